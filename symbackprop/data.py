@@ -260,7 +260,8 @@ def _class_numbers(targets: Array, name: str) -> Rows:
                 evidence=[f"row {row + 1}: {targets[row].tolist()}"],
                 help="give labels 0, 1, 2, ... as y, or ask for regression",
             )
-        return np.argmax(targets, axis=1)
+        position: Rows = np.argmax(targets, axis=1)
+        return position
     column = targets[:, 0]
     fractional = np.flatnonzero(column != np.rint(column))
     if fractional.size:
@@ -272,4 +273,5 @@ def _class_numbers(targets: Array, name: str) -> Rows:
             help="number the classes 0, 1, 2, ..., or ask for regression",
         )
     # beyond 2^53 a float64 cannot count, and astype would wrap around silently
-    return np.clip(column, -(2.0**53), 2.0**53).astype(np.intp)
+    numbers: Rows = np.clip(column, -(2.0**53), 2.0**53).astype(np.intp)
+    return numbers
