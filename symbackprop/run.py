@@ -1,6 +1,6 @@
 """A run of training: what it was asked to do, how it is scored, what it has found so far.
 
-`Settings` are checked, `Run` keeps the figures and the best parameters whatever the method of descent is, and `accuracy`
+`Settings` are checked, `Run` keeps the figures and the best parameters whatever the method of descent is, `accuracy`
 and `evaluate` score. What a gradient must offer (`CompiledGradient`) and who is told of progress (`Observer`) is
 defined here. This module walks nowhere itself: the methods are in `train`.
 """
