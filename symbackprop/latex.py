@@ -1,0 +1,392 @@
+"""Expression -> mathematics: parentheses where precedence asks for them, fractions, roots, sums with their ranges.
+
+Main names: `layout_of` (any writer), `latex` and `mathml`. All names are written by a `Notation`. Bound indices are
+renamed where two nested sums share a name. This module must not know about programs, proofs or documents.
+
+Example:
+    >>> from symbackprop.expression import Entry, Index, Symbol, Tensor
+    >>> s = Symbol("s_1", "size")
+    >>> latex(Entry(Tensor("W1", (s, s)), (Index("i", s), Index("j", s))))
+    'W^{(1)}_{ij}'
+"""
+
+from __future__ import annotations
+
+import re
+
+from symbackprop.display import Scope, is_root, ordered_terms, over_and_under, scope_of, signed
+from symbackprop.expression import (
+    MINUS_ONE,
+    ONE,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Partial,
+    Position,
+    Power,
+    Quotient,
+    Remainder,
+    Sum,
+    Symbol,
+    Total,
+    Where,
+    add,
+)
+from symbackprop.layout import (
+    TIMES,
+    Atom,
+    Big,
+    Cases,
+    Fence,
+    Fraction,
+    Layout,
+    Root,
+    Row,
+    Script,
+    has_fence,
+    operator,
+    relation,
+    row,
+    word,
+)
+from symbackprop.layout_mathml import to_mathml
+from symbackprop.layout_tex import to_tex
+from symbackprop.notation import (
+    WEIGHTS,
+    Notation,
+    derivative_name,
+    is_per_sample,
+    letter,
+    shifted,
+    short,
+    split_name,
+)
+from symbackprop.primitives import Function
+
+# How tightly the outermost operation binds. A sum or a derivative reaches as far right as it can.
+_COMPARE, _ADD, _REACHING, _MULTIPLY, _POWER, _ATOM = range(6)
+
+
+def latex(expr: Expr, notation: Notation = WEIGHTS) -> str:
+    """The LaTeX of `expr`, for math mode with amsmath."""
+    return to_tex(layout_of(expr, notation))
+
+
+def mathml(expr: Expr, notation: Notation = WEIGHTS, *, display: bool = True) -> str:
+    """The MathML of `expr`, a complete `math` element."""
+    mode = ' display="block"' if display else ""
+    return f"<math{mode}>{to_mathml(layout_of(expr, notation))}</math>"
+
+
+def layout_of(expr: Expr, notation: Notation = WEIGHTS) -> Layout:
+    """`expr` laid out in a notation."""
+    scope = scope_of(expr, lambda name, k: name + "'" * k, notation.rename)
+    return _Writer(notation).layout(expr, scope)[0]
+
+
+def function_layout(function: Function, notation: Notation = WEIGHTS) -> Layout:
+    """The name of a function: f, σ, relu, f′."""
+    if function.primitive_of is not None:
+        inner, argument = function.primitive_of
+        base = function_layout(inner, notation)
+        if function.arity == 1:
+            return _primed(base)
+        return Script(base, row(operator(","), Atom(str(argument + 1), "number")))
+    return _from_tex_name(notation.letters.get(function.latex, function.latex) or function.name)
+
+
+def _primed(base: Layout) -> Layout:
+    if isinstance(base, Script) and isinstance(base.above, Atom):
+        return Script(base.base, base.below, operator(base.above.text + "′"))
+    if isinstance(base, Script):
+        return Script(base.base, base.below, operator("′"))
+    return Script(base, None, operator("′"))
+
+
+def _from_tex_name(code: str) -> Layout:
+    r"""The few forms in which `Function.latex` is written: \sigma, \operatorname{relu}, f', \mathbf{1}_{>0}."""
+    if code.endswith("'"):
+        return _primed(_from_tex_name(code[:-1]))
+    match = re.fullmatch(r"(.+)_\{(.*)\}", code)
+    if match:
+        inner = match[2]
+        below = relation(inner) if inner[:1] in "<>" else _from_tex_name(inner)
+        return Script(_from_tex_name(match[1]), row(below, Atom("0", "number")) if inner == ">0" else below)
+    match = re.fullmatch(r"\\(operatorname|mathrm|mathbf)\{(.*)\}", code)
+    if match:
+        return Atom(match[2], "bold" if match[1] == "mathbf" else "function")
+    if code.startswith("\\"):
+        greek = letter(code[1:])
+        return greek if len(code) > 2 and greek != Atom(code[1:]) else Atom(code[1:], "function")
+    return letter(code)
+
+
+class _Writer:
+    """Lays out expressions in one notation; each method returns the layout and how tightly it binds."""
+
+    def __init__(self, notation: Notation) -> None:
+        self.notation = notation
+
+    def layout(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
+        match expr:
+            case Number() | Multiply():
+                return self._product(expr, scope)
+            case Symbol(name, _):
+                return letter(name), _ATOM
+            case Index():
+                return letter(scope.names[expr]), _ATOM
+            case Entry():
+                return self._entry(expr, scope), _ATOM
+            case Add(terms):
+                return self._terms(ordered_terms(terms), scope), _ADD
+            case Power():
+                return self._power(expr, scope)
+            case Sum() | Extremum() | Position():
+                return self._binder(expr, scope)
+            case Apply(function, arguments):
+                return self._applied(function, arguments, scope), _ATOM
+            case Kronecker(left, right):
+                return Script(letter("delta"), self._subscript((left, right), scope)), _ATOM
+            case Compare():
+                return row(Atom("1", "bold"), Fence("[", self._condition(expr, scope), "]")), _ATOM
+            case Where():
+                return self._where(expr, scope), _REACHING
+            case Quotient(left, right):
+                return Fence(
+                    "⌊",
+                    row(self._at_least(left, scope, _MULTIPLY), Atom("/"), self._at_least(right, scope, _ATOM)),
+                    "⌋",
+                ), _ATOM
+            case Remainder(left, right):
+                parts = (
+                    self._at_least(left, scope, _MULTIPLY),
+                    Atom("mod", "function"),
+                    self._at_least(right, scope, _MULTIPLY),
+                )
+                return row(parts[0], word(" "), parts[1], word(" "), parts[2]), _ADD
+            case Partial():
+                return self._partial(expr, scope)
+            case Total(cost, variable):
+                return _derivative(self._entry(cost, scope), self._entry(variable, scope)), _ATOM
+        raise AssertionError(f"no layout for {type(expr).__name__}")
+
+    def _at_least(self, expr: Expr, scope: Scope, least: int) -> Layout:
+        """`expr`, in brackets if it binds less tightly than `least`."""
+        body, level = self.layout(expr, scope)
+        return body if level >= least else _bracketed(body)
+
+    def _terms(self, terms: tuple[Expr, ...], scope: Scope) -> Layout:
+        parts: list[Layout] = []
+        for term in terms:
+            negative, magnitude = signed(term)
+            if parts or negative:
+                parts.append(operator("−" if negative else "+"))
+            parts.append(self._at_least(magnitude, scope, _REACHING))
+        return row(*parts)
+
+    def _product(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
+        negative, magnitude = signed(expr)
+        body, level = self._ratio(magnitude, scope)
+        return (row(operator("−"), body), _ADD) if negative else (body, level)
+
+    def _ratio(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
+        """A positive product: constants such as λ/(2m) as one fraction in front, unless one factor is all there is."""
+        over, under = over_and_under(expr)
+        if not under:
+            return self._factors(over, scope)
+        if len(over) == 1 and not isinstance(over[0], Sum | Where | Extremum):
+            return Fraction(self.layout(over[0], scope)[0], self._factors(under, scope)[0]), _POWER
+        if all(_is_constant(f) for f in under):
+            front = [f for f in over if _is_constant(f)]
+        else:
+            front = [f for f in over if not isinstance(f, Sum | Where | Extremum)]
+        rest = tuple(f for f in over if f not in front)
+        fraction = Fraction(self._factors(tuple(front) or (ONE,), scope)[0], self._factors(under, scope)[0])
+        if not rest:
+            return fraction, _POWER
+        body, level = self._factors(rest, scope, alone=False)
+        return row(fraction, TIMES, body), min(level, _MULTIPLY)
+
+    def _factors(self, factors: tuple[Expr, ...], scope: Scope, *, alone: bool = True) -> tuple[Layout, int]:
+        """Factors beside each other; a sum may stand without brackets only at the end."""
+        if len(factors) == 1 and isinstance(factors[0], Number):
+            return Atom(str(factors[0].value), "number"), _ATOM
+        if len(factors) == 1 and alone:
+            return self.layout(factors[0], scope)
+        parts: list[Layout] = []
+        level = _MULTIPLY
+        for place, factor in enumerate(factors):
+            last = place == len(factors) - 1
+            body, binds = self.layout(factor, scope)
+            if isinstance(factor, Number):
+                body, binds = Atom(str(factor.value), "number"), _ATOM
+            if binds < (_REACHING if last else _MULTIPLY):
+                body = _bracketed(body)
+            elif last:
+                level = min(level, binds)
+            if parts:
+                parts += _between(factors[place - 1], factor)
+            parts.append(body)
+        return row(*parts), level
+
+    def _power(self, expr: Power, scope: Scope) -> tuple[Layout, int]:
+        if is_root(expr):
+            return Root(self.layout(expr.base, scope)[0]), _ATOM
+        if signed(expr.exponent)[0]:
+            return self._ratio(expr, scope)
+        exponent = self.layout(expr.exponent, scope)[0]
+        if isinstance(expr.base, Apply) and isinstance(expr.exponent, Number):
+            return self._applied(expr.base.function, expr.base.arguments, scope, exponent), _POWER
+        base, level = self.layout(expr.base, scope)
+        if level >= _ATOM and isinstance(base, Script) and base.above is None:
+            return Script(base.base, base.below, exponent), _POWER
+        if level < _ATOM or isinstance(base, Script | Fraction):
+            base = _bracketed(base)
+        return Script(base, None, exponent), _POWER
+
+    def _binder(self, expr: Sum | Extremum | Position, scope: Scope) -> tuple[Layout, int]:
+        inner = scope.enter(expr.index)
+        name = letter(inner.names[expr.index])
+        first = Atom(str(self.notation.first), "number")
+        last = self.layout(expr.index.size if self.notation.first else add(expr.index.size, MINUS_ONE), scope)[0]
+        body = self._at_least(expr.body, inner, _REACHING)
+        if isinstance(expr, Sum):
+            return row(Big("∑", row(name, relation("="), first), last), body), _REACHING
+        head = expr.kind if isinstance(expr, Extremum) else f"arg {expr.kind}"
+        limits = row(first, relation("≤"), name, relation("≤"), last)
+        return row(Big(head, limits), body), _REACHING
+
+    def _applied(
+        self, function: Function, arguments: tuple[Expr, ...], scope: Scope, exponent: Layout | None = None
+    ) -> Layout:
+        name = function_layout(function, self.notation)
+        inside = _separated([self.layout(a, scope)[0] for a in arguments])
+        if exponent is None:
+            return row(name, Fence("(", inside, ")"))
+        if isinstance(name, Script):  # f'(z)^2 rather than a square on the prime
+            return row(name, Script(Fence("(", inside, ")"), None, exponent))
+        return row(Script(name, None, exponent), Fence("(", inside, ")"))
+
+    def _condition(self, expr: Expr, scope: Scope) -> Layout:
+        """A relation as it is read: `z > 0` where the node says 0 < z."""
+        if not isinstance(expr, Compare):
+            return row(self.layout(expr, scope)[0], relation("="), Atom("1", "number"))
+        left, right, mark = expr.left, expr.right, {"<": "<", "<=": "≤", "==": "="}[expr.relation]
+        if isinstance(left, Number) and not isinstance(right, Number):
+            left, right, mark = right, left, {"<": ">", "≤": "≥", "=": "="}[mark]
+        return row(self._at_least(left, scope, _ADD), relation(mark), self._at_least(right, scope, _ADD))
+
+    def _where(self, expr: Where, scope: Scope) -> Layout:
+        condition = row(word("if "), self._condition(expr.condition, scope))
+        then, otherwise = self.layout(expr.then, scope)[0], self.layout(expr.otherwise, scope)[0]
+        return Cases(((then, condition), (otherwise, word("otherwise"))))
+
+    def _partial(self, expr: Partial, scope: Scope) -> tuple[Layout, int]:
+        variable = self._entry(expr.variable, scope)
+        if isinstance(expr.expression, Entry):
+            return _derivative(self._entry(expr.expression, scope), variable), _ATOM
+        operand = self._at_least(expr.expression, scope, _MULTIPLY)
+        return row(_derivative(None, variable), TIMES, operand), _MULTIPLY
+
+    def _entry(self, expr: Entry, scope: Scope) -> Layout:
+        return self._named(expr.tensor.name, expr.indices, scope)
+
+    def _named(self, name: str, indices: tuple[Expr, ...], scope: Scope) -> Layout:
+        """An entry of the tensor called `name`, in this notation."""
+        cotangent = derivative_name(name)
+        if cotangent:
+            return _derivative(self._named(cotangent[0], (), scope), self._named(cotangent[1], indices, scope))
+        notation = self.notation
+        if not notation.layered:
+            return _scripted(letter(name), self._subscript(indices, scope), None)
+        stem, layer = split_name(name)
+        if stem == "b" and notation.bias_column:
+            below = row(self._subscript(indices, scope), Atom("0", "number"))
+            return _scripted(letter("Theta"), below, self._layer(layer))
+        if layer is not None and stem in ("W", "b"):
+            layer = shifted(layer, notation.weight_shift)
+        sample: Layout | None = None
+        if is_per_sample(stem) and len(indices) == 2 and notation.sample == "superscript":
+            sample, indices = self.layout(indices[0], scope)[0], indices[1:]
+        below = self._subscript(indices, scope)
+        if stem == "h" or (stem == "a" and layer is not None and layer == notation.output_layer):
+            return self._output(sample, below)
+        return _scripted(letter(notation.letters.get(stem, stem)), below, self._above(layer, sample))
+
+    def _output(self, sample: Layout | None, below: Layout | None) -> Layout:
+        if not self.notation.bias_column:
+            return _scripted(letter("h"), below, self._above(None, sample))
+        point = _scripted(letter("x"), None, self._above(None, sample))
+        hypothesis = row(Script(letter("h"), letter("Theta")), Fence("(", point, ")"))
+        return _scripted(hypothesis, below, None)
+
+    def _layer(self, layer: str | None) -> Layout | None:
+        if layer is None:
+            return None
+        return Fence("(", short(layer), ")") if self.notation.layer_in_parentheses else short(layer)
+
+    def _above(self, layer: str | None, sample: Layout | None) -> Layout | None:
+        """Layer and sample as one superscript: (2)(i), or i,2."""
+        level = self._layer(layer)
+        if sample is None or not self.notation.layer_in_parentheses:
+            return _separated([p for p in (sample, level) if p]) if sample or level else None
+        wrapped = Fence("(", sample, ")")
+        return row(level, wrapped) if level else wrapped
+
+    def _subscript(self, indices: tuple[Expr, ...], scope: Scope) -> Layout | None:
+        """Indices side by side; with commas where one of them is more than a letter."""
+        shown = []
+        for index in indices:
+            number = isinstance(index, Number)
+            shown.append(self.layout(add(index, ONE) if number and self.notation.first else index, scope)[0])
+        if not shown:
+            return None
+        single = all(
+            (isinstance(p, Atom) and len(p.text) == 1) or (isinstance(p, Script) and p.below is None) for p in shown
+        )
+        return row(*shown) if single else _separated(shown)
+
+
+def _scripted(base: Layout, below: Layout | None, above: Layout | None) -> Layout:
+    if below is None and above is None:
+        return base
+    if isinstance(base, Script) and below is not None and base.below is not None:
+        base = Row((base,))
+    return Script(base, below, above)
+
+
+def _derivative(top: Layout | None, bottom: Layout) -> Layout:
+    curly = Atom("∂")
+    return Fraction(row(curly, top) if top else curly, row(curly, bottom))
+
+
+def _bracketed(body: Layout) -> Layout:
+    """Round brackets, or square ones around a formula that has tall round ones inside."""
+    return Fence("[", body, "]") if has_fence(body) else Fence("(", body, ")")
+
+
+def _separated(parts: list[Layout]) -> Layout:
+    out: list[Layout] = []
+    for part in parts:
+        out += [operator(","), part] if out else [part]
+    return row(*out)
+
+
+def _is_constant(expr: Expr) -> bool:
+    return isinstance(expr, Number | Symbol) or (isinstance(expr, Power) and _is_constant(expr.base))
+
+
+def _between(left: Expr, right: Expr) -> list[Layout]:
+    """What stands between two factors: a dot between numbers, nothing within 2m, else a thin space."""
+    base = right.base if isinstance(right, Power) else right
+    if isinstance(left, Number) and isinstance(base, Number):
+        return [operator("·")]
+    short_left = isinstance(left, Number) or (isinstance(left, Symbol) and len(left.name) == 1)
+    return [] if short_left and isinstance(base, Symbol) else [TIMES]
