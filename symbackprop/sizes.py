@@ -1,0 +1,516 @@
+"""Arithmetic of sizes and indices: integer polynomials with floor division, and what can be proved about them.
+
+A size is an expression of `Number`, size `Symbol` (>= 1), `Index` (0 <= i <= size - 1), entries of integer tensors,
+`Add`, `Multiply`, `Power`, `Quotient` and `Remainder`. `simplify` makes expressions that are provably equal one node;
+`decide` proves or disproves a comparison for all values that the `Facts` allow, or says None. Neither is ever wrong.
+
+Inside, an expression is a polynomial (a dictionary from monomials to coefficients) over atoms. A remainder is written
+with the quotient, a % d = a - d * (a // d), so one identity serves both. A known divisibility H % 2 == 0 replaces H by
+2 * (H // 2), and a known equality replaces a symbol. This module must not know about programs, rules or proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cache
+from math import gcd
+from typing import Literal
+
+from symbackprop.expression import (
+    ZERO,
+    Add,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Power,
+    Quotient,
+    Remainder,
+    Symbol,
+    Tensor,
+    add,
+    multiply,
+    number,
+    power,
+)
+
+Relation = Literal["<", "<=", "=="]
+Monomial = tuple[tuple[Expr, int], ...]
+Polynomial = dict[Monomial, Fraction]
+
+# How many subtractions of known inequalities `decide` tries before it says None.
+SEARCH_LIMIT = 60
+LARGEST_GOAL = 40
+_CONSTANT: Monomial = ()
+_UNIT: Polynomial = {_CONSTANT: Fraction(1)}
+
+
+class Facts:
+    """What is known about sizes and integer tensors.
+
+    Args:
+        domain: `Compare` nodes between integer expressions that hold: H >= K as Compare("<=", K, H), and
+            Compare("==", Remainder(H, number(2)), ZERO).
+        ranges: for integer tensors the number C of values that an entry can have: 0 .. C - 1.
+
+    Example:
+        >>> n, k = Symbol("N", "size"), Symbol("K", "size")
+        >>> decide("<=", number(1), n, Facts())
+        True
+        >>> decide("<=", k, n, Facts()) is None
+        True
+        >>> decide("<=", k, n, Facts([Compare("<=", k, n)]))
+        True
+    """
+
+    def __init__(self, domain: tuple[Expr, ...] | list[Expr] = (), ranges: Mapping[Tensor, Expr] | None = None) -> None:
+        self.domain = tuple(domain)
+        self.ranges = dict(ranges or {})
+        self.replaced: dict[Expr, Polynomial] = {}  # a symbol that a fact expresses by others
+        self.folds: list[tuple[Polynomial, Polynomial]] = []  # (c * m, what to show for it): 2 * (H // 2) is H
+        self.inequalities: list[Polynomial] = []  # known to be >= 0
+        self.memo: dict[object, object] = {}
+        self.pending: set[Expr] = set()
+        relations = [fact for fact in self.domain if isinstance(fact, Compare)]
+        for fact in sorted(relations, key=lambda f: isinstance(f.left, Remainder)):
+            if fact.relation == "==":
+                self._learn_equality(fact.left, fact.right)
+        for fact in relations:
+            if fact.relation != "==":
+                gap = _minus(_polynomial(fact.right, self), _polynomial(fact.left, self))
+                self.inequalities.append(_minus(gap, _UNIT) if fact.relation == "<" else gap)
+        self.memo.clear()
+
+    def _learn_equality(self, left: Expr, right: Expr) -> None:
+        """Use left == right to express one symbol by other things, where one stands alone with coefficient 1 or -1."""
+        if isinstance(left, Remainder) and right is ZERO:
+            divisor, total = _polynomial(left.right, self), _polynomial(left.left, self)
+            quotient = Quotient(_expression(total, self), _expression(divisor, self))
+            product = _times(divisor, _atom(quotient))
+            if self._solve(_minus(total, product)) and len(product) == 1:
+                self.folds.append((product, total))
+        else:
+            self._solve(_minus(_polynomial(left, self), _polynomial(right, self)))
+
+    def _solve(self, zero: Polynomial) -> bool:
+        """Solve zero == 0 for a symbol, and remember what it equals; False if no symbol stands alone."""
+        for monomial, coefficient in sorted(zero.items(), key=lambda item: _order(item[0]), reverse=True):
+            if len(monomial) == 1 and monomial[0][1] == 1 and abs(coefficient) == 1:
+                symbol = monomial[0][0]
+                rest = {m: -c / coefficient for m, c in zero.items() if m != monomial}
+                if isinstance(symbol, Symbol) and not any(a is symbol for m in rest for a, _ in m):
+                    self.replaced = {s: _replace(p, symbol, rest) for s, p in self.replaced.items()}
+                    self.replaced[symbol] = rest
+                    self.memo.clear()
+                    # The symbol was known to be at least 1; what stands for it must be told so.
+                    self.inequalities.append(_minus(rest, _UNIT))
+                    return True
+        return False
+
+
+NO_FACTS = Facts()
+
+
+def simplify(expr: Expr, facts: Facts = NO_FACTS) -> Expr:
+    """The canonical form of an integer expression: expressions equal as polynomials become the same node.
+
+    A quotient p // d becomes q if p = d * q + r and 0 <= r < d can be proved.
+
+    Example:
+        >>> e, h = Symbol("E", "size"), Symbol("H", "size")
+        >>> simplify(Quotient(multiply(number(2), e), number(2))) is e
+        True
+        >>> i, j = Index("i", h), Index("j", e)
+        >>> simplify(Quotient(add(multiply(i, e), j), e)) is i
+        True
+    """
+    if isinstance(expr, (Number, Index)):
+        return expr
+    key = ("simplify", expr)
+    known = facts.memo.get(key)
+    if known is None:
+        known = facts.memo[key] = _expression(_polynomial(expr, facts), facts)
+    assert isinstance(known, Expr)
+    return known
+
+
+def decide(relation: Relation, left: Expr, right: Expr, facts: Facts = NO_FACTS) -> bool | None:
+    """True or False if `left relation right` is so for all values that the facts allow, None if that is not proved.
+
+    Example:
+        >>> n = Symbol("N", "size")
+        >>> decide("<", Index("i", n), n)
+        True
+    """
+    key = (relation, left, right)
+    if key not in facts.memo:
+        facts.memo[key] = _decide(relation, _minus(_polynomial(right, facts), _polynomial(left, facts)), facts)
+    answer = facts.memo[key]
+    assert answer is None or isinstance(answer, bool)
+    return answer
+
+
+def _decide(relation: Relation, gap: Polynomial, facts: Facts) -> bool | None:
+    """The relation between 0 and `gap`; integers, so x > 0 means x - 1 >= 0."""
+    if relation == "<=":
+        return (
+            True
+            if _at_least_zero(gap, facts)
+            else False
+            if _at_least_zero(_minus(_negative(gap), _UNIT), facts)
+            else None
+        )
+    if relation == "<":
+        return (
+            True
+            if _at_least_zero(_minus(gap, _UNIT), facts)
+            else False
+            if _at_least_zero(_negative(gap), facts)
+            else None
+        )
+    if not gap:
+        return True
+    above, below = _minus(gap, _UNIT), _minus(_negative(gap), _UNIT)
+    if _at_least_zero(above, facts) or _at_least_zero(below, facts):
+        return False
+    if _at_least_zero(gap, facts) and _at_least_zero(_negative(gap), facts):
+        return True
+    return None
+
+
+# --- polynomials --------------------------------------------------------------------------------------------------
+
+
+@cache
+def _name(node: Expr) -> str:
+    """A text that orders atoms the same way in every run of the same program."""
+    kind = {Symbol: "0", Index: "1", Quotient: "2"}.get(type(node), "3")
+    if isinstance(node, Symbol):
+        return kind + node.name
+    return kind + (f"{node.name},{node.uid}" if isinstance(node, Index) else repr(node))
+
+
+def _order(monomial: Monomial) -> tuple[int, list[tuple[str, int]]]:
+    """By degree, then by name: the key in which the terms of a polynomial are ordered."""
+    return sum(e for _, e in monomial), [(_name(a), e) for a, e in monomial]
+
+
+def _constant(value: int | Fraction) -> Polynomial:
+    return {_CONSTANT: Fraction(value)} if value else {}
+
+
+def _atom(node: Expr) -> Polynomial:
+    return {((node, 1),): Fraction(1)}
+
+
+def _plus(left: Polynomial, right: Polynomial) -> Polynomial:
+    total = dict(left)
+    for monomial, coefficient in right.items():
+        value = total.get(monomial, Fraction(0)) + coefficient
+        if value:
+            total[monomial] = value
+        else:
+            total.pop(monomial, None)
+    return total
+
+
+def _negative(polynomial: Polynomial) -> Polynomial:
+    return {m: -c for m, c in polynomial.items()}
+
+
+def _minus(left: Polynomial, right: Polynomial) -> Polynomial:
+    return _plus(left, _negative(right))
+
+
+def _join(left: Monomial, right: Monomial) -> Monomial:
+    if not left or not right:
+        return left or right
+    powers = dict(left)
+    for atom, exponent in right:
+        powers[atom] = powers.get(atom, 0) + exponent
+    return tuple(sorted(powers.items(), key=lambda item: _name(item[0])))
+
+
+def _without(monomial: Monomial, part: Monomial) -> Monomial | None:
+    """monomial / part, or None if it does not divide."""
+    powers = dict(monomial)
+    for atom, exponent in part:
+        left = powers.get(atom, 0) - exponent
+        if left < 0:
+            return None
+        powers[atom] = left
+    return tuple((a, e) for a, e in powers.items() if e)
+
+
+def _times(left: Polynomial, right: Polynomial) -> Polynomial:
+    total: Polynomial = {}
+    for m, c in left.items():
+        total = _plus(total, {_join(m, n): c * d for n, d in right.items()})
+    return total
+
+
+def _replace(polynomial: Polynomial, atom: Expr, value: Polynomial) -> Polynomial:
+    """`polynomial` with `atom` replaced by `value`."""
+    total: Polynomial = {}
+    for monomial, coefficient in polynomial.items():
+        term: Polynomial = {tuple(f for f in monomial if f[0] is not atom): coefficient}
+        for _ in range(dict(monomial).get(atom, 0)):
+            term = _times(term, value)
+        total = _plus(total, term)
+    return total
+
+
+def _polynomial(expr: Expr, facts: Facts) -> Polynomial:
+    """The polynomial of an integer expression; what is no arithmetic is an atom."""
+    key = ("polynomial", expr)
+    known = facts.memo.get(key)
+    if known is None:
+        known = facts.memo[key] = _convert(expr, facts)
+    return known  # type: ignore[return-value]
+
+
+def _convert(expr: Expr, facts: Facts) -> Polynomial:
+    match expr:
+        case Number(value):
+            return {_CONSTANT: value} if value else {}
+        case Add(terms):
+            total: Polynomial = {}
+            for term in terms:
+                total = _plus(total, _polynomial(term, facts))
+            return total
+        case Multiply(factors):
+            product: Polynomial = _UNIT
+            for factor in factors:
+                product = _times(product, _polynomial(factor, facts))
+            return product
+        case Power(base, Number(value)) if value.denominator == 1 and value >= 0:
+            return _convert(Multiply((base,) * value.numerator), facts)
+        case Quotient(left, right):
+            return _divided(_polynomial(left, facts), _polynomial(right, facts), facts)
+        case Remainder(left, right):
+            total, divisor = _polynomial(left, facts), _polynomial(right, facts)
+            return _minus(total, _times(divisor, _divided(total, divisor, facts)))
+        case Symbol() if expr in facts.replaced:
+            return facts.replaced[expr]
+        case Entry(tensor, indices):
+            return _atom(Entry(tensor, tuple(simplify(i, facts) for i in indices)))
+    return _atom(expr)
+
+
+def _divided(total: Polynomial, divisor: Polynomial, facts: Facts) -> Polynomial:
+    """total // divisor: the part that divides, and the quotient of the rest if it is not known."""
+    if not divisor or not _at_least_zero(_minus(divisor, _UNIT), facts):
+        return _atom(Quotient(_expression(total, facts), _expression(divisor, facts)))
+    quotient, rest = _long_division(total, divisor)
+    for shift in (0, -1, 1):
+        left = _minus(rest, _times(divisor, _constant(shift)))
+        if _at_least_zero(left, facts) and _at_least_zero(_minus(_minus(divisor, left), _UNIT), facts):
+            return _plus(quotient, _constant(shift))
+    rest, divisor = _reduced(rest, divisor)
+    return _plus(quotient, _atom(Quotient(_expression(rest, facts), _expression(divisor, facts))))
+
+
+def _reduced(total: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial]:
+    """Numbers with the same integer quotient and no common factor: (4 * h + 1) // 6 is (2 * h) // 3."""
+    slopes = [c for m, c in total.items() if m]
+    if any(c.denominator != 1 for c in (*slopes, *divisor.values())):
+        return total, divisor
+    common = gcd(*(c.numerator for c in (*slopes, *divisor.values())))
+    constant = Fraction(total.get(_CONSTANT, Fraction(0)) // common)
+    smaller = {m: c / common for m, c in total.items() if m} | ({_CONSTANT: constant} if constant else {})
+    return smaller, {m: c / common for m, c in divisor.items()}
+
+
+def _long_division(total: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial]:
+    """(q, r) with total = divisor * q + r and integer coefficients in q."""
+    lead = max(divisor, key=_order)
+    quotient: Polynomial = {}
+    rest = dict(total)
+    for monomial in sorted(total, key=_order, reverse=True):
+        factor, coefficient = _without(monomial, lead), rest.get(monomial, Fraction(0))
+        whole = Fraction(coefficient // divisor[lead]) if factor is not None else Fraction(0)
+        if factor is not None and whole:
+            part = {factor: whole}
+            quotient = _plus(quotient, part)
+            rest = _minus(rest, _times(divisor, part))
+    return quotient, rest
+
+
+def _expression(polynomial: Polynomial, facts: Facts) -> Expr:
+    """The node of a polynomial, with remainders and replaced symbols written as they were, where they fit."""
+    for product, shown in facts.folds:
+        polynomial = _fold(polynomial, product, shown)
+    remainders = []
+    for quotient in sorted({a for m in polynomial for a, _ in m if isinstance(a, Quotient)}, key=_name):
+        total, divisor = _polynomial(quotient.left, facts), _polynomial(quotient.right, facts)
+        rest = _minus(polynomial, _minus(total, _times(divisor, _atom(quotient))))
+        if len(rest) < len(polynomial):
+            polynomial = rest
+            remainders.append(Remainder(quotient.left, quotient.right))
+    ordered = sorted(polynomial.items(), key=lambda item: _order(item[0]), reverse=True)
+    return add(*(multiply(number(c), *(power(a, e) for a, e in m)) for m, c in ordered), *remainders)
+
+
+def _fold(polynomial: Polynomial, product: Polynomial, shown: Polynomial) -> Polynomial:
+    """Write `product` (one term) as `shown`, which equals it, as often as it stands in `polynomial`."""
+    ((part, size),) = product.items()
+    for monomial in sorted(polynomial, key=_order, reverse=True):
+        factor = _without(monomial, part)
+        count = Fraction(polynomial.get(monomial, Fraction(0)) // size) if factor is not None else Fraction(0)
+        if factor is not None and count:
+            polynomial = _plus(_minus(polynomial, {monomial: count * size}), _times(shown, {factor: count}))
+    return polynomial
+
+
+# --- proofs of p >= 0 ---------------------------------------------------------------------------------------------
+
+
+def _at_least_zero(polynomial: Polynomial, facts: Facts) -> bool:
+    """True if polynomial >= 0 is proved: it is a sum of products of things known to be >= 0, with positive factors.
+
+    Atoms are shifted so that they are >= 0 (a size is 1 + something); then terms with a negative coefficient are
+    cancelled against multiples of known inequalities (size - 1 - i >= 0, the domain) until none is left.
+    """
+    if all(not m for m in polynomial):
+        return polynomial.get(_CONSTANT, Fraction(0)) >= 0
+    key = ("positive", frozenset(polynomial.items()), frozenset(facts.pending))
+    if key not in facts.memo:
+        facts.memo[key] = _proved_positive(polynomial, facts)
+    return facts.memo[key] is True
+
+
+def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
+    """The proof behind `_at_least_zero`: collect what is known about the atoms, shift them, and cancel."""
+    inequalities = _relevant(polynomial, facts.inequalities)
+    free: set[Expr] = set()
+    shifts: dict[Expr, Fraction] = {}
+    pending = [a for p in (polynomial, *inequalities) for m in p for a, _ in m]
+    while pending:
+        atom = pending.pop()
+        if atom in shifts or atom in free:
+            continue
+        low, bounds = _bounds(atom, facts)
+        inequalities += bounds
+        if low is None:
+            free.add(atom)
+        else:
+            shifts[atom] = low
+        pending += [a for p in bounds for m in p for a, _ in m]
+    goal = _shifted(polynomial, shifts)
+    known = [_tightened(_shifted(p, shifts)) for p in inequalities]
+    return _cancel(goal, [p for p in known if any(c < 0 for c in p.values())], free, [SEARCH_LIMIT], set())
+
+
+def _relevant(polynomial: Polynomial, inequalities: list[Polynomial]) -> list[Polynomial]:
+    """The inequalities that share an atom with `polynomial`, directly or through others."""
+    atoms = {a for m in polynomial for a, _ in m}
+    waiting, found = list(inequalities), []
+    while near := [p for p in waiting if any(a in atoms for m in p for a, _ in m)]:
+        found += near
+        waiting = [p for p in waiting if not any(p is q for q in near)]
+        atoms |= {a for p in near for m in p for a, _ in m}
+    return found
+
+
+def _bounds(atom: Expr, facts: Facts) -> tuple[Fraction | None, list[Polynomial]]:
+    """(a number that `atom` is never below, polynomials that are >= 0 because of what the atom is)."""
+    match atom:
+        case Symbol(_, "size"):
+            return Fraction(1), []
+        case Index(_, size, _):
+            return Fraction(0), [_minus(_minus(_polynomial(size, facts), _atom(atom)), _UNIT)]
+        case Entry(tensor, _) if tensor in facts.ranges:
+            return Fraction(0), [_minus(_minus(_polynomial(facts.ranges[tensor], facts), _atom(atom)), _UNIT)]
+        case Kronecker() | Compare():
+            return Fraction(0), [_minus(_UNIT, _atom(atom))]
+        case Quotient(left, right):
+            return _quotient_bounds(atom, _polynomial(left, facts), _polynomial(right, facts), facts)
+    return None, []
+
+
+def _quotient_bounds(
+    atom: Quotient, total: Polynomial, divisor: Polynomial, facts: Facts
+) -> tuple[Fraction | None, list[Polynomial]]:
+    """0 <= total - divisor * q <= divisor - 1, and q >= 0 or q >= -1 if the total is."""
+    if atom in facts.pending:  # its own bound is being proved: assume nothing
+        return None, []
+    facts.pending.add(atom)
+    try:
+        if not _at_least_zero(_minus(divisor, _UNIT), facts):
+            return None, []
+        product = _times(divisor, _atom(atom))
+        for multiple, shown in facts.folds:
+            if multiple == product:  # divides by a fact: positive as soon as the total is
+                return next(
+                    (Fraction(k) for k in (1, 0) if _at_least_zero(_minus(shown, _constant(k)), facts)), None
+                ), []
+        rest = _minus(total, product)
+        low = next((k for k in (1, 0, -1) if _at_least_zero(_minus(total, _times(divisor, _constant(k))), facts)), None)
+        high = _divided(_largest(total, facts), divisor, facts)
+        bounds = [rest, _minus(_minus(divisor, rest), _UNIT), _minus(high, _atom(atom))]
+        return None if low is None else Fraction(low), bounds
+    finally:
+        facts.pending.discard(atom)
+
+
+def _largest(polynomial: Polynomial, facts: Facts) -> Polynomial:
+    """An upper bound of `polynomial` without indices: each at its end where its term is positive, at 0 where not."""
+    total: Polynomial = {}
+    for monomial, coefficient in polynomial.items():
+        term = {_CONSTANT: coefficient}
+        for atom, exponent in monomial:
+            end = _atom(atom)
+            if isinstance(atom, Index):
+                end = _minus(_polynomial(atom.size, facts), _UNIT) if coefficient > 0 else {}
+            for _ in range(exponent):
+                term = _times(term, end)
+        total = _plus(total, term)
+    return total
+
+
+def _shifted(polynomial: Polynomial, shifts: Mapping[Expr, Fraction]) -> Polynomial:
+    """`polynomial` with each atom written as its shift plus itself."""
+    for atom, low in shifts.items():
+        if low:
+            polynomial = _replace(polynomial, atom, _plus(_atom(atom), {_CONSTANT: low}))
+    return polynomial
+
+
+def _tightened(polynomial: Polynomial) -> Polynomial:
+    """The same inequality over the integers, divided by the common factor: 2 * q - 1 >= 0 becomes q - 1 >= 0."""
+    slopes = [c for m, c in polynomial.items() if m]
+    if not slopes or any(c.denominator != 1 for c in polynomial.values()):
+        return polynomial
+    common = gcd(*(c.numerator for c in slopes))
+    tight = {m: c / common for m, c in polynomial.items() if m}
+    constant = Fraction(polynomial.get(_CONSTANT, Fraction(0)) // common)
+    return tight | {_CONSTANT: constant} if constant else tight
+
+
+def _cancel(
+    goal: Polynomial, known: list[Polynomial], free: set[Expr], budget: list[int], seen: set[frozenset[object]]
+) -> bool:
+    """Subtract multiples of `known` inequalities until every term is positive in atoms that are >= 0."""
+    bad = [(m, c) for m, c in goal.items() if c < 0 or any(a in free for a, _ in m)]
+    if not bad:
+        return True
+    state = frozenset(goal.items())
+    if state in seen or budget[0] <= 0 or len(goal) > LARGEST_GOAL:
+        return False
+    seen.add(state)
+    budget[0] -= 1
+    monomial, coefficient = max(bad, key=lambda item: _order(item[0]))
+    for inequality in known:
+        for part, size in inequality.items():
+            factor = _without(monomial, part)
+            # The multiple must be positive: the same sign, times atoms that are >= 0.
+            if factor is None or (size < 0) != (coefficient < 0) or any(a in free for a, _ in factor):
+                continue
+            multiple = _times(inequality, {factor: coefficient / size})
+            if _cancel(_minus(goal, multiple), known, free, budget, seen):
+                return True
+    return False
