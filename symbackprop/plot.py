@@ -25,9 +25,6 @@ except ImportError:
 INK, MUTED, GRID, COST, SCORE = "#1f2933", "#6b7785", "#e4e8ec", "#2463a8", "#c2571a"
 """Colours: text, secondary text, grid lines, the two curves (told apart by the colour-blind as well)."""
 
-PADS = {"w_pad": 0.15, "h_pad": 0.12, "wspace": 0.05}
-"""Room around the axes: inches, and for wspace a share of their width."""
-
 FORMATS = ("png", "svg", "pdf", "jpg")
 
 
@@ -63,7 +60,8 @@ def save_learning_curve(path: str | Path, result: TrainingResult, *, title: str 
 def _figure(result: TrainingResult, title: str) -> Figure:
     """The picture: cost, and beside it the score if rows were held out."""
     scored = result.history[0].held_out is not None
-    figure = Figure(figsize=(9.6, 4.0) if scored else (5.6, 4.0), layout=ConstrainedLayoutEngine(**PADS))
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, wspace=0.05)
+    figure = Figure(figsize=(9.6, 4.0) if scored else (5.6, 4.0), layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
     figure.suptitle(title, x=0.016, ha="left", fontsize=13, fontweight="bold", color=INK)
