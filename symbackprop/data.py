@@ -119,28 +119,7 @@ def classification(X: Any, labels: Any, *, outputs: int | None = None, name: str
     numbers = _class_numbers(targets, name)
     units = outputs or (targets.shape[1] if targets.shape[1] > 1 else int(numbers.max()) + 1)
     count = max(2, units)
-    outside = np.flatnonzero((numbers < 0) | (numbers >= count))
-    if outside.size:
-        row = int(outside[0])
-        raise DataError(
-            f"label out of range in row {row + 1}",
-            where=name,
-            evidence=[f"label:   {numbers[row]}", f"classes: 0 to {count - 1}"],
-            help="number the classes 0, 1, 2, ... and give the network one output unit for each",
-        )
-    if count > max(len(numbers), 2) and outputs is None:
-        raise DataError(
-            "the labels do not look like class numbers",
-            where=name,
-            evidence=[f"largest label: {numbers.max()}", f"rows: {len(numbers)}"],
-            help="number the classes 0, 1, 2, ..., or ask for regression if these are measured values",
-        )
-    if (numbers == numbers[0]).all():
-        raise DataError(
-            "the labels hold one class only, so there is nothing to learn",
-            where=name,
-            evidence=[f"label {numbers[0]} in each of {len(numbers)} rows"],
-        )
+    _check_classes(numbers, count, name, guessed=outputs is None)
     Y = numbers[:, None].astype(np.float64) if units == 1 else np.zeros((len(numbers), units))
     if units > 1:
         Y[np.arange(len(numbers)), numbers] = 1.0
@@ -275,3 +254,29 @@ def _class_numbers(targets: Array, name: str) -> Rows:
     # beyond 2^53 a float64 cannot count, and astype would wrap around silently
     numbers: Rows = np.clip(column, -(2.0**53), 2.0**53).astype(np.intp)
     return numbers
+
+
+def _check_classes(numbers: Rows, count: int, name: str, *, guessed: bool) -> None:
+    """Class numbers from 0 to count - 1, at least two of them; `guessed` if only the labels themselves say how many."""
+    outside = np.flatnonzero((numbers < 0) | (numbers >= count))
+    if outside.size:
+        row = int(outside[0])
+        raise DataError(
+            f"label out of range in row {row + 1}",
+            where=name,
+            evidence=[f"label:   {numbers[row]}", f"classes: 0 to {count - 1}"],
+            help="number the classes 0, 1, 2, ... and give the network one output unit for each",
+        )
+    if count > max(len(numbers), 2) and guessed:
+        raise DataError(
+            "the labels do not look like class numbers",
+            where=name,
+            evidence=[f"largest label: {numbers.max()}", f"rows: {len(numbers)}"],
+            help="number the classes 0, 1, 2, ..., or ask for regression if these are measured values",
+        )
+    if (numbers == numbers[0]).all():
+        raise DataError(
+            "the labels hold one class only, so there is nothing to learn",
+            where=name,
+            evidence=[f"label {numbers[0]} in each of {len(numbers)} rows"],
+        )
