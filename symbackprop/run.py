@@ -20,7 +20,7 @@ from symbackprop.errors import DataError, MalformedError
 from symbackprop.parameters import Array, Params, Shapes, views
 
 EXPLODED = 1e4
-"""A cost this many times that of the first epoch (or of 1) will not come back: the run has diverged."""
+"""A cost this many times that of the first minibatch (or of 1) will not come back: the run has diverged."""
 
 
 class DivergenceError(DataError):
@@ -134,6 +134,7 @@ class Run:
     observer: Observer | None
     history: list[EpochRecord] = field(default_factory=list)
     best: Array | None = None
+    first_cost: float | None = None
     examples: int = 0
     started: float = field(default_factory=time.perf_counter)
 
@@ -147,6 +148,8 @@ class Run:
         cost, gradient = self.model.flat(theta, X, Y, **self.settings.hyper)
         if not math.isfinite(cost):
             raise self.diverged(epoch, float(cost))
+        if self.first_cost is None:
+            self.first_cost = float(cost)
         self.examples += len(X)
         return float(cost), gradient
 
@@ -159,9 +162,8 @@ class Run:
 
     def finish_epoch(self, theta: Array, cost: float, rate: float) -> bool:
         """Score the held-out rows, remember the figures and the best parameters; whether patience has run out."""
-        first = self.history[0].cost if self.history else cost
         epoch = len(self.history) + 1
-        if cost > EXPLODED * max(1.0, abs(first)) or not np.isfinite(theta).all():
+        if cost > EXPLODED * max(1.0, abs(self.first_cost or 0.0)) or not np.isfinite(theta).all():
             raise self.diverged(epoch, cost)
         score = evaluate(self.model, views(theta, self.shapes), self.data, self.held) if len(self.held) else None
         record = EpochRecord(epoch, cost, score, rate, time.perf_counter() - self.started)

@@ -231,6 +231,14 @@ def test_cost_that_explodes_without_overflow_is_divergence():
     assert text.splitlines()[1:3] == ["  epoch: 2", "  cost:  1e+09"]
 
 
+def test_saturated_units_are_divergence_though_every_cost_is_finite():
+    network = HandWritten([64, 30, 10])
+    text = message(
+        train, network, DIGITS, initial=network.init(), optimizer="sgd", learning_rate=1e6, kind=DivergenceError
+    )
+    assert text.splitlines()[1] == "  epoch: 1"
+
+
 # bad requests
 
 
