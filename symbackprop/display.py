@@ -1,8 +1,8 @@
-"""What the printers decide alike: which sign a term shows, what goes under a fraction bar, how bound indices are called.
+"""What the printers decide alike: the sign of a term, what goes under a fraction bar, the names of bound indices.
 
-An expression keeps the order in which it was made; readers expect `1 - a` where the node is `-1*a + 1`. These decisions
-are made here once, for plain text and for mathematics. Nothing here changes the value of what is shown. This module must
-not know about any output format.
+An expression keeps the order in which it was made; readers expect `1 - a` where the node is `-1*a + 1`. Such
+decisions are made here once, for plain text and for mathematics. Nothing here changes the value of what is shown. This
+module must not know about any output format.
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ Example:
 
 from __future__ import annotations
 
-import re
-
 from symbackprop.display import Scope, is_root, ordered_terms, over_and_under, scope_of, signed
 from symbackprop.expression import (
     MINUS_ONE,
@@ -48,7 +46,6 @@ from symbackprop.layout import (
     Fraction,
     Layout,
     Root,
-    Row,
     Script,
     has_fence,
     operator,
@@ -61,15 +58,16 @@ from symbackprop.layout_tex import to_tex
 from symbackprop.notation import (
     WEIGHTS,
     Notation,
-    derivative_name,
-    is_per_sample,
+    derivative_layout,
+    function_layout,
     letter,
-    shifted,
-    short,
-    split_name,
+    separated,
+    subscript,
+    tensor_layout,
 )
 from symbackprop.primitives import Function
 
+_STANDS_ASIDE = Sum | Where | Extremum  # factors that are not squeezed into a fraction
 # How tightly the outermost operation binds. A sum or a derivative reaches as far right as it can.
 _COMPARE, _ADD, _REACHING, _MULTIPLY, _POWER, _ATOM = range(6)
 
@@ -89,43 +87,6 @@ def layout_of(expr: Expr, notation: Notation = WEIGHTS) -> Layout:
     """`expr` laid out in a notation."""
     scope = scope_of(expr, lambda name, k: name + "'" * k, notation.rename)
     return _Writer(notation).layout(expr, scope)[0]
-
-
-def function_layout(function: Function, notation: Notation = WEIGHTS) -> Layout:
-    """The name of a function: f, σ, relu, f′."""
-    if function.primitive_of is not None:
-        inner, argument = function.primitive_of
-        base = function_layout(inner, notation)
-        if function.arity == 1:
-            return _primed(base)
-        return Script(base, row(operator(","), Atom(str(argument + 1), "number")))
-    return _from_tex_name(notation.letters.get(function.latex, function.latex) or function.name)
-
-
-def _primed(base: Layout) -> Layout:
-    if isinstance(base, Script) and isinstance(base.above, Atom):
-        return Script(base.base, base.below, operator(base.above.text + "′"))
-    if isinstance(base, Script):
-        return Script(base.base, base.below, operator("′"))
-    return Script(base, None, operator("′"))
-
-
-def _from_tex_name(code: str) -> Layout:
-    r"""The few forms in which `Function.latex` is written: \sigma, \operatorname{relu}, f', \mathbf{1}_{>0}."""
-    if code.endswith("'"):
-        return _primed(_from_tex_name(code[:-1]))
-    match = re.fullmatch(r"(.+)_\{(.*)\}", code)
-    if match:
-        inner = match[2]
-        below = relation(inner) if inner[:1] in "<>" else _from_tex_name(inner)
-        return Script(_from_tex_name(match[1]), row(below, Atom("0", "number")) if inner == ">0" else below)
-    match = re.fullmatch(r"\\(operatorname|mathrm|mathbf)\{(.*)\}", code)
-    if match:
-        return Atom(match[2], "bold" if match[1] == "mathbf" else "function")
-    if code.startswith("\\"):
-        greek = letter(code[1:])
-        return greek if len(code) > 2 and greek != Atom(code[1:]) else Atom(code[1:], "function")
-    return letter(code)
 
 
 class _Writer:
@@ -153,7 +114,7 @@ class _Writer:
             case Apply(function, arguments):
                 return self._applied(function, arguments, scope), _ATOM
             case Kronecker(left, right):
-                return Script(letter("delta"), self._subscript((left, right), scope)), _ATOM
+                return Script(letter("delta"), subscript(self._indices((left, right), scope))), _ATOM
             case Compare():
                 return row(Atom("1", "bold"), Fence("[", self._condition(expr, scope), "]")), _ATOM
             case Where():
@@ -174,7 +135,7 @@ class _Writer:
             case Partial():
                 return self._partial(expr, scope)
             case Total(cost, variable):
-                return _derivative(self._entry(cost, scope), self._entry(variable, scope)), _ATOM
+                return derivative_layout(self._entry(cost, scope), self._entry(variable, scope)), _ATOM
         raise AssertionError(f"no layout for {type(expr).__name__}")
 
     def _at_least(self, expr: Expr, scope: Scope, least: int) -> Layout:
@@ -194,19 +155,19 @@ class _Writer:
     def _product(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
         negative, magnitude = signed(expr)
         body, level = self._ratio(magnitude, scope)
-        return (row(operator("−"), body), _ADD) if negative else (body, level)
+        if not negative:
+            return body, level
+        return row(operator("−"), body if level >= _REACHING else _bracketed(body)), _ADD
 
     def _ratio(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
         """A positive product: constants such as λ/(2m) as one fraction in front, unless one factor is all there is."""
         over, under = over_and_under(expr)
         if not under:
             return self._factors(over, scope)
-        if len(over) == 1 and not isinstance(over[0], Sum | Where | Extremum):
+        constant = all(_is_constant(f) for f in under)
+        if len(over) == 1 and not isinstance(over[0], _STANDS_ASIDE | Power if constant else _STANDS_ASIDE):
             return Fraction(self.layout(over[0], scope)[0], self._factors(under, scope)[0]), _POWER
-        if all(_is_constant(f) for f in under):
-            front = [f for f in over if _is_constant(f)]
-        else:
-            front = [f for f in over if not isinstance(f, Sum | Where | Extremum)]
+        front = [f for f in over if (_is_constant(f) if constant else not isinstance(f, _STANDS_ASIDE))]
         rest = tuple(f for f in over if f not in front)
         fraction = Fraction(self._factors(tuple(front) or (ONE,), scope)[0], self._factors(under, scope)[0])
         if not rest:
@@ -267,7 +228,7 @@ class _Writer:
         self, function: Function, arguments: tuple[Expr, ...], scope: Scope, exponent: Layout | None = None
     ) -> Layout:
         name = function_layout(function, self.notation)
-        inside = _separated([self.layout(a, scope)[0] for a in arguments])
+        inside = separated([self.layout(a, scope)[0] for a in arguments])
         if exponent is None:
             return row(name, Fence("(", inside, ")"))
         if isinstance(name, Script):  # f'(z)^2 rather than a square on the prime
@@ -291,92 +252,22 @@ class _Writer:
     def _partial(self, expr: Partial, scope: Scope) -> tuple[Layout, int]:
         variable = self._entry(expr.variable, scope)
         if isinstance(expr.expression, Entry):
-            return _derivative(self._entry(expr.expression, scope), variable), _ATOM
+            return derivative_layout(self._entry(expr.expression, scope), variable), _ATOM
         operand = self._at_least(expr.expression, scope, _MULTIPLY)
-        return row(_derivative(None, variable), TIMES, operand), _MULTIPLY
+        return row(derivative_layout(None, variable), TIMES, operand), _MULTIPLY
 
     def _entry(self, expr: Entry, scope: Scope) -> Layout:
-        return self._named(expr.tensor.name, expr.indices, scope)
+        return tensor_layout(expr.tensor.name, self._indices(expr.indices, scope), self.notation)
 
-    def _named(self, name: str, indices: tuple[Expr, ...], scope: Scope) -> Layout:
-        """An entry of the tensor called `name`, in this notation."""
-        cotangent = derivative_name(name)
-        if cotangent:
-            return _derivative(self._named(cotangent[0], (), scope), self._named(cotangent[1], indices, scope))
-        notation = self.notation
-        if not notation.layered:
-            return _scripted(letter(name), self._subscript(indices, scope), None)
-        stem, layer = split_name(name)
-        if stem == "b" and notation.bias_column:
-            below = row(self._subscript(indices, scope), Atom("0", "number"))
-            return _scripted(letter("Theta"), below, self._layer(layer))
-        if layer is not None and stem in ("W", "b"):
-            layer = shifted(layer, notation.weight_shift)
-        sample: Layout | None = None
-        if is_per_sample(stem) and len(indices) == 2 and notation.sample == "superscript":
-            sample, indices = self.layout(indices[0], scope)[0], indices[1:]
-        below = self._subscript(indices, scope)
-        if stem == "h" or (stem == "a" and layer is not None and layer == notation.output_layer):
-            return self._output(sample, below)
-        return _scripted(letter(notation.letters.get(stem, stem)), below, self._above(layer, sample))
-
-    def _output(self, sample: Layout | None, below: Layout | None) -> Layout:
-        if not self.notation.bias_column:
-            return _scripted(letter("h"), below, self._above(None, sample))
-        point = _scripted(letter("x"), None, self._above(None, sample))
-        hypothesis = row(Script(letter("h"), letter("Theta")), Fence("(", point, ")"))
-        return _scripted(hypothesis, below, None)
-
-    def _layer(self, layer: str | None) -> Layout | None:
-        if layer is None:
-            return None
-        return Fence("(", short(layer), ")") if self.notation.layer_in_parentheses else short(layer)
-
-    def _above(self, layer: str | None, sample: Layout | None) -> Layout | None:
-        """Layer and sample as one superscript: (2)(i), or i,2."""
-        level = self._layer(layer)
-        if sample is None or not self.notation.layer_in_parentheses:
-            return _separated([p for p in (sample, level) if p]) if sample or level else None
-        wrapped = Fence("(", sample, ")")
-        return row(level, wrapped) if level else wrapped
-
-    def _subscript(self, indices: tuple[Expr, ...], scope: Scope) -> Layout | None:
-        """Indices side by side; with commas where one of them is more than a letter."""
-        shown = []
-        for index in indices:
-            number = isinstance(index, Number)
-            shown.append(self.layout(add(index, ONE) if number and self.notation.first else index, scope)[0])
-        if not shown:
-            return None
-        single = all(
-            (isinstance(p, Atom) and len(p.text) == 1) or (isinstance(p, Script) and p.below is None) for p in shown
-        )
-        return row(*shown) if single else _separated(shown)
-
-
-def _scripted(base: Layout, below: Layout | None, above: Layout | None) -> Layout:
-    if below is None and above is None:
-        return base
-    if isinstance(base, Script) and below is not None and base.below is not None:
-        base = Row((base,))
-    return Script(base, below, above)
-
-
-def _derivative(top: Layout | None, bottom: Layout) -> Layout:
-    curly = Atom("∂")
-    return Fraction(row(curly, top) if top else curly, row(curly, bottom))
+    def _indices(self, indices: tuple[Expr, ...], scope: Scope) -> list[Layout]:
+        """Indices as they are shown: a number is moved to where this notation begins to count."""
+        moved = (add(i, ONE) if isinstance(i, Number) and self.notation.first else i for i in indices)
+        return [self.layout(i, scope)[0] for i in moved]
 
 
 def _bracketed(body: Layout) -> Layout:
     """Round brackets, or square ones around a formula that has tall round ones inside."""
     return Fence("[", body, "]") if has_fence(body) else Fence("(", body, ")")
-
-
-def _separated(parts: list[Layout]) -> Layout:
-    out: list[Layout] = []
-    for part in parts:
-        out += [operator(","), part] if out else [part]
-    return row(*out)
 
 
 def _is_constant(expr: Expr) -> bool:

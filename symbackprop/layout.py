@@ -1,12 +1,13 @@
 """Mathematics as it is laid out, before it is LaTeX or MathML.
 
 A `Layout` is a tree of atoms, rows, fractions, scripts, big operators and fences. It knows how things stand beside each
-other, not what they mean. `row`, `operator` and `word` make the common ones; `layout_tex` and `layout_mathml` write them;
-`width` estimates how wide one will be and `broken` breaks it into lines. This module must not know about expressions.
+other, not what they mean. `row`, `operator` and `word` make the common ones; `layout_tex` and `layout_mathml` write
+them; `width` estimates how wide one will be and `broken` breaks it into lines. Nothing here knows expressions.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,13 +126,13 @@ def word(text: str) -> Atom:
     return Atom(text, "text")
 
 
-_GREEK = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"]
-GREEK = dict(zip(_GREEK, "αβγδεζηθικλμνξοπρστυφχψω", strict=True)) | {
-    name.capitalize(): letter
-    for name, letter in zip(
-        ["gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega"], "ΓΔΘΛΞΠΣΥΦΨΩ", strict=True
-    )
-}
+def _greek_name(char: str) -> str:
+    """The English name of a Greek letter, capitalised for a capital; Unicode spells lambda without its b."""
+    name = unicodedata.name(char).split()[3].lower().replace("lamda", "lambda")
+    return name.capitalize() if char.isupper() else name
+
+
+GREEK = {_greek_name(char): char for char in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"}
 
 
 def parts_of(layout: Layout) -> tuple[Layout, ...]:
@@ -158,7 +159,7 @@ def tall(layout: Layout) -> bool:
 
 
 def has_fence(layout: Layout) -> bool:
-    """True if round brackets stand inside `layout`, so that a pair around it should look different; scripts do not count."""
+    """True if round brackets stand inside `layout`, so that a pair around it should differ; not in scripts."""
     if isinstance(layout, Script):
         return has_fence(layout.base)
     if isinstance(layout, Fence) and layout.left == "(":

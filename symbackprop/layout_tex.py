@@ -24,7 +24,7 @@ from symbackprop.layout import (
     tall,
 )
 
-_TEX = {letter: rf"\{name}" for name, letter in GREEK.items() if name != "omicron"} | {
+_TEX = {letter: rf"\{name}" for name, letter in GREEK.items()} | {
     "ε": r"\varepsilon",
     "φ": r"\varphi",
     "\u2062": r"\,",
@@ -147,7 +147,7 @@ def _tex_row(parts: tuple[Layout, ...]) -> str:
 
 def _spaces_itself(after: tuple[Layout, ...], before: tuple[Layout, ...]) -> bool:
     """True where LaTeX sets the space between two factors by itself: at a sum, at a tall bracket."""
-    return any(isinstance(p, Big) or (isinstance(p, Fence) and tall(p)) for p in (*after, *before))
+    return any(isinstance(p, Big) or (isinstance(p, Fence) and tall(p.body)) for p in (*after, *before))
 
 
 def _tight(layout: Layout) -> str:
@@ -161,10 +161,11 @@ def _ends_in_command(text: str) -> bool:
 
 
 def _tex_script(base: Layout, below: Layout | None, above: Layout | None) -> str:
-    plain = isinstance(base, Atom | Accent | Fence)
+    last = base.parts[-1] if isinstance(base, Row) and base.parts else base
+    plain = isinstance(base, Atom | Accent) or isinstance(last, Fence)
     out = to_tex(base) if plain else f"{{{to_tex(base)}}}"
-    if above == Atom("′", "operator") and below is None:
-        return out + "'"
+    if isinstance(above, Atom) and not above.text.strip("′") and below is None:
+        return out + "'" * len(above.text)
     out += f"^{{{_tight(above)}}}" if above else ""
     return out + (f"_{{{_tight(below)}}}" if below else "")
 

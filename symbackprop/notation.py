@@ -1,22 +1,23 @@
 """Notations: how the tensors, indices and symbols of one and the same equation are written.
 
-`WEIGHTS` is this package's own: z^{(l)}_i = sum_j W^{(l)}_{ij} a^{(l)}_j + b^{(l)}_i, W^{(l)} leads from layer l to l+1.
+`WEIGHTS` is this package's own: z^{(l)}_i = sum_j W^{(l)}_{ij} a^{(l)}_j + b^{(l)}_i, W^{(l)} leads from l to l+1.
 `THETA` writes the bias as column 0 of Θ^{(l)}, the output as h_Θ(x), and the sample as a superscript (i).
-`NIELSEN` writes w^l_{jk}, C, σ; there w^l leads from layer l-1 to l, so that all its layer numbers fit the equations.
-`NAMES` keeps the names of a traced program. A notation changes no equation. This module must not know about expressions.
+`NIELSEN` writes w^l_{jk}, C, σ; there w^l leads from layer l-1 to l, so its layer numbers are one higher.
+`NAMES` keeps the names of a traced program. A notation changes no equation. Nothing here knows expressions.
 
-Source: WEIGHTS as in the UFLDL tutorial (Ng et al.); THETA: Ng, Machine Learning (2011), lectures 8-9; NIELSEN: Nielsen,
-Neural Networks and Deep Learning (2015), chapter 2.
+Source: WEIGHTS as in the UFLDL tutorial (Ng et al.); THETA: Ng, Machine Learning (2011), lectures 8-9; NIELSEN:
+Nielsen, Neural Networks and Deep Learning (2015), chapter 2.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from symbackprop.layout import GREEK, Accent, Atom, Layout, Script, operator, row
+from symbackprop.layout import GREEK, Accent, Atom, Fence, Fraction, Layout, Row, Script, operator, relation, row
+from symbackprop.primitives import Function
 
 _LAYERED = re.compile(r"(W|b|z|a|delta)_?(\d+|[lL](?:[+-]\d+)?)")
 _DERIVATIVE = re.compile(r"d([A-Za-z]\w*?)_d(\w.*)")
@@ -140,6 +141,108 @@ def shifted(layer: str, by: int) -> str:
     return f"{layer[0]}{offset:+d}" if offset else layer[0]
 
 
-def is_per_sample(stem: str) -> bool:
-    """True for the tensors that have one row for each sample: z, a, delta, x, y, h."""
-    return stem in _PER_SAMPLE
+def function_layout(function: Function, notation: Notation = WEIGHTS) -> Layout:
+    """The name of a function: f, σ, relu, f′."""
+    if function.primitive_of is not None:
+        inner, argument = function.primitive_of
+        base = function_layout(inner, notation)
+        if function.arity == 1:
+            return _primed(base)
+        return Script(base, row(operator(","), Atom(str(argument + 1), "number")))
+    return _from_tex_name(notation.letters.get(function.latex, function.latex) or function.name)
+
+
+def _primed(base: Layout) -> Layout:
+    if isinstance(base, Script) and isinstance(base.above, Atom):
+        return Script(base.base, base.below, operator(base.above.text + "′"))
+    if isinstance(base, Script):
+        return Script(base.base, base.below, operator("′"))
+    return Script(base, None, operator("′"))
+
+
+def _from_tex_name(code: str) -> Layout:
+    r"""The few forms in which `Function.latex` is written: \sigma, \operatorname{relu}, f', \mathbf{1}_{>0}."""
+    if code.endswith("'"):
+        return _primed(_from_tex_name(code[:-1]))
+    match = re.fullmatch(r"(.+)_\{([<>]?)(.*)\}", code)
+    if match:
+        below = _from_tex_name(match[3])
+        return Script(_from_tex_name(match[1]), row(relation(match[2]), below) if match[2] else below)
+    match = re.fullmatch(r"\\(operatorname|mathrm|mathbf)\{(.*)\}", code)
+    if match:
+        return Atom(match[2], "bold" if match[1] == "mathbf" else "function")
+    if code.startswith("\\"):
+        greek = letter(code[1:])
+        return greek if greek != Atom(code[1:]) else Atom(code[1:], "function")
+    return short(code)
+
+
+def tensor_layout(name: str, indices: Sequence[Layout], notation: Notation = WEIGHTS) -> Layout:
+    """The tensor called `name` with indices that are already laid out; a whole tensor without any."""
+    cotangent = derivative_name(name)
+    if cotangent:
+        return derivative_layout(
+            tensor_layout(cotangent[0], (), notation), tensor_layout(cotangent[1], indices, notation)
+        )
+    if not notation.layered:
+        return _scripted(letter(name), subscript(indices), None)
+    stem, layer = split_name(name)
+    if stem == "b" and notation.bias_column:
+        return _scripted(letter("Theta"), subscript([*indices, Atom("0", "number")]), _level(layer, notation))
+    if layer is not None and stem in ("W", "b"):
+        layer = shifted(layer, notation.weight_shift)
+    sample: Layout | None = None
+    if stem in _PER_SAMPLE and len(indices) == 2 and notation.sample == "superscript":
+        sample, indices = indices[0], indices[1:]
+    below = subscript(indices)
+    if notation.bias_column and (stem == "h" or (stem == "a" and layer is not None and layer == notation.output_layer)):
+        point = _scripted(letter("x"), None, _above(None, sample, notation))
+        return _scripted(row(Script(letter("h"), letter("Theta")), Fence("(", point, ")")), below, None)
+    return _scripted(letter(notation.letters.get(stem, stem)), below, _above(layer, sample, notation))
+
+
+def _level(layer: str | None, notation: Notation) -> Layout | None:
+    if layer is None:
+        return None
+    return Fence("(", short(layer), ")") if notation.layer_in_parentheses else short(layer)
+
+
+def _above(layer: str | None, sample: Layout | None, notation: Notation) -> Layout | None:
+    """Layer and sample as one superscript: (2)(i), or i,2."""
+    level = _level(layer, notation)
+    if sample is None:
+        return level
+    if not notation.layer_in_parentheses:
+        return separated([sample, level]) if level else sample
+    wrapped = Fence("(", sample, ")")
+    return row(level, wrapped) if level else wrapped
+
+
+def subscript(indices: Sequence[Layout]) -> Layout | None:
+    """Indices side by side; with commas where one of them is more than a letter."""
+    if not indices:
+        return None
+    single = all(
+        (isinstance(p, Atom) and len(p.text) == 1) or (isinstance(p, Script) and p.below is None) for p in indices
+    )
+    return row(*indices) if single else separated(indices)
+
+
+def derivative_layout(top: Layout | None, bottom: Layout) -> Layout:
+    """The fraction of a partial derivative; without `top` the operator alone."""
+    curly = Atom("∂")
+    return Fraction(row(curly, top) if top else curly, row(curly, bottom))
+
+
+def separated(parts: Sequence[Layout]) -> Layout:
+    """Parts with commas between them."""
+    out: list[Layout] = []
+    for part in parts:
+        out += [operator(","), part] if out else [part]
+    return row(*out)
+
+
+def _scripted(base: Layout, below: Layout | None, above: Layout | None) -> Layout:
+    if below is None and above is None:
+        return base
+    return Script(Row((base,)) if isinstance(base, Script) else base, below, above)

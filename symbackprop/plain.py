@@ -120,7 +120,9 @@ def _product(expr: Expr, scope: Scope) -> tuple[str, int]:
     over, under = over_and_under(magnitude)
     if len(over) == 1 and not under:
         text, level = _text(over[0], scope) if not isinstance(over[0], Number) else (str(over[0].value), _ATOM)
-        return (f"-{text}", _NEGATE) if negative else (text, level)
+        if negative:
+            return f"-{text}" if level >= _MULTIPLY else f"-({text})", _NEGATE
+        return text, level
     text = "*".join(_factor(f, scope, place > 0) for place, f in enumerate(over))
     if under:
         below = "*".join(_factor(f, scope, True) for f in under)
