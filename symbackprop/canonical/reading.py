@@ -1,0 +1,178 @@
+"""Expressions into the normal form, and the question whether two expressions are equal for all sizes.
+
+    >>> from symbackprop.expression import Entry, Index, Symbol, Tensor, contraction, multiply
+    >>> n = Symbol("N", "size")
+    >>> W, x, i = Tensor("W", (n, n)), Tensor("x", (n,)), Index("i", n)
+    >>> left = contraction("j", n, lambda j: multiply(Entry(W, (i, j)), Entry(x, (j,))))
+    >>> right = contraction("k", n, lambda k: multiply(Entry(x, (k,)), Entry(W, (i, k))))
+    >>> Canonical().equal(left, right)
+    True
+"""
+
+from __future__ import annotations
+
+from symbackprop.canonical.algebra import Algebra
+from symbackprop.canonical.naming import memoised
+from symbackprop.canonical.polynomial import ONE, Atom, Mono, Poly, add, combine, exact, of_atom, of_index, scale, subtract
+from symbackprop.errors import UnsupportedError
+from symbackprop.expression import (
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Position,
+    Power,
+    Quotient,
+    Remainder,
+    Sum,
+    Symbol,
+    Where,
+    fresh,
+    substitute,
+)
+from symbackprop.expression import subtract as subtract_expr
+from symbackprop.primitives import BASIC, LOG
+from symbackprop.sympy_form import PLACES, definition
+
+
+class Canonical(Algebra):
+    """The normal form under given facts and assumptions (see `TermRules` for the arguments)."""
+
+    def equal(self, left: Expr, right: Expr) -> bool:
+        """True if the two are equal for all sizes and values; False if that could not be shown."""
+        return self.vanishes(subtract(self.normal(left), self.normal(right)))
+
+    def is_zero(self, expr: Expr) -> bool:
+        """True if `expr` is 0 for all sizes and values; False if that could not be shown."""
+        return self.vanishes(self.normal(expr))
+
+    def vanishes(self, difference: Poly) -> bool:
+        """True if the polynomial is 0, after clearing the denominators that stand outside its sums."""
+        for _ in range(8):
+            if not difference.terms:
+                return True
+            cleared = self._clear(difference)
+            if cleared is None:
+                return False
+            difference = cleared
+        return not difference.terms
+
+    def _clear(self, poly: Poly) -> Poly | None:
+        """`poly` times the denominators that it is divided by, or None if there are none."""
+        lowest: dict[Atom, int] = {}
+        for mono, _ in poly.terms:
+            for atom, exponent in mono.factors:
+                if atom.kind == "base" and exponent < 0 and not atom.free & set(mono.bound):
+                    lowest[atom] = min(lowest.get(atom, 0), int(-(-exponent // 1)) if exponent == int(exponent) else int(exponent // 1) + 1)
+        wanted = {a: -e for a, e in lowest.items() if e < 0}
+        if not wanted:
+            return None
+        return self.collect(self.times([(1, {a: exact(e) for a, e in wanted.items()}, ())], poly))
+
+    @memoised
+    def normal(self, expr: Expr) -> Poly:
+        """The normal form of an expression; free indices stay free.
+
+        Raises:
+            UnsupportedError: the expression divides by zero or holds a construct without a normal form.
+            BudgetError: the time or term budget ran out.
+        """
+        self.check_budget()
+        match expr:
+            case Number(value):
+                return scale(ONE, exact(value))
+            case Symbol():
+                return of_atom(Atom.make("symbol", expr))
+            case Index():
+                return of_index(expr)
+            case Entry(tensor, indices):
+                return of_atom(Atom.make("entry", tensor, tuple(self.size_of(i) for i in indices)))
+            case Add(terms):
+                return add(*(self.normal(t) for t in terms))
+            case Multiply(factors):
+                return self.product(*(self.normal(f) for f in factors))
+            case Power():
+                return self._power(expr)
+            case Sum(index, _):
+                return self._sum(expr, index)
+            case Apply():
+                return self._apply(expr)
+            case Kronecker(left, right):
+                return self.delta(subtract(self.size_of(left), self.size_of(right)))
+            case Compare():
+                return self._compare(expr)
+            case Where(condition, then, otherwise):
+                gate, a, b = self.normal(condition), self.normal(then), self.normal(otherwise)
+                return add(self.multiply(gate, subtract(a, b)), b)
+            case Quotient() | Remainder():
+                return self.size_of(expr)
+            case Extremum(kind, index, body) | Position(kind, index, body):
+                sort = "extremum" if isinstance(expr, Extremum) else "position"
+                return self.extremum(sort, kind, index, self.normal(body))
+        raise UnsupportedError(f"{type(expr).__name__} has no normal form")
+
+    def _sum(self, expr: Sum, index: Index) -> Poly:
+        return self.sum_over(index, self.normal(expr.body))
+
+    def _power(self, expr: Power) -> Poly:
+        base, exponent = self.normal(expr.base), self.normal(expr.exponent)
+        if not exponent.terms:
+            return ONE
+        if len(exponent.terms) == 1 and not exponent.terms[0][0].factors:
+            return self.power(base, exponent.terms[0][1])
+        # a symbolic exponent: b ** e = exp(e * log b), for b > 0
+        self.used["the base of a power with a symbolic exponent is positive"] = None
+        return self.exp(self.multiply(exponent, self.apply(LOG, (base,))))
+
+    def _apply(self, expr: Apply) -> Poly:
+        function = expr.function
+        meaning = definition(function)
+        if meaning is not None and function.name not in BASIC:
+            return self.normal(substitute(meaning, dict(zip(PLACES, expr.arguments, strict=False))))
+        return self.apply(function, tuple(self.normal(a) for a in expr.arguments))
+
+    def _compare(self, expr: Compare) -> Poly:
+        if is_integer(expr.left) and is_integer(expr.right):
+            gap = subtract(self.size_of(expr.right), self.size_of(expr.left))
+            match expr.relation:
+                case "==":
+                    return self.delta(gap)
+                case "<":
+                    return self.nonneg(subtract(gap, ONE))
+                case _:
+                    return self.nonneg(gap)
+        gap = self.normal(subtract_expr(expr.right, expr.left))
+        match expr.relation:
+            case "==":
+                return self.zero(gap)
+            case "<":
+                return self.positive(gap)
+            case _:
+                return subtract(ONE, self.positive(scale(gap, -1)))
+
+
+def is_integer(expr: Expr) -> bool:
+    """True for expressions of sizes, indices and integer tensors, whose values are integers."""
+    match expr:
+        case Number(value):
+            return value.denominator == 1
+        case Symbol(_, kind):
+            return kind == "size"
+        case Index() | Quotient() | Remainder():
+            return True
+        case Entry(tensor, _):
+            return tensor.kind == "integer"
+        case Add(parts) | Multiply(parts):
+            return all(is_integer(p) for p in parts)
+        case Power(base, Number(value)):
+            return value.denominator == 1 and value >= 0 and is_integer(base)
+    return False
+
+
+__all__ = ["Canonical", "Mono", "combine", "fresh", "is_integer"]
