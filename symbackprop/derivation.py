@@ -36,6 +36,7 @@ class Derivation:
         program: the equations that the steps may use.
         definitions: names for derivatives: delta2 stands for dJ/dz2, so delta2[n,i] = Total(J, z2[n,i]).
         conditions: what is assumed, in words: "z2[n,i] != 0", "Sum(k, y[n,k]) = 1".
+        cost: the quantity that is differentiated.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Derivation:
     steps: tuple[Step, ...]
     definitions: dict[Tensor, Tensor] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
+    cost: Entry = Entry(Tensor("J"))
 
 
 @dataclass(frozen=True)

@@ -399,6 +399,8 @@ def substitute(expr: Expr, replacements: Mapping[Expr, Expr]) -> Expr:
         >>> captured.index is s.index
         False
     """
+    if not replacements:
+        return expr
     incoming = frozenset().union(*(free_indices(v) for v in replacements.values()))
     return _Substitution(dict(replacements), incoming).run(expr)
 

@@ -165,9 +165,10 @@ class TermRules:
         value = as_constant(difference)
         if value is not None:
             return ONE if value == 0 else constant(0)
-        e = self.size_expression(difference)
-        if self._decided("<", e) or self._decided(">", e):
-            return constant(0)
+        if not _between_indices(difference):
+            e = self.size_expression(difference)
+            if self._decided("<", e) or self._decided(">", e):
+                return constant(0)
         other = scale(difference, -1)
         return self._single(Atom.make("delta", None, (min(difference, other, key=lambda p: p.id),)))
 
@@ -440,6 +441,14 @@ class TermRules:
         unused_index,
         sum_of_onehot,
         fold,
+    )
+
+
+def _between_indices(difference: Poly) -> bool:
+    """True for i - j: both indices can be 0, so nothing about it can be decided."""
+    return len(difference.terms) == 2 and all(
+        abs(c) == 1 and len(m.factors) == 1 and m.factors[0][0].kind == "index" and m.factors[0][1] == 1
+        for m, c in difference.terms
     )
 
 

@@ -1,0 +1,308 @@
+"""Number types for the slow evaluator: floats, exact fractions, interval balls, and dual numbers over any of them.
+
+A `Field` says how numbers of one type are made, compared and put into the basic functions; `+`, `-` and `*` are the
+type's own. Two rules keep every answer honest: a comparison that the numbers cannot decide raises `TooCloseError`, and
+a value that does not exist is a nan, as in IEEE arithmetic, and never decides a comparison.
+
+A number that no direction of differentiation moves is a plain number of the base field, never a `Dual` with slope 0, so
+"locally constant" is a fact about the type. This module must not know about expressions.
+
+Source: forward mode with dual numbers: Griewank & Walther, Evaluating Derivatives (2008), section 3.1; balls:
+Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic", IEEE Trans. Computers 66 (2017).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import flint
+import numpy as np
+
+from symbackprop.errors import UnsupportedError
+
+Value = Any  # int, float, Fraction, flint.arb or Dual: what `+` and `*` join is the numbers' own business
+Exact = int | float | Fraction
+
+
+class TooCloseError(ArithmeticError):
+    """Two values whose enclosures overlap were compared, or a kink or a tie is too near to differentiate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """One number type.
+
+    Args:
+        number: makes a number from an exact one; a float stands for the dyadic number that it is.
+        functions: the basic functions of one argument, by name.
+        power: base ** exponent for a fixed exponent.
+        compare: -1, 0 or 1; raises `TooCloseError` where the numbers cannot tell.
+        pi: makes the constant pi.
+        bits: working precision of a ball; None for the other types.
+        vector: makes the slope of a dual number over this field from a list.
+    """
+
+    name: str
+    number: Callable[[Exact], Value]
+    functions: Mapping[str, Callable[[Value], Value]]
+    power: Callable[[Value, Fraction], Value]
+    compare: Callable[[Value, Value], int]
+    pi: Callable[[], Value]
+    bits: int | None = None
+    vector: Callable[[list[Value]], Any] = field(default=list, repr=False)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Set flint's precision, which is global, for the time of an evaluation."""
+        before = flint.ctx.prec
+        flint.ctx.prec = self.bits or before
+        try:
+            yield
+        finally:
+            flint.ctx.prec = before
+
+
+def to_fraction(value: Exact) -> Fraction:
+    """The exact value of a finite number."""
+    return Fraction(value)
+
+
+# Floats: IEEE arithmetic, so an overflow is inf and a value that does not exist is nan, never an exception.
+
+
+def _ieee(function: Callable[[float], float], overflow: float = math.inf) -> Callable[[float], float]:
+    def call(x: float) -> float:
+        try:
+            return function(x)
+        except OverflowError:
+            return overflow
+        except ValueError:
+            return math.nan
+
+    return call
+
+
+def _float_power(base: float, exponent: Fraction) -> float:
+    power = exponent.numerator if exponent.denominator == 1 else float(exponent)
+    try:
+        result = float(base) ** power
+    except ZeroDivisionError:
+        return math.inf
+    except OverflowError:
+        return -math.inf if base < 0 and exponent.numerator % 2 else math.inf
+    return math.nan if isinstance(result, complex) else float(result)
+
+
+def _float_compare(left: float, right: float) -> int:
+    if math.isnan(left) or math.isnan(right):
+        raise TooCloseError("a value that does not exist was compared")
+    return (left > right) - (left < right)
+
+
+def _float_log(x: float) -> float:
+    return math.log(x) if x else -math.inf
+
+
+_FLOAT_FUNCTIONS = {
+    "exp": _ieee(math.exp),
+    "log": _ieee(_float_log),
+    "erf": math.erf,
+    "sin": _ieee(math.sin),
+    "cos": _ieee(math.cos),
+}
+FLOAT = Field("float", float, _FLOAT_FUNCTIONS, _float_power, _float_compare, lambda: math.pi, vector=np.array)
+
+
+# Fractions: whatever stays rational.
+
+
+def _irrational(name: str) -> Callable[[Fraction], Fraction]:
+    at_zero = {"exp": 1, "cos": 1, "sin": 0, "erf": 0}
+
+    def call(x: Fraction) -> Fraction:
+        if x == 0 and name in at_zero:
+            return Fraction(at_zero[name])
+        if x == 1 and name == "log":
+            return Fraction(0)
+        raise UnsupportedError(f"{name}({x}) is not a rational number")
+
+    return call
+
+
+def _fraction_power(base: Fraction, exponent: Fraction) -> Fraction:
+    base = Fraction(base)
+    if base == 0 and exponent < 0:
+        raise UnsupportedError("division by zero in exact arithmetic")
+    if exponent.denominator == 1:
+        return base**exponent.numerator
+    if exponent.denominator == 2 and base >= 0:
+        root = Fraction(math.isqrt(base.numerator), math.isqrt(base.denominator))
+        if root * root == base:
+            return root**exponent.numerator
+    raise UnsupportedError(f"{base} ** ({exponent}) is not a rational number")
+
+
+def _no_pi() -> Fraction:
+    raise UnsupportedError("pi is not a rational number")
+
+
+EXACT = Field(
+    "exact",
+    to_fraction,
+    {name: _irrational(name) for name in _FLOAT_FUNCTIONS},
+    _fraction_power,
+    lambda left, right: (left > right) - (left < right),
+    _no_pi,
+)
+
+
+# Balls: midpoint and radius, rounded outwards, so the true value is always inside.
+
+
+def _ball_number(value: Exact) -> flint.arb:
+    if isinstance(value, Fraction):
+        return flint.arb(flint.fmpq(value.numerator, value.denominator))
+    return flint.arb(value)
+
+
+def _ball_power(base: Value, exponent: Fraction) -> flint.arb:
+    x = flint.arb(base)
+    if exponent.denominator == 1:
+        return x**exponent.numerator
+    if exponent.denominator == 2:
+        root: flint.arb = x.sqrt() if exponent > 0 else x.rsqrt()
+        return root ** abs(exponent.numerator)
+    return x.root(exponent.denominator) ** exponent.numerator
+
+
+def _ball_compare(left: Value, right: Value) -> int:
+    if left is right:
+        return 0
+    if left < right:
+        return -1
+    if left > right:
+        return 1
+    if left == right:  # only for exact numbers: two balls of positive radius never test equal
+        return 0
+    raise TooCloseError(f"{left} and {right} overlap")
+
+
+@cache
+def ball(bits: int = 128) -> Field:
+    """Interval arithmetic with midpoints of `bits` bits."""
+    functions = {
+        "exp": lambda x: flint.arb(x).exp(),
+        "log": lambda x: flint.arb(x).log(),
+        "erf": lambda x: flint.arb(x).erf(),
+        "sin": lambda x: flint.arb(x).sin(),
+        "cos": lambda x: flint.arb(x).cos(),
+    }
+    return Field(
+        f"ball({bits})",
+        _ball_number,
+        functions,
+        _ball_power,
+        _ball_compare,
+        flint.arb.pi,
+        bits,
+        lambda values: flint.arb_mat(1, len(values), values),
+    )
+
+
+# Dual numbers: a value and its slope along every direction at once.
+
+
+class Dual:
+    """value + slope * epsilon with epsilon ** 2 = 0; `slope` is a vector of the base field."""
+
+    __array_ufunc__ = None  # a NumPy scalar on the left must leave the sum to us
+    __slots__ = ("slope", "value")
+
+    def __init__(self, value: Value, slope: Any) -> None:
+        self.value, self.slope = value, slope
+
+    def __add__(self, other: Value) -> Dual:
+        if isinstance(other, Dual):
+            return Dual(self.value + other.value, self.slope + other.slope)
+        return Dual(self.value + other, self.slope)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dual:
+        return Dual(-self.value, self.slope * -1)
+
+    def __sub__(self, other: Value) -> Dual:
+        return self.__add__(-other)
+
+    def __rsub__(self, other: Value) -> Dual:
+        return self.__neg__().__add__(other)
+
+    def __mul__(self, other: Value) -> Dual | int:
+        if isinstance(other, Dual):
+            return Dual(self.value * other.value, self.slope * other.value + other.slope * self.value)
+        if other == 0:  # an exact zero that nothing moves: the product is locally constant
+            return 0
+        return Dual(self.value * other, self.slope * other)
+
+    __rmul__ = __mul__
+
+
+def _lifted(base: Field) -> dict[str, Callable[[Value], Value]]:
+    """The basic functions on dual numbers, by the chain rule."""
+    f = base.functions
+
+    def erf_slope(x: Value) -> Value:
+        return f["exp"](-(x * x)) * base.power(base.pi(), Fraction(-1, 2)) * 2
+
+    slopes: dict[str, Callable[[Value, Value], Value]] = {
+        "exp": lambda x, value: value,
+        "log": lambda x, value: base.power(x, Fraction(-1)),
+        "erf": lambda x, value: erf_slope(x),
+        "sin": lambda x, value: f["cos"](x),
+        "cos": lambda x, value: -f["sin"](x),
+    }
+
+    def lift(name: str) -> Callable[[Value], Value]:
+        function, slope = f[name], slopes[name]
+
+        def call(x: Value) -> Value:
+            if not isinstance(x, Dual):
+                return function(x)
+            value = function(x.value)
+            return Dual(value, x.slope * slope(x.value, value))
+
+        return call
+
+    return {name: lift(name) for name in f}
+
+
+@cache
+def dual(base: Field) -> Field:
+    """Dual numbers over `base`: comparing two that are equal, but may move apart, is a kink."""
+
+    def power(x: Value, exponent: Fraction) -> Value:
+        if not isinstance(x, Dual):
+            return base.power(x, exponent)
+        if exponent == 0:
+            return 1
+        slope = base.power(x.value, exponent - 1) * base.number(exponent)
+        return Dual(base.power(x.value, exponent), x.slope * slope)
+
+    def compare(left: Value, right: Value) -> int:
+        if left is right:
+            return 0
+        moving = isinstance(left, Dual) or isinstance(right, Dual)
+        order = base.compare(
+            left.value if isinstance(left, Dual) else left, right.value if isinstance(right, Dual) else right
+        )
+        if order == 0 and moving:
+            raise TooCloseError("a kink or a tie")
+        return order
+
+    return Field(f"dual({base.name})", base.number, _lifted(base), power, compare, base.pi, base.bits)

@@ -1,0 +1,198 @@
+"""The kernel: replays a derivation, step by step, and searches for nothing.
+
+A step before = after is accepted if it is an instance of its rule: the rule's meaning is put into both sides (a derivative
+becomes its chain-rule sum, a tensor its equation, a name what it stands for) and the two normal forms must be equal. The
+kernel does not know who proposed the step. It trusts `canonical`, `rules.partial` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from symbackprop.canonical import Canonical
+from symbackprop.derivation import Derivation, Step
+from symbackprop.errors import ProofError, SymbackpropError
+from symbackprop.expression import (
+    ONE,
+    ZERO,
+    Entry,
+    Expr,
+    Partial,
+    Tensor,
+    Total,
+    add,
+    children,
+    close_sum,
+    fresh,
+    multiply,
+    rebuild,
+    substitute,
+)
+from symbackprop.program import Equation, Program
+from symbackprop.rules import RULES, partial, tensors_in
+from symbackprop.sizes import Facts
+
+
+_FORWARDS = ("chain_rule", "earlier_result")  # these rules read from left to right only
+
+
+class Kernel:
+    """Replays derivations about one program; results that it has accepted may be used by later ones.
+
+    Args:
+        hypotheses: equations that may be used as earlier results without proof (the induction hypothesis).
+    """
+
+    def __init__(self, program: Program, hypotheses: Mapping[Tensor, Derivation] | None = None) -> None:
+        self.program = program
+        labels = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
+        kinds = {a.tensor: a.kind for a in program.assumptions}
+        self.canonical = Canonical(Facts(program.domain, labels), kinds)
+        self.accepted: dict[Tensor, Derivation] = dict(hypotheses or {})
+        self.users: dict[Tensor, list[Equation]] = {t: [] for t in program.tensors}
+        for equation in program.equations:
+            for tensor in tensors_in(equation.value):
+                self.users[tensor].append(equation)
+        self._relevant: dict[Tensor, bool] = {}
+
+    def replay(self, derivation: Derivation) -> tuple[str, ...]:
+        """Accept the derivation; returns the conditions that its steps made use of.
+
+        Raises:
+            ProofError: a step is not an instance of its rule, or the steps do not form a chain from left to right.
+        """
+        if derivation.program is not self.program:
+            raise ProofError(f"{derivation.name}: the derivation is about another program")
+        self.canonical.restart_clock()
+        self.canonical.used.clear()
+        here = derivation.left
+        for number, step in enumerate(derivation.steps, start=1):
+            if step.before is not here:
+                raise ProofError(f"{derivation.name}: step {number} does not start where the last one ended")
+            if not self.accepts(step, derivation):
+                raise ProofError(f"{derivation.name}: step {number} is not an instance of the rule {step.rule!r}")
+            here = step.after
+        if here is not derivation.right:
+            raise ProofError(f"{derivation.name}: the steps do not end at the right side")
+        if isinstance(derivation.left, Entry):
+            self.accepted[derivation.left.tensor] = derivation
+        return tuple(self.canonical.used)
+
+    def accepts(self, step: Step, derivation: Derivation) -> bool:
+        """True if the step is an instance of its rule."""
+        if step.rule not in RULES:
+            return False
+        meaning = self._meaning(step, derivation)
+        try:
+            before = rewrite(step.before, meaning)
+            after = step.after if step.rule in _FORWARDS else rewrite(step.after, meaning)
+            return self.canonical.equal(rewrite(before, opaque), rewrite(after, opaque))
+        except SymbackpropError as error:
+            raise ProofError(f"{derivation.name}: {error}") from error
+
+    def _meaning(self, step: Step, derivation: Derivation) -> Callable[[Expr], Expr | None]:
+        """What the rule allows to be replaced, as a function from a node to its replacement or None."""
+        names = derivation.definitions
+        # an equation may be put in for the tensors that stand on one side of the step only
+        vanishing = tensors_in(step.before) ^ tensors_in(step.after) if step.rule == "equation" else frozenset()
+
+        def named(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in names:
+                return Total(derivation.cost, Entry(names[node.tensor], node.indices))
+            return None
+
+        def chained(node: Expr) -> Expr | None:
+            return self.chain_rule(node) if isinstance(node, Total) else None
+
+        def defined(node: Expr) -> Expr | None:
+            if isinstance(node, Partial):
+                return partial(self._written_out(node.expression), node.variable)
+            return named(node)
+
+        def values(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in vanishing and node.tensor in self.program.by_tensor:
+                return rewrite(self._written_out(node), values)
+            return None
+
+        def earlier(node: Expr) -> Expr | None:
+            if isinstance(node, Total):
+                bar = next((b for b, t in names.items() if t is node.variable.tensor), None)
+                node = Entry(bar, node.variable.indices) if bar is not None else node
+            if isinstance(node, Entry) and node.tensor in self.accepted and node is not derivation.left:
+                return _instance(self.accepted[node.tensor], node)
+            return None
+
+        table: dict[str, Callable[[Expr], Expr | None]] = {
+            "definition_of_delta": named,
+            "chain_rule": chained,
+            "definition": defined,
+            "derivative": defined,
+            "equation": values,
+            "earlier_result": earlier,
+        }
+        return table.get(step.rule, lambda node: None)
+
+    def chain_rule(self, total: Total) -> Expr:
+        """dJ/dx as the sum over every equation that mentions x; 1 for the cost itself."""
+        if total.variable.tensor is total.cost.tensor:
+            return ONE
+        terms = []
+        for equation in self.users[total.variable.tensor]:
+            running = tuple(fresh(i.name, i.size) for i in equation.indices)
+            there = Entry(equation.tensor, running)
+            outer = ONE if equation.tensor is total.cost.tensor else Total(total.cost, there)
+            if not self._matters(equation.tensor, total.cost.tensor):
+                continue
+            body = multiply(outer, Partial(there, total.variable))
+            for index in reversed(running):
+                body = close_sum(index, body)
+            terms.append(body)
+        return add(*terms) if terms else ZERO
+
+    def _matters(self, tensor: Tensor, cost: Tensor) -> bool:
+        """False if the cost is computed by this program and does not depend on the tensor at all."""
+        if cost not in self.program.by_tensor or tensor is cost:
+            return True
+        if tensor not in self._relevant:
+            self._relevant[tensor] = any(self._matters(user.tensor, cost) for user in self.users[tensor])
+        return self._relevant[tensor]
+
+    def _written_out(self, expr: Expr) -> Expr:
+        """The right side of the equation that defines the entry; other expressions as they are."""
+        if isinstance(expr, Entry) and expr.tensor in self.program.by_tensor:
+            equation = self.program.by_tensor[expr.tensor]
+            return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
+        return expr
+
+
+def _instance(derivation: Derivation, entry: Entry) -> Expr:
+    left = derivation.left
+    assert isinstance(left, Entry), "an earlier result defines an entry"
+    return substitute(derivation.right, dict(zip(left.indices, entry.indices, strict=True)))
+
+
+def rewrite(expr: Expr, meaning: Callable[[Expr], Expr | None]) -> Expr:
+    """Replace nodes from the outside in; a replacement is not looked into again."""
+    new = meaning(expr)
+    if new is not None:
+        return new
+    if isinstance(expr, (Partial, Total)):
+        return expr  # what a derivative is taken of and by are names, not values
+    parts = children(expr)
+    changed = tuple(rewrite(p, meaning) for p in parts)
+    return expr if changed == parts else rebuild(expr, changed)
+
+
+def opaque(node: Expr) -> Expr | None:
+    """A derivative as an entry of a tensor of its own, so that the normal form can hold it."""
+    if isinstance(node, Total):
+        variable = node.variable
+        return Entry(Tensor(f"total d{node.cost.tensor.name}/d{variable.tensor.name}", variable.tensor.shape), variable.indices)
+    if isinstance(node, Partial):
+        inner = node.expression
+        if not isinstance(inner, Entry):
+            return partial(inner, node.variable)
+        shape = (*inner.tensor.shape, *node.variable.tensor.shape)
+        name = f"partial d{inner.tensor.name}/d{node.variable.tensor.name}"
+        return Entry(Tensor(name, shape), (*inner.indices, *node.variable.indices))
+    return None
