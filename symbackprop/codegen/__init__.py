@@ -1,0 +1,8 @@
+"""Code from Programs: NumPy, C and JAX.
+
+`compile_program` turns any Program into a function; `compile_network` gives a network's cost and gradient the fast forms.
+"""
+
+from symbackprop.codegen.program_code import CompiledProgram, compile_program
+
+__all__ = ["CompiledProgram", "compile_program"]

@@ -1,0 +1,58 @@
+"""Functions that printed Python modules bring with them, in a form that neither overflows nor needs more than NumPy.
+
+The coefficients of erf are Chebyshev expansions of erf(z)/z in z^2 for |z| < 1 and of erfc(|z|) exp(z^2) in 2/(2 + |z|) beyond, to
+double precision (computed with mpmath at 40 digits; `tests/test_codegen_helpers.py` compares with `math.erf`).
+"""
+
+from __future__ import annotations
+
+_TEXT = {
+    "sigmoid": '''
+def sigmoid(z):
+    """1 / (1 + exp(-z)), from exp(-|z|), which cannot overflow."""
+    e = {np}.exp(-{np}.abs(z))
+    return {np}.where(z < 0, e, {np}.ones_like(e)) / (1 + e)
+''',
+    "tail": '''
+def tail(z):
+    """log(1 + exp(-|z|)): what softplus(z) = log(1 + exp(z)) adds to max(z, 0)."""
+    return {np}.log1p({np}.exp(-{np}.abs(z)))
+''',
+}
+_ERF = {
+    "np": '''
+# Chebyshev coefficients of erf(z)/z in z^2 for |z| < 1, and of erfc(|z|) exp(z^2) in 2/(2 + |z|) beyond.
+ERF_NEAR = [
+    0.9754769393826541, -0.14226120510371365, 0.010035582187599796, -0.0005768764699767485,
+    2.741993125219606e-05, -1.1043175507344507e-06, 3.8488755420345036e-08, -1.1808582533875466e-09,
+    3.2334215826050435e-11, -7.991015946679151e-13, 1.7990723022320763e-14, -3.717374242306777e-16,
+]
+ERF_FAR = [
+    0.23620044491493206, 0.16938077469474405, 0.020465878481022593, 0.0015137733662087666,
+    2.8583850375151295e-05, -5.630015504717706e-06, -2.859695557856286e-07, 3.5307916015650344e-08,
+    1.859886929942831e-09, -3.3136771846331446e-10, -6.196282510625845e-12, 3.4909095412562706e-12,
+    -1.1731437561256873e-13, -3.1220508601111917e-14, 3.508660817537083e-15, 1.0878595062223676e-16,
+    -5.3277446501705686e-17, 3.473830519401492e-18,
+]
+
+
+def erf(z):
+    """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to z."""
+    size = np.minimum(np.abs(z), 6.5)  # beyond, it is 1 to double precision
+    near = z * np.polynomial.chebyshev.chebval(2 * np.minimum(size, 1) ** 2 - 1, ERF_NEAR)
+    place = (102 / (2 + size) - 23) / 11
+    far = 1 - np.exp(-(size**2)) * np.polynomial.chebyshev.chebval(place, ERF_FAR)
+    return np.where(size < 1, near, np.copysign(far, z)).astype(DTYPE)
+''',
+    "jnp": '''
+def erf(z):
+    """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to z."""
+    return jax.scipy.special.erf(z)
+''',
+}
+
+
+def helper_text(name: str, module: str) -> str:
+    """The text of the helper called `name` for the array module called `module`."""
+    text = _ERF[module] if name == "erf" else _TEXT[name].replace("{np}", module)
+    return text.strip("\n") + "\n"

@@ -1,0 +1,111 @@
+"""Names in generated code: every tensor, size and hyper-parameter gets one Python identifier.
+
+Names come from users, and generated source is executed, so nothing but letters, digits and underscores passes. This module must
+not know about statements.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable
+
+from symbackprop.expression import Symbol, Tensor
+
+# What printed modules and C files use themselves.
+RESERVED = frozenset(
+    {
+        "np",
+        "jnp",
+        "jax",
+        "DTYPE",
+        "sigmoid",
+        "tail",
+        "erf",
+        "work",
+        "out",
+        "rows",
+        "start",
+        "stop",
+        "main",
+        "double",
+        "float",
+    }
+    | set(keyword.kwlist)
+    | set(dir(builtins))
+    | set(
+        [
+            "auto",
+            "break",
+            "case",
+            "char",
+            "const",
+            "continue",
+            "default",
+            "do",
+            "else",
+            "enum",
+            "extern",
+            "for",
+            "goto",
+            "if",
+            "inline",
+            "int",
+            "long",
+            "register",
+        ]
+    )
+    | set(
+        [
+            "restrict",
+            "return",
+            "short",
+            "signed",
+            "sizeof",
+            "static",
+            "struct",
+            "switch",
+            "typedef",
+            "union",
+            "unsigned",
+            "void",
+            "volatile",
+            "while",
+        ]
+    )
+    | set(["exp", "log", "sin", "cos", "tanh", "fabs", "fmax", "fmin", "sqrt", "pow", "log1p", "expm1", "floor"])
+)
+
+
+class Names:
+    """The identifier of each tensor and symbol.
+
+    Example:
+        >>> names = Names([Tensor("x"), Tensor("x.1"), Symbol("lambda")])
+        >>> [names[t] for t in (Tensor("x"), Tensor("x.1"), Symbol("lambda"))]
+        ['x', 'x_1', 'lambda_']
+    """
+
+    def __init__(self, things: Iterable[Tensor | Symbol]) -> None:
+        self._known: dict[Tensor | Symbol, str] = {}
+        self._taken = set(RESERVED)
+        for thing in things:
+            if thing not in self._known:
+                self._known[thing] = self.fresh(thing.name)
+
+    def __getitem__(self, thing: Tensor | Symbol) -> str:
+        return self._known[thing]
+
+    def __contains__(self, thing: Tensor | Symbol) -> bool:
+        return thing in self._known
+
+    def fresh(self, wanted: str) -> str:
+        """An identifier like `wanted` that nothing else has."""
+        name = re.sub(r"[^A-Za-z0-9_]", "_", wanted) or "v"
+        if name[0].isdigit() or name.startswith("__"):
+            name = "v" + name
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
