@@ -34,7 +34,7 @@ from symbackprop.expression import (
     where,
 )
 from symbackprop.trace.registry import METHODS, OPERATIONS
-from symbackprop.trace.session import Content, as_int, axis_indices, current, entry, must_know, product_of, reduced
+from symbackprop.trace.session import Content, as_int, axis_indices, current, entry, product_of, reduced
 from symbackprop.trace.size import Size, size, size_expr
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 
@@ -64,7 +64,7 @@ class Buffer:
             return
         value = self.content(axis_indices(self.shape))
         self.settled = True
-        if not forced and (isinstance(value, Entry) or not _has_entry(value)):
+        if not forced and (isinstance(value, Entry) or not has_entry(value)):
             return
         kind = "integer" if self.kind == "integer" else "real"
         self.content = entry(current().define(self.shape, self.content, kind, variable))
@@ -191,8 +191,8 @@ class Array:
 
     # --- writing
 
-    def write(self, make: Callable[[Expr, tuple[Expr, ...]], Expr]) -> None:
-        """Replace each entry seen by this view by make(old entry, array indices)."""
+    def write(self, value: Content, added: bool = False) -> None:
+        """Replace each entry seen by this view by `value` at the array's indices, or add `value` to it."""
         buffer, inverse = self.buffer, self.view.inverse
         if inverse is None or self.scalar:
             raise TraceError("assignment to an array that cannot be written (a broadcast view)")
@@ -208,7 +208,9 @@ class Array:
         def new(indices: tuple[Expr, ...]) -> Expr:
             seen, own = inverse(indices)
             before = old(indices)
-            return before if seen is ZERO else where(seen, make(before, own), before)
+            if seen is ZERO:
+                return before
+            return add(before, where(seen, value(own), ZERO)) if added else where(seen, value(own), before)
 
         buffer.write(new)
 
@@ -251,7 +253,7 @@ class Array:
         value = self.constant()
         if isinstance(value, Number):
             return value.value
-        if value is not None and size_symbols(value) and not _has_entry(value):
+        if value is not None and size_symbols(value) and not has_entry(value):
             raise NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(value))
         raise TraceError("an array's value is needed as a Python number")
 
@@ -416,7 +418,8 @@ def _length(item: Any) -> Expr:
     return reduced(expr)
 
 
-def _has_entry(expr: Expr) -> bool:
+def has_entry(expr: Expr) -> bool:
+    """True if an expression depends on data."""
     stack, seen = [expr], {expr}
     while stack:
         node = stack.pop()
@@ -437,11 +440,3 @@ def _large(buffer: Buffer) -> bool:
         if not isinstance(node, Entry):
             stack += children(node)
     return count > LARGE
-
-
-def broadcast_shape(*shapes: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    """NumPy's broadcast shape; `ShapesDoNotFit` where two sizes are neither equal nor 1."""
-    return OPERATIONS["broadcast_shape"](*shapes)  # type: ignore[no-any-return]
-
-
-__all__ = ["Array", "Buffer", "View", "add", "array", "as_array", "must_know", "scalar"]

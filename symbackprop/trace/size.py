@@ -19,6 +19,7 @@ from symbackprop.expression import (
     power,
     subtract,
 )
+from symbackprop.plain import to_text
 from symbackprop.sizes import Relation
 from symbackprop.trace.registry import OPERATIONS
 from symbackprop.trace.session import as_int, must_know, reduced
@@ -34,7 +35,7 @@ class Size:
         self.expr = expr
 
     def __repr__(self) -> str:
-        return f"<size {self.expr}>"
+        return to_text(self.expr)
 
     def __hash__(self) -> int:
         return hash(self.expr)
