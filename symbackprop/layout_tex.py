@@ -72,14 +72,35 @@ def tex_symbols(text: str) -> str:
     return out
 
 
+_TEXT = {c: "\\" + c for c in "#$%&_{}"} | {
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "\u2003": r"\quad ",
+    "½": r"$\tfrac12$",
+    "²": "$^2$",
+    "ᵀ": r"$^\top$",
+}
+
+
 def tex_text(text: str) -> str:
-    """Running text as LaTeX: the characters that LaTeX gives a meaning to are escaped."""
-    special = {c: "\\" + c for c in "#$%&_{}"} | {
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "\\": r"\textbackslash{}",
-    }
-    return "".join(special.get(c, c) for c in text)
+    """Running text as LaTeX: special characters are escaped, mathematical ones set in math mode.
+
+    Example:
+        >>> tex_text("50 % of δ")
+        '50 \\\\% of $\\\\delta$'
+    """
+    out = []
+    for char in text:
+        if char in _TEXT:
+            out.append(_TEXT[char])
+        elif char in _TEX and not char.isascii():
+            out.append(f"${_TEX[char]}$")
+        else:
+            out.append(char)
+    return "".join(out)
 
 
 def _tex_atom(atom: Atom) -> str:

@@ -1,0 +1,356 @@
+"""A proof as a document: what is claimed, the network, the rules, every derivation line by line, and how it was checked.
+
+Every displayed equality is taken from the derivations or from the program, never typed; `unbacked` finds one that is not.
+Main names: `proof_document`, `unbacked`. This module must not know about any output format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from symbackprop.document.families import families, layer_of
+from symbackprop.document.matrix import form_layout, matrix_form, matrix_name
+from symbackprop.document.model import (
+    Block,
+    Chain,
+    Code,
+    Display,
+    Document,
+    Equality,
+    Inline,
+    Items,
+    Line,
+    Listing,
+    Paragraph,
+    Proof,
+    Section,
+    Statement,
+    Strong,
+    Symbolic,
+    Table,
+    Text,
+    equations,
+)
+from symbackprop.document.subject import ProofLike, TheoremLike
+from symbackprop.document.picture import network_figure
+from symbackprop.document.tex_reader import read_tex
+from symbackprop.document.wording import CONVENTIONS, QUESTIONS, meaning, spelled
+from symbackprop.expression import Entry, Expr, Tensor
+from symbackprop.latex import layout_of
+from symbackprop.layout import Layout, operator, relation, row
+from symbackprop.notation import WEIGHTS, Notation, function_layout, tensor_layout
+from symbackprop.primitives import Function
+from symbackprop.program import Equation
+
+Detail = Literal["brief", "full"]
+
+
+def proof_document(
+    proof: ProofLike,
+    *,
+    detail: Detail = "full",
+    notation: Notation = WEIGHTS,
+    code: Mapping[Tensor, str] | None = None,
+    command: str = "",
+    checks: Sequence[str] = (),
+) -> Document:
+    """The document of a proof.
+
+    Args:
+        detail: brief is one page, with one derivation for all layers that share it; full answers every "why".
+        code: for each tensor the generated line that computes it.
+        command: what to type to run the proof again.
+        checks: further checks that were made, one sentence each.
+    """
+    parts = _Parts(proof, notation)
+    if detail == "brief":
+        body = (*parts.forward(brief=True), *parts.derivations(brief=True), *parts.checked(command, ()))
+        return Document(proof.title, parts.lead(), body, notation, compact=True)
+    body = (
+        *parts.claims(),
+        *parts.notation_table(),
+        *parts.forward(),
+        *parts.rules(),
+        *parts.derivations(),
+        *parts.induction(),
+        *parts.batch(),
+        *parts.listing(code or {}),
+        *parts.questions(),
+        *parts.conditions(),
+        *parts.checked(command, checks),
+    )
+    return Document(proof.title, parts.lead(), body, notation)
+
+
+def unbacked(document: Document, proof: ProofLike) -> tuple[Equality, ...]:
+    """The displayed equalities that are neither a step, nor a theorem, nor an equation of the program; should be none."""
+    known: set[tuple[Expr, Expr]] = {(e.left, e.value) for e in proof.program.equations}
+    for theorem in proof.theorems:
+        derivation = theorem.derivation
+        known |= {(s.before, s.after) for s in derivation.steps} | {(derivation.left, derivation.right)}
+        known |= {(e.left, e.value) for e in derivation.program.equations}
+    return tuple(e for e in equations(document) if (e.left, e.right) not in known)
+
+
+def _sides(theorem: TheoremLike) -> tuple[Expr, Expr]:
+    return theorem.derivation.left, theorem.derivation.right
+
+
+class _Parts:
+    """The sections of a proof document; each method gives the blocks of one, or none where it has nothing to say."""
+
+    def __init__(self, proof: ProofLike, notation: Notation) -> None:
+        self.proof, self.notation = proof, notation
+        self.groups = families(proof.theorems, _sides)
+        self.tensors = self._all_tensors()
+
+    def _all_tensors(self) -> tuple[Tensor, ...]:
+        found = dict.fromkeys(self.proof.program.tensors)
+        for theorem in self.proof.theorems:
+            found.update(dict.fromkeys(theorem.derivation.definitions))
+        return tuple(found)
+
+    def words(self, text: str) -> Text:
+        return spelled(text, self.tensors, self.notation)
+
+    def lead(self) -> Text:
+        count = len(self.proof.theorems)
+        scopes = list(dict.fromkeys(t.scope for t in self.proof.theorems if t.scope))
+        scope = f", for {_listed(scopes)}" if scopes else ""
+        return (Strong(self.proof.status), f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.")
+
+    def claims(self) -> tuple[Block, ...]:
+        lines = tuple((Equality(*_sides(group[0])), self._span(group)) for group in self.groups)
+        intro = "Each of these equalities is derived below, and each step of each derivation was checked by machine."
+        return (Section("What is proved", (Paragraph((intro,)), Display(lines))),)
+
+    def _span(self, group: Sequence[TheoremLike]) -> Text:
+        if len(group) == 1:
+            return self.words(_sentence(group[0].name))
+        layers = sorted(n for t in group if (n := layer_of(t.derivation.left)) is not None)
+        return (*self.words(_sentence(group[0].name)), f" In the same way for {_runs(layers)}.")
+
+    def notation_table(self) -> tuple[Block, ...]:
+        rows: list[tuple[Text, ...]] = []
+        for group in families(self.tensors, lambda t: (Entry(t), Entry(t))):
+            shown = (group[0], group[-1]) if len(group) > 2 else group
+            names: list[Inline] = []
+            for tensor in shown:
+                names += ([", …, " if len(group) > 2 else ", "] if names else []) + [Symbolic(self._name(tensor))]
+            sizes: list[Inline] = []
+            for tensor in shown:
+                sizes += ([", …, " if len(group) > 2 else ", "] if sizes else []) + [self._shape(tensor)]
+            rows.append(
+                (
+                    tuple(names),
+                    tuple(dict.fromkeys(sizes)) if len(set(sizes)) == 1 else tuple(sizes),
+                    self._meaning(group),
+                )
+            )
+        convention = CONVENTIONS[self.notation.name]
+        table = Table(("Symbol", "Shape", "Meaning"), tuple(rows))
+        return (Section("Notation", (Paragraph((convention,)), table)),)
+
+    def _name(self, tensor: Tensor) -> Layout:
+        return tensor_layout(tensor.name, (), self.notation)
+
+    def _shape(self, tensor: Tensor) -> Inline:
+        return Symbolic(shape_layout(tensor, self.notation)) if tensor.shape else "a number"
+
+    def _meaning(self, group: Sequence[Tensor]) -> Text:
+        first = meaning(group[0])
+        if not first and group[0] in self.proof.program.inputs:
+            first = "an input"
+        return self.words(first + (", and so on" if len(group) > 1 and first else ""))
+
+    def forward(self, *, brief: bool = False) -> tuple[Block, ...]:
+        groups = families(self.proof.program.equations, lambda e: (e.left, e.value))
+        lines: list[tuple[Equality | Symbolic, Text]] = []
+        for group in groups:
+            shown = group[:1] if brief or len(group) > 4 else group
+            for equation in shown:
+                lines.append((Equality(equation.left, equation.value), self._forward_note(equation, group, shown)))
+        blocks: list[Block] = [Display(tuple(lines))]
+        network = self.proof.network
+        if network is not None and not brief:
+            blocks.insert(0, network_figure(network.widths, self.notation, any_depth=network.depth is None))
+        return (Section("Forward equations", tuple(blocks)),)
+
+    def _forward_note(self, equation: Equation, group: Sequence[Equation], shown: Sequence[Equation]) -> Text:
+        note: list[Inline] = list(self.words(_sentence(equation.note))) if equation.note else []
+        if len(group) > len(shown):
+            layers = [n for e in group if (n := layer_of(e.left)) is not None]
+            note.append(f"{' ' if note else ''}In the same way for {_runs(layers)}.")
+        if not note and equation.indices:
+            note = [self._shape(equation.tensor)]
+        return tuple(note)
+
+    def rules(self) -> tuple[Block, ...]:
+        used = dict.fromkeys(s.rule for t in self.proof.theorems for s in t.derivation.steps)
+        rows: list[tuple[Text, ...]] = []
+        for name in used:
+            rule = self.proof.rules.get(name)
+            if rule is None:
+                continue
+            says: list[Inline] = [rule.statement]
+            says += [f" Condition: {rule.condition}."] if rule.condition else []
+            says += [" ", Symbolic(read_tex(rule.latex))] if rule.latex else []
+            says += [f" ({rule.source})"] if rule.source not in ("", "definition") else []
+            rows.append(((_label(name),), tuple(says)))
+        if not rows:
+            return ()
+        intro = "These are all the rules that the derivations use."
+        return (Section("Rules", (Paragraph((intro,)), Table(("Rule", "What it says"), tuple(rows)))),)
+
+    def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
+        body: list[Block] = []
+        for group in self.groups:
+            body += self._family(group, brief=brief)
+        return (Section("Derivations", tuple(body)),)
+
+    def _family(self, group: Sequence[TheoremLike], *, brief: bool) -> list[Block]:
+        theorem, others = group[0], group[1:]
+        derivation = theorem.derivation
+        statement: list[Block] = [Display(((Equality(*_sides(theorem)), self._scope(theorem)),))]
+        lines = tuple(Line(s.before, s.after, _label(s.rule), self.words(s.reason)) for s in derivation.steps)
+        proof: list[Block] = [Chain(lines)] if lines else []
+        if others and brief:
+            layers = sorted(n for t in others if (n := layer_of(t.derivation.left)) is not None)
+            proof.append(Paragraph((f"The same steps prove the equality for {_runs(layers)}.",)))
+        elif others:
+            proof.append(Paragraph(("The same steps, with other layer numbers, prove:",)))
+            proof.append(Display(tuple((Equality(*_sides(t)), ()) for t in others)))
+        blocks: list[Block] = [Statement("Theorem", theorem.name, tuple(statement)), Proof(tuple(proof))]
+        if theorem.remark and not brief:
+            blocks.append(Paragraph((Strong("Remark. "), *self.words(theorem.remark))))
+        return blocks
+
+    def _scope(self, theorem: TheoremLike) -> Text:
+        conditions = _listed([c for c in theorem.conditions])
+        scope = f"For {theorem.scope}" if theorem.scope else ""
+        if conditions:
+            scope = f"{scope}, provided {conditions}" if scope else f"Provided {conditions}"
+        return self.words(f"{scope}.") if scope else ()
+
+    def induction(self) -> tuple[Block, ...]:
+        network = self.proof.network
+        if network is None or not any(s.rule == "induction" for t in self.proof.theorems for s in t.derivation.steps):
+            if network is None or len(network.widths) < 3:
+                return ()
+        text = (
+            "The error term of the output layer is computed from the cost alone. Each earlier one is computed from the one "
+            "after it by the same equation, whatever the number of the layer. So the result for the last layer carries over "
+            "to the layer before it, from there to the one before that, and so on down to layer 2: by induction it holds for "
+            "every layer, and for every depth. The gradients of weights and biases need only the error term of the layer "
+            "they feed."
+        )
+        return (Section("From layer to layer", (Paragraph((text,)),)),)
+
+    def batch(self) -> tuple[Block, ...]:
+        rows: list[tuple[Text, ...]] = []
+        for theorem in (g[0] for g in self.groups):
+            left, right = _sides(theorem)
+            if not isinstance(left, Entry) or not all(i in left.indices for i in left.indices):
+                continue
+            form = matrix_form(right, left.indices)  # type: ignore[arg-type]
+            if form is None:
+                continue
+            whole = row(matrix_name(left.tensor, self.notation), relation("="), form_layout(form, self.notation))
+            rows.append(((Equality(left, right),), (Symbolic(whole),), (self._shape(left.tensor),)))
+        if not rows:
+            return ()
+        intro: Text = (
+            "All entries at once: capitals stand for whole arrays, ",
+            Symbolic(operator("⊙")),
+            " multiplies entry by entry, and a bold 1 is a column of ones, which adds up or repeats.",
+        )
+        head = ("One entry", "Whole array", "Shape")
+        return (Section("For a whole batch", (Paragraph(intro), Table(head, tuple(rows)))),)
+
+    def listing(self, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
+        rows: list[tuple[Text, ...]] = []
+        for theorem in self.proof.theorems:
+            left, right = _sides(theorem)
+            if isinstance(left, Entry) and left.tensor in code:
+                rows.append(((Equality(left, right),), (Code(code[left.tensor]),)))
+        if not rows:
+            return ()
+        intro = "The generated NumPy lines, each beside the equality that it computes."
+        return (
+            Section("The same equations as code", (Paragraph((intro,)), Table(("Equation", "NumPy"), tuple(rows)))),
+        )
+
+    def questions(self) -> tuple[Block, ...]:
+        chains = tuple(s.after for t in self.proof.theorems for s in t.derivation.steps)
+        (cost,) = self.proof.program.outputs or (None,)
+        equation = self.proof.program.by_tensor.get(cost) if cost is not None else None
+        if equation is None or self.proof.network is None:
+            return ()
+        points = tuple((Strong(q.ask + " "), q.answer) for q in QUESTIONS if q.arises(equation.value, chains))
+        return (Section("Questions a reader may have", (Items(points),)),) if points else ()
+
+    def conditions(self) -> tuple[Block, ...]:
+        found = list(self.proof.program.conditions)
+        for theorem in self.proof.theorems:
+            found += [*theorem.conditions, *theorem.derivation.conditions]
+        points = [self.words(_sentence(c)) for c in dict.fromkeys(found)]
+        network = self.proof.network
+        if network is not None:
+            points += [_kink(f, self.notation) for f in dict.fromkeys(network.activations) if f.kinks]
+        if not points:
+            return ()
+        return (Section("Conditions", (Paragraph(("The equalities hold wherever:",)), Items(tuple(points)))),)
+
+    def checked(self, command: str, checks: Sequence[str]) -> tuple[Block, ...]:
+        steps = sum(len(t.derivation.steps) for t in self.proof.theorems)
+        text = (
+            f"{steps} steps in {len(self.proof.theorems)} derivations. A small program, which knows the rules but not how the "
+            "derivations were found, replayed each step: it either applied the named rule itself or reduced both sides "
+            "to a normal form that decides equality for all sizes."
+        )
+        body: list[Block] = [Paragraph((text,))]
+        if checks:
+            body.append(Items(tuple(self.words(c) for c in checks)))
+        if command:
+            body += [Paragraph(("To run all of this again:",)), Listing(command, "sh")]
+        return (Section("What was checked", tuple(body)),)
+
+
+def shape_layout(tensor: Tensor, notation: Notation) -> Layout:
+    """The shape of a tensor: s_2 × s_1."""
+    parts = [p for size in tensor.shape for p in (operator("×"), layout_of(size, notation))][1:]
+    return row(*parts)
+
+
+def _kink(function: Function, notation: Notation) -> Text:
+    return (
+        Symbolic(function_layout(function, notation)),
+        " has a kink: there the slope is taken to be the one of the branch that its definition uses at that point, and the "
+        "equalities are claimed away from it.",
+    )
+
+
+def _label(rule: str) -> str:
+    """The name of a rule as words."""
+    return rule.replace("_", " ").capitalize()
+
+
+def _sentence(text: str) -> str:
+    """A text that begins with a capital, unless with a name, and ends with a full stop."""
+    word = text.split(" ", 1)[0]
+    begun = text[:1].upper() + text[1:] if word.isalpha() and len(word) > 1 else text
+    return begun if begun.endswith((".", "!", "?")) else begun + "."
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join(parts) if len(parts) < 3 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def _runs(layers: Sequence[int]) -> str:
+    """layers 2 to 5; layers 2 and 4; layer 3."""
+    layers = sorted(set(layers))
+    if len(layers) > 2 and layers[-1] - layers[0] == len(layers) - 1:
+        return f"layers {layers[0]} to {layers[-1]}"
+    return f"layer{'s' if len(layers) > 1 else ''} {_listed([str(n) for n in layers])}"

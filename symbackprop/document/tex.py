@@ -1,0 +1,177 @@
+"""Document -> LaTeX: standalone, for pdflatex and lualatex, with amsmath and amsthm.
+
+A chain of equalities is aligned at its first relation, with the reason beside each line where it fits and under it where
+the formula is long; LaTeX itself measures this, and a formula that is wider than the page although it was broken is set
+smaller. Main name: `to_latex_document`. This module must not know about proofs.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from symbackprop.document.model import (
+    Block,
+    Chain,
+    Code,
+    Display,
+    Document,
+    Equality,
+    Figure,
+    Formula,
+    Inline,
+    Items,
+    Line,
+    Listing,
+    Mark,
+    Paragraph,
+    Proof,
+    Section,
+    Statement,
+    Strong,
+    Symbolic,
+    Table,
+    Text,
+)
+from symbackprop.latex import layout_of
+from symbackprop.layout import Atom, Layout, broken, relation, row
+from symbackprop.layout_tex import tex_text, to_tex
+from symbackprop.notation import Notation
+
+_LIMIT = 33.0  # em that a line of a chain may take before it is broken
+_TALL_CELL = r"\rule[-1.3ex]{0pt}{4.2ex}"
+
+
+def to_latex_document(document: Document) -> str:
+    """The complete LaTeX source of a document."""
+    writer = _Writer(document.notation)
+    title = tex_text(document.title)
+    parts = [
+        rf"\documentclass[{'10pt' if document.compact else '11pt'},a4paper]{{article}}",
+        resources.files("symbackprop.document").joinpath("preamble.tex").read_text(encoding="utf-8").rstrip(),
+        rf"\geometry{{margin={'18mm' if document.compact else '25mm'}}}",
+        rf"\hypersetup{{pdftitle={{{title}}}}}",
+        r"\begin{document}",
+        rf"\documenttitle{{{title}}}{{{writer.text(document.lead)}}}",
+        *(writer.block(b, 0) for b in document.body),
+        r"\end{document}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+class _Writer:
+    """Writes blocks and texts in one notation."""
+
+    def __init__(self, notation: Notation) -> None:
+        self.notation = notation
+
+    def text(self, text: Text) -> str:
+        return "".join(self.inline(p) for p in text)
+
+    def inline(self, part: Inline) -> str:
+        match part:
+            case str():
+                return tex_text(part)
+            case Code(code):
+                return rf"\code{{{tex_text(code)}}}"
+            case Strong(words):
+                return rf"\textbf{{{tex_text(words)}}}"
+        return f"${to_tex(formula_layout(part, self.notation))}$"
+
+    def block(self, block: Block, depth: int) -> str:
+        match block:
+            case Paragraph(text):
+                return self.text(text)
+            case Display(lines):
+                return self.display(lines)
+            case Chain(lines):
+                return self.chain(lines)
+            case Items(points):
+                inner = "\n".join(rf"  \item {self.text(p)}" for p in points)
+                return f"\\begin{{itemize}}\n{inner}\n\\end{{itemize}}"
+            case Table():
+                return self.table(block)
+            case Figure():
+                return self.figure(block)
+            case Listing(code, _):
+                return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
+            case Statement(kind, name, body):
+                inner = self.body(body, depth)
+                return f"\\begin{{{kind.lower()}}}[{tex_text(name)}]\n{inner}\n\\end{{{kind.lower()}}}"
+            case Proof(body):
+                return f"\\begin{{proof}}\n{self.body(body, depth)}\n\\end{{proof}}"
+            case Section(title, body):
+                command = ("section", "subsection", "subsubsection")[min(depth, 2)]
+                return f"\\{command}{{{tex_text(title)}}}\n\n{self.body(body, depth + 1)}"
+
+    def body(self, body: tuple[Block, ...], depth: int) -> str:
+        return "\n\n".join(self.block(b, depth) for b in body)
+
+    def display(self, lines: tuple[tuple[Equality | Symbolic, Text], ...]) -> str:
+        return "\n".join(
+            rf"\displayline{{{self.lines(formula_layout(formula, self.notation))}}}{{{self.text(note)}}}"
+            for formula, note in lines
+        )
+
+    def chain(self, lines: tuple[Line, ...]) -> str:
+        out = [rf"\chainstart{{{to_tex(layout_of(lines[0].before, self.notation))}}}"]
+        for line in lines:
+            formula = self.lines(row(relation("="), layout_of(line.after, self.notation)))
+            out.append(rf"\chainline{{{formula}}}{{\rulename{{{tex_text(line.label)}}} {self.text(line.reason)}}}")
+        return "\n".join([*out, r"\chainend"])
+
+    def lines(self, layout: Layout) -> str:
+        """A formula, over several lines if it is long."""
+        pieces = broken(layout, _LIMIT)
+        if len(pieces) == 1:
+            return to_tex(layout)
+        later = r" \\ & \qquad ".join(to_tex(p) for p in pieces)
+        return rf"\begin{{aligned}}[t] & {later} \end{{aligned}}"
+
+    def table(self, table: Table) -> str:
+        columns = len(table.head)
+        head = " & ".join(rf"\textbf{{{tex_text(h)}}}" for h in table.head)
+        rows = "\n".join(" & ".join(self.text(c) for c in cells) + rf" {_TALL_CELL} \\" for cells in table.rows)
+        spec = "l" * (columns - 1) + "X"
+        caption = rf"\tablecaption{{{tex_text(table.caption)}}}" + "\n" if table.caption else ""
+        return (
+            f"{caption}\\begin{{center}}\\small\\begin{{tabularx}}{{\\linewidth}}{{@{{}}{spec}@{{}}}}\n\\toprule\n"
+            f"{head} \\\\\n\\midrule\n{rows}\n\\bottomrule\n\\end{{tabularx}}\\end{{center}}"
+        )
+
+    def figure(self, figure: Figure) -> str:
+        marks = "\n".join("  " + _mark(m) for m in figure.marks)
+        return (
+            "\\begin{center}\n\\begin{tikzpicture}[x=9mm,y=-9mm]\n"
+            f"{marks}\n\\end{{tikzpicture}}\\par\\smallskip\n{{\\small {self.text(figure.caption)}}}\n\\end{{center}}"
+        )
+
+
+def _mark(mark: Mark) -> str:
+    at = f"({mark.at[0]:g},{mark.at[1]:g})"
+    match mark.kind:
+        case "line":
+            return rf"\draw[black!35, thin] {at} -- ({mark.to[0]:g},{mark.to[1]:g});"
+        case "circle":
+            return rf"\draw[fill=white] {at} circle [radius=2.6mm];"
+        case "dot":
+            return rf"\fill {at} circle [radius=0.35mm];"
+    assert mark.label is not None, "a label has something to say"
+    return rf"\node at {at} {{{label_tex(mark.label)}}};"
+
+
+def label_tex(label: Layout) -> str:
+    """A label of a picture: words as words, all else as mathematics."""
+    if isinstance(label, Atom) and label.kind == "text":
+        return rf"\small {tex_text(label.text)}"
+    return f"${to_tex(label)}$"
+
+
+def formula_layout(part: Formula | Equality | Symbolic, notation: Notation) -> Layout:
+    """The mathematics of an inline formula or a displayed line."""
+    match part:
+        case Formula(expr):
+            return layout_of(expr, notation)
+        case Equality(left, right):
+            return row(layout_of(left, notation), relation("="), layout_of(right, notation))
+        case Symbolic(layout):
+            return layout

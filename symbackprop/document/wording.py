@@ -1,0 +1,163 @@
+"""The sentences of a proof document: how tensors are described, and the questions that readers ask.
+
+Each question is a row of a table: when it arises, how it is asked, how it is answered. Adding one never edits the
+document's builder. This module must not know about any output format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symbackprop.document.model import Code, Inline, Symbolic, Text
+from symbackprop.expression import Expr, Kronecker, Multiply, Number, Power, Sum, Symbol, Tensor, children
+from symbackprop.notation import Notation, derivative_name, split_name, tensor_layout
+
+MEANINGS = {
+    "W": "weights from layer {layer} to layer {next}: row receives, column sends",
+    "b": "biases of layer {next}",
+    "z": "pre-activations of layer {layer}, one row for each example",
+    "a": "activations of layer {layer}, one row for each example",
+    "delta": "error terms of layer {layer}: the derivative of the cost with respect to its pre-activations",
+    "x": "inputs, one row for each example",
+    "y": "targets, one row for each example",
+    "h": "outputs of the network, one row for each example",
+    "J": "cost",
+}
+
+CONVENTIONS = {
+    "weights": (
+        "Weights with the number l lead from layer l to layer l + 1; the first index receives, the second sends. Indices count "
+        "from 1. The index n numbers the examples."
+    ),
+    "theta": (
+        "Column 0 of Θ holds the biases, as if each layer had one more unit whose activation is 1. Θ with the number l leads "
+        "from layer l to layer l + 1; p receives, q sends. The superscript in parentheses after the layer, or alone on x and "
+        "y, numbers the examples, so i never counts units."
+    ),
+    "nielsen": (
+        "Weights with the number l lead from layer l − 1 to layer l, so they carry the number of the layer they feed; j receives, "
+        "k sends. A superscript n in front of the layer numbers the examples. The cost is C and the activation σ."
+    ),
+    "names": "All names are those of the program. Indices count from 0, as in NumPy.",
+}
+
+
+def meaning(tensor: Tensor) -> str:
+    """What a tensor of a network is; "" for other names."""
+    cotangent = derivative_name(tensor.name)
+    if cotangent:
+        return f"derivative of the cost with respect to {cotangent[1]}"
+    stem, layer = split_name(tensor.name)
+    number = int(layer) if layer and layer.isdigit() else None
+    following = str(number + 1) if number is not None else f"{layer} + 1"
+    return MEANINGS.get(stem, "").format(layer=layer, next=following)
+
+
+def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
+    """A sentence in which the names of tensors are written as mathematics, and `code` in backticks as code.
+
+    A bare word is taken for a tensor only if it cannot be an English one: it has a digit or an underscore, or is one
+    letter other than the article.
+    """
+    names = {t.name: t for t in known if _unmistakable(t.name)}
+    parts: list[Inline] = []
+    for piece in re.split(r"(`[^`]*`|\b\w+\b)", text):
+        if piece in names:
+            parts.append(Symbolic(tensor_layout(piece, (), notation)))
+        elif len(piece) > 2 and piece[0] == piece[-1] == "`":
+            parts.append(Code(piece[1:-1]))
+        elif parts and isinstance(parts[-1], str):
+            parts[-1] += piece
+        elif piece:
+            parts.append(piece)
+    return tuple(parts)
+
+
+def _unmistakable(name: str) -> bool:
+    return any(c.isdigit() or c == "_" for c in name) or (len(name) == 1 and name not in "aAI")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that a reader may have.
+
+    Args:
+        arises: given the right side of the cost and all expressions of the chains, whether it does.
+    """
+
+    ask: str
+    answer: str
+    arises: Callable[[Expr, tuple[Expr, ...]], bool]
+
+
+def holds(expr: Expr, test: Callable[[Expr], bool]) -> bool:
+    """True if `test` holds for some node of `expr`; shared nodes are visited once."""
+    seen: set[Expr] = set()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        if test(node):
+            return True
+        seen.add(node)
+        stack.extend(children(node))
+    return False
+
+
+def _is_half(node: Expr) -> bool:
+    return isinstance(node, Number) and abs(node.value) == Fraction(1, 2)
+
+
+def _is_mean(node: Expr) -> bool:
+    return isinstance(node, Power) and isinstance(node.base, Symbol) and node.base.kind == "size"
+
+
+def _is_penalty(node: Expr) -> bool:
+    return isinstance(node, Symbol) and node.kind != "size"
+
+
+def _is_path_sum(node: Expr) -> bool:
+    return isinstance(node, Sum) and isinstance(node.body, Multiply)
+
+
+QUESTIONS = (
+    Question(
+        "Why is there a factor ½ in the cost?",
+        "For tidiness only. Differentiating a square brings down a 2, and the ½ cancels it, so no stray factor has to be carried "
+        "through the layers. A positive factor in front of the cost scales every gradient by the same number and moves no "
+        "minimum; it only changes which step size suits.",
+        lambda cost, chains: holds(cost, _is_half),
+    ),
+    Question(
+        "Why average over the examples instead of adding them up?",
+        "Again a positive factor, so the minima stay where they are. The mean keeps the size of the gradient comparable when the "
+        "number of examples changes, so a step size found on a small batch still works on a large one. The factor enters once, "
+        "at the output layer, and travels backwards inside the error terms.",
+        lambda cost, chains: holds(cost, _is_mean),
+    ),
+    Question(
+        "What is the second term of the cost for?",
+        "It makes large weights expensive, so that of all weights that fit the examples about equally well the small ones are "
+        "preferred. It says nothing about the examples, so it does not pass through the error terms: it adds its own derivative "
+        "to the gradient of each weight, and nothing to that of a bias.",
+        lambda cost, chains: holds(cost, _is_penalty),
+    ),
+    Question(
+        "Where does the sum over the later layer come from?",
+        "A unit sends its activation to every unit of the next layer, so a small change in it reaches the cost along each of "
+        "those connections at once. Each connection contributes its weight times the error term at its far end; the total "
+        "change is their sum. That is why the sum runs over the receiving index of the weights, the first one, and the "
+        "weights seem transposed.",
+        lambda cost, chains: any(holds(e, _is_path_sum) for e in chains),
+    ),
+    Question(
+        "Why does a sum collapse to a single term?",
+        "Two entries of the same array are independent variables, so the derivative of one by the other is 1 when all their "
+        "indices agree and 0 otherwise: a Kronecker delta. Under a sum it silences every term but one.",
+        lambda cost, chains: any(holds(e, lambda node: isinstance(node, Kronecker)) for e in chains),
+    ),
+)
