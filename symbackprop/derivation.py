@@ -19,12 +19,14 @@ class Step:
 
     Args:
         reason: one plain sentence for the reader: why this line follows from the last.
+        uses: the tensors whose equation ("equation") or earlier result ("earlier_result") is put in.
     """
 
     before: Expr
     after: Expr
     rule: str
     reason: str
+    uses: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -440,6 +440,22 @@ class _Substitution:
         return type(expr)(expr.kind, index, body)
 
 
+def rewrite(expr: Expr, meaning: Callable[[Expr], Expr | None]) -> Expr:
+    """Replace nodes from the outside in; a replacement is not looked into again.
+
+    Unlike `substitute`, a replacement may speak of the indices bound around it: W1[i,j] inside a sum over j may become
+    anything about that j.
+    """
+    new = meaning(expr)
+    if new is not None:
+        return new
+    if isinstance(expr, (Partial, Total)):
+        return expr  # what a derivative is taken of and by are names, not values
+    parts = children(expr)
+    changed = tuple(rewrite(p, meaning) for p in parts)
+    return expr if changed == parts else rebuild(expr, changed)
+
+
 def open_binder(expr: Binder) -> tuple[Index, Expr]:
     """A fresh index and the body of `expr` in it."""
     index = fresh(expr.index.name, expr.index.size)

@@ -21,11 +21,10 @@ from symbackprop.expression import (
     Tensor,
     Total,
     add,
-    children,
     close_sum,
     fresh,
     multiply,
-    rebuild,
+    rewrite,
     substitute,
 )
 from symbackprop.program import Equation, Program
@@ -33,7 +32,7 @@ from symbackprop.rules import RULES, partial, tensors_in
 from symbackprop.sizes import Facts
 
 
-_FORWARDS = ("chain_rule", "earlier_result")  # these rules read from left to right only
+_FORWARDS = ("chain_rule",)  # read from left to right only: its result may hold derivatives of the next tensor
 
 
 class Kernel:
@@ -93,8 +92,6 @@ class Kernel:
     def _meaning(self, step: Step, derivation: Derivation) -> Callable[[Expr], Expr | None]:
         """What the rule allows to be replaced, as a function from a node to its replacement or None."""
         names = derivation.definitions
-        # an equation may be put in for the tensors that stand on one side of the step only
-        vanishing = tensors_in(step.before) ^ tensors_in(step.after) if step.rule == "equation" else frozenset()
 
         def named(node: Expr) -> Expr | None:
             if isinstance(node, Entry) and node.tensor in names:
@@ -110,16 +107,13 @@ class Kernel:
             return named(node)
 
         def values(node: Expr) -> Expr | None:
-            if isinstance(node, Entry) and node.tensor in vanishing and node.tensor in self.program.by_tensor:
+            if isinstance(node, Entry) and node.tensor in step.uses and node.tensor in self.program.by_tensor:
                 return rewrite(self._written_out(node), values)
             return None
 
         def earlier(node: Expr) -> Expr | None:
-            if isinstance(node, Total):
-                bar = next((b for b, t in names.items() if t is node.variable.tensor), None)
-                node = Entry(bar, node.variable.indices) if bar is not None else node
-            if isinstance(node, Entry) and node.tensor in self.accepted and node is not derivation.left:
-                return _instance(self.accepted[node.tensor], node)
+            if isinstance(node, Entry) and node.tensor in step.uses and node.tensor in self.accepted:
+                return rewrite(_instance(self.accepted[node.tensor], node), earlier)
             return None
 
         table: dict[str, Callable[[Expr], Expr | None]] = {
@@ -134,15 +128,18 @@ class Kernel:
 
     def chain_rule(self, total: Total) -> Expr:
         """dJ/dx as the sum over every equation that mentions x; 1 for the cost itself."""
-        if total.variable.tensor is total.cost.tensor:
+        tensor = total.variable.tensor
+        if tensor is total.cost.tensor:
             return ONE
+        if tensor in self.program.outputs:
+            raise ProofError(f"{tensor.name} is read outside the program: the chain rule does not know by what")
         terms = []
         for equation in self.users[total.variable.tensor]:
             running = tuple(fresh(i.name, i.size) for i in equation.indices)
             there = Entry(equation.tensor, running)
-            outer = ONE if equation.tensor is total.cost.tensor else Total(total.cost, there)
             if not self._matters(equation.tensor, total.cost.tensor):
                 continue
+            outer = ONE if equation.tensor is total.cost.tensor else Total(total.cost, there)
             body = multiply(outer, Partial(there, total.variable))
             for index in reversed(running):
                 body = close_sum(index, body)
@@ -150,8 +147,8 @@ class Kernel:
         return add(*terms) if terms else ZERO
 
     def _matters(self, tensor: Tensor, cost: Tensor) -> bool:
-        """False if the cost is computed by this program and does not depend on the tensor at all."""
-        if cost not in self.program.by_tensor or tensor is cost:
+        """True if the cost depends on the tensor: itself, an output that is read elsewhere, or through an equation."""
+        if tensor is cost or tensor in self.program.outputs:
             return True
         if tensor not in self._relevant:
             self._relevant[tensor] = any(self._matters(user.tensor, cost) for user in self.users[tensor])
@@ -169,18 +166,6 @@ def _instance(derivation: Derivation, entry: Entry) -> Expr:
     left = derivation.left
     assert isinstance(left, Entry), "an earlier result defines an entry"
     return substitute(derivation.right, dict(zip(left.indices, entry.indices, strict=True)))
-
-
-def rewrite(expr: Expr, meaning: Callable[[Expr], Expr | None]) -> Expr:
-    """Replace nodes from the outside in; a replacement is not looked into again."""
-    new = meaning(expr)
-    if new is not None:
-        return new
-    if isinstance(expr, (Partial, Total)):
-        return expr  # what a derivative is taken of and by are names, not values
-    parts = children(expr)
-    changed = tuple(rewrite(p, meaning) for p in parts)
-    return expr if changed == parts else rebuild(expr, changed)
 
 
 def opaque(node: Expr) -> Expr | None:

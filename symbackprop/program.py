@@ -17,14 +17,15 @@ from typing import Literal
 from symbackprop.errors import IndexNotationError
 from symbackprop.expression import Entry, Expr, Index, Symbol, Tensor, children, entries, free_indices
 
-AssumptionKind = Literal["labels", "onehot", "prob", "pos", "bern", "pm1"]
+AssumptionKind = Literal["labels", "onehot", "simplex", "prob", "pos", "bern", "pm1"]
 
 
 @dataclass(frozen=True)
 class Assumption:
     """What is known about the entries of an input.
 
-    labels: integers in 0 .. size-1; onehot: rows (last axis) with one 1 and else 0; prob: in (0, 1); pos: > 0;
+    labels: integers in 0 .. size-1; onehot: rows (last axis) with one 1 and else 0;
+    simplex: rows (last axis) that add up to 1; prob: in (0, 1); pos: > 0;
     bern: 0 or 1; pm1: -1 or +1.
     """
 

@@ -153,6 +153,7 @@ def to_sympy(expr: Expr, names: Mapping[Expr, sp.Basic] | None = None) -> sp.Exp
 class _Writer:
     def __init__(self, names: dict[Expr, sp.Basic]) -> None:
         self.names = names
+        self.written: dict[str, int] = {}  # how many bound indices of a name there are, to tell them apart in print
         self.memo: dict[Expr, sp.Expr] = {}
 
     def run(self, expr: Expr) -> sp.Expr:
@@ -169,7 +170,7 @@ class _Writer:
             case Symbol(name, kind):
                 return sp.pi if expr is PI else sp.Symbol(name, **_SORTS[kind])
             case Index(name, _, uid):
-                return sp.Symbol(name, integer=True) if uid == 0 else sp.Dummy(name, integer=True)
+                return sp.Symbol(name, integer=True) if uid == 0 else self._dummy(name)
             case Entry(tensor, indices):
                 return sp.IndexedBase(tensor.name)[tuple(map(self.run, indices))] if indices else sp.Symbol(tensor.name, real=True)
             case Add(terms):
@@ -198,6 +199,10 @@ class _Writer:
                 name = kind if isinstance(expr, Extremum) else "arg" + kind
                 return sp.Function(name)(self.run(body), self.run(index))
         raise AssertionError(f"no SymPy form for {type(expr).__name__}")
+
+    def _dummy(self, name: str) -> sp.Dummy:
+        count = self.written[name] = self.written.get(name, 0) + 1
+        return sp.Dummy(name if count == 1 else f"{name}{count}", integer=True)
 
     def _relation(self, condition: Expr) -> sp.Basic:
         if isinstance(condition, Compare):

@@ -369,7 +369,7 @@ class TermRules:
     def sum_of_onehot(self, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
         """The entries of a one-hot row add up to 1."""
         for atom, exponent in factors.items():
-            if atom.kind == "entry" and exponent == 1 and atom.args and self.assumptions.get(atom.data) == "onehot":
+            if atom.kind == "entry" and exponent == 1 and atom.args and self.assumptions.get(atom.data) in ("onehot", "simplex"):
                 index = as_index(atom.args[-1])
                 others = [a for a in factors if a is not atom and index in a.free]
                 elsewhere = any(index in arg.free for arg in atom.args[:-1])

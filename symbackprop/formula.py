@@ -1,0 +1,341 @@
+"""Text formulas in Python's expression syntax, read by a whitelist and never evaluated.
+
+    delta2[n,i] = sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])
+
+A `Scope` says which tensors, scalars and functions there are. A sum's index ranges over the axis that its place in a tensor
+demands; `sum((j, s_2 + 1), ...)` gives the range by hand. Python's parser reads the text, this module walks its tree and
+refuses every node that is not arithmetic, a subscript or a call of a known function.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from symbackprop.errors import FormulaError, IndexNotationError, nearest
+from symbackprop.expression import (
+    ONE,
+    ZERO,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Symbol,
+    Tensor,
+    add,
+    apply,
+    close_sum,
+    divide,
+    fresh,
+    kronecker,
+    multiply,
+    negate,
+    number,
+    power,
+    subtract,
+    where,
+)
+from symbackprop.primitives import FUNCTIONS, Function
+from symbackprop.sizes import simplify
+
+MAXIMUM_LENGTH = 10_000
+_KEYWORDS = {"lambda": "lam", "λ": "lam", "δ": "delta", "σ": "sigmoid", "ε": "eps"}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the names of a formula mean.
+
+    Args:
+        tensors: by name; a tensor of shape () is written without subscript.
+        scalars: sizes and hyper-parameters by name.
+        functions: by name, beside those of `primitives`.
+        indices: free indices, fixed by the left side.
+    """
+
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    scalars: Mapping[str, Expr] = field(default_factory=dict)
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    indices: Mapping[str, Index] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        """All names that may stand in a formula."""
+        return [*self.tensors, *self.scalars, *self.functions, *FUNCTIONS, *self.indices, "sum", "sqrt", "where", "kronecker"]
+
+
+def parse(text: str, scope: Scope) -> Expr:
+    """The expression that `text` describes.
+
+    Raises:
+        FormulaError: not a formula, or an unknown name (the nearest known one is named).
+        IndexNotationError: an index is used on two different axes, or its range cannot be told.
+
+    Example:
+        >>> from symbackprop.expression import Symbol
+        >>> parse("lambda/(2*m)", Scope(scalars={"lam": Symbol("lam"), "m": Symbol("m", "size")}))
+        ... # doctest: +ELLIPSIS
+        Multiply(factors=(Symbol(name='lam', kind='real'), Power(...)))
+    """
+    source = translated(text)
+    return _Reader(source, scope).read(_tree(source))
+
+
+def translated(text: str) -> str:
+    """`text` with Greek letters and dJ/dW1[...] in the spelling that Python's parser takes."""
+    if not text.strip():
+        raise FormulaError("the formula is empty")
+    if len(text) > MAXIMUM_LENGTH:
+        raise FormulaError(f"the formula has {len(text)} characters, more than {MAXIMUM_LENGTH}")
+    text = re.sub(r"\bdJ\s*/\s*d(?=[A-Za-z])", "dJ_d", text)
+    for word, name in _KEYWORDS.items():
+        text = re.sub(rf"\b{word}(?![A-Za-z])", name, text) if word.isascii() else text.replace(word, name)
+    return text.strip()
+
+
+def _tree(source: str) -> ast.expr:
+    try:
+        return ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        column = (getattr(error, "offset", None) or 1) - 1
+        raise FormulaError("this is not a formula", where=source.split("\n")[0], span=(column, column + 1)) from None
+
+
+def split_equation(text: str) -> tuple[str, str]:
+    """The two sides of "left = right".
+
+    Raises:
+        FormulaError: there is no = or more than one.
+    """
+    sides = re.split(r"(?<![=<>!])=(?!=)", text)
+    if len(sides) != 2:
+        raise FormulaError("an equation has one = sign", where=text, help='write it as "delta2[n,i] = ..."')
+    return sides[0].strip(), sides[1].strip()
+
+
+def left_indices(text: str, scope: Scope) -> tuple[str, tuple[Index, ...]]:
+    """The tensor's name and the free indices of a left side such as delta2[n,i].
+
+    Raises:
+        FormulaError: not a name with distinct indices in brackets.
+        IndexNotationError: the wrong number of indices.
+    """
+    source = translated(text)
+    node = _tree(source)
+    if isinstance(node, ast.Name):
+        name, subscripts = node.id, []
+    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        name = node.value.id
+        subscripts = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+    else:
+        raise FormulaError("the left side must be one entry, such as delta2[n,i] or dJ/dW1[i,j]", where=source)
+    reader = _Reader(source, scope)
+    tensor = reader.tensor(name, node)
+    names = [s.id for s in subscripts if isinstance(s, ast.Name)]
+    if len(names) != len(subscripts) or len(set(names)) != len(names):
+        raise FormulaError("the indices of the left side must be distinct names", where=source)
+    reader.check_rank(tensor, len(names), node)
+    return name, tuple(Index(i, size) for i, size in zip(names, tensor.shape, strict=True))
+
+
+class _Reader:
+    """Walks Python's syntax tree of one formula."""
+
+    def __init__(self, source: str, scope: Scope) -> None:
+        self.source, self.scope = source, scope
+        self.indices: dict[str, Index] = dict(scope.indices)
+
+    def fail(self, what: str, node: ast.expr, *, kind: type[FormulaError] | type[IndexNotationError] = FormulaError,
+             evidence: tuple[str, ...] = (), help: str | None = None) -> FormulaError | IndexNotationError:
+        end = node.end_col_offset or node.col_offset + 1
+        return kind(what, where=self.source, span=(node.col_offset, end), evidence=evidence, help=help)
+
+    def read(self, node: ast.expr) -> Expr:
+        match node:
+            case ast.Constant(value=bool()):
+                raise self.fail("True and False are not numbers", node)
+            case ast.Constant(value=int(v)):
+                return number(v)
+            case ast.Constant(value=float(v)):
+                return number(Fraction(repr(v)))
+            case ast.Name(id=name):
+                return self._name(name, node)
+            case ast.UnaryOp(op=ast.USub(), operand=inner):
+                return negate(self.read(inner))
+            case ast.UnaryOp(op=ast.UAdd(), operand=inner):
+                return self.read(inner)
+            case ast.BinOp(left=left, op=operator, right=right):
+                return self._binary(left, operator, right, node)
+            case ast.Subscript(value=ast.Name(id=name)):
+                return self._entry(name, node)
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+                return self._call(name, args, node)
+            case ast.Compare(left=left, ops=[operator], comparators=[right]):
+                return self._compare(self.read(left), operator, self.read(right), node)
+        raise self.fail("only numbers, names, + - * / **, entries such as a2[n,j] and calls of known functions are allowed", node)
+
+    def _name(self, name: str, node: ast.expr) -> Expr:
+        if name in self.indices:
+            return self.indices[name]
+        if name in self.scope.scalars:
+            return self.scope.scalars[name]
+        tensor = self.tensor(name, node)
+        self.check_rank(tensor, 0, node)
+        return Entry(tensor)
+
+    def tensor(self, name: str, node: ast.expr) -> Tensor:
+        """The tensor called `name`."""
+        if name in self.scope.tensors:
+            return self.scope.tensors[name]
+        near = nearest(name, self.scope.names())
+        raise self.fail(f"unknown name {name}", node, evidence=("known:  " + ", ".join(self.scope.tensors),),
+                        help=f"did you mean {near}" if near else None)
+
+    def check_rank(self, tensor: Tensor, given: int, node: ast.expr) -> None:
+        """Refuse an entry with too many or too few indices."""
+        if given != len(tensor.shape):
+            raise self.fail(f"{tensor.name} has {len(tensor.shape)} indices, not {given}", node, kind=IndexNotationError)
+
+    def _binary(self, left: ast.expr, operator: ast.operator, right: ast.expr, node: ast.expr) -> Expr:
+        a, b = self.read(left), self.read(right)
+        match operator:
+            case ast.Add():
+                return add(a, b)
+            case ast.Sub():
+                return subtract(a, b)
+            case ast.Mult():
+                return multiply(a, b)
+            case ast.Div():
+                if b is ZERO:
+                    raise self.fail("a quotient divides by zero", right)
+                return divide(a, b)
+            case ast.Pow():
+                return power(a, b)
+            case ast.BitXor():
+                raise self.fail("^ is not a power here", node, help="write ** for a power")
+        raise self.fail(f"the operator {type(operator).__name__} is not allowed", node)
+
+    def _entry(self, name: str, node: ast.Subscript) -> Expr:
+        tensor = self.tensor(name, node.value)
+        parts = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+        self.check_rank(tensor, len(parts), node)
+        indices = []
+        for part, size in zip(parts, tensor.shape, strict=True):
+            indices.append(self._subscript(part, size, name))
+        return Entry(tensor, tuple(indices))
+
+    def _subscript(self, part: ast.expr, size: Expr, name: str) -> Expr:
+        if not isinstance(part, ast.Name):
+            raise self.fail("an index must be a name", part, kind=IndexNotationError)
+        if part.id not in self.indices:
+            known = ", ".join(self.indices) or "none"
+            raise self.fail(f"index {part.id} is neither free on the left nor summed over", part, kind=IndexNotationError,
+                            evidence=(f"known:  {known}",), help=f"sum over it: sum({part.id}, ...)")
+        index = self.indices[part.id]
+        if index.size is not size and index.uid == 0:
+            raise self.fail(f"index {part.id} is used on two different axes", part, kind=IndexNotationError,
+                            evidence=(f"left:   {part.id} runs over {_size_text(index.size)}",
+                                      f"here:   this axis of {name} has {_size_text(size)}"))
+        return index
+
+    def _call(self, name: str, args: list[ast.expr], node: ast.expr) -> Expr:
+        if name == "sum":
+            return self._sum(args, node)
+        if name in ("sqrt", "kronecker", "where", "square"):
+            return self._special(name, args, node)
+        function = self.scope.functions.get(name) or FUNCTIONS.get(name)
+        if function is None:
+            near = nearest(name, self.scope.names())
+            raise self.fail(f"unknown function {name}", node, help=f"did you mean {near}" if near else None)
+        if len(args) != function.arity:
+            raise self.fail(f"{name} takes {function.arity} argument(s), not {len(args)}", node)
+        return apply(function, *(self.read(a) for a in args))
+
+    def _special(self, name: str, args: list[ast.expr], node: ast.expr) -> Expr:
+        wanted = {"sqrt": 1, "square": 1, "kronecker": 2, "where": 3}[name]
+        if len(args) != wanted:
+            raise self.fail(f"{name} takes {wanted} argument(s), not {len(args)}", node)
+        parts = [self.read(a) for a in args]
+        match name:
+            case "sqrt":
+                return power(parts[0], Fraction(1, 2))
+            case "square":
+                return power(parts[0], 2)
+            case "kronecker":
+                return kronecker(parts[0], parts[1])
+            case _:
+                return where(parts[0], parts[1], parts[2])
+
+    def _compare(self, left: Expr, operator: ast.cmpop, right: Expr, node: ast.expr) -> Expr:
+        match operator:
+            case ast.Lt():
+                return Compare("<", left, right)
+            case ast.LtE():
+                return Compare("<=", left, right)
+            case ast.Gt():
+                return Compare("<", right, left)
+            case ast.GtE():
+                return Compare("<=", right, left)
+            case ast.Eq():
+                return Compare("==", left, right)
+            case ast.NotEq():
+                return subtract(ONE, Compare("==", left, right))
+        raise self.fail("this comparison is not allowed", node)
+
+    def _sum(self, args: list[ast.expr], node: ast.expr) -> Expr:
+        """sum(j, body), sum(j, k, body) or sum((j, size), body)."""
+        if len(args) < 2:
+            raise self.fail("sum takes its indices and then what is summed: sum(j, W[i,j]*a[j])", node)
+        outer, bound, body = dict(self.indices), [], args[-1]
+        for binder in args[:-1]:
+            name, size = self._binder(binder, body)
+            if name in self.indices:
+                raise self.fail(f"index {name} is in use already outside this sum", binder, kind=IndexNotationError,
+                                help="give the summed index another name")
+            bound.append(self.indices.setdefault(name, fresh(name, size)))
+        value = self.read(body)
+        self.indices = outer
+        for index in reversed(bound):
+            value = close_sum(index, value)
+        return value
+
+    def _binder(self, binder: ast.expr, body: ast.expr) -> tuple[str, Expr]:
+        match binder:
+            case ast.Tuple(elts=[ast.Name(id=name), size]):
+                return name, simplify(self.read(size))
+            case ast.Name(id=name):
+                sizes = dict.fromkeys(self._demands(body, name))
+                if len(sizes) > 1:
+                    texts = tuple(f"axis:   {_size_text(s)}" for s in sizes)
+                    raise self.fail(f"index {name} is summed over two different axes", binder, kind=IndexNotationError, evidence=texts)
+                if not sizes:
+                    raise self.fail(f"the range of {name} cannot be told: it is the index of no tensor in the sum", binder,
+                                    kind=IndexNotationError, help=f"give it: sum(({name}, size), ...)")
+                return name, next(iter(sizes))
+        raise self.fail("the index of a sum must be a name", binder, kind=IndexNotationError)
+
+    def _demands(self, node: ast.AST, name: str) -> Iterator[Expr]:
+        """The sizes of the axes at which the index `name` stands."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sum":
+            for binder in node.args[:-1]:
+                inner = binder.elts[0] if isinstance(binder, ast.Tuple) and binder.elts else binder
+                if isinstance(inner, ast.Name) and inner.id == name:
+                    return
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            tensor = self.scope.tensors.get(node.value.id)
+            parts = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+            if tensor is not None and len(parts) == len(tensor.shape):
+                for part, size in zip(parts, tensor.shape, strict=True):
+                    if isinstance(part, ast.Name) and part.id == name:
+                        yield size
+        for child in ast.iter_child_nodes(node):
+            yield from self._demands(child, name)
+
+
+def _size_text(size: Expr) -> str:
+    return size.name if isinstance(size, Symbol) else str(size)
+
+
+__all__ = ["Scope", "left_indices", "parse", "split_equation", "translated"]
