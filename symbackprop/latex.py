@@ -12,6 +12,8 @@ Example:
 
 from __future__ import annotations
 
+import re
+
 from symbackprop.display import Scope, is_root, ordered_terms, over_and_under, scope_of, signed
 from symbackprop.expression import (
     MINUS_ONE,
@@ -68,6 +70,7 @@ from symbackprop.notation import (
 from symbackprop.primitives import Function
 
 _STANDS_ASIDE = Sum | Where | Extremum  # factors that are not squeezed into a fraction
+_MOST_TERMS = 8  # like terms beyond this are shown as first + second + ⋯ + last
 # How tightly the outermost operation binds. A sum or a derivative reaches as far right as it can.
 _COMPARE, _ADD, _REACHING, _MULTIPLY, _POWER, _ATOM = range(6)
 
@@ -85,7 +88,7 @@ def mathml(expr: Expr, notation: Notation = WEIGHTS, *, display: bool = True) ->
 
 def layout_of(expr: Expr, notation: Notation = WEIGHTS) -> Layout:
     """`expr` laid out in a notation."""
-    scope = scope_of(expr, lambda name, k: name + "'" * k, notation.rename)
+    scope = scope_of(expr, notation.another, notation.rename)
     return _Writer(notation).layout(expr, scope)[0]
 
 
@@ -144,13 +147,14 @@ class _Writer:
         return body if level >= least else _bracketed(body)
 
     def _terms(self, terms: tuple[Expr, ...], scope: Scope) -> Layout:
-        parts: list[Layout] = []
+        shown: list[tuple[Layout, ...]] = []
         for term in terms:
             negative, magnitude = signed(term)
-            if parts or negative:
-                parts.append(operator("−" if negative else "+"))
-            parts.append(self._at_least(magnitude, scope, _REACHING))
-        return row(*parts)
+            sign = (operator("−" if negative else "+"),) if shown or negative else ()
+            shown.append((*sign, self._at_least(magnitude, scope, _REACHING)))
+        if len(shown) > _MOST_TERMS and len({_shape_of(row(*t[-1:])) for t in shown}) == 1:
+            shown[2:-1] = [(operator("+"), Atom("⋯"))]
+        return row(*(part for term in shown for part in term))
 
     def _product(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
         negative, magnitude = signed(expr)
@@ -263,6 +267,11 @@ class _Writer:
         """Indices as they are shown: a number is moved to where this notation begins to count."""
         moved = (add(i, ONE) if isinstance(i, Number) and self.notation.first else i for i in indices)
         return [self.layout(i, scope)[0] for i in moved]
+
+
+def _shape_of(layout: Layout) -> str:
+    """The LaTeX with all numbers alike: the terms of a long sum over layers agree in it."""
+    return re.sub(r"\d+", "#", to_tex(layout))
 
 
 def _bracketed(body: Layout) -> Layout:

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["variable", "number", "operator", "relation", "function", "text", "bold"]
+Kind = Literal["variable", "number", "operator", "relation", "function", "text", "bold", "opening", "closing"]
 
 
 class Layout:
@@ -175,6 +175,8 @@ _ADVANCE = {
     "variable": 0.55,
     "function": 0.52,
     "bold": 0.58,
+    "opening": 0.6,
+    "closing": 0.6,
 }
 
 
@@ -204,11 +206,14 @@ def width(layout: Layout) -> float:
 
 
 def broken(layout: Layout, limit: float) -> tuple[Layout, ...]:
-    """`layout` in lines of at most `limit` em where that is possible: each later line begins with + or −."""
+    """`layout` in lines of at most `limit` em where that is possible: each later line begins with + or −.
+
+    A tall bracket that would not fit on a line is opened, and its inside broken too.
+    """
     if not isinstance(layout, Row) or width(layout) <= limit:
         return (layout,)
     lines: list[list[Layout]] = [[]]
-    for chunk in _chunks(layout.parts):
+    for chunk in _chunks(layout.parts, limit):
         used = sum(width(p) for p in lines[-1])
         if lines[-1] and used + sum(width(p) for p in chunk) > limit:
             lines.append([])
@@ -216,11 +221,18 @@ def broken(layout: Layout, limit: float) -> tuple[Layout, ...]:
     return tuple(row(*line) for line in lines)
 
 
-def _chunks(parts: tuple[Layout, ...]) -> list[list[Layout]]:
+def _chunks(parts: tuple[Layout, ...], limit: float) -> list[list[Layout]]:
     """The pieces between the places where a line may end: before a plus or minus that is not the first part."""
     chunks: list[list[Layout]] = [[]]
     for part in parts:
-        if isinstance(part, Atom) and part.text in "+−" and chunks[-1]:
+        if isinstance(part, Atom) and part.text in ("+", "−") and chunks[-1]:
             chunks.append([])
-        chunks[-1].append(part)
+        if isinstance(part, Fence) and tall(part.body) and width(row(*chunks[-1], part)) > limit:
+            body = part.body.parts if isinstance(part.body, Row) else (part.body,)
+            first, *rest = _chunks(body, limit)
+            chunks[-1] += [Atom(part.left, "opening"), *first]
+            chunks += rest
+            chunks[-1].append(Atom(part.right, "closing"))
+        else:
+            chunks[-1].append(part)
     return chunks

@@ -58,6 +58,8 @@ def _ml_atom(atom: Atom) -> str:
         case "operator" | "relation":
             space = ' lspace="0" rspace="0.17em"' if atom is TIMES else ""
             return f"<mo{space}>{text}</mo>"
+        case "opening" | "closing":
+            return f'<mo form="{"prefix" if atom.kind == "opening" else "postfix"}">{text}</mo>'
         case "text":
             return f"<mtext>{text}</mtext>"
         case "bold":

@@ -107,6 +107,8 @@ def _tex_atom(atom: Atom) -> str:
     text, kind = atom.text, atom.kind
     if kind == "text":
         return rf"\text{{{tex_text(text)}}}"
+    if kind in ("opening", "closing"):
+        return (r"\biggl" if kind == "opening" else r"\biggr") + _tex_bracket(text)
     if kind == "bold":
         return rf"\mathbf{{{text}}}"
     if kind == "function" and text in _NAMED_OPERATORS:

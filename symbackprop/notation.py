@@ -39,6 +39,7 @@ class Notation:
         weight_shift: what is added to the layer number of W and b.
         layer_in_parentheses: z^{(l)} or z^l.
         bias_column: b_i is written as column 0 of the weights.
+        letters_of_units: further letters for a unit index whose own is in use; primes after these.
         output_layer: the layer whose activation is written h_Θ(x)_k, or None.
     """
 
@@ -51,7 +52,16 @@ class Notation:
     weight_shift: int = 0
     layer_in_parentheses: bool = True
     bias_column: bool = False
+    letters_of_units: str = "ijkpqr"
     output_layer: str | None = None
+
+    def another(self, name: str, attempt: int) -> str:
+        """Another name for an index whose own is in use: the next free letter for a unit, a prime for the rest."""
+        place = self.letters_of_units.find(name)
+        following = self.letters_of_units[place + 1 :] if place >= 0 else ""
+        if attempt <= len(following):
+            return following[attempt - 1]
+        return name + "'" * (attempt - len(following))
 
 
 WEIGHTS = Notation("weights")
@@ -61,6 +71,7 @@ THETA = Notation(
     rename={"n": "i", "i": "p", "j": "q"},
     letters={"W": "Θ", "b": "Θ"},
     bias_column=True,
+    letters_of_units="pqrst",
 )
 NIELSEN = Notation(
     "nielsen",
@@ -69,8 +80,9 @@ NIELSEN = Notation(
     letters={"W": "w", "J": "C", "f": "σ"},
     weight_shift=1,
     layer_in_parentheses=False,
+    letters_of_units="jkpqr",
 )
-NAMES = Notation("names", layered=False, first=0)
+NAMES = Notation("names", layered=False, first=0, letters_of_units="")
 NOTATIONS: dict[str, Notation] = {n.name: n for n in (WEIGHTS, THETA, NIELSEN, NAMES)}
 
 

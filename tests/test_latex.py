@@ -90,9 +90,9 @@ WRITTEN = {
     "second_derivative": (apply(derivative(derivative(arbitrary())), B), r"f''(b^{(1)}_{i})"),
     "first_entry_counts_from_one": (Entry(b, (ZERO,)), r"b^{(1)}_{1}"),
     "maximum": (extremum("max", "k", s, lambda k: Entry(b, (k,))), r"\max_{1 \le k \le s_{1}}b^{(1)}_{k}"),
-    "prime_on_a_nested_index": (
+    "another_letter_for_a_nested_index": (
         contraction("j", s, lambda j: contraction("j", s, lambda k: Entry(W, (j, k)))),
-        r"\sum_{j=1}^{s_{1}}\sum_{j'=1}^{s_{1}}W^{(1)}_{jj'}",
+        r"\sum_{j=1}^{s_{1}}\sum_{k=1}^{s_{1}}W^{(1)}_{jk}",
     ),
     "negated_bracket": (negate(add(B, ONE)), r"-(b^{(1)}_{i} + 1)"),
     "subtracted_bracket": (subtract(lam, add(m, B)), r"\lambda - (m + b^{(1)}_{i})"),

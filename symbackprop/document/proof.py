@@ -6,9 +6,11 @@ Main names: `proof_document`, `unbacked`. This module must not know about any ou
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from symbackprop.derivation import Derivation
 from symbackprop.document.families import families, layer_of
 from symbackprop.document.matrix import form_layout, matrix_form, matrix_name
 from symbackprop.document.model import (
@@ -32,8 +34,8 @@ from symbackprop.document.model import (
     Text,
     equations,
 )
-from symbackprop.document.subject import ProofLike, TheoremLike
 from symbackprop.document.picture import network_figure
+from symbackprop.document.subject import ProofLike, TheoremLike
 from symbackprop.document.tex_reader import read_tex
 from symbackprop.document.wording import CONVENTIONS, QUESTIONS, meaning, spelled
 from symbackprop.expression import Entry, Expr, Tensor
@@ -84,13 +86,18 @@ def proof_document(
 
 
 def unbacked(document: Document, proof: ProofLike) -> tuple[Equality, ...]:
-    """The displayed equalities that are neither a step, nor a theorem, nor an equation of the program; should be none."""
+    """The displayed equalities that are no theorem, no equation of the program, and no part of a chain: should be none."""
     known: set[tuple[Expr, Expr]] = {(e.left, e.value) for e in proof.program.equations}
     for theorem in proof.theorems:
         derivation = theorem.derivation
-        known |= {(s.before, s.after) for s in derivation.steps} | {(derivation.left, derivation.right)}
+        chain = [derivation.left, *(s.after for s in derivation.steps)]
+        known |= set(itertools.combinations(chain, 2)) | {(derivation.left, derivation.right)}
         known |= {(e.left, e.value) for e in derivation.program.equations}
     return tuple(e for e in equations(document) if (e.left, e.right) not in known)
+
+
+_SPELLING = frozenset(["definition_of_delta", "definition", "equation"])
+_MOST = 6  # equations of a family that are all written out
 
 
 def _sides(theorem: TheoremLike) -> tuple[Expr, Expr]:
@@ -128,7 +135,7 @@ class _Parts:
     def _span(self, group: Sequence[TheoremLike]) -> Text:
         if len(group) == 1:
             return self.words(_sentence(group[0].name))
-        layers = sorted(n for t in group if (n := layer_of(t.derivation.left)) is not None)
+        layers = sorted(n for t in group[1:] if (n := layer_of(t.derivation.left)) is not None)
         return (*self.words(_sentence(group[0].name)), f" In the same way for {_runs(layers)}.")
 
     def notation_table(self) -> tuple[Block, ...]:
@@ -148,9 +155,8 @@ class _Parts:
                     self._meaning(group),
                 )
             )
-        convention = CONVENTIONS[self.notation.name]
         table = Table(("Symbol", "Shape", "Meaning"), tuple(rows))
-        return (Section("Notation", (Paragraph((convention,)), table)),)
+        return (Section("Notation", (Paragraph(self.words(CONVENTIONS[self.notation.name])), table)),)
 
     def _name(self, tensor: Tensor) -> Layout:
         return tensor_layout(tensor.name, (), self.notation)
@@ -168,7 +174,7 @@ class _Parts:
         groups = families(self.proof.program.equations, lambda e: (e.left, e.value))
         lines: list[tuple[Equality | Symbolic, Text]] = []
         for group in groups:
-            shown = group[:1] if brief or len(group) > 4 else group
+            shown = group[:1] if brief or len(group) > _MOST else group
             for equation in shown:
                 lines.append((Equality(equation.left, equation.value), self._forward_note(equation, group, shown)))
         blocks: list[Block] = [Display(tuple(lines))]
@@ -180,7 +186,7 @@ class _Parts:
     def _forward_note(self, equation: Equation, group: Sequence[Equation], shown: Sequence[Equation]) -> Text:
         note: list[Inline] = list(self.words(_sentence(equation.note))) if equation.note else []
         if len(group) > len(shown):
-            layers = [n for e in group if (n := layer_of(e.left)) is not None]
+            layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]
             note.append(f"{' ' if note else ''}In the same way for {_runs(layers)}.")
         if not note and equation.indices:
             note = [self._shape(equation.tensor)]
@@ -188,20 +194,16 @@ class _Parts:
 
     def rules(self) -> tuple[Block, ...]:
         used = dict.fromkeys(s.rule for t in self.proof.theorems for s in t.derivation.steps)
-        rows: list[tuple[Text, ...]] = []
-        for name in used:
-            rule = self.proof.rules.get(name)
-            if rule is None:
-                continue
-            says: list[Inline] = [rule.statement]
+        blocks: list[Block] = []
+        for rule in (self.proof.rules[name] for name in used if name in self.proof.rules):
+            says: list[Inline] = [Strong(_label(rule.name) + ". "), rule.statement]
             says += [f" Condition: {rule.condition}."] if rule.condition else []
-            says += [" ", Symbolic(read_tex(rule.latex))] if rule.latex else []
-            says += [f" ({rule.source})"] if rule.source not in ("", "definition") else []
-            rows.append(((_label(name),), tuple(says)))
-        if not rows:
+            says += [f" ({rule.source}.)"] if rule.source not in ("", "definition") else []
+            blocks.append(Paragraph(tuple(says)))
+            blocks += [Display(((Symbolic(read_tex(rule.latex)), ()),))] if rule.latex else []
+        if not blocks:
             return ()
-        intro = "These are all the rules that the derivations use."
-        return (Section("Rules", (Paragraph((intro,)), Table(("Rule", "What it says"), tuple(rows)))),)
+        return (Section("Rules", (Paragraph(("These are all the rules that the derivations use.",)), *blocks)),)
 
     def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
         body: list[Block] = []
@@ -213,9 +215,9 @@ class _Parts:
         theorem, others = group[0], group[1:]
         derivation = theorem.derivation
         statement: list[Block] = [Display(((Equality(*_sides(theorem)), self._scope(theorem)),))]
-        lines = tuple(Line(s.before, s.after, _label(s.rule), self.words(s.reason)) for s in derivation.steps)
+        lines = self._lines(derivation, brief=brief)
         proof: list[Block] = [Chain(lines)] if lines else []
-        if others and brief:
+        if others and (brief or len(others) > _MOST):
             layers = sorted(n for t in others if (n := layer_of(t.derivation.left)) is not None)
             proof.append(Paragraph((f"The same steps prove the equality for {_runs(layers)}.",)))
         elif others:
@@ -226,6 +228,18 @@ class _Parts:
             blocks.append(Paragraph((Strong("Remark. "), *self.words(theorem.remark))))
         return blocks
 
+    def _lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
+        """The steps as lines; one that would print the same formula twice, or that only spells out, is joined to the next."""
+        lines: list[Line] = []
+        before = derivation.left
+        for step in derivation.steps:
+            spelled_out = brief and step.rule in _SPELLING and step is not derivation.steps[-1]
+            if spelled_out or layout_of(before, self.notation) == layout_of(step.after, self.notation):
+                continue
+            lines.append(Line(before, step.after, _label(step.rule), self.words(step.reason)))
+            before = step.after
+        return tuple(lines)
+
     def _scope(self, theorem: TheoremLike) -> Text:
         conditions = _listed([c for c in theorem.conditions])
         scope = f"For {theorem.scope}" if theorem.scope else ""
@@ -235,9 +249,8 @@ class _Parts:
 
     def induction(self) -> tuple[Block, ...]:
         network = self.proof.network
-        if network is None or not any(s.rule == "induction" for t in self.proof.theorems for s in t.derivation.steps):
-            if network is None or len(network.widths) < 3:
-                return ()
+        if network is None or (network.depth is not None and len(network.widths) < 3):
+            return ()
         text = (
             "The error term of the output layer is computed from the cost alone. Each earlier one is computed from the one "
             "after it by the same equation, whatever the number of the layer. So the result for the last layer carries over "
@@ -248,38 +261,34 @@ class _Parts:
         return (Section("From layer to layer", (Paragraph((text,)),)),)
 
     def batch(self) -> tuple[Block, ...]:
-        rows: list[tuple[Text, ...]] = []
+        lines: list[tuple[Equality | Symbolic, Text]] = []
         for theorem in (g[0] for g in self.groups):
             left, right = _sides(theorem)
-            if not isinstance(left, Entry) or not all(i in left.indices for i in left.indices):
-                continue
-            form = matrix_form(right, left.indices)  # type: ignore[arg-type]
-            if form is None:
+            form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
+            if form is None or not isinstance(left, Entry):
                 continue
             whole = row(matrix_name(left.tensor, self.notation), relation("="), form_layout(form, self.notation))
-            rows.append(((Equality(left, right),), (Symbolic(whole),), (self._shape(left.tensor),)))
-        if not rows:
+            lines.append((Equality(left, right), (Symbolic(whole), ", ", self._shape(left.tensor))))
+        if not lines:
             return ()
         intro: Text = (
-            "All entries at once: capitals stand for whole arrays, ",
+            "All entries at once, with the shape of the result. Capitals stand for whole arrays, ",
             Symbolic(operator("⊙")),
             " multiplies entry by entry, and a bold 1 is a column of ones, which adds up or repeats.",
         )
-        head = ("One entry", "Whole array", "Shape")
-        return (Section("For a whole batch", (Paragraph(intro), Table(head, tuple(rows)))),)
+        return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)))),)
 
     def listing(self, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
-        rows: list[tuple[Text, ...]] = []
-        for theorem in self.proof.theorems:
-            left, right = _sides(theorem)
-            if isinstance(left, Entry) and left.tensor in code:
-                rows.append(((Equality(left, right),), (Code(code[left.tensor]),)))
-        if not rows:
+        """The generated lines beside the equations they compute."""
+        lines: list[tuple[Equality | Symbolic, Text]] = [
+            (Equality(left, right), (Code(code[left.tensor]),))
+            for left, right in map(_sides, self.proof.theorems)
+            if isinstance(left, Entry) and left.tensor in code
+        ]
+        if not lines:
             return ()
         intro = "The generated NumPy lines, each beside the equality that it computes."
-        return (
-            Section("The same equations as code", (Paragraph((intro,)), Table(("Equation", "NumPy"), tuple(rows)))),
-        )
+        return (Section("The same equations as code", (Paragraph((intro,)), Display(tuple(lines)))),)
 
     def questions(self) -> tuple[Block, ...]:
         chains = tuple(s.after for t in self.proof.theorems for s in t.derivation.steps)

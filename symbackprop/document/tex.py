@@ -7,6 +7,7 @@ smaller. Main name: `to_latex_document`. This module must not know about proofs.
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 from symbackprop.document.model import (
@@ -33,12 +34,11 @@ from symbackprop.document.model import (
     Text,
 )
 from symbackprop.latex import layout_of
-from symbackprop.layout import Atom, Layout, broken, relation, row
+from symbackprop.layout import Atom, Layout, broken, relation, row, tall
 from symbackprop.layout_tex import tex_text, to_tex
 from symbackprop.notation import Notation
 
 _LIMIT = 33.0  # em that a line of a chain may take before it is broken
-_TALL_CELL = r"\rule[-1.3ex]{0pt}{4.2ex}"
 
 
 def to_latex_document(document: Document) -> str:
@@ -72,7 +72,7 @@ class _Writer:
             case str():
                 return tex_text(part)
             case Code(code):
-                return rf"\code{{{tex_text(code)}}}"
+                return rf"\code{{{_breakable(tex_text(code))}}}"
             case Strong(words):
                 return rf"\textbf{{{tex_text(words)}}}"
         return f"${to_tex(formula_layout(part, self.notation))}$"
@@ -96,7 +96,7 @@ class _Writer:
                 return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
             case Statement(kind, name, body):
                 inner = self.body(body, depth)
-                return f"\\begin{{{kind.lower()}}}[{tex_text(name)}]\n{inner}\n\\end{{{kind.lower()}}}"
+                return f"\\begin{{{kind.lower()}}}[{tex_text(name)}]\\leavevmode\n{inner}\n\\end{{{kind.lower()}}}"
             case Proof(body):
                 return f"\\begin{{proof}}\n{self.body(body, depth)}\n\\end{{proof}}"
             case Section(title, body):
@@ -130,13 +130,18 @@ class _Writer:
     def table(self, table: Table) -> str:
         columns = len(table.head)
         head = " & ".join(rf"\textbf{{{tex_text(h)}}}" for h in table.head)
-        rows = "\n".join(" & ".join(self.text(c) for c in cells) + rf" {_TALL_CELL} \\" for cells in table.rows)
-        spec = "l" * (columns - 1) + "X"
+        rows = "\n".join(" & ".join(self.cell(c) for c in cells) + r" \\" for cells in table.rows)
         caption = rf"\tablecaption{{{tex_text(table.caption)}}}" + "\n" if table.caption else ""
+        spec = "l" * (columns - 1) + ("p{0.55\\linewidth}" if columns > 1 else "l")
         return (
-            f"{caption}\\begin{{center}}\\small\\begin{{tabularx}}{{\\linewidth}}{{@{{}}{spec}@{{}}}}\n\\toprule\n"
-            f"{head} \\\\\n\\midrule\n{rows}\n\\bottomrule\n\\end{{tabularx}}\\end{{center}}"
+            f"{caption}{{\\small\\begin{{longtable}}[l]{{@{{}}{spec}@{{}}}}\n\\toprule\n"
+            f"{head} \\\\\n\\midrule\n\\endhead\n{rows}\n\\bottomrule\n\\end{{longtable}}}}"
         )
+
+    def cell(self, text: Text) -> str:
+        """A cell of a table; a tall formula in it is set full size and given room."""
+        tallest = any(tall(formula_layout(p, self.notation)) for p in text if not isinstance(p, str | Code | Strong))
+        return (r"\tallcell" if tallest else "") + self.text(text).replace("$\\frac", "$\\displaystyle\\frac")
 
     def figure(self, figure: Figure) -> str:
         marks = "\n".join("  " + _mark(m) for m in figure.marks)
@@ -144,6 +149,11 @@ class _Writer:
             "\\begin{center}\n\\begin{tikzpicture}[x=9mm,y=-9mm]\n"
             f"{marks}\n\\end{{tikzpicture}}\\par\\smallskip\n{{\\small {self.text(figure.caption)}}}\n\\end{{center}}"
         )
+
+
+def _breakable(code: str) -> str:
+    """Code that may end a line behind a comma, a bracket or a space."""
+    return re.sub(r"([,(=] ?)", r"\1\\allowbreak ", code)
 
 
 def _mark(mark: Mark) -> str:

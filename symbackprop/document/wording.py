@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from symbackprop.document.model import Code, Inline, Symbolic, Text
+from symbackprop.document.tex_reader import read_tex
 from symbackprop.expression import Expr, Kronecker, Multiply, Number, Power, Sum, Symbol, Tensor, children
 from symbackprop.notation import Notation, derivative_name, split_name, tensor_layout
 
@@ -29,17 +30,17 @@ MEANINGS = {
 
 CONVENTIONS = {
     "weights": (
-        "Weights with the number l lead from layer l to layer l + 1; the first index receives, the second sends. Indices count "
-        "from 1. The index n numbers the examples."
+        "Weights with the number $l$ lead from layer $l$ to layer $l+1$; the first index receives, the second sends. "
+        "Indices count from 1, and $n$ numbers the examples."
     ),
     "theta": (
-        "Column 0 of Θ holds the biases, as if each layer had one more unit whose activation is 1. Θ with the number l leads "
-        "from layer l to layer l + 1; p receives, q sends. The superscript in parentheses after the layer, or alone on x and "
-        "y, numbers the examples, so i never counts units."
+        "Column 0 of $\\Theta$ holds the biases, as if each layer had one more unit whose activation is 1. The one with "
+        "number $l$ leads from layer $l$ to layer $l+1$; $p$ receives, $q$ sends. The superscript $(i)$ numbers the "
+        "examples, so $i$ never counts units."
     ),
     "nielsen": (
-        "Weights with the number l lead from layer l − 1 to layer l, so they carry the number of the layer they feed; j receives, "
-        "k sends. A superscript n in front of the layer numbers the examples. The cost is C and the activation σ."
+        "Weights with the number $l$ lead from layer $l-1$ to layer $l$: they carry the number of the layer they feed; $j$ "
+        "receives, $k$ sends. A superscript $n$ before the layer numbers the examples. The cost is $C$."
     ),
     "names": "All names are those of the program. Indices count from 0, as in NumPy.",
 }
@@ -57,16 +58,18 @@ def meaning(tensor: Tensor) -> str:
 
 
 def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
-    """A sentence in which the names of tensors are written as mathematics, and `code` in backticks as code.
+    """A sentence in which the names of tensors are written as mathematics, `code` as code, and $formulas$ as such.
 
     A bare word is taken for a tensor only if it cannot be an English one: it has a digit or an underscore, or is one
     letter other than the article.
     """
     names = {t.name: t for t in known if _unmistakable(t.name)}
     parts: list[Inline] = []
-    for piece in re.split(r"(`[^`]*`|\b\w+\b)", text):
+    for piece in re.split(r"(`[^`]*`|\$[^$]*\$|\b\w+\b)", text):
         if piece in names:
             parts.append(Symbolic(tensor_layout(piece, (), notation)))
+        elif len(piece) > 2 and piece[0] == piece[-1] == "$":
+            parts.append(Symbolic(read_tex(piece[1:-1])))
         elif len(piece) > 2 and piece[0] == piece[-1] == "`":
             parts.append(Code(piece[1:-1]))
         elif parts and isinstance(parts[-1], str):
