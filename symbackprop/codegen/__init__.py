@@ -3,6 +3,7 @@
 `compile_program` turns any Program into a function; `compile_network` gives a network's cost and gradient the fast forms.
 """
 
+from symbackprop.codegen.network_code import CompiledNetwork, compile_network
 from symbackprop.codegen.program_code import CompiledProgram, compile_program
 
-__all__ = ["CompiledProgram", "compile_program"]
+__all__ = ["CompiledNetwork", "CompiledProgram", "compile_network", "compile_program"]

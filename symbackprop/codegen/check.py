@@ -46,14 +46,14 @@ class Signature:
         Raises:
             DataError: something is missing, unknown, or of the wrong shape or type.
         """
-        _same_names("array", [t.name for t in self.inputs], given)
+        same_names("array", [t.name for t in self.inputs], given)
         arrays = [as_array(t.name, given[t.name], t, self.dtype) for t in self.inputs]
         self.check_shapes(arrays)
         return arrays, self.numbers(hyper)
 
     def numbers(self, hyper: Mapping[str, Any]) -> list[float]:
         """The hyper-parameters in order."""
-        _same_names("hyper-parameter", self.parameters, hyper)
+        same_names("hyper-parameter", self.parameters, hyper)
         return [as_number(name, hyper[name]) for name in self.parameters]
 
     def check_shapes(self, arrays: Iterable[Array]) -> dict[Symbol, int]:
@@ -159,7 +159,8 @@ def _check_labels(assumption: Assumption, arrays: Mapping[Tensor, Array], sizes:
         )
 
 
-def _same_names(what: str, wanted: Iterable[str], given: Mapping[str, Any]) -> None:
+def same_names(what: str, wanted: Iterable[str], given: Mapping[str, Any]) -> None:
+    """Raise a DataError for the first name that is missing or unknown."""
     wanted = list(wanted)
     for name in wanted:
         if name not in given:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from symbackprop.codegen.arrays import Writer
 from symbackprop.codegen.form import Form, Map, reads, size_sources
-from symbackprop.codegen.helpers import helper_text
+from symbackprop.codegen.helpers import header, helper_text
 from symbackprop.codegen.names import Names
 from symbackprop.expression import Symbol, Tensor, entries
 from symbackprop.plain import to_text
@@ -46,12 +46,6 @@ def print_module(functions: Mapping[str, Form], *, title: str, dtype: str, modul
     helpers: set[str] = set()
     bodies = [print_function(name, form, module, helpers) for name, form in functions.items()]
     return "\n\n".join([header(title, dtype, module), *(helper_text(h, module) for h in sorted(helpers)), *bodies])
-
-
-def header(title: str, dtype: str, module: str) -> str:
-    """Docstring, import and type of a printed module."""
-    library = {"np": "import numpy as np", "jnp": "import jax.numpy as jnp"}[module]
-    return f'"""{title}"""\n\n{library}\n\nDTYPE = {module}.{dtype}\n'
 
 
 def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str:
@@ -105,9 +99,10 @@ def _inlinable(form: Form) -> set[Tensor]:
 def size_lines(form: Form, names: Names, mentioned: set[Symbol]) -> list[str]:
     """Lines that read the sizes that a function mentions from the shapes of its inputs."""
     sources = size_sources(form.inputs)
-    return [f"    {names[s]} = {_source_text(place, names)}" for s, place in sources.items() if s in mentioned]
+    return [f"    {names[s]} = {source_text(place, names)}" for s, place in sources.items() if s in mentioned]
 
 
-def _source_text(place: tuple[Tensor, int, int], names: Names) -> str:
+def source_text(place: tuple[Tensor, int, int], names: Names) -> str:
+    """The text that reads a size from an input: `x.shape[0]`, or `w.shape[1] // 4` for an axis of size 4*H."""
     tensor, axis, divisor = place
     return f"{names[tensor]}.shape[{axis}]" + (f" // {divisor}" if divisor != 1 else "")

@@ -10,6 +10,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable
+from itertools import count
 
 from symbackprop.expression import Symbol, Tensor
 
@@ -99,6 +100,16 @@ class Names:
 
     def __contains__(self, thing: Tensor | Symbol) -> bool:
         return thing in self._known
+
+    def alias(self, thing: Tensor, other: Tensor) -> None:
+        """Call `thing` by the name of `other`."""
+        self._known[thing] = self._known[other]
+
+    def numbered(self, stem: str) -> str:
+        """The first of stem1, stem2, ... that nothing else has."""
+        name = next(n for k in count(1) if (n := f"{stem}{k}") not in self._taken)
+        self._taken.add(name)
+        return name
 
     def fresh(self, wanted: str) -> str:
         """An identifier like `wanted` that nothing else has."""
