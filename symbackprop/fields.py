@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -45,7 +45,7 @@ class Field:
         compare: -1, 0 or 1; raises `TooCloseError` where the numbers cannot tell.
         pi: makes the constant pi.
         bits: working precision of a ball; None for the other types.
-        vector: makes the slope of a dual number over this field from a list.
+        unit: (k, n) -> the k-th unit vector of length n, the slope of a dual number over this field.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Field:
     compare: Callable[[Value, Value], int]
     pi: Callable[[], Value]
     bits: int | None = None
-    vector: Callable[[list[Value]], Any] = field(default=list, repr=False)
+    unit: Callable[[int, int], Any] | None = None
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -109,6 +109,12 @@ def _float_log(x: float) -> float:
     return math.log(x) if x else -math.inf
 
 
+def _float_unit(place: int, length: int) -> Any:
+    slope = np.zeros((1, length))
+    slope[0, place] = 1.0
+    return slope
+
+
 _FLOAT_FUNCTIONS = {
     "exp": _ieee(math.exp),
     "log": _ieee(_float_log),
@@ -116,7 +122,7 @@ _FLOAT_FUNCTIONS = {
     "sin": _ieee(math.sin),
     "cos": _ieee(math.cos),
 }
-FLOAT = Field("float", float, _FLOAT_FUNCTIONS, _float_power, _float_compare, lambda: math.pi, vector=np.array)
+FLOAT = Field("float", float, _FLOAT_FUNCTIONS, _float_power, _float_compare, lambda: math.pi, unit=_float_unit)
 
 
 # Fractions: whatever stays rational.
@@ -193,6 +199,12 @@ def _ball_compare(left: Value, right: Value) -> int:
     raise TooCloseError(f"{left} and {right} overlap")
 
 
+def _ball_unit(place: int, length: int) -> flint.arb_mat:
+    slope = flint.arb_mat(1, length)
+    slope[0, place] = 1
+    return slope
+
+
 @cache
 def ball(bits: int = 128) -> Field:
     """Interval arithmetic with midpoints of `bits` bits."""
@@ -211,7 +223,7 @@ def ball(bits: int = 128) -> Field:
         _ball_compare,
         flint.arb.pi,
         bits,
-        lambda values: flint.arb_mat(1, len(values), values),
+        _ball_unit,
     )
 
 
@@ -305,4 +317,4 @@ def dual(base: Field) -> Field:
             raise TooCloseError("a kink or a tie")
         return order
 
-    return Field(f"dual({base.name})", base.number, _lifted(base), power, compare, base.pi, base.bits)
+    return Field(f"dual({base.name})", base.number, _lifted(base), power, compare, base.pi, base.bits, base.unit)

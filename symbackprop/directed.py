@@ -1,0 +1,224 @@
+"""Points in thin regions: where a comparison of either program is about to change its answer.
+
+A mask `z > 1` in place of `z > 0`, a tolerance used as a mask, a branch below epsilon: such a slip shows only between
+two thresholds, where random points seldom fall. Every comparison, every function with a kink and every maximum gives a
+difference that is 0 on its threshold; one input, or a whole tensor, is moved along a line until the difference has a
+chosen small value on either side, by secants in floating point. The constants of both programs say how small. This
+module must not know what is examined at a point.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy as sp
+
+from symbackprop.closures import Array, Closure, Compiler, State
+from symbackprop.evaluate import Evaluator, array_of
+from symbackprop.expression import (
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Number,
+    Position,
+    Tensor,
+    free_indices,
+    subtract,
+)
+from symbackprop.fields import FLOAT, TooCloseError
+from symbackprop.points import Sampler, movable, nodes
+from symbackprop.primitives import Function, step
+from symbackprop.program import Program
+from symbackprop.question import Point, Question, to_float
+
+DISTANCES = (2.0**-2, 2.0**-7, 2.0**-17, 2.0**-27, 2.0**-37)
+SCALES = (2.0**-4, 4.0, 2.0**-8, 16.0, 2.0**-12, 2.0**-17, 64.0, 2.0**-24, 2.0**-34)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A difference that is 0 on the threshold of a comparison, with the indices that are free in it."""
+
+    claimed: bool
+    difference: Expr
+    indices: tuple[Index, ...]
+
+
+def sites(question: Question) -> list[Site]:
+    """The thresholds of both programs that depend on real inputs."""
+    found: dict[Expr, Site] = {}
+    for program, claimed in ((question.claimed, True), (question.forward, False)):
+        for equation in program.equations:
+            for node in nodes(equation.value):
+                for difference in _differences(node):
+                    if _real(difference) and difference not in found:
+                        found[difference] = Site(claimed, difference, tuple(free_indices(difference)))
+    return list(found.values())
+
+
+def _differences(node: Expr) -> list[Expr]:
+    match node:
+        case Compare(_, left, right):
+            return [subtract(left, right)]
+        case Extremum(_, _, body):
+            return [subtract(body, node)]
+        case Position(kind, index, body):
+            return [subtract(body, Extremum(kind, index, body))]
+        case Apply(function, (argument,)) if _has_step(function):
+            return [argument]
+    return []
+
+
+def _has_step(function: Function) -> bool:
+    return function.name == "step" or (
+        function.definition is not None and function.definition.has(step, sp.Abs, sp.sign)
+    )
+
+
+def _real(expr: Expr) -> bool:
+    return any(isinstance(n, Entry) and n.tensor.kind == "real" for n in nodes(expr))
+
+
+def constants(question: Question) -> list[float]:
+    """Sizes of numbers that stand in either program, smallest first: epsilons, margins, tolerances, clip bounds."""
+    found = set()
+    for program in (question.forward, question.claimed):
+        for equation in program.equations:
+            found |= {abs(float(n.value)) for n in nodes(equation.value) if isinstance(n, Number)}
+    return sorted(found - {0.0})
+
+
+class Director:
+    """Moves points of one question towards the thresholds of its programs."""
+
+    def __init__(self, question: Question, sampler: Sampler, rng: random.Random) -> None:
+        self.question, self.sampler, self.rng = question, sampler, rng
+        self.sites = sites(question)
+        self.constants = constants(question)
+        self._compiled: dict[
+            tuple[str, ...], tuple[Evaluator, Evaluator, dict[Site, tuple[Closure, list[Closure]]]]
+        ] = {}
+
+    def targets(self) -> list[float]:
+        """Values that a difference is brought to, on both sides of the threshold."""
+        small = [c * f for c in self.constants for f in (0.5, 2.0) if c * f < 16]
+        distances = dict.fromkeys([DISTANCES[0], *small[:8], *DISTANCES[1:]])
+        return [sign * d for d in distances for sign in (1, -1)]
+
+    def scaled(self, base: Point) -> Iterator[Point]:
+        """The point with every real input, then each alone, made larger and smaller; constants give further scales."""
+        roots = [s for c in self.constants if not 1e-3 <= c <= 1e3 for s in (c, c**0.5)]
+        tensors = [
+            t for t in self.question.given if movable(self._kind(t), base.inputs[t]) and t not in self.question.upstream
+        ]
+        for scale in (*SCALES[:4], *roots[:6], *SCALES[4:]):
+            scale = 2.0 ** round(np.log2(scale))
+            for chosen in (tensors, *([t] for t in tensors if len(tensors) > 1)):
+                moved = {t: base.inputs[t] * scale if t in chosen else v for t, v in base.inputs.items()}
+                if all(movable(self._kind(t), moved[t]) for t in chosen):
+                    yield replace(base, inputs=moved)
+
+    def approaches(self, base: Point, given: Mapping[Tensor, Array]) -> Iterator[Point]:
+        """Points at which one threshold's difference has a chosen value.
+
+        Args:
+            given: values of inputs of the claim that the forward program determines, at `base`.
+        """
+        settled = {t: {p: to_float(v) for p, v in a.items()} for t, a in given.items()}
+        for target in self.targets():
+            for site in self.sites:
+                found = self._reach(site, target, base, settled)
+                if found is not None:
+                    yield found
+
+    def _kind(self, tensor: Tensor) -> str | None:
+        return self.sampler.kinds[tensor].kind if tensor in self.sampler.kinds else None
+
+    def _reach(self, site: Site, target: float, base: Point, settled: Mapping[Tensor, Array]) -> Point | None:
+        """Try a few lines and keep the first that gets there."""
+        position = self._position(site, base)
+        if position is None:
+            return None
+        for _ in range(4):
+            line = self._line(base)
+            if line is None:
+                return None
+            found = self._secant(lambda p: self._value(site, p, position, settled) - target, line, abs(target) / 4)
+            if found is not None:
+                return found
+        return None
+
+    def _secant(
+        self, gap: Callable[[Point], float], line: Callable[[float], Point | None], close: float
+    ) -> Point | None:
+        left, right = 0.0, 2.0**-5
+        try:
+            start = line(left)
+            before = gap(start) if start is not None else np.nan
+            for _ in range(12):
+                point = line(right)
+                if point is None:
+                    return None
+                after = gap(point)
+                if abs(after) <= close:
+                    return point
+                if not np.isfinite(after) or after == before:
+                    return None
+                left, right, before = right, right - after * (right - left) / (after - before), after
+        except (TooCloseError, KeyError, OverflowError):
+            return None
+        return None
+
+    def _line(self, base: Point) -> Callable[[float], Point | None] | None:
+        """A direction in input space: one entry, or a tensor's scale."""
+        tensors = [
+            t for t in self.question.given if movable(self._kind(t), base.inputs[t]) and t not in self.question.upstream
+        ]
+        if not tensors:
+            return None
+        tensor = self.rng.choice(tensors)
+        array = base.inputs[tensor]
+        along = array.copy() if self.rng.random() < 0.2 else np.zeros_like(array)
+        if not along.any():
+            along[tuple(self.rng.randrange(n) for n in array.shape)] = 1.0
+        kind = self._kind(tensor)
+
+        def at(t: float) -> Point | None:
+            moved = array + t * along
+            return replace(base, inputs={**base.inputs, tensor: moved}) if movable(kind, moved) else None
+
+        return at
+
+    def _programs(self, base: Point) -> tuple[Evaluator, Evaluator, dict[Site, tuple[Closure, list[Closure]]]]:
+        key = tuple(f.name for f in base.functions.values())
+        if key not in self._compiled:
+            compiler = Compiler(FLOAT, base.functions)
+            compiled = {
+                s: (compiler.compile(s.difference), [compiler.compile(i.size) for i in s.indices]) for s in self.sites
+            }
+            pair = [Evaluator(p, FLOAT, base.functions) for p in (self.question.forward, self.question.claimed)]
+            self._compiled[key] = (pair[0], pair[1], compiled)
+        return self._compiled[key]
+
+    def _position(self, site: Site, base: Point) -> dict[Index, int] | None:
+        state = State(dict(base.values(FLOAT)))
+        try:
+            sizes = [int(size(state)) for size in self._programs(base)[2][site][1]]
+        except KeyError:
+            return None
+        return {i: self.rng.randrange(n) for i, n in zip(site.indices, sizes, strict=True)} if all(sizes) else None
+
+    def _value(self, site: Site, point: Point, position: dict[Index, int], settled: Mapping[Tensor, Array]) -> float:
+        forward, claimed, closures = self._programs(point)
+        values = point.values(FLOAT)
+        program: Program = claimed.program if site.claimed else forward.program
+        arrays: dict[Tensor, Array] = dict(settled)
+        arrays |= {t: array_of(t, a, a.shape, FLOAT) for t, a in point.inputs.items()}
+        run = (claimed if site.claimed else forward).run(values, {t: arrays[t] for t in program.inputs})
+        return float(closures[site][0](State(dict(values), run, dict(position))))

@@ -1,0 +1,265 @@
+"""What a claim about gradients says, a point at which it can be examined, and what examining it shows.
+
+A `Question` puts a forward program beside a program that claims its gradients. `Examiner` evaluates both at a `Point`:
+the claim as it stands, the truth by dual numbers through the forward program's own equations, never through a derived
+adjoint. With balls for numbers each value is enclosed, so two values whose enclosures are disjoint differ for certain,
+and rounding refutes nothing. A point on a kink of the forward program, where any convention is right, raises
+`TooCloseError`. This module must not know how points are chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import flint
+import numpy as np
+from numpy.typing import NDArray
+
+from symbackprop.closures import Array
+from symbackprop.errors import DataError, MalformedError
+from symbackprop.evaluate import Evaluator, array_of
+from symbackprop.expression import Symbol, Tensor
+from symbackprop.fields import Dual, Field, Value, ball, dual
+from symbackprop.primitives import Function
+from symbackprop.program import Program
+
+DIRECTION_LIMIT = 512  # slopes are dense vectors: beyond this a tensor's entries are examined in part
+
+
+@dataclass(frozen=True)
+class Question:
+    """Are the claimed tensors the gradients of the forward program?
+
+    Args:
+        claimed: its inputs are those of `forward`, the upstream tensors, those of `truths`, or tensors that `forward`
+            defines, which then have the value that `forward` gives them.
+        pairs: by name: a tensor of `forward`, input or defined, and the tensor of `claimed` said to be its gradient.
+        upstream: the gradient with respect to each output, inputs of `claimed`; empty if the only output is a cost.
+        truths: inputs of `claimed` that hold the true gradient of a tensor of `forward`: delta3 -> z3.
+    """
+
+    forward: Program
+    claimed: Program
+    pairs: Mapping[str, tuple[Tensor, Tensor]]
+    upstream: tuple[Tensor, ...] = ()
+    truths: Mapping[Tensor, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.upstream and len(self.upstream) != len(self.forward.outputs):
+            raise MalformedError(f"{len(self.upstream)} upstream gradients for {len(self.forward.outputs)} outputs")
+
+    @property
+    def given(self) -> tuple[Tensor, ...]:
+        """The tensors that a point gives values: inputs of either program that nothing determines."""
+        settled = set(self.truths) | {e.tensor for e in self.forward.equations}
+        rest = (*self.forward.inputs, *self.upstream, *self.claimed.inputs)
+        return tuple(dict.fromkeys(t for t in rest if t not in settled))
+
+    def only(self, names: Iterable[str]) -> Question:
+        """The same question about some of the pairs."""
+        kept = {name: self.pairs[name] for name in names}
+        return Question(self.forward, self.claimed, kept, self.upstream, self.truths)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Concrete sizes, exact numbers and functions: everything that both programs need.
+
+    Args:
+        inputs: for each tensor of `Question.given` an array, float64 (each entry the dyadic number it is) or int64.
+        functions: what each arbitrary function stands for.
+    """
+
+    sizes: Mapping[Symbol, int]
+    inputs: Mapping[Tensor, NDArray[Any]]
+    parameters: Mapping[Symbol, float] = field(default_factory=dict)
+    functions: Mapping[str, Function] = field(default_factory=dict)
+
+    def values(self, number_field: Field) -> dict[Symbol, Value]:
+        """Sizes and hyper-parameters as numbers of a field."""
+        return {**self.sizes, **{s: number_field.number(v) for s, v in self.parameters.items()}}
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Both sides at one point, by name and entry, as numbers of `number_field`.
+
+    Args:
+        settled: the inputs of the claim that the forward program determines.
+    """
+
+    point: Point
+    number_field: Field
+    claimed: Mapping[str, Array]
+    correct: Mapping[str, Array]
+    settled: Mapping[Tensor, Array]
+
+    def disagreements(self) -> list[str]:
+        """The names with an entry whose two enclosures are finite and disjoint."""
+        return [name for name in self.correct if any(self._differ(name, p) for p in self.correct[name])]
+
+    def _differ(self, name: str, position: tuple[int, ...]) -> bool:
+        left, right = _ball(self.claimed[name][position]), _ball(self.correct[name][position])
+        return left.is_finite() and right.is_finite() and not left.overlaps(right)
+
+    def gap(self, name: str) -> tuple[float, tuple[int, ...]]:
+        """The largest difference of an entry, relative to the gradient's largest, and where it is."""
+        claimed, correct = self.claimed[name], self.correct[name]
+        gaps = {p: abs(to_float(claimed[p] - correct[p])) for p in correct if self._differ(name, p)}
+        if not gaps:
+            return 0.0, ()
+        where = max(gaps, key=lambda p: gaps[p])
+        largest = max(abs(to_float(v)) for v in correct.values())
+        return gaps[where] / max(1e-3, largest), where
+
+    def vague(self, bits: int = 100) -> bool:
+        """True if some enclosure is too wide to notice a relative error of 2**-bits."""
+        with self.number_field.working():
+            for side in (self.claimed, self.correct):
+                for array in side.values():
+                    balls = [_ball(v) for v in array.values()]
+                    scale = max((to_float(b.abs_upper()) for b in balls if b.is_finite()), default=0.0) or 1.0
+                    if any(not b.is_finite() or to_float(b.rad()) > scale * 2.0**-bits for b in balls):
+                        return True
+        return False
+
+
+def to_float(value: Value) -> float:
+    """The nearest float to the middle of a number."""
+    return float(value.mid()) if isinstance(value, flint.arb) else float(value)
+
+
+def _ball(value: Value) -> flint.arb:
+    """A number as a ball; floats and integers are exact."""
+    return value if isinstance(value, flint.arb) else flint.arb(value)
+
+
+class Examiner:
+    """Both programs of a question, compiled for one field and one choice of functions."""
+
+    def __init__(
+        self, question: Question, number_field: Field, functions: Mapping[str, Function] | None = None
+    ) -> None:
+        self.question, self.base, self.field = question, number_field, dual(number_field)
+        self._forward = Evaluator(question.forward, self.field, functions)
+        self._claimed = Evaluator(question.claimed, number_field, functions)
+
+    def examine(self, point: Point) -> Examination:
+        """Evaluate claim and truth at a point.
+
+        Raises:
+            TooCloseError: the point is on, or too near to, a kink of either program.
+            MalformedError: a claimed gradient has another shape than its tensor.
+        """
+        question = self.question
+        wanted = dict.fromkeys([t for t, _ in question.pairs.values()] + list(question.truths.values()))
+        with self.base.working():
+            values = point.values(self.base)
+            arrays, gradients = slopes(self._forward, point, values, wanted, question.upstream)
+            settled = {t: gradients[source] for t, source in question.truths.items()}
+            settled |= {t: _still(arrays[t]) for t in question.claimed.inputs if t in arrays and t not in point.inputs}
+            inputs = {t: settled[t] if t in settled else _given(t, point, self.base) for t in question.claimed.inputs}
+            claims = self._claimed.run(values, inputs)
+        claimed, correct = {}, {}
+        for name, (tensor, claim) in question.pairs.items():
+            if claims[claim].keys() != arrays[tensor].keys():
+                shapes = [self._claimed.shape(claim, values), self._forward.shape(tensor, values)]
+                raise MalformedError(
+                    f"the gradient of {name} has the wrong shape",
+                    evidence=[f"given:   {shapes[0]}", f"needed:  {shapes[1]}"],
+                )
+            claimed[name], correct[name] = claims[claim], gradients[tensor]
+        return Examination(point, self.base, claimed, correct, settled)
+
+
+def slopes(
+    forward: Evaluator,
+    point: Point,
+    values: Mapping[Symbol, Value],
+    wanted: Iterable[Tensor],
+    upstream: tuple[Tensor, ...],
+) -> tuple[dict[Tensor, Array], dict[Tensor, Array]]:
+    """All tensors of the forward program, and the derivative of its cost with respect to the entries of `wanted`.
+
+    A tensor in the middle is moved after its equation, so the derivative runs along every path that starts there.
+    """
+    places = _places(forward, values, list(wanted))
+    base_unit = forward.field.unit
+    assert base_unit is not None, "a field of dual numbers has directions"
+    count = len(places)
+
+    def moved(tensor: Tensor, entries: Array) -> Array:
+        if tensor not in wanted:
+            return entries
+        return {
+            p: _nudged(v, base_unit(places[tensor, p], count)) if (tensor, p) in places else v
+            for p, v in entries.items()
+        }
+
+    inputs = {t: _given(t, point, forward.field) for t in forward.program.inputs}
+    arrays = forward.run(values, inputs, moved)
+    total: Any = base_unit(0, count) * 0
+    for place, output in enumerate(forward.program.outputs):
+        weights = _given(upstream[place], point, forward.field) if upstream else None
+        for position, entry in arrays[output].items():
+            if isinstance(entry, Dual):
+                total = total + (entry.slope * weights[position] if weights else entry.slope)
+    gradients: dict[Tensor, Array] = {t: {} for t in wanted}
+    for (tensor, position), k in places.items():
+        gradients[tensor][position] = total[0, k]
+    return arrays, gradients
+
+
+def _places(
+    forward: Evaluator, values: Mapping[Symbol, Value], wanted: list[Tensor]
+) -> dict[tuple[Tensor, tuple[int, ...]], int]:
+    """A number for each direction; of a tensor with too many entries, an even selection."""
+    share = max(1, DIRECTION_LIMIT // max(1, len(wanted)))
+    found: dict[tuple[Tensor, tuple[int, ...]], int] = {}
+    for tensor in wanted:
+        positions = list(np.ndindex(*forward.shape(tensor, values)))
+        stride = -(-len(positions) // share)
+        for position in positions[::stride]:
+            found[tensor, position] = len(found)
+    return found
+
+
+def _nudged(value: Value, unit: Any) -> Dual:
+    return Dual(value.value, value.slope + unit) if isinstance(value, Dual) else Dual(value, unit)
+
+
+def _still(entries: Array) -> Array:
+    """The values without their slopes."""
+    return {p: v.value if isinstance(v, Dual) else v for p, v in entries.items()}
+
+
+def _given(tensor: Tensor, point: Point, number_field: Field) -> Array:
+    if tensor not in point.inputs:
+        raise DataError(f"the point has no value for {tensor.name}")
+    array = point.inputs[tensor]
+    return array_of(tensor, array, array.shape, number_field)
+
+
+def true_gradient(
+    program: Program,
+    point: Point,
+    wrt: Tensor,
+    upstream: tuple[Tensor, ...] = (),
+    *,
+    bits: int = 128,
+) -> dict[tuple[int, ...], Value]:
+    """Enclosures of the derivative of the cost, or of sum(upstream * outputs), with respect to a tensor's entries.
+
+    Args:
+        wrt: an input or a defined tensor; a defined one is moved after its equation.
+        point: gives values to the program's inputs and to `upstream`.
+
+    Raises:
+        TooCloseError: the point is on, or too near to, a kink.
+    """
+    number_field = ball(bits)
+    forward = Evaluator(program, dual(number_field), point.functions)
+    with number_field.working():
+        return slopes(forward, point, point.values(number_field), [wrt], upstream)[1][wrt]

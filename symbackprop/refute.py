@@ -1,0 +1,207 @@
+"""Exact refutation: a point at which a claimed gradient certainly is not the gradient.
+
+`refute` looks at random points of telling sizes, then where constants, scales and thresholds of the two programs say
+that something may hide, and compares enclosures: a difference of one part in 10**30 is found, and no tolerance passes
+anything. A refutation is only ever said at a point where the forward program is differentiable. `wrong_gradients` says
+which claims are wrong, `cross_examine` puts a proved claim to the same test. This module must not know how claims are
+proved.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from symbackprop.counterexample import Counterexample, counterexample
+from symbackprop.directed import Director
+from symbackprop.errors import UnsupportedError
+from symbackprop.fields import FLOAT, Field, TooCloseError, ball
+from symbackprop.points import Sampler, Sizes
+from symbackprop.question import Examination, Examiner, Point, Question, to_float
+from symbackprop.shrink import shrink
+
+PRECISIONS = (128, 256, 1024)
+CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
+PATIENCE = 0.5
+
+
+class Search:
+    """The state of one search: compiled programs, the random numbers, the time that is left."""
+
+    def __init__(self, question: Question, seconds: float, seed: int = 0) -> None:
+        self.question = question
+        self.rng = random.Random(seed)
+        self.sampler = Sampler(question, self.rng)
+        self.deadline = time.perf_counter() + seconds
+        self._examiners: dict[tuple[str, ...], Examiner] = {}
+
+    def late(self) -> bool:
+        """True once the budget is spent."""
+        return time.perf_counter() > self.deadline
+
+    def examine(self, point: Point, bits: int = PRECISIONS[0]) -> Examination | None:
+        """Both sides, at rising precision until enclosures are narrow; None on a kink or where a value does not exist."""
+        for precision in (b for b in PRECISIONS if b >= bits):
+            try:
+                found = self._examiner(point, ball(precision)).examine(point)
+            except (TooCloseError, ZeroDivisionError):
+                continue  # a narrower enclosure may tell a small distance from a kink
+            if precision == PRECISIONS[-1] or not found.vague():
+                return found
+        return None
+
+    def _examiner(self, point: Point, number_field: Field) -> Examiner:
+        key = (number_field.name, *(f.name for f in point.functions.values()))
+        if key not in self._examiners:
+            self._examiners[key] = Examiner(self.question, number_field, point.functions)
+        return self._examiners[key]
+
+    def strength(self, found: Examination, names: Iterable[str]) -> float:
+        """How plainly the claim fails: the largest relative gap that floating point shows too, else a tiny number."""
+        best = 0.0
+        for name in names:
+            gap, _ = found.gap(name)
+            best = max(best, gap if gap > 1e-6 and self._shown_in_floats(found, name) else min(gap, 1.0) * 1e-9)
+        return best
+
+    def _shown_in_floats(self, found: Examination, name: str) -> bool:
+        """True if plain floating point gives the claimed value too, up to a tenth of the disagreement."""
+        try:
+            plain = self._examiner(found.point, FLOAT).examine(found.point)
+        except (TooCloseError, ZeroDivisionError):
+            return False
+        gap, where = found.gap(name)
+        exact = [to_float(side[name][where]) for side in (found.claimed, found.correct)]
+        near = [to_float(side[name][where]) for side in (plain.claimed, plain.correct)]
+        allowed = abs(exact[0] - exact[1]) / 10
+        return all(abs(a - b) <= allowed for a, b in zip(exact, near, strict=True))
+
+    def points(self) -> Iterator[tuple[Point, int]]:
+        """Points with the precision to begin with, from likely to exotic, without end."""
+        choices = self.sampler.size_choices()
+        if not choices:
+            return
+        yield self.sampler.point(choices[0]), PRECISIONS[-1]
+        for turn in range(2):
+            for sizes in choices[: 1 if turn else None]:
+                for _ in range(3 if turn else 2):
+                    yield self.sampler.point(sizes), PRECISIONS[0]
+        director = Director(self.question, self.sampler, self.rng)
+        while True:
+            sizes = self._sizes(choices)
+            base = self.sampler.point(sizes)
+            for point in director.scaled(base):
+                yield point, PRECISIONS[0]
+            if (settled := self._settled(base)) is not None:
+                for point in director.approaches(base, settled.settled):
+                    yield point, PRECISIONS[0]
+            for _ in range(5):
+                yield self.sampler.point(self._sizes(choices), spread=True), PRECISIONS[0]
+
+    def _settled(self, base: Point) -> Examination | None:
+        try:
+            return self._examiner(base, ball(PRECISIONS[0])).examine(base)
+        except (TooCloseError, ZeroDivisionError):
+            return None
+
+    def _sizes(self, choices: list[Sizes]) -> Sizes:
+        return choices[0] if self.rng.random() < 0.4 else self.rng.choice(choices)
+
+
+def refute(
+    question: Question, *, budget_seconds: float = 5.0, seed: int = 0, small: bool = True
+) -> Counterexample | None:
+    """A counterexample to the claim that every pair of the question is right, or None if none was found in time.
+
+    Args:
+        small: shrink it, with at most a fifth of a second.
+
+    Raises:
+        MalformedError: a claimed gradient has another shape than its tensor.
+    """
+    search = Search(question, budget_seconds, seed)
+    best: Examination | None = None
+    strongest, patience = 0.0, search.deadline
+    for point, bits in search.points():
+        now = time.perf_counter()
+        if now > min(search.deadline, patience):
+            break
+        found = search.examine(point, bits)
+        names = found.disagreements() if found else []
+        if found is None or not names:
+            continue
+        strength = search.strength(found, names)
+        if best is None or strength > strongest:
+            best, strongest, patience = found, strength, min(patience, now + PATIENCE)
+        if strongest >= CLEAR:
+            break
+    if best is None:
+        return None
+    return counterexample(question, _shrunk(search, best, strongest) if small else best)
+
+
+def _shrunk(search: Search, found: Examination, strength: float) -> Examination:
+    """The same disagreement at a smaller point."""
+    names = found.disagreements()
+    name = max(names, key=lambda n: found.gap(n)[0])
+    kept: list[Examination] = [found]
+
+    def refutes(point: Point) -> bool:
+        again = search.examine(point, found.number_field.bits or PRECISIONS[0])
+        if again is None or name not in again.disagreements():
+            return False
+        if search.strength(again, [name]) < min(CLEAR, strength / 2):
+            return False
+        kept.append(again)
+        return True
+
+    shrink(found.point, search.sampler, refutes, 0.2)
+    return kept[-1]
+
+
+def wrong_gradients(
+    question: Question, names: Iterable[str] | None = None, *, budget_seconds: float = 1.0, seed: int = 0
+) -> list[str]:
+    """The names of the pairs that are certainly wrong, in their order.
+
+    Args:
+        names: the pairs in doubt; all by default. Leave out those that are proved: a right pair costs the whole budget.
+    """
+    left = list(question.pairs if names is None else names)
+    order, wrong = list(left), set()
+    search = Search(question.only(left), budget_seconds, seed)
+    for point, bits in search.points():
+        if not left or search.late():
+            break
+        found = search.examine(point, bits)
+        if found is not None:
+            wrong |= set(found.disagreements())
+            left = [n for n in left if n not in wrong]
+    return [n for n in order if n in wrong]
+
+
+def cross_examine(
+    question: Question, *, sizes: Sizes | None = None, seed: int = 0, points: int = 2
+) -> Literal[True] | Counterexample:
+    """Put a claim that was proved to the test at one small unequal size: True, or the disagreement.
+
+    Raises:
+        UnsupportedError: no point could be examined (no sizes in the domain, or every point tried is on a kink).
+    """
+    search = Search(question, 60.0, seed)
+    choices = [sizes] if sizes is not None else search.sampler.size_choices()[:2]
+    examined = 0
+    for attempt in range(8 * points):
+        if not choices or examined == points:
+            break
+        found = search.examine(search.sampler.point(choices[attempt // (4 * points) % len(choices)]), PRECISIONS[1])
+        if found is None:
+            continue
+        if found.disagreements():
+            return counterexample(question, found)
+        examined += 1
+    if not examined:
+        raise UnsupportedError("no point at which the two could be compared was found")
+    return True
