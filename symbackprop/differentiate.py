@@ -47,10 +47,11 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.primitives import LOG, derivative
+from symbackprop.primitives import LOG
 from symbackprop.program import Equation, Program
 from symbackprop.rules import mentions, partial, tensors_in
 from symbackprop.sizes import NO_FACTS, Facts, decide, simplify
+from symbackprop.sympy_form import slope
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,16 @@ def pull_back(expr: Expr, cotangent: Expr, target: Tensor, running: tuple[Index,
                 others = multiply(cotangent, *factors[:k], *factors[k + 1 :])
                 yield from pull_back(factor, others, target, running)
         case Power(base, exponent):
-            slope = multiply(exponent, power(base, subtract(exponent, ONE)))
-            yield from pull_back(base, multiply(cotangent, slope), target, running)
+            falling = multiply(exponent, power(base, subtract(exponent, ONE)))
+            yield from pull_back(base, multiply(cotangent, falling), target, running)
             yield from pull_back(exponent, multiply(cotangent, expr, apply(LOG, base)), target, running)
         case Sum():
             index, body = open_binder(expr)
             yield from pull_back(body, cotangent, target, (*running, index))
         case Apply(function, arguments):
             for k, argument in enumerate(arguments):
-                slope = apply(derivative(function, k), *arguments)
-                yield from pull_back(argument, multiply(cotangent, slope), target, running)
+                local = slope(function, k, arguments)
+                yield from pull_back(argument, multiply(cotangent, local), target, running)
         case Where(condition, then, otherwise):
             yield from pull_back(then, where(condition, cotangent, ZERO), target, running)
             yield from pull_back(otherwise, where(condition, ZERO, cotangent), target, running)
@@ -145,18 +146,18 @@ def _solve(pair: Pair, pending: list[Pair], running: list[Index], facts: Facts) 
         return _solve_merged(expr.left, expr.right, pending, facts)
     for index in unknown:
         rest = substitute(expr, {index: ZERO})
-        slope = simplify(subtract(substitute(expr, {index: ONE}), rest), facts)
-        linear = simplify(subtract(expr, add(multiply(slope, index), rest)), facts) is ZERO
-        if not linear or free_indices(slope):
+        step = simplify(subtract(substitute(expr, {index: ONE}), rest), facts)
+        linear = simplify(subtract(expr, add(multiply(step, index), rest)), facts) is ZERO
+        if not linear or free_indices(step):
             continue
         gap = simplify(subtract(place, rest), facts)
-        if slope is ONE or slope is MINUS_ONE:
+        if step is ONE or step is MINUS_ONE:
             if len(unknown) == 1:
-                value = simplify(multiply(slope, gap), facts)
+                value = simplify(multiply(step, gap), facts)
                 return {index: value}, [pair], _guards(value, index.size, facts)
-        elif decide("<=", ZERO, rest, facts) and decide("<", rest, slope, facts):
-            # place = slope * index + rest with 0 <= rest < slope: quotient and remainder
-            value, left = simplify(Quotient(place, slope), facts), simplify(Remainder(place, slope), facts)
+        elif decide("<=", ZERO, rest, facts) and decide("<", rest, step, facts):
+            # place = step * index + rest with 0 <= rest < step: quotient and remainder
+            value, left = simplify(Quotient(place, step), facts), simplify(Remainder(place, step), facts)
             guards = _guards(value, index.size, facts)
             solved = _solve_remainder(rest, left, running, facts)
             if solved is not None:
@@ -173,15 +174,15 @@ def _solve_remainder(rest: Expr, left: Expr, running: list[Index], facts: Facts)
         if index not in running:
             continue
         inner = substitute(rest, {index: ZERO})
-        slope = simplify(subtract(substitute(rest, {index: ONE}), inner), facts)
-        if simplify(subtract(rest, add(multiply(slope, index), inner)), facts) is not ZERO or free_indices(slope):
+        step = simplify(subtract(substitute(rest, {index: ONE}), inner), facts)
+        if simplify(subtract(rest, add(multiply(step, index), inner)), facts) is not ZERO or free_indices(step):
             continue
-        if slope is ONE and not any(i in running for i in free_indices(inner)):
+        if step is ONE and not any(i in running for i in free_indices(inner)):
             value = simplify(subtract(left, inner), facts)
             return {index: value}, _guards(value, index.size, facts)
-        if decide("<=", ZERO, inner, facts) and decide("<", inner, slope, facts):
-            value = simplify(Quotient(left, slope), facts)
-            deeper = _solve_remainder(inner, simplify(Remainder(left, slope), facts), running, facts)
+        if decide("<=", ZERO, inner, facts) and decide("<", inner, step, facts):
+            value = simplify(Quotient(left, step), facts)
+            deeper = _solve_remainder(inner, simplify(Remainder(left, step), facts), running, facts)
             if deeper is not None:
                 return {index: value, **deeper[0]}, _guards(value, index.size, facts) + deeper[1]
     return None
@@ -231,7 +232,7 @@ def differentiate(
     facts = facts_of(program)
     active = _active(program, cost)
     cotangents = {t: Tensor(name(t), t.shape) for t in active if t is not cost}
-    builder = _Builder(program, Entry(cost), cotangents, facts)
+    builder = CotangentBuilder(program, Entry(cost), cotangents, facts)
     equations, derivations = [], {}
     for tensor in [t for t in reversed(program.tensors) if t in cotangents]:
         indices = (places or {}).get(tensor) or _places(program, tensor)
@@ -274,10 +275,10 @@ def _places(program: Program, tensor: Tensor) -> tuple[Index, ...]:
     return tuple(Index(names[k], size) for k, size in enumerate(tensor.shape))
 
 
-class _Builder:
+class CotangentBuilder:
     """Makes the derivation of one cotangent after another."""
 
-    def __init__(self, program: Program, cost: Entry, cotangents: dict[Tensor, Tensor], facts: Facts) -> None:
+    def __init__(self, program: Program, cost: Entry, cotangents: dict[Tensor, Tensor], facts: Facts = NO_FACTS) -> None:
         self.program, self.cost, self.cotangents, self.facts = program, cost, cotangents, facts
         self.definitions = {bar: tensor for tensor, bar in cotangents.items()}
         self.users: dict[Tensor, list[Equation]] = {t: [] for t in cotangents}

@@ -281,6 +281,8 @@ def power(base: Expr, exponent: Expr | int | Fraction) -> Expr:
         return ONE
     if isinstance(base, Number) and isinstance(e, Number) and e.value.denominator == 1 and (base.value or e.value > 0):
         return number(base.value**e.value.numerator)
+    if isinstance(base, Multiply) and isinstance(e, Number) and e.value.denominator == 1 and isinstance(base.factors[0], Number):
+        return multiply(power(base.factors[0], e), power(multiply(*base.factors[1:]), e))
     if isinstance(base, Power) and isinstance(e, Number) and e.value.denominator == 1:
         inner = base.exponent
         if isinstance(inner, Number):

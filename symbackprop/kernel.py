@@ -46,13 +46,17 @@ class Kernel:
         self.program = program
         labels = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
         kinds = {a.tensor: a.kind for a in program.assumptions}
-        self.canonical = Canonical(Facts(program.domain, labels), kinds)
+        self.facts, self.kinds = Facts(program.domain, labels), kinds
+        self._open_tables()
         self.accepted: dict[Tensor, Derivation] = dict(hypotheses or {})
         self.users: dict[Tensor, list[Equation]] = {t: [] for t in program.tensors}
         for equation in program.equations:
             for tensor in tensors_in(equation.value):
                 self.users[tensor].append(equation)
         self._relevant: dict[Tensor, bool] = {}
+
+    def _open_tables(self) -> None:
+        self.bare, self.assuming = Canonical(self.facts), Canonical(self.facts, self.kinds)
 
     def replay(self, derivation: Derivation) -> tuple[str, ...]:
         """Accept the derivation; returns the conditions that its steps made use of.
@@ -62,8 +66,7 @@ class Kernel:
         """
         if derivation.program is not self.program:
             raise ProofError(f"{derivation.name}: the derivation is about another program")
-        self.canonical.restart_clock()
-        self.canonical.used.clear()
+        self._open_tables()  # new ones: what is made use of belongs to this derivation alone
         here = derivation.left
         for number, step in enumerate(derivation.steps, start=1):
             if step.before is not here:
@@ -75,7 +78,7 @@ class Kernel:
             raise ProofError(f"{derivation.name}: the steps do not end at the right side")
         if isinstance(derivation.left, Entry):
             self.accepted[derivation.left.tensor] = derivation
-        return tuple(self.canonical.used)
+        return (*self.bare.used, *self.assuming.used)
 
     def accepts(self, step: Step, derivation: Derivation) -> bool:
         """True if the step is an instance of its rule."""
@@ -85,7 +88,9 @@ class Kernel:
         try:
             before = rewrite(step.before, meaning)
             after = step.after if step.rule in _FORWARDS else rewrite(step.after, meaning)
-            return self.canonical.equal(rewrite(before, opaque), rewrite(after, opaque))
+            before, after = rewrite(before, opaque), rewrite(after, opaque)
+            # what is known about the inputs is used only where the step fails without it, so that no needless condition is named
+            return self.bare.equal(before, after) or (bool(self.kinds) and self.assuming.equal(before, after))
         except SymbackpropError as error:
             raise ProofError(f"{derivation.name}: {error}") from error
 

@@ -36,7 +36,7 @@ class Function:
         definition: SymPy expression in `ARGUMENTS[:arity]`, or None for a basic or an arbitrary function.
         kinks: points (SymPy expressions that vanish there) at which it is not differentiable.
         latex: how it is written; "f" for an arbitrary one.
-        primitive_of: for the derivative of an arbitrary function: that function and the number of the argument.
+        primitive_of: for a derivative: the function that was differentiated and the number of the argument.
         source: where the definition comes from.
     """
 
@@ -138,10 +138,10 @@ def derivative(function: Function, argument: int = 0) -> Function:
         mark = "'" if function.arity == 1 else f"_{{,{argument + 1}}}"
         return Function(prime, function.arity, latex=f"{function.latex}{mark}", primitive_of=(function, argument))
     if function is STEP:
-        return Function(prime, definition=sp.Integer(0), latex="0")
+        return Function(prime, definition=sp.Integer(0), latex="0", primitive_of=(function, argument))
     definition = function.definition if function.definition is not None else _SYMPY_BASIC[function.name]
     slope = _without_step_slopes(sp.diff(definition, ARGUMENTS[argument]))
-    return Function(prime, function.arity, slope, function.kinks, f"{function.latex}'")
+    return Function(prime, function.arity, slope, function.kinks, f"{function.latex}'", (function, argument))
 
 
 def _without_step_slopes(expr: sp.Expr) -> sp.Expr:

@@ -35,7 +35,8 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.primitives import LOG, derivative
+from symbackprop.primitives import LOG
+from symbackprop.sympy_form import slope
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def partial(expr: Expr, variable: Entry) -> Expr:
             return close_sum(index, partial(body, variable))
         case Apply(function, arguments):
             return add(
-                *(multiply(apply(derivative(function, k), *arguments), partial(a, variable)) for k, a in enumerate(arguments))
+                *(multiply(slope(function, k, arguments), partial(a, variable)) for k, a in enumerate(arguments))
             )
         case Where(condition, then, otherwise):
             return where(condition, partial(then, variable), partial(otherwise, variable))
@@ -140,10 +141,10 @@ def partial(expr: Expr, variable: Entry) -> Expr:
 
 
 def _partial_of_power(base: Expr, exponent: Expr, variable: Entry) -> Expr:
-    slope = multiply(exponent, power(base, subtract(exponent, ONE)), partial(base, variable))
+    falling = multiply(exponent, power(base, subtract(exponent, ONE)), partial(base, variable))
     if not mentions(exponent, variable):
-        return slope
-    return add(slope, multiply(power(base, exponent), apply(LOG, base), partial(exponent, variable)))
+        return falling
+    return add(falling, multiply(power(base, exponent), apply(LOG, base), partial(exponent, variable)))
 
 
 def mentions(expr: Expr, variable: Entry) -> bool:

@@ -39,13 +39,28 @@ from symbackprop.expression import (
     add,
     apply,
     multiply,
-    negate,
     number,
     power,
+    substitute,
     subtract,
     where,
 )
-from symbackprop.primitives import ARGUMENTS, COS, ERF, EXP, FUNCTIONS, LOG, SIN, STEP, Function, arbitrary, is_arbitrary, step
+from symbackprop.primitives import (
+    ARGUMENTS,
+    BASIC,
+    COS,
+    ERF,
+    EXP,
+    FUNCTIONS,
+    LOG,
+    SIN,
+    STEP,
+    Function,
+    arbitrary,
+    derivative,
+    is_arbitrary,
+    step,
+)
 
 PI = Symbol("pi", "positive")
 _BASIC = {sp.exp: EXP, sp.log: LOG, sp.erf: ERF, sp.sin: SIN, sp.cos: COS, step: STEP}
@@ -220,16 +235,18 @@ def _apply(function: Function, arguments: list[sp.Expr]) -> sp.Expr:
     if function.name in _WRITTEN:
         return _WRITTEN[function.name](*arguments)
     if is_arbitrary(function):
-        if function.primitive_of is not None and function.arity == 1 and not is_derivative(function.primitive_of[0]):
-            return sp.Function(function.name)(*arguments)
         return sp.Function(function.name)(*arguments)
     assert function.definition is not None
     return function.definition.subs(dict(zip(ARGUMENTS, arguments, strict=False)), simultaneous=True)
 
 
-def is_derivative(function: Function) -> bool:
-    """True for f', f'' ... of an arbitrary f."""
-    return function.primitive_of is not None
+def slope(function: Function, argument: int, arguments: tuple[Expr, ...]) -> Expr:
+    """The derivative of `function` by one argument, at `arguments`; that of a basic function is written out: 1/z for log."""
+    prime = derivative(function, argument)
+    written = definition(prime) if function.name in BASIC else None
+    if written is None:
+        return apply(prime, *arguments)
+    return substitute(written, dict(zip(PLACES, arguments, strict=False)))
 
 
-__all__ = ["PI", "PLACES", "definition", "from_sympy", "negate", "to_sympy"]
+__all__ = ["PI", "PLACES", "definition", "from_sympy", "slope", "to_sympy"]
