@@ -31,14 +31,14 @@ def families(items: Sequence[T], sides: Callable[[T], tuple[Expr, Expr]]) -> lis
 
 
 def pattern(left: Expr, right: Expr) -> str:
-    """The equation as text, with each layer number given relative to that of the left side.
+    """The equation as text, with each layer number given relative to that of the left side; the input x counts as a1.
 
     Example:
         >>> from symbackprop.expression import Entry, Tensor
         >>> pattern(Entry(Tensor("delta2")), Entry(Tensor("delta3")))
         'delta{+0} = delta{+1}'
     """
-    text = f"{to_text(left)} = {to_text(right)}"
+    text = re.sub(r"\bx\b", "a1", f"{to_text(left)} = {to_text(right)}")
     first = _LAYERED.search(text)
     if first is None:
         return text

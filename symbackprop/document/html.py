@@ -127,8 +127,9 @@ class _Writer:
 
     def formula(self, layout: Layout) -> str:
         """A displayed formula, over several lines if it is long."""
-        pieces = broken(layout, _LIMIT)
-        return "".join(f'<math display="block">{to_mathml(p)}</math>' for p in pieces)
+        first, *more = (to_mathml(p) for p in broken(layout, _LIMIT))
+        later = (f'<math display="block" class="more">{p}</math>' for p in more)
+        return f'<math display="block">{first}</math>{"".join(later)}'
 
     def step(self, formula: str, note: str, kind: str = "") -> str:
         side = f'<div class="why">{note}</div>' if note else ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symbackprop.expression import (
+    MINUS_ONE,
     ONE,
     Add,
     Apply,
@@ -87,11 +88,14 @@ class Total:
 Form = Leaf | Ones | Product | Entrywise | Hadamard | Total
 
 
-def matrix_form(value: Expr, indices: tuple[Index, ...]) -> Form | None:
+def matrix_form(value: Expr, indices: tuple[Expr, ...]) -> Form | None:
     """The matrix whose entry at `indices` is `value`; indices are (row, column), or (row,) for a column."""
-    if len(indices) == 1:
-        return _form(value, indices[0], None)
-    return _form(value, *indices) if len(indices) == 2 else None
+    match indices:
+        case (Index() as r, Index() as c):
+            return _form(value, r, c)
+        case (Index() as r,):
+            return _form(value, r, None)
+    return None
 
 
 def _form(expr: Expr, r: Index, c: Index | None) -> Form | None:
@@ -222,9 +226,7 @@ def _signed(form: Form, notation: Notation) -> tuple[Layout, Layout]:
         return operator("+"), _layout(form, notation)[0]
     leading = form.scale.factors[0] if isinstance(form.scale, Multiply) else form.scale
     negative = isinstance(leading, Number) and leading.value < 0
-    scale = (
-        multiply(Number(leading.value * 0 - 1), form.scale) if negative and isinstance(leading, Number) else form.scale
-    )
+    scale = multiply(MINUS_ONE, form.scale) if negative else form.scale
     least = _ATOM if len(form.factors) > 1 else _MULTIPLY
     inner: list[Layout] = []
     for factor in form.factors:

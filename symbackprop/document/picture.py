@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from symbackprop.document.model import Figure, Mark
 from symbackprop.expression import Expr, Number
@@ -34,7 +35,7 @@ def network_figure(widths: Sequence[Expr], notation: Notation, *, any_depth: boo
     """The figure of a network with these widths; with `any_depth` a gap stands before the last layer."""
     columns, gaps = _columns(widths, any_depth)
     marks: list[Mark] = []
-    for left, right in zip(columns, columns[1:], strict=False):
+    for left, right in pairwise(columns):
         if right.x - left.x < _STEP * 1.2:
             marks += [Mark("line", (left.x, a), (right.x, b)) for a in left.circles for b in right.circles]
     for column in columns:

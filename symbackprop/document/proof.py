@@ -7,6 +7,7 @@ Main names: `proof_document`, `unbacked`. This module must not know about any ou
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -38,7 +39,7 @@ from symbackprop.document.picture import network_figure
 from symbackprop.document.subject import ProofLike, TheoremLike
 from symbackprop.document.tex_reader import read_tex
 from symbackprop.document.wording import CONVENTIONS, QUESTIONS, meaning, spelled
-from symbackprop.expression import Entry, Expr, Tensor
+from symbackprop.expression import Entry, Expr, Tensor, entries
 from symbackprop.latex import layout_of
 from symbackprop.layout import Layout, operator, relation, row
 from symbackprop.notation import WEIGHTS, Notation, function_layout, tensor_layout
@@ -115,7 +116,8 @@ class _Parts:
     def _all_tensors(self) -> tuple[Tensor, ...]:
         found = dict.fromkeys(self.proof.program.tensors)
         for theorem in self.proof.theorems:
-            found.update(dict.fromkeys(theorem.derivation.definitions))
+            for expr in (theorem.derivation.left, *(s.after for s in theorem.derivation.steps)):
+                found.update(dict.fromkeys(e.tensor for e in entries(expr)))
         return tuple(found)
 
     def words(self, text: str) -> Text:
@@ -139,20 +141,23 @@ class _Parts:
         return (*self.words(_sentence(group[0].name)), f" In the same way for {_runs(layers)}.")
 
     def notation_table(self) -> tuple[Block, ...]:
+        """Every symbol with its shape; the layers of one letter share a row."""
+        kinds: dict[str, list[Tensor]] = {}
+        for tensor in self.tensors:
+            kinds.setdefault(re.sub(r"\d+$", "", tensor.name) if self.notation.layered else tensor.name, []).append(
+                tensor
+            )
         rows: list[tuple[Text, ...]] = []
-        for group in families(self.tensors, lambda t: (Entry(t), Entry(t))):
-            shown = (group[0], group[-1]) if len(group) > 2 else group
-            names: list[Inline] = []
-            for tensor in shown:
-                names += ([", …, " if len(group) > 2 else ", "] if names else []) + [Symbolic(self._name(tensor))]
-            sizes: list[Inline] = []
-            for tensor in shown:
-                sizes += ([", …, " if len(group) > 2 else ", "] if sizes else []) + [self._shape(tensor)]
+        for kind in kinds.values():
+            kind.sort(key=lambda t: layer_of(Entry(t)) or 0)
+            shown = (kind[0], kind[-1]) if len(kind) > 2 else tuple(kind)
+            between = ", …, " if len(kind) > 2 else ", "
+            shapes = [self._shape(t) for t in shown]
             rows.append(
                 (
-                    tuple(names),
-                    tuple(dict.fromkeys(sizes)) if len(set(sizes)) == 1 else tuple(sizes),
-                    self._meaning(group),
+                    _joined([Symbolic(self._name(t)) for t in shown], between),
+                    _joined(shapes if len(set(shapes)) > 1 else shapes[:1], between),
+                    self._meaning(kind),
                 )
             )
         table = Table(("Symbol", "Shape", "Meaning"), tuple(rows))
@@ -173,22 +178,25 @@ class _Parts:
     def forward(self, *, brief: bool = False) -> tuple[Block, ...]:
         groups = families(self.proof.program.equations, lambda e: (e.left, e.value))
         lines: list[tuple[Equality | Symbolic, Text]] = []
-        for group in groups:
-            shown = group[:1] if brief or len(group) > _MOST else group
-            for equation in shown:
-                lines.append((Equality(equation.left, equation.value), self._forward_note(equation, group, shown)))
+        for equation in self.proof.program.equations:
+            group = next(g for g in groups if equation in g)
+            elided = len(group) > 1 and (brief or len(group) > _MOST)
+            if not elided or equation is group[0]:
+                note = self._forward_note(equation, group if elided else (), brief=brief)
+                lines.append((Equality(equation.left, equation.value), note))
         blocks: list[Block] = [Display(tuple(lines))]
         network = self.proof.network
         if network is not None and not brief:
             blocks.insert(0, network_figure(network.widths, self.notation, any_depth=network.depth is None))
         return (Section("Forward equations", tuple(blocks)),)
 
-    def _forward_note(self, equation: Equation, group: Sequence[Equation], shown: Sequence[Equation]) -> Text:
+    def _forward_note(self, equation: Equation, group: Sequence[Equation], *, brief: bool) -> Text:
+        """Where an equation comes from, the layers it also speaks for, or its shape."""
         note: list[Inline] = list(self.words(_sentence(equation.note))) if equation.note else []
-        if len(group) > len(shown):
-            layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]
+        layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]
+        if layers:
             note.append(f"{' ' if note else ''}In the same way for {_runs(layers)}.")
-        if not note and equation.indices:
+        if not note and equation.indices and not brief:
             note = [self._shape(equation.tensor)]
         return tuple(note)
 
@@ -208,23 +216,34 @@ class _Parts:
     def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
         body: list[Block] = []
         for group in self.groups:
-            body += self._family(group, brief=brief)
+            body += self._short(group) if brief else self._family(group)
         return (Section("Derivations", tuple(body)),)
 
-    def _family(self, group: Sequence[TheoremLike], *, brief: bool) -> list[Block]:
+    def _short(self, group: Sequence[TheoremLike]) -> list[Block]:
+        """One chain for a family, led by its name."""
+        theorem = group[0]
+        layers = [n for t in group[1:] if (n := layer_of(t.derivation.left)) is not None]
+        likewise = f" The same steps hold for {_runs(layers)}." if layers else ""
+        conditions = f" Provided {_listed(list(theorem.conditions))}." if theorem.conditions else ""
+        head = (Strong(_sentence(theorem.name)), *self.words(conditions + likewise))
+        lines = self._lines(theorem.derivation, brief=True)
+        return [Paragraph(head), *([Chain(lines)] if lines else [Display(((Equality(*_sides(theorem)), ()),))])]
+
+    def _family(self, group: Sequence[TheoremLike]) -> list[Block]:
+        """The theorem of a family's first member with its proof, and the equalities of the others."""
         theorem, others = group[0], group[1:]
         derivation = theorem.derivation
         statement: list[Block] = [Display(((Equality(*_sides(theorem)), self._scope(theorem)),))]
-        lines = self._lines(derivation, brief=brief)
+        lines = self._lines(derivation, brief=False)
         proof: list[Block] = [Chain(lines)] if lines else []
-        if others and (brief or len(others) > _MOST):
+        if len(others) > _MOST:
             layers = sorted(n for t in others if (n := layer_of(t.derivation.left)) is not None)
             proof.append(Paragraph((f"The same steps prove the equality for {_runs(layers)}.",)))
         elif others:
             proof.append(Paragraph(("The same steps, with other layer numbers, prove:",)))
             proof.append(Display(tuple((Equality(*_sides(t)), ()) for t in others)))
         blocks: list[Block] = [Statement("Theorem", theorem.name, tuple(statement)), Proof(tuple(proof))]
-        if theorem.remark and not brief:
+        if theorem.remark:
             blocks.append(Paragraph((Strong("Remark. "), *self.words(theorem.remark))))
         return blocks
 
@@ -330,6 +349,13 @@ def shape_layout(tensor: Tensor, notation: Notation) -> Layout:
     """The shape of a tensor: s_2 × s_1."""
     parts = [p for size in tensor.shape for p in (operator("×"), layout_of(size, notation))][1:]
     return row(*parts)
+
+
+def _joined(parts: Sequence[Inline], between: str) -> Text:
+    out: list[Inline] = []
+    for part in parts:
+        out += [between, part] if out else [part]
+    return tuple(out)
 
 
 def _kink(function: Function, notation: Notation) -> Text:

@@ -48,7 +48,8 @@ def to_latex_document(document: Document) -> str:
     parts = [
         rf"\documentclass[{'10pt' if document.compact else '11pt'},a4paper]{{article}}",
         resources.files("symbackprop.document").joinpath("preamble.tex").read_text(encoding="utf-8").rstrip(),
-        rf"\geometry{{margin={'18mm' if document.compact else '25mm'}}}",
+        rf"\geometry{{{'hmargin=18mm,vmargin=14mm,includefoot,footskip=20pt' if document.compact else 'margin=25mm'}}}",
+        *([r"\compactlayout"] if document.compact else []),
         rf"\hypersetup{{pdftitle={{{title}}}}}",
         r"\begin{document}",
         rf"\documenttitle{{{title}}}{{{writer.text(document.lead)}}}",
@@ -96,19 +97,20 @@ class _Writer:
                 return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
             case Statement(kind, name, body):
                 inner = self.body(body, depth)
-                return f"\\begin{{{kind.lower()}}}[{tex_text(name)}]\\leavevmode\n{inner}\n\\end{{{kind.lower()}}}"
+                return f"\\room{{9\\baselineskip}}\\begin{{{kind.lower()}}}[{tex_text(name)}]\\leavevmode\n{inner}\n\\end{{{kind.lower()}}}"
             case Proof(body):
-                return f"\\begin{{proof}}\n{self.body(body, depth)}\n\\end{{proof}}"
+                kind = "derivation" if isinstance(body[0], Chain) else "proof"
+                return f"\\begin{{{kind}}}\n{self.body(body, depth)}\n\\end{{{kind}}}"
             case Section(title, body):
                 command = ("section", "subsection", "subsubsection")[min(depth, 2)]
-                return f"\\{command}{{{tex_text(title)}}}\n\n{self.body(body, depth + 1)}"
+                return f"\\room{{8\\baselineskip}}\\{command}{{{tex_text(title)}}}\n\n{self.body(body, depth + 1)}"
 
     def body(self, body: tuple[Block, ...], depth: int) -> str:
         return "\n\n".join(self.block(b, depth) for b in body)
 
     def display(self, lines: tuple[tuple[Equality | Symbolic, Text], ...]) -> str:
         return "\n".join(
-            rf"\displayline{{{self.lines(formula_layout(formula, self.notation))}}}{{{self.text(note)}}}"
+            rf"\displayline{{{self.lines(formula_layout(formula, self.notation))}}}{{{self.tall_text(note)}}}"
             for formula, note in lines
         )
 
@@ -141,7 +143,11 @@ class _Writer:
     def cell(self, text: Text) -> str:
         """A cell of a table; a tall formula in it is set full size and given room."""
         tallest = any(tall(formula_layout(p, self.notation)) for p in text if not isinstance(p, str | Code | Strong))
-        return (r"\tallcell" if tallest else "") + self.text(text).replace("$\\frac", "$\\displaystyle\\frac")
+        return (r"\tallcell" if tallest else "") + self.tall_text(text)
+
+    def tall_text(self, text: Text) -> str:
+        """Text with room for fractions of full size."""
+        return self.text(text).replace("$\\frac", "$\\displaystyle\\frac")
 
     def figure(self, figure: Figure) -> str:
         marks = "\n".join("  " + _mark(m) for m in figure.marks)
