@@ -45,6 +45,10 @@ from symbackprop.scalar import Scalars
 Array = dict[tuple[int, ...], Value]  # entries by position: a position out of range is a KeyError, never a wrap-around
 
 
+class OutOfRangeError(DataError):
+    """An entry outside its tensor was read, or the extremum over an empty axis was asked for."""
+
+
 @dataclass(slots=True)
 class State:
     """What the closures read: values of indices and symbols, entries of tensors, and what was computed already."""
@@ -131,11 +135,16 @@ class Compiler:
         raise UnsupportedError(f"a node of kind {type(expr).__name__} has no value of its own")
 
     def _entry(self, tensor: Tensor, indices: tuple[Expr, ...]) -> Closure:
-        if all(isinstance(i, Index) for i in indices):
-            names = tuple(indices)
-            return lambda s: s.arrays[tensor][tuple([s.index[i] for i in names])]  # type: ignore[index]
         positions = [self._of(i) for i in indices]
-        return lambda s: s.arrays[tensor][tuple([int(p(s)) for p in positions])]
+
+        def run(s: State) -> Value:
+            place = tuple([int(p(s)) for p in positions])
+            try:
+                return s.arrays[tensor][place]
+            except KeyError:
+                raise OutOfRangeError(f"{tensor.name} has no entry at {place}") from None
+
+        return run
 
     def _add(self, terms: tuple[Expr, ...]) -> Closure:
         """A sum; x + (-1)y with x and y the same value is an exact 0, so that a shift by a maximum leaves no doubt."""
@@ -227,7 +236,7 @@ class Compiler:
                 if best is None or sign * compare(candidate, best) > 0:
                     best, at = candidate, value
             if best is None:
-                raise DataError(f"the {expr.kind} over an empty axis {index.name}")
+                raise OutOfRangeError(f"the {expr.kind} over an empty axis {index.name}")
             return at if position else best
 
         return run

@@ -106,7 +106,10 @@ def _floats(entries: Array, whole: Array) -> Floats:
 
 
 def _plain(array: Floats) -> Any:
-    return np.where(np.isnan(array), None, array.astype(object)).tolist() if array.dtype.kind == "f" else array.tolist()
+    plain = array.astype(object)
+    if array.dtype.kind == "f":
+        plain[np.isnan(array)] = None
+    return plain.tolist()
 
 
 def _lists(arrays: Mapping[str, Floats]) -> dict[str, Any]:

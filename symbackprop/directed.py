@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sympy as sp
 
-from symbackprop.closures import Array, Closure, Compiler, State
+from symbackprop.closures import Array, Closure, Compiler, OutOfRangeError, State
 from symbackprop.evaluate import Evaluator, array_of
 from symbackprop.expression import (
     Apply,
@@ -171,7 +171,7 @@ class Director:
                 if not np.isfinite(after) or after == before:
                     return None
                 left, right, before = right, right - after * (right - left) / (after - before), after
-        except (TooCloseError, KeyError, OverflowError):
+        except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
             return None
         return None
 

@@ -63,7 +63,8 @@ class Field:
         before = flint.ctx.prec
         flint.ctx.prec = self.bits or before
         try:
-            yield
+            with np.errstate(all="ignore"):  # slopes of floats are arrays; inf and nan are answers, not warnings
+                yield
         finally:
             flint.ctx.prec = before
 

@@ -8,6 +8,7 @@ that no maximum is tied, and keep to what is assumed of an input. This module mu
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from symbackprop.program import Assumption, Program
 from symbackprop.question import Point, Question
 
 Sizes = dict[Symbol, int]
-LARGEST, ENUMERABLE, SAMPLED = 8, 5000, 4000
+LARGEST, SAMPLED = 8, 600
 # What an arbitrary function may stand for. Two in a row share no identity such as f' = f (1 - f).
 STAND_INS = tuple(FUNCTIONS[name] for name in ("sigmoid", "softplus", "tanh", "silu"))
 TWO_ARGUMENT_STAND_INS = (defined("z**2*y + z + y**3", z**2 * y + z + y**3), defined("z*y**2 + z**3", z * y**2 + z**3))
@@ -43,6 +44,7 @@ class Sampler:
         self._arbitrary = arbitrary_functions(programs)
         compiler = Compiler(FLOAT)
         self._shapes = {t: [compiler.compile(n) for n in t.shape] for p in programs for t in p.tensors}
+        self._lengths = [compiler.compile(n) for n in dict.fromkeys(n for t in self._shapes for n in t.shape)]
         self._labels = {t: compiler.compile(a.size) for t, a in self.kinds.items() if a.size is not None}
         self._domain = [compiler.compile(c) for p in programs for c in p.domain]
         self.drawn = 0
@@ -59,15 +61,17 @@ class Sampler:
             in_domain = all(c(state) for c in self._domain)
         except (KeyError, ZeroDivisionError):
             return False
-        return in_domain and all(n(state) >= 1 for shape in self._shapes.values() for n in shape)
+        return in_domain and all(n(state) >= 1 for n in self._lengths)
 
     def entries(self, sizes: Sizes) -> int:
         """How many numbers both programs hold at these sizes: what a point costs."""
-        return sum(int(np.prod(self.shape(t, sizes))) for t in self._shapes)
+        return sum(math.prod(self.shape(t, sizes)) for t in self._shapes)
 
     def size_choices(self) -> list[Sizes]:
         """Sizes in the order in which they are worth trying; empty if none is in the domain."""
-        pool = [sizes for sizes in self._assignments() if self.allowed(sizes)]
+        pool = [sizes for sizes in self._assignments(SAMPLED) if self.allowed(sizes)]
+        if len(pool) < 5:
+            pool += [s for s in self._assignments(10 * SAMPLED) if s not in pool and self.allowed(s)]
         if not pool or not self.symbols:
             return pool[:1]
         cost = {id(s): self.entries(s) for s in pool}
@@ -88,15 +92,17 @@ class Sampler:
         chosen += self.rng.sample(larger, min(6, len(larger)))
         return [s for k, s in enumerate(chosen) if s not in chosen[:k]]
 
-    def _assignments(self) -> Iterator[Sizes]:
+    def _assignments(self, limit: int) -> Iterator[Sizes]:
+        """All small sizes if they are few, else some at random and those with one size for all axes."""
         largest = LARGEST
-        while largest > 3 and largest ** len(self.symbols) > ENUMERABLE:
+        while largest > 4 and largest ** len(self.symbols) > limit:
             largest -= 1
-        if largest ** len(self.symbols) <= ENUMERABLE:
+        if largest ** len(self.symbols) <= limit:
             for values in itertools.product(range(1, largest + 1), repeat=len(self.symbols)):
                 yield dict(zip(self.symbols, values, strict=True))
         else:
-            for _ in range(SAMPLED):
+            yield from (dict.fromkeys(self.symbols, value) for value in (1, 2, 3, 4))
+            for _ in range(limit):
                 yield {s: self.rng.randint(1, 6) for s in self.symbols}
 
     def point(self, sizes: Sizes, *, scale: float = 1.0, spread: bool = False) -> Point:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from symbackprop.closures import OutOfRangeError
 from symbackprop.counterexample import Counterexample, counterexample
 from symbackprop.directed import Director
 from symbackprop.errors import UnsupportedError
@@ -25,6 +26,7 @@ from symbackprop.shrink import shrink
 PRECISIONS = (128, 256, 1024)
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
 PATIENCE = 0.5
+UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
 
 
 class Search:
@@ -46,7 +48,7 @@ class Search:
         for precision in (b for b in PRECISIONS if b >= bits):
             try:
                 found = self._examiner(point, ball(precision)).examine(point)
-            except (TooCloseError, ZeroDivisionError):
+            except UNUSABLE:
                 continue  # a narrower enclosure may tell a small distance from a kink
             if precision == PRECISIONS[-1] or not found.vague():
                 return found
@@ -70,9 +72,9 @@ class Search:
         """True if plain floating point gives the claimed value too, up to a tenth of the disagreement."""
         try:
             plain = self._examiner(found.point, FLOAT).examine(found.point)
-        except (TooCloseError, ZeroDivisionError):
+        except UNUSABLE:
             return False
-        gap, where = found.gap(name)
+        where = found.gap(name)[1]
         exact = [to_float(side[name][where]) for side in (found.claimed, found.correct)]
         near = [to_float(side[name][where]) for side in (plain.claimed, plain.correct)]
         allowed = abs(exact[0] - exact[1]) / 10
@@ -103,7 +105,7 @@ class Search:
     def _settled(self, base: Point) -> Examination | None:
         try:
             return self._examiner(base, ball(PRECISIONS[0])).examine(base)
-        except (TooCloseError, ZeroDivisionError):
+        except UNUSABLE:
             return None
 
     def _sizes(self, choices: list[Sizes]) -> Sizes:

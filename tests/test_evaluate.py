@@ -6,7 +6,7 @@ import flint
 import numpy as np
 import pytest
 
-from symbackprop.closures import Compiler, State
+from symbackprop.closures import Compiler, OutOfRangeError, State
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluate import evaluate, evaluate_expression
 from symbackprop.expression import (
@@ -142,7 +142,7 @@ def test_position_is_the_first_and_integers_stay_integers():
 
 def test_negative_position_is_an_error_not_the_last_entry():
     v = Tensor("v", (N,))
-    with pytest.raises(KeyError):
+    with pytest.raises(OutOfRangeError, match="v has no entry at \\(-1,\\)"):
         evaluate_expression(Entry(v, (add(n, number(-1)),)), (n,), {"N": 3}, {v: [1.0, 2.0, 3.0]})
 
 
