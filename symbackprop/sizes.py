@@ -27,6 +27,7 @@ from symbackprop.expression import (
     Kronecker,
     Multiply,
     Number,
+    Position,
     Power,
     Quotient,
     Remainder,
@@ -421,7 +422,7 @@ def _bounds(atom: Expr, facts: Facts) -> tuple[Fraction | None, list[Polynomial]
     match atom:
         case Symbol(_, "size"):
             return Fraction(1), []
-        case Index(_, size, _):
+        case Position(_, Index(_, size, _), _) | Index(_, size, _):
             return Fraction(0), [_minus(_minus(_polynomial(size, facts), _atom(atom)), _UNIT)]
         case Entry(tensor, _) if tensor in facts.ranges:
             return Fraction(0), [_minus(_minus(_polynomial(facts.ranges[tensor], facts), _atom(atom)), _UNIT)]

@@ -34,7 +34,7 @@ from symbackprop.expression import (
     where,
 )
 from symbackprop.trace.registry import METHODS, OPERATIONS
-from symbackprop.trace.session import Content, as_int, axis_indices, current, entry, product_of, reduced
+from symbackprop.trace.session import Content, as_int, axis_indices, current, entry, product_of, reduced, user_line
 from symbackprop.trace.size import Size, size, size_expr
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 
@@ -57,6 +57,7 @@ class Buffer:
         self.uses = 0
         self.version = 0
         self.doubt: str | None = None  # why its contents are uncertain
+        self.line = user_line()
 
     def settle(self, variable: str | None, forced: bool = False) -> None:
         """Write the contents down as an equation, unless they are an entry or hold no data."""
@@ -67,7 +68,7 @@ class Buffer:
         if not forced and (isinstance(value, Entry) or not has_entry(value)):
             return
         kind = "integer" if self.kind == "integer" else "real"
-        self.content = entry(current().define(self.shape, self.content, kind, variable))
+        self.content = entry(current().define(self.shape, self.content, kind, variable, self.line))
         self.summed = False
 
     def write(self, content: Content) -> None:
@@ -75,6 +76,7 @@ class Buffer:
         if self.doubt:
             raise TraceError(self.doubt)
         self.content = content
+        self.line = user_line()
         self.settled = False
         self.version += 1
         self.uses = 0
@@ -418,17 +420,20 @@ def _length(item: Any) -> Expr:
     return reduced(expr)
 
 
-def has_entry(expr: Expr) -> bool:
-    """True if an expression depends on data."""
+def nodes(expr: Expr) -> Iterator[Expr]:
+    """All nodes of an expression, each once."""
     stack, seen = [expr], {expr}
     while stack:
         node = stack.pop()
-        if isinstance(node, Entry):
-            return True
+        yield node
         fresh = [c for c in children(node) if c not in seen]
         seen.update(fresh)
         stack += fresh
-    return False
+
+
+def has_entry(expr: Expr) -> bool:
+    """True if an expression depends on data."""
+    return any(isinstance(n, Entry) for n in nodes(expr))
 
 
 def _large(buffer: Buffer) -> bool:

@@ -17,6 +17,8 @@ from symbackprop.expression import (
     ZERO,
     Compare,
     Expr,
+    Kronecker,
+    Multiply,
     Number,
     Quotient,
     Remainder,
@@ -273,7 +275,21 @@ def _real_comparison(relation: Any, left: Expr, right: Expr) -> Expr:
     if isinstance(left, Number) and isinstance(right, Number):
         a, b = left.value, right.value
         return ONE if {"<": a < b, "<=": a <= b, "==": a == b}[relation] else ZERO
-    return ONE if left is right and relation != "<" else Compare(relation, left, right)
+    if left is right:
+        return ZERO if relation == "<" else ONE
+    for side, other, swapped in ((left, right, False), (right, left, True)):
+        if isinstance(other, Number) and is_indicator(side):
+            at = [(other, v) if swapped else (v, other) for v in (ZERO, ONE)]
+            low, high = (_real_comparison(relation, *pair) for pair in at)
+            return low if low is high else side if high is ONE else subtract(ONE, side)
+    return Compare(relation, left, right)
+
+
+def is_indicator(value: Expr) -> bool:
+    """True for an expression whose values are 0 and 1 by its form."""
+    if isinstance(value, Multiply):
+        return all(map(is_indicator, value.factors))
+    return isinstance(value, (Compare, Kronecker))
 
 
 implements("less")(_comparison("<"))

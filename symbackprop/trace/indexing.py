@@ -29,17 +29,16 @@ from symbackprop.expression import (
     contraction,
     fresh,
     multiply,
+    number,
     where,
 )
-from symbackprop.trace.array import Array, View, array, as_array, integer_of
+from symbackprop.trace.array import Array, View, array, as_array, integer_of, nodes
 from symbackprop.trace.elementwise import Masked, broadcast_shape, must_hold, same_entries, stretched
 from symbackprop.trace.layout import transpose, view_of
 from symbackprop.trace.registry import implements
 from symbackprop.trace.session import (
     Content,
-    as_int,
     axis_indices,
-    current,
     holds,
     index_name,
     is_so,
@@ -126,14 +125,7 @@ def _place(place: Expr, size: Expr) -> Expr:
 
 def _is_label(place: Expr) -> bool:
     """True for a place that comes from data: that it lies inside is an assumption about the data."""
-    return isinstance(place, (Entry, Position, Quotient, Remainder)) or not isinstance(place, Index) and bool(
-        [n for n in _nodes(place) if isinstance(n, (Entry, Position))]
-    )
-
-
-def _nodes(expr: Expr) -> list[Expr]:
-    from_children = getattr(expr, "terms", getattr(expr, "factors", ()))
-    return [expr, *(n for c in from_children for n in _nodes(c))]
+    return any(isinstance(n, (Entry, Position)) for n in nodes(place))
 
 
 def _ranged(item: slice, size: Expr) -> Ranged:
@@ -146,14 +138,14 @@ def _ranged(item: slice, size: Expr) -> Ranged:
         span = minus(stop, start)
         if not must_know("<=", ZERO, span, "the bounds of a slice"):
             span = ZERO
-        return Ranged(start, step, reduced(Quotient(add(span, as_array(step - 1).read()(())), as_array(step).read()(()))))
+        return Ranged(start, step, reduced(Quotient(add(span, number(step - 1)), number(step))))
     last = minus(size, ONE)
     start = last if item.start is None else _place_or_end(item.start, size)
     stop = MINUS_ONE if item.stop is None else _bound(item.stop, size, size)
     span = minus(start, stop)
     if not must_know("<=", ZERO, span, "the bounds of a slice"):
         span = ZERO
-    by = as_array(-step).read()(())
+    by = number(-step)
     return Ranged(start, step, reduced(Quotient(add(span, by, MINUS_ONE), by)))
 
 
@@ -227,7 +219,7 @@ def _forward(parts: Sequence[Part]) -> Any:
             elif isinstance(part, Picked):
                 result.append(part.place)
             elif isinstance(part, Ranged):
-                result.append(reduced(add(part.start, multiply(as_array(part.step).read()(()), next(own)))))
+                result.append(reduced(add(part.start, multiply(number(part.step), next(own)))))
         return tuple(result)
 
     return forward
@@ -251,7 +243,7 @@ def _inverse(parts: Sequence[Part], indices: Indices) -> tuple[Expr, Indices]:
 def _within(part: Ranged, place: Expr) -> tuple[list[Expr], Expr]:
     """Conditions under which `place` is in the range, and its number there."""
     offset = minus(place, part.start) if part.step > 0 else minus(part.start, place)
-    by = as_array(abs(part.step)).read()(())
+    by = number(abs(part.step))
     index = reduced(Quotient(offset, by))
     conditions = [holds("<=", ZERO, offset), holds("<", index, part.length)]
     if abs(part.step) > 1:
@@ -273,7 +265,7 @@ def _gather(base: Array, parts: Sequence[Part]) -> Array:
             if part is None:
                 next(rest)
             elif isinstance(part, Ranged):
-                full.append(reduced(add(part.start, multiply(as_array(part.step).read()(()), next(rest)))))
+                full.append(reduced(add(part.start, multiply(number(part.step), next(rest)))))
             else:
                 full.append(reduced(next(picked)))
         return content(tuple(full))
@@ -348,7 +340,7 @@ def _scatter(base: Array, parts: Sequence[Part], given: Array, added: bool = Fal
     if added:
         step.write(lambda indices: finder.total(indices, value), added=True)
         return
-    old = array(base.axes, base.buffer.content if base.buffer.settled else base.read(), base.kind).buffer.content
+    old = base.read()
     step.write(lambda indices: finder.last(indices, value, old))
 
 
@@ -434,14 +426,7 @@ class _Finder:
 
 
 def _contains(expr: Expr, indices: Sequence[Index]) -> bool:
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if node in indices:
-            return True
-        stack += list(getattr(node, "terms", ())) + list(getattr(node, "factors", ())) + list(getattr(node, "indices", ()))
-        stack += [getattr(node, a) for a in ("left", "right", "base", "then", "otherwise", "condition") if hasattr(node, a)]
-    return False
+    return any(n in indices for n in nodes(expr))
 
 
 @implements("add.at")
@@ -529,5 +514,3 @@ def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Array:
     content = moved.read()
     return array(moved.axes[:-1], lambda k: content((*k, k[-1])), base.kind, summed=base.buffer.summed)
 
-
-assert current is not None and as_int is not None

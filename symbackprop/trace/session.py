@@ -60,14 +60,15 @@ class Session:
         self.names.add(name)
         return Tensor(name, shape, kind)  # type: ignore[arg-type]
 
-    def define(self, shape: tuple[Expr, ...], content: Content, kind: str, variable: str | None) -> Tensor:
-        """Write the equation of a new tensor whose entries are `content`."""
+    def define(
+        self, shape: tuple[Expr, ...], content: Content, kind: str, variable: str | None, line: int | None
+    ) -> Tensor:
+        """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code."""
         indices = axis_indices(shape)
         value = content(tuple(ZERO if i.size is ONE else i for i in indices))
         tensor = self.new_tensor(variable or "t", shape, kind)
         if variable:
             self.variables[tensor] = variable
-        line = self.line()
         self.equations.append(Equation(tensor, indices, value, f"line {line}" if line else ""))
         return tensor
 
@@ -99,6 +100,12 @@ _SESSION: ContextVar[Session] = ContextVar("session")
 def current() -> Session:
     """The session that is running."""
     return _SESSION.get()
+
+
+def user_line() -> int | None:
+    """The line of the user's code that is running, if any is."""
+    session = _SESSION.get(None)
+    return session.line() if session else None
 
 
 @contextmanager
