@@ -61,6 +61,7 @@ from symbackprop.notation import (
     WEIGHTS,
     Notation,
     derivative_layout,
+    derivative_name,
     function_layout,
     letter,
     separated,
@@ -69,7 +70,6 @@ from symbackprop.notation import (
 )
 from symbackprop.primitives import Function
 
-_STANDS_ASIDE = Sum | Where | Extremum  # factors that are not squeezed into a fraction
 _MOST_TERMS = 8  # like terms beyond this are shown as first + second + ⋯ + last
 # How tightly the outermost operation binds. A sum or a derivative reaches as far right as it can.
 _COMPARE, _ADD, _REACHING, _MULTIPLY, _POWER, _ATOM = range(6)
@@ -169,9 +169,9 @@ class _Writer:
         if not under:
             return self._factors(over, scope)
         constant = all(_is_constant(f) for f in under)
-        if len(over) == 1 and not isinstance(over[0], _STANDS_ASIDE | Power if constant else _STANDS_ASIDE):
+        if len(over) == 1 and not (_stands_aside(over[0]) or (constant and isinstance(over[0], Power))):
             return Fraction(self.layout(over[0], scope)[0], self._factors(under, scope)[0]), _POWER
-        front = [f for f in over if (_is_constant(f) if constant else not isinstance(f, _STANDS_ASIDE))]
+        front = [f for f in over if (_is_constant(f) if constant else not _stands_aside(f))]
         rest = tuple(f for f in over if f not in front)
         fraction = Fraction(self._factors(tuple(front) or (ONE,), scope)[0], self._factors(under, scope)[0])
         if not rest:
@@ -277,6 +277,13 @@ def _shape_of(layout: Layout) -> str:
 def _bracketed(body: Layout) -> Layout:
     """Round brackets, or square ones around a formula that has tall round ones inside."""
     return Fence("[", body, "]") if has_fence(body) else Fence("(", body, ")")
+
+
+def _stands_aside(factor: Expr) -> bool:
+    """True for a factor that is too tall to be squeezed into a fraction."""
+    if isinstance(factor, Entry):
+        return derivative_name(factor.tensor.name) is not None
+    return isinstance(factor, Sum | Where | Extremum | Total | Partial)
 
 
 def _is_constant(expr: Expr) -> bool:

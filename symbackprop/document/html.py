@@ -115,7 +115,7 @@ class _Writer:
 
     def statement(self, block: Statement, level: int) -> str:
         number = self.numbers[block.kind] = self.numbers.get(block.kind, 0) + 1
-        title = f"<h{level}>{block.kind} {number} <span>({escape(block.name)})</span></h{level}>"
+        title = f"<h{level}>{block.kind} {number} <span>({self.text(block.name)})</span></h{level}>"
         return f'<div class="statement">\n{title}\n{self.body(block.body, level)}\n</div>'
 
     def chain(self, lines: tuple[Line, ...]) -> str:

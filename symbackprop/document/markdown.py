@@ -88,7 +88,7 @@ class _Writer:
                 return f"```{language}\n{code}\n```"
             case Statement(kind, name, body):
                 number = self.numbers[kind] = self.numbers.get(kind, 0) + 1
-                return f"**{kind} {number}** ({_words(name)}).\n\n{self.body(body, level)}"
+                return f"**{kind} {number}** ({self.text(name)}).\n\n{self.body(body, level)}"
             case Proof(body):
                 return f"*Proof.*\n\n{self.body(body, level)}\n\n∎"
             case Section(title, body):

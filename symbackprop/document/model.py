@@ -147,7 +147,7 @@ class Statement:
     """A theorem, lemma or definition: numbered, with a name."""
 
     kind: str
-    name: str
+    name: Text
     body: tuple[Block, ...]
 
 

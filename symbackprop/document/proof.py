@@ -36,13 +36,13 @@ from symbackprop.document.model import (
     equations,
 )
 from symbackprop.document.picture import network_figure
-from symbackprop.document.subject import ProofLike, TheoremLike
+from symbackprop.document.subject import NetworkLike, ProofLike, TheoremLike
 from symbackprop.document.tex_reader import read_tex
 from symbackprop.document.wording import CONVENTIONS, QUESTIONS, meaning, spelled
-from symbackprop.expression import Entry, Expr, Tensor, entries
+from symbackprop.expression import Entry, Expr, Tensor, entries, number
 from symbackprop.latex import layout_of
-from symbackprop.layout import Layout, operator, relation, row
-from symbackprop.notation import WEIGHTS, Notation, function_layout, tensor_layout
+from symbackprop.layout import Atom, Layout, operator, relation, row
+from symbackprop.notation import WEIGHTS, Notation, function_layout, letter, tensor_layout
 from symbackprop.primitives import Function
 from symbackprop.program import Equation
 
@@ -89,8 +89,8 @@ def proof_document(
 def unbacked(document: Document, proof: ProofLike) -> tuple[Equality, ...]:
     """The displayed equalities that are no theorem, no equation of the program, and no part of a chain: should be none."""
     known: set[tuple[Expr, Expr]] = {(e.left, e.value) for e in proof.program.equations}
-    for theorem in proof.theorems:
-        derivation = theorem.derivation
+    lemmas = proof.gradient.derivations.values() if proof.gradient is not None else ()
+    for derivation in (*(t.derivation for t in proof.theorems), *lemmas):
         chain = [derivation.left, *(s.after for s in derivation.steps)]
         known |= set(itertools.combinations(chain, 2)) | {(derivation.left, derivation.right)}
         known |= {(e.left, e.value) for e in derivation.program.equations}
@@ -110,11 +110,21 @@ class _Parts:
 
     def __init__(self, proof: ProofLike, notation: Notation) -> None:
         self.proof, self.notation = proof, notation
+        self.shown: set[Tensor] = set()
         self.groups = families(proof.theorems, _sides)
-        self.tensors = self._all_tensors()
+        self.equations, self.tensors = self._all_equations(), self._all_tensors()
+
+    def _all_equations(self) -> tuple[Equation, ...]:
+        """The program's equations; for a proof for any depth, those of the general layer too."""
+        programs = [self.proof.program, *(t.derivation.program for t in self.proof.theorems)]
+        distinct = {id(p): p for p in programs}.values()
+        return tuple({(e.left, e.value): e for p in distinct for e in p.equations}.values())
 
     def _all_tensors(self) -> tuple[Tensor, ...]:
+        """All tensors that the document mentions: those of the programs, then those of the derivations."""
         found = dict.fromkeys(self.proof.program.tensors)
+        for theorem in self.proof.theorems:
+            found.update(dict.fromkeys(theorem.derivation.program.tensors))
         for theorem in self.proof.theorems:
             for expr in (theorem.derivation.left, *(s.after for s in theorem.derivation.steps)):
                 found.update(dict.fromkeys(e.tensor for e in entries(expr)))
@@ -161,7 +171,12 @@ class _Parts:
                 )
             )
         table = Table(("Symbol", "Shape", "Meaning"), tuple(rows))
-        return (Section("Notation", (Paragraph(self.words(CONVENTIONS[self.notation.name])), table)),)
+        return (
+            Section(
+                "Notation",
+                (Paragraph((*self.words(CONVENTIONS[self.notation.name]), *_widths(self.proof.network))), table),
+            ),
+        )
 
     def _name(self, tensor: Tensor) -> Layout:
         return tensor_layout(tensor.name, (), self.notation)
@@ -170,15 +185,15 @@ class _Parts:
         return Symbolic(shape_layout(tensor, self.notation)) if tensor.shape else "a number"
 
     def _meaning(self, group: Sequence[Tensor]) -> Text:
-        first = meaning(group[0])
+        first = meaning(group[0]) if self.notation.layered else ""
         if not first and group[0] in self.proof.program.inputs:
             first = "an input"
         return self.words(first + (", and so on" if len(group) > 1 and first else ""))
 
     def forward(self, *, brief: bool = False) -> tuple[Block, ...]:
-        groups = families(self.proof.program.equations, lambda e: (e.left, e.value))
+        groups = families(self.equations, lambda e: (e.left, e.value))
         lines: list[tuple[Equality | Symbolic, Text]] = []
-        for equation in self.proof.program.equations:
+        for equation in self.equations:
             group = next(g for g in groups if equation in g)
             elided = len(group) > 1 and (brief or len(group) > _MOST)
             if not elided or equation is group[0]:
@@ -187,7 +202,7 @@ class _Parts:
         blocks: list[Block] = [Display(tuple(lines))]
         network = self.proof.network
         if network is not None and not brief:
-            blocks.insert(0, network_figure(network.widths, self.notation, any_depth=network.depth is None))
+            blocks.insert(0, network_figure(widths_of(network), self.notation, any_depth=network.depth is not None))
         return (Section("Forward equations", tuple(blocks)),)
 
     def _forward_note(self, equation: Equation, group: Sequence[Equation], *, brief: bool) -> Text:
@@ -232,32 +247,65 @@ class _Parts:
     def _family(self, group: Sequence[TheoremLike]) -> list[Block]:
         """The theorem of a family's first member with its proof, and the equalities of the others."""
         theorem, others = group[0], group[1:]
-        derivation = theorem.derivation
         statement: list[Block] = [Display(((Equality(*_sides(theorem)), self._scope(theorem)),))]
-        lines = self._lines(derivation, brief=False)
+        lines = self._lines(theorem.derivation, brief=False)
         proof: list[Block] = [Chain(lines)] if lines else []
         if len(others) > _MOST:
-            layers = sorted(n for t in others if (n := layer_of(t.derivation.left)) is not None)
+            layers = [n for t in others if (n := layer_of(t.derivation.left)) is not None]
             proof.append(Paragraph((f"The same steps prove the equality for {_runs(layers)}.",)))
         elif others:
             proof.append(Paragraph(("The same steps, with other layer numbers, prove:",)))
             proof.append(Display(tuple((Equality(*_sides(t)), ()) for t in others)))
-        blocks: list[Block] = [Statement("Theorem", theorem.name, tuple(statement)), Proof(tuple(proof))]
+        blocks = self._lemmas(theorem.derivation)
+        blocks += [Statement("Theorem", self.words(theorem.name), tuple(statement)), Proof(tuple(proof))]
         if theorem.remark:
             blocks.append(Paragraph((Strong("Remark. "), *self.words(theorem.remark))))
         return blocks
 
+    def _lemmas(self, derivation: Derivation) -> list[Block]:
+        """The derivations of those cotangents that a step puts in and that are no theorems themselves, each once."""
+        gradient = self.proof.gradient
+        if gradient is None:
+            return []
+        proved = {t.derivation.left.tensor for t in self.proof.theorems if isinstance(t.derivation.left, Entry)}
+        blocks: list[Block] = []
+        for tensor in dict.fromkeys(u for s in derivation.steps for u in s.uses):
+            lemma = gradient.derivations.get(derivation.definitions.get(tensor, tensor))
+            if lemma is None or tensor in proved or tensor in self.shown:
+                continue
+            self.shown.add(tensor)
+            title = self.words(lemma.name)
+            blocks.append(Statement("Lemma", title, (Display(((Equality(lemma.left, lemma.right), ()),)),)))
+            blocks.append(Proof((Chain(self._lines(lemma, brief=False)),)))
+        return blocks
+
     def _lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
-        """The steps as lines; one that would print the same formula twice, or that only spells out, is joined to the next."""
+        """The steps as lines; one that would print the same formula twice, or that only spells out, is joined to the next.
+
+        A chain that goes on where an earlier theorem ended does not repeat that theorem's lines.
+        """
         lines: list[Line] = []
-        before = derivation.left
-        for step in derivation.steps:
-            spelled_out = brief and step.rule in _SPELLING and step is not derivation.steps[-1]
+        before, steps = derivation.left, derivation.steps
+        start = self._continues(derivation)
+        if start:
+            before = steps[start - 1].after
+            lines.append(Line(derivation.left, before, "Earlier result", ("As the theorem before this one says.",)))
+        for step in steps[start:]:
+            spelled_out = brief and step.rule in _SPELLING and step is not steps[-1]
             if spelled_out or layout_of(before, self.notation) == layout_of(step.after, self.notation):
                 continue
             lines.append(Line(before, step.after, _label(step.rule), self.words(step.reason)))
             before = step.after
         return tuple(lines)
+
+    def _continues(self, derivation: Derivation) -> int:
+        """How many first steps are those of the theorem before this one."""
+        own = [t.derivation for t in self.proof.theorems]
+        place = next((k for k, d in enumerate(own) if d is derivation), 0)
+        if not place:
+            return 0
+        earlier = own[place - 1].steps
+        return len(earlier) if earlier and derivation.steps[: len(earlier)] == earlier else 0
 
     def _scope(self, theorem: TheoremLike) -> Text:
         conditions = _listed([c for c in theorem.conditions])
@@ -268,7 +316,7 @@ class _Parts:
 
     def induction(self) -> tuple[Block, ...]:
         network = self.proof.network
-        if network is None or (network.depth is not None and len(network.widths) < 3):
+        if network is None or (network.depth is None and len(network.layers) < 3):
             return ()
         text = (
             "The error term of the output layer is computed from the cost alone. Each earlier one is computed from the one "
@@ -319,13 +367,17 @@ class _Parts:
         return (Section("Questions a reader may have", (Items(points),)),) if points else ()
 
     def conditions(self) -> tuple[Block, ...]:
-        found = list(self.proof.program.conditions)
+        found = [*self.proof.program.conditions, *self.proof.conditions]
         for theorem in self.proof.theorems:
             found += [*theorem.conditions, *theorem.derivation.conditions]
         points = [self.words(_sentence(c)) for c in dict.fromkeys(found)]
         network = self.proof.network
         if network is not None:
-            points += [_kink(f, self.notation) for f in dict.fromkeys(network.activations) if f.kinks]
+            points += [
+                _kink(f, self.notation)
+                for f in dict.fromkeys(x.function for x in network.layers)
+                if f is not None and f.kinks
+            ]
         if not points:
             return ()
         return (Section("Conditions", (Paragraph(("The equalities hold wherever:",)), Items(tuple(points)))),)
@@ -343,6 +395,20 @@ class _Parts:
         if command:
             body += [Paragraph(("To run all of this again:",)), Listing(command, "sh")]
         return (Section("What was checked", tuple(body)),)
+
+
+def widths_of(network: NetworkLike) -> tuple[Expr, ...]:
+    """The widths of a network's layers, as numbers or symbols."""
+    return tuple(number(layer.width) if isinstance(layer.width, int) else layer.size for layer in network.layers)
+
+
+def _widths(network: NetworkLike | None) -> Text:
+    """The sizes that are numbers in this network; the proof does not depend on them."""
+    known = [layer for layer in network.layers if isinstance(layer.width, int)] if network else []
+    if not known:
+        return ()
+    sizes = [row(letter(layer.size.name), relation("="), Atom(str(layer.width), "number")) for layer in known]
+    return (" Here ", *_joined([Symbolic(s) for s in sizes], ", "), ", but nothing below depends on these numbers.")
 
 
 def shape_layout(tensor: Tensor, notation: Notation) -> Layout:

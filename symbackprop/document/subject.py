@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from symbackprop.derivation import Derivation, Gradient
-from symbackprop.expression import Expr
+from symbackprop.expression import Symbol
 from symbackprop.primitives import Function
 from symbackprop.program import Program
 
@@ -47,15 +47,26 @@ class TheoremLike(Protocol):
     def remark(self) -> str: ...
 
 
-class NetworkLike(Protocol):
-    """What the picture and the notation table need to know of a network."""
+class LayerLike(Protocol):
+    """One layer: its number, its width as a symbol and as given, its activation."""
 
     @property
-    def widths(self) -> Sequence[Expr]: ...
+    def number(self) -> int: ...
     @property
-    def activations(self) -> Sequence[Function]: ...
+    def size(self) -> Symbol: ...
     @property
-    def depth(self) -> int | None: ...
+    def width(self) -> int | str: ...
+    @property
+    def function(self) -> Function | None: ...
+
+
+class NetworkLike(Protocol):
+    """What the picture and the notation table need to know of a network; `depth` names a symbol, or is None."""
+
+    @property
+    def layers(self) -> Sequence[LayerLike]: ...
+    @property
+    def depth(self) -> str | None: ...
 
 
 class ProofLike(Protocol):
@@ -71,6 +82,8 @@ class ProofLike(Protocol):
     def network(self) -> NetworkLike | None: ...
     @property
     def theorems(self) -> Sequence[TheoremLike]: ...
+    @property
+    def conditions(self) -> Sequence[str]: ...
     @property
     def gradient(self) -> Gradient | None: ...
     @property

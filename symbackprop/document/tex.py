@@ -97,7 +97,7 @@ class _Writer:
                 return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
             case Statement(kind, name, body):
                 inner = self.body(body, depth)
-                return f"\\room{{9\\baselineskip}}\\begin{{{kind.lower()}}}[{tex_text(name)}]\\leavevmode\n{inner}\n\\end{{{kind.lower()}}}"
+                return f"\\room{{9\\baselineskip}}\\begin{{{kind.lower()}}}[{{{self.text(name)}}}]\\leavevmode\n{inner}\n\\end{{{kind.lower()}}}"
             case Proof(body):
                 kind = "derivation" if isinstance(body[0], Chain) else "proof"
                 return f"\\begin{{{kind}}}\n{self.body(body, depth)}\n\\end{{{kind}}}"

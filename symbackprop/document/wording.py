@@ -65,8 +65,10 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
     """
     names = {t.name: t for t in known if _unmistakable(t.name)}
     parts: list[Inline] = []
-    for piece in re.split(r"(`[^`]*`|\$[^$]*\$|\b\w+\b)", text):
-        if piece in names:
+    for piece in re.split(r"(`[^`]*`|\bdJ/d\w+|\$[^$]*\$|\b\w+\b)", text):
+        if piece.startswith("dJ/d"):
+            parts.append(Symbolic(tensor_layout("dJ_d" + piece[4:], (), notation)))
+        elif piece in names:
             parts.append(Symbolic(tensor_layout(piece, (), notation)))
         elif len(piece) > 2 and piece[0] == piece[-1] == "$":
             parts.append(Symbolic(read_tex(piece[1:-1])))
