@@ -20,8 +20,10 @@ from symbackprop.expression import (
     Multiply,
     Number,
     Power,
+    Sum,
     Symbol,
     children,
+    close_sum,
     free_indices,
     multiply,
     number,
@@ -39,6 +41,9 @@ def signed(expr: Expr) -> tuple[bool, Expr]:
     leading = expr.factors[0] if isinstance(expr, Multiply) else expr
     if isinstance(leading, Number) and leading.value < 0:
         return True, multiply(MINUS_ONE, expr)
+    *front, last = expr.factors if isinstance(expr, Multiply) else (expr,)
+    if isinstance(last, Sum) and signed(last.body)[0]:  # sum(j, -x) is read as -sum(j, x)
+        return True, multiply(*front, close_sum(last.index, signed(last.body)[1]))
     return False, expr
 
 

@@ -35,19 +35,20 @@ def network_figure(widths: Sequence[Expr], notation: Notation, *, any_depth: boo
     """The figure of a network with these widths; with `any_depth` a gap stands before the last layer."""
     columns, gaps = _columns(widths, any_depth)
     marks: list[Mark] = []
+    reach = max(y for column in columns for y in column.circles) + 0.9
     for left, right in pairwise(columns):
         if right.x - left.x < _STEP * 1.2:
             marks += [Mark("line", (left.x, a), (right.x, b)) for a in left.circles for b in right.circles]
     for column in columns:
         marks += [Mark("circle", (column.x, y)) for y in column.circles]
         marks += [Mark("dot", (column.x, y)) for y in column.dots]
-        marks += _labels(column, columns[-1].layer, notation)
+        marks += _labels(column, reach, notation)
     marks += [Mark("dot", (x + shift, 0.0)) for x in gaps for shift in (-0.3, 0.0, 0.3)]
     caption = (
         "The network: each circle is a unit, each line a weight. Below each layer stand its number and its width",
         "; dots stand for units or layers that are not drawn." if gaps or any(c.dots for c in columns) else ".",
     )
-    return Figure(tuple(marks), (columns[-1].x, 5.6), caption, _described(widths, any_depth))
+    return Figure(tuple(marks), (columns[-1].x, 2 * reach + 0.8), caption, _described(widths, any_depth))
 
 
 def _columns(widths: Sequence[Expr], any_depth: bool) -> tuple[list[_Column], list[float]]:
@@ -75,7 +76,7 @@ def _heights(width: Expr) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return (-1.5, -0.6, 1.5), (0.2, 0.45, 0.7)
 
 
-def _labels(column: _Column, last: str, notation: Notation) -> list[Mark]:
+def _labels(column: _Column, reach: float, notation: Notation) -> list[Mark]:
     above: Layout
     if column.layer == "1":
         above = row(tensor_layout("x", (), notation), relation("="), tensor_layout("a1", (), notation))
@@ -85,9 +86,9 @@ def _labels(column: _Column, last: str, notation: Notation) -> list[Mark]:
     name = word(f"layer {column.layer}") if column.layer.isdigit() else row(word("layer "), short(column.layer))
     x = column.x
     return [
-        Mark("label", (x, -2.4), label=above),
-        Mark("label", (x, 2.4), label=name),
-        Mark("label", (x, 2.95), label=below),
+        Mark("label", (x, -reach), label=above),
+        Mark("label", (x, reach), label=name),
+        Mark("label", (x, reach + 0.55), label=below),
     ]
 
 

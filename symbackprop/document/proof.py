@@ -68,7 +68,7 @@ def proof_document(
     """
     parts = _Parts(proof, notation)
     if detail == "brief":
-        body = (*parts.forward(brief=True), *parts.derivations(brief=True), *parts.checked(command, ()))
+        body = (*parts.forward(brief=True), *parts.derivations(brief=True), *parts.checked(command, (), brief=True))
         return Document(proof.title, parts.lead(), body, notation, compact=True)
     body = (
         *parts.claims(),
@@ -110,7 +110,8 @@ class _Parts:
 
     def __init__(self, proof: ProofLike, notation: Notation) -> None:
         self.proof, self.notation = proof, notation
-        self.shown: set[Tensor] = set()
+        self.shown: set[Tensor] = set()  # lemmas in the document so far
+        self.told: list[TheoremLike] = []  # theorems in the document so far
         self.groups = families(proof.theorems, _sides)
         self.equations, self.tensors = self._all_equations(), self._all_tensors()
 
@@ -207,13 +208,12 @@ class _Parts:
 
     def _forward_note(self, equation: Equation, group: Sequence[Equation], *, brief: bool) -> Text:
         """Where an equation comes from, the layers it also speaks for, or its shape."""
-        note: list[Inline] = list(self.words(_sentence(equation.note))) if equation.note else []
+        note: list[Inline] = list(self.words(_sentence(equation.note)[:-1])) if equation.note else []
+        if equation.indices and not brief:
+            note += [", ", self._shape(equation.tensor)] if note else [self._shape(equation.tensor)]
         layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]
-        if layers:
-            note.append(f"{' ' if note else ''}In the same way for {_runs(layers)}.")
-        if not note and equation.indices and not brief:
-            note = [self._shape(equation.tensor)]
-        return tuple(note)
+        note += [f"{'; in' if note else 'In'} the same way for {_runs(layers)}"] if layers else []
+        return (*note, ".") if note else ()
 
     def rules(self) -> tuple[Block, ...]:
         used = dict.fromkeys(s.rule for t in self.proof.theorems for s in t.derivation.steps)
@@ -231,7 +231,11 @@ class _Parts:
     def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
         body: list[Block] = []
         for group in self.groups:
+            # one page has no room for a theorem that the next one only continues
+            if brief and any(_begins(group[0].derivation, g[0].derivation) for g in self.groups):
+                continue
             body += self._short(group) if brief else self._family(group)
+            self.told.append(group[0])
         return (Section("Derivations", tuple(body)),)
 
     def _short(self, group: Sequence[TheoremLike]) -> list[Block]:
@@ -269,7 +273,7 @@ class _Parts:
             return []
         proved = {t.derivation.left.tensor for t in self.proof.theorems if isinstance(t.derivation.left, Entry)}
         blocks: list[Block] = []
-        for tensor in dict.fromkeys(u for s in derivation.steps for u in s.uses):
+        for tensor in dict.fromkeys(u for s in derivation.steps if s.rule == "earlier_result" for u in s.uses):
             lemma = gradient.derivations.get(derivation.definitions.get(tensor, tensor))
             if lemma is None or tensor in proved or tensor in self.shown:
                 continue
@@ -286,10 +290,12 @@ class _Parts:
         """
         lines: list[Line] = []
         before, steps = derivation.left, derivation.steps
-        start = self._continues(derivation)
-        if start:
+        earlier = self._continued(derivation)
+        start = len(earlier.derivation.steps) if earlier else 0
+        if earlier:
             before = steps[start - 1].after
-            lines.append(Line(derivation.left, before, "Earlier result", ("As the theorem before this one says.",)))
+            named: Text = ("This is “", *self.words(earlier.name), "” above.")
+            lines.append(Line(derivation.left, before, "Earlier result", named))
         for step in steps[start:]:
             spelled_out = brief and step.rule in _SPELLING and step is not steps[-1]
             if spelled_out or layout_of(before, self.notation) == layout_of(step.after, self.notation):
@@ -298,14 +304,10 @@ class _Parts:
             before = step.after
         return tuple(lines)
 
-    def _continues(self, derivation: Derivation) -> int:
-        """How many first steps are those of the theorem before this one."""
-        own = [t.derivation for t in self.proof.theorems]
-        place = next((k for k, d in enumerate(own) if d is derivation), 0)
-        if not place:
-            return 0
-        earlier = own[place - 1].steps
-        return len(earlier) if earlier and derivation.steps[: len(earlier)] == earlier else 0
+    def _continued(self, derivation: Derivation) -> TheoremLike | None:
+        """The theorem shown before whose steps are the first steps of this derivation: the longest such."""
+        fitting = [t for t in self.told if _begins(t.derivation, derivation)]
+        return max(fitting, key=lambda t: len(t.derivation.steps), default=None)
 
     def _scope(self, theorem: TheoremLike) -> Text:
         conditions = _listed([c for c in theorem.conditions])
@@ -382,12 +384,16 @@ class _Parts:
             return ()
         return (Section("Conditions", (Paragraph(("The equalities hold wherever:",)), Items(tuple(points)))),)
 
-    def checked(self, command: str, checks: Sequence[str]) -> tuple[Block, ...]:
+    def checked(self, command: str, checks: Sequence[str], *, brief: bool = False) -> tuple[Block, ...]:
+        """How many steps were replayed, what else was tried, and how to do it again."""
         steps = sum(len(t.derivation.steps) for t in self.proof.theorems)
+        count = f"{steps} steps in {len(self.proof.theorems)} derivations"
+        if brief:
+            again: Text = (" To run it again: ", Code(command)) if command else ()
+            return (Paragraph((f"Checked: {count}, each replayed by a program that knows only the rules.", *again)),)
         text = (
-            f"{steps} steps in {len(self.proof.theorems)} derivations. A small program, which knows the rules but not how the "
-            "derivations were found, replayed each step: it either applied the named rule itself or reduced both sides "
-            "to a normal form that decides equality for all sizes."
+            f"{count}. A small program, which knows the rules but not how the derivations were found, replayed each step: it "
+            "either applied the named rule itself or reduced both sides to a normal form that decides equality for all sizes."
         )
         body: list[Block] = [Paragraph((text,))]
         if checks:
@@ -395,6 +401,12 @@ class _Parts:
         if command:
             body += [Paragraph(("To run all of this again:",)), Listing(command, "sh")]
         return (Section("What was checked", tuple(body)),)
+
+
+def _begins(first: Derivation, whole: Derivation) -> bool:
+    """True if the steps of `first` are the first steps, but not all, of `whole`."""
+    count = len(first.steps)
+    return 0 < count < len(whole.steps) and whole.steps[:count] == first.steps
 
 
 def widths_of(network: NetworkLike) -> tuple[Expr, ...]:
@@ -440,7 +452,7 @@ def _label(rule: str) -> str:
 def _sentence(text: str) -> str:
     """A text that begins with a capital, unless with a name, and ends with a full stop."""
     word = text.split(" ", 1)[0]
-    begun = text[:1].upper() + text[1:] if word.isalpha() and len(word) > 1 else text
+    begun = text[:1].upper() + text[1:] if re.fullmatch(r"[a-z][a-z-]+:?", word) else text
     return begun if begun.endswith((".", "!", "?")) else begun + "."
 
 

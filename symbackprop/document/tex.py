@@ -47,6 +47,7 @@ def to_latex_document(document: Document) -> str:
     title = tex_text(document.title)
     parts = [
         rf"\documentclass[{'10pt' if document.compact else '11pt'},a4paper]{{article}}",
+        *([r"\PassOptionsToPackage{nosumlimits}{amsmath}"] if document.compact else []),
         resources.files("symbackprop.document").joinpath("preamble.tex").read_text(encoding="utf-8").rstrip(),
         rf"\geometry{{{'hmargin=18mm,vmargin=14mm,includefoot,footskip=20pt' if document.compact else 'margin=25mm'}}}",
         *([r"\compactlayout"] if document.compact else []),

@@ -14,7 +14,7 @@ from fractions import Fraction
 from symbackprop.document.model import Code, Inline, Symbolic, Text
 from symbackprop.document.tex_reader import read_tex
 from symbackprop.expression import Expr, Kronecker, Multiply, Number, Power, Sum, Symbol, Tensor, children
-from symbackprop.notation import Notation, derivative_name, split_name, tensor_layout
+from symbackprop.notation import Notation, derivative_name, letter, split_name, tensor_layout
 
 MEANINGS = {
     "W": "weights from layer {layer} to layer {next}: row receives, column sends",
@@ -63,21 +63,21 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
     A bare word is taken for a tensor only if it cannot be an English one: it has a digit or an underscore, or is one
     letter other than the article.
     """
-    names = {t.name: t for t in known if _unmistakable(t.name)}
+    names = sorted((t.name for t in known if _unmistakable(t.name)), key=len, reverse=True)
+    tensor = "|".join(re.escape(n) for n in names) or "$^"
+    pattern = rf"(`[^`]*`|\$[^$]*\$|(?<!\w)(?:dJ/d)?(?:{tensor})(?:\[[\w,]+\])?(?!\w))"
     parts: list[Inline] = []
-    for piece in re.split(r"(`[^`]*`|\bdJ/d\w+|\$[^$]*\$|\b\w+\b)", text):
-        if piece.startswith("dJ/d"):
-            parts.append(Symbolic(tensor_layout("dJ_d" + piece[4:], (), notation)))
-        elif piece in names:
-            parts.append(Symbolic(tensor_layout(piece, (), notation)))
-        elif len(piece) > 2 and piece[0] == piece[-1] == "$":
+    for place, piece in enumerate(re.split(pattern, text)):
+        if place % 2 == 0:
+            parts += [piece.replace("!=", "≠").replace("<=", "≤").replace(">=", "≥")] if piece else []
+        elif piece[0] == "$":
             parts.append(Symbolic(read_tex(piece[1:-1])))
-        elif len(piece) > 2 and piece[0] == piece[-1] == "`":
+        elif piece[0] == "`":
             parts.append(Code(piece[1:-1]))
-        elif parts and isinstance(parts[-1], str):
-            parts[-1] += piece
-        elif piece:
-            parts.append(piece)
+        else:
+            name, _, indices = piece.rstrip("]").replace("dJ/d", "dJ_d").partition("[")
+            shown = [letter(notation.rename.get(i, i)) for i in indices.split(",") if i]
+            parts.append(Symbolic(tensor_layout(name, shown, notation)))
     return tuple(parts)
 
 
