@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # At least so many rows, at most so many parameters, rows in a block.
 BLOCKS = ((1000, 60_000, 250),)
+C_BLOCKS = ((500, 60_000, 250),)
 
 
 def block_rows(rows: int, parameters: int) -> int | None:
@@ -16,3 +17,11 @@ def block_rows(rows: int, parameters: int) -> int | None:
         if rows >= least and parameters <= most:
             return block
     return None
+
+
+def c_block_rows(rows: int, parameters: int) -> int:
+    """The rows of a block in C, where adding up costs nothing: the matrix product does it."""
+    for least, most, block in C_BLOCKS:
+        if rows >= least and parameters <= most:
+            return block
+    return rows

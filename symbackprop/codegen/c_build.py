@@ -1,0 +1,113 @@
+"""C text -> a loaded library, compiled once: the system's compiler, and a cache named by content.
+
+The key is a digest of everything that decides the machine code: the text, the flags, the compiler's version and the processor. A library
+is written under a temporary name and renamed, so two processes that build the same one at once both find a whole file. This module must
+not know what the text computes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from symbackprop.errors import UnsupportedError
+
+COMPILERS = ("cc", "gcc", "clang")
+# Not when linking: there -ffast-math would set flush-to-zero for the whole process.
+COMPILE = ("-std=gnu11", "-O3", "-march=native", "-ffast-math", "-fPIC", "-c")
+LINK = ("-shared",)
+SECONDS = 120
+
+
+class CompilerError(UnsupportedError):
+    """No C compiler, or one that fails; the message holds what it said."""
+
+
+@cache
+def compiler() -> str:
+    """The path of the system's C compiler.
+
+    Raises:
+        CompilerError: there is none.
+    """
+    for name in (os.environ.get("CC", ""), *COMPILERS):
+        path = shutil.which(name) if name else None
+        if path:
+            return path
+    raise CompilerError("no C compiler found", evidence=[f"tried: {', '.join(COMPILERS)}"], help='use backend="numpy"')
+
+
+@cache
+def build(text: str) -> ctypes.CDLL:
+    """The library compiled from `text`.
+
+    Raises:
+        CompilerError: no compiler, or it refuses the text.
+    """
+    cc = compiler()
+    key = hashlib.sha256("\0".join([text, *COMPILE, *LINK, _identity(cc)]).encode()).hexdigest()[:32]
+    for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"symbackprop-{_user()}"):
+        path = folder / f"{key}.so"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_ours(folder):
+                continue
+            if not path.exists():
+                _compile(cc, text, path)
+            return ctypes.CDLL(str(path))
+        except OSError as error:  # a folder that cannot be written, a full disk, a library cut off half-way
+            reason = str(error)
+            path.unlink(missing_ok=True) if os.access(folder, os.W_OK) else None
+    raise CompilerError("the compiled library could not be stored", evidence=[reason], help='use backend="numpy"')
+
+
+def _compile(cc: str, text: str, path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as folder:
+        source, item, library = (Path(folder) / f"kernel{suffix}" for suffix in (".c", ".o", ".so"))
+        source.write_text(text)
+        _call([cc, *COMPILE, "-o", str(item), str(source)])
+        _call([cc, *LINK, "-o", str(library), str(item), "-lm"])
+        os.replace(library, path)
+
+
+def _call(command: list[str]) -> None:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CompilerError(f"the C compiler took more than {SECONDS} s", help='use backend="numpy"') from error
+    if result.returncode:
+        raise CompilerError(
+            "the C compiler failed", evidence=result.stderr.strip().splitlines()[:8], help='use backend="numpy"'
+        )
+
+
+@cache
+def _identity(cc: str) -> str:
+    """The compiler and the processor: a cache folder may be shared by machines."""
+    version = subprocess.run([cc, "--version"], capture_output=True, text=True, check=False).stdout
+    flags = ""
+    if os.path.exists("/proc/cpuinfo"):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return "\0".join([version, platform.machine(), platform.processor(), flags])
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "symbackprop"
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else "user"
+
+
+def _is_ours(folder: Path) -> bool:
+    """Code is loaded from this folder, so nobody else may write to it."""
+    return not hasattr(os, "getuid") or (folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o022)

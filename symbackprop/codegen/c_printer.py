@@ -1,0 +1,340 @@
+"""A network's cost and gradient as one C function.
+
+Matrix products go to BLAS, or to plain loops where they are tiny; everything else is fused loops (`c_loops`). The rows of the batch are
+worked on in blocks whose number of rows the caller chooses. Arguments come in one array of slots: pointers, sizes and numbers. This
+module must not know how C is compiled or called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from symbackprop.codegen.arrays import over_and_under
+from symbackprop.codegen.blocks import split_rows
+from symbackprop.codegen.c_loops import Nest, folded, nests
+from symbackprop.codegen.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
+from symbackprop.codegen.module import comment, names_of
+from symbackprop.codegen.names import Names
+from symbackprop.errors import UnsupportedError
+from symbackprop.expression import (
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Power,
+    Quotient,
+    Remainder,
+    Symbol,
+    Tensor,
+    Where,
+    negate,
+)
+
+FUNCTION = {"exp": "EXP", "log": "LOG", "sin": "SIN", "cos": "COS", "erf": "ERF", "tanh": "TANH", "abs": "ABS"}
+FUNCTION |= {"sigmoid": "sigmoid", "tail": "tail", "relu": "relu"}
+
+
+@dataclass
+class CWriter:
+    """Expressions and loops in C.
+
+    Args:
+        single: numbers are floats.
+        local: tensors that are a local variable of the innermost loop.
+        into: sums that are added to another tensor's array.
+    """
+
+    names: Names
+    single: bool
+    shapes: Mapping[Tensor, tuple[Expr, ...]]
+    local: set[Tensor] = field(default_factory=set)
+    into: dict[Tensor, Tensor] = field(default_factory=dict)
+    rows: Symbol | None = None
+
+    def number(self, value: float) -> str:
+        return f"{value!r}{'f' if self.single else ''}"
+
+    def integer(self, expr: Expr) -> str:
+        """An integer expression: a size, a position."""
+        match expr:
+            case Number(value):
+                return str(value.numerator)
+            case Symbol():
+                return self.names[expr]
+            case Index():
+                return index_name(expr)
+            case Entry():
+                return self.entry(expr)
+            case Add(terms):
+                return f"({' + '.join(map(self.integer, terms))})"
+            case Multiply(factors):
+                return f"({' * '.join(map(self.integer, factors))})"
+            case Quotient(left, right):
+                return f"floor_div({self.integer(left)}, {self.integer(right)})"
+            case Remainder(left, right):
+                return f"floor_mod({self.integer(left)}, {self.integer(right)})"
+        raise UnsupportedError(f"{type(expr).__name__} as a position has no C form")
+
+    def entry(self, entry: Entry) -> str:
+        tensor = self.into.get(entry.tensor, entry.tensor)
+        name = self.names[tensor]
+        if tensor in self.local or not entry.indices:
+            return name
+        place = ""
+        for index, size in zip(entry.indices, tensor.shape, strict=True):
+            text = self.integer(index)
+            row = f"({place})" if "+" in place else place
+            place = f"{row} * {self.extent(size)} + {text}" if place else text
+        return f"{name}[{place}]"
+
+    def extent(self, size: Expr) -> str:
+        """The size of an axis inside the block."""
+        return "count" if size is self.rows else self.integer(size)
+
+    def value(self, expr: Expr) -> str:
+        """A real expression, in parentheses where it needs them."""
+        match expr:
+            case Number(value):
+                return self.number(float(value)) if value >= 0 else f"({self.number(float(value))})"
+            case Symbol(_, kind):
+                return f"(real){self.names[expr]}" if kind == "size" else self.names[expr]
+            case Index():
+                return f"(real){index_name(expr)}"
+            case Entry():
+                return self.entry(expr)
+            case Add(terms):
+                return f"({self._sum(terms)})"
+            case Multiply() | Power():
+                return self._product(expr)
+            case Apply(function, arguments):
+                return f"{FUNCTION[function.name]}({', '.join(map(self.value, arguments))})"
+            case Where(condition, then, otherwise):
+                return f"({self.value(condition)} != 0 ? {self.value(then)} : {self.value(otherwise)})"
+            case Compare(relation, left, right):
+                return f"(real)({self.value(left)} {relation} {self.value(right)})"
+            case Kronecker(left, right):
+                return f"(real)({self.integer(left)} == {self.integer(right)})"
+        return f"(real){self.integer(expr)}"
+
+    def _sum(self, terms: tuple[Expr, ...]) -> str:
+        out = ""
+        for term in terms:
+            lead = term.factors[0] if isinstance(term, Multiply) else term
+            minus = isinstance(lead, Number) and lead.value < 0
+            text = self.value(negate(term) if minus else term)
+            out += f" {'-' if minus else '+'} {text}" if out else f"{'-' if minus else ''}{text}"
+        return out
+
+    def _product(self, expr: Expr) -> str:
+        above, below = over_and_under(expr)
+        top = " * ".join(map(self._factor, above)) or self.number(1.0)
+        if not below:
+            return top if len(above) == 1 else f"({top})"
+        return f"({top} / ({' * '.join(map(self._factor, below))}))"
+
+    def _factor(self, expr: Expr) -> str:
+        if not isinstance(expr, Power):
+            return self.value(expr)
+        if isinstance(expr.exponent, Number) and expr.exponent.value == 2:
+            return f"SQUARE({self.value(expr.base)})"
+        if (
+            isinstance(expr.exponent, Number)
+            and expr.exponent.value.denominator == 2
+            and expr.exponent.value.numerator == 1
+        ):
+            return f"SQRT({self.value(expr.base)})"
+        return f"POW({self.value(expr.base)}, {self.value(expr.exponent)})"
+
+
+def index_name(index: Index) -> str:
+    """The C variable of an index; bound indices of one name have different numbers."""
+    return f"i{index.uid}_{''.join(c for c in index.name if c.isalnum())}"
+
+
+@dataclass
+class Kernel:
+    """What a printed C function takes and needs.
+
+    Args:
+        work: arrays of the workspace; an axis of the rows has the size of a block.
+    """
+
+    text: str
+    work: tuple[Tensor, ...]
+
+
+def print_kernel(name: str, form: Form, rows: Symbol, single: bool) -> Kernel:
+    """The C function `name(slots)`; slots: inputs, array outputs, workspace arrays, sizes m and block, hyper-parameters.
+
+    Raises:
+        UnsupportedError: rows cannot be worked on in blocks, or a statement has no C form.
+    """
+    split = split_rows(form, rows)
+    if split is None:
+        raise UnsupportedError("no C form for a program whose rows depend on each other")
+    return _Kernel(name, form, rows, single).run(split.before, split.loop, split.after, split.sums)
+
+
+class _Kernel:
+    def __init__(self, name: str, form: Form, rows: Symbol, single: bool) -> None:
+        self.name, self.form, self.rows = name, form, rows
+        self.names = names_of(form)
+        self.c = CWriter(self.names, single, {})
+        self.work: list[Tensor] = []
+        self.lines: list[str] = []
+
+    def run(
+        self,
+        before: tuple[Statement, ...],
+        loop: tuple[Statement, ...],
+        after: tuple[Statement, ...],
+        sums: frozenset[Tensor],
+    ) -> Kernel:
+        late = set(sums) | {s.target.tensor for s in (*loop, *after)}
+        starts, self.c.into = folded(self.form, sums, late)
+        moved = {s.target.tensor for s in starts}
+        self.sums = sums
+        self._zero([s for s in loop if s.target.tensor in sums])
+        self._tasks([*before, *starts], "    ")
+        self.lines += [
+            f"    for (long start = 0; start < {self.names[self.rows]}; start += block) {{",
+            f"        const long count = {self.names[self.rows]} - start < block ? {self.names[self.rows]} - start : block;",
+        ]
+        tall = [t for t in self.form.inputs if t.shape and t.shape[0] is self.rows]
+        for t in tall:
+            stride = " * ".join(["start", *(self.c.integer(s) for s in t.shape[1:])])
+            self.lines.append(f"        const real *restrict {self.names[t]} = {self.names[t]}_all + {stride};")
+        self.c.rows = self.rows
+        self._tasks(loop, "        ")
+        self.c.rows = None
+        self.lines.append("    }")
+        self._tasks([s for s in after if s.target.tensor not in moved], "    ")
+        return Kernel(self._function(tall), tuple(self.work))
+
+    def _zero(self, sums: list[Statement]) -> None:
+        for statement in sums:
+            tensor = statement.target.tensor
+            if not tensor.shape:
+                self.lines.append(f"    real {self.names[tensor]} = 0;")
+            elif tensor not in self.c.into:
+                count = " * ".join(self.c.integer(s) for s in tensor.shape)
+                self._array(tensor)
+                self.lines.append(f"    memset({self.names[tensor]}, 0, sizeof(real) * {count});")
+
+    def _array(self, tensor: Tensor) -> None:
+        if tensor not in self.form.outputs and tensor not in self.work and tensor not in self.c.into:
+            self.work.append(tensor)
+
+    def _tasks(self, statements: list[Statement] | tuple[Statement, ...], indent: str) -> None:
+        tasks = nests(statements)
+        readers: dict[Tensor, set[int]] = {}
+        inner = {s.target.tensor for s in statements}
+        for position, task in enumerate(tasks):
+            for s in task.statements if isinstance(task, Nest) else [task]:
+                for t in reads(s):
+                    readers.setdefault(t, set()).add(position)
+        outside = {t for s in self.form.statements if s.target.tensor not in inner for t in reads(s)} | set(
+            self.form.outputs
+        )
+        for position, task in enumerate(tasks):
+            if isinstance(task, Nest):
+                here = {s.target.tensor for s in task.statements if isinstance(s, (Map, Gather))}
+                self.c.local = {t for t in here if readers.get(t, set()) <= {position} and t not in outside and t.shape}
+                self._nest(task, indent)
+            else:
+                self._product(task, indent)
+        self.c.local = set()
+
+    def _nest(self, nest: Nest, indent: str) -> None:
+        for s in nest.statements:
+            self.lines += (
+                comment(self.form.comments[s.target.tensor], indent, "//")
+                if s.target.tensor in self.form.comments
+                else []
+            )
+            self._prepare(s, indent)
+        for depth, index in enumerate(nest.order):
+            v = index_name(index)
+            pad = indent + "    " * depth
+            self.lines.append(f"{pad}for (long {v} = 0; {v} < {self.c.extent(index.size)}; {v}++) {{")
+        pad = indent + "    " * len(nest.order)
+        for s in nest.statements:
+            self.lines.append(pad + self._inner(s))
+        self.lines += [indent + "    " * depth + "}" for depth in reversed(range(len(nest.order)))]
+
+    def _prepare(self, s: Statement, indent: str) -> None:
+        """Make room for a target, and set what is added up to its starting value."""
+        tensor = s.target.tensor
+        if tensor.shape:
+            if tensor not in self.c.local:
+                self._array(tensor)
+        elif tensor not in self.sums and not isinstance(s, Map):
+            start = {"max": "-BIGGEST", "min": "BIGGEST"}.get(s.kind, "0") if isinstance(s, Reduce) else "0"
+            self.lines.append(f"{indent}real {self.names[tensor]} = {start};")
+        if isinstance(s, Map | Gather) or tensor in self.sums or not tensor.shape:
+            return
+        start = {"max": "-BIGGEST", "min": "BIGGEST"}.get(s.kind, "0") if isinstance(s, Reduce) else "0"
+        count = " * ".join(self.c.extent(size) for size in tensor.shape)
+        self.lines.append(f"{indent}for (long p = 0; p < {count}; p++) {self.names[tensor]}[p] = {start};")
+
+    def _inner(self, s: Statement) -> str:
+        tensor = s.target.tensor
+        is_local = tensor in self.c.local or (isinstance(s, Map) and not tensor.shape)
+        left = f"const real {self.names[tensor]}" if is_local else self.c.entry(s.target)
+        match s:
+            case Map(_, value):
+                return f"{left} = {self.c.value(value)};"
+            case Gather(_, source, positions, guarded):
+                if guarded:
+                    raise UnsupportedError("no C form for a look-up that may lie outside")
+                return f"{left} = {self.c.entry(Entry(source, positions))};"
+            case Contract(_, a, b, _):
+                return f"{left} += {self.c.entry(a)} * {self.c.entry(b)};"
+            case Reduce(_, "sum", operand, _):
+                return f"{left} += {self.c.entry(operand)};"
+            case Reduce(_, "max" | "min" as kind, operand, _):
+                sign = ">" if kind == "max" else "<"
+                value = self.c.entry(operand)
+                return f"{left} = {value} {sign} {left} ? {value} : {left};"
+        raise UnsupportedError("the position of an extremum has no C form")
+
+    def _product(self, s: Contract, indent: str) -> None:
+        tensor = self.c.into.get(s.target.tensor, s.target.tensor)
+        self._array(tensor)
+        order, over = axes(s.target), s.over[0]
+        first, second = (s.left, s.right) if order[0] in axes(s.left) else (s.right, s.left)
+        ta, tb = int(axes(first)[0] is over), int(axes(second)[1] is over)
+        sizes = [self.c.extent(i.size) for i in (*order, over)]
+        lead = [self.c.extent(e.tensor.shape[1]) for e in (first, second)]
+        beta = int(s.target.tensor in self.sums)
+        self.lines += comment(self.form.comments[tensor], indent, "//") if tensor in self.form.comments else []
+        a, b = self.names[first.tensor], self.names[second.tensor]
+        call = f"product({ta}, {tb}, {', '.join(sizes)}, {a}, {lead[0]}, {b}, {lead[1]}, {beta}, {self.names[tensor]});"
+        self.lines.append(indent + call)
+
+    def _function(self, tall: list[Tensor]) -> str:
+        n = self.names
+        slots = [(f"const real *restrict {n[t]}{'_all' if t in tall else ''}", "p") for t in self.form.inputs]
+        slots += [(f"real *restrict {n[t]}", "p") for t in self.form.outputs if t.shape]
+        slots += [(f"real *restrict {n[t]}", "p") for t in self.work]
+        slots += [(f"const long {n[self.rows]}", "n"), ("const long block", "n")]
+        slots += [(f"const real {n[p]}", "v") for p in self.form.parameters]
+        head = [f"    {text} = slots[{k}].{member};" for k, (text, member) in enumerate(slots)]
+        scalar = next((n[t] for t in self.form.outputs if not t.shape), "0")
+        used = [x for x in head if _is_used(x, self.lines)]
+        return (
+            "\n".join([f"double {self.name}(const slot *slots) {{", *used, *self.lines, f"    return {scalar};", "}"])
+            + "\n"
+        )
+
+
+def _is_used(declaration: str, lines: list[str]) -> bool:
+    name = declaration.split(" = ")[0].split()[-1].lstrip("*")
+    name = name.removeprefix("restrict")
+    return any(name in line for line in lines)
