@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.closures import Array
+from symbackprop.fields import Value
 from symbackprop.question import Examination, Question, to_float
 
 Floats = NDArray[Any]
@@ -20,12 +21,13 @@ Floats = NDArray[Any]
 
 @dataclass(frozen=True)
 class WrongEntry:
-    """The entry with the largest disagreement, and both values there."""
+    """The entry with the largest disagreement, both values there, and how far apart they are."""
 
     name: str
     index: tuple[int, ...]
     claimed: float
     correct: float
+    difference: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Counterexample:
                 "index": list(self.entry.index),
                 "claimed": self.entry.claimed,
                 "correct": self.entry.correct,
+                "difference": self.entry.difference,
             },
             "given": _lists(self.given),
             "functions": dict(self.functions),
@@ -88,12 +91,18 @@ def counterexample(question: Question, found: Examination) -> Counterexample:
         inputs={t.name: a for t, a in point.inputs.items() if t not in question.upstream},
         parameters={s.name: float(v) for s, v in point.parameters.items()},
         upstream=None if not upstream else upstream[0] if len(upstream) == 1 else upstream,
-        claimed={n: _floats(found.claimed[n], found.claimed[n]) for n in question.pairs},
-        correct={n: _floats(found.correct[n], found.claimed[n]) for n in question.pairs},
-        entry=WrongEntry(name, where, to_float(found.claimed[name][where]), to_float(found.correct[name][where])),
+        claimed={n: _floats(found.claimed[n], found.claimed[n]) for n in found.correct},
+        correct={n: _floats(found.correct[n], found.claimed[n]) for n in found.correct},
+        entry=_entry(name, where, found.claimed[name][where], found.correct[name][where]),
         given={t.name: _floats(a, a) for t, a in found.settled.items()},
         functions={n: f.name for n, f in point.functions.items()},
     )
+
+
+def _entry(name: str, where: tuple[int, ...], claimed: Value, correct: Value) -> WrongEntry:
+    """Both values, and their difference before it is lost in rounding."""
+    difference = to_float(claimed - correct)  # type: ignore[operator]
+    return WrongEntry(name, where, to_float(claimed), to_float(correct), difference)
 
 
 def _floats(entries: Array, whole: Array) -> Floats:

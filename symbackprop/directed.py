@@ -25,20 +25,21 @@ from symbackprop.expression import (
     Expr,
     Extremum,
     Index,
-    Number,
     Position,
     Tensor,
     free_indices,
     subtract,
 )
 from symbackprop.fields import FLOAT, TooCloseError
-from symbackprop.points import Sampler, movable, nodes
+from symbackprop.points import Sampler, movable
 from symbackprop.primitives import Function, step
 from symbackprop.program import Program
-from symbackprop.question import Point, Question, to_float
+from symbackprop.question import Point, Question, nodes, to_float
 
 DISTANCES = (2.0**-2, 2.0**-7, 2.0**-17, 2.0**-27, 2.0**-37)
 SCALES = (2.0**-4, 4.0, 2.0**-8, 16.0, 2.0**-12, 2.0**-17, 64.0, 2.0**-24, 2.0**-34)
+
+LARGEST_INPUT = 2.0**13
 
 
 @dataclass(frozen=True)
@@ -85,25 +86,25 @@ def _real(expr: Expr) -> bool:
     return any(isinstance(n, Entry) and n.tensor.kind == "real" for n in nodes(expr))
 
 
-def constants(question: Question) -> list[float]:
-    """Sizes of numbers that stand in either program, smallest first: epsilons, margins, tolerances, clip bounds."""
-    found = set()
-    for program in (question.forward, question.claimed):
-        for equation in program.equations:
-            found |= {abs(float(n.value)) for n in nodes(equation.value) if isinstance(n, Number)}
-    return sorted(found - {0.0})
-
-
 class Director:
     """Moves points of one question towards the thresholds of its programs."""
 
     def __init__(self, question: Question, sampler: Sampler, rng: random.Random) -> None:
         self.question, self.sampler, self.rng = question, sampler, rng
         self.sites = sites(question)
-        self.constants = constants(question)
+        self.constants = question.constants
+        self._ceiling = min([LARGEST_INPUT, *(c**0.5 / 8 for c in question.infinities)])
         self._compiled: dict[
             tuple[str, ...], tuple[Evaluator, Evaluator, dict[Site, tuple[Closure, list[Closure]]]]
         ] = {}
+
+    def reasonable(self, point: Point) -> bool:
+        """True if no input is so large that a number that stands for infinity (-1e9 in a mask) could be reached.
+
+        Whoever writes such a number means "larger than anything here", and products of two inputs must stay below it.
+        """
+        given = [a for t, a in point.inputs.items() if t not in self.question.upstream and a.size]
+        return all(float(np.abs(a).max()) <= self._ceiling for a in given)
 
     def targets(self) -> list[float]:
         """Values that a difference is brought to, on both sides of the threshold."""

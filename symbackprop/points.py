@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from symbackprop.closures import Compiler, State
 from symbackprop.evaluate import all_symbols
-from symbackprop.expression import Apply, Expr, Symbol, Tensor, children
+from symbackprop.expression import Apply, Symbol, Tensor
 from symbackprop.fields import FLOAT
 from symbackprop.primitives import FUNCTIONS, Function, defined, is_arbitrary, y, z
 from symbackprop.program import Assumption, Program
-from symbackprop.question import Point, Question
+from symbackprop.question import Point, Question, nodes
 
 Sizes = dict[Symbol, int]
 LARGEST, SAMPLED = 8, 600
@@ -69,41 +69,7 @@ class Sampler:
 
     def size_choices(self) -> list[Sizes]:
         """Sizes in the order in which they are worth trying; empty if none is in the domain."""
-        pool = [sizes for sizes in self._assignments(SAMPLED) if self.allowed(sizes)]
-        if len(pool) < 5:
-            pool += [s for s in self._assignments(10 * SAMPLED) if s not in pool and self.allowed(s)]
-        if not pool or not self.symbols:
-            return pool[:1]
-        cost = {id(s): self.entries(s) for s in pool}
-
-        def repeats(sizes: Sizes) -> int:
-            return len(sizes) - len(set(sizes.values()))
-
-        unequal = [s for s in pool if min(s.values()) >= 2] or pool
-        unequal.sort(key=lambda s: (repeats(s), cost[id(s)]))
-        chosen = unequal[:1] + [s for s in unequal if s != unequal[0] and _reordered(s, unequal[0])][:2]
-        for symbol in self.symbols:
-            chosen += sorted(
-                (s for s in pool if s[symbol] == 1), key=lambda s: (list(s.values()).count(1), repeats(s), cost[id(s)])
-            )[:1]
-        for value in (2, 3, 1):
-            chosen += [s for s in pool if set(s.values()) == {value}]
-        larger = [s for s in unequal if cost[id(s)] <= 12 * cost[id(unequal[0])]]
-        chosen += self.rng.sample(larger, min(6, len(larger)))
-        return [s for k, s in enumerate(chosen) if s not in chosen[:k]]
-
-    def _assignments(self, limit: int) -> Iterator[Sizes]:
-        """All small sizes if they are few, else some at random and those with one size for all axes."""
-        largest = LARGEST
-        while largest > 4 and largest ** len(self.symbols) > limit:
-            largest -= 1
-        if largest ** len(self.symbols) <= limit:
-            for values in itertools.product(range(1, largest + 1), repeat=len(self.symbols)):
-                yield dict(zip(self.symbols, values, strict=True))
-        else:
-            yield from (dict.fromkeys(self.symbols, value) for value in (1, 2, 3, 4))
-            for _ in range(limit):
-                yield {s: self.rng.randint(1, 6) for s in self.symbols}
+        return telling_sizes(self.symbols, self.allowed, self.entries, self.rng)
 
     def point(self, sizes: Sizes, *, scale: float = 1.0, spread: bool = False) -> Point:
         """A random point: entries of size about `scale`; with `spread` each tensor has a scale of its own."""
@@ -137,6 +103,8 @@ class Sampler:
             return np.array(self._integers(count, classes), dtype=np.int64).reshape(shape)
         if kind == "onehot":
             return self._onehot(shape)
+        if kind == "simplex":
+            return self._simplex(shape)
         return np.array(_DRAW[kind](self.rng, count, scale), dtype=np.float64).reshape(shape)
 
     def _integers(self, count: int, classes: int) -> list[int]:
@@ -154,6 +122,63 @@ class Sampler:
         for position in np.ndindex(*shape[:-1]):
             rows[(*position, self.rng.randrange(shape[-1]))] = 1.0
         return rows
+
+    def _simplex(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Rows of exact numbers, none of them 0, that add up to 1."""
+        rows = np.empty(shape)
+        for position in np.ndindex(*shape[:-1]):
+            row = _different(self.rng, shape[-1], 4, 64, 2 ** (8 + shape[-1].bit_length()))
+            row[0] = 1.0 - sum(row[1:])
+            rows[position] = row
+        return rows
+
+
+def telling_sizes(
+    symbols: Sequence[Symbol],
+    allowed: Callable[[Sizes], bool],
+    cost: Callable[[Sizes], float],
+    rng: random.Random,
+) -> list[Sizes]:
+    """Sizes in the order in which they tell most: unequal and at least 2, reordered, each 1 in turn, equal, larger.
+
+    Args:
+        allowed: whether sizes are in the domain.
+        cost: what a point of these sizes costs; cheap ones come first.
+    """
+    pool = [sizes for sizes in _assignments(symbols, SAMPLED, rng) if allowed(sizes)]
+    if len(pool) < 5:
+        pool += [s for s in _assignments(symbols, 10 * SAMPLED, rng) if s not in pool and allowed(s)]
+    if not pool or not symbols:
+        return pool[:1]
+
+    def order(sizes: Sizes) -> tuple[int, float]:
+        return len(sizes) - len(set(sizes.values())), cost(sizes)
+
+    unequal = sorted((s for s in pool if min(s.values()) >= 2), key=order) or sorted(pool, key=order)
+    first = unequal[0]
+    chosen = [first, *[s for s in unequal[1:] if _reordered(s, first)][:2]]
+    for symbol in symbols:
+        single = [s for s in pool if s[symbol] == 1]
+        chosen += sorted(single, key=lambda s: (list(s.values()).count(1), *order(s)))[:1]
+    for value in (2, 3, 1):
+        chosen += [s for s in pool if set(s.values()) == {value}][:1]
+    larger = [s for s in unequal if cost(s) <= 12 * cost(first)]
+    chosen += rng.sample(larger, min(6, len(larger)))
+    return [s for k, s in enumerate(chosen) if s not in chosen[:k]]
+
+
+def _assignments(symbols: Sequence[Symbol], limit: int, rng: random.Random) -> Iterator[Sizes]:
+    """All small sizes if they are few, else some at random and those with one size for all axes."""
+    largest = LARGEST
+    while largest > 4 and largest ** len(symbols) > limit:
+        largest -= 1
+    if largest ** len(symbols) <= limit:
+        for values in itertools.product(range(1, largest + 1), repeat=len(symbols)):
+            yield dict(zip(symbols, values, strict=True))
+    else:
+        yield from (dict.fromkeys(symbols, value) for value in (1, 2, 3, 4))
+        for _ in range(limit):
+            yield {s: rng.randint(1, 6) for s in symbols}
 
 
 def _different(rng: random.Random, count: int, low: int, high: int, denominator: int) -> list[float]:
@@ -178,7 +203,7 @@ _DRAW: dict[str | None, Callable[[random.Random, int, float], Sequence[float]]] 
 
 def movable(kind: str | None, values: NDArray[Any]) -> bool:
     """True if values are allowed for an input of this kind and none is 0."""
-    if kind in ("labels", "onehot", "bern", "pm1") or values.dtype.kind != "f":
+    if kind in ("labels", "onehot", "simplex", "bern", "pm1") or values.dtype.kind != "f":
         return False
     if kind == "prob":
         return bool(np.all((values > 0) & (values < 1)))
@@ -189,18 +214,6 @@ def _reordered(sizes: Mapping[Symbol, int], first: Mapping[Symbol, int]) -> bool
     """True if the sizes stand in another order: what was the larger of two axes is now the smaller."""
     pairs = itertools.combinations(first, 2)
     return all((sizes[a] - sizes[b]) * (first[a] - first[b]) < 0 or first[a] == first[b] for a, b in pairs)
-
-
-def nodes(expr: Expr) -> Iterator[Expr]:
-    """Every node of an expression once."""
-    seen, stack = {expr}, [expr]
-    while stack:
-        node = stack.pop()
-        yield node
-        for child in children(node):
-            if child not in seen:
-                seen.add(child)
-                stack.append(child)
 
 
 def arbitrary_functions(programs: Sequence[Program]) -> list[Function]:

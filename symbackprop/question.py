@@ -9,8 +9,9 @@ and rounding refutes nothing. A point on a kink of the forward program, where an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import flint
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 from symbackprop.closures import Array
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.evaluate import Evaluator, array_of
-from symbackprop.expression import Symbol, Tensor
+from symbackprop.expression import Expr, Number, Symbol, Tensor, children
 from symbackprop.fields import Dual, Field, Value, ball, dual
 from symbackprop.primitives import Function
 from symbackprop.program import Program
 
 DIRECTION_LIMIT = 512  # slopes are dense vectors: beyond this a tensor's entries are examined in part
+
+INFINITE, NOTHING = 1e4, 2.0**-1020
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,34 @@ class Question:
         rest = (*self.forward.inputs, *self.upstream, *self.claimed.inputs)
         return tuple(dict.fromkeys(t for t in rest if t not in settled))
 
+    @cached_property
+    def constants(self) -> list[float]:
+        """Sizes of the numbers in either program, smallest first: epsilons, margins, tolerances, clip bounds."""
+        values = [e.value for program in (self.forward, self.claimed) for e in program.equations]
+        found = {abs(float(n.value)) for value in values for n in nodes(value) if isinstance(n, Number)}
+        return sorted(found - {0.0})
+
+    @property
+    def infinities(self) -> list[float]:
+        """Constants that stand for infinity, such as 1e9 in a mask: larger than anything, and exp(-1e9) is nothing."""
+        return [c for c in self.constants if c >= INFINITE]
+
     def only(self, names: Iterable[str]) -> Question:
         """The same question about some of the pairs."""
         kept = {name: self.pairs[name] for name in names}
         return Question(self.forward, self.claimed, kept, self.upstream, self.truths)
+
+
+def nodes(expr: Expr) -> Iterator[Expr]:
+    """Every node of an expression once."""
+    seen, stack = {expr}, [expr]
+    while stack:
+        node = stack.pop()
+        yield node
+        for child in children(node):
+            if child not in seen:
+                seen.add(child)
+                stack.append(child)
 
 
 @dataclass(frozen=True)
@@ -88,6 +115,9 @@ class Examination:
 
     Args:
         settled: the inputs of the claim that the forward program determines.
+        negligible: differences up to this size show nothing: 0, unless a constant stands for infinity.
+        misshapen: by name, the shape of a claimed gradient and the shape it should have, where they differ; such a name
+            is in neither `claimed` nor `correct`.
     """
 
     point: Point
@@ -95,6 +125,8 @@ class Examination:
     claimed: Mapping[str, Array]
     correct: Mapping[str, Array]
     settled: Mapping[Tensor, Array]
+    negligible: float = 0.0
+    misshapen: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
 
     def disagreements(self) -> list[str]:
         """The names with an entry whose two enclosures are finite and disjoint."""
@@ -102,7 +134,9 @@ class Examination:
 
     def _differ(self, name: str, position: tuple[int, ...]) -> bool:
         left, right = _ball(self.claimed[name][position]), _ball(self.correct[name][position])
-        return left.is_finite() and right.is_finite() and not left.overlaps(right)
+        if not left.is_finite() or not right.is_finite() or left.overlaps(right):
+            return False
+        return not self.negligible or bool(abs(left - right) > self.negligible)
 
     def gap(self, name: str) -> tuple[float, tuple[int, ...]]:
         """The largest difference of an entry, relative to the gradient's largest, and where it is."""
@@ -144,6 +178,7 @@ class Examiner:
     ) -> None:
         self.question, self.base, self.field = question, number_field, dual(number_field)
         self._forward = Evaluator(question.forward, self.field, functions)
+        self._negligible = NOTHING if question.infinities else 0.0
         self._claimed = Evaluator(question.claimed, number_field, functions)
 
     def examine(self, point: Point) -> Examination:
@@ -151,7 +186,7 @@ class Examiner:
 
         Raises:
             TooCloseError: the point is on, or too near to, a kink of either program.
-            MalformedError: a claimed gradient has another shape than its tensor.
+            OutOfRangeError: one of the programs reads outside a tensor at these sizes.
         """
         question = self.question
         wanted = dict.fromkeys([t for t, _ in question.pairs.values()] + list(question.truths.values()))
@@ -162,16 +197,13 @@ class Examiner:
             settled |= {t: _still(arrays[t]) for t in question.claimed.inputs if t in arrays and t not in point.inputs}
             inputs = {t: settled[t] if t in settled else _given(t, point, self.base) for t in question.claimed.inputs}
             claims = self._claimed.run(values, inputs)
-        claimed, correct = {}, {}
+        claimed, correct, misshapen = {}, {}, {}
         for name, (tensor, claim) in question.pairs.items():
-            if claims[claim].keys() != arrays[tensor].keys():
-                shapes = [self._claimed.shape(claim, values), self._forward.shape(tensor, values)]
-                raise MalformedError(
-                    f"the gradient of {name} has the wrong shape",
-                    evidence=[f"given:   {shapes[0]}", f"needed:  {shapes[1]}"],
-                )
-            claimed[name], correct[name] = claims[claim], gradients[tensor]
-        return Examination(point, self.base, claimed, correct, settled)
+            if claims[claim].keys() == arrays[tensor].keys():
+                claimed[name], correct[name] = claims[claim], gradients[tensor]
+            else:
+                misshapen[name] = (self._claimed.shape(claim, values), self._forward.shape(tensor, values))
+        return Examination(point, self.base, claimed, correct, settled, self._negligible, misshapen)
 
 
 def slopes(

@@ -17,7 +17,7 @@ from typing import Literal
 from symbackprop.closures import OutOfRangeError
 from symbackprop.counterexample import Counterexample, counterexample
 from symbackprop.directed import Director
-from symbackprop.errors import UnsupportedError
+from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.fields import FLOAT, Field, TooCloseError, ball
 from symbackprop.points import Sampler, Sizes
 from symbackprop.question import Examination, Examiner, Point, Question, to_float
@@ -44,7 +44,7 @@ class Search:
         return time.perf_counter() > self.deadline
 
     def examine(self, point: Point, bits: int = PRECISIONS[0]) -> Examination | None:
-        """Both sides, at rising precision until enclosures are narrow; None on a kink or where a value does not exist."""
+        """Both sides, at rising precision until enclosures are narrow; None where nothing can be compared."""
         for precision in (b for b in PRECISIONS if b >= bits):
             try:
                 found = self._examiner(point, ball(precision)).examine(point)
@@ -94,13 +94,15 @@ class Search:
         while True:
             sizes = self._sizes(choices)
             base = self.sampler.point(sizes)
-            for point in director.scaled(base):
+            for point in filter(director.reasonable, director.scaled(base)):
                 yield point, PRECISIONS[0]
             if (settled := self._settled(base)) is not None:
-                for point in director.approaches(base, settled.settled):
+                for point in filter(director.reasonable, director.approaches(base, settled.settled)):
                     yield point, PRECISIONS[0]
             for _ in range(5):
-                yield self.sampler.point(self._sizes(choices), spread=True), PRECISIONS[0]
+                spread = self.sampler.point(self._sizes(choices), spread=True)
+                if director.reasonable(spread):
+                    yield spread, PRECISIONS[0]
 
     def _settled(self, base: Point) -> Examination | None:
         try:
@@ -121,18 +123,24 @@ def refute(
         small: shrink it, with at most a fifth of a second.
 
     Raises:
-        MalformedError: a claimed gradient has another shape than its tensor.
+        MalformedError: a claimed gradient has another shape than its tensor, and no other is refuted.
     """
     search = Search(question, budget_seconds, seed)
     best: Examination | None = None
+    misshapen: dict[str, Examination] = {}
     strongest, patience = 0.0, search.deadline
     for point, bits in search.points():
         now = time.perf_counter()
         if now > min(search.deadline, patience):
             break
         found = search.examine(point, bits)
-        names = found.disagreements() if found else []
-        if found is None or not names:
+        if found is None:
+            continue
+        if found.misshapen:
+            misshapen = dict.fromkeys(found.misshapen, found) | misshapen
+            patience = min(patience, now + PATIENCE)
+        names = [n for n in found.disagreements() if n not in misshapen]
+        if not names:
             continue
         strength = search.strength(found, names)
         if best is None or strength > strongest:
@@ -140,8 +148,19 @@ def refute(
         if strongest >= CLEAR:
             break
     if best is None:
+        if misshapen:
+            raise _wrong_shape(next(iter(misshapen.values())))
         return None
     return counterexample(question, _shrunk(search, best, strongest) if small else best)
+
+
+def _wrong_shape(found: Examination) -> MalformedError:
+    name, (given, needed) = next(iter(found.misshapen.items()))
+    sizes = ", ".join(f"{s.name} = {n}" for s, n in found.point.sizes.items())
+    return MalformedError(
+        f"the gradient of {name} has the wrong shape",
+        evidence=[f"claimed: {given}", f"needed:  {needed}"] + ([f"sizes:   {sizes}"] if sizes else []),
+    )
 
 
 def _shrunk(search: Search, found: Examination, strength: float) -> Examination:
@@ -179,7 +198,7 @@ def wrong_gradients(
             break
         found = search.examine(point, bits)
         if found is not None:
-            wrong |= set(found.disagreements())
+            wrong |= {*found.disagreements(), *found.misshapen}
             left = [n for n in left if n not in wrong]
     return [n for n in order if n in wrong]
 
@@ -190,6 +209,7 @@ def cross_examine(
     """Put a claim that was proved to the test at one small unequal size: True, or the disagreement.
 
     Raises:
+        MalformedError: a claimed gradient has another shape than its tensor.
         UnsupportedError: no point could be examined (no sizes in the domain, or every point tried is on a kink).
     """
     search = Search(question, 60.0, seed)
@@ -201,6 +221,8 @@ def cross_examine(
         found = search.examine(search.sampler.point(choices[attempt // (4 * points) % len(choices)]), PRECISIONS[1])
         if found is None:
             continue
+        if found.misshapen:
+            raise _wrong_shape(found)
         if found.disagreements():
             return counterexample(question, found)
         examined += 1

@@ -59,7 +59,7 @@ def _cut(tensor: Tensor, array: NDArray[Any], sizes: Sizes, sampler: Sampler) ->
     if any(new > old for new, old in zip(shape, array.shape, strict=True)):
         return sampler.draw(tensor, sizes)
     part = array[tuple(slice(n) for n in shape)].copy()
-    if kind == "onehot":
+    if kind in ("onehot", "simplex"):
         for row in part.reshape(-1, shape[-1]):
             row[0] = 1.0 - row[1:].sum()
     classes = sampler.classes(tensor, sizes)

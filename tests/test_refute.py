@@ -378,3 +378,24 @@ def test_long_axis_of_fixed_size_is_examined_in_time():
     )
     assert cross_examine(question) is True
     assert isinstance(number(784), Number)
+
+
+def test_refutation_of_one_gradient_survives_the_wrong_shape_of_another():
+    question = WRONG_AFFINE["mean"]
+    bad = Equation(Tensor("flat", (M,)), (k,), number(1))
+    claimed = Program(
+        question.claimed.inputs, (*question.claimed.equations, bad), (*question.claimed.outputs, bad.tensor)
+    )
+    mixed = Question(question.forward, claimed, {**question.pairs, "x": (x, bad.tensor)}, (UP,))
+    found = refute(mixed)
+    assert found is not None and found.entry.name == "w"
+    assert wrong_gradients(mixed, budget_seconds=0.2) == ["x", "w"]
+
+
+def test_number_that_stands_for_infinity_is_not_reached():
+    """exp(-1e9 + masked score) is taken for 0 by everyone; a point with scores of 1e9 refutes nobody."""
+    big = number(-(10**9))
+    hidden = lambda v: apply(EXP, add(big, v))  # noqa: E731
+    slope = lambda v: where(above(v, 0), ONE, ZERO)  # noqa: E731
+    assert refute(elementwise(lambda v: where(above(v, 0), v, hidden(v)), slope), budget_seconds=0.4) is None
+    assert refute(elementwise(lambda v: apply(EXP, where(above(v, 3), v, big)), lambda v: ZERO)) is not None
