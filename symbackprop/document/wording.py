@@ -46,7 +46,7 @@ CONVENTIONS = {
 }
 
 
-def meaning(tensor: Tensor) -> str:
+def described(tensor: Tensor) -> str:
     """What a tensor of a network is; "" for other names."""
     cotangent = derivative_name(tensor.name)
     if cotangent:

@@ -1,0 +1,115 @@
+"""What all parts of a proof document share: the proof, its notation, and what follows from the two.
+
+Main name: `Context`. This module must not know which parts a document has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from symbackprop.document.families import families
+from symbackprop.document.model import (
+    Inline,
+    Strong,
+    Symbolic,
+    Text,
+)
+from symbackprop.document.subject import ProofLike, TheoremLike
+from symbackprop.document.wording import described, spelled
+from symbackprop.expression import Expr, Tensor, entries
+from symbackprop.latex import layout_of
+from symbackprop.layout import Layout, operator, row
+from symbackprop.notation import Notation, tensor_layout
+from symbackprop.program import Equation
+
+
+class Context:
+    """A proof in a notation, with its equations, tensors and families worked out once."""
+
+    def __init__(self, proof: ProofLike, notation: Notation) -> None:
+        self.proof, self.notation = proof, notation
+        self.shown: set[Tensor] = set()  # lemmas in the document so far
+        self.told: list[TheoremLike] = []  # theorems in the document so far
+        self.groups = families(proof.theorems, sides)
+        self.equations, self.tensors = self._all_equations(), self._all_tensors()
+
+    def _all_equations(self) -> tuple[Equation, ...]:
+        """The program's equations; for a proof for any depth, those of the general layer too."""
+        programs = [self.proof.program, *(t.derivation.program for t in self.proof.theorems)]
+        distinct = {id(p): p for p in programs}.values()
+        return tuple({(e.left, e.value): e for p in distinct for e in p.equations}.values())
+
+    def _all_tensors(self) -> tuple[Tensor, ...]:
+        """All tensors that the document mentions: those of the programs, then those of the derivations."""
+        found = dict.fromkeys(self.proof.program.tensors)
+        for theorem in self.proof.theorems:
+            found.update(dict.fromkeys(theorem.derivation.program.tensors))
+        for theorem in self.proof.theorems:
+            for expr in (theorem.derivation.left, *(s.after for s in theorem.derivation.steps)):
+                found.update(dict.fromkeys(e.tensor for e in entries(expr)))
+        return tuple(found)
+
+    def words(self, text: str) -> Text:
+        return spelled(text, self.tensors, self.notation)
+
+    def lead(self) -> Text:
+        count = len(self.proof.theorems)
+        scopes = list(dict.fromkeys(t.scope for t in self.proof.theorems if t.scope))
+        scope = f", for {listed(scopes)}" if scopes else ""
+        return (Strong(self.proof.status), f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.")
+
+    def name(self, tensor: Tensor) -> Layout:
+        return tensor_layout(tensor.name, (), self.notation)
+
+    def shape(self, tensor: Tensor) -> Inline:
+        return Symbolic(shape_layout(tensor, self.notation)) if tensor.shape else "a number"
+
+    def meaning(self, group: Sequence[Tensor]) -> Text:
+        first = described(group[0]) if self.notation.layered else ""
+        if not first and group[0] in self.proof.program.inputs:
+            first = "an input"
+        return self.words(first + (", and so on" if len(group) > 1 and first else ""))
+
+
+def shape_layout(tensor: Tensor, notation: Notation) -> Layout:
+    """The shape of a tensor: s_2 × s_1."""
+    parts = [p for size in tensor.shape for p in (operator("×"), layout_of(size, notation))][1:]
+    return row(*parts)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join(parts) if len(parts) < 3 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def runs(layers: Sequence[int]) -> str:
+    """layers 2 to 5; layers 2 and 4; layer 3."""
+    layers = sorted(set(layers))
+    if len(layers) > 2 and layers[-1] - layers[0] == len(layers) - 1:
+        return f"layers {layers[0]} to {layers[-1]}"
+    return f"layer{'s' if len(layers) > 1 else ''} {listed([str(n) for n in layers])}"
+
+
+def sentence(text: str) -> str:
+    """A text that begins with a capital, unless with a name, and ends with a full stop."""
+    word = text.split(" ", 1)[0]
+    begun = text[:1].upper() + text[1:] if re.fullmatch(r"[a-z][a-z-]+:?", word) else text
+    return begun if begun.endswith((".", "!", "?")) else begun + "."
+
+
+def joined(parts: Sequence[Inline], between: str) -> Text:
+    out: list[Inline] = []
+    for part in parts:
+        out += [between, part] if out else [part]
+    return tuple(out)
+
+
+def label(rule: str) -> str:
+    """The name of a rule as words."""
+    return rule.replace("_", " ").capitalize()
+
+
+def sides(theorem: TheoremLike) -> tuple[Expr, Expr]:
+    """The left and the right side of a theorem."""
+    return theorem.derivation.left, theorem.derivation.right

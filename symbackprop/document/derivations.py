@@ -1,0 +1,134 @@
+"""The derivations: theorem, chain of equalities, remark; families of layers told once; lemmas where they are put in.
+
+Main name: `Teller`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symbackprop.derivation import Derivation
+from symbackprop.document.context import Context, label, listed, runs, sentence, sides
+from symbackprop.document.families import layer_of
+from symbackprop.document.model import (
+    Block,
+    Chain,
+    Display,
+    Equality,
+    Line,
+    Paragraph,
+    Proof,
+    Section,
+    Statement,
+    Strong,
+    Text,
+)
+from symbackprop.document.subject import TheoremLike
+from symbackprop.expression import Entry, Tensor
+from symbackprop.latex import layout_of
+
+_SPELLING = frozenset(["definition_of_delta", "definition", "equation"])
+_MOST = 6  # equations of a family that are all written out
+
+
+class Teller:
+    """Tells the derivations in order and remembers what has been told."""
+
+    def __init__(self, about: Context) -> None:
+        self.about = about
+        self.shown: set[Tensor] = set()  # lemmas so far
+        self.told: list[TheoremLike] = []  # theorems so far
+
+    def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
+        body: list[Block] = []
+        for group in self.about.groups:
+            # one page has no room for a theorem that the next one only continues
+            if brief and any(_begins(group[0].derivation, g[0].derivation) for g in self.about.groups):
+                continue
+            body += self._short(group) if brief else self._family(group)
+            self.told.append(group[0])
+        return (Section("Derivations", tuple(body)),)
+
+    def _short(self, group: Sequence[TheoremLike]) -> list[Block]:
+        """One chain for a family, led by its name."""
+        theorem = group[0]
+        layers = [n for t in group[1:] if (n := layer_of(t.derivation.left)) is not None]
+        likewise = f" The same steps hold for {runs(layers)}." if layers else ""
+        conditions = f" Provided {listed(list(theorem.conditions))}." if theorem.conditions else ""
+        head = (Strong(sentence(theorem.name)), *self.about.words(conditions + likewise))
+        lines = self._lines(theorem.derivation, brief=True)
+        return [Paragraph(head), *([Chain(lines)] if lines else [Display(((Equality(*sides(theorem)), ()),))])]
+
+    def _family(self, group: Sequence[TheoremLike]) -> list[Block]:
+        """The theorem of a family's first member with its proof, and the equalities of the others."""
+        theorem, others = group[0], group[1:]
+        statement: list[Block] = [Display(((Equality(*sides(theorem)), self._scope(theorem)),))]
+        lines = self._lines(theorem.derivation, brief=False)
+        proof: list[Block] = [Chain(lines)] if lines else []
+        if len(others) > _MOST:
+            layers = [n for t in others if (n := layer_of(t.derivation.left)) is not None]
+            proof.append(Paragraph((f"The same steps prove the equality for {runs(layers)}.",)))
+        elif others:
+            proof.append(Paragraph(("The same steps, with other layer numbers, prove:",)))
+            proof.append(Display(tuple((Equality(*sides(t)), ()) for t in others)))
+        blocks = self._lemmas(theorem.derivation)
+        blocks += [Statement("Theorem", self.about.words(theorem.name), tuple(statement)), Proof(tuple(proof))]
+        if theorem.remark:
+            blocks.append(Paragraph((Strong("Remark. "), *self.about.words(theorem.remark))))
+        return blocks
+
+    def _lemmas(self, derivation: Derivation) -> list[Block]:
+        """The derivations of those cotangents that a step puts in and that are no theorems themselves, each once."""
+        gradient = self.about.proof.gradient
+        if gradient is None:
+            return []
+        proved = {t.derivation.left.tensor for t in self.about.proof.theorems if isinstance(t.derivation.left, Entry)}
+        blocks: list[Block] = []
+        for tensor in dict.fromkeys(u for s in derivation.steps if s.rule == "earlier_result" for u in s.uses):
+            lemma = gradient.derivations.get(derivation.definitions.get(tensor, tensor))
+            if lemma is None or tensor in proved or tensor in self.shown:
+                continue
+            self.shown.add(tensor)
+            title = self.about.words(lemma.name)
+            blocks.append(Statement("Lemma", title, (Display(((Equality(lemma.left, lemma.right), ()),)),)))
+            blocks.append(Proof((Chain(self._lines(lemma, brief=False)),)))
+        return blocks
+
+    def _lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
+        """The steps as lines; one that would print the same formula twice, or that only spells out, is joined to the next.
+
+        A chain that goes on where an earlier theorem ended does not repeat that theorem's lines.
+        """
+        lines: list[Line] = []
+        before, steps = derivation.left, derivation.steps
+        earlier = self._continued(derivation)
+        start = len(earlier.derivation.steps) if earlier else 0
+        if earlier:
+            before = steps[start - 1].after
+            named: Text = ("This is “", *self.about.words(earlier.name), "” above.")
+            lines.append(Line(derivation.left, before, "Earlier result", named))
+        for step in steps[start:]:
+            spelled_out = brief and step.rule in _SPELLING and step is not steps[-1]
+            if spelled_out or layout_of(before, self.about.notation) == layout_of(step.after, self.about.notation):
+                continue
+            lines.append(Line(before, step.after, label(step.rule), self.about.words(step.reason)))
+            before = step.after
+        return tuple(lines)
+
+    def _continued(self, derivation: Derivation) -> TheoremLike | None:
+        """The theorem shown before whose steps are the first steps of this derivation: the longest such."""
+        fitting = [t for t in self.told if _begins(t.derivation, derivation)]
+        return max(fitting, key=lambda t: len(t.derivation.steps), default=None)
+
+    def _scope(self, theorem: TheoremLike) -> Text:
+        conditions = listed([c for c in theorem.conditions])
+        scope = f"For {theorem.scope}" if theorem.scope else ""
+        if conditions:
+            scope = f"{scope}, provided {conditions}" if scope else f"Provided {conditions}"
+        return self.about.words(f"{scope}.") if scope else ()
+
+
+def _begins(first: Derivation, whole: Derivation) -> bool:
+    """True if the steps of `first` are the first steps, but not all, of `whole`."""
+    count = len(first.steps)
+    return 0 < count < len(whole.steps) and whole.steps[:count] == first.steps

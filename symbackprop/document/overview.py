@@ -1,0 +1,128 @@
+"""The first half of a proof document: what is claimed, in which notation, about which equations, by which rules.
+
+Each function gives the blocks of one section, or none where there is nothing to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from symbackprop.document.context import Context, joined, label, runs, sentence, sides
+from symbackprop.document.families import families, layer_of
+from symbackprop.document.model import (
+    Block,
+    Display,
+    Equality,
+    Inline,
+    Paragraph,
+    Section,
+    Strong,
+    Symbolic,
+    Table,
+    Text,
+)
+from symbackprop.document.picture import network_figure
+from symbackprop.document.subject import NetworkLike, TheoremLike
+from symbackprop.document.tex_reader import read_tex
+from symbackprop.document.wording import CONVENTIONS
+from symbackprop.expression import Entry, Expr, Tensor, number
+from symbackprop.layout import Atom, relation, row
+from symbackprop.notation import letter
+from symbackprop.program import Equation
+
+_MOST = 6  # equations of a family that are all written out
+
+
+def claims(about: Context) -> tuple[Block, ...]:
+    lines = tuple((Equality(*sides(group[0])), _span(about, group)) for group in about.groups)
+    intro = "Each of these equalities is derived below, and each step of each derivation was checked by machine."
+    return (Section("What is proved", (Paragraph((intro,)), Display(lines))),)
+
+
+def _span(about: Context, group: Sequence[TheoremLike]) -> Text:
+    if len(group) == 1:
+        return about.words(sentence(group[0].name))
+    layers = sorted(n for t in group[1:] if (n := layer_of(t.derivation.left)) is not None)
+    return (*about.words(sentence(group[0].name)), f" In the same way for {runs(layers)}.")
+
+
+def notation_table(about: Context) -> tuple[Block, ...]:
+    """Every symbol with its shape; the layers of one letter share a row."""
+    kinds: dict[str, list[Tensor]] = {}
+    for tensor in about.tensors:
+        kinds.setdefault(re.sub(r"\d+$", "", tensor.name) if about.notation.layered else tensor.name, []).append(tensor)
+    rows: list[tuple[Text, ...]] = []
+    for kind in kinds.values():
+        kind.sort(key=lambda t: layer_of(Entry(t)) or 0)
+        shown = (kind[0], kind[-1]) if len(kind) > 2 else tuple(kind)
+        between = ", …, " if len(kind) > 2 else ", "
+        shapes = [about.shape(t) for t in shown]
+        rows.append(
+            (
+                joined([Symbolic(about.name(t)) for t in shown], between),
+                joined(shapes if len(set(shapes)) > 1 else shapes[:1], between),
+                about.meaning(kind),
+            )
+        )
+    table = Table(("Symbol", "Shape", "Meaning"), tuple(rows))
+    return (
+        Section(
+            "Notation",
+            (Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))), table),
+        ),
+    )
+
+
+def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
+    groups = families(about.equations, lambda e: (e.left, e.value))
+    lines: list[tuple[Equality | Symbolic, Text]] = []
+    for equation in about.equations:
+        group = next(g for g in groups if equation in g)
+        elided = len(group) > 1 and (brief or len(group) > _MOST)
+        if not elided or equation is group[0]:
+            note = _forward_note(about, equation, group if elided else (), brief=brief)
+            lines.append((Equality(equation.left, equation.value), note))
+    blocks: list[Block] = [Display(tuple(lines))]
+    network = about.proof.network
+    if network is not None and not brief:
+        blocks.insert(0, network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
+    return (Section("Forward equations", tuple(blocks)),)
+
+
+def _forward_note(about: Context, equation: Equation, group: Sequence[Equation], *, brief: bool) -> Text:
+    """Where an equation comes from, the layers it also speaks for, or its shape."""
+    note: list[Inline] = list(about.words(sentence(equation.note)[:-1])) if equation.note else []
+    if equation.indices and not brief:
+        note += [", ", about.shape(equation.tensor)] if note else [about.shape(equation.tensor)]
+    layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]
+    note += [f"{'; in' if note else 'In'} the same way for {runs(layers)}"] if layers else []
+    return (*note, ".") if note else ()
+
+
+def rules(about: Context) -> tuple[Block, ...]:
+    used = dict.fromkeys(s.rule for t in about.proof.theorems for s in t.derivation.steps)
+    blocks: list[Block] = []
+    for rule in (about.proof.rules[name] for name in used if name in about.proof.rules):
+        says: list[Inline] = [Strong(label(rule.name) + ". "), rule.statement]
+        says += [f" Condition: {rule.condition}."] if rule.condition else []
+        says += [f" ({rule.source}.)"] if rule.source not in ("", "definition") else []
+        blocks.append(Paragraph(tuple(says)))
+        blocks += [Display(((Symbolic(read_tex(rule.latex)), ()),))] if rule.latex else []
+    if not blocks:
+        return ()
+    return (Section("Rules", (Paragraph(("These are all the rules that the derivations use.",)), *blocks)),)
+
+
+def widths_of(network: NetworkLike) -> tuple[Expr, ...]:
+    """The widths of a network's layers, as numbers or symbols."""
+    return tuple(number(layer.width) if isinstance(layer.width, int) else layer.size for layer in network.layers)
+
+
+def _widths(network: NetworkLike | None) -> Text:
+    """The sizes that are numbers in this network; the proof does not depend on them."""
+    known = [layer for layer in network.layers if isinstance(layer.width, int)] if network else []
+    if not known:
+        return ()
+    sizes = [row(letter(layer.size.name), relation("="), Atom(str(layer.width), "number")) for layer in known]
+    return (" Here ", *joined([Symbolic(s) for s in sizes], ", "), ", but nothing below depends on these numbers.")

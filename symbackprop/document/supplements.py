@@ -1,0 +1,129 @@
+"""The second half of a proof document: induction, whole batches, code, questions, conditions, and what was checked.
+
+Each function gives the blocks of one section, or none where there is nothing to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from symbackprop.document.context import Context, sentence, sides
+from symbackprop.document.matrix import form_layout, matrix_form, matrix_name
+from symbackprop.document.model import (
+    Block,
+    Code,
+    Display,
+    Equality,
+    Items,
+    Listing,
+    Paragraph,
+    Section,
+    Strong,
+    Symbolic,
+    Text,
+)
+from symbackprop.document.wording import QUESTIONS
+from symbackprop.expression import Entry, Tensor
+from symbackprop.layout import operator, relation, row
+from symbackprop.notation import Notation, function_layout
+from symbackprop.primitives import Function
+
+
+def induction(about: Context) -> tuple[Block, ...]:
+    network = about.proof.network
+    if network is None or (network.depth is None and len(network.layers) < 3):
+        return ()
+    text = (
+        "The error term of the output layer is computed from the cost alone. Each earlier one is computed from the one "
+        "after it by the same equation, whatever the number of the layer. So the result for the last layer carries over "
+        "to the layer before it, from there to the one before that, and so on down to layer 2: by induction it holds for "
+        "every layer, and for every depth. The gradients of weights and biases need only the error term of the layer "
+        "they feed."
+    )
+    return (Section("From layer to layer", (Paragraph((text,)),)),)
+
+
+def batch(about: Context) -> tuple[Block, ...]:
+    lines: list[tuple[Equality | Symbolic, Text]] = []
+    for theorem in (g[0] for g in about.groups):
+        left, right = sides(theorem)
+        form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
+        if form is None or not isinstance(left, Entry):
+            continue
+        whole = row(matrix_name(left.tensor, about.notation), relation("="), form_layout(form, about.notation))
+        lines.append((Equality(left, right), (Symbolic(whole), ", ", about.shape(left.tensor))))
+    if not lines:
+        return ()
+    intro: Text = (
+        "All entries at once, with the shape of the result. Capitals stand for whole arrays, ",
+        Symbolic(operator("⊙")),
+        " multiplies entry by entry, and a bold 1 is a column of ones, which adds up or repeats.",
+    )
+    return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)))),)
+
+
+def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
+    """The generated lines beside the equations they compute."""
+    lines: list[tuple[Equality | Symbolic, Text]] = [
+        (Equality(left, right), (Code(code[left.tensor]),))
+        for left, right in map(sides, about.proof.theorems)
+        if isinstance(left, Entry) and left.tensor in code
+    ]
+    if not lines:
+        return ()
+    intro = "The generated NumPy lines, each beside the equality that it computes."
+    return (Section("The same equations as code", (Paragraph((intro,)), Display(tuple(lines)))),)
+
+
+def questions(about: Context) -> tuple[Block, ...]:
+    chains = tuple(s.after for t in about.proof.theorems for s in t.derivation.steps)
+    (cost,) = about.proof.program.outputs or (None,)
+    equation = about.proof.program.by_tensor.get(cost) if cost is not None else None
+    if equation is None or about.proof.network is None:
+        return ()
+    points = tuple((Strong(q.ask + " "), q.answer) for q in QUESTIONS if q.arises(equation.value, chains))
+    return (Section("Questions a reader may have", (Items(points),)),) if points else ()
+
+
+def conditions(about: Context) -> tuple[Block, ...]:
+    found = [*about.proof.program.conditions, *about.proof.conditions]
+    for theorem in about.proof.theorems:
+        found += [*theorem.conditions, *theorem.derivation.conditions]
+    points = [about.words(sentence(c)) for c in dict.fromkeys(found)]
+    network = about.proof.network
+    if network is not None:
+        points += [
+            _kink(f, about.notation)
+            for f in dict.fromkeys(x.function for x in network.layers)
+            if f is not None and f.kinks
+        ]
+    if not points:
+        return ()
+    return (Section("Conditions", (Paragraph(("The equalities hold wherever:",)), Items(tuple(points)))),)
+
+
+def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool = False) -> tuple[Block, ...]:
+    """How many steps were replayed, what else was tried, and how to do it again."""
+    steps = sum(len(t.derivation.steps) for t in about.proof.theorems)
+    count = f"{steps} steps in {len(about.proof.theorems)} derivations"
+    if brief:
+        again: Text = (" To run it again: ", Code(command)) if command else ()
+        return (Paragraph((f"Checked: {count}, each replayed by a program that knows only the rules.", *again)),)
+    text = (
+        f"{count}. A small program, which knows the rules but not how the derivations were found, replayed each step: it "
+        "either applied the named rule itself or reduced both sides to a normal form that decides equality for all sizes."
+    )
+    body: list[Block] = [Paragraph((text,))]
+    if checks:
+        body.append(Items(tuple(about.words(c) for c in checks)))
+    if command:
+        body += [Paragraph(("To run all of this again:",)), Listing(command, "sh")]
+    return (Section("What was checked", tuple(body)),)
+
+
+def _kink(function: Function, notation: Notation) -> Text:
+    return (
+        Symbolic(function_layout(function, notation)),
+        " has a kink: there the slope is taken to be the one of the branch that its definition uses at that point, and the "
+        "equalities are claimed away from it.",
+    )
