@@ -3,8 +3,12 @@
     delta2[n,i] = sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])
 
 A `Scope` says which tensors, scalars and functions there are. A sum's index ranges over the axis that its place in a tensor
-demands; `sum((j, s_2 + 1), ...)` gives the range by hand. Python's parser reads the text, this module walks its tree and
-refuses every node that is not arithmetic, a subscript or a call of a known function.
+demands; `sum(j < s_2 + 1, ...)` gives the range by hand. SymPy expressions are read in the form in which SymPy prints them:
+`Sum(W2[j, i]*delta3[n, j], (j, 1, s_3))`. Python's parser reads the text, this module walks its tree and refuses every node
+that is not arithmetic, a subscript or a call of a known function.
+
+`parse` refuses a formula whose indices do not fit. `read_claim` reads it all the same and says what does not fit, since a
+claim with a swapped index can still be refuted by numbers where the two axes are equally long.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from symbackprop.expression import (
     Entry,
     Expr,
     Index,
+    Number,
     Symbol,
     Tensor,
     add,
@@ -42,6 +47,7 @@ from symbackprop.primitives import FUNCTIONS, Function
 from symbackprop.sizes import simplify
 
 MAXIMUM_LENGTH = 10_000
+_SPECIAL = {"sqrt": 1, "square": 1, "Abs": 1, "Heaviside": 1, "kronecker": 2, "KroneckerDelta": 2, "Max": 2, "where": 3}
 _KEYWORDS = {"lambda": "lam", "λ": "lam", "δ": "delta", "σ": "sigmoid", "ε": "eps"}
 
 
@@ -54,12 +60,14 @@ class Scope:
         scalars: sizes and hyper-parameters by name.
         functions: by name, beside those of `primitives`.
         indices: free indices, fixed by the left side.
+        widths: the length of an axis in numbers, where the user gave it; SymPy sums may say 5 instead of s_2.
     """
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     scalars: Mapping[str, Expr] = field(default_factory=dict)
     functions: Mapping[str, Function] = field(default_factory=dict)
     indices: Mapping[str, Index] = field(default_factory=dict)
+    widths: Mapping[Expr, int] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """All names that may stand in a formula."""
@@ -81,6 +89,36 @@ def parse(text: str, scope: Scope) -> Expr:
     """
     source = translated(text)
     return _Reader(source, scope).read(_tree(source))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A claim as far as it can be understood.
+
+    Args:
+        value: the expression.
+        strays: indices that are neither free on the left nor summed over.
+        clashes: pairs of axes that one index runs over.
+        problem: the first thing that does not fit, None if all is well.
+    """
+
+    value: Expr
+    strays: tuple[Index, ...]
+    clashes: tuple[tuple[Expr, Expr], ...]
+    problem: IndexNotationError | None
+
+
+def read_claim(text: str, scope: Scope) -> Reading:
+    """Like `parse`, but indices that do not fit are noted, not refused.
+
+    Raises:
+        FormulaError: not a formula, or an unknown name.
+        IndexNotationError: the range of an index cannot be told.
+    """
+    source = translated(text)
+    reader = _Reader(source, scope, lenient=True)
+    value = reader.read(_tree(source))
+    return Reading(value, tuple(reader.strays.values()), tuple(dict.fromkeys(reader.clashes)), reader.problem)
 
 
 def translated(text: str) -> str:
@@ -143,14 +181,25 @@ def left_indices(text: str, scope: Scope) -> tuple[str, tuple[Index, ...]]:
 class _Reader:
     """Walks Python's syntax tree of one formula."""
 
-    def __init__(self, source: str, scope: Scope) -> None:
-        self.source, self.scope = source, scope
+    def __init__(self, source: str, scope: Scope, *, lenient: bool = False) -> None:
+        self.source, self.scope, self.lenient = source, scope, lenient
         self.indices: dict[str, Index] = dict(scope.indices)
+        self.strays: dict[str, Index] = {}
+        self.clashes: list[tuple[Expr, Expr]] = []
+        self.problem: IndexNotationError | None = None
+        self.inside_index = False
 
     def fail(self, what: str, node: ast.expr, *, kind: type[FormulaError] | type[IndexNotationError] = FormulaError,
              evidence: tuple[str, ...] = (), help: str | None = None) -> FormulaError | IndexNotationError:
         end = node.end_col_offset or node.col_offset + 1
         return kind(what, where=self.source, span=(node.col_offset, end), evidence=evidence, help=help)
+
+    def misfit(self, error: FormulaError | IndexNotationError) -> None:
+        """Refuse indices that do not fit, or only note it when reading a claim."""
+        if not self.lenient:
+            raise error
+        if self.problem is None and isinstance(error, IndexNotationError):
+            self.problem = error
 
     def read(self, node: ast.expr) -> Expr:
         match node:
@@ -178,6 +227,9 @@ class _Reader:
 
     def _name(self, name: str, node: ast.expr) -> Expr:
         if name in self.indices:
+            if not self.inside_index:
+                raise self.fail(f"index {name} stands outside the brackets of a tensor", node,
+                                help="an index is not a number here: entries are counted from 1 on paper, from 0 in code")
             return self.indices[name]
         if name in self.scope.scalars:
             return self.scope.scalars[name]
@@ -231,19 +283,23 @@ class _Reader:
             raise self.fail("an index must be a name", part, kind=IndexNotationError)
         if part.id not in self.indices:
             known = ", ".join(self.indices) or "none"
-            raise self.fail(f"index {part.id} is neither free on the left nor summed over", part, kind=IndexNotationError,
-                            evidence=(f"known:  {known}",), help=f"sum over it: sum({part.id}, ...)")
+            self.misfit(self.fail(f"index {part.id} is neither free on the left nor summed over", part, kind=IndexNotationError,
+                                  evidence=(f"known:  {known}",), help=f"sum over it: sum({part.id}, ...)"))
+            return self.strays.setdefault(part.id, Index(part.id, size))
         index = self.indices[part.id]
-        if index.size is not size and index.uid == 0:
-            raise self.fail(f"index {part.id} is used on two different axes", part, kind=IndexNotationError,
-                            evidence=(f"left:   {part.id} runs over {_size_text(index.size)}",
-                                      f"here:   this axis of {name} has {_size_text(size)}"))
+        if index.size is not size:
+            self.misfit(self.fail(f"index {part.id} is used on two different axes", part, kind=IndexNotationError,
+                                  evidence=(f"first:  {part.id} runs over {_size_text(index.size)}",
+                                            f"here:   this axis of {name} has {_size_text(size)}")))
+            self.clashes.append((index.size, size))
         return index
 
     def _call(self, name: str, args: list[ast.expr], node: ast.expr) -> Expr:
         if name == "sum":
-            return self._sum(args, node)
-        if name in ("sqrt", "kronecker", "where", "square"):
+            return self._sum(args[:-1], args[-1] if args else node, node)
+        if name == "Sum":
+            return self._sum(args[1:], args[0] if args else node, node)
+        if name in _SPECIAL:
             return self._special(name, args, node)
         function = self.scope.functions.get(name) or FUNCTIONS.get(name)
         if function is None:
@@ -254,19 +310,27 @@ class _Reader:
         return apply(function, *(self.read(a) for a in args))
 
     def _special(self, name: str, args: list[ast.expr], node: ast.expr) -> Expr:
-        wanted = {"sqrt": 1, "square": 1, "kronecker": 2, "where": 3}[name]
+        wanted = _SPECIAL[name]
         if len(args) != wanted:
             raise self.fail(f"{name} takes {wanted} argument(s), not {len(args)}", node)
+        if name in ("kronecker", "KroneckerDelta"):
+            self.inside_index = True
+            left, right = (self.read(a) for a in args)
+            self.inside_index = False
+            return kronecker(left, right)
         parts = [self.read(a) for a in args]
         match name:
             case "sqrt":
                 return power(parts[0], Fraction(1, 2))
             case "square":
                 return power(parts[0], 2)
-            case "kronecker":
-                return kronecker(parts[0], parts[1])
-            case _:
-                return where(parts[0], parts[1], parts[2])
+            case "Abs":
+                return apply(FUNCTIONS["abs"], parts[0])
+            case "Heaviside":
+                return apply(FUNCTIONS["step"], parts[0])
+            case "Max":
+                return where(Compare("<", parts[0], parts[1]), parts[1], parts[0])
+        return where(parts[0], parts[1], parts[2])
 
     def _compare(self, left: Expr, operator: ast.cmpop, right: Expr, node: ast.expr) -> Expr:
         match operator:
@@ -284,12 +348,12 @@ class _Reader:
                 return subtract(ONE, Compare("==", left, right))
         raise self.fail("this comparison is not allowed", node)
 
-    def _sum(self, args: list[ast.expr], node: ast.expr) -> Expr:
-        """sum(j, body), sum(j, k, body) or sum((j, size), body)."""
-        if len(args) < 2:
+    def _sum(self, binders: list[ast.expr], body: ast.expr, node: ast.expr) -> Expr:
+        """sum(j, body), sum(j, k, body), sum(j < size, body), and SymPy's Sum(body, (j, 1, size))."""
+        if not binders:
             raise self.fail("sum takes its indices and then what is summed: sum(j, W[i,j]*a[j])", node)
-        outer, bound, body = dict(self.indices), [], args[-1]
-        for binder in args[:-1]:
+        outer, bound = dict(self.indices), []
+        for binder in binders:
             name, size = self._binder(binder, body)
             if name in self.indices:
                 raise self.fail(f"index {name} is in use already outside this sum", binder, kind=IndexNotationError,
@@ -303,24 +367,38 @@ class _Reader:
 
     def _binder(self, binder: ast.expr, body: ast.expr) -> tuple[str, Expr]:
         match binder:
+            case ast.Compare(left=ast.Name(id=name), ops=[ast.Lt()], comparators=[size]):
+                return name, self._length(simplify(self.read(size)), body, name)
             case ast.Tuple(elts=[ast.Name(id=name), size]):
-                return name, simplify(self.read(size))
+                return name, self._length(simplify(self.read(size)), body, name)
+            case ast.Tuple(elts=[ast.Name(id=name), first, last]):
+                length = subtract(add(self.read(last), ONE), self.read(first))
+                return name, self._length(simplify(length), body, name)
             case ast.Name(id=name):
-                sizes = dict.fromkeys(self._demands(body, name))
-                if len(sizes) > 1:
-                    texts = tuple(f"axis:   {_size_text(s)}" for s in sizes)
-                    raise self.fail(f"index {name} is summed over two different axes", binder, kind=IndexNotationError, evidence=texts)
+                sizes = list(dict.fromkeys(self._demands(body, name)))
                 if not sizes:
                     raise self.fail(f"the range of {name} cannot be told: it is the index of no tensor in the sum", binder,
-                                    kind=IndexNotationError, help=f"give it: sum(({name}, size), ...)")
-                return name, next(iter(sizes))
+                                    kind=IndexNotationError, help=f"give it: sum({name} < size, ...)")
+                if len(sizes) > 1:
+                    texts = tuple(f"axis:   {_size_text(s)}" for s in sizes)
+                    self.misfit(self.fail(f"index {name} is summed over two different axes", binder, kind=IndexNotationError, evidence=texts))
+                    self.clashes += [(sizes[0], s) for s in sizes[1:]]
+                return name, sizes[0]
         raise self.fail("the index of a sum must be a name", binder, kind=IndexNotationError)
+
+    def _length(self, given: Expr, body: ast.expr, name: str) -> Expr:
+        """The length of an explicit range; a number that is the width of the axis in question stands for the axis."""
+        for size in self._demands(body, name):
+            if isinstance(given, Number) and self.scope.widths.get(size) == given.value:
+                return size
+        return given
 
     def _demands(self, node: ast.AST, name: str) -> Iterator[Expr]:
         """The sizes of the axes at which the index `name` stands."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sum":
             for binder in node.args[:-1]:
                 inner = binder.elts[0] if isinstance(binder, ast.Tuple) and binder.elts else binder
+                inner = inner.left if isinstance(inner, ast.Compare) else inner
                 if isinstance(inner, ast.Name) and inner.id == name:
                     return
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
@@ -338,4 +416,4 @@ def _size_text(size: Expr) -> str:
     return size.name if isinstance(size, Symbol) else str(size)
 
 
-__all__ = ["Scope", "left_indices", "parse", "split_equation", "translated"]
+__all__ = ["Reading", "Scope", "left_indices", "read_claim", "parse", "split_equation", "translated"]
