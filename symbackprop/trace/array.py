@@ -1,7 +1,7 @@
 """Symbolic arrays: a buffer whose entries are a function of indices, and views that map their indices to the buffer's.
 
-An operation makes a new buffer and writes no equation. A value becomes an equation of its own (`Buffer.settle`) when it is
-used and the user has given it a name, when it is used twice, or when something nonlinear is done with a sum. So the
+An operation makes a new buffer and writes no equation. A value becomes an equation of its own (`Buffer.settle`) when it
+is used and the user has given it a name, when it is used twice, or when something nonlinear is done with a sum. So the
 program has about one equation for each line that assigns. Views share their buffer: what is assigned to one shows in
 all, as in NumPy.
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -28,14 +27,11 @@ from symbackprop.expression import (
     Number,
     add,
     children,
-    multiply,
-    number,
-    power,
     where,
 )
 from symbackprop.trace.registry import METHODS, OPERATIONS
-from symbackprop.trace.session import Content, as_int, axis_indices, current, entry, product_of, reduced, user_line
-from symbackprop.trace.size import Size, size, size_expr
+from symbackprop.trace.session import Content, as_int, axis_indices, current, entry, product_of, user_line
+from symbackprop.trace.size import size
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 
 # An expression with more nodes than this becomes an equation as soon as it is used.
@@ -54,6 +50,7 @@ class Buffer:
     def __init__(self, shape: tuple[Expr, ...], content: Content, kind: str = "real", summed: bool = False) -> None:
         self.shape, self.content, self.kind, self.summed = shape, content, kind, summed
         self.settled = False
+        self.unsettled = content  # the contents before they were settled
         self.uses = 0
         self.version = 0
         self.doubt: str | None = None  # why its contents are uncertain
@@ -75,7 +72,7 @@ class Buffer:
         """Replace the contents."""
         if self.doubt:
             raise TraceError(self.doubt)
-        self.content = content
+        self.content = self.unsettled = content
         self.line = user_line()
         self.settled = False
         self.version += 1
@@ -120,34 +117,42 @@ class Array:
 
     @property
     def shape(self) -> tuple[Any, ...]:
+        """The sizes of the axes, as ints or `Size`s."""
         return tuple(size(n) for n in self.axes)
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.axes)
 
     @property
     def size(self) -> Any:
+        """The number of entries."""
         return size(product_of(self.axes))
 
     @property
     def kind(self) -> str:
+        """real, integer or bool."""
         return self.buffer.kind
 
     @property
     def dtype(self) -> Any:
+        """NumPy's type of that kind."""
         return np.dtype({"real": float, "integer": int, "bool": bool}[self.kind])
 
     @property
     def T(self) -> Array:
+        """The transposed view."""
         return OPERATIONS["transpose"](self)  # type: ignore[no-any-return]
 
     @property
     def real(self) -> Array:
+        """The array itself: there are no complex numbers here."""
         return self
 
     @property
     def flat(self) -> Any:
+        """All entries in a row."""
         return OPERATIONS["ravel"](self)
 
     def __getattr__(self, name: str) -> Any:
@@ -183,6 +188,10 @@ class Array:
         buffer.uses += 1
         content, forward = buffer.content, self.view.forward
         return content if self.view is IDENTITY else lambda indices: content(forward(indices))
+
+    def definition(self, indices: tuple[Expr, ...]) -> Expr:
+        """The entry as it was computed, also where it has become an equation since."""
+        return self.buffer.unsettled(self.view.forward(indices))
 
     def _is_name(self, value: object) -> bool:
         return isinstance(value, Array) and value.buffer is self.buffer
@@ -332,94 +341,6 @@ def scalar(value: Expr, kind: str = "real") -> Array:
     return array((), lambda _: value, kind)
 
 
-def as_array(value: Any) -> Array:
-    """Any operand as an array: numbers and sizes are scalars, NumPy arrays and nested lists constants.
-
-    Raises:
-        TraceError: it is no number and no array.
-    """
-    if isinstance(value, Array):
-        return value
-    if isinstance(value, Size):
-        return scalar(value.expr, "integer")
-    if isinstance(value, (bool, np.bool_)):
-        return scalar(ONE if value else ZERO, "bool")
-    if isinstance(value, (int, np.integer)):
-        return scalar(number(int(value)), "integer")
-    if isinstance(value, (float, np.floating, Fraction)):
-        return scalar(exact(value))
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return _constant_array(value)
-    if isinstance(value, (list, tuple)):
-        return _nested(value)
-    if value is None:
-        raise TraceError("None is used where an array is needed")
-    raise TraceError(f"a value of type {type(value).__name__} is used where an array is needed")
-
-
-def _nested(values: list[Any] | tuple[Any, ...]) -> Array:
-    if not values:
-        return array((ZERO,), lambda _: ZERO)
-    return OPERATIONS["stack"]([as_array(v) for v in values])  # type: ignore[no-any-return]
-
-
-def _constant_array(value: np.ndarray[Any, Any]) -> Array:
-    kind = {"b": "bool", "f": "real"}.get(value.dtype.kind, "integer")
-    if value.ndim == 0:
-        return scalar(exact(value.item()), kind)
-    parts = OPERATIONS["stack"]([_constant_array(np.asarray(v)) for v in value])
-    return array(parts.axes, parts.read(), kind)
-
-
-def exact(value: float | int | Fraction) -> Expr:
-    """The number that was meant by a decimal: 0.1 is 1/10, and a float with all its digits may be p/q or its root.
-
-    Example:
-        >>> exact(1e-5), exact(1 / 3)
-        (Number(value=Fraction(1, 100000)), Number(value=Fraction(1, 3)))
-    """
-    if not isinstance(value, (float, np.floating)):
-        return number(Fraction(value))
-    value = float(value)
-    if not np.isfinite(value):
-        raise TraceError(f"the value {value} cannot be traced", help="use a large finite number such as -1e9")
-    if len(repr(value).strip("-0.").replace(".", "").split("e")[0]) < 15:
-        return number(Fraction(repr(value)))
-    near = Fraction(value).limit_denominator(10000)
-    if float(near) == value:
-        return number(near)
-    square = Fraction(value * value).limit_denominator(1000)
-    if square > 0 and float(square) ** 0.5 == abs(value) and isqrt(square.denominator) <= 1000:
-        root = power(number(square), number(Fraction(1, 2)))
-        return root if value > 0 else multiply(number(-1), root)
-    return number(Fraction(repr(value)))
-
-
-def integer_of(value: Any) -> Expr | None:
-    """The integer expression of an int, a size, or a 0-d integer array; None for anything else."""
-    known = size_expr(value)
-    if known is None and isinstance(value, Array) and value.ndim == 0 and value.kind == "integer":
-        return reduced(value.read()(()))
-    if known is None and isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iu":
-        return number(int(value))
-    return known
-
-
-def shape_of(value: Any) -> tuple[Expr, ...]:
-    """The shape given by an int, a size, or a tuple of them."""
-    if isinstance(value, Array) and value.ndim == 1:
-        value = list(value)
-    items = value if isinstance(value, (tuple, list)) else (value,)
-    return tuple(_length(item) for item in items)
-
-
-def _length(item: Any) -> Expr:
-    expr = integer_of(item)
-    if expr is None:
-        raise TraceError(f"a shape with the entry {item!r}")
-    return reduced(expr)
-
-
 def nodes(expr: Expr) -> Iterator[Expr]:
     """All nodes of an expression, each once."""
     stack, seen = [expr], {expr}
@@ -445,3 +366,6 @@ def _large(buffer: Buffer) -> bool:
         if not isinstance(node, Entry):
             stack += children(node)
     return count > LARGE
+
+
+__all__ = ["IDENTITY", "Array", "Buffer", "View", "array", "has_entry", "nodes", "scalar"]

@@ -7,14 +7,15 @@ from typing import Any
 
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, ZERO, Expr, close_sum, fresh, multiply
-from symbackprop.trace.array import Array, array, as_array
+from symbackprop.trace.array import Array, array
 from symbackprop.trace.elementwise import broadcast_shape
-from symbackprop.trace.layout import axes_of, ravel, transpose
-from symbackprop.trace.indexing import diagonal
+from symbackprop.trace.layout import axes_of, ravel
+from symbackprop.trace.operands import as_array
 from symbackprop.trace.reductions import sum_
 from symbackprop.trace.registry import OPERATIONS, implements
 from symbackprop.trace.session import index_name, is_so
 from symbackprop.trace.stops import ShapesDoNotFit
+from symbackprop.trace.subscripts import diagonal
 
 Indices = tuple[Expr, ...]
 
@@ -116,7 +117,9 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
     for i, j in zip(first, second, strict=True):
         _same(left, i, right, j)
         names[1][j] = names[0][i]
-    output = [n for k, n in enumerate(names[0]) if k not in first] + [n for k, n in enumerate(names[1]) if k not in second]
+    output = [n for k, n in enumerate(names[0]) if k not in first] + [
+        n for k, n in enumerate(names[1]) if k not in second
+    ]
     return contract([left, right], [list(n) for n in names], list(output))
 
 
@@ -185,6 +188,3 @@ def _kron(a: Any, b: Any) -> Any:
     parts = contract([left, right], [["i", "k"], ["j", "l"]], ["i", "j", "k", "l"])
     rows, columns = left.shape[0] * right.shape[0], left.shape[1] * right.shape[1]
     return parts.reshape(rows, columns)
-
-
-__all__ = ["contract", "transpose"]

@@ -9,12 +9,13 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number
-from symbackprop.trace.array import Array, Buffer, array, as_array, exact, integer_of, shape_of
-from symbackprop.trace.indexing import diagonal
-from symbackprop.trace.layout import concatenate, copy_of, flatten, unflatten
+from symbackprop.trace.array import Array, Buffer, array
+from symbackprop.trace.layout import copy_of, flatten, unflatten
+from symbackprop.trace.operands import as_array, exact, integer_of, shape_of
 from symbackprop.trace.registry import OPERATIONS, implements
-from symbackprop.trace.session import as_int, holds, minus, product_of, reduced
+from symbackprop.trace.session import holds, minus, product_of, reduced
 from symbackprop.trace.size import Size, size
+from symbackprop.trace.subscripts import diagonal
 
 Indices = tuple[Expr, ...]
 
@@ -165,18 +166,24 @@ def _converted(base: Array, dtype: Any) -> Array:
     return array(base.axes, base.read(), kind, summed=base.buffer.summed)
 
 
-def convert_to(dtype: Any) -> Callable[[Any], Any]:
+def convert_to(dtype: Any) -> Callable[..., Any]:
     """np.float64, np.int64, ...: called like functions."""
-    return lambda value=0: _converted(as_array(value), dtype)
+
+    def convert(value: Any = 0) -> Any:
+        return _converted(as_array(value), dtype)
+
+    return convert
 
 
 @implements("unravel_index")
 def _unravel_index(position: Any, shape: Any) -> tuple[Any, ...]:
     base, sizes = as_array(position), shape_of(shape)
     content = base.read()
-    return tuple(
-        array(base.axes, lambda i, k=k: unflatten(content(i), sizes)[k], "integer") for k in range(len(sizes))
-    )
+
+    def along(k: int) -> Array:
+        return array(base.axes, lambda i: unflatten(content(i), sizes)[k], "integer")
+
+    return tuple(along(k) for k in range(len(sizes)))
 
 
 @implements("ravel_multi_index")
@@ -252,4 +259,4 @@ def _integral(factor: Expr) -> bool:
     return isinstance(factor, (Quotient, Remainder)) or getattr(factor, "kind", "") == "size"
 
 
-__all__ = ["as_int", "concatenate", "convert_to", "exact", "filled", "to_integer"]
+__all__ = ["convert_to", "exact", "filled", "to_integer"]

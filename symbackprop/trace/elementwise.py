@@ -1,18 +1,12 @@
-"""Elementwise operations: broadcasting, arithmetic, comparisons, and the scalar functions.
-
-max, min, abs and clip become `Where` over a comparison, so that their kinks are visible; exp, log, erf, sin, cos and tanh
-are the functions of `primitives`; the rest is written in these.
-"""
+"""Elementwise operations: broadcasting, arithmetic and comparisons, in place or not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 from symbackprop.errors import TraceError
 from symbackprop.expression import (
-    MINUS_ONE,
     ONE,
     ZERO,
     Compare,
@@ -23,25 +17,20 @@ from symbackprop.expression import (
     Quotient,
     Remainder,
     add,
-    apply,
     divide,
     multiply,
     negate,
-    number,
     power,
     subtract,
-    where,
 )
-from symbackprop.primitives import ERF, EXP, FUNCTIONS, LOG, Function
-from symbackprop.trace.array import Array, array, as_array, has_entry
+from symbackprop.trace.array import Array, array, has_entry
+from symbackprop.trace.operands import as_array
 from symbackprop.trace.registry import OPERATIONS, implements
 from symbackprop.trace.session import Content, axis_indices, holds, is_so, reduced
 from symbackprop.trace.size import Size, size_expr
 from symbackprop.trace.stops import ShapesDoNotFit
 
 Scalar = Callable[..., Expr]
-HALF = number(Fraction(1, 2))
-TWO = number(2)
 
 
 class Masked:
@@ -49,8 +38,8 @@ class Masked:
 
     __array_priority__ = 2000
 
-    def __init__(self, inner: Array, mask: Array) -> None:
-        self.inner, self.mask = inner, mask
+    def __init__(self, inner: Array, mask: Array, source: Array) -> None:
+        self.inner, self.mask, self.source = inner, mask, source
 
     def __iadd__(self, other: Any) -> Masked:
         return elementwise_masked(OPERATIONS["add"], self, other)
@@ -88,25 +77,27 @@ for _symbol, _name in {
 }.items():  # fmt: skip
     setattr(Masked, f"__{_symbol}__", _masked_binary(_name, False))
     setattr(Masked, f"__r{_symbol}__", _masked_binary(_name, True))
-Masked.__neg__ = lambda self: elementwise_masked(OPERATIONS["negative"], self)  # type: ignore[attr-defined]
+setattr(Masked, "__neg__", lambda self: elementwise_masked(OPERATIONS["negative"], self))  # noqa: B010
 
 
 def elementwise_masked(operation: Callable[..., Any], *operands: Any) -> Masked:
     """An elementwise operation on masked operands, all under the same mask, and scalars."""
-    masks = [o.mask for o in operands if isinstance(o, Masked)]
-    if any(not same_entries(masks[0], m) for m in masks[1:]):
+    first, *others = [o for o in operands if isinstance(o, Masked)]
+    if any(not same_entries(first.source, o.source) for o in others):
         raise TraceError("two arrays selected by different masks are combined")
     if any(not isinstance(o, Masked) and as_array(o).ndim for o in operands):
         raise TraceError("an array selected by a mask is combined with a whole array")
-    return Masked(operation(*(o.inner if isinstance(o, Masked) else o for o in operands)), masks[0])
+    return Masked(operation(*(o.inner if isinstance(o, Masked) else o for o in operands)), first.mask, first.source)
 
 
 def same_entries(left: Array, right: Array) -> bool:
     """True if two arrays have the same entries, entry by entry the same expression."""
+    if left is right:
+        return True
     if left.axes != right.axes:
         return False
     indices = axis_indices(left.axes)
-    return left.read()(indices) is right.read()(indices)
+    return left.definition(indices) is right.definition(indices)
 
 
 # --- broadcasting -------------------------------------------------------------------------------------------------
@@ -158,7 +149,7 @@ def elementwise(make: Scalar, *operands: Any, kind: str = "real", nonlinear: boo
     return result
 
 
-def _kind(*operands: Any) -> str:
+def kind_of_all(*operands: Any) -> str:
     """integer for integers and booleans, else real."""
     kinds = {o.inner.kind if isinstance(o, Masked) else as_array(o).kind for o in operands}
     return "real" if "real" in kinds else "integer"
@@ -179,19 +170,19 @@ def is_data(operand: Any) -> bool:
 def _add(left: Any, right: Any, **options: Any) -> Any:
     if _both_bool(left, right):
         return _logical_or(left, right)
-    return _into(elementwise(add, left, right, kind=_kind(left, right), nonlinear=False), options)
+    return into(elementwise(add, left, right, kind=kind_of_all(left, right), nonlinear=False), options)
 
 
 @implements("subtract")
 def _subtract(left: Any, right: Any, **options: Any) -> Any:
-    return _into(elementwise(subtract, left, right, kind=_kind(left, right), nonlinear=False), options)
+    return into(elementwise(subtract, left, right, kind=kind_of_all(left, right), nonlinear=False), options)
 
 
 @implements("multiply")
 def _multiply(left: Any, right: Any, **options: Any) -> Any:
-    kind = "bool" if _both_bool(left, right) else _kind(left, right)
+    kind = "bool" if _both_bool(left, right) else kind_of_all(left, right)
     nonlinear = is_data(left) and is_data(right)
-    return _into(elementwise(multiply, left, right, kind=kind, nonlinear=nonlinear), options)
+    return into(elementwise(multiply, left, right, kind=kind, nonlinear=nonlinear), options)
 
 
 def _both_bool(left: Any, right: Any) -> bool:
@@ -200,10 +191,10 @@ def _both_bool(left: Any, right: Any) -> bool:
 
 @implements("divide", "true_divide")
 def _divide(left: Any, right: Any, **options: Any) -> Any:
-    return _into(elementwise(divide, left, right, nonlinear=is_data(right)), options)
+    return into(elementwise(divide, left, right, nonlinear=is_data(right)), options)
 
 
-def _into(result: Any, options: dict[str, Any]) -> Any:
+def into(result: Any, options: dict[str, Any]) -> Any:
     """Honour out=, the only option that changes what an elementwise operation does."""
     target = options.pop("out", None)
     target = target[0] if isinstance(target, tuple) else target
@@ -217,12 +208,12 @@ def _into(result: Any, options: dict[str, Any]) -> Any:
 
 @implements("negative")
 def _negative(x: Any) -> Any:
-    return elementwise(negate, x, kind=_kind(x), nonlinear=False)
+    return elementwise(negate, x, kind=kind_of_all(x), nonlinear=False)
 
 
 @implements("positive")
 def _positive(x: Any) -> Any:
-    return elementwise(lambda v: v, x, kind=_kind(x), nonlinear=False)
+    return elementwise(lambda v: v, x, kind=kind_of_all(x), nonlinear=False)
 
 
 @implements("floor_divide")
@@ -238,14 +229,16 @@ def _remainder(left: Any, right: Any) -> Any:
 
 
 def _only_integers(left: Any, right: Any, sign: str) -> None:
-    if _kind(left, right) != "integer":
+    if kind_of_all(left, right) != "integer":
         raise TraceError(f"{sign} of real numbers cannot be traced")
 
 
 @implements("power", "float_power")
 def _power(base: Any, exponent: Any) -> Any:
-    kind = _kind(base, exponent)
-    if kind == "integer" and (size_expr(exponent) is None or is_so("<=", ZERO, size_expr(exponent) or ZERO) is not True):
+    kind = kind_of_all(base, exponent)
+    if kind == "integer" and (
+        size_expr(exponent) is None or is_so("<=", ZERO, size_expr(exponent) or ZERO) is not True
+    ):
         kind = "real"
     return elementwise(power, base, exponent, kind=kind)
 
@@ -260,10 +253,10 @@ def _comparison(relation: Any, swapped: bool = False, denied: bool = False) -> C
         if left is None or right is None:
             return (left is right) != denied
         a, b = (right, left) if swapped else (left, right)
-        integers = _kind(a, b) == "integer"
+        integers = kind_of_all(a, b) == "integer"
 
         def make(x: Expr, y: Expr) -> Expr:
-            value = holds(relation, x, y) if integers else _real_comparison(relation, x, y)
+            value = holds(relation, x, y) if integers else compared(relation, x, y)
             return subtract(ONE, value) if denied else value
 
         return elementwise(make, a, b, kind="bool")
@@ -271,7 +264,8 @@ def _comparison(relation: Any, swapped: bool = False, denied: bool = False) -> C
     return compare
 
 
-def _real_comparison(relation: Any, left: Expr, right: Expr) -> Expr:
+def compared(relation: Any, left: Expr, right: Expr) -> Expr:
+    """The value 0 or 1 of a relation between two real numbers, decided where its form shows it."""
     if isinstance(left, Number) and isinstance(right, Number):
         a, b = left.value, right.value
         return ONE if {"<": a < b, "<=": a <= b, "==": a == b}[relation] else ZERO
@@ -280,7 +274,7 @@ def _real_comparison(relation: Any, left: Expr, right: Expr) -> Expr:
     for side, other, swapped in ((left, right, False), (right, left, True)):
         if isinstance(other, Number) and is_indicator(side):
             at = [(other, v) if swapped else (v, other) for v in (ZERO, ONE)]
-            low, high = (_real_comparison(relation, *pair) for pair in at)
+            low, high = (compared(relation, *pair) for pair in at)
             return low if low is high else side if high is ONE else subtract(ONE, side)
     return Compare(relation, left, right)
 
@@ -348,130 +342,7 @@ def _invert(x: Any) -> Any:
     return elementwise(lambda a: subtract(negate(a), ONE), x, kind="integer")
 
 
-# --- branches -----------------------------------------------------------------------------------------------------
-
-
-@implements("maximum", "fmax")
-def _maximum(left: Any, right: Any, **options: Any) -> Any:
-    return _into(elementwise(lambda a, b: _larger(a, b, a, b), left, right, kind=_kind(left, right)), options)
-
-
-@implements("minimum", "fmin")
-def _minimum(left: Any, right: Any, **options: Any) -> Any:
-    return _into(elementwise(lambda a, b: _larger(b, a, a, b), left, right, kind=_kind(left, right)), options)
-
-
-def _larger(left: Expr, right: Expr, then_left: Expr, then_right: Expr) -> Expr:
-    """then_right if left < right, else then_left."""
-    integers = not has_entry(left) and not has_entry(right)
-    below = holds("<", left, right) if integers else _real_comparison("<", left, right)
-    return where(below, then_right, then_left)
-
-
-@implements("clip", method=True)
-def _clip(x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    low, high = a_min if min is None else min, a_max if max is None else max
-    result = x if low is None else _maximum(x, low)
-    return _into(result if high is None else _minimum(result, high), {"out": out})
-
-
-@implements("absolute", "abs", "fabs")
-def _absolute(x: Any) -> Any:
-    return elementwise(lambda v: where(_real_comparison("<", v, ZERO), negate(v), v), x, kind=_kind(x))
-
-
-@implements("sign")
-def _sign(x: Any) -> Any:
-    def make(v: Expr) -> Expr:
-        return where(_real_comparison("<", ZERO, v), ONE, where(_real_comparison("<", v, ZERO), MINUS_ONE, ZERO))
-
-    return elementwise(make, x, kind=_kind(x))
-
-
-@implements("heaviside")
-def _heaviside(x: Any, at_zero: Any) -> Any:
-    def make(v: Expr, h: Expr) -> Expr:
-        return where(_real_comparison("<", ZERO, v), ONE, where(_real_comparison("<", v, ZERO), ZERO, h))
-
-    return elementwise(make, x, at_zero)
-
-
-@implements("where")
-def _where(condition: Any, then: Any = None, otherwise: Any = None) -> Any:
-    if then is None or otherwise is None:
-        raise TraceError("np.where(condition) alone, whose shape depends on the data, cannot be traced")
-    return elementwise(where, truth(condition), then, otherwise, kind=_kind(then, otherwise))
-
-
-# --- functions ----------------------------------------------------------------------------------------------------
-
-
-def _function(name: str, make: Callable[[Expr], Expr]) -> None:
-    @implements(name)
-    def operation(x: Any, **options: Any) -> Any:
-        return _into(elementwise(make, x), options)
-
-
-def _call(function: Function) -> Callable[[Expr], Expr]:
-    return lambda v: apply(function, v)
-
-
-def _exp(v: Expr) -> Expr:
-    return ONE if v is ZERO else apply(EXP, v)
-
-
-def _log(v: Expr) -> Expr:
-    return ZERO if v is ONE else apply(LOG, v)
-
-
-def _plus_exp(v: Expr, sign: Expr) -> Expr:
-    """(exp(v) + sign * exp(-v)) / 2."""
-    return multiply(HALF, add(_exp(v), multiply(sign, _exp(negate(v)))))
-
-
-_FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {
-    "exp": _exp,
-    "log": _log,
-    "tanh": _call(FUNCTIONS["tanh"]),
-    "sin": _call(FUNCTIONS["sin"]),
-    "cos": _call(FUNCTIONS["cos"]),
-    "tan": lambda v: divide(apply(FUNCTIONS["sin"], v), apply(FUNCTIONS["cos"], v)),
-    "special.erf": _call(ERF),
-    "special.erfc": lambda v: subtract(ONE, apply(ERF, v)),
-    "special.expit": _call(FUNCTIONS["sigmoid"]),
-    "sqrt": lambda v: power(v, HALF),
-    "square": lambda v: power(v, 2),
-    "reciprocal": lambda v: power(v, MINUS_ONE),
-    "log1p": lambda v: _log(add(ONE, v)),
-    "expm1": lambda v: subtract(_exp(v), ONE),
-    "log2": lambda v: divide(_log(v), _log(TWO)),
-    "log10": lambda v: divide(_log(v), _log(number(10))),
-    "exp2": lambda v: power(TWO, v),
-    "sinh": lambda v: _plus_exp(v, MINUS_ONE),
-    "cosh": lambda v: _plus_exp(v, ONE),
-}
-for _title, _make in _FUNCTIONS.items():
-    _function(_title, _make)
-
-
-@implements("logaddexp")
-def _logaddexp(left: Any, right: Any) -> Any:
-    return elementwise(lambda a, b: _log(add(_exp(a), _exp(b))), left, right)
-
-
-@implements("hypot")
-def _hypot(left: Any, right: Any) -> Any:
-    return elementwise(lambda a, b: power(add(power(a, 2), power(b, 2)), HALF), left, right)
-
-
-@implements("isnan", "isinf")
-def _never(x: Any) -> Any:
-    return elementwise(lambda v: ZERO, x, kind="bool")
-
-
-@implements("isfinite")
-def _always(x: Any) -> Any:
-    return elementwise(lambda v: ONE, x, kind="bool")
+# --- in place ---------------------------------------------------------------------------------------------------------
 
 
 @implements("inplace")

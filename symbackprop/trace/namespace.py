@@ -1,7 +1,7 @@
 """What stands in for `numpy`, `math`, `scipy.special` and Python's builtins while a function is traced.
 
-`np.zeros((N, D))` receives symbolic sizes and no array, so NumPy's own dispatch never sees it: the user's `np` is replaced
-by a namespace with functions of the same names. What is missing is refused by name, when it is called.
+`np.zeros((N, D))` receives symbolic sizes and no array, so NumPy's own dispatch never sees it: the user's `np` is
+replaced by a namespace with functions of the same names. What is missing is refused by name, when it is called.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-import symbackprop.trace.contract  # noqa: F401  (fills the table of operations)
+# These fill the table of operations.
+import symbackprop.trace.assignment
+import symbackprop.trace.contract
+import symbackprop.trace.functions
+import symbackprop.trace.joining
+import symbackprop.trace.reductions  # noqa: F401
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, Symbol
-from symbackprop.trace.array import Array, as_array, exact, scalar
+from symbackprop.trace.array import Array, scalar
 from symbackprop.trace.creation import convert_to, to_integer
 from symbackprop.trace.elementwise import Masked
+from symbackprop.trace.operands import exact
 from symbackprop.trace.registry import OPERATIONS
 from symbackprop.trace.size import Size, size
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
@@ -36,6 +42,7 @@ class Refused:
         self._name, self._help = name, help
 
     def __call__(self, *_: Any, **__: Any) -> Any:
+        """Refuse."""
         raise TraceError(f"{self._name} cannot be traced", help=self._help)
 
     def __getattr__(self, name: str) -> Any:
@@ -187,7 +194,7 @@ def _int(value: Any = 0, *base: Any) -> Any:
 
 
 def _float(value: Any = 0.0) -> Any:
-    return as_array(value) * 1 if isinstance(value, (Array, Size)) else constant(float(value))
+    return OPERATIONS["multiply"](value, 1) if isinstance(value, (Array, Size)) else constant(float(value))
 
 
 def _round(value: Any, digits: int | None = None) -> Any:

@@ -9,9 +9,21 @@ import ast
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from symbackprop.errors import FormulaError, MalformedError, nearest
-from symbackprop.expression import Compare, Expr, Quotient, Remainder, Symbol, add, multiply, negate, number, power
-from symbackprop.program import Assumption, Tensor
+from symbackprop.errors import FormulaError, nearest
+from symbackprop.expression import (
+    Compare,
+    Expr,
+    Quotient,
+    Remainder,
+    Symbol,
+    Tensor,
+    add,
+    multiply,
+    negate,
+    number,
+    power,
+)
+from symbackprop.program import Assumption
 from symbackprop.sizes import simplify
 
 KINDS = ("labels", "label", "onehot", "prob", "pos", "bern", "pm1")
@@ -127,6 +139,3 @@ def _relations(node: ast.AST, text: str, known: Mapping[str, int]) -> list[Expr]
             case _:
                 _refuse(node, text, "only <, <=, >, >= and == are read here")
     return relations
-
-
-__all__ = ["MalformedError", "parse_assumption", "parse_size", "parse_where"]

@@ -60,7 +60,9 @@ class Overlay:
             return types.MethodType(self.patch(value.__func__), value.__self__)
         if isinstance(value, functools.partial):
             args = [self.patch(a) for a in value.args]
-            return functools.partial(self.patch(value.func), *args, **{k: self.patch(v) for k, v in value.keywords.items()})
+            return functools.partial(
+                self.patch(value.func), *args, **{k: self.patch(v) for k, v in value.keywords.items()}
+            )
         if type(value) in (dict, list, set):
             return self._container(value, name)
         if type(value) is tuple:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from symbackprop.errors import TraceError
@@ -21,18 +21,17 @@ from symbackprop.expression import (
     multiply,
     number,
     subtract,
-    where,
 )
-from symbackprop.trace.array import Array, array, as_array, has_entry, scalar
+from symbackprop.trace.array import Array, array, has_entry, scalar
 from symbackprop.trace.elementwise import Masked, truth
 from symbackprop.trace.layout import axes_of, axis_of, ravel, reshape
+from symbackprop.trace.operands import as_array
 from symbackprop.trace.registry import OPERATIONS, implements
-from symbackprop.trace.session import Content, as_int, holds, index_name, product_of, reduced
+from symbackprop.trace.session import Content, as_int, holds, index_name, product_of
 from symbackprop.trace.size import size
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 
 Indices = tuple[Expr, ...]
-HALF = Fraction(1, 2)
 
 
 def _bind(shape: Indices, axes: tuple[int, ...]) -> list[Index]:
@@ -51,7 +50,7 @@ def _reduced_shape(shape: Indices, axes: tuple[int, ...], keepdims: bool) -> Ind
     return tuple(n for k, n in enumerate(shape) if k not in axes)
 
 
-def _full(indices: Indices, bound: list[Expr], axes: tuple[int, ...], ndim: int, keepdims: bool) -> Indices:
+def _full(indices: Indices, bound: Sequence[Expr], axes: tuple[int, ...], ndim: int, keepdims: bool) -> Indices:
     """The indices of the whole array, from those of the result and the bound ones."""
     rest = iter(i for k, i in enumerate(indices) if k not in axes) if keepdims else iter(indices)
     inner = dict(zip(axes, bound, strict=True))
@@ -328,4 +327,3 @@ def _item(a: Array, *key: Any) -> Any:
 
 
 implements("item", method=True)(_item)
-__all__ = ["reduced", "sum_", "where"]

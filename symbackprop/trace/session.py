@@ -27,7 +27,7 @@ from symbackprop.expression import (
     multiply,
 )
 from symbackprop.program import Equation, symbols
-from symbackprop.sizes import Facts, Relation, decide, simplify
+from symbackprop.sizes import NO_FACTS, Facts, Relation, decide, simplify
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 
 Content = Callable[[tuple[Expr, ...]], Expr]
@@ -135,14 +135,19 @@ def axis_indices(shape: tuple[Expr, ...]) -> tuple[Index, ...]:
     return tuple(indices)
 
 
+def _facts() -> Facts:
+    session = _SESSION.get(None)
+    return session.facts if session else NO_FACTS
+
+
 def reduced(expr: Expr) -> Expr:
     """`sizes.simplify` with the facts of the session."""
-    return simplify(expr, current().facts)
+    return simplify(expr, _facts())
 
 
 def is_so(relation: Relation, left: Expr, right: Expr) -> bool | None:
     """`sizes.decide` with the facts of the session."""
-    return decide(relation, left, right, current().facts)
+    return decide(relation, left, right, _facts())
 
 
 def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:

@@ -1,56 +1,27 @@
-"""Running NumPy functions on symbolic arrays: `trace` for one function, `trace_pair` for a forward and its backward.
-
-`Tracer` is one session: inputs, a list of equations, and `run`. A forward that returns `(out, cache)` and a backward that takes
-the cache share a session, so the cache's arrays are tensors of the forward's equations.
-"""
+"""One session: inputs from the texts of their shapes, functions run on symbolic arrays, and the resulting program."""
 
 from __future__ import annotations
 
-import ctypes
 import inspect
 import linecache
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 from symbackprop.errors import BudgetError, DataError, MalformedError, SymbackpropError, TraceError, nearest
-from symbackprop.expression import Compare, Expr, Symbol, Tensor, entries
-from symbackprop.program import Assumption, Equation, Program, symbols
+from symbackprop.expression import Compare, Expr, Tensor, entries
+from symbackprop.program import Equation, Program, symbols
 from symbackprop.sizes import Facts, decide
-from symbackprop.trace.array import Array, Buffer, as_array
+from symbackprop.trace.array import IDENTITY, Array, Buffer
+from symbackprop.trace.clock import OutOfTime, alarm
+from symbackprop.trace.operands import as_array
 from symbackprop.trace.parse import parse_assumption, parse_size, parse_where
 from symbackprop.trace.rebuild import Overlay
 from symbackprop.trace.session import Session, axis_indices, entry, running
-from symbackprop.trace.size import Size
 from symbackprop.trace.stops import NeedsConcreteSizes
 
 Shape = Sequence[str | int]
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A forward and a backward, as equations.
-
-    Args:
-        forward: the forward pass; its outputs are what the function returned (without a cache).
-        backward: the backward pass; inputs are the upstream tensors, then the forward's inputs; outputs the gradients.
-            With a cache it begins with the forward's equations that it needs.
-        upstream: the tensors of `dout`, one for each output; empty if the backward takes none.
-        gradients: name of an input -> the tensor that the backward returned for it.
-        variables: tensor -> the user's own name for it.
-        sizes: the sizes that were fixed to numbers.
-    """
-
-    forward: Program
-    backward: Program
-    upstream: tuple[Tensor, ...]
-    gradients: dict[str, Tensor]
-    variables: dict[Tensor, str] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class Tracer:
@@ -83,7 +54,7 @@ class Tracer:
         self.seconds = seconds
         whole = {k: v for k, v in (attributes or {}).items() if isinstance(v, int) and not isinstance(v, bool)}
         assume = dict(assume or {})
-        _known_names(assume, shapes, "assume")
+        known_names(assume, shapes, "assume")
         self.inputs: dict[str, Tensor] = {}
         for name, shape in shapes.items():
             axes = tuple(parse_size(n, self.sizes) for n in _as_shape(name, shape))
@@ -123,9 +94,9 @@ class Tracer:
             rebuilt = self.overlay.patch(function)
             patched = {k: self.overlay.patch(v) for k, v in options.items()}
             try:
-                with _alarm(self.deadline - time.monotonic()):
+                with alarm(self.deadline - time.monotonic()):
                     result = rebuilt(*args, **patched)
-            except _OutOfTime as stop:
+            except OutOfTime as stop:
                 raise BudgetError(f"{function.__name__} ran for more than {self.seconds:g} s",
                                   where=self._where(stop.__traceback__)) from None  # fmt: skip
             except RecursionError as stop:
@@ -144,6 +115,8 @@ class Tracer:
         """The tensor of a returned array; an equation called `name` is written where it has none."""
         with running(self.session):
             values = as_array(value)
+            if values.view is IDENTITY:  # the array itself becomes the tensor, for whoever holds it in a cache
+                values.buffer.settle(name, forced=True)
             indices = axis_indices(values.axes)
             content = values.read()
             for known in (*self.inputs.values(), *self.upstream, *(e.tensor for e in self.session.equations)):
@@ -184,183 +157,8 @@ class Tracer:
         return type(stop)(stop.what, **parts)
 
 
-# --- one function, or two -----------------------------------------------------------------------------------------
-
-
-def trace(
-    function: Callable[..., Any],
-    shapes: Mapping[str, Shape],
-    assume: Mapping[str, str] | None = None,
-    where: str | None = None,
-    sizes: Mapping[str, int] | None = None,
-    *,
-    seconds: float = 20.0,
-) -> Program:
-    """The program of a NumPy function, for all sizes.
-
-    Args:
-        function: takes the arrays of `shapes` by name; further arguments have defaults.
-        shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
-        assume: what is known about inputs: labels:C, onehot, prob, pos, bern, pm1.
-        where: comparisons of sizes that hold.
-        sizes: sizes to fix to numbers, e.g. {"T": 3}.
-
-    Returns:
-        Program whose outputs are what the function returns, an array or a tuple or dictionary of arrays.
-
-    Raises:
-        NeedsConcreteSizes: `.symbols` are the sizes that must be fixed.
-        TraceError: the function does something that cannot be traced.
-
-    Example:
-        >>> import numpy as np
-        >>> program = trace(lambda x, w: np.tanh(x @ w), {"x": ("N", "D"), "w": ("D", "M")})
-        >>> [e.tensor.name for e in program.equations]
-        ['t', 'out']
-    """
-    attributes = _check_arguments(function, shapes)
-    tracer = Tracer(shapes, assume, where, sizes, attributes, seconds)
-    result = tracer.run(function, **_arguments(tracer, function))
-    named = _named_outputs(result, function)
-    outputs = [tracer.tensor(v, n) for n, v in named.items()]
-    return tracer.program(tuple(tracer.inputs.values()), outputs)
-
-
-def trace_pair(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
-    shapes: Mapping[str, Shape],
-    assume: Mapping[str, str] | None = None,
-    where: str | None = None,
-    sizes: Mapping[str, int] | None = None,
-    *,
-    seconds: float = 20.0,
-) -> Traced:
-    """A forward and its hand-written backward, in one session.
-
-    forward(**inputs) -> array, tuple of arrays or scalar, or (out, cache).
-    backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name: gradient} (with or
-    without a leading "d"), or the gradients in the order of the inputs.
-
-    Raises:
-        NeedsConcreteSizes, TraceError: as `trace`; the message names the function.
-        MalformedError: the arguments or results are not of one of these forms.
-    """
-    attributes = _check_arguments(forward, shapes)
-    tracer = Tracer(shapes, assume, where, sizes, attributes, seconds)
-    roles = _roles(backward, shapes)
-    result = tracer.run(forward, **_arguments(tracer, forward))
-    cache: Any = None
-    if "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2:
-        result, cache = result
-    named = _named_outputs(result, forward)
-    outputs = [tracer.tensor(v, n) for n, v in named.items()]
-    inputs = tuple(tracer.inputs.values())
-    first = tracer.program(inputs, outputs)
-    scalar = len(outputs) == 1 and not outputs[0].shape
-    upstream: Any = None
-    if "upstream" in roles.values():
-        label = next(n for n, role in roles.items() if role == "upstream")
-        names = [label] if len(outputs) == 1 else [f"{label}_{k + 1}" for k in range(len(outputs))]
-        tracer.upstream = tuple(tracer.session.new_tensor(n, t.shape) for n, t in zip(names, outputs, strict=True))
-        arrays = tuple(tracer.array(t) for t in tracer.upstream)
-        upstream = arrays if len(arrays) > 1 else arrays[0]
-    elif not scalar:
-        raise MalformedError(f"{backward.__name__} takes no upstream gradient, but the forward returns an array")
-    values = _arguments(tracer, backward, {n: upstream if r == "upstream" else cache for n, r in roles.items()})
-    returned = tracer.run(backward, **values)
-    gradients = {n: tracer.tensor(v, f"d{n}") for n, v in _gradients(returned, tracer, backward).items()}
-    second = tracer.program((*tracer.upstream, *inputs), tuple(gradients.values()))
-    return Traced(first, second, tracer.upstream, gradients, dict(tracer.session.variables), dict(tracer.sizes))
-
-
-def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    try:
-        return dict(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        raise MalformedError(f"the arguments of {function!r} cannot be read") from None
-
-
-def _check_arguments(function: Callable[..., Any], shapes: Mapping[str, Shape]) -> dict[str, Any]:
-    """Every argument has a shape or a default; returns the defaults."""
-    parameters = _parameters(function)
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    if not takes_any:
-        _known_names(shapes, parameters, "shapes")
-    missing = [
-        n for n, p in parameters.items()
-        if n not in shapes and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]  # fmt: skip
-    if missing:
-        raise MalformedError(f"shapes does not say the shape of {', '.join(missing)}")
-    return {n: p.default for n, p in parameters.items() if p.default is not p.empty}
-
-
-def _arguments(
-    tracer: Tracer, function: Callable[..., Any], given: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Fresh arrays for the inputs that the function takes, beside what is given."""
-    parameters = _parameters(function)
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    arrays = {n: tracer.array(t) for n, t in tracer.inputs.items() if takes_any or n in parameters}
-    return arrays | dict(given or {})
-
-
-def _roles(backward: Callable[..., Any], shapes: Mapping[str, Shape]) -> dict[str, str]:
-    """Which of the backward's own arguments is the upstream gradient, and which the cache."""
-    own = [
-        n for n, p in _parameters(backward).items()
-        if n not in shapes and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]  # fmt: skip
-    if len(own) > 2:
-        raise MalformedError(f"{backward.__name__} takes {', '.join(own)}, of which shapes says nothing",
-                             help="it takes the upstream gradient, then the inputs or a cache")  # fmt: skip
-    if len(own) == 1 and own[0] in ("cache", "ctx", "context", "saved"):
-        return {own[0]: "cache"}
-    return dict(zip(own, ("upstream", "cache"), strict=False))
-
-
-def _named_outputs(result: Any, function: Callable[..., Any]) -> dict[str, Any]:
-    """The returned arrays, each with a name for its equation."""
-    if isinstance(result, dict) and result:
-        return {str(k): _output(v, function) for k, v in result.items()}
-    if isinstance(result, tuple) and result:
-        return {f"out_{k + 1}": _output(v, function) for k, v in enumerate(result)}
-    return {"out": _output(result, function)}
-
-
-def _output(value: Any, function: Callable[..., Any]) -> Any:
-    if isinstance(value, (Array, Size, float)):
-        return value
-    raise MalformedError(f"{function.__name__} returns {_description(value)}, not an array",
-                         help="return an array, a tuple of arrays, or a scalar computed from the inputs")  # fmt: skip
-
-
-def _description(value: Any) -> str:
-    return "nothing" if value is None else f"a value of type {type(value).__name__}"
-
-
-def _gradients(returned: Any, tracer: Tracer, backward: Callable[..., Any]) -> dict[str, Any]:
-    """input -> gradient, from a dictionary, or from a tuple in the order of the real inputs."""
-    if isinstance(returned, dict):
-        named = {}
-        for key, value in returned.items():
-            plain = key if key in tracer.inputs else str(key).removeprefix("d").lstrip("_")
-            named[plain if plain in tracer.inputs else str(key)] = value
-        _known_names(named, tracer.inputs, f"the result of {backward.__name__}")
-    else:
-        values = returned if isinstance(returned, (tuple, list)) else (returned,)
-        real = [n for n, t in tracer.inputs.items() if t.kind == "real"]
-        if len(values) > len(real):
-            raise MalformedError(f"{backward.__name__} returns {len(values)} gradients for {len(real)} inputs")
-        named = dict(zip(real, values, strict=False))
-    for name, value in named.items():
-        if not isinstance(value, (Array, Size, float, int)):
-            raise MalformedError(f"{backward.__name__} returns {_description(value)} as the gradient of {name}")
-    return named
-
-
-def _known_names(names: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+def known_names(names: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    """Refuse a name that is not known, and say which was probably meant."""
     for name in names:
         if name not in known:
             near = nearest(name, known)
@@ -410,25 +208,3 @@ def _entries_once(value: Expr) -> Iterator[Any]:
         if e.tensor not in seen:
             seen.add(e.tensor)
             yield e
-
-
-class _OutOfTime(BaseException):
-    """Raised inside the user's code when its time is over."""
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise `_OutOfTime` in this thread after `seconds`, also inside a loop that calls nothing."""
-    thread = ctypes.c_ulong(threading.get_ident())
-    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    timer = threading.Timer(max(seconds, 0.01), lambda: raise_in(thread, ctypes.py_object(_OutOfTime)))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        raise_in(thread, None)
-
-
-__all__ = ["Assumption", "Symbol", "Traced", "Tracer", "trace", "trace_pair"]

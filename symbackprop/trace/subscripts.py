@@ -1,7 +1,6 @@
-"""Subscripts: reading and assigning, with slices, None, Ellipsis, integers, integer arrays and boolean masks.
+"""Subscripts: slices, None, Ellipsis, integers, integer arrays and boolean masks, and reading through them.
 
-Slices and integers give views. Integer arrays are copies when read; when assigned, NumPy's rule for a place that is named
-twice holds: the last value wins (and `np.add.at` adds them all). A mask keeps its entries in place (`Masked`).
+Slices and integers give views, integer arrays copies. A mask keeps its entries in place (`Masked`).
 """
 
 from __future__ import annotations
@@ -17,30 +16,22 @@ from symbackprop.expression import (
     MINUS_ONE,
     ONE,
     ZERO,
-    Compare,
     Entry,
     Expr,
-    Index,
     Position,
     Quotient,
     Remainder,
-    Sum,
     add,
-    contraction,
-    fresh,
     multiply,
     number,
-    where,
 )
-from symbackprop.trace.array import Array, View, array, as_array, integer_of, nodes
-from symbackprop.trace.elementwise import Masked, broadcast_shape, must_hold, same_entries, stretched
+from symbackprop.trace.array import Array, View, array, nodes, scalar
+from symbackprop.trace.elementwise import Masked, broadcast_shape, stretched
 from symbackprop.trace.layout import transpose, view_of
+from symbackprop.trace.operands import as_array, integer_of
 from symbackprop.trace.registry import implements
 from symbackprop.trace.session import (
-    Content,
-    axis_indices,
     holds,
-    index_name,
     is_so,
     minus,
     must_know,
@@ -107,7 +98,9 @@ def _part(item: Any, size: Expr) -> Part:
         return Picked(_place(place, size))
     if isinstance(item, Array) and item.kind == "integer":
         return Chosen(item)
-    raise TraceError(f"a subscript of type {type(item).__name__}" if not isinstance(item, Array) else "a real subscript")
+    raise TraceError(
+        f"a subscript of type {type(item).__name__}" if not isinstance(item, Array) else "a real subscript"
+    )
 
 
 def _place(place: Expr, size: Expr) -> Expr:
@@ -119,7 +112,9 @@ def _place(place: Expr, size: Expr) -> Expr:
         if answer is False:
             raise ShapesDoNotFit(f"subscript {Size(place)!r} of an axis of size {Size(size)!r}")
         if answer is None and size_symbols(place, size) and not _is_label(place):
-            raise NeedsConcreteSizes(f"subscript {Size(place)!r} of an axis of size {Size(size)!r}", size_symbols(place, size))
+            raise NeedsConcreteSizes(
+                f"subscript {Size(place)!r} of an axis of size {Size(size)!r}", size_symbols(place, size)
+            )
     return place
 
 
@@ -178,13 +173,13 @@ def _bound(bound: Any, size: Expr, default: Expr) -> Expr:
 
 @implements("getitem")
 def _getitem(base: Array, key: Any) -> Any:
-    mask = _mask_in(key)
+    mask = mask_in(key)
     if mask is not None:
-        return Masked(array(base.axes, base.read(), base.kind), _whole_mask(base, key, mask))
+        return Masked(array(base.axes, base.read(), base.kind), whole_mask(base, key, mask), mask)
     parts = parts_of(base, key)
     if any(isinstance(p, Chosen) for p in parts):
         return _gather(base, parts)
-    result = _sliced(base, parts)
+    result = sliced(base, parts)
     if result.ndim == 0 and not (isinstance(key, tuple) and any(k is Ellipsis for k in key)):
         content = base.read()
         forward = _forward(parts)
@@ -192,7 +187,7 @@ def _getitem(base: Array, key: Any) -> Any:
     return result
 
 
-def _sliced(base: Array, parts: Sequence[Part]) -> Array:
+def sliced(base: Array, parts: Sequence[Part]) -> Array:
     """The view that a subscript of slices, integers and new axes selects."""
     shape = tuple(ONE if p is None else p.length for p in parts if p is None or isinstance(p, Ranged))
     whole = [p is None or isinstance(p, Picked) or (p.step == 1 and p.length is n) for p, n in _with_sizes(base, parts)]
@@ -227,25 +222,28 @@ def _forward(parts: Sequence[Part]) -> Any:
 
 def _inverse(parts: Sequence[Part], indices: Indices) -> tuple[Expr, Indices]:
     """(is the place seen, the indices of the view that see it)."""
-    places, seen, own = iter(indices), [], []
+    places = iter(indices)
+    seen: list[Expr] = []
+    own: list[Expr] = []
     for part in parts:
         if part is None:
             own.append(ZERO)
         elif isinstance(part, Picked):
             seen.append(holds("==", next(places), part.place))
         elif isinstance(part, Ranged):
-            inside, index = _within(part, next(places))
+            inside, index = within(part, next(places))
             seen += inside
             own.append(index)
     return multiply(*seen) if seen else ONE, tuple(own)
 
 
-def _within(part: Ranged, place: Expr) -> tuple[list[Expr], Expr]:
+def within(part: Ranged, place: Expr) -> tuple[list[Expr], Expr]:
     """Conditions under which `place` is in the range, and its number there."""
     offset = minus(place, part.start) if part.step > 0 else minus(part.start, place)
     by = number(abs(part.step))
     index = reduced(Quotient(offset, by))
-    conditions = [holds("<=", ZERO, offset), holds("<", index, part.length)]
+    low = holds("<=", part.start, place) if part.step > 0 else holds("<=", place, part.start)
+    conditions = [low, holds("<", index, part.length)]
     if abs(part.step) > 1:
         conditions.append(holds("==", reduced(Remainder(offset, by)), ZERO))
     return conditions, index
@@ -253,8 +251,8 @@ def _within(part: Ranged, place: Expr) -> tuple[list[Expr], Expr]:
 
 def _gather(base: Array, parts: Sequence[Part]) -> Array:
     """Integer-array indexing: a copy whose axes of the chosen places stand where NumPy puts them."""
-    shape, at, chosen = _gathered_shape(parts)
-    places = [stretched(c, chosen) for c in _choices(parts)]
+    shape, at, chosen = gathered_shape(parts)
+    places = [stretched(c, chosen) for c in choices(parts)]
     content = base.read()
 
     def entries(indices: Indices) -> Expr:
@@ -273,21 +271,20 @@ def _gather(base: Array, parts: Sequence[Part]) -> Array:
     return array(shape, entries, base.kind, summed=base.buffer.summed)
 
 
-def _choices(parts: Sequence[Part]) -> list[Array]:
+def choices(parts: Sequence[Part]) -> list[Array]:
     """The integer arrays of a subscript; a plain integer counts as one."""
     result = []
     for p in parts:
         if isinstance(p, Chosen):
             result.append(p.places)
         elif isinstance(p, Picked):
-            place = p.place
-            result.append(array((), lambda _, place=place: place, "integer"))
+            result.append(scalar(p.place, "integer"))
     return result
 
 
-def _gathered_shape(parts: Sequence[Part]) -> tuple[Indices, int, Indices]:
+def gathered_shape(parts: Sequence[Part]) -> tuple[Indices, int, Indices]:
     """(shape, where the axes of the chosen places begin, their shape)."""
-    chosen = broadcast_shape(*(c.axes for c in _choices(parts)))
+    chosen = broadcast_shape(*(c.axes for c in choices(parts)))
     numbers = [k for k, p in enumerate(parts) if isinstance(p, (Chosen, Picked))]
     adjacent = numbers == list(range(numbers[0], numbers[-1] + 1))
     at = sum(not isinstance(p, (Chosen, Picked)) for p in parts[: numbers[0]]) if adjacent else 0
@@ -295,164 +292,11 @@ def _gathered_shape(parts: Sequence[Part]) -> tuple[Indices, int, Indices]:
     return (*rest[:at], *chosen, *rest[at:]), at, chosen
 
 
-# --- assigning ----------------------------------------------------------------------------------------------------
-
-
-@implements("setitem")
-def _setitem(base: Array, key: Any, value: Any) -> None:
-    mask = _mask_in(key)
-    if mask is not None:
-        _assign_mask(base, _whole_mask(base, key, mask), value)
-        return
-    parts = parts_of(base, key)
-    given = as_array(value)
-    must_hold(base, given.kind)
-    if any(isinstance(p, Chosen) for p in parts):
-        _scatter(base, parts, given)
-        return
-    target = _sliced(base, parts)
-    if given.buffer is target.buffer and given.axes == target.axes:
-        indices = axis_indices(given.axes)
-        if given.view.forward(indices) == target.view.forward(indices):
-            return  # x[s] += v: already done in place
-    target.write(stretched(_fitted(given, target.axes), target.axes))
-
-
-def _fitted(given: Array, shape: Indices) -> Array:
-    """`given` without leading axes of size 1, and able to fill `shape`."""
-    while given.ndim > len(shape) and given.axes[0] is ONE:
-        given = given[0]
-    if broadcast_shape(given.axes, shape) != shape:
-        shown = tuple(Size(n) for n in shape)
-        raise ShapesDoNotFit(f"an array of shape {given.shape} is assigned to a place of shape {shown}")
-    return given
-
-
-def _scatter(base: Array, parts: Sequence[Part], given: Array, added: bool = False) -> None:
-    """Assign (or add, np.add.at) at the places that integer arrays name."""
-    shape, at, chosen = _gathered_shape(parts)
-    value = stretched(_fitted(given, shape), shape)
-    places = [stretched(c, chosen) for c in _choices(parts)]
-    finder = _Finder(parts, places, chosen, at)
-    if base.view.inverse is None:
-        raise TraceError("assignment to an array that cannot be written (a broadcast view)")
-    step = view_of(base, base.axes, View(lambda i: i, lambda i: (ONE, i)), contiguous=base.contiguous)
-    if added:
-        step.write(lambda indices: finder.total(indices, value), added=True)
-        return
-    old = base.read()
-    step.write(lambda indices: finder.last(indices, value, old))
-
-
-class _Finder:
-    """Which of the chosen places lead to a given entry of the array."""
-
-    def __init__(self, parts: Sequence[Part], places: list[Content], chosen: Indices, at: int) -> None:
-        self.parts, self.places, self.chosen, self.at = parts, places, chosen, at
-
-    def split(self, indices: Indices) -> tuple[Indices, list[Expr], list[Expr]]:
-        """(the entry's indices on chosen axes, conditions of the other axes, the value's indices there)."""
-        own, conditions, rest, places = [], [], [], iter(indices)
-        for part in self.parts:
-            if part is None:
-                rest.append(ZERO)
-            elif isinstance(part, Ranged):
-                inside, index = _within(part, next(places))
-                conditions += inside
-                rest.append(index)
-            else:
-                own.append(next(places))
-        return tuple(own), conditions, rest
-
-    def solve(self, own: Indices) -> tuple[list[Expr], list[Index]]:
-        """Values for the chosen axes: an index read off an axis that is numbered in order (arange), else a fresh one."""
-        values: list[Expr] = []
-        unknown: list[Index] = []
-        probes = tuple(fresh(index_name(n, set()), n) for n in self.chosen)
-        for probe, n in zip(probes, self.chosen, strict=True):
-            value: Expr | None = ZERO if n is ONE else None
-            for k, place in enumerate(self.places):
-                offset = minus(place(probes), probe)
-                if value is None and not _contains(offset, probes):
-                    value = minus(own[k], offset)
-            if value is None:
-                unknown.append(probe)
-            values.append(probe if value is None else value)
-        return values, unknown
-
-    def matches(self, own: Indices, values: list[Expr]) -> Expr:
-        """1 if the places at `values` are `own` (and `values` are in range)."""
-        ranges = [
-            c
-            for v, n in zip(values, self.chosen, strict=True)
-            if not isinstance(v, Index) or v.size is not n
-            for c in (holds("<=", ZERO, v), holds("<", v, n))
-        ]
-        return multiply(*ranges, *(holds("==", o, p(tuple(values))) for o, p in zip(own, self.places, strict=True)))
-
-    def _indices(self, values: Sequence[Expr], rest: Sequence[Expr]) -> Indices:
-        return (*rest[: self.at], *values, *rest[self.at :])
-
-    def total(self, indices: Indices, value: Content) -> Expr:
-        """The sum of all values whose place is this entry."""
-        own, conditions, rest = self.split(indices)
-        values, unknown = self.solve(own)
-        body = where(self.matches(own, values), value(self._indices(values, rest)), ZERO)
-        if unknown:  # a Kronecker delta times the value: the form that contracts
-            body = multiply(self.matches(own, values), value(self._indices(values, rest)))
-        for index in unknown:
-            body = ZERO if body is ZERO else Sum(index, body)
-        return where(multiply(*conditions), body, ZERO)
-
-    def last(self, indices: Indices, value: Content, old: Content) -> Expr:
-        """The last value whose place is this entry, or what was there."""
-        own, conditions, rest = self.split(indices)
-        values, unknown = self.solve(own)
-        if not unknown:
-            named = multiply(*conditions, self.matches(own, values))
-            return where(named, value(self._indices(values, rest)), old(indices)) if named is not ZERO else old(indices)
-        if len(unknown) > 1:
-            raise TraceError("an assignment to places named by an integer array with two axes")
-        n = unknown[0].size
-        named = contraction(unknown[0].name, n, lambda i: self._match_at(own, values, unknown[0], i))
-        last = fresh(unknown[0].name, n)
-        position = Position("max", last, multiply(self._match_at(own, values, unknown[0], last), add(last, ONE)))
-        at = [position if v is unknown[0] else v for v in values]
-        hit = multiply(*conditions, Compare("<", ZERO, named))
-        return where(hit, value(self._indices(at, rest)), old(indices))
-
-    def _match_at(self, own: Indices, values: list[Expr], unknown: Index, index: Expr) -> Expr:
-        return self.matches(own, [index if v is unknown else v for v in values])
-
-
-def _contains(expr: Expr, indices: Sequence[Index]) -> bool:
-    return any(n in indices for n in nodes(expr))
-
-
-@implements("add.at")
-def _add_at(target: Array, key: Any, value: Any) -> None:
-    _accumulate(target, key, as_array(value))
-
-
-@implements("subtract.at")
-def _subtract_at(target: Array, key: Any, value: Any) -> None:
-    _accumulate(target, key, -as_array(value))
-
-
-def _accumulate(target: Array, key: Any, value: Array) -> None:
-    mask = _mask_in(key)
-    parts = [] if mask is not None else parts_of(target, key)
-    if not any(isinstance(p, Chosen) for p in parts):
-        target[key] += value
-        return
-    must_hold(target, value.kind)
-    _scatter(target, parts, value, added=True)
-
-
 # --- masks --------------------------------------------------------------------------------------------------------
 
 
-def _mask_in(key: Any) -> Array | None:
+def mask_in(key: Any) -> Array | None:
+    """The mask of a subscript, if it has one."""
     items = key if isinstance(key, tuple) else (key,)
     masks = [i for i in items if isinstance(i, Array) and i.kind == "bool"]
     if masks and (len(items) > 1 and any(not (isinstance(i, slice) and i == slice(None)) and i is not Ellipsis
@@ -461,7 +305,7 @@ def _mask_in(key: Any) -> Array | None:
     return masks[0] if masks else None
 
 
-def _whole_mask(base: Array, key: Any, mask: Array) -> Array:
+def whole_mask(base: Array, key: Any, mask: Array) -> Array:
     """The mask, spread over all axes of `base`."""
     items = key if isinstance(key, tuple) else (key,)
     before = next(k for k, i in enumerate(items) if i is mask)
@@ -471,17 +315,6 @@ def _whole_mask(base: Array, key: Any, mask: Array) -> Array:
         raise ShapesDoNotFit(f"a mask of shape {mask.shape} on an array of shape {base.shape}")
     content = mask.read()
     return array(base.axes, lambda i: content(i[before : before + mask.ndim]), "bool")
-
-
-def _assign_mask(base: Array, mask: Array, value: Any) -> None:
-    given = value.inner if isinstance(value, Masked) else as_array(value)
-    must_hold(base, given.kind)
-    if isinstance(value, Masked) and not same_entries(value.mask, mask):
-        raise TraceError("entries selected by one mask are assigned through another")
-    if not isinstance(value, Masked) and given.ndim:
-        raise TraceError("an array is assigned through a mask", help="use np.where")
-    condition, content, old = mask.read(nonlinear=True), stretched(given, base.axes), base.read()
-    base.write(lambda i: where(condition(i), content(i), old(i)))
 
 
 @implements("take", method=True)
@@ -513,4 +346,3 @@ def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Array:
         raise TraceError("np.diagonal with an offset, or of an array that is not square, cannot be traced")
     content = moved.read()
     return array(moved.axes[:-1], lambda k: content((*k, k[-1])), base.kind, summed=base.buffer.summed)
-
