@@ -174,7 +174,8 @@ def _address(name: str) -> int:
     get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    capsule = cython_blas.__pyx_capi__[name]
+    capsules: dict[str, Any] = dict(cython_blas.__pyx_capi__)
+    capsule = capsules[name]
     address = get_pointer(capsule, get_name(capsule))
     assert isinstance(address, int), "SciPy's BLAS has an address"
     return address

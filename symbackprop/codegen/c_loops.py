@@ -39,7 +39,7 @@ def nest_axes(s: Statement) -> tuple[Index, ...]:
     match s:
         case Reduce(_, _, operand, _):
             return axes(operand)
-        case Contract(target, left, right, over):
+        case Contract(target, left, _, over):
             if not target.indices:
                 return axes(left)
             return axes(target) + tuple(over)
@@ -50,7 +50,7 @@ def nests(statements: Iterable[Statement]) -> list[Task]:
     """Matrix products, and nests of everything else, in an order in which they can run."""
     tasks: list[Task] = []
     made: dict[Tensor, int] = {}  # the task after which a tensor is complete
-    reduced: set[Tensor] = set()
+    written: dict[Tensor, tuple[int, ...]] = {}  # the loops whose indices an elementwise target has, by number
     for statement in statements:
         needed = [made[t] for t in reads(statement) if t in made]
         if is_product(statement):
@@ -60,9 +60,7 @@ def nests(statements: Iterable[Statement]) -> list[Task]:
             continue
         order = nest_axes(statement)
         sizes = [i.size for i in order]
-        first = max(
-            (p + 1 if t in reduced else p for t in reads(statement) if t in made for p in (made[t],)), default=0
-        )
+        first = max((_first(t, statement, made[t], written) for t in reads(statement) if t in made), default=0)
         place = _place(tasks, sizes, first, needed)
         if place is None:
             tasks.append(Nest(order))
@@ -71,24 +69,48 @@ def nests(statements: Iterable[Statement]) -> list[Task]:
         assert isinstance(nest, Nest)
         nest.statements.append(renamed(statement, dict(zip(order, nest.order, strict=True))))
         made[statement.target.tensor] = place
-        if not isinstance(statement, (Map, Gather)):
-            reduced.add(statement.target.tensor)
+        if isinstance(statement, (Map, Gather)):
+            written[statement.target.tensor] = tuple(order.index(i) for i in axes(statement.target))
     return tasks
+
+
+def _first(tensor: Tensor, statement: Statement, place: int, written: dict[Tensor, tuple[int, ...]]) -> int:
+    """The first task in which the statement can read `tensor`, which the task number `place` makes.
+
+    In the same nest only if it reads the very entry that was just computed: not a sum, and not the transpose.
+    """
+    order = nest_axes(statement)
+    if isinstance(statement, Gather):
+        return place + 1
+    here = [e for e in entries_of(statement) if e.tensor is tensor]
+    same = all(tuple(order.index(i) for i in axes(e)) == written.get(tensor) for e in here)
+    return place if same else place + 1
+
+
+def entries_of(statement: Map | Contract | Reduce) -> list[Entry]:
+    """The entries that a statement reads."""
+    match statement:
+        case Map(_, value):
+            return list(entries(value))
+        case Contract(_, left, right, _):
+            return [left, right]
+    return [statement.operand]
 
 
 def _place(tasks: list[Task], sizes: list[Expr], first: int, needed: list[int]) -> int | None:
     """The first nest that has these sizes and does not run before what the statement needs."""
     for place in range(first, len(tasks)):
         task = tasks[place]
-        if isinstance(task, Nest) and [i.size for i in task.order] == sizes and sizes:
-            if all(p < place or isinstance(tasks[p], Nest) for p in needed):
-                return place
+        if not isinstance(task, Nest) or [i.size for i in task.order] != sizes or not sizes:
+            continue
+        if all(p < place or isinstance(tasks[p], Nest) for p in needed):
+            return place
     return None
 
 
 def renamed(statement: Statement, names: dict[Index, Index]) -> Statement:
     """The statement with other indices."""
-    table = dict(names)
+    table: dict[Expr, Expr] = {old: new for old, new in names.items()}
 
     def entry(e: Entry) -> Entry:
         found = substitute(e, table)

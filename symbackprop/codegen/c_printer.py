@@ -58,6 +58,7 @@ class CWriter:
     rows: Symbol | None = None
 
     def number(self, value: float) -> str:
+        """A constant of the number type."""
         return f"{value!r}{'f' if self.single else ''}"
 
     def integer(self, expr: Expr) -> str:
@@ -82,13 +83,14 @@ class CWriter:
         raise UnsupportedError(f"{type(expr).__name__} as a position has no C form")
 
     def entry(self, entry: Entry) -> str:
+        """An entry as a place in its row-major array, or as the local variable that holds it."""
         tensor = self.into.get(entry.tensor, entry.tensor)
         name = self.names[tensor]
         if tensor in self.local or not entry.indices:
             return name
         place = ""
-        for index, size in zip(entry.indices, tensor.shape, strict=True):
-            text = self.integer(index)
+        for position, size in zip(entry.indices, tensor.shape, strict=True):
+            text = self.integer(position)
             row = f"({place})" if "+" in place else place
             place = f"{row} * {self.extent(size)} + {text}" if place else text
         return f"{name}[{place}]"
@@ -300,8 +302,8 @@ class _Kernel:
                 return f"{left} += {self.c.entry(operand)};"
             case Reduce(_, "max" | "min" as kind, operand, _):
                 sign = ">" if kind == "max" else "<"
-                value = self.c.entry(operand)
-                return f"{left} = {value} {sign} {left} ? {value} : {left};"
+                new = self.c.entry(operand)
+                return f"{left} = {new} {sign} {left} ? {new} : {left};"
         raise UnsupportedError("the position of an extremum has no C form")
 
     def _product(self, s: Contract, indent: str) -> None:

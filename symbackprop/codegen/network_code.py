@@ -187,7 +187,10 @@ class CompiledNetwork:
         x, y = layout.data(X, Y)
         numbers = layout.numbers(hyper)
         gradient = layout.views(layout.output(out, theta, x, y))
-        return self._runners["cost_and_gradient"].bound([x, y, *layout.views(theta)], numbers, gradient)
+        bound: Callable[[], float] = self._runners["cost_and_gradient"].bound(
+            [x, y, *layout.views(theta)], numbers, gradient
+        )
+        return bound
 
 
 def row_numbers(order: Any, rows: int) -> Array:

@@ -25,6 +25,7 @@ from symbackprop.expression import (
     Apply,
     Entry,
     Expr,
+    Extremum,
     Index,
     Multiply,
     Number,
@@ -81,7 +82,7 @@ def _logarithm(argument: Expr, program: Program) -> Expr | None:
     if isinstance(value, Apply) and value.function is _SIGMOID:
         return negate(apply(_SOFTPLUS, negate(value.arguments[0])))
     if isinstance(value, Sum):
-        parts = _log_sum_exp(value)
+        parts = None if _is_shifted(value, program) else _log_sum_exp(value)
         return None if parts is None else add(parts[0], apply(LOG, parts[1]))
     if isinstance(value, Multiply):
         return _log_softmax(value)
@@ -161,6 +162,13 @@ def _log_sum_exp(total: Sum) -> tuple[Expr, Expr] | None:
 
     largest = extremum("max", total.index.name, total.index.size, renamed)
     return largest, close_sum(total.index, apply(EXP, subtract(logits, largest)))
+
+
+def _is_shifted(total: Sum, program: Program) -> bool:
+    """True if the exponents already have their largest value subtracted."""
+    exponent = total.body.arguments[0] if isinstance(total.body, Apply) else total.body
+    terms = exponent.terms if isinstance(exponent, Add) else ()
+    return any(isinstance(_seen_through(negate(t), program), Extremum) for t in terms)
 
 
 def _softmax_parts(product: Multiply) -> tuple[Expr, Sum, list[Expr]] | None:
