@@ -124,7 +124,7 @@ class Writer:
             case Quotient(left, right) | Remainder(left, right):
                 sign = "//" if isinstance(expr, Quotient) else "%"
                 a, b = self._wrapped(self.value(left, order), MULTIPLY), self._wrapped(self.value(right, order), NEGATE)
-                return f"{a} {sign} {b}", MULTIPLY
+                return f"{a} {sign} {b}", ADD  # in parentheses inside a product: 2 * (i // 2) is not 2 * i // 2
         raise AssertionError(f"{type(expr).__name__} is not elementwise")
 
     @staticmethod
@@ -309,13 +309,14 @@ class Writer:
         parts = []
         for position, size in zip(s.positions, s.source.shape, strict=True):
             text = self.value(position, order)[0]
-            parts.append(f"{self.np}.clip({text}, 0, {self.size(size)} - 1)" if s.guarded else text)
+            inside = not s.guarded or (isinstance(position, Index) and position.size is size)
+            parts.append(text if inside else f"{self.np}.clip({text}, 0, {self.size(size)} - 1)")
         return f"{source}[{', '.join(parts)}]", ATOM
 
     def _windows(self, s: Gather) -> list[str] | None:
         """Slices, if every position is a number or an index plus a number, and no index occurs twice."""
         found, seen = list[str](), set[Index]()
-        for position in s.positions:
+        for position, size in zip(s.positions, s.source.shape, strict=True):
             free = free_indices(position)
             if not free:
                 found.append(self.size(position))
@@ -325,11 +326,15 @@ class Writer:
             if len(free) > 1 or index in seen or offset is None or free_indices(offset) or _reads_array(offset):
                 return None
             seen.add(index)
-            start = self._wrapped(self.value(offset, ()), ADD)
-            found.append(
-                ":" if offset is ZERO else f"{start} : {start} + {self._wrapped(self.value(index.size, ()), ADD)}"
-            )
+            found.append(self._window(index, offset, size))
         return found
+
+    def _window(self, index: Index, offset: Expr, size: Expr) -> str:
+        """The slice start : start + length of an axis."""
+        if offset is ZERO:
+            return ":" if index.size is size else f":{self.size(index.size)}"
+        start = self._wrapped(self.value(offset, ()), ADD)
+        return f"{start} : {start} + {self._wrapped(self.value(index.size, ()), ADD)}"
 
 
 def _sign(term: Expr) -> tuple[bool, Expr]:

@@ -56,7 +56,7 @@ from symbackprop.expression import (
     where,
 )
 from symbackprop.program import Equation, Program
-from symbackprop.sizes import Facts
+from symbackprop.sizes import Facts, simplify
 
 
 def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
@@ -106,7 +106,7 @@ class Lowering:
         """
         match expr:
             case Entry():
-                return expr if is_plain(expr) else self._gather(expr, guarded)
+                return expr if self._is_whole(expr) else self._gather(expr, guarded)
             case Sum():
                 return self._sum(expr)
             case Extremum() | Position():
@@ -125,6 +125,15 @@ class Lowering:
         parts = children(expr)
         new = tuple(self.elementwise(p, guarded) for p in parts)
         return expr if new == parts else rebuild(expr, new)
+
+    def _is_whole(self, entry: Entry) -> bool:
+        """True if the indices run over the whole array: m may range over M + D where an axis has only D."""
+        ranges = zip(entry.indices, entry.tensor.shape, strict=True)
+        return is_plain(entry) and all(
+            i.size is size or simplify(i.size, self.facts) is simplify(size, self.facts)
+            for i, size in ranges
+            if isinstance(i, Index)
+        )
 
     def _gather(self, entry: Entry, guarded: bool) -> Entry:
         positions = tuple(self.elementwise(i, guarded) for i in entry.indices)
@@ -193,7 +202,7 @@ class Lowering:
 
     def _operand(self, value: Expr) -> Entry:
         """`value` as an array: an entry as it stands, anything else by a statement of its own."""
-        if isinstance(value, Entry) and is_plain(value):
+        if isinstance(value, Entry) and self._is_whole(value):
             return value
         return self._temporary("map", value, lambda target: Map(target, value))
 
