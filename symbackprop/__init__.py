@@ -1,1 +1,70 @@
-"""Derives a neural network's gradients symbolically, proves them for every size, checks yours, and runs them fast."""
+"""Derives a neural network's gradients symbolically, proves them for every size, checks yours, and runs them fast.
+
+    import symbackprop as sb
+
+    net = sb.Network([3, 5, 4], activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
+    sb.prove(net)                                        # theorems, replayed by a kernel
+    sb.verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m")   # your formula: PROVED, REFUTED or UNDECIDED
+    f = sb.compile(net)                                  # the same equations as NumPy
+
+Names load when they are first used, so importing the package costs next to nothing. No module is called like a function
+here (verifying, not verify): importing a module sets its name in the package and would hide the function.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symbackprop.compiling import compile
+    from symbackprop.errors import SymbackpropError
+    from symbackprop.estimators import MLPClassifier, MLPRegressor
+    from symbackprop.network import Network
+    from symbackprop.program import Program
+    from symbackprop.proof import Proof
+    from symbackprop.proving import prove
+    from symbackprop.verdict import Verdict
+    from symbackprop.verifying import verify
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "Network": "network",
+    "Program": "program",
+    "Proof": "proof",
+    "SymbackpropError": "errors",
+    "Verdict": "verdict",
+    "compile": "compiling",
+    "prove": "proving",
+    "verify": "verifying",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'symbackprop' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"symbackprop.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOMES, "__version__"])
+
+
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "Program",
+    "Proof",
+    "SymbackpropError",
+    "Verdict",
+    "__version__",
+    "compile",
+    "prove",
+    "verify",
+]

@@ -1,0 +1,43 @@
+"""compile: the proved equations of a network or a Program as running code.
+
+    f = compile(net)
+    J, grads = f(params, X, Y, lam=1.0)
+
+The equations are those of the proof; nothing is derived here.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from symbackprop.backprop import prove_network
+from symbackprop.codegen import CompiledNetwork, CompiledProgram, compile_network, compile_program
+from symbackprop.errors import UnsupportedError
+from symbackprop.network import Network
+from symbackprop.program import Program
+from symbackprop.proving import program_gradient
+
+
+@lru_cache(maxsize=64)
+def compile(subject: Network | Program, backend: str = "numpy", dtype: str = "float64") -> CompiledNetwork | CompiledProgram:  # noqa: A001
+    """Code for the cost and the gradients.
+
+    Args:
+        subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real input x.
+        backend: "numpy", "c" or "jax".
+        dtype: "float64" or "float32".
+
+    Scale:
+        the cost is the mean or the sum over the examples, as the network says.
+
+    Raises:
+        UnsupportedError: an arbitrary activation, a network of symbolic depth, another backend or type.
+    """
+    if isinstance(subject, Network):
+        if subject.depth is not None:
+            raise UnsupportedError("a network of any depth cannot be compiled", help="list its layers: Network([64, 30, 10])")
+        proof = prove_network(subject)
+        assert proof.gradient is not None
+        return compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
+    gradient, _ = program_gradient(subject)
+    return compile_program(gradient.adjoint, backend=backend, dtype=dtype)

@@ -1,0 +1,123 @@
+"""prove: theorems about the gradients of a network or of any Program, and their documents.
+
+    proof = prove(Network([3, 5, 4], activation="tanh", cost="squared_error"))
+    proof.save("proof.html")
+
+For a Program (a traced NumPy function, say) every cotangent is derived and replayed; outputs that are arrays are met by an
+upstream gradient `dout`, so that the cost is Sum(dout * out).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Literal
+
+from symbackprop.backprop import ALL_SIZES, prove_network
+from symbackprop.derivation import Derivation, Gradient
+from symbackprop.differentiate import differentiate
+from symbackprop.document.html import fragment
+from symbackprop.document.proof import proof_document
+from symbackprop.document.save import save
+from symbackprop.document.tex import to_latex_document
+from symbackprop.errors import UnsupportedError
+from symbackprop.expression import Entry, Expr, Tensor, add, close_sum, fresh, multiply
+from symbackprop.kernel import Kernel
+from symbackprop.network import Network
+from symbackprop.notation import NOTATIONS
+from symbackprop.program import Equation, Program
+from symbackprop.proof import Proof, Theorem
+
+Detail = Literal["brief", "full"]
+
+
+class ProofDocument(Proof):
+    """A proof that can be saved and shown."""
+
+    def save(self, path: str | Path, *, detail: Detail = "full", notation: str = "weights") -> Path:
+        """Write the proof; the ending picks the format: .tex, .pdf, .html or .md.
+
+        Args:
+            detail: "full" answers every why, "brief" is a page.
+            notation: "weights", "theta" or "nielsen".
+
+        Raises:
+            UnsupportedError: another ending, or .pdf without an installed LaTeX.
+            DataError: the file cannot be written there.
+        """
+        if notation not in NOTATIONS:
+            raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
+        chosen = NOTATIONS["names"] if self.network is None else NOTATIONS[notation]
+        return save(proof_document(self, detail=detail, notation=chosen), path)
+
+    def _repr_html_(self) -> str:
+        return fragment(proof_document(self, detail="brief"))
+
+    def _repr_latex_(self) -> str:
+        return to_latex_document(proof_document(self, detail="brief"))
+
+
+def prove(subject: Network | Program) -> ProofDocument:
+    """Derive the gradients and have the kernel replay every step.
+
+    Args:
+        subject: a network (all widths and batch sizes; all depths if its depth is a symbol) or a Program.
+
+    Raises:
+        UnsupportedError: a Program holds something without a derivative rule.
+        ProofError: the kernel refused a step: a fault of this package.
+
+    Example:
+        >>> proof = prove(Network([3, 5, 4], activation="sigmoid", cost="cross_entropy"))
+        >>> proof.status, proof.theorems[1].text
+        ('PROVED', 'delta3[n,k] = (a3[n,k] - y[n,k])/m')
+    """
+    proof = prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
+    return ProofDocument(**{f.name: getattr(proof, f.name) for f in fields(proof)})
+
+
+def with_cost(program: Program) -> tuple[Program, tuple[Tensor, ...]]:
+    """The program with one scalar cost, and the upstream gradients that it now takes; none if it had a cost already."""
+    if len(program.outputs) == 1 and not program.outputs[0].shape:
+        return program, ()
+    upstream, terms = [], []
+    for position, output in enumerate(program.outputs, start=1):
+        dout = Tensor("dout" if len(program.outputs) == 1 else f"dout{position}", output.shape)
+        running = tuple(fresh("pqrstuv"[k], size) for k, size in enumerate(output.shape))
+        term: Expr = multiply(Entry(dout, running), Entry(output, running))
+        for index in reversed(running):
+            term = close_sum(index, term)
+        upstream.append(dout)
+        terms.append(term)
+    cost = Tensor("J")
+    equation = Equation(cost, (), add(*terms), "upstream gradient times output")
+    extended = replace(program, inputs=(*program.inputs, *upstream), equations=(*program.equations, equation), outputs=(cost,))
+    return extended, tuple(upstream)
+
+
+def program_gradient(program: Program) -> tuple[Gradient, tuple[Tensor, ...]]:
+    """The cotangents of every tensor of a program, derived; x_bar is the cotangent of x."""
+    extended, upstream = with_cost(program)
+    wanted = [t for t in program.inputs if t.kind == "real"]
+    return differentiate(extended, name=lambda t: f"{t.name}_bar", wanted=wanted), upstream
+
+
+def prove_program(program: Program) -> Proof:
+    """Theorems about all cotangents of a program."""
+    start = time.perf_counter()
+    gradient, upstream = program_gradient(program)
+    kernel = Kernel(gradient.program)
+    theorems = []
+    for tensor, derivation in gradient.derivations.items():
+        if tensor in upstream:
+            continue
+        used = (*program.conditions, *kernel.replay(derivation))
+        conditions = tuple(dict.fromkeys(used))
+        named: Derivation = replace(derivation, name=f"cotangent of {tensor.name}", conditions=conditions)
+        theorems.append(Theorem(named.name, named, "PROVED", ALL_SIZES, conditions))
+    names = ", ".join(t.name for t in program.inputs)
+    title = f"Backward pass of a function of {names}"
+    cost = gradient.program.equations[-1].value
+    seconds = time.perf_counter() - start
+    return Proof(title, gradient.program, cost, tuple(theorems), gradient, None, (), seconds, program.conditions)
