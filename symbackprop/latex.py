@@ -102,6 +102,8 @@ class _Writer:
         match expr:
             case Number() | Multiply():
                 return self._product(expr, scope)
+            case Sum() if signed(expr)[0]:
+                return self._product(expr, scope)
             case Symbol(name, _):
                 return letter(name), _ATOM
             case Index():

@@ -105,6 +105,8 @@ def tex_text(text: str) -> str:
 
 def _tex_atom(atom: Atom) -> str:
     text, kind = atom.text, atom.kind
+    if text == "\u2003":
+        return r"\quad"
     if kind == "text":
         return rf"\text{{{tex_text(text)}}}"
     if kind in ("opening", "closing"):

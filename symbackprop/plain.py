@@ -59,6 +59,8 @@ def _text(expr: Expr, scope: Scope) -> tuple[str, int]:
     match expr:
         case Number() | Multiply():
             return _product(expr, scope)
+        case Sum() if signed(expr)[0]:
+            return _product(expr, scope)
         case Symbol(name, _):
             return name, _ATOM
         case Index():

@@ -51,21 +51,26 @@ class Context:
         return tuple(found)
 
     def words(self, text: str) -> Text:
+        """A sentence with the names of tensors as mathematics."""
         return spelled(text, self.tensors, self.notation)
 
     def lead(self) -> Text:
+        """The status, how many equalities, and for which sizes."""
         count = len(self.proof.theorems)
         scopes = list(dict.fromkeys(t.scope for t in self.proof.theorems if t.scope))
         scope = f", for {listed(scopes)}" if scopes else ""
         return (Strong(self.proof.status), f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.")
 
     def name(self, tensor: Tensor) -> Layout:
+        """A tensor's name as mathematics."""
         return tensor_layout(tensor.name, (), self.notation)
 
     def shape(self, tensor: Tensor) -> Inline:
+        """A tensor's shape, or that it is a number."""
         return Symbolic(shape_layout(tensor, self.notation)) if tensor.shape else "a number"
 
     def meaning(self, group: Sequence[Tensor]) -> Text:
+        """What the tensors of one letter are."""
         first = described(group[0]) if self.notation.layered else ""
         if not first and group[0] in self.proof.program.inputs:
             first = "an input"
@@ -99,6 +104,7 @@ def sentence(text: str) -> str:
 
 
 def joined(parts: Sequence[Inline], between: str) -> Text:
+    """Parts with the same words between them."""
     out: list[Inline] = []
     for part in parts:
         out += [between, part] if out else [part]

@@ -40,6 +40,7 @@ class Teller:
         self.told: list[TheoremLike] = []  # theorems so far
 
     def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
+        """The section of derivations; brief tells only one chain for each family."""
         body: list[Block] = []
         for group in self.about.groups:
             # one page has no room for a theorem that the next one only continues
@@ -95,7 +96,7 @@ class Teller:
         return blocks
 
     def _lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
-        """The steps as lines; one that would print the same formula twice, or that only spells out, is joined to the next.
+        """The steps as lines; one that would print a formula twice, or that only spells out, is joined to the next.
 
         A chain that goes on where an earlier theorem ended does not repeat that theorem's lines.
         """

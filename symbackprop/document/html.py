@@ -1,7 +1,8 @@
 """Document -> HTML: one self-contained file, MathML for the formulas, no script, nothing loaded from elsewhere.
 
-A long formula is broken before its plus and minus signs; what is still too wide scrolls inside its own box, so the page
-itself never scrolls sideways. Main names: `to_html`, `fragment` (for notebooks). This module must not know about proofs.
+A long formula is broken before its plus and minus signs; what is still too wide scrolls inside its own box, so the
+page itself never scrolls sideways. Main names: `to_html`, `fragment` (for notebooks). This module must not know
+about proofs.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ class _Writer:
             case Statement():
                 return self.statement(block, level)
             case Proof(body):
-                head = '<p class="proof-head">Proof.</p>'
-                return f'<div class="proof">\n{head}\n{self.body(body, level)}\n<p class="qed" aria-label="end of proof">∎</p>\n</div>'
+                head, end = '<p class="proof-head">Proof.</p>', '<p class="qed" aria-label="end of proof">∎</p>'
+                return f'<div class="proof">\n{head}\n{self.body(body, level)}\n{end}\n</div>'
             case Section(title, body):
                 return (
                     f"<section>\n<h{level}>{escape(title)}</h{level}>\n{self.body(body, min(level + 1, 6))}\n</section>"

@@ -1,8 +1,8 @@
 """The document model: what a document says, before it is LaTeX, HTML or Markdown.
 
-Mathematics is kept as expressions, not as text: `Formula`, `Equality` and `Chain` hold nodes, and the writers lay them out
-in the document's notation. So `equations` can take every displayed equality back out and compare it with what was
-proved. `Symbolic` holds mathematics that states no equality of its own: a shape, a name, a general law.
+Mathematics is kept as expressions, not as text: `Formula`, `Equality` and `Chain` hold nodes, and the writers lay
+them out in the document's notation. So `equations` can take every displayed equality back out and compare it with
+what was proved. `Symbolic` holds mathematics that states no equality of its own: a shape, a name, a general law.
 This module must not know about proofs, nor about any output format.
 """
 
@@ -109,7 +109,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Mark:
-    """One thing in a picture: a circle, a dot, a line, or a label with its anchor; y points down, unit 1 is a circle's width.
+    """One thing in a picture: a circle, a dot, a line, or a label; y points down, two units of a layer are 1 apart.
 
     Args:
         kind: circle, dot, line or label.

@@ -35,6 +35,7 @@ _MOST = 6  # equations of a family that are all written out
 
 
 def claims(about: Context) -> tuple[Block, ...]:
+    """All theorems at a glance."""
     lines = tuple((Equality(*sides(group[0])), _span(about, group)) for group in about.groups)
     intro = "Each of these equalities is derived below, and each step of each derivation was checked by machine."
     return (Section("What is proved", (Paragraph((intro,)), Display(lines))),)
@@ -75,6 +76,7 @@ def notation_table(about: Context) -> tuple[Block, ...]:
 
 
 def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
+    """The equations that are differentiated, and a picture of the network."""
     groups = families(about.equations, lambda e: (e.left, e.value))
     lines: list[tuple[Equality | Symbolic, Text]] = []
     for equation in about.equations:
@@ -101,6 +103,7 @@ def _forward_note(about: Context, equation: Equation, group: Sequence[Equation],
 
 
 def rules(about: Context) -> tuple[Block, ...]:
+    """The rules that the derivations use, each once."""
     used = dict.fromkeys(s.rule for t in about.proof.theorems for s in t.derivation.steps)
     blocks: list[Block] = []
     for rule in (about.proof.rules[name] for name in used if name in about.proof.rules):

@@ -1,7 +1,8 @@
-"""A proof as a document: what is claimed, the network, the rules, every derivation line by line, and how it was checked.
+"""A proof as a document: what is claimed, the network, the rules, every derivation line by line, and how it was
+checked.
 
-Every displayed equality is taken from the derivations or from the program, never typed; `unbacked` finds one that is not.
-Main names: `proof_document`, `unbacked`. This module must not know about any output format.
+Every displayed equality is taken from the derivations or from the program, never typed; `unbacked` finds one that
+is not. Main names: `proof_document`, `unbacked`. This module must not know about any output format.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def proof_document(
 
 
 def unbacked(document: Document, proof: ProofLike) -> tuple[Equality, ...]:
-    """The displayed equalities that are no theorem, no equation of the program, and no part of a chain: should be none."""
+    """The displayed equalities that are no theorem, no equation of the program, no part of a chain: should be none."""
     known: set[tuple[Expr, Expr]] = {(e.left, e.value) for e in proof.program.equations}
     lemmas = proof.gradient.derivations.values() if proof.gradient is not None else ()
     for derivation in (*(t.derivation for t in proof.theorems), *lemmas):

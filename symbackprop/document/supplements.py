@@ -30,20 +30,22 @@ from symbackprop.primitives import Function
 
 
 def induction(about: Context) -> tuple[Block, ...]:
+    """Why one step for a general layer is enough."""
     network = about.proof.network
     if network is None or (network.depth is None and len(network.layers) < 3):
         return ()
     text = (
-        "The error term of the output layer is computed from the cost alone. Each earlier one is computed from the one "
-        "after it by the same equation, whatever the number of the layer. So the result for the last layer carries over "
-        "to the layer before it, from there to the one before that, and so on down to layer 2: by induction it holds for "
-        "every layer, and for every depth. The gradients of weights and biases need only the error term of the layer "
-        "they feed."
+        "The error term of the output layer is computed from the cost alone. Each earlier one is computed from the "
+        "one after it by the same equation, whatever the number of the layer. So the result for the last layer "
+        "carries over to the layer before it, from there to the one before that, and so on down to layer 2: by "
+        "induction it holds for every layer, and for every depth. The gradients of weights and biases need only the "
+        "error term of the layer they feed."
     )
     return (Section("From layer to layer", (Paragraph((text,)),)),)
 
 
 def batch(about: Context) -> tuple[Block, ...]:
+    """Each theorem for whole arrays, with shapes."""
     lines: list[tuple[Equality | Symbolic, Text]] = []
     for theorem in (g[0] for g in about.groups):
         left, right = sides(theorem)
@@ -76,6 +78,7 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
 
 
 def questions(about: Context) -> tuple[Block, ...]:
+    """The questions that this proof may raise, answered."""
     chains = tuple(s.after for t in about.proof.theorems for s in t.derivation.steps)
     (cost,) = about.proof.program.outputs or (None,)
     equation = about.proof.program.by_tensor.get(cost) if cost is not None else None
@@ -86,6 +89,7 @@ def questions(about: Context) -> tuple[Block, ...]:
 
 
 def conditions(about: Context) -> tuple[Block, ...]:
+    """Where the equalities hold, and what is agreed at kinks."""
     found = [*about.proof.program.conditions, *about.proof.conditions]
     for theorem in about.proof.theorems:
         found += [*theorem.conditions, *theorem.derivation.conditions]
@@ -110,8 +114,9 @@ def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool 
         again: Text = (" To run it again: ", Code(command)) if command else ()
         return (Paragraph((f"Checked: {count}, each replayed by a program that knows only the rules.", *again)),)
     text = (
-        f"{count}. A small program, which knows the rules but not how the derivations were found, replayed each step: it "
-        "either applied the named rule itself or reduced both sides to a normal form that decides equality for all sizes."
+        f"{count}. A small program, which knows the rules but not how the derivations were found, replayed each step: "
+        "it either applied the named rule itself or reduced both sides to a normal form that decides equality for "
+        "all sizes."
     )
     body: list[Block] = [Paragraph((text,))]
     if checks:
@@ -124,6 +129,6 @@ def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool 
 def _kink(function: Function, notation: Notation) -> Text:
     return (
         Symbolic(function_layout(function, notation)),
-        " has a kink: there the slope is taken to be the one of the branch that its definition uses at that point, and the "
-        "equalities are claimed away from it.",
+        "has a kink: there the slope is taken to be the one of the branch that its definition uses at that point, "
+        "and the equalities are claimed away from it.",
     )

@@ -1,8 +1,8 @@
 """Document -> LaTeX: standalone, for pdflatex and lualatex, with amsmath and amsthm.
 
-A chain of equalities is aligned at its first relation, with the reason beside each line where it fits and under it where
-the formula is long; LaTeX itself measures this, and a formula that is wider than the page although it was broken is set
-smaller. Main name: `to_latex_document`. This module must not know about proofs.
+A chain of equalities is aligned at its first relation, with the reason beside each line where it fits and under it
+where the formula is long; LaTeX itself measures this, and a formula that is wider than the page although it was
+broken is set smaller. Main name: `to_latex_document`. This module must not know about proofs.
 """
 
 from __future__ import annotations
@@ -97,8 +97,9 @@ class _Writer:
             case Listing(code, _):
                 return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
             case Statement(kind, name, body):
-                inner = self.body(body, depth)
-                return f"\\room{{9\\baselineskip}}\\begin{{{kind.lower()}}}[{{{self.text(name)}}}]\\leavevmode\n{inner}\n\\end{{{kind.lower()}}}"
+                inner, kind = self.body(body, depth), kind.lower()
+                head = f"\\room{{9\\baselineskip}}\\begin{{{kind}}}[{{{self.text(name)}}}]\\leavevmode"
+                return f"{head}\n{inner}\n\\end{{{kind}}}"
             case Proof(body):
                 kind = "derivation" if isinstance(body[0], Chain) else "proof"
                 return f"\\begin{{{kind}}}\n{self.body(body, depth)}\n\\end{{{kind}}}"
@@ -135,7 +136,8 @@ class _Writer:
         head = " & ".join(rf"\textbf{{{tex_text(h)}}}" for h in table.head)
         rows = "\n".join(" & ".join(self.cell(c) for c in cells) + r" \\" for cells in table.rows)
         caption = rf"\tablecaption{{{tex_text(table.caption)}}}" + "\n" if table.caption else ""
-        spec = "l" * (columns - 1) + ("p{0.55\\linewidth}" if columns > 1 else "l")
+        shares = (0.22, 0.24, 0.46) if columns == 3 else (round(0.92 / columns, 2),) * columns
+        spec = "".join(rf">{{\raggedright\arraybackslash}}p{{{share}\linewidth}}" for share in shares)
         return (
             f"{caption}{{\\small\\begin{{longtable}}[l]{{@{{}}{spec}@{{}}}}\n\\toprule\n"
             f"{head} \\\\\n\\midrule\n\\endhead\n{rows}\n\\bottomrule\n\\end{{longtable}}}}"

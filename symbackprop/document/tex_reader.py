@@ -148,7 +148,7 @@ class _Reader:
         token = self.take()
         if token in _SKIPPED:
             return TIMES if token == r"\," else None
-        if token in (r"\quad", r"\qquad"):
+        if token in (r"\quad", r"\qquad", "\\ "):
             return Atom("\u2003", "text")
         if token in _RELATIONS:
             return Atom(_RELATIONS[token], "relation")

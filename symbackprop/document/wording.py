@@ -34,13 +34,13 @@ CONVENTIONS = {
         "Indices count from 1, and $n$ numbers the examples."
     ),
     "theta": (
-        "Column 0 of $\\Theta$ holds the biases, as if each layer had one more unit whose activation is 1. The one with "
-        "number $l$ leads from layer $l$ to layer $l+1$; $p$ receives, $q$ sends. The superscript $(i)$ numbers the "
-        "examples, so $i$ never counts units."
+        "Column 0 of $\\Theta$ holds the biases, as if each layer had one more unit whose activation is 1. The one "
+        "with number $l$ leads from layer $l$ to layer $l+1$; $p$ receives, $q$ sends. The superscript $(i)$ numbers "
+        "the examples, so $i$ never counts units."
     ),
     "nielsen": (
-        "Weights with the number $l$ lead from layer $l-1$ to layer $l$: they carry the number of the layer they feed; $j$ "
-        "receives, $k$ sends. A superscript $n$ before the layer numbers the examples. The cost is $C$."
+        "Weights with the number $l$ lead from layer $l-1$ to layer $l$: they carry the number of the layer they "
+        "feed; $j$ receives, $k$ sends. A superscript $n$ before the layer numbers the examples. The cost is $C$."
     ),
     "names": "All names are those of the program. Indices count from 0, as in NumPy.",
 }
@@ -132,37 +132,37 @@ def _is_path_sum(node: Expr) -> bool:
 QUESTIONS = (
     Question(
         "Why is there a factor ½ in the cost?",
-        "For tidiness only. Differentiating a square brings down a 2, and the ½ cancels it, so no stray factor has to be carried "
-        "through the layers. A positive factor in front of the cost scales every gradient by the same number and moves no "
-        "minimum; it only changes which step size suits.",
+        "For tidiness only. Differentiating a square brings down a 2, and the ½ cancels it, so no stray factor has "
+        "to be carried through the layers. A positive factor in front of the cost scales every gradient by the same "
+        "number and moves no minimum; it only changes which step size suits.",
         lambda cost, chains: holds(cost, _is_half),
     ),
     Question(
         "Why average over the examples instead of adding them up?",
-        "Again a positive factor, so the minima stay where they are. The mean keeps the size of the gradient comparable when the "
-        "number of examples changes, so a step size found on a small batch still works on a large one. The factor enters once, "
-        "at the output layer, and travels backwards inside the error terms.",
+        "Again a positive factor, so the minima stay where they are. The mean keeps the size of the gradient "
+        "comparable when the number of examples changes, so a step size found on a small batch still works on a "
+        "large one. The factor enters once, at the output layer, and travels backwards inside the error terms.",
         lambda cost, chains: holds(cost, _is_mean),
     ),
     Question(
         "What is the second term of the cost for?",
-        "It makes large weights expensive, so that of all weights that fit the examples about equally well the small ones are "
-        "preferred. It says nothing about the examples, so it does not pass through the error terms: it adds its own derivative "
-        "to the gradient of each weight, and nothing to that of a bias.",
+        "It makes large weights expensive, so that of all weights that fit the examples about equally well the small "
+        "ones are preferred. It says nothing about the examples, so it does not pass through the error terms: it "
+        "adds its own derivative to the gradient of each weight, and nothing to that of a bias.",
         lambda cost, chains: holds(cost, _is_penalty),
     ),
     Question(
         "Where does the sum over the later layer come from?",
-        "A unit sends its activation to every unit of the next layer, so a small change in it reaches the cost along each of "
-        "those connections at once. Each connection contributes its weight times the error term at its far end; the total "
-        "change is their sum. That is why the sum runs over the receiving index of the weights, the first one, and the "
-        "weights seem transposed.",
+        "A unit sends its activation to every unit of the next layer, so a small change in it reaches the cost along "
+        "each of those connections at once. Each connection contributes its weight times the error term at its far "
+        "end; the total change is their sum. That is why the sum runs over the receiving index of the weights, the "
+        "first one, and the weights seem transposed.",
         lambda cost, chains: any(holds(e, _is_path_sum) for e in chains),
     ),
     Question(
         "Why does a sum collapse to a single term?",
-        "Two entries of the same array are independent variables, so the derivative of one by the other is 1 when all their "
-        "indices agree and 0 otherwise: a Kronecker delta. Under a sum it silences every term but one.",
+        "Two entries of the same array are independent variables, so the derivative of one by the other is 1 when "
+        "all their indices agree and 0 otherwise: a Kronecker delta. Under a sum it silences every term but one.",
         lambda cost, chains: any(holds(e, lambda node: isinstance(node, Kronecker)) for e in chains),
     ),
 )

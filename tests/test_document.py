@@ -1,0 +1,261 @@
+"""Documents: the model, the four writers, and the document of a proof."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from sample_proofs import layer_norm_proof
+
+from symbackprop.backprop import prove_network
+from symbackprop.canonical import Canonical
+from symbackprop.document import save as saving
+from symbackprop.document.families import families
+from symbackprop.document.html import to_html
+from symbackprop.document.markdown import to_markdown
+from symbackprop.document.matrix import entry, form_layout, matrix_form
+from symbackprop.document.model import Chain, Document, Paragraph, Section, Strong, Table, blocks, equations
+from symbackprop.document.notebook import document_html, equality_html, equality_latex
+from symbackprop.document.proof import proof_document, unbacked
+from symbackprop.document.save import save
+from symbackprop.document.tex import to_latex_document
+from symbackprop.document.tex_reader import read_tex
+from symbackprop.errors import DataError, UnsupportedError
+from symbackprop.expression import Entry, negate
+from symbackprop.latex import latex
+from symbackprop.layout_mathml import to_mathml
+from symbackprop.layout_tex import to_tex
+from symbackprop.network import Network
+from symbackprop.notation import NAMES, NOTATIONS, WEIGHTS
+from symbackprop.proof import Proof
+from symbackprop.rules import RULES
+
+GOLDEN = Path(__file__).parent / "golden"
+COMMAND = "symbackprop prove --layers s_1,s_2,K --activation f --cost squared-error --l2 lambda/2 -o proof.pdf"
+NETWORKS = {
+    "two_layers": Network(["s_1", "s_2", "K"], activation="f", cost="squared_error", l2="lambda/2"),
+    "any_depth": Network(depth="L", activation="f", cost="squared_error", l2="lambda/2"),
+    "cross_entropy": Network([3, 5, 5, 4], activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)"),
+    "softmax": Network([64] * 15 + [10], activation="relu", cost="softmax_cross_entropy"),
+}
+EXAMPLE = Document(
+    "50 % of <this> & that_",
+    (Strong("PROVED"), ": a $ and a | and `x`."),
+    (Section("Ends", (Paragraph(("½ of δ — done.",)), Table(("Name", "Value"), ((("a",), ("b | c",)),)))),),
+)
+
+
+@pytest.fixture(scope="session")
+def proofs() -> dict[str, Proof]:
+    return {name: prove_network(net) for name, net in NETWORKS.items()}
+
+
+class _Well(HTMLParser):
+    """Every element is closed in order, no id twice, nothing is loaded, headings do not skip a level."""
+
+    void = frozenset(["meta", "line", "circle", "br", "hr", "img"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.level = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "link", "iframe", "img")
+        assert not {"src", "href", "onload"} & {name for name, _ in attrs}
+        if re.fullmatch("h[1-6]", tag):
+            assert int(tag[1]) <= self.level + 1
+            self.level = int(tag[1])
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag if tag not in self.void else True
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("detail", ["brief", "full"])
+def test_every_displayed_equality_is_backed_by_the_proof(proofs, name, detail) -> None:
+    document = proof_document(proofs[name], detail=detail)
+    assert len(equations(document)) > 5
+    assert unbacked(document, proofs[name]) == ()
+
+
+def test_unbacked_finds_one_changed_sign(proofs) -> None:
+    proof = proofs["two_layers"]
+    document = proof_document(proof)
+    chain = next(b for b in blocks(document.body) if isinstance(b, Chain))
+    line = chain.lines[-1]
+    wrong = Chain((*chain.lines[:-1], replace(line, after=negate(line.after))))
+    changed = replace(document, body=(wrong,))
+    assert [(e.left, e.right) for e in unbacked(changed, proof)] == [(line.before, negate(line.after))]
+
+
+def test_chain_states_each_line_with_its_rule_and_reason(proofs) -> None:
+    for block in blocks(proof_document(proofs["cross_entropy"]).body):
+        if isinstance(block, Chain):
+            assert all(line.label and line.reason for line in block.lines)
+            assert all(a.after is b.before for a, b in zip(block.lines, block.lines[1:], strict=False))
+
+
+def test_theorems_that_differ_in_layer_numbers_share_one_derivation(proofs) -> None:
+    groups = families(proofs["softmax"].theorems, lambda t: (t.derivation.left, t.derivation.right))
+    assert max(len(g) for g in groups) >= 13
+    assert len(groups) < 12
+
+
+@pytest.mark.parametrize("notation", ["weights", "theta", "nielsen"])
+def test_notations_change_no_equation(proofs, notation) -> None:
+    plain = equations(proof_document(proofs["any_depth"]))
+    assert equations(proof_document(proofs["any_depth"], notation=NOTATIONS[notation])) == plain
+
+
+@pytest.mark.parametrize(("name", "ending"), [("any_depth", "tex"), ("any_depth", "md"), ("two_layers", "tex")])
+def test_document_is_the_golden_one(proofs, name, ending) -> None:
+    detail = "brief" if name == "any_depth" else "full"
+    document = proof_document(proofs[name], detail=detail, command=COMMAND)
+    text = saving.FORMATS["." + ending](document)
+    assert text == (GOLDEN / f"proof_{name}.{ending}").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_html_is_well_formed_and_small_and_loads_nothing(proofs, name) -> None:
+    page = to_html(proof_document(proofs[name], command=COMMAND))
+    parser = _Well()
+    parser.feed(page)
+    assert parser.open == []
+    assert len(page.encode()) < 300_000
+    assert "http" not in page and "url(" not in page
+
+
+def test_special_characters_are_escaped_in_each_format() -> None:
+    assert r"50 \% of \textless{}this\textgreater{} \& that\_" in to_latex_document(EXAMPLE)
+    assert r"$\tfrac12$ of $\delta$ — done." in to_latex_document(EXAMPLE)
+    assert "<h1>50 % of &lt;this&gt; &amp; that_</h1>" in to_html(EXAMPLE)
+    assert r"**PROVED**: a \$ and a \| and \`x\`." in to_markdown(EXAMPLE)
+    assert r"| a | b \| c |" in to_markdown(EXAMPLE)
+
+
+def _compiled(source: str, engine: str, folder: Path) -> tuple[str, int]:
+    (folder / "document.tex").write_text(source, encoding="utf-8")
+    for _ in range(2):
+        run = subprocess.run(
+            [engine, "-interaction=nonstopmode", "document.tex"], cwd=folder, capture_output=True, check=False
+        )
+    log = (folder / "document.log").read_text(encoding="utf-8", errors="replace")
+    assert run.returncode == 0, log[-2000:]
+    pages = re.search(r"Output written on document.pdf \((\d+) page", log.replace("\n", ""))
+    assert pages is not None
+    return log, int(pages[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"), [*((n, "pdflatex") for n in (*NETWORKS, "brief", "traced")), ("brief", "lualatex")]
+)
+def test_latex_compiles_without_a_warning_that_a_reader_would_see(proofs, name, engine, tmp_path) -> None:
+    if shutil.which(engine) is None:
+        pytest.skip(f"{engine} is not installed")
+    if name == "brief":
+        document = proof_document(proofs["any_depth"], detail="brief", command=COMMAND)
+    elif name == "traced":
+        document = proof_document(layer_norm_proof(), notation=NAMES)
+    else:
+        document = proof_document(proofs[name], command=COMMAND)
+    log, pages = _compiled(to_latex_document(document), engine, tmp_path)
+    too_wide = [float(w) for w in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
+    assert all(w <= 2.0 for w in too_wide), too_wide
+    assert "undefined" not in log
+    assert "Missing character" not in log
+    assert name != "brief" or pages == 1
+
+
+def test_save_writes_each_format_and_leaves_nothing_else(tmp_path) -> None:
+    for ending in (".tex", ".html", ".md"):
+        assert save(EXAMPLE, tmp_path / f"out{ending}").read_text(encoding="utf-8") == saving.FORMATS[ending](EXAMPLE)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.html", "out.md", "out.tex"]
+
+
+def test_save_refuses_an_unknown_ending(tmp_path) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        save(EXAMPLE, tmp_path / "out.htm")
+    assert str(caught.value) == (
+        f"no document format for the ending '.htm'\n    {tmp_path / 'out.htm'}\n"
+        "  known:  .html, .md, .pdf, .tex\nhelp: did you mean '.html'"
+    )
+
+
+def test_save_names_a_folder_that_does_not_exist(tmp_path) -> None:
+    with pytest.raises(DataError, match="cannot write the file"):
+        save(EXAMPLE, tmp_path / "no" / "out.tex")
+
+
+def test_save_keeps_the_source_where_no_latex_is_installed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(saving.shutil, "which", lambda name: None)
+    with pytest.raises(UnsupportedError, match="no LaTeX is installed"):
+        save(EXAMPLE, tmp_path / "out.pdf")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.tex"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_save_makes_a_pdf(tmp_path) -> None:
+    assert save(EXAMPLE, tmp_path / "out.pdf").read_bytes().startswith(b"%PDF")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.pdf"]
+
+
+def test_matrix_form_reads_back_as_the_index_form(proofs) -> None:
+    same = Canonical()
+    seen = 0
+    for theorem in proofs["two_layers"].theorems:
+        left, right = theorem.derivation.left, theorem.derivation.right
+        assert isinstance(left, Entry)
+        form = matrix_form(right, left.indices) if left.indices else None
+        if form is not None:
+            seen += 1
+            assert same.equal(entry(form, *(*left.indices, None)[:2]), right), theorem.name
+    assert seen >= 6
+
+
+def test_matrix_form_of_the_recursion(proofs) -> None:
+    theorem = next(t for t in proofs["two_layers"].theorems if t.name == "error term of layer 2")
+    form = matrix_form(theorem.derivation.right, theorem.derivation.left.indices)  # type: ignore[attr-defined]
+    assert form is not None
+    assert to_tex(form_layout(form, WEIGHTS)) == r"(\Delta^{(3)}\,W^{(2)}) \odot f'(Z^{(2)})"
+
+
+@pytest.mark.parametrize("rule", [r.name for r in RULES.values() if r.latex])
+def test_formulas_of_the_rules_are_read(rule) -> None:
+    layout = read_tex(RULES[rule].latex)
+    assert to_tex(read_tex(to_tex(layout))) == to_tex(layout)
+    assert "\\" not in to_mathml(layout)
+
+
+def test_read_tex_reads_back_what_latex_writes(proofs) -> None:
+    for theorem in proofs["cross_entropy"].theorems:
+        code = latex(theorem.derivation.right)
+        again = to_tex(read_tex(code))
+        assert again.replace(" ", "") == code.replace(" ", "")
+
+
+def test_proof_of_a_traced_program_keeps_the_users_names() -> None:
+    proof = layer_norm_proof()
+    document = proof_document(proof, notation=NAMES)
+    assert unbacked(document, proof) == ()
+    source = to_latex_document(document)
+    assert r"\hat{x}_{ni} = \frac{x_{ni} - \mu_{n}}{\sqrt{\mathit{var}_{n} + \varepsilon}}" in source
+    assert "layer" not in source.replace("layer normalisation", "")
+
+
+def test_notebook_forms(proofs) -> None:
+    derivation = proofs["two_layers"].theorems[0].derivation
+    assert equality_latex(derivation.left, derivation.right).startswith(r"$\displaystyle \delta^{(3)}_{nk} = ")
+    assert equality_html(derivation.left, derivation.right).startswith('<math display="block">')
+    assert "<h1>" in document_html(EXAMPLE)
+
+
+def test_symbolic_widths_are_drawn_with_dots(proofs) -> None:
+    page = to_html(proof_document(proofs["any_depth"]))
+    assert "any number of layers" in page
+    assert 'class="dot"' in page
