@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import cache
-from math import gcd
 from typing import Literal
 
 from symbackprop.expression import (
@@ -38,16 +36,32 @@ from symbackprop.expression import (
     number,
     power,
 )
+from symbackprop.polynomial import (
+    CONSTANT,
+    UNIT,
+    Polynomial,
+    atom_of,
+    constant_of,
+    fold,
+    long_division,
+    minus,
+    name_of,
+    negative,
+    order,
+    plus,
+    replace,
+    shifted,
+    tightened,
+    times,
+    without,
+    without_common_factor,
+)
 
 Relation = Literal["<", "<=", "=="]
-Monomial = tuple[tuple[Expr, int], ...]
-Polynomial = dict[Monomial, Fraction]
 
 # How many subtractions of known inequalities `decide` tries before it says None.
 SEARCH_LIMIT = 60
 LARGEST_GOAL = 40
-_CONSTANT: Monomial = ()
-_UNIT: Polynomial = {_CONSTANT: Fraction(1)}
 
 
 class Facts:
@@ -82,8 +96,8 @@ class Facts:
                 self._learn_equality(fact.left, fact.right)
         for fact in relations:
             if fact.relation != "==":
-                gap = _minus(_polynomial(fact.right, self), _polynomial(fact.left, self))
-                self.inequalities.append(_minus(gap, _UNIT) if fact.relation == "<" else gap)
+                gap = minus(_polynomial(fact.right, self), _polynomial(fact.left, self))
+                self.inequalities.append(minus(gap, UNIT) if fact.relation == "<" else gap)
         self.memo.clear()
 
     def _learn_equality(self, left: Expr, right: Expr) -> None:
@@ -91,24 +105,24 @@ class Facts:
         if isinstance(left, Remainder) and right is ZERO:
             divisor, total = _polynomial(left.right, self), _polynomial(left.left, self)
             quotient = Quotient(_expression(total, self), _expression(divisor, self))
-            product = _times(divisor, _atom(quotient))
-            if self._solve(_minus(total, product)) and len(product) == 1:
+            product = times(divisor, atom_of(quotient))
+            if self._solve(minus(total, product)) and len(product) == 1:
                 self.folds.append((product, total))
         else:
-            self._solve(_minus(_polynomial(left, self), _polynomial(right, self)))
+            self._solve(minus(_polynomial(left, self), _polynomial(right, self)))
 
     def _solve(self, zero: Polynomial) -> bool:
         """Solve zero == 0 for a symbol, and remember what it equals; False if no symbol stands alone."""
-        for monomial, coefficient in sorted(zero.items(), key=lambda item: _order(item[0]), reverse=True):
+        for monomial, coefficient in sorted(zero.items(), key=lambda item: order(item[0]), reverse=True):
             if len(monomial) == 1 and monomial[0][1] == 1 and abs(coefficient) == 1:
                 symbol = monomial[0][0]
                 rest = {m: -c / coefficient for m, c in zero.items() if m != monomial}
                 if isinstance(symbol, Symbol) and not any(a is symbol for m in rest for a, _ in m):
-                    self.replaced = {s: _replace(p, symbol, rest) for s, p in self.replaced.items()}
+                    self.replaced = {s: replace(p, symbol, rest) for s, p in self.replaced.items()}
                     self.replaced[symbol] = rest
                     self.memo.clear()
                     # The symbol was known to be at least 1; what stands for it must be told so.
-                    self.inequalities.append(_minus(rest, _UNIT))
+                    self.inequalities.append(minus(rest, UNIT))
                     return True
         return False
 
@@ -149,7 +163,7 @@ def decide(relation: Relation, left: Expr, right: Expr, facts: Facts = NO_FACTS)
     """
     key = (relation, left, right)
     if key not in facts.memo:
-        facts.memo[key] = _decide(relation, _minus(_polynomial(right, facts), _polynomial(left, facts)), facts)
+        facts.memo[key] = _decide(relation, minus(_polynomial(right, facts), _polynomial(left, facts)), facts)
     answer = facts.memo[key]
     assert answer is None or isinstance(answer, bool)
     return answer
@@ -159,110 +173,23 @@ def _decide(relation: Relation, gap: Polynomial, facts: Facts) -> bool | None:
     """The relation between 0 and `gap`; integers, so x > 0 means x - 1 >= 0."""
     if relation == "<=":
         return (
-            True
-            if _at_least_zero(gap, facts)
-            else False
-            if _at_least_zero(_minus(_negative(gap), _UNIT), facts)
-            else None
+            True if _at_least_zero(gap, facts) else False if _at_least_zero(minus(negative(gap), UNIT), facts) else None
         )
     if relation == "<":
         return (
-            True
-            if _at_least_zero(_minus(gap, _UNIT), facts)
-            else False
-            if _at_least_zero(_negative(gap), facts)
-            else None
+            True if _at_least_zero(minus(gap, UNIT), facts) else False if _at_least_zero(negative(gap), facts) else None
         )
     if not gap:
         return True
-    above, below = _minus(gap, _UNIT), _minus(_negative(gap), _UNIT)
+    above, below = minus(gap, UNIT), minus(negative(gap), UNIT)
     if _at_least_zero(above, facts) or _at_least_zero(below, facts):
         return False
-    if _at_least_zero(gap, facts) and _at_least_zero(_negative(gap), facts):
+    if _at_least_zero(gap, facts) and _at_least_zero(negative(gap), facts):
         return True
     return None
 
 
-# --- polynomials --------------------------------------------------------------------------------------------------
-
-
-@cache
-def _name(node: Expr) -> str:
-    """A text that orders atoms the same way in every run of the same program."""
-    kind = {Symbol: "0", Index: "1", Quotient: "2"}.get(type(node), "3")
-    if isinstance(node, Symbol):
-        return kind + node.name
-    return kind + (f"{node.name},{node.uid}" if isinstance(node, Index) else repr(node))
-
-
-def _order(monomial: Monomial) -> tuple[int, list[tuple[str, int]]]:
-    """By degree, then by name: the key in which the terms of a polynomial are ordered."""
-    return sum(e for _, e in monomial), [(_name(a), e) for a, e in monomial]
-
-
-def _constant(value: int | Fraction) -> Polynomial:
-    return {_CONSTANT: Fraction(value)} if value else {}
-
-
-def _atom(node: Expr) -> Polynomial:
-    return {((node, 1),): Fraction(1)}
-
-
-def _plus(left: Polynomial, right: Polynomial) -> Polynomial:
-    total = dict(left)
-    for monomial, coefficient in right.items():
-        value = total.get(monomial, Fraction(0)) + coefficient
-        if value:
-            total[monomial] = value
-        else:
-            total.pop(monomial, None)
-    return total
-
-
-def _negative(polynomial: Polynomial) -> Polynomial:
-    return {m: -c for m, c in polynomial.items()}
-
-
-def _minus(left: Polynomial, right: Polynomial) -> Polynomial:
-    return _plus(left, _negative(right))
-
-
-def _join(left: Monomial, right: Monomial) -> Monomial:
-    if not left or not right:
-        return left or right
-    powers = dict(left)
-    for atom, exponent in right:
-        powers[atom] = powers.get(atom, 0) + exponent
-    return tuple(sorted(powers.items(), key=lambda item: _name(item[0])))
-
-
-def _without(monomial: Monomial, part: Monomial) -> Monomial | None:
-    """monomial / part, or None if it does not divide."""
-    powers = dict(monomial)
-    for atom, exponent in part:
-        left = powers.get(atom, 0) - exponent
-        if left < 0:
-            return None
-        powers[atom] = left
-    return tuple((a, e) for a, e in powers.items() if e)
-
-
-def _times(left: Polynomial, right: Polynomial) -> Polynomial:
-    total: Polynomial = {}
-    for m, c in left.items():
-        total = _plus(total, {_join(m, n): c * d for n, d in right.items()})
-    return total
-
-
-def _replace(polynomial: Polynomial, atom: Expr, value: Polynomial) -> Polynomial:
-    """`polynomial` with `atom` replaced by `value`."""
-    total: Polynomial = {}
-    for monomial, coefficient in polynomial.items():
-        term: Polynomial = {tuple(f for f in monomial if f[0] is not atom): coefficient}
-        for _ in range(dict(monomial).get(atom, 0)):
-            term = _times(term, value)
-        total = _plus(total, term)
-    return total
+# --- from expressions to polynomials and back ---------------------------------------------------------------------
 
 
 def _polynomial(expr: Expr, facts: Facts) -> Polynomial:
@@ -277,16 +204,16 @@ def _polynomial(expr: Expr, facts: Facts) -> Polynomial:
 def _convert(expr: Expr, facts: Facts) -> Polynomial:
     match expr:
         case Number(value):
-            return {_CONSTANT: value} if value else {}
+            return {CONSTANT: value} if value else {}
         case Add(terms):
             total: Polynomial = {}
             for term in terms:
-                total = _plus(total, _polynomial(term, facts))
+                total = plus(total, _polynomial(term, facts))
             return total
         case Multiply(factors):
-            product: Polynomial = _UNIT
+            product: Polynomial = UNIT
             for factor in factors:
-                product = _times(product, _polynomial(factor, facts))
+                product = times(product, _polynomial(factor, facts))
             return product
         case Power(base, Number(value)) if value.denominator == 1 and value >= 0:
             return _convert(Multiply((base,) * value.numerator), facts)
@@ -294,77 +221,40 @@ def _convert(expr: Expr, facts: Facts) -> Polynomial:
             return _divided(_polynomial(left, facts), _polynomial(right, facts), facts)
         case Remainder(left, right):
             total, divisor = _polynomial(left, facts), _polynomial(right, facts)
-            return _minus(total, _times(divisor, _divided(total, divisor, facts)))
+            return minus(total, times(divisor, _divided(total, divisor, facts)))
         case Symbol() if expr in facts.replaced:
             return facts.replaced[expr]
         case Entry(tensor, indices):
-            return _atom(Entry(tensor, tuple(simplify(i, facts) for i in indices)))
-    return _atom(expr)
+            return atom_of(Entry(tensor, tuple(simplify(i, facts) for i in indices)))
+    return atom_of(expr)
 
 
 def _divided(total: Polynomial, divisor: Polynomial, facts: Facts) -> Polynomial:
     """total // divisor: the part that divides, and the quotient of the rest if it is not known."""
-    if not divisor or not _at_least_zero(_minus(divisor, _UNIT), facts):
-        return _atom(Quotient(_expression(total, facts), _expression(divisor, facts)))
-    quotient, rest = _long_division(total, divisor)
+    if not divisor or not _at_least_zero(minus(divisor, UNIT), facts):
+        return atom_of(Quotient(_expression(total, facts), _expression(divisor, facts)))
+    quotient, rest = long_division(total, divisor)
     for shift in (0, -1, 1):
-        left = _minus(rest, _times(divisor, _constant(shift)))
-        if _at_least_zero(left, facts) and _at_least_zero(_minus(_minus(divisor, left), _UNIT), facts):
-            return _plus(quotient, _constant(shift))
-    rest, divisor = _reduced(rest, divisor)
-    return _plus(quotient, _atom(Quotient(_expression(rest, facts), _expression(divisor, facts))))
-
-
-def _reduced(total: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial]:
-    """Numbers with the same integer quotient and no common factor: (4 * h + 1) // 6 is (2 * h) // 3."""
-    slopes = [c for m, c in total.items() if m]
-    if any(c.denominator != 1 for c in (*slopes, *divisor.values())):
-        return total, divisor
-    common = gcd(*(c.numerator for c in (*slopes, *divisor.values())))
-    constant = Fraction(total.get(_CONSTANT, Fraction(0)) // common)
-    smaller = {m: c / common for m, c in total.items() if m} | ({_CONSTANT: constant} if constant else {})
-    return smaller, {m: c / common for m, c in divisor.items()}
-
-
-def _long_division(total: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial]:
-    """(q, r) with total = divisor * q + r and integer coefficients in q."""
-    lead = max(divisor, key=_order)
-    quotient: Polynomial = {}
-    rest = dict(total)
-    for monomial in sorted(total, key=_order, reverse=True):
-        factor, coefficient = _without(monomial, lead), rest.get(monomial, Fraction(0))
-        whole = Fraction(coefficient // divisor[lead]) if factor is not None else Fraction(0)
-        if factor is not None and whole:
-            part = {factor: whole}
-            quotient = _plus(quotient, part)
-            rest = _minus(rest, _times(divisor, part))
-    return quotient, rest
+        left = minus(rest, times(divisor, constant_of(shift)))
+        if _at_least_zero(left, facts) and _at_least_zero(minus(minus(divisor, left), UNIT), facts):
+            return plus(quotient, constant_of(shift))
+    rest, divisor = without_common_factor(rest, divisor)
+    return plus(quotient, atom_of(Quotient(_expression(rest, facts), _expression(divisor, facts))))
 
 
 def _expression(polynomial: Polynomial, facts: Facts) -> Expr:
     """The node of a polynomial, with remainders and replaced symbols written as they were, where they fit."""
     for product, shown in facts.folds:
-        polynomial = _fold(polynomial, product, shown)
+        polynomial = fold(polynomial, product, shown)
     remainders = []
-    for quotient in sorted({a for m in polynomial for a, _ in m if isinstance(a, Quotient)}, key=_name):
+    for quotient in sorted({a for m in polynomial for a, _ in m if isinstance(a, Quotient)}, key=name_of):
         total, divisor = _polynomial(quotient.left, facts), _polynomial(quotient.right, facts)
-        rest = _minus(polynomial, _minus(total, _times(divisor, _atom(quotient))))
+        rest = minus(polynomial, minus(total, times(divisor, atom_of(quotient))))
         if len(rest) < len(polynomial):
             polynomial = rest
             remainders.append(Remainder(quotient.left, quotient.right))
-    ordered = sorted(polynomial.items(), key=lambda item: _order(item[0]), reverse=True)
+    ordered = sorted(polynomial.items(), key=lambda item: order(item[0]), reverse=True)
     return add(*(multiply(number(c), *(power(a, e) for a, e in m)) for m, c in ordered), *remainders)
-
-
-def _fold(polynomial: Polynomial, product: Polynomial, shown: Polynomial) -> Polynomial:
-    """Write `product` (one term) as `shown`, which equals it, as often as it stands in `polynomial`."""
-    ((part, size),) = product.items()
-    for monomial in sorted(polynomial, key=_order, reverse=True):
-        factor = _without(monomial, part)
-        count = Fraction(polynomial.get(monomial, Fraction(0)) // size) if factor is not None else Fraction(0)
-        if factor is not None and count:
-            polynomial = _plus(_minus(polynomial, {monomial: count * size}), _times(shown, {factor: count}))
-    return polynomial
 
 
 # --- proofs of p >= 0 ---------------------------------------------------------------------------------------------
@@ -377,7 +267,7 @@ def _at_least_zero(polynomial: Polynomial, facts: Facts) -> bool:
     cancelled against multiples of known inequalities (size - 1 - i >= 0, the domain) until none is left.
     """
     if all(not m for m in polynomial):
-        return polynomial.get(_CONSTANT, Fraction(0)) >= 0
+        return polynomial.get(CONSTANT, Fraction(0)) >= 0
     key = ("positive", frozenset(polynomial.items()), frozenset(facts.pending))
     if key not in facts.memo:
         facts.memo[key] = _proved_positive(polynomial, facts)
@@ -401,8 +291,8 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
         else:
             shifts[atom] = low
         pending += [a for p in bounds for m in p for a, _ in m]
-    goal = _shifted(polynomial, shifts)
-    known = [_tightened(_shifted(p, shifts)) for p in inequalities]
+    goal = shifted(polynomial, shifts)
+    known = [tightened(shifted(p, shifts)) for p in inequalities]
     return _cancel(goal, [p for p in known if any(c < 0 for c in p.values())], free, [SEARCH_LIMIT], set())
 
 
@@ -423,11 +313,11 @@ def _bounds(atom: Expr, facts: Facts) -> tuple[Fraction | None, list[Polynomial]
         case Symbol(_, "size"):
             return Fraction(1), []
         case Position(_, Index(_, size, _), _) | Index(_, size, _):
-            return Fraction(0), [_minus(_minus(_polynomial(size, facts), _atom(atom)), _UNIT)]
+            return Fraction(0), [minus(minus(_polynomial(size, facts), atom_of(atom)), UNIT)]
         case Entry(tensor, _) if tensor in facts.ranges:
-            return Fraction(0), [_minus(_minus(_polynomial(facts.ranges[tensor], facts), _atom(atom)), _UNIT)]
+            return Fraction(0), [minus(minus(_polynomial(facts.ranges[tensor], facts), atom_of(atom)), UNIT)]
         case Kronecker() | Compare():
-            return Fraction(0), [_minus(_UNIT, _atom(atom))]
+            return Fraction(0), [minus(UNIT, atom_of(atom))]
         case Quotient(left, right):
             return _quotient_bounds(atom, _polynomial(left, facts), _polynomial(right, facts), facts)
     return None, []
@@ -441,18 +331,18 @@ def _quotient_bounds(
         return None, []
     facts.pending.add(atom)
     try:
-        if not _at_least_zero(_minus(divisor, _UNIT), facts):
+        if not _at_least_zero(minus(divisor, UNIT), facts):
             return None, []
-        product = _times(divisor, _atom(atom))
+        product = times(divisor, atom_of(atom))
         for multiple, shown in facts.folds:
             if multiple == product:  # divides by a fact: positive as soon as the total is
                 return next(
-                    (Fraction(k) for k in (1, 0) if _at_least_zero(_minus(shown, _constant(k)), facts)), None
+                    (Fraction(k) for k in (1, 0) if _at_least_zero(minus(shown, constant_of(k)), facts)), None
                 ), []
-        rest = _minus(total, product)
-        low = next((k for k in (1, 0, -1) if _at_least_zero(_minus(total, _times(divisor, _constant(k))), facts)), None)
+        rest = minus(total, product)
+        low = next((k for k in (1, 0, -1) if _at_least_zero(minus(total, times(divisor, constant_of(k))), facts)), None)
         high = _divided(_largest(total, facts), divisor, facts)
-        bounds = [rest, _minus(_minus(divisor, rest), _UNIT), _minus(high, _atom(atom))]
+        bounds = [rest, minus(minus(divisor, rest), UNIT), minus(high, atom_of(atom))]
         return None if low is None else Fraction(low), bounds
     finally:
         facts.pending.discard(atom)
@@ -462,34 +352,15 @@ def _largest(polynomial: Polynomial, facts: Facts) -> Polynomial:
     """An upper bound of `polynomial` without indices: each at its end where its term is positive, at 0 where not."""
     total: Polynomial = {}
     for monomial, coefficient in polynomial.items():
-        term = {_CONSTANT: coefficient}
+        term = {CONSTANT: coefficient}
         for atom, exponent in monomial:
-            end = _atom(atom)
+            end = atom_of(atom)
             if isinstance(atom, Index):
-                end = _minus(_polynomial(atom.size, facts), _UNIT) if coefficient > 0 else {}
+                end = minus(_polynomial(atom.size, facts), UNIT) if coefficient > 0 else {}
             for _ in range(exponent):
-                term = _times(term, end)
-        total = _plus(total, term)
+                term = times(term, end)
+        total = plus(total, term)
     return total
-
-
-def _shifted(polynomial: Polynomial, shifts: Mapping[Expr, Fraction]) -> Polynomial:
-    """`polynomial` with each atom written as its shift plus itself."""
-    for atom, low in shifts.items():
-        if low:
-            polynomial = _replace(polynomial, atom, _plus(_atom(atom), {_CONSTANT: low}))
-    return polynomial
-
-
-def _tightened(polynomial: Polynomial) -> Polynomial:
-    """The same inequality over the integers, divided by the common factor: 2 * q - 1 >= 0 becomes q - 1 >= 0."""
-    slopes = [c for m, c in polynomial.items() if m]
-    if not slopes or any(c.denominator != 1 for c in polynomial.values()):
-        return polynomial
-    common = gcd(*(c.numerator for c in slopes))
-    tight = {m: c / common for m, c in polynomial.items() if m}
-    constant = Fraction(polynomial.get(_CONSTANT, Fraction(0)) // common)
-    return tight | {_CONSTANT: constant} if constant else tight
 
 
 def _cancel(
@@ -504,14 +375,14 @@ def _cancel(
         return False
     seen.add(state)
     budget[0] -= 1
-    monomial, coefficient = max(bad, key=lambda item: _order(item[0]))
+    monomial, coefficient = max(bad, key=lambda item: order(item[0]))
     for inequality in known:
         for part, size in inequality.items():
-            factor = _without(monomial, part)
+            factor = without(monomial, part)
             # The multiple must be positive: the same sign, times atoms that are >= 0.
             if factor is None or (size < 0) != (coefficient < 0) or any(a in free for a, _ in factor):
                 continue
-            multiple = _times(inequality, {factor: coefficient / size})
-            if _cancel(_minus(goal, multiple), known, free, budget, seen):
+            multiple = times(inequality, {factor: coefficient / size})
+            if _cancel(minus(goal, multiple), known, free, budget, seen):
                 return True
     return False

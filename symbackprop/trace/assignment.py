@@ -24,7 +24,7 @@ from symbackprop.expression import (
     where,
 )
 from symbackprop.trace.array import IDENTITY, Array, nodes
-from symbackprop.trace.elementwise import Masked, broadcast_shape, must_hold, same_entries, stretched
+from symbackprop.trace.elementwise import Masked, Places, broadcast_shape, must_hold, same_entries, stretched
 from symbackprop.trace.layout import view_of
 from symbackprop.trace.operands import as_array
 from symbackprop.trace.registry import OPERATIONS, implements
@@ -52,6 +52,7 @@ Indices = tuple[Expr, ...]
 
 @implements("setitem")
 def _setitem(base: Array, key: Any, value: Any) -> None:
+    key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     if mask is not None:
         _assign_mask(base, whole_mask(base, key, mask), mask, value)
@@ -195,6 +196,7 @@ def _subtract_at(target: Array, key: Any, value: Any) -> None:
 
 
 def _accumulate(target: Array, key: Any, value: Any) -> None:
+    key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     parts = [] if mask is not None else parts_of(target, key)
     if not any(isinstance(p, Chosen) for p in parts):

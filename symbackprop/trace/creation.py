@@ -10,6 +10,7 @@ import numpy as np
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number
 from symbackprop.trace.array import Array, Buffer, array
+from symbackprop.trace.elementwise import Places
 from symbackprop.trace.layout import copy_of, flatten, unflatten
 from symbackprop.trace.operands import as_array, exact, integer_of, shape_of
 from symbackprop.trace.registry import OPERATIONS, implements
@@ -126,6 +127,28 @@ def _tri(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Array:
     rows, columns = shape_of(n)[0], shape_of(n if m is None else m)[0]
     offset = integer_of(k) or ZERO
     return _fresh((rows, columns), lambda i: holds("<=", i[1], reduced(add(i[0], offset))), kind_of(dtype))
+
+
+def _triangle_places(name: str, lower: bool) -> None:
+    @implements(name)
+    def places(n: Any, k: Any = 0, m: Any = None) -> Places:
+        rows, columns = shape_of(n)[0], shape_of(n if m is None else m)[0]
+        offset = integer_of(k) or ZERO
+
+        def inside(i: Indices) -> Expr:
+            diagonal_ = reduced(add(i[0], offset))
+            return holds("<=", i[1], diagonal_) if lower else holds("<=", diagonal_, i[1])
+
+        return Places(_fresh((rows, columns), inside, "bool"))
+
+
+_triangle_places("tril_indices", True)
+_triangle_places("triu_indices", False)
+
+
+@implements("diag_indices")
+def _diag_indices(n: Any) -> tuple[Array, Array]:
+    return _arange(n), _arange(n)
 
 
 @implements("diag")

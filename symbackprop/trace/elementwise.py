@@ -80,6 +80,13 @@ for _symbol, _name in {
 setattr(Masked, "__neg__", lambda self: elementwise_masked(OPERATIONS["negative"], self))  # noqa: B010
 
 
+class Places:
+    """The places where a mask holds, as np.where(mask), np.nonzero and np.triu_indices give them: a subscript only."""
+
+    def __init__(self, mask: Array) -> None:
+        self.mask = mask
+
+
 def elementwise_masked(operation: Callable[..., Any], *operands: Any) -> Masked:
     """An elementwise operation on masked operands, all under the same mask, and scalars."""
     first, *others = [o for o in operands if isinstance(o, Masked)]

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from symbackprop.errors import TraceError
 from symbackprop.expression import (
     MINUS_ONE,
     ONE,
@@ -28,7 +27,7 @@ from symbackprop.expression import (
 )
 from symbackprop.primitives import ERF, EXP, FUNCTIONS, LOG, Function
 from symbackprop.trace.array import has_entry
-from symbackprop.trace.elementwise import compared, elementwise, into, kind_of_all, truth
+from symbackprop.trace.elementwise import Places, compared, elementwise, into, kind_of_all, truth
 from symbackprop.trace.registry import implements
 from symbackprop.trace.session import holds
 
@@ -87,8 +86,13 @@ def _heaviside(x: Any, at_zero: Any) -> Any:
 @implements("where")
 def _where(condition: Any, then: Any = None, otherwise: Any = None) -> Any:
     if then is None or otherwise is None:
-        raise TraceError("np.where(condition) alone, whose shape depends on the data, cannot be traced")
+        return Places(truth(condition))
     return elementwise(where, truth(condition), then, otherwise, kind=kind_of_all(then, otherwise))
+
+
+@implements("nonzero")
+def _nonzero(a: Any) -> Any:
+    return Places(truth(a))
 
 
 # --- functions ----------------------------------------------------------------------------------------------------

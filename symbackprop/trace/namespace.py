@@ -28,8 +28,7 @@ from symbackprop.trace.creation import convert_to, to_integer
 from symbackprop.trace.elementwise import Masked
 from symbackprop.trace.operands import exact
 from symbackprop.trace.registry import OPERATIONS
-from symbackprop.trace.size import Size, size
-from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
+from symbackprop.trace.size import Size, SymbolicRange, size
 
 PI = Symbol("pi", "positive")
 RANDOM = "random numbers: randomness must come in as an input"
@@ -182,10 +181,9 @@ def _len(value: Any) -> Any:
     return builtins.len(value)
 
 
-def _range(*bounds: Any) -> range:
-    symbolic = [b for b in bounds if isinstance(b, Size)]
-    if symbolic:
-        raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(*(b.expr for b in symbolic)))
+def _range(*bounds: Any) -> Any:
+    if any(isinstance(b, Size) for b in bounds):
+        return SymbolicRange(*bounds)
     return range(*(int(b) for b in bounds))
 
 

@@ -16,7 +16,7 @@ from symbackprop.expression import ONE, ZERO, Expr, multiply, number, power
 from symbackprop.trace.array import Array, array, scalar
 from symbackprop.trace.registry import OPERATIONS
 from symbackprop.trace.session import reduced
-from symbackprop.trace.size import Size, size_expr
+from symbackprop.trace.size import Size, SymbolicRange, size_expr
 
 
 def as_array(value: Any) -> Array:
@@ -37,6 +37,9 @@ def as_array(value: Any) -> Array:
         return scalar(exact(value))
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return _constant_array(value)
+    if isinstance(value, (SymbolicRange, range)):
+        bounds = value.bounds if isinstance(value, SymbolicRange) else (value.start, value.stop, value.step)
+        return OPERATIONS["arange"](*bounds)  # type: ignore[no-any-return]
     if isinstance(value, (list, tuple)):
         return _nested(value)
     if value is None:

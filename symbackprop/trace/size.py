@@ -3,7 +3,7 @@ must be fixed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from symbackprop.expression import (
@@ -126,6 +126,20 @@ class Size:
 
     def __float__(self) -> float:
         return float(_concrete(self.expr, "a number is needed here, not a symbolic size"))
+
+
+class SymbolicRange:
+    """range(n) of a symbolic size: a subscript like np.arange(n), but no loop."""
+
+    def __init__(self, *bounds: Any) -> None:
+        self.bounds = bounds
+
+    def __iter__(self) -> Iterator[Any]:
+        parts = [e for e in map(size_expr, self.bounds) if e is not None]
+        raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(*parts))
+
+    __reversed__ = __iter__
+    __len__ = __iter__
 
 
 def size(expr: Expr) -> Any:

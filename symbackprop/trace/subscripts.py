@@ -26,7 +26,7 @@ from symbackprop.expression import (
     number,
 )
 from symbackprop.trace.array import Array, View, array, nodes, scalar
-from symbackprop.trace.elementwise import Masked, broadcast_shape, stretched
+from symbackprop.trace.elementwise import Masked, Places, broadcast_shape, stretched
 from symbackprop.trace.layout import transpose, view_of
 from symbackprop.trace.operands import as_array, integer_of
 from symbackprop.trace.registry import implements
@@ -37,7 +37,7 @@ from symbackprop.trace.session import (
     must_know,
     reduced,
 )
-from symbackprop.trace.size import Size
+from symbackprop.trace.size import Size, SymbolicRange
 from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 
 Indices = tuple[Expr, ...]
@@ -85,7 +85,9 @@ def parts_of(base: Array, key: Any) -> list[Part]:
 
 
 def _as_item(item: Any) -> Any:
-    if isinstance(item, (list, np.ndarray)) or (isinstance(item, tuple) and not isinstance(item, slice)):
+    if isinstance(item, (list, range, SymbolicRange, np.ndarray)) or (
+        isinstance(item, tuple) and not isinstance(item, slice)
+    ):
         return as_array(item)
     return item
 
@@ -173,6 +175,7 @@ def _bound(bound: Any, size: Expr, default: Expr) -> Expr:
 
 @implements("getitem")
 def _getitem(base: Array, key: Any) -> Any:
+    key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     if mask is not None:
         return Masked(array(base.axes, base.read(), base.kind), whole_mask(base, key, mask), mask)
