@@ -34,7 +34,8 @@ from symbackprop.canonical.polynomial import (
     scale,
     subtract,
 )
-from symbackprop.canonical.terms import INDICATORS, TermRules
+from symbackprop.canonical.polynomial import Term
+from symbackprop.canonical.terms import INDICATORS, TermRules, spare
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression import Expr, Index, Number, Symbol, Tensor
 from symbackprop.expression import Add as AddNode
@@ -42,6 +43,7 @@ from symbackprop.expression import Entry as EntryNode
 from symbackprop.expression import Multiply as MultiplyNode
 from symbackprop.expression import Power as PowerNode
 from symbackprop.expression import Quotient as QuotientNode
+from symbackprop.expression import Remainder as RemainderNode
 from symbackprop.expression import add as add_expr
 from symbackprop.expression import multiply as multiply_expr
 from symbackprop.expression import number
@@ -64,8 +66,7 @@ class Algebra(TermRules):
             return left
         if len(left.terms) * len(right.terms) > MAXIMUM_TERMS:
             raise BudgetError(f"a product would have {len(left.terms) * len(right.terms)} terms, more than {MAXIMUM_TERMS}")
-        terms = [(c, dict(m.factors), m.bound) for m, c in left.terms]
-        return self.collect(self.times(terms, right))
+        return self.collect(self.times(self.times([(1, {}, ())], left, right.free), right))
 
     def product(self, *polys: Poly) -> Poly:
         """The product of all."""
@@ -82,6 +83,30 @@ class Algebra(TermRules):
             terms.append((coefficient, dict(factors), (*bound, index)))
         return self.collect(terms)
 
+    def entry(self, tensor: Tensor, args: tuple[Poly, ...]) -> Poly:
+        """An entry of a tensor; here an atom, in `unfold` whatever the tensor stands for."""
+        return of_atom(Atom.make("entry", tensor, args))
+
+    def named(self, value: Poly) -> Poly:
+        """One atom that stands for a whole polynomial, until `unname` puts it in."""
+        (template,), args = abstract((value,))
+        data = (template,)
+        remember_symmetries(data, (template,))
+        return of_atom(Atom.make("named", data, settle_arguments("named", data, args)))
+
+    def unname(self, poly: Poly, atoms: frozenset[Atom]) -> Poly:
+        """`poly` with these named atoms replaced by what they stand for, outside functions."""
+        terms: list[Term] = []
+        for mono, coefficient in poly.terms:
+            factors, bound = self.open_mono(mono)
+            table = dict(factors)
+            opened = [(a, table.pop(a)) for a in list(table) if a in atoms or (a.kind == "named" and a.data in {x.data for x in atoms})]
+            part: list[Term] = [(coefficient, table, bound)]
+            for atom, exponent in opened:
+                part = self.times(part, self.power(self.definition(atom), exponent))
+            terms += part
+        return self.collect(terms)
+
     # Substitution.
 
     def substitute(self, poly: Poly, values: Mapping[Index, Poly]) -> Poly:
@@ -94,8 +119,7 @@ class Algebra(TermRules):
         taken = frozenset().union(*(v.free for v in values.values()))
         terms = []
         for mono, coefficient in poly.terms:
-            avoid = {Atom.make("index", i): 1 for i in taken}
-            factors, bound = self.open_mono(mono, avoid) if mono.bound else (mono.factors, ())
+            factors, bound = self.open_mono(mono, taken)
             terms += [(coefficient * c, f, b) for c, f, b in self.substitute_factors(dict(factors), bound, values)]
         return self.collect(terms)
 
@@ -144,13 +168,15 @@ class Algebra(TermRules):
                 return self.apply(function, tuple(fill(t) for t in templates))
             case "base", (template,):
                 return self._base_atom(fill(template), 1)
+            case "named", (template,):
+                return self.named(fill(template))
             case "positive", (template,):
                 return self.positive(fill(template))
             case "zero", (template,):
                 return self.zero(fill(template))
             case ("extremum" | "position"), (kind, size, template):
                 inner = {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
-                index = Index("q", size, 0)
+                index = spare(size, frozenset().union(*(a.free for a in args)))
                 inner |= {i: of_index(index) for i in template.free if i.name == "e"}
                 return self.extremum(atom.kind, kind, index, self.substitute(template, inner))
         raise AssertionError(f"no way to rebuild an atom of kind {atom.kind}")
@@ -177,9 +203,12 @@ class Algebra(TermRules):
             case PowerNode(base, Number(value)):
                 return self.power(self._integer(base), exact(value))
             case EntryNode(tensor, indices):
-                return of_atom(Atom.make("entry", tensor, tuple(self.size_of(i) for i in indices)))
+                return self.entry(tensor, tuple(self.size_of(i) for i in indices))
             case QuotientNode(left, right):
                 return of_atom(Atom.make("quotient", None, (self._integer(left), self._integer(right))))
+            case RemainderNode(left, right):
+                quotient = self._integer(QuotientNode(left, right))
+                return subtract(self._integer(left), self.multiply(self._integer(right), quotient))
         raise UnsupportedError(f"an index or size of the form {type(expr).__name__} is not supported in a proof")
 
     def quotient(self, left: Poly, right: Poly) -> Poly:
@@ -376,6 +405,8 @@ class Algebra(TermRules):
     @memoised
     def log(self, argument: Poly) -> Poly:
         """log of a product of positive factors is the sum of their logs; log(exp(t)) = t."""
+        if not argument.terms:
+            raise UnsupportedError("a logarithm of zero")
         (coefficient, mono), core = self.factor(argument)
         if coefficient <= 0 or not all(self.known_positive(a) for a, _ in mono.factors):
             return self._applied(LOG, (argument,))
@@ -440,7 +471,8 @@ class Algebra(TermRules):
 
     def _weakly_positive(self, mono: Mono) -> str:
         """"strict" if the monomial is > 0, "weak" if >= 0, "" if its sign is not known."""
-        answer = "strict"
+        # a sum over a range that may be empty is 0 there
+        answer = "strict" if all(self._decided(">=", self._size_minus_one(i)) for i in mono.bound) else "weak"
         for atom, exponent in mono.factors:
             if self.known_positive(atom):
                 continue
@@ -451,6 +483,9 @@ class Algebra(TermRules):
             else:
                 return ""
         return answer
+
+    def _size_minus_one(self, index: Index) -> Expr:
+        return self.size_expression(subtract(self.size_of(index.size), ONE))
 
     # Indicators of reals.
 
@@ -504,33 +539,45 @@ class Algebra(TermRules):
         if self.never_flat(value):
             self.used["no argument of a branch is exactly at its kink"] = None
             return ZERO
-        (template,), args = abstract((value,))
-        data = (template,)
-        return of_atom(Atom.make("zero", data, args))
+        (_, mono), core = self.factor(value)
+        if core is not ONE and all(self.known_positive(a) for a, _ in mono.factors):
+            value = core
+        sides = [abstract((side,)) for side in (value, scale(value, -1))]
+        data, args = min(sides, key=lambda side: side[0][0].id)
+        remember_symmetries(data, data)
+        return of_atom(Atom.make("zero", data, settle_arguments("zero", data, args)))
 
     def never_flat(self, value: Poly) -> bool:
-        """True if the value is an analytic function of real data that is not constant: 0 only on a set of measure 0."""
-        return all(self._analytic(a) for m, _ in value.terms for a, _ in m.factors) and any(
-            self._varies(a) for m, _ in value.terms for a, _ in m.factors
-        )
+        """True if the value is 0 on a set of measure 0 only, whatever its indices are and however many of them agree.
 
-    def _analytic(self, atom: Atom) -> bool:
-        if atom.kind in (*INDICATORS, "extremum", "position"):
-            return False
-        if atom.kind == "entry":
-            return bool(atom.data.kind == "real") and self.assumptions.get(atom.data) not in ("bern", "onehot", "pm1")
-        if atom.kind == "apply" and atom.data[0].name not in BASIC:
-            return False
-        return all(self.never_flat_parts(t) for t in _templates(atom))
+        That is shown by one real tensor T: the terms that mention T are products of entries and of positive factors, all
+        with coefficients of one sign, and T stands in them as a factor, to powers of one sign. Then nothing among them
+        can cancel, even where indices coincide, and for fixed other tensors the value is not constant in T.
+        """
+        candidates = {a.data: None for m, _ in value.terms for a, _ in m.factors if a.kind == "entry" and self._is_free(a.data)}
+        return any(self._varies_with(tensor, value) for tensor in candidates)
 
-    def never_flat_parts(self, template: Poly) -> bool:
-        """True if every atom of the template is analytic."""
-        return all(self._analytic(a) for m, _ in template.terms for a, _ in m.factors)
+    def _is_free(self, tensor: Tensor) -> bool:
+        """True if the entries of the tensor range over an open set."""
+        return bool(tensor.kind == "real") and self.assumptions.get(tensor) in (None, "pos", "prob")
 
-    def _varies(self, atom: Atom) -> bool:
-        if atom.kind == "entry":
-            return True
-        return any(self._varies(a) for t in _templates(atom) for m, _ in t.terms for a, _ in m.factors)
+    def _varies_with(self, tensor: Tensor, value: Poly) -> bool:
+        signs = set()
+        for mono, coefficient in value.terms:
+            if not any(_mentions(a, tensor) for a, _ in mono.factors):
+                continue
+            power = 0
+            for atom, exponent in mono.factors:
+                if atom.kind == "entry" and atom.data is tensor:
+                    power += 1 if exponent > 0 else -1
+                    signs.add((coefficient > 0, exponent > 0))
+                elif _mentions(atom, tensor) or not (
+                    (atom.kind == "entry" and self._is_free(atom.data)) or self.known_positive(atom)
+                ):
+                    return False
+            if not power or not all(self._decided(">=", self._size_minus_one(i)) for i in mono.bound):
+                return False
+        return len(signs) == 1
 
     def extremum(self, sort: str, kind: str, index: Index, body: Poly) -> Poly:
         """The largest or smallest value of `body` over the index, or ("position") where it stands."""
@@ -552,6 +599,14 @@ class Algebra(TermRules):
         return (self.substitute(templates[0], names),), args
 
 
+def _mentions(atom: Atom, tensor: Tensor) -> bool:
+    """True if an entry of the tensor stands anywhere in the atom."""
+    if atom.kind == "entry" and atom.data is tensor:
+        return True
+    inside = (*atom.args, *_templates(atom))
+    return any(_mentions(a, tensor) for p in inside for m, _ in p.terms for a, _ in m.factors)
+
+
 def _number_content(poly: Poly) -> Rational:
     numerator, denominator = 0, 1
     for _, c in poly.terms:
@@ -565,7 +620,7 @@ def _templates(atom: Atom) -> tuple[Poly, ...]:
     match atom.kind:
         case "apply":
             return data[1]  # type: ignore[no-any-return]
-        case "base" | "positive" | "zero":
+        case "base" | "positive" | "zero" | "named":
             return data  # type: ignore[no-any-return]
         case "extremum" | "position":
             return (data[2],)

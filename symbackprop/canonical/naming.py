@@ -25,11 +25,13 @@ from symbackprop.canonical.polynomial import (
     bound_index,
     of_index,
     parameter,
+    scale,
 )
 from symbackprop.errors import BudgetError
 from symbackprop.expression import Index
 
 MAXIMUM_ORDERINGS = 5040
+TEMPLATED = ("apply", "base", "named", "positive", "zero")  # kinds of atoms whose data hold templates over all arguments
 T = TypeVar("T")
 Renaming = dict[Index, Index]
 _SYMMETRIES: dict[Any, tuple[tuple[int, ...], ...]] = {}
@@ -69,8 +71,10 @@ def rename_poly(poly: Poly, names: Renaming) -> Poly:
 
 
 def settle_arguments(kind: str, data: Any, args: tuple[Poly, ...]) -> tuple[Poly, ...]:
-    """The least of the argument orders that a symmetric template allows."""
-    symmetries = _SYMMETRIES.get(data) if kind in ("apply", "base", "positive", "zero") else None
+    """The least of the argument orders that a symmetric template allows; of a delta's two signs the lesser."""
+    if kind == "delta":
+        return (min(args[0], scale(args[0], -1), key=lambda a: a.id),)
+    symmetries = _SYMMETRIES.get(data) if kind in TEMPLATED else None
     if not symmetries:
         return args
     return min((tuple(args[k] for k in p) for p in symmetries), key=lambda a: tuple(x.id for x in a))
@@ -169,7 +173,7 @@ def _places(atom: Atom, members: frozenset[Index]) -> list[tuple[int, Index]]:
     """Where each index of `members` stands: the number of the argument; 1000 more when inside a compound argument."""
     if atom.kind == "index":
         return [(0, atom.data)]
-    symmetric = atom.data in _SYMMETRIES if atom.kind in ("apply", "base", "positive", "zero") else False
+    symmetric = atom.data in _SYMMETRIES if atom.kind in TEMPLATED else False
     places = []
     for k, arg in enumerate(atom.args):
         inside = arg.free & members

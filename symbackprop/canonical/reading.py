@@ -33,11 +33,12 @@ from symbackprop.expression import (
     Sum,
     Symbol,
     Where,
+    free_indices,
     fresh,
     substitute,
 )
 from symbackprop.expression import subtract as subtract_expr
-from symbackprop.primitives import BASIC, LOG
+from symbackprop.primitives import BASIC, LOG, STEP
 from symbackprop.sympy_form import PLACES, definition
 
 
@@ -92,7 +93,7 @@ class Canonical(Algebra):
             case Index():
                 return of_index(expr)
             case Entry(tensor, indices):
-                return of_atom(Atom.make("entry", tensor, tuple(self.size_of(i) for i in indices)))
+                return self.entry(tensor, tuple(self.size_of(i) for i in indices))
             case Add(terms):
                 return add(*(self.normal(t) for t in terms))
             case Multiply(factors):
@@ -108,7 +109,7 @@ class Canonical(Algebra):
             case Compare():
                 return self._compare(expr)
             case Where(condition, then, otherwise):
-                gate, a, b = self.normal(condition), self.normal(then), self.normal(otherwise)
+                gate, a, b = self._gate(condition), self.normal(then), self.normal(otherwise)
                 return add(self.multiply(gate, subtract(a, b)), b)
             case Quotient() | Remainder():
                 return self.size_of(expr)
@@ -117,7 +118,17 @@ class Canonical(Algebra):
                 return self.extremum(sort, kind, index, self.normal(body))
         raise UnsupportedError(f"{type(expr).__name__} has no normal form")
 
+    def _gate(self, condition: Expr) -> Poly:
+        """A condition as a value 0 or 1: any other value than 0 counts as 1."""
+        if is_indicator(condition):
+            return self.normal(condition)
+        if is_integer(condition):
+            return subtract(ONE, self.delta(self.size_of(condition)))
+        return subtract(ONE, self.zero(self.normal(condition)))
+
     def _sum(self, expr: Sum, index: Index) -> Poly:
+        if free_indices(index.size):
+            raise UnsupportedError(f"the range of the index {index.name} depends on another index")
         return self.sum_over(index, self.normal(expr.body))
 
     def _power(self, expr: Power) -> Poly:
@@ -155,6 +166,22 @@ class Canonical(Algebra):
                 return self.positive(gap)
             case _:
                 return subtract(ONE, self.positive(scale(gap, -1)))
+
+
+def is_indicator(expr: Expr) -> bool:
+    """True for expressions that can only be 0 or 1."""
+    match expr:
+        case Compare() | Kronecker():
+            return True
+        case Number(value):
+            return value in (0, 1)
+        case Apply(function, _):
+            return function is STEP
+        case Multiply(parts):
+            return all(is_indicator(p) for p in parts)
+        case Add((Multiply((Number(minus), inner)), Number(one))):
+            return (minus, one) == (-1, 1) and is_indicator(inner)
+    return False
 
 
 def is_integer(expr: Expr) -> bool:

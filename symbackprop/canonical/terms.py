@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from fractions import Fraction
 from math import floor
 
-from symbackprop.canonical.naming import canonical_mono, rename_atom
+from symbackprop.canonical.naming import canonical_mono, rename_atom, settle_arguments
 from symbackprop.canonical.polynomial import (
     ONE,
     UNIT,
@@ -123,12 +123,13 @@ class TermRules:
                 table[mono] = exact(table.get(mono, 0) + coefficient)
         return Poly.make(table)
 
-    def times(self, terms: Terms, poly: Poly) -> Terms:
-        """Each term times each term of `poly`, whose bound indices get spare names."""
+    def times(self, terms: Terms, poly: Poly, taken: frozenset[Index] = frozenset()) -> Terms:
+        """Each term times each term of `poly`, whose bound indices get spare names, none of them in `taken`."""
         result = []
         for coefficient, factors, bound in terms:
+            here = taken.union(bound, *(a.free for a in factors)) if any(m.bound for m, _ in poly.terms) else taken
             for mono, other in poly.terms:
-                pairs, new_bound = self.open_mono(mono, factors, bound)
+                pairs, new_bound = self.open_mono(mono, here)
                 merged = dict(factors)
                 for atom, exponent in pairs:
                     merged[atom] = exact(merged.get(atom, 0) + exponent)
@@ -136,26 +137,29 @@ class TermRules:
         return result
 
     def open_mono(
-        self, mono: Mono, factors: Mapping[Atom, Rational] = {}, bound: tuple[Index, ...] = ()
+        self, mono: Mono, taken: frozenset[Index] = frozenset()
     ) -> tuple[Iterable[tuple[Atom, Rational]], tuple[Index, ...]]:
-        """The factors of `mono` with its bound indices renamed away from those in use, and these new names."""
+        """The factors of `mono` with its bound indices renamed away from those in use, and these new names.
+
+        No polynomial may have a canonical bound name free, so a term under work always carries spare names.
+        """
         if not mono.bound:
             return mono.factors, ()
-        taken = set(bound).union(mono.free, *(a.free for a in factors))
+        used = set(taken | mono.free)
         names: dict[Index, Index] = {}
         for index in mono.bound:
-            spare = next(s for k in itertools.count() if (s := Index(f"t{k}", index.size, SPARE)) not in taken)
-            taken.add(spare)
-            names[index] = spare
+            names[index] = spare(index.size, used)
+            used.add(names[index])
         return [(rename_atom(a, names), e) for a, e in mono.factors], tuple(names.values())
 
     def substitute_factors(self, factors: Factors, bound: tuple[Index, ...], values: Mapping[Index, Poly]) -> Terms:
         """The terms that the product becomes when indices are replaced."""
         kept = {a: e for a, e in factors.items() if not a.free & values.keys()}
         terms: Terms = [(1, kept, bound)]
+        taken = frozenset().union(*(a.free for a in factors), *(v.free for v in values.values()))
         for atom, exponent in factors.items():
             if atom not in kept:
-                terms = self.times(terms, self.power(self.substitute_atom(atom, values), exponent))
+                terms = self.times(terms, self.power(self.substitute_atom(atom, values), exponent), taken)
         return terms
 
     # Indicators of integers.
@@ -169,8 +173,7 @@ class TermRules:
             e = self.size_expression(difference)
             if self._decided("<", e) or self._decided(">", e):
                 return constant(0)
-        other = scale(difference, -1)
-        return self._single(Atom.make("delta", None, (min(difference, other, key=lambda p: p.id),)))
+        return self._single(Atom.make("delta", None, settle_arguments("delta", None, (difference,))))
 
     def nonneg(self, value: Poly) -> Poly:
         """1 where an integer is >= 0, else 0; of p and -p - 1 the one with the constant >= 0 is kept."""
@@ -330,8 +333,13 @@ class TermRules:
                 new = self._shorter(atom.args[0], index)
                 if new is not None:
                     length, shift = new
-                    fresh_index = self._spare(factors, bound, self.size_expression(length))
-                    remaining = (*(i for i in bound if i is not index), fresh_index)
+                    others = tuple(i for i in bound if i is not index)
+                    if not any(index in a.free for a in rest):
+                        return self.times([(1, rest, others)], length)
+                    if length.free:
+                        continue  # a range that depends on an index stays an inequality: sizes are never renamed
+                    fresh_index = spare(self.size_expression(length), {*bound, *(i for a in factors for i in a.free)})
+                    remaining = (*others, fresh_index)
                     return self.substitute_factors(rest, remaining, {index: combine([(1, of_index(fresh_index)), (1, shift)])})
             for other in inequalities:
                 if other is not atom and self._decided(">=", self.size_expression(subtract(atom.args[0], other.args[0]))):
@@ -340,10 +348,6 @@ class TermRules:
                 if other is not atom and self._decided("<", self.size_expression(both)):
                     return []
         return None
-
-    def _spare(self, factors: Factors, bound: tuple[Index, ...], size: Expr) -> Index:
-        taken = set(bound).union(*(a.free for a in factors))
-        return next(s for k in itertools.count() if (s := Index(f"t{k}", size, SPARE)) not in taken)
 
     def _shorter(self, value: Poly, index: Index) -> tuple[Poly, Poly] | None:
         """(length, shift) of the range that value >= 0 leaves to the index, if it is a proved part of the old one."""
@@ -373,7 +377,9 @@ class TermRules:
                 index = as_index(atom.args[-1])
                 others = [a for a in factors if a is not atom and index in a.free]
                 elsewhere = any(index in arg.free for arg in atom.args[:-1])
-                if index in bound and not others and not elsewhere:
+                if index not in bound or others or elsewhere:
+                    continue
+                if self.size_of(index.size) is self.size_of(atom.data.shape[-1]):
                     self.used[f"the rows of {atom.data.name} add up to 1"] = None
                     rest = {a: e for a, e in factors.items() if a is not atom}
                     return [(1, rest, tuple(i for i in bound if i is not index))]
@@ -392,13 +398,14 @@ class TermRules:
             if len(lead.terms) != 1:
                 continue
             (mono, unit), c = lead.terms[0], found[1]
+            c = exact(c * unit)
             matched = match(mono, factors, bound, atom)
             if matched is not None:
                 left, indices = matched
                 raised = {**left, atom: exact(left.get(atom, 0) + 1)}
                 share = exact(Fraction(1) / c)
-                lower = self.times([(exact(-share * unit), left, indices)], rest)
-                return [(exact(share * unit), raised, indices), *lower]
+                lower = self.times([(exact(-share), left, indices)], rest)
+                return [(share, raised, indices), *lower]
             reverse = self._fold_back(factors, bound, atom, mono, c, rest)
             if reverse is not None:
                 return reverse
@@ -410,7 +417,7 @@ class TermRules:
         """For D = c*lead + r with a number r: 1/lead = (D/lead - c)/r, so that no power of lead stands beside 1/D."""
         r = as_constant(rest)
         inverse = [(a, -e) for a, e in lead.factors]
-        if r is None or lead.bound or not all(factors.get(a, 0) * e > 0 and abs(factors[a]) >= abs(e) for a, e in inverse):
+        if not r or lead.bound or not all(factors.get(a, 0) * e > 0 and abs(factors[a]) >= abs(e) for a, e in inverse):
             return None
         share = exact(Fraction(1) / r)
         raised = {**factors, atom: exact(factors[atom] + 1)}
@@ -442,6 +449,11 @@ class TermRules:
         sum_of_onehot,
         fold,
     )
+
+
+def spare(size: Expr, used: Container[Index]) -> Index:
+    """The first name for a bound index under work that is not in use."""
+    return next(s for k in itertools.count() if (s := Index(f"t{k}", size, SPARE)) not in used)
 
 
 def _between_indices(difference: Poly) -> bool:
