@@ -24,6 +24,7 @@ from symbackprop.codegen.layout import Layout
 from symbackprop.codegen.lower import lower
 from symbackprop.codegen.module import equation_text, print_function
 from symbackprop.codegen.program_code import check_dtype, load_module
+from symbackprop.codegen.separate import separated
 from symbackprop.errors import DataError, UnsupportedError, nearest
 from symbackprop.expression import Symbol
 from symbackprop.program import Program
@@ -64,7 +65,9 @@ class CompiledNetwork:
     """A network's cost and gradient.
 
     Attributes:
-        source: the text of the module that runs; it imports numpy alone.
+        source: the text of the module (or C file) that runs; a Python module imports numpy alone, or jax alone.
+        functions: the functions of the Python module by name, for `jax.jit`, `jax.vmap` and the like.
+        backend: the one that runs: "numpy" where C was asked for and there is no compiler.
 
     Shapes:
         X (m, s_1), Y (m, K), params and gradients W (s_(l+1), s_l), b (s_(l+1),); theta: all of them flat, row-major, in order.
@@ -74,23 +77,24 @@ class CompiledNetwork:
     """
 
     def __init__(self, adjoint: Program, predict: Program, widths: Widths, dtype: str, backend: str = "numpy") -> None:
-        comments = {e.tensor: equation_text(e) for e in (*predict.equations, *adjoint.equations)}
-        whole = lower(adjoint, comments)
+        whole = commented(adjoint)
         cost, *gradients = whole.outputs
         forms = {
             "cost_and_gradient": whole,
             "cost": prune(whole, (cost,)),
             "gradient": prune(whole, tuple(gradients)),
-            "predict": lower(predict, comments),
+            "predict": commented(predict),
         }
         self.layout = Layout(adjoint, widths, np.dtype(dtype), tuple(p.name for p in whole.parameters))
         self.source = print_network(forms, self.layout.rows, dtype)
-        module = load_module(self.source)
-        self._runners: dict[str, Any] = {name: Runner(name, module) for name in forms}
+        self.functions = load_module(self.source)
+        self._runners: dict[str, Any] = {name: Runner(name, self.functions) for name in forms}
         self._kernels: Any = None
         self.backend = "numpy"
         if backend == "c":
             self._use_c(forms)
+        elif backend == "jax":
+            self._use_jax(adjoint, forms, dtype)
 
     def _use_c(self, forms: Mapping[str, Form]) -> None:
         """Put compiled kernels in the place of the printed functions; without a compiler NumPy does the work."""
@@ -101,6 +105,16 @@ class CompiledNetwork:
             return
         self._runners |= self._kernels.runners
         self.source, self.backend = self._kernels.source, "c"
+
+    def _use_jax(self, adjoint: Program, forms: Mapping[str, Form], comments: dict[Tensor, str], dtype: str) -> None:
+        """Put functions compiled by JAX in the place of the NumPy ones; `functions` holds the uncompiled ones."""
+        backend = importlib.import_module(BACKENDS["jax"])
+        data, penalty = separated(adjoint)
+        parts = {"data_cost_and_gradient": commented(data), "penalty_and_gradient": commented(penalty)}
+        self.source = backend.print_jax({**forms, **parts}, dtype)
+        self.functions = load_module(self.source)
+        self._runners = {n: backend.JaxRunner(self.functions[n], self.layout.dtype) for n in forms}
+        self.backend = "jax"
 
     def __call__(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> tuple[float, dict[str, Array]]:
         """The cost and its gradient, a dictionary like `params` with arrays of its own.
@@ -191,6 +205,11 @@ class CompiledNetwork:
             [x, y, *layout.views(theta)], numbers, gradient
         )
         return bound
+
+
+def commented(program: Program) -> Form:
+    """The imperative form of a program, with its equations as comments."""
+    return lower(program, {e.tensor: equation_text(e) for e in program.equations})
 
 
 def row_numbers(order: Any, rows: int) -> Array:

@@ -1,0 +1,276 @@
+"""compile_network: all forms and backends agree with the evaluator, the complex step and each other; bad input is named."""
+
+import ast
+import subprocess
+import sys
+
+import codegen_nets as nets
+import numpy as np
+import pytest
+
+from symbackprop.codegen import c_build, compile_network
+from symbackprop.codegen.network_code import Runner
+from symbackprop.errors import DataError, UnsupportedError
+from symbackprop.evaluate import evaluate
+
+LAM = 0.7
+BACKENDS = ("numpy", "c")
+
+
+def made(widths=(3, 5, 4), rows=7, *, activation="sigmoid", cost="cross_entropy", backend="numpy", dtype="float64", **options):
+    net = compile_network(*nets.network(len(widths), activation, cost, **options), widths, backend=backend, dtype=dtype)
+    given = nets.arrays(list(widths), rows)
+    params = {name: given[name].astype(dtype) for name in net.layout.names}
+    return net, params, given["x"].astype(dtype), given["y"].astype(dtype)
+
+
+def flat(params):
+    return np.concatenate([v.ravel() for v in params.values()])
+
+
+@pytest.mark.parametrize("cost", ["cross_entropy", "softmax_cross_entropy"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "leaky_relu", "softplus", "elu", "gelu", "gelu_tanh", "silu"])
+def test_network_agrees_with_evaluate(activation, cost):
+    adjoint, _ = nets.network(3, activation, cost, "f_prime")
+    net, params, X, Y = made(activation=activation, cost=cost, prime="f_prime")
+    expected = evaluate(adjoint, nets.numbers([3, 5, 4], 7), {"x": X, "y": Y, **params}, {"lam": LAM})
+    J, grads = net(params, X, Y, lam=LAM)
+    assert J == pytest.approx(float(expected["J"]), rel=1e-13)
+    for name, gradient in grads.items():
+        np.testing.assert_allclose(gradient, expected["dJ_d" + name], rtol=1e-12, atol=1e-15)
+
+
+def test_gradient_agrees_with_complex_step():
+    net, params, X, Y = made()
+    m = len(X)
+
+    def cost(theta):
+        start, a, total = 0, X.astype(complex), 0
+        for name in net.layout.names:
+            shape = params[name].shape
+            part = theta[start : start + params[name].size].reshape(shape)
+            start += params[name].size
+            if name[0] == "W":
+                total, z = total + LAM / (2 * m) * (part**2).sum(), a @ part.T
+            else:
+                z = z + part
+                a = 1 / (1 + np.exp(-z))
+        return total - (Y * np.log(a) + (1 - Y) * np.log(1 - a)).sum() / m
+
+    theta = flat(params)
+    J, g = net.flat(theta, X, Y, lam=LAM)
+    assert J == pytest.approx(cost(theta.astype(complex)).real, rel=1e-13)
+    np.testing.assert_allclose(g, nets.complex_step(cost, theta), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("cost", ["cross_entropy", "softmax_cross_entropy"])
+@pytest.mark.parametrize("rows", [1, 7, 1003])  # one row, few, many enough for blocks with a short last one
+def test_all_entries_agree(backend, cost, rows):
+    plain, params, X, Y = made(rows=rows, cost=cost)
+    net = made(rows=rows, cost=cost, backend=backend)[0]
+    values = plain.functions["cost_and_gradient"](X, Y, *params.values(), LAM)
+    theta = flat(params)
+    out = np.empty_like(theta)
+    J, grads = net(params, X, Y, lam=LAM)
+    results = [(J, flat(grads)), net.flat(theta, X, Y, lam=LAM), net.flat(theta, X, Y, lam=LAM, out=out)]
+    results += [(net.cost(params, X, Y, lam=LAM), flat(net.gradient(params, X, Y, lam=LAM)))]
+    again = np.empty_like(theta)
+    results += [(net.bind(theta, X, Y, out=again, lam=LAM)(), again)]
+    for cost_value, gradient in results:
+        assert cost_value == pytest.approx(float(values[0]), rel=1e-12)
+        np.testing.assert_allclose(gradient, flat(dict(enumerate(values[1:]))), rtol=1e-11, atol=1e-14)
+    assert results[2][1] is out
+    np.testing.assert_allclose(net.predict(params, X), plain.functions["predict"](X, *params.values())[0], rtol=1e-12)
+
+
+def test_blocks_and_whole_batch_agree():
+    net, params, X, Y = made(rows=100)
+    runner = Runner("cost_and_gradient", net.functions)
+    results = []
+    for rows in (None, 1, 7, 100, 1000):
+        out = [np.empty_like(p) for p in params.values()]
+        arrays = [X, Y, *params.values()]
+        work = runner.whole_work(*arrays) if rows is None else runner.blocks_work(*arrays, rows)
+        function = runner.whole if rows is None else runner.blocks
+        results.append(np.concatenate([[function(*arrays, LAM, out, work)], *(o.ravel() for o in out)]))
+    for other in results[1:]:
+        np.testing.assert_allclose(other, results[0], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("cost", ["cross_entropy", "softmax_cross_entropy"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.filterwarnings("error")
+def test_saturated_units_give_finite_numbers(backend, cost, dtype):
+    net, params, X, Y = made(cost=cost, backend=backend, dtype=dtype)
+    loud = {name: np.asarray(3e3 * p, dtype) for name, p in params.items()}
+    J, grads = net(loud, X, Y, lam=0.0)
+    assert np.isfinite(J) and all(np.isfinite(g).all() for g in grads.values())
+    J64 = made(cost=cost)[0]({k: v.astype(float) for k, v in loud.items()}, X, Y, lam=0.0)[0]
+    assert J == pytest.approx(J64, rel=1e-4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_single_precision_is_close_to_double(backend):
+    net, params, X, Y = made((20, 30, 10), 50, backend=backend, dtype="float32")
+    exact = made((20, 30, 10), 50)[0].flat(flat(params).astype(float), X, Y, lam=LAM)[1]
+    g = net.flat(flat(params), X, Y, lam=LAM)[1]
+    assert g.dtype == np.float32
+    assert np.abs(g - exact).max() <= 1e-5 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_epoch_is_gradient_descent(backend):
+    net, params, X, Y = made(rows=10, backend=backend)
+    theta, expected = flat(params), flat(params)
+    order = np.random.default_rng(0).permutation(10)
+    costs = []
+    for start in range(0, 10, 4):
+        some = order[start : start + 4]
+        J, g = made()[0].flat(expected, X[some], Y[some], lam=LAM)
+        costs.append(J)
+        expected = expected - 0.5 * g
+    mean = net.epoch(theta, X, Y, order=order, batch=4, rate=0.5, lam=LAM)
+    assert mean == pytest.approx(np.mean(costs), rel=1e-12)
+    np.testing.assert_allclose(theta, expected, rtol=1e-11)
+
+
+def test_jax_agrees():
+    jax = pytest.importorskip("jax")
+    net, params, X, Y = made(backend="jax", activation="gelu", prime="f_prime")
+    reference = made(activation="gelu", prime="f_prime")[0]
+    J, g = net.flat(flat(params), X, Y, lam=LAM)
+    J0, g0 = reference.flat(flat(params), X, Y, lam=LAM)
+    assert J == pytest.approx(J0, rel=1e-13)
+    np.testing.assert_allclose(g, g0, rtol=1e-11, atol=1e-15)
+    with jax.enable_x64(True):
+        # Two shards of different rows: the mean of the data's parts, plus the penalty of the whole batch once.
+        halves = [net.functions["data_cost_and_gradient"](X[a:b], Y[a:b], *params.values()) for a, b in ((0, 3), (3, 6))]
+        penalty = net.functions["penalty_and_gradient"](*params.values(), LAM, 6)
+        total = [float(((a + b) / 2 + p).sum()) for a, b, p in zip(*halves, penalty, strict=True)]
+        whole = net.functions["cost_and_gradient"](X[:6], Y[:6], *params.values(), LAM)
+        np.testing.assert_allclose(total, [float(v.sum()) for v in whole], rtol=1e-12)
+
+
+@pytest.mark.parametrize("change", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=1)[:, ::2], lambda a: a.astype(np.float32)])
+def test_any_layout_and_type_is_converted(change):
+    net, params, X, Y = made()
+    X = X.astype(np.float32).astype(float)
+    X.flags.writeable = False
+    assert net(params, change(X), Y, lam=LAM)[0] == net(params, X, Y, lam=LAM)[0]
+    assert net(params, np.round(X).astype(int), Y > 0, lam=LAM)[0] == net(params, np.round(X), Y, lam=LAM)[0]
+    assert net(params, X.astype(np.float16), Y, lam=LAM)[0] == net(params, X.astype(np.float16).astype(float), Y, lam=LAM)[0]
+
+
+def test_results_are_not_overwritten_by_the_next_call():
+    net, params, X, Y = made()
+    _, first = net(params, X, Y, lam=LAM)
+    kept = {k: v.copy() for k, v in first.items()}
+    net(params, 2 * X, Y, lam=LAM)
+    assert all((first[k] == kept[k]).all() for k in kept)
+
+
+BAD = {
+    "columns": (lambda P, X, Y: (P, X[:, :2], Y), r"X has 2 columns, the network's first layer has 3 units \(axis s_1\)"),
+    "classes": (lambda P, X, Y: (P, X, Y[:, :3]), r"Y has 3 columns, the network's last layer has 4 units \(axis s_3\)"),
+    "rows": (lambda P, X, Y: (P, X, Y[:1]), r"X has 7 rows, Y has 1 \(axis m, the examples\)"),
+    "empty": (lambda P, X, Y: (P, X[:0], Y[:0]), r"X has no rows \(axis m"),
+    "vector": (lambda P, X, Y: (P, X, Y[:, 0]), r"Y has the shape \(7,\), but \(m, s_3\) is needed"),
+    "weights": (lambda P, X, Y: (P | {"W1": P["W1"].T}, X, Y), r"W1 has the shape \(3, 5\), but \(s_2, s_1\) = \(5, 3\) is needed"),
+    "bias row": (lambda P, X, Y: (P | {"b1": P["b1"][None]}, X, Y), r"b1 has the shape \(1, 5\)"),
+    "missing": (lambda P, X, Y: ({k: v for k, v in P.items() if k != "b2"}, X, Y), "missing parameter b2"),
+    "unknown": (lambda P, X, Y: (P | {"W3": X}, X, Y), "unknown parameter W3"),
+    "complex": (lambda P, X, Y: (P, X + 0j, Y), "X has type complex128"),
+    "words": (lambda P, X, Y: (P, X.astype(str), Y), "X has type <U"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_arrays_are_named(name):
+    change, message = BAD[name]
+    net, *arguments = made()
+    with pytest.raises(DataError, match=message):
+        net(*change(*arguments), lam=LAM)
+
+
+def test_bad_numbers_and_vectors_are_named():
+    net, params, X, Y = made()
+    theta = flat(params)
+    for call, message in (
+        (lambda: net(params, X, Y), "missing hyper-parameter lam"),
+        (lambda: net(params, X, Y, lam=1.0, mu=2.0), "unknown hyper-parameter mu"),
+        (lambda: net(params, X, Y, lam="1"), "hyper-parameter lam must be a number, not str"),
+        (lambda: net.flat(theta[:-1], X, Y, lam=1.0), r"theta has the shape \(43,\), but \(44,\) is needed"),
+        (lambda: net.flat(theta, X, Y, lam=1.0, out=theta), "out shares memory with an input"),
+        (lambda: net.flat(theta, X, Y, lam=1.0, out=np.empty(3)), "out must be a writable contiguous float64 array"),
+        (lambda: net.bind(theta.astype(np.float32), X, Y, out=theta.copy(), lam=1.0), "theta must be a contiguous float64"),
+        (lambda: net.epoch(theta, X, Y, order=[7], batch=2, rate=0.1, lam=1.0), "order names row 7, but X has 7 rows"),
+    ):
+        with pytest.raises(DataError, match=message):
+            call()
+    with pytest.raises(UnsupportedError, match="unknown backend 'nunpy'"):
+        made(backend="nunpy")
+    with pytest.raises(UnsupportedError, match="no code for dtype 'float16'"):
+        made(dtype="float16")
+
+
+def test_open_widths_are_read_from_the_parameters():
+    net = compile_network(*nets.network(3), ("s_1", "s_2", "s_3"))
+    fixed, params, X, Y = made()
+    assert net(params, X, Y, lam=LAM)[0] == fixed(params, X, Y, lam=LAM)[0]
+    with pytest.raises(DataError, match="b1 has size 4 along axis s_2, but W1 has 5"):
+        net(params | {"b1": np.ones(4)}, X, Y, lam=LAM)
+    with pytest.raises(UnsupportedError, match="a flat vector needs the width of every layer"):
+        net.flat(flat(params), X, Y, lam=LAM)
+
+
+def test_nan_passes_through():
+    net, params, X, Y = made()
+    assert np.isnan(net(params, np.full_like(X, np.nan), Y, lam=LAM)[0])
+
+
+def test_source_is_readable_numpy(tmp_path):
+    source = made()[0].source
+    imported = [a.name for s in ast.walk(ast.parse(source)) if isinstance(s, ast.Import | ast.ImportFrom) for a in s.names]
+    assert imported == ["numpy"]
+    path = tmp_path / "generated.py"
+    path.write_text(source)
+    subprocess.run([sys.executable, "-m", "ruff", "check", "--isolated", "-q", str(path)], check=True)
+
+
+def test_importing_codegen_loads_no_backend():
+    code = "import sys, symbackprop.codegen; print({'jax', 'ctypes.util', 'scipy.linalg', 'subprocess'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "jax" not in result.stdout and "scipy" not in result.stdout
+
+
+def test_numpy_takes_over_without_a_compiler(monkeypatch):
+    def none():
+        raise c_build.CompilerError("no C compiler found")
+
+    monkeypatch.setattr(c_build, "compiler", none)
+    c_build.build.cache_clear()
+    with pytest.warns(RuntimeWarning, match="NumPy takes over: no C compiler found"):
+        net, params, X, Y = made((3, 6, 4), backend="c")
+    assert net.backend == "numpy" and np.isfinite(net(params, X, Y, lam=LAM)[0])
+
+
+def test_failing_compiler_keeps_its_message(monkeypatch, tmp_path):
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho 'kernel.c:1: no such luck' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setattr(c_build, "compiler", lambda: str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    c_build.build.cache_clear()
+    with pytest.raises(c_build.CompilerError, match="no such luck"):
+        c_build.build("int x;")
+
+
+def test_cache_that_cannot_be_written_is_passed_over(monkeypatch, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    c_build.build.cache_clear()
+    net, params, X, Y = made((3, 7, 4), backend="c")
+    assert net.backend == "c" and np.isfinite(net(params, X, Y, lam=LAM)[0])
