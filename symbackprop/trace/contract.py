@@ -9,7 +9,7 @@ from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, ZERO, Expr, close_sum, fresh, multiply
 from symbackprop.trace.array import Array, array
 from symbackprop.trace.elementwise import broadcast_shape
-from symbackprop.trace.layout import axes_of, ravel
+from symbackprop.trace.layout import axes_of, maybe_copy, ravel
 from symbackprop.trace.operands import as_array
 from symbackprop.trace.reductions import sum_
 from symbackprop.trace.registry import OPERATIONS, implements
@@ -170,7 +170,8 @@ def _einsum(subscripts: Any, *operands: Any, **_: Any) -> Array:
         output = list(range(-dots, 0)) + sorted(n for n in set(every) if isinstance(n, str) and every.count(n) == 1)
     if any(name not in itertools.chain(*labels) for name in output):
         raise ShapesDoNotFit(f"einsum {subscripts!r}: an output label that no input has")
-    return contract(arrays, labels, output)
+    result = contract(arrays, labels, output)
+    return maybe_copy(arrays[0], result) if len(arrays) == 1 and len(output) == arrays[0].ndim else result
 
 
 def _labels(term: str, ndim: int) -> list[Any]:

@@ -167,10 +167,15 @@ def _diagflat(v: Any) -> Array:
     return array((n, n), lambda i: multiply(holds("==", i[0], i[1]), content((i[0],))), base.kind)
 
 
-@implements("array", "asarray", "asanyarray", "asfarray")
+@implements("array")
 def _array(value: Any, dtype: Any = None, copy: Any = True, **_: Any) -> Array:
-    base = as_array(value)
-    return _converted(base, dtype)
+    base = _converted(copy_of(value), dtype)
+    return Array(base.buffer) if base.scalar else base
+
+
+@implements("asarray", "asanyarray")
+def _asarray(value: Any, dtype: Any = None, **_: Any) -> Array:
+    return _converted(as_array(value), dtype)
 
 
 @implements("astype", method=True)
@@ -193,7 +198,7 @@ def convert_to(dtype: Any) -> Callable[..., Any]:
     """np.float64, np.int64, ...: called like functions."""
 
     def convert(value: Any = 0) -> Any:
-        return _converted(as_array(value), dtype)
+        return _converted(copy_of(value), dtype)
 
     return convert
 

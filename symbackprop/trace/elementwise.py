@@ -182,6 +182,8 @@ def _add(left: Any, right: Any, **options: Any) -> Any:
 
 @implements("subtract")
 def _subtract(left: Any, right: Any, **options: Any) -> Any:
+    if _both_bool(left, right):
+        raise TypeError("numpy boolean subtract, the `-` operator, is not supported")
     return into(elementwise(subtract, left, right, kind=kind_of_all(left, right), nonlinear=False), options)
 
 
@@ -215,6 +217,8 @@ def into(result: Any, options: dict[str, Any]) -> Any:
 
 @implements("negative")
 def _negative(x: Any) -> Any:
+    if isinstance(x, Array) and x.kind == "bool":
+        raise TypeError("The numpy boolean negative, the `-` operator, is not supported")
     return elementwise(negate, x, kind=kind_of_all(x), nonlinear=False)
 
 

@@ -9,8 +9,8 @@ from symbackprop.expression import ONE, ZERO, Expr, Quotient, Remainder, add, mu
 from symbackprop.trace.array import Array, Buffer, View
 from symbackprop.trace.elementwise import broadcast_shape
 from symbackprop.trace.operands import as_array, shape_of
-from symbackprop.trace.registry import implements
-from symbackprop.trace.session import is_so, product_of, reduced
+from symbackprop.trace.registry import METHODS, implements
+from symbackprop.trace.session import is_so, must_know, product_of, reduced
 from symbackprop.trace.size import Size, size
 from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 
@@ -130,11 +130,9 @@ def reshaped(base: Array, new: Indices) -> Array:
     result = view_of(base, new, step, contiguous=True)
     if base.scalar or base.contiguous:
         return result
-    result.base_version = (base.buffer, base.buffer.version)
     content = base.read()
     copy = Array(Buffer(new, lambda i: content(step.forward(i)), base.kind, base.buffer.summed))
-    copy.base_version = result.base_version
-    return copy
+    return maybe_copy(base, copy)
 
 
 def _groups(old: Indices, new: Indices) -> list[tuple[slice, slice]]:
@@ -203,18 +201,41 @@ def _flatten_copy(a: Array, order: str = "C") -> Array:
     return copy_of(ravel(a, order))
 
 
-@implements("copy", "array_copy", "ascontiguousarray", method=True)
-def copy_of(a: Any, *_: Any, **__: Any) -> Array:
-    """A copy with memory of its own."""
+@implements("copy")
+def copy_of(a: Any, order: str = "K", *_: Any, **__: Any) -> Array:
+    """np.copy: memory of its own, laid out as the original."""
     base = as_array(a)
     result = Array(Buffer(base.axes, base.read(), base.kind, base.buffer.summed), scalar=base.scalar)
+    result.contiguous = base.contiguous or order == "C"
+    return result
+
+
+def _row_major_copy(a: Array, order: str = "C") -> Array:
+    return copy_of(a, order)
+
+
+METHODS["copy"] = _row_major_copy
+
+
+@implements("ascontiguousarray")
+def _ascontiguousarray(a: Any, dtype: Any = None) -> Array:
+    base = as_array(a)
+    return base if base.contiguous else maybe_copy(base, copy_of(base, "C"))
+
+
+def maybe_copy(base: Array, result: Array) -> Array:
+    """`result`, of which it is not known whether it shares the memory of `base`."""
+    result.base_version = (base.buffer, base.buffer.version)
     return result
 
 
 @implements("squeeze", method=True)
 def _squeeze(a: Any, axis: Any = None) -> Array:
     base = as_array(a)
-    dropped = [k for k in range(base.ndim) if base.axes[k] is ONE] if axis is None else axes_of(axis, base.ndim)
+    if axis is None:  # an axis of symbolic size would go as well where the size is 1
+        dropped: tuple[int, ...] = tuple(k for k in range(base.ndim) if must_know("==", base.axes[k], ONE, "squeeze()"))
+    else:
+        dropped = axes_of(axis, base.ndim)
     if any(base.axes[k] is not ONE for k in dropped):
         raise ShapesDoNotFit(f"squeeze of an axis of an array of shape {base.shape} that is not 1")
     return reshaped(base, tuple(n for k, n in enumerate(base.axes) if k not in dropped))

@@ -226,6 +226,8 @@ def _extreme(name: str, array_name: str) -> Callable[..., Any]:
         if builtins.len(args) == 1 and isinstance(args[0], Array):
             return OPERATIONS[name](args[0])
         if not options and any(isinstance(i, Array) for i in items):
+            if any(isinstance(i, Array) and i.ndim for i in items):
+                raise TraceError(f"{name}() of arrays, whose truth value is ambiguous", help=f"use np.{array_name}")
             result = items[0]
             for item in items[1:]:
                 result = OPERATIONS[array_name](result, item)
