@@ -41,9 +41,11 @@ def signed(expr: Expr) -> tuple[bool, Expr]:
     leading = expr.factors[0] if isinstance(expr, Multiply) else expr
     if isinstance(leading, Number) and leading.value < 0:
         return True, multiply(MINUS_ONE, expr)
-    *front, last = expr.factors if isinstance(expr, Multiply) else (expr,)
-    if isinstance(last, Sum) and signed(last.body)[0]:  # sum(j, -x) is read as -sum(j, x)
-        return True, multiply(*front, close_sum(last.index, signed(last.body)[1]))
+    factors = expr.factors if isinstance(expr, Multiply) else (expr,)
+    for place, factor in enumerate(factors):
+        if isinstance(factor, Sum) and signed(factor.body)[0]:  # sum(j, -x) is read as -sum(j, x)
+            flipped = close_sum(factor.index, signed(factor.body)[1])
+            return True, multiply(*factors[:place], flipped, *factors[place + 1 :])
     return False, expr
 
 

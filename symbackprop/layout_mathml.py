@@ -28,10 +28,10 @@ def to_mathml(layout: Layout) -> str:
             return f'<mover accent="true">{to_mathml(base)}<mo stretchy="false">{sign}</mo></mover>'
         case Big(symbol, under, over):
             head = f"<mo>{symbol}</mo>" if len(symbol) == 1 else f'<mo movablelimits="false">{symbol}</mo>'
-            below = to_mathml(under).replace("<mo>", '<mo lspace="0" rspace="0">')
+            limit = to_mathml(under).replace("<mo>", '<mo lspace="0" rspace="0">')
             if over is None:
-                return f"<munder>{head}{below}</munder>"
-            return f"<munderover>{head}{below}{to_mathml(over)}</munderover>"
+                return f"<munder>{head}{limit}</munder>"
+            return f"<munderover>{head}{limit}{to_mathml(over)}</munderover>"
         case Fence(left, body, right):
             grow = "" if tall(body) else ' stretchy="false"'
             marks = [f"<mo{grow}>{escape(m)}</mo>" if m else "" for m in (left, right)]

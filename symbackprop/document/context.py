@@ -23,6 +23,8 @@ from symbackprop.layout import Layout, operator, row
 from symbackprop.notation import Notation, tensor_layout
 from symbackprop.program import Equation
 
+_LONG = 90  # characters that a title may have
+
 
 class Context:
     """A proof in a notation, with its equations, tensors and families worked out once."""
@@ -53,6 +55,13 @@ class Context:
     def words(self, text: str) -> Text:
         """A sentence with the names of tensors as mathematics."""
         return spelled(text, self.tensors, self.notation)
+
+    def title(self) -> str:
+        """The proof's title; a network of many layers is described instead of listed."""
+        network = self.proof.network
+        if network is None or len(self.proof.title) <= _LONG:
+            return self.proof.title
+        return f"Gradients of a network of {len(network.layers)} layers"
 
     def lead(self) -> Text:
         """The status, how many equalities, and for which sizes."""

@@ -43,12 +43,21 @@ class Teller:
         """The section of derivations; brief tells only one chain for each family."""
         body: list[Block] = []
         for group in self.about.groups:
-            # one page has no room for a theorem that the next one only continues
-            if brief and any(_begins(group[0].derivation, g[0].derivation) for g in self.about.groups):
+            if brief and not self._on_one_page(group[0]):
                 continue
             body += self._short(group) if brief else self._family(group)
             self.told.append(group[0])
         return (Section("Derivations", tuple(body)),)
+
+    def _on_one_page(self, theorem: TheoremLike) -> bool:
+        """One page has room for the gradients, each in its last form, but not for forms that others go on from."""
+        left, steps = theorem.derivation.left, theorem.derivation.steps
+        if not isinstance(left, Entry) or left.tensor not in theorem.derivation.definitions:
+            return False
+        forms = [
+            t for t in self.about.proof.theorems if t.derivation.left is left and t.derivation.steps[:1] == steps[:1]
+        ]
+        return theorem is forms[-1]
 
     def _short(self, group: Sequence[TheoremLike]) -> list[Block]:
         """One chain for a family, led by its name."""
@@ -56,7 +65,8 @@ class Teller:
         layers = [n for t in group[1:] if (n := layer_of(t.derivation.left)) is not None]
         likewise = f" The same steps hold for {runs(layers)}." if layers else ""
         conditions = f" Provided {listed(list(theorem.conditions))}." if theorem.conditions else ""
-        head = (Strong(sentence(theorem.name)), *self.about.words(conditions + likewise))
+        name = (Strong(part) if isinstance(part, str) else part for part in self.about.words(sentence(theorem.name)))
+        head = (*name, *self.about.words(conditions + likewise))
         lines = self._lines(theorem.derivation, brief=True)
         return [Paragraph(head), *([Chain(lines)] if lines else [Display(((Equality(*sides(theorem)), ()),))])]
 

@@ -94,7 +94,7 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
 
 def _forward_note(about: Context, equation: Equation, group: Sequence[Equation], *, brief: bool) -> Text:
     """Where an equation comes from, the layers it also speaks for, or its shape."""
-    note: list[Inline] = list(about.words(sentence(equation.note)[:-1])) if equation.note else []
+    note: list[Inline] = list(about.words(sentence(equation.note)[:-1])) if equation.note and not brief else []
     if equation.indices and not brief:
         note += [", ", about.shape(equation.tensor)] if note else [about.shape(equation.tensor)]
     layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]

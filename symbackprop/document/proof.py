@@ -47,7 +47,7 @@ def proof_document(
             *told.derivations(brief=True),
             *supplements.checked(about, command, (), brief=True),
         )
-        return Document(proof.title, about.lead(), body, notation, compact=True)
+        return Document(about.title(), about.lead(), body, notation, compact=True)
     body = (
         *overview.claims(about),
         *overview.notation_table(about),
@@ -61,7 +61,7 @@ def proof_document(
         *supplements.conditions(about),
         *supplements.checked(about, command, checks),
     )
-    return Document(proof.title, about.lead(), body, notation)
+    return Document(about.title(), about.lead(), body, notation)
 
 
 def unbacked(document: Document, proof: ProofLike) -> tuple[Equality, ...]:

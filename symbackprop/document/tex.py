@@ -49,7 +49,7 @@ def to_latex_document(document: Document) -> str:
         rf"\documentclass[{'10pt' if document.compact else '11pt'},a4paper]{{article}}",
         *([r"\PassOptionsToPackage{nosumlimits}{amsmath}"] if document.compact else []),
         resources.files("symbackprop.document").joinpath("preamble.tex").read_text(encoding="utf-8").rstrip(),
-        rf"\geometry{{{'hmargin=18mm,vmargin=14mm,includefoot,footskip=20pt' if document.compact else 'margin=25mm'}}}",
+        rf"\geometry{{{'hmargin=18mm,vmargin=13mm' if document.compact else 'margin=25mm'}}}",
         *([r"\compactlayout"] if document.compact else []),
         rf"\hypersetup{{pdftitle={{{title}}}}}",
         r"\begin{document}",
@@ -162,7 +162,8 @@ class _Writer:
 
 def _breakable(code: str) -> str:
     """Code that may end a line behind a comma, a bracket or a space."""
-    return re.sub(r"([,(=] ?)", r"\1\\allowbreak ", code)
+    straight = code.replace("--", "-{}-").replace("'", r"\textquotesingle{}")
+    return re.sub(r"([,(=] ?)", r"\1\\allowbreak{}", straight)
 
 
 def _mark(mark: Mark) -> str:
