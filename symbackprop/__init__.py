@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symbackprop.checking import assert_proved, check
     from symbackprop.compiling import compile
     from symbackprop.errors import SymbackpropError
     from symbackprop.estimators import MLPClassifier, MLPRegressor
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
     from symbackprop.program import Program
     from symbackprop.proof import Proof
     from symbackprop.proving import prove
+    from symbackprop.trace import trace
     from symbackprop.verdict import Verdict
     from symbackprop.verifying import verify
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "assert_proved": "checking",
+    "check": "checking",
+    "trace": "trace",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "Network": "network",
@@ -64,7 +69,10 @@ __all__ = [
     "SymbackpropError",
     "Verdict",
     "__version__",
+    "assert_proved",
+    "check",
     "compile",
     "prove",
+    "trace",
     "verify",
 ]

@@ -1,0 +1,97 @@
+"""The normal form of a program's tensors: every tensor is what its equation makes it, down to the inputs.
+
+Each tensor is normalised once, over its own indices, and instantiated wherever it is used. Equal sub-programs become the same
+polynomial, whoever wrote them. A tensor whose polynomial grows beyond a limit is kept as one atom that stands for it (`named`);
+such atoms are opened again, largest nesting first, only when two sides have not met without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from symbackprop.canonical import Canonical
+from symbackprop.canonical.polynomial import Atom, Poly, of_index, parameter
+from symbackprop.expression import Expr, Tensor, substitute
+from symbackprop.program import AssumptionKind, Equation
+from symbackprop.sizes import Facts
+
+UNLIMITED = 10**9
+
+
+class Resolver(Canonical):
+    """A normal form that knows the equations of one or more programs.
+
+    Args:
+        equations: tensors with what they stand for; tensors without an equation are inputs.
+        limit: number of terms beyond which a tensor stays one atom.
+    """
+
+    def __init__(
+        self,
+        equations: Iterable[Equation],
+        facts: Facts,
+        assumptions: Mapping[Tensor, AssumptionKind] | None = None,
+        *,
+        limit: int = UNLIMITED,
+        seconds: float = 20.0,
+    ) -> None:
+        super().__init__(facts, assumptions, seconds)
+        self.equations = {e.tensor: e for e in equations}
+        self.limit = limit
+        self._values: dict[Tensor, Poly] = {}
+        self._entries: dict[tuple[Tensor, tuple[Poly, ...]], Poly] = {}
+
+    def entry(self, tensor: Tensor, args: tuple[Poly, ...]) -> Poly:
+        """The value of an entry; inputs stay atoms."""
+        if tensor not in self.equations:
+            return super().entry(tensor, args)
+        key = (tensor, args)
+        if key not in self._entries:
+            template = self.value(tensor)
+            places = {p: args[k] for k, p in enumerate(self._places(tensor))}
+            self._entries[key] = self.substitute(template, {p: places[p] for p in template.free if p in places})
+        return self._entries[key]
+
+    def value(self, tensor: Tensor) -> Poly:
+        """The tensor over parameters p0, p1, ... for its indices."""
+        if tensor not in self._values:
+            equation = self.equations[tensor]
+            names: dict[Expr, Expr] = dict(zip(equation.indices, self._places(tensor), strict=True))
+            poly = self.normal(substitute(equation.value, names))
+            if len(poly.terms) > self.limit:
+                poly = self.named(poly)
+            self._values[tensor] = poly
+        return self._values[tensor]
+
+    def _places(self, tensor: Tensor) -> tuple:  # type: ignore[type-arg]
+        return tuple(parameter(k, i.size) for k, i in enumerate(self.equations[tensor].indices))
+
+    def meets(self, left: Tensor, right: Tensor) -> bool:
+        """True if the two tensors, of one shape, are equal for all sizes; False if that could not be shown."""
+        places = tuple(of_index(p) for p in self._places(right if right in self.equations else left))
+        a, b = self.entry(left, places), self.entry(right, places)
+        difference = self.difference(a, b)
+        while not self.vanishes(difference):
+            opened = self._open(difference)
+            if opened is None:
+                return False
+            self.check_budget()
+            difference = opened
+        return True
+
+    def difference(self, left: Poly, right: Poly) -> Poly:
+        """left - right."""
+        terms = [(c, dict(m.factors), m.bound) for m, c in left.terms]
+        terms += [(-c, dict(m.factors), m.bound) for m, c in right.terms]
+        return self.collect(terms)
+
+    def _open(self, poly: Poly) -> Poly | None:
+        """`poly` with its latest named atoms opened, or None if there are none."""
+        named = {a for m, _ in poly.terms for a, _ in m.factors if a.kind == "named"}
+        if not named:
+            return None
+        latest = max(named, key=lambda a: a.data[0].id)
+        return self.unname(poly, frozenset([latest]))
+
+
+__all__ = ["UNLIMITED", "Atom", "Resolver"]
