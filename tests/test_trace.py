@@ -317,6 +317,17 @@ def places_of_masks_and_ranges(x, g):
     return d, a, g[range(n), range(n)], x[list(range(1))]
 
 
+def masked_by_infinity(x):
+    s = x @ x.T / np.sqrt(x.shape[1])
+    r = s.copy()
+    n = x.shape[0]
+    s = np.where(np.tril(np.ones((n, n))) == 1, s, -np.inf)
+    e = np.exp(s - s.max(axis=-1, keepdims=True))
+    r[np.triu(np.ones((n, n)), 1) > 0] = -np.inf
+    r = r - np.max(r, axis=1, keepdims=True)
+    return e / e.sum(axis=-1, keepdims=True), np.exp(r)
+
+
 def unravel(g):
     r, c = np.unravel_index(np.argmax(g), g.shape)
     d = np.zeros_like(g)
@@ -328,7 +339,7 @@ ALL_SIZES = [
     pad_and_slice, aliasing_transpose, aliasing_chain, input_changed_in_place, labels_read_and_written, scatter,
     rows_named_by_arange, scalar_label, contractions, reductions, scalar_functions, layouts, creations, sizes_in_arithmetic,
     helpers_and_containers, in_place_operators, where_and_views_of_results, unravel,
-    places_of_masks_and_ranges,
+    places_of_masks_and_ranges, masked_by_infinity,
 ]  # fmt: skip
 
 
@@ -529,7 +540,7 @@ def infinite(x):
         (recursion, "recursion without an end"),
         (method_missing, "the array method .byteswap cannot be traced"),
         (rounds, "real numbers are assigned to an array of type int64"),
-        (infinite, "the value -inf cannot be traced"),
+        (infinite, "minus infinity is used in a way that cannot be traced"),
     ],
     ids=lambda f: getattr(f, "__name__", ""),
 )

@@ -29,6 +29,7 @@ from symbackprop.expression import (
     children,
     where,
 )
+from symbackprop.trace.infinite import is_infinite
 from symbackprop.trace.registry import METHODS, OPERATIONS
 from symbackprop.trace.session import Content, as_int, axis_indices, current, entry, product_of, user_line
 from symbackprop.trace.size import size
@@ -61,6 +62,8 @@ class Buffer:
         if self.settled:
             return
         value = self.content(axis_indices(self.shape))
+        if is_infinite(value):
+            return
         self.settled = True
         if not forced and (isinstance(value, Entry) or not has_entry(value)):
             return

@@ -24,6 +24,7 @@ from symbackprop.expression import (
     subtract,
 )
 from symbackprop.trace.array import Array, array, has_entry
+from symbackprop.trace.infinite import is_infinite, lifted
 from symbackprop.trace.operands import as_array
 from symbackprop.trace.registry import OPERATIONS, implements
 from symbackprop.trace.session import Content, axis_indices, holds, is_so, reduced
@@ -151,9 +152,13 @@ def elementwise(make: Scalar, *operands: Any, kind: str = "real", nonlinear: boo
     shape = broadcast_shape(*(a.axes for a in arrays))
     parts = [stretched(a, shape, nonlinear) for a in arrays]
     summed = not nonlinear and any(a.buffer.summed for a in arrays)
-    result = array(shape, lambda indices: make(*(p(indices) for p in parts)), kind, summed=summed)
+    result = array(shape, lambda indices: _made(make, tuple(p(indices) for p in parts)), kind, summed=summed)
     result.contiguous = all(a.contiguous for a in arrays if a.ndim == len(shape))
     return result
+
+
+def _made(make: Scalar, values: tuple[Expr, ...]) -> Expr:
+    return lifted(make, values) if any(map(is_infinite, values)) else make(*values)
 
 
 def kind_of_all(*operands: Any) -> str:

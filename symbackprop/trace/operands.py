@@ -14,6 +14,7 @@ import numpy as np
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, ZERO, Expr, multiply, number, power
 from symbackprop.trace.array import Array, array, scalar
+from symbackprop.trace.infinite import MINUS_INFINITY
 from symbackprop.trace.registry import OPERATIONS
 from symbackprop.trace.session import reduced
 from symbackprop.trace.size import Size, SymbolicRange, size_expr
@@ -71,6 +72,8 @@ def exact(value: Any) -> Expr:
     if not isinstance(value, (float, np.floating)):
         return number(Fraction(value))
     value = float(value)
+    if value == -np.inf:
+        return MINUS_INFINITY
     if not np.isfinite(value):
         raise TraceError(f"the value {value} cannot be traced", help="use a large finite number such as -1e9")
     if len(repr(value).strip("-0.").replace(".", "").split("e")[0]) < 15:

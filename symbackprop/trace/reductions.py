@@ -24,6 +24,7 @@ from symbackprop.expression import (
 )
 from symbackprop.trace.array import Array, array, has_entry, scalar
 from symbackprop.trace.elementwise import Masked, truth
+from symbackprop.trace.infinite import without_infinity
 from symbackprop.trace.layout import axes_of, axis_of, ravel, reshape
 from symbackprop.trace.operands import as_array
 from symbackprop.trace.registry import OPERATIONS, implements
@@ -123,7 +124,7 @@ def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> A
         inner = [ZERO if i.size is ONE else i for i in bound]
         value = content(_full(indices, inner, axes, base.ndim, bool(keepdims)))
         for index in reversed(bound):
-            value = value if index.size is ONE else Extremum(kind, index, value)
+            value = value if index.size is ONE else Extremum(kind, index, without_infinity(kind, index, value))
         return value
 
     return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, base.kind, summed=True)

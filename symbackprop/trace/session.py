@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType, FrameType
 
+from symbackprop.errors import TraceError
 from symbackprop.expression import (
     MINUS_ONE,
     ONE,
@@ -28,6 +29,7 @@ from symbackprop.expression import (
 )
 from symbackprop.program import Equation, symbols
 from symbackprop.sizes import NO_FACTS, Facts, Relation, decide, simplify
+from symbackprop.trace.infinite import MINUS_INFINITY
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 
 Content = Callable[[tuple[Expr, ...]], Expr]
@@ -66,6 +68,8 @@ class Session:
         """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code."""
         indices = axis_indices(shape)
         value = content(tuple(ZERO if i.size is ONE else i for i in indices))
+        if MINUS_INFINITY in symbols(value):
+            raise TraceError("minus infinity is used in a way that cannot be traced", help="use a number such as -1e9")
         tensor = self.new_tensor(variable or "t", shape, kind)
         if variable:
             self.variables[tensor] = variable

@@ -119,8 +119,9 @@ class Tracer:
                 values.buffer.settle(name, forced=True)
             indices = axis_indices(values.axes)
             content = values.read()
+            value = content(indices)
             for known in (*self.inputs.values(), *self.upstream, *(e.tensor for e in self.session.equations)):
-                if known.shape == values.axes and content(indices) is entry(known)(indices):
+                if known.shape == values.axes and value is entry(known)(indices):
                     return known
             kind = "integer" if values.kind == "integer" else "real"
             return self.session.define(values.axes, content, kind, name, values.buffer.line)
