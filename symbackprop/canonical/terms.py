@@ -362,12 +362,44 @@ class TermRules:
             return None
         return (subtract(size, inside), inside) if rising else (inside, constant(0))
 
+    def decide_by_delta(self, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+        """An inequality that holds, or fails, once an index is replaced by what a delta says that it equals."""
+        for atom, other in itertools.product(factors, factors):
+            if atom.kind != "delta" or other.kind != "nonneg":
+                continue
+            for index in atom.args[0].free & other.free:
+                value = solve_for(atom.args[0], index)
+                if value is None:
+                    continue
+                verdict = self.nonneg(self.substitute(other.args[0], {index: value}))
+                if as_constant(verdict) is not None:
+                    return self.times([(1, {a: e for a, e in factors.items() if a is not other}, bound)], verdict)
+        return None
+
     def unused_index(self, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
         """A sum over an index that does not occur is a factor: the size of its axis."""
         for index in bound:
             if not any(index in a.free for a in factors):
                 remaining = tuple(i for i in bound if i is not index)
                 return self.times([(1, factors, remaining)], self.size_of(index.size))
+        return None
+
+    def first_value(self, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+        """A sum over N + 1 values is its first term and a sum over N; one over a single value is its only term."""
+        for index in bound:
+            size = self.size_of(index.size)
+            if dict(size.terms).get(UNIT, 0) < 1 or any(c < 0 for _, c in size.terms):
+                continue
+            rest = subtract(size, ONE)
+            if as_constant(rest):
+                continue  # a sum over three values stays a sum
+            others = tuple(i for i in bound if i is not index)
+            terms = self.substitute_factors(factors, others, {index: constant(0)})
+            if rest.terms:
+                shorter = spare(self.size_expression(rest), {*bound, *(i for a in factors for i in a.free)})
+                following = combine([(1, of_index(shorter)), (1, ONE)])
+                terms += self.substitute_factors(factors, (*others, shorter), {index: following})
+            return terms
         return None
 
     def sum_of_onehot(self, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
@@ -444,8 +476,10 @@ class TermRules:
         expand_base,
         contract_delta,
         narrow_range,
+        decide_by_delta,
         use_delta,
         unused_index,
+        first_value,
         sum_of_onehot,
         fold,
     )
