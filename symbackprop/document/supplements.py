@@ -80,11 +80,12 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
 def questions(about: Context) -> tuple[Block, ...]:
     """The questions that this proof may raise, answered."""
     chains = tuple(s.after for t in about.proof.theorems for s in t.derivation.steps)
-    (cost,) = about.proof.program.outputs or (None,)
-    equation = about.proof.program.by_tensor.get(cost) if cost is not None else None
-    if equation is None or about.proof.network is None:
+    if about.proof.network is None or not about.proof.program.outputs:
         return ()
-    points = tuple((Strong(q.ask + " "), q.answer) for q in QUESTIONS if q.arises(equation.value, chains))
+    name = about.proof.program.outputs[0].name
+    costs = [e.value for e in about.equations if e.tensor.name == name]  # for any depth: of the last and of each layer
+    asked = [q for q in QUESTIONS if any(q.arises(cost, chains) for cost in costs)]
+    points = tuple((Strong(q.ask + " "), q.answer) for q in asked)
     return (Section("Questions a reader may have", (Items(points),)),) if points else ()
 
 
