@@ -464,6 +464,28 @@ def test_trace_fixes_only_the_sizes_named() -> None:
     assert program.inputs[0].shape == (Symbol("N", "size"), number(3))
 
 
+class Norm:
+    def __init__(self, eps):
+        self.eps = eps
+
+    def scale(self, x):
+        return np.sqrt(x.var(axis=1, keepdims=True) + self.eps) + np.zeros((x.shape[0], 1))
+
+    def forward(self, x, b):
+        self.xhat = (x - x.mean(axis=1, keepdims=True)) / self.scale(x)
+        return self.xhat * b
+
+    def backward(self, dout):
+        return {"b": np.sum(dout * self.xhat, axis=0)}
+
+
+def test_trace_pair_takes_methods_and_leaves_their_object_alone() -> None:
+    layer = Norm(1e-5)
+    traced = trace_pair(layer.forward, layer.backward, {"x": ("N", "D"), "b": ("D",)})
+    assert text(traced.backward)[-1].startswith("db[d] = sum(n, dout[n,d]*")
+    assert not hasattr(layer, "xhat")
+
+
 # --- what cannot be traced ----------------------------------------------------------------------------------------
 
 CACHE: dict[str, object] = {}

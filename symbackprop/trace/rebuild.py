@@ -12,7 +12,7 @@ import dis
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class Overlay:
         if isinstance(value, np.ufunc):
             return Refused(f"np.{value.__name__}")
         if isinstance(value, types.MethodType):
-            return types.MethodType(self.patch(value.__func__), value.__self__)
+            return types.MethodType(self.patch(value.__func__), self._instance(value.__self__))
         if isinstance(value, functools.partial):
             args = [self.patch(a) for a in value.args]
             return functools.partial(
@@ -68,6 +68,20 @@ class Overlay:
         if type(value) is tuple:
             return tuple(self.patch(v) for v in value)
         return value
+
+    def _instance(self, value: Any) -> Any:
+        """A copy of an object whose methods are rebuilt: what traced code keeps in it must not reach the user's."""
+        kind = type(value)
+        if id(value) in self._done or _is_library(kind.__module__) or not hasattr(value, "__dict__"):
+            return self._done.get(id(value), value)
+        methods = {
+            n: f for c in reversed(kind.__mro__) for n, f in vars(c).items() if isinstance(f, types.FunctionType)
+        }
+        new = self._done[id(value)] = copy.copy(value)
+        self._keep.append(value)
+        new.__class__ = type(kind.__name__, (kind,), {n: self.patch(f) for n, f in methods.items()})
+        vars(new).update({n: self.patch(v) for n, v in vars(value).items()})
+        return new
 
     def _container(self, value: Any, name: str) -> Any:
         """A copy: what traced code writes into a global must not reach the user's."""
@@ -174,7 +188,3 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
             yield from _global_names(inner)
-
-
-Rebuilt = Callable[..., Any]
-__all__ = ["Overlay", "copy"]
