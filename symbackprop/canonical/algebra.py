@@ -499,6 +499,8 @@ class Algebra(TermRules):
         number = as_constant(value)
         if number is not None:
             return ONE if number > 0 else ZERO
+        if _is_integer(value):
+            return self.nonneg(subtract(value, ONE))
         sign = self.sign(value)
         if sign is not None:
             return ONE if sign > 0 else ZERO
@@ -534,6 +536,8 @@ class Algebra(TermRules):
         number = as_constant(value)
         if number is not None:
             return ZERO if number else ONE
+        if _is_integer(value):
+            return self.delta(value)
         if self.sign(value) is not None:
             return ZERO
         if self.never_flat(value):
@@ -597,6 +601,22 @@ class Algebra(TermRules):
                 k = int(i.name[1:])
                 names[i] = of_index(bound if k == 0 else Index(f"p{k - 1}", i.size, i.uid))
         return (self.substitute(templates[0], names),), args
+
+
+def _is_integer(poly: Poly) -> bool:
+    """True for a polynomial of sizes, indices and labels with whole coefficients."""
+    return all(isinstance(c, int) and not m.bound and all(_is_integer_power(a, e) for a, e in m.factors) for m, c in poly.terms)
+
+
+def _is_integer_power(atom: Atom, exponent: Rational) -> bool:
+    if not isinstance(exponent, int) or exponent < 0:
+        return False
+    match atom.kind:
+        case "symbol":
+            return bool(atom.data.kind == "size")
+        case "entry":
+            return bool(atom.data.kind == "integer")
+    return atom.kind in ("index", "quotient")
 
 
 def _mentions(atom: Atom, tensor: Tensor) -> bool:
