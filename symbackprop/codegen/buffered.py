@@ -75,6 +75,7 @@ class Plan:
     buffers: list[Buffer] = field(default_factory=list)
     holds: dict[Tensor, Buffer] = field(default_factory=dict)
     free: list[Buffer] = field(default_factory=list)
+    numbers: dict[str, str] = field(default_factory=dict)
     joined: set[Tensor] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -113,6 +114,9 @@ class Plan:
                 self._dot(statement)
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
                 self._sum(target, operand, index)
+            case Reduce(target, "sum", operand, _) if not target.indices:
+                # An inner product with ones costs half of what sum() does.
+                self.lines.append(f"{self.names[target.tensor]} = {self.total(operand)}")
             case _:
                 self._plainly(statement)
         self.release(statement, position)
@@ -121,7 +125,11 @@ class Plan:
         """Add one block's part to a sum that was set to zero before the loop."""
         tensor = statement.target.tensor
         if not tensor.shape:
-            self.lines.append(f"{self.names[tensor]} += {self.writer.statement(statement)[0]}")
+            if isinstance(statement, Reduce) and statement.kind == "sum":
+                text = self.total(statement.operand)
+            else:
+                text = self.writer.statement(statement)[0]
+            self.lines.append(f"{self.names[tensor]} += {text}")
         else:
             total = self.holds[tensor]
             part = self.holds[tensor] = self.take(tensor.shape)
@@ -174,6 +182,19 @@ class Plan:
         """A number as a 0-d array of the module: ufuncs take it twice as fast as a Python number."""
         return {"0": "ZERO", "1": "ONE", "0.5": "HALF", "2": "TWO"}.get(text, text)
 
+    def number(self, expr: Expr) -> str:
+        """A number for a ufunc: a constant of the module, or an array without axes that is set here, once for equal values."""
+        text = self.writer.value(expr, ())[0]
+        if isinstance(expr, Number) or any(True for _ in entries(expr)):
+            return self.constant(text)
+        name = self.numbers.get(text)
+        if name is None:
+            buffer = Buffer(self.names.numbered("c"), ())
+            self.buffers.append(buffer)
+            name = self.numbers[text] = buffer.name
+            self.lines.append(f"{name}[()] = {text}")
+        return name
+
     def _plainly(self, statement: Statement) -> None:
         text = self.writer.statement(statement)[0]
         tensor = statement.target.tensor
@@ -200,9 +221,13 @@ class Plan:
         product = f"{ones}.dot({array}, " if axes(operand)[0] is index else f"{array}.dot({ones}, "
         self.lines.append(f"{product}{self.home(target).name})")
 
-    def ones(self, index: Index) -> str:
-        """The vector of ones along an axis."""
-        shape = (index.size,)
+    def total(self, operand: Entry) -> str:
+        """The sum of all entries of an array."""
+        return f"np.vdot({self.names[operand.tensor]}, {self.ones(*axes(operand))})"
+
+    def ones(self, *indices: Index) -> str:
+        """The array of ones along some axes."""
+        shape = tuple(i.size for i in indices)
         for buffer in self.buffers:
             if buffer.shape == shape and buffer.fill == "ones":
                 return buffer.name
@@ -241,7 +266,7 @@ class _Elementwise:
 
     def value(self, expr: Expr, root: bool = False) -> Operand:
         if not free_indices(expr):
-            return Operand(self.plan.constant(self.plan.writer.value(expr, ())[0]), is_number=True)
+            return Operand(self.plan.number(expr), is_number=True)
         match expr:
             case Entry():
                 return self._entry(expr)

@@ -7,8 +7,8 @@ adding up the blocks' gradients costs little. With many parameters adding up cos
 from __future__ import annotations
 
 # At least so many rows, at most so many parameters, rows in a block.
-BLOCKS = ((1000, 60_000, 250),)
-C_BLOCKS = ((500, 60_000, 250),)
+BLOCKS = ((1000, 100_000, 500),)
+C_BLOCKS = ((500, 100_000, 250),)
 
 
 def block_rows(rows: int, parameters: int) -> int | None:

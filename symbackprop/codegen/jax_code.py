@@ -59,5 +59,5 @@ class JaxRunner:
 
 def _precision(dtype: np.dtype[Any]) -> Any:
     """JAX works in single precision unless told otherwise; a choice for these calls, not for the user's program."""
-    switch = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
+    switch = getattr(jax, "enable_x64", None) or getattr(jax.experimental, "enable_x64")  # noqa: B009 - by JAX's version
     return switch(dtype == np.float64)

@@ -65,13 +65,17 @@ class Layout:
 
     def data(self, X: Any, Y: Any) -> tuple[Array, Array]:
         """X and Y as arrays of the code's type; each fault is named with its axis."""
-        x = self._matrix("X", X, self.inputs, "columns", f"the network's first layer has {self.inputs} units", self.x)
-        y = self._matrix("Y", Y, self.units, "columns", f"the network's last layer has {self.units} units", self.y)
+        x = self._matrix("X", X, self.inputs, "first", self.x)
+        y = self._matrix("Y", Y, self.units, "last", self.y)
         if len(x) != len(y):
             raise DataError(f"X has {len(x)} rows, Y has {len(y)} (axis {to_text(self.rows)}, the examples)")
         return x, y
 
-    def _matrix(self, name: str, value: Any, width: int | None, what: str, reason: str, tensor: Tensor) -> Array:
+    def _matrix(self, name: str, value: Any, width: int | None, layer: str, tensor: Tensor) -> Array:
+        if type(value) is np.ndarray and value.dtype is self.dtype and value.flags.c_contiguous:
+            shape = value.shape
+            if len(shape) == 2 and shape[0] and shape[1] == width:
+                return value  # most calls end here: for small nets the checks must not cost more than the work
         array = as_array(name, value, tensor, self.dtype)
         if array.ndim != 2:
             help = f"write {name}.reshape(-1, 1)" if array.ndim == 1 and width == 1 else None
@@ -80,18 +84,17 @@ class Layout:
         if not len(array):
             raise DataError(f"{name} has no rows (axis {to_text(self.rows)}, the examples)")
         if width is not None and array.shape[1] != width:
-            raise DataError(f"{name} has {array.shape[1]} {what}, {reason} (axis {to_text(tensor.shape[1])})")
+            raise DataError(
+                f"{name} has {array.shape[1]} columns, the network's {layer} layer has {width} units"
+                f" (axis {to_text(tensor.shape[1])})"
+            )
         return array
 
     def arguments(self, params: Mapping[str, Any], X: Any, Y: Any) -> list[Array]:
         """Data and parameters in the order in which the code takes them; Y is left out if it is None."""
         if len(params) != len(self.names) or any(n not in params for n in self.names):
             same_names("parameter", self.names, params)
-        if Y is None:
-            reason = f"the network's first layer has {self.inputs} units"
-            data = [self._matrix("X", X, self.inputs, "columns", reason, self.x)]
-        else:
-            data = list(self.data(X, Y))
+        data = [self._matrix("X", X, self.inputs, "first", self.x)] if Y is None else list(self.data(X, Y))
         arrays = [as_array(t.name, params[t.name], t, self.dtype) for t in self.parameters]
         self._check(data, arrays)
         return data + arrays

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ end in _blocks work on some rows at a time.
 """
 # Where each backend lives; what it needs (SciPy, ctypes, JAX) is imported when it is asked for.
 BACKENDS = {"numpy": "", "c": "symbackprop.codegen.c_code", "jax": "symbackprop.codegen.jax_code"}
+SMALL = 2000  # numbers in theta, X and Y together
 WORKSPACES = 8  # batches of that many different sizes keep their buffers
 
 
@@ -90,6 +92,7 @@ class CompiledNetwork:
         self.functions = load_module(self.source)
         self._runners: dict[str, Any] = {name: Runner(name, self.functions) for name in forms}
         self._kernels: Any = None
+        self._ready: dict[tuple[float, ...], tuple[Any, ...]] = {}
         self.backend = "numpy"
         if backend == "c":
             self._use_c(forms)
@@ -106,7 +109,7 @@ class CompiledNetwork:
         self._runners |= self._kernels.runners
         self.source, self.backend = self._kernels.source, "c"
 
-    def _use_jax(self, adjoint: Program, forms: Mapping[str, Form], comments: dict[Tensor, str], dtype: str) -> None:
+    def _use_jax(self, adjoint: Program, forms: Mapping[str, Form], dtype: str) -> None:
         """Put functions compiled by JAX in the place of the NumPy ones; `functions` holds the uncompiled ones."""
         backend = importlib.import_module(BACKENDS["jax"])
         data, penalty = separated(adjoint)
@@ -138,9 +141,28 @@ class CompiledNetwork:
         theta = layout.vector(theta)
         x, y = layout.data(X, Y)
         numbers = layout.numbers(hyper)
+        if out is None and theta.size + x.size + y.size <= SMALL:
+            return self._small(theta, x, y, numbers)
         gradient = np.empty_like(theta) if out is None else layout.output(out, theta, x, y)
         cost = self._runners["cost_and_gradient"]([x, y, *layout.views(theta)], numbers, layout.views(gradient))
         return float(cost), gradient
+
+    def _small(self, theta: Array, x: Array, y: Array, numbers: list[float]) -> tuple[float, Array]:
+        """`flat` for few numbers: copying them into arrays whose views are ready costs less than making the views."""
+        key = (len(x), *numbers)
+        found = self._ready.pop(key, None)
+        if found is None:
+            own = [np.empty_like(a) for a in (theta, x, y, theta)]
+            found = (*own, self.bind(*own[:3], out=own[3], **dict(zip(self.layout.hyper, numbers, strict=True))))
+        copies, gradient, run = found[:3], found[3], found[4]
+        np.copyto(copies[0], theta)
+        np.copyto(copies[1], x)
+        np.copyto(copies[2], y)
+        result = float(run()), gradient.copy()
+        if len(self._ready) >= WORKSPACES:
+            self._ready.pop(next(iter(self._ready)), None)
+        self._ready[key] = found
+        return result
 
     def cost(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> float:
         """The cost alone."""
@@ -257,8 +279,7 @@ class Runner:
     def bound(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> Callable[[], float]:
         """The function with its arguments and a workspace of its own."""
         function, work = self.prepare(arrays)
-        arguments = (*arrays, *numbers, out, work)
-        return lambda: float(function(*arguments))
+        return partial(function, *arrays, *numbers, out, work)
 
 
 def print_network(forms: Mapping[str, Form], rows: Symbol, dtype: str) -> str:
