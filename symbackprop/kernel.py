@@ -17,11 +17,13 @@ from symbackprop.expression import (
     ZERO,
     Entry,
     Expr,
+    Index,
     Partial,
     Tensor,
     Total,
     add,
     close_sum,
+    entries,
     fresh,
     multiply,
     rewrite,
@@ -49,6 +51,7 @@ class Kernel:
         self.facts, self.kinds = Facts(program.domain, labels), kinds
         self._open_tables()
         self.accepted: dict[Tensor, Derivation] = dict(hypotheses or {})
+        self.definitions: dict[Tensor, tuple[Tensor, Entry]] = {}  # what a name stands for, and of which cost
         self.users: dict[Tensor, list[Equation]] = {t: [] for t in program.tensors}
         for equation in program.equations:
             for tensor in tensors_in(equation.value):
@@ -64,8 +67,7 @@ class Kernel:
         Raises:
             ProofError: a step is not an instance of its rule, or the steps do not form a chain from left to right.
         """
-        if derivation.program is not self.program:
-            raise ProofError(f"{derivation.name}: the derivation is about another program")
+        self._check_names(derivation)
         self._open_tables()  # new ones: what is made use of belongs to this derivation alone
         here = derivation.left
         for number, step in enumerate(derivation.steps, start=1):
@@ -76,9 +78,41 @@ class Kernel:
             here = step.after
         if here is not derivation.right:
             raise ProofError(f"{derivation.name}: the steps do not end at the right side")
-        if isinstance(derivation.left, Entry):
+        if self._may_be_used(derivation):
+            assert isinstance(derivation.left, Entry)
             self.accepted[derivation.left.tensor] = derivation
         return (*self.bare.used, *self.assuming.used)
+
+    def _check_names(self, derivation: Derivation) -> None:
+        """A name stands for one derivative, of one cost of this program, and is not a tensor of the program itself."""
+        name, cost = derivation.name, derivation.cost
+        if derivation.program is not self.program:
+            raise ProofError(f"{name}: the derivation is about another program")
+        if cost.tensor not in self.program.outputs or cost.tensor.shape:
+            raise ProofError(f"{name}: {cost.tensor.name} is not a cost of the program")
+        for bar, tensor in derivation.definitions.items():
+            if bar in self.users or bar.shape != tensor.shape:
+                raise ProofError(f"{name}: {bar.name} cannot stand for the derivative with respect to {tensor.name}")
+            if self.definitions.setdefault(bar, (tensor, cost)) != (tensor, cost):
+                raise ProofError(f"{name}: {bar.name} stands for another derivative already")
+        for side in (derivation.left, *(step.after for step in derivation.steps)):
+            if any(len(entry.indices) != len(entry.tensor.shape) for entry in entries(side)):
+                raise ProofError(f"{name}: an entry has the wrong number of indices")
+
+    def _may_be_used(self, derivation: Derivation) -> bool:
+        """True if the result may be put in for any entry of its tensor, which must not come back by way of other results."""
+        left = derivation.left
+        if not isinstance(left, Entry) or len(set(left.indices)) < len(left.indices):
+            return False
+        if not all(isinstance(i, Index) and i.size is size for i, size in zip(left.indices, left.tensor.shape, strict=True)):
+            return False
+        reached, pending = set(), [derivation.right]
+        while pending:
+            for tensor in tensors_in(pending.pop()) - reached:
+                reached.add(tensor)
+                if tensor in self.accepted and tensor is not left.tensor:
+                    pending.append(self.accepted[tensor].right)
+        return left.tensor not in reached
 
     def accepts(self, step: Step, derivation: Derivation) -> bool:
         """True if the step is an instance of its rule."""
@@ -134,6 +168,10 @@ class Kernel:
     def chain_rule(self, total: Total) -> Expr:
         """dJ/dx as the sum over every equation that mentions x; 1 for the cost itself."""
         tensor = total.variable.tensor
+        if tensor not in self.users:
+            raise ProofError(f"{tensor.name} is not a tensor of the program")
+        if total.cost.tensor not in self.program.outputs:
+            raise ProofError(f"{total.cost.tensor.name} is not a cost of the program")
         if tensor is total.cost.tensor:
             return ONE
         if tensor in self.program.outputs:
