@@ -1,6 +1,8 @@
-"""Microseconds for one step of gradient descent, 784-30-10 with batches of 10: `python benchmarks/epoch_speed.py [--dtype float32]`.
+"""Microseconds for one step of gradient descent, 784-30-10 with batches of 10.
 
-One process, one thread, interleaved, the minimum of CPU time over rounds; every contestant's parameters are compared first.
+`python benchmarks/epoch_speed.py [--dtype float32]`
+
+One process, one thread, interleaved, the minimum of CPU time over rounds; parameters are compared first.
 """
 
 from __future__ import annotations
@@ -62,11 +64,11 @@ def torch_eager(case: shared.Case, order: np.ndarray) -> Callable[[], np.ndarray
         for start in range(0, len(order), BATCH):
             rows = index[start : start + BATCH]
             a = X[rows]
-            for l in range(1, L):
-                z = torch.nn.functional.linear(a, p[f"W{l}"], p[f"b{l}"])
+            for layer in range(1, L):
+                z = torch.nn.functional.linear(a, p[f"W{layer}"], p[f"b{layer}"])
                 a = torch.sigmoid(z)
             J = torch.nn.functional.binary_cross_entropy_with_logits(z, Y[rows], reduction="sum") / len(rows)
-            J = J + shared.LAM / (2 * len(rows)) * sum((p[f"W{l}"] ** 2).sum() for l in range(1, L))
+            J = J + shared.LAM / (2 * len(rows)) * sum((p[f"W{layer}"] ** 2).sum() for layer in range(1, L))
             descent.zero_grad()
             J.backward()
             descent.step()

@@ -1,8 +1,11 @@
 """One loss and gradient, every contestant that is installed: `python benchmarks/gradient_speed.py [--json FILE]`.
 
-All in one process, one thread, interleaved rounds, the minimum of the process's CPU time. The outputs are compared before anything is
-timed. Ratios are to the floor: the necessary matrix products alone, each written into a buffer that is already there.
+All in one process, one thread, interleaved rounds, the minimum of the process's CPU time. The outputs are compared
+before anything is timed. Ratios are to the floor: the necessary matrix products alone, each written into a buffer
+that is already there.
 """
+
+# ruff: noqa: E402 - the number of threads must be set before NumPy is imported
 
 from __future__ import annotations
 
@@ -51,10 +54,12 @@ class Case:
         given = codegen_nets.arrays(list(widths), rows)
         self.widths, self.rows, self.dtype = widths, rows, dtype
         self.X, self.Y = given["x"].astype(dtype), given["y"].astype(dtype)
-        self.theta = np.concatenate([given[f"{n}{l}"].ravel() for l in range(1, len(widths)) for n in "Wb"]).astype(dtype)
+        self.theta = np.concatenate(
+            [given[f"{n}{layer}"].ravel() for layer in range(1, len(widths)) for n in "Wb"]
+        ).astype(dtype)
         self.params, start = {}, 0
-        for l in range(1, len(widths)):
-            for name, shape in ((f"W{l}", (widths[l], widths[l - 1])), (f"b{l}", (widths[l],))):
+        for layer in range(1, len(widths)):
+            for name, shape in ((f"W{layer}", (widths[layer], widths[layer - 1])), (f"b{layer}", (widths[layer],))):
                 stop = start + int(np.prod(shape))
                 self.params[name] = self.theta[start:stop].reshape(shape)
                 start = stop
@@ -67,12 +72,12 @@ def floor(case: Case) -> Callable[[], object]:
     random = np.random.default_rng(1)
     acts = [random.normal(size=(m, k)).astype(case.dtype) for k in w]
     deltas = [random.normal(size=(m, k)).astype(case.dtype) for k in w]
-    for l in range(len(w) - 1):
-        W = case.params[f"W{l + 1}"]
-        calls.append((acts[l], W.T, np.empty_like(acts[l + 1])))
-        calls.append((deltas[l + 1].T, acts[l], np.empty_like(W)))
-        if l:
-            calls.append((deltas[l + 1], W, np.empty_like(deltas[l])))
+    for layer in range(len(w) - 1):
+        W = case.params[f"W{layer + 1}"]
+        calls.append((acts[layer], W.T, np.empty_like(acts[layer + 1])))
+        calls.append((deltas[layer + 1].T, acts[layer], np.empty_like(W)))
+        if layer:
+            calls.append((deltas[layer + 1], W, np.empty_like(deltas[layer])))
 
     def run() -> None:
         for a, b, out in calls:
@@ -87,16 +92,16 @@ def textbook(case: Case) -> Callable[[], tuple[float, list[np.ndarray]]]:
 
     def run() -> tuple[float, list[np.ndarray]]:
         a, z = [X], None
-        for l in range(1, L):
-            z = a[-1] @ p[f"W{l}"].T + p[f"b{l}"]
+        for layer in range(1, L):
+            z = a[-1] @ p[f"W{layer}"].T + p[f"b{layer}"]
             a.append(1 / (1 + np.exp(-z)))
         J = (np.maximum(z, 0) - z * Y + np.log1p(np.exp(-np.abs(z)))).sum() / m
-        J += LAM / (2 * m) * sum((p[f"W{l}"] ** 2).sum() for l in range(1, L))
+        J += LAM / (2 * m) * sum((p[f"W{layer}"] ** 2).sum() for layer in range(1, L))
         delta, grads = (a[-1] - Y) / m, []
-        for l in range(L - 1, 0, -1):
-            grads += [delta.sum(axis=0), delta.T @ a[l - 1] + LAM / m * p[f"W{l}"]]
-            if l > 1:
-                delta = (delta @ p[f"W{l}"]) * a[l - 1] * (1 - a[l - 1])
+        for layer in range(L - 1, 0, -1):
+            grads += [delta.sum(axis=0), delta.T @ a[layer - 1] + LAM / m * p[f"W{layer}"]]
+            if layer > 1:
+                delta = (delta @ p[f"W{layer}"]) * a[layer - 1] * (1 - a[layer - 1])
         return J, grads[::-1]
 
     return run
@@ -126,11 +131,11 @@ def torch_eager(case: Case) -> Callable[[], object]:
 
     def run() -> tuple[float, list[object]]:
         a = X
-        for l in range(1, L):
-            z = torch.nn.functional.linear(a, p[f"W{l}"], p[f"b{l}"])
+        for layer in range(1, L):
+            z = torch.nn.functional.linear(a, p[f"W{layer}"], p[f"b{layer}"])
             a = torch.sigmoid(z)
         J = torch.nn.functional.binary_cross_entropy_with_logits(z, Y, reduction="sum") / m
-        J = J + LAM / (2 * m) * sum((p[f"W{l}"] ** 2).sum() for l in range(1, L))
+        J = J + LAM / (2 * m) * sum((p[f"W{layer}"] ** 2).sum() for layer in range(1, L))
         return J.item(), [g.numpy() for g in torch.autograd.grad(J, list(p.values()))]
 
     return run
@@ -143,11 +148,11 @@ def jax_jit(case: Case) -> Callable[[], object]:
 
     def cost(p: dict[str, object], X: object, Y: object) -> object:
         a = X
-        for l in range(1, L):
-            z = a @ p[f"W{l}"].T + p[f"b{l}"]
+        for layer in range(1, L):
+            z = a @ p[f"W{layer}"].T + p[f"b{layer}"]
             a = jax.nn.sigmoid(z)
         J = (jnp.maximum(z, 0) - z * Y + jnp.log1p(jnp.exp(-jnp.abs(z)))).sum() / m
-        return J + LAM / (2 * m) * sum((p[f"W{l}"] ** 2).sum() for l in range(1, L))
+        return J + LAM / (2 * m) * sum((p[f"W{layer}"] ** 2).sum() for layer in range(1, L))
 
     f = jax.jit(jax.value_and_grad(cost))
     p = {k: jnp.asarray(v) for k, v in case.params.items()}
@@ -191,7 +196,9 @@ def measure(case: Case, names: list[str], seconds: float) -> dict[str, float]:
                 error = np.abs(gradient(run()) - reference).max() / np.abs(reference).max()
                 assert error < (1e-11 if case.dtype == "float64" else 1e-4), f"{name} disagrees: {error:.1e}"
         except Exception as error:  # a contestant that is not installed, or that this version cannot build
-            print(f"  {name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", file=sys.stderr)
+            print(
+                f"  {name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", file=sys.stderr
+            )
             continue
         runs[name] = run
     repeats, best = {}, dict.fromkeys(runs, np.inf)

@@ -32,53 +32,76 @@ SIGMOID = FUNCTIONS["sigmoid"]
 
 
 def sizes(layers: int) -> list[Symbol]:
-    return [Symbol(f"s_{l}", "size") for l in range(1, layers + 1)]
+    return [Symbol(f"s_{layer}", "size") for layer in range(1, layers + 1)]
 
 
-def network(layers: int, activation: str = "sigmoid", cost: str = "cross_entropy", prime: str = "product") -> tuple[Program, Program]:
+def network(
+    layers: int, activation: str = "sigmoid", cost: str = "cross_entropy", prime: str = "product"
+) -> tuple[Program, Program]:
     """(adjoint, predict) of a network with symbolic widths; `prime` says how the activation's derivative is written."""
     s = sizes(layers)
     ax = [Index("i", size) for size in s]
     n = Index("n", m)
     x, y = Tensor("x", (m, s[0])), Tensor("y", (m, s[-1]))
-    W = {l: Tensor(f"W{l}", (s[l], s[l - 1])) for l in range(1, layers)}
-    b = {l: Tensor(f"b{l}", (s[l],)) for l in range(1, layers)}
-    a = {1: x} | {l: Tensor(f"a{l}", (m, s[l - 1])) for l in range(2, layers + 1)}
-    z = {l: Tensor(f"z{l}", (m, s[l - 1])) for l in range(2, layers + 1)}
+    W = {layer: Tensor(f"W{layer}", (s[layer], s[layer - 1])) for layer in range(1, layers)}
+    b = {layer: Tensor(f"b{layer}", (s[layer],)) for layer in range(1, layers)}
+    a = {1: x} | {layer: Tensor(f"a{layer}", (m, s[layer - 1])) for layer in range(2, layers + 1)}
+    z = {layer: Tensor(f"z{layer}", (m, s[layer - 1])) for layer in range(2, layers + 1)}
     equations = []
-    for l in range(2, layers + 1):
-        i = ax[l - 1]
-        total = contraction("j", s[l - 2], lambda j, l=l, i=i: multiply(Entry(W[l - 1], (i, j)), Entry(a[l - 1], (n, j))))
-        equations.append(Equation(z[l], (n, i), add(total, Entry(b[l - 1], (i,)))))
-        f = FUNCTIONS[activation] if l < layers else SIGMOID
-        value = softmax(z[l], n, i) if l == layers and cost == "softmax_cross_entropy" else apply(f, Entry(z[l], (n, i)))
-        equations.append(Equation(a[l], (n, i), value))
-    predict = Program((x, *[t for l in W for t in (W[l], b[l])]), tuple(equations), (a[layers],))
+    for layer in range(2, layers + 1):
+        i = ax[layer - 1]
+        total = contraction(
+            "j",
+            s[layer - 2],
+            lambda j, layer=layer, i=i: multiply(Entry(W[layer - 1], (i, j)), Entry(a[layer - 1], (n, j))),
+        )
+        equations.append(Equation(z[layer], (n, i), add(total, Entry(b[layer - 1], (i,)))))
+        f = FUNCTIONS[activation] if layer < layers else SIGMOID
+        value = (
+            softmax(z[layer], n, i)
+            if layer == layers and cost == "softmax_cross_entropy"
+            else apply(f, Entry(z[layer], (n, i)))
+        )
+        equations.append(Equation(a[layer], (n, i), value))
+    predict = Program((x, *[t for layer in W for t in (W[layer], b[layer])]), tuple(equations), (a[layers],))
     J = Tensor("J")
     squares = [
-        contraction("i", s[l], lambda i, l=l: contraction("j", s[l - 1], lambda j: power(Entry(W[l], (i, j)), 2))) for l in W
+        contraction(
+            "i",
+            s[layer],
+            lambda i, layer=layer: contraction("j", s[layer - 1], lambda j: power(Entry(W[layer], (i, j)), 2)),
+        )
+        for layer in W
     ]
     penalty = multiply(lam, power(multiply(number(2), m), -1), add(*squares))
     data = contraction("n", m, lambda n: contraction("k", s[-1], lambda k: _loss(cost, y, a[layers], n, k)))
     equations.append(Equation(J, (), add(multiply(power(m, -1), data), penalty)))
-    delta = {l: Tensor(f"delta{l}", (m, s[l - 1])) for l in range(2, layers + 1)}
-    for l in range(layers, 1, -1):
-        i = ax[l - 1]
-        if l == layers:
-            value = divide(subtract(Entry(a[l], (n, i)), Entry(y, (n, i))), m)
+    delta = {layer: Tensor(f"delta{layer}", (m, s[layer - 1])) for layer in range(2, layers + 1)}
+    for layer in range(layers, 1, -1):
+        i = ax[layer - 1]
+        if layer == layers:
+            value = divide(subtract(Entry(a[layer], (n, i)), Entry(y, (n, i))), m)
         else:
-            back = contraction("k", s[l], lambda k, l=l, i=i: multiply(Entry(W[l], (k, i)), Entry(delta[l + 1], (n, k))))
-            value = multiply(back, _slope(activation, prime, Entry(a[l], (n, i)), Entry(z[l], (n, i))))
-        equations.append(Equation(delta[l], (n, i), value))
+            back = contraction(
+                "k",
+                s[layer],
+                lambda k, layer=layer, i=i: multiply(Entry(W[layer], (k, i)), Entry(delta[layer + 1], (n, k))),
+            )
+            value = multiply(back, _slope(activation, prime, Entry(a[layer], (n, i)), Entry(z[layer], (n, i))))
+        equations.append(Equation(delta[layer], (n, i), value))
     outputs = [J]
-    for l in range(1, layers):
-        i, j = ax[l], Index("j", s[l - 1])
-        dW, db = Tensor(f"dJ_dW{l}", W[l].shape), Tensor(f"dJ_db{l}", b[l].shape)
-        total = contraction("n", m, lambda n, l=l, i=i, j=j: multiply(Entry(delta[l + 1], (n, i)), Entry(a[l], (n, j))))
-        equations.append(Equation(dW, (i, j), add(total, multiply(divide(lam, m), Entry(W[l], (i, j))))))
-        equations.append(Equation(db, (i,), contraction("n", m, lambda n, l=l, i=i: Entry(delta[l + 1], (n, i)))))
+    for layer in range(1, layers):
+        i, j = ax[layer], Index("j", s[layer - 1])
+        dW, db = Tensor(f"dJ_dW{layer}", W[layer].shape), Tensor(f"dJ_db{layer}", b[layer].shape)
+        total = contraction(
+            "n", m, lambda n, layer=layer, i=i, j=j: multiply(Entry(delta[layer + 1], (n, i)), Entry(a[layer], (n, j)))
+        )
+        equations.append(Equation(dW, (i, j), add(total, multiply(divide(lam, m), Entry(W[layer], (i, j))))))
+        equations.append(
+            Equation(db, (i,), contraction("n", m, lambda n, layer=layer, i=i: Entry(delta[layer + 1], (n, i))))
+        )
         outputs += [dW, db]
-    inputs = (x, y, *[t for l in W for t in (W[l], b[l])])
+    inputs = (x, y, *[t for layer in W for t in (W[layer], b[layer])])
     return Program(inputs, tuple(equations), tuple(outputs), (lam,)), predict
 
 
@@ -107,14 +130,14 @@ def arrays(widths: list[int], rows: int, seed: int = 0, scale: float = 1.0) -> d
     given = {"x": random.normal(size=(rows, widths[0])), "y": np.eye(widths[-1])[random.integers(0, widths[-1], rows)]}
     if widths[-1] == 1:
         given["y"] = random.integers(0, 2, (rows, 1)).astype(float)
-    for l in range(1, len(widths)):
-        given[f"W{l}"] = scale * random.normal(size=(widths[l], widths[l - 1])) / np.sqrt(widths[l - 1])
-        given[f"b{l}"] = random.normal(size=widths[l])
+    for layer in range(1, len(widths)):
+        given[f"W{layer}"] = scale * random.normal(size=(widths[layer], widths[layer - 1])) / np.sqrt(widths[layer - 1])
+        given[f"b{layer}"] = random.normal(size=widths[layer])
     return given
 
 
 def numbers(widths: list[int], rows: int) -> dict[str, int]:
-    return {"m": rows} | {f"s_{l}": w for l, w in enumerate(widths, 1)}
+    return {"m": rows} | {f"s_{layer}": w for layer, w in enumerate(widths, 1)}
 
 
 def complex_step(function: Callable[[np.ndarray], complex], theta: np.ndarray) -> np.ndarray:

@@ -17,7 +17,9 @@ LAM = 0.7
 BACKENDS = ("numpy", "c")
 
 
-def made(widths=(3, 5, 4), rows=7, *, activation="sigmoid", cost="cross_entropy", backend="numpy", dtype="float64", **options):
+def made(
+    widths=(3, 5, 4), rows=7, *, activation="sigmoid", cost="cross_entropy", backend="numpy", dtype="float64", **options
+):
     net = compile_network(*nets.network(len(widths), activation, cost, **options), widths, backend=backend, dtype=dtype)
     given = nets.arrays(list(widths), rows)
     params = {name: given[name].astype(dtype) for name in net.layout.names}
@@ -29,13 +31,15 @@ def flat(params):
 
 
 @pytest.mark.parametrize("cost", ["cross_entropy", "softmax_cross_entropy"])
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "leaky_relu", "softplus", "elu", "gelu", "gelu_tanh", "silu"])
+@pytest.mark.parametrize(
+    "activation", ["sigmoid", "tanh", "relu", "leaky_relu", "softplus", "elu", "gelu", "gelu_tanh", "silu"]
+)
 def test_network_agrees_with_evaluate(activation, cost):
     adjoint, _ = nets.network(3, activation, cost, "f_prime")
     net, params, X, Y = made(activation=activation, cost=cost, prime="f_prime")
     expected = evaluate(adjoint, nets.numbers([3, 5, 4], 7), {"x": X, "y": Y, **params}, {"lam": LAM})
     J, grads = net(params, X, Y, lam=LAM)
-    assert J == pytest.approx(float(expected["J"]), rel=1e-13)
+    assert pytest.approx(float(expected["J"]), rel=1e-13) == J
     for name, gradient in grads.items():
         np.testing.assert_allclose(gradient, expected["dJ_d" + name], rtol=1e-12, atol=1e-15)
 
@@ -59,7 +63,7 @@ def test_gradient_agrees_with_complex_step():
 
     theta = flat(params)
     J, g = net.flat(theta, X, Y, lam=LAM)
-    assert J == pytest.approx(cost(theta.astype(complex)).real, rel=1e-13)
+    assert pytest.approx(cost(theta.astype(complex)).real, rel=1e-13) == J
     np.testing.assert_allclose(g, nets.complex_step(cost, theta), rtol=1e-11, atol=1e-14)
 
 
@@ -108,7 +112,7 @@ def test_saturated_units_give_finite_numbers(backend, cost, dtype):
     J, grads = net(loud, X, Y, lam=0.0)
     assert np.isfinite(J) and all(np.isfinite(g).all() for g in grads.values())
     J64 = made(cost=cost)[0]({k: v.astype(float) for k, v in loud.items()}, X, Y, lam=0.0)[0]
-    assert J == pytest.approx(J64, rel=1e-4)
+    assert pytest.approx(J64, rel=1e-4) == J
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -142,25 +146,32 @@ def test_jax_agrees():
     reference = made(activation="gelu", prime="f_prime")[0]
     J, g = net.flat(flat(params), X, Y, lam=LAM)
     J0, g0 = reference.flat(flat(params), X, Y, lam=LAM)
-    assert J == pytest.approx(J0, rel=1e-13)
+    assert pytest.approx(J0, rel=1e-13) == J
     np.testing.assert_allclose(g, g0, rtol=1e-11, atol=1e-15)
     with jax.enable_x64(True):
         # Two shards of different rows: the mean of the data's parts, plus the penalty of the whole batch once.
-        halves = [net.functions["data_cost_and_gradient"](X[a:b], Y[a:b], *params.values()) for a, b in ((0, 3), (3, 6))]
+        halves = [
+            net.functions["data_cost_and_gradient"](X[a:b], Y[a:b], *params.values()) for a, b in ((0, 3), (3, 6))
+        ]
         penalty = net.functions["penalty_and_gradient"](*params.values(), LAM, 6)
         total = [float(((a + b) / 2 + p).sum()) for a, b, p in zip(*halves, penalty, strict=True)]
         whole = net.functions["cost_and_gradient"](X[:6], Y[:6], *params.values(), LAM)
         np.testing.assert_allclose(total, [float(v.sum()) for v in whole], rtol=1e-12)
 
 
-@pytest.mark.parametrize("change", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=1)[:, ::2], lambda a: a.astype(np.float32)])
+@pytest.mark.parametrize(
+    "change", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=1)[:, ::2], lambda a: a.astype(np.float32)]
+)
 def test_any_layout_and_type_is_converted(change):
     net, params, X, Y = made()
     X = X.astype(np.float32).astype(float)
     X.flags.writeable = False
     assert net(params, change(X), Y, lam=LAM)[0] == net(params, X, Y, lam=LAM)[0]
     assert net(params, np.round(X).astype(int), Y > 0, lam=LAM)[0] == net(params, np.round(X), Y, lam=LAM)[0]
-    assert net(params, X.astype(np.float16), Y, lam=LAM)[0] == net(params, X.astype(np.float16).astype(float), Y, lam=LAM)[0]
+    assert (
+        net(params, X.astype(np.float16), Y, lam=LAM)[0]
+        == net(params, X.astype(np.float16).astype(float), Y, lam=LAM)[0]
+    )
 
 
 def test_results_are_not_overwritten_by_the_next_call():
@@ -172,12 +183,21 @@ def test_results_are_not_overwritten_by_the_next_call():
 
 
 BAD = {
-    "columns": (lambda P, X, Y: (P, X[:, :2], Y), r"X has 2 columns, the network's first layer has 3 units \(axis s_1\)"),
-    "classes": (lambda P, X, Y: (P, X, Y[:, :3]), r"Y has 3 columns, the network's last layer has 4 units \(axis s_3\)"),
+    "columns": (
+        lambda P, X, Y: (P, X[:, :2], Y),
+        r"X has 2 columns, the network's first layer has 3 units \(axis s_1\)",
+    ),
+    "classes": (
+        lambda P, X, Y: (P, X, Y[:, :3]),
+        r"Y has 3 columns, the network's last layer has 4 units \(axis s_3\)",
+    ),
     "rows": (lambda P, X, Y: (P, X, Y[:1]), r"X has 7 rows, Y has 1 \(axis m, the examples\)"),
     "empty": (lambda P, X, Y: (P, X[:0], Y[:0]), r"X has no rows \(axis m"),
     "vector": (lambda P, X, Y: (P, X, Y[:, 0]), r"Y has the shape \(7,\), but \(m, s_3\) is needed"),
-    "weights": (lambda P, X, Y: (P | {"W1": P["W1"].T}, X, Y), r"W1 has the shape \(3, 5\), but \(s_2, s_1\) = \(5, 3\) is needed"),
+    "weights": (
+        lambda P, X, Y: (P | {"W1": P["W1"].T}, X, Y),
+        r"W1 has the shape \(3, 5\), but \(s_2, s_1\) = \(5, 3\) is needed",
+    ),
     "bias row": (lambda P, X, Y: (P | {"b1": P["b1"][None]}, X, Y), r"b1 has the shape \(1, 5\)"),
     "missing": (lambda P, X, Y: ({k: v for k, v in P.items() if k != "b2"}, X, Y), "missing parameter b2"),
     "unknown": (lambda P, X, Y: (P | {"W3": X}, X, Y), "unknown parameter W3"),
@@ -204,7 +224,10 @@ def test_bad_numbers_and_vectors_are_named():
         (lambda: net.flat(theta[:-1], X, Y, lam=1.0), r"theta has the shape \(43,\), but \(44,\) is needed"),
         (lambda: net.flat(theta, X, Y, lam=1.0, out=theta), "out shares memory with an input"),
         (lambda: net.flat(theta, X, Y, lam=1.0, out=np.empty(3)), "out must be a writable contiguous float64 array"),
-        (lambda: net.bind(theta.astype(np.float32), X, Y, out=theta.copy(), lam=1.0), "theta must be a contiguous float64"),
+        (
+            lambda: net.bind(theta.astype(np.float32), X, Y, out=theta.copy(), lam=1.0),
+            "theta must be a contiguous float64",
+        ),
         (lambda: net.epoch(theta, X, Y, order=[7], batch=2, rate=0.1, lam=1.0), "order names row 7, but X has 7 rows"),
     ):
         with pytest.raises(DataError, match=message):
@@ -232,7 +255,9 @@ def test_nan_passes_through():
 
 def test_source_is_readable_numpy(tmp_path):
     source = made()[0].source
-    imported = [a.name for s in ast.walk(ast.parse(source)) if isinstance(s, ast.Import | ast.ImportFrom) for a in s.names]
+    imported = [
+        a.name for s in ast.walk(ast.parse(source)) if isinstance(s, ast.Import | ast.ImportFrom) for a in s.names
+    ]
     assert imported == ["numpy"]
     path = tmp_path / "generated.py"
     path.write_text(source)

@@ -1,6 +1,7 @@
 """Code from Programs: NumPy, C and JAX.
 
-`compile_program` turns any Program into a function; `compile_network` gives a network's cost and gradient the fast forms.
+`compile_program` turns any Program into a function; `compile_network` gives a network's cost and gradient the fast
+forms.
 """
 
 from symbackprop.codegen.network_code import CompiledNetwork, compile_network

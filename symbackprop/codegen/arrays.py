@@ -1,7 +1,7 @@
 """Elementwise expressions and array statements as NumPy text; `jax.numpy` reads the same.
 
-Each array has its axes by name, so lining two arrays up is a transpose and a `None` where an axis is missing. Main names:
-`Writer.value`, `Writer.statement`. This module must not know about buffers or modules.
+Each array has its axes by name, so lining two arrays up is a transpose and a `None` where an axis is missing. Main
+names: `Writer.value`, `Writer.statement`. This module must not know about buffers or modules.
 """
 
 from __future__ import annotations
@@ -88,10 +88,11 @@ class Writer:
         text = self.value(value, order)
         missing = [i for i in order if i not in free_indices(value)]
         if missing:
-            shape = "".join(f"{self.size(i.size)}, " for i in order)
+            sizes = [self.size(i.size) for i in order]
+            shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
             dtype = "DTYPE" if isinstance(value, (Number, Symbol)) else "None"
             return (
-                f"{self.np}.array({self.np}.broadcast_to({text[0]}, ({shape.rstrip() if len(order) == 1 else shape[:-2]})), dtype={dtype})",
+                f"{self.np}.array({self.np}.broadcast_to({text[0]}, {shape}), dtype={dtype})",
                 ATOM,
             )
         if isinstance(value, Entry) and (text[0] == self.names[value.tensor] or text[1] == ATOM):
@@ -135,7 +136,8 @@ class Writer:
         return self.inlined.get(tensor) or (self.names[tensor], ATOM)
 
     def _sum(self, terms: Sequence[Expr], order: Axes) -> Text:
-        # The first term that needs no minus goes in front, but terms keep their order otherwise: it decides the rounding.
+        # The first term that needs no minus goes in front, but terms keep their order otherwise: it decides the
+        # rounding.
         signed = [_sign(t) for t in terms]
         front = next((p for p, (negative, _) in enumerate(signed) if not negative), 0)
         if front and all(isinstance(t, (Number, Entry, Symbol)) for _, t in signed[: front + 1]):
@@ -343,7 +345,7 @@ def _sign(term: Expr) -> tuple[bool, Expr]:
 
 
 def over_and_under(expr: Expr) -> tuple[list[Expr], list[Expr]]:
-    """Numerator and denominator: factors with a negative number as exponent go below, the denominators of numbers too."""
+    """Numerator and denominator: factors with a negative number as exponent go below."""
     above, below = list[Expr](), list[Expr]()
     for factor in expr.factors if isinstance(expr, Multiply) else (expr,):
         exponent = factor.exponent if isinstance(factor, Power) else None

@@ -1,8 +1,9 @@
 """The `out=` form: the same statements with every array in a buffer that is planned here and allocated once.
 
-A contraction of matrices is one `dot(..., out)`, an elementwise statement a sequence of ufunc calls that work in place as soon as an
-operand is no longer needed, a sum over an axis a product with a vector of ones. A buffer is free again after the last reader of what
-it holds. What has no `out=` form (look-ups, batched contractions) is written as in the plain form.
+A contraction of matrices is one `dot(..., out)`, an elementwise statement a sequence of ufunc calls that work in
+place as soon as an operand is no longer needed, a sum over an axis a product with a vector of ones. A buffer is
+free again after the last reader of what it holds. What has no `out=` form (look-ups, batched contractions) is
+written as in the plain form.
 
 Main name: `Plan`. This module must not know how functions and modules are put together.
 """
@@ -89,7 +90,7 @@ class Plan:
         self._coalesce()
 
     def _coalesce(self) -> None:
-        """Give a temporary that one elementwise statement reads, and that has its axes, the name and the buffer of its target."""
+        """Give a temporary that one elementwise statement reads its target's name and buffer, if axes agree."""
         defined = {s.target.tensor: s for s in self.form.statements}
         for position, statement in enumerate(self.form.statements):
             if not isinstance(statement, Map) or not statement.target.indices:
@@ -183,7 +184,7 @@ class Plan:
         return {"0": "ZERO", "1": "ONE", "0.5": "HALF", "2": "TWO"}.get(text, text)
 
     def number(self, expr: Expr) -> str:
-        """A number for a ufunc: a constant of the module, or an array without axes that is set here, once for equal values."""
+        """A number for a ufunc: a constant of the module, or an array without axes that is set here, once."""
         text = self.writer.value(expr, ())[0]
         if isinstance(expr, Number) or any(True for _ in entries(expr)):
             return self.constant(text)

@@ -1,8 +1,8 @@
 """C text -> a loaded library, compiled once: the system's compiler, and a cache named by content.
 
-The key is a digest of everything that decides the machine code: the text, the flags, the compiler's version and the processor. A library
-is written under a temporary name and renamed, so two processes that build the same one at once both find a whole file. This module must
-not know what the text computes.
+The key is a digest of everything that decides the machine code: the text, the flags, the compiler's version and the
+processor. A library is written under a temporary name and renamed, so two processes that build the same one at once
+both find a whole file. This module must not know what the text computes.
 """
 
 from __future__ import annotations

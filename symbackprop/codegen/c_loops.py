@@ -1,8 +1,8 @@
 """Loops for C: elementwise statements and reductions over the same axes share one loop nest.
 
-A statement joins an earlier nest over axes of the same sizes if everything that it reads is known by then; a temporary that only its
-own nest reads never becomes an array. A term added to a sum over all rows is its starting value (`folded`), so that the matrix product
-adds to it in place. This module must not know how C is written.
+A statement joins an earlier nest over axes of the same sizes if everything that it reads is known by then; a
+temporary that only its own nest reads never becomes an array. A term added to a sum over all rows is its starting
+value (`folded`), so that the matrix product adds to it in place. This module must not know how C is written.
 """
 
 from __future__ import annotations

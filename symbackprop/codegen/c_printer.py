@@ -1,8 +1,8 @@
 """A network's cost and gradient as one C function.
 
-Matrix products go to BLAS, or to plain loops where they are tiny; everything else is fused loops (`c_loops`). The rows of the batch are
-worked on in blocks whose number of rows the caller chooses. Arguments come in one array of slots: pointers, sizes and numbers. This
-module must not know how C is compiled or called.
+Matrix products go to BLAS, or to plain loops where they are tiny; everything else is fused loops (`c_loops`). The
+rows of the batch are worked on in blocks whose number of rows the caller chooses. Arguments come in one array of
+slots: pointers, sizes and numbers. This module must not know how C is compiled or called.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ class Kernel:
 
 
 def print_kernel(name: str, form: Form, rows: Symbol, single: bool) -> Kernel:
-    """The C function `name(slots)`; slots: inputs, array outputs, workspace arrays, sizes m and block, hyper-parameters.
+    """The C function `name(slots)`; slots: inputs, array outputs, workspace arrays, sizes m and block,
+    hyper-parameters.
 
     Raises:
         UnsupportedError: rows cannot be worked on in blocks, or a statement has no C form.
@@ -206,7 +207,7 @@ class _Kernel:
         self._tasks([*before, *starts], "    ")
         self.lines += [
             f"    for (long start = 0; start < {self.names[self.rows]}; start += block) {{",
-            f"        const long count = {self.names[self.rows]} - start < block ? {self.names[self.rows]} - start : block;",
+            f"        const long rest = {self.names[self.rows]} - start, count = rest < block ? rest : block;",
         ]
         tall = [t for t in self.form.inputs if t.shape and t.shape[0] is self.rows]
         for t in tall:

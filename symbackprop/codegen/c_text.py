@@ -1,7 +1,9 @@
-"""The fixed part of every C file: number type, functions without overflow, matrix products, an epoch of gradient descent.
+"""The fixed part of every C file: number type, functions without overflow, matrix products, an epoch of gradient
+descent.
 
-The file is compiled with -ffast-math, so nothing here depends on NaN or on the order of a sum; sigmoid keeps its exponential finite,
-since a fast single-precision reciprocal of infinity is not 0. This module must not know about programs.
+The file is compiled with -ffast-math, so nothing here depends on NaN or on the order of a sum; sigmoid keeps its
+exponential finite, since a fast single-precision reciprocal of infinity is not 0. This module must not know about
+programs.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ static inline void product(int ta, int tb, long M, long N, long K, const real *A
 """
 
 EPOCH = """
-// One epoch of gradient descent: rows in the given order, a step after each batch. Returns the mean of the batches' costs.
+// One epoch of gradient descent: rows in the given order, a step after each batch. Returns the batches' mean cost.
 // stop is looked at after each batch, so that an interrupted caller need not wait.
 double epoch(slot *slots, const real *X, const real *Y, const long *order, long m, long batch, double rate,
              real *restrict theta, const real *restrict gradient, long length, const volatile int *stop) {

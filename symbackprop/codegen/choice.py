@@ -1,7 +1,8 @@
-"""Which form runs for which shape: a small table, from `benchmarks/forms.py`.
+"""Which form runs for which shape: a small table, chosen with `benchmarks/gradient_speed.py`.
 
-A batch is worked on in blocks of rows where it is tall and the parameters are few: then a block's activations stay in the cache, and
-adding up the blocks' gradients costs little. With many parameters adding up costs more than it saves.
+A batch is worked on in blocks of rows where it is tall and the parameters are few: then a block's activations stay
+in the cache, and adding up the blocks' gradients costs little. With many parameters adding up costs more than it
+saves.
 """
 
 from __future__ import annotations

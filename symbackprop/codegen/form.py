@@ -1,7 +1,8 @@
-"""The imperative form: a short list of array statements into which every Program is lowered, and that every printer reads.
+"""The imperative form: a short list of array statements into which every Program is lowered, and that every printer
+reads.
 
-Each statement writes one array. Its target and operands are entries with plain, distinct indices, `z2[n,i]`, so an array's
-axes are known by name and a transpose costs nothing: it is the printer that lines the axes up.
+Each statement writes one array. Its target and operands are entries with plain, distinct indices, `z2[n,i]`, so an
+array's axes are known by name and a transpose costs nothing: it is the printer that lines the axes up.
 
     Map       target[n,i] = elementwise expression of entries over a subset of the target's indices
     Contract  target[n,i] = sum over j of left[n,j] * right[i,j]

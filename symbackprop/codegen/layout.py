@@ -1,7 +1,7 @@
 """A network's arrays: their names, shapes and places in the flat vector, and the check of what a caller gives.
 
-Nothing is broadcast: Y of shape (m,) for one output unit is refused, with the way to write it. NaN passes through. This module must
-not know how code was made.
+Nothing is broadcast: Y of shape (m,) for one output unit is refused, with the way to write it. NaN passes through.
+This module must not know how code was made.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class Layout:
                 value, origin = found.setdefault(size, (array.shape[axis], tensor.name))
                 if value != array.shape[axis]:
                     raise DataError(
-                        f"{tensor.name} has size {array.shape[axis]} along axis {to_text(size)}, but {origin} has {value}"
+                        f"{tensor.name} has size {array.shape[axis]} along axis {to_text(size)},"
+                        f" but {origin} has {value}"
                     )
 
     @staticmethod

@@ -1,8 +1,9 @@
 """Program -> imperative form.
 
-Every equation becomes one elementwise statement, with the sums, extrema and index look-ups inside it taken out into statements
-of their own; sums become contractions of two arrays (`contract`). Equal subexpressions are found by comparing them up to the
-names of their indices, so that softmax's row sum is computed once. `share` and `prune` do the rest.
+Every equation becomes one elementwise statement, with the sums, extrema and index look-ups inside it taken out into
+statements of their own; sums become contractions of two arrays (`contract`). Equal subexpressions are found by
+comparing them up to the names of their indices, so that softmax's row sum is computed once. `share` and `prune` do
+the rest.
 
 This module must not know which printer follows.
 """

@@ -1,7 +1,8 @@
 """The plain form: a module of straight-line NumPy (or JAX) functions, as one would write them by hand.
 
-One function for each `Form`; it takes the inputs, then the hyper-parameters, and returns the outputs. The equations stand as
-comments over the statements that compute them. This module must not know about buffers or about calling what it prints.
+One function for each `Form`; it takes the inputs, then the hyper-parameters, and returns the outputs. The equations
+stand as comments over the statements that compute them. This module must not know about buffers or about calling
+what it prints.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Names in generated code: every tensor, size and hyper-parameter gets one Python identifier.
 
-Names come from users, and generated source is executed, so nothing but letters, digits and underscores passes. This module must
-not know about statements.
+Names come from users, and generated source is executed, so nothing but letters, digits and underscores passes. This
+module must not know about statements.
 """
 
 from __future__ import annotations
@@ -16,66 +16,17 @@ from symbackprop.expression import Symbol, Tensor
 
 # What printed modules and C files use themselves.
 RESERVED = frozenset(
-    {
-        "np",
-        "jnp",
-        "jax",
-        "DTYPE",
-        "sigmoid",
-        "tail",
-        "erf",
-        "work",
-        "out",
-        "rows",
-        "start",
-        "stop",
-        "main",
-        "double",
-        "float",
-    }
+    set("np jnp jax DTYPE ZERO HALF ONE TWO sigmoid tail erf work row_work out rows start stop".split())
     | set(keyword.kwlist)
     | set(dir(builtins))
+    | set("slots slot gemm block count rest p main real product epoch blas relu use_blas floor_div floor_mod".split())
+    | set("REAL LARGEST BIGGEST SMALL INPUTS UNITS ROWS_SLOT EPOCH SQUARE ABS X Y M N K A B C".split())
+    | set("auto break case char const continue default do double else enum extern float for goto if inline int".split())
+    | set("long register restrict return short signed sizeof static struct switch typedef union unsigned void".split())
     | set(
-        [
-            "auto",
-            "break",
-            "case",
-            "char",
-            "const",
-            "continue",
-            "default",
-            "do",
-            "else",
-            "enum",
-            "extern",
-            "for",
-            "goto",
-            "if",
-            "inline",
-            "int",
-            "long",
-            "register",
-        ]
+        "volatile while exp log sin cos tanh fabs fmax fmin sqrt pow log1p expm1 floor j0 j1 jn y0 y1 yn gamma".split()
     )
-    | set(
-        [
-            "restrict",
-            "return",
-            "short",
-            "signed",
-            "sizeof",
-            "static",
-            "struct",
-            "switch",
-            "typedef",
-            "union",
-            "unsigned",
-            "void",
-            "volatile",
-            "while",
-        ]
-    )
-    | set(["exp", "log", "sin", "cos", "tanh", "fabs", "fmax", "fmin", "sqrt", "pow", "log1p", "expm1", "floor"])
+    | set("cost cost_and_gradient gradient predict compute".split())
 )
 
 

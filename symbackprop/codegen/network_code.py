@@ -1,8 +1,9 @@
 """A network's cost and gradient as fast functions of its parameters.
 
-Main names: `compile_network`, `CompiledNetwork`. The printed module has the plain functions `cost_and_gradient`, `cost`, `gradient`
-and `predict`, and the same with buffers; which form runs is chosen by shape at each call (`choice`). This module must not know how a
-network is described, only that its data are `x` and `y` and everything else is a parameter.
+Main names: `compile_network`, `CompiledNetwork`. The printed module has the plain functions `cost_and_gradient`,
+`cost`, `gradient` and `predict`, and the same with buffers; which form runs is chosen by shape at each call
+(`choice`). This module must not know how a network is described, only that its data are `x` and `y` and everything
+else is a parameter.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class CompiledNetwork:
         backend: the one that runs: "numpy" where C was asked for and there is no compiler.
 
     Shapes:
-        X (m, s_1), Y (m, K), params and gradients W (s_(l+1), s_l), b (s_(l+1),); theta: all of them flat, row-major, in order.
+        X (m, s_1), Y (m, K), params and gradients W (s_(l+1), s_l), b (s_(l+1),); theta: all of them flat,
+        row-major, in order.
 
     Scale:
         whatever the cost says: a mean over the m examples, or a sum.
@@ -211,7 +213,8 @@ class CompiledNetwork:
         return float(np.mean(costs))
 
     def bind(self, theta: Array, X: Any, Y: Any, /, *, out: Array, **hyper: float) -> Callable[[], float]:
-        """A function without arguments for the same arrays again and again: it reads `theta`, writes `out`, returns the cost.
+        """A function without arguments for the same arrays again and again: it reads `theta`, writes `out`, returns
+        the cost.
 
         Everything is checked once, here; change the contents of theta between calls, not the array.
         """

@@ -1,9 +1,9 @@
 """Scalar functions in a form that stays finite: every function becomes an expression in a few machine functions.
 
-A definition is algebra (sigmoid(z) = 1/(1 + exp(-z)), and its derivative exp(-z)/(1 + exp(-z))^2 is inf/inf at z = -1000). Here
-exp(u) in a quotient is written over the bounded generator of its family, s = sigmoid or t = tanh, and cancelled: the derivative
-becomes s(1 - s), by computation, for a user's own function as for the built-in ones. A step becomes a choice of branch, so that
-the branch not taken cannot spoil the other.
+A definition is algebra (sigmoid(z) = 1/(1 + exp(-z)), and its derivative exp(-z)/(1 + exp(-z))^2 is inf/inf at z =
+-1000). Here exp(u) in a quotient is written over the bounded generator of its family, s = sigmoid or t = tanh, and
+cancelled: the derivative becomes s(1 - s), by computation, for a user's own function as for the built-in ones. A
+step becomes a choice of branch, so that the branch not taken cannot spoil the other.
 
 This module must not know about arrays.
 """
@@ -139,8 +139,8 @@ def _over_generator(expr: sp.Expr, u: sp.Expr) -> sp.Expr:
         lambda e: isinstance(e, sp.exp) and (e.args[0] / u).is_Integer,
         lambda e: exponential ** int(e.args[0] / u),
     )
-    # Terms are put together only where they multiply the same function of z: with a polynomial of z pulled through the sum,
-    # z^3 (1 - t^2) would become z^3 - z^3 t^2, which cancels badly.
+    # Terms are put together only where they multiply the same function of z: with a polynomial of z pulled through
+    # the sum, z^3 (1 - t^2) would become z^3 - z^3 t^2, which cancels badly.
     groups: dict[sp.Expr, sp.Expr] = {}
     for term in sp.Add.make_args(sp.expand_mul(inside)):
         outside, rational = term.as_independent(g, as_Add=False)
@@ -164,7 +164,7 @@ def _read(expr: sp.Expr) -> Expr:
 
 
 def _resolve(expr: Expr) -> Expr:
-    """Turn the names that `bounded` introduced into the functions of the table, then everything else into machine form."""
+    """The names that `bounded` introduced become functions of the table, everything else machine form."""
     new = tuple(_resolve(p) for p in children(expr))
     if isinstance(expr, Apply):
         name = expr.function.name

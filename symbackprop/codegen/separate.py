@@ -1,8 +1,8 @@
 """The data's part and the regulariser's part of a network's cost and gradient, as two Programs.
 
-A regulariser is no mean over shards of a batch: code that runs on several devices must average the data's part over them and add the
-regulariser's once, for the size of the whole batch. A term belongs to the data if x or y has any influence on it. This module must
-not know about printers.
+A regulariser is no mean over shards of a batch: code that runs on several devices must average the data's part over
+them and add the regulariser's once, for the size of the whole batch. A term belongs to the data if x or y has any
+influence on it. This module must not know about printers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Common subexpressions: what several statements compute is computed once.
 
-A function value that occurs in more than one place (sigmoid(z2) in the activation and again in its derivative) gets a statement
-of its own, or is read from the tensor that already holds it. Products and sums are cheap and stay where they are written.
+A function value that occurs in more than one place (sigmoid(z2) in the activation and again in its derivative) gets
+a statement of its own, or is read from the tensor that already holds it. Products and sums are cheap and stay where
+they are written.
 
 This module must not know about printers.
 """

@@ -3,12 +3,13 @@
     log(a)     with a = sigmoid(z)                  ->  -softplus(-z)
     log(1 - a) with a = sigmoid(z)                  ->  -softplus(z)
     p log(a) + q log(1 - a), p + q free of arrays   ->  p z - (p + q) softplus(z)
-    exp(z[k]) / sum over c of exp(z[c])             ->  exp(z[k] - M) / sum over c of exp(z[c] - M),  M = max over c of z[c]
+    exp(z[k]) / sum over c of exp(z[c])             ->  exp(z[k] - M) / sum over c of exp(z[c] - M),
+                                                        M = max over c of z[c]
     log(a)     with a a quotient of this kind       ->  z[k] - M - log(sum over c of exp(z[c] - M))
     log(sum over c of exp(z[c]))                    ->  M + log(sum over c of exp(z[c] - M))
 
-Each is an identity of real functions (the network's theorems state them); only rounding changes. An entry is seen through to
-its equation. This module must not know about statements or printers.
+Each is an identity of real functions (the network's theorems state them); only rounding changes. An entry is seen
+through to its equation. This module must not know about statements or printers.
 
 Source: Goodfellow, Bengio & Courville, Deep Learning (2016), sections 4.1 and 6.2.2.
 """
