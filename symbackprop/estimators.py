@@ -10,13 +10,15 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from symbackprop.compiling import compile
 from symbackprop.data import DataSet, classification, regression
 from symbackprop.errors import DataError, MalformedError, UnsupportedError
+from symbackprop.network import Network
 from symbackprop.parameters import Params
 from symbackprop.train import CompiledGradient, TrainingResult, train
 
@@ -40,9 +42,8 @@ class EstimatorError(DataError, ValueError):
 @lru_cache(maxsize=32)
 def _compiled_network(layers: tuple[int, ...], activation: tuple[str, ...], cost: str, l2: str) -> Compiled:
     """The network's initial parameters and compiled gradient; kept, so that predicting does not compile again."""
-    raise UnsupportedError(
-        "networks cannot be compiled yet", evidence=[f"layers: {layers}", f"{activation} {cost} {l2}"]
-    )
+    network = Network(layers, activation=activation, cost=cost, l2=l2)
+    return network.init, cast(CompiledGradient, compile(network))
 
 
 class _Perceptron(BaseEstimator, metaclass=ABCMeta):  # type: ignore[misc]

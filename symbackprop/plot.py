@@ -39,6 +39,22 @@ def save_learning_curve(path: str | Path, result: TrainingResult, *, title: str 
     Raises:
         DataError: unknown format, nothing to draw, or the file cannot be written.
     """
+    ending = picture_format(path)
+    if not result.history:
+        raise DataError("there is no epoch to draw")
+    figure = _figure(result, title)
+    picture = io.BytesIO()
+    # no date in the file: the same run gives the same bytes
+    figure.savefig(picture, format=ending, dpi=150, metadata={"Date": None} if ending == "svg" else None)
+    write_file(path, lambda stream: stream.write(picture.getbuffer()))
+
+
+def picture_format(path: str | Path) -> str:
+    """The format that the ending of `path` names.
+
+    Raises:
+        DataError: an ending that names none.
+    """
     ending = Path(path).suffix.lower().lstrip(".")
     if ending not in FORMATS:
         meant = nearest(ending, FORMATS) or "png"
@@ -48,13 +64,7 @@ def save_learning_curve(path: str | Path, result: TrainingResult, *, title: str 
             evidence=["known: " + ", ".join(FORMATS)],
             help=f"name the file {Path(path).stem}.{meant}",
         )
-    if not result.history:
-        raise DataError("there is no epoch to draw")
-    figure = _figure(result, title)
-    picture = io.BytesIO()
-    # no date in the file: the same run gives the same bytes
-    figure.savefig(picture, format=ending, dpi=150, metadata={"Date": None} if ending == "svg" else None)
-    write_file(path, lambda stream: stream.write(picture.getbuffer()))
+    return ending
 
 
 def _figure(result: TrainingResult, title: str) -> Figure:

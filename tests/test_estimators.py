@@ -7,25 +7,12 @@ import warnings
 
 import numpy as np
 import pytest
-from handwritten import HandWritten
 
 from symbackprop import estimators
 from symbackprop.data import load_digits
 from symbackprop.errors import MalformedError
 
 sklearn_checks = pytest.importorskip("sklearn.utils.estimator_checks")
-
-
-def compiled(layers, activation, cost, l2):
-    """The stand-in for the compiled network: the same mathematics by hand."""
-    assert l2 == "lambda/2"
-    network = HandWritten(layers, cost=cost, hidden=activation[0])
-    return network.init, network
-
-
-@pytest.fixture(autouse=True)
-def stand_in(monkeypatch):
-    monkeypatch.setattr(estimators, "_compiled_network", compiled)
 
 
 @pytest.mark.parametrize("kind", [estimators.MLPClassifier, estimators.MLPRegressor])

@@ -1,0 +1,86 @@
+"""The user's own file for `check`: run as a module, then its forward, backward, SHAPES, ASSUME and WHERE are taken.
+
+Main name: `read_user_file`. What it prints goes to standard error, so that --json stays clean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from symbackprop.errors import DataError, MalformedError
+
+
+def read_user_file(path: Path) -> dict[str, Any]:
+    """The arguments of `check` that a file names.
+
+    Raises:
+        DataError: no such file, or it fails when it runs; says in which line.
+        MalformedError: a name is missing or of the wrong kind.
+    """
+    module = _run(path)
+    missing = [name for name in ("forward", "backward", "SHAPES") if not hasattr(module, name)]
+    if missing:
+        defined = [name for name in vars(module) if not name.startswith("_")]
+        raise MalformedError(
+            f"the file does not define {', '.join(missing)}",
+            where=str(path),
+            evidence=["defined:  " + (", ".join(defined) or "nothing")],
+            help='define forward, backward and SHAPES = {"x": ("N", "D"), ...}',
+        )
+    case = {
+        "forward": module.forward,
+        "backward": module.backward,
+        "shapes": module.SHAPES,
+        "assume": getattr(module, "ASSUME", None),
+        "where": getattr(module, "WHERE", None),
+    }
+    for name, kind, wanted in (
+        ("SHAPES", dict, "a dictionary"),
+        ("ASSUME", dict, "a dictionary"),
+        ("WHERE", str, "a text"),
+    ):
+        value = case[name.lower()]
+        if value is not None and not isinstance(value, kind):
+            raise MalformedError(f"{name} must be {wanted}, not {type(value).__name__}", where=str(path))
+    for name in ("forward", "backward"):
+        if not callable(case[name]):
+            raise MalformedError(f"{name} must be a function, not {type(case[name]).__name__}", where=str(path))
+    return case
+
+
+def _run(path: Path) -> ModuleType:
+    """Run the file; it can import its neighbours, as under python."""
+    if not path.is_file():
+        raise DataError("there is no such file" if not path.exists() else "this is not a file", where=str(path))
+    path = path.resolve()
+    name = f"checked_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise DataError("this is not a Python file", where=str(path), help="give a file that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise DataError("the file fails when it runs", where=str(path), evidence=_evidence(error, path)) from None
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _evidence(error: BaseException, path: Path) -> list[str]:
+    """What was raised, and in which line of the file."""
+    if isinstance(error, SyntaxError):
+        return [f"line {error.lineno}:  {error.msg}"]
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())
+    ]
+    return [(f"line {lines[-1]}:  " if lines else "") + f"{type(error).__name__}: {error}"]
