@@ -101,7 +101,7 @@ def counterexample(question: Question, found: Examination) -> Counterexample:
 
 def _entry(name: str, where: tuple[int, ...], claimed: Value, correct: Value) -> WrongEntry:
     """Both values, and their difference before it is lost in rounding."""
-    difference = to_float(claimed - correct)  # type: ignore[operator]
+    difference = to_float(claimed - correct)
     return WrongEntry(name, where, to_float(claimed), to_float(correct), difference)
 
 

@@ -121,7 +121,7 @@ class Director:
         for scale in (*SCALES[:4], *roots[:6], *SCALES[4:]):
             scale = 2.0 ** round(np.log2(scale))
             for chosen in (tensors, *([t] for t in tensors if len(tensors) > 1)):
-                moved = {t: base.inputs[t] * scale if t in chosen else v for t, v in base.inputs.items()}
+                moved = {t: np.asarray(v * scale) if t in chosen else v for t, v in base.inputs.items()}
                 if all(movable(self._kind(t), moved[t]) for t in chosen):
                     yield replace(base, inputs=moved)
 
@@ -191,7 +191,7 @@ class Director:
         kind = self._kind(tensor)
 
         def at(t: float) -> Point | None:
-            moved = array + t * along
+            moved = np.asarray(array + t * along)
             return replace(base, inputs={**base.inputs, tensor: moved}) if movable(kind, moved) else None
 
         return at

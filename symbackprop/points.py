@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,8 @@ class Sampler:
         self._arbitrary = arbitrary_functions(programs)
         compiler = Compiler(FLOAT)
         self._shapes = {t: [compiler.compile(n) for n in t.shape] for p in programs for t in p.tensors}
-        self._lengths = [compiler.compile(n) for n in dict.fromkeys(n for t in self._shapes for n in t.shape)]
+        self._lengths = {n: compiler.compile(n) for t in self._shapes for n in t.shape}
+        self._alike = Counter(t.shape for t in self._shapes)
         self._labels = {t: compiler.compile(a.size) for t, a in self.kinds.items() if a.size is not None}
         self._domain = [compiler.compile(c) for p in programs for c in p.domain]
         self.drawn = 0
@@ -61,11 +63,13 @@ class Sampler:
             in_domain = all(c(state) for c in self._domain)
         except (KeyError, ZeroDivisionError):
             return False
-        return in_domain and all(n(state) >= 1 for n in self._lengths)
+        return in_domain and all(n(state) >= 1 for n in self._lengths.values())
 
     def entries(self, sizes: Sizes) -> int:
         """How many numbers both programs hold at these sizes: what a point costs."""
-        return sum(math.prod(self.shape(t, sizes)) for t in self._shapes)
+        state = State(dict(sizes))
+        lengths = {n: int(closure(state)) for n, closure in self._lengths.items()}
+        return sum(count * math.prod(lengths[n] for n in shape) for shape, count in self._alike.items())
 
     def size_choices(self) -> list[Sizes]:
         """Sizes in the order in which they are worth trying; empty if none is in the domain."""
@@ -150,9 +154,10 @@ def telling_sizes(
         pool += [s for s in _assignments(symbols, 10 * SAMPLED, rng) if s not in pool and allowed(s)]
     if not pool or not symbols:
         return pool[:1]
+    costs = {id(s): cost(s) for s in pool}
 
     def order(sizes: Sizes) -> tuple[int, float]:
-        return len(sizes) - len(set(sizes.values())), cost(sizes)
+        return len(sizes) - len(set(sizes.values())), costs[id(sizes)]
 
     unequal = sorted((s for s in pool if min(s.values()) >= 2), key=order) or sorted(pool, key=order)
     first = unequal[0]
@@ -162,7 +167,7 @@ def telling_sizes(
         chosen += sorted(single, key=lambda s: (list(s.values()).count(1), *order(s)))[:1]
     for value in (2, 3, 1):
         chosen += [s for s in pool if set(s.values()) == {value}][:1]
-    larger = [s for s in unequal if cost(s) <= 12 * cost(first)]
+    larger = [s for s in unequal if costs[id(s)] <= 12 * costs[id(first)]]
     chosen += rng.sample(larger, min(6, len(larger)))
     return [s for k, s in enumerate(chosen) if s not in chosen[:k]]
 

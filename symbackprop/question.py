@@ -10,7 +10,7 @@ and rounding refutes nothing. A point on a kink of the forward program, where an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from symbackprop.closures import Array
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.evaluate import Evaluator, array_of
-from symbackprop.expression import Expr, Number, Symbol, Tensor, children
+from symbackprop.expression import Entry, Expr, Number, Symbol, Tensor, children, close_sum, fresh, multiply
 from symbackprop.fields import Dual, Field, Value, ball, dual
 from symbackprop.primitives import Function
-from symbackprop.program import Program
+from symbackprop.program import Equation, Program
 
 DIRECTION_LIMIT = 512  # slopes are dense vectors: beyond this a tensor's entries are examined in part
 
@@ -76,6 +76,17 @@ class Question:
         """The same question about some of the pairs."""
         kept = {name: self.pairs[name] for name in names}
         return Question(self.forward, self.claimed, kept, self.upstream, self.truths)
+
+
+def probed(program: Program, tensor: Tensor) -> tuple[Program, Tensor]:
+    """A program in which the value of `tensor` is a gradient: that of Sum(t * value) by the new input t."""
+    probe, total = Tensor("t", tensor.shape), Tensor("probed")
+    running = tuple(fresh("p", size) for size in tensor.shape)
+    body = multiply(Entry(probe, running), Entry(tensor, running))
+    for index in reversed(running):
+        body = close_sum(index, body)
+    equations = (*program.equations, Equation(total, (), body))
+    return replace(program, inputs=(*program.inputs, probe), equations=equations, outputs=(total,)), probe
 
 
 def nodes(expr: Expr) -> Iterator[Expr]:

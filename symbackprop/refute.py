@@ -115,12 +115,12 @@ class Search:
 
 
 def refute(
-    question: Question, *, budget_seconds: float = 5.0, seed: int = 0, small: bool = True
+    question: Question, *, budget_seconds: float = 5.0, seed: int = 0, small: bool = True, shrink_seconds: float = 0.2
 ) -> Counterexample | None:
     """A counterexample to the claim that every pair of the question is right, or None if none was found in time.
 
     Args:
-        small: shrink it, with at most a fifth of a second.
+        small: shrink it, for at most `shrink_seconds`.
 
     Raises:
         MalformedError: a claimed gradient has another shape than its tensor, and no other is refuted.
@@ -151,7 +151,7 @@ def refute(
         if misshapen:
             raise _wrong_shape(next(iter(misshapen.values())))
         return None
-    return counterexample(question, _shrunk(search, best, strongest) if small else best)
+    return counterexample(question, _shrunk(search, best, strongest, shrink_seconds) if small else best)
 
 
 def _wrong_shape(found: Examination) -> MalformedError:
@@ -163,7 +163,7 @@ def _wrong_shape(found: Examination) -> MalformedError:
     )
 
 
-def _shrunk(search: Search, found: Examination, strength: float) -> Examination:
+def _shrunk(search: Search, found: Examination, strength: float, seconds: float) -> Examination:
     """The same disagreement at a smaller point."""
     names = found.disagreements()
     name = max(names, key=lambda n: found.gap(n)[0])
@@ -178,7 +178,7 @@ def _shrunk(search: Search, found: Examination, strength: float) -> Examination:
         kept.append(again)
         return True
 
-    shrink(found.point, search.sampler, refutes, 0.2)
+    shrink(found.point, search.sampler, refutes, seconds)
     return kept[-1]
 
 

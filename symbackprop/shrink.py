@@ -58,12 +58,12 @@ def _cut(tensor: Tensor, array: NDArray[Any], sizes: Sizes, sampler: Sampler) ->
     kind = sampler.kinds[tensor].kind if tensor in sampler.kinds else None
     if any(new > old for new, old in zip(shape, array.shape, strict=True)):
         return sampler.draw(tensor, sizes)
-    part = array[tuple(slice(n) for n in shape)].copy()
+    part = np.array(array[tuple(slice(n) for n in shape)])
     if kind in ("onehot", "simplex"):
         for row in part.reshape(-1, shape[-1]):
             row[0] = 1.0 - row[1:].sum()
     classes = sampler.classes(tensor, sizes)
-    return part % classes if classes is not None else part
+    return np.asarray(part % classes) if classes is not None else part
 
 
 def _simpler(point: Point, sampler: Sampler) -> Iterator[Callable[[Point], Point | None]]:
@@ -75,7 +75,7 @@ def _simpler(point: Point, sampler: Sampler) -> Iterator[Callable[[Point], Point
     def rounded(tensor: Tensor, grid: float) -> Callable[[Point], Point | None]:
         def change(current: Point) -> Point | None:
             array = current.inputs[tensor]
-            return _with(current, tensor, np.round(array * grid) / grid, kind_of(tensor))
+            return _with(current, tensor, np.asarray(np.round(array * grid) / grid), kind_of(tensor))
 
         return change
 

@@ -399,3 +399,16 @@ def test_number_that_stands_for_infinity_is_not_reached():
     slope = lambda v: where(above(v, 0), ONE, ZERO)  # noqa: E731
     assert refute(elementwise(lambda v: where(above(v, 0), v, hidden(v)), slope), budget_seconds=0.4) is None
     assert refute(elementwise(lambda v: apply(EXP, where(above(v, 3), v, big)), lambda v: ZERO)) is not None
+
+
+def test_scalar_inputs_are_scaled_moved_and_shrunk():
+    s, out, ds = Tensor("s"), Tensor("v"), Tensor("ds")
+    value = where(above(Entry(s), Fraction(1, 1000)), power(Entry(s), 2), ZERO)
+    claim = where(above(Entry(s), Fraction(1, 2000)), multiply(number(2), Entry(s)), ZERO)
+    question = Question(
+        Program((s,), (Equation(out, (), value),), (out,)),
+        Program((s,), (Equation(ds, (), claim),), (ds,)),
+        {"s": (s, ds)},
+    )
+    found = refute(question)
+    assert found is not None and found.inputs["s"].shape == () and 5e-4 < found.inputs["s"] < 1e-3
