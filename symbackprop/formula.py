@@ -61,6 +61,7 @@ class Scope:
         functions: by name, beside those of `primitives`.
         indices: free indices, fixed by the left side.
         widths: the length of an axis in numbers, where the user gave it; SymPy sums may say 5 instead of s_2.
+        arithmetic: whether a subscript may be computed, W[i,j+1], and indices may be compared, as in where(j < 1, ...).
     """
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Scope:
     functions: Mapping[str, Function] = field(default_factory=dict)
     indices: Mapping[str, Index] = field(default_factory=dict)
     widths: Mapping[Expr, int] = field(default_factory=dict)
+    arithmetic: bool = False
 
     def names(self) -> list[str]:
         """All names that may stand in a formula."""
@@ -222,7 +224,8 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self._call(name, args, node)
             case ast.Compare(left=left, ops=[operator], comparators=[right]):
-                return self._compare(self.read(left), operator, self.read(right), node)
+                read = self._integer if self.scope.arithmetic else self.read
+                return self._compare(read(left), operator, read(right), node)
         raise self.fail("only numbers, names, + - * / **, entries such as a2[n,j] and calls of known functions are allowed", node)
 
     def _name(self, name: str, node: ast.expr) -> Expr:
@@ -280,6 +283,8 @@ class _Reader:
 
     def _subscript(self, part: ast.expr, size: Expr, name: str) -> Expr:
         if not isinstance(part, ast.Name):
+            if self.scope.arithmetic:
+                return self._integer(part)
             raise self.fail("an index must be a name", part, kind=IndexNotationError)
         if part.id not in self.indices:
             known = ", ".join(self.indices) or "none"
@@ -293,6 +298,13 @@ class _Reader:
                                             f"here:   this axis of {name} has {_size_text(size)}")))
             self.clashes.append((index.size, size))
         return index
+
+    def _integer(self, node: ast.expr) -> Expr:
+        """An expression in which indices count as integers."""
+        outside, self.inside_index = self.inside_index, True
+        value = self.read(node)
+        self.inside_index = outside
+        return value
 
     def _call(self, name: str, args: list[ast.expr], node: ast.expr) -> Expr:
         if name == "sum":
@@ -314,9 +326,7 @@ class _Reader:
         if len(args) != wanted:
             raise self.fail(f"{name} takes {wanted} argument(s), not {len(args)}", node)
         if name in ("kronecker", "KroneckerDelta"):
-            self.inside_index = True
-            left, right = (self.read(a) for a in args)
-            self.inside_index = False
+            left, right = (self._integer(a) for a in args)
             return kronecker(left, right)
         parts = [self.read(a) for a in args]
         match name:

@@ -38,7 +38,7 @@ from symbackprop.plain import to_text
 from symbackprop.primitives import Function, derivative
 from symbackprop.program import Equation, Program
 from symbackprop.proof import Proof
-from symbackprop.question import Question
+from symbackprop.question import Question, probed
 from symbackprop.refute import cross_examine, refute
 from symbackprop.rules import tensors_in
 from symbackprop.unfold import Unfolder
@@ -256,17 +256,9 @@ def _target(network: Network, claim: Claim, definitions: dict[Tensor, Tensor]) -
 
     A claim about a value, not a derivative, becomes one: the value is the gradient of Sum(t * value) by t.
     """
-    program = network.program
     if claim.left.tensor in definitions:
-        return program, definitions[claim.left.tensor]
-    tensor = claim.left.tensor
-    probe, total = Tensor("t", tensor.shape), Tensor("probed")
-    running = tuple(fresh("p", size) for size in tensor.shape)
-    body: Expr = multiply(Entry(probe, running), Entry(tensor, running))
-    for index in reversed(running):
-        body = close_sum(index, body)
-    probed = Program((*program.inputs, probe), (*program.equations, Equation(total, (), body)), (total,), program.parameters, program.assumptions)
-    return probed, probe
+        return network.program, definitions[claim.left.tensor]
+    return probed(network.program, claim.left.tensor)
 
 
 def _cure(network: Network, claim: Claim, unfolder: Unfolder) -> Cure | None:

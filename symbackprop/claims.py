@@ -1,0 +1,248 @@
+"""Claims about a Program, proved line by line or refuted by numbers: what a textbook states beside its gradients.
+
+    claims = Claims(program)
+    claims.theorem("scaling", "dJ_dt = c*f_prime(t)", ...)      # the kernel replays each line
+    claims.refuted("a claim that is false", "J = f(t)")          # exact numbers at which it fails
+    claims.proof("Title").theorems
+
+A theorem is a chain of equalities left = line = line ...; between two lines the normal form decides, with the program's
+equations or the derived cotangents put in where they are needed. Which were put in is found here (`unfold`) and checked by
+the kernel. This module knows no particular claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from symbackprop.backprop import ALL_SIZES
+from symbackprop.counterexample import Counterexample
+from symbackprop.derivation import Derivation, Gradient, Step
+from symbackprop.differentiate import differentiate
+from symbackprop.errors import FormulaError, ProofError
+from symbackprop.expression import Entry, Expr, Index, Tensor, rewrite, substitute
+from symbackprop.formula import Scope, left_indices, parse, split_equation
+from symbackprop.kernel import Kernel
+from symbackprop.plain import to_text
+from symbackprop.primitives import Function, derivative
+from symbackprop.program import Equation, Program, symbols
+from symbackprop.proof import Proof, Theorem
+from symbackprop.question import Question, probed
+from symbackprop.refute import refute
+from symbackprop.rules import tensors_in
+from symbackprop.unfold import Unfolder
+
+SEARCH_SECONDS = 20.0  # never reached in practice: a limit on the clock would make the numbers depend on the machine
+Line = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """A false claim and numbers at which it fails.
+
+    Args:
+        left, claimed: the two sides.
+        remark: what is wrong with it, one or two sentences.
+    """
+
+    name: str
+    left: Expr
+    claimed: Expr
+    counterexample: Counterexample
+    remark: str = ""
+
+    @property
+    def text(self) -> str:
+        """The false equation in plain text."""
+        return f"{to_text(self.left)} = {to_text(self.claimed)}"
+
+
+@dataclass
+class Claims:
+    """The claims about one program.
+
+    Args:
+        program: its output is the cost if cotangents are spoken of.
+        wanted: True to derive the cotangents of the program's only output.
+        name: how the cotangent of a tensor is called.
+        functions: further functions that formulas may use, by name.
+    """
+
+    program: Program
+    wanted: bool = False
+    name: Callable[[Tensor], str] = lambda t: f"dJ_d{t.name}"
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    theorems: list[Theorem] = field(default_factory=list, init=False)
+    refutations: list[Refutation] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.kernel = Kernel(self.program)
+        self.gradient: Gradient | None = differentiate(self.program, name=self.name) if self.wanted else None
+        for derivation in self._derivations():
+            self.kernel.replay(derivation)
+        cotangents = [_as_equation(d) for d in self._derivations()]
+        self._cotangents = {e.tensor: e for e in cotangents}
+        self._unfolder = Unfolder(self.program, [*self.program.equations, *cotangents])
+        self._scope = self._names()
+
+    def _derivations(self) -> Iterable[Derivation]:
+        return self.gradient.derivations.values() if self.gradient is not None else ()
+
+    def _names(self) -> Scope:
+        tensors = {t.name: t for t in (*self.program.tensors, *self._cotangents)}
+        scalars: dict[str, Expr] = {s.name: s for s in (*self.program.sizes, *self.program.parameters)}
+        scalars |= {s.name: s for e in self.program.equations for s in symbols(e.value)}
+        found = {f.name: f for f in _functions(e.value for e in self.program.equations)}
+        found |= {derivative(f).name: derivative(f) for f in found.values() if f.primitive_of is None}
+        return Scope(tensors, scalars, {**found, **self.functions}, arithmetic=True)
+
+    # Theorems.
+
+    def theorem(self, name: str, statement: str, *lines: Line, remark: str = "", why: str = "") -> Theorem:
+        """Prove left = right, by way of further lines that lead to `right`, each a formula and its reason.
+
+        Args:
+            statement: "dJ_dW1[i,j] = a1[j]*delta2[i]".
+            lines: formulas between left and right, each with the reason why the one before equals it.
+            why: the reason for the last line.
+
+        Raises:
+            ProofError: a line could not be shown equal to the one before.
+        """
+        left, right = self._sides(statement)
+        scope = self._inside(left)
+        derivation = self._start(name, left)
+        accepted = dict(self.kernel.accepted)
+        for text, reason in lines:
+            derivation = self._extended(derivation, parse(text, scope), reason)
+        if derivation.right is not right:
+            derivation = self._extended(derivation, right, why or "Both sides are the same once the definitions are put in.")
+        used = self.kernel.replay(derivation)
+        self.kernel.accepted = accepted
+        conditions = tuple(dict.fromkeys((*self.program.conditions, *used)))
+        proved = Theorem(name, replace(derivation, conditions=conditions), "PROVED", ALL_SIZES, conditions, remark)
+        self.theorems.append(proved)
+        return proved
+
+    def _sides(self, statement: str) -> tuple[Entry, Expr]:
+        left_text, right_text = split_equation(statement)
+        name, indices = left_indices(left_text, self._scope)
+        left = Entry(self._scope.tensors[name], indices)
+        return left, parse(right_text, self._inside(left))
+
+    def _inside(self, left: Entry) -> Scope:
+        return replace(self._scope, indices={i.name: i for i in left.indices if isinstance(i, Index)})
+
+    def _start(self, name: str, left: Entry) -> Derivation:
+        """The derivation of a cotangent in the indices asked for; of anything else, nothing yet."""
+        definitions = {e.tensor: d.definitions[e.tensor] for e, d in zip(self._cotangents.values(), self._derivations(), strict=True)}
+        if left.tensor in definitions and self.gradient is not None:
+            indices = tuple(i for i in left.indices if isinstance(i, Index))
+            whole = self.gradient.derivations[definitions[left.tensor]]
+            old = whole.left
+            assert isinstance(old, Entry)
+            names = dict(zip(old.indices, indices, strict=True))
+            steps = _chained(whole.left, [replace(s, before=substitute(s.before, names), after=substitute(s.after, names)) for s in whole.steps], left)
+            return replace(whole, name=name, left=left, right=steps[-1].after if steps else left, steps=steps)
+        return Derivation(name, self.program, left, left, (), definitions, cost=Entry(self.program.outputs[0]))
+
+    def _extended(self, derivation: Derivation, after: Expr, reason: str) -> Derivation:
+        """The derivation with the steps from its right side to `after`."""
+        before = derivation.right
+        plain = _with(derivation, [Step(before, after, "algebra", reason)])
+        if self._accepts(plain):
+            return plain
+        answer = self._unfolder.equal(before, after)
+        if not answer.equal:
+            raise ProofError(f"{derivation.name}: could not show {to_text(before)} = {to_text(after)}: {answer.reason}")
+        derived = tuple(t for t in answer.unfolded if t in self._cotangents)
+        uses = tuple(t for t in answer.unfolded if t not in self._cotangents)
+        opened, closed = self._put_in(before, derived), self._put_in(after, derived)
+        found = "Put in the derivatives worked out above."
+        steps = [Step(before, opened, "earlier_result", found, derived), Step(opened, closed, "equation", reason, uses),
+                 Step(closed, after, "earlier_result", found, derived)]
+        longer = _with(derivation, [s for s in steps if s.before is not s.after])
+        if not self._accepts(longer, len(derivation.steps)):
+            raise ProofError(f"{derivation.name}: the kernel refused {to_text(before)} = {to_text(after)}")
+        return longer
+
+    def _put_in(self, expr: Expr, derived: Sequence[Tensor]) -> Expr:
+        def visit(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in derived:
+                equation = self._cotangents[node.tensor]
+                return rewrite(substitute(equation.value, dict(zip(equation.indices, node.indices, strict=True))), visit)
+            return None
+
+        return rewrite(expr, visit)
+
+    def _accepts(self, derivation: Derivation, start: int = -1) -> bool:
+        return all(self.kernel.accepts(step, derivation) for step in derivation.steps[start:])
+
+    # Refutations.
+
+    def refuted(self, name: str, statement: str, *, remark: str = "", seed: int = 0) -> Refutation:
+        """Find exact numbers at which left and right differ.
+
+        Raises:
+            ProofError: none were found.
+        """
+        left, claimed = self._sides(statement)
+        found = refute(self._question(left, claimed), budget_seconds=SEARCH_SECONDS, shrink_seconds=SEARCH_SECONDS, seed=seed)
+        if found is None:
+            raise ProofError(f"{name}: no numbers were found at which {to_text(left)} = {to_text(claimed)} fails")
+        refutation = Refutation(name, left, claimed, found, remark)
+        self.refutations.append(refutation)
+        return refutation
+
+    def _question(self, left: Entry, claimed: Expr) -> Question:
+        derived = {bar: d.definitions[bar] for bar, d in zip(self._cotangents, self._derivations(), strict=True)}
+        output = Tensor(f"claimed_{left.tensor.name}", left.tensor.shape)
+        used = sorted(tensors_in(claimed), key=lambda t: t.name)
+        forward, target = (self.program, derived[left.tensor]) if left.tensor in derived else probed(self.program, left.tensor)
+        equation = Equation(output, tuple(i for i in left.indices if isinstance(i, Index)), claimed)
+        inputs = (*forward.inputs, *(t for t in used if t not in forward.inputs))
+        claim = Program(inputs, (equation,), (output,), self.program.parameters, forward.assumptions, self.program.domain)
+        return Question(forward, claim, {left.tensor.name: (target, output)}, truths={t: derived[t] for t in used if t in derived})
+
+    def proof(self, title: str) -> Proof:
+        """All theorems so far, as one proof."""
+        value = self.program.equations[-1].value
+        return Proof(title, self.program, value, tuple(self.theorems), self.gradient, None, (), 0.0, self.program.conditions)
+
+
+def _as_equation(derivation: Derivation) -> Equation:
+    left = derivation.left
+    assert isinstance(left, Entry)
+    return Equation(left.tensor, tuple(i for i in left.indices if isinstance(i, Index)), derivation.right)
+
+
+def _chained(old: Expr, steps: Sequence[Step], left: Expr) -> tuple[Step, ...]:
+    """The steps again as a chain: renaming makes new bound indices on each side of a step."""
+    chain: list[Step] = []
+    here = left
+    for step in steps:
+        chain.append(replace(step, before=here))
+        here = step.after
+    return tuple(chain)
+
+
+def _with(derivation: Derivation, steps: Sequence[Step]) -> Derivation:
+    right = steps[-1].after if steps else derivation.right
+    return replace(derivation, right=right, steps=(*derivation.steps, *steps))
+
+
+def _functions(expressions: Iterable[Expr]) -> list[Function]:
+    found: dict[Function, None] = {}
+
+    def look(node: Expr) -> Expr | None:
+        function = getattr(node, "function", None)
+        if function is not None:
+            found[function] = None
+        return None
+
+    for expression in expressions:
+        rewrite(expression, look)
+    return list(found)
+
+
+__all__ = ["Claims", "FormulaError", "Refutation"]
