@@ -1,6 +1,7 @@
 """compile_network: all forms and backends agree with the evaluator, the complex step and each other; bad input is named."""
 
 import ast
+import os
 import subprocess
 import sys
 
@@ -299,3 +300,18 @@ def test_cache_that_cannot_be_written_is_passed_over(monkeypatch, tmp_path):
     c_build.build.cache_clear()
     net, params, X, Y = made((3, 7, 4), backend="c")
     assert net.backend == "c" and np.isfinite(net(params, X, Y, lam=LAM)[0])
+
+
+def test_two_processes_may_build_the_same_kernel_at_once(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from test_codegen_network import made, flat\n"
+        "net, params, X, Y = made((3, 8, 4), backend='c')\n"
+        "print(net.backend, net.flat(flat(params), X, Y, lam=1.0)[0])"
+    )
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    first, second = (process.communicate(timeout=60)[0] for process in running)
+    assert first == second and first.startswith("c ")
+    assert len(list((tmp_path / "symbackprop").iterdir())) == 1  # one library, no half-built rests
