@@ -44,9 +44,12 @@ from symbackprop.expression import (
     where,
 )
 from symbackprop.primitives import FUNCTIONS, Function
-from symbackprop.sizes import simplify
+from symbackprop.sizes import decide, simplify
 
 MAXIMUM_LENGTH = 10_000
+MAXIMUM_DEPTH = 200  # levels of nesting; a sum of n terms has n
+MAXIMUM_DIGITS = 60
+MAXIMUM_POWER = 1000
 _SPECIAL = {"sqrt": 1, "square": 1, "Abs": 1, "Heaviside": 1, "kronecker": 2, "KroneckerDelta": 2, "Max": 2, "where": 3}
 _KEYWORDS = {"lambda": "lam", "λ": "lam", "δ": "delta", "σ": "sigmoid", "ε": "eps"}
 
@@ -136,11 +139,20 @@ def translated(text: str) -> str:
 
 
 def _tree(source: str) -> ast.expr:
+    first_line = source.split("\n")[0]
     try:
-        return ast.parse(source, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        tree = ast.parse(source, mode="eval").body
+    except (RecursionError, MemoryError):
+        raise FormulaError(f"the formula is nested deeper than {MAXIMUM_DEPTH} levels") from None
+    except (SyntaxError, ValueError) as error:
         column = (getattr(error, "offset", None) or 1) - 1
-        raise FormulaError("this is not a formula", where=source.split("\n")[0], span=(column, column + 1)) from None
+        raise FormulaError("this is not a formula", where=first_line, span=(column, column + 1)) from None
+    level: list[ast.AST] = [tree]
+    for _ in range(MAXIMUM_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return tree
+    raise FormulaError(f"the formula is nested deeper than {MAXIMUM_DEPTH} levels")
 
 
 def split_equation(text: str) -> tuple[str, str]:
@@ -207,10 +219,8 @@ class _Reader:
         match node:
             case ast.Constant(value=bool()):
                 raise self.fail("True and False are not numbers", node)
-            case ast.Constant(value=int(v)):
-                return number(v)
-            case ast.Constant(value=float(v)):
-                return number(Fraction(repr(v)))
+            case ast.Constant(value=int() | float()):
+                return self._number(node)
             case ast.Name(id=name):
                 return self._name(name, node)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
@@ -227,6 +237,27 @@ class _Reader:
                 read = self._integer if self.scope.arithmetic else self.read
                 return self._compare(read(left), operator, read(right), node)
         raise self.fail("only numbers, names, + - * / **, entries such as a2[n,j] and calls of known functions are allowed", node)
+
+    def _number(self, node: ast.Constant) -> Expr:
+        """The exact decimal that was written, not the float next to it."""
+        text = (ast.get_source_segment(self.source, node) or "").replace("_", "")
+        if len(text) > MAXIMUM_DIGITS or (isinstance(node.value, float) and not 1e-300 < abs(node.value) < 1e300 and node.value):
+            raise self.fail("the number has too many digits", node)
+        if isinstance(node.value, float):
+            if not node.value and re.search("[1-9]", re.split("[eE]", text)[0]):
+                raise self.fail("the number is too small", node)
+            return number(Fraction(text) if node.value else 0)
+        return number(node.value)
+
+    def _power(self, base: Expr, exponent: Expr, node: ast.expr) -> Expr:
+        if isinstance(exponent, Number):
+            size = max(abs(exponent.value.numerator), exponent.value.denominator)
+            digits = max(abs(base.value.numerator), base.value.denominator).bit_length() if isinstance(base, Number) else 1
+            if size * digits > MAXIMUM_POWER:
+                raise self.fail("the power is too large", node, help=f"exponents go up to {MAXIMUM_POWER}, less for numbers")
+            if base is ZERO and exponent.value < 0:
+                raise self.fail("a quotient divides by zero", node)
+        return power(base, exponent)
 
     def _name(self, name: str, node: ast.expr) -> Expr:
         if name in self.indices:
@@ -267,7 +298,7 @@ class _Reader:
                     raise self.fail("a quotient divides by zero", right)
                 return divide(a, b)
             case ast.Pow():
-                return power(a, b)
+                return self._power(a, b, node)
             case ast.BitXor():
                 raise self.fail("^ is not a power here", node, help="write ** for a power")
         raise self.fail(f"the operator {type(operator).__name__} is not allowed", node)
@@ -398,6 +429,9 @@ class _Reader:
 
     def _length(self, given: Expr, body: ast.expr, name: str) -> Expr:
         """The length of an explicit range; a number that is the width of the axis in question stands for the axis."""
+        if decide("<=", ZERO, given) is not True:
+            raise self.fail(f"the range of {name} may be less than empty", body, kind=IndexNotationError,
+                            evidence=(f"range:  {_size_text(given)}",))
         for size in self._demands(body, name):
             if isinstance(given, Number) and self.scope.widths.get(size) == given.value:
                 return size
