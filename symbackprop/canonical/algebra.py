@@ -7,13 +7,15 @@ the sign of their argument alone. An atom of a function of a sum holds a closed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Any
 
 import sympy as sp
 
+from symbackprop.canonical.extrema import chain_of_extrema, sum_of_extremum
+from symbackprop.canonical.merged import split_merged_index
 from symbackprop.canonical.naming import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.canonical.polynomial import (
     ONE,
@@ -23,6 +25,7 @@ from symbackprop.canonical.polynomial import (
     Mono,
     Poly,
     Rational,
+    Term,
     add,
     as_constant,
     as_index,
@@ -34,7 +37,6 @@ from symbackprop.canonical.polynomial import (
     scale,
     subtract,
 )
-from symbackprop.canonical.polynomial import Term
 from symbackprop.canonical.terms import INDICATORS, TermRules, spare
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression import Expr, Index, Number, Symbol, Tensor
@@ -52,11 +54,15 @@ from symbackprop.primitives import BASIC, COS, ERF, EXP, LOG, SIN, STEP, Functio
 from symbackprop.sizes import simplify
 
 MAXIMUM_TERMS = 20_000
+LARGEST_FACTOR = 1000  # a number without a prime factor below this stays whole under a root or logarithm
+STANDS_FOR_INFINITY = -10_000  # exp of a constant below this is 0 in float64: people write -1e9 for minus infinity
 _SENSITIVE = ("delta", "nonneg", "quotient", "index", "position")
 
 
 class Algebra(TermRules):
     """The operations of the normal form under given facts and assumptions."""
+
+    rules = (*TermRules.rules, split_merged_index, chain_of_extrema, sum_of_extremum)
 
     def multiply(self, left: Poly, right: Poly) -> Poly:
         """left * right."""
@@ -195,7 +201,7 @@ class Algebra(TermRules):
             case Symbol():
                 return of_atom(Atom.make("symbol", expr))
             case Index():
-                return of_index(expr)
+                return ZERO if simplify(expr.size, self.facts) is number(1) else of_index(expr)
             case AddNode(terms):
                 return add(*(self._integer(t) for t in terms))
             case MultiplyNode(factors):
@@ -257,6 +263,9 @@ class Algebra(TermRules):
             half = self.power(base, exponent // 2)
             square = self.multiply(half, half)
             return self.multiply(square, base) if exponent % 2 else square
+        by_branch = self.branchwise(lambda part: self.power(part, exponent), base)
+        if by_branch is not None:
+            return by_branch
         common, core = self.factor(base)
         return self._power_of_factors(common, core, exponent)
 
@@ -283,7 +292,7 @@ class Algebra(TermRules):
         result: Poly = ONE
         value = Fraction(value)
         for part, sign in ((value.numerator, 1), (value.denominator, -1)):
-            for prime, count in sp.factorint(part).items():
+            for prime, count in sp.factorint(part, limit=LARGEST_FACTOR).items():
                 e = exact(Fraction(exponent) * sign * int(count))
                 whole = e.numerator // e.denominator if isinstance(e, Fraction) else e
                 result = self.multiply(result, constant(exact(Fraction(int(prime)) ** whole)))
@@ -364,6 +373,10 @@ class Algebra(TermRules):
         return self._applied(function, arguments)
 
     def _applied(self, function: Function, arguments: tuple[Poly, ...]) -> Poly:
+        if len(arguments) == 1:
+            by_branch = self.branchwise(lambda part: self.apply(function, (part,)), arguments[0])
+            if by_branch is not None:
+                return by_branch
         templates, args = abstract(arguments)
         data = (function, templates)
         remember_symmetries(data, templates)
@@ -380,9 +393,15 @@ class Algebra(TermRules):
     @memoised
     def exp(self, argument: Poly) -> Poly:
         """exp of a sum is the product of the exps of its terms; exp(c * log t) = t ** c."""
+        by_branch = self.branchwise(self.exp, argument)
+        if by_branch is not None:
+            return by_branch
         result: Poly = ONE
         for mono, coefficient in argument.terms:
             inner = self._log_argument(mono)
+            if mono is UNIT and coefficient < STANDS_FOR_INFINITY:
+                self.used[f"exp({coefficient}) counts as 0, as it is in float64"] = None
+                return ZERO
             if inner is not None:
                 result = self.multiply(result, self.power(inner, coefficient))
             else:
@@ -405,6 +424,9 @@ class Algebra(TermRules):
     @memoised
     def log(self, argument: Poly) -> Poly:
         """log of a product of positive factors is the sum of their logs; log(exp(t)) = t."""
+        by_branch = self.branchwise(self.log, argument)
+        if by_branch is not None:
+            return by_branch
         if not argument.terms:
             raise UnsupportedError("a logarithm of zero")
         (coefficient, mono), core = self.factor(argument)
@@ -419,7 +441,7 @@ class Algebra(TermRules):
     def _log_of_number(self, value: Rational) -> Poly:
         parts = []
         for part, sign in ((Fraction(value).numerator, 1), (Fraction(value).denominator, -1)):
-            parts += [(sign * int(n), self._applied(LOG, (constant(int(p)),))) for p, n in sp.factorint(part).items()]
+            parts += [(sign * int(n), self._applied(LOG, (constant(int(p)),))) for p, n in sp.factorint(part, limit=LARGEST_FACTOR).items()]
         return combine(parts)
 
     def _log_of_atom(self, atom: Atom) -> Poly:
@@ -501,6 +523,9 @@ class Algebra(TermRules):
             return ONE if number > 0 else ZERO
         if _is_integer(value):
             return self.nonneg(subtract(value, ONE))
+        by_branch = self.branchwise(self.positive, value) if len(value.terms) > 1 else None
+        if by_branch is not None:
+            return by_branch
         sign = self.sign(value)
         if sign is not None:
             return ONE if sign > 0 else ZERO
@@ -508,7 +533,7 @@ class Algebra(TermRules):
         signed = core if coefficient > 0 else scale(core, -1)
         gates: Poly = ONE
         for atom, exponent in mono.factors:
-            if atom.kind in INDICATORS:
+            if atom.kind in INDICATORS or (atom.kind == "entry" and self.assumptions.get(atom.data) in ("bern", "onehot")):
                 gates = self.multiply(gates, of_atom(atom))
             elif not self.known_positive(atom):
                 odd = exact(exponent) == int(exponent) and int(exponent) % 2
@@ -538,6 +563,9 @@ class Algebra(TermRules):
             return ZERO if number else ONE
         if _is_integer(value):
             return self.delta(value)
+        by_branch = self.branchwise(self.zero, value)
+        if by_branch is not None:
+            return by_branch
         if self.sign(value) is not None:
             return ZERO
         if self.never_flat(value):
@@ -591,6 +619,38 @@ class Algebra(TermRules):
         bound = Index("e", index.size, -4)
         (template,), args = self._abstract_but(named, bound)
         return of_atom(Atom.make(sort, (kind, index.size, template), args))
+
+    def body_at(self, top: Atom, place: Poly) -> Poly:
+        """What an extremum is taken of, at one value of its index."""
+        _, _, template = top.data
+        values = {i: top.args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
+        return self.substitute(template, values | {i: place for i in template.free if i.name == "e"})
+
+    def split(self, value: Poly) -> tuple[Poly, Poly, Poly] | None:
+        """(g, a, b) with value = g*a + (1 - g)*b for an indicator g that stands outside its sums, or None.
+
+        A function of such a value is g*f(a) + (1 - g)*f(b).
+        """
+        for mono, _ in value.terms:
+            for atom, _ in mono.factors:
+                if atom.kind in INDICATORS and not atom.free & set(mono.bound):
+                    on, off = [], []
+                    for m, c in value.terms:
+                        factors = {a: e for a, e in m.factors if a is not atom}
+                        on.append((c, factors, m.bound))
+                        if len(factors) == len(m.factors):
+                            off.append((c, factors, m.bound))
+                    return of_atom(atom), self.collect(on), self.collect(off)
+        return None
+
+    def branchwise(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
+        """function(value) by branches, if the value has any."""
+        parts = self.split(value)
+        if parts is None:
+            return None
+        gate, on, off = parts
+        a, b = function(on), function(off)
+        return add(self.multiply(gate, subtract(a, b)), b)
 
     def _abstract_but(self, body: Poly, bound: Index) -> tuple[tuple[Poly, ...], tuple[Poly, ...]]:
         templates, args = abstract((body,), first=(bound,))

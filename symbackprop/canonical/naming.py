@@ -31,6 +31,7 @@ from symbackprop.errors import BudgetError
 from symbackprop.expression import Index
 
 MAXIMUM_ORDERINGS = 5040
+ANONYMOUS = -5  # uid of bound indices while the free ones around them are put in order
 TEMPLATED = ("apply", "base", "named", "positive", "zero")  # kinds of atoms whose data hold templates over all arguments
 T = TypeVar("T")
 Renaming = dict[Index, Index]
@@ -106,9 +107,9 @@ def abstract(polys: tuple[Poly, ...], first: Sequence[Index] = ()) -> tuple[tupl
         first: indices that take the first parameters, in this order (the index that an extremum binds).
     """
     free = frozenset().union(*(p.free for p in polys)) - frozenset(first)
-    weighted = [(a, (e, c, k)) for k, p in enumerate(polys) for m, c in p.terms for a, e in m.factors]
+    weighted, anonymous = _occurrences(polys, len(free) > 1)
     best: tuple[Any, list[tuple[Index, ...]], tuple[Poly, ...]] | None = None
-    for order in _orderings(sorted(free, key=_index_key), weighted):
+    for order in _orderings(sorted(free, key=_index_key), weighted, anonymous):
         names = {v: parameter(k, v.size) for k, v in enumerate([*first, *order])}
         templates = tuple(rename_poly(p, names) for p in polys)
         key = tuple(t.id for t in templates)
@@ -124,17 +125,36 @@ def abstract(polys: tuple[Poly, ...], first: Sequence[Index] = ()) -> tuple[tupl
     return templates, tuple(of_index(v) for v in min(orders, key=lambda o: tuple(of_index(v).id for v in o)))
 
 
+def _occurrences(polys: tuple[Poly, ...], needed: bool) -> tuple[list[tuple[Atom, Any]], tuple[Index, ...]]:
+    """The atoms of `polys` with their weights, and the indices bound in them, each with a name of its own.
+
+    Which bound index is called b0 depends on the names of the free ones, so colours must not: bound indices are refined too.
+    """
+    found: list[tuple[Atom, Any]] = []
+    anonymous: list[Index] = []
+    if not needed:
+        return found, ()
+    for k, poly in enumerate(polys):
+        for mono, c in poly.terms:
+            names = {b: Index(f"a{len(anonymous) + n}", b.size, ANONYMOUS) for n, b in enumerate(mono.bound)}
+            anonymous += names.values()
+            found += [(rename_atom(a, names), (e, c, k)) for a, e in mono.factors]
+    return found, tuple(anonymous)
+
+
 def remember_symmetries(data: Any, templates: tuple[Poly, ...]) -> None:
     """Let atoms with this data use the symmetries of its templates."""
     if templates in _SYMMETRIES:
         _SYMMETRIES[data] = _SYMMETRIES[templates]
 
 
-def _orderings(indices: Sequence[Index], factors: Iterable[tuple[Atom, Any]]) -> Iterable[tuple[Index, ...]]:
-    """The orders of `indices` that colour refinement cannot tell apart, one at least."""
+def _orderings(
+    indices: Sequence[Index], factors: Iterable[tuple[Atom, Any]], anonymous: Sequence[Index] = ()
+) -> Iterable[tuple[Index, ...]]:
+    """The orders of `indices` that colour refinement, of these and the anonymous ones, cannot tell apart; one at least."""
     if len(indices) <= 1:
         return [tuple(indices)]
-    colours = _refine(indices, list(factors))
+    colours = _refine([*indices, *anonymous], list(factors))
     classes: dict[Any, list[Index]] = {}
     for index in indices:
         classes.setdefault(colours[index], []).append(index)

@@ -91,7 +91,7 @@ class Canonical(Algebra):
             case Symbol():
                 return of_atom(Atom.make("symbol", expr))
             case Index():
-                return of_index(expr)
+                return self.size_of(expr)
             case Entry(tensor, indices):
                 return self.entry(tensor, tuple(self.size_of(i) for i in indices))
             case Add(terms):
@@ -105,6 +105,8 @@ class Canonical(Algebra):
             case Apply():
                 return self._apply(expr)
             case Kronecker(left, right):
+                if not (is_integer(left) and is_integer(right)):
+                    return self.zero(self.normal(subtract_expr(left, right)))
                 return self.delta(subtract(self.size_of(left), self.size_of(right)))
             case Compare():
                 return self._compare(expr)

@@ -93,6 +93,14 @@ class TermRules:
         """The polynomial with indices replaced."""
         raise NotImplementedError
 
+    def zero(self, value: Poly) -> Poly:
+        """1 where a real value is 0, else 0."""
+        raise NotImplementedError
+
+    def body_at(self, top: Atom, place: Poly) -> Poly:
+        """What an extremum is taken of, at one value of its index."""
+        raise NotImplementedError
+
     def size_of(self, size: Expr) -> Poly:
         """A size as a polynomial."""
         raise NotImplementedError
