@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from symbackprop.backprop import ALL_SIZES
 from symbackprop.counterexample import Counterexample
 from symbackprop.derivation import Derivation, Gradient, Step
-from symbackprop.differentiate import differentiate
-from symbackprop.errors import FormulaError, ProofError
+from symbackprop.differentiate import CotangentBuilder, differentiate
+from symbackprop.errors import ProofError
 from symbackprop.expression import Entry, Expr, Index, Tensor, rewrite, substitute
 from symbackprop.formula import Scope, left_indices, parse, split_equation
 from symbackprop.kernel import Kernel
@@ -57,6 +57,22 @@ class Refutation:
         return f"{to_text(self.left)} = {to_text(self.claimed)}"
 
 
+@dataclass(frozen=True)
+class Exhibit:
+    """What one folder shows.
+
+    Args:
+        line: what is claimed, in one sentence.
+        proofs: the theorems, in the order in which they are told.
+        refutations: the false claims near by.
+    """
+
+    title: str
+    line: str
+    proofs: tuple[Proof, ...]
+    refutations: Sequence[Refutation] = ()
+
+
 @dataclass
 class Claims:
     """The claims about one program.
@@ -77,19 +93,23 @@ class Claims:
 
     def __post_init__(self) -> None:
         self.kernel = Kernel(self.program)
-        self.gradient: Gradient | None = differentiate(self.program, name=self.name) if self.wanted else None
-        for derivation in self._derivations():
+        self.gradient: Gradient | None = None
+        self._derived: dict[Tensor, Derivation] = {}
+        if self.wanted and len(self.program.outputs) == 1:
+            self.gradient = differentiate(self.program, name=self.name)
+            self._derived = self.gradient.derivations
+        elif self.wanted:
+            self._derived = _open_cotangents(self.program, self.name)
+        for derivation in self._derived.values():
             self.kernel.replay(derivation)
-        cotangents = [_as_equation(d) for d in self._derivations()]
+        cotangents = [_as_equation(d) for d in self._derived.values()]
         self._cotangents = {e.tensor: e for e in cotangents}
         self._unfolder = Unfolder(self.program, [*self.program.equations, *cotangents])
         self._scope = self._names()
 
-    def _derivations(self) -> Iterable[Derivation]:
-        return self.gradient.derivations.values() if self.gradient is not None else ()
-
     def _names(self) -> Scope:
-        tensors = {t.name: t for t in (*self.program.tensors, *self._cotangents)}
+        meant = next(iter(self._derived.values())).definitions if self._derived else {}
+        tensors = {t.name: t for t in (*self.program.tensors, *meant)}
         scalars: dict[str, Expr] = {s.name: s for s in (*self.program.sizes, *self.program.parameters)}
         scalars |= {s.name: s for e in self.program.equations for s in symbols(e.value)}
         found = {f.name: f for f in _functions(e.value for e in self.program.equations)}
@@ -135,16 +155,17 @@ class Claims:
 
     def _start(self, name: str, left: Entry) -> Derivation:
         """The derivation of a cotangent in the indices asked for; of anything else, nothing yet."""
-        definitions = {e.tensor: d.definitions[e.tensor] for e, d in zip(self._cotangents.values(), self._derivations(), strict=True)}
-        if left.tensor in definitions and self.gradient is not None:
-            indices = tuple(i for i in left.indices if isinstance(i, Index))
-            whole = self.gradient.derivations[definitions[left.tensor]]
-            old = whole.left
-            assert isinstance(old, Entry)
-            names = dict(zip(old.indices, indices, strict=True))
-            steps = _chained(whole.left, [replace(s, before=substitute(s.before, names), after=substitute(s.after, names)) for s in whole.steps], left)
-            return replace(whole, name=name, left=left, right=steps[-1].after if steps else left, steps=steps)
-        return Derivation(name, self.program, left, left, (), definitions, cost=Entry(self.program.outputs[0]))
+        whole = next((d for d in self._derived.values() if isinstance(d.left, Entry) and d.left.tensor is left.tensor), None)
+        if whole is None:
+            return Derivation(name, self.program, left, left, (), cost=Entry(self.program.outputs[0]))
+        assert isinstance(whole.left, Entry)
+        names = dict(zip(whole.left.indices, left.indices, strict=True))
+        here: Expr = left
+        steps = []
+        for step in whole.steps:  # renaming makes new bound indices, so each line is renamed once
+            steps.append(replace(step, before=here, after=substitute(step.after, names)))
+            here = steps[-1].after
+        return replace(whole, name=name, left=left, right=here, steps=tuple(steps))
 
     def _extended(self, derivation: Derivation, after: Expr, reason: str) -> Derivation:
         """The derivation with the steps from its right side to `after`."""
@@ -190,12 +211,13 @@ class Claims:
         found = refute(self._question(left, claimed), budget_seconds=SEARCH_SECONDS, shrink_seconds=SEARCH_SECONDS, seed=seed)
         if found is None:
             raise ProofError(f"{name}: no numbers were found at which {to_text(left)} = {to_text(claimed)} fails")
-        refutation = Refutation(name, left, claimed, found, remark)
+        inputs = {n: a for n, a in found.inputs.items() if any(t.name == n for t in self.program.inputs)}  # without the probe
+        refutation = Refutation(name, left, claimed, replace(found, inputs=inputs), remark)
         self.refutations.append(refutation)
         return refutation
 
     def _question(self, left: Entry, claimed: Expr) -> Question:
-        derived = {bar: d.definitions[bar] for bar, d in zip(self._cotangents, self._derivations(), strict=True)}
+        derived = {bar: d.definitions[bar] for bar, d in zip(self._cotangents, self._derived.values(), strict=True)}
         output = Tensor(f"claimed_{left.tensor.name}", left.tensor.shape)
         used = sorted(tensors_in(claimed), key=lambda t: t.name)
         forward, target = (self.program, derived[left.tensor]) if left.tensor in derived else probed(self.program, left.tensor)
@@ -216,14 +238,18 @@ def _as_equation(derivation: Derivation) -> Equation:
     return Equation(left.tensor, tuple(i for i in left.indices if isinstance(i, Index)), derivation.right)
 
 
-def _chained(old: Expr, steps: Sequence[Step], left: Expr) -> tuple[Step, ...]:
-    """The steps again as a chain: renaming makes new bound indices on each side of a step."""
-    chain: list[Step] = []
-    here = left
-    for step in steps:
-        chain.append(replace(step, before=here))
-        here = step.after
-    return tuple(chain)
+def _open_cotangents(program: Program, name: Callable[[Tensor], str]) -> dict[Tensor, Derivation]:
+    """Cotangents where equations that are not listed read some outputs: those of the outputs stay names."""
+    cost, *outside = program.outputs
+    known = {t: Tensor(name(t), t.shape) for t in program.tensors if t is not cost}
+    builder = CotangentBuilder(program, Entry(cost), known)
+    derived: dict[Tensor, Derivation] = {}
+    for tensor in reversed(program.tensors):
+        if tensor in known and tensor not in outside:
+            equation = program.by_tensor.get(tensor)
+            places = equation.indices if equation else tuple(Index("ijkpq"[k], size) for k, size in enumerate(tensor.shape))
+            derived[tensor] = builder.derive(tensor, places)
+    return derived
 
 
 def _with(derivation: Derivation, steps: Sequence[Step]) -> Derivation:
@@ -243,6 +269,3 @@ def _functions(expressions: Iterable[Expr]) -> list[Function]:
     for expression in expressions:
         rewrite(expression, look)
     return list(found)
-
-
-__all__ = ["Claims", "FormulaError", "Refutation"]

@@ -32,6 +32,8 @@ def read_program(
     shapes: Mapping[str, Shape],
     *,
     output: str = "J",
+    outside: Sequence[str] = (),
+    sizes: Sequence[str] = (),
     real: Sequence[str] = (),
     positive: Sequence[str] = (),
     functions: Sequence[str] = ("f",),
@@ -40,7 +42,9 @@ def read_program(
 
     Args:
         shapes: for every tensor its axes: size symbols, numbers or formulas such as "s_1 + 1".
-        output: the tensor that is returned.
+        output: the tensor that is returned, the cost.
+        outside: tensors that are read by equations that are not listed.
+        sizes: names of sizes that stand in no shape.
         real, positive: names of scalars without equation, such as lam.
         functions: names of arbitrary differentiable functions; each NAME has its derivative NAME_prime.
 
@@ -54,19 +58,20 @@ def read_program(
         ['a', 'y']
     """
     scalars: dict[str, Expr] = {"pi": PI} | {n: Symbol(n) for n in real} | {n: Symbol(n, "positive") for n in positive}
-    sizes = _sizes(shapes)
-    tensors = {name: Tensor(name, tuple(_size(axis, sizes) for axis in shape)) for name, shape in shapes.items()}
+    lengths = _sizes([*shapes.values(), sizes])
+    tensors = {name: Tensor(name, tuple(_size(axis, lengths) for axis in shape)) for name, shape in shapes.items()}
     tensors |= {output: tensors.get(output) or Tensor(output)}
-    scope = Scope(tensors, scalars | sizes, _functions(functions), arithmetic=True)
+    scope = Scope(tensors, scalars | lengths, _functions(functions), arithmetic=True)
     equations = [_equation(line, scope) for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
     defined = {e.tensor for e in equations}
     inputs = tuple(t for t in tensors.values() if t not in defined)
     used = dict.fromkeys(s for e in equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
-    return Program(inputs, tuple(equations), (tensors[output],), tuple(used))
+    outputs = (tensors[output], *(tensors[name] for name in outside))
+    return Program(inputs, tuple(equations), outputs, tuple(used))
 
 
-def _sizes(shapes: Mapping[str, Shape]) -> dict[str, Expr]:
-    words = {word for shape in shapes.values() for axis in shape if isinstance(axis, str) for word in _words(axis)}
+def _sizes(shapes: Iterable[Shape]) -> dict[str, Expr]:
+    words = {word for shape in shapes for axis in shape if isinstance(axis, str) for word in _words(axis)}
     return {word: Symbol(word, "size") for word in sorted(words)}
 
 

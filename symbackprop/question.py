@@ -79,8 +79,8 @@ class Question:
 
 
 def probed(program: Program, tensor: Tensor) -> tuple[Program, Tensor]:
-    """A program in which the value of `tensor` is a gradient: that of Sum(t * value) by the new input t."""
-    probe, total = Tensor("t", tensor.shape), Tensor("probed")
+    """A program in which the value of `tensor` is a gradient: that of Sum(probe * value) by the new input."""
+    probe, total = Tensor("probe", tensor.shape), Tensor("probed")
     running = tuple(fresh("p", size) for size in tensor.shape)
     body = multiply(Entry(probe, running), Entry(tensor, running))
     for index in reversed(running):

@@ -1,0 +1,65 @@
+"""The K-output cost with the biases as column 0 of Theta, and the same cost in weights and biases."""
+
+from symbackprop.claims import Claims, Exhibit
+from symbackprop.equations import read_program
+
+LAYER = """
+    W[i,j] = Theta[i,j+1]                                  # the weights are columns 1 ... s of Theta
+    b[i] = Theta[i,0]                                      # the biases are column 0
+    a_0[n,j] = where(j < 1, 1, a[n,j-1])                   # one more unit, which always sends 1
+    z[n,i] = sum(j < s + 1, Theta[i,j]*a_0[n,j])
+    J = sum(n, sum(i, g[n,i]*z[n,i]))                      # any cost that feels z at the rate g
+"""
+LAYER_SHAPES = {
+    "a": ("m", "s"), "Theta": ("r", "s + 1"), "g": ("m", "r"),
+    "W": ("r", "s"), "b": ("r",), "a_0": ("m", "s + 1"), "z": ("m", "r"), "J": (),
+}  # fmt: skip
+
+NETWORK = """
+    W1[i,j] = Theta1[i,j+1]
+    b1[i] = Theta1[i,0]
+    W2[k,i] = Theta2[k,i+1]
+    b2[k] = Theta2[k,0]
+    x_0[n,j] = where(j < 1, 1, x[n,j-1])                   # the inputs and a 1 before them
+    z2[n,i] = sum(j < s_1 + 1, Theta1[i,j]*x_0[n,j])
+    a2[n,i] = sigmoid(z2[n,i])
+    a_0[n,i] = where(i < 1, 1, a2[n,i-1])
+    z3[n,k] = sum(i < s_2 + 1, Theta2[k,i]*a_0[n,i])
+    h[n,k] = sigmoid(z3[n,k])
+    D = -1/m*sum(n, sum(k, y[n,k]*log(h[n,k]) + (1 - y[n,k])*log(1 - h[n,k])))          # the double sum
+    R = sum(i < s_1, sum(j < s_2, Theta1[j,i+1]**2)) + sum(i < s_2, sum(j < K, Theta2[j,i+1]**2))   # the triple sum
+    J = D + lam/(2*m)*R
+"""
+SHAPES = {
+    "x": ("m", "s_1"), "y": ("m", "K"), "Theta1": ("s_2", "s_1 + 1"), "Theta2": ("K", "s_2 + 1"),
+    "W1": ("s_2", "s_1"), "b1": ("s_2",), "W2": ("K", "s_2"), "b2": ("K",),
+    "x_0": ("m", "s_1 + 1"), "z2": ("m", "s_2"), "a2": ("m", "s_2"), "a_0": ("m", "s_2 + 1"), "z3": ("m", "K"), "h": ("m", "K"),
+    "D": (), "R": (), "J": (),
+}  # fmt: skip
+
+
+def exhibit() -> Exhibit:
+    """One layer of any width, then a whole cost; the two slips of the printed formula fail."""
+    layer = Claims(read_program(LAYER, LAYER_SHAPES))
+    layer.theorem("one layer", "z[n,i] = sum(j, W[i,j]*a[n,j]) + b[i]",
+                  remark="This is all that changes from one form to the other, so it carries over to every depth, layer by layer.")
+    cost = Claims(read_program(NETWORK, SHAPES, real=["lam"]))
+    cost.theorem("hidden layer", "z2[n,i] = sum(j, W1[i,j]*x[n,j]) + b1[i]")
+    cost.theorem("output layer", "z3[n,k] = sum(i, W2[k,i]*a2[n,i]) + b2[k]")
+    cost.theorem("penalty", "R = sum(i, sum(j, W1[i,j]**2)) + sum(k, sum(i, W2[k,i]**2))",
+                 remark="The inner index starts at 1, so column 0 stays out: biases are not regularised.")
+    cost.theorem("cost", "J = -sum(n, sum(k, y[n,k]*log(h[n,k]) + (1 - y[n,k])*log(1 - h[n,k])))/m"
+                         " + lam/(2*m)*(sum(i, sum(j, W1[i,j]**2)) + sum(k, sum(i, W2[k,i]**2)))")
+    cost.refuted("upper limit read as s_l + 1",
+                 "R = sum(i < s_1, sum(j < s_1 + 1, Theta1[j,i+1]**2)) + sum(i < s_2, sum(j < s_2 + 1, Theta2[j,i+1]**2))",
+                 remark="The limit is the width of the next layer, a subscript l + 1, not one more than this layer's width. "
+                        "Read literally the sum leaves out rows of the weights, or asks for rows that there are not.")
+    cost.refuted("bracket of the logarithm closed after the 1",
+                 "D = -1/m*sum(n, sum(k, y[n,k]*log(h[n,k]) + (1 - y[n,k])*(log(1) - h[n,k])))",
+                 remark="As printed the brackets do not balance. Closing the logarithm before the output gives another function.")
+    return Exhibit(
+        "The cost of a network with K outputs, with a bias column or with biases",
+        "Column 0 of Θ with a unit that always sends 1 is the bias; the regularised cost is the same in both forms.",
+        (layer.proof("One layer of any width"), cost.proof("The regularised cost")),
+        cost.refutations,
+    )

@@ -1,0 +1,52 @@
+"""A network without hidden layer and with one output is logistic regression; what the double and the triple sum add up."""
+
+from symbackprop import Network
+from symbackprop.claims import Claims, Exhibit
+from symbackprop.equations import joined, read_program, resized
+from symbackprop.expression import ONE, Symbol
+
+LOGISTIC = """
+    theta[j] = W1[0,j]                                     # the only row of weights
+    theta_0 = b1[0]
+    t[n] = y[n,0]
+    p[n] = sigmoid(sum(j, theta[j]*x[n,j]) + theta_0)
+    C = -1/m*sum(n, t[n]*log(p[n]) + (1 - t[n])*log(1 - p[n])) + lam/(2*m)*sum(j, theta[j]**2)    # logistic regression
+"""
+LOGISTIC_SHAPES = {
+    "W1": (1, "s_1"), "b1": (1,), "x": ("m", "s_1"), "y": ("m", 1),
+    "theta": ("s_1",), "theta_0": (), "t": ("m",), "p": ("m",), "C": (),
+}  # fmt: skip
+
+UNITS = """
+    C[k] = -1/m*sum(n, y[n,k]*log(a3[n,k]) + (1 - y[n,k])*log(1 - a3[n,k]))     # logistic cost of output unit k
+"""
+SQUARES = """
+    R = sum(i < s_1, sum(j < s_2, Theta1[j,i+1]**2)) + sum(i < s_2, sum(j < K, Theta2[j,i+1]**2))    # the triple sum
+    A = sum(j, sum(i, Theta1[j,i]**2)) + sum(j, sum(i, Theta2[j,i]**2))                              # every entry squared
+    B = sum(j, Theta1[j,0]**2) + sum(j, Theta2[j,0]**2)                                              # the biases squared
+    J = lam/(2*m)*R
+"""
+SQUARES_SHAPES = {"Theta1": ("s_2", "s_1 + 1"), "Theta2": ("K", "s_2 + 1"), "R": (), "A": (), "B": (), "J": ()}
+
+
+def exhibit() -> Exhibit:
+    """Three equalities, and the reading of "all parameters" that includes the biases fails."""
+    single = Network(["s_1", "K"], activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
+    one_output = resized(single.program, {Symbol("K", "size"): ONE})
+    logistic = Claims(joined(one_output, read_program(LOGISTIC, LOGISTIC_SHAPES, output="C", real=["lam"])))
+    logistic.theorem("the special case", "J = C", remark="Two layers and one output unit: nothing is left of the network but the logistic function.")
+
+    net = Network(["s_1", "s_2", "K"], activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
+    units = Claims(joined(net.program, read_program(UNITS, {"y": ("m", "K"), "a3": ("m", "K"), "C": ("K",)}, output="C")))
+    units.theorem("the double sum", "J = sum(k, C[k]) + lam*sum(i, sum(j, W1[i,j]**2))/(2*m) + lam*sum(i, sum(j, W2[i,j]**2))/(2*m)",
+                  why="Write out the logistic costs; the order of two finite sums may be exchanged.")
+
+    squares = Claims(read_program(SQUARES, SQUARES_SHAPES, sizes=["m"], real=["lam"]))
+    squares.theorem("the triple sum", "R = A - B", remark="Every entry of every matrix once, without those of column 0.")
+    squares.refuted("the triple sum adds up all parameters", "R = A", remark="True of the weights, not of the biases: the inner index starts at 1.")
+    return Exhibit(
+        "Regularised logistic regression as a network, and what its sums add up",
+        "For L = 2 and K = 1 the cost is that of regularised logistic regression; the double sum adds up K such costs, the triple sum all squared weights but no bias.",
+        (logistic.proof("Two layers and one output"), units.proof("The double sum"), squares.proof("The triple sum")),
+        squares.refutations,
+    )
