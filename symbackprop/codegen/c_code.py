@@ -47,7 +47,9 @@ class CNetwork:
         if None in layout.shapes:
             raise UnsupportedError("the C backend needs the width of every layer", help="give the widths as numbers")
         single = layout.dtype == np.float32
-        kernels = {n: print_kernel(n, forms[n], layout.rows, single) for n in ("cost_and_gradient", "gradient")}
+        kernels = {
+            n: print_kernel(n, forms[n], layout.rows, layout.known, single) for n in ("cost_and_gradient", "gradient")
+        }
         names = names_of(forms["cost_and_gradient"])
         sizes = {names[s]: w for s, w in layout.known.items() if hasattr(s, "kind")}
         first = kernels["cost_and_gradient"]

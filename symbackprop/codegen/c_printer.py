@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from symbackprop.codegen.arrays import over_and_under
 from symbackprop.codegen.blocks import split_rows
 from symbackprop.codegen.c_loops import Nest, folded, nests
+from symbackprop.codegen.check import size_value
 from symbackprop.codegen.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
 from symbackprop.codegen.module import comment, names_of
 from symbackprop.codegen.names import Names
@@ -36,6 +38,8 @@ from symbackprop.expression import (
     negate,
 )
 
+# Layers with at most so many weights have their products unrolled for their widths.
+SMALL_LAYER = 400
 FUNCTION = {"exp": "EXP", "log": "LOG", "sin": "SIN", "cos": "COS", "erf": "ERF", "tanh": "TANH", "abs": "ABS"}
 FUNCTION |= {"sigmoid": "sigmoid", "tail": "tail", "relu": "relu"}
 
@@ -171,7 +175,7 @@ class Kernel:
     work: tuple[Tensor, ...]
 
 
-def print_kernel(name: str, form: Form, rows: Symbol, single: bool) -> Kernel:
+def print_kernel(name: str, form: Form, rows: Symbol, known: Mapping[Symbol, int], single: bool) -> Kernel:
     """The C function `name(slots)`; slots: inputs, array outputs, workspace arrays, sizes m and block,
     hyper-parameters.
 
@@ -181,12 +185,12 @@ def print_kernel(name: str, form: Form, rows: Symbol, single: bool) -> Kernel:
     split = split_rows(form, rows)
     if split is None:
         raise UnsupportedError("no C form for a program whose rows depend on each other")
-    return _Kernel(name, form, rows, single).run(split.before, split.loop, split.after, split.sums)
+    return _Kernel(name, form, rows, known, single).run(split.before, split.loop, split.after, split.sums)
 
 
 class _Kernel:
-    def __init__(self, name: str, form: Form, rows: Symbol, single: bool) -> None:
-        self.name, self.form, self.rows = name, form, rows
+    def __init__(self, name: str, form: Form, rows: Symbol, known: Mapping[Symbol, int], single: bool) -> None:
+        self.name, self.form, self.rows, self.known = name, form, rows, known
         self.names = names_of(form)
         self.c = CWriter(self.names, single, {})
         self.work: list[Tensor] = []
@@ -318,7 +322,9 @@ class _Kernel:
         beta = int(s.target.tensor in self.sums)
         self.lines += comment(self.form.comments[tensor], indent, "//") if tensor in self.form.comments else []
         a, b = self.names[first.tensor], self.names[second.tensor]
-        call = f"product({ta}, {tb}, {', '.join(sizes)}, {a}, {lead[0]}, {b}, {lead[1]}, {beta}, {self.names[tensor]});"
+        known = [size_value(i.size, self.known) or 1 for i in (*order, over)]
+        name = "small_product" if prod(known) <= SMALL_LAYER else "product"
+        call = f"{name}({ta}, {tb}, {', '.join(sizes)}, {a}, {lead[0]}, {b}, {lead[1]}, {beta}, {self.names[tensor]});"
         self.lines.append(indent + call)
 
     def _function(self, tall: list[Tensor]) -> str:

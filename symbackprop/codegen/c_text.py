@@ -33,31 +33,43 @@ static inline real tail(real z) {
 }
 
 // C = op(A) op(B) + beta C, row-major, where op(A) is M x K and op(B) is K x N; beta is 0 or 1.
-static inline void product(int ta, int tb, long M, long N, long K, const real *A, long lda, const real *B, long ldb,
-                           int beta, real *restrict C) {
-    if (M * N * K < SMALL || !blas) {
-        for (long i = 0; i < M; i++) {
-            real *restrict row = C + i * N;
-            if (!beta) for (long j = 0; j < N; j++) row[j] = 0;
-            if (tb) {
-                for (long j = 0; j < N; j++) {
-                    real sum = 0;
-                    for (long k = 0; k < K; k++) sum += (ta ? A[k * lda + i] : A[i * lda + k]) * B[j * ldb + k];
-                    row[j] += sum;
-                }
-            } else {
-                for (long k = 0; k < K; k++) {
-                    const real a = ta ? A[k * lda + i] : A[i * lda + k];
-                    for (long j = 0; j < N; j++) row[j] += a * B[k * ldb + j];
-                }
+static inline void loops(int ta, int tb, long M, long N, long K, const real *A, long lda, const real *B, long ldb,
+                         int beta, real *restrict C) {
+    for (long i = 0; i < M; i++) {
+        real *restrict row = C + i * N;
+        if (!beta) for (long j = 0; j < N; j++) row[j] = 0;
+        if (tb) {
+            for (long j = 0; j < N; j++) {
+                real sum = 0;
+                for (long k = 0; k < K; k++) sum += (ta ? A[k * lda + i] : A[i * lda + k]) * B[j * ldb + k];
+                row[j] += sum;
+            }
+        } else {
+            for (long k = 0; k < K; k++) {
+                const real a = ta ? A[k * lda + i] : A[i * lda + k];
+                for (long j = 0; j < N; j++) row[j] += a * B[k * ldb + j];
             }
         }
+    }
+}
+
+// The same by BLAS, which is column-major: it sees the transposes, so C^T = op(B)^T op(A)^T.
+static __attribute__((noinline)) void product(int ta, int tb, long M, long N, long K, const real *A, long lda,
+                                              const real *B, long ldb, int beta, real *restrict C) {
+    if (M * N * K < SMALL || !blas) {
+        loops(ta, tb, M, N, K, A, lda, B, ldb, beta, C);
         return;
     }
-    // BLAS is column-major: it sees the transposes, so C^T = op(B)^T op(A)^T.
     int m = (int)N, n = (int)M, k = (int)K, la = (int)lda, lb = (int)ldb, lc = (int)N;
     real one = 1, b = (real)beta;
     blas(tb ? "T" : "N", ta ? "T" : "N", &m, &n, &k, &one, (real *)B, &lb, (real *)A, &la, &b, C, &lc);
+}
+
+// For small layers: the compiler unrolls the loops for their widths.
+static inline void small_product(int ta, int tb, long M, long N, long K, const real *A, long lda, const real *B,
+                                 long ldb, int beta, real *restrict C) {
+    if (M * N * K < SMALL) loops(ta, tb, M, N, K, A, lda, B, ldb, beta, C);
+    else product(ta, tb, M, N, K, A, lda, B, ldb, beta, C);
 }
 """
 
