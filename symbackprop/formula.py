@@ -202,6 +202,7 @@ class _Reader:
         self.clashes: list[tuple[Expr, Expr]] = []
         self.problem: IndexNotationError | None = None
         self.inside_index = False
+        self.ranged: set[str] = set()  # indices whose range is said aloud
 
     def fail(self, what: str, node: ast.expr, *, kind: type[FormulaError] | type[IndexNotationError] = FormulaError,
              evidence: tuple[str, ...] = (), help: str | None = None) -> FormulaError | IndexNotationError:
@@ -323,7 +324,7 @@ class _Reader:
                                   evidence=(f"known:  {known}",), help=f"sum over it: sum({part.id}, ...)"))
             return self.strays.setdefault(part.id, Index(part.id, size))
         index = self.indices[part.id]
-        if index.size is not size:
+        if index.size is not size and not (self.scope.arithmetic and part.id in self.ranged):
             self.misfit(self.fail(f"index {part.id} is used on two different axes", part, kind=IndexNotationError,
                                   evidence=(f"first:  {part.id} runs over {_size_text(index.size)}",
                                             f"here:   this axis of {name} has {_size_text(size)}")))
@@ -400,6 +401,7 @@ class _Reader:
                 raise self.fail(f"index {name} is in use already outside this sum", binder, kind=IndexNotationError,
                                 help="give the summed index another name")
             bound.append(self.indices.setdefault(name, fresh(name, size)))
+            self.ranged = self.ranged | {name} if not isinstance(binder, ast.Name) else self.ranged - {name}
         value = self.read(body)
         self.indices = outer
         for index in reversed(bound):

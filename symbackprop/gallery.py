@@ -21,19 +21,28 @@ from symbackprop.document.model import Block, Code, Document, Paragraph, Section
 from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
 from symbackprop.errors import DataError
-from symbackprop.notation import NOTATIONS
+from symbackprop.expression import Index, entries
+from symbackprop.notation import NOTATIONS, Notation, split_name
+from symbackprop.proof import Proof
 
 FORMATS = (".tex", ".html")
 
 
 def exhibit_document(exhibit: Exhibit) -> Document:
     """All proofs of an exhibit in one document, then what is refuted."""
-    parts = [(p, proof_document(p, notation=NOTATIONS["weights" if p.network else "names"])) for p in exhibit.proofs]
+    parts = [(p, proof_document(p, notation=_notation(p))) for p in exhibit.proofs]
     body: list[Block] = [Section(d.title, (Paragraph(d.lead), *d.body)) for _, d in parts]
     if exhibit.refutations:
         intro = "Each of these equalities is false: at the numbers given the two sides differ, by interval arithmetic."
         body.append(Section("What is not true", (Paragraph((intro,)), *(b for r in exhibit.refutations for b in _refuted(r)))))
     return Document(exhibit.title, (exhibit.line,), tuple(body), parts[0][1].notation)
+
+
+def _notation(proof: Proof) -> Notation:
+    """Layer numbers as superscripts, unless there are none or a subscript is computed, which counts from 0."""
+    layered = any(split_name(t.name)[1] for t in proof.program.tensors)
+    plain = all(isinstance(i, Index) for e in proof.program.equations for entry in entries(e.value) for i in entry.indices)
+    return NOTATIONS["weights" if layered and plain else "names"]
 
 
 def _refuted(refutation: Refutation) -> Iterator[Block]:
