@@ -34,6 +34,7 @@ BUDGET_SECONDS = 20.0
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
 LIMITS = (UNLIMITED, 1, 6)  # how large a tensor may grow before it is kept as one atom, in the order of trial
 CONCRETE_CHOICES = 3
+WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 Shapes = Mapping[str, Sequence[str | int]]
 
 
@@ -291,12 +292,13 @@ def _resolver(matter: Matter, limit: int, seconds: float) -> Resolver:
     program = matter.gradient.program
     kinds = {a.tensor: a.kind for a in program.assumptions}
     equations: dict[Tensor, Equation] = {e.tensor: e for e in (*matter.gradient.adjoint.equations, *matter.traced.backward.equations)}
-    return Resolver(equations.values(), facts_of(program), kinds, limit=limit, seconds=seconds)
+    expanded = WRITTEN_OUT if matter.traced.sizes else 0
+    return Resolver(equations.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
 def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verdict:
     """PROVED, after the kernel has replayed the derivation and exact numbers have been asked."""
-    kernel = Kernel(matter.gradient.program)
+    kernel = Kernel(matter.gradient.program, expanded=WRITTEN_OUT if matter.traced.sizes else 0)
     used: dict[str, None] = dict.fromkeys(proof.used)
     try:
         for derivation in matter.gradient.derivations.values():

@@ -42,10 +42,13 @@ class Kernel:
 
     Args:
         hypotheses: equations that may be used as earlier results without proof (the induction hypothesis).
+        expanded: as `Canonical` has it, for programs with sizes that are numbers.
     """
 
-    def __init__(self, program: Program, hypotheses: Mapping[Tensor, Derivation] | None = None) -> None:
-        self.program = program
+    def __init__(
+        self, program: Program, hypotheses: Mapping[Tensor, Derivation] | None = None, *, expanded: int = 0
+    ) -> None:
+        self.program, self.expanded = program, expanded
         labels = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
         kinds = {a.tensor: a.kind for a in program.assumptions}
         self.facts, self.kinds = Facts(program.domain, labels), kinds
@@ -59,7 +62,8 @@ class Kernel:
         self._relevant: dict[Tensor, bool] = {}
 
     def _open_tables(self) -> None:
-        self.bare, self.assuming = Canonical(self.facts), Canonical(self.facts, self.kinds)
+        self.bare = Canonical(self.facts, expanded=self.expanded)
+        self.assuming = Canonical(self.facts, self.kinds, expanded=self.expanded)
 
     def replay(self, derivation: Derivation) -> tuple[str, ...]:
         """Accept the derivation; returns the conditions that its steps made use of.

@@ -7,10 +7,11 @@ such atoms are opened again, largest nesting first, only when two sides have not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 
 from symbackprop.canonical import Canonical
-from symbackprop.canonical.polynomial import Atom, Poly, of_index, parameter
+from symbackprop.canonical.polynomial import Atom, Poly, constant, parameter
 from symbackprop.expression import Expr, Tensor, substitute
 from symbackprop.program import AssumptionKind, Equation
 from symbackprop.sizes import Facts
@@ -24,6 +25,7 @@ class Resolver(Canonical):
     Args:
         equations: tensors with what they stand for; tensors without an equation are inputs.
         limit: number of terms beyond which a tensor stays one atom.
+        expanded: as `Canonical` has it.
     """
 
     def __init__(
@@ -33,9 +35,10 @@ class Resolver(Canonical):
         assumptions: Mapping[Tensor, AssumptionKind] | None = None,
         *,
         limit: int = UNLIMITED,
+        expanded: int = 0,
         seconds: float = 20.0,
     ) -> None:
-        super().__init__(facts, assumptions, seconds)
+        super().__init__(facts, assumptions, seconds, expanded=expanded)
         self.equations = {e.tensor: e for e in equations}
         self.limit = limit
         self._values: dict[Tensor, Poly] = {}
@@ -68,9 +71,18 @@ class Resolver(Canonical):
 
     def meets(self, left: Tensor, right: Tensor) -> bool:
         """True if the two tensors, of one shape, are equal for all sizes; False if that could not be shown."""
-        places = tuple(of_index(p) for p in self._places(right if right in self.equations else left))
-        a, b = self.entry(left, places), self.entry(right, places)
-        difference = self.difference(a, b)
+        return all(self._meet_at(left, right, places) for places in self._all_places(right if right in self.equations else left))
+
+    def _all_places(self, tensor: Tensor) -> Iterator[tuple[Poly, ...]]:
+        """The entries to compare: one with free indices, or one for each value of the axes that are written out."""
+        axes = [
+            [constant(k) for k in range(self.written_out(p.size))] if self.written_out(p.size) else [self.size_of(p)]
+            for p in self._places(tensor)
+        ]
+        yield from itertools.product(*axes)
+
+    def _meet_at(self, left: Tensor, right: Tensor, places: tuple[Poly, ...]) -> bool:
+        difference = self.difference(self.entry(left, places), self.entry(right, places))
         while not self.vanishes(difference):
             opened = self._open(difference)
             if opened is None:

@@ -15,7 +15,7 @@ from typing import Any
 import sympy as sp
 
 from symbackprop.canonical.extrema import chain_of_extrema, sum_of_extremum
-from symbackprop.canonical.merged import split_merged_index
+from symbackprop.canonical.merged import solve_mixed_radix, split_merged_index, write_out
 from symbackprop.canonical.naming import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.canonical.polynomial import (
     ONE,
@@ -62,7 +62,7 @@ _SENSITIVE = ("delta", "nonneg", "quotient", "index", "position")
 class Algebra(TermRules):
     """The operations of the normal form under given facts and assumptions."""
 
-    rules = (*TermRules.rules, split_merged_index, chain_of_extrema, sum_of_extremum)
+    rules = (solve_mixed_radix, *TermRules.rules, split_merged_index, chain_of_extrema, sum_of_extremum, write_out)
 
     def multiply(self, left: Poly, right: Poly) -> Poly:
         """left * right."""

@@ -6,11 +6,12 @@ tie, which is recorded as a condition, since at a tie the forward pass has a kin
 
 from __future__ import annotations
 
-from symbackprop.canonical.polynomial import Atom, Factors, Poly, of_atom, of_index, subtract
+from symbackprop.canonical.polynomial import Atom, Factors, Poly, constant, of_atom, of_index, subtract
 from symbackprop.canonical.terms import TermRules, Terms
-from symbackprop.expression import Index, Quotient, Remainder
+from symbackprop.expression import Index, Number, Quotient, Remainder
 from symbackprop.sizes import simplify
 
+MAXIMUM_WINDOW = 16
 NO_TIES = "the largest (or smallest) value is attained once: no ties"
 
 
@@ -97,6 +98,8 @@ def _candidates(rules: TermRules, top: Atom, inner: Atom) -> list[Poly]:
     """Index values at which the body of `top` may have been taken: arguments of `inner`, or parts of a merged index."""
     size = top.data[1]
     found = [place for place in inner.args if place not in top.args]
+    if isinstance(size, Number) and size.value <= MAXIMUM_WINDOW:
+        found += [constant(k) for k in range(int(size.value))]
     for index in inner.free:
         if index.size is not size:
             found.append(rules.size_of(Remainder(index, size)))

@@ -11,9 +11,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 from symbackprop.canonical.algebra import Algebra
 from symbackprop.canonical.naming import memoised
-from symbackprop.canonical.polynomial import ONE, Atom, Mono, Poly, add, combine, exact, of_atom, of_index, scale, subtract
+from symbackprop.canonical.polynomial import ONE, Atom, Mono, Poly, add, combine, constant, exact, of_atom, of_index, scale, subtract
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression import (
     Add,
@@ -47,7 +49,15 @@ class Canonical(Algebra):
 
     def equal(self, left: Expr, right: Expr) -> bool:
         """True if the two are equal for all sizes and values; False if that could not be shown."""
-        return self.vanishes(subtract(self.normal(left), self.normal(right)))
+        return self.vanishes_at_each(subtract(self.normal(left), self.normal(right)))
+
+    def vanishes_at_each(self, difference: Poly) -> bool:
+        """True if the polynomial is 0; over axes that are written out, for each value of the index by itself."""
+        axes = [i for i in difference.free if self.written_out(i.size)]
+        if not axes or not difference.terms:
+            return self.vanishes(difference)
+        values = itertools.product(*(range(self.written_out(i.size)) for i in axes))
+        return all(self.vanishes(self.substitute(difference, dict(zip(axes, map(constant, v), strict=True)))) for v in values)
 
     def is_zero(self, expr: Expr) -> bool:
         """True if `expr` is 0 for all sizes and values; False if that could not be shown."""

@@ -34,7 +34,7 @@ from symbackprop.canonical.polynomial import (
     subtract,
 )
 from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression import Expr, Index, Tensor
+from symbackprop.expression import Expr, Index, Number, Quotient, Tensor
 from symbackprop.program import AssumptionKind
 from symbackprop.sizes import NO_FACTS, Facts, decide, simplify
 
@@ -51,6 +51,7 @@ class TermRules:
         facts: relations between sizes and ranges of labels.
         assumptions: for each input tensor what its entries are known to be.
         seconds: time after which work stops with a BudgetError.
+        expanded: sums over a fixed number of values up to this are written out, and such axes compared entry by entry.
     """
 
     def __init__(
@@ -58,13 +59,20 @@ class TermRules:
         facts: Facts = NO_FACTS,
         assumptions: Mapping[Tensor, AssumptionKind] | None = None,
         seconds: float = 20.0,
+        *,
+        expanded: int = 0,
     ) -> None:
-        self.facts = facts
+        self.facts, self.expanded = facts, expanded
         self.assumptions = dict(assumptions or {})
         self.used: dict[str, None] = {}  # conditions that a proof made use of, in words
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
         self._folds: dict[Poly, tuple[Poly, Rational, Poly] | None] = {}
+
+    def written_out(self, size: Expr) -> int:
+        """The length of an axis that is written out entry by entry, 0 for others."""
+        fixed = isinstance(size, Number) and 1 < size.value <= self.expanded
+        return int(size.value) if fixed and isinstance(size, Number) else 0
 
     def restart_clock(self, seconds: float | None = None) -> None:
         """Start the time budget anew."""
@@ -181,7 +189,7 @@ class TermRules:
             e = self.size_expression(difference)
             if self._decided("<", e) or self._decided(">", e):
                 return constant(0)
-        return self._single(Atom.make("delta", None, settle_arguments("delta", None, (difference,))))
+        return self.collect([(1, {Atom.make("delta", None, settle_arguments("delta", None, (difference,))): 1}, ())])
 
     def nonneg(self, value: Poly) -> Poly:
         """1 where an integer is >= 0, else 0; of p and -p - 1 the one with the constant >= 0 is kept."""
@@ -216,8 +224,21 @@ class TermRules:
         index = as_index(value)
         if index is not None and index.size is size:
             return ONE
+        digit = self._digit(value, self.size_of(size))
+        if digit is not None:
+            return digit
         above = self.nonneg(combine([(1, self.size_of(size)), (-1, ONE), (-1, value)]))
         return self.multiply(self.nonneg(value), above)
+
+    def _digit(self, value: Poly, size: Poly) -> Poly | None:
+        """For value = i - E*h and size = E the range 0 <= value < E says h = i // E: one delta, no two inequalities."""
+        for index in value.free:
+            own = Poly.make({m: c for m, c in value.terms if index in m.free})
+            if own is self.multiply(scale(size, -1), of_index(index)):
+                rest = subtract(value, own)
+                high = self.size_of(Quotient(self.size_expression(rest), self.size_expression(size)))
+                return self.delta(subtract(of_index(index), high))
+        return None
 
     # The rules.
 
@@ -318,9 +339,8 @@ class TermRules:
 
     def use_delta(self, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
         """Where a delta of free indices stands, write its other factors with one of the two equal indices."""
-        for atom in factors:
-            if atom.kind != "delta":
-                continue
+        deltas = [a for a in factors if a.kind == "delta"]
+        for atom in sorted(deltas, key=lambda a: not _between_indices(a.args[0])):  # the simplest equality first
             (gap,) = atom.args
             for index in sorted(gap.free - set(bound), key=lambda i: (i.name, i.uid), reverse=True):
                 value = solve_for(gap, index)
