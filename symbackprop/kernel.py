@@ -223,7 +223,7 @@ def opaque(node: Expr) -> Expr | None:
     if isinstance(node, Partial):
         inner = node.expression
         if not isinstance(inner, Entry):
-            return partial(inner, node.variable)
+            raise ProofError("the derivative of an expression is carried out by the rule 'derivative' alone")
         shape = (*inner.tensor.shape, *node.variable.tensor.shape)
         name = f"partial d{inner.tensor.name}/d{node.variable.tensor.name}"
         return Entry(Tensor(name, shape), (*inner.indices, *node.variable.indices))
