@@ -3,7 +3,7 @@
     from symbackprop.cli.later import proving        # costs nothing
     proving.prove(network)                           # imports symbackprop.proving
 
-So `symbackprop prove` never waits for training or plotting. This is the one place of the command line that imports by name.
+So `symbackprop prove` never waits for training or plotting. Only this module of the command line imports by name.
 """
 
 from __future__ import annotations
