@@ -470,3 +470,20 @@ def entries(expr: Expr) -> Iterable[Entry]:
         yield expr
     for child in children(expr):
         yield from entries(child)
+
+
+def nodes_once(expr: Expr) -> Iterable[Expr]:
+    """The nodes of `expr` in order, each once, however often it is shared: the time is that of the distinct nodes."""
+    seen: set[Expr] = set()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            stack.extend(reversed(children(node)))
+
+
+def entries_once(expr: Expr) -> Iterable[Entry]:
+    """The distinct entries inside `expr`, in order."""
+    return (node for node in nodes_once(expr) if isinstance(node, Entry))

@@ -23,7 +23,7 @@ from symbackprop.expression import (
     Total,
     add,
     close_sum,
-    entries,
+    entries_once,
     fresh,
     multiply,
     rewrite,
@@ -100,7 +100,7 @@ class Kernel:
             if self.definitions.setdefault(bar, (tensor, cost)) != (tensor, cost):
                 raise ProofError(f"{name}: {bar.name} stands for another derivative already")
         for side in (derivation.left, *(step.after for step in derivation.steps)):
-            if any(len(entry.indices) != len(entry.tensor.shape) for entry in entries(side)):
+            if any(len(entry.indices) != len(entry.tensor.shape) for entry in entries_once(side)):
                 raise ProofError(f"{name}: an entry has the wrong number of indices")
 
     def _may_be_used(self, derivation: Derivation) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from symbackprop.errors import IndexNotationError
-from symbackprop.expression import Entry, Expr, Index, Symbol, Tensor, children, entries, free_indices
+from symbackprop.expression import Entry, Expr, Index, Symbol, Tensor, entries_once, free_indices, nodes_once
 
 AssumptionKind = Literal["labels", "onehot", "simplex", "prob", "pos", "bern", "pm1"]
 
@@ -97,14 +97,7 @@ class Program:
 
 def symbols(expr: Expr) -> list[Symbol]:
     """The symbols inside `expr`, in order of first occurrence."""
-    found: dict[Symbol, None] = {}
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, Symbol):
-            found[node] = None
-        stack.extend(reversed(children(node)))
-    return list(found)
+    return [node for node in nodes_once(expr) if isinstance(node, Symbol)]
 
 
 def well_formed(program: Program) -> None:
@@ -125,7 +118,7 @@ def well_formed(program: Program) -> None:
         if stray:
             names = ", ".join(sorted(i.name for i in stray))
             raise IndexNotationError(f"the right side of the equation for {name} has a free index that the left lacks: {names}")
-        for entry in entries(equation.value):
+        for entry in entries_once(equation.value):
             if entry.tensor not in known:
                 raise IndexNotationError(f"the equation for {name} uses {entry.tensor.name} before it is defined")
             if len(entry.indices) != len(entry.tensor.shape):

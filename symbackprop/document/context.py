@@ -17,7 +17,7 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.subject import ProofLike, TheoremLike
 from symbackprop.document.wording import described, spelled
-from symbackprop.expression import Expr, Tensor, entries
+from symbackprop.expression import Expr, Tensor, entries_once
 from symbackprop.latex import layout_of
 from symbackprop.layout import Layout, operator, row
 from symbackprop.notation import Notation, tensor_layout
@@ -49,7 +49,7 @@ class Context:
             found.update(dict.fromkeys(theorem.derivation.program.tensors))
         for theorem in self.proof.theorems:
             for expr in (theorem.derivation.left, *(s.after for s in theorem.derivation.steps)):
-                found.update(dict.fromkeys(e.tensor for e in entries(expr)))
+                found.update(dict.fromkeys(e.tensor for e in entries_once(expr)))
         return tuple(found)
 
     def words(self, text: str) -> Text:

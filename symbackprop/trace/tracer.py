@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import linecache
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from symbackprop.errors import BudgetError, DataError, MalformedError, SymbackpropError, TraceError, nearest
-from symbackprop.expression import Compare, Expr, Tensor, entries
+from symbackprop.expression import Compare, Expr, Tensor, entries_once
 from symbackprop.program import Equation, Program, symbols
 from symbackprop.sizes import Facts, decide
 from symbackprop.trace.array import IDENTITY, Array, Buffer
@@ -199,13 +199,5 @@ def _needed(equations: Sequence[Equation], outputs: Sequence[Tensor]) -> list[Eq
     for equation in reversed(equations):
         if equation.tensor in wanted:
             kept.append(equation)
-            wanted |= {e.tensor for e in _entries_once(equation.value)}
+            wanted |= {e.tensor for e in entries_once(equation.value)}
     return kept[::-1]
-
-
-def _entries_once(value: Expr) -> Iterator[Any]:
-    seen: set[Tensor] = set()
-    for e in entries(value):
-        if e.tensor not in seen:
-            seen.add(e.tensor)
-            yield e
