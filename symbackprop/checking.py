@@ -18,10 +18,11 @@ from typing import Any
 from symbackprop.counterexample import Counterexample
 from symbackprop.derivation import Gradient
 from symbackprop.differentiate import differentiate, facts_of
-from symbackprop.errors import BudgetError, MalformedError, ProofError, SymbackpropError, TraceError, UnsupportedError
+from symbackprop.errors import BudgetError, DataError, MalformedError, ProofError, SymbackpropError, TraceError, UnsupportedError
 from symbackprop.expression import Tensor
 from symbackprop.kernel import Kernel
 from symbackprop.mending import Mend, mends
+from symbackprop.plain import to_text
 from symbackprop.program import Equation, Program
 from symbackprop.proving import with_cost
 from symbackprop.question import Question
@@ -33,7 +34,7 @@ from symbackprop.verdict import Verdict
 BUDGET_SECONDS = 20.0
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
 LIMITS = (UNLIMITED, 1, 6)  # how large a tensor may grow before it is kept as one atom, in the order of trial
-CONCRETE_CHOICES = 3
+CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 5, 3, 80
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 Shapes = Mapping[str, Sequence[str | int]]
 
@@ -122,65 +123,88 @@ def _untraced(error: SymbackpropError, subject: str) -> Verdict:
 
 
 def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadline: float) -> Verdict:
-    """Prove it at several stated sizes of the symbols that a loop or a branch depends on; the others stay free."""
+    """Look at several stated sizes of the symbols that a loop or a branch depends on; the others stay free.
+
+    Numbers first, at all of them: a fault may show only where windows overlap or a sequence is longer. Then proofs at the first few.
+    """
     symbols = tuple(stop.symbols)
-    last: Verdict | None = None
-    proved: list[dict[str, int]] = []
-    for sizes in itertools.islice(_choices(case, symbols), CONCRETE_CHOICES):
-        if time.perf_counter() > deadline:
+    traces: list[Traced] = []
+    try:
+        for sizes in _choices(symbols):
+            if len(traces) == CONCRETE_SCREENED or time.perf_counter() > deadline - BUDGET_SECONDS / 2:
+                break
+            traced = _traced_at(case, sizes, deadline)
+            if traced is not None:
+                traces.append(traced)
+    except NeedsConcreteSizes as more:
+        if set(more.symbols) <= set(symbols):
+            return _untraced(more, subject)
+        return _at_concrete_sizes(case, _joined(stop, more), subject, deadline)
+    except SymbackpropError as error:
+        return _untraced(error, subject)
+    verdicts: list[Verdict] = []
+    for traced in traces:
+        verdict = _screened(traced, subject, deadline)
+        if verdict is not None:
+            return verdict
+    for traced in sorted(traces[:CONCRETE_PROVED], key=lambda t: sum(t.sizes.values())):
+        verdicts.append(_decide(traced, subject, "", deadline))
+        if verdicts[-1].status != "PROVED":
             break
-        try:
-            traced = case.trace(sizes, deadline - time.perf_counter())
-        except NeedsConcreteSizes as more:
-            if set(more.symbols) <= set(symbols):
-                return _untraced(more, subject)
-            return _at_concrete_sizes(case, _joined(stop, more), subject, deadline)
-        except SymbackpropError as error:
-            last = _untraced(error, subject)
-            continue
-        last = _decide(traced, subject, "", deadline)
-        if last.status != "PROVED":
-            break
-        proved.append(sizes)
-    return _summed_up(proved, last, symbols, subject)
+    return _summed_up(verdicts, [t.sizes for t in sorted(traces[:CONCRETE_PROVED], key=lambda t: sum(t.sizes.values()))], symbols, subject)
+
+
+def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float) -> Traced | None:
+    """Both functions at these sizes; None where the domain or the functions refuse them."""
+    try:
+        return case.trace(sizes, min(10.0, _left(deadline)))
+    except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
+        raise
+    except (DataError, TraceError):
+        return None
+
+
+def _screened(traced: Traced, subject: str, deadline: float) -> Verdict | None:
+    """The verdict that numbers alone give at these sizes, or None."""
+    try:
+        matter = _matter(traced)
+        subject = f"{subject}: {', '.join(matter.names)}"
+        malformed = _of_wrong_shape(matter, subject)
+        if malformed is not None:
+            return malformed
+        found = refute(matter.question, budget_seconds=min(SCREEN_SECONDS, _left(deadline)))
+        return None if found is None else _refuted(matter, subject, found, deadline)
+    except SymbackpropError:
+        return None  # the proof will say what is the matter
 
 
 def _joined(first: NeedsConcreteSizes, more: NeedsConcreteSizes) -> NeedsConcreteSizes:
     return NeedsConcreteSizes(more.what, tuple(dict.fromkeys((*first.symbols, *more.symbols))))
 
 
-def _summed_up(proved: list[dict[str, int]], last: Verdict | None, symbols: tuple[str, ...], subject: str) -> Verdict:
-    if last is None:
+def _summed_up(verdicts: list[Verdict], sizes: list[dict[str, int]], symbols: tuple[str, ...], subject: str) -> Verdict:
+    if not verdicts:
         return Verdict("UNDECIDED", subject, reason=f"no small sizes of {', '.join(symbols)} were found that the functions accept")
+    last, proved = verdicts[-1], [s for s, v in zip(sizes, verdicts, strict=False) if v.status == "PROVED"]
+    places = " and ".join(", ".join(f"{k} = {v}" for k, v in s.items()) for s in proved)
     if last.status == "PROVED":
-        places = ["(" + ", ".join(f"{k}={v}" for k, v in sizes.items()) + ")" for sizes in proved]
-        return replace(last, scope=f"every size of the other axes, at {' and '.join(places)}")
+        return replace(last, scope=f"{places}; every size of the other axes")
     if last.status == "UNDECIDED" and proved:
-        note = "proved at " + ", ".join(str(s) for s in proved) + ", undecided at the next sizes"
-        return replace(last, notes=(*last.notes, note))
+        return replace(last, notes=(*last.notes, f"proved at {places}"))
     return last
 
 
-def _choices(case: Case, symbols: tuple[str, ...]) -> Iterator[dict[str, int]]:
-    """Small unequal sizes first; those that the domain or the functions refuse are skipped by the caller."""
-    grid = [dict(zip(symbols, values, strict=True)) for values in itertools.product(range(1, 7), repeat=len(symbols))]
+def _choices(symbols: tuple[str, ...]) -> Iterator[dict[str, int]]:
+    """Small unequal sizes: from 3 upwards first, then smaller, then larger."""
+    grid = [dict(zip(symbols, values, strict=True)) for values in itertools.product(range(1, 8), repeat=len(symbols))]
 
     def order(sizes: dict[str, int]) -> tuple[int, int, int]:
         values = list(sizes.values())
-        return (sum(v == 1 for v in values), len(values) - len(set(values)), sum(abs(v - 3) for v in values))
+        return (sum(v < 2 for v in values), len(values) - len(set(values)), sum((v - 3) ** 2 for v in values))
 
-    refused = 0
-    for sizes in sorted(grid, key=order):
-        try:
-            case.trace(sizes, 5.0)
-        except NeedsConcreteSizes:
-            yield sizes
-        except SymbackpropError:
-            refused += 1
-            if refused > 60:
-                return
-        else:
-            yield sizes
+    ranked = sorted(grid, key=order)
+    spread = ranked[:2] + ranked[len(ranked) // 3 : len(ranked) // 3 + 1] + ranked[len(ranked) // 2 : len(ranked) // 2 + 1]
+    yield from dict((tuple(s.items()), s) for s in (*spread, *ranked[:MAXIMUM_CHOICES])).values()
 
 
 # The decision.
@@ -193,7 +217,6 @@ class Matter:
     traced: Traced
     gradient: Gradient
     question: Question
-    missing: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -207,6 +230,9 @@ def _decide(traced: Traced, subject: str, scope: str, deadline: float) -> Verdic
     except SymbackpropError as error:
         return _untraced(error, subject)
     subject = f"{subject}: {', '.join(matter.names)}"
+    malformed = _of_wrong_shape(matter, subject)
+    if malformed is not None:
+        return malformed
     try:
         found = refute(matter.question, budget_seconds=min(SCREEN_SECONDS, _left(deadline)))
         if found is None:
@@ -234,22 +260,33 @@ def _matter(traced: Traced) -> Matter:
     gradient = differentiate(program, name=lambda t: _unused(f"{t.name}_bar", used))
     inputs = {t.name: t for t in traced.forward.inputs}
     pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
-    for name, (tensor, claimed) in pairs.items():
-        if tensor.shape != claimed.shape:
-            raise _wrong_shape(name, tensor, claimed)
-    question = Question(traced.forward, traced.backward, pairs, upstream)
-    return Matter(traced, gradient, question, ())
+    return Matter(traced, gradient, Question(traced.forward, traced.backward, pairs, upstream))
+
+
+def _of_wrong_shape(matter: Matter, subject: str) -> Verdict | None:
+    """MALFORMED if a gradient has another shape than its input; the others are examined by numbers all the same."""
+    pairs = matter.question.pairs
+    misfits = [n for n, (tensor, claimed) in pairs.items() if tensor.shape != claimed.shape]
+    if not misfits:
+        return None
+    tensor, claimed = pairs[misfits[0]]
+    rest = [n for n in pairs if n not in misfits]
+    others = wrong_gradients(matter.question.only(rest), budget_seconds=SCREEN_SECONDS) if rest else []
+    error = MalformedError(
+        f"the gradient of {misfits[0]} has another shape than {misfits[0]}",
+        evidence=[f"{misfits[0]}:  {shape_text(tensor)}", f"d{misfits[0]}:  {shape_text(claimed)}"],
+    )
+    wrong = tuple(n for n in pairs if n in misfits or n in others)
+    return Verdict("MALFORMED", subject, wrong=wrong, reason=str(error), diagnosis=error.what)
 
 
 def _unused(name: str, used: set[str]) -> str:
     return name if name not in used else next(n for k in itertools.count(2) if (n := f"{name}{k}") not in used)
 
 
-def _wrong_shape(name: str, tensor: Tensor, claimed: Tensor) -> MalformedError:
-    from_shape = [" x ".join(size_text(s) for s in t.shape) or "scalar" for t in (tensor, claimed)]
-    return MalformedError(
-        f"the gradient of {name} has another shape than {name}", evidence=[f"{name}:  {from_shape[0]}", f"gradient:  {from_shape[1]}"]
-    )
+def shape_text(tensor: Tensor) -> str:
+    """A shape as the user would write it."""
+    return "(" + ", ".join(to_text(size) for size in tensor.shape) + ("," if len(tensor.shape) == 1 else "") + ")"
 
 
 @dataclass(frozen=True)
@@ -338,11 +375,6 @@ def _mend(matter: Matter, wrong: list[str], deadline: float) -> Mend | None:
         return mends(resolver, matter.traced, matter.gradient, wrong, {n: derived(matter, n) for n in wrong})
     except (BudgetError, UnsupportedError):
         return None
-
-
-def size_text(size: Any) -> str:
-    """A size as the user would write it."""
-    return getattr(size, "name", None) or str(getattr(size, "value", size))
 
 
 __all__ = ["Program", "TraceError", "assert_proved", "check"]

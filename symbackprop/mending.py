@@ -1,19 +1,31 @@
 """What is wrong with a gradient that was refuted, in words, and the edit that would make it right.
 
-An edit is said only if the edited gradient has the same normal form as the derived one.
+The claimed gradient A and the derived one B are compared as normal forms. A cure is said only if the edited A has the normal
+form of B: a factor (B = r*A), a term (B = A + t), a transposition, another input's gradient. Where there is no short cure, the fault is named
+as far as it is known: the first intermediate that differs, the branch in which alone the two differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
-from symbackprop.canonical.polynomial import Poly, constant, of_atom, of_index, scale
-from symbackprop.canonical.polynomial import Atom as AtomNode
+from symbackprop.canonical.polynomial import Mono, Poly, Rational, constant, exact, scale
+from symbackprop.canonical.terms import INDICATORS
+from symbackprop.canonical.writing import expression
 from symbackprop.derivation import Gradient
-from symbackprop.expression import Tensor
+from symbackprop.errors import BudgetError, UnsupportedError
+from symbackprop.expression import Add, Entry, Expr, Index, Tensor
+from symbackprop.plain import to_text
 from symbackprop.resolve import Resolver
 from symbackprop.trace import Traced
+
+MAXIMUM_TEXT = 160  # longer formulas cure nothing
+MAXIMUM_TERMS = 3
+MAXIMUM_RATIOS = 40
+_NAMES_OF_GRADIENTS = (r"d_?(.+)", r"grad_?(.+)", r"(.+)_grad", r"d[A-Z]_?d(.+)", r"(.+)_bar", r"delta_?(.+)")
 
 
 @dataclass(frozen=True)
@@ -22,29 +34,210 @@ class Mend:
 
     Args:
         words: what is wrong.
-        text: the gradients as they would be right.
+        text: the gradient as it would be right, "" if no short cure was proved.
     """
 
     words: str
-    text: str
+    text: str = ""
 
 
 def mends(resolver: Resolver, traced: Traced, gradient: Gradient, wrong: list[str], derived: Mapping[str, Tensor]) -> Mend | None:
-    """The first edit that makes the first wrong gradient right."""
-    for name in wrong:
-        claimed = traced.gradients[name]
-        places = tuple(of_index(p) for p in resolver._places(claimed)) if claimed in resolver.equations else ()
-        a, b = resolver.entry(claimed, places), resolver.entry(derived[name], places)
-        for words, text, factor in _factors(resolver, claimed):
-            if resolver.vanishes(resolver.difference(resolver.multiply(factor, a), b)):
-                return Mend(f"{name}: {words}", f"d{name} = {text.format(claimed.name)}")
-    return None
+    """A cure of a wrong gradient, or the best that can be said about its fault."""
+    patient = _Patient(resolver, traced, gradient, derived)
+    fallback: Mend | None = None
+    for look in (patient.factor, patient.transposed, patient.other_gradient, patient.path, patient.term, patient.branch):
+        for name in wrong:
+            mend = _attempt(look, name)
+            if mend is not None and mend.text:
+                return mend
+            fallback = fallback or mend
+    first = _attempt(lambda _: patient.first_difference(), "")
+    if first is not None and fallback is not None:
+        return Mend(f"{fallback.words}; {first.words}")
+    return first or fallback
 
 
-def _factors(resolver: Resolver, claimed: Tensor) -> list[tuple[str, str, Poly]]:
-    table = [("wrong sign", "-{}", constant(-1)), ("missing factor 2", "2*{}", constant(2)),
-             ("factor 2 too many", "{}/2", resolver.power(constant(2), -1))]
-    return table
+def _attempt(look: Callable[[str], Mend | None], name: str) -> Mend | None:
+    try:
+        return look(name)
+    except (BudgetError, UnsupportedError):
+        return None
 
 
-__all__ = ["AtomNode", "Mend", "mends", "of_atom", "scale"]
+class _Patient:
+    """One refuted backward pass."""
+
+    def __init__(self, resolver: Resolver, traced: Traced, gradient: Gradient, derived: Mapping[str, Tensor]) -> None:
+        self.resolver, self.traced, self.gradient, self.derived = resolver, traced, gradient, derived
+        self.inputs = {t.name: t for t in traced.forward.inputs}
+
+    def sides(self, name: str) -> tuple[Poly, Poly, dict[Index, Expr]]:
+        """Claimed and derived gradient over parameters, and what these are called."""
+        claimed, right = self.traced.gradients[name], self.derived[name]
+        known = claimed if claimed in self.resolver.equations else right
+        if known not in self.resolver.equations:
+            return constant(0), constant(0), {}
+        places = self.resolver.places(known)
+        values = tuple(self.resolver.size_of(p) for p in places)
+        called: dict[Index, Expr] = dict(zip(places, self.resolver.equations[known].indices, strict=True))
+        return self.resolver.entry(claimed, values), self.resolver.entry(right, values), called
+
+    def same(self, left: Poly, right: Poly) -> bool:
+        """True if the two are equal."""
+        return self.resolver.vanishes(self.resolver.difference(left, right))
+
+    def text(self, poly: Poly, called: Mapping[Index, Expr]) -> str:
+        """The polynomial for the reader, "" if it is too long."""
+        words = to_text(expression(self.resolver, poly, called))
+        return words if len(words) <= MAXIMUM_TEXT else ""
+
+    def factor(self, name: str) -> Mend | None:
+        """B = r * A."""
+        a, b, called = self.sides(name)
+        if not b.terms:
+            return Mend(f"{name}: its gradient is zero", f"d{name} = 0")
+        if not a.terms:
+            return Mend(f"{name}: the gradient is missing (zero is returned)")
+        for ratio in _ratios(a, b):
+            if self.same(self.resolver.multiply(ratio, a), b):
+                return self._factor_words(name, ratio, called)
+        return None
+
+    def _factor_words(self, name: str, ratio: Poly, called: Mapping[Index, Expr]) -> Mend:
+        words, inverse = self.text(ratio, called), self.text(self.resolver.power(ratio, -1), called)
+        if words == "-1":
+            return Mend(f"{name}: wrong sign", f"d{name} = -(d{name} as claimed)")
+        if words and (not inverse or len(words) <= len(inverse)):
+            return Mend(f"{name}: missing factor {words}", f"d{name} = (d{name} as claimed) * {_bracketed(words)}")
+        if inverse:
+            return Mend(f"{name}: factor {inverse} too many", f"d{name} = (d{name} as claimed) / {_bracketed(inverse)}")
+        return Mend(f"{name}: a factor is wrong")
+
+    def transposed(self, name: str) -> Mend | None:
+        """B[i,j] = A[j,i]."""
+        a, b, called = self.sides(name)
+        places = list(called)
+        for k, first in enumerate(places):
+            for second in places[k + 1 :]:
+                if first.size is second.size:
+                    swap = {first: self.resolver.size_of(second), second: self.resolver.size_of(first)}
+                    if self.same(self.resolver.substitute(a, swap), b):
+                        return Mend(f"{name}: two axes are swapped", f"d{name} = (d{name} as claimed) transposed")
+        return None
+
+    def other_gradient(self, name: str) -> Mend | None:
+        """A is the gradient of another input."""
+        claimed = self.traced.gradients[name]
+        for other, tensor in self.inputs.items():
+            bar = self.gradient.cotangents.get(tensor)
+            if other != name and bar is not None and tensor.shape == claimed.shape and self.resolver.meets(claimed, bar):
+                return Mend(f"{name}: this is the gradient of {other}", f"d{name} is not d{other}: they are interchanged")
+        return None
+
+    def path(self, name: str) -> Mend | None:
+        """B is A and the contribution of one more path through the program."""
+        tensor = self.inputs[name]
+        derivation = self.gradient.derivations.get(tensor)
+        if derivation is None or not isinstance(derivation.right, Add):
+            return None
+        a, b, called = self.sides(name)
+        missing = self.resolver.difference(b, a)
+        left = derivation.left
+        assert isinstance(left, Entry)
+        own: dict[Index, Poly] = {
+            i: self.resolver.size_of(p) for i, p in zip(left.indices, called, strict=False) if isinstance(i, Index)
+        }
+        for term in derivation.right.terms:
+            part = self.resolver.substitute(self.resolver.normal(term), own)
+            if self.same(part, missing):
+                words = to_text(term)
+                shown = words if len(words) <= MAXIMUM_TEXT else "its contribution"
+                return Mend(f"{name}: a path through the forward pass is missing", f"d{name} = (d{name} as claimed) + {shown}")
+        return None
+
+    def term(self, name: str) -> Mend | None:
+        """B = A + t for a short t."""
+        a, b, called = self.sides(name)
+        gap = self.resolver.difference(b, a)
+        if not gap.terms or len(gap.terms) > MAXIMUM_TERMS:
+            return None
+        words, opposite = self.text(gap, called), self.text(scale(gap, -1), called)
+        known = {m for m, _ in b.terms}
+        if words and all(m in known for m, _ in gap.terms):
+            return Mend(f"{name}: missing term {words}", f"d{name} = (d{name} as claimed) + {_bracketed(words)}")
+        if opposite:
+            return Mend(f"{name}: spurious term {opposite}", f"d{name} = (d{name} as claimed) - {_bracketed(opposite)}")
+        return None
+
+    def branch(self, name: str) -> Mend | None:
+        """A and B differ in one branch only."""
+        a, b, called = self.sides(name)
+        gap = self.resolver.difference(b, a)
+        for mono, _ in gap.terms:
+            for atom, _ in mono.factors:
+                if atom.kind not in INDICATORS or atom.free & set(mono.bound):
+                    continue
+                for value, holds in ((1, "not "), (0, "")):
+                    rest = [(c, {x: e for x, e in m.factors if x is not atom}, m.bound) for m, c in gap.terms
+                            if value or atom not in dict(m.factors)]
+                    if not self.resolver.collect(rest).terms:
+                        condition = self.text(Poly.make({Mono.make(((atom, 1),)): 1}), called)
+                        return Mend(f"{name}: wrong only where {holds}{_condition(condition)}") if condition else None
+        return None
+
+    def first_difference(self) -> Mend | None:
+        """The first line of the backward pass whose value is not what its name says."""
+        forward = {t.name: t for t in self.traced.forward.tensors}
+        own = set(forward.values())
+        for equation in self.traced.backward.equations:
+            tensor = equation.tensor
+            if tensor in own or tensor not in self.traced.variables or tensor in self.traced.gradients.values():
+                continue  # a name that the user did not choose says nothing; a gradient that is wrong is known to be
+            for right, meaning in self._meanings(tensor, forward):
+                if right.shape == tensor.shape and not self.resolver.meets(tensor, right):
+                    called = self.traced.variables.get(tensor, tensor.name)
+                    return Mend(f"the first intermediate that differs is {called} ({equation.note}): it is not {meaning}")
+        return None
+
+    def _meanings(self, tensor: Tensor, forward: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, str]]:
+        """What a tensor of the backward pass should be, judging by the user's name for it."""
+        called = self.traced.variables.get(tensor, tensor.name)
+        by_user = {user: t for t, user in self.traced.variables.items() if t in forward.values()} | dict(forward)
+        if called in by_user and by_user[called] is not tensor:
+            yield by_user[called], f"the {called} of the forward pass"
+        for pattern in _NAMES_OF_GRADIENTS:
+            match = re.fullmatch(pattern, called)
+            source = by_user.get(match[1]) if match else None
+            bar = self.gradient.cotangents.get(source) if source is not None else None
+            if bar is not None and source is not None:
+                yield bar, f"the derivative with respect to {match[1] if match else source.name}"
+                return
+
+
+def _ratios(a: Poly, b: Poly) -> Iterator[Poly]:
+    """Candidates for r in b = r*a: quotients of single terms in which the bound indices cancel."""
+    first, c = min(a.terms, key=lambda t: (len(t[0].bound), len(t[0].factors), t[0].id))
+    seen: set[Poly] = set()
+    for mono, d in b.terms[:MAXIMUM_RATIOS]:
+        if mono.bound != first.bound:
+            continue
+        table: dict[object, Rational] = {atom: e for atom, e in mono.factors}
+        for atom, e in first.factors:
+            table[atom] = exact(table.get(atom, 0) - e)
+        rest = tuple(sorted(((x, e) for x, e in table.items() if e), key=lambda f: f[0].id))  # type: ignore[attr-defined]
+        if any(x.free & set(mono.bound) for x, _ in rest):  # type: ignore[attr-defined]
+            continue
+        ratio = Poly.make({Mono.make(rest): exact(Fraction(d) / Fraction(c))})  # type: ignore[arg-type]
+        if ratio not in seen:
+            seen.add(ratio)
+            yield ratio
+
+
+def _bracketed(text: str) -> str:
+    return text if re.fullmatch(r"[\w.\[\],/]+", text) and "/" not in text else f"({text})"
+
+
+def _condition(text: str) -> str:
+    """The condition inside where(condition, 1, 0)."""
+    match = re.fullmatch(r"where\((.*), 1, 0\)", text)
+    return match[1] if match else f"{text} is 1"

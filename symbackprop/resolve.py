@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from symbackprop.canonical import Canonical
 from symbackprop.canonical.polynomial import Atom, Poly, constant, parameter
-from symbackprop.expression import Expr, Tensor, substitute
+from symbackprop.expression import Expr, Index, Tensor, substitute
 from symbackprop.program import AssumptionKind, Equation
 from symbackprop.sizes import Facts
 
@@ -51,7 +51,7 @@ class Resolver(Canonical):
         key = (tensor, args)
         if key not in self._entries:
             template = self.value(tensor)
-            places = {p: args[k] for k, p in enumerate(self._places(tensor))}
+            places = {p: args[k] for k, p in enumerate(self.places(tensor))}
             self._entries[key] = self.substitute(template, {p: places[p] for p in template.free if p in places})
         return self._entries[key]
 
@@ -59,14 +59,15 @@ class Resolver(Canonical):
         """The tensor over parameters p0, p1, ... for its indices."""
         if tensor not in self._values:
             equation = self.equations[tensor]
-            names: dict[Expr, Expr] = dict(zip(equation.indices, self._places(tensor), strict=True))
+            names: dict[Expr, Expr] = dict(zip(equation.indices, self.places(tensor), strict=True))
             poly = self.normal(substitute(equation.value, names))
             if len(poly.terms) > self.limit:
                 poly = self.named(poly)
             self._values[tensor] = poly
         return self._values[tensor]
 
-    def _places(self, tensor: Tensor) -> tuple:  # type: ignore[type-arg]
+    def places(self, tensor: Tensor) -> tuple[Index, ...]:
+        """The parameters that stand for the indices of a tensor's equation."""
         return tuple(parameter(k, i.size) for k, i in enumerate(self.equations[tensor].indices))
 
     def meets(self, left: Tensor, right: Tensor) -> bool:
@@ -77,7 +78,7 @@ class Resolver(Canonical):
         """The entries to compare: one with free indices, or one for each value of the axes that are written out."""
         axes = [
             [constant(k) for k in range(self.written_out(p.size))] if self.written_out(p.size) else [self.size_of(p)]
-            for p in self._places(tensor)
+            for p in self.places(tensor)
         ]
         yield from itertools.product(*axes)
 
