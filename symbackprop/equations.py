@@ -58,10 +58,10 @@ def read_program(
         ['a', 'y']
     """
     scalars: dict[str, Expr] = {"pi": PI} | {n: Symbol(n) for n in real} | {n: Symbol(n, "positive") for n in positive}
-    lengths = _sizes([*shapes.values(), sizes])
+    lengths: Mapping[str, Expr] = _sizes([*shapes.values(), sizes])
     tensors = {name: Tensor(name, tuple(_size(axis, lengths) for axis in shape)) for name, shape in shapes.items()}
     tensors |= {output: tensors.get(output) or Tensor(output)}
-    scope = Scope(tensors, scalars | lengths, _functions(functions), arithmetic=True)
+    scope = Scope(tensors, {**scalars, **lengths}, _functions(functions), arithmetic=True)
     equations = [_equation(line, scope) for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
     defined = {e.tensor for e in equations}
     inputs = tuple(t for t in tensors.values() if t not in defined)

@@ -50,7 +50,7 @@ MAXIMUM_LENGTH = 10_000
 MAXIMUM_DEPTH = 200  # levels of nesting; a sum of n terms has n
 MAXIMUM_DIGITS = 60
 MAXIMUM_POWER = 1000
-_SPECIAL = {"sqrt": 1, "square": 1, "Abs": 1, "Heaviside": 1, "kronecker": 2, "KroneckerDelta": 2, "Max": 2, "where": 3}
+_SPECIAL = {"sqrt": 1, "square": 1, "Abs": 1, "Heaviside": 1, "kronecker": 2, "KroneckerDelta": 2, "Max": 2, "max": 2, "Min": 2, "min": 2, "where": 3}
 _KEYWORDS = {"lambda": "lam", "λ": "lam", "δ": "delta", "σ": "sigmoid", "ε": "eps"}
 
 
@@ -104,6 +104,7 @@ class Reading:
         value: the expression.
         strays: indices that are neither free on the left nor summed over.
         clashes: pairs of axes that one index runs over.
+        partial: the length of a sum that is said aloud, and that of the axis it runs over, where they differ.
         problem: the first thing that does not fit, None if all is well.
     """
 
@@ -111,6 +112,7 @@ class Reading:
     strays: tuple[Index, ...]
     clashes: tuple[tuple[Expr, Expr], ...]
     problem: IndexNotationError | None
+    partial: tuple[tuple[Expr, Expr], ...] = ()
 
 
 def read_claim(text: str, scope: Scope) -> Reading:
@@ -123,7 +125,7 @@ def read_claim(text: str, scope: Scope) -> Reading:
     source = translated(text)
     reader = _Reader(source, scope, lenient=True)
     value = reader.read(_tree(source))
-    return Reading(value, tuple(reader.strays.values()), tuple(dict.fromkeys(reader.clashes)), reader.problem)
+    return Reading(value, tuple(reader.strays.values()), tuple(dict.fromkeys(reader.clashes)), reader.problem, tuple(dict.fromkeys(reader.partial)))
 
 
 def translated(text: str) -> str:
@@ -200,6 +202,7 @@ class _Reader:
         self.indices: dict[str, Index] = dict(scope.indices)
         self.strays: dict[str, Index] = {}
         self.clashes: list[tuple[Expr, Expr]] = []
+        self.partial: list[tuple[Expr, Expr]] = []
         self.problem: IndexNotationError | None = None
         self.inside_index = False
         self.ranged: set[str] = set()  # indices whose range is said aloud
@@ -324,7 +327,13 @@ class _Reader:
                                   evidence=(f"known:  {known}",), help=f"sum over it: sum({part.id}, ...)"))
             return self.strays.setdefault(part.id, Index(part.id, size))
         index = self.indices[part.id]
-        if index.size is not size and not (self.scope.arithmetic and part.id in self.ranged):
+        if index.size is not size and part.id in self.ranged:
+            if not self.scope.arithmetic:
+                self.misfit(self.fail(f"the sum over {part.id} does not run over this axis of {name}", part, kind=IndexNotationError,
+                                      evidence=(f"sum:   {part.id} takes {_size_text(index.size)} values",
+                                                f"axis:  {_size_text(size)}")))
+            self.partial.append((index.size, size))
+        elif index.size is not size:
             self.misfit(self.fail(f"index {part.id} is used on two different axes", part, kind=IndexNotationError,
                                   evidence=(f"first:  {part.id} runs over {_size_text(index.size)}",
                                             f"here:   this axis of {name} has {_size_text(size)}")))
@@ -343,6 +352,8 @@ class _Reader:
             return self._sum(args[:-1], args[-1] if args else node, node)
         if name == "Sum":
             return self._sum(args[1:], args[0] if args else node, node)
+        if name == "Piecewise":
+            return self._piecewise(args, node)
         if name in _SPECIAL:
             return self._special(name, args, node)
         function = self.scope.functions.get(name) or FUNCTIONS.get(name)
@@ -370,9 +381,26 @@ class _Reader:
                 return apply(FUNCTIONS["abs"], parts[0])
             case "Heaviside":
                 return apply(FUNCTIONS["step"], parts[0])
-            case "Max":
+            case "Max" | "max":
                 return where(Compare("<", parts[0], parts[1]), parts[1], parts[0])
+            case "Min" | "min":
+                return where(Compare("<", parts[0], parts[1]), parts[0], parts[1])
         return where(parts[0], parts[1], parts[2])
+
+    def _piecewise(self, branches: list[ast.expr], node: ast.expr) -> Expr:
+        """SymPy's Piecewise((value, condition), ..., (value, True))."""
+        match branches:
+            case [*earlier, ast.Tuple(elts=[last, ast.Constant(value=True)])]:
+                result = self.read(last)
+            case _:
+                raise self.fail("the last branch of a Piecewise must hold always: (value, True)", node)
+        for branch in reversed(earlier):
+            match branch:
+                case ast.Tuple(elts=[value, ast.Compare() as condition]):
+                    result = where(self.read(condition), self.read(value), result)
+                case _:
+                    raise self.fail("a branch of a Piecewise is a value and a comparison", branch)
+        return result
 
     def _compare(self, left: Expr, operator: ast.cmpop, right: Expr, node: ast.expr) -> Expr:
         match operator:
@@ -415,7 +443,10 @@ class _Reader:
             case ast.Tuple(elts=[ast.Name(id=name), size]):
                 return name, self._length(simplify(self.read(size)), body, name)
             case ast.Tuple(elts=[ast.Name(id=name), first, last]):
-                length = subtract(add(self.read(last), ONE), self.read(first))
+                start = self.read(first)
+                if start is not ZERO and start is not ONE:
+                    raise self.fail("a sum runs from the first entry, 1 (or 0)", first, help="write the others out, or leave out the range")
+                length = subtract(add(self.read(last), ONE), start)
                 return name, self._length(simplify(length), body, name)
             case ast.Name(id=name):
                 sizes = list(dict.fromkeys(self._demands(body, name)))

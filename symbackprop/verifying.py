@@ -8,6 +8,7 @@ refuted by exact numbers with a diagnosis, or left undecided with the reason. Ev
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,12 +36,13 @@ from symbackprop.expression import (
 from symbackprop.formula import Reading, Scope, left_indices, read_claim, split_equation
 from symbackprop.network import M, Network
 from symbackprop.plain import to_text
-from symbackprop.primitives import Function, derivative
+from symbackprop.primitives import FUNCTIONS, Function, derivative
 from symbackprop.program import Equation, Program
 from symbackprop.proof import Proof
 from symbackprop.question import Question, probed
 from symbackprop.refute import cross_examine, refute
 from symbackprop.rules import tensors_in
+from symbackprop.sympy_form import PI
 from symbackprop.unfold import Unfolder
 from symbackprop.verdict import Verdict
 
@@ -117,7 +119,8 @@ def network_scope(network: Network) -> Scope:
     gradient = proof_of(network).gradient if network.depth is None else None
     if gradient is not None:
         tensors |= {bar.name: bar for t, bar in gradient.cotangents.items() if t.name not in hidden}
-    scalars: dict[str, Expr] = {layer.size.name: layer.size for layer in network.layers} | {"m": M}
+        tensors["dJ_dh"] = gradient.cotangents[tensors["h"]]
+    scalars: dict[str, Expr] = {layer.size.name: layer.size for layer in network.layers} | {"m": M, "pi": PI}
     scalars |= {f"s_{layer.number}": layer.size for layer in network.layers} | {"K": network.layers[-1].size}
     scalars |= {s.name: s for s in network.hyper_parameters}
     widths: dict[Expr, int] = {layer.size: layer.width for layer in network.layers if isinstance(layer.width, int)}
@@ -126,7 +129,8 @@ def network_scope(network: Network) -> Scope:
 
 def _functions(network: Network) -> dict[str, Function]:
     """f and f_prime where all layers (or all hidden ones) share them; f2, f2_prime for layer 2, and so on."""
-    table: dict[str, Function] = {}
+    sigmoid = FUNCTIONS["sigmoid"]
+    table: dict[str, Function] = {"sigma": sigmoid, "sigma_prime": derivative(sigmoid)}
     for layer in network.layers[1:]:
         if layer.function is not None:
             table[f"f{layer.number}"], table[f"f{layer.number}_prime"] = layer.function, derivative(layer.function)
@@ -215,14 +219,29 @@ def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
 
 
 def _reading_note(claim: Claim) -> str:
-    assert claim.reading.problem is not None
-    how = "taken at its first value" if claim.reading.strays else "read for axes of equal length"
-    return f"{claim.reading.problem.what}: {how}, and wrong there too"
+    reading = claim.reading
+    assert reading.problem is not None
+    how = "taken at its first value" if reading.strays else "read for axes of equal length"
+    if reading.partial:
+        how = "read where it runs over part of the axis"
+    return f"{reading.problem.what}: {how}, and wrong there too"
 
 
 def _kink_conditions(network: Network, claim: Claim) -> tuple[str, ...]:
-    """Conditions of the program that concern the claim: all of them for a derivative, none for a forward value."""
-    return network.conditions if claim.left.tensor in _cotangents(network).values() else ()
+    """The conditions of the program that concern the claim: those on the way from its tensor to the cost."""
+    moved = {bar: t for t, bar in _cotangents(network).items()}.get(claim.left.tensor)
+    if moved is None:
+        return ()  # a forward value
+    stem, digits = moved.name[0], moved.name[1:]
+    first = {"x": 2, "z": int(digits or 0)}.get(stem, int(digits or len(network.layers)) + 1)
+    kept = []
+    for condition in network.conditions:
+        layer = re.search(r"\bz(\d+)\[", condition)
+        if condition.startswith("W["):
+            kept += [condition] if stem == "W" else []
+        elif layer is None or int(layer[1]) >= first:
+            kept.append(condition)
+    return tuple(kept)
 
 
 def _cross_examined(question: Question) -> object | None:
@@ -244,6 +263,7 @@ def _question(network: Network, claim: Claim) -> Question:
     used = sorted(tensors_in(value), key=lambda t: t.name)
     truths = {t: definitions[t] for t in used if t in definitions}
     domain = tuple(Compare("==", a, b) for a, b in claim.reading.clashes)
+    domain += tuple(Compare("<=", a, b) for a, b in claim.reading.partial)
     forward, target = _target(network, claim, definitions)
     extra = tuple(t for t in used if t not in forward.inputs)
     parameters = network.program.parameters
