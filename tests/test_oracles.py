@@ -315,3 +315,31 @@ def test_one_weight_by_hand():
     assert float(result["J"]) == pytest.approx(cmath.log(1 + cmath.exp(-1)).real, rel=1e-15)
     assert float(result["dJ_dW1"][0, 0]) == pytest.approx(2 * (sigma_1 - 1), rel=1e-15)
     assert float(result["dJ_db1"][0]) == pytest.approx(sigma_1 - 1, rel=1e-15)
+
+
+# Published numbers.
+
+MOSHER = {
+    0: (7.4070, "0.766138 0.979897 -0.027540 -0.035844 -0.024929 -0.053862 0.883417 0.568762 0.584668 0.598139 "
+                "0.459314 0.344618 0.256313 0.311885 0.478337 0.368920 0.259771 0.322331"),
+    4: (19.474, "0.76614 0.97990 0.37246 0.49749 0.64174 0.74614 0.88342 0.56876 0.58467 0.59814 "
+                "1.92598 1.94462 1.98965 2.17855 2.47834 2.50225 2.52644 2.72233"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lam", [0, 4])
+def test_the_published_test_case_of_the_regularised_cross_entropy_network(lam):
+    """Source: T. Mosher, "Test cases for ex4 nnCostFunction()", course forum of A. Ng's Machine Learning (Coursera).
+
+    Theta is 1:18 / 10, unrolled by columns, with the bias as column 0; y = [4; 2; 3] counts from 1.
+    """
+    theta = np.arange(1, 19) / 10
+    first, second = theta[:6].reshape((2, 3), order="F"), theta[6:].reshape((4, 3), order="F")
+    given = {"x": np.cos([[1, 2], [3, 4], [5, 6]]), "y": np.eye(4)[[3, 1, 2]],
+             "W1": first[:, 1:], "b1": first[:, 0], "W2": second[:, 1:], "b2": second[:, 0]}  # fmt: skip
+    adjoint = network_gradient(Network([2, 2, 4], l2="lambda/(2*m)")).adjoint
+    result = evaluate(adjoint, {"m": 3, "s_1": 2, "s_2": 2, "s_3": 4}, given, {"lam": lam})
+    unrolled = [np.c_[result[f"dJ_db{l}"], result[f"dJ_dW{l}"]].ravel(order="F") for l in (1, 2)]
+    cost, gradient = MOSHER[lam]
+    assert float(result["J"]) == pytest.approx(cost, rel=5e-5)
+    np.testing.assert_allclose(np.concatenate(unrolled), [float(g) for g in gradient.split()], atol=5.1e-6)
