@@ -29,11 +29,13 @@ from symbackprop.question import Question
 from symbackprop.refute import cross_examine, refute, wrong_gradients
 from symbackprop.resolve import UNLIMITED, Resolver
 from symbackprop.trace import NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_pair
+from symbackprop.sweeping import sweep
 from symbackprop.verdict import Verdict
 
 BUDGET_SECONDS = 20.0
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
-LIMITS = (UNLIMITED, 1, 6)  # how large a tensor may grow before it is kept as one atom, in the order of trial
+# How large a tensor may grow before it is kept as one atom, whether equal intermediates are sought first, and the seconds for it.
+ATTEMPTS = ((UNLIMITED, False, 1.0), (1, True, 8.0), (6, True, 4.0), (UNLIMITED, False, 4.0))
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 5, 3, 80
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 Shapes = Mapping[str, Sequence[str | int]]
@@ -302,8 +304,11 @@ def _proved(matter: Matter, deadline: float) -> Attempt:
     """Compare each claimed gradient with the derived one, by normal form."""
     left, reason = list(matter.names), ""
     used: dict[str, None] = {}
-    for limit in LIMITS:
-        resolver = _resolver(matter, limit, min(6.0, _left(deadline)))
+    for limit, sweeping, seconds in ATTEMPTS:
+        resolver = _resolver(matter, limit, min(seconds, _left(deadline)))
+        if sweeping:
+            sweep(resolver, matter.question, matter.gradient.adjoint, matter.traced.backward)
+            resolver.restart_clock()
         for name in list(left):
             try:
                 equal = resolver.meets(matter.traced.gradients[name], derived(matter, name))

@@ -17,6 +17,7 @@ from symbackprop.program import AssumptionKind, Equation
 from symbackprop.sizes import Facts
 
 UNLIMITED = 10**9
+MAXIMUM_OPENED, MAXIMUM_TERMS = 200, 20_000
 
 
 class Resolver(Canonical):
@@ -70,9 +71,20 @@ class Resolver(Canonical):
         """The parameters that stand for the indices of a tensor's equation."""
         return tuple(parameter(k, i.size) for k, i in enumerate(self.equations[tensor].indices))
 
-    def meets(self, left: Tensor, right: Tensor) -> bool:
-        """True if the two tensors, of one shape, are equal for all sizes; False if that could not be shown."""
-        return all(self._meet_at(left, right, places) for places in self._all_places(right if right in self.equations else left))
+    def identify(self, tensor: Tensor, other: Tensor) -> None:
+        """From now on `tensor` is `other`, which has been proved equal to it."""
+        self._values[tensor] = self.value(other)
+        self._entries.clear()  # what was read off the old value is not to be met again
+        self.__dict__.pop("_memo_normal", None)
+
+    def meets(self, left: Tensor, right: Tensor, *, opened: int = MAXIMUM_OPENED, terms: int = MAXIMUM_TERMS) -> bool:
+        """True if the two tensors, of one shape, are equal for all sizes; False if that could not be shown.
+
+        Args:
+            opened: how many named atoms may be opened.
+            terms: how large a difference may become.
+        """
+        return all(self._meet_at(left, right, places, opened, terms) for places in self._all_places(right if right in self.equations else left))
 
     def _all_places(self, tensor: Tensor) -> Iterator[tuple[Poly, ...]]:
         """The entries to compare: one with free indices, or one for each value of the axes that are written out."""
@@ -82,15 +94,17 @@ class Resolver(Canonical):
         ]
         yield from itertools.product(*axes)
 
-    def _meet_at(self, left: Tensor, right: Tensor, places: tuple[Poly, ...]) -> bool:
+    def _meet_at(self, left: Tensor, right: Tensor, places: tuple[Poly, ...], opened: int, terms: int) -> bool:
         difference = self.difference(self.entry(left, places), self.entry(right, places))
-        while not self.vanishes(difference):
-            opened = self._open(difference)
-            if opened is None:
+        for _ in range(opened):
+            if self.vanishes(difference):
+                return True
+            following = self._open(difference)
+            if following is None or len(following.terms) > terms:
                 return False
             self.check_budget()
-            difference = opened
-        return True
+            difference = following
+        return self.vanishes(difference)
 
     def difference(self, left: Poly, right: Poly) -> Poly:
         """left - right."""
