@@ -31,6 +31,7 @@ from symbackprop.expression import (
     Entry,
     Index,
     Kronecker,
+    Quotient,
     Remainder,
     Sum,
     Symbol,
@@ -380,3 +381,62 @@ def test_products_that_grow_too_large_are_a_budget_error():
     big = power(add(*(X(Index(f"a{c}", N)) for c in range(12)), ONE), 9)
     with pytest.raises(BudgetError):
         Canonical(seconds=1.0).normal(multiply(big, big, MINUS_ONE))
+
+
+# Extrema.
+
+
+def table_of_maxima():
+    T = Tensor("T", (N, M))
+    a, b = Index("a", N), Index("b", M)
+    of_row = lambda r: extremum("max", "k", M, lambda t: Entry(T, (r, t)))  # noqa: E731
+    same = lambda left, right: Compare("==", left, right)  # noqa: E731
+    return T, a, b, of_row, same
+
+
+def test_a_maximum_in_two_steps_is_one_maximum():
+    T, a, b, of_row, same = table_of_maxima()
+    highest = extremum("max", "r", N, of_row)
+    steps = multiply(same(Entry(T, (a, b)), of_row(a)), same(of_row(a), highest))
+    assert equal(steps, same(Entry(T, (a, b)), highest))
+
+
+def test_a_maximum_of_another_row_or_another_range_is_no_step():
+    T, a, b, of_row, same = table_of_maxima()
+    highest = extremum("max", "r", N, of_row)
+    other_row = multiply(same(Entry(T, (a, b)), of_row(i)), same(of_row(i), highest))
+    assert not equal(other_row, same(Entry(T, (a, b)), highest))
+    shorter = extremum("max", "r", subtract(N, ONE), of_row)
+    out_of_range = multiply(same(Entry(T, (a, b)), of_row(a)), same(of_row(a), shorter))
+    assert not equal(out_of_range, same(Entry(T, (a, b)), shorter))
+    least_of_rows = extremum("min", "r", N, of_row)
+    mixed = multiply(same(Entry(T, (a, b)), of_row(a)), same(of_row(a), least_of_rows))
+    assert not equal(mixed, same(Entry(T, (a, b)), least_of_rows))
+
+
+def test_a_maximum_is_attained_once_where_nothing_ties():
+    table = Canonical()
+    top = extremum("max", "t", N, X)
+    assert table.equal(over(N, lambda t: Compare("==", X(t), top)), ONE)
+    assert list(table.used) == ["the largest (or smallest) value is attained once: no ties"]
+
+
+def test_zero_or_one_entries_as_gates_name_their_condition():
+    g = Tensor("g", (N,))
+    table = Canonical(assumptions={g: "bern"})
+    relu = FUNCTIONS["relu"]
+    assert table.equal(apply(relu, multiply(Entry(g, (i,)), X(i))), multiply(Entry(g, (i,)), apply(relu, X(i))))
+    assert list(table.used) == ["entries of g are 0 or 1"]
+
+
+# Merged axes.
+
+
+def test_a_merged_axis_falls_apart():
+    H, E = Symbol("H", "size"), Symbol("E", "size")
+    T = Tensor("T", (H, E))
+    merged = over(multiply(H, E), lambda t: Entry(T, (Quotient(t, E), Remainder(t, E))))
+    apart = over(H, lambda h: over(E, lambda e: Entry(T, (h, e))))
+    assert equal(merged, apart)
+    swapped = over(multiply(H, E), lambda t: Entry(Tensor("S", (E, H)), (Quotient(t, E), Remainder(t, E))))
+    assert not equal(swapped, over(E, lambda e: over(H, lambda h: Entry(Tensor("S", (E, H)), (e, h)))))

@@ -533,7 +533,7 @@ class Algebra(TermRules):
         signed = core if coefficient > 0 else scale(core, -1)
         gates: Poly = ONE
         for atom, exponent in mono.factors:
-            if atom.kind in INDICATORS or (atom.kind == "entry" and self.assumptions.get(atom.data) in ("bern", "onehot")):
+            if atom.kind in INDICATORS or self._is_zero_or_one(atom):
                 gates = self.multiply(gates, of_atom(atom))
             elif not self.known_positive(atom):
                 odd = exact(exponent) == int(exponent) and int(exponent) % 2
@@ -542,6 +542,12 @@ class Algebra(TermRules):
         if known is not None:
             return gates if known > 0 else ZERO
         return self.multiply(gates, self._positive_atom(signed))
+
+    def _is_zero_or_one(self, atom: Atom) -> bool:
+        if atom.kind != "entry" or self.assumptions.get(atom.data) not in ("bern", "onehot"):
+            return False
+        self.used[f"entries of {atom.data.name} are 0 or 1"] = None
+        return True
 
     def _positive_atom(self, value: Poly) -> Poly:
         (template,), args = abstract((value,))

@@ -6,9 +6,9 @@ tie, which is recorded as a condition, since at a tie the forward pass has a kin
 
 from __future__ import annotations
 
-from symbackprop.canonical.polynomial import Atom, Factors, Poly, constant, of_atom, of_index, subtract
+from symbackprop.canonical.polynomial import ONE, Atom, Factors, Poly, constant, of_atom, of_index, subtract
 from symbackprop.canonical.terms import TermRules, Terms
-from symbackprop.expression import Index, Number, Quotient, Remainder
+from symbackprop.expression import Expr, Index, Number, Quotient, Remainder
 from symbackprop.sizes import simplify
 
 MAXIMUM_WINDOW = 16
@@ -31,7 +31,10 @@ def sum_of_extremum(rules: TermRules, factors: Factors, bound: tuple[Index, ...]
 
 
 def chain_of_extrema(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
-    """[x_jk = max_k x_jk] [max_k x_jk = max_jk x] is [x_jk = max_jk x]: a maximum taken in two steps."""
+    """[x_jk = max_k x_jk] [max_k x_jk = max_jk x] is [x_jk = max_jk x]: a maximum taken in two steps.
+
+    Each maximum must be taken over what stands below it: of another row, [x_ik = max_jk x] says less.
+    """
     zeros = [a for a in factors if a.kind == "zero"]
     for first in zeros:
         for top, rest in _sides(rules, first):
@@ -39,7 +42,8 @@ def chain_of_extrema(rules: TermRules, factors: Factors, bound: tuple[Index, ...
                 if second is first:
                     continue
                 for upper, lower in _sides(rules, second):
-                    if lower is of_atom(top) and _bodies(rules, upper, lower):
+                    chained = lower is of_atom(top) and upper.data[0] == top.data[0]
+                    if chained and _is_value_of(rules, upper, lower) and _is_value_of(rules, top, rest):
                         kept = {a: e for a, e in factors.items() if a is not first and a is not second}
                         return rules.times([(1, kept, bound)], rules.zero(subtract(rest, of_atom(upper))))
     return None
@@ -86,21 +90,19 @@ def _place(rules: TermRules, top: Atom, value: Poly, bound: tuple[Index, ...]) -
     return None
 
 
-def _bodies(rules: TermRules, top: Atom, value: Poly) -> bool:
-    """True if `value`, itself an extremum of the same sort, is the body of `top` at some index."""
-    inner = _as_extremum(value)
-    if inner is None or inner.data[0] != top.data[0]:
-        return False
-    return any(rules.body_at(top, place) is value for place in _candidates(rules, top, inner))
-
-
-def _candidates(rules: TermRules, top: Atom, inner: Atom) -> list[Poly]:
-    """Index values at which the body of `top` may have been taken: arguments of `inner`, or parts of a merged index."""
+def _is_value_of(rules: TermRules, top: Atom, value: Poly) -> bool:
+    """True if `value` is the body of the extremum at some place in its range: then the extremum is at least as extreme."""
     size = top.data[1]
-    found = [place for place in inner.args if place not in top.args]
+    places = [p for p in _places(rules, value, size) if rules.in_range(p, size) is ONE]
+    return any(rules.body_at(top, place) is value for place in places)
+
+
+def _places(rules: TermRules, value: Poly, size: Expr) -> list[Poly]:
+    """Where an extremum over `size` may take `value`: at one of its indices, a part of a merged one, or a number."""
+    found = [of_index(i) for i in value.free if i.size is size]
     if isinstance(size, Number) and size.value <= MAXIMUM_WINDOW:
         found += [constant(k) for k in range(int(size.value))]
-    for index in inner.free:
+    for index in value.free:
         if index.size is not size:
             found.append(rules.size_of(Remainder(index, size)))
             found.append(rules.size_of(Quotient(index, simplify(Quotient(index.size, size), rules.facts))))
