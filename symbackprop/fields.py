@@ -103,7 +103,7 @@ def _float_power(base: float, exponent: Fraction) -> float:
 def _float_compare(left: float, right: float) -> int:
     if math.isnan(left) or math.isnan(right):
         raise TooCloseError("a value that does not exist was compared")
-    return (left > right) - (left < right)
+    return int(left > right) - int(left < right)
 
 
 def _float_log(x: float) -> float:
