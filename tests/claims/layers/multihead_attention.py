@@ -49,7 +49,9 @@ def assemble(dout, cache, dq, dk, dv):
     x, wq, wk, wv, wo, *_, mixed = cache
     return {
         "x": dq @ wq.T + dk @ wk.T + dv @ wv.T,
-        "wq": x.T @ dq, "wk": x.T @ dk, "wv": x.T @ dv,
+        "wq": x.T @ dq,
+        "wk": x.T @ dk,
+        "wv": x.T @ dv,
         "wo": merge(mixed).T @ dout,
     }
 

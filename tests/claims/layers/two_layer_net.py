@@ -57,8 +57,10 @@ def backward_wrong_1(X, y, W1, b1, W2, b2, reg=0.05):
     dhidden = dscores.dot(W2.T)
     dhidden[dhidden <= 0] = 0
     return {
-        "W2": hidden.T.dot(dscores) + 2 * reg * W2, "b2": dscores.sum(0),
-        "W1": X.T.dot(dhidden) + 2 * reg * W1, "b1": dhidden.sum(0),
+        "W2": hidden.T.dot(dscores) + 2 * reg * W2,
+        "b2": dscores.sum(0),
+        "W1": X.T.dot(dhidden) + 2 * reg * W1,
+        "b1": dhidden.sum(0),
     }
 
 
@@ -80,6 +82,8 @@ def backward_wrong_4(X, y, W1, b1, W2, b2, reg=0.05):
     hidden, dscores = start(X, y, W1, b1, W2, b2)
     dhidden = dscores @ W2.T
     return {
-        "W2": hidden.T @ dscores + 2 * reg * W2, "b2": dscores.sum(0),
-        "W1": X.T @ dhidden + 2 * reg * W1, "b1": dhidden.sum(0),
+        "W2": hidden.T @ dscores + 2 * reg * W2,
+        "b2": dscores.sum(0),
+        "W1": X.T @ dhidden + 2 * reg * W1,
+        "b1": dhidden.sum(0),
     }
