@@ -15,7 +15,19 @@ import itertools
 
 from symbackprop.canonical.algebra import Algebra
 from symbackprop.canonical.naming import memoised
-from symbackprop.canonical.polynomial import ONE, Atom, Mono, Poly, add, combine, constant, exact, of_atom, of_index, scale, subtract
+from symbackprop.canonical.polynomial import (
+    ONE,
+    Atom,
+    Mono,
+    Poly,
+    add,
+    combine,
+    constant,
+    exact,
+    of_atom,
+    scale,
+    subtract,
+)
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression import (
     Add,

@@ -1,0 +1,171 @@
+"""Rules for indices in one term: Kronecker deltas, inequalities, ranges and indices that do not occur.
+
+An index that a delta determines is solved for; an inequality for a bound index becomes a shorter range. A range never depends on
+another index: sizes are not renamed, so such an inequality stays what it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+from symbackprop.canonical.polynomial import (
+    ONE,
+    UNIT,
+    Factors,
+    Mono,
+    Poly,
+    Rational,
+    as_constant,
+    combine,
+    constant,
+    exact,
+    of_index,
+    subtract,
+)
+from symbackprop.canonical.terms import TermRules, Terms, between_indices, solve_for, spare
+from symbackprop.expression import Index
+
+
+def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """Sum over a bound index by a Kronecker delta that carries it; the value must lie in the index's range."""
+    for atom in factors:
+        if atom.kind != "delta":
+            continue
+        (gap,) = atom.args
+        for index in bound:
+            value = solve_for(gap, index)
+            if value is not None:
+                rest = {a: e for a, e in factors.items() if a is not atom}
+                remaining = tuple(i for i in bound if i is not index)
+                terms = rules.substitute_factors(rest, remaining, {index: value})
+                return rules.times(terms, rules.in_range(value, index.size))
+        split = _mixed_radix(rules, gap)
+        if split is not None:
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            return rules.times(rules.times([(1, rest, bound)], rules.delta(split[0])), rules.delta(split[1]))
+    return None
+
+
+def _mixed_radix(rules: TermRules, gap: Poly) -> tuple[Poly, Poly] | None:
+    """(a, b) if gap = E*a + b with -E < b < E, so that gap = 0 exactly where a = 0 and b = 0."""
+    for mono, coefficient in gap.terms:
+        indices = [a for a, e in mono.factors if a.kind != "symbol"]
+        if len(indices) != 1 or len(mono.factors) + (abs(coefficient) != 1) < 2:
+            continue
+        unit = tuple(f for f in mono.factors if f[0].kind == "symbol")
+        radix = Poly.make({Mono.make(unit): abs(coefficient)})
+        quotient: dict[Mono, Rational] = {}
+        rest: dict[Mono, Rational] = {}
+        for m, c in gap.terms:
+            others = tuple(f for f in m.factors if f not in unit)
+            if len(others) + len(unit) == len(m.factors) and c % abs(coefficient) == 0 and (others or c == 0):
+                quotient[Mono.make(others)] = exact(Fraction(c) / abs(coefficient))
+            else:
+                rest[m] = c
+        b = Poly.make(rest)
+        if not rest or b is gap:
+            continue
+        low, high = rules.size_expression(combine([(1, b), (1, radix)])), rules.size_expression(combine([(1, radix), (-1, b)]))
+        if rules.decided(">", low) and rules.decided(">", high):
+            return Poly.make(quotient), b
+    return None
+
+
+def use_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """Where a delta of free indices stands, write its other factors with one of the two equal indices."""
+    deltas = [a for a in factors if a.kind == "delta"]
+    for atom in sorted(deltas, key=lambda a: not between_indices(a.args[0])):  # the simplest equality first
+        (gap,) = atom.args
+        for index in sorted(gap.free - set(bound), key=lambda i: (i.name, i.uid), reverse=True):
+            value = solve_for(gap, index)
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            if value is not None and any(index in a.free for a in rest):
+                terms = rules.substitute_factors(rest, bound, {index: value})
+                return rules.times(terms, rules.single(atom))
+            if value is not None:
+                break
+    return None
+
+
+def decide_by_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """An inequality that holds, or fails, once an index is replaced by what a delta says that it equals."""
+    for atom, other in itertools.product(factors, factors):
+        if atom.kind != "delta" or other.kind != "nonneg":
+            continue
+        for index in atom.args[0].free & other.free:
+            value = solve_for(atom.args[0], index)
+            if value is None:
+                continue
+            verdict = rules.nonneg(rules.substitute(other.args[0], {index: value}))
+            if as_constant(verdict) is not None:
+                return rules.times([(1, {a: e for a, e in factors.items() if a is not other}, bound)], verdict)
+    return None
+
+
+def narrow_range(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """An inequality for a bound index becomes a shorter range; one that another implies is dropped."""
+    inequalities = [a for a in factors if a.kind == "nonneg"]
+    for atom in inequalities:
+        rest = {a: e for a, e in factors.items() if a is not atom}
+        for index in bound:
+            new = _shorter(rules, atom.args[0], index)
+            if new is not None:
+                length, shift = new
+                others = tuple(i for i in bound if i is not index)
+                if not any(index in a.free for a in rest):
+                    return rules.times([(1, rest, others)], length)
+                if length.free:
+                    continue  # a range that depends on an index stays an inequality: sizes are never renamed
+                fresh_index = spare(rules.size_expression(length), {*bound, *(i for a in factors for i in a.free)})
+                remaining = (*others, fresh_index)
+                return rules.substitute_factors(rest, remaining, {index: combine([(1, of_index(fresh_index)), (1, shift)])})
+        for other in inequalities:
+            if other is not atom and rules.decided(">=", rules.size_expression(subtract(atom.args[0], other.args[0]))):
+                return [(1, rest, bound)]
+            both = combine([(1, atom.args[0]), (1, other.args[0])])
+            if other is not atom and rules.decided("<", rules.size_expression(both)):
+                return []
+    return None
+
+
+def _shorter(rules: TermRules, value: Poly, index: Index) -> tuple[Poly, Poly] | None:
+    """(length, shift) of the range that value >= 0 leaves to the index, if it is a proved part of the old one."""
+    bound = solve_for(value, index)
+    if bound is None:
+        return None
+    rising = dict(value.terms)[of_index(index).terms[0][0]] == 1
+    size = rules.size_of(index.size)
+    inside = bound if rising else combine([(1, bound), (1, ONE)])
+    low, high = rules.size_expression(inside), rules.size_expression(subtract(size, inside))
+    if not (rules.decided(">=", low) and rules.decided(">=", high)):
+        return None
+    return (subtract(size, inside), inside) if rising else (inside, constant(0))
+
+
+def unused_index(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """A sum over an index that does not occur is a factor: the size of its axis."""
+    for index in bound:
+        if not any(index in a.free for a in factors):
+            remaining = tuple(i for i in bound if i is not index)
+            return rules.times([(1, factors, remaining)], rules.size_of(index.size))
+    return None
+
+
+def first_value(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """A sum over N + 1 values is its first term and a sum over N; one over a single value is its only term."""
+    for index in bound:
+        size = rules.size_of(index.size)
+        if dict(size.terms).get(UNIT, 0) < 1 or any(c < 0 for _, c in size.terms):
+            continue
+        rest = subtract(size, ONE)
+        if as_constant(rest):
+            continue  # a sum over three values stays a sum
+        others = tuple(i for i in bound if i is not index)
+        terms = rules.substitute_factors(factors, others, {index: constant(0)})
+        if rest.terms:
+            shorter = spare(rules.size_expression(rest), {*bound, *(i for a in factors for i in a.free)})
+            following = combine([(1, of_index(shorter)), (1, ONE)])
+            terms += rules.substitute_factors(factors, (*others, shorter), {index: following})
+        return terms
+    return None
