@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from symbackprop import verifying as verifying
 
 
+NAMES = (
+    *("checking", "compiling", "data", "files", "network", "plot"),
+    *("program", "progress", "proving", "storage", "train", "verifying"),
+)
+
+
 class Later:
     """Stands for a module of this package until something in it is asked for."""
 
@@ -33,10 +39,12 @@ class Later:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):  # a tool that looks the object over does not use it
+            raise AttributeError(attribute)
         return getattr(importlib.import_module(f"symbackprop.{self._name}"), attribute)
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
+    if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return Later(name)
