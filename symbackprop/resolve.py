@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from symbackprop.canonical import Canonical
+from symbackprop.canonical.signs import templates_of
 from symbackprop.canonical.polynomial import Atom, Poly, constant, parameter
 from symbackprop.expression import Expr, Index, Tensor, substitute
 from symbackprop.program import AssumptionKind, Equation
@@ -113,12 +115,18 @@ class Resolver(Canonical):
         return self.collect(terms)
 
     def _open(self, poly: Poly) -> Poly | None:
-        """`poly` with its latest named atoms opened, or None if there are none."""
+        """`poly` with its most deeply nested named atom opened, or None if there are none."""
         named = {a for m, _ in poly.terms for a, _ in m.factors if a.kind == "named"}
         if not named:
             return None
-        latest = max(named, key=lambda a: a.data[0].id)
+        latest = max(named, key=lambda a: (nesting(a.data[0]), a.data[0].id))
         return self.unname(poly, frozenset([latest]))
+
+
+@cache
+def nesting(poly: Poly) -> int:
+    """How many functions and named values stand inside each other."""
+    return max((1 + nesting(t) for m, _ in poly.terms for a, _ in m.factors for t in templates_of(a)), default=0)
 
 
 __all__ = ["UNLIMITED", "Atom", "Resolver"]
