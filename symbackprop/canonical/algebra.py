@@ -1,7 +1,7 @@
 """Sums, products and substitution of polynomials in normal form, integers, and largest and smallest values.
 
-Powers, signs and functions are in `powers`, `signs` and `functions`; the rules for single terms in `ranges`, `factors`, `merged`
-and `extrema`.
+Powers, signs and functions are in `powers`, `signs` and `functions`; the rules for single terms in `ranges`, `factors`,
+`merged` and `extrema`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class Algebra(Functions):
         if right is ONE:
             return left
         if len(left.terms) * len(right.terms) > MAXIMUM_TERMS:
-            raise BudgetError(f"a product would have {len(left.terms) * len(right.terms)} terms, more than {MAXIMUM_TERMS}")
+            raise BudgetError(
+                f"a product would have {len(left.terms) * len(right.terms)} terms, more than {MAXIMUM_TERMS}"
+            )
         return self.collect(self.times(self.times([(1, {}, ())], left, right.free), right))
 
     def product(self, *polys: Poly) -> Poly:
@@ -101,7 +103,8 @@ class Algebra(Functions):
 
     def entry(self, tensor: Tensor, args: tuple[Poly, ...]) -> Poly:
         """An entry of a tensor; here an atom, in `unfold` whatever the tensor stands for."""
-        return of_atom(Atom.make("entry", tensor, args))
+        opaque = self._opaque.get(tensor)
+        return of_atom(opaque or Atom.make("entry", tensor, args))
 
     def named(self, value: Poly) -> Poly:
         """One atom that stands for a whole polynomial, until `unname` puts it in."""
@@ -116,7 +119,11 @@ class Algebra(Functions):
         for mono, coefficient in poly.terms:
             factors, bound = self.open_mono(mono)
             table = dict(factors)
-            opened = [(a, table.pop(a)) for a in list(table) if a in atoms or (a.kind == "named" and a.data in {x.data for x in atoms})]
+            opened = [
+                (a, table.pop(a))
+                for a in list(table)
+                if a in atoms or (a.kind == "named" and a.data in {x.data for x in atoms})
+            ]
             part: list[Term] = [(coefficient, table, bound)]
             for atom, exponent in opened:
                 part = self.times(part, self.power(self.definition(atom), exponent))
@@ -190,7 +197,7 @@ class Algebra(Functions):
                 return self.positive(fill(template))
             case "zero", (template,):
                 return self.zero(fill(template))
-            case ("extremum" | "position"), (kind, size, template):
+            case (("extremum" | "position"), (kind, size, template)):
                 inner = {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
                 index = spare(size, frozenset().union(*(a.free for a in args)))
                 inner |= {i: of_index(index) for i in template.free if i.name == "e"}
@@ -253,7 +260,9 @@ class Algebra(Functions):
             case "quotient":
                 return QuotientNode(self.size_expression(atom.args[0]), self.size_expression(atom.args[1]))
         # Any other integer-valued atom (an indicator, a position) is opaque to the arithmetic of sizes.
-        return EntryNode(Tensor(f"#{atom.id}", (), "integer"), ())
+        opaque = Tensor(f"#{atom.id}", (), "integer")
+        self._opaque[opaque] = atom  # its name comes back as the atom, with the indices that it depends on
+        return EntryNode(opaque, ())
 
     # Extrema.
 

@@ -1,7 +1,7 @@
 """Rules for a largest or smallest value, away from ties: it is attained once.
 
-[x_j = max_k x_k] marks the one place where the maximum stands: summed over j it is 1. These rules hold wherever no two entries
-tie, which is recorded as a condition, since at a tie the forward pass has a kink.
+[x_j = max_k x_k] marks the one place where the maximum stands: summed over j it is 1. These rules hold wherever no two
+entries tie, which is recorded as a condition, since at a tie the forward pass has a kink.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _place(rules: TermRules, top: Atom, value: Poly, bound: tuple[Index, ...]) -
 
 
 def _is_value_of(rules: TermRules, top: Atom, value: Poly) -> bool:
-    """True if `value` is the body of the extremum at some place in its range: then the extremum is at least as extreme."""
+    """True if `value` is the body of the extremum at some place in its range: the extremum is as extreme or more."""
     size = top.data[1]
     places = [p for p in _places(rules, value, size) if rules.in_range(p, size) is ONE]
     return any(rules.body_at(top, place) is value for place in places)
@@ -112,6 +112,12 @@ def _places(rules: TermRules, value: Poly, size: Expr) -> list[Poly]:
 def _as_extremum(poly: Poly) -> Atom | None:
     if len(poly.terms) == 1:
         mono, c = poly.terms[0]
-        if c == 1 and not mono.bound and len(mono.factors) == 1 and mono.factors[0][1] == 1 and mono.factors[0][0].kind == "extremum":
+        if (
+            c == 1
+            and not mono.bound
+            and len(mono.factors) == 1
+            and mono.factors[0][1] == 1
+            and mono.factors[0][0].kind == "extremum"
+        ):
             return mono.factors[0][0]
     return None

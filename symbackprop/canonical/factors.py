@@ -1,5 +1,4 @@
-"""Rules for the factors of one term: powers of 0/1 data, sums kept as one atom, rows that add up to 1, folding of denominators.
-"""
+"""Rules for the factors of one term: powers of 0/1 data, sums kept as one atom, rows that add up to 1, denominators."""
 
 from __future__ import annotations
 
@@ -18,6 +17,7 @@ from symbackprop.canonical.polynomial import (
     as_constant,
     as_index,
     exact,
+    magnitude,
 )
 from symbackprop.canonical.terms import INDICATORS, TermRules, Terms
 from symbackprop.errors import UnsupportedError
@@ -72,7 +72,12 @@ def expand_base(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) ->
 def sum_of_onehot(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
     """The entries of a one-hot row add up to 1."""
     for atom, exponent in factors.items():
-        if atom.kind == "entry" and exponent == 1 and atom.args and rules.assumptions.get(atom.data) in ("onehot", "simplex"):
+        if (
+            atom.kind == "entry"
+            and exponent == 1
+            and atom.args
+            and rules.assumptions.get(atom.data) in ("onehot", "simplex")
+        ):
             index = as_index(atom.args[-1])
             others = [a for a in factors if a is not atom and index in a.free]
             elsewhere = any(index in arg.free for arg in atom.args[:-1])
@@ -112,12 +117,13 @@ def fold(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms 
     return None
 
 
-def _fold_back(rules: TermRules, factors: Factors, bound: tuple[Index, ...], atom: Atom, lead: Mono, c: Rational, rest: Poly
+def _fold_back(
+    rules: TermRules, factors: Factors, bound: tuple[Index, ...], atom: Atom, lead: Mono, c: Rational, rest: Poly
 ) -> Terms | None:
     """For D = c*lead + r with a number r: 1/lead = (D/lead - c)/r, so that no power of lead stands beside 1/D."""
     r = as_constant(rest)
     inverse = [(a, -e) for a, e in lead.factors]
-    if not r or lead.bound or not all(factors.get(a, 0) * e > 0 and abs(factors[a]) >= abs(e) for a, e in inverse):
+    if not r or lead.bound or not all(_divides(factors, a, e, exactly=False) for a, e in inverse):
         return None
     share = exact(Fraction(1) / r)
     raised = {**factors, atom: exact(factors[atom] + 1)}
@@ -135,13 +141,15 @@ def _leading(rules: TermRules, template: Poly) -> tuple[Poly, Rational, Poly] | 
         if not candidates:
             rules.folds[template] = None
         else:
-            mono, c = min(candidates, key=lambda t: (len(t[0].bound), -sum(abs(e) for _, e in t[0].factors), t[0].id))
+            mono, c = min(candidates, key=lambda t: (len(t[0].bound), -_degree(t[0]), t[0].id))
             rest = Poly.make({m: k for m, k in template.terms if m is not mono})
             rules.folds[template] = (Poly.make({mono: 1}), c, rest)
     return rules.folds[template]
 
 
-def match(lead: Mono, factors: Factors, bound: tuple[Index, ...], atom: Atom) -> tuple[Factors, tuple[Index, ...]] | None:
+def match(
+    lead: Mono, factors: Factors, bound: tuple[Index, ...], atom: Atom
+) -> tuple[Factors, tuple[Index, ...]] | None:
     """`factors` divided by `lead`, whose bound indices must be bound indices of the term that occur nowhere else."""
     candidates = [[i for i in bound if i.size is b.size and i not in atom.free] for b in lead.bound]
     for choice in itertools.product(*candidates):
@@ -164,4 +172,8 @@ def _divides(factors: Factors, atom: Atom, exponent: Rational, *, exactly: bool)
     present = factors.get(atom, 0)
     if exactly:
         return present == exponent
-    return present * exponent > 0 and abs(present) >= abs(exponent)
+    return present * exponent > 0 and magnitude(present) >= magnitude(exponent)
+
+
+def _degree(mono: Mono) -> Rational:
+    return exact(sum((Fraction(magnitude(e)) for _, e in mono.factors), Fraction(0)))

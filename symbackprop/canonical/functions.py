@@ -1,4 +1,4 @@
-"""Functions of polynomials. Each brings its algebra: exp(a + b) = exp a * exp b; log of a product of positive factors is a sum.
+"""Functions of polynomials. Each brings its algebra: exp(a + b) = exp a * exp b; log of a positive product is a sum.
 
 An atom of a function of a sum holds a closed template, so nothing is ever renamed inside.
 """
@@ -110,7 +110,7 @@ class Functions(Powers):
         (coefficient, mono), core = self.factor(argument)
         if coefficient <= 0 or not all(self.known_positive(a) for a, _ in mono.factors):
             return self._applied(LOG, (argument,))
-        parts = [(1, self._log_of_number(coefficient))]
+        parts: list[tuple[Rational, Poly]] = [(1, self._log_of_number(coefficient))]
         parts += [(e, self._log_of_atom(a)) for a, e in mono.factors]
         if core is not ONE:
             parts.append((1, self._applied(LOG, (core,))))
@@ -119,7 +119,10 @@ class Functions(Powers):
     def _log_of_number(self, value: Rational) -> Poly:
         parts = []
         for part, sign in ((Fraction(value).numerator, 1), (Fraction(value).denominator, -1)):
-            parts += [(sign * int(n), self._applied(LOG, (constant(int(p)),))) for p, n in sp.factorint(part, limit=LARGEST_FACTOR).items()]
+            parts += [
+                (sign * int(n), self._applied(LOG, (constant(int(p)),)))
+                for p, n in sp.factorint(part, limit=LARGEST_FACTOR).items()
+            ]
         return combine(parts)
 
     def _log_of_atom(self, atom: Atom) -> Poly:
@@ -127,7 +130,11 @@ class Functions(Powers):
             (template,) = atom.data[1]
             return self.substitute(template, self.parameters(atom, template))
         if atom.kind == "base":
-            return self.log(self.definition(atom)) if len(atom.data[0].terms) == 1 else self._applied(LOG, (self.definition(atom),))
+            return (
+                self.log(self.definition(atom))
+                if len(atom.data[0].terms) == 1
+                else self._applied(LOG, (self.definition(atom),))
+            )
         return self._applied(LOG, (of_atom(atom),))
 
     # Branches.

@@ -1,7 +1,7 @@
 """Rules for merged axes: where index // E occurs, the index is E * quotient + remainder, and E * h + e = i is solved.
 
-A reshape that merges two axes reads x[n, j // E, j % E] over one long index j. Summed over, j falls apart into its quotient and
-its remainder, whose ranges are the two axes. This module knows indices only.
+A reshape that merges two axes reads x[n, j // E, j % E] over one long index j. Summed over, j falls apart into its
+quotient and its remainder, whose ranges are the two axes. This module knows indices only.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def solve_mixed_radix(rules: TermRules, factors: Factors, bound: tuple[Index, ..
 
 
 def _digits(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> list[Index]:
-    """The bound indices of `gap`, lowest digit first, if their coefficients are 1, E, E*F, ... for ranges E, F, ...; else []."""
+    """The bound indices of `gap`, lowest digit first, if the coefficients are 1, E, E*F, ... for ranges E, F."""
     inside = [i for i in bound if i in gap.free]
     places = {i: _coefficient(gap, i) for i in inside}
     if len(inside) < 2 or None in places.values():

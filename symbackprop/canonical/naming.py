@@ -1,9 +1,9 @@
 """Canonical names for indices: of bound indices in a monomial, and of the parameters of a template.
 
-Two contractions that differ in the names and order of their bound indices must become the same object. Indices are first
-told apart by colour refinement (where does the index occur, and next to which colours?), then the least of the remaining
-orderings is taken. A template that is symmetric in its parameters remembers the permutations that leave it unchanged, so
-that f(i, j) and f(j, i) are one atom when f is symmetric.
+Two contractions that differ in the names and order of their bound indices must become the same object. Indices are
+first told apart by colour refinement (where does the index occur, and next to which colours?), then the least of the
+remaining orderings is taken. A template that is symmetric in its parameters remembers the permutations that leave it
+unchanged, so that f(i, j) and f(j, i) are one atom when f is symmetric.
 
 Everything here is a pure renaming: no rule of algebra is used.
 """
@@ -32,7 +32,13 @@ from symbackprop.expression import Index
 
 MAXIMUM_ORDERINGS = 5040
 ANONYMOUS = -5  # uid of bound indices while the free ones around them are put in order
-TEMPLATED = ("apply", "base", "named", "positive", "zero")  # kinds of atoms whose data hold templates over all arguments
+TEMPLATED = (
+    "apply",
+    "base",
+    "named",
+    "positive",
+    "zero",
+)  # atoms whose data are templates over all arguments
 T = TypeVar("T")
 Renaming = dict[Index, Index]
 _SYMMETRIES: dict[Any, tuple[tuple[int, ...], ...]] = {}
@@ -128,7 +134,7 @@ def abstract(polys: tuple[Poly, ...], first: Sequence[Index] = ()) -> tuple[tupl
 def _occurrences(polys: tuple[Poly, ...], needed: bool) -> tuple[list[tuple[Atom, Any]], tuple[Index, ...]]:
     """The atoms of `polys` with their weights, and the indices bound in them, each with a name of its own.
 
-    Which bound index is called b0 depends on the names of the free ones, so colours must not: bound indices are refined too.
+    Which bound index is called b0 depends on the names of the free ones, so colours must not: these are refined too.
     """
     found: list[tuple[Atom, Any]] = []
     anonymous: list[Index] = []
@@ -151,7 +157,7 @@ def remember_symmetries(data: Any, templates: tuple[Poly, ...]) -> None:
 def _orderings(
     indices: Sequence[Index], factors: Iterable[tuple[Atom, Any]], anonymous: Sequence[Index] = ()
 ) -> Iterable[tuple[Index, ...]]:
-    """The orders of `indices` that colour refinement, of these and the anonymous ones, cannot tell apart; one at least."""
+    """The orders of `indices` that colour refinement, with the anonymous ones, cannot tell apart; one at least."""
     if len(indices) <= 1:
         return [tuple(indices)]
     colours = _refine([*indices, *anonymous], list(factors))

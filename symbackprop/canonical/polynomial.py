@@ -1,7 +1,7 @@
 """The data of the normal form: atoms, monomials, polynomials; interned, so equality is identity.
 
-A `Poly` is a sum of `coefficient * Mono`; a `Mono` is a contraction over its bound indices of a product of atoms to rational
-powers; an `Atom` is a tensor entry, a size, a function value ... with index arguments, which are themselves polynomials.
+A `Poly` is a sum of `coefficient * Mono`; a `Mono` is a contraction over its bound indices of a product of atoms to
+rational powers; an `Atom` is a tensor entry, a size, a function value ... with index arguments, themselves polynomials.
 
 A function's argument is stored as a *closed template* over parameters p0, p1, ...; the atom holds the template and the
 actual indices. Two things follow: an index can be renamed inside an atom by renaming its arguments alone, whatever the
@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from symbackprop.expression import Expr, Index
 
@@ -34,19 +34,24 @@ def exact(value: Rational) -> Rational:
     return value
 
 
+def magnitude(value: Rational) -> Rational:
+    """The absolute value: `abs` of a union has no type."""
+    return value if value >= 0 else -value
+
+
 class Atom:
     """One indivisible factor.
 
     Attributes:
-        kind: "symbol", "index", "entry", "apply", "base", "delta", "nonneg", "positive", "zero", "extremum", "position",
-            "quotient" or "remainder".
+        kind: "symbol", "index", "entry", "apply", "base", "named", "delta", "nonneg", "positive", "zero", "extremum",
+            "position" or "quotient".
         data: what it is, without indices (a tensor, a function and templates ...).
         args: the index arguments, polynomials with integer values.
     """
 
     __slots__ = ("args", "data", "free", "id", "kind", "skeleton")
-    _table: dict[Any, Atom] = {}
-    _skeletons: dict[Any, int] = {}
+    _table: ClassVar[dict[Any, Atom]] = {}
+    _skeletons: ClassVar[dict[Any, int]] = {}
 
     kind: str
     data: Any
@@ -78,10 +83,10 @@ class Atom:
 
 
 class Mono:
-    """A contraction over `bound` of a product of atoms to rational powers; factors are sorted, bound indices canonical."""
+    """A contraction over `bound` of a product of atoms to rational powers: factors sorted, bound indices canonical."""
 
     __slots__ = ("bound", "factors", "free", "id")
-    _table: dict[Any, Mono] = {}
+    _table: ClassVar[dict[Any, Mono]] = {}
 
     factors: tuple[tuple[Atom, Rational], ...]
     bound: tuple[Index, ...]
@@ -109,7 +114,7 @@ class Poly:
     """A sum of coefficients times monomials, sorted; the empty sum is 0."""
 
     __slots__ = ("free", "id", "terms")
-    _table: dict[Any, Poly] = {}
+    _table: ClassVar[dict[Any, Poly]] = {}
 
     terms: tuple[tuple[Mono, Rational], ...]
     free: frozenset[Index]

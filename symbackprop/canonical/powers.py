@@ -1,5 +1,4 @@
-"""Powers of polynomials: a power of a sum is a power of its common factor times a power of one atom, the "base".
-"""
+"""Powers of polynomials: a power of a sum is a power of its common factor times a power of one atom, the "base"."""
 
 from __future__ import annotations
 
@@ -67,7 +66,11 @@ class Powers(Signs):
         if coefficient < 0 and not integral:
             inner, coefficient = scale(inner, -1), -coefficient
         if inside:
-            inner = self.collect([(1, dict(inside), ())]) if inner is ONE else self.multiply(inner, Poly.make({Mono.make(tuple(inside.items())): 1}))
+            inner = (
+                self.collect([(1, dict(inside), ())])
+                if inner is ONE
+                else self.multiply(inner, Poly.make({Mono.make(tuple(inside.items())): 1}))
+            )
         result = self.collect([(1, {a: exact(e * exponent) for a, e in outside.items()}, ())])
         result = self.multiply(result, self._number_power(coefficient, exponent))
         return result if inner is ONE else self.multiply(result, self._base_atom(inner, exponent))
@@ -111,7 +114,7 @@ class Powers(Signs):
     def factor(self, poly: Poly) -> tuple[tuple[Rational, Mono], Poly]:
         """((coefficient, monomial), core) with poly = coefficient * monomial * core; the core has no common factor.
 
-        A core of 1 means that `poly` is a single product. Denominators are cleared on the way, so 1 - 1/(1 + e) is e/(1 + e).
+        A core of 1 means that `poly` is a single product. Denominators are cleared on the way: 1 - 1/(1+e) is e/(1+e).
         """
         if len(poly.terms) == 1 and not poly.terms[0][0].bound:
             mono, coefficient = poly.terms[0]

@@ -1,7 +1,7 @@
 """Rules for indices in one term: Kronecker deltas, inequalities, ranges and indices that do not occur.
 
-An index that a delta determines is solved for; an inequality for a bound index becomes a shorter range. A range never depends on
-another index: sizes are not renamed, so such an inequality stays what it is.
+An index that a delta determines is solved for; an inequality for a bound index becomes a shorter range. A range never
+depends on another index: sizes are not renamed, so such an inequality stays what it is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from symbackprop.canonical.polynomial import (
     combine,
     constant,
     exact,
+    magnitude,
     of_index,
     subtract,
 )
@@ -51,22 +52,25 @@ def _mixed_radix(rules: TermRules, gap: Poly) -> tuple[Poly, Poly] | None:
     """(a, b) if gap = E*a + b with -E < b < E, so that gap = 0 exactly where a = 0 and b = 0."""
     for mono, coefficient in gap.terms:
         indices = [a for a, e in mono.factors if a.kind != "symbol"]
-        if len(indices) != 1 or len(mono.factors) + (abs(coefficient) != 1) < 2:
+        if len(indices) != 1 or len(mono.factors) + (magnitude(coefficient) != 1) < 2:
             continue
         unit = tuple(f for f in mono.factors if f[0].kind == "symbol")
-        radix = Poly.make({Mono.make(unit): abs(coefficient)})
+        radix = Poly.make({Mono.make(unit): magnitude(coefficient)})
         quotient: dict[Mono, Rational] = {}
         rest: dict[Mono, Rational] = {}
         for m, c in gap.terms:
             others = tuple(f for f in m.factors if f not in unit)
-            if len(others) + len(unit) == len(m.factors) and c % abs(coefficient) == 0 and (others or c == 0):
-                quotient[Mono.make(others)] = exact(Fraction(c) / abs(coefficient))
+            if len(others) + len(unit) == len(m.factors) and c % magnitude(coefficient) == 0 and (others or c == 0):
+                quotient[Mono.make(others)] = exact(Fraction(c) / magnitude(coefficient))
             else:
                 rest[m] = c
         b = Poly.make(rest)
         if not rest or b is gap:
             continue
-        low, high = rules.size_expression(combine([(1, b), (1, radix)])), rules.size_expression(combine([(1, radix), (-1, b)]))
+        low, high = (
+            rules.size_expression(combine([(1, b), (1, radix)])),
+            rules.size_expression(combine([(1, radix), (-1, b)])),
+        )
         if rules.decided(">", low) and rules.decided(">", high):
             return Poly.make(quotient), b
     return None
@@ -119,7 +123,9 @@ def narrow_range(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -
                     continue  # a range that depends on an index stays an inequality: sizes are never renamed
                 fresh_index = spare(rules.size_expression(length), {*bound, *(i for a in factors for i in a.free)})
                 remaining = (*others, fresh_index)
-                return rules.substitute_factors(rest, remaining, {index: combine([(1, of_index(fresh_index)), (1, shift)])})
+                return rules.substitute_factors(
+                    rest, remaining, {index: combine([(1, of_index(fresh_index)), (1, shift)])}
+                )
         for other in inequalities:
             if other is not atom and rules.decided(">=", rules.size_expression(subtract(atom.args[0], other.args[0]))):
                 return [(1, rest, bound)]

@@ -1,12 +1,12 @@
 """Expressions into the normal form, and the question whether two expressions are equal for all sizes.
 
-    >>> from symbackprop.expression import Entry, Index, Symbol, Tensor, contraction, multiply
-    >>> n = Symbol("N", "size")
-    >>> W, x, i = Tensor("W", (n, n)), Tensor("x", (n,)), Index("i", n)
-    >>> left = contraction("j", n, lambda j: multiply(Entry(W, (i, j)), Entry(x, (j,))))
-    >>> right = contraction("k", n, lambda k: multiply(Entry(x, (k,)), Entry(W, (i, k))))
-    >>> Canonical().equal(left, right)
-    True
+>>> from symbackprop.expression import Entry, Index, Symbol, Tensor, contraction, multiply
+>>> n = Symbol("N", "size")
+>>> W, x, i = Tensor("W", (n, n)), Tensor("x", (n,)), Index("i", n)
+>>> left = contraction("j", n, lambda j: multiply(Entry(W, (i, j)), Entry(x, (j,))))
+>>> right = contraction("k", n, lambda k: multiply(Entry(x, (k,)), Entry(W, (i, k))))
+>>> Canonical().equal(left, right)
+True
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Canonical(Algebra):
         if not axes or not difference.terms:
             return self.vanishes(difference)
         values = itertools.product(*(range(self.written_out(i.size)) for i in axes))
-        return all(self.vanishes(self.substitute(difference, dict(zip(axes, map(constant, v), strict=True)))) for v in values)
+        return all(
+            self.vanishes(self.substitute(difference, dict(zip(axes, map(constant, v), strict=True)))) for v in values
+        )
 
     def is_zero(self, expr: Expr) -> bool:
         """True if `expr` is 0 for all sizes and values; False if that could not be shown."""
@@ -92,7 +94,10 @@ class Canonical(Algebra):
         for mono, _ in poly.terms:
             for atom, exponent in mono.factors:
                 if atom.kind == "base" and exponent < 0 and not atom.free & set(mono.bound):
-                    lowest[atom] = min(lowest.get(atom, 0), int(-(-exponent // 1)) if exponent == int(exponent) else int(exponent // 1) + 1)
+                    lowest[atom] = min(
+                        lowest.get(atom, 0),
+                        int(-(-exponent // 1)) if exponent == int(exponent) else int(exponent // 1) + 1,
+                    )
         wanted = {a: -e for a, e in lowest.items() if e < 0}
         if not wanted:
             return None
@@ -141,6 +146,10 @@ class Canonical(Algebra):
                 sort = "extremum" if isinstance(expr, Extremum) else "position"
                 return self.extremum(sort, kind, index, self.normal(body))
         raise UnsupportedError(f"{type(expr).__name__} has no normal form")
+
+    def _integer(self, expr: Expr) -> Poly:
+        """As `Algebra` has it; an index may also be where an extremum stands."""
+        return self.normal(expr) if isinstance(expr, Position) else super()._integer(expr)
 
     def _gate(self, condition: Expr) -> Poly:
         """A condition as a value 0 or 1: any other value than 0 counts as 1."""
@@ -204,7 +213,7 @@ def is_indicator(expr: Expr) -> bool:
         case Multiply(parts):
             return all(is_indicator(p) for p in parts)
         case Add((Multiply((Number(minus), inner)), Number(one))):
-            return (minus, one) == (-1, 1) and is_indicator(inner)
+            return minus == -1 and one == 1 and is_indicator(inner)
     return False
 
 

@@ -1,7 +1,7 @@
 """Signs of polynomials, and the indicators that depend on them: [v > 0] and [v = 0] of real values.
 
-A sign is known only where it is plain: of positive factors, even powers and sums of such. An indicator keeps the sign of its
-argument alone. What holds away from kinks only is recorded in `used`.
+A sign is known only where it is plain: of positive factors, even powers and sums of such. An indicator keeps the sign
+of its argument alone. What holds away from kinks only is recorded in `used`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Signs(TermRules):
         return None
 
     def _weakly_positive(self, mono: Mono) -> str:
-        """"strict" if the monomial is > 0, "weak" if >= 0, "" if its sign is not known."""
+        """ "strict" if the monomial is > 0, "weak" if >= 0, "" if its sign is not known."""
         # a sum over a range that may be empty is 0 there
         answer = "strict" if all(self.decided(">=", self._size_minus_one(i)) for i in mono.bound) else "weak"
         for atom, exponent in mono.factors:
@@ -94,8 +94,8 @@ class Signs(TermRules):
     def positive(self, value: Poly) -> Poly:
         """1 where value > 0, else 0. Only the sign of the value is kept; factors that are positive are dropped.
 
-        Of v and -v one is kept, 1 - [v > 0] for the other: right wherever v is not 0. The places where it is are recorded
-        in `used`, since there the program has a kink.
+        Of v and -v one is kept, 1 - [v > 0] for the other: right wherever v is not 0. The places where it is are
+        recorded in `used`, since there the program has a kink.
         """
         number = as_constant(value)
         if number is not None:
@@ -167,11 +167,13 @@ class Signs(TermRules):
     def never_flat(self, value: Poly) -> bool:
         """True if the value is 0 on a set of measure 0 only, whatever its indices are and however many of them agree.
 
-        That is shown by one real tensor T: the terms that mention T are products of entries and of positive factors, all
-        with coefficients of one sign, and T stands in them as a factor, to powers of one sign. Then nothing among them
-        can cancel, even where indices coincide, and for fixed other tensors the value is not constant in T.
+        That is shown by one real tensor T: the terms that mention T are products of entries and of positive factors,
+        all with coefficients of one sign, and T stands in them as a factor, to powers of one sign. Then nothing among
+        them can cancel, even where indices coincide, and for fixed other tensors the value is not constant in T.
         """
-        candidates = {a.data: None for m, _ in value.terms for a, _ in m.factors if a.kind == "entry" and self._is_free(a.data)}
+        candidates = {
+            a.data: None for m, _ in value.terms for a, _ in m.factors if a.kind == "entry" and self._is_free(a.data)
+        }
         return any(self._varies_with(tensor, value) for tensor in candidates)
 
     def _is_free(self, tensor: Tensor) -> bool:
@@ -199,7 +201,9 @@ class Signs(TermRules):
 
 def _is_integer(poly: Poly) -> bool:
     """True for a polynomial of sizes, indices and labels with whole coefficients."""
-    return all(isinstance(c, int) and not m.bound and all(_is_integer_power(a, e) for a, e in m.factors) for m, c in poly.terms)
+    return all(
+        isinstance(c, int) and not m.bound and all(_is_integer_power(a, e) for a, e in m.factors) for m, c in poly.terms
+    )
 
 
 def _is_integer_power(atom: Atom, exponent: Rational) -> bool:
@@ -222,6 +226,7 @@ def _mentions(atom: Atom, tensor: Tensor) -> bool:
 
 
 def templates_of(atom: Atom) -> tuple[Poly, ...]:
+    """The templates that an atom holds, () for an atom without."""
     data: Any = atom.data
     match atom.kind:
         case "apply":

@@ -216,9 +216,11 @@ class TermRules:
         return subtract(ONE, self.single(opposite))
 
     def single(self, atom: Atom) -> Poly:
+        """The polynomial of one atom that no rule applies to."""
         return Poly.make({Mono.make(((atom, 1),)): 1})
 
     def decided(self, relation: str, e: Expr) -> bool:
+        """True if `e` is proved to stand in this relation to 0."""
         zero = self.size_expression(constant(0))
         match relation:
             case "<":
@@ -288,5 +290,3 @@ def solve_for(gap: Poly, index: Index) -> Poly | None:
         return None
     rest = Poly.make({m: c for m, c in gap.terms if m is not own})
     return None if index in rest.free else scale(rest, -coefficient)
-
-

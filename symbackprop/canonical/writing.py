@@ -66,9 +66,11 @@ class _Writer:
     def _atom(self, atom: Atom) -> Expr:
         match atom.kind:
             case "symbol":
-                return atom.data  # type: ignore[no-any-return]
+                symbol: Expr = atom.data
+                return symbol
             case "index":
-                return self.names.get(atom.data, atom.data)
+                index: Index = atom.data
+                return self.names.get(index, index)
             case "entry":
                 return Entry(atom.data, tuple(self.poly(a) for a in atom.args))
             case "delta":
