@@ -36,6 +36,7 @@ BUDGET_SECONDS = 20.0
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
 # How large a tensor may grow before it is kept as one atom, whether equal intermediates are sought first, and the seconds for it.
 ATTEMPTS = ((UNLIMITED, False, 1.0), (1, True, 8.0), (6, True, 4.0), (UNLIMITED, False, 4.0))
+LONG = 60  # equations: beyond that equal intermediates are sought first
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 5, 3, 80
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 Shapes = Mapping[str, Sequence[str | int]]
@@ -304,7 +305,8 @@ def _proved(matter: Matter, deadline: float) -> Attempt:
     """Compare each claimed gradient with the derived one, by normal form."""
     left, reason = list(matter.names), ""
     used: dict[str, None] = {}
-    for limit, sweeping, seconds in ATTEMPTS:
+    long = len(matter.gradient.adjoint.equations) + len(matter.traced.backward.equations) > LONG
+    for limit, sweeping, seconds in sorted(ATTEMPTS, key=lambda a: long and not a[1]):
         resolver = _resolver(matter, limit, min(seconds, _left(deadline)))
         if sweeping:
             sweep(resolver, matter.question, matter.gradient.adjoint, matter.traced.backward)

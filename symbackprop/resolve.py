@@ -97,16 +97,16 @@ class Resolver(Canonical):
         yield from itertools.product(*axes)
 
     def _meet_at(self, left: Tensor, right: Tensor, places: tuple[Poly, ...], opened: int, terms: int) -> bool:
-        difference = self.difference(self.entry(left, places), self.entry(right, places))
+        a, b = self.entry(left, places), self.entry(right, places)
         for _ in range(opened):
-            if self.vanishes(difference):
+            if self.vanishes(self.difference(a, b)):
                 return True
-            following = self._open(difference)
-            if following is None or len(following.terms) > terms:
+            atom = _to_open(a, b)
+            if atom is None or len(a.terms) + len(b.terms) > terms:
                 return False
             self.check_budget()
-            difference = following
-        return self.vanishes(difference)
+            a, b = self.unname(a, frozenset([atom])), self.unname(b, frozenset([atom]))
+        return self.vanishes(self.difference(a, b))
 
     def difference(self, left: Poly, right: Poly) -> Poly:
         """left - right."""
@@ -114,13 +114,16 @@ class Resolver(Canonical):
         terms += [(-c, dict(m.factors), m.bound) for m, c in right.terms]
         return self.collect(terms)
 
-    def _open(self, poly: Poly) -> Poly | None:
-        """`poly` with its most deeply nested named atom opened, or None if there are none."""
-        named = {a for m, _ in poly.terms for a, _ in m.factors if a.kind == "named"}
-        if not named:
-            return None
-        latest = max(named, key=lambda a: (nesting(a.data[0]), a.data[0].id))
-        return self.unname(poly, frozenset([latest]))
+
+def _to_open(left: Poly, right: Poly) -> Atom | None:
+    """The named atom to open next: one that only one side mentions, the most deeply nested; what both share may yet cancel."""
+    a, b = _named(left), _named(right)
+    candidates = (a ^ b) or (a | b)
+    return max(candidates, key=lambda x: (nesting(x.data[0]), x.id), default=None)
+
+
+def _named(poly: Poly) -> set[Atom]:
+    return {a for m, _ in poly.terms for a, _ in m.factors if a.kind == "named"}
 
 
 @cache
