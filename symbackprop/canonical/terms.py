@@ -67,6 +67,7 @@ class TermRules:
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
         self.folds: dict[Poly, tuple[Poly, Rational, Poly] | None] = {}
+        self._opaque: dict[Tensor, Atom] = {}  # names under which atoms are shown to the arithmetic of sizes
 
     def written_out(self, size: Expr) -> int:
         """The length of an axis that is written out entry by entry, 0 for others."""
