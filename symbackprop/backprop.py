@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import sympy as sp
+
 from symbackprop.canonical import Canonical
 from symbackprop.derivation import Derivation, Gradient, Step
 from symbackprop.differentiate import CotangentBuilder, differentiate
@@ -37,7 +39,8 @@ from symbackprop.expression import (
 )
 from symbackprop.kernel import Kernel
 from symbackprop.network import M, Network, written_out
-from symbackprop.primitives import EXP, FUNCTIONS, STEP, Function, derivative
+from symbackprop.plain import to_text
+from symbackprop.primitives import ARGUMENTS, EXP, FUNCTIONS, STEP, Function, derivative
 from symbackprop.program import Equation, Program
 from symbackprop.proof import Proof, Theorem
 from symbackprop.rules import tensors_in
@@ -133,11 +136,10 @@ def _kinks(derivation: Derivation) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for step in derivation.steps:
         for node in _applications(step.after):
-            argument = node.arguments[0]
-            if node.function.primitive_of is not None and node.function.kinks and isinstance(argument, Entry):
-                names = ",".join(getattr(i, "name", "?") for i in argument.indices)
-                place = f"{argument.tensor.name}[{names}]"
-                found.update(dict.fromkeys(f"{str(k).replace('z', place)} != 0" for k in node.function.kinks))
+            if node.function.primitive_of is None or not all(isinstance(a, Entry) for a in node.arguments):
+                continue
+            places = {s: sp.Symbol(to_text(a)) for s, a in zip(ARGUMENTS, node.arguments, strict=False)}
+            found.update(dict.fromkeys(f"{k.subs(places, simultaneous=True)} != 0" for k in node.function.kinks))
     return tuple(found)
 
 

@@ -76,7 +76,7 @@ def read_cost(cost: str | sp.Expr) -> tuple[Function | None, str]:
         if "h" not in by_name:
             raise NetworkError("the cost must be an expression in the symbols h and y", where=str(cost))
         expression = cost.subs({by_name[n]: s for n, s in (("h", ARGUMENTS[0]), ("y", ARGUMENTS[1])) if n in by_name}, simultaneous=True)
-    return Function("cost", 2, expression, latex="c"), "cost"
+    return Function("cost", 2, expression, _kinks(expression), latex="c"), "cost"
 
 
 def read_activations(given: Activation | Sequence[Activation], depth: int, cost: str) -> list[Function | None]:

@@ -43,7 +43,7 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.primitives import FUNCTIONS, Function
+from symbackprop.primitives import FUNCTIONS, Function, derivative
 from symbackprop.sizes import decide, simplify
 
 MAXIMUM_LENGTH = 10_000
@@ -357,6 +357,8 @@ class _Reader:
         if name in _SPECIAL:
             return self._special(name, args, node)
         function = self.scope.functions.get(name) or FUNCTIONS.get(name)
+        if function is None and name.removesuffix("_prime") in FUNCTIONS:
+            function = derivative(FUNCTIONS[name.removesuffix("_prime")])
         if function is None:
             near = nearest(name, self.scope.names())
             raise self.fail(f"unknown function {name}", node, help=f"did you mean {near}" if near else None)

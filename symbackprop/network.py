@@ -108,7 +108,7 @@ class Network:
         self.cost_function, self.cost_name = read_cost(cost)
         functions = read_activations(activation, len(given), self.cost_name)
         self.layers = tuple(
-            Layer(number, Symbol(w if isinstance(w, str) else f"s_{number}", "size"), w, f)
+            Layer(number, Symbol(w if isinstance(w, str) else _spare_name(f"s_{number}", given), "size"), w, f)
             for number, (w, f) in enumerate(zip(given, [None, *functions], strict=True), start=1)
         )
         self.l1, self.l2 = self._penalty("l1", l1), self._penalty("l2", l2)
@@ -218,6 +218,9 @@ class Network:
         output = self.layers[-1].function
         if self.cost_name == "cross_entropy" and not self.softmax and output is not FUNCTIONS["sigmoid"]:
             found.append(f"0 < a{len(self.layers)}[n,k] < 1")
+        if self.cost_function is not None:
+            last = {"z": f"a{len(self.layers)}[n,k]", "y": "y[n,k]"}
+            found += [f"{k.subs({s: sp.Symbol(last[s.name]) for s in k.free_symbols})} != 0" for k in self.cost_function.kinks]
         if self.l1 is not None:
             found.append("W[i,j] != 0 in every layer")
         return tuple(found)
@@ -327,6 +330,13 @@ class Network:
         names = [f.name if (f := layer.function) else "softmax" for layer in self.layers[1:]]
         shape = f"depth={self.depth}" if self.depth else str(list(self.widths))
         return f"Network({shape}, activation={names if len(set(names)) > 1 else names[0]}, cost={self.cost_name})"
+
+
+def _spare_name(name: str, given: Sequence[int | str]) -> str:
+    """A name for the width of a layer that is a number; none that the user gave to another layer."""
+    while name in given:
+        name += "_"
+    return name
 
 
 def _size_of_weight(kind: str, weight: Expr) -> Expr:

@@ -9,6 +9,7 @@ proved.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ from symbackprop.shrink import shrink
 PRECISIONS = (128, 256, 1024)
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
 PATIENCE = 0.5
+HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
 UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
 
 
@@ -129,13 +131,18 @@ def refute(
     best: Examination | None = None
     misshapen: dict[str, Examination] = {}
     strongest, patience = 0.0, search.deadline
+    unusable = 0.0
     for point, bits in search.points():
         now = time.perf_counter()
         if now > min(search.deadline, patience):
             break
         found = search.examine(point, bits)
         if found is None:
+            unusable += 1
+            if unusable == HOPELESS:
+                break
             continue
+        unusable = -math.inf
         if found.misshapen:
             misshapen = dict.fromkeys(found.misshapen, found) | misshapen
             patience = min(patience, now + PATIENCE)

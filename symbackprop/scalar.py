@@ -60,7 +60,7 @@ class Scalars:
 
     def _definition(self, definition: sp.Expr) -> Scalar:
         """A SymPy expression in z and y, its common parts computed once."""
-        shared, (last,) = sp.cse(definition)
+        shared, (last,) = ([], (definition,)) if definition.has(sp.Piecewise) else sp.cse(definition)
         names = {symbol: place for place, symbol in enumerate(ARGUMENTS)}
         program = []
         for symbol, part in shared:
@@ -91,6 +91,8 @@ class Scalars:
             return lambda v: constant
         if expr.func in (sp.sinh, sp.cosh, sp.tanh, sp.coth):
             return self._sympy(expr.rewrite(sp.exp), names)
+        if isinstance(expr, sp.Piecewise):
+            return self._piecewise(expr, names)
         parts = [self._sympy(a, names) for a in expr.args]
         if expr.is_Pow:
             return self._sympy_power(expr, parts)
@@ -108,6 +110,24 @@ class Scalars:
             call = f.functions[expr.func.__name__]
             return lambda v: call(parts[0](v))
         raise UnsupportedError(f"a definition with {expr.func.__name__} cannot be evaluated", where=str(expr))
+
+    def _piecewise(self, expr: sp.Piecewise, names: Mapping[sp.Symbol, int]) -> _Part:
+        """The first branch whose condition holds; conditions compare two values."""
+        branches = []
+        for value, condition in expr.args:
+            if condition is not sp.true and not isinstance(condition, sp.core.relational._Inequality):
+                raise UnsupportedError("a condition of a Piecewise must compare two values", where=str(condition))
+            sides = None if condition is sp.true else (self._sympy(condition.gts, names), self._sympy(condition.lts, names))
+            branches.append((self._sympy(value, names), sides, isinstance(condition, sp.Gt | sp.Lt)))
+
+        def run(values: Sequence[Value]) -> Value:
+            for value, sides, strict in branches:
+                order = 1 if sides is None else self.field.compare(sides[0](values), sides[1](values))
+                if order > 0 or (order == 0 and not strict):
+                    return value(values)
+            raise UnsupportedError("no branch of a Piecewise holds", where=str(expr))
+
+        return run
 
     def _sympy_power(self, expr: sp.Expr, parts: list[_Part]) -> _Part:
         f, (base, exponent) = self.field, parts

@@ -120,8 +120,9 @@ def network_scope(network: Network) -> Scope:
     if gradient is not None:
         tensors |= {bar.name: bar for t, bar in gradient.cotangents.items() if t.name not in hidden}
         tensors["dJ_dh"] = gradient.cotangents[tensors["h"]]
-    scalars: dict[str, Expr] = {layer.size.name: layer.size for layer in network.layers} | {"m": M, "pi": PI}
-    scalars |= {f"s_{layer.number}": layer.size for layer in network.layers} | {"K": network.layers[-1].size}
+    scalars: dict[str, Expr] = {f"s_{layer.number}": layer.size for layer in network.layers}
+    scalars |= {"K": network.layers[-1].size, "m": M, "pi": PI}
+    scalars |= {layer.size.name: layer.size for layer in network.layers}  # the user's own names come first
     scalars |= {s.name: s for s in network.hyper_parameters}
     widths: dict[Expr, int] = {layer.size: layer.width for layer in network.layers if isinstance(layer.width, int)}
     return Scope(tensors, scalars, _functions(network), {}, widths)
@@ -135,6 +136,8 @@ def _functions(network: Network) -> dict[str, Function]:
         if layer.function is not None:
             table[f"f{layer.number}"], table[f"f{layer.number}_prime"] = layer.function, derivative(layer.function)
             table[layer.function.name], table[layer.function.name + "_prime"] = layer.function, derivative(layer.function)
+    if network.cost_function is not None:
+        table |= {f.name: f for f in (derivative(network.cost_function, k) for k in range(2))}
     hidden = [layer.function for layer in network.layers[1:-1] if layer.function is not None] or [network.layers[-1].function]
     if len({f.name for f in hidden if f is not None}) == 1 and hidden[0] is not None:
         table["f"], table["f_prime"] = hidden[0], derivative(hidden[0])

@@ -60,7 +60,7 @@ def readable(formula):
 def as_sympy(formula, layers):
     """The right side, with Indexed entries and sums from 1."""
     shapes = shapes_of(layers)
-    sizes = {f"s_{k}": width for k, width in enumerate(layers, start=1)}
+    sizes = {f"s_{k}": width for k, width in enumerate(layers, start=1)} | {w: w for w in layers if isinstance(w, str)}
     scope = {name: sp.IndexedBase(name) for name in shapes} | {f: sp.Function(f) for f in ("f", "f_prime", "gelu")}
     scope |= {n: getattr(sp, n) for n in ("exp", "log", "tanh", "sqrt", "erf", "pi")} | {"abs": sp.Abs}
     scope |= {"step": sp.Heaviside, "relu": lambda z: sp.Max(0, z), "sigmoid": lambda z: 1 / (1 + sp.exp(-z))}
@@ -156,6 +156,7 @@ class Net:
         data = {
             "squared_error": lambda: ((h - y) ** 2).sum() / 2,
             "cross_entropy": lambda: -(y * np.log(h) + (1 - y) * np.log(1 - h)).sum(),
+            "max(0, 1 - h*y)": lambda: ((1 - h * y) * (np.real(h * y) < 1)).sum(),
             "softmax_cross_entropy": lambda: -(y * np.log(h)).sum(),
         }[kind]()
         data = data / m if self.arguments.get("reduction", "mean") == "mean" else data
@@ -208,9 +209,10 @@ class Net:
                 return -run(inner)
             case ast.BinOp(left=a, op=op, right=b):
                 return {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.Pow: np.power}[type(op)](run(a), float(run(b)))
-        size = re.fullmatch(r"s_(\d+)", node.id)
-        if size:
-            return table[f"a{size[1]}"].shape[1]
+        layers = self.arguments["layers"]
+        names = {f"s_{k}": k for k in range(1, len(layers) + 1)} | {w: k for k, w in enumerate(layers, start=1)}
+        if node.id in names:
+            return table[f"a{names[node.id]}"].shape[1]
         return {"m": self.m, "lam": self.lam, "pi": np.pi}[node.id]
 
     def function(self, name):
