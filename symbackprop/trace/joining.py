@@ -13,7 +13,7 @@ from symbackprop.trace.array import Array, array
 from symbackprop.trace.layout import atleast_1d, atleast_2d, axis_of, ravel, reshape, reshaped
 from symbackprop.trace.operands import as_array, integer_of, shape_of
 from symbackprop.trace.registry import implements
-from symbackprop.trace.session import as_int, holds, is_so, minus, reduced
+from symbackprop.trace.session import as_int, holds, is_so, minus, must_know, reduced
 from symbackprop.trace.size import size
 from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 
@@ -207,3 +207,32 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Array:
     content = base.read()
     n = base.axes[k]
     return array(base.axes, lambda i: content((*i[:k], reduced(Remainder(minus(i[k], by), n)), *i[k + 1 :])), base.kind)
+
+
+# --- windows ------------------------------------------------------------------------------------------------------
+
+
+@implements("lib.stride_tricks.sliding_window_view")
+def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, **options: Any) -> Array:
+    """All stretches of a length: windows[.., i, .., k] = x[.., i + k, ..], the windows' axes last."""
+    base, lengths = as_array(x), shape_of(window_shape)
+    if options:
+        raise TraceError(f"sliding_window_view with {', '.join(options)} cannot be traced")
+    axes = range(base.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    places = [axis_of(a, base.ndim) for a in axes]
+    if len(places) != len(lengths):
+        raise ShapesDoNotFit(f"{len(lengths)} lengths of windows for {len(places)} axes")
+    shape = list(base.axes)
+    for k, length in zip(places, lengths, strict=True):
+        if not must_know("<=", length, shape[k], "the window may be longer than the axis"):
+            raise ShapesDoNotFit("the window is longer than the axis")
+        shape[k] = reduced(add(minus(shape[k], length), ONE))
+    content = base.read()
+
+    def entries(indices: Indices) -> Expr:
+        moved = list(indices[: base.ndim])
+        for k, offset in zip(places, indices[base.ndim :], strict=True):
+            moved[k] = reduced(add(moved[k], offset))
+        return content(tuple(moved))
+
+    return array((*shape, *lengths), entries, base.kind)
