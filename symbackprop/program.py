@@ -20,6 +20,10 @@ from symbackprop.expression import Entry, Expr, Index, Symbol, Tensor, entries_o
 AssumptionKind = Literal["labels", "onehot", "simplex", "prob", "pos", "bern", "pm1"]
 
 
+PART = "part of "  # begins the note of an equation to which the user gave no name of its own
+UPSTREAM = "upstream gradient times output"  # the note of a cost that stands for all that is computed from an output
+
+
 @dataclass(frozen=True)
 class Assumption:
     """What is known about the entries of an input.
@@ -65,6 +69,7 @@ class Program:
         assumptions: what is known about the inputs.
         domain: relations between sizes that hold, as `Compare` nodes (values 0 or 1).
         conditions: points that the program excludes, in words ("z2[n,i] != 0").
+        name: what it is called: the name of the user's function.
     """
 
     inputs: tuple[Tensor, ...]
@@ -74,6 +79,7 @@ class Program:
     assumptions: tuple[Assumption, ...] = ()
     domain: tuple[Expr, ...] = ()
     conditions: tuple[str, ...] = ()
+    name: str = field(default="", compare=False)
     by_tensor: Mapping[Tensor, Equation] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

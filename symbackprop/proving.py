@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from symbackprop.backprop import ALL_SIZES, prove_network
-from symbackprop.derivation import Derivation, Gradient
+from symbackprop.derivation import Derivation, Gradient, Step
 from symbackprop.differentiate import differentiate
 from symbackprop.document.html import fragment
 from symbackprop.document.proof import proof_document
@@ -26,8 +26,10 @@ from symbackprop.expression import Entry, Expr, Tensor, add, close_sum, fresh, m
 from symbackprop.kernel import Kernel
 from symbackprop.network import Network
 from symbackprop.notation import NOTATIONS
-from symbackprop.program import Equation, Program
+from symbackprop.program import UPSTREAM, Equation, Program
 from symbackprop.proof import Proof, Theorem
+from symbackprop.readable import factored, folded, index_names, squeezed
+from symbackprop.trace.session import axis_indices
 
 Detail = Literal["brief", "full"]
 
@@ -96,7 +98,7 @@ def with_cost(program: Program, given: tuple[Tensor, ...] = ()) -> tuple[Program
         upstream.append(dout)
         terms.append(term)
     cost = Tensor("J" if all(t.name != "J" for t in program.tensors) else "J_total")
-    equation = Equation(cost, (), add(*terms), "upstream gradient times output")
+    equation = Equation(cost, (), add(*terms), UPSTREAM)
     extended = replace(program, inputs=(*program.inputs, *upstream), equations=(*program.equations, equation), outputs=(cost,))
     return extended, tuple(upstream)
 
@@ -104,8 +106,11 @@ def with_cost(program: Program, given: tuple[Tensor, ...] = ()) -> tuple[Program
 def program_gradient(program: Program) -> tuple[Gradient, tuple[Tensor, ...]]:
     """The cotangents of every tensor of a program, derived; x_bar is the cotangent of x."""
     extended, upstream = with_cost(program)
-    wanted = [t for t in program.inputs if t.kind == "real"]
-    return differentiate(extended, name=lambda t: f"{t.name}_bar", wanted=wanted), upstream
+    readable = squeezed(extended)
+    taken = {t.name for t in readable.tensors}
+    places = {t: index_names(axis_indices(t.shape), taken) for t in readable.inputs}
+    wanted = [t for t in readable.inputs if t.kind == "real"]
+    return differentiate(readable, name=lambda t: f"{t.name}_bar", wanted=wanted, places=places), upstream
 
 
 def prove_program(program: Program) -> Proof:
@@ -118,11 +123,33 @@ def prove_program(program: Program) -> Proof:
         if tensor in upstream:
             continue
         used = (*program.conditions, *kernel.replay(derivation))
+        tidy = _tidied(kernel, derivation)
+        if tidy is not derivation:
+            used = (*used, *kernel.replay(tidy))
         conditions = tuple(dict.fromkeys(used))
-        named: Derivation = replace(derivation, name=f"cotangent of {tensor.name}", conditions=conditions)
+        kind = "gradient with respect to" if tensor in program.inputs else "back to"
+        named: Derivation = replace(tidy, name=f"{kind} {tensor.name}", conditions=conditions)
         theorems.append(Theorem(named.name, named, "PROVED", ALL_SIZES, conditions))
-    names = ", ".join(t.name for t in program.inputs)
-    title = f"Backward pass of a function of {names}"
+    title = f"The backward pass of {program.name}" if program.name.isidentifier() else "A backward pass"
     cost = gradient.program.equations[-1].value
     seconds = time.perf_counter() - start
     return Proof(title, gradient.program, cost, tuple(theorems), gradient, None, (), seconds, program.conditions)
+
+
+def _tidied(kernel: Kernel, derivation: Derivation) -> Derivation:
+    """The derivation with its last line as one would write it, where the kernel accepts that."""
+    after, named = folded(derivation.right, kernel.program)
+    if named:
+        names = " and ".join(t.name for t in named)
+        derivation = _extended(kernel, derivation, Step(derivation.right, after, "equation", f"This is {names}, known from the forward pass.", named))
+    outside = factored(derivation.right)
+    if outside is derivation.right:
+        return derivation
+    reason = "What does not depend on the summed index stands in front of the sum."
+    return _extended(kernel, derivation, Step(derivation.right, outside, "algebra", reason))
+
+
+def _extended(kernel: Kernel, derivation: Derivation, step: Step) -> Derivation:
+    """The derivation with one more step, or as it was if the kernel does not accept that."""
+    longer = replace(derivation, right=step.after, steps=(*derivation.steps, step))
+    return longer if kernel.accepts(step, longer) else derivation

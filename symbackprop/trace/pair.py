@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace, field
 from typing import Any
 
 from symbackprop.errors import MalformedError
@@ -80,7 +80,7 @@ def trace(
     result = tracer.run(function, **_arguments(tracer, function))
     named = _named_outputs(result, function)
     outputs = [tracer.tensor(v, n) for n, v in named.items()]
-    return tracer.program(tuple(tracer.inputs.values()), outputs)
+    return replace(tracer.program(tuple(tracer.inputs.values()), outputs), name=getattr(function, "__name__", ""))
 
 
 def trace_pair(

@@ -27,7 +27,7 @@ from symbackprop.expression import (
     kronecker,
     multiply,
 )
-from symbackprop.program import Equation, symbols
+from symbackprop.program import PART, Equation, symbols
 from symbackprop.sizes import NO_FACTS, Facts, Relation, decide, simplify
 from symbackprop.trace.infinite import MINUS_INFINITY
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
@@ -73,7 +73,8 @@ class Session:
         tensor = self.new_tensor(variable or "t", shape, kind)
         if variable:
             self.variables[tensor] = variable
-        self.equations.append(Equation(tensor, indices, value, f"line {line}" if line else ""))
+        place = f"line {line}" if variable else f"{PART}line {line}"
+        self.equations.append(Equation(tensor, indices, value, place if line else ""))
         return tensor
 
     # --- the user's code
