@@ -5,9 +5,9 @@
     claims.refuted("a claim that is false", "J = f(t)")          # exact numbers at which it fails
     claims.proof("Title").theorems
 
-A theorem is a chain of equalities left = line = line ...; between two lines the normal form decides, with the program's
-equations or the derived cotangents put in where they are needed. Which were put in is found here (`unfold`) and checked by
-the kernel. This module knows no particular claim.
+A theorem is a chain of equalities left = line = line ...; between two lines the normal form decides, with the
+program's equations or the derived cotangents put in where they are needed. Which were put in is found here (`unfold`)
+and checked by the kernel. This module knows no particular claim.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ class Claims:
         for text, reason in lines:
             derivation = self._extended(derivation, parse(text, scope), reason)
         if derivation.right is not right:
-            derivation = self._extended(derivation, right, why or "Both sides are the same once the definitions are put in.")
+            derivation = self._extended(
+                derivation, right, why or "Both sides are the same once the definitions are put in."
+            )
         used = self.kernel.replay(derivation)
         self.kernel.accepted = accepted
         conditions = tuple(dict.fromkeys((*self.program.conditions, *used)))
@@ -155,7 +157,9 @@ class Claims:
 
     def _start(self, name: str, left: Entry) -> Derivation:
         """The derivation of a cotangent in the indices asked for; of anything else, nothing yet."""
-        whole = next((d for d in self._derived.values() if isinstance(d.left, Entry) and d.left.tensor is left.tensor), None)
+        whole = next(
+            (d for d in self._derived.values() if isinstance(d.left, Entry) and d.left.tensor is left.tensor), None
+        )
         if whole is None:
             return Derivation(name, self.program, left, left, (), cost=Entry(self.program.outputs[0]))
         assert isinstance(whole.left, Entry)
@@ -180,8 +184,11 @@ class Claims:
         uses = tuple(t for t in answer.unfolded if t not in self._cotangents)
         opened, closed = self._put_in(before, derived), self._put_in(after, derived)
         found = "Put in the derivatives worked out above."
-        steps = [Step(before, opened, "earlier_result", found, derived), Step(opened, closed, "equation", reason, uses),
-                 Step(closed, after, "earlier_result", found, derived)]
+        steps = [
+            Step(before, opened, "earlier_result", found, derived),
+            Step(opened, closed, "equation", reason, uses),
+            Step(closed, after, "earlier_result", found, derived),
+        ]
         longer = _with(derivation, [s for s in steps if s.before is not s.after])
         if not self._accepts(longer, len(derivation.steps)):
             raise ProofError(f"{derivation.name}: the kernel refused {to_text(before)} = {to_text(after)}")
@@ -191,7 +198,9 @@ class Claims:
         def visit(node: Expr) -> Expr | None:
             if isinstance(node, Entry) and node.tensor in derived:
                 equation = self._cotangents[node.tensor]
-                return rewrite(substitute(equation.value, dict(zip(equation.indices, node.indices, strict=True))), visit)
+                return rewrite(
+                    substitute(equation.value, dict(zip(equation.indices, node.indices, strict=True))), visit
+                )
             return None
 
         return rewrite(expr, visit)
@@ -208,10 +217,14 @@ class Claims:
             ProofError: none were found.
         """
         left, claimed = self._sides(statement)
-        found = refute(self._question(left, claimed), budget_seconds=SEARCH_SECONDS, shrink_seconds=SEARCH_SECONDS, seed=seed)
+        found = refute(
+            self._question(left, claimed), budget_seconds=SEARCH_SECONDS, shrink_seconds=SEARCH_SECONDS, seed=seed
+        )
         if found is None:
             raise ProofError(f"{name}: no numbers were found at which {to_text(left)} = {to_text(claimed)} fails")
-        inputs = {n: a for n, a in found.inputs.items() if any(t.name == n for t in self.program.inputs)}  # without the probe
+        inputs = {
+            n: a for n, a in found.inputs.items() if any(t.name == n for t in self.program.inputs)
+        }  # without the probe
         refutation = Refutation(name, left, claimed, replace(found, inputs=inputs), remark)
         self.refutations.append(refutation)
         return refutation
@@ -220,16 +233,24 @@ class Claims:
         derived = {bar: d.definitions[bar] for bar, d in zip(self._cotangents, self._derived.values(), strict=True)}
         output = Tensor(f"claimed_{left.tensor.name}", left.tensor.shape)
         used = sorted(tensors_in(claimed), key=lambda t: t.name)
-        forward, target = (self.program, derived[left.tensor]) if left.tensor in derived else probed(self.program, left.tensor)
+        forward, target = (
+            (self.program, derived[left.tensor]) if left.tensor in derived else probed(self.program, left.tensor)
+        )
         equation = Equation(output, tuple(i for i in left.indices if isinstance(i, Index)), claimed)
         inputs = (*forward.inputs, *(t for t in used if t not in forward.inputs))
-        claim = Program(inputs, (equation,), (output,), self.program.parameters, forward.assumptions, self.program.domain)
-        return Question(forward, claim, {left.tensor.name: (target, output)}, truths={t: derived[t] for t in used if t in derived})
+        claim = Program(
+            inputs, (equation,), (output,), self.program.parameters, forward.assumptions, self.program.domain
+        )
+        return Question(
+            forward, claim, {left.tensor.name: (target, output)}, truths={t: derived[t] for t in used if t in derived}
+        )
 
     def proof(self, title: str) -> Proof:
         """All theorems so far, as one proof."""
         value = self.program.equations[-1].value
-        return Proof(title, self.program, value, tuple(self.theorems), self.gradient, None, (), 0.0, self.program.conditions)
+        return Proof(
+            title, self.program, value, tuple(self.theorems), self.gradient, None, (), 0.0, self.program.conditions
+        )
 
 
 def _as_equation(derivation: Derivation) -> Equation:
@@ -247,7 +268,9 @@ def _open_cotangents(program: Program, name: Callable[[Tensor], str]) -> dict[Te
     for tensor in reversed(program.tensors):
         if tensor in known and tensor not in outside:
             equation = program.by_tensor.get(tensor)
-            places = equation.indices if equation else tuple(Index("ijkpq"[k], size) for k, size in enumerate(tensor.shape))
+            places = (
+                equation.indices if equation else tuple(Index("ijkpq"[k], size) for k, size in enumerate(tensor.shape))
+            )
             derived[tensor] = builder.derive(tensor, places)
     return derived
 

@@ -5,8 +5,8 @@
         J = -1/m*sum(n, y[n]*log(h[n]) + (1 - y[n])*log(1 - h[n]))
     ''', {"x": ("m", "s"), "theta": ("s",), "theta0": (), "y": ("m",), "h": ("m",)})
 
-One equation a line; a comment becomes its note. Every tensor has its shape in the table; those without an equation are the
-inputs. Formulas are read by the whitelist of `formula`; here a subscript may be computed, a[n,j-1]. `renamed` and
+One equation a line; a comment becomes its note. Every tensor has its shape in the table; those without an equation are
+the inputs. Formulas are read by the whitelist of `formula`; here a subscript may be computed, a[n,j-1]. `renamed` and
 `joined` make one Program of several. This module must not know what is proved about a Program.
 """
 
@@ -57,7 +57,7 @@ def read_program(
         >>> [t.name for t in program.inputs]
         ['a', 'y']
     """
-    scalars: dict[str, Expr] = {"pi": PI} | {n: Symbol(n) for n in real} | {n: Symbol(n, "positive") for n in positive}
+    scalars = {"pi": PI, **{n: Symbol(n) for n in real}, **{n: Symbol(n, "positive") for n in positive}}
     lengths: Mapping[str, Expr] = _sizes([*shapes.values(), sizes])
     tensors = {name: Tensor(name, tuple(_size(axis, lengths) for axis in shape)) for name, shape in shapes.items()}
     tensors |= {output: tensors.get(output) or Tensor(output)}
@@ -70,7 +70,7 @@ def read_program(
     return Program(inputs, tuple(equations), outputs, tuple(used))
 
 
-def _sizes(shapes: Iterable[Shape]) -> dict[str, Expr]:
+def _sizes(shapes: Iterable[Shape]) -> Mapping[str, Expr]:
     words = {word for shape in shapes for axis in shape if isinstance(axis, str) for word in _words(axis)}
     return {word: Symbol(word, "size") for word in sorted(words)}
 
@@ -119,7 +119,13 @@ def resized(program: Program, sizes: Mapping[Expr, Expr]) -> Program:
 
     inputs, outputs = tuple(table[t] for t in program.inputs), tuple(table[t] for t in program.outputs)
     assumptions = tuple(replace(a, tensor=table[a.tensor]) for a in program.assumptions)
-    return replace(program, inputs=inputs, equations=tuple(map(equation, program.equations)), outputs=outputs, assumptions=assumptions)
+    return replace(
+        program,
+        inputs=inputs,
+        equations=tuple(map(equation, program.equations)),
+        outputs=outputs,
+        assumptions=assumptions,
+    )
 
 
 def for_each(program: Program, index: str, size: str, mapped: Sequence[str]) -> Program:
@@ -144,7 +150,10 @@ def for_each(program: Program, index: str, size: str, mapped: Sequence[str]) -> 
 
 
 def joined(*programs: Program, output: str = "J") -> Program:
-    """All equations of all programs, each once; what one defines is no input of the whole. Later programs may use earlier ones."""
+    """All equations of all programs, each once; what one defines is no input of the whole.
+
+    Later programs may use what earlier ones define.
+    """
     equations = tuple({e.tensor: e for p in programs for e in p.equations}.values())
     defined = {e.tensor for e in equations}
     inputs = tuple(dict.fromkeys(t for p in programs for t in p.inputs if t not in defined))

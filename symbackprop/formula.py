@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from symbackprop.errors import FormulaError, IndexNotationError, nearest
@@ -43,40 +42,13 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.primitives import FUNCTIONS, Function, derivative
+from symbackprop.primitives import FUNCTIONS, derivative
 from symbackprop.sizes import decide, simplify
+from symbackprop.spelling import Scope, axes_of, size_text, split_equation, translated, tree
 
-MAXIMUM_LENGTH = 10_000
-MAXIMUM_DEPTH = 200  # levels of nesting; a sum of n terms has n
 MAXIMUM_DIGITS = 60
 MAXIMUM_POWER = 1000
 _SPECIAL = {"sqrt": 1, "square": 1, "Abs": 1, "Heaviside": 1, "kronecker": 2, "KroneckerDelta": 2, "Max": 2, "max": 2, "Min": 2, "min": 2, "where": 3}
-_KEYWORDS = {"lambda": "lam", "λ": "lam", "δ": "delta", "σ": "sigmoid", "ε": "eps"}
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What the names of a formula mean.
-
-    Args:
-        tensors: by name; a tensor of shape () is written without subscript.
-        scalars: sizes and hyper-parameters by name.
-        functions: by name, beside those of `primitives`.
-        indices: free indices, fixed by the left side.
-        widths: the length of an axis in numbers, where the user gave it; SymPy sums may say 5 instead of s_2.
-        arithmetic: whether a subscript may be computed, W[i,j+1], and indices may be compared, as in where(j < 1, ...).
-    """
-
-    tensors: Mapping[str, Tensor] = field(default_factory=dict)
-    scalars: Mapping[str, Expr] = field(default_factory=dict)
-    functions: Mapping[str, Function] = field(default_factory=dict)
-    indices: Mapping[str, Index] = field(default_factory=dict)
-    widths: Mapping[Expr, int] = field(default_factory=dict)
-    arithmetic: bool = False
-
-    def names(self) -> list[str]:
-        """All names that may stand in a formula."""
-        return [*self.tensors, *self.scalars, *self.functions, *FUNCTIONS, *self.indices, "sum", "sqrt", "where", "kronecker"]
 
 
 def parse(text: str, scope: Scope) -> Expr:
@@ -87,13 +59,11 @@ def parse(text: str, scope: Scope) -> Expr:
         IndexNotationError: an index is used on two different axes, or its range cannot be told.
 
     Example:
-        >>> from symbackprop.expression import Symbol
-        >>> parse("lambda/(2*m)", Scope(scalars={"lam": Symbol("lam"), "m": Symbol("m", "size")}))
-        ... # doctest: +ELLIPSIS
-        Multiply(factors=(Symbol(name='lam', kind='real'), Power(...)))
+        >>> parse("3*lambda", Scope(scalars={"lam": Symbol("lam")}))
+        Multiply(factors=(Number(value=Fraction(3, 1)), Symbol(name='lam', kind='real')))
     """
     source = translated(text)
-    return _Reader(source, scope).read(_tree(source))
+    return _Reader(source, scope).read(tree(source))
 
 
 @dataclass(frozen=True)
@@ -124,49 +94,8 @@ def read_claim(text: str, scope: Scope) -> Reading:
     """
     source = translated(text)
     reader = _Reader(source, scope, lenient=True)
-    value = reader.read(_tree(source))
+    value = reader.read(tree(source))
     return Reading(value, tuple(reader.strays.values()), tuple(dict.fromkeys(reader.clashes)), reader.problem, tuple(dict.fromkeys(reader.partial)))
-
-
-def translated(text: str) -> str:
-    """`text` with Greek letters and dJ/dW1[...] in the spelling that Python's parser takes."""
-    if not text.strip():
-        raise FormulaError("the formula is empty")
-    if len(text) > MAXIMUM_LENGTH:
-        raise FormulaError(f"the formula has {len(text)} characters, more than {MAXIMUM_LENGTH}")
-    text = re.sub(r"\bdJ\s*/\s*d(?=[A-Za-z])", "dJ_d", text)
-    for word, name in _KEYWORDS.items():
-        text = re.sub(rf"\b{word}(?![A-Za-z])", name, text) if word.isascii() else text.replace(word, name)
-    return text.strip()
-
-
-def _tree(source: str) -> ast.expr:
-    first_line = source.split("\n")[0]
-    try:
-        tree = ast.parse(source, mode="eval").body
-    except (RecursionError, MemoryError):
-        raise FormulaError(f"the formula is nested deeper than {MAXIMUM_DEPTH} levels") from None
-    except (SyntaxError, ValueError) as error:
-        column = (getattr(error, "offset", None) or 1) - 1
-        raise FormulaError("this is not a formula", where=first_line, span=(column, column + 1)) from None
-    level: list[ast.AST] = [tree]
-    for _ in range(MAXIMUM_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        if not level:
-            return tree
-    raise FormulaError(f"the formula is nested deeper than {MAXIMUM_DEPTH} levels")
-
-
-def split_equation(text: str) -> tuple[str, str]:
-    """The two sides of "left = right".
-
-    Raises:
-        FormulaError: there is no = or more than one.
-    """
-    sides = re.split(r"(?<![=<>!])=(?!=)", text)
-    if len(sides) != 2:
-        raise FormulaError("an equation has one = sign", where=text, help='write it as "delta2[n,i] = ..."')
-    return sides[0].strip(), sides[1].strip()
 
 
 def left_indices(text: str, scope: Scope) -> tuple[str, tuple[Index, ...]]:
@@ -177,7 +106,7 @@ def left_indices(text: str, scope: Scope) -> tuple[str, tuple[Index, ...]]:
         IndexNotationError: the wrong number of indices.
     """
     source = translated(text)
-    node = _tree(source)
+    node = tree(source)
     if isinstance(node, ast.Name):
         name, subscripts = node.id, []
     elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
@@ -251,6 +180,7 @@ class _Reader:
             if not node.value and re.search("[1-9]", re.split("[eE]", text)[0]):
                 raise self.fail("the number is too small", node)
             return number(Fraction(text) if node.value else 0)
+        assert isinstance(node.value, int), "a number"
         return number(node.value)
 
     def _power(self, base: Expr, exponent: Expr, node: ast.expr) -> Expr:
@@ -330,13 +260,13 @@ class _Reader:
         if index.size is not size and part.id in self.ranged:
             if not self.scope.arithmetic:
                 self.misfit(self.fail(f"the sum over {part.id} does not run over this axis of {name}", part, kind=IndexNotationError,
-                                      evidence=(f"sum:   {part.id} takes {_size_text(index.size)} values",
-                                                f"axis:  {_size_text(size)}")))
+                                      evidence=(f"sum:   {part.id} takes {size_text(index.size)} values",
+                                                f"axis:  {size_text(size)}")))
             self.partial.append((index.size, size))
         elif index.size is not size:
             self.misfit(self.fail(f"index {part.id} is used on two different axes", part, kind=IndexNotationError,
-                                  evidence=(f"first:  {part.id} runs over {_size_text(index.size)}",
-                                            f"here:   this axis of {name} has {_size_text(size)}")))
+                                  evidence=(f"first:  {part.id} runs over {size_text(index.size)}",
+                                            f"here:   this axis of {name} has {size_text(size)}")))
             self.clashes.append((index.size, size))
         return index
 
@@ -371,23 +301,22 @@ class _Reader:
         if len(args) != wanted:
             raise self.fail(f"{name} takes {wanted} argument(s), not {len(args)}", node)
         if name in ("kronecker", "KroneckerDelta"):
-            left, right = (self._integer(a) for a in args)
-            return kronecker(left, right)
-        parts = [self.read(a) for a in args]
-        match name:
+            return kronecker(*(self._integer(a) for a in args))
+        a, b, c = (*(self.read(a) for a in args), ZERO, ZERO)[:3]
+        match name.lower():
             case "sqrt":
-                return power(parts[0], Fraction(1, 2))
+                return power(a, Fraction(1, 2))
             case "square":
-                return power(parts[0], 2)
-            case "Abs":
-                return apply(FUNCTIONS["abs"], parts[0])
-            case "Heaviside":
-                return apply(FUNCTIONS["step"], parts[0])
-            case "Max" | "max":
-                return where(Compare("<", parts[0], parts[1]), parts[1], parts[0])
-            case "Min" | "min":
-                return where(Compare("<", parts[0], parts[1]), parts[0], parts[1])
-        return where(parts[0], parts[1], parts[2])
+                return power(a, 2)
+            case "abs":
+                return apply(FUNCTIONS["abs"], a)
+            case "heaviside":
+                return apply(FUNCTIONS["step"], a)
+            case "max":
+                return where(Compare("<", a, b), b, a)
+            case "min":
+                return where(Compare("<", a, b), a, b)
+        return where(a, b, c)
 
     def _piecewise(self, branches: list[ast.expr], node: ast.expr) -> Expr:
         """SymPy's Piecewise((value, condition), ..., (value, True))."""
@@ -405,20 +334,14 @@ class _Reader:
         return result
 
     def _compare(self, left: Expr, operator: ast.cmpop, right: Expr, node: ast.expr) -> Expr:
-        match operator:
-            case ast.Lt():
-                return Compare("<", left, right)
-            case ast.LtE():
-                return Compare("<=", left, right)
-            case ast.Gt():
-                return Compare("<", right, left)
-            case ast.GtE():
-                return Compare("<=", right, left)
-            case ast.Eq():
-                return Compare("==", left, right)
-            case ast.NotEq():
-                return subtract(ONE, Compare("==", left, right))
-        raise self.fail("this comparison is not allowed", node)
+        if isinstance(operator, ast.NotEq):
+            return subtract(ONE, Compare("==", left, right))
+        table: dict[type[ast.cmpop], Expr] = {ast.Lt: Compare("<", left, right), ast.LtE: Compare("<=", left, right),
+                                              ast.Gt: Compare("<", right, left), ast.GtE: Compare("<=", right, left),
+                                              ast.Eq: Compare("==", left, right)}
+        if type(operator) not in table:
+            raise self.fail("this comparison is not allowed", node)
+        return table[type(operator)]
 
     def _sum(self, binders: list[ast.expr], body: ast.expr, node: ast.expr) -> Expr:
         """sum(j, body), sum(j, k, body), sum(j < size, body), and SymPy's Sum(body, (j, 1, size))."""
@@ -451,12 +374,12 @@ class _Reader:
                 length = subtract(add(self.read(last), ONE), start)
                 return name, self._length(simplify(length), body, name)
             case ast.Name(id=name):
-                sizes = list(dict.fromkeys(self._demands(body, name)))
+                sizes = list(dict.fromkeys(axes_of(body, name, self.scope.tensors)))
                 if not sizes:
                     raise self.fail(f"the range of {name} cannot be told: it is the index of no tensor in the sum", binder,
                                     kind=IndexNotationError, help=f"give it: sum({name} < size, ...)")
                 if len(sizes) > 1:
-                    texts = tuple(f"axis:   {_size_text(s)}" for s in sizes)
+                    texts = tuple(f"axis:   {size_text(s)}" for s in sizes)
                     self.misfit(self.fail(f"index {name} is summed over two different axes", binder, kind=IndexNotationError, evidence=texts))
                     self.clashes += [(sizes[0], s) for s in sizes[1:]]
                 return name, sizes[0]
@@ -466,33 +389,10 @@ class _Reader:
         """The length of an explicit range; a number that is the width of the axis in question stands for the axis."""
         if decide("<=", ZERO, given) is not True:
             raise self.fail(f"the range of {name} may be less than empty", body, kind=IndexNotationError,
-                            evidence=(f"range:  {_size_text(given)}",))
-        for size in self._demands(body, name):
+                            evidence=(f"range:  {size_text(given)}",))
+        for size in axes_of(body, name, self.scope.tensors):
             if isinstance(given, Number) and self.scope.widths.get(size) == given.value:
                 return size
         return given
-
-    def _demands(self, node: ast.AST, name: str) -> Iterator[Expr]:
-        """The sizes of the axes at which the index `name` stands."""
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sum":
-            for binder in node.args[:-1]:
-                inner = binder.elts[0] if isinstance(binder, ast.Tuple) and binder.elts else binder
-                inner = inner.left if isinstance(inner, ast.Compare) else inner
-                if isinstance(inner, ast.Name) and inner.id == name:
-                    return
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-            tensor = self.scope.tensors.get(node.value.id)
-            parts = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
-            if tensor is not None and len(parts) == len(tensor.shape):
-                for part, size in zip(parts, tensor.shape, strict=True):
-                    if isinstance(part, ast.Name) and part.id == name:
-                        yield size
-        for child in ast.iter_child_nodes(node):
-            yield from self._demands(child, name)
-
-
-def _size_text(size: Expr) -> str:
-    return size.name if isinstance(size, Symbol) else str(size)
-
 
 __all__ = ["Reading", "Scope", "left_indices", "read_claim", "parse", "split_equation", "translated"]

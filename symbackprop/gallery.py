@@ -34,14 +34,18 @@ def exhibit_document(exhibit: Exhibit) -> Document:
     body: list[Block] = [Section(d.title, (Paragraph(d.lead), *d.body)) for _, d in parts]
     if exhibit.refutations:
         intro = "Each of these equalities is false: at the numbers given the two sides differ, by interval arithmetic."
-        body.append(Section("What is not true", (Paragraph((intro,)), *(b for r in exhibit.refutations for b in _refuted(r)))))
+        body.append(
+            Section("What is not true", (Paragraph((intro,)), *(b for r in exhibit.refutations for b in _refuted(r))))
+        )
     return Document(exhibit.title, (exhibit.line,), tuple(body), parts[0][1].notation)
 
 
 def _notation(proof: Proof) -> Notation:
     """Layer numbers as superscripts, unless there are none or a subscript is computed, which counts from 0."""
     layered = any(split_name(t.name)[1] for t in proof.program.tensors)
-    plain = all(isinstance(i, Index) for e in proof.program.equations for entry in entries(e.value) for i in entry.indices)
+    plain = all(
+        isinstance(i, Index) for e in proof.program.equations for entry in entries(e.value) for i in entry.indices
+    )
     return NOTATIONS["weights" if layered and plain else "names"]
 
 
@@ -101,8 +105,9 @@ def build(source: Path, target: Path, prefixes: Sequence[str] = ()) -> Iterator[
 
 def _index(lines: Iterable[tuple[str, Exhibit]]) -> str:
     intro = (
-        "# Derivations\n\nEach folder holds a claim as input (`claim.py`), and its proof as LaTeX and as a page. Every step was replayed by "
-        "the kernel; every false claim comes with numbers at which it fails.\nRebuild all with `python -m symbackprop.gallery derivations`.\n\n"
+        "# Derivations\n\nEach folder holds a claim as input (`claim.py`), and its proof as LaTeX and as a page. "
+        "Every step was replayed by the kernel; every false claim comes with numbers at which it fails.\n"
+        "Rebuild all with `python -m symbackprop.gallery derivations`.\n\n"
         "| folder | what is claimed | theorems | refuted |\n|---|---|---|---|\n"
     )
     rows = [

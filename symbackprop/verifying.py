@@ -16,6 +16,7 @@ from functools import lru_cache
 import sympy as sp
 
 from symbackprop.backprop import ALL_SIZES, cotangent_name, prove_network
+from symbackprop.counterexample import Counterexample
 from symbackprop.diagnosis import Cure, cures
 from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
 from symbackprop.expression import (
@@ -38,7 +39,7 @@ from symbackprop.network import M, Network
 from symbackprop.plain import to_text
 from symbackprop.primitives import FUNCTIONS, Function, derivative
 from symbackprop.program import Equation, Program
-from symbackprop.proof import Proof
+from symbackprop.proof import Proof, Status
 from symbackprop.question import Question, probed
 from symbackprop.refute import cross_examine, refute
 from symbackprop.rules import tensors_in
@@ -138,8 +139,9 @@ def _functions(network: Network) -> dict[str, Function]:
             table[layer.function.name], table[layer.function.name + "_prime"] = layer.function, derivative(layer.function)
     if network.cost_function is not None:
         table |= {f.name: f for f in (derivative(network.cost_function, k) for k in range(2))}
-    hidden = [layer.function for layer in network.layers[1:-1] if layer.function is not None] or [network.layers[-1].function]
-    if len({f.name for f in hidden if f is not None}) == 1 and hidden[0] is not None:
+    used = [layer.function for layer in network.layers[1:]]
+    hidden = [f for f in used[:-1] if f is not None] or [f for f in used if f is not None]
+    if len({f.name for f in hidden}) == 1:
         table["f"], table["f_prime"] = hidden[0], derivative(hidden[0])
     return table
 
@@ -213,7 +215,7 @@ def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
     else:
         reason = answer.reason if answer is not None else str(claim.reading.problem)
     if found is None:
-        status = "UNDECIDED" if fits else "MALFORMED"
+        status: Status = "UNDECIDED" if fits else "MALFORMED"
         return Verdict(status, subject, claimed, derived, reason=reason)
     cure = _cure(network, claim, unfolder)
     notes = () if claim.reading.problem is None else (_reading_note(claim),)
@@ -247,7 +249,7 @@ def _kink_conditions(network: Network, claim: Claim) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _cross_examined(question: Question) -> object | None:
+def _cross_examined(question: Question) -> Counterexample | None:
     """None if the numbers agree with the proof (or cannot be had), else the disagreement."""
     try:
         answer = cross_examine(question)

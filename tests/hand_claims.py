@@ -7,6 +7,7 @@ indented line with the formula. Nothing of symbackprop is used to evaluate them.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def read_claims(path):
 def shapes_of(layers):
     """The axes of every tensor, as lengths or names; m examples."""
     table = {"x": ("m", layers[0]), "y": ("m", layers[-1]), "h": ("m", layers[-1]), "a1": ("m", layers[0])}
-    for number, (sends, receives) in enumerate(zip(layers, layers[1:], strict=False), start=1):
+    for number, (sends, receives) in enumerate(itertools.pairwise(layers), start=1):
         table |= {f"W{number}": (receives, sends), f"b{number}": (receives,)}
         table |= {f"{letter}{number + 1}": ("m", receives) for letter in ("z", "a", "delta", "dJ_da")}
     return table
@@ -65,7 +66,10 @@ def as_sympy(formula, layers):
     scope |= {n: getattr(sp, n) for n in ("exp", "log", "tanh", "sqrt", "erf", "pi")} | {"abs": sp.Abs}
     scope |= {"step": sp.Heaviside, "relu": lambda z: sp.Max(0, z), "sigmoid": lambda z: 1 / (1 + sp.exp(-z))}
     scope |= {"where": lambda c, a, b: sp.Piecewise((a, c), (b, True)), "softplus": lambda z: sp.log(1 + sp.exp(z))}
-    scope |= {n: sp.Symbol(n, integer=True) for n in "nijkpq"} | {"m": sp.Symbol("m", positive=True), "lam": sp.Symbol("lambda")}
+    scope |= {n: sp.Symbol(n, integer=True) for n in "nijkpq"} | {
+        "m": sp.Symbol("m", positive=True),
+        "lam": sp.Symbol("lambda"),
+    }
 
     def length(size):
         size = sizes.get(size, size)
@@ -82,7 +86,11 @@ def as_sympy(formula, layers):
             name, place = axis_of(binder.id, body, shapes)
             return sp.Sum(value, (scope[binder.id], 1, length(shapes[name][place])))
         if isinstance(node, ast.Constant):
-            return sp.nsimplify(sp.Float(str(node.value), 30), rational=True) if isinstance(node.value, float) else sp.Integer(node.value)
+            return (
+                sp.nsimplify(sp.Float(str(node.value), 30), rational=True)
+                if isinstance(node.value, float)
+                else sp.Integer(node.value)
+            )
         if isinstance(node, ast.Subscript):
             parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
             return scope[node.value.id][tuple(run(p) for p in parts)]
@@ -94,7 +102,13 @@ def as_sympy(formula, layers):
             return -run(node.operand)
         if isinstance(node, ast.BinOp):
             a, b = run(node.left), run(node.right)
-            return {ast.Add: a + b, ast.Sub: a - b, ast.Mult: a * b}.get(type(node.op)) if type(node.op) in (ast.Add, ast.Sub, ast.Mult) else a / b if isinstance(node.op, ast.Div) else a**b
+            return (
+                {ast.Add: a + b, ast.Sub: a - b, ast.Mult: a * b}.get(type(node.op))
+                if type(node.op) in (ast.Add, ast.Sub, ast.Mult)
+                else a / b
+                if isinstance(node.op, ast.Div)
+                else a**b
+            )
         return scope[node.id]
 
     return run(ast.parse(readable(formula), mode="eval").body)
@@ -181,7 +195,9 @@ class Net:
         """What the right side of a claim is at one entry, a bare index without sum at its first value."""
         tree = ast.parse(readable(formula), mode="eval").body
         table = {name: value.real for name, value in self.forward().items()}
-        wanted = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and re.match(r"delta\d|dJ_da\d", node.id)}
+        wanted = {
+            node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and re.match(r"delta\d|dJ_da\d", node.id)
+        }
         table |= {name: self.true(name) for name in wanted}
         left = re.findall(r"\w+", formula.split(" = ")[0].partition("[")[2])
         return float(self.evaluate(tree, table, dict(zip(left, index, strict=True))))
@@ -208,7 +224,13 @@ class Net:
             case ast.UnaryOp(operand=inner):
                 return -run(inner)
             case ast.BinOp(left=a, op=op, right=b):
-                return {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.Pow: np.power}[type(op)](run(a), float(run(b)))
+                return {
+                    ast.Add: np.add,
+                    ast.Sub: np.subtract,
+                    ast.Mult: np.multiply,
+                    ast.Div: np.divide,
+                    ast.Pow: np.power,
+                }[type(op)](run(a), float(run(b)))
         layers = self.arguments["layers"]
         names = {f"s_{k}": k for k in range(1, len(layers) + 1)} | {w: k for k, w in enumerate(layers, start=1)}
         if node.id in names:

@@ -15,7 +15,7 @@ ROWS = (
     ("fields", "files", "layout_mathml", "layout_tex", "parameters", "primitives"),
     ("expression", "notation", "optimizers", "scalar", "storage", "table"),
     ("closures", "data", "display", "polynomial", "program", "sympy_form"),
-    ("derivation", "evaluate", "latex", "plain", "readable", "rules", "run", "sizes"),
+    ("derivation", "evaluate", "latex", "plain", "readable", "rules", "run", "sizes", "spelling"),
     ("canonical", "codegen", "differentiate", "document", "formula", "progress", "proof", "question", "trace", "train"),
     ("counterexample", "description", "equations", "kernel", "plot", "points", "resolve", "unfold"),
     ("directed", "mending", "network", "shrink", "verdict"),

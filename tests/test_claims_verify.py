@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hand_claims import FOLDER, Net, as_sympy, read_claims
 
 import symbackprop as sb
-from hand_claims import FOLDER, Net, as_sympy, read_claims
 
 FILES = {path.stem: read_claims(path) for path in sorted(FOLDER.glob("*.txt"))}
 CASES = [(name, *claim) for name, (_, claims) in FILES.items() for claim in claims]

@@ -27,7 +27,9 @@ def test_gallery_is_complete(rebuilt):
 def test_documents_are_not_stale(rebuilt, name):
     target, files = rebuilt
     for file in (f for f in files if f.parts[0] == name):
-        assert (SOURCE / file).read_bytes() == (target / file).read_bytes(), f"{file}: run python -m symbackprop.gallery derivations"
+        assert (SOURCE / file).read_bytes() == (target / file).read_bytes(), (
+            f"{file}: run python -m symbackprop.gallery derivations"
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
