@@ -7,8 +7,7 @@
     sb.verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m")   # your formula: PROVED, REFUTED or UNDECIDED
     f = sb.compile(net)                                  # the same equations as NumPy
 
-Names load when they are first used, so importing the package costs next to nothing. No module is called like a function
-here (verifying, not verify): importing a module sets its name in the package and would hide the function.
+What describes, verifies and checks is loaded with the package; documents, code generation and training when they are first used.
 """
 
 from __future__ import annotations
@@ -16,48 +15,37 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from symbackprop.checking import assert_proved, check
+from symbackprop.errors import SymbackpropError
+from symbackprop.network import Network
+from symbackprop.program import Program
+from symbackprop.proof import Proof
+
+# the function, not the subpackage of the same name: it is bound after the subpackage has been loaded
+from symbackprop.trace import trace
+from symbackprop.verdict import Verdict
+from symbackprop.verifying import verify
+
 if TYPE_CHECKING:
-    from symbackprop.checking import assert_proved, check
     from symbackprop.compiling import compile
-    from symbackprop.errors import SymbackpropError
     from symbackprop.estimators import MLPClassifier, MLPRegressor
-    from symbackprop.network import Network
-    from symbackprop.program import Program
-    from symbackprop.proof import Proof
     from symbackprop.proving import prove
-    from symbackprop.trace import trace
-    from symbackprop.verdict import Verdict
-    from symbackprop.verifying import verify
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "assert_proved": "checking",
-    "check": "checking",
-    "trace": "trace",
-    "MLPClassifier": "estimators",
-    "MLPRegressor": "estimators",
-    "Network": "network",
-    "Program": "program",
-    "Proof": "proof",
-    "SymbackpropError": "errors",
-    "Verdict": "verdict",
-    "compile": "compiling",
-    "prove": "proving",
-    "verify": "verifying",
-}
+_LATER = {"MLPClassifier": "estimators", "MLPRegressor": "estimators", "compile": "compiling", "prove": "proving"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _LATER:
         raise AttributeError(f"module 'symbackprop' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"symbackprop.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"symbackprop.{_LATER[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*_HOMES, "__version__"])
+    return sorted(__all__)
 
 
 __all__ = [

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from symbackprop.cotangents import with_cost
 from symbackprop.counterexample import Counterexample
 from symbackprop.derivation import Gradient
 from symbackprop.differentiate import differentiate, facts_of
@@ -24,7 +25,6 @@ from symbackprop.kernel import Kernel
 from symbackprop.mending import Mend, mends
 from symbackprop.plain import to_text
 from symbackprop.program import Equation, Program
-from symbackprop.proving import with_cost
 from symbackprop.question import Question
 from symbackprop.refute import cross_examine, refute, wrong_gradients
 from symbackprop.resolve import UNLIMITED, Resolver

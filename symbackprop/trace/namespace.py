@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import builtins
 import math
+import sys
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 # These fill the table of operations.
 import symbackprop.trace.assignment
@@ -151,7 +151,23 @@ def _math(name: str, *args: Any) -> Any:
 
 
 MATH = _Math(math, "", "math")
-SPECIAL = Namespace(scipy.special, "special.", "scipy.special")
+
+
+class _WhenImported:
+    """A module, once the user's code has imported it: importing scipy.special here would cost everybody its loading time."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        module = sys.modules.get(self._name)
+        if module is None:
+            raise AttributeError(name)
+        return getattr(module, name)
+
+
+SCIPY_SPECIAL = _WhenImported("scipy.special")
+SPECIAL = Namespace(SCIPY_SPECIAL, "special.", "scipy.special")
 MODULES = {"numpy": NUMPY, "math": MATH, "scipy.special": SPECIAL}
 
 
@@ -164,7 +180,7 @@ def by_identity() -> dict[int, Any]:
     """id of NumPy's, SciPy's and math's own functions -> what stands in for them: `from numpy import exp`."""
     table: dict[int, Any] = {id(math.sqrt): MATH.sqrt, id(math.exp): MATH.exp, id(math.log): MATH.log}
     for name in OPERATIONS:
-        owner, leaf = (scipy.special, name[8:]) if name.startswith("special.") else (np, name)
+        owner, leaf = (SCIPY_SPECIAL, name[8:]) if name.startswith("special.") else (np, name)
         if "." not in leaf and hasattr(owner, leaf):
             table[id(getattr(owner, leaf))] = Operation(name, leaf)
     return table
