@@ -16,190 +16,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
+from symbackprop.nodes import (
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Partial,
+    Position,
+    Power,
+    Quotient,
+    Remainder,
+    Sum,
+    Symbol,
+    Tensor,
+    Total,
+    Where,
+)
 from symbackprop.primitives import Function
-
-T = TypeVar("T")
-_TABLE: dict[Any, Any] = {}
-
-
-class _Interned(type):
-    """Makes a class return the same object for the same arguments."""
-
-    def __call__(cls: type[T], *args: Any) -> T:  # type: ignore[misc]
-        fields = cls.__dataclass_fields__  # type: ignore[attr-defined]
-        if len(args) < len(fields):  # the same contents with or without defaults are one node
-            args += tuple(f.default for f in list(fields.values())[len(args) :])
-        key = (cls, *args)
-        node = _TABLE.get(key)
-        if node is None:
-            node = _TABLE[key] = type.__call__(cls, *args)
-        return node  # type: ignore[no-any-return]
-
-
-class Expr(metaclass=_Interned):
-    """Base of all nodes."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Number(Expr):
-    """An exact rational."""
-
-    value: Fraction
-
-
-@dataclass(frozen=True, eq=False)
-class Symbol(Expr):
-    """A scalar without indices: the size of an axis (an integer >= 1), a real hyper-parameter, or a positive one."""
-
-    name: str
-    kind: Literal["size", "real", "positive"] = "real"
-
-
-@dataclass(frozen=True, eq=False)
-class Index(Expr):
-    """An integer from 0 to size - 1; `uid` tells bound indices (> 0) of the same name apart, free ones have 0."""
-
-    name: str
-    size: Expr
-    uid: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Tensor(metaclass=_Interned):
-    """A named array; `shape` holds integer expressions, `kind` says whether its entries are reals or integers."""
-
-    name: str
-    shape: tuple[Expr, ...] = ()
-    kind: Literal["real", "integer"] = "real"
-
-
-@dataclass(frozen=True, eq=False)
-class Entry(Expr):
-    """One entry of a tensor; the indices are integer expressions: i, i + H, y[n] ..."""
-
-    tensor: Tensor
-    indices: tuple[Expr, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Add(Expr):
-    """A sum of at least two terms."""
-
-    terms: tuple[Expr, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Multiply(Expr):
-    """A product of at least two factors."""
-
-    factors: tuple[Expr, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Power(Expr):
-    """base ** exponent; a root is a power with a fraction, a quotient one with a negative exponent."""
-
-    base: Expr
-    exponent: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Sum(Expr):
-    """The contraction of `body` over all values of the bound index."""
-
-    index: Index
-    body: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Extremum(Expr):
-    """The largest ("max") or smallest ("min") value of `body` over the bound index."""
-
-    kind: Literal["max", "min"]
-    index: Index
-    body: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Position(Expr):
-    """The first value of the bound index at which `body` is largest ("max") or smallest ("min"): an integer."""
-
-    kind: Literal["max", "min"]
-    index: Index
-    body: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Apply(Expr):
-    """A scalar function of one or two expressions."""
-
-    function: Function
-    arguments: tuple[Expr, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Kronecker(Expr):
-    """1 if the two integers are equal, else 0."""
-
-    left: Expr
-    right: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Compare(Expr):
-    """1 if the relation holds between two values, else 0."""
-
-    relation: Literal["<", "<=", "=="]
-    left: Expr
-    right: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Where(Expr):
-    """`then` where the condition (a value 0 or 1) is 1, else `otherwise`; the other branch is not evaluated."""
-
-    condition: Expr
-    then: Expr
-    otherwise: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Quotient(Expr):
-    """The integer quotient left // right, rounded down."""
-
-    left: Expr
-    right: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Remainder(Expr):
-    """The remainder left % right, with 0 <= remainder < right."""
-
-    left: Expr
-    right: Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Partial(Expr):
-    """The partial derivative of an expression with respect to one entry, all other tensors held fixed."""
-
-    expression: Expr
-    variable: Entry
-
-
-@dataclass(frozen=True, eq=False)
-class Total(Expr):
-    """The derivative of the cost with respect to one entry of a tensor, along every path through the program."""
-
-    cost: Entry
-    variable: Entry
-
 
 Binder = Sum | Extremum | Position
 BINDERS = (Sum, Extremum, Position)
@@ -250,7 +92,7 @@ def multiply(*factors: Expr) -> Expr:
 def _flatten(kind: type[Add] | type[Multiply], nodes: Iterable[Expr]) -> Iterable[Expr]:
     for node in nodes:
         if isinstance(node, kind):
-            yield from node.terms if isinstance(node, Add) else node.factors  # type: ignore[attr-defined]
+            yield from node.terms if isinstance(node, Add) else node.factors
         else:
             yield node
 
@@ -281,7 +123,12 @@ def power(base: Expr, exponent: Expr | int | Fraction) -> Expr:
         return ONE
     if isinstance(base, Number) and isinstance(e, Number) and e.value.denominator == 1 and (base.value or e.value > 0):
         return number(base.value**e.value.numerator)
-    if isinstance(base, Multiply) and isinstance(e, Number) and e.value.denominator == 1 and isinstance(base.factors[0], Number):
+    if (
+        isinstance(base, Multiply)
+        and isinstance(e, Number)
+        and e.value.denominator == 1
+        and isinstance(base.factors[0], Number)
+    ):
         return multiply(power(base.factors[0], e), power(multiply(*base.factors[1:]), e))
     if isinstance(base, Power) and isinstance(e, Number) and e.value.denominator == 1:
         inner = base.exponent
@@ -333,7 +180,15 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     match expr:
         case Entry(_, nodes) | Add(nodes) | Multiply(nodes) | Apply(_, nodes):
             return nodes
-        case Power(a, b) | Kronecker(a, b) | Compare(_, a, b) | Quotient(a, b) | Remainder(a, b) | Partial(a, b) | Total(a, b):
+        case (
+            Power(a, b)
+            | Kronecker(a, b)
+            | Compare(_, a, b)
+            | Quotient(a, b)
+            | Remainder(a, b)
+            | Partial(a, b)
+            | Total(a, b)
+        ):
             return (a, b)
         case Where(a, b, c):
             return (a, b, c)
@@ -487,3 +342,55 @@ def nodes_once(expr: Expr) -> Iterable[Expr]:
 def entries_once(expr: Expr) -> Iterable[Entry]:
     """The distinct entries inside `expr`, in order."""
     return (node for node in nodes_once(expr) if isinstance(node, Entry))
+
+
+__all__ = [
+    "Add",
+    "Apply",
+    "BINDERS",
+    "Binder",
+    "Compare",
+    "Entry",
+    "Expr",
+    "Extremum",
+    "Index",
+    "Kronecker",
+    "MINUS_ONE",
+    "Multiply",
+    "Number",
+    "ONE",
+    "Partial",
+    "Position",
+    "Power",
+    "Quotient",
+    "Remainder",
+    "Sum",
+    "Symbol",
+    "Tensor",
+    "Total",
+    "Where",
+    "ZERO",
+    "add",
+    "apply",
+    "children",
+    "close_sum",
+    "contraction",
+    "divide",
+    "entries",
+    "entries_once",
+    "extremum",
+    "free_indices",
+    "fresh",
+    "kronecker",
+    "multiply",
+    "negate",
+    "nodes_once",
+    "number",
+    "open_binder",
+    "power",
+    "rebuild",
+    "rewrite",
+    "substitute",
+    "subtract",
+    "where",
+]
