@@ -7,7 +7,8 @@
     sb.verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m")   # your formula: PROVED, REFUTED or UNDECIDED
     f = sb.compile(net)                                  # the same equations as NumPy
 
-What describes, verifies and checks is loaded with the package; documents, code generation and training when they are first used.
+What describes, verifies and checks is loaded with the package; documents, code generation and training when they are
+first used.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     verdict = check(forward, backward, shapes={"x": ("N", "D"), "w": ("D", "M")})
 
-Both functions are traced into equations, the gradients are derived from the forward's equations, and each gradient that the
-backward returns is compared with the derived one by normal form. Before anything is called proved it is examined by exact numbers;
-what numbers refute is reported with the point, the gradients that are wrong and, where one was proved, the cure.
+Both functions are traced into equations, the gradients are derived from the forward's equations, and each gradient
+that the backward returns is compared with the derived one by normal form. Before anything is called proved it is
+examined by exact numbers; what numbers refute is reported with the point, the gradients that are wrong and, where one
+was proved, the cure.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from symbackprop.cotangents import with_cost
 from symbackprop.counterexample import Counterexample
 from symbackprop.derivation import Gradient
 from symbackprop.differentiate import differentiate, facts_of
-from symbackprop.errors import BudgetError, DataError, MalformedError, ProofError, SymbackpropError, TraceError, UnsupportedError
+from symbackprop.errors import (
+    BudgetError,
+    DataError,
+    MalformedError,
+    ProofError,
+    SymbackpropError,
+    TraceError,
+    UnsupportedError,
+)
 from symbackprop.expression import Tensor
 from symbackprop.kernel import Kernel
 from symbackprop.mending import Mend, mends
@@ -28,13 +37,14 @@ from symbackprop.program import Equation, Program
 from symbackprop.question import Question
 from symbackprop.refute import cross_examine, refute, wrong_gradients
 from symbackprop.resolve import UNLIMITED, Resolver
-from symbackprop.trace import NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_pair
 from symbackprop.sweeping import sweep
+from symbackprop.trace import NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_pair
 from symbackprop.verdict import Verdict
 
 BUDGET_SECONDS = 20.0
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
-# How large a tensor may grow before it is kept as one atom, whether equal intermediates are sought first, and the seconds for it.
+# How large a tensor may grow before it is kept as one atom, whether equal intermediates are sought first, and the
+# seconds for it.
 ATTEMPTS = ((UNLIMITED, False, 1.0), (1, True, 8.0), (6, True, 4.0), (UNLIMITED, False, 4.0))
 LONG = 60  # equations: beyond that equal intermediates are sought first
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 5, 3, 80
@@ -70,7 +80,8 @@ def check(
 
     Args:
         forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache).
-        backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name: gradient}.
+        backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
+        gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: input -> "labels:C", "label:C", "onehot", "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
@@ -119,7 +130,9 @@ def _checked(case: Case, deadline: float) -> Verdict:
 def _untraced(error: SymbackpropError, subject: str) -> Verdict:
     """The verdict where the functions could not be followed."""
     undecided = isinstance(error, (UnsupportedError, BudgetError)) and not isinstance(error, ShapesDoNotFit)
-    return Verdict("UNDECIDED" if undecided else "MALFORMED", subject, reason=str(error), diagnosis="" if undecided else error.what)
+    return Verdict(
+        "UNDECIDED" if undecided else "MALFORMED", subject, reason=str(error), diagnosis="" if undecided else error.what
+    )
 
 
 # Sizes that must be numbers.
@@ -128,7 +141,8 @@ def _untraced(error: SymbackpropError, subject: str) -> Verdict:
 def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadline: float) -> Verdict:
     """Look at several stated sizes of the symbols that a loop or a branch depends on; the others stay free.
 
-    Numbers first, at all of them: a fault may show only where windows overlap or a sequence is longer. Then proofs at the first few.
+    Numbers first, at all of them: a fault may show only where windows overlap or a sequence is longer. Then proofs at
+    the first few.
     """
     symbols = tuple(stop.symbols)
     traces: list[Traced] = []
@@ -154,7 +168,12 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadl
         verdicts.append(_decide(traced, subject, "", deadline))
         if verdicts[-1].status != "PROVED":
             break
-    return _summed_up(verdicts, [t.sizes for t in sorted(traces[:CONCRETE_PROVED], key=lambda t: sum(t.sizes.values()))], symbols, subject)
+    return _summed_up(
+        verdicts,
+        [t.sizes for t in sorted(traces[:CONCRETE_PROVED], key=lambda t: sum(t.sizes.values()))],
+        symbols,
+        subject,
+    )
 
 
 def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float) -> Traced | None:
@@ -187,7 +206,9 @@ def _joined(first: NeedsConcreteSizes, more: NeedsConcreteSizes) -> NeedsConcret
 
 def _summed_up(verdicts: list[Verdict], sizes: list[dict[str, int]], symbols: tuple[str, ...], subject: str) -> Verdict:
     if not verdicts:
-        return Verdict("UNDECIDED", subject, reason=f"no small sizes of {', '.join(symbols)} were found that the functions accept")
+        return Verdict(
+            "UNDECIDED", subject, reason=f"no small sizes of {', '.join(symbols)} were found that the functions accept"
+        )
     last, proved = verdicts[-1], [s for s, v in zip(sizes, verdicts, strict=False) if v.status == "PROVED"]
     places = " and ".join(", ".join(f"{k} = {v}" for k, v in s.items()) for s in proved)
     if last.status == "PROVED":
@@ -206,7 +227,9 @@ def _choices(symbols: tuple[str, ...]) -> Iterator[dict[str, int]]:
         return (sum(v < 2 for v in values), len(values) - len(set(values)), sum((v - 3) ** 2 for v in values))
 
     ranked = sorted(grid, key=order)
-    spread = ranked[:2] + ranked[len(ranked) // 3 : len(ranked) // 3 + 1] + ranked[len(ranked) // 2 : len(ranked) // 2 + 1]
+    spread = (
+        ranked[:2] + ranked[len(ranked) // 3 : len(ranked) // 3 + 1] + ranked[len(ranked) // 2 : len(ranked) // 2 + 1]
+    )
     yield from dict((tuple(s.items()), s) for s in (*spread, *ranked[:MAXIMUM_CHOICES])).values()
 
 
@@ -335,7 +358,9 @@ def derived(matter: Matter, name: str) -> Tensor:
 def _resolver(matter: Matter, limit: int, seconds: float) -> Resolver:
     program = matter.gradient.program
     kinds = {a.tensor: a.kind for a in program.assumptions}
-    equations: dict[Tensor, Equation] = {e.tensor: e for e in (*matter.gradient.adjoint.equations, *matter.traced.backward.equations)}
+    equations: dict[Tensor, Equation] = {
+        e.tensor: e for e in (*matter.gradient.adjoint.equations, *matter.traced.backward.equations)
+    }
     expanded = WRITTEN_OUT if matter.traced.sizes else 0
     return Resolver(equations.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
 
@@ -356,13 +381,17 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
         answer = True
     if answer is not True:
         reason = "internal error: the proof and the numbers disagree; please report this case"
-        return Verdict("UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None)
+        return Verdict(
+            "UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None
+        )
     conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
     return Verdict("PROVED", subject, scope=scope, conditions=conditions)
 
 
 def _tried(proof: Attempt) -> str:
-    return f"not decided: {', '.join(proof.unproved)}; numbers agree at every point tried, which is evidence and no proof"
+    return (
+        f"not decided: {', '.join(proof.unproved)}; numbers agree at every point tried, which is evidence and no proof"
+    )
 
 
 def _refuted(matter: Matter, subject: str, found: Counterexample, deadline: float) -> Verdict:
@@ -372,8 +401,15 @@ def _refuted(matter: Matter, subject: str, found: Counterexample, deadline: floa
     mend = _mend(matter, wrong, min(deadline, time.perf_counter() + 2.0))
     right = [n for n in matter.names if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
-    return Verdict("REFUTED", subject, wrong=tuple(wrong), diagnosis=mend.words if mend else "", cure=mend.text if mend else "",
-                   counterexample=found, notes=notes)
+    return Verdict(
+        "REFUTED",
+        subject,
+        wrong=tuple(wrong),
+        diagnosis=mend.words if mend else "",
+        cure=mend.text if mend else "",
+        counterexample=found,
+        notes=notes,
+    )
 
 
 def _mend(matter: Matter, wrong: list[str], deadline: float) -> Mend | None:

@@ -19,11 +19,14 @@ from symbackprop.proving import program_gradient
 
 
 @lru_cache(maxsize=64)
-def compile(subject: Network | Program, backend: str = "numpy", dtype: str = "float64") -> CompiledNetwork | CompiledProgram:  # noqa: A001
+def compile(
+    subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
+) -> CompiledNetwork | CompiledProgram:
     """Code for the cost and the gradients.
 
     Args:
-        subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real input x.
+        subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
+        input x.
         backend: "numpy", "c" or "jax".
         dtype: "float64" or "float32".
 
@@ -35,7 +38,9 @@ def compile(subject: Network | Program, backend: str = "numpy", dtype: str = "fl
     """
     if isinstance(subject, Network):
         if subject.depth is not None:
-            raise UnsupportedError("a network of any depth cannot be compiled", help="list its layers: Network([64, 30, 10])")
+            raise UnsupportedError(
+                "a network of any depth cannot be compiled", help="list its layers: Network([64, 30, 10])"
+            )
         proof = prove_network(subject)
         assert proof.gradient is not None
         return compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)

@@ -31,5 +31,7 @@ def with_cost(program: Program, given: tuple[Tensor, ...] = ()) -> tuple[Program
         terms.append(term)
     cost = Tensor("J" if all(t.name != "J" for t in program.tensors) else "J_total")
     equation = Equation(cost, (), add(*terms), UPSTREAM)
-    extended = replace(program, inputs=(*program.inputs, *upstream), equations=(*program.equations, equation), outputs=(cost,))
+    extended = replace(
+        program, inputs=(*program.inputs, *upstream), equations=(*program.equations, equation), outputs=(cost,)
+    )
     return extended, tuple(upstream)

@@ -1,8 +1,8 @@
 """Derivations as data: a statement, and the chain of equalities that proves it.
 
 A `Step` rewrites the expression so far into the next, names the rule that allows it and says why in one plain sentence.
-`differentiate` and `backprop` make them, `kernel` replays them, `document` prints them. This module must not know how a step
-is found or checked.
+`differentiate` and `backprop` make them, `kernel` replays them, `document` prints them. This module must not know how
+a step is found or checked.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from symbackprop.expression import Entry, Expr, Tensor
 from symbackprop.program import Program
+
+THE_COST = Entry(Tensor("J"))
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Derivation:
     steps: tuple[Step, ...]
     definitions: dict[Tensor, Tensor] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
-    cost: Entry = Entry(Tensor("J"))
+    cost: Entry = THE_COST
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Gradient:
     Args:
         program: the forward equations; its single output is the cost, of shape ().
         cotangents: for each tensor the name of dJ/d(tensor): z2 -> delta2, W1 -> dJ_dW1.
-        adjoint: forward equations followed by one equation for each cotangent; outputs are the cost and the cotangents of
+        adjoint: forward equations followed by one equation for each cotangent; outputs are the cost and the
+        cotangents of
             the inputs asked for. This is the program that becomes code.
         derivations: for each tensor the proof that its cotangent's equation is right.
     """

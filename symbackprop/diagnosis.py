@@ -1,8 +1,8 @@
 """The edits that people get wrong: proposals for what would make a claim right.
 
 `cures` only proposes, cheapest first; "right if ..." is said by the caller, and only of an edit that it has proved. The
-table knows the usual slips: sign, factor, 1/m, swapped index, missing or misplaced f', a neighbouring layer, a dropped or
-spurious term, a missing sum.
+table knows the usual slips: sign, factor, 1/m, swapped index, missing or misplaced f', a neighbouring layer, a
+dropped or spurious term, a missing sum.
 """
 
 from __future__ import annotations
@@ -110,8 +110,13 @@ def _slope(left: Entry, network: Network) -> Expr | None:
 def _terms(left: Entry, claim: Expr, network: Network) -> Iterator[Cure]:
     """One term of a sum wrong: sign, factor, missing or too many; and the derivative of a penalty."""
     terms = claim.terms if isinstance(claim, Add) else (claim,)
-    scales = (("wrong sign", MINUS_ONE), ("missing factor 1/m", power(M, -1)), ("factor 1/m too many", M),
-              ("missing factor 1/2", power(number(2), -1)), ("missing factor 2", number(2)))
+    scales = (
+        ("wrong sign", MINUS_ONE),
+        ("missing factor 1/m", power(M, -1)),
+        ("factor 1/m too many", M),
+        ("missing factor 1/2", power(number(2), -1)),
+        ("missing factor 2", number(2)),
+    )
     for k, term in enumerate(terms):
         others = (*terms[:k], *terms[k + 1 :])
         if others:
@@ -158,7 +163,9 @@ def _arguments(claim: Expr) -> Iterator[Cure]:
         if isinstance(node, Apply) and node.function.primitive_of is not None and isinstance(node.arguments[0], Entry):
             entry = node.arguments[0]
             if entry.tensor.name[0] == "a":
-                yield Apply(node.function, (Entry(Tensor("z" + entry.tensor.name[1:], entry.tensor.shape), entry.indices),))
+                yield Apply(
+                    node.function, (Entry(Tensor("z" + entry.tensor.name[1:], entry.tensor.shape), entry.indices),)
+                )
 
     for _, _, changed in _everywhere(claim, at_z):
         yield Cure("f' must be taken at z, not at a", changed)
@@ -208,7 +215,12 @@ def resized(expr: Expr) -> Expr:
     def visit(node: Expr) -> Expr | None:
         if not isinstance(node, Sum):
             return None
-        sizes = {size for e in entries(node.body) for i, size in zip(e.indices, e.tensor.shape, strict=True) if i is node.index}
+        sizes = {
+            size
+            for e in entries(node.body)
+            for i, size in zip(e.indices, e.tensor.shape, strict=True)
+            if i is node.index
+        }
         size = sizes.pop() if len(sizes) == 1 else node.index.size
         if size is node.index.size:
             return Sum(node.index, resized(node.body))
@@ -220,7 +232,9 @@ def resized(expr: Expr) -> Expr:
 
 def fits(expr: Expr) -> bool:
     """True if every plain index stands on an axis of its own size."""
-    if isinstance(expr, Entry) and any(isinstance(i, Index) and i.size is not s for i, s in zip(expr.indices, expr.tensor.shape, strict=False)):
+    if isinstance(expr, Entry) and any(
+        isinstance(i, Index) and i.size is not s for i, s in zip(expr.indices, expr.tensor.shape, strict=False)
+    ):
         return False
     return all(fits(c) for c in children(expr))
 

@@ -1,13 +1,14 @@
 """Reverse-mode differentiation of a Program, with the steps that justify each cotangent.
 
-For every tensor x that the cost J depends on, last to first, one equation for its cotangent dJ/dx is proposed: each equation
-that uses x sends back its own cotangent times the local slope, and the places of x it was read from are solved for. The
-chain of steps (chain rule, definition, derivative, Kronecker deltas contracted) goes with it. Nothing here is trusted: the
-kernel replays the steps with the rules of `rules`, which know nothing of this module.
+For every tensor x that the cost J depends on, last to first, one equation for its cotangent dJ/dx is proposed: each
+equation that uses x sends back its own cotangent times the local slope, and the places of x it was read from are
+solved for. The chain of steps (chain rule, definition, derivative, Kronecker deltas contracted) goes with it. Nothing
+here is trusted: the kernel replays the steps with the rules of `rules`, which know nothing of this module.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -135,7 +136,7 @@ Solution = tuple[dict[Expr, Expr], list[Pair], list[Expr]]
 
 
 def _solve(pair: Pair, pending: list[Pair], running: list[Index], facts: Facts) -> Solution | None:
-    """Values of running indices for which the index expression equals its place, the pairs used up, and range guards."""
+    """Values of running indices at which the index expression equals its place; the pairs used up; range guards."""
     expr, place = pair
     unknown = [i for i in free_indices(expr) if i in running]
     if not unknown:
@@ -165,7 +166,9 @@ def _solve(pair: Pair, pending: list[Pair], running: list[Index], facts: Facts) 
     return None
 
 
-def _solve_remainder(rest: Expr, left: Expr, running: list[Index], facts: Facts) -> tuple[dict[Expr, Expr], list[Expr]] | None:
+def _solve_remainder(
+    rest: Expr, left: Expr, running: list[Index], facts: Facts
+) -> tuple[dict[Expr, Expr], list[Expr]] | None:
     if not any(i in running for i in free_indices(rest)):
         return {}, [kronecker(left, rest)]
     if isinstance(rest, Index):
@@ -278,7 +281,9 @@ def _places(program: Program, tensor: Tensor) -> tuple[Index, ...]:
 class CotangentBuilder:
     """Makes the derivation of one cotangent after another."""
 
-    def __init__(self, program: Program, cost: Entry, cotangents: dict[Tensor, Tensor], facts: Facts = NO_FACTS) -> None:
+    def __init__(
+        self, program: Program, cost: Entry, cotangents: dict[Tensor, Tensor], facts: Facts = NO_FACTS
+    ) -> None:
         self.program, self.cost, self.cotangents, self.facts = program, cost, cotangents, facts
         self.definitions = {bar: tensor for tensor, bar in cotangents.items()}
         self.users: dict[Tensor, list[Equation]] = {t: [] for t in cotangents}
@@ -295,7 +300,7 @@ class CotangentBuilder:
         chained, named, slopes, final = [], [], [], []
         for equation in self.users[tensor]:
             running = tuple(fresh(i.name, i.size) for i in equation.indices)
-            at = dict(zip(equation.indices, running, strict=True))
+            at: dict[Expr, Expr] = dict(zip(equation.indices, running, strict=True))
             there, value = Entry(equation.tensor, running), substitute(equation.value, at)
             is_cost = equation.tensor is self.cost.tensor
             total = ONE if is_cost else Total(self.cost, there)
@@ -307,10 +312,18 @@ class CotangentBuilder:
                 final.append(arrive(contribution, indices, self.facts))
         lines += [add(*chained), add(*named), add(*slopes), add(*final)]
         steps = []
-        for (before, after), (rule, reason) in zip(zip(lines, lines[1:], strict=False), _STEPS, strict=True):
+        for (before, after), (rule, reason) in zip(itertools.pairwise(lines), _STEPS, strict=True):
             if before is not after:
                 steps.append(Step(before, after, rule, reason.format(tensor=tensor.name, users=self._names(tensor))))
-        return Derivation(f"derivative with respect to {tensor.name}", self.program, left, lines[-1], tuple(steps), self.definitions, cost=self.cost)
+        return Derivation(
+            f"derivative with respect to {tensor.name}",
+            self.program,
+            left,
+            lines[-1],
+            tuple(steps),
+            self.definitions,
+            cost=self.cost,
+        )
 
     def _names(self, tensor: Tensor) -> str:
         names = [e.tensor.name for e in self.users[tensor]]
@@ -319,7 +332,10 @@ class CotangentBuilder:
 
 _STEPS = (
     ("definition_of_delta", "This is what the name stands for."),
-    ("chain_rule", "{tensor} occurs in the equation of {users} and nowhere else, so the cost feels it only through there."),
+    (
+        "chain_rule",
+        "{tensor} occurs in the equation of {users} and nowhere else, so the cost feels it only through there.",
+    ),
     ("definition", "Derivatives worked out earlier get their names; each equation is written out."),
     ("derivative", "Differentiate the equation; every entry other than the one asked for counts as a constant."),
     ("contract_delta", "Only the terms in which the indices agree survive."),

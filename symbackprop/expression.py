@@ -345,9 +345,12 @@ def entries_once(expr: Expr) -> Iterable[Entry]:
 
 
 __all__ = [
+    "BINDERS",
+    "MINUS_ONE",
+    "ONE",
+    "ZERO",
     "Add",
     "Apply",
-    "BINDERS",
     "Binder",
     "Compare",
     "Entry",
@@ -355,10 +358,8 @@ __all__ = [
     "Extremum",
     "Index",
     "Kronecker",
-    "MINUS_ONE",
     "Multiply",
     "Number",
-    "ONE",
     "Partial",
     "Position",
     "Power",
@@ -369,7 +370,6 @@ __all__ = [
     "Tensor",
     "Total",
     "Where",
-    "ZERO",
     "add",
     "apply",
     "children",

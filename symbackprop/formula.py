@@ -2,13 +2,13 @@
 
     delta2[n,i] = sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])
 
-A `Scope` says which tensors, scalars and functions there are. A sum's index ranges over the axis that its place in a tensor
-demands; `sum(j < s_2 + 1, ...)` gives the range by hand. SymPy expressions are read in the form in which SymPy prints them:
-`Sum(W2[j, i]*delta3[n, j], (j, 1, s_3))`. Python's parser reads the text, this module walks its tree and refuses every node
-that is not arithmetic, a subscript or a call of a known function.
+A `Scope` says which tensors, scalars and functions there are. A sum's index ranges over the axis that its place in a
+tensor demands; `sum(j < s_2 + 1, ...)` gives the range by hand. SymPy expressions are read in the form in which SymPy
+prints them: `Sum(W2[j, i]*delta3[n, j], (j, 1, s_3))`. Python's parser reads the text, this module walks its tree and
+refuses every node that is not arithmetic, a subscript or a call of a known function.
 
-`parse` refuses a formula whose indices do not fit. `read_claim` reads it all the same and says what does not fit, since a
-claim with a swapped index can still be refuted by numbers where the two axes are equally long.
+`parse` refuses a formula whose indices do not fit. `read_claim` reads it all the same and says what does not fit,
+since a claim with a swapped index can still be refuted by numbers where the two axes are equally long.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from symbackprop.expression import (
     Expr,
     Index,
     Number,
-    Symbol,
     Tensor,
     add,
     apply,
@@ -48,7 +47,19 @@ from symbackprop.spelling import Scope, axes_of, size_text, split_equation, tran
 
 MAXIMUM_DIGITS = 60
 MAXIMUM_POWER = 1000
-_SPECIAL = {"sqrt": 1, "square": 1, "Abs": 1, "Heaviside": 1, "kronecker": 2, "KroneckerDelta": 2, "Max": 2, "max": 2, "Min": 2, "min": 2, "where": 3}
+_SPECIAL = {
+    "sqrt": 1,
+    "square": 1,
+    "Abs": 1,
+    "Heaviside": 1,
+    "kronecker": 2,
+    "KroneckerDelta": 2,
+    "Max": 2,
+    "max": 2,
+    "Min": 2,
+    "min": 2,
+    "where": 3,
+}
 
 
 def parse(text: str, scope: Scope) -> Expr:
@@ -95,7 +106,13 @@ def read_claim(text: str, scope: Scope) -> Reading:
     source = translated(text)
     reader = _Reader(source, scope, lenient=True)
     value = reader.read(tree(source))
-    return Reading(value, tuple(reader.strays.values()), tuple(dict.fromkeys(reader.clashes)), reader.problem, tuple(dict.fromkeys(reader.partial)))
+    return Reading(
+        value,
+        tuple(reader.strays.values()),
+        tuple(dict.fromkeys(reader.clashes)),
+        reader.problem,
+        tuple(dict.fromkeys(reader.partial)),
+    )
 
 
 def left_indices(text: str, scope: Scope) -> tuple[str, tuple[Index, ...]]:
@@ -136,8 +153,15 @@ class _Reader:
         self.inside_index = False
         self.ranged: set[str] = set()  # indices whose range is said aloud
 
-    def fail(self, what: str, node: ast.expr, *, kind: type[FormulaError] | type[IndexNotationError] = FormulaError,
-             evidence: tuple[str, ...] = (), help: str | None = None) -> FormulaError | IndexNotationError:
+    def fail(
+        self,
+        what: str,
+        node: ast.expr,
+        *,
+        kind: type[FormulaError] | type[IndexNotationError] = FormulaError,
+        evidence: tuple[str, ...] = (),
+        help: str | None = None,
+    ) -> FormulaError | IndexNotationError:
         end = node.end_col_offset or node.col_offset + 1
         return kind(what, where=self.source, span=(node.col_offset, end), evidence=evidence, help=help)
 
@@ -169,12 +193,16 @@ class _Reader:
             case ast.Compare(left=left, ops=[operator], comparators=[right]):
                 read = self._integer if self.scope.arithmetic else self.read
                 return self._compare(read(left), operator, read(right), node)
-        raise self.fail("only numbers, names, + - * / **, entries such as a2[n,j] and calls of known functions are allowed", node)
+        raise self.fail(
+            "only numbers, names, + - * / **, entries such as a2[n,j] and calls of known functions are allowed", node
+        )
 
     def _number(self, node: ast.Constant) -> Expr:
         """The exact decimal that was written, not the float next to it."""
         text = (ast.get_source_segment(self.source, node) or "").replace("_", "")
-        if len(text) > MAXIMUM_DIGITS or (isinstance(node.value, float) and not 1e-300 < abs(node.value) < 1e300 and node.value):
+        if len(text) > MAXIMUM_DIGITS or (
+            isinstance(node.value, float) and not 1e-300 < abs(node.value) < 1e300 and node.value
+        ):
             raise self.fail("the number has too many digits", node)
         if isinstance(node.value, float):
             if not node.value and re.search("[1-9]", re.split("[eE]", text)[0]):
@@ -186,9 +214,13 @@ class _Reader:
     def _power(self, base: Expr, exponent: Expr, node: ast.expr) -> Expr:
         if isinstance(exponent, Number):
             size = max(abs(exponent.value.numerator), exponent.value.denominator)
-            digits = max(abs(base.value.numerator), base.value.denominator).bit_length() if isinstance(base, Number) else 1
+            digits = (
+                max(abs(base.value.numerator), base.value.denominator).bit_length() if isinstance(base, Number) else 1
+            )
             if size * digits > MAXIMUM_POWER:
-                raise self.fail("the power is too large", node, help=f"exponents go up to {MAXIMUM_POWER}, less for numbers")
+                raise self.fail(
+                    "the power is too large", node, help=f"exponents go up to {MAXIMUM_POWER}, less for numbers"
+                )
             if base is ZERO and exponent.value < 0:
                 raise self.fail("a quotient divides by zero", node)
         return power(base, exponent)
@@ -196,8 +228,11 @@ class _Reader:
     def _name(self, name: str, node: ast.expr) -> Expr:
         if name in self.indices:
             if not self.inside_index:
-                raise self.fail(f"index {name} stands outside the brackets of a tensor", node,
-                                help="an index is not a number here: entries are counted from 1 on paper, from 0 in code")
+                raise self.fail(
+                    f"index {name} stands outside the brackets of a tensor",
+                    node,
+                    help="an index is not a number here: entries are counted from 1 on paper, from 0 in code",
+                )
             return self.indices[name]
         if name in self.scope.scalars:
             return self.scope.scalars[name]
@@ -210,13 +245,19 @@ class _Reader:
         if name in self.scope.tensors:
             return self.scope.tensors[name]
         near = nearest(name, self.scope.names())
-        raise self.fail(f"unknown name {name}", node, evidence=("known:  " + ", ".join(self.scope.tensors),),
-                        help=f"did you mean {near}" if near else None)
+        raise self.fail(
+            f"unknown name {name}",
+            node,
+            evidence=("known:  " + ", ".join(self.scope.tensors),),
+            help=f"did you mean {near}" if near else None,
+        )
 
     def check_rank(self, tensor: Tensor, given: int, node: ast.expr) -> None:
         """Refuse an entry with too many or too few indices."""
         if given != len(tensor.shape):
-            raise self.fail(f"{tensor.name} has {len(tensor.shape)} indices, not {given}", node, kind=IndexNotationError)
+            raise self.fail(
+                f"{tensor.name} has {len(tensor.shape)} indices, not {given}", node, kind=IndexNotationError
+            )
 
     def _binary(self, left: ast.expr, operator: ast.operator, right: ast.expr, node: ast.expr) -> Expr:
         a, b = self.read(left), self.read(right)
@@ -253,20 +294,43 @@ class _Reader:
             raise self.fail("an index must be a name", part, kind=IndexNotationError)
         if part.id not in self.indices:
             known = ", ".join(self.indices) or "none"
-            self.misfit(self.fail(f"index {part.id} is neither free on the left nor summed over", part, kind=IndexNotationError,
-                                  evidence=(f"known:  {known}",), help=f"sum over it: sum({part.id}, ...)"))
+            self.misfit(
+                self.fail(
+                    f"index {part.id} is neither free on the left nor summed over",
+                    part,
+                    kind=IndexNotationError,
+                    evidence=(f"known:  {known}",),
+                    help=f"sum over it: sum({part.id}, ...)",
+                )
+            )
             return self.strays.setdefault(part.id, Index(part.id, size))
         index = self.indices[part.id]
         if index.size is not size and part.id in self.ranged:
             if not self.scope.arithmetic:
-                self.misfit(self.fail(f"the sum over {part.id} does not run over this axis of {name}", part, kind=IndexNotationError,
-                                      evidence=(f"sum:   {part.id} takes {size_text(index.size)} values",
-                                                f"axis:  {size_text(size)}")))
+                self.misfit(
+                    self.fail(
+                        f"the sum over {part.id} does not run over this axis of {name}",
+                        part,
+                        kind=IndexNotationError,
+                        evidence=(
+                            f"sum:   {part.id} takes {size_text(index.size)} values",
+                            f"axis:  {size_text(size)}",
+                        ),
+                    )
+                )
             self.partial.append((index.size, size))
         elif index.size is not size:
-            self.misfit(self.fail(f"index {part.id} is used on two different axes", part, kind=IndexNotationError,
-                                  evidence=(f"first:  {part.id} runs over {size_text(index.size)}",
-                                            f"here:   this axis of {name} has {size_text(size)}")))
+            self.misfit(
+                self.fail(
+                    f"index {part.id} is used on two different axes",
+                    part,
+                    kind=IndexNotationError,
+                    evidence=(
+                        f"first:  {part.id} runs over {size_text(index.size)}",
+                        f"here:   this axis of {name} has {size_text(size)}",
+                    ),
+                )
+            )
             self.clashes.append((index.size, size))
         return index
 
@@ -336,9 +400,13 @@ class _Reader:
     def _compare(self, left: Expr, operator: ast.cmpop, right: Expr, node: ast.expr) -> Expr:
         if isinstance(operator, ast.NotEq):
             return subtract(ONE, Compare("==", left, right))
-        table: dict[type[ast.cmpop], Expr] = {ast.Lt: Compare("<", left, right), ast.LtE: Compare("<=", left, right),
-                                              ast.Gt: Compare("<", right, left), ast.GtE: Compare("<=", right, left),
-                                              ast.Eq: Compare("==", left, right)}
+        table: dict[type[ast.cmpop], Expr] = {
+            ast.Lt: Compare("<", left, right),
+            ast.LtE: Compare("<=", left, right),
+            ast.Gt: Compare("<", right, left),
+            ast.GtE: Compare("<=", right, left),
+            ast.Eq: Compare("==", left, right),
+        }
         if type(operator) not in table:
             raise self.fail("this comparison is not allowed", node)
         return table[type(operator)]
@@ -351,8 +419,12 @@ class _Reader:
         for binder in binders:
             name, size = self._binder(binder, body)
             if name in self.indices:
-                raise self.fail(f"index {name} is in use already outside this sum", binder, kind=IndexNotationError,
-                                help="give the summed index another name")
+                raise self.fail(
+                    f"index {name} is in use already outside this sum",
+                    binder,
+                    kind=IndexNotationError,
+                    help="give the summed index another name",
+                )
             bound.append(self.indices.setdefault(name, fresh(name, size)))
             self.ranged = self.ranged | {name} if not isinstance(binder, ast.Name) else self.ranged - {name}
         value = self.read(body)
@@ -370,17 +442,32 @@ class _Reader:
             case ast.Tuple(elts=[ast.Name(id=name), first, last]):
                 start = self.read(first)
                 if start is not ZERO and start is not ONE:
-                    raise self.fail("a sum runs from the first entry, 1 (or 0)", first, help="write the others out, or leave out the range")
+                    raise self.fail(
+                        "a sum runs from the first entry, 1 (or 0)",
+                        first,
+                        help="write the others out, or leave out the range",
+                    )
                 length = subtract(add(self.read(last), ONE), start)
                 return name, self._length(simplify(length), body, name)
             case ast.Name(id=name):
                 sizes = list(dict.fromkeys(axes_of(body, name, self.scope.tensors)))
                 if not sizes:
-                    raise self.fail(f"the range of {name} cannot be told: it is the index of no tensor in the sum", binder,
-                                    kind=IndexNotationError, help=f"give it: sum({name} < size, ...)")
+                    raise self.fail(
+                        f"the range of {name} cannot be told: it is the index of no tensor in the sum",
+                        binder,
+                        kind=IndexNotationError,
+                        help=f"give it: sum({name} < size, ...)",
+                    )
                 if len(sizes) > 1:
                     texts = tuple(f"axis:   {size_text(s)}" for s in sizes)
-                    self.misfit(self.fail(f"index {name} is summed over two different axes", binder, kind=IndexNotationError, evidence=texts))
+                    self.misfit(
+                        self.fail(
+                            f"index {name} is summed over two different axes",
+                            binder,
+                            kind=IndexNotationError,
+                            evidence=texts,
+                        )
+                    )
                     self.clashes += [(sizes[0], s) for s in sizes[1:]]
                 return name, sizes[0]
         raise self.fail("the index of a sum must be a name", binder, kind=IndexNotationError)
@@ -388,11 +475,16 @@ class _Reader:
     def _length(self, given: Expr, body: ast.expr, name: str) -> Expr:
         """The length of an explicit range; a number that is the width of the axis in question stands for the axis."""
         if decide("<=", ZERO, given) is not True:
-            raise self.fail(f"the range of {name} may be less than empty", body, kind=IndexNotationError,
-                            evidence=(f"range:  {size_text(given)}",))
+            raise self.fail(
+                f"the range of {name} may be less than empty",
+                body,
+                kind=IndexNotationError,
+                evidence=(f"range:  {size_text(given)}",),
+            )
         for size in axes_of(body, name, self.scope.tensors):
             if isinstance(given, Number) and self.scope.widths.get(size) == given.value:
                 return size
         return given
 
-__all__ = ["Reading", "Scope", "left_indices", "read_claim", "parse", "split_equation", "translated"]
+
+__all__ = ["Reading", "Scope", "left_indices", "parse", "read_claim", "split_equation", "translated"]

@@ -1,8 +1,8 @@
 """The kernel: replays a derivation, step by step, and searches for nothing.
 
-A step before = after is accepted if it is an instance of its rule: the rule's meaning is put into both sides (a derivative
-becomes its chain-rule sum, a tensor its equation, a name what it stands for) and the two normal forms must be equal. The
-kernel does not know who proposed the step. It trusts `canonical`, `rules.partial` and nothing else.
+A step before = after is accepted if it is an instance of its rule: the rule's meaning is put into both sides (a
+derivative becomes its chain-rule sum, a tensor its equation, a name what it stands for) and the two normal forms must
+be equal. The kernel does not know who proposed the step. It trusts `canonical`, `rules.partial` and nothing else.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from symbackprop.expression import (
     Tensor,
     Total,
     add,
+    children,
     close_sum,
-    entries_once,
     fresh,
     multiply,
     rewrite,
@@ -32,7 +32,6 @@ from symbackprop.expression import (
 from symbackprop.program import Equation, Program
 from symbackprop.rules import RULES, partial, tensors_in
 from symbackprop.sizes import Facts
-
 
 _FORWARDS = ("chain_rule",)  # read from left to right only: its result may hold derivatives of the next tensor
 
@@ -52,7 +51,6 @@ class Kernel:
         labels = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
         kinds = {a.tensor: a.kind for a in program.assumptions}
         self.facts, self.kinds = Facts(program.domain, labels), kinds
-        self._open_tables()
         self.accepted: dict[Tensor, Derivation] = dict(hypotheses or {})
         self.definitions: dict[Tensor, tuple[Tensor, Entry]] = {}  # what a name stands for, and of which cost
         self.users: dict[Tensor, list[Equation]] = {t: [] for t in program.tensors}
@@ -60,10 +58,10 @@ class Kernel:
             for tensor in tensors_in(equation.value):
                 self.users[tensor].append(equation)
         self._relevant: dict[Tensor, bool] = {}
-
-    def _open_tables(self) -> None:
-        self.bare = Canonical(self.facts, expanded=self.expanded)
-        self.assuming = Canonical(self.facts, self.kinds, expanded=self.expanded)
+        self._fitting: set[Expr] = set()
+        self._replayed: dict[
+            Step, tuple[str, ...]
+        ] = {}  # accepted steps with their conditions: true once, true for good
 
     def replay(self, derivation: Derivation) -> tuple[str, ...]:
         """Accept the derivation; returns the conditions that its steps made use of.
@@ -72,20 +70,23 @@ class Kernel:
             ProofError: a step is not an instance of its rule, or the steps do not form a chain from left to right.
         """
         self._check_names(derivation)
-        self._open_tables()  # new ones: what is made use of belongs to this derivation alone
-        here = derivation.left
+        here, used = derivation.left, dict[str, None]()
         for number, step in enumerate(derivation.steps, start=1):
             if step.before is not here:
                 raise ProofError(f"{derivation.name}: step {number} does not start where the last one ended")
-            if not self.accepts(step, derivation):
-                raise ProofError(f"{derivation.name}: step {number} is not an instance of the rule {step.rule!r}")
+            if step not in self._replayed:
+                conditions = self._conditions(step, derivation)
+                if conditions is None:
+                    raise ProofError(f"{derivation.name}: step {number} is not an instance of the rule {step.rule!r}")
+                self._replayed[step] = conditions
+            used |= dict.fromkeys(self._replayed[step])
             here = step.after
         if here is not derivation.right:
             raise ProofError(f"{derivation.name}: the steps do not end at the right side")
         if self._may_be_used(derivation):
             assert isinstance(derivation.left, Entry)
             self.accepted[derivation.left.tensor] = derivation
-        return (*self.bare.used, *self.assuming.used)
+        return tuple(used)
 
     def _check_names(self, derivation: Derivation) -> None:
         """A name stands for one derivative, of one cost of this program, and is not a tensor of the program itself."""
@@ -100,17 +101,29 @@ class Kernel:
             if self.definitions.setdefault(bar, (tensor, cost)) != (tensor, cost):
                 raise ProofError(f"{name}: {bar.name} stands for another derivative already")
         for side in (derivation.left, *(step.after for step in derivation.steps)):
-            if any(len(entry.indices) != len(entry.tensor.shape) for entry in entries_once(side)):
+            if not self._fits(side):
                 raise ProofError(f"{name}: an entry has the wrong number of indices")
 
+    def _fits(self, expr: Expr) -> bool:
+        """True if every entry has as many indices as its tensor has axes; shared parts are looked at once."""
+        if expr not in self._fitting:
+            own = not isinstance(expr, Entry) or len(expr.indices) == len(expr.tensor.shape)
+            if not own or not all(self._fits(c) for c in children(expr)):
+                return False
+            self._fitting.add(expr)
+        return True
+
     def _may_be_used(self, derivation: Derivation) -> bool:
-        """True if the result may be put in for any entry of its tensor, which must not come back by way of other results."""
+        """True if the result may be put in for any entry: its tensor must not come back by way of other results."""
         left = derivation.left
         if not isinstance(left, Entry) or len(set(left.indices)) < len(left.indices):
             return False
-        if not all(isinstance(i, Index) and i.size is size for i, size in zip(left.indices, left.tensor.shape, strict=True)):
+        if not all(
+            isinstance(i, Index) and i.size is size for i, size in zip(left.indices, left.tensor.shape, strict=True)
+        ):
             return False
-        reached, pending = set(), [derivation.right]
+        reached: set[Tensor] = set()
+        pending = [derivation.right]
         while pending:
             for tensor in tensors_in(pending.pop()) - reached:
                 reached.add(tensor)
@@ -120,15 +133,26 @@ class Kernel:
 
     def accepts(self, step: Step, derivation: Derivation) -> bool:
         """True if the step is an instance of its rule."""
+        return self._conditions(step, derivation) is not None
+
+    def _conditions(self, step: Step, derivation: Derivation) -> tuple[str, ...] | None:
+        """What the step makes use of, if it is an instance of its rule; None if it is not.
+
+        What is known about the inputs is used only where the step fails without, so that no needless condition is
+        named.
+        """
         if step.rule not in RULES:
-            return False
+            return None
         meaning = self._meaning(step, derivation)
         try:
             before = rewrite(step.before, meaning)
             after = step.after if step.rule in _FORWARDS else rewrite(step.after, meaning)
             before, after = rewrite(before, opaque), rewrite(after, opaque)
-            # what is known about the inputs is used only where the step fails without it, so that no needless condition is named
-            return self.bare.equal(before, after) or (bool(self.kinds) and self.assuming.equal(before, after))
+            for known in ({}, self.kinds) if self.kinds else ({},):
+                table = Canonical(self.facts, known, expanded=self.expanded)
+                if table.equal(before, after):
+                    return tuple(table.used)
+            return None
         except SymbackpropError as error:
             raise ProofError(f"{derivation.name}: {error}") from error
 
@@ -219,7 +243,9 @@ def opaque(node: Expr) -> Expr | None:
     """A derivative as an entry of a tensor of its own, so that the normal form can hold it."""
     if isinstance(node, Total):
         variable = node.variable
-        return Entry(Tensor(f"total d{node.cost.tensor.name}/d{variable.tensor.name}", variable.tensor.shape), variable.indices)
+        return Entry(
+            Tensor(f"total d{node.cost.tensor.name}/d{variable.tensor.name}", variable.tensor.shape), variable.indices
+        )
     if isinstance(node, Partial):
         inner = node.expression
         if not isinstance(inner, Entry):

@@ -1,8 +1,9 @@
 """What is wrong with a gradient that was refuted, in words, and the edit that would make it right.
 
-The claimed gradient A and the derived one B are compared as normal forms. A cure is said only if the edited A has the normal
-form of B: a factor (B = r*A), a term (B = A + t), a transposition, another input's gradient. Where there is no short cure, the fault is named
-as far as it is known: the first intermediate that differs, the branch in which alone the two differ.
+The claimed gradient A and the derived one B are compared as normal forms. A cure is said only if the edited A has the
+normal form of B: a factor (B = r*A), a term (B = A + t), a transposition, another input's gradient. Where there is no
+short cure, the fault is named as far as it is known: the first intermediate that differs, the branch in which alone
+the two differ.
 """
 
 from __future__ import annotations
@@ -41,11 +42,20 @@ class Mend:
     text: str = ""
 
 
-def mends(resolver: Resolver, traced: Traced, gradient: Gradient, wrong: list[str], derived: Mapping[str, Tensor]) -> Mend | None:
+def mends(
+    resolver: Resolver, traced: Traced, gradient: Gradient, wrong: list[str], derived: Mapping[str, Tensor]
+) -> Mend | None:
     """A cure of a wrong gradient, or the best that can be said about its fault."""
     patient = _Patient(resolver, traced, gradient, derived)
     fallback: Mend | None = None
-    for look in (patient.factor, patient.transposed, patient.other_gradient, patient.path, patient.term, patient.branch):
+    for look in (
+        patient.factor,
+        patient.transposed,
+        patient.other_gradient,
+        patient.path,
+        patient.term,
+        patient.branch,
+    ):
         for name in wrong:
             mend = _attempt(look, name)
             if mend is not None and mend.text:
@@ -130,8 +140,15 @@ class _Patient:
         claimed = self.traced.gradients[name]
         for other, tensor in self.inputs.items():
             bar = self.gradient.cotangents.get(tensor)
-            if other != name and bar is not None and tensor.shape == claimed.shape and self.resolver.meets(claimed, bar):
-                return Mend(f"{name}: this is the gradient of {other}", f"d{name} is not d{other}: they are interchanged")
+            if (
+                other != name
+                and bar is not None
+                and tensor.shape == claimed.shape
+                and self.resolver.meets(claimed, bar)
+            ):
+                return Mend(
+                    f"{name}: this is the gradient of {other}", f"d{name} is not d{other}: they are interchanged"
+                )
         return None
 
     def path(self, name: str) -> Mend | None:
@@ -152,7 +169,9 @@ class _Patient:
             if self.same(part, missing):
                 words = to_text(term)
                 shown = words if len(words) <= MAXIMUM_TEXT else "its contribution"
-                return Mend(f"{name}: a path through the forward pass is missing", f"d{name} = (d{name} as claimed) + {shown}")
+                return Mend(
+                    f"{name}: a path through the forward pass is missing", f"d{name} = (d{name} as claimed) + {shown}"
+                )
         return None
 
     def term(self, name: str) -> Mend | None:
@@ -178,8 +197,11 @@ class _Patient:
                 if atom.kind not in INDICATORS or atom.free & set(mono.bound):
                     continue
                 for value, holds in ((1, "not "), (0, "")):
-                    rest = [(c, {x: e for x, e in m.factors if x is not atom}, m.bound) for m, c in gap.terms
-                            if value or atom not in dict(m.factors)]
+                    rest = [
+                        (c, {x: e for x, e in m.factors if x is not atom}, m.bound)
+                        for m, c in gap.terms
+                        if value or atom not in dict(m.factors)
+                    ]
                     if not self.resolver.collect(rest).terms:
                         condition = self.text(Poly.make({Mono.make(((atom, 1),)): 1}), called)
                         return Mend(f"{name}: wrong only where {holds}{_condition(condition)}") if condition else None
@@ -196,7 +218,9 @@ class _Patient:
             for right, meaning in self._meanings(tensor, forward):
                 if right.shape == tensor.shape and not self.resolver.meets(tensor, right):
                     called = self.traced.variables.get(tensor, tensor.name)
-                    return Mend(f"the first intermediate that differs is {called} ({equation.note}): it is not {meaning}")
+                    return Mend(
+                        f"the first intermediate that differs is {called} ({equation.note}): it is not {meaning}"
+                    )
         return None
 
     def _meanings(self, tensor: Tensor, forward: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, str]]:

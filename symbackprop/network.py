@@ -4,14 +4,15 @@
     a2[n,i] = f(z2[n,i])
     J       = 1/m Sum(n, cost of example n) + penalties on the weights, never on the biases
 
-Widths are symbols in the Program, also when the user gave numbers: what is proved about it holds for every width, and costs
-the same for every width. This module describes; it derives nothing.
+Widths are symbols in the Program, also when the user gave numbers: what is proved about it holds for every width, and
+costs the same for every width. This module describes; it derives nothing.
 
 Source: the conventions of the Stanford UFLDL tutorial (W leads from layer l to l + 1).
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ M = Symbol("m", "size")
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: its number (1 is the input), its width as a symbol, and its activation (None for input and softmax)."""
+    """One layer: number (1 is the input), width as a symbol and as given, activation (None for input and softmax)."""
 
     number: int
     size: Symbol
@@ -68,9 +69,11 @@ class Network:
 
     Args:
         layers: widths from the input to the output, each an integer or the name of a symbol.
-        activation: a name, a SymPy expression in one symbol, or "f" for an arbitrary differentiable function; one for all
+        activation: a name, a SymPy expression in one symbol, or "f" for an arbitrary differentiable function; one for
+        all
             layers or a list (hidden ..., output).
-        cost: "squared_error" (1/2 |h - y|^2), "cross_entropy" (per output unit), "softmax_cross_entropy" (softmax at the
+        cost: "squared_error" (1/2 |h - y|^2), "cross_entropy" (per output unit), "softmax_cross_entropy" (softmax at
+        the
             output), or a SymPy expression in the symbols h and y, added up over the output units.
         l1: coefficient of Sum |W|; l2: coefficient of Sum W^2; expressions such as "lambda/(2*m)".
         reduction: "mean" or "sum" over the m examples.
@@ -98,7 +101,9 @@ class Network:
         if reduction not in ("mean", "sum"):
             raise NetworkError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
         if (layers is None) == (depth is None):
-            raise NetworkError("give either the layers or a symbol for the depth", help='Network([3, 5, 4]) or Network(depth="L")')
+            raise NetworkError(
+                "give either the layers or a symbol for the depth", help='Network([3, 5, 4]) or Network(depth="L")'
+            )
         if depth is not None and not re.fullmatch(r"[A-Za-z]\w*", str(depth)):
             raise NetworkError(f"the depth must be the name of a symbol, not {depth!r}", help='depth="L"')
         self.depth = depth
@@ -188,14 +193,22 @@ class Network:
 
     @cached_property
     def stable_program(self) -> Program:
-        """The same functions computed from the logits, so that large |z| gives finite numbers; proved equal by `backprop`."""
+        """The same functions from the logits, finite for large |z|; proved equal by `backprop`."""
         return self._program(stable=True)
 
     def _program(self, *, stable: bool) -> Program:
         equations = [e for layer in self.layers[1:] for e in self._layer_equations(layer, stable)]
         equations.append(Equation(Tensor("J"), (), self._cost(stable), "cost"))
         scalars = dict.fromkeys(s for e in equations for s in symbols(e.value) if s.kind != "size" and s.name != "pi")
-        return Program((self.x, self.y, *self.parameters), tuple(equations), (Tensor("J"),), tuple(scalars), self.assumptions, (), self.conditions)
+        return Program(
+            (self.x, self.y, *self.parameters),
+            tuple(equations),
+            (Tensor("J"),),
+            tuple(scalars),
+            self.assumptions,
+            (),
+            self.conditions,
+        )
 
     @cached_property
     def prediction(self) -> Program:
@@ -220,31 +233,46 @@ class Network:
             found.append(f"0 < a{len(self.layers)}[n,k] < 1")
         if self.cost_function is not None:
             last = {"z": f"a{len(self.layers)}[n,k]", "y": "y[n,k]"}
-            found += [f"{k.subs({s: sp.Symbol(last[s.name]) for s in k.free_symbols})} != 0" for k in self.cost_function.kinks]
+            found += [
+                f"{k.subs({s: sp.Symbol(last[s.name]) for s in k.free_symbols})} != 0" for k in self.cost_function.kinks
+            ]
         if self.l1 is not None:
             found.append("W[i,j] != 0 in every layer")
         return tuple(found)
 
     def _layer_equations(self, layer: Layer, stable: bool) -> list[Equation]:
-        l, n, i = layer.number, Index("n", M), Index("i" if layer is not self.layers[-1] else "k", layer.size)
-        W, b, a, z = self.weight(l - 1), self.bias(l - 1), self.activations(l - 1), self.pre_activation(l)
+        number_, n, i = layer.number, Index("n", M), Index("i" if layer is not self.layers[-1] else "k", layer.size)
+        W, b, a, z = (
+            self.weight(number_ - 1),
+            self.bias(number_ - 1),
+            self.activations(number_ - 1),
+            self.pre_activation(number_),
+        )
         weighted = contraction("j", W.shape[1], lambda j: multiply(Entry(W, (i, j)), Entry(a, (n, j))))
-        equations = [Equation(z, (n, i), add(weighted, Entry(b, (i,))), f"pre-activation of layer {l}")]
-        note = f"activation of layer {l}"
+        equations = [Equation(z, (n, i), add(weighted, Entry(b, (i,))), f"pre-activation of layer {number_}")]
+        note = f"activation of layer {number_}"
         if layer.function is not None:
-            return [*equations, Equation(self.activations(l), (n, i), apply(layer.function, Entry(z, (n, i))), note)]
-        return equations + self._softmax(z, self.activations(l), (n, i), stable)
+            return [
+                *equations,
+                Equation(self.activations(number_), (n, i), apply(layer.function, Entry(z, (n, i))), note),
+            ]
+        return equations + self._softmax(z, self.activations(number_), (n, i), stable)
 
     def _softmax(self, z: Tensor, a: Tensor, indices: tuple[Index, Index], stable: bool) -> list[Equation]:
         n, k = indices
         shift: list[Equation] = []
-        exponent = lambda j: Entry(z, (n, j))  # noqa: E731
+        top, total = Tensor("top", (M,)), Tensor("S", (M,))
         if stable:
-            top = Tensor("top", (M,))
-            shift = [Equation(top, (n,), extremum("max", "k", k.size, lambda j: Entry(z, (n, j))), "largest logit of a row")]
-            exponent = lambda j: subtract(Entry(z, (n, j)), Entry(top, (n,)))  # noqa: E731
-        total = Tensor("S", (M,))
-        sums = Equation(total, (n,), contraction("k", k.size, lambda j: apply(EXP, exponent(j))), "denominator of the softmax")
+            largest = extremum("max", "k", k.size, lambda j: Entry(z, (n, j)))
+            shift = [Equation(top, (n,), largest, "largest logit of a row")]
+
+        def exponent(j: Index) -> Expr:
+            logit = Entry(z, (n, j))
+            return subtract(logit, Entry(top, (n,))) if stable else logit
+
+        sums = Equation(
+            total, (n,), contraction("k", k.size, lambda j: apply(EXP, exponent(j))), "denominator of the softmax"
+        )
         return [*shift, sums, Equation(a, indices, divide(apply(EXP, exponent(k)), Entry(total, (n,))), "softmax")]
 
     def _cost(self, stable: bool) -> Expr:
@@ -262,9 +290,9 @@ class Network:
             W = self.weight(number_)
             for coefficient, kind in ((self.l2, "l2"), (self.l1, "l1")):
                 if coefficient is not None:
-                    entry = lambda i, j, kind=kind, W=W: _size_of_weight(kind, Entry(W, (i, j)))  # noqa: E731
                     i, j = fresh("i", W.shape[0]), fresh("j", W.shape[1])
-                    terms.append(multiply(coefficient, close_sum(i, close_sum(j, entry(i, j)))))
+                    size = _size_of_weight(kind, Entry(W, (i, j)))
+                    terms.append(multiply(coefficient, close_sum(i, close_sum(j, size))))
         return terms
 
     def term(self, n: Index, k: Index, *, stable: bool = False) -> Expr:
@@ -293,7 +321,9 @@ class Network:
 
         Sums run from 1; integer widths appear as numbers.
         """
-        numbers = {layer.size: sp.Integer(layer.width) for layer in self.layers if isinstance(layer.width, int)}
+        numbers: dict[Expr, sp.Basic] = {
+            layer.size: sp.Integer(layer.width) for layer in self.layers if isinstance(layer.width, int)
+        }
         return to_sympy(written_out(self.program, Entry(Tensor("J"))), numbers)
 
     def init(self, seed: int = 0) -> dict[str, np.ndarray]:
@@ -309,7 +339,7 @@ class Network:
         widths = self.concrete_widths()
         rng = np.random.default_rng(seed)
         params: dict[str, np.ndarray] = {}
-        for number_, (sends, receives) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        for number_, (sends, receives) in enumerate(itertools.pairwise(widths), start=1):
             limit = np.sqrt(6.0 / (sends + receives))
             params[f"W{number_}"] = rng.uniform(-limit, limit, (receives, sends))
             params[f"b{number_}"] = np.zeros(receives)
@@ -323,7 +353,10 @@ class Network:
         """
         for layer in self.layers:
             if not isinstance(layer.width, int):
-                raise NetworkError(f"the width of layer {layer.number} is the symbol {layer.width}", help="give numbers to compute with")
+                raise NetworkError(
+                    f"the width of layer {layer.number} is the symbol {layer.width}",
+                    help="give numbers to compute with",
+                )
         return tuple(int(w) for w in self.widths)
 
     def __repr__(self) -> str:

@@ -1,7 +1,8 @@
 """The nodes of expressions: frozen, interned data without behaviour.
 
-Two nodes with the same contents are the same object, so `is`, `==` and hashing cost nothing. Equality of nodes is equality of
-*representation*; equality of meaning is `canonical.Canonical.equal`. How nodes are made and walked is in `expression`.
+Two nodes with the same contents are the same object, so `is`, `==` and hashing cost nothing. Equality of nodes is
+equality of *representation*; equality of meaning is `canonical.Canonical.equal`. How nodes are made and walked is in
+`expression`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Scalar functions: what each one is, where it is defined, where it has a kink.
 
-A `Function` is a name and a definition, a SymPy expression in the symbols `z` (and `y`, for functions of two arguments).
-No derivative is typed by hand: `derivative(function, k)` is SymPy's `diff` of the definition. An arbitrary
+A `Function` is a name and a definition, a SymPy expression in the symbols `z` (and `y`, for functions of two
+arguments). No derivative is typed by hand: `derivative(function, k)` is SymPy's `diff` of the definition. An arbitrary
 differentiable function, such as the activation `f` of a theorem, has no definition; its derivative is a new name.
 
 `BASIC` functions are those that later modules take as given (exp, log, erf, ...): every other definition is written
@@ -118,7 +118,10 @@ def activation(name: str) -> Function:
     near = nearest(name, ACTIVATIONS)
     raise NetworkError(
         f"unknown activation {name!r}",
-        evidence=["known:  " + ", ".join(ACTIVATIONS), "also:   softmax at the output, f (arbitrary), or a SymPy expression"],
+        evidence=[
+            "known:  " + ", ".join(ACTIVATIONS),
+            "also:   softmax at the output, f (arbitrary), or a SymPy expression",
+        ],
         help=f"did you mean {near!r}" if near else None,
     )
 

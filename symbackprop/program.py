@@ -3,9 +3,9 @@
     z2[n,i] = Sum(j, W1[i,j] * a1[n,j]) + b1[i]
     a2[n,i] = sigmoid(z2[n,i])
 
-Every front end makes a Program and every back end reads one. Intermediate tensors keep their names, so a deep network is a
-long list of short equations. What is known about the inputs (labels, one-hot rows, positive entries) and about the sizes
-stands beside the equations. This module must not know how a Program was made or what is done with it.
+Every front end makes a Program and every back end reads one. Intermediate tensors keep their names, so a deep network
+is a long list of short equations. What is known about the inputs (labels, one-hot rows, positive entries) and about
+the sizes stands beside the equations. This module must not know how a Program was made or what is done with it.
 """
 
 from __future__ import annotations
@@ -119,16 +119,22 @@ def well_formed(program: Program) -> None:
         if equation.tensor in known:
             raise IndexNotationError(f"tensor {name} is defined twice")
         if len(equation.indices) != len(equation.tensor.shape):
-            raise IndexNotationError(f"the equation for {name} has {len(equation.indices)} indices, its shape {len(equation.tensor.shape)}")
+            raise IndexNotationError(
+                f"the equation for {name} has {len(equation.indices)} indices, its shape {len(equation.tensor.shape)}"
+            )
         stray = free_indices(equation.value) - set(equation.indices)
         if stray:
             names = ", ".join(sorted(i.name for i in stray))
-            raise IndexNotationError(f"the right side of the equation for {name} has a free index that the left lacks: {names}")
+            raise IndexNotationError(
+                f"the right side of the equation for {name} has a free index that the left lacks: {names}"
+            )
         for entry in entries_once(equation.value):
             if entry.tensor not in known:
                 raise IndexNotationError(f"the equation for {name} uses {entry.tensor.name} before it is defined")
             if len(entry.indices) != len(entry.tensor.shape):
-                raise IndexNotationError(f"{entry.tensor.name} has {len(entry.tensor.shape)} axes but {len(entry.indices)} indices")
+                raise IndexNotationError(
+                    f"{entry.tensor.name} has {len(entry.tensor.shape)} axes but {len(entry.indices)} indices"
+                )
         known.add(equation.tensor)
     for output in program.outputs:
         if output not in known:

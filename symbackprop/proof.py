@@ -65,7 +65,8 @@ class Theorem:
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
         steps = [
-            {"before": to_text(s.before), "after": to_text(s.after), "rule": s.rule, "reason": s.reason} for s in self.steps
+            {"before": to_text(s.before), "after": to_text(s.after), "rule": s.rule, "reason": s.reason}
+            for s in self.steps
         ]
         return {
             "name": self.name,
@@ -132,5 +133,8 @@ class Proof:
             if theorem.conditions:
                 lines.append("      if " + ", ".join(theorem.conditions))
         counts = {s: sum(t.status == s for t in self.theorems) for s in ("PROVED", "UNDECIDED")}
-        lines.append(f"{counts['PROVED']} proved, {counts['UNDECIDED']} undecided; every step replayed by the kernel, for all sizes")
+        lines.append(
+            f"{counts['PROVED']} proved, {counts['UNDECIDED']} undecided; "
+            "every step replayed by the kernel, for all sizes"
+        )
         return "\n".join(lines)

@@ -1,8 +1,8 @@
 """The normal form of a program's tensors: every tensor is what its equation makes it, down to the inputs.
 
-Each tensor is normalised once, over its own indices, and instantiated wherever it is used. Equal sub-programs become the same
-polynomial, whoever wrote them. A tensor whose polynomial grows beyond a limit is kept as one atom that stands for it (`named`);
-such atoms are opened again, largest nesting first, only when two sides have not met without.
+Each tensor is normalised once, over its own indices, and instantiated wherever it is used. Equal sub-programs become
+the same polynomial, whoever wrote them. A tensor whose polynomial grows beyond a limit is kept as one atom that
+stands for it (`named`); such atoms are opened again, largest nesting first, only when two sides have not met without.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from symbackprop.canonical import Canonical
-from symbackprop.canonical.signs import templates_of
 from symbackprop.canonical.polynomial import Atom, Poly, constant, parameter
+from symbackprop.canonical.signs import templates_of
 from symbackprop.expression import Expr, Index, Tensor, substitute
 from symbackprop.program import AssumptionKind, Equation
 from symbackprop.sizes import Facts
@@ -86,7 +86,10 @@ class Resolver(Canonical):
             opened: how many named atoms may be opened.
             terms: how large a difference may become.
         """
-        return all(self._meet_at(left, right, places, opened, terms) for places in self._all_places(right if right in self.equations else left))
+        return all(
+            self._meet_at(left, right, places, opened, terms)
+            for places in self._all_places(right if right in self.equations else left)
+        )
 
     def _all_places(self, tensor: Tensor) -> Iterator[tuple[Poly, ...]]:
         """The entries to compare: one with free indices, or one for each value of the axes that are written out."""
@@ -116,7 +119,7 @@ class Resolver(Canonical):
 
 
 def _to_open(left: Poly, right: Poly) -> Atom | None:
-    """The named atom to open next: one that only one side mentions, the most deeply nested; what both share may yet cancel."""
+    """The named atom to open next: the deepest of those on one side only, since what both share may yet cancel."""
     a, b = _named(left), _named(right)
     candidates = (a ^ b) or (a | b)
     return max(candidates, key=lambda x: (nesting(x.data[0]), x.id), default=None)

@@ -1,8 +1,8 @@
 """The named rules of proof, and the derivative of an expression with respect to one entry of a tensor.
 
-`RULES` is a table: adding a rule means adding a row. `partial` applies the rules of differentiation, node by node, forwards;
-it is what a reader would do on paper and it is deliberately simple, since the kernel relies on it. Slopes of scalar
-functions come from `primitives.derivative`, that is from SymPy.
+`RULES` is a table: adding a rule means adding a row. `partial` applies the rules of differentiation, node by node,
+forwards; it is what a reader would do on paper and it is deliberately simple, since the kernel relies on it. Slopes
+of scalar functions come from `primitives.derivative`, that is from SymPy.
 """
 
 from __future__ import annotations
@@ -66,19 +66,23 @@ _TABLE = (
     ),
     Rule(
         "chain_rule",
-        "A quantity moves the cost only through the equations in which it occurs: multiply along each path, add over all paths.",
+        "A quantity moves the cost only through the equations in which it occurs: "
+        "multiply along each path, add over all paths.",
         "the functions on the path are differentiable at the point",
-        r"\frac{\partial J}{\partial x_p} = \sum_y \sum_q \frac{\partial J}{\partial y_q}\frac{\partial y_q}{\partial x_p}",
+        r"\frac{\partial J}{\partial x_p} = \sum_y \sum_q "
+        r"\frac{\partial J}{\partial y_q}\frac{\partial y_q}{\partial x_p}",
         "Goodfellow, Bengio & Courville, Deep Learning (2016), equation (6.46)",
     ),
     Rule("definition", "The derivative of a tensor is the derivative of the right side of its equation."),
     Rule("equation", "A tensor may be replaced by the right side of its own equation."),
     Rule(
         "derivative",
-        "Differentiate term by term: sums, products and functions by their rules; an entry with respect to itself gives 1, "
+        "Differentiate term by term: sums, products and functions by their rules; "
+        "an entry with respect to itself gives 1, "
         "with respect to any other 0, which is a Kronecker delta.",
         "the functions are differentiable at the point",
-        r"\frac{\partial x_q}{\partial x_p} = \delta_{qp},\quad (uv)' = u'v + uv',\quad \frac{\partial f(u)}{\partial x_p} = f'(u)\,\frac{\partial u}{\partial x_p}",
+        r"\frac{\partial x_q}{\partial x_p} = \delta_{qp},\quad (uv)' = u'v + uv',\quad "
+        r"\frac{\partial f(u)}{\partial x_p} = f'(u)\,\frac{\partial u}{\partial x_p}",
         "Spivak, Calculus (2008), chapter 10",
     ),
     Rule(
@@ -87,7 +91,7 @@ _TABLE = (
         "both indices range over the same axis",
         r"\sum_{j} \delta_{ji}\, A_j = A_i",
     ),
-    Rule("algebra", "Both sides have the same normal form: rearranged, factored or renamed, nothing more.", latex=r"ab = ba,\ \ldots"),
+    Rule("algebra", "Both sides have the same normal form: rearranged, factored or renamed, nothing more."),
     Rule("earlier_result", "A derivative that has been worked out above is put in."),
     Rule("induction", "The result for layer l + 1 is the hypothesis from which the result for layer l follows."),
 )
@@ -119,7 +123,11 @@ def partial(expr: Expr, variable: Entry) -> Expr:
             return add(*(partial(t, variable) for t in terms))
         case Multiply(factors):
             return add(
-                *(multiply(*factors[:k], partial(f, variable), *factors[k + 1 :]) for k, f in enumerate(factors) if mentions(f, variable))
+                *(
+                    multiply(*factors[:k], partial(f, variable), *factors[k + 1 :])
+                    for k, f in enumerate(factors)
+                    if mentions(f, variable)
+                )
             )
         case Power(base, exponent):
             return _partial_of_power(base, exponent, variable)

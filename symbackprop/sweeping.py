@@ -1,8 +1,8 @@
 """Proofs of long backward passes by sweeping: equal intermediates are proved equal first, in order, and then shared.
 
-At one random point every tensor of both sides gets its numbers. Two tensors with the same numbers are probably equal; each such
-guess is put to the normal form, which sees what earlier guesses have identified as one atom and so stays small. Numbers
-only propose here: what is identified was proved.
+At one random point every tensor of both sides gets its numbers. Two tensors with the same numbers are probably equal;
+each such guess is put to the normal form, which sees what earlier guesses have identified as one atom and so stays
+small. Numbers only propose here: what is identified was proved.
 """
 
 from __future__ import annotations
@@ -77,5 +77,9 @@ def _numbers(question: Question, derived: Program, claimed: Program) -> dict[Ten
             )
         except (SymbackpropError, ZeroDivisionError, OverflowError, ValueError):
             continue
-        return {t: np.asarray(found[t.name], dtype=np.float64) for t in own | {e.tensor for e in equations} if t.name in found}
+        return {
+            t: np.asarray(found[t.name], dtype=np.float64)
+            for t in own | {e.tensor for e in equations}
+            if t.name in found
+        }
     return {}

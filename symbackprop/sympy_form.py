@@ -1,8 +1,8 @@
 """Expressions to SymPy and back.
 
-`to_sympy` gives a SymPy expression that a user can print, substitute into and take away: sums run from 1 to the size over a
-fresh Dummy, so nothing can be captured. `from_sympy` reads scalar SymPy expressions (costs, activations, penalties).
-This module knows both languages and no rule of either.
+`to_sympy` gives a SymPy expression that a user can print, substitute into and take away: sums run from 1 to the size
+over a fresh Dummy, so nothing can be captured. `from_sympy` reads scalar SymPy expressions (costs, activations,
+penalties). This module knows both languages and no rule of either.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def from_sympy(expression: sp.Expr, names: Mapping[sp.Basic, Expr]) -> Expr:
     Example:
         >>> t = sp.Symbol("t")
         >>> from_sympy(t**2 / 2, {t: Symbol("t")})
-        Multiply(factors=(Number(value=Fraction(1, 2)), Power(base=Symbol(name='t', kind='real'), exponent=Number(value=Fraction(2, 1)))))
+        Multiply(factors=(Number(value=Fraction(1, 2)), Power(base=Symbol(name='t', kind='real'),
+        exponent=Number(value=Fraction(2, 1)))))
     """
     e = sp.sympify(expression) if isinstance(expression, (int, float)) else expression
     if e in names:
@@ -96,13 +97,9 @@ def from_sympy(expression: sp.Expr, names: Mapping[sp.Basic, Expr]) -> Expr:
         return apply(EXP, ONE)
     if e.is_Symbol:
         return Symbol(e.name, "positive" if e.is_positive else "real")
-    parts = lambda: [from_sympy(a, names) for a in e.args]  # noqa: E731 - lazily, Piecewise has other arguments
-    if e.is_Add:
-        return add(*parts())
-    if e.is_Mul:
-        return multiply(*parts())
-    if isinstance(e, sp.Pow):
-        return power(*parts())
+    if e.is_Add or e.is_Mul or isinstance(e, sp.Pow):
+        parts = [from_sympy(a, names) for a in e.args]
+        return add(*parts) if e.is_Add else multiply(*parts) if e.is_Mul else power(parts[0], parts[1])
     return _function_from_sympy(e, names)
 
 
@@ -140,8 +137,8 @@ def _condition(condition: sp.Basic, names: Mapping[sp.Basic, Expr]) -> Expr:
         return ONE
     if isinstance(condition, (sp.StrictGreaterThan, sp.GreaterThan, sp.StrictLessThan, sp.LessThan)):
         left, right = from_sympy(condition.gts, names), from_sympy(condition.lts, names)
-        relation = "<" if isinstance(condition, (sp.StrictGreaterThan, sp.StrictLessThan)) else "<="
-        return Compare(relation, right, left)
+        strict = isinstance(condition, (sp.StrictGreaterThan, sp.StrictLessThan))
+        return Compare("<", right, left) if strict else Compare("<=", right, left)
     raise FormulaError("a condition of a Piecewise must compare two values", where=str(condition))
 
 
@@ -187,7 +184,11 @@ class _Writer:
             case Index(name, _, uid):
                 return sp.Symbol(name, integer=True) if uid == 0 else self._dummy(name)
             case Entry(tensor, indices):
-                return sp.IndexedBase(tensor.name)[tuple(map(self.run, indices))] if indices else sp.Symbol(tensor.name, real=True)
+                return (
+                    sp.IndexedBase(tensor.name)[tuple(map(self.run, indices))]
+                    if indices
+                    else sp.Symbol(tensor.name, real=True)
+                )
             case Add(terms):
                 return sp.Add(*map(self.run, terms))
             case Multiply(factors):
@@ -241,7 +242,7 @@ def _apply(function: Function, arguments: list[sp.Expr]) -> sp.Expr:
 
 
 def slope(function: Function, argument: int, arguments: tuple[Expr, ...]) -> Expr:
-    """The derivative of `function` by one argument, at `arguments`; that of a basic function is written out: 1/z for log."""
+    """The derivative of `function` by one argument, at `arguments`; a basic one is written out: 1/z for log."""
     prime = derivative(function, argument)
     written = definition(prime) if function.name in BASIC else None
     if written is None:

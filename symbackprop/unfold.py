@@ -1,7 +1,8 @@
 """Deciding an equality about a program's tensors, putting in equations only where they are needed.
 
-Tensors are opaque names to begin with: delta3 is delta3. Where the two sides differ, a tensor that stands on one side only is
-replaced by its equation, latest first; then activations by their functions. So the normal form stays small, whatever the depth.
+Tensors are opaque names to begin with: delta3 is delta3. Where the two sides differ, a tensor that stands on one side
+only is replaced by its equation, latest first; then activations by their functions. So the normal form stays small,
+whatever the depth.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ def _numbers(found: Counterexample) -> list[str]:
     lines = _row("example", ", ".join([sizes, *values]) if sizes else ", ".join(values))
     lines.append(f"             {place}:  claimed {entry.claimed:.{digits}g}    correct {entry.correct:.{digits}g}")
     if entry.claimed == entry.correct:
-        lines.append(f"             they differ by {entry.difference:.3g}, which interval arithmetic proves and float64 does not show")
+        how = "interval arithmetic proves it, float64 does not show it"
+        lines.append(f"             they differ by {entry.difference:.3g}: {how}")
     return lines
 
 

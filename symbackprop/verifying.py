@@ -2,8 +2,9 @@
 
     verify(net, "delta2[n,i]", "sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])")
 
-The claim is read by a whitelist (or taken from SymPy), compared with the derived gradient, and either proved for all sizes,
-refuted by exact numbers with a diagnosis, or left undecided with the reason. Every PROVED is cross-examined numerically first.
+The claim is read by a whitelist (or taken from SymPy), compared with the derived gradient, and either proved for all
+sizes, refuted by exact numbers with a diagnosis, or left undecided with the reason. Every PROVED is cross-examined
+numerically first.
 """
 
 from __future__ import annotations
@@ -27,10 +28,7 @@ from symbackprop.expression import (
     Index,
     Tensor,
     add,
-    close_sum,
     free_indices,
-    fresh,
-    multiply,
     rewrite,
     substitute,
 )
@@ -65,11 +63,14 @@ class Claim:
     truth: Expr
 
 
-def verify(network: Network, left: str, right: str | sp.Expr | None = None, *, seconds: float = BUDGET_SECONDS) -> Verdict:
+def verify(
+    network: Network, left: str, right: str | sp.Expr | None = None, *, seconds: float = BUDGET_SECONDS
+) -> Verdict:
     """Is this formula the gradient?
 
     Args:
-        left: "delta2[n,i]", "dJ/dW1[i,j]", "dJ/db1[i]", "dJ/da2[n,i]", "J"; or the whole equation, then without `right`.
+        left: "delta2[n,i]", "dJ/dW1[i,j]", "dJ/db1[i]", "dJ/da2[n,i]", "J"; or the whole equation, then without
+        `right`.
         right: text in Python's expression syntax (parsed, never evaluated) or SymPy.
         seconds: time for a proof, and as much for a counterexample.
 
@@ -95,7 +96,9 @@ def _verify(network: Network, left: str, right: str | sp.Expr | None, seconds: f
         scope = network_scope(network)
         claim = _read(network, left, text, scope)
     except SymbackpropError as error:
-        return Verdict("MALFORMED", str(left).strip(), claimed=str(right or ""), reason=str(error), diagnosis=error.what)
+        return Verdict(
+            "MALFORMED", str(left).strip(), claimed=str(right or ""), reason=str(error), diagnosis=error.what
+        )
     if network.depth is not None:
         return _any_depth(network, left, text)
     return _decide(network, claim, seconds)
@@ -136,7 +139,10 @@ def _functions(network: Network) -> dict[str, Function]:
     for layer in network.layers[1:]:
         if layer.function is not None:
             table[f"f{layer.number}"], table[f"f{layer.number}_prime"] = layer.function, derivative(layer.function)
-            table[layer.function.name], table[layer.function.name + "_prime"] = layer.function, derivative(layer.function)
+            table[layer.function.name], table[layer.function.name + "_prime"] = (
+                layer.function,
+                derivative(layer.function),
+            )
     if network.cost_function is not None:
         table |= {f.name: f for f in (derivative(network.cost_function, k) for k in range(2))}
     used = [layer.function for layer in network.layers[1:]]
@@ -150,7 +156,9 @@ def _read(network: Network, left: str, text: str, scope: Scope) -> Claim:
     name, indices = left_indices(left, scope)
     tensor = scope.tensors[name]
     functions = dict(scope.functions)
-    number = next((int(t.name[1:]) for t, bar in _cotangents(network).items() if bar is tensor and t.name[0] in "za"), None)
+    number = next(
+        (int(t.name[1:]) for t, bar in _cotangents(network).items() if bar is tensor and t.name[0] in "za"), None
+    )
     own = network.layers[number - 1].function if number is not None else None
     if own is not None:  # f without a number is the function of the layer that the claim is about
         functions |= {"f": own, "f_prime": derivative(own)}
@@ -167,7 +175,10 @@ def _cotangents(network: Network) -> dict[Tensor, Tensor]:
 def _truth(network: Network, entry: Entry) -> Expr:
     equation = _equations(network).get(entry.tensor)
     if equation is None:
-        raise MalformedError(f"{entry.tensor.name} is given, not computed: there is nothing to verify", help="claim a delta, dJ/dW, dJ/db or J")
+        raise MalformedError(
+            f"{entry.tensor.name} is given, not computed: there is nothing to verify",
+            help="claim a delta, dJ/dW, dJ/db or J",
+        )
     return substitute(equation.value, dict(zip(equation.indices, entry.indices, strict=True)))
 
 
@@ -176,7 +187,9 @@ def _equations(network: Network) -> dict[Tensor, Equation]:
     proof = proof_of(network)
     assert proof.gradient is not None
     table = dict(network.program.by_tensor)
-    best = {t.derivation.left.tensor: t.derivation for t in reversed(proof.theorems) if isinstance(t.derivation.left, Entry)}
+    best = {
+        t.derivation.left.tensor: t.derivation for t in reversed(proof.theorems) if isinstance(t.derivation.left, Entry)
+    }
     for tensor, bar in proof.gradient.cotangents.items():
         derivation = best.get(bar, proof.gradient.derivations[tensor])
         left = derivation.left
@@ -206,8 +219,14 @@ def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
         if disagreement is None:
             conditions = tuple(dict.fromkeys((*answer.used, *_kink_conditions(network, claim))))
             return Verdict("PROVED", subject, claimed, derived, ALL_SIZES, conditions)
-        return Verdict("UNDECIDED", subject, claimed, derived, counterexample=disagreement,
-                       reason="internal error: the proof and the numbers disagree; please report this claim")
+        return Verdict(
+            "UNDECIDED",
+            subject,
+            claimed,
+            derived,
+            counterexample=disagreement,
+            reason="internal error: the proof and the numbers disagree; please report this claim",
+        )
     try:
         found = refute(question, budget_seconds=seconds)
     except (SymbackpropError, ZeroDivisionError, OverflowError) as error:
@@ -219,8 +238,17 @@ def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
         return Verdict(status, subject, claimed, derived, reason=reason)
     cure = _cure(network, claim, unfolder)
     notes = () if claim.reading.problem is None else (_reading_note(claim),)
-    return Verdict("REFUTED", subject, claimed, derived, wrong=(claim.left.tensor.name,), diagnosis=cure.words if cure else "",
-                   cure=f"{subject} = {to_text(cure.value)}" if cure else "", counterexample=found, notes=notes)
+    return Verdict(
+        "REFUTED",
+        subject,
+        claimed,
+        derived,
+        wrong=(claim.left.tensor.name,),
+        diagnosis=cure.words if cure else "",
+        cure=f"{subject} = {to_text(cure.value)}" if cure else "",
+        counterexample=found,
+        notes=notes,
+    )
 
 
 def _reading_note(claim: Claim) -> str:
@@ -260,7 +288,9 @@ def _cross_examined(question: Question) -> Counterexample | None:
 
 def _question(network: Network, claim: Claim) -> Question:
     """The claim as a program beside the forward program, for exact evaluation."""
-    strays: dict[Expr, Expr] = {i: ZERO for i in claim.reading.strays}  # an index that stands alone: take its first value
+    strays: dict[Expr, Expr] = {
+        i: ZERO for i in claim.reading.strays
+    }  # an index that stands alone: take its first value
     value = substitute(claim.reading.value, strays)
     indices = tuple(i for i in claim.left.indices if isinstance(i, Index))
     output = Tensor("claimed_" + claim.left.tensor.name, claim.left.tensor.shape)
@@ -272,7 +302,14 @@ def _question(network: Network, claim: Claim) -> Question:
     forward, target = _target(network, claim, definitions)
     extra = tuple(t for t in used if t not in forward.inputs)
     parameters = network.program.parameters
-    claimed = Program((*forward.inputs, *extra), (Equation(output, indices, value),), (output,), parameters, forward.assumptions, domain)
+    claimed = Program(
+        (*forward.inputs, *extra),
+        (Equation(output, indices, value),),
+        (output,),
+        parameters,
+        forward.assumptions,
+        domain,
+    )
     return Question(forward, claimed, {claim.left.tensor.name: (target, output)}, truths=truths)
 
 
@@ -292,7 +329,10 @@ def _cure(network: Network, claim: Claim, unfolder: Unfolder) -> Cure | None:
     for cure in cures(claim.left, claim.reading.value, claim.reading.strays, network):
         if time.monotonic() > deadline:
             return None
-        if free_indices(cure.value) <= free_indices(claim.left) and unfolder.equal(cure.value, claim.truth, rounds=2).equal:
+        if (
+            free_indices(cure.value) <= free_indices(claim.left)
+            and unfolder.equal(cure.value, claim.truth, rounds=2).equal
+        ):
             return cure
     return None
 

@@ -76,7 +76,7 @@ class Namespace:
         shown: what the user calls it.
     """
 
-    def __init__(self, module: types.ModuleType, prefix: str, shown: str) -> None:
+    def __init__(self, module: Any, prefix: str, shown: str) -> None:
         self._module, self._prefix, self._shown = module, prefix, shown
 
     def __getattr__(self, name: str) -> Any:
@@ -154,7 +154,7 @@ MATH = _Math(math, "", "math")
 
 
 class _WhenImported:
-    """A module, once the user's code has imported it: importing scipy.special here would cost everybody its loading time."""
+    """A module, once the user's code has imported it: to import scipy.special here would cost everybody time."""
 
     def __init__(self, name: str) -> None:
         self._name = name
