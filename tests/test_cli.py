@@ -370,10 +370,11 @@ def test_unknown_option_exits_with_2(run, command):
 # Ctrl-C
 
 
-def wait_for(path, seconds=60.0):
-    """Wait until a file is there."""
+def wait_for(path, process, seconds=120.0):
+    """Wait until the process has written a file."""
     end = time.monotonic() + seconds
     while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < end, f"no {path.name} after {seconds} seconds"
         time.sleep(0.02)
 
@@ -382,7 +383,7 @@ def wait_for(path, seconds=60.0):
 def test_interrupted_training_keeps_the_best_model(tmp_path):
     options = ("--layers", "64,20,10", "--epochs", 100000, "--schedule", "constant")
     process = spawn("train", *options, "--save", "m.npz", "--checkpoint", "c.npz", folder=tmp_path)
-    wait_for(tmp_path / "c.npz")
+    wait_for(tmp_path / "c.npz", process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2
@@ -398,9 +399,9 @@ def test_interrupted_check_exits_with_130_and_no_traceback(tmp_path):
     sleep = "import pathlib, time\npathlib.Path('started').touch()\ntime.sleep(60)\n"
     (tmp_path / "slow.py").write_text(sleep)
     process = spawn("check", "slow.py", folder=tmp_path)
-    wait_for(tmp_path / "started")
+    wait_for(tmp_path / "started", process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
 
 
