@@ -32,6 +32,7 @@ from symbackprop.canonical.ranges import (
     contract_delta,
     decide_by_delta,
     first_value,
+    joined_complements,
     narrow_range,
     unused_index,
     use_delta,
@@ -56,22 +57,22 @@ MAXIMUM_TERMS = 20_000
 class Algebra(Functions):
     """The operations of the normal form under given facts and assumptions."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (
-        solve_mixed_radix,
-        tidy,
-        expand_base,
-        contract_delta,
-        narrow_range,
-        decide_by_delta,
-        use_delta,
-        unused_index,
-        sum_of_onehot,
-        first_value,
-        fold,
-        split_merged_index,
-        chain_of_extrema,
-        sum_of_extremum,
-        write_out,
+    rules: ClassVar[tuple[tuple[str, Rule], ...]] = (
+        ("delta", solve_mixed_radix),
+        ("", tidy),
+        ("base", expand_base),
+        ("delta", contract_delta),
+        ("nonneg", narrow_range),
+        ("delta", decide_by_delta),
+        ("delta", use_delta),
+        ("bound", unused_index),
+        ("bound", sum_of_onehot),
+        ("bound", first_value),
+        ("base", fold),
+        ("bound", split_merged_index),
+        ("zero", chain_of_extrema),
+        ("zero", sum_of_extremum),
+        ("bound", write_out),
     )
 
     def multiply(self, left: Poly, right: Poly) -> Poly:
@@ -96,7 +97,7 @@ class Algebra(Functions):
     def sum_over(self, index: Index, body: Poly) -> Poly:
         """The contraction of `body` over `index`, which is free in it."""
         terms = []
-        for mono, coefficient in body.terms:
+        for mono, coefficient in joined_complements(self, index, body).items():
             factors, bound = self.open_mono(mono)
             terms.append((coefficient, dict(factors), (*bound, index)))
         return self.collect(terms)

@@ -55,8 +55,13 @@ def _data_power(rules: TermRules, atom: Atom, exponent: Rational) -> Rational:
 
 
 def expand_base(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
-    """A sum kept as one atom is multiplied out as soon as its exponent reaches 1."""
+    """A sum kept as one atom is multiplied out as soon as its exponent reaches 1; a root of a number keeps 0 < exponent < 1."""
     for atom, exponent in factors.items():
+        value = as_constant(atom.data[0]) if atom.kind == "base" else None
+        if value and not 0 < exponent < 1:
+            whole = floor(exponent)
+            factors = {**factors, atom: exact(Fraction(exponent) - whole)}
+            return [(exact(Fraction(value) ** whole), {a: e for a, e in factors.items() if e}, bound)]
         if atom.kind == "base" and exponent >= 1:
             whole = floor(exponent)
             rest = {a: e for a, e in factors.items() if a is not atom}

@@ -12,6 +12,7 @@ from fractions import Fraction
 from symbackprop.canonical.polynomial import (
     ONE,
     UNIT,
+    Atom,
     Factors,
     Mono,
     Poly,
@@ -105,6 +106,43 @@ def decide_by_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]
             if as_constant(verdict) is not None:
                 return rules.times([(1, {a: e for a, e in factors.items() if a is not other}, bound)], verdict)
     return None
+
+
+def joined_complements(rules: TermRules, index: Index, body: Poly) -> dict[Mono, Rational]:
+    """The terms of a body that is about to be summed, with f - [v]*f as [not v]*f where that shortens the range.
+
+    Of v and its complement the normal form keeps one, whichever way round the code has it. Summed term by term,
+    f - [v]*f would split into a sum over the whole range, with entries that the code never reads, and one over the rest.
+    """
+    terms, pending = dict(body.terms), [m for m, _ in body.terms]
+    while pending:
+        mono = pending.pop()
+        found = _complement(rules, index, mono, terms)
+        if found is not None:
+            whole, joined = found
+            coefficient = terms.pop(whole)
+            del terms[mono]
+            terms[joined] = exact(terms.get(joined, 0) + coefficient)
+            pending.append(joined)
+    return terms
+
+
+def _complement(rules: TermRules, index: Index, mono: Mono, terms: dict[Mono, Rational]) -> tuple[Mono, Mono] | None:
+    """(f, [not v]*f) if `mono` is [v]*f and the terms hold c*f - c*[v]*f."""
+    for atom, _ in mono.factors:
+        if atom.kind == "nonneg" and index in atom.free and mono in terms:
+            rest = tuple(f for f in mono.factors if f[0] is not atom)
+            whole = Mono.make(rest, mono.bound)
+            opposite = combine([(-1, atom.args[0]), (-1, ONE)])
+            if terms.get(whole) == -terms[mono] and _shortens(rules, opposite, index):
+                indicator = Atom.make("nonneg", None, (opposite,))
+                return whole, Mono.make(tuple(sorted((*rest, (indicator, 1)), key=lambda f: f[0].id)), mono.bound)
+    return None
+
+
+def _shortens(rules: TermRules, value: Poly, index: Index) -> bool:
+    new = _shorter(rules, value, index)
+    return new is not None and not new[0].free
 
 
 def narrow_range(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
