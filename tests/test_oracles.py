@@ -4,8 +4,11 @@ The written-out cost is built here, from one SymPy symbol for each weight and ea
 SymPy's; they are compared with the derived equations evaluated over the same symbols by the twenty lines of `Written`.
 """
 
+# ruff: noqa: E741 - l is the number of a layer, as in the texts
+
 import cmath
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -58,7 +61,7 @@ class Data:
         name = lambda stem, *places: sp.Symbol(stem + "_".join(map(str, places)))  # noqa: E731
         self.x = [[name("x", n, i) for i in range(widths[0])] for n in range(examples)]
         self.y = [[name("y", n, k) for k in range(widths[-1])] for n in range(examples)]
-        self.W = [[[name(f"W{l}_", i, j) for j in range(a)] for i in range(b)] for l, (a, b) in enumerate(zip(widths, widths[1:], strict=False), 1)]
+        self.W = [[[name(f"W{l}_", i, j) for j in range(a)] for i in range(b)] for l, (a, b) in enumerate(pairwise(widths), 1)]
         self.b = [[name(f"b{l}_", i) for i in range(b)] for l, b in enumerate(widths[1:], 1)]
         self.lam = sp.Symbol("lam")
 
@@ -231,7 +234,7 @@ CASES = [
 def numbers(widths, m, seed, classes):
     rng = np.random.default_rng(seed)
     params = {}
-    for l, (a, b) in enumerate(zip(widths, widths[1:], strict=False), 1):
+    for l, (a, b) in enumerate(pairwise(widths), 1):
         params |= {f"W{l}": rng.normal(size=(b, a)) * 0.7, f"b{l}": rng.normal(size=b) * 0.5}
     Y = np.eye(widths[-1])[rng.integers(0, widths[-1], m)] if classes else rng.uniform(0.1, 0.9, (m, widths[-1]))
     return params, rng.normal(size=(m, widths[0])), Y
@@ -254,7 +257,7 @@ def test_gradients_agree_with_the_complex_step(activation, output, cost, seed):
     J, gradients = derived_gradients(widths, params, X, Y, activation, output, cost, 0.3)
     step = 1e-30
     setting = dict(activation=activation, output=output, cost=cost, lam=0.3, l2=True)
-    assert J == pytest.approx(forward(params, X, Y, **setting), rel=1e-12)
+    assert pytest.approx(forward(params, X, Y, **setting), rel=1e-12) == J
     for name, values in params.items():
         for place in np.ndindex(*values.shape):
             moved = {k: v.astype(complex) for k, v in params.items()}

@@ -83,7 +83,8 @@ class TermRules:
         if time.monotonic() > self.deadline:
             raise BudgetError(f"the normal form took longer than its budget of {self.seconds:g} s")
 
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    # Each with what must be there for it to apply: a kind of atom, a "bound" index, or "" for nothing.
+    rules: ClassVar[tuple[tuple[str, Rule], ...]] = ()
 
     # What `algebra` provides for whole polynomials.
 
@@ -139,7 +140,10 @@ class TermRules:
             if steps % 64 == 0:
                 self.check_budget()
             coefficient, factors, bound = stack.pop()
-            for rule in self.rules:
+            present = {"", *(atom.kind for atom in factors), *(["bound"] if bound else [])}
+            for needed, rule in self.rules:
+                if needed not in present:
+                    continue
                 new = rule(self, factors, bound)
                 if new is not None:
                     stack += [(exact(coefficient * c), f, b) for c, f, b in new if c]
