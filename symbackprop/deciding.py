@@ -1,0 +1,242 @@
+"""The verdict on a traced forward and backward pass.
+
+The gradients are derived from the forward's equations; numbers look for a disagreement, the normal form for a proof;
+what is proved is replayed by the kernel and cross-examined by numbers before it is said. This module must not know
+how functions are traced.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+
+from symbackprop.cotangents import with_cost
+from symbackprop.counterexample import Counterexample
+from symbackprop.derivation import Gradient
+from symbackprop.differentiate import differentiate, facts_of
+from symbackprop.errors import (
+    BudgetError,
+    MalformedError,
+    ProofError,
+    SymbackpropError,
+    UnsupportedError,
+)
+from symbackprop.expression import Tensor
+from symbackprop.kernel import Kernel
+from symbackprop.mending import Mend, mends
+from symbackprop.plain import to_text
+from symbackprop.program import Equation
+from symbackprop.question import Question
+from symbackprop.refute import cross_examine, refute, wrong_gradients
+from symbackprop.resolve import UNLIMITED, Resolver
+from symbackprop.sweeping import sweep
+from symbackprop.trace import ShapesDoNotFit, Traced
+from symbackprop.verdict import Verdict
+
+SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
+# How large a tensor may grow before it is kept as one atom, whether equal intermediates are sought first, and the
+# seconds for it.
+ATTEMPTS = ((UNLIMITED, False, 1.0), (1, True, 8.0), (6, True, 4.0), (UNLIMITED, False, 4.0))
+LONG = 60  # equations: beyond that equal intermediates are sought first
+WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
+
+
+def untraced(error: SymbackpropError, subject: str) -> Verdict:
+    """The verdict where the functions could not be followed."""
+    undecided = isinstance(error, (UnsupportedError, BudgetError)) and not isinstance(error, ShapesDoNotFit)
+    return Verdict(
+        "UNDECIDED" if undecided else "MALFORMED", subject, reason=str(error), diagnosis="" if undecided else error.what
+    )
+
+
+@dataclass(frozen=True)
+class Matter:
+    """A traced pair with the derived gradients beside the claimed ones."""
+
+    traced: Traced
+    gradient: Gradient
+    question: Question
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The gradients that are claimed."""
+        return tuple(self.question.pairs)
+
+
+def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Verdict:
+    """PROVED, REFUTED, UNDECIDED or MALFORMED.
+
+    Args:
+        scope: the sizes of which a proof speaks.
+        deadline: the time, as `time.perf_counter` has it, by which there must be an answer.
+    """
+    try:
+        matter = matter_of(traced)
+    except SymbackpropError as error:
+        return untraced(error, subject)
+    subject = f"{subject}: {', '.join(matter.names)}"
+    malformed = of_wrong_shape(matter, subject)
+    if malformed is not None:
+        return malformed
+    try:
+        found = refute(matter.question, budget_seconds=min(SCREEN_SECONDS, time_left(deadline)))
+        if found is None:
+            proof = _proved(matter, deadline)
+            if not proof.unproved:
+                return _confirmed(matter, subject, scope, proof)
+            found = refute(matter.question.only(proof.unproved), budget_seconds=min(6.0, time_left(deadline)), seed=1)
+            if found is None:
+                return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
+    except MalformedError as error:
+        return Verdict("MALFORMED", subject, reason=str(error), diagnosis=error.what)
+    except SymbackpropError as error:
+        return Verdict("UNDECIDED", subject, reason=str(error))
+    return refuted(matter, subject, found, deadline)
+
+
+def time_left(deadline: float) -> float:
+    """Seconds until the deadline, a few hundredths at least."""
+    return max(0.05, deadline - time.perf_counter())
+
+
+def matter_of(traced: Traced) -> Matter:
+    """Derive the gradients and pair them with the claimed ones."""
+    program, upstream = with_cost(traced.forward, traced.upstream)
+    used = {t.name for t in (*program.tensors, *traced.backward.tensors)}
+    gradient = differentiate(program, name=lambda t: _unused(f"{t.name}_bar", used))
+    inputs = {t.name: t for t in traced.forward.inputs}
+    pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
+    return Matter(traced, gradient, Question(traced.forward, traced.backward, pairs, upstream))
+
+
+def of_wrong_shape(matter: Matter, subject: str) -> Verdict | None:
+    """MALFORMED if a gradient has another shape than its input; the others are examined by numbers all the same."""
+    pairs = matter.question.pairs
+    misfits = [n for n, (tensor, claimed) in pairs.items() if tensor.shape != claimed.shape]
+    if not misfits:
+        return None
+    tensor, claimed = pairs[misfits[0]]
+    rest = [n for n in pairs if n not in misfits]
+    others = wrong_gradients(matter.question.only(rest), budget_seconds=SCREEN_SECONDS) if rest else []
+    error = MalformedError(
+        f"the gradient of {misfits[0]} has another shape than {misfits[0]}",
+        evidence=[f"{misfits[0]}:  {shape_text(tensor)}", f"d{misfits[0]}:  {shape_text(claimed)}"],
+    )
+    wrong = tuple(n for n in pairs if n in misfits or n in others)
+    return Verdict("MALFORMED", subject, wrong=wrong, reason=str(error), diagnosis=error.what)
+
+
+def _unused(name: str, used: set[str]) -> str:
+    return name if name not in used else next(n for k in itertools.count(2) if (n := f"{name}{k}") not in used)
+
+
+def shape_text(tensor: Tensor) -> str:
+    """A shape as the user would write it."""
+    return "(" + ", ".join(to_text(size) for size in tensor.shape) + ("," if len(tensor.shape) == 1 else "") + ")"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How far the proof came."""
+
+    unproved: tuple[str, ...]
+    used: tuple[str, ...]
+    reason: str
+
+
+def _proved(matter: Matter, deadline: float) -> Attempt:
+    """Compare each claimed gradient with the derived one, by normal form."""
+    left, reason = list(matter.names), ""
+    used: dict[str, None] = {}
+    long = len(matter.gradient.adjoint.equations) + len(matter.traced.backward.equations) > LONG
+    for limit, sweeping, seconds in sorted(ATTEMPTS, key=lambda a: long and not a[1]):
+        resolver = _resolver(matter, limit, min(seconds, time_left(deadline)))
+        if sweeping:
+            sweep(resolver, matter.question, matter.gradient.adjoint, matter.traced.backward)
+            resolver.restart_clock()
+        for name in list(left):
+            try:
+                equal = resolver.meets(matter.traced.gradients[name], derived(matter, name))
+                reason = reason if equal else f"the normal forms of the gradient of {name} differ"
+            except (BudgetError, UnsupportedError) as error:
+                equal, reason = False, error.what
+            if equal:
+                left.remove(name)
+                used |= resolver.used
+        if not left or time.perf_counter() > deadline:
+            break
+    return Attempt(tuple(left), tuple(used), reason)
+
+
+def derived(matter: Matter, name: str) -> Tensor:
+    """The derived gradient of an input; a tensor of zeros if the cost does not depend on it."""
+    tensor = matter.question.pairs[name][0]
+    bar = matter.gradient.cotangents.get(tensor)
+    return bar if bar is not None else Tensor(f"zeros_{name}", tensor.shape)
+
+
+def _resolver(matter: Matter, limit: int, seconds: float) -> Resolver:
+    program = matter.gradient.program
+    kinds = {a.tensor: a.kind for a in program.assumptions}
+    equations: dict[Tensor, Equation] = {
+        e.tensor: e for e in (*matter.gradient.adjoint.equations, *matter.traced.backward.equations)
+    }
+    expanded = WRITTEN_OUT if matter.traced.sizes else 0
+    return Resolver(equations.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
+
+
+def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verdict:
+    """PROVED, after the kernel has replayed the derivation and exact numbers have been asked."""
+    kernel = Kernel(matter.gradient.program, expanded=WRITTEN_OUT if matter.traced.sizes else 0)
+    used: dict[str, None] = dict.fromkeys(proof.used)
+    try:
+        for derivation in matter.gradient.derivations.values():
+            used |= dict.fromkeys(kernel.replay(derivation))
+    except ProofError as error:
+        return Verdict("UNDECIDED", subject, reason=f"the kernel does not accept the derivation: {error.what}")
+    answer: Counterexample | bool
+    try:
+        answer = cross_examine(matter.question)
+    except UnsupportedError:
+        answer = True
+    if answer is not True:
+        reason = "internal error: the proof and the numbers disagree; please report this case"
+        return Verdict(
+            "UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None
+        )
+    conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
+    return Verdict("PROVED", subject, scope=scope, conditions=conditions)
+
+
+def _tried(proof: Attempt) -> str:
+    return (
+        f"not decided: {', '.join(proof.unproved)}; numbers agree at every point tried, which is evidence and no proof"
+    )
+
+
+def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float) -> Verdict:
+    """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved."""
+    proof = _proved(matter, min(deadline, time.perf_counter() + 3.0))
+    wrong = wrong_gradients(matter.question, proof.unproved or None, budget_seconds=min(1.0, time_left(deadline)))
+    wrong = wrong or [found.entry.name]
+    mend = _mend(matter, wrong, min(deadline, time.perf_counter() + 2.0))
+    right = [n for n in matter.names if n not in proof.unproved]
+    notes = (f"proved right: {', '.join(right)}",) if right else ()
+    return Verdict(
+        "REFUTED",
+        subject,
+        wrong=tuple(wrong),
+        diagnosis=mend.words if mend else "",
+        cure=mend.text if mend else "",
+        counterexample=found,
+        notes=notes,
+    )
+
+
+def _mend(matter: Matter, wrong: list[str], deadline: float) -> Mend | None:
+    try:
+        resolver = _resolver(matter, UNLIMITED, time_left(deadline))
+        return mends(resolver, matter.traced, matter.gradient, wrong, {n: derived(matter, n) for n in wrong})
+    except (BudgetError, UnsupportedError):
+        return None
