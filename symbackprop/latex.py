@@ -167,6 +167,9 @@ class _Writer:
 
     def _ratio(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
         """A positive product: constants such as λ/(2m) as one fraction in front, unless one factor is all there is."""
+        if isinstance(expr, Number) and re.fullmatch("1/10{3,}", str(expr.value)):  # 10^-5
+            places = Atom(str(len(str(expr.value)) - 3), "number")
+            return Script(Atom("10", "number"), None, row(operator("−"), places)), _POWER
         over, under = over_and_under(expr)
         if not under:
             return self._factors(over, scope)
@@ -209,6 +212,8 @@ class _Writer:
         if signed(expr.exponent)[0]:
             return self._ratio(expr, scope)
         exponent = self.layout(expr.exponent, scope)[0]
+        if isinstance(expr.exponent, Number) and expr.exponent.value.denominator != 1:
+            exponent = Atom(str(expr.exponent.value), "number")  # 3/2, not a fraction with a bar
         if isinstance(expr.base, Apply) and isinstance(expr.exponent, Number):
             return self._applied(expr.base.function, expr.base.arguments, scope, exponent), _POWER
         base, level = self.layout(expr.base, scope)

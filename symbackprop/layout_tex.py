@@ -136,7 +136,8 @@ def to_tex(layout: Layout) -> str:
         case Script(base, below, above):
             return _tex_script(base, below, above)
         case Accent(mark, base):
-            return rf"\{mark}{{{to_tex(base)}}}"
+            wide = mark == "bar" and isinstance(base, Atom) and len(base.text) > 1
+            return rf"\{'overline' if wide else mark}{{{to_tex(base)}}}"
         case Big(symbol, under, over):
             limits = f"_{{{_tight(under)}}}" + (f"^{{{_tight(over)}}}" if over else "")
             head = tex_symbols(symbol) if len(symbol) == 1 else _tex_big_name(symbol)

@@ -115,7 +115,10 @@ def letter(name: str) -> Layout:
         return Atom("ε" if name == "epsilon" else GREEK[name])
     accent = _ACCENTED.fullmatch(name)
     if accent:
-        return Accent(accent[2], letter(accent[1]))  # type: ignore[arg-type]
+        inner = letter(accent[1])
+        if isinstance(inner, Script):  # the mark stands over the letter, not over its subscript
+            return Script(Accent(accent[2], inner.base), inner.below, inner.above)  # type: ignore[arg-type]
+        return Accent(accent[2], inner)  # type: ignore[arg-type]
     base, _, below = name.partition("_")
     if below and (len(base) == 1 or base in GREEK):
         return Script(letter(base), short(below))

@@ -23,11 +23,11 @@ from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
 from symbackprop.document.tex import to_latex_document
 from symbackprop.errors import UnsupportedError
-from symbackprop.expression import Entry, Expr, Tensor, add, close_sum, fresh, multiply
+from symbackprop.expression import Tensor
 from symbackprop.kernel import Kernel
 from symbackprop.network import Network
 from symbackprop.notation import NOTATIONS
-from symbackprop.program import UPSTREAM, Equation, Program
+from symbackprop.program import Program
 from symbackprop.proof import Proof, Theorem
 from symbackprop.readable import factored, folded, index_names, squeezed
 from symbackprop.trace.session import axis_indices
@@ -118,7 +118,11 @@ def _tidied(kernel: Kernel, derivation: Derivation) -> Derivation:
     after, named = folded(derivation.right, kernel.program)
     if named:
         names = " and ".join(t.name for t in named)
-        derivation = _extended(kernel, derivation, Step(derivation.right, after, "equation", f"This is {names}, known from the forward pass.", named))
+        derivation = _extended(
+            kernel,
+            derivation,
+            Step(derivation.right, after, "equation", f"This is {names}, known from the forward pass.", named),
+        )
     outside = factored(derivation.right)
     if outside is derivation.right:
         return derivation

@@ -21,8 +21,10 @@ from symbackprop.expression import Expr, Tensor, entries_once
 from symbackprop.latex import layout_of
 from symbackprop.layout import Layout, operator, row
 from symbackprop.notation import Notation, tensor_layout
-from symbackprop.program import Equation
+from symbackprop.program import UPSTREAM, Equation
+from symbackprop.rules import tensors_in
 
+_LABELS = {"definition_of_delta": "Definition of δ", "contract_delta": "Kronecker delta"}
 _LONG = 90  # characters that a title may have
 
 
@@ -34,6 +36,7 @@ class Context:
         self.shown: set[Tensor] = set()  # lemmas in the document so far
         self.told: list[TheoremLike] = []  # theorems in the document so far
         self.groups = families(proof.theorems, sides)
+        self.bars = self._bars()
         self.equations, self.tensors = self._all_equations(), self._all_tensors()
 
     def _all_equations(self) -> tuple[Equation, ...]:
@@ -51,6 +54,19 @@ class Context:
             for expr in (theorem.derivation.left, *(s.after for s in theorem.derivation.steps)):
                 found.update(dict.fromkeys(e.tensor for e in entries_once(expr)))
         return tuple(found)
+
+    def _bars(self) -> dict[Tensor, Tensor]:
+        """For a program with the user's own names: what each bar is the derivative by; {} for networks."""
+        gradient = self.proof.gradient
+        return {} if self.notation.layered or gradient is None else {b: t for t, b in gradient.cotangents.items()}
+
+    @property
+    def upstream(self) -> tuple[Tensor, ...]:
+        """The gradients handed in, where the cost only stands for what is computed from the outputs."""
+        cost = self.proof.program.equations[-1]
+        if cost.note != UPSTREAM:
+            return ()
+        return tuple(t for t in self.proof.program.inputs if t in tensors_in(cost.value))
 
     def words(self, text: str) -> Text:
         """A sentence with the names of tensors as mathematics."""
@@ -80,9 +96,17 @@ class Context:
 
     def meaning(self, group: Sequence[Tensor]) -> Text:
         """What the tensors of one letter are."""
-        first = described(group[0]) if self.notation.layered else ""
+        equation = self.proof.program.by_tensor.get(group[0])
+        if self.notation.layered:
+            first = described(group[0])
+        elif group[0] in self.upstream:
+            first = "upstream gradient, handed in"
+        elif equation is not None:
+            first = f"computed in {equation.note}" if "line" in equation.note else "cost"
+        else:
+            first = ""
         if not first and group[0] in self.proof.program.inputs:
-            first = "an input"
+            first = "given"
         return self.words(first + (", and so on" if len(group) > 1 and first else ""))
 
 
@@ -120,9 +144,11 @@ def joined(parts: Sequence[Inline], between: str) -> Text:
     return tuple(out)
 
 
-def label(rule: str) -> str:
+def label(rule: str, notation: Notation) -> str:
     """The name of a rule as words."""
-    return rule.replace("_", " ").capitalize()
+    if rule == "definition_of_delta" and not notation.layered:
+        return "Meaning of the bar"
+    return _LABELS.get(rule) or rule.replace("_", " ").capitalize()
 
 
 def sides(theorem: TheoremLike) -> tuple[Expr, Expr]:

@@ -83,10 +83,19 @@ class Teller:
             proof.append(Paragraph(("The same steps, with other layer numbers, prove:",)))
             proof.append(Display(tuple((Equality(*sides(t)), ()) for t in others)))
         blocks = self._lemmas(theorem.derivation)
-        blocks += [Statement("Theorem", self.about.words(theorem.name), tuple(statement)), Proof(tuple(proof))]
+        blocks += [
+            Statement(self._kind(theorem), self.about.words(theorem.name), tuple(statement)),
+            Proof(tuple(proof)),
+        ]
         if theorem.remark:
             blocks.append(Paragraph((Strong("Remark. "), *self.about.words(theorem.remark))))
         return blocks
+
+    def _kind(self, theorem: TheoremLike) -> str:
+        """In a backward pass the gradients of the inputs are the theorems, all else leads to them."""
+        left = theorem.derivation.left
+        target = self.about.bars.get(left.tensor) if isinstance(left, Entry) else None
+        return "Theorem" if target is None or target in self.about.proof.program.inputs else "Lemma"
 
     def _lemmas(self, derivation: Derivation) -> list[Block]:
         """The derivations of those cotangents that a step puts in and that are no theorems themselves, each once."""
@@ -122,7 +131,7 @@ class Teller:
             spelled_out = brief and step.rule in _SPELLING and step is not steps[-1]
             if spelled_out or layout_of(before, self.about.notation) == layout_of(step.after, self.about.notation):
                 continue
-            lines.append(Line(before, step.after, label(step.rule), self.about.words(step.reason)))
+            lines.append(Line(before, step.after, label(step.rule, self.about.notation), self.about.words(step.reason)))
             before = step.after
         return tuple(lines)
 
@@ -132,8 +141,10 @@ class Teller:
         return max(fitting, key=lambda t: len(t.derivation.steps), default=None)
 
     def _scope(self, theorem: TheoremLike) -> Text:
+        """Where the equality holds, as far as the head of the document has not said it."""
         conditions = listed([c for c in theorem.conditions])
-        scope = f"For {theorem.scope}" if theorem.scope else ""
+        shared = len({t.scope for t in self.about.proof.theorems}) == 1
+        scope = f"For {theorem.scope}" if theorem.scope and not shared else ""
         if conditions:
             scope = f"{scope}, provided {conditions}" if scope else f"Provided {conditions}"
         return self.about.words(f"{scope}.") if scope else ()

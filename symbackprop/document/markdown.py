@@ -82,8 +82,10 @@ class _Writer:
                 table = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head))]
                 table += [f"| {' | '.join(self.text(c).replace(chr(10), ' ') for c in cells)} |" for cells in rows]
                 return (f"{_words(caption)}\n\n" if caption else "") + "\n".join(table)
-            case Figure(_, _, _, description):
-                return f"*Figure.* {_words(description)}"
+            case Figure(drawing=drawing, description=description):
+                return (
+                    f"```mermaid\n{drawing}\n```\n\n*{_words(description)}*" if drawing else f"*{_words(description)}*"
+                )
             case Listing(code, language):
                 return f"```{language}\n{code}\n```"
             case Statement(kind, name, body):

@@ -126,12 +126,17 @@ class Mark:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture; `description` is read aloud to those who cannot see it."""
+    """A picture; `description` is read aloud to those who cannot see it.
+
+    Args:
+        drawing: the same as a Mermaid diagram, which code hosts draw inside Markdown.
+    """
 
     marks: tuple[Mark, ...]
     size: tuple[float, float]
     caption: Text
     description: str
+    drawing: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +215,7 @@ def texts(block: Block) -> Iterator[Text]:
         case Chain(steps):
             for line in steps:
                 yield line.reason
-        case Figure(_, _, caption, _):
+        case Figure(caption=caption):
             yield caption
 
 

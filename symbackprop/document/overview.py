@@ -28,8 +28,9 @@ from symbackprop.document.tex_reader import read_tex
 from symbackprop.document.wording import CONVENTIONS
 from symbackprop.expression import Entry, Expr, Tensor, number
 from symbackprop.layout import Atom, relation, row
-from symbackprop.notation import letter
+from symbackprop.notation import derivative_layout, letter
 from symbackprop.program import Equation
+from symbackprop.rules import tensors_in
 
 _MOST = 6  # equations of a family that are all written out
 
@@ -51,7 +52,7 @@ def _span(about: Context, group: Sequence[TheoremLike]) -> Text:
 def notation_table(about: Context) -> tuple[Block, ...]:
     """Every symbol with its shape; the layers of one letter share a row."""
     kinds: dict[str, list[Tensor]] = {}
-    for tensor in about.tensors:
+    for tensor in (t for t in about.tensors if t not in about.bars):
         kinds.setdefault(re.sub(r"\d+$", "", tensor.name) if about.notation.layered else tensor.name, []).append(tensor)
     rows: list[tuple[Text, ...]] = []
     for kind in kinds.values():
@@ -70,9 +71,50 @@ def notation_table(about: Context) -> tuple[Block, ...]:
     return (
         Section(
             "Notation",
-            (Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))), table),
+            (
+                Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))),
+                table,
+                *_bars(about),
+            ),
         ),
     )
+
+
+def setting(about: Context) -> tuple[Block, ...]:
+    """What a backward pass computes, and what the upstream gradient is."""
+    if not about.upstream:
+        return ()
+    outputs = [t for t in about.tensors if t in _outputs(about)]
+    names = joined([Symbolic(about.name(t)) for t in outputs], " and ")
+    handed = joined([Symbolic(about.name(t)) for t in about.upstream], " and ")
+    text: Text = (
+        "The function returns ",
+        *names,
+        ". Whatever is computed from that later, up to a final cost ",
+        Symbolic(letter("J")),
+        ", sends back how fast the cost changes with each returned entry: the upstream gradient ",
+        *handed,
+        ". A backward pass turns it into the derivatives of the same cost with respect to the inputs. For this it is "
+        "enough to know the cost to first order in what is returned, and so the sum of entries times upstream "
+        "gradients may stand in for it, with the upstream gradient held constant.",
+    )
+    return (Section("The setting", (Paragraph(text),)),)
+
+
+def _outputs(about: Context) -> set[Tensor]:
+    """What the cost that stands in for the rest is computed from, other than the upstream gradients."""
+    return set(tensors_in(about.proof.program.equations[-1].value)) - set(about.upstream)
+
+
+def _bars(about: Context) -> tuple[Block, ...]:
+    """What a bar over a letter means."""
+    first = next((t for t in about.proof.program.inputs if t in about.bars.values()), None)
+    if first is None:
+        return ()
+    bar = next(b for b, t in about.bars.items() if t is first)
+    meaning = row(about.name(bar), relation("="), derivative_layout(letter("J"), about.name(first)))
+    text: Text = ("A bar marks a derivative of the cost, entry by entry: ", Symbolic(meaning), " has the shape of ")
+    return (Paragraph((*text, Symbolic(about.name(first)), ".")),)
 
 
 def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
@@ -106,8 +148,10 @@ def rules(about: Context) -> tuple[Block, ...]:
     """The rules that the derivations use, each once."""
     used = dict.fromkeys(s.rule for t in about.proof.theorems for s in t.derivation.steps)
     blocks: list[Block] = []
+    if not about.notation.layered:
+        used.pop("definition_of_delta", None)  # the notation has told what a bar means
     for rule in (about.proof.rules[name] for name in used if name in about.proof.rules):
-        says: list[Inline] = [Strong(label(rule.name) + ". "), rule.statement]
+        says: list[Inline] = [Strong(label(rule.name, about.notation) + ". "), rule.statement]
         says += [f" Condition: {rule.condition}."] if rule.condition else []
         says += [f" ({rule.source}.)"] if rule.source not in ("", "definition") else []
         blocks.append(Paragraph(tuple(says)))

@@ -48,7 +48,9 @@ def network_figure(widths: Sequence[Expr], notation: Notation, *, any_depth: boo
         "The network: each circle is a unit, each line a weight. Below each layer stand its number and its width",
         "; dots stand for units or layers that are not drawn." if gaps or any(c.dots for c in columns) else ".",
     )
-    return Figure(tuple(marks), (columns[-1].x, 2 * reach + 0.8), caption, _described(widths, any_depth))
+    return Figure(
+        tuple(marks), (columns[-1].x, 2 * reach + 0.8), caption, _described(widths, any_depth), _diagram(columns)
+    )
 
 
 def _columns(widths: Sequence[Expr], any_depth: bool) -> tuple[list[_Column], list[float]]:
@@ -100,3 +102,16 @@ def _described(widths: Sequence[Expr], any_depth: bool) -> str:
     names = [to_text(w) for w in widths]
     depth = "any number of layers" if any_depth else f"{len(widths)} layers"
     return f"A fully connected network of {depth}, with widths {', '.join(names)} from input to output."
+
+
+def _diagram(columns: Sequence[_Column]) -> str:
+    """The layers as the boxes of a Mermaid diagram, an arrow for each weight matrix."""
+    boxes = [
+        f'  l{c.layer}["layer {c.layer}: {to_text(c.width)} unit{"" if _is_one(c.width) else "s"}"]' for c in columns
+    ]
+    arrows = []
+    for left, right in pairwise(columns):
+        adjoining = right.x - left.x < _STEP * 1.2
+        label = f"W{left.layer}, b{left.layer}" if adjoining else "…"
+        arrows.append(f'  l{left.layer} {"-->" if adjoining else "-.->"}|"{label}"| l{right.layer}')
+    return "\n".join(["flowchart LR", *boxes, *arrows])

@@ -49,6 +49,7 @@ def proof_document(
         )
         return Document(about.title(), about.lead(), body, notation, compact=True)
     body = (
+        *overview.setting(about),
         *overview.claims(about),
         *overview.notation_table(about),
         *overview.forward(about),

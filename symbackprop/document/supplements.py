@@ -45,7 +45,9 @@ def induction(about: Context) -> tuple[Block, ...]:
 
 
 def batch(about: Context) -> tuple[Block, ...]:
-    """Each theorem for whole arrays, with shapes."""
+    """Each theorem about a network for whole arrays, with shapes."""
+    if about.proof.network is None:
+        return ()
     lines: list[tuple[Equality | Symbolic, Text]] = []
     for theorem in (g[0] for g in about.groups):
         left, right = sides(theorem)

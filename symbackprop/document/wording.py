@@ -28,6 +28,8 @@ MEANINGS = {
     "J": "cost",
 }
 
+_BEFORE_A_NAME = "|".join(rf"(?<={w} )" for w in ("respect to", "[bB]ack to", "equation of", "and", "This is", ","))
+
 CONVENTIONS = {
     "weights": (
         "Weights with the number $l$ lead from layer $l$ to layer $l+1$; the first index receives, the second sends. "
@@ -61,11 +63,15 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
     """A sentence in which the names of tensors are written as mathematics, `code` as code, and $formulas$ as such.
 
     A bare word is taken for a tensor only if it cannot be an English one: it has a digit or an underscore, or is one
-    letter other than the article.
+    letter other than the article, or it stands where a name is expected.
     """
-    names = sorted((t.name for t in known if _unmistakable(t.name)), key=len, reverse=True)
-    tensor = "|".join(re.escape(n) for n in names) or "$^"
-    pattern = rf"(`[^`]*`|\$[^$]*\$|(?<!\w)(?:dJ/d)?(?:{tensor})(?:\[[\w,]+\])?(?!\w))"
+    names = sorted((t.name for t in known), key=len, reverse=True)
+    sure = "|".join(re.escape(n) for n in names if _unmistakable(n)) or "$^"
+    other = "|".join(re.escape(n) for n in names if not _unmistakable(n)) or "$^"
+    pattern = (
+        rf"(`[^`]*`|\$[^$]*\$|(?<!\w)(?:dJ/d)?(?:{sure})(?:\[[\w,]+\])?(?!\w)"
+        rf"|(?:{_BEFORE_A_NAME})(?:{other})(?!\w)|^(?:{other})(?= occurs in ))"
+    )
     parts: list[Inline] = []
     for place, piece in enumerate(re.split(pattern, text)):
         if place % 2 == 0:
