@@ -108,7 +108,7 @@ def test_every_rule_is_a_row_with_a_statement_and_a_source():
         assert rule.name == name and rule.statement.endswith(".") and rule.source
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_partial_is_the_slope_along_one_entry(seed):
     """Against a central difference, at sizes (2, 2, 2, 2), where the expression is smooth."""
