@@ -37,6 +37,7 @@ from symbackprop.canonical.ranges import (
     unused_index,
     use_delta,
 )
+from symbackprop.canonical.reflection import reflect
 from symbackprop.canonical.terms import Rule, spare
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression import Add as AddNode
@@ -67,6 +68,7 @@ class Algebra(Functions):
         ("delta", use_delta),
         ("bound", unused_index),
         ("bound", sum_of_onehot),
+        ("bound", reflect),
         ("bound", first_value),
         ("base", fold),
         ("bound", split_merged_index),
