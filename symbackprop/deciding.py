@@ -30,7 +30,7 @@ from symbackprop.program import Equation
 from symbackprop.question import Question
 from symbackprop.refute import cross_examine, refute, wrong_gradients
 from symbackprop.resolve import UNLIMITED, Resolver
-from symbackprop.sweeping import sweep
+from symbackprop.sweeping import numbers, sweep
 from symbackprop.trace import ShapesDoNotFit, Traced
 from symbackprop.verdict import Verdict
 
@@ -206,7 +206,7 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
             "UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None
         )
     conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
-    return Verdict("PROVED", subject, scope=scope, conditions=conditions)
+    return Verdict("PROVED", subject, scope=scope, conditions=conditions, program=matter.gradient.adjoint)
 
 
 def _tried(proof: Attempt) -> str:
@@ -231,12 +231,15 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
         cure=mend.text if mend else "",
         counterexample=found,
         notes=notes,
+        program=matter.gradient.adjoint,
     )
 
 
 def _mend(matter: Matter, wrong: list[str], deadline: float) -> Mend | None:
     try:
         resolver = _resolver(matter, UNLIMITED, time_left(deadline))
-        return mends(resolver, matter.traced, matter.gradient, wrong, {n: derived(matter, n) for n in wrong})
+        values = numbers(matter.question, matter.gradient.adjoint, matter.traced.backward)
+        right = {n: derived(matter, n) for n in wrong}
+        return mends(resolver, matter.traced, matter.gradient, wrong, right, values)
     except (BudgetError, UnsupportedError):
         return None

@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 from symbackprop.canonical.polynomial import Mono, Poly, Rational, constant, exact, scale
 from symbackprop.canonical.terms import INDICATORS
 from symbackprop.canonical.writing import expression
@@ -26,6 +29,7 @@ from symbackprop.trace import Traced
 MAXIMUM_TEXT = 160  # longer formulas cure nothing
 MAXIMUM_TERMS = 3
 MAXIMUM_RATIOS = 40
+CLEARLY = 1e-6  # a relative difference that is no rounding
 _NAMES_OF_GRADIENTS = (r"d_?(.+)", r"grad_?(.+)", r"(.+)_grad", r"d[A-Z]_?d(.+)", r"(.+)_bar", r"delta_?(.+)")
 
 
@@ -43,10 +47,15 @@ class Mend:
 
 
 def mends(
-    resolver: Resolver, traced: Traced, gradient: Gradient, wrong: list[str], derived: Mapping[str, Tensor]
+    resolver: Resolver,
+    traced: Traced,
+    gradient: Gradient,
+    wrong: list[str],
+    derived: Mapping[str, Tensor],
+    values: Mapping[Tensor, NDArray[np.float64]],
 ) -> Mend | None:
     """A cure of a wrong gradient, or the best that can be said about its fault."""
-    patient = _Patient(resolver, traced, gradient, derived)
+    patient = _Patient(resolver, traced, gradient, derived, values)
     fallback: Mend | None = None
     for look in (
         patient.factor,
@@ -77,8 +86,16 @@ def _attempt(look: Callable[[str], Mend | None], name: str) -> Mend | None:
 class _Patient:
     """One refuted backward pass."""
 
-    def __init__(self, resolver: Resolver, traced: Traced, gradient: Gradient, derived: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        traced: Traced,
+        gradient: Gradient,
+        derived: Mapping[str, Tensor],
+        values: Mapping[Tensor, NDArray[np.float64]],
+    ) -> None:
         self.resolver, self.traced, self.gradient, self.derived = resolver, traced, gradient, derived
+        self.values = values
         self.inputs = {t.name: t for t in traced.forward.inputs}
 
     def sides(self, name: str) -> tuple[Poly, Poly, dict[Index, Expr]]:
@@ -216,12 +233,20 @@ class _Patient:
             if tensor in own or tensor not in self.traced.variables or tensor in self.traced.gradients.values():
                 continue  # a name that the user did not choose says nothing; a gradient that is wrong is known to be
             for right, meaning in self._meanings(tensor, forward):
-                if right.shape == tensor.shape and not self.resolver.meets(tensor, right):
+                if self.differ(tensor, right):
                     called = self.traced.variables.get(tensor, tensor.name)
                     return Mend(
                         f"the first intermediate that differs is {called} ({equation.note}): it is not {meaning}"
                     )
         return None
+
+    def differ(self, left: Tensor, right: Tensor) -> bool:
+        """True if numbers tell the two apart; that a proof of their equality failed would say nothing."""
+        if left.shape != right.shape or left not in self.values or right not in self.values:
+            return False
+        a, b = self.values[left], self.values[right]
+        scale = float(np.max(np.abs(b), initial=0.0))
+        return not np.allclose(a, b, rtol=CLEARLY, atol=CLEARLY * scale)
 
     def _meanings(self, tensor: Tensor, forward: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, str]]:
         """What a tensor of the backward pass should be, judging by the user's name for it."""

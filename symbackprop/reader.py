@@ -39,11 +39,9 @@ from symbackprop.spelling import Scope, axes_of, size_text
 
 MAXIMUM_DIGITS = 60
 MAXIMUM_POWER = 1000
-_SPECIAL = (
-    dict.fromkeys(("sqrt", "square", "Abs", "Heaviside"), 1)
-    | dict.fromkeys(("kronecker", "KroneckerDelta", "Max", "max", "Min", "min"), 2)
-    | {"where": 3}
-)
+_ONE_ARGUMENT = ("sqrt", "square", "Abs", "Heaviside")
+_TWO_ARGUMENTS = ("kronecker", "KroneckerDelta", "Max", "max", "Min", "min")
+_SPECIAL = {"where": 3} | dict.fromkeys(_ONE_ARGUMENT, 1) | dict.fromkeys(_TWO_ARGUMENTS, 2)
 
 
 class Reader:

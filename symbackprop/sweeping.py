@@ -27,7 +27,7 @@ MAXIMUM_OPENED, MAXIMUM_TERMS = 30, 600
 
 def sweep(resolver: Resolver, question: Question, derived: Program, claimed: Program) -> int:
     """Identify tensors of the claimed backward pass with derived ones where that can be proved; returns how many."""
-    values = _numbers(question, derived, claimed)
+    values = numbers(question, derived, claimed)
     known = [e.tensor for e in derived.equations if e.tensor in values]
     found = 0
     for equation in claimed.equations:
@@ -59,7 +59,7 @@ def _alike(tensor: Tensor, known: Iterable[Tensor], values: dict[Tensor, NDArray
     ]  # fmt: skip
 
 
-def _numbers(question: Question, derived: Program, claimed: Program) -> dict[Tensor, NDArray[np.float64]]:
+def numbers(question: Question, derived: Program, claimed: Program) -> dict[Tensor, NDArray[np.float64]]:
     """Every tensor's value at one random point of small unequal sizes; nothing where none can be had."""
     sampler = Sampler(question, random.Random(7))
     own = {e.tensor for e in derived.equations}
