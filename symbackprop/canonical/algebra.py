@@ -22,6 +22,7 @@ from symbackprop.canonical.polynomial import (
     Term,
     add,
     as_index,
+    combine,
     constant,
     exact,
     of_atom,
@@ -219,7 +220,7 @@ class Algebra(Functions):
             case Number(value):
                 return constant(exact(value))
             case Symbol():
-                return of_atom(Atom.make("symbol", expr))
+                return self._symbol(expr)
             case Index():
                 return ZERO if simplify(expr.size, self.facts) is number(1) else of_index(expr)
             case AddNode(terms):
@@ -230,12 +231,23 @@ class Algebra(Functions):
                 return self.power(self._integer(base), exact(value))
             case EntryNode(tensor, indices):
                 return self.entry(tensor, tuple(self.size_of(i) for i in indices))
+            case QuotientNode(Symbol() as left, right):  # written out, D = 2*(D // 2) would hold itself
+                symbol = of_atom(Atom.make("symbol", left))
+                return of_atom(Atom.make("quotient", None, (symbol, self._integer(right))))
             case QuotientNode(left, right):
                 return of_atom(Atom.make("quotient", None, (self._integer(left), self._integer(right))))
             case RemainderNode(left, right):
                 quotient = self._integer(QuotientNode(left, right))
                 return subtract(self._integer(left), self.multiply(self._integer(right), quotient))
         raise UnsupportedError(f"an index or size of the form {type(expr).__name__} is not supported in a proof")
+
+    def _symbol(self, symbol: Symbol) -> Poly:
+        """A symbol, or what the facts say that it is: where D % 2 == 0, D is 2*(D // 2), as the halves are what adds up."""
+        known = self.facts.replaced.get(symbol)
+        if known is None:
+            return of_atom(Atom.make("symbol", symbol))
+        parts = [self.product(*(self.power(self._integer(a), e) for a, e in m)) for m in known]
+        return combine([(exact(c), p) for c, p in zip(known.values(), parts, strict=True)])
 
     def quotient(self, left: Poly, right: Poly) -> Poly:
         """left // right."""

@@ -116,7 +116,7 @@ class Canonical(Algebra):
             case Number(value):
                 return scale(ONE, exact(value))
             case Symbol():
-                return of_atom(Atom.make("symbol", expr))
+                return self._symbol(expr)
             case Index():
                 return self.size_of(expr)
             case Entry(tensor, indices):
