@@ -301,7 +301,7 @@ class CotangentBuilder:
         for equation in self.users[tensor]:
             running = tuple(fresh(i.name, i.size) for i in equation.indices)
             at: dict[Expr, Expr] = dict(zip(equation.indices, running, strict=True))
-            there, value = Entry(equation.tensor, running), substitute(equation.value, at)
+            there, value = Entry(equation.tensor, running), substitute(_relevant(equation.value, tensor), at)
             is_cost = equation.tensor is self.cost.tensor
             total = ONE if is_cost else Total(self.cost, there)
             bar = ONE if is_cost else Entry(self.cotangents[equation.tensor], running)
@@ -340,6 +340,11 @@ _STEPS = (
     ("derivative", "Differentiate the equation; every entry other than the one asked for counts as a constant."),
     ("contract_delta", "Only the terms in which the indices agree survive."),
 )
+
+
+def _relevant(value: Expr, tensor: Tensor) -> Expr:
+    """The terms of a sum that mention the tensor; the others are constants to it."""
+    return add(*(t for t in value.terms if tensor in tensors_in(t))) if isinstance(value, Add) else value
 
 
 def _sum_over(indices: Iterable[Index], body: Expr) -> Expr:

@@ -20,6 +20,7 @@ from symbackprop.canonical.polynomial import Mono, Poly, Rational, constant, exa
 from symbackprop.canonical.terms import INDICATORS
 from symbackprop.canonical.writing import expression
 from symbackprop.derivation import Gradient
+from symbackprop.edits import right_edit
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression import Add, Entry, Expr, Index, Tensor
 from symbackprop.plain import to_text
@@ -70,6 +71,9 @@ def mends(
             if mend is not None and mend.text:
                 return mend
             fallback = fallback or mend
+    edited = _attempt(lambda _: patient.line(wrong), "")
+    if edited is not None:
+        return edited
     first = _attempt(lambda _: patient.first_difference(), "")
     if first is not None and fallback is not None:
         return Mend(f"{fallback.words}; {first.words}")
@@ -224,6 +228,19 @@ class _Patient:
                         return Mend(f"{name}: wrong only where {holds}{_condition(condition)}") if condition else None
         return None
 
+    def line(self, wrong: list[str]) -> Mend | None:
+        """One line of the backward pass with an edit that makes every wrong gradient right."""
+        pairs = {self.traced.gradients[n]: self.derived[n] for n in wrong}
+        edit = right_edit(self.resolver, self.traced.forward, self.traced.backward, pairs)
+        if edit is None:
+            return None
+        equation = edit.equation
+        called = self.traced.variables.get(equation.tensor, equation.tensor.name)
+        right = to_text(equation.value)
+        text = f"{called}[{','.join(i.name for i in equation.indices)}] = {right}"
+        place = f" in {equation.note}" if equation.note else ""
+        return Mend(f"{edit.words}{place}", text if len(text) <= 2 * MAXIMUM_TEXT else f"{called} with that changed")
+
     def first_difference(self) -> Mend | None:
         """The first line of the backward pass whose value is not what its name says."""
         forward = {t.name: t for t in self.traced.forward.tensors}
@@ -249,17 +266,19 @@ class _Patient:
         return not np.allclose(a, b, rtol=CLEARLY, atol=CLEARLY * scale)
 
     def _meanings(self, tensor: Tensor, forward: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, str]]:
-        """What a tensor of the backward pass should be, judging by the user's name for it."""
-        called = self.traced.variables.get(tensor, tensor.name)
-        by_user = {user: t for t, user in self.traced.variables.items() if t in forward.values()} | dict(forward)
-        if called in by_user and by_user[called] is not tensor:
+        """What a tensor of the backward pass should be, judging by a name that the user gave to one thing only."""
+        names = list(self.traced.variables.values())
+        called = self.traced.variables[tensor]
+        computed = {t for t in forward.values() if t not in self.inputs.values()}
+        by_user = {user: t for t, user in self.traced.variables.items() if t in computed}
+        if called in by_user and names.count(called) == 2:
             yield by_user[called], f"the {called} of the forward pass"
         for pattern in _NAMES_OF_GRADIENTS:
             match = re.fullmatch(pattern, called)
             source = by_user.get(match[1]) if match else None
             bar = self.gradient.cotangents.get(source) if source is not None else None
-            if bar is not None and source is not None:
-                yield bar, f"the derivative with respect to {match[1] if match else source.name}"
+            if match and bar is not None and names.count(called) == 1 and names.count(match[1]) == 1:
+                yield bar, f"the derivative with respect to {match[1]}"
                 return
 
 

@@ -79,6 +79,17 @@ class Resolver(Canonical):
         self._entries.clear()  # what was read off the old value is not to be met again
         self.__dict__.pop("_memo_normal", None)
 
+    def edited(self, equation: Equation, downstream: set[Tensor]) -> Resolver:
+        """This resolver with one equation changed; what does not depend on it is kept."""
+        kinds = self.assumptions
+        table = {**self.equations, equation.tensor: equation}
+        other = Resolver(
+            table.values(), self.facts, kinds, limit=self.limit, expanded=self.expanded, seconds=self.seconds
+        )
+        other.deadline = self.deadline
+        other._values = {t: v for t, v in self._values.items() if t not in downstream}
+        return other
+
     def meets(self, left: Tensor, right: Tensor, *, opened: int = MAXIMUM_OPENED, terms: int = MAXIMUM_TERMS) -> bool:
         """True if the two tensors, of one shape, are equal for all sizes; False if that could not be shown.
 
