@@ -82,7 +82,7 @@ def check(
     start = time.perf_counter()
     case = Case(forward, backward, shapes, dict(assume or {}), where)
     verdict = _checked(case, start + seconds)
-    return replace(verdict, seconds=time.perf_counter() - start)
+    return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
 def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:

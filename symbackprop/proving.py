@@ -10,15 +10,18 @@ upstream gradient `dout`, so that the cost is Sum(dout * out).
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Literal
 
 from symbackprop.backprop import ALL_SIZES, prove_network
+from symbackprop.codegen import compile_program
 from symbackprop.cotangents import with_cost
 from symbackprop.derivation import Derivation, Gradient, Step
 from symbackprop.differentiate import differentiate
 from symbackprop.document.html import fragment
+from symbackprop.document.listing import code_lines
 from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
 from symbackprop.document.tex import to_latex_document
@@ -33,6 +36,7 @@ from symbackprop.readable import factored, folded, index_names, squeezed
 from symbackprop.trace.session import axis_indices
 
 Detail = Literal["brief", "full"]
+MOST_EQUATIONS = 30  # a longer program is not printed as code
 
 
 class ProofDocument(Proof):
@@ -52,7 +56,18 @@ class ProofDocument(Proof):
         if notation not in NOTATIONS:
             raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
         chosen = NOTATIONS["names"] if self.network is None else NOTATIONS[notation]
-        return save(proof_document(self, detail=detail, notation=chosen), path)
+        code = self._code() if detail == "full" else {}
+        return save(proof_document(self, detail=detail, notation=chosen, code=code), path)
+
+    def _code(self) -> Mapping[Tensor, str]:
+        """For each tensor the generated NumPy that computes it; none where no code can be generated."""
+        if self.gradient is None or self.parts or len(self.program.equations) > MOST_EQUATIONS:
+            return {}
+        try:
+            source = compile_program(self.gradient.adjoint).source
+        except UnsupportedError:
+            return {}
+        return code_lines(source, [e.tensor for e in self.gradient.adjoint.equations])
 
     def _repr_html_(self) -> str:
         return fragment(proof_document(self, detail="brief"))

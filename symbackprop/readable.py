@@ -89,6 +89,8 @@ def _rewritten(expr: Expr, thin: dict[Tensor, Tensor], taken: set[str]) -> Expr:
         if isinstance(node, Entry) and node.tensor in thin:
             pairs = zip(node.indices, node.tensor.shape, strict=True)
             return Entry(thin[node.tensor], tuple(_rewritten(i, thin, taken) for i, n in pairs if n is not ONE))
+        if isinstance(node, Sum) and node.index.size is ONE:
+            return _rewritten(substitute(node.body, {node.index: ZERO}), thin, taken)
         if isinstance(node, BINDERS) and node.index.name in taken:
             index = fresh(_another(node.index.name, taken), node.index.size)
             body = _rewritten(substitute(node.body, {node.index: index}), thin, taken)

@@ -5,12 +5,19 @@ A Verdict is data that prints as a story of a screenful. This module must not kn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from symbackprop.counterexample import Counterexample
+from symbackprop.document.html import fragment
+from symbackprop.document.save import save
+from symbackprop.document.verdicts import verdict_document
+from symbackprop.expression import Expr
+from symbackprop.program import Program
 from symbackprop.proof import Status
 
 MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
@@ -32,6 +39,9 @@ class Verdict:
         cure: the right formula, if an edit of the claim was proved.
         counterexample: numbers at which claim and truth differ.
         reason: why it is undecided or malformed.
+        formulas: claim and derived formula as expressions, each with what it is, its left and its right side.
+        program: the forward equations and the derived cotangents, for a backward pass.
+        written: the user's backward pass.
     """
 
     status: Status
@@ -47,10 +57,25 @@ class Verdict:
     reason: str = ""
     seconds: float = 0.0
     notes: tuple[str, ...] = field(default_factory=tuple)
+    formulas: tuple[tuple[str, Expr, Expr], ...] = field(default=(), repr=False, compare=False)
+    program: Program | None = field(default=None, repr=False, compare=False)
+    written: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         """True only if PROVED."""
         return self.status == "PROVED"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html or .md.
+
+        Raises:
+            UnsupportedError: another ending, or .pdf without an installed LaTeX.
+            DataError: the file cannot be written there.
+        """
+        return save(verdict_document(self), path)
+
+    def _repr_html_(self) -> str:
+        return fragment(verdict_document(self))
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""

@@ -101,7 +101,8 @@ def _verify(network: Network, left: str, right: str | sp.Expr | None, seconds: f
         )
     if network.depth is not None:
         return _any_depth(network, left, text)
-    return _decide(network, claim, seconds)
+    formulas = (("claimed", claim.left, claim.reading.value), ("derived", claim.left, claim.truth))
+    return replace(_decide(network, claim, seconds), formulas=formulas)
 
 
 def _any_depth(network: Network, left: str, text: str) -> Verdict:

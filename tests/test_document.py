@@ -7,11 +7,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sample_proofs import layer_norm_proof
 
 from symbackprop.backprop import prove_network
 from symbackprop.canonical import Canonical
+from symbackprop.checking import check
 from symbackprop.document import save as saving
 from symbackprop.document.families import families
 from symbackprop.document.html import to_html
@@ -31,7 +33,10 @@ from symbackprop.layout_tex import to_tex
 from symbackprop.network import Network
 from symbackprop.notation import NAMES, NOTATIONS, WEIGHTS
 from symbackprop.proof import Proof
+from symbackprop.proving import prove
 from symbackprop.rules import RULES
+from symbackprop.trace import trace
+from symbackprop.verifying import verify
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMAND = "symbackprop prove --layers s_1,s_2,K --activation f --cost squared-error --l2 lambda/2 -o proof.pdf"
@@ -257,6 +262,127 @@ def test_notebook_forms(proofs) -> None:
     assert equality_latex(derivation.left, derivation.right).startswith(r"$\displaystyle \delta^{(3)}_{nk} = ")
     assert equality_html(derivation.left, derivation.right).startswith('<math display="block">')
     assert "<h1>" in document_html(EXAMPLE)
+
+
+def layernorm(x, gamma, beta, eps=1e-5):
+    mu = x.mean(axis=1, keepdims=True)
+    xc = x - mu
+    var = (xc**2).mean(axis=1, keepdims=True)
+    x_hat = xc / np.sqrt(var + eps)
+    return gamma * x_hat + beta
+
+
+def batchnorm(x, gamma, beta, eps=1e-5):
+    mu = x.mean(axis=0)
+    var = x.var(axis=0)
+    x_hat = (x - mu) / np.sqrt(var + eps)
+    return gamma * x_hat + beta
+
+
+def attention(x, Wq, Wk, Wv):
+    q, k, v = x @ Wq, x @ Wk, x @ Wv
+    s = q @ k.T / np.sqrt(q.shape[1])
+    e = np.exp(s - s.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    return p @ v
+
+
+def softmax_cross_entropy(x, y):
+    z = x - x.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    p = e / e.sum(axis=1, keepdims=True)
+    return -np.log(p[np.arange(len(y)), y]).mean()
+
+
+HEAD = {w: ("D", "H") for w in ("Wq", "Wk", "Wv")}
+TRACED = {
+    "layernorm": lambda: trace(layernorm, {"x": ("N", "D"), "gamma": ("D",), "beta": ("D",)}),
+    "batchnorm": lambda: trace(batchnorm, {"x": ("N", "D"), "gamma": ("D",), "beta": ("D",)}),
+    "attention": lambda: trace(attention, {"x": ("T", "D"), **HEAD}),
+    "softmax": lambda: trace(softmax_cross_entropy, {"x": ("N", "C"), "y": ("N",)}, {"y": "labels:C"}),
+}
+
+
+@pytest.fixture(scope="session")
+def traced() -> dict[str, Proof]:
+    return {name: prove(program()) for name, program in TRACED.items()}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_proof_of_a_traced_program_is_backed_and_has_no_axes_of_length_one(traced, name) -> None:
+    proof = traced[name]
+    document = proof_document(proof, notation=NAMES)
+    assert proof.status == "PROVED"
+    assert unbacked(document, proof) == ()
+    assert not any(1 in [getattr(n, "value", 0) for n in e.tensor.shape] for e in proof.gradient.adjoint.equations)
+    chain = next(b for b in blocks(document.body) if isinstance(b, Chain))
+    wrong = replace(chain.lines[-1], after=negate(chain.lines[-1].after))
+    assert len(unbacked(replace(document, body=(Chain((*chain.lines[:-1], wrong)),)), proof)) == 1
+
+
+def test_backward_pass_of_layernorm_reads_as_a_textbook_has_it(traced) -> None:
+    assert [t.text for t in traced["layernorm"].theorems] == [
+        "out_bar[n,d] = dout[n,d]",
+        "x_hat_bar[n,d] = out_bar[n,d]*gamma[d]",
+        "var_bar[n] = -sum(d, x_hat_bar[n,d]*xc[n,d])/(2*(var[n] + 1/100000)**(3/2))",
+        "xc_bar[n,d] = 2*var_bar[n]*xc[n,d]/D + x_hat_bar[n,d]/sqrt(var[n] + 1/100000)",
+        "mu_bar[n] = -sum(d, xc_bar[n,d])",
+        "beta_bar[d] = sum(n, out_bar[n,d])",
+        "gamma_bar[d] = sum(n, out_bar[n,d]*x_hat[n,d])",
+        "x_bar[n,d] = mu_bar[n]/D + xc_bar[n,d]",
+    ]
+
+
+@pytest.mark.parametrize("name", TRACED)
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_of_a_traced_program_fits_its_pages(traced, name, tmp_path) -> None:
+    log, _ = _compiled(to_latex_document(proof_document(traced[name], notation=NAMES)), "pdflatex", tmp_path)
+    assert all(float(w) <= 2.0 for w in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log))
+    assert "undefined" not in log
+    assert "Missing character" not in log
+
+
+def wrong_backward(dout, x, w):
+    dx = dout @ w.T
+    dw = 2 * x.T @ dout
+    return {"x": dx, "w": dw}
+
+
+def test_verdict_saves_the_claim_as_written_the_counterexample_and_the_cure(tmp_path) -> None:
+    verdict = check(lambda x, w: x @ w, wrong_backward, shapes={"x": ("N", "D"), "w": ("D", "M")})
+    text = verdict.save(tmp_path / "verdict.md").read_text(encoding="utf-8")
+    assert r"`dw = 2 * x.T @ dout` | $\mathit{dw} = 2x^{\top} \cdot \mathit{dout}$ |" in text
+    assert "`return {'x': dx, 'w': dw}` | code only |" in text
+    assert "Right would be `dw = (dw as claimed) / 2`, which was proved." in text
+    assert r"\bar{w}_{ij} = \sum_{n=0}^{N-1}\overline{\mathit{out}}_{nj}\,x_{ni}" in text
+    assert "<math" in verdict._repr_html_()
+    assert verdict.save(tmp_path / "verdict.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_verdict_on_a_formula_shows_claim_and_truth_as_mathematics(tmp_path) -> None:
+    verdict = verify(Network([3, 5, 4]), "delta2[n,i]", "sum(j, W2[j,i]*delta3[n,j])")
+    text = verdict.save(tmp_path / "verdict.tex").read_text(encoding="utf-8")
+    assert r"\delta^{(2)}_{ni} = \sum_{j=1}^{s_{3}}W^{(2)}_{ji}\,\delta^{(3)}_{nj}" in text
+    assert r"\sigma'(z^{(2)}_{ni})" in text
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *TRACED])
+def test_html_passes_a_strict_parser(proofs, traced, name) -> None:
+    html5lib = pytest.importorskip("html5lib")
+    proof = proofs.get(name) or traced[name]
+    html5lib.HTMLParser(strict=True).parse(to_html(proof_document(proof, notation=NAMES if proof.network is None else WEIGHTS)))
+
+
+def test_code_stands_beside_the_equality_that_it_computes(tmp_path) -> None:
+    text = prove(Network([3, 5, 4])).save(tmp_path / "proof.md").read_text(encoding="utf-8")
+    part = text[text.index("The same equations as code") :]
+    assert r"\delta^{(3)}_{nk} = \frac{a^{(3)}_{nk} - y_{nk}}{m}" in part
+    assert "`delta3 = (a3 - y) / m`" in part
+
+
+def test_any_depth_derives_every_derivative_that_it_puts_in(proofs) -> None:
+    source = to_markdown(proof_document(proofs["any_depth"]))
+    assert source.count("**Lemma") == 2
 
 
 def test_symbolic_widths_are_drawn_with_dots(proofs) -> None:

@@ -62,7 +62,8 @@ class _Writer:
             case Code(code):
                 return f"`{code}`"
             case Strong(words):
-                return f"**{_words(words)}**"
+                bare = words.strip()  # a mark beside a space would not count as one
+                return words.replace(bare, f"**{_words(bare)}**")
         return f"${to_tex(formula_layout(part, self.notation))}$"
 
     def block(self, block: Block, level: int) -> str:
@@ -78,7 +79,7 @@ class _Writer:
                 return self.chain(lines)
             case Items(points):
                 return "\n".join(f"- {self.text(p)}" for p in points)
-            case Table(head, rows, caption):
+            case Table(head, rows, caption, _):
                 table = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head))]
                 table += [f"| {' | '.join(self.text(c).replace(chr(10), ' ') for c in cells)} |" for cells in rows]
                 return (f"{_words(caption)}\n\n" if caption else "") + "\n".join(table)

@@ -100,11 +100,16 @@ class Items:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text under a head."""
+    """Cells of text under a head.
+
+    Args:
+        shares: how much of a line each column takes; by default the same, or what suits a table of symbols.
+    """
 
     head: tuple[str, ...]
     rows: tuple[tuple[Text, ...], ...]
     caption: str = ""
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,7 @@ def texts(block: Block) -> Iterator[Text]:
             yield text
         case Items(points):
             yield from points
-        case Table(_, rows, _):
+        case Table(rows=rows):
             for row in rows:
                 yield from row
         case Display(lines):

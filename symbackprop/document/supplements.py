@@ -68,10 +68,9 @@ def batch(about: Context) -> tuple[Block, ...]:
 
 def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     """The generated lines beside the equations they compute."""
+    last = {left.tensor: (left, right) for g in about.groups for left, right in [sides(g[0])] if isinstance(left, Entry)}
     lines: list[tuple[Equality | Symbolic, Text]] = [
-        (Equality(left, right), (Code(code[left.tensor]),))
-        for left, right in map(sides, about.proof.theorems)
-        if isinstance(left, Entry) and left.tensor in code
+        (Equality(left, right), (Code(code[tensor]),)) for tensor, (left, right) in last.items() if tensor in code
     ]
     if not lines:
         return ()

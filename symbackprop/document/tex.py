@@ -136,7 +136,7 @@ class _Writer:
         head = " & ".join(rf"\textbf{{{tex_text(h)}}}" for h in table.head)
         rows = "\n".join(" & ".join(self.cell(c) for c in cells) + r" \\" for cells in table.rows)
         caption = rf"\tablecaption{{{tex_text(table.caption)}}}" + "\n" if table.caption else ""
-        shares = (0.22, 0.24, 0.46) if columns == 3 else (round(0.92 / columns, 2),) * columns
+        shares = table.shares or ((0.22, 0.24, 0.46) if columns == 3 else (round(0.92 / columns, 2),) * columns)
         spec = "".join(rf">{{\raggedright\arraybackslash}}p{{{share}\linewidth}}" for share in shares)
         return (
             f"{caption}{{\\small\\begin{{longtable}}[l]{{@{{}}{spec}@{{}}}}\n\\toprule\n"
