@@ -66,11 +66,21 @@ class Plan:
 
     Args:
         kept: tensors read inside a loop: their buffers stay until its last statement, at this position.
+        fixed: the arrays are the same at every call, so views, names and numbers are made once, in `setup`.
+        copied: transposes of these tensors are worth a copy, made once, in `setup`: BLAS reads it faster.
+
+    Attributes:
+        setup: the lines that run once.
     """
 
     form: Form
     names: Names
     kept: dict[Tensor, int] = field(default_factory=dict)
+    fixed: bool = False
+    copied: frozenset[Tensor] = frozenset()
+    setup: list[str] = field(default_factory=list)
+    made: dict[str, str] = field(default_factory=dict)
+    called: dict[str, Buffer | None] = field(default_factory=dict)
     writer: Writer = field(init=False)
     lines: list[str] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
@@ -111,10 +121,17 @@ class Plan:
         match statement:
             case Map(target, value) if target.indices and free_indices(value):
                 _Elementwise(self, target, position).run(value)
-            case Contract() if self._is_matrix_product(statement):
+            case Contract() if self.is_matrix_product(statement):
                 self._dot(statement)
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
                 self._sum(target, operand, index)
+            case Contract(target, left, right, _) if self.fixed and not target.indices and axes(left) == axes(right):
+                product = f"{self.flat(self.names[left.tensor])}.dot({self.flat(self.names[right.tensor])})"
+                self.lines.append(f"{self.names[target.tensor]} = {product}")
+            case Reduce(target, "max" | "min" as kind, operand, (index,)) if target.indices == _without(operand, index):
+                function, axis = {"max": "np.maximum", "min": "np.minimum"}[kind], axes(operand).index(index)
+                array = self.names[operand.tensor]
+                self.lines.append(f"{function}.reduce({array}, {axis}, None, {self.home(target).name})")
             case Reduce(target, "sum", operand, _) if not target.indices:
                 # An inner product with ones costs half of what sum() does.
                 self.lines.append(f"{self.names[target.tensor]} = {self.total(operand)}")
@@ -176,8 +193,25 @@ class Plan:
     def rename(self, tensor: Tensor, buffer: Buffer) -> None:
         """Let the code call `buffer` by the name of the tensor that it holds from here on."""
         self.holds[tensor] = buffer
+        if self.called.get(self.names[tensor], buffer) is not buffer:  # a temporary had this name, and another buffer
+            self.names.again(tensor)
+        if self.fixed and self.names[tensor] not in self.called:
+            self.called[self.names[tensor]] = buffer
+        elif self.fixed:
+            return
         if buffer.name != self.names[tensor]:
-            self.lines.append(f"{self.names[tensor]} = {buffer.name}")
+            (self.setup if self.fixed else self.lines).append(f"{self.names[tensor]} = {buffer.name}")
+
+    def once(self, text: str, stem: str) -> str:
+        """A name for `text`, which has the same value at every call."""
+        if text not in self.made:
+            self.made[text] = self.names.fresh(stem)
+            self.setup.append(f"{self.made[text]} = {text}")
+        return self.made[text]
+
+    def flat(self, array: str) -> str:
+        """The array of this name as a vector."""
+        return self.once(f"{array}.ravel()", f"{array}_flat")
 
     def constant(self, text: str) -> str:
         """A number as a 0-d array of the module: ufuncs take it twice as fast as a Python number."""
@@ -188,6 +222,8 @@ class Plan:
         text = self.writer.value(expr, ())[0]
         if isinstance(expr, Number) or any(True for _ in entries(expr)):
             return self.constant(text)
+        if self.fixed:
+            return self.once(f"np.array({text}, DTYPE)", "c")
         name = self.numbers.get(text)
         if name is None:
             buffer = Buffer(self.names.numbered("c"), ())
@@ -204,17 +240,37 @@ class Plan:
             self.rename(tensor, buffer)
             self.lines.append(f"{buffer.name}[...] = {text}")
         else:
+            if self.fixed:
+                self.called[self.names[tensor]] = None
             self.lines.append(f"{self.names[tensor]} = {text}")
 
-    def _is_matrix_product(self, s: Contract) -> bool:
+    def is_matrix_product(self, s: Contract) -> bool:
+        """True if `dot` computes it."""
         order, left, right = axes(s.target), axes(s.left), axes(s.right)
         shared = [i for i in order if i in left and i in right]
         return bool(order) and len(s.over) == 1 and not shared and len(left) <= 2 and len(right) <= 2
 
     def _dot(self, s: Contract) -> None:
         text = self.writer.statement(s)[0]
-        first, second = text.split(" @ ")
+        first, second = (self._transpose(part, s) for part in text.split(" @ "))
         self.lines.append(f"{first}.dot({second}, {self.home(s.target).name})")
+
+    def _transpose(self, text: str, s: Contract) -> str:
+        """An operand's text; a transpose that does not change from call to call has a name."""
+        name = text.removesuffix(".T")
+        if name == text:
+            return text
+        if self.fixed and self.called.get(name, True) is not None:
+            return self.once(text, f"{name}_T")
+        tensor = next(e.tensor for e in (s.left, s.right) if self.names[e.tensor] == name)
+        if tensor not in self.copied:
+            return text
+        if text not in self.made:
+            buffer = Buffer(self.names.fresh(f"{name}_T"), tensor.shape[::-1])
+            self.buffers.append(buffer)
+            self.made[text] = buffer.name
+            self.setup.append(f"np.copyto({buffer.name}, {text})")
+        return self.made[text]
 
     def _sum(self, target: Entry, operand: Entry, index: Index) -> None:
         ones = self.ones(index)
@@ -224,6 +280,8 @@ class Plan:
 
     def total(self, operand: Entry) -> str:
         """The sum of all entries of an array."""
+        if self.fixed:
+            return f"{self.flat(self.names[operand.tensor])}.dot({self.flat(self.ones(*axes(operand)))})"
         return f"np.vdot({self.names[operand.tensor]}, {self.ones(*axes(operand))})"
 
     def ones(self, *indices: Index) -> str:
@@ -277,8 +335,12 @@ class _Elementwise:
                 return self._product(expr, root)
             case Power(_, Number(value)) if value in (2, -1) or value.denominator == 2:
                 return self._power(expr, root)
-            case Apply(function, (argument,)) if function.name in (*UFUNC, *INTO, "relu"):
+            case Apply(function, (argument,)) if function.name in (*UFUNC, *INTO, "relu", "softplus"):
                 inner = self.value(argument)
+                if function.name == "softplus":
+                    return self._call("np.logaddexp", [Operand(self.plan.constant("0"), is_number=True), inner], root)
+                if function.name == "sigmoid" and self.plan.fixed:
+                    return self._sigmoid(inner, root)
                 if function.name in INTO:
                     self.plan.writer.helpers.add(function.name)
                     return self._call(function.name, [inner], root)
@@ -304,6 +366,8 @@ class _Elementwise:
         own = plan.holds.get(self.target.tensor)
         if buffer is not None and dying and entry.indices == self.order and (buffer not in plan.given or buffer is own):
             return Operand(plan.names[tensor], buffer)
+        if plan.fixed and text != plan.names[tensor] and plan.called.get(plan.names[tensor], True) is not None:
+            text = plan.once(text, f"{plan.names[tensor]}_view")
         return Operand(text)
 
     def _call(self, function: str, operands: list[Operand], root: bool) -> Operand:
@@ -325,6 +389,12 @@ class _Elementwise:
         keyword = "out=" if function in ("np.maximum", "np.minimum") else ""
         plan.lines.append(f"{function}({arguments}, {keyword}{name})")
         return Operand(name, out)
+
+    def _sigmoid(self, inner: Operand, root: bool) -> Operand:
+        """(1 + tanh(z/2))/2, which costs the fewest calls and cannot overflow."""
+        half = Operand(self.plan.constant("0.5"), is_number=True)
+        total = self._call("np.tanh", [self._call("np.multiply", [inner, half], root)], root)
+        return self._call("np.add", [self._call("np.multiply", [total, half], root), half], root)
 
     def _is_safe(self, own: Buffer, operands: list[Operand]) -> bool:
         """True if nothing that is still to be read lives in the target's buffer."""
@@ -387,3 +457,7 @@ class _Elementwise:
 def _is_negative(term: Expr) -> bool:
     lead = term.factors[0] if isinstance(term, Multiply) else term
     return isinstance(lead, Number) and lead.value < 0
+
+
+def _without(operand: Entry, index: Index) -> tuple[Expr, ...]:
+    return tuple(i for i in operand.indices if i is not index)

@@ -156,7 +156,9 @@ class CRunner:
             slots[position].v = number
         return slots, everything
 
-    def bound(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> Callable[[], float]:
+    def bound(
+        self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], theta: Array, gradient: Array
+    ) -> Callable[[], float]:
         """The kernel with its arguments, called without any further work."""
         slots, kept = self.slots(arrays, numbers, out, len(arrays[0]))
         call = Bound(self.function, ctypes.c_void_p(ctypes.addressof(slots)))

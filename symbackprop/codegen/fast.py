@@ -26,7 +26,7 @@ def print_whole(name: str, form: Form, helpers: set[str]) -> str:
     names = names_of(form)
     plan = Plan(form, names)
     for position, statement in enumerate(form.statements):
-        plan.lines += _comments(plan, statement)
+        plan.lines += equation_comment(plan, statement)
         plan.statement(statement, position)
     helpers |= plan.writer.helpers
     head = [
@@ -47,9 +47,10 @@ def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set
     names = names_of(form)
     first, last = len(split.before), len(split.before) + len(split.loop) - 1
     outside = {t for s in split.loop for t in reads(s)} - {s.target.tensor for s in split.loop}
-    plan = Plan(form, names, {t: last for t in outside})
+    small = {t for t in outside if rows not in t.shape}
+    plan = Plan(form, names, {t: last for t in outside}, copied=frozenset(small))
     for position, statement in enumerate(split.before):
-        plan.lines += _comments(plan, statement)
+        plan.lines += equation_comment(plan, statement)
         plan.statement(statement, position)
     for statement in split.loop:
         if statement.target.tensor in split.sums:
@@ -58,11 +59,11 @@ def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set
     start, plan.lines = plan.lines, []
     plan.free = []  # a buffer of the loop must have the block's number of rows
     for position, statement in enumerate(split.loop, first):
-        plan.lines += _comments(plan, statement)
+        plan.lines += equation_comment(plan, statement)
         (plan.accumulate if statement.target.tensor in split.sums else plan.statement)(statement, position)
     loop, plan.lines = plan.lines, []
     for position, statement in enumerate(split.after, last + 1):
-        plan.lines += _comments(plan, statement)
+        plan.lines += equation_comment(plan, statement)
         plan.statement(statement, position)
     helpers |= plan.writer.helpers
     tall = [b for b in plan.buffers if rows in b.shape]
@@ -79,6 +80,7 @@ def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set
         "work, row_work, rows = work",
         *_unpacked("work", [b.name for b in flat]),
         *start,
+        *plan.setup,
         *keep,
         f"for start in range(0, {names[rows]}, rows):",
         *(INDENT + line for line in [*part, *unpack, *loop]),
@@ -87,7 +89,7 @@ def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set
     return _function(name, form, names, plan, body) + "\n\n" + _workspace(name, form, names, flat, (tall, rows))
 
 
-def _comments(plan: Plan, statement: Statement) -> list[str]:
+def equation_comment(plan: Plan, statement: Statement) -> list[str]:
     """The equation that begins with this statement, as a comment."""
     tensor = statement.target.tensor
     if tensor in plan.joined:

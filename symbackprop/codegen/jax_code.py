@@ -53,7 +53,9 @@ class JaxRunner:
             np.copyto(place, result)
         return float(results[0]) if scalars else 0.0
 
-    def bound(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> Callable[[], float]:
+    def bound(
+        self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], theta: Array, gradient: Array
+    ) -> Callable[[], float]:
         """The function with its arguments."""
         return partial(self, arrays, numbers, out)
 

@@ -15,7 +15,8 @@ from itertools import count
 from symbackprop.expression import Symbol, Tensor
 
 # What printed modules and C files use themselves; a user's tensor of that name gets an underscore.
-_PYTHON = """np jnp jax DTYPE ZERO HALF ONE TWO sigmoid tail erf work row_work out rows start stop
+_PYTHON = """np jnp jax DTYPE ZERO HALF ONE TWO sigmoid tail erf work row_work out rows start stop theta
+rate gemm run decay
 cost cost_and_gradient gradient predict compute"""
 _C = """slots slot gemm loops small_product block count rest p main real product epoch blas relu use_blas floor_div
 floor_mod REAL LARGEST BIGGEST SMALL INPUTS UNITS ROWS_SLOT SQUARE ABS EXP LOG SIN COS ERF TANH SQRT POW
@@ -50,6 +51,10 @@ class Names:
     def alias(self, thing: Tensor, other: Tensor) -> None:
         """Call `thing` by the name of `other`."""
         self._known[thing] = self._known[other]
+
+    def again(self, thing: Tensor) -> None:
+        """Call `thing` by a new name."""
+        self._known[thing] = self.fresh(self._known[thing])
 
     def numbered(self, stem: str) -> str:
         """The first of stem1, stem2, ... that nothing else has."""
