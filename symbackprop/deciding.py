@@ -206,7 +206,16 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
             "UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None
         )
     conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
-    return Verdict("PROVED", subject, scope=scope, conditions=conditions, program=matter.gradient.adjoint)
+    notes = _unclaimed(matter.traced)
+    return Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes, program=matter.gradient.adjoint)
+
+
+def _unclaimed(traced: Traced) -> tuple[str, ...]:
+    """A note on inputs of which no gradient was returned, though nothing says that they are data."""
+    data = {a.tensor for a in traced.forward.assumptions}
+    inputs = [t for t in traced.forward.inputs if t.kind == "real" and t not in data]
+    missing = [t.name for t in inputs if t.name not in traced.gradients]
+    return (f"nothing is said about the gradient of {', '.join(missing)}, which was not returned",) if missing else ()
 
 
 def _tried(proof: Attempt) -> str:

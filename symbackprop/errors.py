@@ -94,5 +94,6 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         >>> nearest("sigmod", ["sigmoid", "tanh"])
         'sigmoid'
     """
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    lower = {k.lower(): k for k in known}
+    matches = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    return lower[matches[0]] if matches else None

@@ -242,7 +242,7 @@ class Algebra(Functions):
         raise UnsupportedError(f"an index or size of the form {type(expr).__name__} is not supported in a proof")
 
     def _symbol(self, symbol: Symbol) -> Poly:
-        """A symbol, or what the facts say that it is: where D % 2 == 0, D is 2*(D // 2), as the halves are what adds up."""
+        """A symbol, or what the facts say that it is: where D % 2 == 0, D is 2*(D // 2)."""
         known = self.facts.replaced.get(symbol)
         if known is None:
             return of_atom(Atom.make("symbol", symbol))

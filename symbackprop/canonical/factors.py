@@ -55,7 +55,10 @@ def _data_power(rules: TermRules, atom: Atom, exponent: Rational) -> Rational:
 
 
 def expand_base(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
-    """A sum kept as one atom is multiplied out as soon as its exponent reaches 1; a root of a number keeps 0 < exponent < 1."""
+    """A sum kept as one atom is multiplied out as soon as its exponent reaches 1.
+
+    The root of a number keeps an exponent between 0 and 1.
+    """
     for atom, exponent in factors.items():
         value = as_constant(atom.data[0]) if atom.kind == "base" else None
         if value and not 0 < exponent < 1:

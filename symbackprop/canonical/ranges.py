@@ -112,7 +112,8 @@ def joined_complements(rules: TermRules, index: Index, body: Poly) -> dict[Mono,
     """The terms of a body that is about to be summed, with f - [v]*f as [not v]*f where that shortens the range.
 
     Of v and its complement the normal form keeps one, whichever way round the code has it. Summed term by term,
-    f - [v]*f would split into a sum over the whole range, with entries that the code never reads, and one over the rest.
+    f - [v]*f would split into a sum over the whole range, with entries that the code never reads, and one over the
+    rest.
     """
     terms, pending = dict(body.terms), [m for m, _ in body.terms]
     while pending:

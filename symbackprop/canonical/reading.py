@@ -24,7 +24,6 @@ from symbackprop.canonical.polynomial import (
     combine,
     constant,
     exact,
-    of_atom,
     scale,
     subtract,
 )

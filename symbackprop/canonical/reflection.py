@@ -1,8 +1,8 @@
 """A rule for sums that run backwards: over i < N, f(N - 1 - i) is summed as f(i).
 
-Reversed slices, flipped kernels and cumulative sums from the end read N - 1 - i. The map i -> N - 1 - i is a bijection of the
-range, so either way of writing the sum is right; the one is kept in which an index runs the way of the entries that it reads,
-and against the other side of the inequalities that it stands in.
+Reversed slices, flipped kernels and cumulative sums from the end read N - 1 - i. The map i -> N - 1 - i is a bijection
+of the range, so either way of writing the sum is right; the one is kept in which an index runs the way of the entries
+that it reads, and against the other side of the inequalities that it stands in.
 """
 
 from __future__ import annotations

@@ -209,6 +209,9 @@ def _gradients(returned: Any, tracer: Tracer, backward: Callable[..., Any]) -> d
         if len(values) > len(real):
             raise MalformedError(f"{backward.__name__} returns {len(values)} gradients for {len(real)} inputs")
         named = dict(zip(real, values, strict=False))
+    if not named:
+        inputs = "inputs:  " + ", ".join(tracer.inputs)
+        raise MalformedError(f"{backward.__name__} returns no gradient", evidence=[inputs])
     for name, value in named.items():
         if not isinstance(value, (Array, Size, float, int)):
             raise MalformedError(f"{backward.__name__} returns {_description(value)} as the gradient of {name}")

@@ -55,7 +55,10 @@ def parse_where(text: str, known: Mapping[str, int]) -> tuple[Expr, ...]:
     Raises:
         FormulaError: the text is something else.
     """
-    body = _parse(f"({text},)" if text.strip() else "()", text).body
+    try:
+        body = ast.parse(f"({text.strip()},)" if text.strip() else "()", mode="eval").body
+    except (SyntaxError, ValueError):
+        raise FormulaError("where takes comparisons of sizes", where=text, help=_WHERE) from None
     assert isinstance(body, ast.Tuple)
     return tuple(relation for item in body.elts for relation in _relations(item, text, known))
 
@@ -82,11 +85,14 @@ def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Ass
     return Assumption(kind, tensor)  # type: ignore[arg-type]
 
 
-def _parse(text: str, shown: str | None = None) -> ast.Expression:
+def _parse(text: str) -> ast.Expression:
     try:
         return ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError):
-        raise FormulaError("this is not an expression of sizes", where=shown or text) from None
+        raise FormulaError("this is not an expression of sizes", where=text) from None
+
+
+_WHERE = 'write comparisons with commas between them, such as "N >= 2, H % 2 == 0"'
 
 
 def _refuse(node: ast.AST, text: str, what: str) -> NoReturn:
@@ -121,7 +127,7 @@ def _relations(node: ast.AST, text: str, known: Mapping[str, int]) -> list[Expr]
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
         return [r for value in node.values for r in _relations(value, text, known)]
     if not isinstance(node, ast.Compare):
-        _refuse(node, text, f"{ast.unparse(node)!r} is not a comparison of sizes")
+        raise FormulaError(f"{ast.unparse(node)!r} is not a comparison of sizes", where=text, help=_WHERE)
     sides = [_expression(side, text, known) for side in (node.left, *node.comparators)]
     relations: list[Expr] = []
     for left, op, right in zip(sides, node.ops, sides[1:], strict=False):

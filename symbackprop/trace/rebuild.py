@@ -10,6 +10,8 @@ import builtins
 import copy
 import dis
 import functools
+import io
+import random
 import sys
 import types
 from collections.abc import Iterator
@@ -30,6 +32,9 @@ _REFUSED_MODULES = {
 }
 
 
+_RANDOM_SOURCES = (np.random.Generator, np.random.RandomState, random.Random)
+
+
 class Overlay:
     """The stand-ins of one session; `patch` gives the one for any value that the user's code can reach."""
 
@@ -48,6 +53,9 @@ class Overlay:
         if id(value) in self._done:
             return self._done[id(value)]
         self._keep.append(value)
+        refused = _source(value, name)
+        if refused is not None:
+            return refused
         if isinstance(value, types.FunctionType):
             return self.function(value)
         if isinstance(value, types.ModuleType):
@@ -173,6 +181,21 @@ class _UserModule:
 
     def __getattr__(self, name: str) -> Any:
         return self._overlay.patch(getattr(self._module, name), name)
+
+
+def _source(value: Any, name: str) -> Refused | None:
+    """A stand-in for what would bring other numbers at each run: a generator, a file, a function of such a module."""
+    method = isinstance(value, (types.MethodType, types.BuiltinMethodType))
+    owner = value.__self__ if method else value
+    shown = name or getattr(value, "__name__", type(value).__name__)
+    if isinstance(owner, _RANDOM_SOURCES):
+        return Refused(shown, RANDOM)
+    if isinstance(owner, io.IOBase):
+        return Refused(shown, "read the data outside and pass it as an input")
+    if method or isinstance(value, types.FunctionType):
+        module = (getattr(value, "__module__", None) or "").partition(".")[0]
+        return Refused(shown, _REFUSED_MODULES[module]) if module in _REFUSED_MODULES else None
+    return None
 
 
 def _is_library(name: str | None) -> bool:

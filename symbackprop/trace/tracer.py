@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from symbackprop.errors import BudgetError, DataError, MalformedError, SymbackpropError, TraceError, nearest
-from symbackprop.expression import Compare, Expr, Tensor, entries_once
+from symbackprop.expression import ONE, Compare, Expr, Tensor, entries_once
+from symbackprop.plain import to_text
 from symbackprop.program import Equation, Program, symbols
 from symbackprop.sizes import Facts, decide
 from symbackprop.trace.array import IDENTITY, Array, Buffer
@@ -61,9 +62,12 @@ class Tracer:
             kind = "integer" if assume.get(name, "").startswith("label") else "real"
             self.inputs[name] = Tensor(name, axes, kind)  # type: ignore[arg-type]
         _no_clash(self.inputs.values(), whole)
+        _positive_sizes(self.inputs.values())
         self.assumptions = tuple(parse_assumption(t, self.inputs[n], self.sizes) for n, t in assume.items())
         relations = parse_where(where or "", whole | self.sizes)
         self.domain = tuple(r for r in relations if not _is_decided(r))
+        sizes_used = [n for t in self.inputs.values() for n in t.shape] + [a.size for a in self.assumptions if a.size]
+        _sensible(self.domain, sizes_used, where or "")
         ranges = {a.tensor: a.size for a in self.assumptions if a.size is not None}
         self.session = Session(Facts(self.domain, ranges))
         self.session.names |= set(shapes)
@@ -103,7 +107,7 @@ class Tracer:
                 raise TraceError("recursion without an end", where=self._where(stop.__traceback__)) from None
             except SymbackpropError as stop:
                 raise self._located(stop) from None
-            except Exception as stop:
+            except (Exception, SystemExit) as stop:
                 what = f"{function.__name__} raises {type(stop).__name__}: {stop}"
                 raise TraceError(what, where=self._where(stop.__traceback__)) from stop
         changed = self.overlay.changed_global()
@@ -162,7 +166,7 @@ def known_names(names: Mapping[str, Any], known: Mapping[str, Any], what: str) -
     """Refuse a name that is not known, and say which was probably meant."""
     for name in names:
         if name not in known:
-            near = nearest(name, known)
+            near = nearest(str(name), known)
             raise MalformedError(
                 f"{what} names {name!r}, which is no input", evidence=["inputs:  " + ", ".join(known)],
                 help=f"did you mean {near!r}" if near else None,
@@ -181,6 +185,31 @@ def _no_clash(tensors: Any, attributes: Mapping[str, int]) -> None:
     both = axes & attributes.keys()
     if both:
         raise MalformedError(f"{', '.join(sorted(both))} names an axis and a keyword argument")
+
+
+def _positive_sizes(tensors: Any) -> None:
+    """A size that is a number is at least 1."""
+    for tensor in tensors:
+        for size in tensor.shape:
+            if decide("<=", ONE, size) is False:
+                raise MalformedError(f"the shape of {tensor.name} has an axis of size {to_text(size)}")
+
+
+def _sensible(domain: tuple[Expr, ...], sizes: Sequence[Expr], text: str) -> None:
+    """The domain speaks of sizes that occur in shapes, and its comparisons do not contradict each other."""
+    known = {s.name: s for n in sizes for s in symbols(n)}
+    for relation in domain:
+        for symbol in symbols(relation):
+            if symbol.name not in known:
+                near = nearest(symbol.name, known)
+                raise MalformedError(
+                    f"where names {symbol.name!r}, which is no size and no whole keyword default", where=text,
+                    evidence=["sizes:  " + ", ".join(known)], help=f"did you mean {near!r}" if near else None,
+                )  # fmt: skip
+    for k, relation in enumerate(domain):
+        others = Facts(domain[:k] + domain[k + 1 :])
+        if isinstance(relation, Compare) and decide(relation.relation, relation.left, relation.right, others) is False:
+            raise MalformedError("no sizes are as the domain says", where=text)
 
 
 def _is_decided(relation: Expr) -> bool:
