@@ -25,9 +25,9 @@ def to_mathml(layout: Layout) -> str:
             return _ml_script(base, below, above)
         case Accent(mark, base):
             sign = {"bar": "¯", "hat": "^", "tilde": "~"}[mark]
-            wide = mark == "bar" and isinstance(base, Atom) and len(base.text) > 1
-            stretch = "" if wide else ' stretchy="false"'
-            return f'<mover accent="true">{to_mathml(base)}<mo{stretch}>{sign}</mo></mover>'
+            if mark == "bar":  # as an accent it would touch the letter
+                return f"<mover>{to_mathml(base)}<mo>{sign}</mo></mover>"
+            return f'<mover accent="true">{to_mathml(base)}<mo stretchy="false">{sign}</mo></mover>'
         case Big(symbol, under, over):
             head = f"<mo>{symbol}</mo>" if len(symbol) == 1 else f'<mo movablelimits="false">{symbol}</mo>'
             limit = to_mathml(under).replace("<mo>", '<mo lspace="0" rspace="0">')

@@ -370,7 +370,9 @@ def test_verdict_on_a_formula_shows_claim_and_truth_as_mathematics(tmp_path) -> 
 def test_html_passes_a_strict_parser(proofs, traced, name) -> None:
     html5lib = pytest.importorskip("html5lib")
     proof = proofs.get(name) or traced[name]
-    html5lib.HTMLParser(strict=True).parse(to_html(proof_document(proof, notation=NAMES if proof.network is None else WEIGHTS)))
+    html5lib.HTMLParser(strict=True).parse(
+        to_html(proof_document(proof, notation=NAMES if proof.network is None else WEIGHTS))
+    )
 
 
 def test_code_stands_beside_the_equality_that_it_computes(tmp_path) -> None:
@@ -378,6 +380,35 @@ def test_code_stands_beside_the_equality_that_it_computes(tmp_path) -> None:
     part = text[text.index("The same equations as code") :]
     assert r"\delta^{(3)}_{nk} = \frac{a^{(3)}_{nk} - y_{nk}}{m}" in part
     assert "`delta3 = (a3 - y) / m`" in part
+
+
+@pytest.mark.parametrize("notation", ["weights", "theta", "nielsen"])
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_brief_proof_for_any_depth_is_one_page_in_each_notation(proofs, notation, tmp_path) -> None:
+    document = proof_document(proofs["any_depth"], detail="brief", notation=NOTATIONS[notation], command=COMMAND)
+    assert _compiled(to_latex_document(document), "pdflatex", tmp_path)[1] == 1
+
+
+def test_theta_writes_the_output_as_the_hypothesis(proofs) -> None:
+    source = to_latex_document(proof_document(proofs["cross_entropy"], notation=NOTATIONS["theta"]))
+    assert r"\delta^{(4)(i)}_{k} = \frac{h_{\Theta}(x^{(i)})_{k} - y^{(i)}_{k}}{m}" in source
+    assert not re.search(r"(?<!delt)a^{\(4\)", source)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        (
+            "any_depth",
+            ["factor ½", "average", "second term", "output layer come from", "sum over the later layer", "collapse"],
+        ),
+        ("cross_entropy", ["average", "second term", "no slope", "sum over the later layer", "collapse"]),
+    ],
+)
+def test_full_document_answers_what_the_readers_of_tutorials_ask(proofs, name, asked) -> None:
+    text = to_markdown(proof_document(proofs[name]))
+    part = text[text.index("## Questions") :]
+    assert [a for a in asked if a not in part] == []
 
 
 def test_any_depth_derives_every_derivative_that_it_puts_in(proofs) -> None:

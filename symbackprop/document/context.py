@@ -25,7 +25,6 @@ from symbackprop.program import UPSTREAM, Equation
 from symbackprop.rules import tensors_in
 
 _LABELS = {"definition_of_delta": "Definition of δ", "contract_delta": "Kronecker delta"}
-_LONG = 90  # characters that a title may have
 
 
 class Context:
@@ -73,18 +72,17 @@ class Context:
         return spelled(text, self.tensors, self.notation)
 
     def title(self) -> str:
-        """The proof's title; a network of many layers is described instead of listed."""
-        network = self.proof.network
-        if network is None or len(self.proof.title) <= _LONG:
-            return self.proof.title
-        return f"Gradients of a network of {len(network.layers)} layers"
+        """The proof's title, without the description that stands in the lead."""
+        return self.proof.title.partition(": ")[0]
 
     def lead(self) -> Text:
         """The status, how many equalities, and for which sizes."""
         count = len(self.proof.theorems)
         scopes = list(dict.fromkeys(t.scope for t in self.proof.theorems if t.scope))
         scope = f", for {listed(scopes)}" if scopes else ""
-        return (Strong(self.proof.status), f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.")
+        about = self.proof.title.partition(": ")[2]
+        further = f" {sentence(about)}" if about else ""
+        return (Strong(self.proof.status), f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.{further}")
 
     def name(self, tensor: Tensor) -> Layout:
         """A tensor's name as mathematics."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from symbackprop.document import overview, supplements
@@ -39,6 +40,8 @@ def proof_document(
         command: what to type to run the proof again.
         checks: further checks that were made, one sentence each.
     """
+    if notation.bias_column and proof.network is not None:  # h(x) is the name of the last activation
+        notation = replace(notation, output_layer=proof.network.depth or str(len(proof.network.layers)))
     about = Context(proof, notation)
     told = Teller(about)
     if detail == "brief":

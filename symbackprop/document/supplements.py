@@ -68,7 +68,9 @@ def batch(about: Context) -> tuple[Block, ...]:
 
 def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     """The generated lines beside the equations they compute."""
-    last = {left.tensor: (left, right) for g in about.groups for left, right in [sides(g[0])] if isinstance(left, Entry)}
+    last = {
+        left.tensor: (left, right) for g in about.groups for left, right in [sides(g[0])] if isinstance(left, Entry)
+    }
     lines: list[tuple[Equality | Symbolic, Text]] = [
         (Equality(left, right), (Code(code[tensor]),)) for tensor, (left, right) in last.items() if tensor in code
     ]
@@ -86,7 +88,7 @@ def questions(about: Context) -> tuple[Block, ...]:
     name = about.proof.program.outputs[0].name
     costs = [e.value for e in about.equations if e.tensor.name == name]  # for any depth: of the last and of each layer
     asked = [q for q in QUESTIONS if any(q.arises(cost, chains) for cost in costs)]
-    points = tuple((Strong(q.ask + " "), q.answer) for q in asked)
+    points = tuple((Strong(q.ask + " "), *about.words(q.answer)) for q in asked)
     return (Section("Questions a reader may have", (Items(points),)),) if points else ()
 
 

@@ -13,7 +13,20 @@ from fractions import Fraction
 
 from symbackprop.document.model import Code, Inline, Symbolic, Text
 from symbackprop.document.tex_reader import read_tex
-from symbackprop.expression import Expr, Kronecker, Multiply, Number, Power, Sum, Symbol, Tensor, children
+from symbackprop.expression import (
+    Add,
+    Apply,
+    Expr,
+    Kronecker,
+    Multiply,
+    Number,
+    Power,
+    Sum,
+    Symbol,
+    Tensor,
+    children,
+    number,
+)
 from symbackprop.notation import Notation, derivative_name, letter, split_name, tensor_layout
 
 MEANINGS = {
@@ -123,6 +136,14 @@ def _is_half(node: Expr) -> bool:
     return isinstance(node, Number) and abs(node.value) == Fraction(1, 2)
 
 
+def _is_logarithm(node: Expr) -> bool:
+    return isinstance(node, Apply) and node.function.name == "log"
+
+
+def _is_square_of_difference(node: Expr) -> bool:
+    return isinstance(node, Power) and isinstance(node.base, Add) and node.exponent is number(2)
+
+
 def _is_mean(node: Expr) -> bool:
     return isinstance(node, Power) and isinstance(node.base, Symbol) and node.base.kind == "size"
 
@@ -154,15 +175,33 @@ QUESTIONS = (
         "What is the second term of the cost for?",
         "It makes large weights expensive, so that of all weights that fit the examples about equally well the small "
         "ones are preferred. It says nothing about the examples, so it does not pass through the error terms: it "
-        "adds its own derivative to the gradient of each weight, and nothing to that of a bias.",
+        "adds its own derivative to the gradient of each weight, and nothing to that of a bias. A negative weight "
+        "costs as much as a positive one of the same size. Read as probability, it is the logarithm of a prior that "
+        "expects weights near zero.",
         lambda cost, chains: holds(cost, _is_penalty),
+    ),
+    Question(
+        "Where does the error term of the output layer come from?",
+        "From the chain rule with a single path: the pre-activation of an output unit moves the cost only through its "
+        "own activation. So it is the slope of the cost with respect to the activation, times the slope of the "
+        "activation itself, taken at $z$. The square gives $a - y$; written as $-(y - a)$ the minus sign is the "
+        "derivative of $y - a$ with respect to $a$.",
+        lambda cost, chains: holds(cost, _is_square_of_difference),
+    ),
+    Question(
+        "Why has the output layer no slope of its activation left?",
+        "The logarithms of the cost bring denominators that are exactly the factors of that slope, so the two cancel "
+        "and only activation minus target remains. That is the practical reason for this pairing of cost and output: "
+        "a unit that is confidently wrong still learns.",
+        lambda cost, chains: holds(cost, _is_logarithm),
     ),
     Question(
         "Where does the sum over the later layer come from?",
         "A unit sends its activation to every unit of the next layer, so a small change in it reaches the cost along "
         "each of those connections at once. Each connection contributes its weight times the error term at its far "
         "end; the total change is their sum. That is why the sum runs over the receiving index of the weights, the "
-        "first one, and the weights seem transposed.",
+        "first one, and the weights seem transposed. The index changes because one letter already names the unit in "
+        "question; the units of the later layer, which are all visited, need a letter of their own.",
         lambda cost, chains: any(holds(e, _is_path_sum) for e in chains),
     ),
     Question(
