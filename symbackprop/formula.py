@@ -33,6 +33,7 @@ def parse(text: str, scope: Scope) -> Expr:
         IndexNotationError: an index is used on two different axes, or its range cannot be told.
 
     Example:
+        >>> from symbackprop.expression import Symbol
         >>> parse("3*lambda", Scope(scalars={"lam": Symbol("lam")}))
         Multiply(factors=(Number(value=Fraction(3, 1)), Symbol(name='lam', kind='real')))
     """

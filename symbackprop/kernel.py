@@ -170,7 +170,10 @@ class Kernel:
 
         def defined(node: Expr) -> Expr | None:
             if isinstance(node, Partial):
-                return partial(self._written_out(node.expression), node.variable)
+                inner = node.expression
+                # an entry by an entry of the same tensor is a Kronecker delta, whatever the tensor's own equation
+                itself = isinstance(inner, Entry) and inner.tensor is node.variable.tensor
+                return partial(inner if itself else self._written_out(inner), node.variable)
             return named(node)
 
         def values(node: Expr) -> Expr | None:

@@ -80,9 +80,8 @@ def from_sympy(expression: sp.Expr, names: Mapping[sp.Basic, Expr]) -> Expr:
 
     Example:
         >>> t = sp.Symbol("t")
-        >>> from_sympy(t**2 / 2, {t: Symbol("t")})
-        Multiply(factors=(Number(value=Fraction(1, 2)), Power(base=Symbol(name='t', kind='real'),
-        exponent=Number(value=Fraction(2, 1)))))
+        >>> from_sympy(3 * t, {t: Symbol("t")})
+        Multiply(factors=(Number(value=Fraction(3, 1)), Symbol(name='t', kind='real')))
     """
     e = sp.sympify(expression) if isinstance(expression, (int, float)) else expression
     if e in names:

@@ -20,6 +20,7 @@ ROWS = (
     ("reader",),
     ("canonical", "codegen", "differentiate", "document", "formula", "progress", "proof", "question", "trace", "train"),
     ("counterexample", "description", "equations", "kernel", "plot", "points", "resolve", "unfold"),
+    ("edits",),
     ("directed", "mending", "sweeping", "network", "shrink", "verdict"),
     ("error_terms",),
     ("any_depth", "diagnosis", "refute"),
