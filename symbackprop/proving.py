@@ -3,8 +3,8 @@
     proof = prove(Network([3, 5, 4], activation="tanh", cost="squared_error"))
     proof.save("proof.html")
 
-For a Program (a traced NumPy function, say) every cotangent is derived and replayed; outputs that are arrays are met by an
-upstream gradient `dout`, so that the cost is Sum(dout * out).
+For a Program (a traced NumPy function, say) every cotangent is derived and replayed; outputs that are arrays are
+met by an upstream gradient `dout`, so that the cost is Sum(dout * out).
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from symbackprop.expression import Tensor
 from symbackprop.kernel import Kernel
 from symbackprop.network import Network
 from symbackprop.notation import NOTATIONS
+from symbackprop.plain import to_text
+from symbackprop.primitives import FUNCTIONS, Function
 from symbackprop.program import Program
 from symbackprop.proof import Proof, Theorem
 from symbackprop.readable import factored, folded, index_names, squeezed
@@ -57,7 +59,9 @@ class ProofDocument(Proof):
             raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
         chosen = NOTATIONS["names"] if self.network is None else NOTATIONS[notation]
         code = self._code() if detail == "full" else {}
-        return save(proof_document(self, detail=detail, notation=chosen, code=code), path)
+        return save(
+            proof_document(self, detail=detail, notation=chosen, code=code, command=command_of(self.network)), path
+        )
 
     def _code(self) -> Mapping[Tensor, str]:
         """For each tensor the generated NumPy that computes it; none where no code can be generated."""
@@ -93,6 +97,29 @@ def prove(subject: Network | Program) -> ProofDocument:
     """
     proof = prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
     return ProofDocument(**{f.name: getattr(proof, f.name) for f in fields(proof)})
+
+
+def command_of(network: Network | None) -> str:
+    """What to type to prove all of it again; "" for what the command line cannot say."""
+    if network is None:
+        return ""
+    own = [f for f in _functions(network) if f is not None and f.name != "f" and f is not FUNCTIONS.get(f.name)]
+    if own or (network.softmax and len(set(_functions(network))) != 2):
+        return ""
+    if network.cost_name not in ("squared_error", "cross_entropy", "softmax_cross_entropy"):
+        return ""
+    widths = ",".join(str(w) for w in network.widths)
+    words = ["symbackprop prove", f"--depth {network.depth}" if network.depth else f"--layers {widths}"]
+    names = [f.name for f in _functions(network) if f is not None]
+    words.append(f"--activation {names[0] if len(set(names)) == 1 else ','.join(names)}")
+    words.append(f"--cost {network.cost_name.replace('_', '-')}")
+    words += [f'--{kind} "{to_text(v)}"' for kind, v in (("l2", network.l2), ("l1", network.l1)) if v is not None]
+    words += ["--reduction sum"] if network.reduction == "sum" else []
+    return " ".join(words)
+
+
+def _functions(network: Network) -> list[Function | None]:
+    return [layer.function for layer in network.layers[1:]]
 
 
 def program_gradient(program: Program) -> tuple[Gradient, tuple[Tensor, ...]]:

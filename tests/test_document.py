@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 from sample_proofs import layer_norm_proof
 
 from symbackprop.backprop import prove_network
@@ -33,7 +34,7 @@ from symbackprop.layout_tex import to_tex
 from symbackprop.network import Network
 from symbackprop.notation import NAMES, NOTATIONS, WEIGHTS
 from symbackprop.proof import Proof
-from symbackprop.proving import prove
+from symbackprop.proving import command_of, prove
 from symbackprop.rules import RULES
 from symbackprop.trace import trace
 from symbackprop.verifying import verify
@@ -373,6 +374,25 @@ def test_html_passes_a_strict_parser(proofs, traced, name) -> None:
     html5lib.HTMLParser(strict=True).parse(
         to_html(proof_document(proof, notation=NAMES if proof.network is None else WEIGHTS))
     )
+
+
+@pytest.mark.parametrize(
+    ("network", "command"),
+    [
+        (
+            NETWORKS["two_layers"],
+            'symbackprop prove --layers s_1,s_2,K --activation f --cost squared-error --l2 "lam/2"',
+        ),
+        (NETWORKS["any_depth"], 'symbackprop prove --depth L --activation f --cost squared-error --l2 "lam/2"'),
+        (
+            Network([3, 4, 2], activation=["tanh", "sigmoid"]),
+            "symbackprop prove --layers 3,4,2 --activation tanh,sigmoid --cost cross-entropy",
+        ),
+        (Network([3, 2], cost=sp.Symbol("h") ** 4), ""),
+    ],
+)
+def test_command_proves_the_same_network_again(network, command) -> None:
+    assert command_of(network) == command
 
 
 def test_code_stands_beside_the_equality_that_it_computes(tmp_path) -> None:
