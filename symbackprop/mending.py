@@ -25,6 +25,7 @@ from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression import Add, Entry, Expr, Index, Tensor
 from symbackprop.plain import to_text
 from symbackprop.resolve import Resolver
+from symbackprop.rules import tensors_in
 from symbackprop.trace import Traced
 
 MAXIMUM_TEXT = 160  # longer formulas cure nothing
@@ -188,12 +189,23 @@ class _Patient:
         for term in derivation.right.terms:
             part = self.resolver.substitute(self.resolver.normal(term), own)
             if self.same(part, missing):
-                words = to_text(term)
-                shown = words if len(words) <= MAXIMUM_TEXT else "its contribution"
-                return Mend(
-                    f"{name}: a path through the forward pass is missing", f"d{name} = (d{name} as claimed) + {shown}"
-                )
+                return self._path_words(name, term)
         return None
+
+    def _path_words(self, name: str, term: Expr) -> Mend:
+        """The path by the user's line that it goes through."""
+        sources = {bar: t for t, bar in self.gradient.cotangents.items()}
+        lines = self.gradient.program.by_tensor
+        through = [lines[sources[t]] for t in tensors_in(term) if t in sources and sources[t] in lines]
+        if not through:
+            words = to_text(term)
+            return Mend(
+                f"{name}: a path through the forward pass is missing", f"d{name} = (d{name} as claimed) + {words}"
+            )
+        places = ", ".join(dict.fromkeys(e.note or e.tensor.name for e in through))
+        called = ", ".join(dict.fromkeys(self.traced.variables.get(e.tensor, e.tensor.name) for e in through))
+        text = f"d{name} = (d{name} as claimed) + what {called} ({places}) sends back to {name}"
+        return Mend(f"{name}: the path through {called} ({places} of the forward pass) is missing", text)
 
     def term(self, name: str) -> Mend | None:
         """B = A + t for a short t."""
