@@ -8,17 +8,18 @@ stands for it (`named`); such atoms are opened again, largest nesting first, onl
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from symbackprop.canonical import Canonical
 from symbackprop.canonical.polynomial import Atom, Poly, constant, parameter
 from symbackprop.canonical.signs import templates_of
-from symbackprop.expression import Expr, Index, Tensor, substitute
+from symbackprop.expression import Expr, Index, Number, Tensor, substitute
 from symbackprop.program import AssumptionKind, Equation
 from symbackprop.sizes import Facts
 
 UNLIMITED = 10**9
+SHORT = 8  # where two tensors do not meet as they stand, axes up to this length are compared entry by entry
 MAXIMUM_OPENED, MAXIMUM_TERMS = 200, 20_000
 
 
@@ -97,18 +98,19 @@ class Resolver(Canonical):
             opened: how many named atoms may be opened.
             terms: how large a difference may become.
         """
-        return all(
-            self._meet_at(left, right, places, opened, terms)
-            for places in self._all_places(right if right in self.equations else left)
-        )
+        tensor = right if right in self.equations else left
+        ways = [self._all_places(tensor, self.expanded), self._all_places(tensor, SHORT)]
+        return any(all(self._meet_at(left, right, at, opened, terms) for at in way) for way in dict.fromkeys(ways))
 
-    def _all_places(self, tensor: Tensor) -> Iterator[tuple[Poly, ...]]:
-        """The entries to compare: one with free indices, or one for each value of the axes that are written out."""
-        axes = [
-            [constant(k) for k in range(self.written_out(p.size))] if self.written_out(p.size) else [self.size_of(p)]
-            for p in self.places(tensor)
-        ]
-        yield from itertools.product(*axes)
+    def _all_places(self, tensor: Tensor, longest: int) -> tuple[tuple[Poly, ...], ...]:
+        """The entries to compare: one with free indices, or one for each value of the axes up to a fixed length."""
+        axes = [self._values_of(p, longest) for p in self.places(tensor)]
+        return tuple(itertools.product(*axes))
+
+    def _values_of(self, index: Index, longest: int) -> list[Poly]:
+        if isinstance(index.size, Number) and 1 < index.size.value <= longest:
+            return [constant(k) for k in range(int(index.size.value))]
+        return [self.size_of(index)]
 
     def _meet_at(self, left: Tensor, right: Tensor, places: tuple[Poly, ...], opened: int, terms: int) -> bool:
         a, b = self.entry(left, places), self.entry(right, places)
