@@ -88,7 +88,7 @@ def _retensored(expr: Expr, tensors: dict[Tensor, Tensor]) -> Expr:
 
 
 def _layer_fragment(network: Network) -> Program:
-    """One general layer l: a_l = f(z_l), z_l+1 = W_l a_l + b_l, and the penalty on W_l; what follows z_l+1 is not listed."""
+    """One general layer l: a_l = f(z_l), z_l+1 = W_l a_l + b_l, the penalty on W_l; what follows is not listed."""
     here, there = Symbol("s_l", "size"), Symbol("s_l+1", "size")
     n, i, k = Index("n", M), Index("i", here), Index("i", there)
     z, a, W, b = (
@@ -173,7 +173,8 @@ def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivatio
     theorems = [
         work.theorem(
             "step: error term of a general layer",
-            "From delta of layer l + 1 to delta of layer l. With the base, induction downwards from L gives every layer.",
+            "From delta of layer l + 1 to delta of layer l. "
+            "With the base, induction downwards from L gives every layer.",
             delta,
             layer="l",
         ),

@@ -1,8 +1,8 @@
 """Backpropagation in a dense network, as theorems: the error terms, the gradients of weights and biases, for any depth.
 
 `differentiate` derives every cotangent; here the derivatives of activations are put into the error terms, so that the
-delta recursion stands as textbooks have it, simpler forms (a - y, a(1 - a)) are proposed and kept only if they are equal, and
-the kernel replays everything. A proof for any depth is the output layer, one general layer, and induction.
+delta recursion stands as textbooks have it, simpler forms (a - y, a(1 - a)) are proposed and kept only if they are
+equal, and the kernel replays everything. A proof for any depth is the output layer, one general layer, and induction.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ _SLOPES: dict[str, Callable[[Expr, Expr], Expr]] = {
 
 
 def prove_network(network: Network) -> Proof:
-    """Derive and prove the gradients of a network: for all widths and batch sizes; for all depths if its depth is a symbol.
+    """Derive and prove the gradients of a network: for all widths and batch sizes; for all depths if its depth is a
+    symbol.
 
     Raises:
         ProofError: the kernel refused a step (a fault of this package, never of the user).
@@ -95,7 +96,8 @@ def _describe(stem: str, number: int) -> tuple[str, str]:
     if stem == "W":
         return (
             f"gradient with respect to W{number}",
-            f"What unit j of layer {number} sends (its activation) times what unit i of layer {number + 1} lacks (its error term).",
+            f"What unit j of layer {number} sends (its activation) times what unit i of layer {number + 1} lacks "
+            "(its error term).",
         )
     return (f"gradient with respect to b{number}", "A bias is a weight from a unit that always sends 1.")
 

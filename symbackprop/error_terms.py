@@ -1,7 +1,7 @@
 """The error terms of a dense network as theorems, each replayed by the kernel: what every depth has in common.
 
-Main names: `Work` (a kernel that makes theorems), `error_terms`, `output_forms`. Simpler forms are proposals: each is kept
-only where the kernel accepts it.
+Main names: `Work` (a kernel that makes theorems), `error_terms`, `output_forms`. Simpler forms are proposals: each is
+kept only where the kernel accepts it.
 """
 
 from collections.abc import Sequence
@@ -51,6 +51,7 @@ class Work:
         self.program, self.kernel = program, Kernel(program)
 
     def replay(self, derivation: Derivation) -> tuple[str, ...]:
+        """Have the kernel accept a derivation; returns the conditions that it makes use of."""
         return self.kernel.replay(derivation)
 
     def theorem(self, name: str, remark: str, derivation: Derivation, *, layer: int | str | None = None) -> Theorem:
@@ -109,7 +110,8 @@ def error_terms(work: Work, network: Network, number: int, derivation: Derivatio
     remark = (
         "How fast the cost changes with the weighted input of an output unit."
         if last
-        else f"The sum runs over layer {number + 1}, since each unit of layer {number} feeds every unit there; f' is taken at z, where the derivative of f is."
+        else f"The sum runs over layer {number + 1}, since each unit of layer {number} feeds every unit there; "
+        "f' is taken at z, where the derivative of f is."
     )
     theorems = [work.theorem(name, remark, _tidied(work, inner, network, number), layer=number)]
     if last:
@@ -123,7 +125,7 @@ def error_terms(work: Work, network: Network, number: int, derivation: Derivatio
 
 
 def with_inner(work: Work, derivation: Derivation, cut: int) -> Derivation:
-    """Put in the derivatives of the tensors between this pre-activation and the next (activation, softmax denominator)."""
+    """Put in the derivatives of what lies between this pre-activation and the next."""
     inner = [t for t in tensors_in(derivation.right) if t.name.startswith("dJ_d")]
     if not inner:
         return derivation

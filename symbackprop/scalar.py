@@ -117,7 +117,9 @@ class Scalars:
         for value, condition in expr.args:
             if condition is not sp.true and not isinstance(condition, sp.core.relational._Inequality):
                 raise UnsupportedError("a condition of a Piecewise must compare two values", where=str(condition))
-            sides = None if condition is sp.true else (self._sympy(condition.gts, names), self._sympy(condition.lts, names))
+            sides = (
+                None if condition is sp.true else (self._sympy(condition.gts, names), self._sympy(condition.lts, names))
+            )
             branches.append((self._sympy(value, names), sides, isinstance(condition, sp.Gt | sp.Lt)))
 
         def run(values: Sequence[Value]) -> Value:

@@ -50,7 +50,7 @@ FORWARDS = {
     "nothing": (lambda x, w: None, "MALFORMED", "returns nothing, not an array"),
     "int": (lambda x, w: 3, "MALFORMED", "returns a value of type int, not an array"),
     "list": (lambda x, w: [x @ w], "MALFORMED", "returns a value of type list, not an array"),
-    "file": (lambda x, w: x @ w * float(open(os.devnull).read()), "UNDECIDED", "open() cannot be traced"),
+    "file": (lambda x, w: x @ w * float(open(os.devnull).read()), "UNDECIDED", "open() cannot be traced"),  # noqa: SIM115
     "load": (lambda x, w: x @ w * np.load("scale.npy"), "UNDECIDED", "np.load cannot be traced"),
     "np.random": (lambda x, w: x @ w * np.random.rand(), "UNDECIDED", "randomness must come in as an input"),
     "generator": (lambda x, w: x @ w * GENERATOR.normal(), "UNDECIDED", "randomness must come in as an input"),
