@@ -23,6 +23,7 @@ import numpy as np
 import sympy as sp
 
 from symbackprop.description import Activation, read_activations, read_cost, read_widths
+from symbackprop.document.notebook import equality_html
 from symbackprop.errors import NetworkError
 from symbackprop.expression import (
     ONE,
@@ -358,6 +359,9 @@ class Network:
                     help="give numbers to compute with",
                 )
         return tuple(int(w) for w in self.widths)
+
+    def _repr_html_(self) -> str:
+        return "".join(equality_html(e.left, e.value) for e in self.program.equations)
 
     def __repr__(self) -> str:
         names = [f.name if (f := layer.function) else "softmax" for layer in self.layers[1:]]

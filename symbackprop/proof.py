@@ -17,6 +17,9 @@ import sympy as sp
 
 from symbackprop.derivation import Derivation, Gradient, Step
 from symbackprop.expression import Expr
+from symbackprop.latex import latex, layout_of
+from symbackprop.layout import relation, row
+from symbackprop.layout_mathml import to_mathml
 from symbackprop.plain import to_text
 from symbackprop.program import Program
 from symbackprop.rules import RULES, Rule
@@ -56,6 +59,14 @@ class Theorem:
     def text(self) -> str:
         """The equation in the plain syntax that `verify` reads."""
         return f"{to_text(self.derivation.left)} = {to_text(self.derivation.right)}"
+
+    def _repr_latex_(self) -> str:
+        left, right = self.derivation.left, self.derivation.right
+        return rf"$\displaystyle {latex(left)} = {latex(right)}$"
+
+    def _repr_html_(self) -> str:
+        layout = row(layout_of(self.derivation.left), relation("="), layout_of(self.derivation.right))
+        return f'<math display="block">{to_mathml(layout)}</math>'
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -28,6 +28,7 @@ from symbackprop.document.tex import to_latex_document
 from symbackprop.document.tex_reader import read_tex
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression import Entry, negate
+from symbackprop.gallery import folders, read_exhibit
 from symbackprop.latex import latex
 from symbackprop.layout_mathml import to_mathml
 from symbackprop.layout_tex import to_tex
@@ -256,6 +257,22 @@ def test_proof_of_a_traced_program_keeps_the_users_names() -> None:
     source = to_latex_document(document)
     assert r"\hat{x}_{ni} = \frac{x_{ni} - \mu_{n}}{\sqrt{\mathit{var}_{n} + \varepsilon}}" in source
     assert "layer" not in source.replace("layer normalisation", "")
+
+
+GALLERY = Path(__file__).resolve().parent.parent / "derivations"
+
+
+@pytest.mark.parametrize("folder", folders(GALLERY), ids=lambda f: f.name)
+def test_every_equality_of_the_gallery_is_backed(folder) -> None:
+    for proof in read_exhibit(folder).proofs:
+        assert unbacked(proof_document(proof), proof) == ()
+
+
+def test_networks_and_theorems_show_themselves_as_mathematics(proofs) -> None:
+    assert NETWORKS["two_layers"]._repr_html_().count("<math") == len(proofs["two_layers"].program.equations)
+    theorem = proofs["two_layers"].theorems[-2]
+    assert theorem._repr_latex_().startswith(r"$\displaystyle ")
+    assert theorem._repr_html_().startswith('<math display="block">')
 
 
 def test_notebook_forms(proofs) -> None:
