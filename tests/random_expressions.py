@@ -63,12 +63,26 @@ RANGES = [N, M, H, E, HE, BEFORE_LAST, N_PLUS_H, number(1), number(2)]
 f = arbitrary("f")
 
 x, u, A, B = Tensor("x", (N,)), Tensor("u", (N,)), Tensor("A", (N, N)), Tensor("B", (N, M))
-w, z, q, v, G = Tensor("w", (M,)), Tensor("z", (HE,)), Tensor("q", (H, E)), Tensor("v", (N_PLUS_H,)), Tensor("G", (N, N, N))
+w, z, q, v, G = (
+    Tensor("w", (M,)),
+    Tensor("z", (HE,)),
+    Tensor("q", (H, E)),
+    Tensor("v", (N_PLUS_H,)),
+    Tensor("G", (N, N, N)),
+)
 scalar, label = Tensor("s", ()), Tensor("y", (N,), "integer")
 positive, onehot, bernoulli = Tensor("p", (N, M)), Tensor("oh", (N, M)), Tensor("bern", (N,))
 signs, simplex, probability = Tensor("pm", (N,)), Tensor("sx", (N, M)), Tensor("pr", (N,))
 REALS = [x, u, A, B, w, z, q, v, G, scalar, positive, onehot, bernoulli, signs, simplex, probability]
-ASSUMPTIONS = {positive: "pos", onehot: "onehot", bernoulli: "bern", signs: "pm1", simplex: "simplex", probability: "prob", label: "labels"}
+ASSUMPTIONS = {
+    positive: "pos",
+    onehot: "onehot",
+    bernoulli: "bern",
+    signs: "pm1",
+    simplex: "simplex",
+    probability: "prob",
+    label: "labels",
+}
 FACTS = Facts((), {label: M})
 FREE = (Index("i", N), Index("j", N), Index("m", M), Index("h", H))
 SIZES = [(1, 1, 1, 1), (2, 2, 2, 2), (2, 3, 1, 2), (1, 2, 2, 1), (3, 2, 2, 1)]
@@ -286,7 +300,9 @@ def _atom_value(atom, indices, sizes, data):
         case "extremum":
             kind, size, template = atom.data
             bound = [i for i in template.free if i.name == "e"]
-            return _extreme(kind, [inside(template, [(i, k) for i in bound]) for k in range(int(value(size, indices, sizes, data)))])
+            return _extreme(
+                kind, [inside(template, [(i, k) for i in bound]) for k in range(int(value(size, indices, sizes, data)))]
+            )
     raise AssertionError(atom.kind)
 
 
@@ -328,7 +344,9 @@ def _call(function, t):
     if function.name in ("sin", "cos"):
         return getattr(math, function.name)(t)
     if function not in _COMPILED:
-        _COMPILED[function] = sp.lambdify(sp.Symbol("z", real=True), function.definition, [{"step": lambda t: int(t > 0)}, "math"])
+        _COMPILED[function] = sp.lambdify(
+            sp.Symbol("z", real=True), function.definition, [{"step": lambda t: int(t > 0)}, "math"]
+        )
     return _COMPILED[function](t)
 
 
@@ -504,7 +522,11 @@ def _mutant(node, indices, r):
         case Add(terms):
             return add(negate(terms[0]), *terms[1:]) if r.random() < 0.5 else add(*terms[1:])
         case Multiply(factors):
-            return multiply(*factors[1:]) if r.random() < 0.4 else multiply(r.choice([N, M, number(2), MINUS_ONE]), *factors)
+            return (
+                multiply(*factors[1:])
+                if r.random() < 0.4
+                else multiply(r.choice([N, M, number(2), MINUS_ONE]), *factors)
+            )
         case Sum(i, body):
             return close_sum(i, multiply(body, r.choice([N, divide(ONE, M)])))
         case Kronecker(a, b):

@@ -34,7 +34,19 @@ ROWS = (
 )
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
 FILES = sorted(ROOT.rglob("*.py"))
-TRUSTED = ("errors", "nodes", "primitives", "expression", "program", "sympy_form", "rules", "sizes", "polynomial", "derivation", "canonical")
+TRUSTED = (
+    "errors",
+    "nodes",
+    "primitives",
+    "expression",
+    "program",
+    "sympy_form",
+    "rules",
+    "sizes",
+    "polynomial",
+    "derivation",
+    "canonical",
+)
 
 
 def unit(path: Path) -> str:
@@ -79,7 +91,10 @@ def test_modules_are_small(path):
 
 def test_packages_have_no_cycles():
     graph = {p: set() for p in FILES}
-    by_name = {".".join(("symbackprop", *p.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): p for p in FILES}
+    by_name = {
+        ".".join(("symbackprop", *p.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): p
+        for p in FILES
+    }
     for path in FILES:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ImportFrom) and node.module in by_name and path.name != "__init__.py":

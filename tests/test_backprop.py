@@ -26,7 +26,9 @@ def test_every_activation_and_cost_is_proved(activation, cost):
     output = {"squared_error": activation, "cross_entropy": "sigmoid", "softmax_cross_entropy": "softmax"}[cost]
     proof = prove_network(Network([3, 5, 4], activation=[activation, output], cost=cost, l2="lambda/(2*m)", l1="mu"))
     assert proof.status == "PROVED" and all(t.status == "PROVED" for t in proof.theorems)
-    assert {"error term of layer 2", "gradient with respect to W1", "gradient with respect to b2"} <= {t.name for t in proof.theorems}
+    assert {"error term of layer 2", "gradient with respect to W1", "gradient with respect to b2"} <= {
+        t.name for t in proof.theorems
+    }
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -58,7 +60,10 @@ def test_weight_gradients_are_sender_times_receiver(cost):
 
 def test_softmax_needs_rows_that_add_up_to_one_only_where_it_says_so():
     proof = prove_network(Network([3, 5, 4], activation="tanh", cost="softmax_cross_entropy"))
-    short, general = theorem(proof, "output layer: activation minus target"), theorem(proof, "output layer: softmax, any targets")
+    short, general = (
+        theorem(proof, "output layer: activation minus target"),
+        theorem(proof, "output layer: softmax, any targets"),
+    )
     assert short.conditions == ("the rows of y add up to 1",) and general.conditions == ()
 
 

@@ -115,7 +115,9 @@ def test_equal_is_true_of_rewritten_copies_and_only_of_equal_ones(seed):
         except SymbackpropError:
             continue
         if said:
-            assert all(close(a, b) for a, b in values(lambda *p: value(expr, *p), lambda *p, c=copy: value(c, *p), seed))
+            assert all(
+                close(a, b) for a, b in values(lambda *p: value(expr, *p), lambda *p, c=copy: value(c, *p), seed)
+            )
 
 
 def test_rewritten_copies_are_nearly_always_found_equal():
@@ -160,7 +162,10 @@ def test_mixed_radix_delta_splits():
     left = Kronecker(add(multiply(h, E), e), add(multiply(g, E), d))
     assert equal(left, multiply(kronecker(h, g), kronecker(e, d)))
     # with an offset that can reach E the two parts are not separate
-    assert not equal(Kronecker(add(multiply(h, E), e), add(multiply(g, E), multiply(number(2), d))), multiply(kronecker(h, g), kronecker(e, d)))
+    assert not equal(
+        Kronecker(add(multiply(h, E), e), add(multiply(g, E), multiply(number(2), d))),
+        multiply(kronecker(h, g), kronecker(e, d)),
+    )
 
 
 def test_nested_sums_are_not_captured_by_a_later_product():

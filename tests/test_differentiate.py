@@ -60,7 +60,9 @@ def total(tensor):
 def affine():
     z = Tensor("z", (N, K))
     weights, cost = total(z)
-    return program((x, W, weights), Equation(z, (n, k), over("j", D, lambda j: multiply(Entry(x, (n, j)), Entry(W, (k, j))))), cost)
+    return program(
+        (x, W, weights), Equation(z, (n, k), over("j", D, lambda j: multiply(Entry(x, (n, j)), Entry(W, (k, j))))), cost
+    )
 
 
 def two_paths():
@@ -68,7 +70,9 @@ def two_paths():
     s, t = Tensor("s", (N,)), Tensor("t", (N,))
     row = over("j", D, lambda j: Entry(x, (n, j)))
     weights, cost = total(t)
-    return program((x, weights), Equation(s, (n,), row), Equation(t, (n,), add(Entry(s, (n,)), power(Entry(s, (n,)), 2))), cost)
+    return program(
+        (x, weights), Equation(s, (n,), row), Equation(t, (n,), add(Entry(s, (n,)), power(Entry(s, (n,)), 2))), cost
+    )
 
 
 def softmax_with_labels():
@@ -118,7 +122,9 @@ def diagonal():
     B = Tensor("B", (N, N))
     t = Tensor("t", (N,))
     weights, cost = total(t)
-    return program((B, weights), Equation(t, (n,), multiply(Entry(B, (n, n)), over("j", N, lambda j: Entry(B, (j, n))))), cost)
+    return program(
+        (B, weights), Equation(t, (n,), multiply(Entry(B, (n, n)), over("j", N, lambda j: Entry(B, (j, n))))), cost
+    )
 
 
 def largest():
@@ -134,7 +140,12 @@ def inputs_of(made, seed=0):
     rng = np.random.default_rng(seed)
     lengths = {"N": 3, "D": 2, "K": 4}
     shapes = {t.name: evaluate_shape(t) for t in made.inputs}
-    return {t.name: rng.integers(0, lengths["K"], shapes[t.name]) if t.kind == "integer" else rng.normal(size=shapes[t.name]) for t in made.inputs}
+    return {
+        t.name: rng.integers(0, lengths["K"], shapes[t.name])
+        if t.kind == "integer"
+        else rng.normal(size=shapes[t.name])
+        for t in made.inputs
+    }
 
 
 def evaluate_shape(tensor):
@@ -161,7 +172,10 @@ def test_cotangents_are_the_slopes_in_a_random_direction(make):
             continue
         direction = rng.normal(size=given[tensor.name].shape)
         step = 1e-6
-        moved = [evaluate(made, SIZES, {**given, tensor.name: given[tensor.name] + s * step * direction})["J"] for s in (1, -1)]
+        moved = [
+            evaluate(made, SIZES, {**given, tensor.name: given[tensor.name] + s * step * direction})["J"]
+            for s in (1, -1)
+        ]
         slope = float(moved[0] - moved[1]) / (2 * step)
         assert float((result[f"dJ_d{tensor.name}"] * direction).sum()) == pytest.approx(slope, rel=1e-6, abs=1e-8)
 

@@ -96,7 +96,9 @@ def test_split_equation_wants_one_sign(text):
         split_equation(text)
 
 
-@pytest.mark.parametrize("text", ["delta2[n,n]", "delta2[n,1]", "delta2[n]", "f(n)", "2", "delta2[n+1,i]", "delta3[n,i]"])
+@pytest.mark.parametrize(
+    "text", ["delta2[n,n]", "delta2[n,1]", "delta2[n]", "f(n)", "2", "delta2[n+1,i]", "delta3[n,i]"]
+)
 def test_left_sides_are_one_entry_with_distinct_names(text):
     with pytest.raises((FormulaError, IndexNotationError)):
         left_indices(text, SCOPE)

@@ -65,6 +65,7 @@ def test_real_derivations_are_accepted():
 
 def swap_n(expr):
     """Every weight transposed."""
+
     def visit(node):
         if isinstance(node, Entry) and node.tensor.name.startswith("W"):
             return Entry(node.tensor, node.indices[::-1])
@@ -117,7 +118,9 @@ def test_a_derivative_under_another_rules_name_is_refused(name, rule):
     derivation = BY_NAME[name]
     for number_, step in enumerate(derivation.steps[:4]):
         steps = tuple(replace(s, rule=rule) if s is step else s for s in derivation.steps)
-        with pytest.raises(ProofError, match=f"step {number_ + 1} is not an instance|carried out by the rule 'derivative' alone"):
+        with pytest.raises(
+            ProofError, match=f"step {number_ + 1} is not an instance|carried out by the rule 'derivative' alone"
+        ):
             Kernel(PROGRAM).replay(replace(derivation, steps=steps))
 
 
@@ -130,7 +133,10 @@ def test_an_unknown_rule_is_refused():
 def test_a_chain_with_a_gap_is_refused():
     derivation = BY_NAME["z2"]
     refused(replace(derivation, steps=derivation.steps[1:]), "step 1 does not start where the last one ended")
-    refused(replace(derivation, steps=derivation.steps[:2] + derivation.steps[3:]), "step 3 does not start where the last one ended")
+    refused(
+        replace(derivation, steps=derivation.steps[:2] + derivation.steps[3:]),
+        "step 3 does not start where the last one ended",
+    )
     refused(replace(derivation, steps=derivation.steps[:-1]), "the steps do not end at the right side")
     refused(replace(derivation, right=ZERO), "the steps do not end at the right side")
     refused(replace(derivation, steps=()), "the steps do not end at the right side")
@@ -138,7 +144,10 @@ def test_a_chain_with_a_gap_is_refused():
 
 def test_a_derivation_about_another_program_is_refused():
     other = network_gradient(Network([3, 5, 4], activation="tanh", cost="squared_error"))
-    refused(other.derivations[next(t for t in other.derivations if t.name == "z2")], "the derivation is about another program")
+    refused(
+        other.derivations[next(t for t in other.derivations if t.name == "z2")],
+        "the derivation is about another program",
+    )
     twin = Program(PROGRAM.inputs, PROGRAM.equations, PROGRAM.outputs, PROGRAM.parameters)
     refused(replace(BY_NAME["z2"], program=twin), "the derivation is about another program")
 
@@ -174,7 +183,10 @@ def test_results_that_lead_back_to_each_other_are_not_kept():
     left = Entry(bar, (n, i))
     slope = apply(FUNCTIONS["sigmoid"], Entry(z2, (n, i)))
     right = divide(Entry(delta2, (n, i)), multiply(slope, add(ONE, negate(slope))))
-    steps = (Step(left, BY_NAME["a2"].right, "earlier_result", "above", (bar,)), Step(BY_NAME["a2"].right, right, "earlier_result", "above", (delta2, bar)))
+    steps = (
+        Step(left, BY_NAME["a2"].right, "earlier_result", "above", (bar,)),
+        Step(BY_NAME["a2"].right, right, "earlier_result", "above", (delta2, bar)),
+    )
     there = rewrite(BY_NAME["a2"].left, lambda e: None)
     assert there is left
     kernel.replay(replace(BY_NAME["a2"], right=right, steps=steps))  # true, but in terms of delta2, which needs it
@@ -202,7 +214,10 @@ def test_a_tensor_of_the_program_cannot_be_redefined():
     """z2 is not dJ/da2, whatever the derivation's own table says."""
     left, right = Entry(z2, (n, i)), Total(J, Entry(a2, (n, i)))
     step = Step(left, right, "definition_of_delta", "forged")
-    refused(Derivation("forged", PROGRAM, left, right, (step,), {z2: a2}), "z2 cannot stand for the derivative with respect to a2")
+    refused(
+        Derivation("forged", PROGRAM, left, right, (step,), {z2: a2}),
+        "z2 cannot stand for the derivative with respect to a2",
+    )
 
 
 def test_a_name_of_another_shape_is_refused():
@@ -218,12 +233,17 @@ def test_only_a_cost_of_the_program_is_differentiated():
 def test_a_derivative_with_respect_to_an_unknown_tensor_is_refused():
     stranger = Entry(Tensor("q", (M,)), (n,))
     left = Total(J, stranger)
-    refused(Derivation("q", PROGRAM, left, ZERO, (Step(left, ZERO, "chain_rule", ""),)), "q is not a tensor of the program")
+    refused(
+        Derivation("q", PROGRAM, left, ZERO, (Step(left, ZERO, "chain_rule", ""),)), "q is not a tensor of the program"
+    )
 
 
 def test_an_entry_with_too_few_indices_is_refused():
     left = Entry(delta2, (n,))
-    refused(Derivation("short", PROGRAM, left, ZERO, (Step(left, ZERO, "algebra", ""),), {delta2: z2}), "an entry has the wrong number of indices")
+    refused(
+        Derivation("short", PROGRAM, left, ZERO, (Step(left, ZERO, "algebra", ""),), {delta2: z2}),
+        "an entry has the wrong number of indices",
+    )
 
 
 def test_an_equation_is_put_in_only_where_it_is_named():

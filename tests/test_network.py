@@ -93,7 +93,9 @@ def test_the_stable_cost_is_the_cost(cost, reduction):
     rng = np.random.default_rng(1)
     inputs = {"x": rng.normal(size=(3, 3)), "y": np.eye(4)[[0, 2, 3]], **network.init(1)}
     sizes = {"m": 3, "s_1": 3, "s_2": 5, "s_3": 4}
-    first, second = (float(evaluate(p, sizes, inputs, {"lam": 0.7})["J"]) for p in (network.program, network.stable_program))
+    first, second = (
+        float(evaluate(p, sizes, inputs, {"lam": 0.7})["J"]) for p in (network.program, network.stable_program)
+    )
     assert first == pytest.approx(second, rel=1e-12)
 
 

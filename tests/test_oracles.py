@@ -32,6 +32,7 @@ from symbackprop.network import Network
 
 # The written-out cost.
 
+
 class sigma(sp.Function):
     """The sigmoid, known by its slope alone."""
 
@@ -61,13 +62,19 @@ class Data:
         name = lambda stem, *places: sp.Symbol(stem + "_".join(map(str, places)))  # noqa: E731
         self.x = [[name("x", n, i) for i in range(widths[0])] for n in range(examples)]
         self.y = [[name("y", n, k) for k in range(widths[-1])] for n in range(examples)]
-        self.W = [[[name(f"W{l}_", i, j) for j in range(a)] for i in range(b)] for l, (a, b) in enumerate(pairwise(widths), 1)]
+        self.W = [
+            [[name(f"W{l}_", i, j) for j in range(a)] for i in range(b)] for l, (a, b) in enumerate(pairwise(widths), 1)
+        ]
         self.b = [[name(f"b{l}_", i) for i in range(b)] for l, b in enumerate(widths[1:], 1)]
         self.lam = sp.Symbol("lam")
 
     def of_tensor(self, name):
         """Entries of an input as a function of the position."""
-        source = {"x": self.x, "y": self.y} | {f"W{l}": w for l, w in enumerate(self.W, 1)} | {f"b{l}": b for l, b in enumerate(self.b, 1)}
+        source = (
+            {"x": self.x, "y": self.y}
+            | {f"W{l}": w for l, w in enumerate(self.W, 1)}
+            | {f"b{l}": b for l, b in enumerate(self.b, 1)}
+        )
 
         def at(*places):
             value = source[name]
@@ -173,7 +180,9 @@ NETS = [
 ]
 
 
-@pytest.mark.parametrize(("widths", "examples", "activation", "cost", "short"), NETS, ids=lambda v: str(v).replace(" ", ""))
+@pytest.mark.parametrize(
+    ("widths", "examples", "activation", "cost", "short"), NETS, ids=lambda v: str(v).replace(" ", "")
+)
 def test_all_gradients_are_those_of_sympy_on_the_written_out_cost(widths, examples, activation, cost, short):
     data = Data(widths, examples)
     network = Network(widths, activation=activation, cost=cost, l2="lambda/(2*m)")
@@ -215,10 +224,19 @@ def forward(params, X, Y, *, activation, output, cost, lam, l2):
             e = np.exp(z - z.real.max(1, keepdims=True))
             a = e / e.sum(1, keepdims=True)
         else:
-            a = {"sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh, "identity": lambda z: z, "softplus": lambda z: np.log(1 + np.exp(z)),
-                 "silu": lambda z: z / (1 + np.exp(-z)), "relu": lambda z: z * (z.real > 0)}[name](z)
-    J = {"squared_error": lambda: ((a - Y) ** 2).sum() / 2, "cross_entropy": lambda: -(Y * np.log(a) + (1 - Y) * np.log(1 - a)).sum(),
-         "softmax_cross_entropy": lambda: -(Y * np.log(a)).sum()}[cost]() / m
+            a = {
+                "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+                "tanh": np.tanh,
+                "identity": lambda z: z,
+                "softplus": lambda z: np.log(1 + np.exp(z)),
+                "silu": lambda z: z / (1 + np.exp(-z)),
+                "relu": lambda z: z * (z.real > 0),
+            }[name](z)
+    J = {
+        "squared_error": lambda: ((a - Y) ** 2).sum() / 2,
+        "cross_entropy": lambda: -(Y * np.log(a) + (1 - Y) * np.log(1 - a)).sum(),
+        "softmax_cross_entropy": lambda: -(Y * np.log(a)).sum(),
+    }[cost]() / m
     return J + (lam / (2 * m) * sum((params[f"W{l}"] ** 2).sum() for l in range(1, layers + 1)) if l2 else 0)
 
 
@@ -273,13 +291,23 @@ def test_gradients_agree_with_torch(activation, output, cost):
     params, X, Y = numbers(widths, m, 7, output == "softmax")
     _, gradients = derived_gradients(widths, params, X, Y, activation, output, cost, 0.3)
     leaves = {k: torch.tensor(v, requires_grad=True) for k, v in params.items()}
-    calls = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "identity": lambda z: z, "softplus": torch.nn.functional.softplus,
-             "silu": torch.nn.functional.silu, "relu": torch.relu, "softmax": lambda z: torch.softmax(z, 1)}
+    calls = {
+        "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
+        "identity": lambda z: z,
+        "softplus": torch.nn.functional.softplus,
+        "silu": torch.nn.functional.silu,
+        "relu": torch.relu,
+        "softmax": lambda z: torch.softmax(z, 1),
+    }
     a, y = torch.tensor(X), torch.tensor(Y)
     for l, name in ((1, activation), (2, output)):
         a = calls[name](a @ leaves[f"W{l}"].T + leaves[f"b{l}"])
-    J = {"squared_error": lambda: ((a - y) ** 2).sum() / 2, "cross_entropy": lambda: -(y * a.log() + (1 - y) * (1 - a).log()).sum(),
-         "softmax_cross_entropy": lambda: -(y * a.log()).sum()}[cost]() / m
+    J = {
+        "squared_error": lambda: ((a - y) ** 2).sum() / 2,
+        "cross_entropy": lambda: -(y * a.log() + (1 - y) * (1 - a).log()).sum(),
+        "softmax_cross_entropy": lambda: -(y * a.log()).sum(),
+    }[cost]() / m
     (J + 0.3 / (2 * m) * sum((leaves[f"W{l}"] ** 2).sum() for l in (1, 2))).backward()
     for name, leaf in leaves.items():
         np.testing.assert_allclose(gradients[name], leaf.grad.numpy(), rtol=1e-9, atol=1e-12)
@@ -293,14 +321,24 @@ def test_gradients_agree_with_jax(activation, output, cost):
     widths, m = [2, 3, 3], 2
     params, X, Y = numbers(widths, m, 3, output == "softmax")
     _, gradients = derived_gradients(widths, params, X, Y, activation, output, cost, 0.3)
-    calls = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "identity": lambda z: z, "softplus": jax.nn.softplus, "silu": jax.nn.silu, "softmax": jax.nn.softmax}
+    calls = {
+        "sigmoid": jax.nn.sigmoid,
+        "tanh": jnp.tanh,
+        "identity": lambda z: z,
+        "softplus": jax.nn.softplus,
+        "silu": jax.nn.silu,
+        "softmax": jax.nn.softmax,
+    }
 
     def total(p):
         a = X
         for l, name in ((1, activation), (2, output)):
             a = calls[name](a @ p[f"W{l}"].T + p[f"b{l}"])
-        J = {"squared_error": lambda: ((a - Y) ** 2).sum() / 2, "cross_entropy": lambda: -(Y * jnp.log(a) + (1 - Y) * jnp.log(1 - a)).sum(),
-             "softmax_cross_entropy": lambda: -(Y * jnp.log(a)).sum()}[cost]() / m
+        J = {
+            "squared_error": lambda: ((a - Y) ** 2).sum() / 2,
+            "cross_entropy": lambda: -(Y * jnp.log(a) + (1 - Y) * jnp.log(1 - a)).sum(),
+            "softmax_cross_entropy": lambda: -(Y * jnp.log(a)).sum(),
+        }[cost]() / m
         return J + 0.3 / (2 * m) * sum((p[f"W{l}"] ** 2).sum() for l in (1, 2))
 
     for name, value in jax.grad(total)(params).items():
@@ -312,8 +350,11 @@ def test_gradients_agree_with_jax(activation, output, cost):
 
 def test_one_weight_by_hand():
     """One sigmoid unit, x = 2, y = 1, W = 1/2, b = 0: z = 1, J = log(1 + e^-1), dJ/dW = 2 (sigma(1) - 1)."""
-    result = evaluate(network_gradient(Network([1, 1], cost="cross_entropy")).adjoint, {"m": 1, "s_1": 1, "s_2": 1},
-                      {"x": [[2]], "y": [[1]], "W1": [[Fraction(1, 2)]], "b1": [0]})
+    result = evaluate(
+        network_gradient(Network([1, 1], cost="cross_entropy")).adjoint,
+        {"m": 1, "s_1": 1, "s_2": 1},
+        {"x": [[2]], "y": [[1]], "W1": [[Fraction(1, 2)]], "b1": [0]},
+    )
     sigma_1 = 1 / (1 + cmath.exp(-1).real)
     assert float(result["J"]) == pytest.approx(cmath.log(1 + cmath.exp(-1)).real, rel=1e-15)
     assert float(result["dJ_dW1"][0, 0]) == pytest.approx(2 * (sigma_1 - 1), rel=1e-15)

@@ -31,8 +31,11 @@ VALUES = st.floats(-6, 6).filter(lambda t: abs(t) > 1e-3)
 
 def number(definition: sp.Expr, t: float) -> float:
     step = sp.Function("step")
-    return float(definition.replace(step, lambda a: sp.Integer(1 if a > 0 else 0)).subs(z, t) if not definition.has(step)
-                 else definition.subs(z, sp.Float(t)).replace(step, lambda a: sp.Integer(1 if a > 0 else 0)))
+    return float(
+        definition.replace(step, lambda a: sp.Integer(1 if a > 0 else 0)).subs(z, t)
+        if not definition.has(step)
+        else definition.subs(z, sp.Float(t)).replace(step, lambda a: sp.Integer(1 if a > 0 else 0))
+    )
 
 
 @pytest.mark.parametrize("name", CLOSED)

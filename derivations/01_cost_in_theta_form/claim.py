@@ -41,22 +41,35 @@ SHAPES = {
 def exhibit() -> Exhibit:
     """One layer of any width, then a whole cost; the two slips of the printed formula fail."""
     layer = Claims(read_program(LAYER, LAYER_SHAPES))
-    layer.theorem("one layer", "z[n,i] = sum(j, W[i,j]*a[n,j]) + b[i]",
-                  remark="This is all that changes from one form to the other, so it carries over to every depth, layer by layer.")
+    layer.theorem(
+        "one layer",
+        "z[n,i] = sum(j, W[i,j]*a[n,j]) + b[i]",
+        remark="This is all that changes from one form to the other, so it carries over to every depth, layer by layer.",
+    )
     cost = Claims(read_program(NETWORK, SHAPES, real=["lam"]))
     cost.theorem("hidden layer", "z2[n,i] = sum(j, W1[i,j]*x[n,j]) + b1[i]")
     cost.theorem("output layer", "z3[n,k] = sum(i, W2[k,i]*a2[n,i]) + b2[k]")
-    cost.theorem("penalty", "R = sum(i, sum(j, W1[i,j]**2)) + sum(k, sum(i, W2[k,i]**2))",
-                 remark="The inner index starts at 1, so column 0 stays out: biases are not regularised.")
-    cost.theorem("cost", "J = -sum(n, sum(k, y[n,k]*log(h[n,k]) + (1 - y[n,k])*log(1 - h[n,k])))/m"
-                         " + lam/(2*m)*(sum(i, sum(j, W1[i,j]**2)) + sum(k, sum(i, W2[k,i]**2)))")
-    cost.refuted("upper limit read as s_l + 1",
-                 "R = sum(i < s_1, sum(j < s_1 + 1, Theta1[j,i+1]**2)) + sum(i < s_2, sum(j < s_2 + 1, Theta2[j,i+1]**2))",
-                 remark="The limit is the width of the next layer, a subscript l + 1, not one more than this layer's width. "
-                        "Read literally the sum leaves out rows of the weights, or asks for rows that there are not.")
-    cost.refuted("bracket of the logarithm closed after the 1",
-                 "D = -1/m*sum(n, sum(k, y[n,k]*log(h[n,k]) + (1 - y[n,k])*(log(1) - h[n,k])))",
-                 remark="As printed the brackets do not balance. Closing the logarithm before the output gives another function.")
+    cost.theorem(
+        "penalty",
+        "R = sum(i, sum(j, W1[i,j]**2)) + sum(k, sum(i, W2[k,i]**2))",
+        remark="The inner index starts at 1, so column 0 stays out: biases are not regularised.",
+    )
+    cost.theorem(
+        "cost",
+        "J = -sum(n, sum(k, y[n,k]*log(h[n,k]) + (1 - y[n,k])*log(1 - h[n,k])))/m"
+        " + lam/(2*m)*(sum(i, sum(j, W1[i,j]**2)) + sum(k, sum(i, W2[k,i]**2)))",
+    )
+    cost.refuted(
+        "upper limit read as s_l + 1",
+        "R = sum(i < s_1, sum(j < s_1 + 1, Theta1[j,i+1]**2)) + sum(i < s_2, sum(j < s_2 + 1, Theta2[j,i+1]**2))",
+        remark="The limit is the width of the next layer, a subscript l + 1, not one more than this layer's width. "
+        "Read literally the sum leaves out rows of the weights, or asks for rows that there are not.",
+    )
+    cost.refuted(
+        "bracket of the logarithm closed after the 1",
+        "D = -1/m*sum(n, sum(k, y[n,k]*log(h[n,k]) + (1 - y[n,k])*(log(1) - h[n,k])))",
+        remark="As printed the brackets do not balance. Closing the logarithm before the output gives another function.",
+    )
     return Exhibit(
         "The cost of a network with K outputs, with a bias column or with biases",
         "Column 0 of Θ with a unit that always sends 1 is the bias; the regularised cost is the same in both forms.",

@@ -34,16 +34,31 @@ def exhibit() -> Exhibit:
     single = Network(["s_1", "K"], activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
     one_output = resized(single.program, {Symbol("K", "size"): ONE})
     logistic = Claims(joined(one_output, read_program(LOGISTIC, LOGISTIC_SHAPES, output="C", real=["lam"])))
-    logistic.theorem("the special case", "J = C", remark="Two layers and one output unit: nothing is left of the network but the logistic function.")
+    logistic.theorem(
+        "the special case",
+        "J = C",
+        remark="Two layers and one output unit: nothing is left of the network but the logistic function.",
+    )
 
     net = Network(["s_1", "s_2", "K"], activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
-    units = Claims(joined(net.program, read_program(UNITS, {"y": ("m", "K"), "a3": ("m", "K"), "C": ("K",)}, output="C")))
-    units.theorem("the double sum", "J = sum(k, C[k]) + lam*sum(i, sum(j, W1[i,j]**2))/(2*m) + lam*sum(i, sum(j, W2[i,j]**2))/(2*m)",
-                  why="Write out the logistic costs; the order of two finite sums may be exchanged.")
+    units = Claims(
+        joined(net.program, read_program(UNITS, {"y": ("m", "K"), "a3": ("m", "K"), "C": ("K",)}, output="C"))
+    )
+    units.theorem(
+        "the double sum",
+        "J = sum(k, C[k]) + lam*sum(i, sum(j, W1[i,j]**2))/(2*m) + lam*sum(i, sum(j, W2[i,j]**2))/(2*m)",
+        why="Write out the logistic costs; the order of two finite sums may be exchanged.",
+    )
 
     squares = Claims(read_program(SQUARES, SQUARES_SHAPES, sizes=["m"], real=["lam"]))
-    squares.theorem("the triple sum", "R = A - B", remark="Every entry of every matrix once, without those of column 0.")
-    squares.refuted("the triple sum adds up all parameters", "R = A", remark="True of the weights, not of the biases: the inner index starts at 1.")
+    squares.theorem(
+        "the triple sum", "R = A - B", remark="Every entry of every matrix once, without those of column 0."
+    )
+    squares.refuted(
+        "the triple sum adds up all parameters",
+        "R = A",
+        remark="True of the weights, not of the biases: the inner index starts at 1.",
+    )
     return Exhibit(
         "Regularised logistic regression as a network, and what its sums add up",
         "For L = 2 and K = 1 the cost is that of regularised logistic regression; the double sum adds up K such costs, the triple sum all squared weights but no bias.",

@@ -21,8 +21,14 @@ def exhibit() -> Exhibit:
     net = Network(["s_1", "s_2", "s_3"], activation="f", cost="squared_error", l2="lambda/2")
     claims = Claims(joined(net.program, read_program(PARTS, SHAPES, output="C", real=["lam"])))
     claims.theorem("the mean of the costs of the examples", "J = sum(n, E[n])/m + lam/2*Q")
-    claims.theorem("the two constants", "J = D", remark="λ/2 is λ/(2m) with a λ that is m times as large: the same family of costs, differently numbered.")
-    claims.refuted("the two constants are the same", "J = C", remark="With the same λ the penalties differ by the factor m.")
+    claims.theorem(
+        "the two constants",
+        "J = D",
+        remark="λ/2 is λ/(2m) with a λ that is m times as large: the same family of costs, differently numbered.",
+    )
+    claims.refuted(
+        "the two constants are the same", "J = C", remark="With the same λ the penalties differ by the factor m."
+    )
     return Exhibit(
         "Mean squared error with weight decay",
         "½‖h − y‖² for one example, its mean over m examples, and weight decay with λ/2 or λ/(2m), which are different constants.",

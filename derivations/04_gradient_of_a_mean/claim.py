@@ -33,12 +33,20 @@ def exhibit() -> Exhibit:
     mean = read_program(MEAN, {"E": ("m",), "W1": ("s_2", "s_1"), "W2": ("s_3", "s_2"), "J": ()}, real=["lam"])
     batch = Claims(joined(rows, mean), True)
     for layer in (1, 2):
-        batch.theorem(f"weights of layer {layer}", f"dJ_dW{layer}[i,j] = sum(n, dE_dW{layer}[n,i,j])/m + lam*W{layer}[i,j]",
-                      why="Write out the gradients of the examples: the same products stand on both sides.")
+        batch.theorem(
+            f"weights of layer {layer}",
+            f"dJ_dW{layer}[i,j] = sum(n, dE_dW{layer}[n,i,j])/m + lam*W{layer}[i,j]",
+            why="Write out the gradients of the examples: the same products stand on both sides.",
+        )
         batch.theorem(f"biases of layer {layer}", f"dJ_db{layer}[i] = sum(n, dE_db{layer}[n,i])/m")
-    batch.refuted("the penalty with its ½ left over", "dJ_dW1[i,j] = sum(n, dE_dW1[n,i,j])/m + lam/2*W1[i,j]",
-                  remark="The derivative of a square brings a 2, which the ½ cancels.")
-    batch.refuted("biases decay too", "dJ_db1[i] = sum(n, dE_db1[n,i])/m + lam*b1[i]", remark="No bias stands in the penalty.")
+    batch.refuted(
+        "the penalty with its ½ left over",
+        "dJ_dW1[i,j] = sum(n, dE_dW1[n,i,j])/m + lam/2*W1[i,j]",
+        remark="The derivative of a square brings a 2, which the ½ cancels.",
+    )
+    batch.refuted(
+        "biases decay too", "dJ_db1[i] = sum(n, dE_db1[n,i])/m + lam*b1[i]", remark="No bias stands in the penalty."
+    )
     return Exhibit(
         "The gradient of a mean is the mean of the gradients",
         "∂J/∂W is the mean of the gradients of the examples plus λW; ∂J/∂b is their mean.",

@@ -21,16 +21,35 @@ SQUARE = """
 
 def exhibit() -> Exhibit:
     """Gradient and order of the values; a negative factor turns the order round."""
-    slope = Claims(read_program(SLOPE, {"t": (), "c": (), "J": (), "C": ()}, output="C"), True, name=lambda t: f"dC_d{t.name}")
-    slope.theorem("the gradient", "dC_dt = c*f_prime(t)",
-                  remark="f is any differentiable function: the cost of any network as a function of any one of its parameters. So each entry of the gradient is multiplied by c.")
-    order = Claims(read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v", "w"], ()), output="r", positive=["c"]))
-    order.theorem("a positive factor keeps the order", "s = r", why="Dividing an inequality by a positive number keeps its direction.",
-                  remark="a is a minimiser if no b is better. Which b is better does not change, so neither do the minimisers: that is all that the ½ and the 1/m do.")
-    order.theorem("a negative factor turns the order round", "v = w", why="Dividing an inequality by a negative number turns it round.",
-                  remark="Where the two values differ the worse one is now the better: minimisers become maximisers.")
+    slope = Claims(
+        read_program(SLOPE, {"t": (), "c": (), "J": (), "C": ()}, output="C"), True, name=lambda t: f"dC_d{t.name}"
+    )
+    slope.theorem(
+        "the gradient",
+        "dC_dt = c*f_prime(t)",
+        remark="f is any differentiable function: the cost of any network as a function of any one of its parameters. So each entry of the gradient is multiplied by c.",
+    )
+    order = Claims(
+        read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v", "w"], ()), output="r", positive=["c"])
+    )
+    order.theorem(
+        "a positive factor keeps the order",
+        "s = r",
+        why="Dividing an inequality by a positive number keeps its direction.",
+        remark="a is a minimiser if no b is better. Which b is better does not change, so neither do the minimisers: that is all that the ½ and the 1/m do.",
+    )
+    order.theorem(
+        "a negative factor turns the order round",
+        "v = w",
+        why="Dividing an inequality by a negative number turns it round.",
+        remark="Where the two values differ the worse one is now the better: minimisers become maximisers.",
+    )
     square = Claims(read_program(SQUARE, dict.fromkeys(["a", "b", "c", "r", "s"], ()), output="r"))
-    square.refuted("any real factor keeps the order", "s = r", remark="For the cost J(t) = t² and a negative factor the better of two points becomes the worse one; its minimum at 0 becomes a maximum.")
+    square.refuted(
+        "any real factor keeps the order",
+        "s = r",
+        remark="For the cost J(t) = t² and a negative factor the better of two points becomes the worse one; its minimum at 0 becomes a maximum.",
+    )
     return Exhibit(
         "A constant factor in front of the cost",
         "∇(cJ) = c∇J, and for c > 0 the minimisers are the same; for c < 0 they are not.",

@@ -28,12 +28,21 @@ SHAPES = {
 def exhibit() -> Exhibit:
     """Gaussian noise with a Gaussian and with a Laplace prior."""
     gauss = Claims(read_program(GAUSS + NOISE + GAUSS_COST, SHAPES, output="L", positive=["s", "t"]))
-    gauss.theorem("Gaussian prior", "L = m*J/s**2 + C",
-                  why="The logarithm of a product is a sum; the exponents are the squares, and the rest does not depend on the weights.",
-                  remark="The outputs h may come from any network. The factor m/s² is positive, so the most probable weights are those of least regularised squared error.")
+    gauss.theorem(
+        "Gaussian prior",
+        "L = m*J/s**2 + C",
+        why="The logarithm of a product is a sum; the exponents are the squares, and the rest does not depend on the weights.",
+        remark="The outputs h may come from any network. The factor m/s² is positive, so the most probable weights are those of least regularised squared error.",
+    )
     laplace = Claims(read_program(LAPLACE + NOISE + LAPLACE_COST, SHAPES, output="L", positive=["s", "t"]))
-    laplace.theorem("Laplace prior", "L = m*J/s**2 + C", remark="The same with the sum of absolute values: the L1 penalty.")
-    gauss.refuted("the factor may be left out", "L = J + C", remark="The two differ by the factor m/s², which moves no minimum but is part of the value.")
+    laplace.theorem(
+        "Laplace prior", "L = m*J/s**2 + C", remark="The same with the sum of absolute values: the L1 penalty."
+    )
+    gauss.refuted(
+        "the factor may be left out",
+        "L = J + C",
+        remark="The two differ by the factor m/s², which moves no minimum but is part of the value.",
+    )
     return Exhibit(
         "The penalty as a prior",
         "With Gaussian noise and a Gaussian prior the negative log posterior is the regularised squared error up to a positive factor and a constant; a Laplace prior gives L1.",

@@ -34,8 +34,11 @@ def exhibit() -> Exhibit:
     """The slope of the cost along the step, for any cost and for a network; long steps may raise it."""
     shapes = {"theta": ("P",), "g": ("P",), "u": ("P",), "E": (), "alpha": (), "J": ()}
     general = Claims(read_program(ANY_COST, shapes, output="J", outside=["u"]), True)
-    general.theorem("along any direction", "dJ_dalpha = -sum(p, dJ_du[p]*g[p])",
-                    remark="At the start u is theta. If g is the gradient there, dJ_du is g, and the slope is minus the sum of the squares of g.")
+    general.theorem(
+        "along any direction",
+        "dJ_dalpha = -sum(p, dJ_du[p]*g[p])",
+        remark="At the start u is theta. If g is the gradient there, dJ_du is g, and the slope is minus the sum of the squares of g.",
+    )
 
     net = Network(["s_1", "s_2", "K"], activation="f", cost="squared_error", l2="lambda/2")
     letters = {"W": "V", "b": "c", "z": "u", "a": "e", "J": "C"}
@@ -43,12 +46,19 @@ def exhibit() -> Exhibit:
     step = read_program(STEP.replace("    C = 0\n", ""), SHAPES | {"alpha": ()}, output="alpha")
     path = Claims(joined(network_gradient(net).adjoint, step, after, output="C"), True, name=lambda t: f"dC_d{t.name}")
     squares = " - ".join(f"sum(i, sum(j, dJ_dW{k}[i,j]**2)) - sum(i, dJ_db{k}[i]**2)" for k in WEIGHTS)
-    path.theorem("along the gradient of a network", f"dC_dalpha = -{squares}",
-                 why="At the start the parameters after the step are those before it, and so are all error terms.",
-                 remark="By Taylor's theorem, for a twice differentiable activation, the cost after the step is the cost before it, "
-                        "less the step size times the squared length of the gradient, up to a term of second order in the step size.")
+    path.theorem(
+        "along the gradient of a network",
+        f"dC_dalpha = -{squares}",
+        why="At the start the parameters after the step are those before it, and so are all error terms.",
+        remark="By Taylor's theorem, for a twice differentiable activation, the cost after the step is the cost before it, "
+        "less the step size times the squared length of the gradient, up to a term of second order in the step size.",
+    )
     long = Claims(read_program(LONG_STEP, dict.fromkeys(["J", "C", "t", "r", "alpha", "w"], ())))
-    long.refuted("a step of any positive size lowers the cost", "w = 1", remark="To first order only: a long step overshoots the minimum.")
+    long.refuted(
+        "a step of any positive size lowers the cost",
+        "w = 1",
+        remark="To first order only: a long step overshoots the minimum.",
+    )
     return Exhibit(
         "One step of gradient descent",
         "J(θ − αg) = J − α‖g‖² + O(α²): a small step against the gradient lowers the cost; a long one need not.",

@@ -7,7 +7,6 @@ backward_wrong_3  REFUTED  x            gamma is left out of dx
 backward_wrong_4  REFUTED  gamma, beta  mean over the batch where it should be the sum
 """
 
-
 SHAPES = {"x": ("N", "D"), "gamma": ("D",), "beta": ("D",)}
 
 
