@@ -75,7 +75,7 @@ def numbers(question: Question, derived: Program, claimed: Program) -> dict[Tens
                 {t.name: a for t, a in point.inputs.items()},
                 {s.name: v for s, v in point.parameters.items()},
             )
-        except (SymbackpropError, ZeroDivisionError, OverflowError, ValueError):
+        except (SymbackpropError, ArithmeticError, LookupError, ValueError):
             continue
         return {
             t: np.asarray(found[t.name], dtype=np.float64)

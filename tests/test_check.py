@@ -150,3 +150,15 @@ def test_question_that_makes_no_sense_is_malformed(name):
     verdict = verdict_on(**options)
     assert verdict.status == "MALFORMED"
     assert message in verdict.reason
+
+
+def test_root_of_a_negative_number_is_no_crash():
+    def distance(a, b):
+        return np.sqrt(np.sum((a - b) ** 2, axis=1) + 1e-12).mean()
+
+    def root_of_differences(a, b):
+        d = np.sqrt(np.sum((a - b) ** 3, axis=1) + 1e-12)
+        g = (d > 0)[:, None] * (a - b) / d[:, None] / len(a)
+        return {"a": g, "b": -g}
+
+    assert sb.check(distance, root_of_differences, shapes={"a": ("N", "D"), "b": ("N", "D")}).status == "REFUTED"
