@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from symbackprop.codegen.arrays import Writer
 from symbackprop.codegen.blocks import Split
-from symbackprop.codegen.buffered import Buffer, Plan
+from symbackprop.codegen.buffered import Plan
 from symbackprop.codegen.form import Form, Statement, reads, size_sources
+from symbackprop.codegen.in_place import Buffer
 from symbackprop.codegen.module import comment, docstring, names_of, size_lines, source_text
 from symbackprop.codegen.names import Names
 from symbackprop.expression import Symbol
