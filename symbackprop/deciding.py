@@ -199,7 +199,8 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
     try:
         answer = cross_examine(matter.question)
     except UnsupportedError:
-        answer = True
+        reason = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
+        return Verdict("UNDECIDED", subject, reason=reason)
     if answer is not True:
         reason = "internal error: the proof and the numbers disagree; please report this case"
         return Verdict(

@@ -216,18 +216,12 @@ def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
     question = _question(network, claim)
     answer = unfolder.equal(claim.reading.value, claim.truth) if fits else None
     if answer is not None and answer.equal:
-        disagreement = _cross_examined(question)
-        if disagreement is None:
+        objection = _objection(question)
+        if objection is None:
             conditions = tuple(dict.fromkeys((*answer.used, *_kink_conditions(network, claim))))
             return Verdict("PROVED", subject, claimed, derived, ALL_SIZES, conditions)
-        return Verdict(
-            "UNDECIDED",
-            subject,
-            claimed,
-            derived,
-            counterexample=disagreement,
-            reason="internal error: the proof and the numbers disagree; please report this claim",
-        )
+        reason, found = objection
+        return Verdict("UNDECIDED", subject, claimed, derived, counterexample=found, reason=reason)
     try:
         found = refute(question, budget_seconds=seconds)
     except (SymbackpropError, ZeroDivisionError, OverflowError) as error:
@@ -278,13 +272,17 @@ def _kink_conditions(network: Network, claim: Claim) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _cross_examined(question: Question) -> Counterexample | None:
-    """None if the numbers agree with the proof (or cannot be had), else the disagreement."""
+UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
+DISAGREES = "internal error: the proof and the numbers disagree; please report this claim"
+
+
+def _objection(question: Question) -> tuple[str, Counterexample | None] | None:
+    """None if the numbers agree with the proof, else why it may not be said, and the disagreement if there is one."""
     try:
         answer = cross_examine(question)
     except (UnsupportedError, ZeroDivisionError, OverflowError):
-        return None
-    return None if answer is True else answer
+        return UNEXAMINED, None
+    return None if answer is True else (DISAGREES, answer)
 
 
 def _question(network: Network, claim: Claim) -> Question:
