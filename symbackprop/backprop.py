@@ -31,6 +31,7 @@ from symbackprop.expression import (
     subtract,
 )
 from symbackprop.network import M, Network, written_out
+from symbackprop.nodes import collector_paused
 from symbackprop.primitives import FUNCTIONS, STEP, Function, derivative
 from symbackprop.program import Equation, Program
 from symbackprop.proof import Proof, Theorem
@@ -54,7 +55,8 @@ def prove_network(network: Network) -> Proof:
         ProofError: the kernel refused a step (a fault of this package, never of the user).
     """
     start = time.perf_counter()
-    proof = prove_any_depth(network) if network.depth else _prove_layers(network)
+    with collector_paused():
+        proof = prove_any_depth(network) if network.depth else _prove_layers(network)
     return replace(proof, seconds=time.perf_counter() - start)
 
 

@@ -59,6 +59,7 @@ class Kernel:
                 self.users[tensor].append(equation)
         self._relevant: dict[Tensor, bool] = {}
         self._fitting: set[Expr] = set()
+        self._names: Mapping[Tensor, Tensor] | None = None
         self._replayed: dict[
             Step, tuple[str, ...]
         ] = {}  # accepted steps with their conditions: true once, true for good
@@ -95,11 +96,13 @@ class Kernel:
             raise ProofError(f"{name}: the derivation is about another program")
         if cost.tensor not in self.program.outputs or cost.tensor.shape:
             raise ProofError(f"{name}: {cost.tensor.name} is not a cost of the program")
-        for bar, tensor in derivation.definitions.items():
+        known = derivation.definitions is self._names  # derivations of one program share their table of names
+        for bar, tensor in () if known else derivation.definitions.items():
             if bar in self.users or bar.shape != tensor.shape:
                 raise ProofError(f"{name}: {bar.name} cannot stand for the derivative with respect to {tensor.name}")
             if self.definitions.setdefault(bar, (tensor, cost)) != (tensor, cost):
                 raise ProofError(f"{name}: {bar.name} stands for another derivative already")
+        self._names = derivation.definitions
         for side in (derivation.left, *(step.after for step in derivation.steps)):
             if not self._fits(side):
                 raise ProofError(f"{name}: an entry has the wrong number of indices")

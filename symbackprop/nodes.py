@@ -7,6 +7,9 @@ equality of *representation*; equality of meaning is `canonical.Canonical.equal`
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
@@ -15,6 +18,18 @@ from symbackprop.primitives import Function
 
 T = TypeVar("T")
 _TABLE: dict[Any, Any] = {}
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection inside: interned nodes live for good, so the collector would walk them all in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Interned(type):
