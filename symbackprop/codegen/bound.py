@@ -115,7 +115,7 @@ def _function(name: str, form: Form, names: Names, plan: Plan, more: list[str]) 
     for buffer in plan.buffers:
         shape = ", ".join(map(plan.writer.size, buffer.shape)) + "," * (len(buffer.shape) == 1)
         buffers.append(f"{buffer.name} = np.{buffer.fill}(({shape}), DTYPE)")
-    text = " ".join([*plan.setup, *plan.lines])
+    text = " ".join(line for line in [*plan.setup, *plan.lines] if not line.startswith("#"))
     outputs = [o if o in text else f"_{o}" for o in outputs]  # where gemm writes to the parameters
     setup = [f"{', '.join(outputs)}{',' * (len(outputs) == 1)} = out"] if outputs else []
     setup += [*buffers, *plan.setup]
