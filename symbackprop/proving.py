@@ -128,7 +128,8 @@ def program_gradient(program: Program) -> tuple[Gradient, tuple[Tensor, ...]]:
     readable = squeezed(extended)
     taken = {t.name for t in readable.tensors}
     places = {t: index_names(axis_indices(t.shape), taken) for t in readable.inputs}
-    wanted = [t for t in readable.inputs if t.kind == "real"]
+    given = {t.name for t in upstream}  # nobody asks for the derivative by the upstream gradient
+    wanted = [t for t in readable.inputs if t.kind == "real" and t.name not in given]
     return differentiate(readable, name=lambda t: f"{t.name}_bar", wanted=wanted, places=places), upstream
 
 
