@@ -7,7 +7,7 @@
     sb.verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m")   # your formula: PROVED, REFUTED or UNDECIDED
     f = sb.compile(net)                                  # the same equations as NumPy
 
-What describes, verifies and checks is loaded with the package; documents, code generation and training when they are
+What describes and verifies is loaded with the package; tracing, documents, code generation and training when they are
 first used.
 """
 
@@ -16,25 +16,31 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from symbackprop.checking import assert_proved, check
 from symbackprop.errors import SymbackpropError
 from symbackprop.network import Network
 from symbackprop.program import Program
 from symbackprop.proof import Proof
-
-# the function, not the subpackage of the same name: it is bound after the subpackage has been loaded
-from symbackprop.trace import trace
 from symbackprop.verdict import Verdict
 from symbackprop.verifying import verify
 
 if TYPE_CHECKING:
+    from symbackprop.checking import assert_proved, check
     from symbackprop.compiling import compile
     from symbackprop.estimators import MLPClassifier, MLPRegressor
     from symbackprop.proving import prove
+    from symbackprop.trace import trace
 
 __version__ = "0.1.0"
 
-_LATER = {"MLPClassifier": "estimators", "MLPRegressor": "estimators", "compile": "compiling", "prove": "proving"}
+_LATER = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "assert_proved": "checking",
+    "check": "checking",
+    "compile": "compiling",
+    "prove": "proving",
+    "trace": "trace",
+}
 
 
 def __getattr__(name: str) -> Any:

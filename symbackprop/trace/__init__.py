@@ -5,8 +5,23 @@ Main names: `trace` (one function), `trace_pair` (a forward and its backward), `
 `NeedsConcreteSizes`.
 """
 
+import sys
+import types
+from typing import Any
+
 from symbackprop.trace.pair import Traced, trace, trace_pair
 from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.trace.tracer import Tracer
 
 __all__ = ["NeedsConcreteSizes", "ShapesDoNotFit", "Traced", "Tracer", "trace", "trace_pair"]
+
+
+class _Callable(types.ModuleType):
+    """This package, which can be called: loading it sets the name `symbackprop.trace`, which is the function's too."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """The function of the same name."""
+        return trace(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable
