@@ -50,16 +50,24 @@ class CNetwork:
         kernels = {
             n: print_kernel(n, forms[n], layout.rows, layout.known, single) for n in ("cost_and_gradient", "gradient")
         }
+        step = print_kernel(
+            "cost_and_step", forms["cost_and_gradient"], layout.rows, layout.known, single, layout.parameters
+        )
         names = names_of(forms["cost_and_gradient"])
         sizes = {names[s]: w for s, w in layout.known.items() if hasattr(s, "kind")}
-        first = kernels["cost_and_gradient"]
-        before = len(layout.parameters) * 2 + 2 + len(first.work)
+        before = len(layout.parameters) * 2 + 2 + len(step.work)
         assert layout.inputs is not None and layout.units is not None
-        parts = [head(single, sizes), *(k.text for k in kernels.values()), epoch(layout.inputs, layout.units, before)]
+        parts = [
+            head(single, sizes),
+            *(k.text for k in kernels.values()),
+            step.text,
+            epoch(layout.inputs, layout.units, before),
+        ]
         self.source = "\n".join(parts)
         library = build(self.source)
         _use_blas(library, single)
         self.runners = {n: CRunner(getattr(library, n), k, layout) for n, k in kernels.items()}
+        self._step = CRunner(library.cost_and_step, step, layout, in_blocks=False)
         self._epoch = library.epoch
         self._epoch.restype = ctypes.c_double
         self.layout = layout
@@ -73,14 +81,11 @@ class CNetwork:
         x, y = np.empty((batch, X.shape[1]), layout.dtype), np.empty((batch, Y.shape[1]), layout.dtype)
         gradient = np.empty_like(theta)
         arrays = [x, y, *layout.views(theta)]
-        slots, kept = self.runners["cost_and_gradient"].slots(arrays, numbers, layout.views(gradient), batch)
+        slots, kept = self._step.slots(arrays, [*numbers, rate], layout.views(gradient), batch)
         stop = ctypes.c_int(0)
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (X, Y, order)]
-        call = partial(
-            self._epoch, slots, *pointers, ctypes.c_long(len(order)), ctypes.c_long(batch), ctypes.c_double(rate),
-            ctypes.c_void_p(theta.ctypes.data), ctypes.c_void_p(gradient.ctypes.data), ctypes.c_long(theta.size),
-            ctypes.byref(stop),
-        )  # fmt: skip
+        sizes = [ctypes.c_long(len(order)), ctypes.c_long(batch)]
+        call = partial(self._epoch, slots, *pointers, *sizes, ctypes.byref(stop))
         cost = _interruptible(call, stop)
         del kept
         return cost
@@ -103,8 +108,8 @@ def _interruptible(call: Callable[[], float], stop: ctypes.c_int) -> float:
 class CRunner:
     """One kernel, called like a printed NumPy function, with the workspaces of recent batch sizes."""
 
-    def __init__(self, function: Any, kernel: Kernel, layout: Layout) -> None:
-        self.function, self.kernel, self.layout = function, kernel, layout
+    def __init__(self, function: Any, kernel: Kernel, layout: Layout, in_blocks: bool = True) -> None:
+        self.function, self.kernel, self.layout, self.in_blocks = function, kernel, layout, in_blocks
         function.restype = ctypes.c_double
         function.argtypes = [ctypes.c_void_p]
         self.idle: dict[int, tuple[Any, list[Array], list[Array | None]]] = {}
@@ -144,7 +149,7 @@ class CRunner:
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int
     ) -> tuple[Any, list[Array]]:
         """The kernel's arguments, and the arrays that must live as long as they do."""
-        block = c_block_rows(rows, sum(a.size for a in arrays[2:]))
+        block = c_block_rows(rows, sum(a.size for a in arrays[2:])) if self.in_blocks else rows
         sizes = self.layout.known | {self.layout.rows: block}
         work = [np.empty([size_value(s, sizes) or 0 for s in t.shape], self.layout.dtype) for t in self.kernel.work]
         everything = [*arrays, *out, *work]

@@ -7,19 +7,21 @@ slots: pointers, sizes and numbers. This module must not know how C is compiled 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 from symbackprop.codegen.arrays import over_and_under
-from symbackprop.codegen.blocks import split_rows
-from symbackprop.codegen.c_loops import Nest, folded, nests
+from symbackprop.codegen.blocks import Split, split_rows
+from symbackprop.codegen.c_loops import Nest, folded, is_product, nests
 from symbackprop.codegen.check import size_value
 from symbackprop.codegen.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
 from symbackprop.codegen.module import comment, names_of
 from symbackprop.codegen.names import Names
+from symbackprop.codegen.penalty import Penalty, without_penalty
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression import (
+    ZERO,
     Add,
     Apply,
     Compare,
@@ -175,9 +177,20 @@ class Kernel:
     work: tuple[Tensor, ...]
 
 
-def print_kernel(name: str, form: Form, rows: Symbol, known: Mapping[Symbol, int], single: bool) -> Kernel:
+def print_kernel(
+    name: str,
+    form: Form,
+    rows: Symbol,
+    known: Mapping[Symbol, int],
+    single: bool,
+    parameters: Sequence[Tensor] = (),
+) -> Kernel:
     """The C function `name(slots)`; slots: inputs, array outputs, workspace arrays, sizes m and block,
     hyper-parameters.
+
+    Args:
+        parameters: one for each array output: the function goes a step down the gradient. It has one more slot,
+            the rate, and all rows must be one block.
 
     Raises:
         UnsupportedError: rows cannot be worked on in blocks, or a statement has no C form.
@@ -185,7 +198,38 @@ def print_kernel(name: str, form: Form, rows: Symbol, known: Mapping[Symbol, int
     split = split_rows(form, rows)
     if split is None:
         raise UnsupportedError("no C form for a program whose rows depend on each other")
-    return _Kernel(name, form, rows, known, single).run(split.before, split.loop, split.after, split.sums)
+    if not parameters:
+        return _Kernel(name, form, rows, known, single).run(split)
+    found = without_penalty(form, parameters, cost=False) or Penalty(form, (ZERO,) * len(parameters), False)
+    bare = split_rows(found.form, rows)
+    assert bare is not None, "a penalty does not depend on rows"
+    kernel = _Kernel(name, found.form, rows, known, single)
+    kernel.steps = _steps(found, parameters, bare)
+    return kernel.run(bare)
+
+
+@dataclass(frozen=True)
+class Step:
+    """parameter := (1 - rate * factor) * parameter - rate * gradient.
+
+    Args:
+        inside: the matrix product that is the gradient makes the step, since nothing reads the parameter later.
+    """
+
+    parameter: Tensor
+    factor: Expr
+    inside: bool
+
+
+def _steps(found: Penalty, parameters: Sequence[Tensor], split: Split) -> dict[Tensor, Step]:
+    steps = {}
+    gradients = [t for t in found.form.outputs if t.shape]
+    for gradient, parameter, factor in zip(gradients, parameters, found.factors, strict=True):
+        makers = [s for s in (*split.loop, *split.after) if s.target.tensor is gradient]
+        later = [*split.loop[split.loop.index(makers[0]) + 1 :], *split.after] if makers[0] in split.loop else []
+        inside = is_product(makers[0]) and bool(later) and all(parameter not in reads(s) for s in later)
+        steps[gradient] = Step(parameter, factor, inside)
+    return steps
 
 
 class _Kernel:
@@ -194,15 +238,12 @@ class _Kernel:
         self.names = names_of(form)
         self.c = CWriter(self.names, single, {})
         self.work: list[Tensor] = []
+        self.steps: dict[Tensor, Step] = {}  # by gradient
         self.lines: list[str] = []
 
-    def run(
-        self,
-        before: tuple[Statement, ...],
-        loop: tuple[Statement, ...],
-        after: tuple[Statement, ...],
-        sums: frozenset[Tensor],
-    ) -> Kernel:
+    def run(self, split: Split) -> Kernel:
+        """The function whose statements are split like this."""
+        before, loop, after, sums = split.before, split.loop, split.after, split.sums
         late = set(sums) | {s.target.tensor for s in (*loop, *after)}
         starts, self.c.into = folded(self.form, sums, late)
         moved = {s.target.tensor for s in starts}
@@ -222,17 +263,34 @@ class _Kernel:
         self.c.rows = None
         self.lines.append("    }")
         self._tasks([s for s in after if s.target.tensor not in moved], "    ")
+        self._plain_steps()
         return Kernel(self._function(tall), tuple(self.work))
+
+    def _plain_steps(self) -> None:
+        for gradient, step in self.steps.items():
+            if not step.inside:
+                count = " * ".join(map(self.c.integer, gradient.shape))
+                g, p = self.names[gradient], self.names[step.parameter]
+                self.lines.append(
+                    f"    for (long p = 0; p < {count}; p++) {p}[p] = {self._kept(step)} * {p}[p] - rate * {g}[p];"
+                )
+
+    def _kept(self, step: Step) -> str:
+        """What a parameter is multiplied by."""
+        return self.c.number(1.0) if step.factor is ZERO else f"(1 - rate * {self.c.value(step.factor)})"
 
     def _zero(self, sums: list[Statement]) -> None:
         for statement in sums:
             tensor = statement.target.tensor
             if not tensor.shape:
                 self.lines.append(f"    real {self.names[tensor]} = 0;")
-            elif tensor not in self.c.into:
+            elif tensor not in self.c.into and not self._is_step(tensor):
                 count = " * ".join(self.c.integer(s) for s in tensor.shape)
                 self._array(tensor)
                 self.lines.append(f"    memset({self.names[tensor]}, 0, sizeof(real) * {count});")
+
+    def _is_step(self, tensor: Tensor) -> bool:
+        return tensor in self.steps and self.steps[tensor].inside
 
     def _array(self, tensor: Tensor) -> None:
         if tensor not in self.form.outputs and tensor not in self.work and tensor not in self.c.into:
@@ -319,21 +377,30 @@ class _Kernel:
         ta, tb = int(axes(first)[0] is over), int(axes(second)[1] is over)
         sizes = [self.c.extent(i.size) for i in (*order, over)]
         lead = [self.c.extent(e.tensor.shape[1]) for e in (first, second)]
-        beta = int(s.target.tensor in self.sums)
+        goal, alpha, beta = self.names[tensor], "1", str(int(s.target.tensor in self.sums))
+        if self._is_step(tensor):
+            step = self.steps[tensor]
+            goal, alpha, beta = self.names[step.parameter], "-rate", self._kept(step)
         self.lines += comment(self.form.comments[tensor], indent, "//") if tensor in self.form.comments else []
         a, b = self.names[first.tensor], self.names[second.tensor]
         known = [size_value(i.size, self.known) or 1 for i in (*order, over)]
         name = "small_product" if prod(known) <= SMALL_LAYER else "product"
-        call = f"{name}({ta}, {tb}, {', '.join(sizes)}, {a}, {lead[0]}, {b}, {lead[1]}, {beta}, {self.names[tensor]});"
+        call = f"{name}({ta}, {tb}, {', '.join(sizes)}, {a}, {lead[0]}, {b}, {lead[1]}, {alpha}, {beta}, {goal});"
         self.lines.append(indent + call)
 
     def _function(self, tall: list[Tensor]) -> str:
         n = self.names
-        slots = [(f"const real *restrict {n[t]}{'_all' if t in tall else ''}", "p") for t in self.form.inputs]
+        changed = {step.parameter for step in self.steps.values()}
+        kinds = ["real" if t in changed else "const real" for t in self.form.inputs]
+        slots = [
+            (f"{kind} *restrict {n[t]}{'_all' if t in tall else ''}", "p")
+            for kind, t in zip(kinds, self.form.inputs, strict=True)
+        ]
         slots += [(f"real *restrict {n[t]}", "p") for t in self.form.outputs if t.shape]
         slots += [(f"real *restrict {n[t]}", "p") for t in self.work]
         slots += [(f"const long {n[self.rows]}", "n"), ("const long block", "n")]
         slots += [(f"const real {n[p]}", "v") for p in self.form.parameters]
+        slots += [("const real rate", "v")] if self.steps else []
         head = [f"    {text} = slots[{k}].{member};" for k, (text, member) in enumerate(slots)]
         scalar = next((n[t] for t in self.form.outputs if not t.shape), "0")
         used = [x for x in head if _is_used(x, self.lines)]

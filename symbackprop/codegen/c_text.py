@@ -32,21 +32,21 @@ static inline real tail(real z) {
     return 2 * s * sum;
 }
 
-// C = op(A) op(B) + beta C, row-major, where op(A) is M x K and op(B) is K x N; beta is 0 or 1.
+// C = alpha op(A) op(B) + beta C, row-major, where op(A) is M x K and op(B) is K x N; C is not read where beta is 0.
 static inline void loops(int ta, int tb, long M, long N, long K, const real *A, long lda, const real *B, long ldb,
-                         int beta, real *restrict C) {
+                         real alpha, real beta, real *restrict C) {
     for (long i = 0; i < M; i++) {
         real *restrict row = C + i * N;
-        if (!beta) for (long j = 0; j < N; j++) row[j] = 0;
+        for (long j = 0; j < N; j++) row[j] = beta != 0 ? beta * row[j] : 0;
         if (tb) {
             for (long j = 0; j < N; j++) {
                 real sum = 0;
                 for (long k = 0; k < K; k++) sum += (ta ? A[k * lda + i] : A[i * lda + k]) * B[j * ldb + k];
-                row[j] += sum;
+                row[j] += alpha * sum;
             }
         } else {
             for (long k = 0; k < K; k++) {
-                const real a = ta ? A[k * lda + i] : A[i * lda + k];
+                const real a = alpha * (ta ? A[k * lda + i] : A[i * lda + k]);
                 for (long j = 0; j < N; j++) row[j] += a * B[k * ldb + j];
             }
         }
@@ -55,29 +55,28 @@ static inline void loops(int ta, int tb, long M, long N, long K, const real *A, 
 
 // The same by BLAS, which is column-major: it sees the transposes, so C^T = op(B)^T op(A)^T.
 static __attribute__((noinline)) void product(int ta, int tb, long M, long N, long K, const real *A, long lda,
-                                              const real *B, long ldb, int beta, real *restrict C) {
+                                              const real *B, long ldb, real alpha, real beta, real *restrict C) {
     if (M * N * K < SMALL || !blas) {
-        loops(ta, tb, M, N, K, A, lda, B, ldb, beta, C);
+        loops(ta, tb, M, N, K, A, lda, B, ldb, alpha, beta, C);
         return;
     }
     int m = (int)N, n = (int)M, k = (int)K, la = (int)lda, lb = (int)ldb, lc = (int)N;
-    real one = 1, b = (real)beta;
-    blas(tb ? "T" : "N", ta ? "T" : "N", &m, &n, &k, &one, (real *)B, &lb, (real *)A, &la, &b, C, &lc);
+    blas(tb ? "T" : "N", ta ? "T" : "N", &m, &n, &k, &alpha, (real *)B, &lb, (real *)A, &la, &beta, C, &lc);
 }
 
 // For small layers: the compiler unrolls the loops for their widths.
 static inline void small_product(int ta, int tb, long M, long N, long K, const real *A, long lda, const real *B,
-                                 long ldb, int beta, real *restrict C) {
-    if (M * N * K < SMALL) loops(ta, tb, M, N, K, A, lda, B, ldb, beta, C);
-    else product(ta, tb, M, N, K, A, lda, B, ldb, beta, C);
+                                 long ldb, real alpha, real beta, real *restrict C) {
+    if (M * N * K < SMALL) loops(ta, tb, M, N, K, A, lda, B, ldb, alpha, beta, C);
+    else product(ta, tb, M, N, K, A, lda, B, ldb, alpha, beta, C);
 }
 """
 
 EPOCH = """
 // One epoch of gradient descent: rows in the given order, a step after each batch. Returns the batches' mean cost.
 // stop is looked at after each batch, so that an interrupted caller need not wait.
-double epoch(slot *slots, const real *X, const real *Y, const long *order, long m, long batch, double rate,
-             real *restrict theta, const real *restrict gradient, long length, const volatile int *stop) {
+double epoch(slot *slots, const real *X, const real *Y, const long *order, long m, long batch,
+             const volatile int *stop) {
     real *xb = slots[0].p, *yb = slots[1].p;
     double total = 0;
     long batches = 0;
@@ -89,9 +88,7 @@ double epoch(slot *slots, const real *X, const real *Y, const long *order, long 
         }
         slots[ROWS_SLOT].n = count;
         slots[ROWS_SLOT + 1].n = count;
-        total += cost_and_gradient(slots);
-        const real step = (real)rate;
-        for (long p = 0; p < length; p++) theta[p] -= step * gradient[p];
+        total += cost_and_step(slots);
     }
     return batches ? total / batches : 0;
 }
