@@ -86,6 +86,10 @@ double epoch(slot *slots, const real *X, const real *Y, const long *order, long 
             memcpy(xb + r * INPUTS, X + order[start + r] * INPUTS, sizeof(real) * INPUTS);
             memcpy(yb + r * UNITS, Y + order[start + r] * UNITS, sizeof(real) * UNITS);
         }
+        // The next rows come from anywhere in memory: they are on their way while this batch is worked on.
+        const long next = start + batch, end = next + batch < m ? next + batch : m;
+        for (long r = next; r < end; r++)
+            for (long j = 0; j < INPUTS; j += LINE) __builtin_prefetch(X + order[r] * INPUTS + j);
         slots[ROWS_SLOT].n = count;
         slots[ROWS_SLOT + 1].n = count;
         total += cost_and_step(slots);
@@ -105,6 +109,7 @@ def head(single: bool, sizes: dict[str, int]) -> str:
         f"#define ABS {'fabsf' if single else 'fabs'}",
         f"#define BIGGEST {'3e38f' if single else '1e308'}",
         "#define SMALL 2000",
+        "#define LINE (64 / (long)sizeof(real))",
     ]
     constants = [f"static const long {name} = {value};" for name, value in sizes.items()]
     return "\n".join(lines) + "\n" + HEAD + "\n" + "\n".join(constants) + "\n"
