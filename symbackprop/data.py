@@ -2,7 +2,8 @@
 
 A `DataSet` has inputs X of shape (m, features) and targets Y of shape (m, K). For classification Y is one-hot, or one
 column of 0 and 1 when a network with a single output unit decides between two classes; for regression Y is as given.
-`load` takes "digits", an .npz or a .csv file. Whatever is wrong with the numbers is said here, once, as a `DataError`
+`load` takes "digits", an .npz or a .csv file, or a folder with X.npy and y.npy, which may be larger than memory: its X
+stays on disk. Whatever is wrong with the numbers is said here, once, as a `DataError`
 that names row and column; nothing after this module needs to look again. It knows nothing of networks or training.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.errors import DataError
-from symbackprop.files import read_arrays
+from symbackprop.files import map_array, read_arrays
 from symbackprop.table import read_table
 
 Array = NDArray[np.float64]
@@ -32,7 +33,7 @@ class DataSet:
     """Examples and their targets.
 
     Shapes:
-        X: (m, features), float64.
+        X: (m, features), float64; of any real type if it stays on disk.
         Y: (m, K), float64; one-hot, or a column of 0 and 1, or regression targets.
 
     Attributes:
@@ -52,7 +53,7 @@ class DataSet:
 
 
 def load(source: str | Path, *, outputs: int | None = None, regression: bool = False) -> DataSet:
-    """The data set that `source` names: "digits", FILE.npz or FILE.csv.
+    """The data set that `source` names: "digits", FILE.npz, FILE.csv or a folder with X.npy and y.npy.
 
     Args:
         source: a name or a path.
@@ -61,12 +62,16 @@ def load(source: str | Path, *, outputs: int | None = None, regression: bool = F
     """
     if str(source) == "digits":
         return load_digits(outputs=outputs)
+    if Path(source).is_dir():
+        return load_folder(source, outputs=outputs, regression=regression)
     suffix = Path(source).suffix.lower()
     if suffix == ".npz":
         return load_npz(source, outputs=outputs, regression=regression)
     if suffix in (".csv", ".tsv", ".txt"):
         return load_csv(source, outputs=outputs, regression=regression)
-    raise DataError("unknown kind of data set", where=str(source), help="give digits, a .npz file or a .csv file")
+    raise DataError(
+        "unknown kind of data set", where=str(source), help="give digits, a .npz file, a .csv file or a folder"
+    )
 
 
 def load_digits(*, outputs: int | None = None) -> DataSet:
@@ -91,6 +96,25 @@ def load_npz(path: str | Path, *, outputs: int | None = None, regression: bool =
             evidence=["the file holds: " + present],
         )
     return _data_set(arrays["X"], arrays[targets[0]], outputs, regression, Path(path).name)
+
+
+def load_folder(path: str | Path, *, outputs: int | None = None, regression: bool = False) -> DataSet:
+    """A data set from the files X.npy and y.npy (or Y.npy) of a folder; X is not read into memory.
+
+    Raises:
+        DataError: a file is missing, or holds something else than finite numbers.
+    """
+    folder = Path(path)
+    targets = [name for name in ("y.npy", "Y.npy") if (folder / name).exists()]
+    if not (folder / "X.npy").exists() or not targets:
+        names = ", ".join(sorted(p.name for p in folder.glob("*.npy"))) or "none"
+        raise DataError(
+            "a data set in a folder needs X.npy and one of y.npy (labels) and Y.npy (one-hot)",
+            where=str(path),
+            evidence=[f"its .npy files: {names}"],
+        )
+    X, Y = map_array(folder / "X.npy"), np.array(map_array(folder / targets[0]))
+    return _data_set(X, Y, outputs, regression, folder.name)
 
 
 def load_csv(path: str | Path, *, outputs: int | None = None, regression: bool = False) -> DataSet:
@@ -212,8 +236,8 @@ def _matrix(values: Any, what: str, name: str) -> Array:
         raise DataError(f"{what} is not a matrix", where=name, evidence=[f"shape: {array.shape}"], help=advice)
     if 0 in array.shape:
         raise DataError(f"{what} is empty", where=name, evidence=[f"shape: {array.shape}"])
-    # a no-op for float64, so a memory-mapped array stays on disk
-    array = array.astype(np.float64, copy=False)
+    # what is mapped stays on disk, as it is: a minibatch is converted when it is gathered
+    array = array if isinstance(values, np.memmap) else array.astype(np.float64, copy=False)
     for start in range(0, len(array), BLOCK):
         bad = np.argwhere(~np.isfinite(array[start : start + BLOCK]))
         if len(bad):

@@ -69,6 +69,23 @@ def read_arrays(path: str | Path, kind: str) -> Arrays:
         raise DataError("the .npz file is damaged", where=str(path), evidence=[str(error)]) from None
 
 
+def map_array(path: str | Path) -> NDArray[Any]:
+    """The array of an .npy file, left on disk: only what is used is read.
+
+    Raises:
+        DataError: missing, empty, cut off, not an .npy file, or one that holds Python objects.
+    """
+    path = check_readable(path, "an array")
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+    except OSError as error:
+        raise _cannot("read", path, error) from None
+    except (ValueError, EOFError) as error:
+        message = "the file is no .npy file of numbers, or one that was cut off"
+        raise DataError(message, where=str(path), evidence=str(error).splitlines()[:1]) from None
+
+
 def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write `arrays` to the .npz file `path`, whole or not at all.
 

@@ -11,7 +11,7 @@ import math
 import time
 import zlib
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,6 +40,17 @@ class CompiledGradient(Protocol):
 
     def predict(self, params: Params, X: Array, /) -> Array:
         """The activations of the last layer. Shapes: (m, K)."""
+        ...
+
+
+@runtime_checkable
+class EpochGradient(CompiledGradient, Protocol):
+    """A compiled network that goes through an epoch of gradient descent by itself."""
+
+    def epoch(
+        self, theta: Array, X: Array, Y: Array, /, *, order: Rows, batch: int, rate: float, **hyper: float
+    ) -> float:
+        """Change theta by a step after each batch of the rows in `order`; the mean cost of these rows."""
         ...
 
 
@@ -146,12 +157,16 @@ class Run:
     def gradient(self, theta: Array, X: Array, Y: Array, epoch: int) -> tuple[float, Array]:
         """Cost and gradient on these rows, provided the cost is a finite number."""
         cost, gradient = self.model.flat(theta, X, Y, **self.settings.hyper)
-        if not math.isfinite(cost):
-            raise self.diverged(epoch, float(cost))
-        if self.first_cost is None:
-            self.first_cost = float(cost)
-        self.examples += len(X)
+        self.count(float(cost), len(X), epoch)
         return float(cost), gradient
+
+    def count(self, cost: float, rows: int, epoch: int) -> None:
+        """Take note of the cost of so many rows, provided it is a finite number."""
+        if not math.isfinite(cost):
+            raise self.diverged(epoch, cost)
+        if self.first_cost is None:
+            self.first_cost = cost
+        self.examples += rows
 
     def diverged(self, epoch: int, cost: float) -> DivergenceError:
         """The message for a run that went out of bounds."""

@@ -20,11 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
-from symbackprop.data import DataSet, split
+from symbackprop.data import DataSet, Rows, split
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.optimizers import RULES, SCHEDULES, Rule, State, choose
 from symbackprop.parameters import Array, Params, Shapes, flatten, shapes_of, views, weight_mask, widths
-from symbackprop.run import CompiledGradient, DivergenceError, EpochRecord, Observer, Run, Settings, accuracy, merit
+from symbackprop.run import (
+    CompiledGradient,
+    DivergenceError,
+    EpochGradient,
+    EpochRecord,
+    Observer,
+    Run,
+    Settings,
+    accuracy,
+    merit,
+)
 from symbackprop.storage import Checkpoint, load_checkpoint, load_model, save_checkpoint, save_model
 
 __all__ = [
@@ -38,6 +48,10 @@ __all__ = [
     "save_model",
     "train",
 ]
+
+
+REPORT = 1 << 17
+"""After so many rows a model that goes through an epoch by itself comes back to say how far it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +117,8 @@ def train(
     """Fit the parameters of a network to a data set.
 
     Args:
-        model: cost, gradient and outputs of the network.
+        model: cost, gradient and outputs of the network. For sgd, one that has `epoch` goes through each epoch by
+            itself if the data are of its type.
         data: the examples; never copied as a whole by a minibatch method.
         initial: the parameters to start from; they are not changed.
         optimizer: adam, adamw, momentum, nesterov, sgd, or lbfgs, which takes all rows at once
@@ -188,11 +203,17 @@ def _descend(run: Run, rule: Rule, checkpoint: str | Path | None, resume: bool) 
     if resume and checkpoint is not None:
         _restore(run, state, random, checkpoint)
     schedule = SCHEDULES[settings.schedule]
+    model = run.model if settings.optimizer == "sgd" and isinstance(run.model, EpochGradient) else None
+    if run.theta.dtype != run.data.X.dtype or not run.data.X.flags.c_contiguous:
+        model = None  # it would convert all rows at once
+    targets = run.data.Y.astype(run.theta.dtype, copy=False)
     while len(run.history) < settings.epochs and not run.out_of_patience():
         epoch = len(run.history) + 1
         rate = settings.learning_rate * schedule((epoch - 1) / settings.epochs)
         order, total = random.permutation(run.kept), 0.0
-        for start in range(0, len(order), settings.batch_size):
+        if model is not None:
+            total = _whole_epoch(run, model, targets, state, order, rate)
+        for start in range(0, len(order) if model is None else 0, settings.batch_size):
             X, Y = run.gather(order[start : start + settings.batch_size])
             cost, gradient = run.gradient(run.theta, X, Y, epoch)
             state.steps += 1
@@ -204,6 +225,27 @@ def _descend(run: Run, rule: Rule, checkpoint: str | Path | None, resume: bool) 
         if checkpoint is not None:
             _store(run, state, random, checkpoint)
     return "patience" if run.out_of_patience() else "epochs"
+
+
+def _whole_epoch(run: Run, model: EpochGradient, targets: Array, state: State, order: Rows, rate: float) -> float:
+    """An epoch of gradient descent by the model itself; the sum of the rows' costs.
+
+    The first batch of a run is a call of its own, since its cost is what a diverging run is known by; after that the
+    model is left only now and then, for the progress bar.
+    """
+    settings, epoch, total, start = run.settings, len(run.history) + 1, 0.0, 0
+    while start < len(order):
+        batches = 1 if run.first_cost is None else max(1, REPORT // settings.batch_size)
+        rows = order[start : start + batches * settings.batch_size]
+        cost = model.epoch(
+            run.theta, run.data.X, targets, order=rows, batch=settings.batch_size, rate=rate, **settings.hyper
+        )
+        run.count(cost, len(rows), epoch)
+        state.steps += -(-len(rows) // settings.batch_size)
+        total, start = total + cost * len(rows), start + len(rows)
+        if run.observer:
+            run.observer.batch(epoch, start, cost)
+    return total
 
 
 def _minimize(run: Run) -> str:

@@ -297,7 +297,7 @@ TRAINING = [
     (["--data", "words.csv"], "words.csv"),
     (["--data", "missing.csv"], "error: cannot read the file: no such file or directory\n"),
     (["--data", "noise.npz"], "error: a data set is an .npz file, and this is none, or one that was cut off\n"),
-    (["--data", "."], "error: unknown kind of data set\n"),
+    (["--data", "."], "error: a data set in a folder needs X.npy and one of y.npy (labels) and Y.npy (one-hot)\n"),
     (["--layers", "64,10", "--initial", "other.npz"], "error: the file is of another network\n"),
     (["--layers", "63,10"], "error: the data set does not fit the network's input layer\n"),
     (["--layers", "s_1,10"], "error: the width of layer 1 is the symbol s_1\n"),

@@ -228,3 +228,24 @@ def test_split_refuses_share_out_of_range(holdout):
 
 def test_split_refuses_too_few_rows():
     assert message(split, regression([[0.0], [1.0]], [0.0, 1.0]), 0.2, 0).startswith("too few rows to hold some out")
+
+
+def test_folder_with_npy_files_stays_on_disk(tmp_path):
+    X, y = np.arange(12, dtype=np.float32).reshape(4, 3), np.array([0, 1, 1, 0])
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    data = load(tmp_path)
+    assert isinstance(data.X.base, np.memmap) and data.X.dtype == np.float32 and data.name == tmp_path.name
+    np.testing.assert_array_equal(data.X, X)
+    np.testing.assert_array_equal(data.labels, y)
+
+
+def test_folder_with_faults_is_named(tmp_path):
+    assert message(load, tmp_path).startswith("a data set in a folder needs X.npy and one of y.npy")
+    np.save(tmp_path / "X.npy", np.full((4, 3), np.nan))
+    (tmp_path / "y.npy").write_bytes(b"\x93NUMPY")
+    assert "the file is no .npy file of numbers, or one that was cut off" in message(load, tmp_path)
+    np.save(tmp_path / "y.npy", np.array([0, 1, 0, 1]))
+    assert message(load, tmp_path).startswith("X holds NaN (no number) in row 1, column 1")
+    np.save(tmp_path / "y.npy", np.array([object()]), allow_pickle=True)
+    assert "the file is no .npy file of numbers" in message(load, tmp_path)

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,8 +15,10 @@ from handwritten import HandWritten
 from rich.console import Console
 
 from symbackprop import files
-from symbackprop.data import classification, load_digits, regression, split
+from symbackprop.compiling import compile
+from symbackprop.data import classification, load, load_digits, regression, split
 from symbackprop.errors import DataError, MalformedError
+from symbackprop.network import Network
 from symbackprop.optimizers import RULES, SCHEDULES
 from symbackprop.parameters import flatten, shapes_of, views, weight_mask
 from symbackprop.progress import TrainingBar
@@ -426,3 +429,57 @@ def test_training_bar_shows_cost_score_and_speed():
         small(observer=bar)
     last = text.getvalue()
     assert "epoch 6/6" in last and "held-out" in last and "examples/s" in last and "cost" in last
+
+
+# a model that goes through an epoch by itself
+
+
+@pytest.fixture(scope="module", params=["numpy", "c"])
+def compiled(request):
+    network = Network([3, 4, 3], cost="cross_entropy", l2="lambda/(2*m)")
+    return network, compile(network, request.param)
+
+
+def by_hand(model):
+    """The same model without `epoch`."""
+    return SimpleNamespace(flat=model.flat, predict=model.predict)
+
+
+def test_epoch_of_the_model_is_that_of_the_trainer(compiled):
+    network, model = compiled
+    settings = {"initial": network.init(0), "optimizer": "sgd", "epochs": 4, "hyper": {"lam": 0.1}}
+    own, slow = train(model, CLOUD, **settings), train(by_hand(model), CLOUD, **settings)
+    assert own.examples == slow.examples and [r.epoch for r in own.history] == [1, 2, 3, 4]
+    np.testing.assert_allclose([r.cost for r in own.history], [r.cost for r in slow.history], rtol=1e-12)
+    for name in own.params:
+        np.testing.assert_allclose(own.params[name], slow.params[name], rtol=1e-10)
+    assert same(own, train(model, CLOUD, **settings))  # to the bit
+
+
+def test_epochs_of_the_model_resume_to_the_bit(compiled, tmp_path):
+    network, model = compiled
+    settings = {"initial": network.init(0), "optimizer": "sgd", "schedule": "constant", "hyper": {"lam": 0.1}}
+    whole = train(model, CLOUD, **settings, epochs=5)
+    path = tmp_path / "run.npz"
+    train(model, CLOUD, **settings, epochs=2, checkpoint=path)
+    assert same(whole, train(model, CLOUD, **settings, epochs=5, checkpoint=path, resume=True))
+
+
+def test_diverging_epoch_of_the_model_is_told(compiled):
+    network = Network([3, 4, 3], activation=["relu", "identity"], cost="squared_error")
+    model = compile(network, compiled[1].backend)
+    with pytest.raises(DivergenceError, match="training diverged"):
+        train(model, CLOUD, initial=network.init(0), optimizer="sgd", learning_rate=1e6, epochs=5)
+
+
+def test_mapped_data_train_like_data_in_memory(compiled, tmp_path):
+    network, _ = compiled
+    model = compile(network, "c", "float32")
+    X = CLOUD.X.astype(np.float32)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", CLOUD.labels)
+    initial = {name: array.astype(np.float32) for name, array in network.init(0).items()}
+    settings = {"initial": initial, "optimizer": "sgd", "epochs": 3, "hyper": {"lam": 0.1}}
+    mapped = train(model, load(tmp_path), **settings)
+    assert same(mapped, train(model, replace(CLOUD, X=X), **settings))
+    assert mapped.params["W1"].dtype == np.float32

@@ -30,7 +30,8 @@ def train(
     data: Annotated[
         str,
         typer.Option(
-            help="digits (bundled), or a file: .npz with X and y or Y, .csv with the label last.",
+            help="digits (bundled), or a file: .npz with X and y or Y, .csv with the label last; or a "
+            "folder with X.npy and y.npy, which may be larger than memory.",
             metavar="DATA",
             rich_help_panel=FILES,
         ),

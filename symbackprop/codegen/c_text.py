@@ -73,14 +73,13 @@ static inline void small_product(int ta, int tb, long M, long N, long K, const r
 """
 
 EPOCH = """
-// One epoch of gradient descent: rows in the given order, a step after each batch. Returns the batches' mean cost.
+// One epoch of gradient descent: rows in the given order, a step after each batch. Returns the mean of the rows' costs.
 // stop is looked at after each batch, so that an interrupted caller need not wait.
 double epoch(slot *slots, const real *X, const real *Y, const long *order, long m, long batch,
              const volatile int *stop) {
     real *xb = slots[0].p, *yb = slots[1].p;
     double total = 0;
-    long batches = 0;
-    for (long start = 0; start < m && !*stop; start += batch, batches++) {
+    for (long start = 0; start < m && !*stop; start += batch) {
         const long count = m - start < batch ? m - start : batch;
         for (long r = 0; r < count; r++) {
             memcpy(xb + r * INPUTS, X + order[start + r] * INPUTS, sizeof(real) * INPUTS);
@@ -92,9 +91,9 @@ double epoch(slot *slots, const real *X, const real *Y, const long *order, long 
             for (long j = 0; j < INPUTS; j += LINE) __builtin_prefetch(X + order[r] * INPUTS + j);
         slots[ROWS_SLOT].n = count;
         slots[ROWS_SLOT + 1].n = count;
-        total += cost_and_step(slots);
+        total += cost_and_step(slots) * count;
     }
-    return batches ? total / batches : 0;
+    return total / m;
 }
 """
 

@@ -193,7 +193,7 @@ class CompiledNetwork:
             order: the numbers of the rows in the order in which they are used; rows are gathered batch by batch.
 
         Returns:
-            The mean of the batches' costs.
+            The mean of the batches' costs, each weighted by its rows.
         """
         layout = self.layout
         if layout.vector(theta) is not theta or not theta.flags.writeable:
@@ -206,7 +206,7 @@ class CompiledNetwork:
         if self._kernels is not None:
             return float(self._kernels.epoch(theta, x, y, rows, batch, rate, numbers))
         steps: dict[int, tuple[Array, Array, Callable[[], float]]] = {}
-        costs = []
+        total = 0.0
         for start in range(0, len(rows), batch):
             some = rows[start : start + batch]
             if len(some) not in steps:
@@ -215,8 +215,8 @@ class CompiledNetwork:
             inputs, targets, step = steps[len(some)]
             x.take(some, axis=0, out=inputs, mode="clip")
             y.take(some, axis=0, out=targets, mode="clip")
-            costs.append(step())
-        return float(np.mean(costs))
+            total += step() * len(some)
+        return float(total / len(rows))
 
     def _step(self, theta: Array, x: Array, y: Array, numbers: list[float], rate: float) -> Callable[[], float]:
         """A function that goes one step down the gradient for these arrays, and returns the cost before it."""
