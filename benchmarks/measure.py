@@ -1,4 +1,4 @@
-"""Contestants against each other: outputs compared first, then interleaved rounds in one process, the minimum of CPU time."""
+"""Contestants against each other: outputs compared first, then interleaved rounds, the minimum of CPU time."""
 
 from __future__ import annotations
 
