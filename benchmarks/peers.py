@@ -43,6 +43,7 @@ def torch_eager(case: Case) -> Callable[[], Result]:
 
 def torch_compiled(case: Case) -> Callable[[], Result]:
     torch, p, X, Y = torch_parts(case)
+    torch.compiler.reset()  # or the cases before this one count as recompilations of it
     cost = torch.compile(lambda: torch_cost(torch, p, X, Y))
 
     def run() -> Result:

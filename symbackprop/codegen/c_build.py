@@ -2,7 +2,8 @@
 
 The key is a digest of everything that decides the machine code: the text, the flags, the compiler's version and the
 processor. A library is written under a temporary name and renamed, so two processes that build the same one at once
-both find a whole file. This module must not know what the text computes.
+both find a whole file; it ends with its key, so that one that lost its end is built again. This
+module must not know what the text computes.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ def build(text: str) -> ctypes.CDLL:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not _is_ours(folder):
                 continue
-            if not path.exists():
-                _compile(cc, text, path)
+            if not _is_whole(path, key):
+                _compile(cc, text, path, key)
             return ctypes.CDLL(str(path))
         except OSError as error:  # a folder that cannot be written, a full disk, a library cut off half-way
             reason = str(error)
@@ -68,12 +69,23 @@ def build(text: str) -> ctypes.CDLL:
     raise CompilerError("the compiled library could not be stored", evidence=[reason], help='use backend="numpy"')
 
 
-def _compile(cc: str, text: str, path: Path) -> None:
+def _is_whole(path: Path, key: str) -> bool:
+    """True if the library ends with its key: to load one that was cut off would end the process."""
+    if not path.exists():
+        return False
+    with open(path, "rb") as stream:
+        stream.seek(max(0, path.stat().st_size - len(key)))
+        return stream.read() == key.encode()
+
+
+def _compile(cc: str, text: str, path: Path, key: str) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as folder:
         source, item, library = (Path(folder) / f"kernel{suffix}" for suffix in (".c", ".o", ".so"))
         source.write_text(text)
         _call([cc, *COMPILE, "-o", str(item), str(source)])
         _call([cc, *LINK, "-o", str(library), str(item), "-lm"])
+        with open(library, "ab") as stream:
+            stream.write(key.encode())
         os.replace(library, path)
 
 

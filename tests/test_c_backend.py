@@ -1,0 +1,82 @@
+"""The C backend when things go wrong: Ctrl-C in an epoch, a full disk, a compiler that is missing or slow."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+from symbackprop.codegen import c_build
+
+
+def network(width):
+    return sb.Network([3, width, 2], cost="cross_entropy", l2="lambda/(2*m)")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals as on Unix")
+def test_ctrl_c_stops_an_epoch_after_the_batch_at_hand():
+    net = network(5)
+    f = sb.compile(net, "c")
+    rows = 20_000
+    random = np.random.default_rng(0)
+    X, Y = random.normal(size=(rows, 3)), random.integers(0, 2, (rows, 2)).astype(float)
+    theta = np.concatenate([p.ravel() for p in net.init(0).values()])
+    order = np.tile(np.arange(rows), 2000)  # minutes of work
+    main = threading.main_thread().ident
+    threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()
+    before, start = theta.copy(), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        f.epoch(theta, X, Y, order=order, batch=10, rate=1e-3, lam=1.0)
+    assert np.isfinite(theta).all() and (theta != before).any()
+    assert time.monotonic() - start < 20  # far from the end
+    f.epoch(theta, X, Y, order=order[:100], batch=10, rate=1e-3, lam=1.0)  # and nothing is broken
+
+
+def test_full_disk_leaves_the_work_to_numpy(monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(c_build, "_compile", full)
+    c_build.build.cache_clear()
+    with pytest.warns(RuntimeWarning, match="could not be stored(.|\n)*No space left on device"):
+        f = sb.compile(network(6), "c")
+    assert f.backend == "numpy"
+
+
+def test_failing_compiler_leaves_the_work_to_numpy_and_its_message_is_kept(monkeypatch, tmp_path):
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho 'internal compiler error: Segmentation fault' >&2\nexit 4\n")
+    compiler.chmod(0o755)
+    monkeypatch.setattr(c_build, "compiler", lambda: str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    c_build.build.cache_clear()
+    net = network(7)
+    with pytest.warns(RuntimeWarning, match="NumPy takes over: the C compiler failed(.|\n)*Segmentation fault"):
+        f = sb.compile(net, "c")
+    assert f.backend == "numpy"
+    X, Y = np.ones((4, 3)), np.eye(2)[[0, 1, 0, 1]]
+    assert np.isfinite(f(net.init(0), X, Y, lam=1.0)[0])
+    assert not list((tmp_path / "symbackprop").iterdir())  # nothing half-built stays
+
+
+def test_library_cut_off_half_way_is_built_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code = "import symbackprop as sb; print(sb.compile(sb.Network([3, 8, 2], cost='cross_entropy'), 'c').backend)"
+
+    def run():
+        command = [sys.executable, "-W", "error", "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+    if run() != "c":
+        pytest.skip("no C compiler")
+    (library,) = (tmp_path / "symbackprop").glob("*.so")
+    library.write_bytes(library.read_bytes()[:1000])
+    assert run() == "c"
+    assert run() == "c" and library.stat().st_size > 1000  # mended, not passed over
