@@ -1,4 +1,4 @@
-"""Which form runs for which shape: a small table, chosen with `benchmarks/gradient_speed.py` (see docs/speed.md).
+"""Which form runs for which shape: a small table, chosen with `benchmarks/choices.py`, which writes what it found.
 
 - Few numbers: time goes into calls, so the form with the fewest calls runs (`bound`), and below about a hundred
   multiplications plain Python numbers without NumPy (`unrolled`).

@@ -1,0 +1,121 @@
+"""Where one form becomes faster than another: `python benchmarks/choices.py` writes benchmarks/results/choices.md, from
+which the numbers in symbackprop/codegen/choice.py are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cases  # before NumPy
+import numpy as np
+from cases import LAM, Case
+from measure import best_times
+from scipy.linalg import get_blas_funcs
+
+import symbackprop as sb
+
+RESULTS = Path(__file__).resolve().parent / "results"
+SECONDS = 0.3
+Run = Callable[[], object]
+
+
+class Forms:
+    """The printed functions of one case, called directly."""
+
+    def __init__(self, widths: tuple[int, ...], rows: int) -> None:
+        self.case = Case(widths, rows, "float64")
+        self.net: Any = sb.compile(self.case.net)
+        self.theta, self.gradient = self.case.theta, np.empty_like(self.case.theta)
+        self.parts = self.net.layout.views(self.gradient)
+        self.arrays = [self.case.X, self.case.Y, *self.case.params.values()]
+
+    def bound(self, form: str) -> Run:
+        """The forms that are made for given arrays."""
+        make = self.net.functions[f"cost_and_gradient_{form}"]
+        run: Run = make(*self.arrays, LAM, self.parts, self.theta, self.gradient)
+        return run
+
+    def whole(self) -> Run:
+        functions = self.net.functions
+        work = functions["cost_and_gradient_into_work"](*self.arrays)
+        return partial(functions["cost_and_gradient_into"], *self.arrays, LAM, self.parts, work)
+
+    def blocks(self, rows: int) -> Run:
+        functions = self.net.functions
+        work = functions["cost_and_gradient_blocks_work"](*self.arrays, rows)
+        return partial(functions["cost_and_gradient_blocks"], *self.arrays, LAM, self.parts, work)
+
+    def step(self, fused: bool) -> Run:
+        if fused:
+            gemm = get_blas_funcs("gemm", dtype=self.theta.dtype)
+            step: Run = self.net.functions["cost_and_step"](*self.arrays, LAM, self.parts, 1e-9, gemm)
+            return step
+        run, rate = self.bound("bound"), np.array(1e-9)
+
+        def plain() -> None:
+            run()
+            np.multiply(self.gradient, rate, self.gradient)
+            np.subtract(self.theta, self.gradient, self.theta)
+
+        return plain
+
+
+def table(head: str, first: str, rows: Iterable[tuple[object, dict[str, Run]]]) -> list[str]:
+    """Times of each row as multiples of its first column."""
+    lines: list[str] = []
+    for title, runs in rows:
+        times = best_times(runs, SECONDS)
+        if not lines:
+            lines = [f"| {head} | {' | '.join(times)} |", "|---|" + "---|" * len(times)]
+        lines.append(f"| {title} | {' | '.join(f'{t / times[first]:.2f}' for t in times.values())} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def blocks() -> Iterable[tuple[object, dict[str, Run]]]:
+    for widths in ((400, 25, 10), (784, 100, 10), (100, 50, 10)):
+        for rows in (500, 1000, 5000):
+            forms = Forms(widths, rows)
+            runs = {str(b): forms.blocks(b) for b in (50, 100, 200, 500)}
+            yield f"{'-'.join(map(str, widths))}, m={rows}", {"whole": forms.whole(), **runs}
+
+
+def few_activations() -> Iterable[tuple[object, dict[str, Run]]]:
+    for rows in (4, 16, 32, 64, 128, 256):
+        forms = Forms((20, 30, 30, 10), rows)
+        yield 30 * rows, {"into": forms.whole(), "bound": forms.bound("bound")}
+
+
+def few_multiplications() -> Iterable[tuple[object, dict[str, Run]]]:
+    for widths in ((2, 2, 1), (3, 4, 2)):
+        for rows in (1, 2, 4, 8, 16, 32):
+            forms = Forms(widths, rows)
+            yield rows * forms.theta.size, {"bound": forms.bound("bound"), "unrolled": forms.bound("unrolled")}
+
+
+def long_vectors() -> Iterable[tuple[object, dict[str, Run]]]:
+    for units in (10, 30, 60, 100, 200, 784):
+        forms = Forms((units, 30, 10), 10)
+        yield forms.theta.size, {"two passes": forms.step(False), "inside gemm": forms.step(True)}
+
+
+def main() -> None:
+    parts = [
+        ("BLOCKS, SMALL_PRODUCT: rows in a block", table("network", "whole", blocks())),
+        ("FEW_ACTIVATIONS: rows times the widest layer", table("activations", "into", few_activations())),
+        ("FEW_MULTIPLICATIONS: rows times parameters", table("multiplications", "bound", few_multiplications())),
+        ("LONG_VECTOR: a step of gradient descent", table("parameters", "two passes", long_vectors())),
+    ]
+    text = ["# Which form is faster", "", "Times as multiples of the first column, one thread.", ""]
+    for title, lines in parts:
+        text += [f"## {title}", "", *lines, ""]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "choices.md").write_text("\n".join(text))
+    print(f"wrote {RESULTS / 'choices.md'}; BLAS threads: {cases.os.environ['OMP_NUM_THREADS']}")
+
+
+if __name__ == "__main__":
+    main()
