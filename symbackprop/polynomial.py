@@ -5,7 +5,7 @@ The arithmetic below `sizes`. This module knows nothing of what an atom is worth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from math import gcd
@@ -40,6 +40,15 @@ def constant_of(value: int | Fraction) -> Polynomial:
 def atom_of(node: Expr) -> Polynomial:
     """The polynomial that is one atom."""
     return {((node, 1),): Fraction(1)}
+
+
+def as_atom(polynomial: Polynomial) -> Expr | None:
+    """The atom that a polynomial is, None for anything else."""
+    if len(polynomial) == 1:
+        ((monomial, coefficient),) = polynomial.items()
+        if coefficient == 1 and len(monomial) == 1 and monomial[0][1] == 1:
+            return monomial[0][0]
+    return None
 
 
 def plus(left: Polynomial, right: Polynomial) -> Polynomial:
@@ -128,6 +137,21 @@ def fold(polynomial: Polynomial, product: Polynomial, shown: Polynomial) -> Poly
         if factor is not None and count:
             polynomial = plus(minus(polynomial, {monomial: count * size}), times(shown, {factor: count}))
     return polynomial
+
+
+def factorings(product: Polynomial, total: Polynomial) -> Iterator[tuple[Polynomial, Polynomial]]:
+    """(E, F) with E * F = product, for a product of atoms: E is one of them, or a number in `total`."""
+    if len(product) != 1:
+        return
+    ((monomial, coefficient),) = product.items()
+    for atom, _ in monomial:
+        rest = without(monomial, ((atom, 1),))
+        if rest is not None and (rest or coefficient != 1):
+            yield atom_of(atom), {rest: coefficient}
+    if coefficient.denominator == 1:
+        shared = {gcd(int(coefficient), int(c)) for c in total.values() if c.denominator == 1}
+        for unit in sorted(shared - {1} if monomial else shared - {1, int(coefficient)}):
+            yield constant_of(unit), {monomial: coefficient / unit}
 
 
 def without_common_factor(total: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial]:

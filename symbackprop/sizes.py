@@ -11,10 +11,12 @@ with the quotient, a % d = a - d * (a // d), so one identity serves both. A know
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from itertools import permutations
 from typing import Literal
 
+from symbackprop.cancellation import cancels, relevant
 from symbackprop.expression import (
     ZERO,
     Add,
@@ -40,8 +42,10 @@ from symbackprop.polynomial import (
     CONSTANT,
     UNIT,
     Polynomial,
+    as_atom,
     atom_of,
     constant_of,
+    factorings,
     fold,
     long_division,
     minus,
@@ -53,15 +57,10 @@ from symbackprop.polynomial import (
     shifted,
     tightened,
     times,
-    without,
     without_common_factor,
 )
 
 Relation = Literal["<", "<=", "=="]
-
-# How many subtractions of known inequalities `decide` tries before it says None.
-SEARCH_LIMIT = 60
-LARGEST_GOAL = 40
 
 
 class Facts:
@@ -238,7 +237,16 @@ def _divided(total: Polynomial, divisor: Polynomial, facts: Facts) -> Polynomial
         left = minus(rest, times(divisor, constant_of(shift)))
         if _at_least_zero(left, facts) and _at_least_zero(minus(minus(divisor, left), UNIT), facts):
             return plus(quotient, constant_of(shift))
+    inner_quotient = as_atom(rest)
+    if isinstance(inner_quotient, Quotient):  # (a // b) // c is a // (b*c)
+        inside, by = _polynomial(inner_quotient.left, facts), _polynomial(inner_quotient.right, facts)
+        if _at_least_zero(minus(by, UNIT), facts):
+            return plus(quotient, _divided(inside, times(by, divisor), facts))
     rest, divisor = without_common_factor(rest, divisor)
+    for unit, cofactor in factorings(divisor, rest):  # (E*q + r) // (E*F) is q // F, if 0 <= r < E
+        inner, low = long_division(rest, unit)
+        if inner and _at_least_zero(low, facts) and _at_least_zero(minus(minus(unit, low), UNIT), facts):
+            return plus(quotient, _divided(inner, cofactor, facts))
     return plus(quotient, atom_of(Quotient(_expression(rest, facts), _expression(divisor, facts))))
 
 
@@ -276,7 +284,7 @@ def _at_least_zero(polynomial: Polynomial, facts: Facts) -> bool:
 
 def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
     """The proof behind `_at_least_zero`: collect what is known about the atoms, shift them, and cancel."""
-    inequalities = _relevant(polynomial, facts.inequalities)
+    inequalities = relevant(polynomial, facts.inequalities)
     free: set[Expr] = set()
     shifts: dict[Expr, Fraction] = {}
     pending = [a for p in (polynomial, *inequalities) for m in p for a, _ in m]
@@ -291,19 +299,23 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
         else:
             shifts[atom] = low
         pending += [a for p in bounds for m in p for a, _ in m]
+    inequalities += _nested({**shifts, **dict.fromkeys(free)}, facts)
     goal = shifted(polynomial, shifts)
     known = [tightened(shifted(p, shifts)) for p in inequalities]
-    return _cancel(goal, [p for p in known if any(c < 0 for c in p.values())], free, [SEARCH_LIMIT], set())
+    return cancels(goal, [p for p in known if any(c < 0 for c in p.values())], free)
 
 
-def _relevant(polynomial: Polynomial, inequalities: list[Polynomial]) -> list[Polynomial]:
-    """The inequalities that share an atom with `polynomial`, directly or through others."""
-    atoms = {a for m in polynomial for a, _ in m}
-    waiting, found = list(inequalities), []
-    while near := [p for p in waiting if any(a in atoms for m in p for a, _ in m)]:
-        found += near
-        waiting = [p for p in waiting if not any(p is q for q in near)]
-        atoms |= {a for p in near for m in p for a, _ in m}
+def _nested(atoms: Iterable[Expr], facts: Facts) -> list[Polynomial]:
+    """Of a // E and a // (E*F), both of which occur, the second is the first divided by F: a remainder is left."""
+    found: list[Polynomial] = []
+    for fine, coarse in permutations([a for a in atoms if isinstance(a, Quotient)], 2):
+        if fine.left is not coarse.left:
+            continue
+        by = _polynomial(fine.right, facts)
+        factor, rest = long_division(_polynomial(coarse.right, facts), by)
+        if not rest and all(_at_least_zero(minus(p, UNIT), facts) for p in (by, factor)):
+            left = minus(atom_of(fine), times(factor, atom_of(coarse)))
+            found += [left, minus(minus(factor, left), UNIT)]
     return found
 
 
@@ -349,9 +361,15 @@ def _quotient_bounds(
 
 
 def _largest(polynomial: Polynomial, facts: Facts) -> Polynomial:
-    """An upper bound of `polynomial` without indices: each at its end where its term is positive, at 0 where not."""
+    """An upper bound of `polynomial`: each index at its end where its term is positive, at 0 where it is not.
+
+    An index stays where it stands if it is multiplied by something that may be negative.
+    """
     total: Polynomial = {}
     for monomial, coefficient in polynomial.items():
+        if not all(isinstance(a, Index) or (isinstance(a, Symbol) and a.kind == "size") for a, _ in monomial):
+            total = plus(total, {monomial: coefficient})
+            continue
         term = {CONSTANT: coefficient}
         for atom, exponent in monomial:
             end = atom_of(atom)
@@ -361,28 +379,3 @@ def _largest(polynomial: Polynomial, facts: Facts) -> Polynomial:
                 term = times(term, end)
         total = plus(total, term)
     return total
-
-
-def _cancel(
-    goal: Polynomial, known: list[Polynomial], free: set[Expr], budget: list[int], seen: set[frozenset[object]]
-) -> bool:
-    """Subtract multiples of `known` inequalities until every term is positive in atoms that are >= 0."""
-    bad = [(m, c) for m, c in goal.items() if c < 0 or any(a in free for a, _ in m)]
-    if not bad:
-        return True
-    state = frozenset(goal.items())
-    if state in seen or budget[0] <= 0 or len(goal) > LARGEST_GOAL:
-        return False
-    seen.add(state)
-    budget[0] -= 1
-    monomial, coefficient = max(bad, key=lambda item: order(item[0]))
-    for inequality in known:
-        for part, size in inequality.items():
-            factor = without(monomial, part)
-            # The multiple must be positive: the same sign, times atoms that are >= 0.
-            if factor is None or (size < 0) != (coefficient < 0) or any(a in free for a, _ in factor):
-                continue
-            multiple = times(inequality, {factor: coefficient / size})
-            if _cancel(minus(goal, multiple), known, free, budget, seen):
-                return True
-    return False

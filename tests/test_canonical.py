@@ -444,3 +444,53 @@ def test_a_merged_axis_falls_apart():
     assert equal(merged, apart)
     swapped = over(multiply(H, E), lambda t: Entry(Tensor("S", (E, H)), (Quotient(t, E), Remainder(t, E))))
     assert not equal(swapped, over(E, lambda e: over(H, lambda h: Entry(Tensor("S", (E, H)), (e, h)))))
+
+
+# Several thresholds of one value.
+
+
+def above(value, border):
+    return Compare("<", border, value)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (multiply(above(X(i), ZERO), above(X(i), ONE)), above(X(i), ONE)),
+        (multiply(above(X(i), ONE), above(negate(X(i)), ZERO)), ZERO),
+        (
+            multiply(above(X(i), number(-1)), above(ONE, X(i))),
+            add(above(X(i), number(-1)), above(ONE, X(i)), MINUS_ONE),
+        ),
+        (multiply(above(X(i), ZERO), above(multiply(number(2), X(i)), number(3))), above(X(i), number(Fraction(3, 2)))),
+    ],
+    ids=["the higher", "none", "between", "scaled"],
+)
+def test_two_thresholds_of_one_value(left, right):
+    assert equal(left, right)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (multiply(above(X(i), ZERO), above(X(i), ONE)), above(X(i), ZERO)),
+        (multiply(above(X(i), ZERO), above(ONE, X(i))), ZERO),
+        (multiply(above(X(i), ZERO), above(X(j), ZERO)), above(X(i), ZERO)),
+        (multiply(above(X(i), ZERO), above(add(X(i), X(j)), ZERO)), above(X(i), ZERO)),
+    ],
+    ids=["the lower", "between", "another entry", "a rest of any sign"],
+)
+def test_thresholds_that_do_not_imply_each_other_stay(left, right):
+    assert not equal(left, right)
+
+
+def test_a_distance_has_a_kink_only_where_it_vanishes():
+    far = power(over(K, lambda d: power(subtract(X(i), Entry(Tensor("c", (K,)), (d,))), 2)), half)
+    for gap in (subtract(far, ONE), subtract(far, exp(X(j)))):
+        table = Canonical()
+        assert table.equal(add(Compare("<", ZERO, gap), Compare("<", gap, ZERO)), ONE)
+        assert list(table.used) == ["no argument of a branch is exactly at its kink"]
+    near = power(power(subtract(X(i), X(j)), 2), half)  # |x_i - x_j| - (x_i - x_j) is 0 on a half plane
+    assert not equal(Compare("==", near, subtract(X(i), X(j))), ZERO)
+    cancels = add(X(i), negate(X(j)), multiply(X(k), X(k)), negate(multiply(X(k), X(i))))
+    assert not equal(Compare("==", cancels, ZERO), ZERO)  # i = j = k makes it 0 everywhere

@@ -159,3 +159,20 @@ def test_decide_knows_the_ranges_of_indices_quotients_and_labels() -> None:
 
 def test_number_of_a_fraction_is_left_alone() -> None:
     assert simplify(multiply(Number(Fraction(1, 2)), H)) is multiply(Number(Fraction(1, 2)), H)
+
+
+def test_a_quotient_of_a_quotient_is_one_quotient() -> None:
+    whole = Index("w", multiply(N, H, E))
+    assert simplify(Quotient(Quotient(whole, E), H)) is simplify(Quotient(whole, multiply(H, E)))
+    assert simplify(Quotient(add(multiply(q, E), e), multiply(H, E, E))) is simplify(Quotient(q, multiply(H, E)))
+    bit = Index("b", number(2))
+    assert simplify(Quotient(add(multiply(number(2), h), bit), number(6))) is simplify(Quotient(h, number(3)))
+    inner = subtract(Quotient(whole, E), multiply(H, Quotient(whole, multiply(H, E))))
+    assert decide("<=", ZERO, inner) is True
+    assert decide("<", inner, H) is True
+
+
+def test_an_index_times_what_may_be_negative_has_no_upper_end() -> None:
+    """y may be -5: h * y is 0 at h = 0, although (H - 1) * y is negative."""
+    product = multiply(h, LABEL)
+    assert decide("<=", Quotient(product, number(3)), Quotient(multiply(subtract(H, ONE), LABEL), number(3))) is None

@@ -40,6 +40,7 @@ from symbackprop.canonical.ranges import (
 )
 from symbackprop.canonical.reflection import reflect
 from symbackprop.canonical.terms import Rule, spare
+from symbackprop.canonical.thresholds import one_threshold
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression import Add as AddNode
 from symbackprop.expression import Entry as EntryNode
@@ -75,6 +76,7 @@ class Algebra(Functions):
         ("bound", split_merged_index),
         ("zero", chain_of_extrema),
         ("zero", sum_of_extremum),
+        ("positive", one_threshold),
         ("bound", write_out),
     )
 

@@ -7,6 +7,7 @@ from math import gcd, lcm
 
 import sympy as sp
 
+from symbackprop.canonical.indicators import Indicators
 from symbackprop.canonical.naming import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.canonical.polynomial import (
     ONE,
@@ -22,7 +23,6 @@ from symbackprop.canonical.polynomial import (
     of_atom,
     scale,
 )
-from symbackprop.canonical.signs import Signs
 from symbackprop.canonical.terms import INDICATORS
 from symbackprop.errors import UnsupportedError
 from symbackprop.primitives import EXP
@@ -30,7 +30,7 @@ from symbackprop.primitives import EXP
 LARGEST_FACTOR = 1000  # a number without a prime factor below this stays whole under a root or logarithm
 
 
-class Powers(Signs):
+class Powers(Indicators):
     """Powers, and the common factor of a polynomial."""
 
     @memoised

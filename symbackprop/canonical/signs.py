@@ -1,35 +1,32 @@
-"""Signs of polynomials, and the indicators that depend on them: [v > 0] and [v = 0] of real values.
+"""Signs of polynomials, and whether one can be 0 on a set that matters.
 
-A sign is known only where it is plain: of positive factors, even powers and sums of such. An indicator keeps the sign
-of its argument alone. What holds away from kinks only is recorded in `used`.
+A sign is known only where it is plain: of positive factors, even powers and sums of such.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from symbackprop.canonical.naming import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.canonical.polynomial import (
     ONE,
     UNIT,
-    ZERO,
     Atom,
     Mono,
     Poly,
     Rational,
-    as_constant,
     exact,
-    of_atom,
-    scale,
     subtract,
 )
 from symbackprop.canonical.terms import INDICATORS, TermRules
 from symbackprop.expression import Expr, Index, Tensor
-from symbackprop.primitives import EXP
+from symbackprop.primitives import ERF, EXP, LOG
+
+MONOTONE = (EXP, LOG, ERF)  # strictly, on their domains
 
 
 class Signs(TermRules):
-    """What is known of signs, and the indicators of reals."""
+    """What is known of signs."""
 
     def known_positive(self, atom: Atom) -> bool:
         """True if the atom is > 0 wherever the program is defined."""
@@ -88,91 +85,17 @@ class Signs(TermRules):
     def _size_minus_one(self, index: Index) -> Expr:
         return self.size_expression(subtract(self.size_of(index.size), ONE))
 
-    # Indicators of reals.
-
-    @memoised
-    def positive(self, value: Poly) -> Poly:
-        """1 where value > 0, else 0. Only the sign of the value is kept; factors that are positive are dropped.
-
-        Of v and -v one is kept, 1 - [v > 0] for the other: right wherever v is not 0. The places where it is are
-        recorded in `used`, since there the program has a kink.
-        """
-        number = as_constant(value)
-        if number is not None:
-            return ONE if number > 0 else ZERO
-        if _is_integer(value):
-            return self.nonneg(subtract(value, ONE))
-        by_branch = self.branchwise(self.positive, value) if len(value.terms) > 1 else None
-        if by_branch is not None:
-            return by_branch
-        sign = self.sign(value)
-        if sign is not None:
-            return ONE if sign > 0 else ZERO
-        (coefficient, mono), core = self.factor(value)
-        signed = core if coefficient > 0 else scale(core, -1)
-        gates: Poly = ONE
-        for atom, exponent in mono.factors:
-            if atom.kind in INDICATORS or self._is_zero_or_one(atom):
-                gates = self.multiply(gates, of_atom(atom))
-            elif not self.known_positive(atom):
-                odd = exact(exponent) == int(exponent) and int(exponent) % 2
-                signed = self.multiply(signed, of_atom(atom, 1 if odd else exponent))
-        known = self.sign(signed) if signed is not value else None
-        if known is not None:
-            return gates if known > 0 else ZERO
-        return self.multiply(gates, self._positive_atom(signed))
-
-    def _is_zero_or_one(self, atom: Atom) -> bool:
-        if atom.kind != "entry" or self.assumptions.get(atom.data) not in ("bern", "onehot"):
-            return False
-        self.used[f"entries of {atom.data.name} are 0 or 1"] = None
-        return True
-
-    def _positive_atom(self, value: Poly) -> Poly:
-        (template,), args = abstract((value,))
-        (other,), other_args = abstract((scale(value, -1),))
-        flipped = other.id < template.id and self.never_flat(value)
-        chosen, chosen_args = (other, other_args) if flipped else (template, args)
-        data = (chosen,)
-        remember_symmetries(data, (chosen,))
-        atom = of_atom(Atom.make("positive", data, settle_arguments("positive", data, chosen_args)))
-        if flipped:
-            self.used["no argument of a branch is exactly at its kink"] = None
-            return subtract(ONE, atom)
-        return atom
-
-    def zero(self, value: Poly) -> Poly:
-        """1 where a real value is 0, else 0: a value that is 0 at isolated points only counts as never 0."""
-        number = as_constant(value)
-        if number is not None:
-            return ZERO if number else ONE
-        if _is_integer(value):
-            return self.delta(value)
-        by_branch = self.branchwise(self.zero, value)
-        if by_branch is not None:
-            return by_branch
-        if self.sign(value) is not None:
-            return ZERO
-        if self.never_flat(value):
-            self.used["no argument of a branch is exactly at its kink"] = None
-            return ZERO
-        (_, mono), core = self.factor(value)
-        if core is not ONE and all(self.known_positive(a) for a, _ in mono.factors):
-            value = core
-        sides = [abstract((side,)) for side in (value, scale(value, -1))]
-        data, args = min(sides, key=lambda side: side[0][0].id)
-        remember_symmetries(data, data)
-        return of_atom(Atom.make("zero", data, settle_arguments("zero", data, args)))
-
     def never_flat(self, value: Poly) -> bool:
         """True if the value is 0 on a set of measure 0 only, whatever its indices are and however many of them agree.
 
-        That is shown by one real tensor T: the terms that mention T are products of entries and of positive factors,
-        all with coefficients of one sign, and T stands in them as a factor, to powers of one sign. Then nothing among
-        them can cancel, even where indices coincide, and for fixed other tensors the value is not constant in T.
+        That is shown by one real tensor T in which, for fixed other tensors, the value is not constant on any open set
+        and piecewise analytic. Either T stands in one term only, as a factor or inside a strictly monotone function
+        (a power, exp, log, tanh, ...) of something that is itself never flat in T. Or the value is a polynomial in T,
+        whose terms of highest (or lowest) degree are products of entries and of positive factors with coefficients of
+        one sign: then nothing among them can cancel, even where indices coincide.
         """
         candidates = {
-            a.data: None for m, _ in value.terms for a, _ in m.factors if a.kind == "entry" and self._is_free(a.data)
+            a.data: None for m, _ in value.terms for a in _entries(m) if a.kind == "entry" and self._is_free(a.data)
         }
         return any(self._varies_with(tensor, value) for tensor in candidates)
 
@@ -181,40 +104,59 @@ class Signs(TermRules):
         return bool(tensor.kind == "real") and self.assumptions.get(tensor) in (None, "pos", "prob")
 
     def _varies_with(self, tensor: Tensor, value: Poly) -> bool:
-        signs = set()
-        for mono, coefficient in value.terms:
-            if not any(_mentions(a, tensor) for a, _ in mono.factors):
-                continue
-            power = 0
+        terms = [(m, c) for m, c in value.terms if any(_mentions(a, tensor) for a, _ in m.factors)]
+        return self._inside_one_function(tensor, [m for m, _ in terms]) or self._as_polynomial(tensor, terms)
+
+    def _inside_one_function(self, tensor: Tensor, terms: list[Mono]) -> bool:
+        """One term c * f(q) with a strictly monotone f, a q that is never flat in T, and a c without T."""
+        if len(terms) != 1 or terms[0].bound:
+            return False
+        inside = [a for a, _ in terms[0].factors if _mentions(a, tensor)]
+        others = [a for a, _ in terms[0].factors if not _mentions(a, tensor)]
+        if len(inside) != 1 or not all(self._not_zero(a) for a in others):
+            return False
+        (atom,) = inside
+        if atom.kind == "base":
+            return self._varies_with(tensor, self.definition(atom))
+        if atom.kind == "apply" and atom.data[0] in MONOTONE:
+            return self._varies_with(tensor, self.substitute(atom.data[1][0], self.parameters(atom, atom.data[1][0])))
+        return False
+
+    def _as_polynomial(self, tensor: Tensor, terms: list[tuple[Mono, Rational]]) -> bool:
+        """The terms of highest degree in T, or those of lowest, cannot cancel."""
+        by_degree: dict[Rational, list[tuple[Mono, Rational]]] = {}
+        for mono, coefficient in terms:
+            degree: Rational = 0
             for atom, exponent in mono.factors:
                 if atom.kind == "entry" and atom.data is tensor:
-                    power += 1 if exponent > 0 else -1
-                    signs.add((coefficient > 0, exponent > 0))
-                elif _mentions(atom, tensor) or not (
-                    (atom.kind == "entry" and self._is_free(atom.data)) or self.known_positive(atom)
-                ):
+                    degree = exact(degree + exponent)
+                elif _mentions(atom, tensor):
                     return False
-            if not power or not all(self.decided(">=", self._size_minus_one(i)) for i in mono.bound):
-                return False
-        return len(signs) == 1
+            by_degree.setdefault(degree, []).append((mono, coefficient))
+        own = [e for m, _ in terms for a, e in m.factors if a.kind == "entry" and a.data is tensor]
+        if not own or len({e > 0 for e in own}) > 1:  # x / y, with both of T, may be constant where indices agree
+            return False
+        return any(self._cannot_cancel(tensor, by_degree[d]) for d in {max(by_degree), min(by_degree)})
+
+    def _cannot_cancel(self, tensor: Tensor, terms: list[tuple[Mono, Rational]]) -> bool:
+        return len({c > 0 for _, c in terms}) == 1 and all(
+            all(self._not_zero(a) for a, _ in m.factors)
+            and all(self.decided(">=", self._size_minus_one(i)) for i in m.bound)
+            for m, _ in terms
+        )
+
+    def _not_zero(self, atom: Atom) -> bool:
+        """True for entries that range over an open set, and for factors that are positive."""
+        return (atom.kind == "entry" and self._is_free(atom.data)) or self.known_positive(atom)
 
 
-def _is_integer(poly: Poly) -> bool:
-    """True for a polynomial of sizes, indices and labels with whole coefficients."""
-    return all(
-        isinstance(c, int) and not m.bound and all(_is_integer_power(a, e) for a, e in m.factors) for m, c in poly.terms
-    )
-
-
-def _is_integer_power(atom: Atom, exponent: Rational) -> bool:
-    if not isinstance(exponent, int) or exponent < 0:
-        return False
-    match atom.kind:
-        case "symbol":
-            return bool(atom.data.kind == "size")
-        case "entry":
-            return bool(atom.data.kind == "integer")
-    return atom.kind in ("index", "quotient")
+def _entries(mono: Mono) -> Iterator[Atom]:
+    """The atoms of a monomial and, one in another, those inside of them."""
+    for atom, _ in mono.factors:
+        yield atom
+        for template in templates_of(atom):
+            for inner, _ in template.terms:
+                yield from _entries(inner)
 
 
 def _mentions(atom: Atom, tensor: Tensor) -> bool:

@@ -108,6 +108,15 @@ class TermRules:
         """1 where a real value is 0, else 0."""
         raise NotImplementedError
 
+    def sign(self, poly: Poly) -> int | None:
+        """1 if the polynomial is known to be > 0, -1 if < 0."""
+        raise NotImplementedError
+
+    def definition(self, atom: Atom) -> Poly:
+        """What stands inside an atom of one template."""
+        (template,) = atom.data
+        return self.substitute(template, self.parameters(atom, template))
+
     def body_at(self, top: Atom, place: Poly) -> Poly:
         """What an extremum is taken of, at one value of its index."""
         raise NotImplementedError
@@ -257,11 +266,6 @@ class TermRules:
         return None
 
     # What an atom stands for.
-
-    def definition(self, atom: Atom) -> Poly:
-        """What a base atom stands for."""
-        (template,) = atom.data
-        return self.substitute(template, self.parameters(atom, template))
 
     def parameters(self, atom: Atom, template: Poly) -> dict[Index, Poly]:
         """The value of each parameter of the templates of `atom`."""
