@@ -28,9 +28,11 @@ from symbackprop.primitives import Function, derivative
 from symbackprop.program import Equation, Program, symbols
 from symbackprop.proof import Proof, Theorem
 from symbackprop.question import Question, probed
+from symbackprop.readable import factored
 from symbackprop.refute import refute
 from symbackprop.rules import tensors_in
 from symbackprop.unfold import Unfolder
+from symbackprop.verdict import Verdict
 
 SEARCH_SECONDS = 20.0  # never reached in practice: a limit on the clock would make the numbers depend on the machine
 Line = tuple[str, str]
@@ -65,12 +67,16 @@ class Exhibit:
         line: what is claimed, in one sentence.
         proofs: the theorems, in the order in which they are told.
         refutations: the false claims near by.
+        verdicts: on code written by hand.
+        notation: how the mathematics is written; "" for what suits the proofs.
     """
 
     title: str
     line: str
     proofs: tuple[Proof, ...]
     refutations: Sequence[Refutation] = ()
+    verdicts: Sequence[Verdict] = ()
+    notation: str = ""
 
 
 @dataclass
@@ -82,19 +88,21 @@ class Claims:
         wanted: True to derive the cotangents of the program's only output.
         name: how the cotangent of a tensor is called.
         functions: further functions that formulas may use, by name.
+        derived: the cotangents, where they have been derived already.
     """
 
     program: Program
     wanted: bool = False
     name: Callable[[Tensor], str] = lambda t: f"dJ_d{t.name}"
     functions: Mapping[str, Function] = field(default_factory=dict)
+    derived: Gradient | None = None
     theorems: list[Theorem] = field(default_factory=list, init=False)
     refutations: list[Refutation] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.kernel = Kernel(self.program)
-        self.gradient: Gradient | None = None
-        self._derived: dict[Tensor, Derivation] = {}
+        self.gradient = self.derived
+        self._derived: dict[Tensor, Derivation] = self.derived.derivations if self.derived else {}
         if self.wanted and len(self.program.outputs) == 1:
             self.gradient = differentiate(self.program, name=self.name)
             self._derived = self.gradient.derivations
@@ -180,30 +188,48 @@ class Claims:
         answer = self._unfolder.equal(before, after)
         if not answer.equal:
             raise ProofError(f"{derivation.name}: could not show {to_text(before)} = {to_text(after)}: {answer.reason}")
-        derived = tuple(t for t in answer.unfolded if t in self._cotangents)
+        derived = [t for t in answer.unfolded if t in self._cotangents]
         uses = tuple(t for t in answer.unfolded if t not in self._cotangents)
-        opened, closed = self._put_in(before, derived), self._put_in(after, derived)
-        found = "Put in the derivatives worked out above."
+        shown = self._by_way_of(derivation, after, derived, uses, reason)
+        if shown is None:
+            raise ProofError(f"{derivation.name}: the kernel refused {to_text(before)} = {to_text(after)}")
+        for tensor in sorted(tensors_in(after) & set(derived), key=lambda t: t.name):  # a name that both sides can keep
+            fewer = [t for t in derived if t is not tensor]
+            shorter = self._by_way_of(derivation, after, fewer, uses, reason)
+            if shorter is not None:
+                derived, shown = fewer, shorter
+        return shown
+
+    def _by_way_of(
+        self, derivation: Derivation, after: Expr, derived: Sequence[Tensor], uses: tuple[Tensor, ...], reason: str
+    ) -> Derivation | None:
+        """The derivation as far as `after`, with these cotangents written out on the way; None if that is no proof."""
+        before = derivation.right
+        opened, first = self._put_in(before, derived)
+        closed, last = self._put_in(after, derived)
         steps = [
-            Step(before, opened, "earlier_result", found, derived),
+            Step(before, opened, "earlier_result", f"Put in {_listed(first)}, worked out above.", tuple(first)),
             Step(opened, closed, "equation", reason, uses),
-            Step(closed, after, "earlier_result", found, derived),
+            Step(closed, after, "earlier_result", f"This is {_listed(last)}, worked out above.", tuple(last)),
         ]
         longer = _with(derivation, [s for s in steps if s.before is not s.after])
-        if not self._accepts(longer, len(derivation.steps)):
-            raise ProofError(f"{derivation.name}: the kernel refused {to_text(before)} = {to_text(after)}")
-        return longer
+        return longer if self._accepts(longer, len(derivation.steps)) else None
 
-    def _put_in(self, expr: Expr, derived: Sequence[Tensor]) -> Expr:
+    def _put_in(self, expr: Expr, derived: Sequence[Tensor]) -> tuple[Expr, list[Tensor]]:
+        """The expression with cotangents written out, and which ones."""
+        found: dict[Tensor, None] = {}
+
         def visit(node: Expr) -> Expr | None:
             if isinstance(node, Entry) and node.tensor in derived:
+                found[node.tensor] = None
                 equation = self._cotangents[node.tensor]
                 return rewrite(
                     substitute(equation.value, dict(zip(equation.indices, node.indices, strict=True))), visit
                 )
             return None
 
-        return rewrite(expr, visit)
+        out = rewrite(expr, visit)
+        return (factored(out), list(found)) if found else (expr, [])
 
     def _accepts(self, derivation: Derivation, start: int = -1) -> bool:
         return all(self.kernel.accepts(step, derivation) for step in derivation.steps[start:])
@@ -273,6 +299,12 @@ def _open_cotangents(program: Program, name: Callable[[Tensor], str]) -> dict[Te
             )
             derived[tensor] = builder.derive(tensor, places)
     return derived
+
+
+def _listed(tensors: Sequence[Tensor]) -> str:
+    """The names: a, b and c."""
+    names = [t.name for t in tensors]
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _with(derivation: Derivation, steps: Sequence[Step]) -> Derivation:

@@ -3,41 +3,77 @@
     python -m symbackprop.gallery derivations            rebuild all
     python -m symbackprop.gallery derivations 03         those whose name begins so
 
-A claim.py has a function `exhibit` that returns an `Exhibit`: theorems, and false claims with the numbers that refute
-them. The documents hold nothing that differs from one run to the next. This module knows no particular claim.
+A claim.py has a function `exhibit` that returns an `Exhibit`: theorems, false claims with the numbers that refute
+them, verdicts on code. The documents hold nothing that differs from one run to the next; each has a picture of its
+first page, which is drawn anew when the .tex has changed and LaTeX is installed. This module knows no particular claim.
 """
 
 from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from symbackprop.claims import Exhibit, Refutation
-from symbackprop.document.model import Block, Code, Document, Paragraph, Section, Strong, Table
+from symbackprop.document.model import Block, Code, Document, Listing, Paragraph, Section, Strong, Table, blocks
 from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
+from symbackprop.document.verdicts import verdict_document
 from symbackprop.errors import DataError
 from symbackprop.expression import Index, entries
+from symbackprop.first_page import first_page, hash_of, missing_tools, source_of
 from symbackprop.notation import NOTATIONS, Notation, split_name
 from symbackprop.proof import Proof
+from symbackprop.proving import ProofDocument, command_of
+from symbackprop.verdict import Verdict
 
 FORMATS = (".tex", ".html")
+PICTURE = "proof.png"
+_IN_A_ROW = 3
 
 
-def exhibit_document(exhibit: Exhibit) -> Document:
-    """All proofs of an exhibit in one document, then what is refuted."""
-    parts = [(p, proof_document(p, notation=_notation(p))) for p in exhibit.proofs]
-    body: list[Block] = [Section(d.title, (Paragraph(d.lead), *d.body)) for _, d in parts]
+def exhibit_document(exhibit: Exhibit, folder: str = "") -> Document:
+    """All proofs of an exhibit in one document, then what is refuted, then what hand-written code is worth.
+
+    Args:
+        folder: the name of its folder, for the command that runs it again.
+    """
+    parts = [_part(p, exhibit, folder) for p in exhibit.proofs]
+    if len(parts) == 1:
+        lead, body = (f"{exhibit.line} ", *parts[0].lead), list(parts[0].body)
+    else:
+        lead, body = (exhibit.line,), [Section(d.title, (Paragraph(d.lead), *d.body)) for d in parts]
     if exhibit.refutations:
         intro = "Each of these equalities is false: at the numbers given the two sides differ, by interval arithmetic."
         body.append(
             Section("What is not true", (Paragraph((intro,)), *(b for r in exhibit.refutations for b in _refuted(r))))
         )
-    return Document(exhibit.title, (exhibit.line,), tuple(body), parts[0][1].notation)
+    body += [_judged(v, folder) for v in exhibit.verdicts]
+    return Document(exhibit.title, lead, tuple(body), parts[0].notation)
+
+
+def _part(proof: Proof, exhibit: Exhibit, folder: str) -> Document:
+    """The document of one proof, with the generated lines where code can be generated and how to prove it again."""
+    own = command_of(proof.network) or (f"python -m symbackprop.gallery derivations {folder}" if folder else "")
+    return proof_document(
+        proof,
+        notation=NOTATIONS[exhibit.notation] if exhibit.notation else _notation(proof),
+        code=proof.numpy_lines() if isinstance(proof, ProofDocument) else {},
+        command=own,
+    )
+
+
+def _judged(verdict: Verdict, folder: str) -> Section:
+    """A backward pass written by hand, and what became of it."""
+    document = verdict_document(verdict)
+    lines = next(b for b in blocks(document.body) if isinstance(b, Table))  # what was derived stands above
+    file = f"derivations/{folder}/{verdict.subject}" if folder else verdict.subject
+    again = (Paragraph(("To check it again:",)), Listing(f"symbackprop check {file}", "sh"))
+    return Section("The backward pass written by hand", (Paragraph(document.lead), lines, *again))
 
 
 def _notation(proof: Proof) -> Notation:
@@ -92,7 +128,7 @@ def build(source: Path, target: Path, prefixes: Sequence[str] = ()) -> Iterator[
     for folder in folders(source, prefixes):
         exhibit = read_exhibit(folder)
         lines.append((folder.name, exhibit))
-        document = exhibit_document(exhibit)
+        document = exhibit_document(exhibit, folder.name)
         place = target / folder.name
         place.mkdir(parents=True, exist_ok=True)
         for ending in FORMATS:
@@ -103,25 +139,52 @@ def build(source: Path, target: Path, prefixes: Sequence[str] = ()) -> Iterator[
         yield index
 
 
-def _index(lines: Iterable[tuple[str, Exhibit]]) -> str:
+def _index(exhibits: Sequence[tuple[str, Exhibit]]) -> str:
+    """The page that shows them all: pictures side by side, then a table."""
     intro = (
-        "# Derivations\n\nEach folder holds a claim as input (`claim.py`), and its proof as LaTeX and as a page. "
-        "Every step was replayed by the kernel; every false claim comes with numbers at which it fails.\n"
-        "Rebuild all with `python -m symbackprop.gallery derivations`.\n\n"
-        "| folder | what is claimed | theorems | refuted |\n|---|---|---|---|\n"
+        "# Derivations\n\nEach folder holds a claim as input (`claim.py`, and for layers the NumPy code that it is "
+        "about), and its proof as LaTeX and as a page.\nEvery step was replayed by the kernel; every false claim comes "
+        "with numbers at which it fails.\nRebuild all with `python -m symbackprop.gallery derivations`.\n\n"
     )
-    rows = [
+    table = "| folder | what is claimed | theorems | refuted |\n|---|---|---|---|\n" + "".join(
         f"| [{name}]({name}/) [tex]({name}/proof.tex) [html]({name}/proof.html) | {e.line} "
         f"| {sum(len(p.theorems) for p in e.proofs)} | {len(e.refutations)} |\n"
-        for name, e in lines
+        for name, e in exhibits
+    )
+    return intro + table + "\n" + _pictures(exhibits)
+
+
+def _pictures(exhibits: Sequence[tuple[str, Exhibit]]) -> str:
+    """The first pages, a few to a row."""
+    cells = [
+        f'<td align="center"><a href="{name}/proof.html"><img src="{name}/{PICTURE}" width="260" '
+        f'alt="first page: {escape(e.title)}"></a><br>{escape(e.title)}</td>\n'
+        for name, e in exhibits
     ]
-    return intro + "".join(rows)
+    rows = ("".join(cells[k : k + _IN_A_ROW]) for k in range(0, len(cells), _IN_A_ROW))
+    return "<table>\n" + "".join(f"<tr>\n{row}</tr>\n" for row in rows) + "</table>\n"
+
+
+def draw(source: Path, prefixes: Sequence[str] = ()) -> Iterator[Path]:
+    """Draw the first page of every document whose picture shows another source; yields each picture drawn."""
+    for folder in folders(source, prefixes):
+        tex, picture = (folder / name for name in ("proof.tex", PICTURE))
+        text = tex.read_text(encoding="utf-8")
+        if not picture.exists() or source_of(picture.read_bytes()) != hash_of(text):
+            picture.write_bytes(first_page(text))
+            yield picture
 
 
 def main(arguments: Sequence[str]) -> int:
     """Rebuild the gallery in place."""
     source = Path(arguments[0] if arguments else "derivations")
     for path in build(source, source, arguments[1:]):
+        print(path)
+    missing = missing_tools()
+    if missing:
+        print(f"the pictures are as they were: {' and '.join(missing)} not found", file=sys.stderr)
+        return 0
+    for path in draw(source, arguments[1:]):
         print(path)
     return 0
 

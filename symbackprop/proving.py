@@ -25,6 +25,7 @@ from symbackprop.document.listing import code_lines
 from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
 from symbackprop.document.tex import to_latex_document
+from symbackprop.equations import renamed
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression import Tensor
 from symbackprop.kernel import Kernel
@@ -58,12 +59,12 @@ class ProofDocument(Proof):
         if notation not in NOTATIONS:
             raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
         chosen = NOTATIONS["names"] if self.network is None else NOTATIONS[notation]
-        code = self._code() if detail == "full" else {}
+        code = self.numpy_lines() if detail == "full" else {}
         return save(
             proof_document(self, detail=detail, notation=chosen, code=code, command=command_of(self.network)), path
         )
 
-    def _code(self) -> Mapping[Tensor, str]:
+    def numpy_lines(self) -> Mapping[Tensor, str]:
         """For each tensor the generated NumPy that computes it; none where no code can be generated."""
         if self.gradient is None or self.parts or len(self.program.equations) > MOST_EQUATIONS:
             return {}
@@ -136,7 +137,7 @@ def program_gradient(program: Program) -> tuple[Gradient, tuple[Tensor, ...]]:
 def prove_program(program: Program) -> Proof:
     """Theorems about all cotangents of a program."""
     start = time.perf_counter()
-    gradient, upstream = program_gradient(program)
+    gradient, upstream = program_gradient(_with_named_cost(program))
     kernel = Kernel(gradient.program)
     theorems = []
     for tensor, derivation in gradient.derivations.items():
@@ -154,6 +155,14 @@ def prove_program(program: Program) -> Proof:
     cost = gradient.program.equations[-1].value
     seconds = time.perf_counter() - start
     return Proof(title, gradient.program, cost, tuple(theorems), gradient, None, (), seconds, program.conditions)
+
+
+def _with_named_cost(program: Program) -> Program:
+    """The program with its cost called J, where a function returned a number that had no name."""
+    taken = {t.name for t in program.tensors}
+    if [(t.name, t.shape) for t in program.outputs] != [("out", ())] or "J" in taken:
+        return program
+    return renamed(program, lambda t: "J" if t in program.outputs else t.name)
 
 
 def _tidied(kernel: Kernel, derivation: Derivation) -> Derivation:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
-from symbackprop.gallery import build, folders, main, read_exhibit
+from symbackprop import first_page
+from symbackprop.errors import ProofError
+from symbackprop.gallery import build, draw, folders, main, read_exhibit
 
 SOURCE = Path(__file__).resolve().parent.parent / "derivations"
 NAMES = [folder.name for folder in folders(SOURCE)]
@@ -41,9 +44,61 @@ def test_every_exhibit_is_proved(name):
         assert entry.claimed != entry.correct
 
 
-def test_main_rebuilds_the_folders_asked_for(tmp_path, capsys):
+def test_main_rebuilds_the_folders_asked_for_and_draws_what_has_changed(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "07_constant_factors"
     folder.mkdir()
     (folder / "claim.py").write_text((SOURCE / folder.name / "claim.py").read_text())
+    monkeypatch.setattr(first_page.shutil, "which", lambda name: None)
     assert main([str(tmp_path), "07"]) == 0
-    assert capsys.readouterr().out.split() == [str(folder / "proof.tex"), str(folder / "proof.html")]
+    printed = capsys.readouterr()
+    assert printed.out.split() == [str(folder / "proof.tex"), str(folder / "proof.html")]
+    assert printed.err == "the pictures are as they were: pdflatex and pdftoppm not found\n"
+
+
+def test_every_document_has_a_small_picture_of_its_first_page():
+    for name in NAMES:
+        picture = (SOURCE / name / "proof.png").read_bytes()
+        assert len(picture) < 100_000
+        source = (SOURCE / name / "proof.tex").read_text(encoding="utf-8")
+        assert first_page.source_of(picture) == first_page.hash_of(source), (
+            f"{name}: run python -m symbackprop.gallery derivations where LaTeX is installed"
+        )
+
+
+@pytest.mark.skipif(bool(first_page.missing_tools()), reason="pdflatex or pdftoppm is not installed")
+def test_a_picture_is_drawn_anew_only_when_its_document_has_changed(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "claim.py").touch()
+    tex = folder / "proof.tex"
+    tex.write_text(r"\documentclass{article}\begin{document}One\end{document}")
+    assert list(draw(tmp_path)) == [folder / "proof.png"]
+    assert list(draw(tmp_path)) == []
+    picture = (folder / "proof.png").read_bytes()
+    tex.write_text(tex.read_text().replace("One", "Two"))
+    assert list(draw(tmp_path)) == [folder / "proof.png"]
+    assert (folder / "proof.png").read_bytes() != picture
+    pixels = plt.imread(folder / "proof.png")
+    assert len({round(float(v) * 15, 3) for v in pixels.ravel()}) <= 16
+    assert 0 < (pixels < 0.5).sum() < pixels.size / 100  # a word on a white page
+
+
+def test_index_shows_every_document(rebuilt):
+    page = (rebuilt[0] / "README.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        assert f'<img src="{name}/proof.png"' in page
+        assert f"[html]({name}/proof.html)" in page
+
+
+@pytest.mark.parametrize("folder", [f.name for f in folders(SOURCE) if len(list(f.glob("*.py"))) == 2])
+def test_code_of_a_layer_is_judged_and_its_wrong_sign_would_be_found(folder, tmp_path):
+    (file,) = (f for f in (SOURCE / folder).glob("*.py") if f.name != "claim.py")
+    (verdict,) = read_exhibit(SOURCE / folder).verdicts
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes")
+    claim = tmp_path / "claim.py"
+    claim.write_text((SOURCE / folder / "claim.py").read_text())
+    code = file.read_text()
+    before, after = code.split('return {"', 1)
+    (tmp_path / file.name).write_text(before + 'return {"' + after.replace('": ', '": -', 1))
+    with pytest.raises(ProofError, match="is not proved"):
+        read_exhibit(tmp_path)

@@ -7,7 +7,7 @@ A generated function has each equation as a comment over the statements for it; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from symbackprop.expression import Tensor
 
@@ -35,15 +35,26 @@ def code_lines(source: str, tensors: Iterable[Tensor]) -> Mapping[Tensor, str]:
 
 def _of_function(text: str, known: Mapping[str, Tensor]) -> dict[Tensor, str]:
     found: dict[Tensor, str] = {}
+    shared: dict[str, str] = {}  # what is computed on the way, and may be used again further down
     name, pending = "", list[str]()
     for line in text.split("\n"):
         comment = _COMMENT.match(line)
         if comment:
             name = comment[1]
-        elif re.match(r"    \w", line) and not line.startswith("    return"):
+        elif re.match(r"    \w", line) and not line.startswith("    return") and ".shape[" not in line:
             pending.append(line.strip())
             if name and re.match(rf"    {name}_? = ", line):
                 if name in known:
-                    found[known[name]] = "; ".join(pending)
+                    found[known[name]] = "; ".join(_with_shared(pending, shared))
+                shared |= {s.partition(" = ")[0]: s for s in pending[:-1]}
                 name, pending = "", []
     return found
+
+
+def _with_shared(statements: Sequence[str], shared: Mapping[str, str]) -> list[str]:
+    """The statements, led by those for the shared values that they read."""
+    out = list(statements)
+    for name, statement in reversed(list(shared.items())):
+        if statement not in out and any(re.search(rf"\b{re.escape(name)}\b", s) for s in out):
+            out.insert(0, statement)
+    return out

@@ -23,10 +23,12 @@ from symbackprop.document.model import (
     Text,
 )
 from symbackprop.document.wording import QUESTIONS
-from symbackprop.expression import Entry, Tensor
+from symbackprop.expression import Entry, Expr, Tensor
 from symbackprop.layout import operator, relation, row
 from symbackprop.notation import Notation, function_layout
+from symbackprop.plain import to_text
 from symbackprop.primitives import Function
+from symbackprop.readable import factored
 
 
 def induction(about: Context) -> tuple[Block, ...]:
@@ -68,16 +70,26 @@ def batch(about: Context) -> tuple[Block, ...]:
 
 def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     """The generated lines beside the equations they compute."""
-    last = {
-        left.tensor: (left, right) for g in about.groups for left, right in [sides(g[0])] if isinstance(left, Entry)
-    }
+    forms: dict[Tensor, list[tuple[Entry, Expr]]] = {}
+    for left, right in (sides(g[0]) for g in about.groups):
+        if isinstance(left, Entry):
+            forms.setdefault(left.tensor, []).append((left, right))
     lines: list[tuple[Equality | Symbolic, Text]] = [
-        (Equality(left, right), (Code(code[tensor]),)) for tensor, (left, right) in last.items() if tensor in code
+        (Equality(*_computed(about, found)), (Code(code[tensor]),)) for tensor, found in forms.items() if tensor in code
     ]
     if not lines:
         return ()
     intro = "The generated NumPy lines, each beside the equality that it computes."
     return (Section("The same equations as code", (Paragraph((intro,)), Display(tuple(lines)))),)
+
+
+def _computed(about: Context, forms: Sequence[tuple[Entry, Expr]]) -> tuple[Entry, Expr]:
+    """Of several forms of a gradient the one that the code computes."""
+    gradient = about.proof.gradient
+    equation = gradient.adjoint.by_tensor.get(forms[0][0].tensor) if gradient is not None else None
+    written = (equation.value, factored(equation.value)) if equation is not None else ()
+    texts = [to_text(e) for e in written]  # two sums are never the same node
+    return next((form for form in forms if to_text(form[1]) in texts), forms[-1])
 
 
 def questions(about: Context) -> tuple[Block, ...]:

@@ -7,6 +7,7 @@ broken is set smaller. Main name: `to_latex_document`. This module must not know
 
 from __future__ import annotations
 
+import itertools
 import re
 from importlib import resources
 
@@ -98,17 +99,23 @@ class _Writer:
                 return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
             case Statement(kind, name, body):
                 inner, kind = self.body(body, depth), kind.lower()
-                head = f"\\room{{9\\baselineskip}}\\begin{{{kind}}}[{{{self.text(name)}}}]\\leavevmode"
+                head = f"\\room{{{_room(block)}\\baselineskip}}\\begin{{{kind}}}[{{{self.text(name)}}}]\\leavevmode"
                 return f"{head}\n{inner}\n\\end{{{kind}}}"
             case Proof(body):
                 kind = "derivation" if isinstance(body[0], Chain) else "proof"
                 return f"\\begin{{{kind}}}\n{self.body(body, depth)}\n\\end{{{kind}}}"
             case Section(title, body):
                 command = ("section", "subsection", "subsubsection")[min(depth, 2)]
-                return f"\\room{{8\\baselineskip}}\\{command}{{{tex_text(title)}}}\n\n{self.body(body, depth + 1)}"
+                head = f"\\room{{{_room(block)}\\baselineskip}}\\{command}{{{tex_text(title)}}}"
+                return f"{head}\n\n{self.body(body, depth + 1)}"
 
     def body(self, body: tuple[Block, ...], depth: int) -> str:
-        return "\n\n".join(self.block(b, depth) for b in body)
+        """Blocks one after the other; a formula stays with the words before it."""
+        parts = [self.block(b, depth) for b in body]
+        stays = (isinstance(a, Paragraph) and isinstance(b, Display) for a, b in itertools.pairwise(body))
+        return "\n\n".join(
+            ("\\nopagebreak\n" if keep else "") + part for keep, part in zip((False, *stays), parts, strict=bool(parts))
+        )
 
     def display(self, lines: tuple[tuple[Equality | Symbolic, Text], ...]) -> str:
         return "\n".join(
@@ -118,8 +125,10 @@ class _Writer:
 
     def chain(self, lines: tuple[Line, ...]) -> str:
         out = [rf"\chainstart{{{to_tex(layout_of(lines[0].before, self.notation))}}}"]
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             formula = self.lines(row(relation("="), layout_of(line.after, self.notation)))
+            if number in (2, len(lines)):  # no line stands alone at the foot or at the head of a page
+                out.append(r"\par\nopagebreak")
             out.append(rf"\chainline{{{formula}}}{{\rulename{{{tex_text(line.label)}}} {self.text(line.reason)}}}")
         return "\n".join([*out, r"\chainend"])
 
@@ -134,7 +143,11 @@ class _Writer:
     def table(self, table: Table) -> str:
         columns = len(table.head)
         head = " & ".join(rf"\textbf{{{tex_text(h)}}}" for h in table.head)
-        rows = "\n".join(" & ".join(self.cell(c) for c in cells) + r" \\" for cells in table.rows)
+        last = len(table.rows) - 1
+        rows = "\n".join(  # a star keeps a row and the next on one page: the first few, and the last few
+            " & ".join(self.cell(c) for c in cells) + (r" \\*" if k < 3 or last - 3 <= k < last else r" \\")
+            for k, cells in enumerate(table.rows)
+        )
         caption = rf"\tablecaption{{{tex_text(table.caption)}}}" + "\n" if table.caption else ""
         shares = table.shares or ((0.22, 0.24, 0.46) if columns == 3 else (round(0.92 / columns, 2),) * columns)
         spec = "".join(rf">{{\raggedright\arraybackslash}}p{{{share}\linewidth}}" for share in shares)
@@ -158,6 +171,18 @@ class _Writer:
             "\\begin{center}\n\\begin{tikzpicture}[x=9mm,y=-9mm]\n"
             f"{marks}\n\\end{{tikzpicture}}\\par\\smallskip\n{{\\small {self.text(figure.caption)}}}\n\\end{{center}}"
         )
+
+
+def _room(block: Block) -> int:
+    """How many lines should be free for a block to begin on this page: a heading, and the start of what it heads."""
+    match block:
+        case Section(body=body):
+            return 5 + max([_room(b) for b in body[:2]], default=0)
+        case Table(rows=rows):
+            return 4 + 2 * min(len(rows), 7)  # as many as are kept together
+        case Statement():
+            return 10
+    return 4
 
 
 def _breakable(code: str) -> str:

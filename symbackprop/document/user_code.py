@@ -1,7 +1,7 @@
 """A user's own lines of Python as mathematics, as far as latexify reads them without losing anything.
 
-latexify drops keyword arguments (`sum(axis=0)` becomes a sum over nothing) and knows no slices, so a line that has
-either stays code. Main name: `lines_of`. This module must not know about verdicts.
+latexify drops keyword arguments (`sum(axis=0)` becomes a sum over nothing), knows no slices and no functions of arrays,
+so a line that has one of these stays code. Main name: `lines_of`. This module must not know about verdicts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from symbackprop.document.tex_reader import read_tex
 from symbackprop.layout import Layout, relation, row
 
 _LOSSY = (ast.keyword, ast.Subscript, ast.Lambda, ast.Dict, ast.ListComp, ast.Starred, ast.IfExp)
+_FUNCTIONS = frozenset(["exp", "log", "sqrt", "abs", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arctan"])
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _mathematics(statement: ast.stmt) -> Layout | None:
 
 def _read(node: ast.expr) -> Layout | None:
     """One expression through latexify."""
-    if any(isinstance(part, _LOSSY) for part in ast.walk(node)):
+    if any(isinstance(part, _LOSSY) or not _is_mathematics(part) for part in ast.walk(node)):
         return None
     from latexify.codegen.expression_codegen import ExpressionCodegen  # 0.14 s, for documents only
     from latexify.exceptions import LatexifyError
@@ -62,6 +63,11 @@ def _read(node: ast.expr) -> Layout | None:
     except LatexifyError:
         return None
     return read_tex(code.replace(r"\_", "_").replace(r"\mathrm{top}", r"\top").replace(r"\mathrm{", r"\mathit{"))
+
+
+def _is_mathematics(node: ast.AST) -> bool:
+    """Of what is reached by a dot, a transpose and the functions of mathematics; latexify runs other names together."""
+    return not isinstance(node, ast.Attribute) or node.attr == "T" or node.attr in _FUNCTIONS
 
 
 def _matrices(node: ast.expr) -> ast.expr:

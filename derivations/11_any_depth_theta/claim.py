@@ -1,0 +1,15 @@
+"""Backpropagation for every number of layers, with the biases in column 0 of Θ."""
+
+from symbackprop import Network, prove
+from symbackprop.claims import Exhibit
+
+
+def exhibit() -> Exhibit:
+    """Sigmoid units, cross-entropy, weight decay over the number of examples."""
+    net = Network(depth="L", activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
+    return Exhibit(
+        "Backpropagation for any depth, in Θ",
+        "The biases are column 0 of Θ, the network is h_Θ, and a superscript (i) numbers the examples.",
+        (prove(net),),
+        notation="theta",
+    )

@@ -1,0 +1,24 @@
+"""The backward pass of logistic regression."""
+
+from pathlib import Path
+
+from symbackprop.claims import Exhibit
+from symbackprop.layer_exhibit import Form, layer_exhibit
+
+FORMS = (
+    Form(
+        "z_bar[n] = (p[n] - y[n])/N",
+        "The slope of the sigmoid, $p (1 - p)$, cancels against the denominators that the logarithms bring.",
+    ),
+)
+
+
+def exhibit() -> Exhibit:
+    """A linear score, a sigmoid, the mean cross-entropy, and a penalty on the weights."""
+    return layer_exhibit(
+        Path(__file__).with_name("logistic_regression.py"),
+        "Logistic regression",
+        "The gradient by a score is probability less target, over the number of examples.",
+        FORMS,
+        data=("x", "y", "lam"),
+    )
