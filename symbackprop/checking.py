@@ -16,19 +16,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from symbackprop.deciding import SCREEN_SECONDS, decide_pair, matter_of, of_wrong_shape, refuted, time_left, untraced
+from symbackprop.deciding import (
+    Matter,
+    decide,
+    decide_pair,
+    look,
+    matter_of,
+    of_wrong_shape,
+    refuted,
+    time_left,
+    untraced,
+)
 from symbackprop.errors import (
     BudgetError,
     DataError,
     SymbackpropError,
     TraceError,
 )
-from symbackprop.refute import refute
+from symbackprop.nodes import collector_paused
+from symbackprop.refute import Stage
 from symbackprop.trace import NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_pair
 from symbackprop.verdict import Verdict
 
 BUDGET_SECONDS = 20.0
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 5, 3, 80
+CONCRETE_SECONDS = 0.2  # for numbers at each of several stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
 
@@ -81,7 +93,8 @@ def check(
     """
     start = time.perf_counter()
     case = Case(forward, backward, shapes, dict(assume or {}), where)
-    verdict = _checked(case, start + seconds)
+    with collector_paused():
+        verdict = _checked(case, start + seconds)
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
@@ -131,21 +144,31 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadl
         return _at_concrete_sizes(case, _joined(stop, more), subject, deadline)
     except SymbackpropError as error:
         return untraced(error, subject)
-    verdicts: list[Verdict] = []
+    return _decided_at(traces, symbols, subject, deadline)
+
+
+def _decided_at(traces: list[Traced], symbols: tuple[str, ...], subject: str, deadline: float) -> Verdict:
+    """Numbers at all of these sizes, proofs at the first few."""
+    matters: list[Matter] = []
     for traced in traces:
-        verdict = _screened(traced, subject, deadline)
-        if verdict is not None:
-            return verdict
-    for traced in sorted(traces[:CONCRETE_PROVED], key=lambda t: sum(t.sizes.values())):
-        verdicts.append(decide_pair(traced, subject, "", deadline))
+        try:
+            matters.append(matter_of(traced))
+        except SymbackpropError as error:
+            return untraced(error, subject)
+    named = f"{subject}: {', '.join(matters[0].names)}" if matters else subject
+    stages: list[tuple[Stage, list[Matter]]] = [("first look", matters), ("directed", matters[CONCRETE_PROVED:])]
+    for stage, some in stages:
+        for matter in some:
+            verdict = _screened(matter, named, stage, deadline)
+            if verdict is not None:
+                return verdict
+    verdicts: list[Verdict] = []
+    proved = sorted(matters[:CONCRETE_PROVED], key=lambda m: sum(m.traced.sizes.values()))
+    for matter in proved:
+        verdicts.append(decide(matter, named, "", deadline))
         if verdicts[-1].status != "PROVED":
             break
-    return _summed_up(
-        verdicts,
-        [t.sizes for t in sorted(traces[:CONCRETE_PROVED], key=lambda t: sum(t.sizes.values()))],
-        symbols,
-        subject,
-    )
+    return _summed_up(verdicts, [m.traced.sizes for m in proved], symbols, subject)
 
 
 def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float) -> Traced | None:
@@ -158,18 +181,16 @@ def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float) -> Traced 
         return None
 
 
-def _screened(traced: Traced, subject: str, deadline: float) -> Verdict | None:
+def _screened(matter: Matter, subject: str, stage: Stage, deadline: float) -> Verdict | None:
     """The verdict that numbers alone give at these sizes, or None."""
     try:
-        matter = matter_of(traced)
-        subject = f"{subject}: {', '.join(matter.names)}"
-        malformed = of_wrong_shape(matter, subject)
+        malformed = of_wrong_shape(matter, subject) if stage == "first look" else None
         if malformed is not None:
             return malformed
-        found = refute(matter.question, budget_seconds=min(SCREEN_SECONDS, time_left(deadline)))
-        return None if found is None else refuted(matter, subject, found, deadline)
+        found = look(matter, CONCRETE_SECONDS, deadline, stage)
     except SymbackpropError:
         return None  # the proof will say what is the matter
+    return None if found is None else refuted(matter, subject, found, deadline)
 
 
 def _joined(first: NeedsConcreteSizes, more: NeedsConcreteSizes) -> NeedsConcreteSizes:

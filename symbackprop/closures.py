@@ -135,6 +135,8 @@ class Compiler:
         raise UnsupportedError(f"a node of kind {type(expr).__name__} has no value of its own")
 
     def _entry(self, tensor: Tensor, indices: tuple[Expr, ...]) -> Closure:
+        if all(isinstance(i, Index) for i in indices):
+            return _plain_entry(tensor, indices)  # type: ignore[arg-type]
         positions = [self._of(i) for i in indices]
 
         def run(s: State) -> Value:
@@ -156,11 +158,14 @@ class Compiler:
                 return 0 if a is b else a - b
 
             return difference
-        parts = [self._of(t) for t in terms]
+        first, *rest = [self._of(t) for t in terms]
+        if len(rest) == 1:
+            second = rest[0]
+            return lambda s: first(s) + second(s)
 
         def run(s: State) -> Value:
-            total = parts[0](s)
-            for part in parts[1:]:
+            total = first(s)
+            for part in rest:
                 total = total + part(s)
             return total
 
@@ -170,6 +175,9 @@ class Compiler:
         """A product; Kronecker deltas come first, since where one is 0 the other factors need not exist."""
         deltas = [self._of(f) for f in factors if isinstance(f, Kronecker)]
         parts = [self._of(f) for f in factors if not isinstance(f, Kronecker)]
+        if not deltas and len(parts) == 2:
+            left, right = parts
+            return lambda s: left(s) * right(s)
 
         def run(s: State) -> Value:
             for delta in deltas:
@@ -215,10 +223,14 @@ class Compiler:
         term = self._of(body)
 
         def run(s: State) -> Value:
-            total: Value = 0
-            for value in range(size(s)):
-                s.index[index] = value
-                total = term(s) if value == 0 else total + term(s)
+            places, length = s.index, size(s)
+            if length < 1:
+                return 0
+            places[index] = 0
+            total = term(s)
+            for value in range(1, length):
+                places[index] = value
+                total = total + term(s)
             return total
 
         return run
@@ -270,6 +282,34 @@ class Compiler:
         return lambda s: scalar(tuple([p(s) for p in parts]))
 
 
+def _plain_entry(tensor: Tensor, indices: tuple[Index, ...]) -> Closure:
+    """An entry at indices that stand by themselves, which is nearly every one."""
+
+    def missing(place: tuple[int, ...]) -> OutOfRangeError:
+        return OutOfRangeError(f"{tensor.name} has no entry at {place}")
+
+    if len(indices) == 2:
+        first, second = indices
+
+        def pair(s: State) -> Value:
+            place = s.index[first], s.index[second]
+            try:
+                return s.arrays[tensor][place]
+            except KeyError:
+                raise missing(place) from None
+
+        return pair
+
+    def run(s: State) -> Value:
+        place = tuple([s.index[i] for i in indices])
+        try:
+            return s.arrays[tensor][place]
+        except KeyError:
+            raise missing(place) from None
+
+    return run
+
+
 def _whole_power(base: Value, exponent: Fraction, power: Callable[[Value, Fraction], Value]) -> Value:
     """Squares and the like of integers stay integers: they may be positions or sizes."""
     return base**exponent.numerator if isinstance(base, int) else power(base, exponent)
@@ -290,10 +330,11 @@ def _remembered(expr: Expr, run: Closure) -> Closure:
     free = tuple(free_indices(expr))
 
     def recall(s: State) -> Value:
-        key = (expr, *[s.index[i] for i in free])
-        value = s.memo.get(key)
+        places, memo = s.index, s.memo
+        key = (expr, *[places[i] for i in free])
+        value = memo.get(key)
         if value is None:
-            value = s.memo[key] = run(s)
+            value = memo[key] = run(s)
         return value
 
     return recall

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from symbackprop.cotangents import with_cost
 from symbackprop.counterexample import Counterexample
 from symbackprop.derivation import Gradient
 from symbackprop.differentiate import differentiate, facts_of
+from symbackprop.directed import sites
 from symbackprop.errors import (
     BudgetError,
     MalformedError,
@@ -28,16 +30,21 @@ from symbackprop.mending import Mend, mends
 from symbackprop.plain import to_text
 from symbackprop.program import Equation
 from symbackprop.question import Question
-from symbackprop.refute import cross_examine, refute, wrong_gradients
+from symbackprop.refute import Stage, cross_examine, refute, wrong_gradients
 from symbackprop.resolve import UNLIMITED, Resolver
 from symbackprop.sweeping import numbers, sweep
 from symbackprop.trace import ShapesDoNotFit, Traced
 from symbackprop.verdict import Verdict
 
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
+GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
+BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
 # How large a tensor may grow before it is kept as one atom, whether equal intermediates are sought first, and the
 # seconds for it.
-ATTEMPTS = ((UNLIMITED, False, 1.0), (1, True, 8.0), (6, True, 4.0), (UNLIMITED, False, 4.0))
+Way = tuple[int, bool, float]
+WHOLE: Way = (UNLIMITED, False, 0.2)
+SWEEPING: Way = (1, True, 1.0)
+PATIENT: tuple[Way, ...] = ((1, True, 8.0), (6, True, 4.0), (UNLIMITED, False, 4.0))
 LONG = 60  # equations: beyond that equal intermediates are sought first
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
@@ -80,19 +87,46 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
     if malformed is not None:
         return malformed
     try:
-        found = refute(matter.question, budget_seconds=min(SCREEN_SECONDS, time_left(deadline)))
-        if found is None:
-            proof = _proved(matter, deadline)
-            if not proof.unproved:
-                return _confirmed(matter, subject, scope, proof)
-            found = refute(matter.question.only(proof.unproved), budget_seconds=min(6.0, time_left(deadline)), seed=1)
-            if found is None:
-                return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
-    except MalformedError as error:
-        return Verdict("MALFORMED", subject, reason=str(error), diagnosis=error.what)
+        found = look(matter, SCREEN_SECONDS, deadline)
     except SymbackpropError as error:
-        return Verdict("UNDECIDED", subject, reason=str(error))
+        return no_answer(error, subject)
+    return decide(matter, subject, scope, deadline) if found is None else refuted(matter, subject, found, deadline)
+
+
+def look(matter: Matter, seconds: float, deadline: float, stage: Stage = "first look") -> Counterexample | None:
+    """What numbers alone have to say."""
+    return refute(matter.question, budget_seconds=min(seconds, time_left(deadline)), stage=stage)
+
+
+def decide(matter: Matter, subject: str, scope: str, deadline: float) -> Verdict:
+    """The verdict on a backward pass in which a first look at random numbers found nothing.
+
+    The quick ways to a proof come before the search for thin regions, the patient ones after it.
+    """
+    try:
+        proof = prove(matter, matter.names, _quick(matter), deadline)
+        found = None
+        if proof.unproved:
+            seconds = min(SCREEN_SECONDS, time_left(deadline))
+            found = refute(matter.question.only(proof.unproved), budget_seconds=seconds, stage="directed")
+        if found is None and proof.unproved:
+            proof = proof.then(prove(matter, proof.unproved, PATIENT, deadline))
+        if not proof.unproved:
+            return _confirmed(matter, subject, scope, proof)
+        if found is None:
+            found = refute(matter.question.only(proof.unproved), budget_seconds=min(6.0, time_left(deadline)), seed=1)
+        if found is None:
+            return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
+    except SymbackpropError as error:
+        return no_answer(error, subject)
     return refuted(matter, subject, found, deadline)
+
+
+def no_answer(error: SymbackpropError, subject: str) -> Verdict:
+    """The verdict where neither a proof nor numbers could be had."""
+    if isinstance(error, MalformedError):
+        return Verdict("MALFORMED", subject, reason=str(error), diagnosis=error.what)
+    return Verdict("UNDECIDED", subject, reason=str(error))
 
 
 def time_left(deadline: float) -> float:
@@ -118,7 +152,9 @@ def of_wrong_shape(matter: Matter, subject: str) -> Verdict | None:
         return None
     tensor, claimed = pairs[misfits[0]]
     rest = [n for n in pairs if n not in misfits]
-    others = wrong_gradients(matter.question.only(rest), budget_seconds=SCREEN_SECONDS) if rest else []
+    others = (
+        wrong_gradients(matter.question.only(rest), budget_seconds=SCREEN_SECONDS, stage="first look") if rest else []
+    )
     error = MalformedError(
         f"the gradient of {misfits[0]} has another shape than {misfits[0]}",
         evidence=[f"{misfits[0]}:  {shape_text(tensor)}", f"d{misfits[0]}:  {shape_text(claimed)}"],
@@ -144,13 +180,21 @@ class Attempt:
     used: tuple[str, ...]
     reason: str
 
+    def then(self, later: Attempt) -> Attempt:
+        """This and what was proved later of the rest."""
+        return Attempt(later.unproved, tuple(dict.fromkeys((*self.used, *later.used))), later.reason)
 
-def _proved(matter: Matter, deadline: float) -> Attempt:
-    """Compare each claimed gradient with the derived one, by normal form."""
-    left, reason = list(matter.names), ""
-    used: dict[str, None] = {}
+
+def _quick(matter: Matter) -> tuple[Way, ...]:
     long = len(matter.gradient.adjoint.equations) + len(matter.traced.backward.equations) > LONG
-    for limit, sweeping, seconds in sorted(ATTEMPTS, key=lambda a: long and not a[1]):
+    return (SWEEPING,) if long else (WHOLE, SWEEPING)
+
+
+def prove(matter: Matter, names: Iterable[str], ways: Iterable[Way], deadline: float) -> Attempt:
+    """Compare each claimed gradient with the derived one, by normal form."""
+    left, reason = list(names), ""
+    used: dict[str, None] = {}
+    for limit, sweeping, seconds in ways:
         resolver = _resolver(matter, limit, min(seconds, time_left(deadline)))
         if sweeping:
             sweep(resolver, matter.question, matter.gradient.adjoint, matter.traced.backward)
@@ -198,6 +242,8 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
     answer: Counterexample | bool
     try:
         answer = cross_examine(matter.question)
+        if answer is True and sites(matter.question):
+            answer = refute(matter.question, budget_seconds=BRANCH_SECONDS, seed=1, stage="directed") or True
     except UnsupportedError:
         reason = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
         return Verdict("UNDECIDED", subject, reason=reason)
@@ -227,11 +273,15 @@ def _tried(proof: Attempt) -> str:
 
 def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float) -> Verdict:
     """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved."""
-    proof = _proved(matter, min(deadline, time.perf_counter() + 3.0))
-    wrong = wrong_gradients(matter.question, proof.unproved or None, budget_seconds=min(1.0, time_left(deadline)))
-    wrong = wrong or [found.entry.name]
+    seen = wrong_gradients(matter.question, budget_seconds=min(GLANCE_SECONDS, time_left(deadline)), stage="first look")
+    certain = {found.entry.name, *seen}
+    doubtful = [n for n in matter.names if n not in certain]
+    proof = prove(matter, doubtful, (*_quick(matter), *PATIENT), min(deadline, time.perf_counter() + 3.0))
+    if proof.unproved:
+        certain |= {*wrong_gradients(matter.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
+    wrong = [n for n in matter.names if n in certain]
     mend = _mend(matter, wrong, min(deadline, time.perf_counter() + 2.0))
-    right = [n for n in matter.names if n not in proof.unproved]
+    right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
     return Verdict(
         "REFUTED",

@@ -12,9 +12,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from symbackprop.closures import Array, Closure, Compiler, OutOfRangeError, State
 from symbackprop.evaluate import Evaluator, array_of
@@ -87,11 +89,23 @@ def _real(expr: Expr) -> bool:
 
 
 class Director:
-    """Moves points of one question towards the thresholds of its programs."""
+    """Moves points of one question towards the thresholds of its programs.
 
-    def __init__(self, question: Question, sampler: Sampler, rng: random.Random) -> None:
-        self.question, self.sampler, self.rng = question, sampler, rng
+    Args:
+        late: true when the time is up; there are no more points then.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        sampler: Sampler,
+        rng: random.Random,
+        late: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.question, self.sampler, self.rng, self.late = question, sampler, rng, late
         self.sites = sites(question)
+        self._needed = {s: _readable(question.claimed if s.claimed else question.forward, s) for s in self.sites}
+        self._entries: dict[Tensor, tuple[NDArray[Any], Array]] = {}  # the last array of each input and its entries
         self.constants = question.constants
         self._ceiling = min([LARGEST_INPUT, *(c**0.5 / 8 for c in question.infinities)])
         self._compiled: dict[
@@ -134,6 +148,8 @@ class Director:
         settled = {t: {p: to_float(v) for p, v in a.items()} for t, a in given.items()}
         for target in self.targets():
             for site in self.sites:
+                if self.late():
+                    return
                 found = self._reach(site, target, base, settled)
                 if found is not None:
                     yield found
@@ -220,6 +236,27 @@ class Director:
         values = point.values(FLOAT)
         program: Program = claimed.program if site.claimed else forward.program
         arrays: dict[Tensor, Array] = dict(settled)
-        arrays |= {t: array_of(t, a, a.shape, FLOAT) for t, a in point.inputs.items()}
-        run = (claimed if site.claimed else forward).run(values, {t: arrays[t] for t in program.inputs})
+        arrays |= {t: self._array(t, a) for t, a in point.inputs.items()}
+        inputs = {t: arrays[t] for t in program.inputs}
+        run = (claimed if site.claimed else forward).run(values, inputs, needed=self._needed[site])
         return float(closures[site][0](State(dict(values), run, dict(position))))
+
+    def _array(self, tensor: Tensor, array: NDArray[Any]) -> Array:
+        """The entries of an input; along a line only one of them changes."""
+        known = self._entries.get(tensor)
+        if known is None or known[0] is not array:
+            known = self._entries[tensor] = (array, array_of(tensor, array, array.shape, FLOAT))
+        return known[1]
+
+
+def _readable(program: Program, site: Site) -> frozenset[Tensor]:
+    """The tensors that the value of a site depends on."""
+    found: set[Tensor] = set()
+    pending = [site.difference]
+    while pending:
+        for node in nodes(pending.pop()):
+            if isinstance(node, Entry) and node.tensor not in found:
+                found.add(node.tensor)
+                if node.tensor in program.by_tensor:
+                    pending.append(program.by_tensor[node.tensor].value)
+    return frozenset(found)

@@ -9,7 +9,7 @@ or gradients.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -47,11 +47,13 @@ class Evaluator:
         values: Mapping[Symbol, Value],
         inputs: Mapping[Tensor, Array],
         moved: Callable[[Tensor, Array], Array] = lambda tensor, entries: entries,
+        needed: Container[Tensor] | None = None,
     ) -> dict[Tensor, Array]:
         """All tensors, entry by entry.
 
         Args:
             values: sizes and hyper-parameters, as numbers of the field.
+            needed: the only equations to evaluate; it must hold all that they read.
             moved: called with every tensor and its entries before anything reads them; returns the entries to go on
                 with. This is how a tensor in the middle of a program is given directions of differentiation.
         """
@@ -60,6 +62,8 @@ class Evaluator:
             for tensor in self.program.inputs:
                 state.arrays[tensor] = moved(tensor, inputs[tensor])
             for equation, value in self._equations:
+                if needed is not None and equation.tensor not in needed:
+                    continue
                 ranges = [range(int(n(state))) for n in self._shapes[equation.tensor]]
                 entries: Array = {}
                 for position in itertools.product(*ranges):

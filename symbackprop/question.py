@@ -149,6 +149,12 @@ class Examination:
             return False
         return not self.negligible or bool(abs(left - right) > self.negligible)
 
+    def finite(self) -> bool:
+        """True if every value on both sides exists: code that also divides by zero there shows nothing to a reader."""
+        return all(
+            _ball(v).is_finite() for side in (self.claimed, self.correct) for a in side.values() for v in a.values()
+        )
+
     def gap(self, name: str) -> tuple[float, tuple[int, ...]]:
         """The largest difference of an entry, relative to the gradient's largest, and where it is."""
         claimed, correct = self.claimed[name], self.correct[name]

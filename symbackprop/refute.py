@@ -28,6 +28,7 @@ PRECISIONS = (128, 256, 1024)
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
 PATIENCE = 0.5
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
+Stage = Literal["first look", "directed", "all"]
 UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
 
 
@@ -65,16 +66,25 @@ class Search:
     def strength(self, found: Examination, names: Iterable[str]) -> float:
         """How plainly the claim fails: the largest relative gap that floating point shows too, else a tiny number."""
         best = 0.0
+        plain = found.finite()
         for name in names:
             gap, _ = found.gap(name)
-            best = max(best, gap if gap > 1e-6 and self._shown_in_floats(found, name) else min(gap, 1.0) * 1e-9)
+            best = max(
+                best, gap if plain and gap > 1e-6 and self._shown_in_floats(found, name) else min(gap, 1.0) * 1e-9
+            )
         return best
 
     def _shown_in_floats(self, found: Examination, name: str) -> bool:
-        """True if plain floating point gives the claimed value too, up to a tenth of the disagreement."""
+        """True if plain floating point gives the claimed value too, up to a tenth of the disagreement.
+
+        And finite numbers for all others: a point at which some slope is 0/0 refutes, but convinces nobody.
+        """
         try:
             plain = self._examiner(found.point, FLOAT).examine(found.point)
         except UNUSABLE:
+            return False
+        every = (v for side in (plain.claimed, plain.correct) for array in side.values() for v in array.values())
+        if not all(math.isfinite(to_float(v)) for v in every):
             return False
         where = found.gap(name)[1]
         exact = [to_float(side[name][where]) for side in (found.claimed, found.correct)]
@@ -82,18 +92,28 @@ class Search:
         allowed = abs(exact[0] - exact[1]) / 10
         return all(abs(a - b) <= allowed for a, b in zip(exact, near, strict=True))
 
-    def points(self) -> Iterator[tuple[Point, int]]:
-        """Points with the precision to begin with, from likely to exotic, without end."""
+    def points(self, stage: Stage = "all") -> Iterator[tuple[Point, int]]:
+        """Points with the precision to begin with, from likely to exotic, until the time is up."""
         choices = self.sampler.size_choices()
         if not choices:
             return
+        if stage != "directed":
+            yield from self._first_look(choices)
+        if stage != "first look":
+            yield from self._directed(choices)
+
+    def _first_look(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
+        """Random points at every choice of sizes."""
         yield self.sampler.point(choices[0]), PRECISIONS[-1]
         for turn in range(2):
             for sizes in choices[: 1 if turn else None]:
                 for _ in range(3 if turn else 2):
                     yield self.sampler.point(sizes), PRECISIONS[0]
-        director = Director(self.question, self.sampler, self.rng)
-        while True:
+
+    def _directed(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
+        """Points at other scales, on both sides of thresholds, and with a scale for each input."""
+        director = Director(self.question, self.sampler, self.rng, self.late)
+        while not self.late():
             sizes = self._sizes(choices)
             base = self.sampler.point(sizes)
             for point in filter(director.reasonable, director.scaled(base)):
@@ -117,11 +137,18 @@ class Search:
 
 
 def refute(
-    question: Question, *, budget_seconds: float = 5.0, seed: int = 0, small: bool = True, shrink_seconds: float = 0.2
+    question: Question,
+    *,
+    budget_seconds: float = 5.0,
+    seed: int = 0,
+    stage: Stage = "all",
+    small: bool = True,
+    shrink_seconds: float = 0.2,
 ) -> Counterexample | None:
     """A counterexample to the claim that every pair of the question is right, or None if none was found in time.
 
     Args:
+        stage: "first look" for some random points at telling sizes, "directed" for what comes after them.
         small: shrink it, for at most `shrink_seconds`.
 
     Raises:
@@ -132,7 +159,7 @@ def refute(
     misshapen: dict[str, Examination] = {}
     strongest, patience = 0.0, search.deadline
     unusable = 0.0
-    for point, bits in search.points():
+    for point, bits in search.points(stage):
         now = time.perf_counter()
         if now > min(search.deadline, patience):
             break
@@ -190,17 +217,23 @@ def _shrunk(search: Search, found: Examination, strength: float, seconds: float)
 
 
 def wrong_gradients(
-    question: Question, names: Iterable[str] | None = None, *, budget_seconds: float = 1.0, seed: int = 0
+    question: Question,
+    names: Iterable[str] | None = None,
+    *,
+    budget_seconds: float = 1.0,
+    seed: int = 0,
+    stage: Stage = "all",
 ) -> list[str]:
     """The names of the pairs that are certainly wrong, in their order.
 
     Args:
         names: the pairs in doubt; all by default. Leave out those that are proved: a right pair costs the whole budget.
+        stage: as `refute` has it.
     """
     left = list(question.pairs if names is None else names)
     order, wrong = list(left), set()
     search = Search(question.only(left), budget_seconds, seed)
-    for point, bits in search.points():
+    for point, bits in search.points(stage):
         if not left or search.late():
             break
         found = search.examine(point, bits)
