@@ -17,7 +17,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal
 
 from symbackprop.nodes import (
     Add,
@@ -175,26 +176,24 @@ def apply(function: Function, *arguments: Expr) -> Expr:
     return Apply(function, arguments)
 
 
+_CHILDREN: dict[type[Expr], Callable[[Any], tuple[Expr, ...]]] = {
+    Entry: attrgetter("indices"),
+    Add: attrgetter("terms"),
+    Multiply: attrgetter("factors"),
+    Apply: attrgetter("arguments"),
+    Power: attrgetter("base", "exponent"),
+    Where: attrgetter("condition", "then", "otherwise"),
+    Partial: attrgetter("expression", "variable"),
+    Total: attrgetter("cost", "variable"),
+    **{kind: attrgetter("left", "right") for kind in (Kronecker, Compare, Quotient, Remainder)},
+    **{kind: lambda binder: (binder.body,) for kind in BINDERS},
+    **{kind: lambda leaf: () for kind in (Number, Symbol, Index)},
+}
+
+
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside `expr`; the bound index of a binder is not one of them."""
-    match expr:
-        case Entry(_, nodes) | Add(nodes) | Multiply(nodes) | Apply(_, nodes):
-            return nodes
-        case (
-            Power(a, b)
-            | Kronecker(a, b)
-            | Compare(_, a, b)
-            | Quotient(a, b)
-            | Remainder(a, b)
-            | Partial(a, b)
-            | Total(a, b)
-        ):
-            return (a, b)
-        case Where(a, b, c):
-            return (a, b, c)
-        case Sum(_, body) | Extremum(_, _, body) | Position(_, _, body):
-            return (body,)
-    return ()
+    return _CHILDREN[type(expr)](expr)  # a table: no other function is called as often
 
 
 def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from symbackprop.canonical import Canonical
+from symbackprop.canonical import Canonical, Pattern, pattern
 from symbackprop.derivation import Derivation, Step
 from symbackprop.errors import ProofError, SymbackpropError
 from symbackprop.expression import (
@@ -59,6 +59,8 @@ class Kernel:
                 self.users[tensor].append(equation)
         self._relevant: dict[Tensor, bool] = {}
         self._fitting: set[Expr] = set()
+        self._tables: dict[bool, Canonical] = {}
+        self._answered: set[Pattern] = set()  # equalities that hold whatever their tensors and sizes are called
         self._names: Mapping[Tensor, Tensor] | None = None
         self._replayed: dict[
             Step, tuple[str, ...]
@@ -151,13 +153,26 @@ class Kernel:
             before = rewrite(step.before, meaning)
             after = step.after if step.rule in _FORWARDS else rewrite(step.after, meaning)
             before, after = rewrite(before, opaque), rewrite(after, opaque)
-            for known in ({}, self.kinds) if self.kinds else ({},):
-                table = Canonical(self.facts, known, expanded=self.expanded)
+            question = None if self.kinds or self.program.domain else pattern(before, after)
+            if question in self._answered:
+                return ()
+            for knowing in (False, True) if self.kinds else (False,):
+                table = self._table(knowing)
                 if table.equal(before, after):
+                    if question is not None and not table.used:
+                        self._answered.add(question)
                     return tuple(table.used)
             return None
         except SymbackpropError as error:
             raise ProofError(f"{derivation.name}: {error}") from error
+
+    def _table(self, knowing: bool) -> Canonical:
+        """A normal form that has made use of nothing yet; what it remembers of earlier steps rests on no condition."""
+        table = self._tables.get(knowing)
+        if table is None or table.used:
+            table = self._tables[knowing] = Canonical(self.facts, self.kinds if knowing else {}, expanded=self.expanded)
+        table.restart_clock()
+        return table
 
     def _meaning(self, step: Step, derivation: Derivation) -> Callable[[Expr], Expr | None]:
         """What the rule allows to be replaced, as a function from a node to its replacement or None."""

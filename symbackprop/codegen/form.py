@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from symbackprop.expression import Entry, Expr, Index, Multiply, Number, Symbol, Tensor, children, entries
@@ -94,7 +95,8 @@ def is_plain(entry: Entry) -> bool:
     return len(set(entry.indices)) == len(entry.indices) and all(isinstance(i, Index) for i in entry.indices)
 
 
-def reads(statement: Statement) -> list[Tensor]:
+@lru_cache(maxsize=1 << 14)
+def reads(statement: Statement) -> tuple[Tensor, ...]:
     """The tensors that a statement reads, each once, in order."""
     match statement:
         case Map(_, value):
@@ -105,7 +107,7 @@ def reads(statement: Statement) -> list[Tensor]:
             found = (operand.tensor,)
         case Gather(_, source, positions, _):
             found = (source, *(e.tensor for p in positions for e in entries(p)))
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
 
 
 def all_symbols(statement: Statement) -> list[Symbol]:
