@@ -11,6 +11,7 @@ was proved, the cure.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,8 +40,9 @@ from symbackprop.trace import NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_
 from symbackprop.verdict import Verdict
 
 BUDGET_SECONDS = 20.0
-CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 5, 3, 80
-CONCRETE_SECONDS = 0.2  # for numbers at each of several stated sizes
+CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80
+LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that often
+CONCRETE_SECONDS = 0.12  # for numbers at each of several stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
 
@@ -212,7 +214,7 @@ def _summed_up(verdicts: list[Verdict], sizes: list[dict[str, int]], symbols: tu
 
 
 def _choices(symbols: tuple[str, ...]) -> Iterator[dict[str, int]]:
-    """Small unequal sizes: from 3 upwards first, then smaller, then larger."""
+    """Small unequal sizes from 3 upwards first, two larger ones, each size 1 in turn, then the others."""
     grid = [dict(zip(symbols, values, strict=True)) for values in itertools.product(range(1, 8), repeat=len(symbols))]
 
     def order(sizes: dict[str, int]) -> tuple[int, int, int]:
@@ -220,10 +222,11 @@ def _choices(symbols: tuple[str, ...]) -> Iterator[dict[str, int]]:
         return (sum(v < 2 for v in values), len(values) - len(set(values)), sum((v - 3) ** 2 for v in values))
 
     ranked = sorted(grid, key=order)
-    spread = (
-        ranked[:2] + ranked[len(ranked) // 3 : len(ranked) // 3 + 1] + ranked[len(ranked) // 2 : len(ranked) // 2 + 1]
-    )
-    yield from dict((tuple(s.items()), s) for s in (*spread, *ranked[:MAXIMUM_CHOICES])).values()
+    small = [s for s in ranked if math.prod(s.values()) <= LARGEST_PRODUCT]
+    spread = [small[len(small) // 3], small[len(small) // 2]]
+    ones = [next(s for s in ranked if s[symbol] == 1) for symbol in symbols]
+    chosen = (*ranked[:2], *spread, *ones[:2], *small[:MAXIMUM_CHOICES], *ranked[:MAXIMUM_CHOICES])
+    yield from dict((tuple(s.items()), s) for s in chosen).values()
 
 
 __all__ = ["assert_proved", "check"]

@@ -45,7 +45,7 @@ Way = tuple[int, bool, float]
 WHOLE: Way = (UNLIMITED, False, 0.2)
 SWEEPING: Way = (1, True, 1.0)
 PATIENT: tuple[Way, ...] = ((1, True, 8.0), (6, True, 4.0), (UNLIMITED, False, 4.0))
-LONG = 60  # equations: beyond that equal intermediates are sought first
+LONG = 36  # equations: beyond that equal intermediates are sought first
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
 
@@ -187,7 +187,7 @@ class Attempt:
 
 def _quick(matter: Matter) -> tuple[Way, ...]:
     long = len(matter.gradient.adjoint.equations) + len(matter.traced.backward.equations) > LONG
-    return (SWEEPING,) if long else (WHOLE, SWEEPING)
+    return (SWEEPING, WHOLE) if long else (WHOLE, SWEEPING)
 
 
 def prove(matter: Matter, names: Iterable[str], ways: Iterable[Way], deadline: float) -> Attempt:
@@ -243,7 +243,8 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
     try:
         answer = cross_examine(matter.question)
         if answer is True and sites(matter.question):
-            answer = refute(matter.question, budget_seconds=BRANCH_SECONDS, seed=1, stage="directed") or True
+            seconds = BRANCH_SECONDS / 2 if matter.traced.sizes else BRANCH_SECONDS
+            answer = refute(matter.question, budget_seconds=seconds, seed=1, stage="directed") or True
     except UnsupportedError:
         reason = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
         return Verdict("UNDECIDED", subject, reason=reason)

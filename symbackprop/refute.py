@@ -41,13 +41,26 @@ class Search:
         self.sampler = Sampler(question, self.rng)
         self.deadline = time.perf_counter() + seconds
         self._examiners: dict[tuple[str, ...], Examiner] = {}
+        self._slowest = 0.0  # seconds for each number held, of the points examined so far
 
     def late(self) -> bool:
         """True once the budget is spent."""
         return time.perf_counter() > self.deadline
 
+    def fits(self, point: Point) -> bool:
+        """True if the point can be expected to be done in time, as far as the earlier ones tell."""
+        return time.perf_counter() + self._slowest * self.sampler.entries(dict(point.sizes)) <= self.deadline
+
     def examine(self, point: Point, bits: int = PRECISIONS[0]) -> Examination | None:
         """Both sides, at rising precision until enclosures are narrow; None where nothing can be compared."""
+        start = time.perf_counter()
+        found = self._examined(point, bits)
+        if bits == PRECISIONS[0]:
+            seconds = time.perf_counter() - start
+            self._slowest = max(self._slowest, seconds / self.sampler.entries(dict(point.sizes)))
+        return found
+
+    def _examined(self, point: Point, bits: int) -> Examination | None:
         for precision in (b for b in PRECISIONS if b >= bits):
             try:
                 found = self._examiner(point, ball(precision)).examine(point)
@@ -163,6 +176,8 @@ def refute(
         now = time.perf_counter()
         if now > min(search.deadline, patience):
             break
+        if not search.fits(point):
+            continue
         found = search.examine(point, bits)
         if found is None:
             unusable += 1

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from symbackprop.canonical import Canonical
-from symbackprop.canonical.polynomial import Atom, Poly, constant, parameter
+from symbackprop.canonical.polynomial import Atom, Poly, constant, parameter, subtract
 from symbackprop.canonical.signs import templates_of
 from symbackprop.expression import Expr, Index, Number, Tensor, substitute
 from symbackprop.program import AssumptionKind, Equation
@@ -126,9 +126,7 @@ class Resolver(Canonical):
 
     def difference(self, left: Poly, right: Poly) -> Poly:
         """left - right."""
-        terms = [(c, dict(m.factors), m.bound) for m, c in left.terms]
-        terms += [(-c, dict(m.factors), m.bound) for m, c in right.terms]
-        return self.collect(terms)
+        return subtract(left, right)
 
 
 def _to_open(left: Poly, right: Poly) -> Atom | None:
