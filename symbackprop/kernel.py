@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from symbackprop.canonical import Canonical
+from symbackprop.canonical import Canonical, Pattern, pattern
 from symbackprop.derivation import Derivation, Step
 from symbackprop.errors import ProofError, SymbackpropError
 from symbackprop.expression import (
@@ -60,6 +60,7 @@ class Kernel:
         self._relevant: dict[Tensor, bool] = {}
         self._fitting: set[Expr] = set()
         self._tables: dict[bool, Canonical] = {}
+        self._answered: set[Pattern] = set()  # equalities that hold whatever their tensors and sizes are called
         self._names: Mapping[Tensor, Tensor] | None = None
         self._replayed: dict[
             Step, tuple[str, ...]
@@ -152,9 +153,14 @@ class Kernel:
             before = rewrite(step.before, meaning)
             after = step.after if step.rule in _FORWARDS else rewrite(step.after, meaning)
             before, after = rewrite(before, opaque), rewrite(after, opaque)
+            question = None if self.kinds or self.program.domain else pattern(before, after)
+            if question in self._answered:
+                return ()
             for knowing in (False, True) if self.kinds else (False,):
                 table = self._table(knowing)
                 if table.equal(before, after):
+                    if question is not None and not table.used:
+                        self._answered.add(question)
                     return tuple(table.used)
             return None
         except SymbackpropError as error:
