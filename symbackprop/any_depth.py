@@ -174,7 +174,7 @@ def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivatio
         work.theorem(
             "step: error term of a general layer",
             "From delta of layer l + 1 to delta of layer l. "
-            "With the base, induction downwards from L gives every layer.",
+            "With the base, induction downwards from layer L gives every layer.",
             delta,
             layer="l",
         ),

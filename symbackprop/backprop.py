@@ -148,7 +148,9 @@ def _stable_cost(work: Work, network: Network) -> list[Theorem]:
     left = Entry(Tensor("J"))
     blank = Derivation("stable cost", work.program, left, left, ())
     uses = [e.tensor for e in network.program.equations if e.tensor.name in ("J", f"a{last}", "S")]
-    reason = "Write out the output activation; log and exp cancel, and no logarithm of a small number is left."
+    reason = "Write out the output activation."
+    if network.cost_name.endswith("cross_entropy"):
+        reason = "Write out the output activation; log and exp cancel, and no logarithm of a small number is left."
     derivation = work.extend(blank, shown, "equation", reason, uses)
     if derivation is None:
         return []

@@ -191,7 +191,7 @@ def output_forms(network: Network) -> list[tuple[Expr, str, str]]:
             (
                 scale(negate(multiply(subtract(y, a), slope))),
                 "output layer: error times slope",
-                "The square loses its factor 2 to the 1/2 in the cost: that is all the 1/2 is for.",
+                "The same with the target first: the factor 2 of the square and the 1/2 of the cost have cancelled.",
             )
         )
     if network.softmax:

@@ -13,20 +13,46 @@ from __future__ import annotations
 import runpy
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from symbackprop.claims import Exhibit, Refutation
-from symbackprop.document.model import Block, Code, Document, Listing, Paragraph, Section, Strong, Table, blocks
+from symbackprop.document.context import sentence
+from symbackprop.document.model import (
+    Block,
+    Display,
+    Document,
+    Listing,
+    Paragraph,
+    Section,
+    Strong,
+    Symbolic,
+    Table,
+    Text,
+    blocks,
+)
 from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
 from symbackprop.document.verdicts import verdict_document
+from symbackprop.document.wording import spelled
 from symbackprop.errors import DataError
 from symbackprop.expression import Index, entries
 from symbackprop.first_page import first_page, hash_of, missing_tools, source_of
-from symbackprop.notation import NOTATIONS, Notation, split_name
+from symbackprop.latex import layout_of
+from symbackprop.layout import Atom, relation, row
+from symbackprop.notation import (
+    NAMES,
+    NOTATIONS,
+    WEIGHTS,
+    WEIGHTS_FROM_0,
+    Notation,
+    letter,
+    split_name,
+    tensor_layout,
+)
 from symbackprop.proof import Proof
 from symbackprop.proving import ProofDocument, command_of
 from symbackprop.verdict import Verdict
@@ -42,29 +68,43 @@ def exhibit_document(exhibit: Exhibit, folder: str = "") -> Document:
     Args:
         folder: the name of its folder, for the command that runs it again.
     """
-    parts = [_part(p, exhibit, folder) for p in exhibit.proofs]
+    notation = NOTATIONS[exhibit.notation] if exhibit.notation else _notation(exhibit.proofs)
+    command = f"python -m symbackprop.gallery derivations {folder}" if folder else ""
+    parts = [_part(p, notation, command if p is exhibit.proofs[-1] else "") for p in exhibit.proofs]
+    lead, body = spelled(exhibit.line, (), notation), list[Block]()
     if len(parts) == 1:
-        lead, body = (f"{exhibit.line} ", *parts[0].lead), list(parts[0].body)
+        lead, body = (*lead, " ", *parts[0].lead), list(parts[0].body)
     else:
-        lead, body = (exhibit.line,), [Section(d.title, (Paragraph(d.lead), *d.body)) for d in parts]
+        told: set[Block] = set()
+        for proof, document in zip(exhibit.proofs, parts, strict=True):
+            title = sentence(proof.title.partition(": ")[2]).removesuffix(".") or document.title
+            body.append(Section(title, (Paragraph(document.lead), *_without_told(document.body, told))))
     if exhibit.refutations:
-        intro = "Each of these equalities is false: at the numbers given the two sides differ, by interval arithmetic."
-        body.append(
-            Section("What is not true", (Paragraph((intro,)), *(b for r in exhibit.refutations for b in _refuted(r))))
-        )
+        which = "Each of these equalities" if len(exhibit.refutations) > 1 else "This equality"
+        intro = f"{which} is false: at the numbers given the two sides differ, by interval arithmetic."
+        told_false = (b for r in exhibit.refutations for b in _refuted(r, notation))
+        body.append(Section("What is not true", (Paragraph((intro,)), *told_false)))
     body += [_judged(v, folder) for v in exhibit.verdicts]
-    return Document(exhibit.title, lead, tuple(body), parts[0].notation)
+    return Document(exhibit.title, lead, tuple(body), parts[0].notation if len(parts) == 1 else notation)
 
 
-def _part(proof: Proof, exhibit: Exhibit, folder: str) -> Document:
+def _part(proof: Proof, notation: Notation, command: str) -> Document:
     """The document of one proof, with the generated lines where code can be generated and how to prove it again."""
-    own = command_of(proof.network) or (f"python -m symbackprop.gallery derivations {folder}" if folder else "")
-    return proof_document(
-        proof,
-        notation=NOTATIONS[exhibit.notation] if exhibit.notation else _notation(proof),
-        code=proof.numpy_lines() if isinstance(proof, ProofDocument) else {},
-        command=own,
-    )
+    code = proof.numpy_lines() if isinstance(proof, ProofDocument) else {}
+    return proof_document(proof, notation=notation, code=code, command=command_of(proof.network) or command)
+
+
+def _without_told(body: Sequence[Block], told: set[Block]) -> Iterator[Block]:
+    """The sections of a later part; of its rules only those that no earlier part has shown."""
+    for section in body:
+        if isinstance(section, Section) and section.title == "Rules":
+            intro, *rules = section.body
+            new = [b for b in rules if b not in told]
+            told.update(rules)
+            if new:
+                yield replace(section, body=(intro, *new))
+        else:
+            yield section
 
 
 def _judged(verdict: Verdict, folder: str) -> Section:
@@ -76,35 +116,44 @@ def _judged(verdict: Verdict, folder: str) -> Section:
     return Section("The backward pass written by hand", (Paragraph(document.lead), lines, *again))
 
 
-def _notation(proof: Proof) -> Notation:
-    """Layer numbers as superscripts, unless there are none or a subscript is computed, which counts from 0."""
-    layered = any(split_name(t.name)[1] for t in proof.program.tensors)
-    plain = all(
-        isinstance(i, Index) for e in proof.program.equations for entry in entries(e.value) for i in entry.indices
-    )
-    return NOTATIONS["weights" if layered and plain else "names"]
+def _notation(proofs: Sequence[Proof]) -> Notation:
+    """Layer numbers as superscripts where there are any; indices count from 0 where one is computed."""
+    if not any(split_name(t.name)[1] for p in proofs for t in p.program.tensors):
+        return NAMES
+    values = [e.value for p in proofs for e in p.program.equations]
+    plain = all(isinstance(i, Index) for value in values for entry in entries(value) for i in entry.indices)
+    return WEIGHTS if plain else WEIGHTS_FROM_0
 
 
-def _refuted(refutation: Refutation) -> Iterator[Block]:
+def _refuted(refutation: Refutation, notation: Notation) -> Iterator[Block]:
     """The claim, why it fails, and where."""
-    yield Paragraph((Strong(refutation.name[:1].upper() + refutation.name[1:] + ". "), Code(refutation.text)))
-    yield Paragraph((refutation.remark,))
+    yield Paragraph((Strong(refutation.name[:1].upper() + refutation.name[1:] + "."),))
+    sides = (layout_of(side, notation) for side in (refutation.left, refutation.claimed))
+    yield Display(((Symbolic(row(next(sides), relation("="), next(sides))), ()),))
+    yield Paragraph(spelled(refutation.remark, (), notation))
     found = refutation.counterexample
     entry = found.entry
-    place = entry.name + (f"[{','.join(map(str, entry.index))}]" if entry.index else "")
-    rows = [(name, str(size)) for name, size in found.sizes.items()]
-    rows += [(name, _numbers(value)) for name, value in {**found.inputs, **found.given}.items()]
-    rows += [(name, f"{value:g}") for name, value in found.parameters.items()]
-    rows += [(name, f"the function {other}") for name, other in found.functions.items()]
-    rows += [(f"{place}, claimed", f"{entry.claimed:.6g}"), (f"{place}, correct", f"{entry.correct:.6g}")]
-    yield Table(("Quantity", "Value"), tuple(((Code(name),), (value,)) for name, value in rows))
+    place = Symbolic(
+        tensor_layout(entry.name, [Atom(str(i + notation.first), "number") for i in entry.index], notation)
+    )
+    rows: list[tuple[Text, Text]] = [((Symbolic(letter(n)),), (str(size),)) for n, size in found.sizes.items()]
+    arrays = {**found.inputs, **found.given}
+    rows += [((Symbolic(tensor_layout(n, (), notation)),), (_numbers(value),)) for n, value in arrays.items()]
+    rows += [((Symbolic(letter(n)),), (_number(value),)) for n, value in found.parameters.items()]
+    rows += [((Symbolic(letter(n)),), (f"the function {other}",)) for n, other in found.functions.items()]
+    rows += [((place, ", claimed"), (_number(entry.claimed),)), ((place, ", correct"), (_number(entry.correct),))]
+    yield Table(("Quantity", "Value"), tuple(rows), shares=(0.25, 0.67))
 
 
 def _numbers(array: object) -> str:
     nested = np.asarray(array)
     if nested.ndim == 0:
-        return f"{float(nested):.6g}"
+        return _number(float(nested))
     return "[" + ", ".join(_numbers(part) for part in nested) + "]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")
 
 
 def folders(source: Path, prefixes: Sequence[str] = ()) -> list[Path]:

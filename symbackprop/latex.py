@@ -238,6 +238,9 @@ class _Writer:
     def _applied(
         self, function: Function, arguments: tuple[Expr, ...], scope: Scope, exponent: Layout | None = None
     ) -> Layout:
+        if function.name == "abs":
+            inner = Fence("|", self.layout(arguments[0], scope)[0], "|")
+            return inner if exponent is None else Script(inner, None, exponent)
         name = function_layout(function, self.notation)
         inside = separated([self.layout(a, scope)[0] for a in arguments])
         if exponent is None:

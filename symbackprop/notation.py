@@ -1,6 +1,7 @@
 """Notations: how the tensors, indices and symbols of one and the same equation are written.
 
 `WEIGHTS` is this package's own: z^{(l)}_i = sum_j W^{(l)}_{ij} a^{(l)}_j + b^{(l)}_i, W^{(l)} leads from l to l+1.
+`WEIGHTS_FROM_0` counts units from 0, for equations that compute with indices.
 `THETA` writes the bias as column 0 of Θ^{(l)}, the output as h_Θ(x), and the sample as a superscript (i).
 `NIELSEN` writes w^l_{jk}, C, σ; there w^l leads from layer l-1 to l, so its layer numbers are one higher.
 `NAMES` keeps the names of a traced program. A notation changes no equation. Nothing here knows expressions.
@@ -13,13 +14,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from symbackprop.layout import GREEK, Accent, Atom, Fence, Fraction, Layout, Row, Script, operator, relation, row
 from symbackprop.primitives import Function
 
-_LAYERED = re.compile(r"(W|b|z|a|delta)_?(\d+|[lL](?:[+-]\d+)?)")
+_LAYERED = re.compile(r"(W|b|z|a|delta|Theta)_?(\d+|[lL](?:[+-]\d+)?)")
+_ANY_LAYERED = re.compile(r"([A-Za-z])(\d+)")
 _DERIVATIVE = re.compile(r"d([A-Za-z]\w*?)_d(\w.*)")
 _ACCENTED = re.compile(r"(.+)_(bar|hat|tilde)")
 _PER_SAMPLE = frozenset(["z", "a", "delta", "x", "y", "h"])
@@ -82,6 +84,7 @@ NIELSEN = Notation(
     layer_in_parentheses=False,
     letters_of_units="jkpqr",
 )
+WEIGHTS_FROM_0 = replace(WEIGHTS, name="weights from 0", first=0)
 NAMES = Notation("names", layered=False, first=0, letters_of_units="")
 NOTATIONS: dict[str, Notation] = {n.name: n for n in (WEIGHTS, THETA, NIELSEN, NAMES)}
 
@@ -93,7 +96,7 @@ def split_name(name: str) -> tuple[str, str | None]:
         >>> split_name("W1"), split_name("delta_l+1"), split_name("x")
         (('W', '1'), ('delta', 'l+1'), ('x', None))
     """
-    match = _LAYERED.fullmatch(name)
+    match = _LAYERED.fullmatch(name) or _ANY_LAYERED.fullmatch(name)
     return (match[1], match[2]) if match else (name, None)
 
 

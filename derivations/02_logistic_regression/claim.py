@@ -10,7 +10,7 @@ LOGISTIC = """
     theta_0 = b1[0]
     t[n] = y[n,0]
     p[n] = sigmoid(sum(j, theta[j]*x[n,j]) + theta_0)
-    C = -1/m*sum(n, t[n]*log(p[n]) + (1 - t[n])*log(1 - p[n])) + lam/(2*m)*sum(j, theta[j]**2)    # logistic regression
+    C = -1/m*sum(n, t[n]*log(p[n]) + (1 - t[n])*log(1 - p[n])) + lam/(2*m)*sum(j, theta[j]**2)    # cost of logistic regression
 """
 LOGISTIC_SHAPES = {
     "W1": (1, "s_1"), "b1": (1,), "x": ("m", "s_1"), "y": ("m", 1),
@@ -37,6 +37,15 @@ def exhibit() -> Exhibit:
     logistic.theorem(
         "the special case",
         "J = C",
+        (
+            "-1/m*sum(n, y[n,0]*log(a2[n,0]) + (1 - y[n,0])*log(1 - a2[n,0])) + lam/(2*m)*sum(j, W1[0,j]**2)",
+            "With one output unit each sum over output units has one term.",
+        ),
+        (
+            "-1/m*sum(n, t[n]*log(p[n]) + (1 - t[n])*log(1 - p[n])) + lam/(2*m)*sum(j, theta[j]**2)",
+            "The output is the sigmoid of what the only row of weights sends it: that is $p$.",
+        ),
+        why="This is the cost of logistic regression.",
         remark="Two layers and one output unit: nothing is left of the network but the logistic function.",
     )
 
@@ -47,12 +56,25 @@ def exhibit() -> Exhibit:
     units.theorem(
         "the double sum",
         "J = sum(k, C[k]) + lam*sum(i, sum(j, W1[i,j]**2))/(2*m) + lam*sum(i, sum(j, W2[i,j]**2))/(2*m)",
-        why="Write out the logistic costs; the order of two finite sums may be exchanged.",
+        (
+            "-1/m*sum(n, sum(k, y[n,k]*log(a3[n,k]) + (1 - y[n,k])*log(1 - a3[n,k])))"
+            " + lam/(2*m)*sum(i, sum(j, W1[i,j]**2)) + lam/(2*m)*sum(i, sum(j, W2[i,j]**2))",
+            "The cost of the network.",
+        ),
+        why="The order of two finite sums may be exchanged: each output unit brings its own logistic cost.",
     )
 
     squares = Claims(read_program(SQUARES, SQUARES_SHAPES, sizes=["m"], real=["lam"]))
     squares.theorem(
-        "the triple sum", "R = A - B", remark="Every entry of every matrix once, without those of column 0."
+        "the triple sum",
+        "R = A - B",
+        (
+            "sum(j, sum(i, Theta1[j,i]**2)) - sum(j, Theta1[j,0]**2)"
+            " + sum(j, sum(i, Theta2[j,i]**2)) - sum(j, Theta2[j,0]**2)",
+            "A sum from column 1 on is the sum over all columns less column 0.",
+        ),
+        why="Both matrices together.",
+        remark="Every entry of every matrix once, without those of column 0.",
     )
     squares.refuted(
         "the triple sum adds up all parameters",
@@ -61,7 +83,7 @@ def exhibit() -> Exhibit:
     )
     return Exhibit(
         "Regularised logistic regression as a network, and what its sums add up",
-        "For L = 2 and K = 1 the cost is that of regularised logistic regression; the double sum adds up K such costs, the triple sum all squared weights but no bias.",
+        "For $L = 2$ and $K = 1$ the cost is that of regularised logistic regression; the double sum adds up $K$ such costs, the triple sum all squared weights but no bias.",
         (logistic.proof("Two layers and one output"), units.proof("The double sum"), squares.proof("The triple sum")),
         squares.refutations,
     )

@@ -49,7 +49,7 @@ def exhibit() -> Exhibit:
     )
     return Exhibit(
         "The gradient of a mean is the mean of the gradients",
-        "∂J/∂W is the mean of the gradients of the examples plus λW; ∂J/∂b is their mean.",
+        "$\\partial J/\\partial W$ is the mean of the gradients of the examples plus $\\lambda W$; $\\partial J/\\partial b$ is their mean.",
         (one.proof("One example"), batch.proof("All examples")),
         batch.refutations,
     )

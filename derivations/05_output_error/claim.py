@@ -14,6 +14,6 @@ def exhibit() -> Exhibit:
     """Squared error with any activation; cross-entropy with sigmoid; cross-entropy with softmax, for targets that add up to 1."""
     return Exhibit(
         "The error term of the output layer",
-        "−(y − a) f′(z) for squared error; a − y for cross-entropy with sigmoid units, and with softmax where the targets of an example add up to 1.",
+        "$-(y - a) f'(z)$ for squared error; $a - y$ for cross-entropy with sigmoid units, and with softmax where the targets of an example add up to 1.",
         tuple(prove(net) for net in NETWORKS),
     )

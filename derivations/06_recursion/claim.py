@@ -20,7 +20,7 @@ def exhibit() -> Exhibit:
     slips.refuted(
         "differentiated by the unit of the same number",
         "delta2[n,i] = sum(j, delta3[n,j]*W2[j,j]*f_prime(z2[n,j]))",
-        remark="With the derivative by unit j instead of unit i the left side's index i is gone from the right side.",
+        remark="With the derivative by unit j instead of unit i the left side's index $i$ is gone from the right side.",
     )
     slips.refuted(
         "the slope inside the sum with the sum's index",
@@ -34,7 +34,7 @@ def exhibit() -> Exhibit:
     )
     return Exhibit(
         "The recursion of the error terms, and the gradients",
-        "δ of a layer from δ of the next, ∂J/∂W = a δ and ∂J/∂b = δ summed over the examples; the slipped lines of the derivation fail.",
+        "$\\delta$ of a layer from $\\delta$ of the next, $\\partial J/\\partial W = a \\, \\delta$ and $\\partial J/\\partial b = \\delta$ summed over the examples; the slipped lines of the derivation fail.",
         (prove(net),),
         slips.refutations,
     )

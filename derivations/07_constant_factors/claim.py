@@ -8,10 +8,10 @@ SLOPE = """
     C = c*J
 """
 ORDER = """
-    r = where(J_a < J_b, 1, 0)                             # 1 if a is better than b, else 0
-    s = where(c*J_a < c*J_b, 1, 0)                         # the same with the factor c > 0
-    v = where(-c*J_a < -c*J_b, 1, 0)                       # the same with the factor -c < 0
-    w = where(J_b < J_a, 1, 0)                             # 1 if b is better than a
+    r = where(J_a < J_b, 1, 0)                             # 1 if $a$ is better than $b$, else 0
+    s = where(c*J_a < c*J_b, 1, 0)                         # the same with the factor $c > 0$
+    v = where(-c*J_a < -c*J_b, 1, 0)                       # the same with the factor $-c < 0$
+    w = where(J_b < J_a, 1, 0)                             # 1 if $b$ is better than $a$
 """
 SQUARE = """
     r = where(a**2 < b**2, 1, 0)
@@ -27,32 +27,36 @@ def exhibit() -> Exhibit:
     slope.theorem(
         "the gradient",
         "dC_dt = c*f_prime(t)",
-        remark="f is any differentiable function: the cost of any network as a function of any one of its parameters. So each entry of the gradient is multiplied by c.",
+        remark="$f$ is any differentiable function: the cost of any network as a function of any one of its parameters. So each entry of the gradient is multiplied by c.",
     )
     order = Claims(
         read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v", "w"], ()), output="r", positive=["c"])
     )
     order.theorem(
-        "a positive factor keeps the order",
+        "positive factors keep the order",
         "s = r",
-        why="Dividing an inequality by a positive number keeps its direction.",
-        remark="a is a minimiser if no b is better. Which b is better does not change, so neither do the minimisers: that is all that the ½ and the 1/m do.",
+        ("where(c*J_a < c*J_b, 1, 0)", "This is $s$."),
+        ("where(J_a < J_b, 1, 0)", "Dividing an inequality by a positive number keeps its direction."),
+        why="This is $r$.",
+        remark="The point $a$ is a minimiser if no $b$ is better. Which $b$ is better does not change, so neither do the minimisers: that is all that the ½ and the $1/m$ do.",
     )
     order.theorem(
-        "a negative factor turns the order round",
+        "negative factors turn the order round",
         "v = w",
-        why="Dividing an inequality by a negative number turns it round.",
+        ("where(-c*J_a < -c*J_b, 1, 0)", "This is $v$."),
+        ("where(J_b < J_a, 1, 0)", "Dividing an inequality by a negative number turns it round."),
+        why="This is $w$.",
         remark="Where the two values differ the worse one is now the better: minimisers become maximisers.",
     )
     square = Claims(read_program(SQUARE, dict.fromkeys(["a", "b", "c", "r", "s"], ()), output="r"))
     square.refuted(
         "any real factor keeps the order",
         "s = r",
-        remark="For the cost J(t) = t² and a negative factor the better of two points becomes the worse one; its minimum at 0 becomes a maximum.",
+        remark="For the cost $J(t) = t^2$ and a negative factor the better of two points becomes the worse one; its minimum at 0 becomes a maximum.",
     )
     return Exhibit(
         "A constant factor in front of the cost",
-        "∇(cJ) = c∇J, and for c > 0 the minimisers are the same; for c < 0 they are not.",
+        "$\\nabla(cJ) = c\\,\\nabla J$, and for $c > 0$ the minimisers are the same; for $c < 0$ they are not.",
         (slope.proof("The gradient"), order.proof("The minimisers")),
         square.refutations,
     )

@@ -19,6 +19,12 @@ LAPLACE_COST = """
     J = 1/m*sum(n, 1/2*sum(k, (h[n,k] - y[n,k])**2)) + lam*sum(i, sum(j, abs(W[i,j])))
     C = m*K/2*log(2*pi*s**2) + r*c*log(2*t) + Z
 """
+POSTERIOR = (
+    "-sum(n, sum(k, log(p[n,k]))) - sum(i, sum(j, log(q[i,j]))) + Z",
+    "The posterior is likelihood times prior over evidence, and a logarithm makes a sum of it.",
+)
+FIT = "sum(n, sum(k, (y[n,k] - h[n,k])**2/(2*s**2) + log(2*pi*s**2)/2))"
+ERROR = "1/m*sum(n, 1/2*sum(k, (h[n,k] - y[n,k])**2))"
 SHAPES = {
     "h": ("m", "K"), "y": ("m", "K"), "W": ("r", "c"), "Z": (),
     "p": ("m", "K"), "q": ("r", "c"), "L": (), "lam": (), "J": (), "C": (),
@@ -31,17 +37,38 @@ def exhibit() -> Exhibit:
     gauss.theorem(
         "Gaussian prior",
         "L = m*J/s**2 + C",
-        why="The logarithm of a product is a sum; the exponents are the squares, and the rest does not depend on the weights.",
-        remark="The outputs h may come from any network. The factor m/s² is positive, so the most probable weights are those of least regularised squared error.",
+        POSTERIOR,
+        (
+            f"{FIT} + sum(i, sum(j, W[i,j]**2/(2*t**2) + log(2*pi*t**2)/2)) + Z",
+            "The logarithm of each density is its exponent and a constant.",
+        ),
+        (
+            f"m/s**2*({ERROR} + s**2/(2*m*t**2)*sum(i, sum(j, W[i,j]**2))) + m*K/2*log(2*pi*s**2) + r*c/2*log(2*pi*t**2) + Z",
+            "The constants are counted, and $m/s^2$ is taken out of the rest.",
+        ),
+        why="These are $J$, with $\\lambda = s^2/(m t^2)$, and $C$.",
+        remark="The outputs $h$ may come from any network. The factor $m/s^2$ is positive, so the most probable weights are those of least regularised squared error.",
     )
     laplace = Claims(read_program(LAPLACE + NOISE + LAPLACE_COST, SHAPES, output="L", positive=["s", "t"]))
     laplace.theorem(
-        "Laplace prior", "L = m*J/s**2 + C", remark="The same with the sum of absolute values: the L1 penalty."
+        "Laplace prior",
+        "L = m*J/s**2 + C",
+        POSTERIOR,
+        (
+            f"{FIT} + sum(i, sum(j, abs(W[i,j])/t + log(2*t))) + Z",
+            "The logarithm of each density is its exponent and a constant.",
+        ),
+        (
+            f"m/s**2*({ERROR} + s**2/(m*t)*sum(i, sum(j, abs(W[i,j])))) + m*K/2*log(2*pi*s**2) + r*c*log(2*t) + Z",
+            "The constants are counted, and $m/s^2$ is taken out of the rest.",
+        ),
+        why="These are $J$, with $\\lambda = s^2/(m t)$, and $C$.",
+        remark="The same with the sum of absolute values: the L1 penalty.",
     )
     gauss.refuted(
         "the factor may be left out",
         "L = J + C",
-        remark="The two differ by the factor m/s², which moves no minimum but is part of the value.",
+        remark="The two differ by the factor $m/s^2$, which moves no minimum but is part of the value.",
     )
     return Exhibit(
         "The penalty as a prior",

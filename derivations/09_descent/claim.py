@@ -37,7 +37,7 @@ def exhibit() -> Exhibit:
     general.theorem(
         "along any direction",
         "dJ_dalpha = -sum(p, dJ_du[p]*g[p])",
-        remark="At the start u is theta. If g is the gradient there, dJ_du is g, and the slope is minus the sum of the squares of g.",
+        remark="At the start $u$ is $\\theta$. If $g$ is the gradient there, dJ_du is $g$, and the slope is minus the sum of the squares of g.",
     )
 
     net = Network(["s_1", "s_2", "K"], activation="f", cost="squared_error", l2="lambda/2")
@@ -61,7 +61,7 @@ def exhibit() -> Exhibit:
     )
     return Exhibit(
         "One step of gradient descent",
-        "J(θ − αg) = J − α‖g‖² + O(α²): a small step against the gradient lowers the cost; a long one need not.",
+        "$J(\\theta - \\alpha g) = J - \\alpha \\Vert g \\Vert^2 + O(\\alpha^2)$: a small step against the gradient lowers the cost; a long one need not.",
         (general.proof("Any cost"), path.proof("A network")),
         long.refutations,
     )

@@ -9,7 +9,7 @@ def exhibit() -> Exhibit:
     net = Network(depth="L", activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
     return Exhibit(
         "Backpropagation for any depth, in Θ",
-        "The biases are column 0 of Θ, the network is h_Θ, and a superscript (i) numbers the examples.",
+        "The biases are column 0 of Θ, the network is $h_\\Theta$, and a superscript $(i)$ numbers the examples.",
         (prove(net),),
         notation="theta",
     )

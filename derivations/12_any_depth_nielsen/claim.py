@@ -9,7 +9,7 @@ def exhibit() -> Exhibit:
     net = Network(depth="L", activation="f", cost="squared_error", l2="lambda/2")
     return Exhibit(
         "Backpropagation for any depth, in Nielsen's notation",
-        "The same derivation with the cost called C, the activation σ, and weights numbered by the layer they lead to.",
+        "The same derivation with the cost called $C$, the activation $\\sigma$, and weights numbered by the layer they lead to.",
         (prove(net),),
         notation="nielsen",
     )

@@ -57,7 +57,9 @@ class Context:
     def _bars(self) -> dict[Tensor, Tensor]:
         """For a program with the user's own names: what each bar is the derivative by; {} for networks."""
         gradient = self.proof.gradient
-        return {} if self.notation.layered or gradient is None else {b: t for t, b in gradient.cotangents.items()}
+        if self.notation.layered or gradient is None:
+            return {}
+        return {b: t for t, b in gradient.cotangents.items() if b.name.endswith("_bar")}
 
     @property
     def upstream(self) -> tuple[Tensor, ...]:
@@ -82,7 +84,8 @@ class Context:
         scope = f", for {listed(scopes)}" if scopes else ""
         about = self.proof.title.partition(": ")[2]
         further = f" {sentence(about)}" if about else ""
-        return (Strong(self.proof.status), f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.{further}")
+        told = self.words(f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.{further}")
+        return (Strong(self.proof.status), *told)
 
     def name(self, tensor: Tensor) -> Layout:
         """A tensor's name as mathematics."""
@@ -94,18 +97,24 @@ class Context:
 
     def meaning(self, group: Sequence[Tensor]) -> Text:
         """What the tensors of one letter are."""
-        equation = self.proof.program.by_tensor.get(group[0])
-        if self.notation.layered:
-            first = described(group[0])
-        elif group[0] in self.upstream:
+        tensor = group[0]
+        first = described(tensor, any_layer=len(group) > 1) if self.notation.layered else ""
+        if not first and tensor in self.upstream:
             first = "upstream gradient, handed in"
-        elif equation is not None:
-            first = f"computed in {equation.note}" if "line" in equation.note else "cost"
-        else:
-            first = ""
-        if not first and group[0] in self.proof.program.inputs:
-            first = "given"
-        return self.words(first + (", and so on" if len(group) > 1 and first else ""))
+        if first or len(group) == 1:
+            return self.words(first or self._origin(tensor))
+        return self.words(re.sub(r"\blayer \d+", "layer l", self._origin(tensor)))
+
+    def _origin(self, tensor: Tensor) -> str:
+        """Where a tensor that is called by no name of the field comes from."""
+        equation = next((e for e in self.equations if e.tensor is tensor), None)
+        if equation is None:
+            return "the rest of the cost" if tensor.name == "E" else "given"
+        if "line" in equation.note:
+            return f"computed in {equation.note}"
+        if equation.note:
+            return equation.note
+        return "cost" if tensor in self.proof.program.outputs else "defined below"
 
 
 def shape_layout(tensor: Tensor, notation: Notation) -> Layout:

@@ -87,7 +87,7 @@ class Teller:
             Statement(self._kind(theorem), self.about.words(theorem.name), tuple(statement)),
             Proof(tuple(proof)),
         ]
-        if theorem.remark:
+        if theorem.remark and theorem.remark not in (s.reason for s in theorem.derivation.steps):
             blocks.append(Paragraph((Strong("Remark. "), *self.about.words(theorem.remark))))
         return blocks
 

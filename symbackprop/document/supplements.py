@@ -125,7 +125,7 @@ def conditions(about: Context) -> tuple[Block, ...]:
 def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool = False) -> tuple[Block, ...]:
     """How many steps were replayed, what else was tried, and how to do it again."""
     steps = sum(len(t.derivation.steps) for t in about.proof.theorems)
-    count = f"{steps} steps in {len(about.proof.theorems)} derivations"
+    count = f"{_count(steps, 'step')} in {_count(len(about.proof.theorems), 'derivation')}"
     if brief:
         again: Text = (" To run it again: ", Code(command)) if command else ()
         return (Paragraph((f"Checked: {count}, each replayed by a program that knows only the rules.", *again)),)
@@ -140,6 +140,11 @@ def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool 
     if command:
         body += [Paragraph(("To run all of this again:",)), Listing(command, "sh")]
     return (Section("What was checked", tuple(body)),)
+
+
+def _count(number: int, noun: str) -> str:
+    """1 step, 2 steps."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _kink(function: Function, notation: Notation) -> Text:

@@ -39,6 +39,7 @@ from symbackprop.layout import Atom, Layout, broken, relation, row, tall
 from symbackprop.layout_tex import tex_text, to_tex
 from symbackprop.notation import Notation
 
+_QED = r"\qed"
 _LIMIT = 33.0  # em that a line of a chain may take before it is broken
 
 
@@ -88,6 +89,8 @@ class _Writer:
                 return self.display(lines)
             case Chain(lines):
                 return self.chain(lines)
+            case Proof((Chain(lines),)):
+                return f"\\begin{{derivation}}\n{self.chain(lines, end=_QED)}\n\\end{{derivation}}"
             case Items(points):
                 inner = "\n".join(rf"  \item {self.text(p)}" for p in points)
                 return f"\\begin{{itemize}}\n{inner}\n\\end{{itemize}}"
@@ -102,7 +105,7 @@ class _Writer:
                 head = f"\\room{{{_room(block)}\\baselineskip}}\\begin{{{kind}}}[{{{self.text(name)}}}]\\leavevmode"
                 return f"{head}\n{inner}\n\\end{{{kind}}}"
             case Proof(body):
-                kind = "derivation" if isinstance(body[0], Chain) else "proof"
+                kind = "longderivation" if isinstance(body[0], Chain) else "proof"
                 return f"\\begin{{{kind}}}\n{self.body(body, depth)}\n\\end{{{kind}}}"
             case Section(title, body):
                 command = ("section", "subsection", "subsubsection")[min(depth, 2)]
@@ -123,13 +126,17 @@ class _Writer:
             for formula, note in lines
         )
 
-    def chain(self, lines: tuple[Line, ...]) -> str:
+    def chain(self, lines: tuple[Line, ...], *, end: str = "") -> str:
+        """The lines with their reasons; `end` is added to the last reason."""
         out = [rf"\chainstart{{{to_tex(layout_of(lines[0].before, self.notation))}}}"]
         for number, line in enumerate(lines, start=1):
             formula = self.lines(row(relation("="), layout_of(line.after, self.notation)))
             if number in (2, len(lines)):  # no line stands alone at the foot or at the head of a page
                 out.append(r"\par\nopagebreak")
-            out.append(rf"\chainline{{{formula}}}{{\rulename{{{tex_text(line.label)}}} {self.text(line.reason)}}}")
+            mark = end if number == len(lines) else ""
+            out.append(
+                rf"\chainline{{{formula}}}{{\rulename{{{tex_text(line.label)}}} {self.text(line.reason)}{mark}}}"
+            )
         return "\n".join([*out, r"\chainend"])
 
     def lines(self, layout: Layout) -> str:
@@ -169,7 +176,7 @@ class _Writer:
         marks = "\n".join("  " + _mark(m) for m in figure.marks)
         return (
             "\\begin{center}\n\\begin{tikzpicture}[x=9mm,y=-9mm]\n"
-            f"{marks}\n\\end{{tikzpicture}}\\par\\smallskip\n{{\\small {self.text(figure.caption)}}}\n\\end{{center}}"
+            f"{marks}\n\\end{{tikzpicture}}\\par\\nopagebreak\\smallskip\n{{\\small {self.text(figure.caption)}}}\n\\end{{center}}"
         )
 
 
@@ -181,7 +188,7 @@ def _room(block: Block) -> int:
         case Table(rows=rows):
             return 4 + 2 * min(len(rows), 7)  # as many as are kept together
         case Statement():
-            return 10
+            return 13  # the statement and the first line of its proof
     return 4
 
 

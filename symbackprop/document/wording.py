@@ -27,9 +27,11 @@ from symbackprop.expression import (
     children,
     number,
 )
-from symbackprop.notation import Notation, derivative_name, letter, split_name, tensor_layout
+from symbackprop.layout import Layout
+from symbackprop.notation import Notation, derivative_name, letter, short, split_name, tensor_layout
 
 MEANINGS = {
+    "Theta": "weights of layer {layer}, with the biases in column 0",
     "W": "weights from layer {layer} to layer {next}: row receives, column sends",
     "b": "biases of layer {next}",
     "z": "pre-activations of layer {layer}, one row for each example",
@@ -41,6 +43,7 @@ MEANINGS = {
     "J": "cost",
 }
 
+_COUNTED = r"(?<=[lL]ayer )[lL](?: ?[+-] ?\d)?(?!\w)|(?<=unit )[ijk](?!\w)|(?<=ctivation )f(?!\w)|(?<!\w)delta(?= of )"
 _BEFORE_A_NAME = "|".join(rf"(?<={w} )" for w in ("respect to", "[bB]ack to", "equation of", "and", "This is", ","))
 
 CONVENTIONS = {
@@ -57,18 +60,29 @@ CONVENTIONS = {
         "Weights with the number $l$ lead from layer $l-1$ to layer $l$: they carry the number of the layer they "
         "feed; $j$ receives, $k$ sends. A superscript $n$ before the layer numbers the examples. The cost is $C$."
     ),
+    "weights from 0": (
+        "Weights with the number $l$ lead from layer $l$ to layer $l+1$; the first index receives, the second sends. "
+        "Indices count from 0, so that column 0 can be that of the biases, and $n$ numbers the examples."
+    ),
     "names": "All names are those of the program. Indices count from 0, as in NumPy.",
 }
 
 
-def described(tensor: Tensor) -> str:
-    """What a tensor of a network is; "" for other names."""
+def described(tensor: Tensor, *, any_layer: bool = False) -> str:
+    """What a tensor of a network is; "" for other names.
+
+    Args:
+        any_layer: speak of layer l instead of the tensor's own.
+    """
     cotangent = derivative_name(tensor.name)
     if cotangent:
-        return f"derivative of the cost with respect to {cotangent[1]}"
+        return "derivatives of the cost" if any_layer else f"derivative of the cost with respect to {cotangent[1]}"
     stem, layer = split_name(tensor.name)
+    layer = "l" if any_layer and layer else layer
     number = int(layer) if layer and layer.isdigit() else None
     following = str(number + 1) if number is not None else f"{layer} + 1"
+    if layer is None and "{" in MEANINGS.get(stem, ""):
+        return ""
     return MEANINGS.get(stem, "").format(layer=layer, next=following)
 
 
@@ -76,14 +90,15 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
     """A sentence in which the names of tensors are written as mathematics, `code` as code, and $formulas$ as such.
 
     A bare word is taken for a tensor only if it cannot be an English one: it has a digit or an underscore, or is one
-    letter other than the article, or it stands where a name is expected.
+    letter other than the article, or it stands where a name is expected. The letters of layers and units are known by
+    the word before them.
     """
     names = sorted((t.name for t in known), key=len, reverse=True)
     sure = "|".join(re.escape(n) for n in names if _unmistakable(n)) or "$^"
     other = "|".join(re.escape(n) for n in names if not _unmistakable(n)) or "$^"
     pattern = (
         rf"(`[^`]*`|\$[^$]*\$|(?<!\w)(?:dJ/d)?(?:{sure})(?:\[[\w,]+\])?(?!\w)"
-        rf"|(?:{_BEFORE_A_NAME})(?:{other})(?!\w)|^(?:{other})(?= occurs in ))"
+        rf"|(?:{_BEFORE_A_NAME})(?:{other})(?!\w)|^(?:{other})(?= occurs in )|{_COUNTED})"
     )
     parts: list[Inline] = []
     for place, piece in enumerate(re.split(pattern, text)):
@@ -93,11 +108,19 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
             parts.append(Symbolic(read_tex(piece[1:-1])))
         elif piece[0] == "`":
             parts.append(Code(piece[1:-1]))
+        elif re.fullmatch(_COUNTED.replace("(?<=", "(?:|"), piece) and piece not in names:
+            parts.append(Symbolic(_counted(piece, notation)))
         else:
             name, _, indices = piece.rstrip("]").replace("dJ/d", "dJ_d").partition("[")
             shown = [letter(notation.rename.get(i, i)) for i in indices.split(",") if i]
             parts.append(Symbolic(tensor_layout(name, shown, notation)))
     return tuple(parts)
+
+
+def _counted(text: str, notation: Notation) -> Layout:
+    """The letter of a layer, with what is added to it, or of a unit, an activation or an error term."""
+    name = notation.rename.get(text) or notation.letters.get(text) or text
+    return letter(name) if name.isalpha() else short(name)
 
 
 def _unmistakable(name: str) -> bool:
