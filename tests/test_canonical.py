@@ -52,8 +52,10 @@ from symbackprop.expression import (
     where,
 )
 from symbackprop.primitives import EXP, FUNCTIONS, LOG, STEP, arbitrary
+from symbackprop.sizes import Facts
 
 SEEDS = st.integers(0, 10**6)
+
 N, M, K = (Symbol(s, "size") for s in "NMK")
 i, j, k, l = (Index(s, N) for s in "ijkl")  # noqa: E741
 n = Index("n", M)
@@ -494,3 +496,31 @@ def test_a_distance_has_a_kink_only_where_it_vanishes():
     assert not equal(Compare("==", near, subtract(X(i), X(j))), ZERO)
     cancels = add(X(i), negate(X(j)), multiply(X(k), X(k)), negate(multiply(X(k), X(i))))
     assert not equal(Compare("==", cancels, ZERO), ZERO)  # i = j = k makes it 0 everywhere
+
+
+def test_neighbours_differ_almost_everywhere():
+    following = Entry(X(i).tensor, (add(i, ONE),))
+    table = Canonical()
+    assert table.equal(Compare("==", subtract(following, X(i)), ZERO), ZERO)
+    assert list(table.used) == ["no argument of a branch is exactly at its kink"]
+
+
+def test_a_window_that_slides_is_a_sum_over_the_window():
+    """The gradient of a convolution with kernel 3: by positions of the output, and by entries of the kernel."""
+    out, kernel = Tensor("g", (subtract(N, number(2)),)), Tensor("w", (number(3),))
+    facts = Facts([Compare("<=", number(3), N)])
+    inside = lambda k: multiply(Compare("<=", ZERO, k), Compare("<", k, number(3)))  # noqa: E731
+    by_output = over(
+        subtract(N, number(2)),
+        lambda t: multiply(inside(subtract(i, t)), Entry(out, (t,)), Entry(kernel, (subtract(i, t),))),
+    )
+    read = lambda t: multiply(  # noqa: E731
+        Compare("<=", ZERO, t), Compare("<", t, subtract(N, number(2))), Entry(out, (t,))
+    )
+    by_kernel = over(number(3), lambda k: multiply(read(subtract(i, k)), Entry(kernel, (k,))))
+    flipped = over(number(3), lambda k: multiply(read(add(i, k, number(-2))), Entry(kernel, (subtract(number(2), k),))))
+    assert Canonical(facts).equal(by_output, by_kernel)
+    assert Canonical(facts).equal(by_output, flipped)
+    assert not Canonical(facts).equal(
+        by_output, over(number(3), lambda k: multiply(read(add(i, k)), Entry(kernel, (k,))))
+    )

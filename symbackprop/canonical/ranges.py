@@ -26,7 +26,7 @@ from symbackprop.canonical.polynomial import (
     subtract,
 )
 from symbackprop.canonical.terms import TermRules, Terms, between_indices, solve_for, spare
-from symbackprop.expression import Index
+from symbackprop.expression import Expr, Index, Number
 
 
 def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
@@ -35,18 +35,26 @@ def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...])
         if atom.kind != "delta":
             continue
         (gap,) = atom.args
-        for index in bound:
-            value = solve_for(gap, index)
-            if value is not None:
-                rest = {a: e for a, e in factors.items() if a is not atom}
-                remaining = tuple(i for i in bound if i is not index)
-                terms = rules.substitute_factors(rest, remaining, {index: value})
-                return rules.times(terms, rules.in_range(value, index.size))
+        solved = [(i, value) for i in bound if (value := solve_for(gap, i)) is not None]
+        if solved:
+            index, value = max(solved, key=lambda s: _eliminated_first(rules, s[0], s[1])) if solved[1:] else solved[0]
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            remaining = tuple(i for i in bound if i is not index)
+            terms = rules.substitute_factors(rest, remaining, {index: value})
+            return rules.times(terms, rules.in_range(value, index.size))
         split = _mixed_radix(rules, gap)
         if split is not None:
             rest = {a: e for a, e in factors.items() if a is not atom}
             return rules.times(rules.times([(1, rest, bound)], rules.delta(split[0])), rules.delta(split[1]))
     return None
+
+
+def _eliminated_first(rules: TermRules, index: Index, value: Poly) -> tuple[bool, bool]:
+    """Of several indices that a delta determines: one whose value is in range anyway, then one of a long axis.
+
+    Where a window of 3 slides along an axis of length N, what is left is then a sum over the window, whoever wrote it.
+    """
+    return rules.in_range(value, index.size) is ONE, not isinstance(index.size, Number)
 
 
 def _mixed_radix(rules: TermRules, gap: Poly) -> tuple[Poly, Poly] | None:
@@ -172,6 +180,35 @@ def narrow_range(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -
             if other is not atom and rules.decided("<", rules.size_expression(both)):
                 return []
     return None
+
+
+def slide_window(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """A sum over a long axis within 0 <= c - i < L, for a short L, is a sum over the window: i = c - k with k < L."""
+    inequalities = [a for a in factors if a.kind == "nonneg"]
+    for above, below in itertools.permutations(inequalities, 2):
+        last = combine([(1, above.args[0]), (1, below.args[0])])  # (c - i) + (i - c + L - 1)
+        if last.free or not rules.decided(">=", rules.size_expression(last)):
+            continue
+        length = rules.size_expression(combine([(1, last), (1, ONE)]))
+        for index in bound:
+            value = solve_for(above.args[0], index)
+            rising = solve_for(below.args[0], index)
+            if value is None or rising is None or dict(above.args[0].terms)[of_index(index).terms[0][0]] != -1:
+                continue
+            if _plainness(rules, length) >= _plainness(rules, index.size):
+                continue
+            step = spare(length, {*bound, *(i for a in factors for i in a.free)})
+            place = subtract(value, of_index(step))
+            rest = {a: e for a, e in factors.items() if a not in (above, below)}
+            remaining = (*(i for i in bound if i is not index), step)
+            terms = rules.substitute_factors(rest, remaining, {index: place})
+            return rules.times(terms, rules.in_range(place, index.size))
+    return None
+
+
+def _plainness(rules: TermRules, size: Expr) -> tuple[bool, int]:
+    """A number before a symbol before a sum: windows are written with the plainer of two lengths."""
+    return not isinstance(size, Number), len(rules.size_of(size).terms)
 
 
 def _shorter(rules: TermRules, value: Poly, index: Index) -> tuple[Poly, Poly] | None:

@@ -24,15 +24,25 @@ _ALIGNMENTS: dict[tuple[Atom | Poly, Index], int] = {}
 def reflect(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
     """A bound index that runs backwards more often than forwards is reflected.
 
-    Each reflection raises the sum of all alignments, so the rule comes to an end.
+    If it is as often the one as the other, the first tensor that tells decides. A reflection turns all signs, so no
+    index is reflected twice, and the sum of all alignments never falls: the rule comes to an end.
     """
     for index in bound:
-        if sum(alignment(atom, index) for atom in factors) < 0:
+        if (sum(alignment(atom, index) for atom in factors) or _of_first_tensor(factors, index)) < 0:
             fresh = spare(index.size, {*bound, *(i for a in factors for i in a.free)})
             mirrored = combine([(1, rules.size_of(index.size)), (-1, ONE), (-1, of_index(fresh))])
             others = tuple(i for i in bound if i is not index)
             return rules.substitute_factors(factors, (*others, fresh), {index: mirrored})
     return None
+
+
+def _of_first_tensor(factors: Factors, index: Index) -> int:
+    """The alignment in the entries of one tensor, the first by name in which the index has one."""
+    totals: dict[str, int] = {}
+    for atom in factors:
+        if atom.kind == "entry":
+            totals[atom.data.name] = totals.get(atom.data.name, 0) + alignment(atom, index)
+    return next((totals[name] for name in sorted(totals) if totals[name]), 0)
 
 
 def alignment(atom: Atom, index: Index) -> int:

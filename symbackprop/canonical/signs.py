@@ -90,9 +90,9 @@ class Signs(TermRules):
 
         That is shown by one real tensor T in which, for fixed other tensors, the value is not constant on any open set
         and piecewise analytic. Either T stands in one term only, as a factor or inside a strictly monotone function
-        (a power, exp, log, tanh, ...) of something that is itself never flat in T. Or the value is a polynomial in T,
-        whose terms of highest (or lowest) degree are products of entries and of positive factors with coefficients of
-        one sign: then nothing among them can cancel, even where indices coincide.
+        (a power, exp, log, erf) of something that is itself never flat in T. Or the value is a polynomial in T, whose
+        terms of highest (or lowest) degree are products of entries and of positive factors with coefficients of one
+        sign: then nothing among them can cancel, even where indices coincide. Or one entry of T is no other's equal.
         """
         candidates = {
             a.data: None for m, _ in value.terms for a in _entries(m) if a.kind == "entry" and self._is_free(a.data)
@@ -136,7 +136,10 @@ class Signs(TermRules):
         own = [e for m, _ in terms for a, e in m.factors if a.kind == "entry" and a.data is tensor]
         if not own or len({e > 0 for e in own}) > 1:  # x / y, with both of T, may be constant where indices agree
             return False
-        return any(self._cannot_cancel(tensor, by_degree[d]) for d in {max(by_degree), min(by_degree)})
+        ends = {max(by_degree), min(by_degree)}
+        return any(self._cannot_cancel(tensor, by_degree[d]) for d in ends) or self._alone(
+            tensor, [m for m, _ in terms]
+        )
 
     def _cannot_cancel(self, tensor: Tensor, terms: list[tuple[Mono, Rational]]) -> bool:
         return len({c > 0 for _, c in terms}) == 1 and all(
@@ -144,6 +147,22 @@ class Signs(TermRules):
             and all(self.decided(">=", self._size_minus_one(i)) for i in m.bound)
             for m, _ in terms
         )
+
+    def _alone(self, tensor: Tensor, terms: list[Mono]) -> bool:
+        """One entry of T stands in one term only, once, and no other entry of T can be the same: x_i - x_(i+1)."""
+        found = [(m, a, e) for m in terms for a, e in m.factors if a.kind == "entry" and a.data is tensor]
+        return any(
+            e == 1
+            and not mono.bound
+            and all(self._not_zero(a) for a, _ in mono.factors)
+            and all(self._apart(own, other) for m, other, _ in found if not (m is mono and other is own))
+            for mono, own, e in found
+        )
+
+    def _apart(self, left: Atom, right: Atom) -> bool:
+        """True if two entries of one tensor are never the same entry."""
+        gaps = [self.size_expression(subtract(a, b)) for a, b in zip(left.args, right.args, strict=True)]
+        return any(self.decided("<", gap) or self.decided(">", gap) for gap in gaps)
 
     def _not_zero(self, atom: Atom) -> bool:
         """True for entries that range over an open set, and for factors that are positive."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
+from fractions import Fraction
 from typing import ClassVar
 
 from symbackprop.canonical.naming import canonical_mono, rename_atom, settle_arguments
@@ -256,14 +257,21 @@ class TermRules:
         return self.multiply(self.nonneg(value), above)
 
     def _digit(self, value: Poly, size: Poly) -> Poly | None:
-        """For value = i - E*h and size = E the range 0 <= value < E says h = i // E: one delta, no two inequalities."""
-        for index in value.free:
-            own = Poly.make({m: c for m, c in value.terms if index in m.free})
-            if own is self.multiply(scale(size, -1), of_index(index)):
-                rest = subtract(value, own)
-                high = self.size_of(Quotient(self.size_expression(rest), self.size_expression(size)))
-                return self.delta(subtract(of_index(index), high))
-        return None
+        """For value = r - E*s and size = E the range 0 <= value < E says s = r // E: one delta, no two inequalities."""
+        if len(size.terms) != 1:
+            return None
+        (unit, e), own = size.terms[0], dict[Mono, Rational]()
+        for mono, c in value.terms:
+            table = dict(mono.factors)
+            others = {a: exact(table.get(a, 0) - k) for a, k in unit.factors}
+            if mono.free and all(k >= 0 for k in others.values()) and Fraction(c) % Fraction(e) == 0:
+                rest = tuple((a, k) for a, k in (table | others).items() if k)
+                own[Mono.make(tuple(sorted(rest, key=lambda f: f[0].id)))] = exact(-Fraction(c) / Fraction(e))
+        s = Poly.make(own)
+        r = subtract(value, scale(self.multiply(size, s), -1)) if own else value
+        if not s.free or not r.free:
+            return None
+        return self.delta(subtract(s, self.size_of(Quotient(self.size_expression(r), self.size_expression(size)))))
 
     # What an atom stands for.
 
