@@ -36,6 +36,7 @@ from symbackprop.errors import (
 )
 from symbackprop.nodes import collector_paused
 from symbackprop.refute import Stage
+from symbackprop.rerun import agree_with_numpy
 from symbackprop.trace import NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_pair
 from symbackprop.verdict import Verdict
 
@@ -57,8 +58,10 @@ class Case:
     where: str | None
 
     def trace(self, sizes: Mapping[str, int] | None, seconds: float) -> Traced:
-        """Both functions as equations."""
-        return trace_pair(self.forward, self.backward, self.shapes, self.assume, self.where, sizes, seconds=seconds)
+        """Both functions as equations, which give what NumPy gives."""
+        traced = trace_pair(self.forward, self.backward, self.shapes, self.assume, self.where, sizes, seconds=seconds)
+        agree_with_numpy(traced, self.forward, self.backward, choices=2 if sizes else 4)
+        return traced
 
 
 def check(

@@ -24,7 +24,7 @@ ROWS = (
     ("edits",),
     ("directed", "mending", "sweeping", "network", "shrink", "verdict"),
     ("error_terms",),
-    ("any_depth", "diagnosis", "refute"),
+    ("any_depth", "diagnosis", "refute", "rerun"),
     ("backprop", "deciding"),
     ("claims", "first_page", "proving", "verifying"),
     ("checking", "compiling", "gallery"),

@@ -7,7 +7,7 @@ tensors of the forward's equations.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -105,7 +105,7 @@ def trace_pair(
     """
     attributes = _check_arguments(forward, shapes)
     tracer = Tracer(shapes, assume, where, sizes, attributes, seconds)
-    roles = _roles(backward, shapes)
+    roles = backward_roles(backward, shapes)
     result = tracer.run(forward, **_arguments(tracer, forward))
     cache: Any = None
     if "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2:
@@ -161,11 +161,16 @@ def _arguments(tracer: Tracer, function: Callable[..., Any], given: Mapping[str,
     return arrays | dict(given or {})
 
 
-def _roles(backward: Callable[..., Any], shapes: Mapping[str, Shape]) -> dict[str, str]:
-    """Which of the backward's own arguments is the upstream gradient, and which the cache."""
+def backward_roles(backward: Callable[..., Any], shapes: Iterable[str]) -> dict[str, str]:
+    """Which of the backward's own arguments is the upstream gradient, and which the cache: name -> role.
+
+    Args:
+        shapes: the names of the forward's inputs.
+    """
+    inputs = set(shapes)
     own = [
         n for n, p in _parameters(backward).items()
-        if n not in shapes and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        if n not in inputs and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]  # fmt: skip
     if len(own) > 2:
         raise MalformedError(f"{backward.__name__} takes {', '.join(own)}, of which shapes says nothing",

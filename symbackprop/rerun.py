@@ -1,0 +1,180 @@
+"""The user's own functions, run by NumPy, beside what was traced.
+
+A verdict speaks of the traced equations; this module makes sure that they say what NumPy does. Both functions run on
+copies of a few small arrays, and their results must be those of the equations. A difference is a fault of the trace, or
+code whose results depend on more than its arguments; either way nothing may be said. This module must not know how
+functions are traced, or what is claimed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import random
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symbackprop.closures import Array, OutOfRangeError
+from symbackprop.errors import UnsupportedError
+from symbackprop.evaluate import Evaluator, array_of, to_numpy
+from symbackprop.expression import Tensor
+from symbackprop.fields import FLOAT, TooCloseError
+from symbackprop.points import Sampler
+from symbackprop.question import Point, Question
+from symbackprop.trace import Traced, backward_roles
+
+CHOICES = 4  # sizes that are tried: unequal ones first, then some with a size of 1
+CLOSE = 1e-4  # relative to the largest entry: user code may work in float32
+Floats = NDArray[Any]
+
+
+class TraceDiffersError(UnsupportedError):
+    """The equations are not what NumPy computes."""
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The user's functions, and the question that their trace answers."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    traced: Traced
+    roles: Mapping[str, str]
+
+
+def agree_with_numpy(
+    traced: Traced, forward: Callable[..., Any], backward: Callable[..., Any], *, choices: int = CHOICES
+) -> None:
+    """Run both functions by NumPy at a few points and compare the results with the traced equations.
+
+    Args:
+        choices: how many choices of sizes are tried.
+
+    Raises:
+        TraceDiffersError: they differ, or the backward fails where its trace does not.
+    """
+    inputs = {t.name: t for t in traced.forward.inputs}
+    pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
+    question = Question(traced.forward, traced.backward, pairs, traced.upstream)
+    sampler = Sampler(question, random.Random(7))
+    programs = Evaluator(traced.forward, FLOAT), Evaluator(traced.backward, FLOAT)
+    pair = _Pair(forward, backward, traced, backward_roles(backward, list(inputs)))
+    for sizes in sampler.size_choices()[:choices]:
+        _compare(pair, programs, sampler.point(sizes))
+
+
+def _compare(pair: _Pair, programs: tuple[Evaluator, Evaluator], point: Point) -> None:
+    """One point; sizes at which the forward itself fails say nothing about it."""
+    with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            result = pair.forward(**_arguments(pair.forward, pair.traced, point))
+        except Exception:
+            return
+        cached = "cache" in pair.roles.values() and isinstance(result, tuple) and len(result) == 2
+        outputs, cache = (result[0], result[1]) if cached else (result, None)
+        expected = _evaluated(programs[0], point)
+        if expected is None:
+            return
+        wanted = [expected[t] for t in pair.traced.forward.outputs]
+        plain = [_plain(v) for v in _listed(outputs)]
+        if not all(np.isfinite(v).all() for v in plain):
+            return
+        for given, needed, tensor in zip(plain, wanted, pair.traced.forward.outputs, strict=False):
+            _same(pair.forward, tensor.name, given, needed, point.sizes)
+        expected = _evaluated(programs[1], point)
+        if expected is None:
+            return
+        returned = _run_backward(pair, point, cache)
+        for name, tensor in pair.traced.gradients.items():
+            value = _of_name(returned, name, pair.traced)
+            if value is not None:
+                _same(pair.backward, name, _plain(value), expected[tensor], point.sizes)
+
+
+def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
+    handed = tuple(_handed(t, point) for t in pair.traced.upstream)
+    given = {n: cache if role == "cache" else _one(handed) for n, role in pair.roles.items()}
+    try:
+        return pair.backward(**_arguments(pair.backward, pair.traced, point), **given)
+    except Exception as error:
+        what = f"{pair.backward.__name__} fails when NumPy runs it: {type(error).__name__}: {error}"
+        raise TraceDiffersError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"]) from None
+
+
+def _arguments(function: Callable[..., Any], traced: Traced, point: Point) -> dict[str, Any]:
+    """Copies of the inputs that the function takes: it may write into them."""
+    parameters = inspect.signature(function).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {t.name: _handed(t, point) for t in traced.forward.inputs if takes_any or t.name in parameters}
+
+
+def _handed(tensor: Tensor, point: Point) -> Any:
+    """An array of its own; of a scalar the NumPy scalar, as indexing or a reduction would give it."""
+    return point.inputs[tensor].copy()[()]
+
+
+def _evaluated(evaluator: Evaluator, point: Point) -> dict[Tensor, Floats] | None:
+    """All tensors of a program, as floats; None where they have no value."""
+    values = dict(point.values(FLOAT))
+    given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, FLOAT) for t in evaluator.program.inputs}
+    try:
+        arrays: dict[Tensor, Array] = evaluator.run(values, given)
+    except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
+        return None
+    return {t: to_numpy(a, evaluator.shape(t, values), FLOAT) for t, a in arrays.items()}
+
+
+def _listed(result: Any) -> list[Any]:
+    if isinstance(result, dict):
+        return list(result.values())
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+def _one(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
+def _of_name(returned: Any, name: str, traced: Traced) -> Any:
+    """The gradient of an input, by its name with or without a "d", or by its place."""
+    if isinstance(returned, dict):
+        return next((v for k, v in returned.items() if k in (name, f"d{name}", f"d_{name}")), None)
+    return _listed(returned)[list(traced.gradients).index(name)]
+
+
+def _plain(value: Any) -> Floats:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TraceDiffersError(f"NumPy's result is no array of numbers: {value!r}") from None
+
+
+def _same(function: Callable[..., Any], name: str, given: Floats, needed: Floats, sizes: Mapping[Any, int]) -> None:
+    """Raise unless both have the same shape and nearly the same entries."""
+    evidence = [f"sizes:  {_sizes(sizes)}"]
+    what = f"the result of {function.__name__} when NumPy runs it is not what its lines say: {name}"
+    help = "a result must depend on the arguments alone; if it does, please report this case"
+    if given.shape != needed.shape:
+        raise TraceDiffersError(
+            what, evidence=[*evidence, f"shape:  {given.shape} by NumPy, {needed.shape} as traced"], help=help
+        )
+    exists = np.isfinite(needed)
+    scale = max(1.0, float(np.abs(needed[exists]).max(initial=0.0)))
+    far = exists & ~(np.abs(given - needed) <= CLOSE * scale)
+    if far.any():
+        at = tuple(int(k) for k in np.argwhere(far)[0])
+        values = f"{name}{list(at) if at else ''}:  {given[at]:.6g} by NumPy, {needed[at]:.6g} as traced"
+        raise TraceDiffersError(what, evidence=[*evidence, values], help=help)
+
+
+def _sizes(sizes: Mapping[Any, int]) -> str:
+    return ", ".join(f"{s.name} = {n}" for s, n in sizes.items()) or "those given"
+
+
+__all__ = ["TraceDiffersError", "agree_with_numpy"]
