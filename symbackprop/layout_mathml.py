@@ -26,7 +26,8 @@ def to_mathml(layout: Layout) -> str:
         case Accent(mark, base):
             sign = {"bar": "¯", "hat": "^", "tilde": "~"}[mark]
             if mark == "bar":  # as an accent it would touch the letter
-                return f"<mover>{to_mathml(base)}<mo>{sign}</mo></mover>"
+                wide = ' class="wide"' if isinstance(base, Atom) and len(base.text) > 1 else ""  # drawn by the style
+                return f"<mover{wide}>{to_mathml(base)}<mo>{sign}</mo></mover>"
             return f'<mover accent="true">{to_mathml(base)}<mo stretchy="false">{sign}</mo></mover>'
         case Big(symbol, under, over):
             head = f"<mo>{symbol}</mo>" if len(symbol) == 1 else f'<mo movablelimits="false">{symbol}</mo>'

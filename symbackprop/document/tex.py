@@ -174,10 +174,8 @@ class _Writer:
 
     def figure(self, figure: Figure) -> str:
         marks = "\n".join("  " + _mark(m) for m in figure.marks)
-        return (
-            "\\begin{center}\n\\begin{tikzpicture}[x=9mm,y=-9mm]\n"
-            f"{marks}\n\\end{{tikzpicture}}\\par\\nopagebreak\\smallskip\n{{\\small {self.text(figure.caption)}}}\n\\end{{center}}"
-        )
+        picture = f"\\begin{{tikzpicture}}[x=9mm,y=-9mm]\n{marks}\n\\end{{tikzpicture}}\\par\\nopagebreak\\smallskip"
+        return f"\\begin{{center}}\n{picture}\n{{\\small {self.text(figure.caption)}}}\n\\end{{center}}"
 
 
 def _room(block: Block) -> int:
