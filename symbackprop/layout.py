@@ -221,11 +221,16 @@ def broken(layout: Layout, limit: float) -> tuple[Layout, ...]:
     return tuple(row(*line) for line in lines)
 
 
+def _begins_after(part: Layout) -> bool:
+    """True for an equals sign or a bracket: a sign after it belongs to the first term."""
+    return isinstance(part, Atom) and part.kind in ("relation", "opening")
+
+
 def _chunks(parts: tuple[Layout, ...], limit: float) -> list[list[Layout]]:
-    """The pieces between the places where a line may end: before a plus or minus that is not the first part."""
+    """The pieces between the places where a line may end: before a plus or minus that stands between two terms."""
     chunks: list[list[Layout]] = [[]]
     for part in parts:
-        if isinstance(part, Atom) and part.text in ("+", "−") and chunks[-1]:
+        if isinstance(part, Atom) and part.text in ("+", "−") and chunks[-1] and not _begins_after(chunks[-1][-1]):
             chunks.append([])
         if isinstance(part, Fence) and tall(part.body) and width(row(*chunks[-1], part)) > limit:
             body = part.body.parts if isinstance(part.body, Row) else (part.body,)

@@ -13,7 +13,7 @@ FORMS = (
     ),
     Form(
         f"x_bar[n,d] = gamma[d]/(N*{ROOT})*(N*out_bar[n,d] - beta_bar[d] - x_hat[n,d]*gamma_bar[d])",
-        "The sums that stand here are the gradients of beta and gamma.",
+        "The sums that stand here are the gradients of $\\beta$ and $\\gamma$.",
         remark="This is the short form that is usually programmed: the sums over the batch are computed once.",
     ),
 )

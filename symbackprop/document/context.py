@@ -71,7 +71,8 @@ class Context:
 
     def words(self, text: str) -> Text:
         """A sentence with the names of tensors as mathematics."""
-        return spelled(text, self.tensors, self.notation)
+        gradient = self.proof.gradient
+        return spelled(text, (*self.tensors, *(gradient.cotangents.values() if gradient else ())), self.notation)
 
     def title(self) -> str:
         """The proof's title, without the description that stands in the lead."""
