@@ -8,6 +8,7 @@ how functions are traced.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -281,14 +282,16 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
     if proof.unproved:
         certain |= {*wrong_gradients(matter.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
     wrong = [n for n in matter.names if n in certain]
-    mend = _mend(matter, wrong, min(deadline, time.perf_counter() + 2.0))
+    exists = math.isfinite(found.entry.claimed)
+    mend = _mend(matter, wrong, min(deadline, time.perf_counter() + 2.0)) if exists else None
+    nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
     return Verdict(
         "REFUTED",
         subject,
         wrong=tuple(wrong),
-        diagnosis=mend.words if mend else "",
+        diagnosis=mend.words if mend else nothing,
         cure=mend.text if mend else "",
         counterexample=found,
         notes=notes,

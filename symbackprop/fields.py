@@ -172,14 +172,66 @@ EXACT = Field(
 # Balls: midpoint and radius, rounded outwards, so the true value is always inside.
 
 
+class Missing:
+    """What certainly is no finite number: the root or the logarithm of a negative number, or one divided by zero.
+
+    A nan ball only says that nothing is known. This says more, and so does whatever is added to it or multiplied with
+    it, as with NumPy's nan and inf; what a function makes of inf is left open.
+    """
+
+    __slots__ = ("infinite",)
+
+    def __init__(self, infinite: bool) -> None:
+        self.infinite = infinite
+
+    def __repr__(self) -> str:
+        return "no number"
+
+    def _stay(self, other: Any = None) -> Missing:
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _stay
+    __neg__ = __pos__ = __abs__ = __getitem__ = _stay
+
+    def applied(self) -> Missing:
+        """What a function makes of it.
+
+        Raises:
+            TooCloseError: it may be a number, as exp(-inf) is.
+        """
+        if self.infinite:
+            raise TooCloseError("a function of an infinite value")
+        return self
+
+
+NO_NUMBER, POLE = Missing(False), Missing(True)
+
+
+def _ball_function(function: Callable[[flint.arb], flint.arb]) -> Callable[[Value], Value]:
+    return lambda x: x.applied() if isinstance(x, Missing) else function(flint.arb(x))
+
+
+def _ball_log(value: Value) -> Value:
+    if isinstance(value, Missing):
+        return value.applied()
+    x = flint.arb(value)
+    return NO_NUMBER if x < 0 else POLE if x == 0 else x.log()
+
+
 def _ball_number(value: Exact) -> flint.arb:
     if isinstance(value, Fraction):
         return flint.arb(flint.fmpq(value.numerator, value.denominator))
     return flint.arb(value)
 
 
-def _ball_power(base: Value, exponent: Fraction) -> flint.arb:
+def _ball_power(base: Value, exponent: Fraction) -> Value:
+    if isinstance(base, Missing):
+        return 1 if exponent == 0 else base if exponent > 0 else base.applied()
     x = flint.arb(base)
+    if exponent < 0 and x == 0:
+        return POLE
+    if exponent.denominator > 1 and x < 0:
+        return NO_NUMBER
     if exponent.denominator == 1:
         return x**exponent.numerator
     if exponent.denominator == 2:
@@ -189,6 +241,8 @@ def _ball_power(base: Value, exponent: Fraction) -> flint.arb:
 
 
 def _ball_compare(left: Value, right: Value) -> int:
+    if isinstance(left, Missing) or isinstance(right, Missing):
+        raise TooCloseError("a value that does not exist was compared")
     if left is right:
         return 0
     if left < right:
@@ -210,11 +264,11 @@ def _ball_unit(place: int, length: int) -> flint.arb_mat:
 def ball(bits: int = 128) -> Field:
     """Interval arithmetic with midpoints of `bits` bits."""
     functions = {
-        "exp": lambda x: flint.arb(x).exp(),
-        "log": lambda x: flint.arb(x).log(),
-        "erf": lambda x: flint.arb(x).erf(),
-        "sin": lambda x: flint.arb(x).sin(),
-        "cos": lambda x: flint.arb(x).cos(),
+        "exp": _ball_function(flint.arb.exp),
+        "log": _ball_log,
+        "erf": _ball_function(flint.arb.erf),
+        "sin": _ball_function(flint.arb.sin),
+        "cos": _ball_function(flint.arb.cos),
     }
     return Field(
         f"ball({bits})",

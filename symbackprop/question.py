@@ -9,7 +9,8 @@ and rounding refutes nothing. A point on a kink of the forward program, where an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -22,7 +23,7 @@ from symbackprop.closures import Array
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.evaluate import Evaluator, array_of
 from symbackprop.expression import Entry, Expr, Number, Symbol, Tensor, children, close_sum, fresh, multiply
-from symbackprop.fields import Dual, Field, Value, ball, dual
+from symbackprop.fields import Dual, Field, Missing, Value, ball, dual
 from symbackprop.primitives import Function
 from symbackprop.program import Equation, Program
 
@@ -140,11 +141,13 @@ class Examination:
     misshapen: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
 
     def disagreements(self) -> list[str]:
-        """The names with an entry whose two enclosures are finite and disjoint."""
+        """The names with an entry whose two enclosures are disjoint, or whose claim is no number where the truth is."""
         return [name for name in self.correct if any(self._differ(name, p) for p in self.correct[name])]
 
     def _differ(self, name: str, position: tuple[int, ...]) -> bool:
         left, right = _ball(self.claimed[name][position]), _ball(self.correct[name][position])
+        if isinstance(self.claimed[name][position], Missing):
+            return bool(right.is_finite())
         if not left.is_finite() or not right.is_finite() or left.overlaps(right):
             return False
         return not self.negligible or bool(abs(left - right) > self.negligible)
@@ -158,7 +161,7 @@ class Examination:
     def gap(self, name: str) -> tuple[float, tuple[int, ...]]:
         """The largest difference of an entry, relative to the gradient's largest, and where it is."""
         claimed, correct = self.claimed[name], self.correct[name]
-        gaps = {p: abs(to_float(claimed[p] - correct[p])) for p in correct if self._differ(name, p)}
+        gaps = {p: _distance(claimed[p], correct[p]) for p in correct if self._differ(name, p)}
         if not gaps:
             return 0.0, ()
         where = max(gaps, key=lambda p: gaps[p])
@@ -170,7 +173,7 @@ class Examination:
         with self.number_field.working():
             for side in (self.claimed, self.correct):
                 for array in side.values():
-                    balls = [_ball(v) for v in array.values()]
+                    balls = [_ball(v) for v in array.values() if not isinstance(v, Missing)]
                     scale = max((to_float(b.abs_upper()) for b in balls if b.is_finite()), default=0.0) or 1.0
                     if any(not b.is_finite() or to_float(b.rad()) > scale * 2.0**-bits for b in balls):
                         return True
@@ -179,12 +182,22 @@ class Examination:
 
 def to_float(value: Value) -> float:
     """The nearest float to the middle of a number."""
+    if isinstance(value, Missing):
+        return math.nan
     return float(value.mid()) if isinstance(value, flint.arb) else float(value)
 
 
 def _ball(value: Value) -> flint.arb:
     """A number as a ball; floats and integers are exact."""
+    if isinstance(value, Missing):
+        return flint.arb.nan()
     return value if isinstance(value, flint.arb) else flint.arb(value)
+
+
+def _distance(claimed: Value, correct: Value) -> float:
+    """How far a claimed number is from the true one; infinitely far if it is none."""
+    distance = abs(to_float(claimed - correct))
+    return math.inf if math.isnan(distance) else distance
 
 
 class Examiner:
@@ -253,12 +266,34 @@ def slopes(
     for place, output in enumerate(forward.program.outputs):
         weights = _given(upstream[place], point, forward.field) if upstream else None
         for position, entry in arrays[output].items():
-            if isinstance(entry, Dual):
-                total = total + (entry.slope * weights[position] if weights else entry.slope)
+            if isinstance(entry, Missing):
+                total = entry
+            elif isinstance(entry, Dual):
+                slope = entry.slope if _exists(entry.value) else _lost(entry.slope, base_unit)
+                total = total + (slope * weights[position] if weights else slope)
     gradients: dict[Tensor, Array] = {t: {} for t in wanted}
     for (tensor, position), k in places.items():
         gradients[tensor][position] = total[0, k]
     return arrays, gradients
+
+
+def _exists(value: Value) -> bool:
+    """True for a finite number."""
+    if isinstance(value, Missing):
+        return False
+    return bool(value.is_finite()) if isinstance(value, flint.arb) else math.isfinite(value)
+
+
+def _lost(slope: Any, base_unit: Callable[[int, int], Any]) -> Any:
+    """The slope of a value that does not exist: nan along every direction that moves it."""
+    if isinstance(slope, Missing):
+        return slope
+    count = slope.ncols() if isinstance(slope, flint.arb_mat) else slope.shape[1]
+    result = base_unit(0, count) * 0
+    for k in range(count):
+        if slope[0, k] != 0:
+            result[0, k] = math.nan
+    return result
 
 
 def _places(

@@ -158,6 +158,8 @@ def _plain(value: Any) -> Floats:
 def _same(function: Callable[..., Any], name: str, given: Floats, needed: Floats, sizes: Mapping[Any, int]) -> None:
     """Raise unless both have the same shape and nearly the same entries."""
     evidence = [f"sizes:  {_sizes(sizes)}"]
+    if np.isnan(given).any() and given.shape == needed.shape and np.isfinite(needed).all():
+        raise TraceDiffersError(f"{function.__name__} gives nan for {name} when NumPy runs it", evidence=evidence)
     what = f"the result of {function.__name__} when NumPy runs it is not what its lines say: {name}"
     help = "a result must depend on the arguments alone; if it does, please report this case"
     if given.shape != needed.shape:
