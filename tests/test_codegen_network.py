@@ -70,7 +70,7 @@ def test_gradient_agrees_with_complex_step():
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("cost", ["cross_entropy", "softmax_cross_entropy"])
-@pytest.mark.parametrize("rows", [1, 7, 1003])  # one row, few, many enough for blocks with a short last one
+@pytest.mark.parametrize("rows", [1, 7, 130, 1003])  # one row, few, many, enough for blocks with a short last one
 def test_all_entries_agree(backend, cost, rows):
     plain, params, X, Y = made(rows=rows, cost=cost)
     net = made(rows=rows, cost=cost, backend=backend)[0]
@@ -86,7 +86,8 @@ def test_all_entries_agree(backend, cost, rows):
         assert cost_value == pytest.approx(float(values[0]), rel=1e-12)
         np.testing.assert_allclose(gradient, flat(dict(enumerate(values[1:]))), rtol=1e-11, atol=1e-14)
     assert results[2][1] is out
-    np.testing.assert_allclose(net.predict(params, X), plain.functions["predict"](X, *params.values())[0], rtol=1e-12)
+    np.testing.assert_allclose(net.predict(params, X), plain.functions["predict"](X, *params.values()), rtol=1e-12)
+    assert float(plain.functions["cost"](X, Y, *params.values(), LAM)) == pytest.approx(float(values[0]), rel=1e-12)
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "softplus", "gelu"])
@@ -247,6 +248,11 @@ BAD = {
     "unknown": (lambda P, X, Y: (P | {"W3": X}, X, Y), "unknown parameter W3"),
     "complex": (lambda P, X, Y: (P, X + 0j, Y), "X has type complex128"),
     "words": (lambda P, X, Y: (P, X.astype(str), Y), "X has type <U"),
+    "ragged": (lambda P, X, Y: (P, [[1, 2, 3], [1, 2]], Y), "X is not an array: its rows have different lengths"),
+    "masked": (lambda P, X, Y: (P, np.ma.masked_array(X, X > 0), Y), "X is a masked array"),
+    "nothing": (lambda P, X, Y: (P, None, Y), "X is NoneType, but its entries are real numbers"),
+    "labels": (lambda P, X, Y: (P, X, np.arange(7) % 4), r"Y has the shape \(7,\)(.|\n)*np\.eye\(4\)\[Y\]"),
+    "list": (lambda P, X, Y: (list(P.values()), X, Y), "a dictionary of parameters is needed, not list"),
 }
 
 
@@ -273,6 +279,9 @@ def test_bad_numbers_and_vectors_are_named():
             "theta must be a contiguous float64",
         ),
         (lambda: net.epoch(theta, X, Y, order=[7], batch=2, rate=0.1, lam=1.0), "order names row 7, but X has 7 rows"),
+        (lambda: net.epoch(theta, X, Y, order=[0], batch=2, rate="x", lam=1.0), "rate must be a number, not str"),
+        (lambda: net.epoch(theta, X, Y, order=[0], batch=0, rate=0.1, lam=1.0), "batch must be a whole number"),
+        (lambda: net.epoch(theta, X, Y, order=[0], batch=2.5, rate=0.1, lam=1.0), "batch must be a whole number"),
     ):
         with pytest.raises(DataError, match=message):
             call()
@@ -292,9 +301,20 @@ def test_open_widths_are_read_from_the_parameters():
         net.flat(flat(params), X, Y, lam=LAM)
 
 
-def test_nan_passes_through():
-    net, params, X, Y = made()
-    assert np.isnan(net(params, np.full_like(X, np.nan), Y, lam=LAM)[0])
+@pytest.mark.parametrize("backend", [*BACKENDS, "jax"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("where", ["X", "Y", "W1"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_nan_passes_through(backend, activation, where, dtype):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    net, params, X, Y = made(backend=backend, activation=activation, prime="f_prime", dtype=dtype)
+    given = {"X": X.copy(), "Y": Y.copy(), "W1": params["W1"].copy()}
+    given[where][0, 0] = np.nan
+    J, grads = net({**params, "W1": given["W1"]}, given["X"], given["Y"], lam=LAM)
+    assert np.isnan(J)
+    assert any(np.isnan(g).any() for g in grads.values())
+    assert np.isnan(net.cost({**params, "W1": given["W1"]}, given["X"], given["Y"], lam=LAM))
 
 
 def test_source_is_readable_numpy(tmp_path):

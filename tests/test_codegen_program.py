@@ -211,7 +211,7 @@ def test_hostile_names_cannot_become_code():
         "import os" not in compiled.source.replace("import os  #", "").replace("_import_os", "")
         or "\nimport os" not in compiled.source
     )
-    assert float(load_module(compiled.source)["compute"](np.arange(3.0))[0]) == 3
+    assert float(load_module(compiled.source)["compute"](np.arange(3.0))) == 3
 
 
 def test_arbitrary_function_is_refused():

@@ -1,6 +1,6 @@
 """The C backend: a network's kernels compiled, and called through one array of slots.
 
-Main names: `CRunner`, `epoch`. Small arrays are copied into the kernel's own, since asking NumPy for an address
+Main names: `CNetwork`, `CRunner`. Small arrays are copied into the kernel's own, since asking NumPy for an address
 takes longer than copying a few numbers. This module must not know how the text is made or compiled.
 """
 
@@ -26,6 +26,7 @@ from symbackprop.codegen.module import names_of
 from symbackprop.errors import UnsupportedError
 
 WORKSPACES = 8
+KERNELS = ("cost_and_gradient", "gradient", "cost")
 COPIED = 4096  # arrays of at most that many numbers are copied
 
 
@@ -40,16 +41,14 @@ class CNetwork:
 
     Attributes:
         source: the text of the C file.
-        runners: `cost_and_gradient` and `gradient`.
+        runners: those of `KERNELS`.
     """
 
     def __init__(self, forms: Mapping[str, Form], layout: Layout) -> None:
         if None in layout.shapes:
             raise UnsupportedError("the C backend needs the width of every layer", help="give the widths as numbers")
         single = layout.dtype == np.float32
-        kernels = {
-            n: print_kernel(n, forms[n], layout.rows, layout.known, single) for n in ("cost_and_gradient", "gradient")
-        }
+        kernels = {n: print_kernel(n, forms[n], layout.rows, layout.known, single) for n in KERNELS}
         step = print_kernel(
             "cost_and_step", forms["cost_and_gradient"], layout.rows, layout.known, single, layout.parameters
         )
@@ -149,7 +148,8 @@ class CRunner:
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int
     ) -> tuple[Any, list[Array]]:
         """The kernel's arguments, and the arrays that must live as long as they do."""
-        block = c_block_rows(rows, sum(a.size for a in arrays[2:])) if self.in_blocks else rows
+        weights = [a.size for a in arrays[2:]]
+        block = c_block_rows(rows, sum(weights), max(weights, default=1)) if self.in_blocks else rows
         sizes = self.layout.known | {self.layout.rows: block}
         work = [np.empty([size_value(s, sizes) or 0 for s in t.shape], self.layout.dtype) for t in self.kernel.work]
         everything = [*arrays, *out, *work]

@@ -1,9 +1,9 @@
 """The fixed part of every C file: number type, functions without overflow, matrix products, an epoch of gradient
 descent.
 
-The file is compiled with -ffast-math, so nothing here depends on NaN or on the order of a sum; sigmoid keeps its
-exponential finite, since a fast single-precision reciprocal of infinity is not 0. This module must not know about
-programs.
+The file is compiled with -ffast-math, so nothing here depends on the order of a sum; sigmoid keeps its exponential
+finite, since a fast single-precision reciprocal of infinity is not 0. NaN stays NaN: it fails each comparison, so the
+value itself stands after the colon. This module must not know about programs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ static gemm *blas;
 void use_blas(gemm *pointer) { blas = pointer; }
 
 static inline real sigmoid(real z) { real u = -z; u = u > LARGEST ? LARGEST : u; return 1 / (1 + EXP(u)); }
-static inline real relu(real z) { return z > 0 ? z : 0; }
+static inline real relu(real z) { return z < 0 ? 0 : z; }
 static inline real SQUARE(real z) { return z * z; }
 static inline long floor_div(long a, long b) { long q = a / b; return q - (a % b != 0 && (a < 0) != (b < 0)); }
 static inline long floor_mod(long a, long b) { return a - b * floor_div(a, b); }
@@ -59,6 +59,13 @@ static __attribute__((noinline)) void product(int ta, int tb, long M, long N, lo
     if (M * N * K < SMALL || !blas) {
         loops(ta, tb, M, N, K, A, lda, B, ldb, alpha, beta, C);
         return;
+    }
+    // BLAS has kernels for small products with vectors of eight, but none for A B^T: there B is transposed first.
+    real turned[TURNED + 1];
+    if (tb && !ta && M >= 64 && N * K <= TURNED && M * N * K <= 1000000) {
+        for (long j = 0; j < N; j++)
+            for (long k = 0; k < K; k++) turned[k * N + j] = B[j * ldb + k];
+        B = turned, ldb = N, tb = 0;
     }
     int m = (int)N, n = (int)M, k = (int)K, la = (int)lda, lb = (int)ldb, lc = (int)N;
     blas(tb ? "T" : "N", ta ? "T" : "N", &m, &n, &k, &alpha, (real *)B, &lb, (real *)A, &la, &beta, C, &lc);
@@ -108,6 +115,11 @@ def head(single: bool, sizes: dict[str, int]) -> str:
         f"#define ABS {'fabsf' if single else 'fabs'}",
         f"#define BIGGEST {'3e38f' if single else '1e308'}",
         "#define SMALL 2000",
+        "#ifdef __AVX512F__",
+        "#define TURNED 8192",
+        "#else",
+        "#define TURNED 0",
+        "#endif",
         "#define LINE (64 / (long)sizeof(real))",
     ]
     constants = [f"static const long {name} = {value};" for name, value in sizes.items()]

@@ -55,7 +55,7 @@ class Signature:
     def numbers(self, hyper: Mapping[str, Any]) -> list[float]:
         """The hyper-parameters in order."""
         same_names("hyper-parameter", self.parameters, hyper)
-        return [as_number(name, hyper[name]) for name in self.parameters]
+        return [as_number(f"hyper-parameter {name}", hyper[name]) for name in self.parameters]
 
     def check_shapes(self, arrays: Iterable[Array]) -> dict[Symbol, int]:
         """The size of every axis; every array must agree with it."""
@@ -97,21 +97,27 @@ def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Arr
     """`value` as a C-contiguous array of the code's type; the very same object if it is one already."""
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous and tensor.kind == "real":
         return value
-    array = np.asarray(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise DataError(f"{name} is a masked array, whose mask would be lost", help=f"fill it: {name}.filled(0.0)")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        raise DataError(f"{name} is not an array: its rows have different lengths") from None
     if tensor.kind == "integer":
         if array.dtype.kind not in "iub":
             raise DataError(f"{name} has type {array.dtype}, but its entries are integers")
         return np.ascontiguousarray(array, np.int64).reshape(array.shape)
     if array.dtype.kind not in "fiub":
-        raise DataError(f"{name} has type {array.dtype}, but its entries are real numbers")
+        what = f"is {type(value).__name__}" if not array.ndim and array.dtype == object else f"has type {array.dtype}"
+        raise DataError(f"{name} {what}, but its entries are real numbers")
     return np.ascontiguousarray(array, dtype).reshape(array.shape)
 
 
 def as_number(name: str, value: Any) -> float:
-    """A hyper-parameter as a float."""
+    """A hyper-parameter, or the rate of a step, as a float."""
     if isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.complexfloating)):
         return float(value)
-    raise DataError(f"hyper-parameter {name} must be a number, not {type(value).__name__}")
+    raise DataError(f"{name} must be a number, not {type(value).__name__}")
 
 
 def size_value(size: Expr, sizes: Mapping[Symbol, int]) -> int | None:
@@ -161,7 +167,9 @@ def _check_labels(assumption: Assumption, arrays: Mapping[Tensor, Array], sizes:
 
 
 def same_names(what: str, wanted: Iterable[str], given: Mapping[str, Any]) -> None:
-    """Raise a DataError for the first name that is missing or unknown."""
+    """Raise a DataError for the first name that is missing or unknown, or if these are no names at all."""
+    if not isinstance(given, Mapping):
+        raise DataError(f"a dictionary of {what}s is needed, not {type(given).__name__}")
     wanted = list(wanted)
     for name in wanted:
         if name not in given:

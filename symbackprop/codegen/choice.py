@@ -23,11 +23,7 @@ LONG_VECTOR = 4000  # parameters
 
 def block_rows(rows: int, parameters: int, largest: int) -> int | None:
     """The rows of a block, or None for the whole batch at once; `largest` is the size of the largest parameter."""
-    for least, most, block in BLOCKS:
-        if rows >= least and parameters <= most:
-            small = SMALL_PRODUCT // largest
-            return min(block, small) if small >= LEAST_ROWS else block
-    return None
+    return _block(BLOCKS, rows, parameters, largest)
 
 
 def bound_form(rows: int, widest: int, parameters: int) -> str:
@@ -37,9 +33,14 @@ def bound_form(rows: int, widest: int, parameters: int) -> str:
     return "bound" if rows * widest <= FEW_ACTIVATIONS else "into"
 
 
-def c_block_rows(rows: int, parameters: int) -> int:
+def c_block_rows(rows: int, parameters: int, largest: int) -> int:
     """The rows of a block in C, where adding up costs nothing: the matrix product does it."""
-    for least, most, block in C_BLOCKS:
+    return _block(C_BLOCKS, rows, parameters, largest) or rows
+
+
+def _block(table: tuple[tuple[int, int, int], ...], rows: int, parameters: int, largest: int) -> int | None:
+    for least, most, block in table:
         if rows >= least and parameters <= most:
-            return block
-    return rows
+            small = SMALL_PRODUCT // largest
+            return min(block, small) if small >= LEAST_ROWS else block
+    return None

@@ -47,7 +47,8 @@ class JaxRunner:
     def __call__(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> float:
         """Run on these arrays; a cost is returned, arrays are copied to `out`."""
         with _precision(self.dtype):
-            results = self.function(*arrays, *numbers)
+            found = self.function(*arrays, *numbers)
+        results = found if isinstance(found, tuple) else (found,)
         scalars = len(results) - len(out)
         for place, result in zip(out, results[scalars:], strict=True):
             np.copyto(place, result)

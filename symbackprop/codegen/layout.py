@@ -61,7 +61,9 @@ class Layout:
         """
         if hyper.keys() != self._hyper_set:
             same_names("hyper-parameter", self.hyper, hyper)
-        return [v if type(v) is float else as_number(n, v) for n in self.hyper for v in (hyper[n],)]
+        return [
+            v if type(v) is float else as_number(f"hyper-parameter {n}", v) for n in self.hyper for v in (hyper[n],)
+        ]
 
     def data(self, X: Any, Y: Any) -> tuple[Array, Array]:
         """X and Y as arrays of the code's type; each fault is named with its axis."""
@@ -79,6 +81,8 @@ class Layout:
         array = as_array(name, value, tensor, self.dtype)
         if array.ndim != 2:
             help = f"write {name}.reshape(-1, 1)" if array.ndim == 1 and width == 1 else None
+            if array.ndim == 1 and name == "Y" and np.asarray(value).dtype.kind in "iu" and width not in (None, 1):
+                help = f"labels become rows with a single 1: np.eye({width})[Y]"
             shape = f"({to_text(tensor.shape[0])}, {to_text(tensor.shape[1])})"
             raise DataError(f"{name} has the shape {array.shape}, but {shape} is needed", help=help)
         if not len(array):
@@ -92,7 +96,11 @@ class Layout:
 
     def arguments(self, params: Mapping[str, Any], X: Any, Y: Any) -> list[Array]:
         """Data and parameters in the order in which the code takes them; Y is left out if it is None."""
-        if len(params) != len(self.names) or any(n not in params for n in self.names):
+        if (
+            not isinstance(params, Mapping)
+            or len(params) != len(self.names)
+            or any(n not in params for n in self.names)
+        ):
             same_names("parameter", self.names, params)
         data = [self._matrix("X", X, self.inputs, "first", self.x)] if Y is None else list(self.data(X, Y))
         arrays = [as_array(t.name, params[t.name], t, self.dtype) for t in self.parameters]

@@ -1,6 +1,7 @@
 """The plain form: a module of straight-line NumPy (or JAX) functions, as one would write them by hand.
 
-One function for each `Form`; it takes the inputs, then the hyper-parameters, and returns the outputs. The equations
+One function for each `Form`; it takes the inputs, then the hyper-parameters, and returns the outputs, a single one
+as it is. The equations
 stand as comments over the statements that compute them. This module must not know about buffers or about calling
 what it prints.
 """
@@ -65,7 +66,7 @@ def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str
             body.append(f"    {names[tensor]} = {text[0]}")
     helpers |= writer.helpers
     arguments = ", ".join([names[t] for t in form.inputs] + [names[p] for p in form.parameters])
-    returned = ", ".join(names[t] for t in form.outputs) + "," * (len(form.outputs) == 1)
+    returned = ", ".join(names[t] for t in form.outputs)
     lines = [f"def {name}({arguments}):", *docstring(form, names), *size_lines(form, names, writer.mentioned), *body]
     return "\n".join([*lines, f"    return {returned}"]) + "\n"
 

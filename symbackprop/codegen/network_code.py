@@ -18,7 +18,7 @@ import numpy as np
 
 from symbackprop.codegen.blocks import split_rows
 from symbackprop.codegen.bound import print_bound, print_step
-from symbackprop.codegen.check import Array
+from symbackprop.codegen.check import Array, as_number
 from symbackprop.codegen.choice import LONG_VECTOR, block_rows, bound_form
 from symbackprop.codegen.fast import print_blocks, print_whole
 from symbackprop.codegen.form import Form, prune
@@ -200,9 +200,9 @@ class CompiledNetwork:
             raise DataError(f"theta must be a writable contiguous {layout.dtype} array, since it is changed in place")
         x, y = layout.data(X, Y)
         rows = row_numbers(order, len(x))
-        numbers = layout.numbers(hyper)
-        if batch < 1:
-            raise DataError(f"a batch needs at least one row, not {batch}")
+        numbers, rate = layout.numbers(hyper), as_number("rate", rate)
+        if not isinstance(batch, (int, np.integer)) or batch < 1:
+            raise DataError(f"batch must be a whole number of at least one row, not {batch!r}")
         if self._kernels is not None:
             return float(self._kernels.epoch(theta, x, y, rows, batch, rate, numbers))
         steps: dict[int, tuple[Array, Array, Callable[[], float]]] = {}

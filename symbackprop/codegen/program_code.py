@@ -37,7 +37,7 @@ class CompiledProgram:
     program: Program
     source: str
     signature: Signature
-    function: Callable[..., tuple[Any, ...]]
+    function: Callable[..., Any]
 
     def __call__(self, **given: Any) -> dict[str, Array]:
         """The outputs by name, arrays of their own; a cost is an array of shape ().
@@ -51,8 +51,9 @@ class CompiledProgram:
         )
         with np.errstate(all="ignore"):  # the branch of a Where that is not taken may overflow
             results = self.function(*arrays, *numbers)
-        outputs = zip(self.program.outputs, results, strict=True)
-        return {t.name: np.asarray(r, np.int64 if t.kind == "integer" else self.signature.dtype) for t, r in outputs}
+        outputs = self.program.outputs
+        pairs = [(outputs[0], results)] if len(outputs) == 1 else zip(outputs, results, strict=True)
+        return {t.name: np.asarray(r, np.int64 if t.kind == "integer" else self.signature.dtype) for t, r in pairs}
 
 
 def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "float64") -> CompiledProgram:
