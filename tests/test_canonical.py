@@ -38,6 +38,7 @@ from symbackprop.expression import (
     Tensor,
     add,
     apply,
+    close_sum,
     contraction,
     divide,
     extremum,
@@ -52,6 +53,8 @@ from symbackprop.expression import (
     where,
 )
 from symbackprop.primitives import EXP, FUNCTIONS, LOG, STEP, arbitrary
+from symbackprop.program import Equation
+from symbackprop.resolve import Resolver
 from symbackprop.sizes import Facts
 
 SEEDS = st.integers(0, 10**6)
@@ -524,3 +527,18 @@ def test_a_window_that_slides_is_a_sum_over_the_window():
     assert not Canonical(facts).equal(
         by_output, over(number(3), lambda k: multiply(read(add(i, k)), Entry(kernel, (k,))))
     )
+
+
+def test_a_named_branch_is_opened_inside_of_its_own_sum():
+    """x of N entries in front of y of M: no entry of x beyond N is read when the name is opened under the sum."""
+    whole = Index("c", add(N, M))
+    u, v = Tensor("u", (M,)), Tensor("v", (add(N, M),))
+    joined = where(Compare("<", whole, N), X(whole), Entry(u, (subtract(whole, N),)))
+    xu, left, right = Tensor("xu", (add(N, M),)), Tensor("left", ()), Tensor("right", ())
+    weighted = lambda e: close_sum(whole, multiply(e, Entry(v, (whole,))))  # noqa: E731
+    equations = [
+        Equation(xu, (whole,), joined),
+        Equation(left, (), weighted(Entry(xu, (whole,)))),
+        Equation(right, (), weighted(joined)),
+    ]
+    assert Resolver(equations, Facts(), limit=1).meets(left, right)

@@ -132,9 +132,16 @@ class Algebra(Functions):
                 for a in list(table)
                 if a in atoms or (a.kind == "named" and a.data in {x.data for x in atoms})
             ]
+            values = [self.power(self.definition(a), e) for a, e in opened]
+            if any(_has_branches(v, bound) for v in values):
+                body = self.product(self.collect([(coefficient, table, ())]), *values)
+                for index in bound:  # summed anew, so that no branch is read outside of its range
+                    body = self.sum_over(index, body)
+                terms += [(c, dict(m.factors), m.bound) for m, c in body.terms]
+                continue
             part: list[Term] = [(coefficient, table, bound)]
-            for atom, exponent in opened:
-                part = self.times(part, self.power(self.definition(atom), exponent))
+            for value in values:
+                part = self.times(part, value)
             terms += part
         return self.collect(terms)
 
@@ -309,3 +316,8 @@ class Algebra(Functions):
                 k = int(i.name[1:])
                 names[i] = of_index(bound if k == 0 else Index(f"p{k - 1}", i.size, i.uid))
         return (self.substitute(templates[0], names),), args
+
+
+def _has_branches(poly: Poly, bound: tuple[Index, ...]) -> bool:
+    """True if an inequality of one of these indices stands in the polynomial."""
+    return any(a.kind == "nonneg" and not a.free.isdisjoint(bound) for m, _ in poly.terms for a, _ in m.factors)

@@ -20,6 +20,7 @@ from symbackprop.canonical.polynomial import (
     Atom,
     Mono,
     Poly,
+    Rational,
     add,
     combine,
     constant,
@@ -27,6 +28,7 @@ from symbackprop.canonical.polynomial import (
     scale,
     subtract,
 )
+from symbackprop.canonical.terms import INDICATORS
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression import (
     Add,
@@ -54,6 +56,8 @@ from symbackprop.expression import subtract as subtract_expr
 from symbackprop.primitives import BASIC, LOG, STEP
 from symbackprop.sympy_form import PLACES, definition
 
+MANY_TERMS = 24  # of several branches: what does not vanish branch by branch is not cleared as a whole beyond that
+
 
 class Canonical(Algebra):
     """The normal form under given facts and assumptions (see `TermRules` for the arguments)."""
@@ -77,7 +81,19 @@ class Canonical(Algebra):
         return self.vanishes(self.normal(expr))
 
     def vanishes(self, difference: Poly) -> bool:
-        """True if the polynomial is 0, after clearing the denominators that stand outside its sums."""
+        """True if the polynomial is 0, after clearing the denominators that stand outside its sums.
+
+        Branches are looked at one by one where that is enough: the denominators of one do not matter to the others.
+        """
+        branches = _branches(difference)
+        if len(branches) > 1:
+            if all(self._vanishes_whole(branch) for branch in branches):
+                return True
+            if len(difference.terms) > MANY_TERMS:
+                return False
+        return self._vanishes_whole(difference)
+
+    def _vanishes_whole(self, difference: Poly) -> bool:
         for _ in range(8):
             if not difference.terms:
                 return True
@@ -198,6 +214,15 @@ class Canonical(Algebra):
                 return self.positive(gap)
             case _:
                 return subtract(ONE, self.positive(scale(gap, -1)))
+
+
+def _branches(poly: Poly) -> list[Poly]:
+    """The terms of a polynomial by the indicators that they hold."""
+    parts: dict[frozenset[Atom], dict[Mono, Rational]] = {}
+    for mono, c in poly.terms:
+        key = frozenset(a for a, _ in mono.factors if a.kind in INDICATORS)
+        parts.setdefault(key, {})[mono] = c
+    return [Poly.make(part) for part in parts.values()]
 
 
 def is_indicator(expr: Expr) -> bool:
