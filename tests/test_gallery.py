@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -81,6 +82,14 @@ def test_a_picture_is_drawn_anew_only_when_its_document_has_changed(tmp_path):
     pixels = plt.imread(folder / "proof.png")
     assert len({round(float(v) * 15, 3) for v in pixels.ravel()}) <= 16
     assert 0 < (pixels < 0.5).sum() < pixels.size / 100  # a word on a white page
+
+
+@pytest.mark.parametrize("page", ["README.md", "derivations/README.md"])
+def test_pictures_and_their_links_lead_to_files(page):
+    place = SOURCE.parent / page
+    found = re.findall(r'(?:src|href)="([^"]+)"', place.read_text(encoding="utf-8"))
+    assert len(found) >= 6
+    assert [f for f in found if not (place.parent / f).exists()] == []
 
 
 def test_index_shows_every_document(rebuilt):

@@ -7,6 +7,8 @@ about proofs.
 
 from __future__ import annotations
 
+import itertools
+import re
 from html import escape
 from importlib import resources
 
@@ -69,7 +71,17 @@ class _Writer:
         self.numbers: dict[str, int] = {}
 
     def text(self, text: Text) -> str:
-        return "".join(self.inline(p) for p in text)
+        """Running text; a point or a comma stays on the line of the formula before it."""
+        out = ""
+        for before, part in itertools.pairwise(("", *text)):
+            written = self.inline(part)
+            mark = re.match(r"[.,;:)?]+", written) if isinstance(part, str) else None
+            if mark and not isinstance(before, str | Code | Strong):
+                start = out.rindex("<math>")
+                out = f'{out[:start]}<span class="tied">{out[start:]}{mark[0]}</span>{written[mark.end() :]}'
+            else:
+                out += written
+        return out
 
     def inline(self, part: Inline) -> str:
         match part:
