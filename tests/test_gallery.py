@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 
 from symbackprop import first_page
+from symbackprop.document.model import Chain, blocks, equations
+from symbackprop.document.proof import unbacked
 from symbackprop.errors import ProofError
-from symbackprop.gallery import build, draw, folders, main, read_exhibit
+from symbackprop.expression import negate
+from symbackprop.gallery import build, draw, exhibit_document, folders, main, read_exhibit
 
 SOURCE = Path(__file__).resolve().parent.parent / "derivations"
 NAMES = [folder.name for folder in folders(SOURCE)]
+exhibit_of = cache(lambda name: read_exhibit(SOURCE / name))
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +44,29 @@ def test_documents_are_not_stale(rebuilt, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_exhibit_is_proved(name):
-    exhibit = read_exhibit(SOURCE / name)
+    exhibit = exhibit_of(name)
     assert exhibit.proofs and all(p.status == "PROVED" and p.theorems for p in exhibit.proofs)
     for refutation in exhibit.refutations:
         entry = refutation.counterexample.entry
         assert entry.claimed != entry.correct
+
+
+def unproved(document, proofs):
+    """The equalities that a document displays and that no proof of the exhibit backs."""
+    left = [{(e.left, e.right) for e in unbacked(document, proof)} for proof in proofs]
+    return set.intersection(*left)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_equality_that_a_document_displays_was_proved(name):
+    exhibit = exhibit_of(name)
+    document = exhibit_document(exhibit, name)
+    assert len(equations(document)) > 4
+    assert unproved(document, exhibit.proofs) == set()
+    chain = next(b for b in blocks(document.body) if isinstance(b, Chain))
+    slipped = replace(chain.lines[-1], after=negate(chain.lines[-1].after))
+    wrong = replace(document, body=(Chain((*chain.lines[:-1], slipped)),))
+    assert unproved(wrong, exhibit.proofs) == {(slipped.before, slipped.after)}
 
 
 def test_main_rebuilds_the_folders_asked_for_and_draws_what_has_changed(tmp_path, capsys, monkeypatch):
@@ -102,7 +126,7 @@ def test_index_shows_every_document(rebuilt):
 @pytest.mark.parametrize("folder", [f.name for f in folders(SOURCE) if len(list(f.glob("*.py"))) == 2])
 def test_code_of_a_layer_is_judged_and_its_wrong_sign_would_be_found(folder, tmp_path):
     (file,) = (f for f in (SOURCE / folder).glob("*.py") if f.name != "claim.py")
-    (verdict,) = read_exhibit(SOURCE / folder).verdicts
+    (verdict,) = exhibit_of(folder).verdicts
     assert (verdict.status, verdict.scope) == ("PROVED", "all sizes")
     claim = tmp_path / "claim.py"
     claim.write_text((SOURCE / folder / "claim.py").read_text())
