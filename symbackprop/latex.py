@@ -293,7 +293,15 @@ def _stands_aside(factor: Expr) -> bool:
     """True for a factor that is too tall to be squeezed into a fraction."""
     if isinstance(factor, Entry):
         return derivative_name(factor.tensor.name) is not None
+    if isinstance(factor, Add):
+        return any(_is_tall(term) for term in factor.terms)
     return isinstance(factor, Sum | Where | Extremum | Total | Partial)
+
+
+def _is_tall(term: Expr) -> bool:
+    """True for a term with a sum, or with a fraction that is no constant."""
+    over, under = over_and_under(signed(term)[1])
+    return any(isinstance(f, Sum | Extremum) for f in over) or not all(_is_constant(f) for f in under)
 
 
 def _is_constant(expr: Expr) -> bool:

@@ -5,10 +5,10 @@ from symbackprop.claims import Claims, Exhibit
 from symbackprop.equations import joined, read_program
 
 PARTS = """
-    E[n] = 1/2*sum(k, (a3[n,k] - y[n,k])**2)               # cost of example n: half the squared distance
+    E[n] = 1/2*sum(k, (a3[n,k] - y[n,k])**2)               # cost of example $n$: half the squared distance
     Q = sum(i, sum(j, W1[i,j]**2)) + sum(i, sum(j, W2[i,j]**2))
     C = 1/m*sum(n, E[n]) + lam/(2*m)*Q                     # the constant of the other text
-    D = 1/m*sum(n, E[n]) + (m*lam)/(2*m)*Q                 # its constant taken m times as large
+    D = 1/m*sum(n, E[n]) + (m*lam)/(2*m)*Q                 # its constant taken $m$ times as large
 """
 SHAPES = {
     "a3": ("m", "s_3"), "y": ("m", "s_3"), "W1": ("s_2", "s_1"), "W2": ("s_3", "s_2"),
