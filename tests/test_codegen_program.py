@@ -8,7 +8,7 @@ import codegen_nets as nets
 import numpy as np
 import pytest
 
-from symbackprop.codegen import compile_program
+from symbackprop.codegen import c_build, compile_program
 from symbackprop.codegen.program_code import load_module
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluate import evaluate
@@ -122,14 +122,56 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.parametrize("backend", ["numpy", "c", "jax"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_compiled_agrees_with_evaluate(name):
+def test_compiled_agrees_with_evaluate(name, backend):
+    if backend == "jax":
+        pytest.importorskip("jax")
     program = PROGRAMS[name]
     inputs = given(program)
     expected = evaluate(program, SIZES, inputs)["out"]
-    found = compile_program(program)(**inputs)["out"]
-    assert found.shape == expected.shape
+    compiled = compile_program(program, backend=backend)
+    found = compiled(**inputs)["out"]
+    assert compiled.backend == backend or not has_compiler()
+    assert found.shape == expected.shape and found.dtype == (np.int64 if name == "position" else np.float64)
     np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
+
+
+def has_compiler():
+    try:
+        return bool(c_build.compiler())
+    except UnsupportedError:
+        return False
+
+
+@pytest.mark.parametrize("backend", ["c", "jax"])
+def test_extrema_see_nan_as_numpy_does(backend):
+    pytest.importorskip("jax")
+    values = np.array([[1.0, np.nan, 3.0], [5.0, 4.0, np.nan], [1.0, 2.0, 0.0]])
+    for name in ("largest", "position"):
+        expected = compile_program(PROGRAMS[name])(x=values)["out"]
+        np.testing.assert_array_equal(compile_program(PROGRAMS[name], backend=backend)(x=values)["out"], expected)
+
+
+@pytest.mark.filterwarnings("ignore:NumPy takes over")
+def test_position_that_may_lie_outside_is_left_to_numpy():
+    """C would read whatever lies there; NumPy raises."""
+    program = one(Entry(x, (n, add(Entry(labels, (n,)), ONE))), (n,), (x, labels))
+    compiled = compile_program(program, backend="c")
+    assert compiled.backend == "numpy"
+    with pytest.raises(IndexError):
+        compiled(x=np.ones((2, 3)), y=np.array([0, 7]))
+
+
+def test_outputs_that_are_inputs_and_several_numbers():
+    a, b = Tensor("a"), Tensor("b")
+    total = contraction("n", N, lambda n: contraction("k", K, lambda k: X(n, k)))
+    program = Program((x,), (Equation(a, (), total), Equation(b, (), multiply(number(2), Entry(a, ())))), (b, x, a))
+    values = np.arange(6.0).reshape(2, 3)
+    for backend in ("numpy", "c"):
+        found = compile_program(program, backend=backend)(x=values)
+        assert (float(found["a"]), float(found["b"])) == (15.0, 30.0)
+        np.testing.assert_array_equal(found["x"], values)
 
 
 @pytest.mark.parametrize("name", ["copy", "transpose", "shifted"])

@@ -4,6 +4,15 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.codegen import c_build
+from symbackprop.errors import UnsupportedError
+
+
+def has_compiler():
+    try:
+        return bool(c_build.compiler())
+    except UnsupportedError:
+        return False
 
 
 def layer_norm(x, gamma, beta, eps=1e-5):
@@ -71,9 +80,15 @@ def truth(torch, name, given, upstream):
     return cost.item(), dict(zip(given, torch.autograd.grad(cost, list(t.values())), strict=True))
 
 
+@pytest.mark.parametrize("backend", ["numpy", "c", "jax"])
 @pytest.mark.parametrize("name", CASES)
-def test_compiled_trace_agrees_with_pytorch(name):
+@pytest.mark.filterwarnings("error")  # no other backend takes over
+def test_compiled_trace_agrees_with_pytorch(name, backend):
     torch = pytest.importorskip("torch")
+    if backend == "jax":
+        pytest.importorskip("jax")
+    if backend == "c" and not has_compiler():
+        pytest.skip("no C compiler")
     forward, shapes, sizes = CASES[name]
     random = np.random.default_rng(3)
     given = {k: random.normal(size=tuple(eval(str(s), {}, sizes) for s in v)) for k, v in shapes.items()}
@@ -81,7 +96,8 @@ def test_compiled_trace_agrees_with_pytorch(name):
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     upstream = [random.normal(size=o.shape) for o in outputs]
     names = ["dout"] if len(upstream) == 1 else [f"dout{k}" for k in range(1, len(upstream) + 1)]
-    f = sb.compile(sb.trace(forward, shapes=shapes))
+    f = sb.compile(sb.trace(forward, shapes=shapes), backend)
+    assert f.backend == backend
     found = f(**given, **dict(zip(names, upstream, strict=True)))
     cost, gradients = truth(torch, name, given, upstream)
     assert float(found["J"]) == pytest.approx(cost, rel=1e-12)

@@ -64,7 +64,7 @@ class CNetwork:
         ]
         self.source = "\n".join(parts)
         library = build(self.source)
-        _use_blas(library, single)
+        use_blas(library, single)
         self.runners = {n: CRunner(getattr(library, n), k, layout) for n, k in kernels.items()}
         self._step = CRunner(library.cost_and_step, step, layout, in_blocks=False)
         self._epoch = library.epoch
@@ -190,7 +190,8 @@ def _address(name: str) -> int:
     return address
 
 
-def _use_blas(library: ctypes.CDLL, single: bool) -> None:
+def use_blas(library: ctypes.CDLL, single: bool) -> None:
+    """Tell a library where SciPy's matrix product is."""
     library.use_blas.argtypes = [ctypes.c_void_p]
     library.use_blas.restype = None
     library.use_blas(_address("sgemm" if single else "dgemm"))

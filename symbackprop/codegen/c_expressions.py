@@ -76,8 +76,12 @@ class CWriter:
                 return f"floor_mod({self.integer(left)}, {self.integer(right)})"
         raise UnsupportedError(f"{type(expr).__name__} as a position has no C form")
 
-    def entry(self, entry: Entry) -> str:
-        """An entry as a place in its row-major array, or as the local variable that holds it."""
+    def entry(self, entry: Entry, clipped: bool = False) -> str:
+        """An entry as a place in its row-major array, or as the local variable that holds it.
+
+        Args:
+            clipped: a position outside the array is moved to its edge; the value is not used there.
+        """
         tensor = self.into.get(entry.tensor, entry.tensor)
         name = self.names[tensor]
         if tensor in self.local or not entry.indices:
@@ -85,6 +89,7 @@ class CWriter:
         place = ""
         for position, size in zip(entry.indices, tensor.shape, strict=True):
             text = self.integer(position)
+            text = f"clip({text}, {self.extent(size)})" if clipped else text
             row = f"({place})" if "+" in place else place
             place = f"{row} * {self.extent(size)} + {text}" if place else text
         return f"{name}[{place}]"

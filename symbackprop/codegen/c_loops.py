@@ -29,6 +29,8 @@ def is_product(s: Statement) -> bool:
     """True for a contraction of two matrices, or of a matrix and a vector, over one index."""
     if not isinstance(s, Contract) or len(s.over) != 1 or not s.target.indices:
         return False
+    if "integer" in (s.left.tensor.kind, s.right.tensor.kind):
+        return False
     left, right = axes(s.left), axes(s.right)
     shared = [i for i in axes(s.target) if i in left and i in right]
     return not shared and len(left) == 2 and len(right) == 2
@@ -80,8 +82,8 @@ def _first(tensor: Tensor, statement: Statement, place: int, written: dict[Tenso
     In the same nest only if it reads the very entry that was just computed: not a sum, and not the transpose.
     """
     order = nest_axes(statement)
-    if isinstance(statement, Gather):
-        return place + 1
+    if isinstance(statement, Gather) or (isinstance(statement, Reduce) and statement.kind in ("argmax", "argmin")):
+        return place + 1  # it reads other entries as well
     here = [e for e in entries_of(statement) if e.tensor is tensor]
     same = all(tuple(order.index(i) for i in axes(e)) == written.get(tensor) for e in here)
     return place if same else place + 1

@@ -65,11 +65,11 @@ def print_kernel(
     if split is None:
         raise UnsupportedError("no C form for a program whose rows depend on each other")
     if not parameters:
-        return _Kernel(name, form, rows, known, single).run(split)
+        return KernelPrinter(name, form, rows, known, single).run(split)
     found = without_penalty(form, parameters, cost=False) or Penalty(form, (ZERO,) * len(parameters), False)
     bare = split_rows(found.form, rows)
     assert bare is not None, "a penalty does not depend on rows"
-    kernel = _Kernel(name, found.form, rows, known, single)
+    kernel = KernelPrinter(name, found.form, rows, known, single)
     kernel.steps = _steps(found, parameters, bare)
     return kernel.run(bare)
 
@@ -98,24 +98,28 @@ def _steps(found: Penalty, parameters: Sequence[Tensor], split: Split) -> dict[T
     return steps
 
 
-class _Kernel:
-    def __init__(self, name: str, form: Form, rows: Symbol, known: Mapping[Symbol, int], single: bool) -> None:
+class KernelPrinter:
+    """The lines of one function, statement by statement; `rows` is the axis that is worked on in blocks, if any."""
+
+    def __init__(self, name: str, form: Form, rows: Symbol | None, known: Mapping[Symbol, int], single: bool) -> None:
         self.name, self.form, self.rows, self.known = name, form, rows, known
         self.names = names_of(form)
         self.c = CWriter(self.names, single, {})
         self.work: list[Tensor] = []
+        self.sums: frozenset[Tensor] = frozenset()  # what is added up over the blocks
         self.steps: dict[Tensor, Step] = {}  # by gradient
         self.lines: list[str] = []
 
     def run(self, split: Split) -> Kernel:
         """The function whose statements are split like this."""
+        assert self.rows is not None, "blocks are of rows"
         before, loop, after, sums = split.before, split.loop, split.after, split.sums
         late = set(sums) | {s.target.tensor for s in (*loop, *after)}
         starts, self.c.into = folded(self.form, sums, late)
         moved = {s.target.tensor for s in starts}
         self.sums = sums
         self._zero([s for s in loop if s.target.tensor in sums])
-        self._tasks([*before, *starts], "    ")
+        self.tasks([*before, *starts], "    ")
         self.lines += [
             f"    for (long start = 0; start < {self.names[self.rows]}; start += block) {{",
             f"        const long rest = {self.names[self.rows]} - start, count = rest < block ? rest : block;",
@@ -125,10 +129,10 @@ class _Kernel:
             stride = " * ".join(["start", *(self.c.integer(s) for s in t.shape[1:])])
             self.lines.append(f"        const real *restrict {self.names[t]} = {self.names[t]}_all + {stride};")
         self.c.rows = self.rows
-        self._tasks(loop, "        ")
+        self.tasks(loop, "        ")
         self.c.rows = None
         self.lines.append("    }")
-        self._tasks([s for s in after if s.target.tensor not in moved], "    ")
+        self.tasks([s for s in after if s.target.tensor not in moved], "    ")
         self._plain_steps()
         return Kernel(self._function(tall), tuple(self.work))
 
@@ -162,7 +166,8 @@ class _Kernel:
         if tensor not in self.form.outputs and tensor not in self.work and tensor not in self.c.into:
             self.work.append(tensor)
 
-    def _tasks(self, statements: list[Statement] | tuple[Statement, ...], indent: str) -> None:
+    def tasks(self, statements: list[Statement] | tuple[Statement, ...], indent: str) -> None:
+        """Append the lines of these statements."""
         tasks = nests(statements)
         readers: dict[Tensor, set[int]] = {}
         inner = {s.target.tensor for s in statements}
@@ -205,26 +210,22 @@ class _Kernel:
         if tensor.shape:
             if tensor not in self.c.local:
                 self._array(tensor)
-        elif tensor not in self.sums and not isinstance(s, Map):
-            start = {"max": "-BIGGEST", "min": "BIGGEST"}.get(s.kind, "0") if isinstance(s, Reduce) else "0"
-            self.lines.append(f"{indent}real {self.names[tensor]} = {start};")
+        elif tensor not in self.sums and not isinstance(s, Map | Gather):
+            self.lines.append(f"{indent}{type_of(tensor)} {self.names[tensor]} = {_start(s)};")
         if isinstance(s, Map | Gather) or tensor in self.sums or not tensor.shape:
             return
-        start = {"max": "-BIGGEST", "min": "BIGGEST"}.get(s.kind, "0") if isinstance(s, Reduce) else "0"
         count = " * ".join(self.c.extent(size) for size in tensor.shape)
-        self.lines.append(f"{indent}for (long p = 0; p < {count}; p++) {self.names[tensor]}[p] = {start};")
+        self.lines.append(f"{indent}for (long p = 0; p < {count}; p++) {self.names[tensor]}[p] = {_start(s)};")
 
     def _inner(self, s: Statement) -> str:
         tensor = s.target.tensor
-        is_local = tensor in self.c.local or (isinstance(s, Map) and not tensor.shape)
-        left = f"const real {self.names[tensor]}" if is_local else self.c.entry(s.target)
+        is_local = tensor in self.c.local or (isinstance(s, Map | Gather) and not tensor.shape)
+        left = f"const {type_of(tensor)} {self.names[tensor]}" if is_local else self.c.entry(s.target)
         match s:
             case Map(_, value):
                 return f"{left} = {self.c.value(value)};"
             case Gather(_, source, positions, guarded):
-                if guarded:
-                    raise UnsupportedError("no C form for a look-up that may lie outside")
-                return f"{left} = {self.c.entry(Entry(source, positions))};"
+                return f"{left} = {self.c.entry(Entry(source, positions), clipped=guarded)};"
             case Contract(_, a, b, _):
                 return f"{left} += {self.c.entry(a)} * {self.c.entry(b)};"
             case Reduce(_, "sum", operand, _):
@@ -232,8 +233,14 @@ class _Kernel:
             case Reduce(_, "max" | "min" as kind, operand, _):
                 sign = ">" if kind == "max" else "<"
                 new = self.c.entry(operand)
-                return f"{left} = {new} {sign} {left} ? {new} : {left};"
-        raise UnsupportedError("the position of an extremum has no C form")
+                return f"{left} = {new} {sign} {left} || {new} != {new} ? {new} : {left};"
+            case Reduce(_, kind, operand, (over,)):
+                sign = ">" if kind == "argmax" else "<"
+                new = self.c.entry(operand)
+                best = self.c.entry(Entry(operand.tensor, tuple(s.target if i is over else i for i in operand.indices)))
+                first_nan = f"({new} != {new} && {best} == {best})"
+                return f"{left} = {new} {sign} {best} || {first_nan} ? {index_name(over)} : {left};"
+        raise UnsupportedError("an extremum over several axes has no C form")
 
     def _product(self, s: Contract, indent: str) -> None:
         tensor = self.c.into.get(s.target.tensor, s.target.tensor)
@@ -249,13 +256,15 @@ class _Kernel:
             goal, alpha, beta = self.names[step.parameter], "-rate", self._kept(step)
         self.lines += comment(self.form.comments[tensor], indent, "//") if tensor in self.form.comments else []
         a, b = self.names[first.tensor], self.names[second.tensor]
-        known = [size_value(i.size, self.known) or 1 for i in (*order, over)]
-        name = "small_product" if prod(known) <= SMALL_LAYER else "product"
+        known = [1 if i.size is self.rows else size_value(i.size, self.known) for i in (*order, over)]
+        is_small = prod(SMALL_LAYER + 1 if k is None else k for k in known) <= SMALL_LAYER
+        name = "small_product" if is_small else "product"
         call = f"{name}({ta}, {tb}, {', '.join(sizes)}, {a}, {lead[0]}, {b}, {lead[1]}, {alpha}, {beta}, {goal});"
         self.lines.append(indent + call)
 
     def _function(self, tall: list[Tensor]) -> str:
-        n = self.names
+        n, rows = self.names, self.rows
+        assert rows is not None, "blocks are of rows"
         changed = {step.parameter for step in self.steps.values()}
         kinds = ["real" if t in changed else "const real" for t in self.form.inputs]
         slots = [
@@ -264,7 +273,7 @@ class _Kernel:
         ]
         slots += [(f"real *restrict {n[t]}", "p") for t in self.form.outputs if t.shape]
         slots += [(f"real *restrict {n[t]}", "p") for t in self.work]
-        slots += [(f"const long {n[self.rows]}", "n"), ("const long block", "n")]
+        slots += [(f"const long {n[rows]}", "n"), ("const long block", "n")]
         slots += [(f"const real {n[p]}", "v") for p in self.form.parameters]
         slots += [("const real rate", "v")] if self.steps else []
         head = [f"    {text} = slots[{k}].{member};" for k, (text, member) in enumerate(slots)]
@@ -274,6 +283,16 @@ class _Kernel:
             "\n".join([f"double {self.name}(const slot *slots) {{", *used, *self.lines, f"    return {scalar};", "}"])
             + "\n"
         )
+
+
+def type_of(tensor: Tensor) -> str:
+    """The C type of a tensor's entries."""
+    return "long" if tensor.kind == "integer" else "real"
+
+
+def _start(s: Statement) -> str:
+    """What a reduction starts from."""
+    return {"max": "-BIGGEST", "min": "BIGGEST"}.get(s.kind, "0") if isinstance(s, Reduce) else "0"
 
 
 def _is_used(declaration: str, lines: list[str]) -> bool:

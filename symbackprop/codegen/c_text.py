@@ -23,6 +23,7 @@ static inline real relu(real z) { return z < 0 ? 0 : z; }
 static inline real SQUARE(real z) { return z * z; }
 static inline long floor_div(long a, long b) { long q = a / b; return q - (a % b != 0 && (a < 0) != (b < 0)); }
 static inline long floor_mod(long a, long b) { return a - b * floor_div(a, b); }
+static inline long clip(long a, long size) { return a < 0 ? 0 : a < size ? a : size - 1; }
 
 // log(1 + e) with e = exp(-|z|), as 2 artanh(e / (2 + e)): log1p has no vector form everywhere.
 static inline real tail(real z) {
@@ -113,7 +114,7 @@ def head(single: bool, sizes: dict[str, int]) -> str:
     lines += [f"#define {f.upper()} {f}{'f' if single else ''}" for f in _FUNCTIONS]
     lines += [
         f"#define ABS {'fabsf' if single else 'fabs'}",
-        f"#define BIGGEST {'3e38f' if single else '1e308'}",
+        "#define BIGGEST INFINITY",
         "#define SMALL 2000",
         "#ifdef __AVX512F__",
         "#define TURNED 8192",

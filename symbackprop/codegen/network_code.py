@@ -26,10 +26,10 @@ from symbackprop.codegen.helpers import header, helper_text
 from symbackprop.codegen.layout import Layout
 from symbackprop.codegen.lower import lower
 from symbackprop.codegen.module import equation_text, print_function
-from symbackprop.codegen.program_code import check_dtype, load_module
+from symbackprop.codegen.program_code import check_backend, check_dtype, load_module
 from symbackprop.codegen.separate import separated
 from symbackprop.codegen.unrolled import print_unrolled
-from symbackprop.errors import DataError, UnsupportedError, nearest
+from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.program import Program
 
 Widths = tuple[int | str, ...]
@@ -40,7 +40,7 @@ end in _blocks work on some rows at a time. The others make a fast function for 
 _unrolled in plain numbers, _step with a step down the gradient.
 """
 # Where each backend lives; what it needs (SciPy, ctypes, JAX) is imported when it is asked for.
-BACKENDS = {"numpy": "", "c": "symbackprop.codegen.c_code", "jax": "symbackprop.codegen.jax_code"}
+BACKENDS = {"c": "symbackprop.codegen.c_code", "jax": "symbackprop.codegen.jax_code"}
 SMALL = 2000  # numbers in theta, X and Y together
 WORKSPACES = 8  # batches of that many different sizes keep their buffers
 
@@ -59,10 +59,7 @@ def compile_network(
         UnsupportedError: an arbitrary activation, another backend or type.
     """
     check_dtype(dtype)
-    if backend not in BACKENDS:
-        near = nearest(backend, BACKENDS)
-        help = f"did you mean {near!r}?" if near else None
-        raise UnsupportedError(f"unknown backend {backend!r}", evidence=[f"known: {', '.join(BACKENDS)}"], help=help)
+    check_backend(backend)
     return CompiledNetwork(adjoint, predict, widths, dtype, backend)
 
 
