@@ -146,6 +146,11 @@ def scatter(q, labels):
     return d, e, f, d[labels], d[labels, :1], d[labels][:, None]
 
 
+def diagonals_beside_the_main_one(g, k):
+    both = np.concatenate([g, g])
+    return np.diag(g, 1), np.diag(g, -1), np.diagonal(both, -g.shape[0]), np.diagflat(k[:, None] * 2)
+
+
 def rows_named_by_arange(g, k):
     n = g.shape[0]
     a = g.copy()
@@ -337,6 +342,7 @@ def unravel(g):
 
 ALL_SIZES = [
     pad_and_slice, aliasing_transpose, aliasing_chain, input_changed_in_place, labels_read_and_written, scatter,
+    diagonals_beside_the_main_one,
     rows_named_by_arange, scalar_label, contractions, reductions, scalar_functions, layouts, creations, sizes_in_arithmetic,
     helpers_and_containers, in_place_operators, where_and_views_of_results, unravel,
     places_of_masks_and_ranges, masked_by_infinity,

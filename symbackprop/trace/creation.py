@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,11 @@ import numpy as np
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number
 from symbackprop.trace.array import Array, Buffer, array
-from symbackprop.trace.elementwise import Places
+from symbackprop.trace.elementwise import Places, must_hold, plain_type
 from symbackprop.trace.layout import copy_of, flatten, unflatten
 from symbackprop.trace.operands import as_array, exact, integer_of, shape_of
 from symbackprop.trace.registry import OPERATIONS, implements
-from symbackprop.trace.session import holds, minus, product_of, reduced
+from symbackprop.trace.session import current, holds, minus, must_know, product_of, reduced
 from symbackprop.trace.size import Size, size
 from symbackprop.trace.subscripts import diagonal
 
@@ -37,35 +38,46 @@ def filled(shape: Indices, value: Expr, kind: str) -> Array:
     return Array(Buffer(shape, lambda _: value, kind))
 
 
-def _maker(name: str, value: Expr) -> None:
+def _maker(name: str, value: Expr | None) -> None:
+    """zeros, ones and empty; without a value each array holds a number of its own, of which nothing is known."""
+
     @implements(name)
     def make(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Array:
-        return filled(shape_of(shape), value, kind_of(dtype))
+        return filled(shape_of(shape), current().unwritten() if value is None else value, kind_of(dtype))
 
     @implements(f"{name}_like")
     def make_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Array:
         base = as_array(a)
-        result = filled(base.axes if shape is None else shape_of(shape), value, kind_of(dtype, base.kind))
+        entry = current().unwritten() if value is None else value
+        result = filled(base.axes if shape is None else shape_of(shape), entry, kind_of(dtype, base.kind))
         result.contiguous = base.contiguous
         return result
 
 
-for _title, _value in {"zeros": ZERO, "ones": ONE, "empty": ZERO}.items():
+for _title, _value in {"zeros": ZERO, "ones": ONE}.items():
     _maker(_title, _value)
+_maker("empty", None)
 
 
 @implements("full")
 def _full(shape: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Array:
     fill = as_array(fill_value)
-    if fill.ndim:
-        raise TraceError("np.full with an array cannot be traced")
-    return filled(shape_of(shape), fill.read()(()), kind_of(dtype, fill.kind))
+    return _filled_with(fill, shape_of(shape), kind_of(dtype, fill.kind))
 
 
 @implements("full_like")
 def _full_like(a: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Array:
     base = as_array(a)
-    return filled(base.axes, as_array(fill_value).read()(()), kind_of(dtype, base.kind))
+    return _filled_with(as_array(fill_value), base.axes, kind_of(dtype, base.kind))
+
+
+def _filled_with(fill: Array, shape: Indices, kind: str) -> Array:
+    """An array of one value, which must fit into it as it is."""
+    if fill.ndim:
+        raise TraceError("np.full with an array cannot be traced")
+    result = filled(shape, fill.read()(()), kind)
+    must_hold(result, fill.kind)
+    return result
 
 
 @implements("eye", "identity")
@@ -89,6 +101,8 @@ def _arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> A
         length = reduced(Quotient(add(minus(a, b), number(-by.value - 1)), number(-by.value)))
     else:
         length = reduced(Quotient(add(minus(b, a), number(by.value - 1)), by))
+    if not must_know("<=", ZERO, length, "the length of np.arange"):
+        length = ZERO
     return _fresh((length,), lambda i: reduced(add(a, multiply(by, i[0]))), kind_of(dtype, "integer"))
 
 
@@ -154,14 +168,18 @@ def _diag_indices(n: Any) -> tuple[Array, Array]:
 @implements("diag")
 def _diag(v: Any, k: Any = 0) -> Any:
     base = as_array(v)
-    if k != 0:
-        raise TraceError("np.diag with k cannot be traced")
-    return diagonal(base) if base.ndim == 2 else _diagflat(base)
+    if base.ndim == 2:
+        return diagonal(base, k)
+    if base.ndim != 1:
+        raise TraceError(f"np.diag takes a vector or a matrix, not an array of {base.ndim} axes")
+    return _diagflat(base, k)
 
 
 @implements("diagflat")
-def _diagflat(v: Any) -> Array:
-    base = as_array(v)
+def _diagflat(v: Any, k: Any = 0) -> Array:
+    if k != 0:
+        raise TraceError("np.diag of a vector with k cannot be traced")
+    base = as_array(v).ravel()
     (n,) = base.axes
     content = base.read()
     return array((n, n), lambda i: multiply(holds("==", i[0], i[1]), content((i[0],))), base.kind)
@@ -169,18 +187,23 @@ def _diagflat(v: Any) -> Array:
 
 @implements("array")
 def _array(value: Any, dtype: Any = None, copy: Any = True, **_: Any) -> Array:
+    if not copy:
+        return _asarray(value, dtype)
     base = _converted(copy_of(value), dtype)
     return Array(base.buffer) if base.scalar else base
 
 
 @implements("asarray", "asanyarray")
 def _asarray(value: Any, dtype: Any = None, **_: Any) -> Array:
-    return _converted(as_array(value), dtype)
+    """The array itself if it has that type already, else a copy."""
+    base = as_array(value)
+    same = dtype is None or np.dtype(plain_type(dtype)) == base.dtype
+    return base if same else _converted(copy_of(base), dtype)
 
 
 @implements("astype", method=True)
 def _astype(a: Any, dtype: Any, copy: Any = True, **_: Any) -> Array:
-    return _converted(copy_of(a), dtype)
+    return _converted(copy_of(a), dtype) if copy else _asarray(a, dtype)
 
 
 def _converted(base: Array, dtype: Any) -> Array:
@@ -252,8 +275,8 @@ def _join(*_: Any) -> Any:
     raise TraceError("np.r_ and np.c_ cannot be traced", help="use np.concatenate")
 
 
-def to_integer(value: Any) -> Any:
-    """int(value): of a size or a label it is the thing itself; a quotient of sizes is rounded down."""
+def to_integer(value: Any, down: bool = False) -> Any:
+    """int(value): of a size or a label it is the thing itself; a quotient of sizes is rounded towards 0, or `down`."""
     if isinstance(value, Size):
         return value
     if isinstance(value, Array) and value.ndim == 0:
@@ -261,12 +284,16 @@ def to_integer(value: Any) -> Any:
             return value
         content = reduced(value.read()(()))
         if isinstance(content, Number):
-            return int(content.value)
+            return math.floor(content.value) if down else int(content.value)
         scale = _scale(content)
         if scale is not None:
-            return size(Quotient(reduced(multiply(number(scale), content)), number(scale)))
+            whole = reduced(multiply(number(scale), content))
+            rounded = size(Quotient(whole, number(scale)))
+            if down or must_know("<=", ZERO, whole, "int() of what may be negative"):
+                return rounded
+            return -size(Quotient(reduced(multiply(number(-1), whole)), number(scale)))
         raise TraceError("int() of a real number that depends on data or roots")
-    return int(value)
+    return math.floor(value) if down else int(value)
 
 
 def _scale(content: Expr) -> int | None:

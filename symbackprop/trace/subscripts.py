@@ -18,6 +18,7 @@ from symbackprop.expression import (
     ZERO,
     Entry,
     Expr,
+    Number,
     Position,
     Quotient,
     Remainder,
@@ -27,10 +28,12 @@ from symbackprop.expression import (
 )
 from symbackprop.trace.array import Array, View, array, nodes, scalar
 from symbackprop.trace.elementwise import Masked, Places, broadcast_shape, stretched
-from symbackprop.trace.layout import transpose, view_of
+from symbackprop.trace.layout import maybe_copy, transpose, view_of
 from symbackprop.trace.operands import as_array, integer_of
 from symbackprop.trace.registry import implements
 from symbackprop.trace.session import (
+    as_int,
+    axis_indices,
     holds,
     is_so,
     minus,
@@ -99,10 +102,19 @@ def _part(item: Any, size: Expr) -> Part:
     if place is not None:
         return Picked(_place(place, size))
     if isinstance(item, Array) and item.kind == "integer":
-        return Chosen(item)
+        return Chosen(_from_the_end(item, size))
     raise TraceError(
         f"a subscript of type {type(item).__name__}" if not isinstance(item, Array) else "a real subscript"
     )
+
+
+def _from_the_end(places: Array, size: Expr) -> Array:
+    """The places, counted from the end where they may be negative."""
+    content = places.read()
+    probe = content(axis_indices(places.axes))
+    if is_so("<=", ZERO, probe) is True or not any(isinstance(n, Number) and n.value < 0 for n in nodes(probe)):
+        return places
+    return array(places.axes, lambda i: reduced(Remainder(content(i), size)), "integer")
 
 
 def _place(place: Expr, size: Expr) -> Expr:
@@ -241,9 +253,18 @@ def _inverse(parts: Sequence[Part], indices: Indices) -> tuple[Expr, Indices]:
 
 
 def within(part: Ranged, place: Expr) -> tuple[list[Expr], Expr]:
-    """Conditions under which `place` is in the range, and its number there."""
-    offset = minus(place, part.start) if part.step > 0 else minus(part.start, place)
+    """Conditions under which `place` is in the range, and its number there.
+
+    Of a range that starts at a number the place itself is divided, so that 1::2 is what is odd, at place // 2.
+    """
     by = number(abs(part.step))
+    start = as_int(part.start)
+    if part.step > 1 and start is not None:
+        first, index = number(start // part.step), reduced(Quotient(place, by))
+        own = minus(index, first)
+        conditions = [holds("==", reduced(Remainder(place, by)), number(start % part.step))]
+        return [*conditions, holds("<=", first, index), holds("<", own, part.length)], own
+    offset = minus(place, part.start) if part.step > 0 else minus(part.start, place)
     index = reduced(Quotient(offset, by))
     low = holds("<=", part.start, place) if part.step > 0 else holds("<=", place, part.start)
     conditions = [low, holds("<", index, part.length)]
@@ -340,12 +361,25 @@ def _take_along_axis(a: Any, indices: Any, axis: Any) -> Any:
 
 @implements("diagonal", method=True)
 def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Array:
-    """The entries at i, i of two axes, as the last axis."""
-    base = as_array(a)
+    """The entries at i, i + offset of two axes, as the last axis."""
+    base, shift = as_array(a), integer_of(offset)
+    if shift is None:
+        raise TraceError("the offset of np.diagonal must be an integer")
     i, j = int(axis1) % base.ndim, int(axis2) % base.ndim
     rest = [k for k in range(base.ndim) if k not in (i, j)]
     moved = transpose(base, (*rest, i, j))
-    if offset != 0 or base.axes[i] is not base.axes[j]:
-        raise TraceError("np.diagonal with an offset, or of an array that is not square, cannot be traced")
+    rows, columns = moved.axes[-2:]
+    right = must_know("<=", ZERO, shift, "whether np.diagonal starts in the first row or in the first column")
+    first, second = (ZERO, shift) if right else (minus(ZERO, shift), ZERO)
+    below, beside = minus(rows, first), minus(columns, second)
+    shorter = must_know("<=", below, beside, "how long a diagonal is")
+    if must_know("<", below if shorter else beside, ZERO, "whether a diagonal is empty"):
+        raise TraceError("np.diagonal with an offset beyond the array")
     content = moved.read()
-    return array(moved.axes[:-1], lambda k: content((*k, k[-1])), base.kind, summed=base.buffer.summed)
+    result = array(
+        (*moved.axes[:-2], below if shorter else beside),
+        lambda k: content((*k[:-1], reduced(add(k[-1], first)), reduced(add(k[-1], second)))),
+        base.kind,
+        summed=base.buffer.summed,
+    )
+    return maybe_copy(base, result)  # NumPy's is a view that cannot be written
