@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +22,13 @@ COLUMNS = {
     "tensorgrad": "tensorgrad (letters)",
     "sympy_written_out": "SymPy written out (operations)",
 }
+DEEP = ",".join(["64"] * 63 + ["10"])
+DOCUMENTS = (
+    "prove --layers 784,512,512,10 -o proof.html",
+    "prove --layers 784,512,512,10 -o proof.tex",
+    "prove --depth L --activation f --cost squared-error --detail brief -o proof.html",
+    f"prove --layers {DEEP} --detail brief -o proof.tex",
+)
 SECONDS = 60
 Figure = tuple[float, int] | None
 
@@ -65,6 +73,23 @@ def table(head: str, names: list[str], rows: list[tuple[str, int, int]]) -> list
     return lines
 
 
+def documents() -> list[str]:
+    """What a user waits for: the command line from its start to the written file."""
+    lines = ["| command | seconds |", "|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        for words in DOCUMENTS:
+            taken = []
+            for _ in range(3):
+                start = time.perf_counter()
+                command = [sys.executable, "-m", "symbackprop", *words.split()]
+                subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
+                taken.append(time.perf_counter() - start)
+            shown = words.replace(DEEP, "64,64,…,64,10")
+            lines.append(f"| `symbackprop {shown}` | {min(taken):.2f} |")
+            print(lines[-1], file=sys.stderr)
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", nargs=3)
@@ -79,6 +104,8 @@ def main() -> None:
     text += table("layers", any_width, [(str(d), d, 0) for d in DEPTHS])
     text += ["", "## Three layers of given width, two examples", ""]
     text += table("width", ["sympy_written_out"], [(str(w), 3, w) for w in WIDTHS])
+    text += ["", "## Documents, from the start of the command to the file", ""]
+    text += documents()
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "proof_time.md").write_text("\n".join(text) + "\n")
     print("\n".join(text))
