@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from symbackprop.cotangents import with_cost
 from symbackprop.counterexample import Counterexample
@@ -29,6 +31,7 @@ from symbackprop.expression import Tensor
 from symbackprop.kernel import Kernel
 from symbackprop.mending import Mend, mends
 from symbackprop.plain import to_text
+from symbackprop.points import Sampler
 from symbackprop.program import Equation
 from symbackprop.question import Question
 from symbackprop.refute import Stage, cross_examine, refute, wrong_gradients
@@ -40,12 +43,27 @@ from symbackprop.verdict import Verdict
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
 GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
 BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
-# How large a tensor may grow before it is kept as one atom, whether equal intermediates are sought first, and the
-# seconds for it.
-Way = tuple[int, bool, float]
-WHOLE: Way = (UNLIMITED, False, 0.2)
-SWEEPING: Way = (1, True, 1.0)
-PATIENT: tuple[Way, ...] = ((1, True, 8.0), (6, True, 4.0), (UNLIMITED, False, 4.0))
+
+
+class Way(NamedTuple):
+    """One way to a proof.
+
+    Args:
+        limit: how large a tensor may grow before it is kept as one atom.
+        sweeping: whether equal intermediates are sought first.
+        written_out: whether sums over a fixed number of values are written out though other sizes are free.
+    """
+
+    limit: int
+    sweeping: bool
+    seconds: float
+    written_out: bool = False
+
+
+WHOLE = Way(UNLIMITED, False, 0.2)
+SWEEPING = Way(1, True, 1.0)
+WRITTEN = Way(UNLIMITED, False, 2.0, True)
+PATIENT = (WRITTEN, Way(1, True, 8.0), Way(6, True, 4.0), Way(UNLIMITED, False, 4.0))
 LONG = 36  # equations: beyond that equal intermediates are sought first
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
@@ -148,7 +166,7 @@ def matter_of(traced: Traced) -> Matter:
 def of_wrong_shape(matter: Matter, subject: str) -> Verdict | None:
     """MALFORMED if a gradient has another shape than its input; the others are examined by numbers all the same."""
     pairs = matter.question.pairs
-    misfits = [n for n, (tensor, claimed) in pairs.items() if tensor.shape != claimed.shape]
+    misfits = [n for n, (tensor, claimed) in pairs.items() if _shapes_differ(matter.question, tensor, claimed)]
     if not misfits:
         return None
     tensor, claimed = pairs[misfits[0]]
@@ -162,6 +180,16 @@ def of_wrong_shape(matter: Matter, subject: str) -> Verdict | None:
     )
     wrong = tuple(n for n in pairs if n in misfits or n in others)
     return Verdict("MALFORMED", subject, wrong=wrong, reason=str(error), diagnosis=error.what)
+
+
+def _shapes_differ(question: Question, tensor: Tensor, claimed: Tensor) -> bool:
+    """True if there are sizes in the domain at which the shapes differ: (T, D) is (T, 2*E) where D == 2*E."""
+    if tensor.shape == claimed.shape:
+        return False
+    if len(tensor.shape) != len(claimed.shape):
+        return True
+    sampler = Sampler(question, random.Random(0))
+    return any(sampler.shape(tensor, s) != sampler.shape(claimed, s) for s in sampler.size_choices())
 
 
 def _unused(name: str, used: set[str]) -> str:
@@ -195,9 +223,9 @@ def prove(matter: Matter, names: Iterable[str], ways: Iterable[Way], deadline: f
     """Compare each claimed gradient with the derived one, by normal form."""
     left, reason = list(names), ""
     used: dict[str, None] = {}
-    for limit, sweeping, seconds in ways:
-        resolver = _resolver(matter, limit, min(seconds, time_left(deadline)))
-        if sweeping:
+    for way in ways:
+        resolver = _resolver(matter, way.limit, min(way.seconds, time_left(deadline)), way.written_out)
+        if way.sweeping:
             sweep(resolver, matter.question, matter.gradient.adjoint, matter.traced.backward)
             resolver.restart_clock()
         for name in list(left):
@@ -221,23 +249,20 @@ def derived(matter: Matter, name: str) -> Tensor:
     return bar if bar is not None else Tensor(f"zeros_{name}", tensor.shape)
 
 
-def _resolver(matter: Matter, limit: int, seconds: float) -> Resolver:
+def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = False) -> Resolver:
     program = matter.gradient.program
     kinds = {a.tensor: a.kind for a in program.assumptions}
     equations: dict[Tensor, Equation] = {
         e.tensor: e for e in (*matter.gradient.adjoint.equations, *matter.traced.backward.equations)
     }
-    expanded = WRITTEN_OUT if matter.traced.sizes else 0
+    expanded = WRITTEN_OUT if written_out or matter.traced.sizes else 0
     return Resolver(equations.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
 def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verdict:
     """PROVED, after the kernel has replayed the derivation and exact numbers have been asked."""
-    kernel = Kernel(matter.gradient.program, expanded=WRITTEN_OUT if matter.traced.sizes else 0)
-    used: dict[str, None] = dict.fromkeys(proof.used)
     try:
-        for derivation in matter.gradient.derivations.values():
-            used |= dict.fromkeys(kernel.replay(derivation))
+        used = dict.fromkeys((*proof.used, *_replayed(matter)))
     except ProofError as error:
         return Verdict("UNDECIDED", subject, reason=f"the kernel does not accept the derivation: {error.what}")
     answer: Counterexample | bool
@@ -257,6 +282,23 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
     conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
     notes = _unclaimed(matter.traced)
     return Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes, program=matter.gradient.adjoint)
+
+
+def _replayed(matter: Matter) -> list[str]:
+    """The conditions of the derivations, which the kernel accepts; with short axes written out only if need be.
+
+    Raises:
+        ProofError: it does not accept them.
+    """
+    ways = [WRITTEN_OUT] if matter.traced.sizes else [0, WRITTEN_OUT]
+    for expanded in ways:
+        kernel = Kernel(matter.gradient.program, expanded=expanded)
+        try:
+            return [c for d in matter.gradient.derivations.values() for c in kernel.replay(d)]
+        except ProofError:
+            if expanded == ways[-1]:
+                raise
+    raise AssertionError("there is at least one way")
 
 
 def _unclaimed(traced: Traced) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from symbackprop.canonical import Canonical
-from symbackprop.canonical.polynomial import Atom, Poly, constant, parameter, subtract
+from symbackprop.canonical.merged import exact_parts, radices
+from symbackprop.canonical.polynomial import Atom, Poly, combine, constant, of_index, parameter, subtract
 from symbackprop.canonical.signs import templates_of
 from symbackprop.expression import Expr, Index, Number, Tensor, substitute
 from symbackprop.program import AssumptionKind, Equation
@@ -21,6 +22,7 @@ from symbackprop.sizes import Facts
 UNLIMITED = 10**9
 SHORT = 8  # where two tensors do not meet as they stand, axes up to this length are compared entry by entry
 MAXIMUM_OPENED, MAXIMUM_TERMS = 200, 20_000
+LOW = 1000  # the parameters of the lower digits of indices: no tensor has so many axes
 
 
 class Resolver(Canonical):
@@ -100,6 +102,7 @@ class Resolver(Canonical):
         """
         tensor = right if right in self.equations else left
         ways = [self._all_places(tensor, self.expanded), self._all_places(tensor, SHORT)]
+        ways += self._split_places(left, right, self.places(tensor))
         return any(all(self._meet_at(left, right, at, opened, terms) for at in way) for way in dict.fromkeys(ways))
 
     def _all_places(self, tensor: Tensor, longest: int) -> tuple[tuple[Poly, ...], ...]:
@@ -112,10 +115,31 @@ class Resolver(Canonical):
             return [constant(k) for k in range(int(index.size.value))]
         return [self.size_of(index)]
 
+    def _split_places(self, left: Tensor, right: Tensor, at: tuple[Index, ...]) -> list[tuple[tuple[Poly, ...], ...]]:
+        """Where an index is divided by E, and E divides its range: its quotients with each remainder by itself."""
+        places = tuple(self.size_of(p) for p in at)
+        atoms = {a for side in (left, right) for m, _ in self.entry(side, places).terms for a, _ in m.factors}
+        axes, found = [], False
+        for k, index in enumerate(at):
+            parts = [x for r in radices(dict.fromkeys(atoms, 1), index) if (x := exact_parts(self, index, r))]
+            axes.append(self._digits(k, *parts[0]) if parts else [places[k]])
+            found = found or bool(parts)
+        return [tuple(itertools.product(*axes))] if found else []
+
+    def _digits(self, place: int, count: Expr, unit: Expr) -> list[Poly]:
+        """Every index below count * unit, as unit * high + low."""
+        high, by = of_index(parameter(place, count)), self.size_of(unit)
+        if isinstance(unit, Number) and unit.value <= SHORT:
+            lows = [constant(k) for k in range(int(unit.value))]
+        else:
+            lows = [of_index(parameter(LOW + place, unit))]
+        return [combine([(1, self.multiply(by, high)), (1, low)]) for low in lows]
+
     def _meet_at(self, left: Tensor, right: Tensor, places: tuple[Poly, ...], opened: int, terms: int) -> bool:
         a, b = self.entry(left, places), self.entry(right, places)
         for _ in range(opened):
-            if self.vanishes(self.difference(a, b)):
+            gap, apart = self.difference(a, b), _named(a) ^ _named(b)
+            if not gap.terms or (not apart and self.vanishes(gap)):  # what is named on one side only cannot cancel
                 return True
             atom = _to_open(a, b)
             if atom is None or len(a.terms) + len(b.terms) > terms:

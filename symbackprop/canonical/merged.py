@@ -27,8 +27,8 @@ from symbackprop.sizes import simplify
 def split_merged_index(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
     """A bound index that is divided by E, where E divides its range, becomes two indices."""
     for index in bound:
-        for radix in _radices(factors, index):
-            parts = _exact_parts(rules, index, radix)
+        for radix in radices(factors, index):
+            parts = exact_parts(rules, index, radix)
             if parts is None:
                 continue
             taken = {*bound, *(i for a in factors for i in a.free)}
@@ -40,7 +40,7 @@ def split_merged_index(rules: TermRules, factors: Factors, bound: tuple[Index, .
     return None
 
 
-def _exact_parts(rules: TermRules, index: Index, radix: Poly) -> tuple[Expr, Expr] | None:
+def exact_parts(rules: TermRules, index: Index, radix: Poly) -> tuple[Expr, Expr] | None:
     """(size / E, E) if E divides the size of the index."""
     if radix.free:
         return None
@@ -49,10 +49,10 @@ def _exact_parts(rules: TermRules, index: Index, radix: Poly) -> tuple[Expr, Exp
         return None
     count = simplify(Quotient(index.size, unit), rules.facts)
     whole = simplify(multiply(count, unit), rules.facts)
-    return (count, unit) if whole is simplify(index.size, rules.facts) and not isinstance(count, Quotient) else None
+    return (count, unit) if whole is simplify(index.size, rules.facts) else None
 
 
-def _radices(factors: Factors, index: Index) -> list[Poly]:
+def radices(factors: Factors, index: Index) -> list[Poly]:
     """The divisors of quotients of the index, as they occur anywhere in index arguments."""
     found: dict[Poly, None] = {}
     for atom in factors:

@@ -26,7 +26,7 @@ from symbackprop.canonical.polynomial import (
     subtract,
 )
 from symbackprop.canonical.terms import TermRules, Terms, between_indices, solve_for, spare
-from symbackprop.expression import Expr, Index, Number
+from symbackprop.expression import Expr, Index, Number, Quotient, number
 
 
 def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
@@ -46,6 +46,34 @@ def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...])
         if split is not None:
             rest = {a: e for a, e in factors.items() if a is not atom}
             return rules.times(rules.times([(1, rest, bound)], rules.delta(split[0])), rules.delta(split[1]))
+        divided = _divided(rules, gap, bound)
+        if divided is not None:
+            index, value, remainder = divided
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            remaining = tuple(i for i in bound if i is not index)
+            terms = rules.substitute_factors(rest, remaining, {index: value})
+            return rules.times(rules.times(terms, rules.in_range(value, index.size)), rules.delta(remainder))
+    return None
+
+
+def _divided(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> tuple[Index, Poly, Poly] | None:
+    """(i, its value, r) if gap = 0 says k*i = j + c for a bound index i and numbers k, c: that is where r = 0.
+
+    i is j // k and a number, and r says which remainder j must have: the quotient is that of j, whatever c is.
+    """
+    for index in bound:
+        own = of_index(index).terms[0][0]
+        coefficient = dict(gap.terms).get(own, 0)
+        rest = Poly.make({m: c for m, c in gap.terms if m is not own})
+        if not isinstance(coefficient, int) or abs(coefficient) < 2 or index in rest.free:
+            continue
+        by, sign = abs(coefficient), -1 if coefficient > 0 else 1
+        shift = sign * dict(rest.terms).get(UNIT, 0)
+        whole = combine([(sign, rest), (-shift, ONE)])
+        quotient = rules.size_of(Quotient(rules.size_expression(whole), number(by)))
+        remainder = -shift % by
+        value = combine([(1, quotient), (exact(Fraction(remainder + shift) / by), ONE)])
+        return index, value, combine([(1, whole), (-by, quotient), (-remainder, ONE)])
     return None
 
 
@@ -86,8 +114,14 @@ def _mixed_radix(rules: TermRules, gap: Poly) -> tuple[Poly, Poly] | None:
 
 
 def use_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
-    """Where a delta of free indices stands, write its other factors with one of the two equal indices."""
+    """Where a delta of free indices stands, write its other factors with one of the two equal indices.
+
+    Two deltas that say different things of the same, i % 2 == 0 and i % 2 == 1, exclude each other.
+    """
     deltas = [a for a in factors if a.kind == "delta"]
+    for one, other in itertools.combinations(deltas, 2):
+        if any(as_constant(combine([(1, one.args[0]), (sign, other.args[0])])) for sign in (1, -1)):
+            return []
     for atom in sorted(deltas, key=lambda a: not between_indices(a.args[0])):  # the simplest equality first
         (gap,) = atom.args
         for index in sorted(gap.free - set(bound), key=lambda i: (i.name, i.uid), reverse=True):

@@ -9,6 +9,7 @@ polynomials are in `algebra`.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from fractions import Fraction
@@ -209,6 +210,11 @@ class TermRules:
         value = as_constant(difference)
         if value is not None:
             return ONE if value == 0 else constant(0)
+        common = common_divisor(difference)
+        if common > 1:
+            if dict(difference.terms).get(UNIT, 0) % common:
+                return constant(0)
+            return self.delta(scale(difference, Fraction(1, common)))
         if not between_indices(difference):
             e = self.size_expression(difference)
             if self.decided("<", e) or self.decided(">", e):
@@ -284,6 +290,15 @@ class TermRules:
 def spare(size: Expr, used: Container[Index]) -> Index:
     """The first name for a bound index under work that is not in use."""
     return next(s for k in itertools.count() if (s := Index(f"t{k}", size, SPARE)) not in used)
+
+
+def common_divisor(whole: Poly) -> int:
+    """The largest number that divides every coefficient but the constant one of an integer; 1 for other polynomials."""
+    numbers = [c for m, c in whole.terms if m is not UNIT]
+    powers = [e for m, _ in whole.terms for _, e in m.factors]
+    if not all(isinstance(c, int) for _, c in whole.terms) or not all(isinstance(e, int) and e > 0 for e in powers):
+        return 1
+    return math.gcd(*(int(c) for c in numbers))
 
 
 def between_indices(difference: Poly) -> bool:
