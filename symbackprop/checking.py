@@ -61,7 +61,7 @@ class Case:
         """Both functions as equations, which give what NumPy gives."""
         traced = trace_pair(self.forward, self.backward, self.shapes, self.assume, self.where, sizes, seconds=seconds)
         agree_with_numpy(traced, self.forward, self.backward, choices=2 if sizes else 4)
-        return traced
+        return traced.written()
 
 
 def check(

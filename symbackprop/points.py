@@ -39,6 +39,8 @@ class Sampler:
         self.question, self.rng = question, rng
         programs = (question.forward, question.claimed)
         found = dict.fromkeys(s for p in programs for s in all_symbols(p))
+        labels = [a.size for p in programs for a in p.assumptions if a.size is not None]
+        found |= {s: None for n in labels for s in nodes(n) if isinstance(s, Symbol)}
         self.symbols = tuple(s for s in found if s.kind == "size")
         self.parameters = tuple(s for s in found if s.kind != "size" and s.name != "pi")
         self.kinds: dict[Tensor, Assumption] = {a.tensor: a for p in programs for a in p.assumptions}

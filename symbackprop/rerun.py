@@ -14,20 +14,20 @@ import io
 import random
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.closures import Array, OutOfRangeError
-from symbackprop.errors import UnsupportedError
+from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluate import Evaluator, array_of, to_numpy
 from symbackprop.expression import Tensor
 from symbackprop.fields import FLOAT, TooCloseError
 from symbackprop.points import Sampler
 from symbackprop.question import Point, Question
-from symbackprop.trace import Traced, backward_roles
+from symbackprop.trace import Traced, backward_roles, unwritten
 
 CHOICES = 4  # sizes that are tried: unequal ones first, then some with a size of 1
 CLOSE = 1e-4  # relative to the largest entry: user code may work in float32
@@ -65,8 +65,40 @@ def agree_with_numpy(
     sampler = Sampler(question, random.Random(7))
     programs = Evaluator(traced.forward, FLOAT), Evaluator(traced.backward, FLOAT)
     pair = _Pair(forward, backward, traced, backward_roles(backward, list(inputs)))
-    for sizes in sampler.size_choices()[:choices]:
+    try:
+        _examine(pair, programs, sampler, choices)
+    except (MalformedError, TraceDiffersError) as error:
+        fixed = [f"where   {', '.join(f'{name} = {n}' for name, n in traced.sizes.items())}"] if traced.sizes else []
+        raise type(error)(error.what, evidence=[*fixed, *error.evidence], help=error.help) from None
+
+
+def _examine(pair: _Pair, programs: tuple[Evaluator, Evaluator], sampler: Sampler, choices: int) -> None:
+    telling = sampler.size_choices()
+    if any(unwritten(e.program) for e in programs):
+        for sizes in telling:
+            _only_written(programs, sampler.point(sizes))
+    for sizes in telling[:choices]:
         _compare(pair, programs, sampler.point(sizes))
+
+
+def _only_written(programs: tuple[Evaluator, Evaluator], point: Point) -> None:
+    """Whatever np.empty arrays hold, the results are the same.
+
+    Raises:
+        MalformedError: they are not.
+    """
+    for evaluator in programs:
+        garbage = unwritten(evaluator.program)
+        first, second = (
+            _evaluated(evaluator, replace(point, parameters={**point.parameters, **dict.fromkeys(garbage, value)}))
+            for value in (0.0, 1.75)
+        )
+        if first is None or second is None:
+            continue
+        for tensor in evaluator.program.outputs:
+            if not np.array_equal(first[tensor], second[tensor], equal_nan=True):
+                what = f"entries of an np.empty array are read before they are written: {tensor.name}"
+                raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"], help="use np.zeros")
 
 
 def _compare(pair: _Pair, programs: tuple[Evaluator, Evaluator], point: Point) -> None:

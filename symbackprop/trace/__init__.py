@@ -9,11 +9,20 @@ import sys
 import types
 from typing import Any
 
-from symbackprop.trace.pair import Traced, backward_roles, trace, trace_pair
+from symbackprop.trace.pair import Traced, backward_roles, trace, trace_pair, unwritten
 from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.trace.tracer import Tracer
 
-__all__ = ["NeedsConcreteSizes", "ShapesDoNotFit", "Traced", "Tracer", "backward_roles", "trace", "trace_pair"]
+__all__ = [
+    "NeedsConcreteSizes",
+    "ShapesDoNotFit",
+    "Traced",
+    "Tracer",
+    "backward_roles",
+    "trace",
+    "trace_pair",
+    "unwritten",
+]
 
 
 class _Callable(types.ModuleType):

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+AGAIN = 0.01  # seconds until the next ring: the user's code may catch everything and go on
+
 
 class OutOfTime(BaseException):
     """Raised inside the user's code when its time is over."""
@@ -20,18 +22,18 @@ def alarm(seconds: float) -> Iterator[None]:
     fired, over, turn = threading.Event(), threading.Event(), threading.Lock()
 
     def ring() -> None:
-        with turn:
-            if not over.is_set():
-                fired.set()
-                raise_in(thread, ctypes.py_object(OutOfTime))
+        wait = max(seconds, 0.01)
+        while not over.wait(wait):
+            wait = AGAIN
+            with turn:
+                if not over.is_set():
+                    fired.set()
+                    raise_in(thread, ctypes.py_object(OutOfTime))
 
-    timer = threading.Timer(max(seconds, 0.01), ring)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=ring, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
         with turn:
             over.set()
         if fired.is_set():  # one that has not arrived is taken back; where there is none, CPython 3.11 keeps a flag set

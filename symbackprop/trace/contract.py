@@ -8,7 +8,7 @@ from typing import Any
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, ZERO, Expr, close_sum, fresh, multiply
 from symbackprop.trace.array import Array, array
-from symbackprop.trace.elementwise import broadcast_shape
+from symbackprop.trace.elementwise import broadcast_shape, into
 from symbackprop.trace.layout import axes_of, maybe_copy, ravel
 from symbackprop.trace.operands import as_array
 from symbackprop.trace.reductions import sum_
@@ -63,7 +63,13 @@ def contract(operands: list[Array], labels: list[list[Any]], output: list[Any]) 
 
 
 @implements("matmul")
-def _matmul(a: Any, b: Any, **_: Any) -> Array:
+def _matmul(a: Any, b: Any, **options: Any) -> Any:
+    if options.keys() - {"out", "dtype", "casting", "order"}:
+        raise TraceError(f"np.matmul with {', '.join(options)} cannot be traced")
+    return into(_product(a, b), options)
+
+
+def _product(a: Any, b: Any) -> Array:
     left, right = as_array(a), as_array(b)
     if not left.ndim or not right.ndim:
         raise ShapesDoNotFit("matmul of a scalar")
@@ -84,13 +90,15 @@ def _same(left: Array, i: int, right: Array, j: int) -> None:
 
 
 @implements("dot", method=True)
-def _dot(a: Any, b: Any) -> Any:
+def _dot(a: Any, b: Any, out: Any = None) -> Any:
     left, right = as_array(a), as_array(b)
     if not left.ndim or not right.ndim:
-        return OPERATIONS["multiply"](left, right)
-    if left.ndim <= 2 and right.ndim <= 2:
-        return _matmul(left, right)
-    return _tensordot(left, right, ([left.ndim - 1], [max(right.ndim - 2, 0)]))
+        result = OPERATIONS["multiply"](left, right)
+    elif left.ndim <= 2 and right.ndim <= 2:
+        result = _product(left, right)
+    else:
+        result = _tensordot(left, right, ([left.ndim - 1], [max(right.ndim - 2, 0)]))
+    return into(result, {"out": out})
 
 
 @implements("vdot")
@@ -123,19 +131,21 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
     return contract([left, right], [list(n) for n in names], list(output))
 
 
-@implements("outer", "multiply.outer")
-def _outer(a: Any, b: Any) -> Array:
-    return contract([ravel(a), ravel(b)], [["i"], ["j"]], ["i", "j"])
+@implements("outer")
+def _outer(a: Any, b: Any, out: Any = None) -> Any:
+    return into(contract([ravel(a), ravel(b)], [["i"], ["j"]], ["i", "j"]), {"out": out})
 
 
-@implements("add.outer")
-def _add_outer(a: Any, b: Any) -> Any:
-    return OPERATIONS["add"](as_array(a)[:, None], as_array(b)[None, :])
+def _of_all_pairs(name: str) -> None:
+    @implements(f"{name}.outer")
+    def outer(a: Any, b: Any) -> Any:
+        """The operation on every entry of `a` with every entry of `b`: the axes of both, one after the other."""
+        left, right = as_array(a), as_array(b)
+        return OPERATIONS[name](left[(..., *[None] * right.ndim)] if right.ndim else left, right)
 
 
-@implements("subtract.outer")
-def _subtract_outer(a: Any, b: Any) -> Any:
-    return OPERATIONS["subtract"](as_array(a)[:, None], as_array(b)[None, :])
+for _name in ("multiply", "add", "subtract", "divide", "maximum", "minimum"):
+    _of_all_pairs(_name)
 
 
 @implements("trace", method=True)
@@ -152,7 +162,11 @@ def _multi_dot(arrays: Any) -> Any:
 
 
 @implements("einsum")
-def _einsum(subscripts: Any, *operands: Any, **_: Any) -> Array:
+def _einsum(subscripts: Any, *operands: Any, out: Any = None, **_: Any) -> Any:
+    return into(_contracted(subscripts, *operands), {"out": out})
+
+
+def _contracted(subscripts: Any, *operands: Any) -> Array:
     if not isinstance(subscripts, str):
         raise TraceError("np.einsum with lists of axes cannot be traced", help="write the subscripts as a string")
     arrays = [as_array(a) for a in operands]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from symbackprop.errors import TraceError
 from symbackprop.expression import (
     ONE,
@@ -209,15 +211,28 @@ def _divide(left: Any, right: Any, **options: Any) -> Any:
 
 
 def into(result: Any, options: dict[str, Any]) -> Any:
-    """Honour out=, the only option that changes what an elementwise operation does."""
+    """Honour out=, and refuse a type that would round the result."""
     target = options.pop("out", None)
     target = target[0] if isinstance(target, tuple) else target
     if options.get("where", True) is not True:
         raise TraceError("the option where= of an elementwise operation cannot be traced")
+    if options.get("dtype") is not None and not rounds_nothing(result, options["dtype"]):
+        raise TraceError(f"a result is rounded to the type {np.dtype(plain_type(options['dtype']))}")
     if target is None:
         return result
     target[...] = result
     return target
+
+
+def plain_type(dtype: Any) -> Any:
+    """The type itself where a stand-in is given."""
+    return getattr(dtype, "traced_type", dtype)
+
+
+def rounds_nothing(result: Any, dtype: Any) -> bool:
+    """True if the entries of `result` fit into the type as they are."""
+    kind = as_array(result.inner if isinstance(result, Masked) else result).kind
+    return np.dtype(plain_type(dtype)).kind == "f" or kind != "real"
 
 
 @implements("negative")

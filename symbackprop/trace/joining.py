@@ -10,7 +10,7 @@ from typing import Any
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, ZERO, Expr, Quotient, Remainder, add, multiply, number, where
 from symbackprop.trace.array import Array, array
-from symbackprop.trace.layout import atleast_1d, atleast_2d, axis_of, ravel, reshape, reshaped
+from symbackprop.trace.layout import atleast_1d, atleast_2d, axis_of, maybe_copy, ravel, reshape, reshaped
 from symbackprop.trace.operands import as_array, integer_of, shape_of
 from symbackprop.trace.registry import implements
 from symbackprop.trace.session import as_int, holds, is_so, minus, must_know, reduced
@@ -235,4 +235,4 @@ def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, **options:
             moved[k] = reduced(add(moved[k], offset))
         return content(tuple(moved))
 
-    return array((*shape, *lengths), entries, base.kind)
+    return maybe_copy(base, array((*shape, *lengths), entries, base.kind))  # NumPy's is a view

@@ -265,7 +265,8 @@ def atleast_2d(a: Any) -> Array:
 
 
 @implements("broadcast_to")
-def _broadcast_to(a: Any, shape: Any) -> Array:
+def broadcast_to(a: Any, shape: Any) -> Array:
+    """A view that repeats axes of size 1; it cannot be written."""
     base, wanted = as_array(a), shape_of(shape)
     if broadcast_shape(base.axes, wanted) != wanted:
         raise ShapesDoNotFit(f"an array of shape {base.shape} is broadcast to {shape}")
@@ -277,7 +278,7 @@ def _broadcast_to(a: Any, shape: Any) -> Array:
 @implements("broadcast_arrays")
 def _broadcast_arrays(*arrays: Any) -> list[Array]:
     shape = tuple(size(n) for n in broadcast_shape(*(as_array(a).axes for a in arrays)))
-    return [_broadcast_to(a, shape) for a in arrays]
+    return [broadcast_to(a, shape) for a in arrays]
 
 
 @implements("flip")

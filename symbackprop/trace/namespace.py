@@ -116,6 +116,19 @@ class Convert:
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self._convert(*args, **options)
 
+    def __eq__(self, other: Any) -> bool:
+        """x.dtype == np.float64 and type(x) == float compare the types themselves."""
+        other = getattr(other, "traced_type", other)
+        return bool(np.dtype(self.traced_type) == other if isinstance(other, np.dtype) else self.traced_type is other)
+
+    def __hash__(self) -> int:
+        return hash(self.traced_type)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy's type, which makes np.dtype(np.float64) and x.dtype == np.float64 work."""
+        return np.dtype(self.traced_type)
+
 
 def constant(value: float) -> Any:
     """A float as the number that was meant; pi and e are themselves, infinities stay."""
@@ -137,16 +150,22 @@ class _Math(Namespace):
     def __getattr__(self, name: str) -> Any:
         if name in ("floor", "ceil", "trunc", "prod", "gcd", "factorial", "comb", "isclose"):
             return lambda *args: _math(name, *args)
+        if name == "tau":
+            return OPERATIONS["multiply"](2, scalar(PI))
         return getattr(NUMPY, {"pow": "power"}.get(name, name)) if name != "erf" else OPERATIONS["special.erf"]
 
 
 def _math(name: str, *args: Any) -> Any:
     if name == "prod":
         return OPERATIONS["prod"](*args)
-    if name in ("floor", "trunc"):
+    if name == "trunc":
         return to_integer(args[0])
+    if name == "floor":
+        return to_integer(args[0], down=True)
     if name == "ceil":
-        return -to_integer(-args[0])
+        return -to_integer(-args[0], down=True)
+    if name == "isclose":
+        return math.isclose(*(float(a) for a in args))
     return getattr(math, name)(*(int(a) if isinstance(a, Array) else a for a in args))
 
 
@@ -228,6 +247,17 @@ def _isinstance(value: Any, kinds: Any) -> bool:
     return builtins.isinstance(value, wanted)
 
 
+def _type(value: Any, *more: Any, **options: Any) -> Any:
+    """type(x): the type that the value has when NumPy runs the code, as it is written there."""
+    if more:
+        return type(value, *more, **options)
+    if isinstance(value, Size):
+        return _INT
+    if isinstance(value, Array):
+        return Convert(convert_to(np.float64), np.float64) if value.scalar else np.ndarray
+    return {int: _INT, float: _FLOAT}.get(type(value), type(value))
+
+
 def _type_of(kind: Any) -> Any:
     """The real type behind a stand-in."""
     return getattr(kind, "traced_type", kind)
@@ -259,6 +289,9 @@ def _sum(items: Iterable[Any], start: Any = 0) -> Any:
     return builtins.sum(items, start)
 
 
+_INT, _FLOAT = Convert(_int, int), Convert(_float, float)
+
+
 def shadow_builtins(imported: Callable[..., Any]) -> dict[str, Any]:
     """Python's builtins for traced code.
 
@@ -267,8 +300,8 @@ def shadow_builtins(imported: Callable[..., Any]) -> dict[str, Any]:
     """
     files = "read the data outside and pass it as an input"
     return vars(builtins) | {
-        "int": Convert(_int, int),
-        "float": Convert(_float, float),
+        "int": _INT,
+        "float": _FLOAT,
         "len": _len,
         "range": _range,
         "sum": _sum,
@@ -276,6 +309,7 @@ def shadow_builtins(imported: Callable[..., Any]) -> dict[str, Any]:
         "min": _extreme("min", "minimum"),
         "round": _round,
         "isinstance": _isinstance,
+        "type": Convert(_type, type),
         "print": lambda *_, **__: None,
         "open": Refused("open()", files),
         "input": Refused("input()", files),

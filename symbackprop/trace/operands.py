@@ -19,6 +19,8 @@ from symbackprop.trace.registry import OPERATIONS
 from symbackprop.trace.session import reduced
 from symbackprop.trace.size import Size, SymbolicRange, size_expr
 
+ROUNDING = Fraction(1, 2**53)  # of one operation on numbers of size 1
+
 
 def as_array(value: Any) -> Array:
     """Any operand as an array: numbers and sizes are scalars, NumPy arrays and nested lists constants.
@@ -79,7 +81,7 @@ def exact(value: Any) -> Expr:
     if len(repr(value).strip("-0.").replace(".", "").split("e")[0]) < 15:
         return number(Fraction(repr(value)))
     near = Fraction(value).limit_denominator(10000)
-    if float(near) == value:
+    if abs(near - Fraction(value)) <= ROUNDING * (1 + abs(near)):  # 1 - 0.9, which Python works out, is 1/10
         return number(near)
     square = Fraction(value * value).limit_denominator(1000)
     if square > 0 and float(square) ** 0.5 == abs(value) and isqrt(square.denominator) <= 1000:

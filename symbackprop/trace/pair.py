@@ -12,11 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symbackprop.errors import MalformedError
-from symbackprop.expression import Tensor
+from symbackprop.expression import ZERO, Expr, Symbol, Tensor, substitute
 from symbackprop.program import Program
 from symbackprop.trace.array import Array
+from symbackprop.trace.session import UNWRITTEN
 from symbackprop.trace.size import Size
 from symbackprop.trace.tracer import Shape, Tracer, known_names
+
+ALL_WRITTEN = "every entry of an np.empty array is written before it is read"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Traced:
     gradients: dict[str, Tensor]
     variables: dict[Tensor, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+
+    def written(self) -> Traced:
+        """The same with 0 for every entry of an np.empty array that is not written: to be asked for when it has been
+        made sure that none is read."""
+        if not any(map(unwritten, (self.forward, self.backward))):
+            return self
+        forward = replace(_written(self.forward), conditions=(*self.forward.conditions, ALL_WRITTEN))
+        return replace(self, forward=forward, backward=_written(self.backward))
 
 
 # --- one function, or two -----------------------------------------------------------------------------------------
@@ -80,7 +91,27 @@ def trace(
     result = tracer.run(function, **_arguments(tracer, function))
     named = _named_outputs(result, function)
     outputs = [tracer.tensor(v, n) for n, v in named.items()]
-    return replace(tracer.program(tuple(tracer.inputs.values()), outputs), name=getattr(function, "__name__", ""))
+    program = tracer.program(tuple(tracer.inputs.values()), outputs)
+    return replace(_written(program), name=getattr(function, "__name__", ""))
+
+
+def unwritten(program: Program) -> list[Symbol]:
+    """The parameters of a program that stand for what np.empty arrays hold."""
+    return [s for s in program.parameters if s.name.startswith(UNWRITTEN)]
+
+
+def _written(program: Program) -> Program:
+    found = unwritten(program)
+    if not found:
+        return program
+    zeros: dict[Expr, Expr] = dict.fromkeys(found, ZERO)
+    equations = tuple(replace(e, value=substitute(e.value, zeros)) for e in program.equations)
+    return replace(
+        program,
+        equations=equations,
+        parameters=tuple(s for s in program.parameters if s not in found),
+        conditions=(*program.conditions, ALL_WRITTEN),
+    )
 
 
 def trace_pair(

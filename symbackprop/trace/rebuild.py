@@ -64,6 +64,8 @@ class Overlay:
             return constant(value)
         if isinstance(value, np.ufunc):
             return Refused(f"np.{value.__name__}")
+        if isinstance(value, np.ndarray) and name:
+            return self._array(value, name)
         if isinstance(value, types.MethodType):
             return types.MethodType(self.patch(value.__func__), self._instance(value.__self__))
         if isinstance(value, functools.partial):
@@ -75,6 +77,8 @@ class Overlay:
             return self._container(value, name)
         if type(value) is tuple:
             return tuple(self.patch(v) for v in value)
+        if any("__call__" in vars(c) for c in type(value).__mro__ if not _is_library(c.__module__)):
+            return self._instance(value)
         return value
 
     def _instance(self, value: Any) -> Any:
@@ -102,8 +106,16 @@ class Overlay:
             self._containers.append((name, copied, self._print(copied)))
         return copied
 
+    def _array(self, value: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+        """A copy of a global array, watched as containers are."""
+        copied = self._done[id(value)] = value.copy()
+        self._containers.append((name, copied, self._print(copied)))
+        return copied
+
     @staticmethod
     def _print(value: Any) -> str:
+        if isinstance(value, np.ndarray):
+            return repr(value.tolist())
         items = value.items() if isinstance(value, dict) else value
         return str([(id(i[1]), repr(i[0])) if isinstance(i, tuple) and len(i) == 2 else id(i) for i in items])
 

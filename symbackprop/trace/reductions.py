@@ -23,14 +23,14 @@ from symbackprop.expression import (
     subtract,
 )
 from symbackprop.trace.array import Array, array, has_entry, scalar
-from symbackprop.trace.elementwise import Masked, truth
+from symbackprop.trace.elementwise import Masked, into, truth
 from symbackprop.trace.infinite import without_infinity
-from symbackprop.trace.layout import axes_of, axis_of, ravel, reshape
+from symbackprop.trace.layout import axes_of, axis_of, broadcast_to, ravel, reshape
 from symbackprop.trace.operands import as_array
 from symbackprop.trace.registry import OPERATIONS, implements
 from symbackprop.trace.session import Content, as_int, holds, index_name, product_of
 from symbackprop.trace.size import size
-from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
+from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 
 Indices = tuple[Expr, ...]
 
@@ -58,7 +58,7 @@ def _full(indices: Indices, bound: Sequence[Expr], axes: tuple[int, ...], ndim: 
     return tuple(inner[k] if k in inner else next(rest) for k in range(ndim))
 
 
-@implements("sum", "add.reduce", method=True)
+@implements("sum", method=True)
 def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
     """np.sum; a mean, a norm and most other reductions are written in it."""
     if isinstance(a, Masked):
@@ -81,17 +81,49 @@ def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, kind, summed=True)
 
 
+def _reduce(name: str, reduction: str) -> None:
+    """np.add.reduce and the like: the reduction, along the first axis if none is named."""
+
+    @implements(f"{name}.reduce")
+    def reduce(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+        return into(OPERATIONS[reduction](a, axis, keepdims=keepdims), {"out": out, "dtype": dtype})
+
+
+for _ufunc, _reduction in {
+    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_or": "any", "logical_and": "all",
+    "logaddexp": "special.logsumexp",
+}.items():  # fmt: skip
+    _reduce(_ufunc, _reduction)
+
+
 def _count(base: Array, axis: Any) -> Expr:
     return product_of(tuple(base.axes[k] for k in axes_of(axis, base.ndim)))
 
 
-@implements("mean", "average", "nanmean", method=True)
+@implements("mean", "nanmean", method=True)
 def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     if isinstance(a, Masked):
         return a.mean()
     base = as_array(a)
     total = sum_(base, axis, keepdims=keepdims)
-    return OPERATIONS["divide"](total, size(_count(base, axis)))
+    return into(OPERATIONS["divide"](total, size(_count(base, axis))), {"out": out, "dtype": dtype})
+
+
+@implements("average")
+def _average(a: Any, axis: Any = None, weights: Any = None, *, keepdims: Any = False) -> Any:
+    """The mean, or with weights their weighted mean; weights with one axis go along `axis`."""
+    base = as_array(a)
+    if weights is None:
+        return _mean(base, axis, keepdims=keepdims)
+    given = as_array(weights)
+    if given.ndim != base.ndim:
+        if given.ndim != 1 or axis is None:
+            raise ShapesDoNotFit(f"weights of shape {given.shape} for an array of shape {base.shape}")
+        k = axis_of(axis, base.ndim)
+        given = given[(slice(None), *[None] * (base.ndim - k - 1))]
+    given = broadcast_to(given, base.shape)
+    total = sum_(OPERATIONS["multiply"](base, given), axis, keepdims=keepdims)
+    return OPERATIONS["divide"](total, sum_(given, axis, keepdims=keepdims))
 
 
 @implements("var", method=True)
@@ -103,12 +135,13 @@ def _var(
     less = ddof if correction is None else correction
     mean = _mean(base, axis, keepdims=True)
     squares = OPERATIONS["square"](OPERATIONS["subtract"](base, mean))
-    return OPERATIONS["divide"](sum_(squares, axis, keepdims=keepdims), size(_count(base, axis)) - less)
+    result = OPERATIONS["divide"](sum_(squares, axis, keepdims=keepdims), size(_count(base, axis)) - less)
+    return into(result, {"out": out, "dtype": dtype})
 
 
 @implements("std", method=True)
-def _std(*args: Any, **options: Any) -> Any:
-    return OPERATIONS["sqrt"](_var(*args, **options))
+def _std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, **options: Any) -> Any:
+    return into(OPERATIONS["sqrt"](_var(a, axis, ddof=ddof, **options)), {"out": out, "dtype": dtype})
 
 
 # --- extrema ------------------------------------------------------------------------------------------------------
@@ -130,14 +163,14 @@ def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> A
     return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, base.kind, summed=True)
 
 
-@implements("max", "amax", "maximum.reduce", "nanmax", method=True)
-def _max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Array:
-    return _extreme("max", a, axis, keepdims)
+@implements("max", "amax", "nanmax", method=True)
+def _max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    return into(_extreme("max", a, axis, keepdims), {"out": out})
 
 
-@implements("min", "amin", "minimum.reduce", "nanmin", method=True)
-def _min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Array:
-    return _extreme("min", a, axis, keepdims)
+@implements("min", "amin", "nanmin", method=True)
+def _min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    return into(_extreme("min", a, axis, keepdims), {"out": out})
 
 
 @implements("ptp")
@@ -160,23 +193,23 @@ def _position(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> 
 
 
 @implements("argmax", method=True)
-def _argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Array:
-    return _position("max", a, axis, keepdims)
+def _argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+    return into(_position("max", a, axis, keepdims), {"out": out})
 
 
 @implements("argmin", method=True)
-def _argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Array:
-    return _position("min", a, axis, keepdims)
+def _argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+    return into(_position("min", a, axis, keepdims), {"out": out})
 
 
-@implements("any", "logical_or.reduce", method=True)
+@implements("any", method=True)
 def _any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    return _decided(_extreme("max", truth(a), axis, keepdims), a, ZERO)
+    return into(_decided(_extreme("max", truth(a), axis, keepdims), a, ZERO), {"out": out})
 
 
-@implements("all", "logical_and.reduce", method=True)
+@implements("all", method=True)
 def _all(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    return _decided(_extreme("min", truth(a), axis, keepdims), a, ONE)
+    return into(_decided(_extreme("min", truth(a), axis, keepdims), a, ONE), {"out": out})
 
 
 def _decided(result: Array, a: Any, empty: Expr) -> Any:
@@ -190,7 +223,7 @@ def _decided(result: Array, a: Any, empty: Expr) -> Any:
 # --- products, cumulative sums, sorting ---------------------------------------------------------------------------
 
 
-@implements("prod", "multiply.reduce", method=True)
+@implements("prod", method=True)
 def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     if isinstance(a, (tuple, list)) and axis is None:
         result: Any = 1
@@ -210,11 +243,18 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
     def entries(indices: Indices) -> Expr:
         return multiply(*(content(_full(indices, p, axes, base.ndim, bool(keepdims))) for p in places))
 
-    return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, base.kind)
+    kind = "integer" if base.kind == "bool" else base.kind
+    result = array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, kind)
+    return into(result, {"out": out, "dtype": dtype})
 
 
-@implements("cumsum", "add.accumulate", method=True)
-def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Array:
+@implements("add.accumulate")
+def _add_accumulate(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    return _cumsum(a, axis, dtype, out)
+
+
+@implements("cumsum", method=True)
+def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     base = ravel(a) if axis is None else as_array(a)
     k = axis_of(0 if axis is None else axis, base.ndim)
     content = base.read(nonlinear=True)
@@ -224,7 +264,8 @@ def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Arr
         before = holds("<=", bound, indices[k])
         return Sum(bound, multiply(before, content((*indices[:k], bound, *indices[k + 1 :]))))
 
-    return array(base.axes, entries, base.kind, summed=True)
+    kind = "integer" if base.kind == "bool" else base.kind
+    return into(array(base.axes, entries, kind, summed=True), {"out": out, "dtype": dtype})
 
 
 @implements("diff")
@@ -280,7 +321,7 @@ def _argsort(a: Any, axis: Any = -1, **_: Any) -> Array:
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     base = as_array(x)
     order = 2 if ord is None or ord == "fro" else ord
-    if ord not in (None, "fro") and axis is None and base.ndim != 1:
+    if ord not in (None, "fro") and len(axes_of(axis, base.ndim)) != 1:
         raise TraceError("a matrix norm other than Frobenius cannot be traced")
     if order == 2:
         return OPERATIONS["sqrt"](sum_(OPERATIONS["square"](base), axis, keepdims=keepdims))
@@ -289,7 +330,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> A
     raise TraceError(f"np.linalg.norm with ord={ord!r} cannot be traced")
 
 
-@implements("special.logsumexp", "logaddexp.reduce")
+@implements("special.logsumexp")
 def _logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False) -> Any:
     if b is not None:
         raise TraceError("logsumexp with b= cannot be traced")

@@ -22,6 +22,7 @@ from symbackprop.expression import (
     Expr,
     Index,
     Number,
+    Symbol,
     Tensor,
     add,
     kronecker,
@@ -33,6 +34,7 @@ from symbackprop.trace.infinite import MINUS_INFINITY
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 
 Content = Callable[[tuple[Expr, ...]], Expr]
+UNWRITTEN = "unwritten "
 _SPARE = "ijklpqrsuvabcdefgh"
 
 
@@ -50,6 +52,7 @@ class Session:
         self.codes: set[CodeType] = set()  # the user's code, rebuilt
         self.names: set[str] = set()
         self.conditions: dict[str, None] = {}
+        self.empties = 0
 
     # --- equations
 
@@ -76,6 +79,11 @@ class Session:
         place = f"line {line}" if variable else f"{PART}line {line}"
         self.equations.append(Equation(tensor, indices, value, place if line else ""))
         return tensor
+
+    def unwritten(self) -> Symbol:
+        """What the entries of an np.empty array are before they are written."""
+        self.empties += 1
+        return Symbol(f"{UNWRITTEN}{self.empties}", "real")
 
     # --- the user's code
 
