@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from symbackprop.derivation import Derivation, Gradient, Step
 from symbackprop.errors import UnsupportedError
@@ -37,11 +38,13 @@ from symbackprop.expression import (
     Where,
     add,
     apply,
+    children,
     close_sum,
     free_indices,
     fresh,
     kronecker,
     multiply,
+    number,
     open_binder,
     power,
     substitute,
@@ -314,7 +317,9 @@ class CotangentBuilder:
         steps = []
         for (before, after), (rule, reason) in zip(itertools.pairwise(lines), _STEPS, strict=True):
             if before is not after:
-                steps.append(Step(before, after, rule, reason.format(tensor=tensor.name, users=self._names(tensor))))
+                said = reason.format(tensor=tensor.name, users=self._names(tensor))
+                said += _HALVED if rule == "derivative" and _has_halved_square(before) else ""
+                steps.append(Step(before, after, rule, said))
         return Derivation(
             f"derivative with respect to {tensor.name}",
             self.program,
@@ -340,6 +345,26 @@ _STEPS = (
     ("derivative", "Differentiate the equation; every entry other than the one asked for counts as a constant."),
     ("contract_delta", "Only the terms in which the indices agree survive."),
 )
+
+
+_HALVED = " The square brings a 2, which the ½ cancels."
+
+
+def _has_halved_square(expr: Expr) -> bool:
+    """True if some product is half a square of a difference; shared nodes are visited once."""
+    seen: set[Expr] = set()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        factors = node.factors if isinstance(node, Multiply) else ()
+        squares = [f for f in factors if isinstance(f, Power) and f.exponent is number(2) and isinstance(f.base, Add)]
+        if squares and any(isinstance(f, Number) and abs(f.value) == Fraction(1, 2) for f in factors):
+            return True
+        stack.extend(children(node))
+    return False
 
 
 def _relevant(value: Expr, tensor: Tensor) -> Expr:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from symbackprop.backprop import network_gradient
 from symbackprop.canonical import Canonical
 from symbackprop.differentiate import differentiate
 from symbackprop.errors import SymbackpropError
@@ -31,6 +32,7 @@ from symbackprop.expression import (
     where,
 )
 from symbackprop.kernel import Kernel
+from symbackprop.network import Network
 from symbackprop.primitives import EXP, FUNCTIONS, LOG
 from symbackprop.program import Assumption, Equation, Program
 
@@ -231,3 +233,15 @@ def test_kronecker_deltas_are_solved_for():
     (u,) = (t for t in gradient.cotangents if t.name == "u")
     assert kronecker(n, k) is not gradient.derivations[u].right
     assert "Sum" not in type(gradient.derivations[u].right).__name__
+
+
+def test_the_reason_says_where_the_half_of_a_squared_error_goes():
+    gradient = network_gradient(Network(["s_1", "K"], activation="f", cost="squared_error", l2="lambda/2"))
+    reasons = {
+        tensor.name: step.reason
+        for tensor, derivation in gradient.derivations.items()
+        for step in derivation.steps
+        if step.rule == "derivative"
+    }
+    assert reasons["a2"].endswith("The square brings a 2, which the ½ cancels.")
+    assert not any("½" in reason for name, reason in reasons.items() if name not in ("a2", "y"))
