@@ -29,14 +29,14 @@ from symbackprop.errors import (
 )
 from symbackprop.expression import Tensor
 from symbackprop.kernel import Kernel
-from symbackprop.mending import Mend, mends
+from symbackprop.mending import Mend, Refuted, mends
 from symbackprop.plain import to_text
 from symbackprop.points import Sampler
 from symbackprop.program import Equation
 from symbackprop.question import Question
 from symbackprop.refute import Stage, cross_examine, refute, wrong_gradients
 from symbackprop.resolve import UNLIMITED, Resolver
-from symbackprop.sweeping import numbers, sweep
+from symbackprop.sweeping import sweep
 from symbackprop.trace import ShapesDoNotFit, Traced
 from symbackprop.verdict import Verdict
 
@@ -325,7 +325,8 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
         certain |= {*wrong_gradients(matter.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
     wrong = [n for n in matter.names if n in certain]
     exists = math.isfinite(found.entry.claimed)
-    mend = _mend(matter, wrong, min(deadline, time.perf_counter() + 2.0)) if exists else None
+    until = min(deadline, time.perf_counter() + 2.0)
+    mend = _mend(matter, wrong, found, until) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
@@ -341,11 +342,10 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
     )
 
 
-def _mend(matter: Matter, wrong: list[str], deadline: float) -> Mend | None:
+def _mend(matter: Matter, wrong: list[str], found: Counterexample, deadline: float) -> Mend | None:
+    right = {n: derived(matter, n) for n in wrong}
+    case = Refuted(matter.question, matter.traced, matter.gradient, tuple(wrong), right, found)
     try:
-        resolver = _resolver(matter, UNLIMITED, time_left(deadline))
-        values = numbers(matter.question, matter.gradient.adjoint, matter.traced.backward)
-        right = {n: derived(matter, n) for n in wrong}
-        return mends(resolver, matter.traced, matter.gradient, wrong, right, values)
-    except (BudgetError, UnsupportedError):
+        return mends(case, deadline)
+    except SymbackpropError:
         return None

@@ -1,323 +1,274 @@
-"""What is wrong with a gradient that was refuted, in words, and the edit that would make it right.
+"""What is wrong with a backward pass that was refuted, in words, and the edit that would make it right.
 
-The claimed gradient A and the derived one B are compared as normal forms. A cure is said only if the edited A has the
-normal form of B: a factor (B = r*A), a term (B = A + t), a transposition, another input's gradient. Where there is no
-short cure, the fault is named as far as it is known: the first intermediate that differs, the branch in which alone
-the two differ.
+The claimed gradients are compared with the derived ones, then the lines are searched: which edit of a line of the
+backward pass makes it right, which slip in the derivation leads to what is claimed, which other forward pass has these
+gradients? Numbers choose the candidates, a cure is said only if it is proved. Where there is none, the fault is named
+as far as it is known.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from fractions import Fraction
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from symbackprop.canonical.polynomial import Mono, Poly, Rational, constant, exact, scale
-from symbackprop.canonical.terms import INDICATORS
-from symbackprop.canonical.writing import expression
-from symbackprop.derivation import Gradient
-from symbackprop.edits import right_edit
-from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression import Add, Entry, Expr, Index, Tensor
+from symbackprop.comparing import Comparison, Mend, compared
+from symbackprop.differentiate import facts_of
+from symbackprop.edits import Edit
+from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
+from symbackprop.expression import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
+from symbackprop.locating import located
 from symbackprop.plain import to_text
-from symbackprop.resolve import Resolver
-from symbackprop.rules import tensors_in
-from symbackprop.trace import Traced
+from symbackprop.program import PART, Equation
+from symbackprop.resolve import UNLIMITED, Resolver
+from symbackprop.screening import Refuted, Trials
+from symbackprop.seeking import Search, Stage
+from symbackprop.sweeping import sweep
+from symbackprop.vectors import mentioned
 
-MAXIMUM_TEXT = 160  # longer formulas cure nothing
-MAXIMUM_TERMS = 3
-MAXIMUM_RATIOS = 40
-CLEARLY = 1e-6  # a relative difference that is no rounding
-_NAMES_OF_GRADIENTS = (r"d_?(.+)", r"grad_?(.+)", r"(.+)_grad", r"d[A-Z]_?d(.+)", r"(.+)_bar", r"delta_?(.+)")
-
-
-@dataclass(frozen=True)
-class Mend:
-    """A fault and its cure.
-
-    Args:
-        words: what is wrong.
-        text: the gradient as it would be right, "" if no short cure was proved.
-    """
-
-    words: str
-    text: str = ""
+COMPARING, QUICK = 0.4, 0.3  # seconds
+SECONDS: dict[Stage, float] = {"likely": 0.5, "several": 0.3, "unlikely": 0.3}
+WRITTEN_OUT = 8
+MAXIMUM_CURE = 320  # longer formulas cure nothing
+MAXIMUM_NAME = 40
+MAXIMUM_NODES = 6000  # of both passes: beyond that a proof would take too long
+AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
 
 
-def mends(
-    resolver: Resolver,
-    traced: Traced,
-    gradient: Gradient,
-    wrong: list[str],
-    derived: Mapping[str, Tensor],
-    values: Mapping[Tensor, NDArray[np.float64]],
-) -> Mend | None:
-    """A cure of a wrong gradient, or the best that can be said about its fault."""
-    patient = _Patient(resolver, traced, gradient, derived, values)
+def mends(case: Refuted, deadline: float) -> Mend | None:
+    """A cure of a backward pass with wrong gradients, or the best that can be said about its fault."""
+    for name in case.wrong:
+        if case.question.pairs[name][0] not in case.gradient.cotangents:
+            return Mend(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
+    try:
+        trials = Trials(case)
+    except UnsupportedError:
+        return _first(_compared(case, deadline))
+    own, derivation = _own_search(case, trials), _derivation_search(case, trials)
+    looks: tuple[Callable[[], Iterator[Mend]], ...] = (
+        lambda: _interchanged(case, trials),
+        lambda: _cures(case, own, "likely", deadline),
+        lambda: _slips(case, derivation, "likely", deadline),
+        lambda: _cures(case, own, "several", deadline),
+        lambda: _compared(case, deadline),
+        lambda: _cures(case, own, "unlikely", deadline),
+        lambda: _slips(case, derivation, "several", deadline),
+    )
     fallback: Mend | None = None
-    for look in (
-        patient.factor,
-        patient.transposed,
-        patient.other_gradient,
-        patient.path,
-        patient.term,
-        patient.branch,
-    ):
-        for name in wrong:
-            mend = _attempt(look, name)
-            if mend is not None and mend.text:
+    for look in looks:
+        for mend in look():
+            if mend.text:
                 return mend
             fallback = fallback or mend
-    edited = _attempt(lambda _: patient.line(wrong), "")
-    if edited is not None:
-        return edited
-    first = _attempt(lambda _: patient.first_difference(), "")
-    if first is not None and fallback is not None:
-        return Mend(f"{fallback.words}; {first.words}")
-    return first or fallback
+    return fallback or _each(case, deadline) or located(case, trials, own)
 
 
-def _attempt(look: Callable[[str], Mend | None], name: str) -> Mend | None:
-    try:
-        return look(name)
-    except (BudgetError, UnsupportedError):
+def _each(case: Refuted, deadline: float) -> Mend | None:
+    """A cure of some of the wrong gradients, each on its own: there may be several faults."""
+    if len(case.wrong) < 2 or case.aside:
+        return None
+    found = []
+    for name in case.wrong:
+        if time.perf_counter() > deadline:
+            break
+        alone = replace(case, wrong=(name,), aside=frozenset(case.wrong) - {name})
+        mend = mends(alone, deadline)
+        if mend is not None and mend.text:
+            found.append(Mend(mend.words if mend.words.startswith(f"{name}:") else f"{name}: {mend.words}", mend.text))
+    return Mend("; ".join(m.words for m in found), "; ".join(m.text for m in found)) if found else None
+
+
+def _first(found: Iterator[Mend]) -> Mend | None:
+    """The first with a cure, or the first."""
+    every = list(found)
+    return next((m for m in every if m.text), every[0] if every else None)
+
+
+def _compared(case: Refuted, deadline: float) -> Iterator[Mend]:
+    seconds = max(0.05, min(COMPARING, deadline - time.perf_counter()))
+    resolver = _resolver(case, (*case.derived_lines, *case.traced.backward.equations), seconds, UNLIMITED)
+    yield from compared(Comparison(resolver, case.traced, case.gradient, case.derived), case.wrong)
+
+
+# --- searches
+
+
+def _interchanged(case: Refuted, trials: Trials) -> Iterator[Mend]:
+    """Gradients that are those of another input."""
+    if not trials.telling:
+        return
+    for name in case.wrong:
+        claimed = case.traced.gradients[name]
+        for other, (tensor, _) in case.question.pairs.items():
+            bar = case.gradient.cotangents.get(tensor)
+            if other == name or bar is None or trials.alike(bar) != trials.alike(claimed):
+                continue
+            lines = (*case.traced.forward.equations, *case.derived_lines, *case.own_lines)
+            resolver = _resolver(case, lines, QUICK, UNLIMITED)
+            try:
+                proved = resolver.meets(claimed, bar)
+            except SymbackpropError:
+                proved = False
+            yield Mend(f"{name}: this is the gradient of {other}{'' if proved else AS_SHOWN}")
+
+
+def _own_search(case: Refuted, trials: Trials) -> Search:
+    goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
+    goals |= {t: t for n, t in case.traced.gradients.items() if n in case.right}
+    return Search(case, trials, case.own_lines, goals, case.traced.variables, frozenset(trials.right_lines()))
+
+
+def _derivation_search(case: Refuted, trials: Trials) -> Search:
+    user = case.traced.variables
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    variables = {bar: f"d{user.get(t, t.name)}" for bar, t in sources.items() if t in user or t in case.inputs}
+    goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
+    goals |= {t: t for n, t in _right(case) if n in case.right}
+    return Search(case, trials, _plain_derivation(case, trials), goals, variables, derivation=True)
+
+
+def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
+    """Lines of the backward pass that can be made right."""
+    for edit in search.agreeing(stage, min(deadline, time.perf_counter() + SECONDS[stage])):
+        line = search.changed(edit)
+        called = case.traced.variables.get(line.tensor, line.tensor.name)
+        right = to_text(_renamed(line.value, _plainly_named(case, line)))
+        text = f"{called}[{','.join(i.name for i in line.indices)}] = {right}"
+        place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
+        words = f"{place}: {edit.words}" if place else edit.words
+        if _proved(case, edit, search, deadline):
+            plain = len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right
+            yield Mend(words, text if plain else f"{called} with that changed")
+        elif search.trials.telling:
+            yield Mend(f"{words}{AS_SHOWN}")
+
+
+def _slips(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
+    """Slips in the derivation that lead to what is claimed."""
+    known = {e.tensor: e for e in case.derived_lines}
+    for edit in search.agreeing(stage, min(deadline, time.perf_counter() + SECONDS[stage])):
+        line = search.changed(edit)
+        words = _slip(case, edit, search)
+        right = _renamed(known[line.tensor].value, search.variables)
+        called = search.variables.get(line.tensor, line.tensor.name)
+        text = f"{called}[{','.join(i.name for i in line.indices)}] = {to_text(right)}"
+        if _proved(case, edit, search, deadline):
+            yield Mend(words, text if len(text) <= MAXIMUM_CURE else "")
+        elif search.trials.telling:
+            yield Mend(f"{words}{AS_SHOWN}")
+
+
+def _slip(case: Refuted, edit: Edit, search: Search) -> str:
+    """What was left out, or put in, on the way to the claimed gradients."""
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    forward = case.gradient.program.by_tensor
+    line = search.changed(edit)
+    source = sources.get(line.tensor, line.tensor)
+    before = next(e for e in search.lines if e.tensor is line.tensor)
+    here = _described(case, source)
+    if line.value is ZERO:
+        return f"the path through {here} is missing"
+    old = before.value.terms if isinstance(before.value, Add) else (before.value,)
+    new = line.value.terms if isinstance(line.value, Add) else (line.value,)
+    gone = [t for t in old if t not in new]
+    through = {sources[t] for g in gone for t in mentioned(g) if t in sources and sources[t] in forward}
+    if gone and set(new) < set(old) and len(through) == 1:
+        there = _described(case, next(iter(through)))
+        if here == there:
+            return f"the path from {here} of one round to that of the next is missing"
+        return f"the path from {here} through {there} is missing"
+    return f"in the derivative with respect to {here}, {edit.reverse}"
+
+
+def _described(case: Refuted, tensor: Tensor) -> str:
+    """A tensor of the forward pass by the user's name and line."""
+    lines = case.gradient.program.by_tensor
+    note = lines[tensor].note if tensor in lines else ""
+    name = case.traced.variables.get(tensor)
+    if name is None and note.startswith(PART):
+        text = to_text(lines[tensor].value)
+        return f"{text} ({note} of the forward pass)" if len(text) <= MAXIMUM_NAME else f"{note} of the forward pass"
+    return f"{name or tensor.name} ({note} of the forward pass)" if note else name or tensor.name
+
+
+def _plain_derivation(case: Refuted, trials: Trials) -> tuple[Equation, ...]:
+    """The derived lines with the user's line numbers, without terms that come to nothing: the shift by a maximum."""
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    forward = case.gradient.program.by_tensor
+    lines = []
+    for line in case.derived_lines:
+        value, source = line.value, sources.get(line.tensor, line.tensor)
+        if isinstance(value, Add):
+            kept = [t for t in value.terms if not trials.nothing(t, line.indices, line.tensor)]
+            value = add(*kept) if kept else value
+        note = forward[source].note if source in forward else ""
+        lines.append(Equation(line.tensor, line.indices, value, note))
+    return tuple(lines)
+
+
+def _right(case: Refuted) -> Iterator[tuple[str, Tensor]]:
+    """The derived tensors of the gradients that are right."""
+    for name, (tensor, _) in case.question.pairs.items():
+        bar = case.gradient.cotangents.get(tensor)
+        if bar is not None:
+            yield name, bar
+
+
+def _plainly_named(case: Refuted, line: Equation) -> dict[Tensor, str]:
+    """The user's names of the tensors in a line, where no two share one."""
+    used = (line.tensor, *sorted(mentioned(line.value) - {line.tensor}, key=lambda t: t.name))
+    names = [case.traced.variables.get(t, t.name) for t in used]
+    return {t: n for t, n in zip(used, names, strict=True) if names.count(n) == 1}
+
+
+def _renamed(expr: Expr, names: Mapping[Tensor, str]) -> Expr:
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Entry) and node.tensor in names:
+            return Entry(Tensor(names[node.tensor], node.tensor.shape, node.tensor.kind), node.indices)
         return None
 
+    return rewrite(expr, visit)
 
-class _Patient:
-    """One refuted backward pass."""
 
-    def __init__(
-        self,
-        resolver: Resolver,
-        traced: Traced,
-        gradient: Gradient,
-        derived: Mapping[str, Tensor],
-        values: Mapping[Tensor, NDArray[np.float64]],
-    ) -> None:
-        self.resolver, self.traced, self.gradient, self.derived = resolver, traced, gradient, derived
-        self.values = values
-        self.inputs = {t.name: t for t in traced.forward.inputs}
+# --- proofs
 
-    def sides(self, name: str) -> tuple[Poly, Poly, dict[Index, Expr]]:
-        """Claimed and derived gradient over parameters, and what these are called."""
-        claimed, right = self.traced.gradients[name], self.derived[name]
-        known = claimed if claimed in self.resolver.equations else right
-        if known not in self.resolver.equations:
-            return constant(0), constant(0), {}
-        places = self.resolver.places(known)
-        values = tuple(self.resolver.size_of(p) for p in places)
-        called: dict[Index, Expr] = dict(zip(places, self.resolver.equations[known].indices, strict=True))
-        return self.resolver.entry(claimed, values), self.resolver.entry(right, values), called
 
-    def same(self, left: Poly, right: Poly) -> bool:
-        """True if the two are equal."""
-        return self.resolver.vanishes(self.resolver.difference(left, right))
-
-    def text(self, poly: Poly, called: Mapping[Index, Expr]) -> str:
-        """The polynomial for the reader, "" if it is too long."""
-        words = to_text(expression(self.resolver, poly, called))
-        return words if len(words) <= MAXIMUM_TEXT else ""
-
-    def factor(self, name: str) -> Mend | None:
-        """B = r * A."""
-        a, b, called = self.sides(name)
-        if not b.terms:
-            return Mend(f"{name}: its gradient is zero", f"d{name} = 0")
-        if not a.terms:
-            return Mend(f"{name}: the gradient is missing (zero is returned)")
-        for ratio in _ratios(a, b):
-            if self.same(self.resolver.multiply(ratio, a), b):
-                return self._factor_words(name, ratio, called)
-        return None
-
-    def _factor_words(self, name: str, ratio: Poly, called: Mapping[Index, Expr]) -> Mend:
-        words, inverse = self.text(ratio, called), self.text(self.resolver.power(ratio, -1), called)
-        if words == "-1":
-            return Mend(f"{name}: wrong sign", f"d{name} = -(d{name} as claimed)")
-        if words and (not inverse or len(words) <= len(inverse)):
-            return Mend(f"{name}: missing factor {words}", f"d{name} = (d{name} as claimed) * {_bracketed(words)}")
-        if inverse:
-            return Mend(f"{name}: factor {inverse} too many", f"d{name} = (d{name} as claimed) / {_bracketed(inverse)}")
-        return Mend(f"{name}: a factor is wrong")
-
-    def transposed(self, name: str) -> Mend | None:
-        """B[i,j] = A[j,i]."""
-        a, b, called = self.sides(name)
-        places = list(called)
-        for k, first in enumerate(places):
-            for second in places[k + 1 :]:
-                if first.size is second.size:
-                    swap = {first: self.resolver.size_of(second), second: self.resolver.size_of(first)}
-                    if self.same(self.resolver.substitute(a, swap), b):
-                        return Mend(f"{name}: two axes are swapped", f"d{name} = (d{name} as claimed) transposed")
-        return None
-
-    def other_gradient(self, name: str) -> Mend | None:
-        """A is the gradient of another input."""
-        claimed = self.traced.gradients[name]
-        for other, tensor in self.inputs.items():
-            bar = self.gradient.cotangents.get(tensor)
-            if (
-                other != name
-                and bar is not None
-                and tensor.shape == claimed.shape
-                and self.resolver.meets(claimed, bar)
-            ):
-                return Mend(
-                    f"{name}: this is the gradient of {other}", f"d{name} is not d{other}: they are interchanged"
-                )
-        return None
-
-    def path(self, name: str) -> Mend | None:
-        """B is A and the contribution of one more path through the program."""
-        tensor = self.inputs[name]
-        derivation = self.gradient.derivations.get(tensor)
-        if derivation is None or not isinstance(derivation.right, Add):
-            return None
-        a, b, called = self.sides(name)
-        missing = self.resolver.difference(b, a)
-        left = derivation.left
-        assert isinstance(left, Entry)
-        own: dict[Index, Poly] = {
-            i: self.resolver.size_of(p) for i, p in zip(left.indices, called, strict=False) if isinstance(i, Index)
-        }
-        for term in derivation.right.terms:
-            part = self.resolver.substitute(self.resolver.normal(term), own)
-            if self.same(part, missing):
-                return self._path_words(name, term)
-        return None
-
-    def _path_words(self, name: str, term: Expr) -> Mend:
-        """The path by the user's line that it goes through."""
-        sources = {bar: t for t, bar in self.gradient.cotangents.items()}
-        lines = self.gradient.program.by_tensor
-        through = [lines[sources[t]] for t in tensors_in(term) if t in sources and sources[t] in lines]
-        if not through:
-            words = to_text(term)
-            return Mend(
-                f"{name}: a path through the forward pass is missing", f"d{name} = (d{name} as claimed) + {words}"
-            )
-        places = ", ".join(dict.fromkeys(e.note or e.tensor.name for e in through))
-        called = ", ".join(dict.fromkeys(self.traced.variables.get(e.tensor, e.tensor.name) for e in through))
-        text = f"d{name} = (d{name} as claimed) + what {called} ({places}) sends back to {name}"
-        return Mend(f"{name}: the path through {called} ({places} of the forward pass) is missing", text)
-
-    def term(self, name: str) -> Mend | None:
-        """B = A + t for a short t."""
-        a, b, called = self.sides(name)
-        gap = self.resolver.difference(b, a)
-        if not gap.terms or len(gap.terms) > MAXIMUM_TERMS:
-            return None
-        words, opposite = self.text(gap, called), self.text(scale(gap, -1), called)
-        known = {m for m, _ in b.terms}
-        if words and all(m in known for m, _ in gap.terms):
-            return Mend(f"{name}: missing term {words}", f"d{name} = (d{name} as claimed) + {_bracketed(words)}")
-        if opposite:
-            return Mend(f"{name}: spurious term {opposite}", f"d{name} = (d{name} as claimed) - {_bracketed(opposite)}")
-        return None
-
-    def branch(self, name: str) -> Mend | None:
-        """A and B differ in one branch only."""
-        a, b, called = self.sides(name)
-        gap = self.resolver.difference(b, a)
-        for mono, _ in gap.terms:
-            for atom, _ in mono.factors:
-                if atom.kind not in INDICATORS or atom.free & set(mono.bound):
-                    continue
-                for value, holds in ((1, "not "), (0, "")):
-                    rest = [
-                        (c, {x: e for x, e in m.factors if x is not atom}, m.bound)
-                        for m, c in gap.terms
-                        if value or atom not in dict(m.factors)
-                    ]
-                    if not self.resolver.collect(rest).terms:
-                        condition = self.text(Poly.make({Mono.make(((atom, 1),)): 1}), called)
-                        return Mend(f"{name}: wrong only where {holds}{_condition(condition)}") if condition else None
-        return None
-
-    def line(self, wrong: list[str]) -> Mend | None:
-        """One line of the backward pass with an edit that makes every wrong gradient right."""
-        pairs = {self.traced.gradients[n]: self.derived[n] for n in wrong}
-        edit = right_edit(self.resolver, self.traced.forward, self.traced.backward, pairs)
-        if edit is None:
-            return None
-        equation = edit.equation
-        called = self.traced.variables.get(equation.tensor, equation.tensor.name)
-        right = to_text(equation.value)
-        text = f"{called}[{','.join(i.name for i in equation.indices)}] = {right}"
-        place = f" in {equation.note}" if equation.note else ""
-        return Mend(f"{edit.words}{place}", text if len(text) <= 2 * MAXIMUM_TEXT else f"{called} with that changed")
-
-    def first_difference(self) -> Mend | None:
-        """The first line of the backward pass whose value is not what its name says."""
-        forward = {t.name: t for t in self.traced.forward.tensors}
-        own = set(forward.values())
-        for equation in self.traced.backward.equations:
-            tensor = equation.tensor
-            if tensor in own or tensor not in self.traced.variables or tensor in self.traced.gradients.values():
-                continue  # a name that the user did not choose says nothing; a gradient that is wrong is known to be
-            for right, meaning in self._meanings(tensor, forward):
-                if self.differ(tensor, right):
-                    called = self.traced.variables.get(tensor, tensor.name)
-                    return Mend(
-                        f"the first intermediate that differs is {called} ({equation.note}): it is not {meaning}"
-                    )
-        return None
-
-    def differ(self, left: Tensor, right: Tensor) -> bool:
-        """True if numbers tell the two apart; that a proof of their equality failed would say nothing."""
-        if left.shape != right.shape or left not in self.values or right not in self.values:
+def _proved(case: Refuted, edit: Edit, search: Search, deadline: float) -> bool:
+    """True if with the edit every goal has the normal form of its value."""
+    if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
+        return False
+    table = {e.tensor: e for e in (*search.lines, *edit.equations)}
+    adjoint, claimed = case.gradient.adjoint, case.traced.backward
+    derived = replace(adjoint, equations=tuple(table.get(e.tensor, e) for e in adjoint.equations))
+    every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
+    claimed = replace(claimed, equations=tuple(table.get(e.tensor, e) for e in every))
+    lines = (*derived.equations, *claimed.equations)
+    # A goal that is its own value is a right gradient, and must stay so.
+    stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
+    pairs = {**{a: b for a, b in search.goals.items() if a is not b}, **stay}
+    for limit, sweeping, seconds in ((UNLIMITED, False, QUICK), (1, True, 10.0)):
+        left = deadline - time.perf_counter()
+        if left <= 0:
             return False
-        a, b = self.values[left], self.values[right]
-        scale = float(np.max(np.abs(b), initial=0.0))
-        return not np.allclose(a, b, rtol=CLEARLY, atol=CLEARLY * scale)
-
-    def _meanings(self, tensor: Tensor, forward: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, str]]:
-        """What a tensor of the backward pass should be, judging by a name that the user gave to one thing only."""
-        names = list(self.traced.variables.values())
-        called = self.traced.variables[tensor]
-        computed = {t for t in forward.values() if t not in self.inputs.values()}
-        by_user = {user: t for t, user in self.traced.variables.items() if t in computed}
-        if called in by_user and names.count(called) == 2:
-            yield by_user[called], f"the {called} of the forward pass"
-        for pattern in _NAMES_OF_GRADIENTS:
-            match = re.fullmatch(pattern, called)
-            source = by_user.get(match[1]) if match else None
-            bar = self.gradient.cotangents.get(source) if source is not None else None
-            if match and bar is not None and names.count(called) == 1 and names.count(match[1]) == 1:
-                yield bar, f"the derivative with respect to {match[1]}"
-                return
-
-
-def _ratios(a: Poly, b: Poly) -> Iterator[Poly]:
-    """Candidates for r in b = r*a: quotients of single terms in which the bound indices cancel."""
-    first, c = min(a.terms, key=lambda t: (len(t[0].bound), len(t[0].factors), t[0].id))
-    seen: set[Poly] = set()
-    for mono, d in b.terms[:MAXIMUM_RATIOS]:
-        if mono.bound != first.bound:
+        resolver = _resolver(case, lines, min(seconds, left), limit)
+        try:
+            if sweeping:
+                sweep(resolver, case.question, derived, claimed)
+            if all(resolver.meets(a, b) for a, b in pairs.items()):
+                return True
+        except BudgetError:
             continue
-        table: dict[object, Rational] = {atom: e for atom, e in mono.factors}
-        for atom, e in first.factors:
-            table[atom] = exact(table.get(atom, 0) - e)
-        rest = tuple(sorted(((x, e) for x, e in table.items() if e), key=lambda f: f[0].id))  # type: ignore[attr-defined]
-        if any(x.free & set(mono.bound) for x, _ in rest):  # type: ignore[attr-defined]
-            continue
-        ratio = Poly.make({Mono.make(rest): exact(Fraction(d) / Fraction(c))})  # type: ignore[arg-type]
-        if ratio not in seen:
-            seen.add(ratio)
-            yield ratio
+        except SymbackpropError:
+            return False
+    return False
 
 
-def _bracketed(text: str) -> str:
-    return text if re.fullmatch(r"[\w.\[\],/]+", text) and "/" not in text else f"({text})"
+def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:
+    program = case.gradient.program
+    kinds = {a.tensor: a.kind for a in program.assumptions}
+    expanded = WRITTEN_OUT if case.traced.sizes else 0
+    table = {e.tensor: e for e in equations}
+    return Resolver(table.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
-def _condition(text: str) -> str:
-    """The condition inside where(condition, 1, 0)."""
-    match = re.fullmatch(r"where\((.*), 1, 0\)", text)
-    return match[1] if match else f"{text} is 1"
+__all__ = ["PART", "Mend", "Refuted", "mends"]

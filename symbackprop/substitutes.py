@@ -1,0 +1,260 @@
+"""What a line may lack or have in the wrong place: a factor, a slope, another tensor, the state of another round.
+
+Each function of a line yields nodes with what might have been meant in their place. This module must not know which of
+these is the fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from symbackprop.expression import (
+    MINUS_ONE,
+    ZERO,
+    Add,
+    Entry,
+    Expr,
+    Index,
+    Multiply,
+    Number,
+    Power,
+    Sum,
+    Tensor,
+    add,
+    divide,
+    entries,
+    entries_once,
+    free_indices,
+    multiply,
+    number,
+    power,
+    rewrite,
+    substitute,
+)
+from symbackprop.plain import to_text
+from symbackprop.program import Equation
+from symbackprop.rules import tensors_in
+from symbackprop.slips import both, extra
+from symbackprop.vocabulary import Change, Vocabulary, Words, short, value_nodes
+
+MAXIMUM_FACTORS = 8
+MAXIMUM_OTHERS = 40  # tensors of the same shape that are tried in the place of one
+Found = Iterator[tuple[Expr, Change]]
+
+
+def scaled(line: Equation, v: Vocabulary) -> Found:
+    """A factor is missing: in the line, in one of its terms, or under a sum."""
+    places = [line.value]
+    body = line.value
+    while isinstance(body, Sum) or (
+        isinstance(body, Multiply) and any(isinstance(f, (Sum, Add)) for f in body.factors)
+    ):
+        body = body.body if isinstance(body, Sum) else next(f for f in body.factors if isinstance(f, (Sum, Add)))
+        places.append(body)
+    for node in list(places):
+        if isinstance(node, Add):
+            places += node.terms
+    factors = list(_whole_factors(line, v))
+    for node in places:
+        for tag, words, factor in factors:
+            yield node, (tag, words, multiply(node, factor))
+    if v.derivation:
+        yield line.value, ("nothing", extra("it"), ZERO)
+    for node in value_nodes(line.value):
+        if isinstance(node, Multiply) and len(node.factors) <= MAXIMUM_FACTORS:
+            yield from _exchanged_factors(node, factors, v)
+    for node in places[1:]:  # under a sum, what has the summed index too
+        running = tuple(i for i in free_indices(node) if i not in line.indices)
+        if running and len(running) <= 2:
+            for tag, words, factor in _entries((*line.indices, *running), line.tensor, v):
+                if free_indices(factor) & set(running):
+                    yield node, (tag, words, multiply(node, factor))
+
+
+def _exchanged_factors(node: Multiply, factors: Sequence[Change], v: Vocabulary) -> Found:
+    """Another factor in the place of one."""
+    choices = [(old, (*node.factors[:k], *node.factors[k + 1 :])) for k, old in enumerate(node.factors)]
+    choices += [(multiply(f, f), _without(node, f)) for f in set(node.factors) if node.factors.count(f) == 2]
+    for old, rest in choices:
+        for tag, words, new in factors:
+            if new is not old and not isinstance(new, Number):
+                what = words[0].removesuffix(" is missing")
+                was = short(old)
+                both = (f"{what} belongs where the factor {was} stands", f"{what} stands where {was} belongs")
+                yield node, (("for", v.key(old), tag), both, multiply(*rest, new))
+
+
+def _without(node: Multiply, factor: Expr) -> tuple[Expr, ...]:
+    return tuple(f for f in node.factors if f is not factor)
+
+
+def _whole_factors(line: Equation, v: Vocabulary) -> Iterator[Change]:
+    """A number, a size, an entry or a slope."""
+    for value in (Fraction(-1), Fraction(2), Fraction(1, 2)):
+        yield ("times", value), _lack(f"a factor {to_text(number(value))}"), number(value)
+    for size in v.sizes:
+        yield ("by", size), _lack(f"a factor 1/{size.name}"), power(size, -1)
+        yield ("times", size), _lack(f"a factor {size.name}"), size
+        root = power(size, Fraction(1, 2))
+        yield ("root", size), _lack(f"a factor 1/sqrt({size.name})"), power(root, -1)
+        yield ("times root", size), _lack(f"a factor sqrt({size.name})"), root
+        less = add(size, MINUS_ONE)
+        yield ("less", size), _lack(f"a factor {size.name}/({size.name} - 1)"), divide(size, less)
+        yield ("more", size), _lack(f"a factor ({size.name} - 1)/{size.name}"), divide(less, size)
+    for value in v.numbers:
+        if abs(value) not in (0, 1, 2):
+            yield ("times", value), _lack(f"a factor {to_text(number(value))}"), number(value)
+            yield ("times", 1 / value), _lack(f"a factor 1/({to_text(number(value))})"), number(1 / value)
+    yield from _entries(line.indices, line.tensor, v)
+    for running, words, local in v.slopes:
+        for here in _at(tuple(i.size for i in running), line.indices):
+            there: dict[Expr, Expr] = dict(zip(running, here, strict=True))
+            yield ("slope", v.key(local)), _lack(words), substitute(local, there)
+
+
+def _entries(indices: tuple[Index, ...], tensor: Tensor, v: Vocabulary) -> Iterator[Change]:
+    """Entries of tensors at the line's indices, and one over them."""
+    for other in v.before(tensor):
+        for here in _at(other.shape, indices):
+            entry = Entry(other, here)
+            yield ("entry", v.label(other)), _lack(f"the factor {short(entry)}"), entry
+            inverse = _lack(f"a factor 1/{short(entry)}")
+            yield ("inverse", v.label(other)), inverse, power(entry, -1)
+
+
+def _at(shape: tuple[Expr, ...], indices: tuple[Index, ...]) -> Iterator[tuple[Expr, ...]]:
+    """Places in an array of this shape at these indices, where that is unambiguous: axes of length 1 are read at 0."""
+    chosen: list[Expr] = []
+    for size in shape:
+        fitting = [i for i in indices if i.size is size and i not in chosen]
+        if isinstance(size, Number) and size.value == 1:
+            chosen.append(ZERO)
+        elif not fitting:
+            return
+        else:
+            chosen.append(fitting[0])
+    if shape and any(isinstance(i, Index) for i in chosen):
+        yield tuple(chosen)
+
+
+def replaced(line: Equation, v: Vocabulary) -> Found:
+    """Another tensor of the same shape, or the same one a step earlier or later."""
+    before = v.before(line.tensor)
+    scopes = _scopes(line.value)
+    for node in value_nodes(line.value):
+        if isinstance(node, Power) and isinstance(node.base, Entry):
+            used = node.base.tensor
+            for other in [t for t in before if t.shape == used.shape and v.alike(t) != v.alike(used)][-MAXIMUM_OTHERS:]:
+                new = multiply(node, node.base, power(Entry(other, node.base.indices), -1))
+                words = f"{v.called(other)} belongs where one factor {v.called(used)} stands"
+                yield node, (("one of", v.label(other)), (words, f"one factor {v.called(other)} is wrong"), new)
+        if not isinstance(node, Entry) or node.tensor.kind != "real":
+            continue
+        used = node.tensor
+        for scope in scopes.get(node, ()):
+            for other, new in _in_place_of(line, node, before, v):
+                both = _stood(node, new, v)
+                changed = substitute(scope, {node: new})
+                yield scope, (("in", v.key(node), v.label(other)), both, changed)
+        for step, turn, other_turn in ((1, "next", "previous"), (-1, "previous", "next")):
+            state = v.following.get((step, v.alike(used)))
+            if state is not None and state.shape == used.shape:
+                first, second = (f"{v.called(state)} of the {t} round belongs there" for t in (turn, other_turn))
+                yield node, (("step", step), (first, second), Entry(state, node.indices))
+        for other, new in _in_place_of(line, node, before, v):
+            yield node, (("other", v.label(other)), _stood(node, new, v), new)
+
+
+def added(line: Equation, v: Vocabulary) -> Found:
+    """Another gradient that should be added to one."""
+    before = [t for t in v.before(line.tensor) if t in v.sensitive]
+    for node in value_nodes(line.value):
+        if isinstance(node, Entry) and node.tensor in v.sensitive:
+            running = tuple(i for i in node.indices if isinstance(i, Index))
+            for other in before[-MAXIMUM_OTHERS:]:
+                places = [node.indices] if other.shape == node.tensor.shape else list(_at(other.shape, running))
+                for here in places:
+                    new = Entry(other, here)
+                    words = (f"{short(new)} is to be added to {short(node)}", f"{short(new)} does not belong there")
+                    yield node, (("added", v.label(other)), words, add(node, new))
+
+
+def _in_place_of(
+    line: Equation, node: Entry, before: Sequence[Tensor], v: Vocabulary
+) -> Iterator[tuple[Tensor, Entry]]:
+    """Entries of other tensors: at the same place of the same shape, at the same indices of a smaller one."""
+    used, running = node.tensor, tuple(i for i in node.indices if isinstance(i, Index))
+    others = [t for t in before if v.alike(t) != v.alike(used)]
+    for other in [t for t in others if t.shape == used.shape][-MAXIMUM_OTHERS:]:
+        yield other, Entry(other, node.indices)
+    for entry in entries_once(line.value):
+        if entry is not node and free_indices(entry) <= free_indices(node) and entry.tensor.shape == used.shape:
+            yield entry.tensor, entry
+    for other in [t for t in others if t.shape != used.shape][-MAXIMUM_OTHERS:]:
+        for here in _at(other.shape, running):
+            yield other, Entry(other, here)
+
+
+def _scopes(expr: Expr) -> dict[Entry, list[Expr]]:
+    """For each entry the products inside the line that hold it, and not all of it."""
+    everything = list(entries(expr))
+    found: dict[Entry, list[Expr]] = {}
+    for node in value_nodes(expr):
+        if isinstance(node, Multiply) and node is not expr:
+            inside = list(entries(node))
+            for entry in dict.fromkeys(inside):
+                if 1 < inside.count(entry) < everything.count(entry):
+                    found.setdefault(entry, []).append(node)
+    return found
+
+
+def _stood(node: Entry, new: Entry, v: Vocabulary) -> Words:
+    used, other = node.tensor, new.tensor
+    if used is other:
+        return _stands(short(new), short(node))
+    return _stands(_name(other, used, v), _name(used, other, v))
+
+
+def _name(tensor: Tensor, beside: Tensor, v: Vocabulary) -> str:
+    """The user's name, with the line where two tensors share it."""
+    name = v.called(tensor)
+    if name != v.called(beside):
+        return name
+    note = v.note(tensor)
+    return f"{name} of {note}" if note else f"{name} as it was handed in"
+
+
+def interchanged(line: Equation, v: Vocabulary) -> Found:
+    """Two tensors of the line stand in each other's place."""
+    used = sorted((t for t in tensors_in(line.value) if t.kind == "real"), key=lambda t: t.name)
+    for k, first in enumerate(used):
+        for second in used[k + 1 :]:
+            if first.shape == second.shape:
+                names = {first: second, second: first}
+
+                def visit(node: Expr, names: dict[Tensor, Tensor] = names) -> Expr | None:
+                    if isinstance(node, Entry) and node.tensor in names:
+                        return Entry(names[node.tensor], node.indices)
+                    return None
+
+                words = both(f"{v.called(first)} and {v.called(second)} are interchanged")
+                yield line.value, (("interchanged", v.label(first), v.label(second)), words, rewrite(line.value, visit))
+
+
+def multiplied(line: Equation, vocabulary: Vocabulary) -> Found:
+    """A tensor that should be multiplied by another wherever it stands."""
+    for node in value_nodes(line.value):
+        if isinstance(node, Entry) and node.tensor.kind == "real":
+            indices = tuple(i for i in node.indices if isinstance(i, Index))
+            for tag, words, factor in _entries(indices, line.tensor, vocabulary):
+                name = vocabulary.called(node.tensor)
+                yield node, (("times", tag), (f"{words[0]} where {name} stands", words[1]), multiply(node, factor))
+
+
+def _lack(what: str) -> Words:
+    return f"{what} is missing", f"{what} is too many"
+
+
+def _stands(right: str, wrong: str) -> Words:
+    return f"{right} belongs where {wrong} stands", f"{wrong} belongs where {right} stands"
