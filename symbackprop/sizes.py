@@ -59,6 +59,7 @@ from symbackprop.polynomial import (
     times,
     without_common_factor,
 )
+from symbackprop.trials import trials
 
 Relation = Literal["<", "<=", "=="]
 
@@ -87,6 +88,7 @@ class Facts:
         self.replaced: dict[Expr, Polynomial] = {}  # a symbol that a fact expresses by others
         self.folds: list[tuple[Polynomial, Polynomial]] = []  # (c * m, what to show for it): 2 * (H // 2) is H
         self.inequalities: list[Polynomial] = []  # known to be >= 0
+        self.trials = trials(self.domain, self.ranges)
         self.memo: dict[object, object] = {}
         self.pending: set[Expr] = set()
         relations = [fact for fact in self.domain if isinstance(fact, Compare)]
@@ -278,7 +280,8 @@ def _at_least_zero(polynomial: Polynomial, facts: Facts) -> bool:
         return polynomial.get(CONSTANT, Fraction(0)) >= 0
     key = ("positive", frozenset(polynomial.items()), frozenset(facts.pending))
     if key not in facts.memo:
-        facts.memo[key] = _proved_positive(polynomial, facts)
+        false = any(trial.negative(polynomial) for trial in facts.trials)
+        facts.memo[key] = not false and _proved_positive(polynomial, facts)
     return facts.memo[key] is True
 
 

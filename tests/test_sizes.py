@@ -27,6 +27,7 @@ from symbackprop.expression import (
     subtract,
 )
 from symbackprop.sizes import Facts, decide, simplify
+from symbackprop.trials import trials
 
 H, E, N = (Symbol(name, "size") for name in "HEN")
 h, e, q = Index("h", H), Index("e", E), Index("q", multiply(H, E))
@@ -176,3 +177,18 @@ def test_an_index_times_what_may_be_negative_has_no_upper_end() -> None:
     """y may be -5: h * y is 0 at h = 0, although (H - 1) * y is negative."""
     product = multiply(h, LABEL)
     assert decide("<=", Quotient(product, number(3)), Quotient(multiply(subtract(H, ONE), LABEL), number(3))) is None
+
+
+def test_trials_hold_what_is_known_and_refuse_nothing_true() -> None:
+    domain = [Compare("==", Remainder(H, number(2)), ZERO), Compare("<=", E, H)]
+    found = trials(domain, {LABEL.tensor: E})
+    assert len(found) > 3
+    for trial in found:
+        at = {x: trial.value(x) for x in (H, E, h, e, q, LABEL)}
+        assert at[H] % 2 == 0 and at[E] <= at[H] and all(0 <= at[i] < at[n] for i, n in ((h, H), (e, E), (LABEL, E)))
+        assert 0 <= at[q] < at[H] * at[E]
+        assert trial.value(Quotient(q, E)) == at[q] // at[E] and trial.value(Remainder(q, E)) == at[q] % at[E]
+    gap = {((h, 1),): Fraction(1), ((e, 1),): Fraction(-1)}
+    assert any(t.negative(gap) for t in found) and any(t.negative({m: -c for m, c in gap.items()}) for t in found)
+    assert not any(t.negative({((H, 1),): Fraction(1), ((h, 1),): Fraction(-1)}) for t in found)
+    assert not trials([Compare("<", H, ONE)], {})
