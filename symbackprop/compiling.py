@@ -3,7 +3,7 @@
     f = compile(net)
     J, grads = f(params, X, Y, lam=1.0)
 
-The equations are those of the proof; nothing is derived here.
+The equations become code once the kernel has replayed how they were derived.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import lru_cache
 from symbackprop.backprop import prove_network
 from symbackprop.codegen import CompiledNetwork, CompiledProgram, compile_network, compile_program
 from symbackprop.errors import UnsupportedError
+from symbackprop.kernel import Kernel
 from symbackprop.network import Network
 from symbackprop.program import Program
 from symbackprop.proving import program_gradient
@@ -35,6 +36,7 @@ def compile(
 
     Raises:
         UnsupportedError: an arbitrary activation, a network of symbolic depth, another backend or type.
+        ProofError: the kernel refused a step: a fault of this package.
     """
     if isinstance(subject, Network):
         if subject.depth is not None:
@@ -45,4 +47,7 @@ def compile(
         assert proof.gradient is not None
         return compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
     gradient, _ = program_gradient(subject)
+    kernel = Kernel(gradient.program)
+    for derivation in gradient.derivations.values():
+        kernel.replay(derivation)
     return compile_program(gradient.adjoint, backend=backend, dtype=dtype)

@@ -5,7 +5,8 @@ import pytest
 
 import symbackprop as sb
 from symbackprop.codegen import c_build
-from symbackprop.errors import UnsupportedError
+from symbackprop.errors import ProofError, UnsupportedError
+from symbackprop.kernel import Kernel
 
 
 def has_compiler():
@@ -104,3 +105,14 @@ def test_compiled_trace_agrees_with_pytorch(name, backend):
     for key, gradient in gradients.items():
         scale = np.abs(gradient.numpy()).max()
         np.testing.assert_allclose(found[f"{key}_bar"], gradient.numpy(), rtol=0, atol=1e-12 * scale)
+
+
+def test_nothing_becomes_code_that_the_kernel_has_not_replayed(monkeypatch):
+    def refuse(self, derivation):
+        raise ProofError(f"{derivation.name}: no")
+
+    monkeypatch.setattr(Kernel, "replay", refuse)
+    with pytest.raises(ProofError):
+        sb.compile(sb.trace(lambda x: np.sum(np.tanh(x) ** 2), shapes={"x": ("N", "D")}))
+    with pytest.raises(ProofError):
+        sb.compile(sb.Network([2, 7, 1], activation="tanh"))
