@@ -31,13 +31,15 @@ from symbackprop.deciding import (
 from symbackprop.errors import (
     BudgetError,
     DataError,
+    MalformedError,
     SymbackpropError,
     TraceError,
 )
 from symbackprop.nodes import collector_paused
+from symbackprop.raising import failure
 from symbackprop.refute import Stage
 from symbackprop.rerun import agree_with_numpy
-from symbackprop.trace import NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_pair
+from symbackprop.trace import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_pair
 from symbackprop.verdict import Verdict
 
 BUDGET_SECONDS = 20.0
@@ -120,9 +122,20 @@ def _checked(case: Case, deadline: float) -> Verdict:
         traced = case.trace(None, deadline - time.perf_counter())
     except NeedsConcreteSizes as stop:
         return _at_concrete_sizes(case, stop, subject, deadline)
+    except CodeRaisesError as error:
+        return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:
         return untraced(error, subject)
     return decide_pair(traced, subject, "all sizes", deadline)
+
+
+def _own_fault(case: Case, error: CodeRaisesError, sizes: Mapping[str, int] | None) -> MalformedError | None:
+    """The error of code that raises on NumPy's arrays too, whatever their sizes; None if it does not."""
+    found = failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes)
+    if found is None or found.kind != error.kind or (sizes and not found.of_backward):
+        return None  # a forward that refuses some sizes restricts the domain
+    at = ", ".join(f"{name} = {n}" for name, n in (sizes or {}).items())
+    return MalformedError(error.what + (f", where {at}" if at else ""), where=error.where)
 
 
 # Sizes that must be numbers.
@@ -136,11 +149,12 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadl
     """
     symbols = tuple(stop.symbols)
     traces: list[Traced] = []
+    refused: list[str] = []
     try:
         for sizes in _choices(symbols):
             if len(traces) == CONCRETE_SCREENED or time.perf_counter() > deadline - BUDGET_SECONDS / 2:
                 break
-            traced = _traced_at(case, sizes, deadline)
+            traced = _traced_at(case, sizes, deadline, refused)
             if traced is not None:
                 traces.append(traced)
     except NeedsConcreteSizes as more:
@@ -149,7 +163,8 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadl
         return _at_concrete_sizes(case, _joined(stop, more), subject, deadline)
     except SymbackpropError as error:
         return untraced(error, subject)
-    return _decided_at(traces, symbols, subject, deadline)
+    verdict = _decided_at(traces, symbols, subject, deadline)
+    return replace(verdict, notes=(*verdict.notes, *refused[:1]))
 
 
 def _decided_at(traces: list[Traced], symbols: tuple[str, ...], subject: str, deadline: float) -> Verdict:
@@ -176,12 +191,18 @@ def _decided_at(traces: list[Traced], symbols: tuple[str, ...], subject: str, de
     return _summed_up(verdicts, [m.traced.sizes for m in proved], symbols, subject)
 
 
-def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float) -> Traced | None:
-    """Both functions at these sizes; None where the domain or the functions refuse them."""
+def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float, refused: list[str]) -> Traced | None:
+    """Both functions at these sizes; None where the domain or the functions refuse them, which is noted."""
     try:
         return case.trace(sizes, min(10.0, time_left(deadline)))
     except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
         raise
+    except CodeRaisesError as error:
+        own = _own_fault(case, error, sizes)
+        if own is not None:
+            raise own from None
+        refused.append(f"left out where {error.what}: " + ", ".join(f"{name} = {n}" for name, n in sizes.items()))
+        return None
     except (DataError, TraceError):
         return None
 

@@ -12,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from symbackprop.cotangents import with_cost
@@ -27,7 +27,7 @@ from symbackprop.errors import (
     SymbackpropError,
     UnsupportedError,
 )
-from symbackprop.expression import Tensor
+from symbackprop.expression import ZERO, Index, Tensor
 from symbackprop.kernel import Kernel
 from symbackprop.mending import Mend, Refuted, mends
 from symbackprop.plain import to_text
@@ -88,6 +88,11 @@ class Matter:
     def names(self) -> tuple[str, ...]:
         """The gradients that are claimed."""
         return tuple(self.question.pairs)
+
+    def told(self, verdict: Verdict) -> Verdict:
+        """The verdict with what a document shows of the matter: the derived equations, and the claimed ones."""
+        called = {tensor.name: name for tensor, name in self.traced.variables.items()}
+        return replace(verdict, program=self.gradient.adjoint, claim=self.traced.backward, called=called)
 
 
 def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Verdict:
@@ -255,6 +260,10 @@ def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = Fa
     equations: dict[Tensor, Equation] = {
         e.tensor: e for e in (*matter.gradient.adjoint.equations, *matter.traced.backward.equations)
     }
+    for name in matter.names:
+        zeros = derived(matter, name)
+        if matter.question.pairs[name][0] not in matter.gradient.cotangents:
+            equations[zeros] = Equation(zeros, tuple(Index(f"i{k}", n) for k, n in enumerate(zeros.shape)), ZERO)
     expanded = WRITTEN_OUT if written_out or matter.traced.sizes else 0
     return Resolver(equations.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
 
@@ -281,7 +290,7 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
         )
     conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
     notes = _unclaimed(matter.traced)
-    return Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes, program=matter.gradient.adjoint)
+    return matter.told(Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes))
 
 
 def _replayed(matter: Matter) -> list[str]:
@@ -330,15 +339,16 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
-    return Verdict(
-        "REFUTED",
-        subject,
-        wrong=tuple(wrong),
-        diagnosis=mend.words if mend else nothing,
-        cure=mend.text if mend else "",
-        counterexample=found,
-        notes=notes,
-        program=matter.gradient.adjoint,
+    return matter.told(
+        Verdict(
+            "REFUTED",
+            subject,
+            wrong=tuple(wrong),
+            diagnosis=mend.words if mend else nothing,
+            cure=mend.text if mend else "",
+            counterexample=found,
+            notes=notes,
+        )
     )
 
 

@@ -31,7 +31,7 @@ ROWS = (
     ("comparing", "directed", "seeking", "sweeping", "network", "shrink", "verdict"),
     ("error_terms", "locating"),
     ("mending",),
-    ("any_depth", "diagnosis", "refute", "rerun"),
+    ("any_depth", "diagnosis", "raising", "refute", "rerun"),
     ("backprop", "deciding"),
     ("claims", "first_page", "proving", "verifying"),
     ("checking", "compiling", "gallery"),

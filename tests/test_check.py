@@ -59,7 +59,7 @@ FORWARDS = {
     "recursion": (recursive, "UNDECIDED", "recursion without an end"),
     "objects": (lambda x, w: x.astype(object) @ w, "UNDECIDED", "arrays of type object cannot be traced"),
     "branch": (lambda x, w: x @ w if x[0, 0] > 0 else x, "UNDECIDED", "a branch that depends on the data"),
-    "exit": (exits, "UNDECIDED", "exits raises SystemExit"),
+    "exit": (exits, "MALFORMED", "exits raises SystemExit"),
     "svd": (lambda x, w: np.linalg.svd(x @ w)[1], "UNDECIDED", "np.linalg.svd cannot be traced"),
 }
 

@@ -10,10 +10,11 @@ import types
 from typing import Any
 
 from symbackprop.trace.pair import Traced, backward_roles, trace, trace_pair, unwritten
-from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.trace.stops import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.trace.tracer import Tracer
 
 __all__ = [
+    "CodeRaisesError",
     "NeedsConcreteSizes",
     "ShapesDoNotFit",
     "Traced",

@@ -25,6 +25,18 @@ class ShapesDoNotFit(TraceError):
     """NumPy would refuse these shapes, unless some sizes happen to be equal or 1."""
 
 
+class CodeRaisesError(TraceError):
+    """The function raised an exception: by its own fault, or because a symbolic array is no real one.
+
+    Args:
+        kind: the name of the exception's class.
+    """
+
+    def __init__(self, what: str, kind: str = "", **parts: Any) -> None:
+        self.kind = kind
+        super().__init__(what, **parts)
+
+
 def size_symbols(*expressions: Expr) -> tuple[str, ...]:
     """The names of the size symbols inside, in order of first use."""
     found = [s.name for e in expressions for s in symbols(e) if isinstance(s, Symbol) and s.kind == "size"]

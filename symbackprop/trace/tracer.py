@@ -20,7 +20,7 @@ from symbackprop.trace.operands import as_array
 from symbackprop.trace.parse import parse_assumption, parse_size, parse_where
 from symbackprop.trace.rebuild import Overlay
 from symbackprop.trace.session import Session, axis_indices, entry, running
-from symbackprop.trace.stops import NeedsConcreteSizes
+from symbackprop.trace.stops import CodeRaisesError, NeedsConcreteSizes
 
 Shape = Sequence[str | int]
 
@@ -109,7 +109,7 @@ class Tracer:
                 raise self._located(stop) from None
             except (Exception, SystemExit) as stop:
                 what = f"{function.__name__} raises {type(stop).__name__}: {stop}"
-                raise TraceError(what, where=self._where(stop.__traceback__)) from stop
+                raise CodeRaisesError(what, type(stop).__name__, where=self._where(stop.__traceback__)) from stop
         changed = self.overlay.changed_global()
         if changed:
             raise TraceError(f"{function.__name__} changes the global {changed}", help="pass it in and return it")
