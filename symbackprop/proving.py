@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from symbackprop.backprop import ALL_SIZES, prove_network
+from symbackprop.closed_forms import short_adjoint, shortened
 from symbackprop.codegen import compile_program
 from symbackprop.cotangents import with_cost
 from symbackprop.derivation import Derivation, Gradient, Step
@@ -139,18 +140,20 @@ def prove_program(program: Program) -> Proof:
     start = time.perf_counter()
     gradient, upstream = program_gradient(_with_named_cost(program))
     kernel = Kernel(gradient.program)
+    used: dict[Tensor, list[str]] = {}
+    for tensor, derivation in gradient.derivations.items():
+        used[tensor] = [*program.conditions, *kernel.replay(derivation)]
+    tidy = {t: _tidied(kernel, d) for t, d in gradient.derivations.items()}
+    gradient = replace(gradient, derivations=shortened(replace(gradient, derivations=tidy), kernel))
     theorems = []
     for tensor, derivation in gradient.derivations.items():
         if tensor in upstream:
             continue
-        used = (*program.conditions, *kernel.replay(derivation))
-        tidy = _tidied(kernel, derivation)
-        if tidy is not derivation:
-            used = (*used, *kernel.replay(tidy))
-        conditions = tuple(dict.fromkeys(used))
+        conditions = tuple(dict.fromkeys((*used[tensor], *kernel.replay(derivation))))
         kind = "gradient with respect to" if tensor in program.inputs else "back to"
-        named: Derivation = replace(tidy, name=f"{kind} {tensor.name}", conditions=conditions)
+        named: Derivation = replace(derivation, name=f"{kind} {tensor.name}", conditions=conditions)
         theorems.append(Theorem(named.name, named, "PROVED", ALL_SIZES, conditions))
+    gradient = replace(gradient, adjoint=short_adjoint(gradient))
     title = f"The backward pass of {program.name}" if program.name.isidentifier() else "A backward pass"
     cost = gradient.program.equations[-1].value
     seconds = time.perf_counter() - start

@@ -342,12 +342,13 @@ def test_backward_pass_of_layernorm_reads_as_a_textbook_has_it(traced) -> None:
     assert [t.text for t in traced["layernorm"].theorems] == [
         "out_bar[n,d] = dout[n,d]",
         "x_hat_bar[n,d] = out_bar[n,d]*gamma[d]",
-        "var_bar[n] = -sum(d, x_hat_bar[n,d]*xc[n,d])/(2*(var[n] + 1/100000)**(3/2))",
+        "var_bar[n] = -sum(d, x_hat_bar[n,d]*x_hat[n,d])/(2*(var[n] + 1/100000))",
         "xc_bar[n,d] = 2*var_bar[n]*xc[n,d]/D + x_hat_bar[n,d]/sqrt(var[n] + 1/100000)",
-        "mu_bar[n] = -sum(d, xc_bar[n,d])",
+        "mu_bar[n] = -sum(d, x_hat_bar[n,d])/sqrt(var[n] + 1/100000)",
         "beta_bar[d] = sum(n, out_bar[n,d])",
         "gamma_bar[d] = sum(n, out_bar[n,d]*x_hat[n,d])",
-        "x_bar[n,d] = mu_bar[n]/D + xc_bar[n,d]",
+        "x_bar[n,d] = (x_hat_bar[n,d] - sum(d_1, x_hat_bar[n,d_1])/D"
+        " - x_hat[n,d]*sum(d_1, x_hat_bar[n,d_1]*x_hat[n,d_1])/D)/sqrt(var[n] + 1/100000)",
     ]
 
 
