@@ -34,6 +34,7 @@ from symbackprop.expression import (
 from symbackprop.gathering import size_of
 from symbackprop.kernel import Kernel
 from symbackprop.program import PART, Program
+from symbackprop.readable import factored
 from symbackprop.relations import Relation, relations_of, slopes_by_value
 from symbackprop.rules import tensors_in
 from symbackprop.tidying import Tidier
@@ -146,7 +147,7 @@ class Rewording:
             if not isinstance(node, Sum):
                 return None
             index, body = open_binder(node)
-            body = self._known_sums(body, told)
+            body = factored(self._known_sums(body, told))
             if isinstance(body, Add):
                 return add(*(self._known_sums(close_sum(index, t), told) for t in body.terms))
             factors = body.factors if isinstance(body, Multiply) else (body,)
