@@ -102,7 +102,30 @@ def _only_written(programs: tuple[Evaluator, Evaluator], point: Point) -> None:
 
 
 def _compare(pair: _Pair, programs: tuple[Evaluator, Evaluator], point: Point) -> None:
-    """One point; sizes at which the forward itself fails say nothing about it."""
+    """One point; one at which the forward fails, or rounding decides, says nothing."""
+    try:
+        _run_both(pair, programs, point)
+    except TraceDiffersError:
+        if all(_steady(p, point) for p in programs):
+            raise
+
+
+def _steady(evaluator: Evaluator, point: Point) -> bool:
+    """False if inputs that differ by a rounding error give quite another result: code that divides by x - x."""
+    nudged = {t: a * (1 + 2.0**-40) if a.dtype.kind == "f" else a for t, a in point.inputs.items()}
+    first, second = _evaluated(evaluator, point), _evaluated(evaluator, replace(point, inputs=nudged))
+    if first is None or second is None:
+        return first is second
+    return all(_near(first[t], second[t]) for t in evaluator.program.outputs)
+
+
+def _near(left: Floats, right: Floats) -> bool:
+    exists = np.isfinite(left)
+    scale = max(1.0, float(np.abs(left[exists]).max(initial=0.0)))
+    return bool(np.all(np.abs(left - right)[exists] <= CLOSE * scale))
+
+
+def _run_both(pair: _Pair, programs: tuple[Evaluator, Evaluator], point: Point) -> None:
     with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
