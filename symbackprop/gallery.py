@@ -32,7 +32,6 @@ from symbackprop.document.model import (
     Symbolic,
     Table,
     Text,
-    blocks,
 )
 from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
@@ -110,10 +109,10 @@ def _without_told(body: Sequence[Block], told: set[Block]) -> Iterator[Block]:
 def _judged(verdict: Verdict, folder: str) -> Section:
     """A backward pass written by hand, and what became of it."""
     document = verdict_document(verdict)
-    lines = next(b for b in blocks(document.body) if isinstance(b, Table))  # what was derived stands above
+    (claim,) = (b.body for b in document.body if isinstance(b, Section) and b.title == "The claim")
     file = f"derivations/{folder}/{verdict.subject}" if folder else verdict.subject
     again = (Paragraph(("To check it again:",)), Listing(f"symbackprop check {file}", "sh"))
-    return Section("The backward pass written by hand", (Paragraph(document.lead), lines, *again))
+    return Section("The backward pass written by hand", (Paragraph(document.lead), *claim, *again))
 
 
 def _notation(proofs: Sequence[Proof]) -> Notation:

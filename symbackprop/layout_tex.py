@@ -39,6 +39,7 @@ _TEX = {letter: rf"\{name}" for name, letter in GREEK.items()} | {
     "≠": r"\ne",
     "∈": r"\in",
     "→": r"\to",
+    "←": r"\leftarrow",
     "∞": r"\infty",
     "ℝ": r"\mathbb{R}",
     "⊤": r"\top",

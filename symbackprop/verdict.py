@@ -5,7 +5,7 @@ A Verdict is data that prints as a story of a screenful. This module must not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Verdict:
         formulas: claim and derived formula as expressions, each with what it is, its left and its right side.
         program: the forward equations and the derived cotangents, for a backward pass.
         written: the user's backward pass.
+        claim: the equations that the user's backward pass was traced to.
+        called: for its tensors, by their names, the user's own names.
     """
 
     status: Status
@@ -60,6 +62,8 @@ class Verdict:
     formulas: tuple[tuple[str, Expr, Expr], ...] = field(default=(), repr=False, compare=False)
     program: Program | None = field(default=None, repr=False, compare=False)
     written: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
+    claim: Program | None = field(default=None, repr=False, compare=False)
+    called: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         """True only if PROVED."""

@@ -378,6 +378,28 @@ def test_verdict_saves_the_claim_as_written_the_counterexample_and_the_cure(tmp_
     assert verdict.save(tmp_path / "verdict.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def scaled_backward(dout, x, w):
+    total = dout.sum(axis=1, keepdims=True)
+    dx = dout @ w.T + 0 * total
+    dx *= 3
+    return {"x": dx / 3, "w": x.T @ dout}
+
+
+def test_verdict_shows_each_line_of_the_code_in_index_notation(tmp_path) -> None:
+    verdict = check(lambda x, w: x @ w, scaled_backward, shapes={"x": ("N", "D"), "w": ("D", "M")})
+    assert verdict.status == "PROVED"
+    text = verdict.save(tmp_path / "verdict.md").read_text(encoding="utf-8")
+    part = text[text.index("In index notation") :].split("\n## ")[0]
+    shown = re.findall(r"\$\$\n(.+?)\n\$\$\n\nLine (\d+)", part, re.DOTALL)
+    first = scaled_backward.__code__.co_firstlineno
+    assert [(int(line) - first, formula) for formula, line in shown] == [
+        (2, r"\mathit{dx}_{nd} = \sum_{m=0}^{M-1}\mathit{dout}_{nm}\,w_{dm}"),
+        (3, r"\mathit{dx}_{nd} \leftarrow 3\,\mathit{dx}_{nd}"),
+        (4, r"\mathit{dx}_{nd} \leftarrow \frac{\mathit{dx}_{nd}}{3}"),
+        (4, r"\mathit{dw}_{dm} = \sum_{n=0}^{N-1}x_{nd}\,\mathit{dout}_{nm}"),
+    ]
+
+
 def test_verdict_on_a_formula_shows_claim_and_truth_as_mathematics(tmp_path) -> None:
     verdict = verify(Network([3, 5, 4]), "delta2[n,i]", "sum(j, W2[j,i]*delta3[n,j])")
     text = verdict.save(tmp_path / "verdict.tex").read_text(encoding="utf-8")

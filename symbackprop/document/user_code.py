@@ -41,6 +41,15 @@ def lines_of(function: Callable[..., Any]) -> tuple[UserLine, ...]:
     return tuple(UserLine(start + s.lineno - 1, ast.unparse(s), _mathematics(s)) for s in plain)
 
 
+def span_of(function: Callable[..., Any]) -> range:
+    """The lines of its file where a function stands; empty if its source cannot be found."""
+    try:
+        source, start = inspect.getsourcelines(function)
+    except (OSError, TypeError):
+        return range(0)
+    return range(start, start + len(source))
+
+
 def _mathematics(statement: ast.stmt) -> Layout | None:
     match statement:
         case ast.Assign(targets=[ast.Name() as name], value=value):

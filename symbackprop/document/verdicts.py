@@ -6,11 +6,12 @@ Main name: `verdict_document`. This module must not know how a verdict is reache
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from symbackprop.document.claimed import ClaimedLine, claimed_lines
 from symbackprop.document.context import sentence
 from symbackprop.document.model import (
     Block,
@@ -26,7 +27,7 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
-from symbackprop.document.user_code import lines_of
+from symbackprop.document.user_code import lines_of, span_of
 from symbackprop.expression import Expr
 from symbackprop.notation import NAMES, WEIGHTS
 from symbackprop.program import UPSTREAM, Program
@@ -58,6 +59,8 @@ class VerdictLike(Protocol):
     formulas: Sequence[tuple[str, Expr, Expr]]
     program: Program | None
     written: Callable[..., Any] | None
+    claim: Program | None
+    called: Mapping[str, str]
 
 
 def verdict_document(verdict: Any) -> Document:
@@ -90,13 +93,26 @@ def _claim(verdict: VerdictLike) -> Iterator[Block]:
             read: Text = (Symbolic(line.mathematics),) if line.mathematics else ("code only",)
             mark: Text = (Strong("here"),) if line.number in suspect else ()
             rows.append(((str(line.number),), (Code(line.code),), (*read, *((" ", *mark) if mark else ()))))
-        note = "Lines that cannot be turned into mathematics without loss are shown as code only."
         table = Table(("Line", "As written", "As mathematics"), tuple(rows), shares=(0.06, 0.5, 0.36))
-        yield Section("The claim", (table, Paragraph((note,))))
+        yield Section("The claim", (table, *_traced(verdict)))
     elif formula is not None:
         yield Section("The claim", (Display(((Equality(*formula), ()),)),))
     elif verdict.claimed:
         yield Section("The claim", (Paragraph((Code(verdict.claimed),)),))
+
+
+def _traced(verdict: VerdictLike) -> Iterator[Block]:
+    """The lines once more, in index notation, as they were traced."""
+    known = "Lines that cannot be turned into mathematics as they stand, without loss, are shown as code only"
+    traced: tuple[ClaimedLine, ...] = ()
+    if verdict.claim is not None and verdict.written is not None:
+        traced = claimed_lines(verdict.claim, verdict.called, span_of(verdict.written))
+    if not traced:
+        yield Paragraph((f"{known}.",))
+        return
+    arrow = " (an arrow gives a new value to a name in use)" if any(line.again for line in traced) else ""
+    yield Paragraph((f"{known}. In index notation{arrow} the lines say:",))
+    yield Display(tuple((Symbolic(line.mathematics), (f"Line {line.number}.",)) for line in traced))
 
 
 def _fault(verdict: VerdictLike) -> Iterator[Block]:
