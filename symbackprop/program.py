@@ -70,6 +70,7 @@ class Program:
         domain: relations between sizes that hold, as `Compare` nodes (values 0 or 1).
         conditions: points that the program excludes, in words ("z2[n,i] != 0").
         name: what it is called: the name of the user's function.
+        lines: the user's code, by the numbers of the lines.
     """
 
     inputs: tuple[Tensor, ...]
@@ -80,6 +81,7 @@ class Program:
     domain: tuple[Expr, ...] = ()
     conditions: tuple[str, ...] = ()
     name: str = field(default="", compare=False)
+    lines: Mapping[int, str] = field(default_factory=dict, compare=False, repr=False)
     by_tensor: Mapping[Tensor, Equation] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

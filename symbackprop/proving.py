@@ -9,6 +9,7 @@ met by an upstream gradient `dout`, so that the cost is Sum(dout * out).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -138,7 +139,7 @@ def program_gradient(program: Program) -> tuple[Gradient, tuple[Tensor, ...]]:
 def prove_program(program: Program) -> Proof:
     """Theorems about all cotangents of a program."""
     start = time.perf_counter()
-    gradient, upstream = program_gradient(_with_named_cost(program))
+    gradient, upstream = program_gradient(_with_users_names(program))
     kernel = Kernel(gradient.program)
     used: dict[Tensor, list[str]] = {}
     for tensor, derivation in gradient.derivations.items():
@@ -160,12 +161,23 @@ def prove_program(program: Program) -> Proof:
     return Proof(title, gradient.program, cost, tuple(theorems), gradient, None, (), seconds, program.conditions)
 
 
-def _with_named_cost(program: Program) -> Program:
-    """The program with its cost called J, where a function returned a number that had no name."""
+def _with_users_names(program: Program) -> Program:
+    """The program with what it returns called as the user calls it, and a cost that has no name called J."""
+    names = {t: _assigned(program, t) for t in program.outputs if t not in program.inputs}
+    if [(t.name, t.shape) for t in program.outputs] == [("out", ())]:
+        names = {t: name or "J" for t, name in names.items()}
     taken = {t.name for t in program.tensors}
-    if [(t.name, t.shape) for t in program.outputs] != [("out", ())] or "J" in taken:
+    chosen = {t: name for t, name in names.items() if name and name not in taken}
+    if len(set(chosen.values())) < len(chosen):
         return program
-    return renamed(program, lambda t: "J" if t in program.outputs else t.name)
+    return renamed(program, lambda t: chosen.get(t, t.name)) if chosen else program
+
+
+def _assigned(program: Program, tensor: Tensor) -> str:
+    """The name to which the user's line assigns the tensor; "" if it assigns several or none."""
+    line = re.fullmatch(r"line (\d+)", program.by_tensor[tensor].note) if tensor in program.by_tensor else None
+    assigned = re.match(r"(\w+) = (?!\w+ = )", program.lines.get(int(line[1]), "")) if line else None
+    return assigned[1] if assigned else ""
 
 
 def _tidied(kernel: Kernel, derivation: Derivation) -> Derivation:

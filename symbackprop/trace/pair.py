@@ -6,7 +6,9 @@ tensors of the forward's equations.
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -92,7 +94,18 @@ def trace(
     named = _named_outputs(result, function)
     outputs = [tracer.tensor(v, n) for n, v in named.items()]
     program = tracer.program(tuple(tracer.inputs.values()), outputs)
-    return replace(_written(program), name=getattr(function, "__name__", ""))
+    return replace(_written(program), name=getattr(function, "__name__", ""), lines=_code(function))
+
+
+def _code(function: Callable[..., Any]) -> dict[int, str]:
+    """The statements of a function by the lines of its file on which they begin; none if its source is not found."""
+    try:
+        source, start = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(source)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {}
+    simple = [n for n in ast.walk(tree) if isinstance(n, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return)]
+    return {start + n.lineno - 1: ast.unparse(n) for n in simple}
 
 
 def unwritten(program: Program) -> list[Symbol]:
