@@ -9,9 +9,10 @@ hand; the backward pass is compared with them. This module knows no particular l
 from __future__ import annotations
 
 import runpy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from symbackprop.checking import check
 from symbackprop.claims import Claims, Exhibit
@@ -20,6 +21,9 @@ from symbackprop.expression import Entry
 from symbackprop.proof import Theorem
 from symbackprop.proving import ProofDocument, prove
 from symbackprop.trace import trace
+
+
+NO_REMARKS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,13 @@ class Form:
 
 
 def layer_exhibit(
-    file: Path, title: str, line: str, forms: Sequence[Form] = (), *, data: Sequence[str] = ()
+    file: Path,
+    title: str,
+    line: str,
+    forms: Sequence[Form] = (),
+    *,
+    data: Sequence[str] = (),
+    remarks: Mapping[str, str] = NO_REMARKS,
 ) -> Exhibit:
     """The gradients of the forward pass in a file, derived and proved, and the verdict on the file's backward pass.
 
@@ -49,6 +59,7 @@ def layer_exhibit(
         line: what is claimed, in one sentence.
         forms: gradients in other words, x_bar[n,d] = ..., each shown after the gradient that it is a form of.
         data: inputs whose gradients nobody asks for.
+        remarks: for a gradient, by its name, what a reader should know about it.
 
     Raises:
         ProofError: a form could not be shown, or the backward pass was not proved.
@@ -59,9 +70,9 @@ def layer_exhibit(
     if not verdict:
         raise ProofError(f"the backward pass of {file.name} is not proved", evidence=str(verdict).split("\n"))
     proof = prove(trace(module["forward"], **options))
-    proof = replace(
-        proof, title=title, theorems=tuple(t for t in proof.theorems if _name(t) not in {f"{d}_bar" for d in data})
-    )
+    unasked = {f"{name}_bar" for name in data}
+    theorems = (replace(t, remark=remarks.get(_name(t), t.remark)) for t in proof.theorems if _name(t) not in unasked)
+    proof = replace(proof, title=title, theorems=tuple(theorems))
     return Exhibit(title, line, (_with_forms(proof, forms),), verdicts=(replace(verdict, subject=file.name),))
 
 

@@ -8,7 +8,8 @@ from symbackprop.layer_exhibit import Form, layer_exhibit
 FORMS = (
     Form(
         "z_bar[n] = (p[n] - y[n])/N",
-        "The slope of the sigmoid, $p (1 - p)$, cancels against the denominators that the logarithms bring.",
+        "Each example has the share 1/N in the mean.",
+        remark="The slope of the sigmoid, $p (1 - p)$, has cancelled against the denominators that the logarithms bring.",
     ),
 )
 

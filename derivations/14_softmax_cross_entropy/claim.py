@@ -8,7 +8,8 @@ from symbackprop.layer_exhibit import Form, layer_exhibit
 FORMS = (
     Form(
         "z_bar[n,c] = (exp(z[n,c])/sum(k, exp(z[n,k])) - kronecker(c, labels[n]))/N",
-        "Probabilities add up to 1, so nothing is left of the path through the maximum, which cancels in the quotient.",
+        "The maximum cancels in the quotient.",
+        remark="Nothing is left of the path through the maximum, because probabilities add up to 1.",
     ),
 )
 

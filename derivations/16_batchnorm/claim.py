@@ -8,10 +8,6 @@ from symbackprop.layer_exhibit import Form, layer_exhibit
 ROOT = "sqrt(var[d] + 1/100000)"
 FORMS = (
     Form(
-        f"mu_bar[d] = -sum(n, x_hat_bar[n,d])/{ROOT}",
-        "Deviations from a mean add up to zero, so the path through the variance drops out.",
-    ),
-    Form(
         f"x_bar[n,d] = gamma[d]/(N*{ROOT})*(N*out_bar[n,d] - beta_bar[d] - x_hat[n,d]*gamma_bar[d])",
         "The sums that stand here are the gradients of $\\beta$ and $\\gamma$.",
         remark="This is the short form that is usually programmed: the sums over the batch are computed once.",
