@@ -6,8 +6,9 @@ Main name: `Teller`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from symbackprop.derivation import Derivation
+from symbackprop.derivation import Derivation, Step
 from symbackprop.document.context import Context, label, listed, runs, sentence, sides
 from symbackprop.document.families import layer_of
 from symbackprop.document.model import (
@@ -23,10 +24,12 @@ from symbackprop.document.model import (
     Strong,
     Text,
 )
+from symbackprop.document.reasons import reason_of
 from symbackprop.document.subject import TheoremLike
 from symbackprop.expression import Entry, Tensor
 from symbackprop.latex import layout_of
 
+_BEGINNING = frozenset(["definition_of_delta", "chain_rule"])
 _SPELLING = frozenset(["definition_of_delta", "definition", "equation"])
 _MOST = 6  # equations of a family that are all written out
 
@@ -127,13 +130,27 @@ class Teller:
             before = steps[start - 1].after
             named: Text = ("This is “", *self.about.words(earlier.name), "” above.")
             lines.append(Line(derivation.left, before, "Earlier result", named))
+        known = (
+            bool(self.told) and not self.about.notation.layered
+        )  # the first chain has shown what each chain begins with
         for step in steps[start:]:
             spelled_out = brief and step.rule in _SPELLING and step is not steps[-1]
+            if known and step.rule in _BEGINNING and step is not steps[-1]:
+                continue
             if spelled_out or layout_of(before, self.about.notation) == layout_of(step.after, self.about.notation):
                 continue
-            lines.append(Line(before, step.after, label(step.rule, self.about.notation), self.about.words(step.reason)))
+            rule, reason = step.rule, self._reason(step, derivation)
+            if known and rule == "definition":
+                rule, reason = "chain_rule", reason_of(replace(step, rule="chain_rule"), derivation, self.about)
+            lines.append(Line(before, step.after, label(rule, self.about.notation), reason))
             before = step.after
         return tuple(lines)
+
+    def _reason(self, step: Step, derivation: Derivation) -> Text:
+        """Why a line follows; about a user's own program in the words of its equations."""
+        if self.about.notation.layered:
+            return self.about.words(step.reason)
+        return reason_of(step, derivation, self.about)
 
     def _continued(self, derivation: Derivation) -> TheoremLike | None:
         """The theorem shown before whose steps are the first steps of this derivation: the longest such."""
