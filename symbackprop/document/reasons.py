@@ -1,0 +1,162 @@
+"""Why a line of a backward pass follows from the last, said about the very equation that is differentiated.
+
+Which rule of calculus was used, why a sum over an index stays (an entry that every row reads collects from every row),
+why another collapses to one term. Main name: `reason_of`. This module must not know about output formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from symbackprop.derivation import Derivation, Step
+from symbackprop.document.context import Context, joined
+from symbackprop.document.model import Inline, Symbolic, Text
+from symbackprop.expression import (
+    ONE,
+    Apply,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Number,
+    Power,
+    Sum,
+    Tensor,
+    Where,
+    free_indices,
+    nodes_once,
+    number,
+)
+from symbackprop.layout import Layout
+from symbackprop.notation import letter
+from symbackprop.program import Equation
+from symbackprop.rules import tensors_in
+
+_SLOPES = {
+    number(2): "the square brings down a 2",
+    number(-1): "the derivative of $1/u$ is $-1/u^2$",
+}
+_OF_FUNCTIONS = {
+    "exp": "the exponential is its own derivative",
+    "log": "the derivative of $\\log u$ is $1/u$",
+    "tanh": "the derivative of $\\tanh u$ is $1 - \\tanh^2 u$",
+}
+
+
+def reason_of(step: Step, derivation: Derivation, about: Context) -> Text:
+    """The reason of a step, about the tensor whose derivative is worked out; the step's own where nothing is added."""
+    tensor = derivation.definitions.get(derivation.left.tensor) if isinstance(derivation.left, Entry) else None
+    if tensor is None:
+        return about.words(step.reason)
+    users = [e for e in derivation.program.equations if tensor in tensors_in(e.value)]
+    match step.rule:
+        case "chain_rule":
+            return _chain(tensor, users, about)
+        case "derivative":
+            return _calculus(tensor, users, about)
+        case "contract_delta":
+            return _reductions(tensor, users, about)
+    return about.words(step.reason)
+
+
+def _chain(tensor: Tensor, users: Sequence[Equation], about: Context) -> Text:
+    names = joined([Symbolic(about.name(e.tensor)) for e in users], " and ")
+    several = "equations" if len(users) > 1 else "equation"
+    return (Symbolic(about.name(tensor)), f" occurs in the {several} of ", *names, " and nowhere else.")
+
+
+def _calculus(tensor: Tensor, users: Sequence[Equation], about: Context) -> Text:
+    """The rules of calculus that the equations ask for."""
+    found = list(dict.fromkeys(word for e in users for word in _slopes(e.value, tensor)))
+    if not found:
+        text = (
+            "The equation is linear in $@$: what stands beside it remains, and a $\\delta$ says which entry is meant."
+        )
+        if all(_stands_alone(e.value, tensor) for e in users):
+            text = "$@$ is a term of its own, with slope 1: only a $\\delta$ remains, which says which entry is meant."
+        first, _, rest = text.partition("$@$")
+        return (
+            (first, Symbolic(about.name(tensor)), *about.words(rest))
+            if first
+            else (
+                Symbolic(about.name(tensor)),
+                *about.words(rest),
+            )
+        )
+    told = "; ".join(found)
+    capital = told[0].upper() + told[1:]
+    return about.words(f"{capital}. A $\\delta$ says which entry is meant.")
+
+
+def _slopes(expr: Expr, tensor: Tensor) -> Iterator[str]:
+    for node in nodes_once(expr):
+        if tensor not in tensors_in(node):
+            continue
+        match node:
+            case Power(base, Number() as exponent) if tensor in tensors_in(base):
+                yield _SLOPES.get(exponent) or _of_power(exponent)
+            case Apply(function, _):
+                yield _OF_FUNCTIONS.get(function.name, "the chain rule within the function's argument")
+            case Extremum(kind, _, _):
+                largest = "largest" if kind == "max" else "smallest"
+                yield f"a {kind}imum moves only with the entry that is the {largest}"
+            case Where():
+                yield "the branch that the condition picks is differentiated"
+
+
+def _of_power(exponent: Number) -> str:
+    if exponent.value == number(1).value / 2:
+        return "the derivative of $\\sqrt{u}$ is $1/(2\\sqrt{u})$"
+    return "a power brings down its exponent"
+
+
+def _stands_alone(expr: Expr, tensor: Tensor) -> bool:
+    """True if the tensor is a term with no factor beside it."""
+    terms = getattr(expr, "terms", (expr,))
+    return any(isinstance(t, Entry) and t.tensor is tensor for t in terms)
+
+
+def _reductions(tensor: Tensor, users: Sequence[Equation], about: Context) -> Text:
+    """Which sums stay, and why: over those indices that say nothing about which entry is read."""
+    told: list[Text] = []
+    for equation in users:
+        read = [e for e in nodes_once(equation.value) if isinstance(e, Entry) and e.tensor is tensor]
+        places = frozenset().union(*(free_indices(i) for e in read for i in e.indices))
+        free = [i for i in equation.indices if i not in places and i.size is not ONE]
+        here, name = Symbolic(about.name(equation.tensor)), Symbolic(about.name(tensor))
+        inner = [s for s in nodes_once(equation.value) if isinstance(s, Sum) and s.index in places]
+        if free:
+            over = _listed([Symbolic(_shown(i, about)) for i in free])
+            told.append(
+                (
+                    "each entry of ",
+                    name,
+                    " is read for every ",
+                    *over,
+                    " of ",
+                    here,
+                    ", so the sum over ",
+                    *over,
+                    " stays: what comes back from all of them is added",
+                )
+            )
+        elif inner and not equation.indices:
+            told.append((here, " reads each entry of ", name, " once"))
+        elif inner:
+            told.append(("each entry of ", name, " goes into one sum of ", here, ", whose derivative it gets back"))
+        else:
+            told.append(("one entry of ", name, " goes into one of ", here))
+    if not told:
+        return about.words("Only the terms in which the indices agree survive.")
+    out: list[Inline] = ["Only the terms in which the indices agree survive: "]
+    for k, text in enumerate(told):
+        out += ["; ", *text] if k else list(text)
+    return (*out, ".")
+
+
+def _listed(parts: Sequence[Symbolic]) -> Text:
+    return joined(list(parts), " and ")
+
+
+def _shown(index: Index, about: Context) -> Layout:
+    return letter(about.notation.rename.get(index.name, index.name))
