@@ -22,7 +22,6 @@ from symbackprop.proof import Theorem
 from symbackprop.proving import ProofDocument, prove
 from symbackprop.trace import trace
 
-
 NO_REMARKS: Mapping[str, str] = MappingProxyType({})
 
 
