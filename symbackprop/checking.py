@@ -35,7 +35,9 @@ from symbackprop.errors import (
     SymbackpropError,
     TraceError,
 )
+from symbackprop.expression import Number, Symbol
 from symbackprop.nodes import collector_paused
+from symbackprop.program import symbols as symbols_of
 from symbackprop.raising import failure
 from symbackprop.refute import Stage
 from symbackprop.rerun import agree_with_numpy
@@ -45,6 +47,8 @@ from symbackprop.verdict import Verdict
 BUDGET_SECONDS = 20.0
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80
 LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that often
+STATED_SECONDS = 9.0  # for proofs at stated sizes where there is none for all
+MOST_SYMBOLS = 4  # that are fixed then
 CONCRETE_SECONDS = 0.12  # for numbers at each of several stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
@@ -126,7 +130,23 @@ def _checked(case: Case, deadline: float) -> Verdict:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:
         return untraced(error, subject)
-    return decide_pair(traced, subject, "all sizes", deadline)
+    verdict = decide_pair(traced, subject, "all sizes", deadline)
+    if verdict.status != "UNDECIDED":
+        return verdict
+    symbols = _telling_symbols(traced)
+    if not symbols or time.perf_counter() > deadline - STATED_SECONDS / 4:
+        return verdict
+    why = NeedsConcreteSizes("a proof for all sizes", symbols)
+    stated = _at_concrete_sizes(case, why, subject, min(deadline, time.perf_counter() + STATED_SECONDS))
+    return stated if stated.status in ("PROVED", "REFUTED") else verdict
+
+
+def _telling_symbols(traced: Traced) -> tuple[str, ...]:
+    """The size symbols to fix where no proof for all sizes was found: those that sizes are computed from, or all."""
+    shapes = [n for p in (traced.forward, traced.backward) for t in p.tensors for n in t.shape]
+    computed = [s for n in shapes if not isinstance(n, (Symbol, Number)) for s in symbols_of(n)]
+    found = computed or [s for n in shapes for s in symbols_of(n)]
+    return tuple(dict.fromkeys(s.name for s in found if s.kind == "size"))[:MOST_SYMBOLS]
 
 
 def _own_fault(case: Case, error: CodeRaisesError, sizes: Mapping[str, int] | None) -> MalformedError | None:
@@ -150,9 +170,10 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadl
     symbols = tuple(stop.symbols)
     traces: list[Traced] = []
     refused: list[str] = []
+    start = time.perf_counter()
     try:
         for sizes in _choices(symbols):
-            if len(traces) == CONCRETE_SCREENED or time.perf_counter() > deadline - BUDGET_SECONDS / 2:
+            if len(traces) == CONCRETE_SCREENED or time.perf_counter() > deadline - (deadline - start) / 2:
                 break
             traced = _traced_at(case, sizes, deadline, refused)
             if traced is not None:

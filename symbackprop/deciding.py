@@ -62,8 +62,10 @@ class Way(NamedTuple):
 
 WHOLE = Way(UNLIMITED, False, 0.2)
 SWEEPING = Way(1, True, 1.0)
-WRITTEN = Way(UNLIMITED, False, 2.0, True)
-PATIENT = (WRITTEN, Way(1, True, 8.0), Way(6, True, 4.0), Way(UNLIMITED, False, 4.0))
+WRITTEN = Way(UNLIMITED, False, 1.0, True)
+PATIENT = (WRITTEN, Way(1, True, 2.0), Way(6, True, 1.0), Way(UNLIMITED, False, 2.0))
+PATIENCE_SECONDS = 5.0  # for all of these together
+LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
 LONG = 36  # equations: beyond that equal intermediates are sought first
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
@@ -134,11 +136,14 @@ def decide(matter: Matter, subject: str, scope: str, deadline: float) -> Verdict
             seconds = min(SCREEN_SECONDS, time_left(deadline))
             found = refute(matter.question.only(proof.unproved), budget_seconds=seconds, stage="directed")
         if found is None and proof.unproved:
-            proof = proof.then(prove(matter, proof.unproved, PATIENT, deadline))
+            patience = min(deadline, time.perf_counter() + PATIENCE_SECONDS)
+            proof = proof.then(prove(matter, proof.unproved, PATIENT, patience))
         if not proof.unproved:
             return _confirmed(matter, subject, scope, proof)
         if found is None:
-            found = refute(matter.question.only(proof.unproved), budget_seconds=min(6.0, time_left(deadline)), seed=1)
+            found = refute(
+                matter.question.only(proof.unproved), budget_seconds=min(LAST_SECONDS, time_left(deadline)), seed=1
+            )
         if found is None:
             return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
     except SymbackpropError as error:
@@ -232,7 +237,7 @@ def prove(matter: Matter, names: Iterable[str], ways: Iterable[Way], deadline: f
         resolver = _resolver(matter, way.limit, min(way.seconds, time_left(deadline)), way.written_out)
         if way.sweeping:
             sweep(resolver, matter.question, matter.gradient.adjoint, matter.traced.backward)
-            resolver.restart_clock()
+            resolver.restart_clock(min(way.seconds, time_left(deadline)))
         for name in list(left):
             try:
                 equal = resolver.meets(matter.traced.gradients[name], derived(matter, name))

@@ -88,3 +88,62 @@ def test_fault_of_long_sequences_alone_is_found_though_short_ones_are_right(long
 
     verdict = sb.check(forward, backward, shapes={"x": ("N", "T")})
     assert verdict.status == "REFUTED" and verdict.counterexample.inputs["x"].shape[1] >= longest
+
+
+def convolution_by_columns(x, w):
+    n, h, width = x.shape
+    k = w.shape[0]
+    rows, columns = h - k + 1, width - k + 1
+    patches = np.zeros((n, k, k, rows, columns))
+    for i in range(k):
+        for j in range(k):
+            patches[:, i, j] = x[:, i : i + rows, j : j + columns]
+    flat = patches.transpose(0, 3, 4, 1, 2).reshape(n * rows * columns, -1)
+    return (flat @ w.reshape(-1)).reshape(n, rows, columns)
+
+
+def columns_put_back(dout, x, w, turned=False):
+    n, h, width = x.shape
+    k = w.shape[0]
+    rows, columns = h - k + 1, width - k + 1
+    patches, dx = np.zeros((n, k, k, rows, columns)), np.zeros_like(x)
+    for i in range(k):
+        for j in range(k):
+            patches[:, i, j] = x[:, i : i + rows, j : j + columns]
+    flat, d = patches.transpose(0, 3, 4, 1, 2).reshape(n * rows * columns, -1), dout.reshape(-1)
+    back = (d[:, None] * w.reshape(-1)).reshape(n, rows, columns, k, k).transpose(0, 3, 4, 1, 2)
+    for i in range(k):
+        for j in range(k):
+            a, b = (j, i) if turned else (i, j)
+            dx[:, a : a + rows, b : b + columns] += back[:, i, j]
+    return {"x": dx, "w": (flat.T @ d).reshape(w.shape)}
+
+
+def columns_put_back_turned(dout, x, w):
+    return columns_put_back(dout, x, w, turned=True)
+
+
+def test_convolution_by_columns_is_proved_at_stated_sizes_at_least():
+    options = {"shapes": {"x": ("N", "H", "W"), "w": (2, 2)}, "where": "H >= 2, W >= 2"}
+    right = sb.check(convolution_by_columns, columns_put_back, **options)
+    assert right.status == "PROVED" and ("all sizes" in right.scope or "H = " in right.scope)
+    wrong = sb.check(convolution_by_columns, columns_put_back_turned, **options)
+    assert wrong.status == "REFUTED" and wrong.wrong == ("x",)
+
+
+def test_input_that_the_cost_does_not_depend_on_has_a_zero_gradient():
+    def chosen(x, y):
+        return (y[np.arange(len(x)), x.argmax(axis=1)] ** 2).sum()
+
+    def backward(x, y):
+        places = np.arange(len(x)), np.argmax(x, axis=1)
+        dy = np.zeros_like(y)
+        dy[places] = 2 * y[places]
+        return {"x": np.zeros_like(x), "y": dy}
+
+    def ones(x, y):
+        return backward(x, y) | {"x": np.ones_like(x)}
+
+    shapes = {"x": ("N", "C"), "y": ("N", "C")}
+    assert sb.check(chosen, backward, shapes=shapes).status == "PROVED"
+    assert sb.check(chosen, ones, shapes=shapes).wrong == ("x",)
