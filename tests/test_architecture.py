@@ -18,7 +18,7 @@ ROWS = (
     ("closures", "data", "display", "polynomial", "program", "sympy_form"),
     ("cancellation", "trials"),
     ("cotangents", "derivation", "evaluate", "latex", "plain", "readable", "rules", "run", "sizes", "spelling"),
-    ("reader", "relations"),
+    ("arrival", "reader", "relations"),
     ("canonical", "codegen", "differentiate", "document", "formula", "progress", "proof", "question", "trace", "train"),
     ("counterexample", "description", "equations", "gathering", "kernel", "plot", "points", "resolve", "unfold"),
     ("tidying", "vectors", "vocabulary"),
