@@ -164,8 +164,8 @@ class _Search:
             return None
         steps: list[Step] = []
         here = form.value
-        for value, uses in words.trail:
-            rule, reason = ("equation", _renamed(uses)) if uses else ("algebra", _COLLECTED)
+        for value, uses, said in words.trail:
+            rule, reason = ("equation", said) if uses else ("algebra", _COLLECTED)
             step = Step(here, value, rule, reason, uses)
             if not self.kernel.accepts(step, derivation):
                 return None
@@ -190,16 +190,12 @@ def _growing(used: tuple[Tensor, ...], sums: list[Tensor]) -> Iterator[list[Tens
         yield list(dict.fromkeys((*first, *sums)))
 
 
-def _renamed(uses: tuple[Tensor, ...]) -> str:
-    return f"The equation of {_listed(uses)} says this in other tensors."
-
-
 def _reason(used: tuple[Tensor, ...], sums: tuple[str, ...]) -> str:
     told = " and ".join(sums)
     if told:
-        return told[0].upper() + told[1:] + (f"; the rest by the equation of {_listed(used)}." if used else ".")
+        return told[0].upper() + told[1:] + (f"; the rest is written with {_listed(used)}." if used else ".")
     if used:
-        return f"The equation of {_listed(used)} says this in other tensors; like terms are collected."
+        return f"This is written with {_listed(used)}, and like terms are collected."
     return _COLLECTED
 
 

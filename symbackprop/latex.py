@@ -259,9 +259,29 @@ class _Writer:
         return row(self._at_least(left, scope, _ADD), relation(mark), self._at_least(right, scope, _ADD))
 
     def _where(self, expr: Where, scope: Scope) -> Layout:
-        condition = row(word("if "), self._condition(expr.condition, scope))
-        then, otherwise = self.layout(expr.then, scope)[0], self.layout(expr.otherwise, scope)[0]
-        return Cases(((then, condition), (otherwise, word("otherwise"))))
+        """Cases; conditions that are asked one after the other stand in one table."""
+        lines: list[tuple[Layout, Layout]] = []
+        rest: Expr = expr
+        last: Expr | None = None  # what the condition before has bounded from above, and by what
+        while isinstance(rest, Where):
+            conditions, value = _nested(rest)
+            shown = [self._range(c, last, scope) for c in conditions]
+            words = [p for c in shown for p in (word(" and "), c)][1:]
+            lines.append((self.layout(value, scope)[0], row(word("if "), *words)))
+            last, rest = conditions[0] if len(conditions) == 1 else None, rest.otherwise
+        lines.append((self.layout(rest, scope)[0], word("otherwise")))
+        return Cases(tuple(lines))
+
+    def _range(self, condition: Expr, last: Expr | None, scope: Scope) -> Layout:
+        """A condition; after `j < H` was asked, `j < 2H` is H ≤ j < 2H."""
+        if (
+            isinstance(condition, Compare)
+            and isinstance(last, Compare)
+            and condition.relation == last.relation == "<"
+            and condition.left is last.left
+        ):
+            return row(self._at_least(last.right, scope, _ADD), relation("≤"), self._condition(condition, scope))
+        return self._condition(condition, scope)
 
     def _partial(self, expr: Partial, scope: Scope) -> tuple[Layout, int]:
         variable = self._entry(expr.variable, scope)
@@ -277,6 +297,15 @@ class _Writer:
         """Indices as they are shown: a number is moved to where this notation begins to count."""
         moved = (add(i, ONE) if isinstance(i, Number) and self.notation.first else i for i in indices)
         return [self.layout(i, scope)[0] for i in moved]
+
+
+def _nested(expr: Where) -> tuple[list[Expr], Expr]:
+    """The conditions under which a value is taken, else the same as if the first fails; and that value."""
+    conditions, value = [expr.condition], expr.then
+    while isinstance(value, Where) and value.otherwise is expr.otherwise:
+        conditions.insert(0, value.condition)
+        value = value.then
+    return conditions, value
 
 
 def _shape_of(layout: Layout) -> str:

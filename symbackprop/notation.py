@@ -123,7 +123,7 @@ def letter(name: str) -> Layout:
             return Script(Accent(accent[2], inner.base), inner.below, inner.above)  # type: ignore[arg-type]
         return Accent(accent[2], inner)  # type: ignore[arg-type]
     base, _, below = name.partition("_")
-    if below and (len(base) == 1 or base in GREEK):
+    if below and (len(base) == 1 or base in GREEK or (base.isalpha() and len(below) == 1)):
         return Script(letter(base), short(below))
     prime = name.rstrip("'")
     if prime != name and prime:
@@ -263,4 +263,6 @@ def separated(parts: Sequence[Layout]) -> Layout:
 def _scripted(base: Layout, below: Layout | None, above: Layout | None) -> Layout:
     if below is None and above is None:
         return base
+    if isinstance(base, Script) and base.below and not base.above and below:  # c_next at n, j: one subscript
+        return Script(base.base, row(base.below, operator(","), below), above)
     return Script(Row((base,)) if isinstance(base, Script) else base, below, above)

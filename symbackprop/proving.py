@@ -35,9 +35,10 @@ from symbackprop.network import Network
 from symbackprop.notation import NOTATIONS
 from symbackprop.plain import to_text
 from symbackprop.primitives import FUNCTIONS, Function
-from symbackprop.program import Program
+from symbackprop.program import UPSTREAM, Program
 from symbackprop.proof import Proof, Theorem
 from symbackprop.readable import factored, folded, index_names, squeezed
+from symbackprop.rules import tensors_in
 from symbackprop.trace.session import axis_indices
 
 Detail = Literal["brief", "full"]
@@ -62,9 +63,12 @@ class ProofDocument(Proof):
             raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
         chosen = NOTATIONS["names"] if self.network is None else NOTATIONS[notation]
         code = self.numpy_lines() if detail == "full" else {}
-        return save(
-            proof_document(self, detail=detail, notation=chosen, code=code, command=command_of(self.network)), path
-        )
+        return save(proof_document(self, detail=detail, notation=chosen, code=code, command=self.command), path)
+
+    @property
+    def command(self) -> str:
+        """What to type to prove all of it again; "" for what cannot be said in a few lines."""
+        return command_of(self.network) if self.network is not None else python_command(self.program)
 
     def numpy_lines(self) -> Mapping[Tensor, str]:
         """For each tensor the generated NumPy that computes it; none where no code can be generated."""
@@ -119,6 +123,27 @@ def command_of(network: Network | None) -> str:
     words += [f'--{kind} "{to_text(v)}"' for kind, v in (("l2", network.l2), ("l1", network.l1)) if v is not None]
     words += ["--reduction sum"] if network.reduction == "sum" else []
     return " ".join(words)
+
+
+def python_command(program: Program) -> str:
+    """The lines of Python that trace a user's function and prove it again; "" for a program without one."""
+    if not program.name.isidentifier() or not program.lines:
+        return ""
+    inputs = [t for t in program.inputs if t not in _upstream(program)]
+    shapes = {t.name: tuple(to_text(n) for n in t.shape) for t in inputs}
+    assume = {
+        a.tensor.name: a.kind if a.size is None else f"{a.kind}:{to_text(a.size)}"
+        for a in program.assumptions
+        if a.tensor in inputs
+    }
+    given = f"{program.name}, shapes={shapes}" + (f", assume={assume}" if assume else "")
+    return f"import symbackprop as sb\n\nprint(sb.prove(sb.trace({given})))".replace("'", '"')
+
+
+def _upstream(program: Program) -> set[Tensor]:
+    """The inputs that stand for what is computed later."""
+    values = [e.value for e in program.equations if e.note == UPSTREAM]
+    return {t for v in values for t in tensors_in(v) if t in program.inputs and t.name.startswith("dout")}
 
 
 def _functions(network: Network) -> list[Function | None]:

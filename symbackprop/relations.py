@@ -33,6 +33,7 @@ from symbackprop.expression import (
     apply,
     children,
     divide,
+    entries_once,
     free_indices,
     multiply,
     nodes_once,
@@ -65,6 +66,16 @@ class Relation:
     tensor: Tensor
     uses: tuple[Tensor, ...] = ()
     exponent: Fraction | None = None
+
+    @property
+    def says(self) -> str:
+        """In one sentence, what the relation does."""
+        uses = " and ".join(t.name for t in self.uses)
+        if isinstance(self.meaning, Entry) and self.meaning.tensor is self.tensor:
+            return f"This is {uses}, known from the forward pass."
+        replaced = f", {self.pattern.tensor.name} is" if isinstance(self.pattern, Entry) else ", this is"
+        said = " and ".join(dict.fromkeys(e.tensor.name for e in entries_once(self.meaning)))
+        return f"By the equation of {uses}{replaced} written with {said}."
 
     def put_into(self, expr: Expr) -> Expr:
         """`expr` with all that fits the pattern replaced; the same node if nothing does."""

@@ -50,13 +50,13 @@ class Words:
     Args:
         used: the tensors whose equations were used.
         sums: in words, the sums that are always 0 or always 1 and were worked out.
-        trail: the values on the way, each with the tensors whose equations lead to it; () for cases.
+        trail: the values on the way, each with the tensors whose equations lead to it, and why; () for cases.
     """
 
     value: Expr
     used: tuple[Tensor, ...]
     sums: tuple[str, ...]
-    trail: tuple[tuple[Expr, tuple[Tensor, ...]], ...] = ()
+    trail: tuple[tuple[Expr, tuple[Tensor, ...], str], ...] = ()
 
 
 class Rewording:
@@ -125,8 +125,8 @@ class Rewording:
                 if size_of(short.value) < size_of(best.value):
                     used = tuple(dict.fromkeys((*best.used, *relation.uses)))
                     known = tuple(dict.fromkeys((*best.sums, *short.sums)))
-                    collected = () if short.value is other else ((short.value, ()),)
-                    trail = (*best.trail, (other, relation.uses), *collected)
+                    collected = () if short.value is other else ((short.value, (), ""),)
+                    trail = (*best.trail, (other, relation.uses, relation.says), *collected)
                     best = Words(short.value, used, known, trail)
                     progress = True
         return best

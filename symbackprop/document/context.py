@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from symbackprop.document.families import families
 from symbackprop.document.model import (
+    Code,
     Inline,
     Strong,
     Symbolic,
@@ -62,12 +63,23 @@ class Context:
         return {b: t for t, b in gradient.cotangents.items() if b.name.endswith("_bar")}
 
     @property
+    def cost(self) -> Tensor:
+        """What is differentiated."""
+        return self.proof.program.outputs[0]
+
+    @property
     def upstream(self) -> tuple[Tensor, ...]:
         """The gradients handed in, where the cost only stands for what is computed from the outputs."""
         cost = self.proof.program.equations[-1]
         if cost.note != UPSTREAM:
             return ()
         return tuple(t for t in self.proof.program.inputs if t in tensors_in(cost.value))
+
+    def code(self, equation: Equation) -> Code | None:
+        """The user's line of code that an equation says, if it is known."""
+        line = re.match(r"line (\d+)", equation.note)  # not of what is only a part of a line
+        text = self.proof.program.lines.get(int(line[1])) if line else None
+        return Code(text) if text else None
 
     def words(self, text: str) -> Text:
         """A sentence with the names of tensors as mathematics."""

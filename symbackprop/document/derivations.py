@@ -141,7 +141,10 @@ class Teller:
                 continue
             rule, reason = step.rule, self._reason(step, derivation)
             if known and rule == "definition":
-                rule, reason = "chain_rule", reason_of(replace(step, rule="chain_rule"), derivation, self.about)
+                rule, reason = (
+                    "chain_rule",
+                    reason_of(replace(step, rule="chain_rule"), derivation, self.about, first=False),
+                )
             lines.append(Line(before, step.after, label(rule, self.about.notation), reason))
             before = step.after
         return tuple(lines)
@@ -150,7 +153,7 @@ class Teller:
         """Why a line follows; about a user's own program in the words of its equations."""
         if self.about.notation.layered:
             return self.about.words(step.reason)
-        return reason_of(step, derivation, self.about)
+        return reason_of(step, derivation, self.about, first=not self.told)
 
     def _continued(self, derivation: Derivation) -> TheoremLike | None:
         """The theorem shown before whose steps are the first steps of this derivation: the longest such."""

@@ -39,9 +39,20 @@ def claims(about: Context) -> tuple[Block, ...]:
     """All theorems at a glance; a single one speaks for itself."""
     if len(about.groups) == 1:
         return ()
-    lines = tuple((Equality(*sides(group[0])), _span(about, group)) for group in about.groups)
+    groups = [g for g in about.groups if _is_needed(about, g[0])]
+    lines = tuple((Equality(*sides(group[0])), _span(about, group)) for group in groups)
     intro = "Each of these equalities is derived below, and each step of each derivation was checked by machine."
+    if len(groups) < len(about.groups):
+        intro += " In this order they are the whole backward pass; what else is derived below leads to them."
     return (Section("What is proved", (Paragraph((intro,)), Display(lines))),)
+
+
+def _is_needed(about: Context, theorem: TheoremLike) -> bool:
+    """In a user's own program: whether the backward pass, as it is at last, computes this."""
+    gradient, left = about.proof.gradient, theorem.derivation.left
+    if about.notation.layered or gradient is None or not isinstance(left, Entry) or left.tensor not in about.bars:
+        return True
+    return left.tensor in gradient.adjoint.by_tensor
 
 
 def _span(about: Context, group: Sequence[TheoremLike]) -> Text:
@@ -114,7 +125,7 @@ def _bars(about: Context) -> tuple[Block, ...]:
     if first is None:
         return ()
     bar = next(b for b, t in about.bars.items() if t is first)
-    meaning = row(about.name(bar), relation("="), derivative_layout(letter("J"), about.name(first)))
+    meaning = row(about.name(bar), relation("="), derivative_layout(about.name(about.cost), about.name(first)))
     text: Text = ("A bar marks a derivative of the cost, entry by entry: ", Symbolic(meaning), " has the shape of ")
     return (Paragraph((*text, Symbolic(about.name(first)), ".")),)
 
@@ -123,7 +134,7 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     """The equations that are differentiated, and a picture of the network."""
     groups = families(about.equations, lambda e: (e.left, e.value))
     lines: list[tuple[Equality | Symbolic, Text]] = []
-    for equation in about.equations:
+    for equation in _in_order_of_lines(about):
         group = next(g for g in groups if equation in g)
         elided = len(group) > 1 and (brief or len(group) > _MOST)
         if not elided or equation is group[0]:
@@ -136,9 +147,23 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     return (Section("Forward equations", tuple(blocks)),)
 
 
+def _in_order_of_lines(about: Context) -> Sequence[Equation]:
+    """A user's equations in the order of the lines that compute them; any others as they are."""
+    places = [re.search(r"line (\d+)", e.note) for e in about.equations]
+    if about.notation.layered:
+        return about.equations
+    numbered = [
+        (int(p[1]) if p else len(about.equations) + 10**6, e) for p, e in zip(places, about.equations, strict=True)
+    ]
+    return [e for _, e in sorted(numbered, key=lambda pair: pair[0])]
+
+
 def _forward_note(about: Context, equation: Equation, group: Sequence[Equation], *, brief: bool) -> Text:
     """Where an equation comes from, the layers it also speaks for, or its shape."""
+    code = about.code(equation) if not brief else None
     note: list[Inline] = list(about.words(sentence(equation.note)[:-1])) if equation.note and not brief else []
+    if code is not None:
+        note = [code, f", {equation.note}"]
     if equation.indices and not brief:
         note += [", ", about.shape(equation.tensor)] if note else [about.shape(equation.tensor)]
     layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]

@@ -43,8 +43,12 @@ _OF_FUNCTIONS = {
 }
 
 
-def reason_of(step: Step, derivation: Derivation, about: Context) -> Text:
-    """The reason of a step, about the tensor whose derivative is worked out; the step's own where nothing is added."""
+def reason_of(step: Step, derivation: Derivation, about: Context, *, first: bool) -> Text:
+    """The reason of a step, about the tensor whose derivative is worked out; the step's own where nothing is added.
+
+    Args:
+        first: it is the first derivation of the document, so that what all have in common is said.
+    """
     tensor = derivation.definitions.get(derivation.left.tensor) if isinstance(derivation.left, Entry) else None
     if tensor is None:
         return about.words(step.reason)
@@ -53,7 +57,7 @@ def reason_of(step: Step, derivation: Derivation, about: Context) -> Text:
         case "chain_rule":
             return _chain(tensor, users, about)
         case "derivative":
-            return _calculus(tensor, users, about)
+            return _calculus(tensor, users, about, first=first)
         case "contract_delta":
             return _reductions(tensor, users, about)
     return about.words(step.reason)
@@ -65,27 +69,17 @@ def _chain(tensor: Tensor, users: Sequence[Equation], about: Context) -> Text:
     return (Symbolic(about.name(tensor)), f" occurs in the {several} of ", *names, " and nowhere else.")
 
 
-def _calculus(tensor: Tensor, users: Sequence[Equation], about: Context) -> Text:
+def _calculus(tensor: Tensor, users: Sequence[Equation], about: Context, *, first: bool) -> Text:
     """The rules of calculus that the equations ask for."""
+    also = about.words(" A $\\delta$ says which entry is meant.") if first else ()
     found = list(dict.fromkeys(word for e in users for word in _slopes(e.value, tensor)))
-    if not found:
-        text = (
-            "The equation is linear in $@$: what stands beside it remains, and a $\\delta$ says which entry is meant."
-        )
-        if all(_stands_alone(e.value, tensor) for e in users):
-            text = "$@$ is a term of its own, with slope 1: only a $\\delta$ remains, which says which entry is meant."
-        first, _, rest = text.partition("$@$")
-        return (
-            (first, Symbolic(about.name(tensor)), *about.words(rest))
-            if first
-            else (
-                Symbolic(about.name(tensor)),
-                *about.words(rest),
-            )
-        )
-    told = "; ".join(found)
-    capital = told[0].upper() + told[1:]
-    return about.words(f"{capital}. A $\\delta$ says which entry is meant.")
+    name = Symbolic(about.name(tensor))
+    if found:
+        told = "; ".join(found)
+        return (*about.words(f"{told[0].upper()}{told[1:]}."), *also)
+    if all(_stands_alone(e.value, tensor) for e in users):
+        return (name, " is a term of its own, with slope 1.", *also)
+    return ("The equation is linear in ", name, ": what stands beside it remains.", *also)
 
 
 def _slopes(expr: Expr, tensor: Tensor) -> Iterator[str]:
@@ -126,36 +120,23 @@ def _reductions(tensor: Tensor, users: Sequence[Equation], about: Context) -> Te
         here, name = Symbolic(about.name(equation.tensor)), Symbolic(about.name(tensor))
         inner = [s for s in nodes_once(equation.value) if isinstance(s, Sum) and s.index in places]
         if free:
-            over = _listed([Symbolic(_shown(i, about)) for i in free])
-            told.append(
-                (
-                    "each entry of ",
-                    name,
-                    " is read for every ",
-                    *over,
-                    " of ",
-                    here,
-                    ", so the sum over ",
-                    *over,
-                    " stays: what comes back from all of them is added",
-                )
-            )
+            over = joined([Symbolic(_shown(i, about)) for i in free], " and ")
+            kept = (", so the sum over ", *over, " stays: what comes back from all of them is added")
+            told.append(("every ", *over, " of ", here, " reads the same entry of ", name, *kept))
         elif inner and not equation.indices:
-            told.append((here, " reads each entry of ", name, " once"))
+            told.append((here, " reads each entry of ", name, " once, so one term survives"))
         elif inner:
-            told.append(("each entry of ", name, " goes into one sum of ", here, ", whose derivative it gets back"))
+            told.append(("each entry of ", name, " goes into one sum of ", here, " and gets back the derivative by it"))
         else:
-            told.append(("one entry of ", name, " goes into one of ", here))
+            told.append(("one entry of ", name, " goes into one of ", here, ", so one term survives"))
     if not told:
         return about.words("Only the terms in which the indices agree survive.")
-    out: list[Inline] = ["Only the terms in which the indices agree survive: "]
+    out: list[Inline] = []
     for k, text in enumerate(told):
         out += ["; ", *text] if k else list(text)
+    if isinstance(out[0], str):
+        out[0] = out[0][0].upper() + out[0][1:]
     return (*out, ".")
-
-
-def _listed(parts: Sequence[Symbolic]) -> Text:
-    return joined(list(parts), " and ")
 
 
 def _shown(index: Index, about: Context) -> Layout:

@@ -127,7 +127,7 @@ def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool 
     steps = sum(len(t.derivation.steps) for t in about.proof.theorems)
     count = f"{_count(steps, 'step')} in {_count(len(about.proof.theorems), 'derivation')}"
     if brief:
-        again: Text = (" To run it again: ", Code(command)) if command else ()
+        again: Text = (" To run it again: ", Code(command.split("\n")[-1])) if command else ()
         return (Paragraph((f"Checked: {count}, each replayed by a program that knows only the rules.", *again)),)
     text = (
         f"{count}. A small program, which knows the rules but not how the derivations were found, replayed each step: "
@@ -138,7 +138,10 @@ def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool 
     if checks:
         body.append(Items(tuple(about.words(c) for c in checks)))
     if command:
-        body += [Paragraph(("To run all of this again:",)), Listing(command, "sh")]
+        body += [
+            Paragraph(("To run all of this again:",)),
+            Listing(command, "sh" if command.startswith("symbackprop ") else "python"),
+        ]
     return (Section("What was checked", tuple(body)),)
 
 

@@ -43,8 +43,12 @@ MEANINGS = {
     "J": "cost",
 }
 
-_COUNTED = r"(?<=[lL]ayer )[lL](?: ?[+-] ?\d)?(?!\w)|(?<=unit )[ijk](?!\w)|(?<=ctivation )f(?!\w)|(?<!\w)delta(?= of )"
-_BEFORE_A_NAME = "|".join(rf"(?<={w} )" for w in ("respect to", "[bB]ack to", "equation of", "and", "This is", ","))
+_COUNTED = r"(?<=[lL]ayer )[lL](?: ?[+-] ?\d)?(?!\w)|(?<=unit )[ijk](?!\w)|(?<=[01] over )[a-z](?!\w)"
+_COUNTED += r"|(?<=ctivation )f(?!\w)|(?<!\w)delta(?= of )"
+_BEFORE_A_NAME = "|".join(
+    rf"(?<={w} )"
+    for w in ("respect to", "[bB]ack to", "equation of", "and", "This is", ",", "entries of", "written with")
+)
 
 CONVENTIONS = {
     "weights": (
