@@ -231,6 +231,8 @@ class Kernel:
             there = Entry(equation.tensor, running)
             if not self._matters(equation.tensor, total.cost.tensor):
                 continue
+            if equation.tensor.kind == "integer" and partial(self._written_out(there), total.variable) is ZERO:
+                continue  # a rank or a count: constant wherever it has a derivative
             outer = ONE if equation.tensor is total.cost.tensor else Total(total.cost, there)
             body = multiply(outer, Partial(there, total.variable))
             for index in reversed(running):

@@ -39,6 +39,20 @@ from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 LARGE = 60
 
 
+@dataclass(frozen=True)
+class Order:
+    """A permutation along an axis.
+
+    Args:
+        rank: where each entry stands in the order.
+        is_rank: the array holds the ranks themselves; else their inverse, as an argsort does.
+    """
+
+    axis: int
+    rank: Content
+    is_rank: bool
+
+
 class Buffer:
     """The memory of an array: shape, entries, and how far it has been written down.
 
@@ -55,6 +69,7 @@ class Buffer:
         self.uses = 0
         self.version = 0
         self.doubt: str | None = None  # why its contents are uncertain
+        self.order: Order | None = None  # what is known of an argsort
         self.line = user_line()
 
     def settle(self, variable: str | None, forced: bool = False) -> None:
@@ -78,6 +93,7 @@ class Buffer:
         self.content = self.unsettled = content
         self.line = user_line()
         self.settled = False
+        self.order = None
         self.version += 1
         self.uses = 0
         if self.version % 8 == 0:  # a long chain of assignments: keep each equation short
@@ -98,6 +114,12 @@ class View:
 
     forward: Callable[[tuple[Expr, ...]], tuple[Expr, ...]]
     inverse: Callable[[tuple[Expr, ...]], tuple[Expr, tuple[Expr, ...]]] | None
+
+
+def order_of(values: Array) -> Order | None:
+    """The permutation that an integer array is known to be."""
+    whole = values.view is IDENTITY and values.axes == values.buffer.shape
+    return values.buffer.order if whole else None
 
 
 IDENTITY = View(lambda indices: indices, lambda indices: (ONE, indices))

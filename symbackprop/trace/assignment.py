@@ -30,6 +30,7 @@ from symbackprop.trace.operands import as_array
 from symbackprop.trace.registry import OPERATIONS, implements
 from symbackprop.trace.session import Content, axis_indices, holds, index_name, minus
 from symbackprop.trace.size import Size
+from symbackprop.trace.sorting import permuted
 from symbackprop.trace.stops import ShapesDoNotFit
 from symbackprop.trace.subscripts import (
     Chosen,
@@ -38,6 +39,7 @@ from symbackprop.trace.subscripts import (
     choices,
     gathered_shape,
     mask_in,
+    order_in,
     parts_of,
     sliced,
     whole_mask,
@@ -94,6 +96,11 @@ def _scatter(base: Array, parts: Sequence[Part], given: Array, added: bool = Fal
         step.write(lambda indices: finder.total(indices, value), added=True)
         return
     old = base.read()
+    order = order_in(parts, base.axes)
+    if order is not None:
+        ordered = permuted(value, at, chosen[0], lambda i: order.rank((i[at],)), not order.is_rank)
+        step.write(lambda indices: finder.everywhere(indices, ordered, old))
+        return
     step.write(lambda indices: finder.last(indices, value, old))
 
 
@@ -159,6 +166,12 @@ class _Finder:
         for index in unknown:
             body = ZERO if body is ZERO else Sum(index, body)
         return where(multiply(*conditions), body, ZERO)
+
+    def everywhere(self, indices: Indices, value: Content, old: Content) -> Expr:
+        """The value at this entry, where the chosen places are a whole axis in some order."""
+        own, conditions, rest = self.split(indices)
+        new = value(self._indices(own, rest))
+        return where(multiply(*conditions), new, old(indices)) if conditions else new
 
     def last(self, indices: Indices, value: Content, old: Content) -> Expr:
         """The last value whose place is this entry, or what was there."""

@@ -20,7 +20,8 @@ import symbackprop.trace.assignment
 import symbackprop.trace.contract
 import symbackprop.trace.functions
 import symbackprop.trace.joining
-import symbackprop.trace.reductions  # noqa: F401
+import symbackprop.trace.reductions
+import symbackprop.trace.sorting  # noqa: F401
 from symbackprop.errors import TraceError
 from symbackprop.expression import ONE, Symbol
 from symbackprop.trace.array import Array, scalar

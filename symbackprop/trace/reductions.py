@@ -9,13 +9,11 @@ from symbackprop.errors import TraceError
 from symbackprop.expression import (
     ONE,
     ZERO,
-    Compare,
     Expr,
     Extremum,
     Index,
     Position,
     Sum,
-    add,
     close_sum,
     fresh,
     multiply,
@@ -28,7 +26,7 @@ from symbackprop.trace.infinite import without_infinity
 from symbackprop.trace.layout import axes_of, axis_of, broadcast_to, ravel, reshape
 from symbackprop.trace.operands import as_array
 from symbackprop.trace.registry import OPERATIONS, implements
-from symbackprop.trace.session import Content, as_int, holds, index_name, product_of
+from symbackprop.trace.session import as_int, holds, index_name, product_of
 from symbackprop.trace.size import size
 from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 
@@ -220,7 +218,7 @@ def _decided(result: Array, a: Any, empty: Expr) -> Any:
     return scalar(value, "bool") if result.ndim == 0 and probe in (ZERO, ONE) else result
 
 
-# --- products, cumulative sums, sorting ---------------------------------------------------------------------------
+# --- products, cumulative sums ------------------------------------------------------------------------------------
 
 
 @implements("prod", method=True)
@@ -274,44 +272,6 @@ def _diff(a: Any, n: Any = 1, axis: Any = -1) -> Any:
     before = (slice(None),) * axis_of(axis, base.ndim)
     step = base[(*before, slice(1, None))] - base[(*before, slice(None, -1))]
     return step if n == 1 else _diff(step, n - 1, axis)
-
-
-def _ranks(base: Array, k: int) -> Content:
-    """Where each entry stands after sorting, ties in their order."""
-    content = base.read(nonlinear=True)
-
-    def entries(indices: Indices) -> Expr:
-        (bound,) = _bind(base.axes, (k,))
-        own, other = content(indices), content((*indices[:k], bound, *indices[k + 1 :]))
-        earlier = multiply(Compare("==", other, own), holds("<", bound, indices[k]))
-        return Sum(bound, add(Compare("<", other, own), earlier))
-
-    ranks = array(base.axes, entries, "integer", summed=True)
-    ranks.buffer.settle("rank")
-    return ranks.read()
-
-
-def _by_rank(a: Any, axis: Any, values: bool) -> Array:
-    base = ravel(a) if axis is None else as_array(a)
-    k = axis_of(-1 if axis is None else axis, base.ndim)
-    rank, content = _ranks(base, k), base.read()
-
-    def entries(indices: Indices) -> Expr:
-        (bound,) = _bind(base.axes, (k,))
-        place = (*indices[:k], bound, *indices[k + 1 :])
-        return Sum(bound, multiply(holds("==", rank(place), indices[k]), content(place) if values else bound))
-
-    return array(base.axes, entries, base.kind if values else "integer", summed=True)
-
-
-@implements("sort")
-def _sort(a: Any, axis: Any = -1, **_: Any) -> Array:
-    return _by_rank(a, axis, True)
-
-
-@implements("argsort", method=True)
-def _argsort(a: Any, axis: Any = -1, **_: Any) -> Array:
-    return _by_rank(a, axis, False)
 
 
 # --- norms and exponentials ---------------------------------------------------------------------------------------

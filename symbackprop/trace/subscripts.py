@@ -26,7 +26,7 @@ from symbackprop.expression import (
     multiply,
     number,
 )
-from symbackprop.trace.array import Array, View, array, nodes, scalar
+from symbackprop.trace.array import Array, Order, View, array, nodes, order_of, scalar
 from symbackprop.trace.elementwise import Masked, Places, broadcast_shape, stretched
 from symbackprop.trace.layout import maybe_copy, transpose, view_of
 from symbackprop.trace.operands import as_array, integer_of
@@ -41,6 +41,7 @@ from symbackprop.trace.session import (
     reduced,
 )
 from symbackprop.trace.size import Size, SymbolicRange
+from symbackprop.trace.sorting import permuted
 from symbackprop.trace.stops import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 
 Indices = tuple[Expr, ...]
@@ -276,10 +277,15 @@ def within(part: Ranged, place: Expr) -> tuple[list[Expr], Expr]:
 def _gather(base: Array, parts: Sequence[Part]) -> Array:
     """Integer-array indexing: a copy whose axes of the chosen places stand where NumPy puts them."""
     shape, at, chosen = gathered_shape(parts)
+    order = order_in(parts, base.axes)
+    if order is not None and all(p is None or isinstance(p, (Chosen, Picked)) or p.step == 1 for p in parts):
+        whole = sliced(base, [slice_of(n) if isinstance(p, Chosen) else p for p, n in _with_sizes(base, parts)])
+        entries = permuted(whole.read(), at, chosen[0], lambda i: order.rank((i[at],)), order.is_rank)
+        return array(shape, entries, base.kind, summed=True)
     places = [stretched(c, chosen) for c in choices(parts)]
     content = base.read()
 
-    def entries(indices: Indices) -> Expr:
+    def gathered(indices: Indices) -> Expr:
         picked = iter([p(indices[at : at + len(chosen)]) for p in places])
         rest = iter(indices[:at] + indices[at + len(chosen) :])
         full: list[Expr] = []
@@ -292,7 +298,24 @@ def _gather(base: Array, parts: Sequence[Part]) -> Array:
                 full.append(reduced(next(picked)))
         return content(tuple(full))
 
-    return array(shape, entries, base.kind, summed=base.buffer.summed)
+    return array(shape, gathered, base.kind, summed=base.buffer.summed)
+
+
+def slice_of(size: Expr) -> Ranged:
+    """A whole axis."""
+    return Ranged(ZERO, 1, size)
+
+
+def order_in(parts: Sequence[Part], axes: Indices) -> Order | None:
+    """The permutation of a whole axis that a subscript with one integer array is, if it is known to be one."""
+    if any(isinstance(p, Picked) for p in parts) or sum(isinstance(p, Chosen) for p in parts) != 1:
+        return None
+    sizes = iter(axes)
+    for part in parts:
+        size = ONE if part is None else next(sizes)
+        if isinstance(part, Chosen) and part.places.axes == (size,):
+            return order_of(part.places)
+    return None
 
 
 def choices(parts: Sequence[Part]) -> list[Array]:
@@ -347,16 +370,6 @@ def _take(a: Any, indices: Any, axis: Any = None) -> Any:
     if axis is None:
         return base.ravel()[as_array(indices)]
     return base[(slice(None),) * (int(axis) % base.ndim) + (as_array(indices),)]
-
-
-@implements("take_along_axis")
-def _take_along_axis(a: Any, indices: Any, axis: Any) -> Any:
-    base, places = as_array(a), as_array(indices)
-    k = int(axis) % base.ndim
-    content, at = base.read(), places.read()
-    shape = tuple(places.axes[j] if j == k else n for j, n in enumerate(base.axes))
-    source = stretched(places, shape) if places.axes != shape else at
-    return array(shape, lambda i: content((*i[:k], reduced(source(i)), *i[k + 1 :])), base.kind)
 
 
 @implements("diagonal", method=True)
