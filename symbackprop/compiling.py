@@ -15,6 +15,7 @@ from symbackprop.codegen import CompiledNetwork, CompiledProgram, compile_networ
 from symbackprop.errors import UnsupportedError
 from symbackprop.kernel import Kernel
 from symbackprop.network import Network
+from symbackprop.primitives import ACTIVATIONS
 from symbackprop.program import Program
 from symbackprop.proving import program_gradient
 
@@ -35,7 +36,8 @@ def compile(
         the cost is the mean or the sum over the examples, as the network says.
 
     Raises:
-        UnsupportedError: an arbitrary activation, a network of symbolic depth, another backend or type.
+        UnsupportedError: an arbitrary activation, outputs that the cost cannot take, a network of symbolic depth,
+            another backend or type.
         ProofError: the kernel refused a step: a fault of this package.
     """
     if isinstance(subject, Network):
@@ -43,6 +45,7 @@ def compile(
             raise UnsupportedError(
                 "a network of any depth cannot be compiled", help="list its layers: Network([64, 30, 10])"
             )
+        _check_outputs(subject)
         proof = prove_network(subject)
         assert proof.gradient is not None
         return compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
@@ -51,3 +54,17 @@ def compile(
     for derivation in gradient.derivations.values():
         kernel.replay(derivation)
     return compile_program(gradient.adjoint, backend=backend, dtype=dtype)
+
+
+def _check_outputs(network: Network) -> None:
+    """Cross-entropy takes logarithms: an output of 0, or below, would make every cost infinite or no number."""
+    function = network.layers[-1].function
+    if network.cost_name != "cross_entropy" or function is None:
+        return
+    if function.name in ACTIVATIONS and function.name != "sigmoid":
+        name = function.name
+        raise UnsupportedError(
+            f"cross-entropy needs outputs between 0 and 1, but those of {name} are not",
+            help=f'let the last layer be sigmoid: --activation {name},sigmoid, or activation=["{name}", "sigmoid"]; '
+            "or take the squared error",
+        )

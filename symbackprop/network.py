@@ -333,11 +333,13 @@ class Network:
         Shapes: W1 (s_2, s_1), b1 (s_2,), ...
 
         Raises:
-            NetworkError: a width is a symbol.
+            NetworkError: a width is a symbol, or the seed is negative.
 
         Source: Glorot & Bengio (2010), equation (16).
         """
         widths = self.concrete_widths()
+        if seed < 0:
+            raise NetworkError(f"the seed must be at least 0, not {seed}")
         rng = np.random.default_rng(seed)
         params: dict[str, np.ndarray] = {}
         for number_, (sends, receives) in enumerate(itertools.pairwise(widths), start=1):

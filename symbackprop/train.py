@@ -101,7 +101,7 @@ def train(
     initial: Mapping[str, Array],
     optimizer: str = "adam",
     learning_rate: float | None = None,
-    epochs: int = 30,
+    epochs: int = 100,
     batch_size: int = 32,
     seed: int = 0,
     holdout: float = 0.2,

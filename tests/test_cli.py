@@ -213,7 +213,7 @@ def test_export_writes_a_module_that_runs_alone(run, tmp_path):
     x, y = random.normal(size=(5, 4)), np.eye(2)[[0, 1, 1, 0, 1]]
     step = np.zeros_like(W1)
     step[1, 2] = 1e-6
-    above, below = (module["cost"](x, y, W, b1, W2, b2)[0] for W in (W1 + step, W1 - step))
+    above, below = (module["cost"](x, y, W, b1, W2, b2) for W in (W1 + step, W1 - step))
     gradient = module["gradient"](x, y, W1, b1, W2, b2)[0]
     assert np.isclose(gradient[1, 2], (above - below) / 2e-6, rtol=1e-6)
 
@@ -314,6 +314,12 @@ TRAINING = [
     (["--layers", "64,10", "--l2", "lambda/2"], "error: the cost needs a number for lam\n"),
     (["--layers", "64,10", "--lam", "1"], "error: the cost has no lam\n"),
     (["--layers", "64,10", "--l2", "mu/2", "--hyper", "mu"], "error: a number of the cost is written NAME=NUMBER\n"),
+    (["--layers", "64,10", "--seed", "-1"], "error: the seed must be at least 0, not -1\n"),
+    (
+        ["--layers", "64,9,10", "--activation", "relu"],
+        "error: cross-entropy needs outputs between 0 and 1, but those of",
+    ),
+    (["--layers", "64,9,10", "--activation", "tanh"], "help: let the last layer be sigmoid: --activation tanh,sigmoid"),
     (["--layers", "64,10", "--regression"], "error: cross-entropy is a cost of classes, not of numbers\n"),
 ]
 

@@ -74,15 +74,16 @@ def test_train_with_defaults_learns_the_digits():
     network = HandWritten([64, 30, 10])
     results = [train(network, DIGITS, initial=network.init(seed), seed=seed) for seed in range(5)]
     assert all(result.seconds < 30 and result.held_out_rows == 359 for result in results)
-    # one split has 359 held-out images, so its score alone has a standard deviation of 0.8 %
-    assert np.mean([result.best.held_out for result in results]) >= 0.97
-    assert min(result.history[-1].held_out for result in results) >= 0.95
+    # one split has 359 held-out images, so its score alone has a standard deviation of 0.8 %; the last epoch's score
+    # was not chosen by anything
+    assert np.mean([result.history[-1].held_out for result in results]) >= 0.97
+    assert min(result.history[-1].held_out for result in results) >= 0.955
 
 
 @pytest.mark.parametrize("optimizer", [*RULES, "lbfgs"])
 def test_every_optimizer_learns_the_digits_by_itself(optimizer):
     network = HandWritten([64, 30, 10])
-    result = train(network, DIGITS, initial=network.init(1), seed=1, optimizer=optimizer)
+    result = train(network, DIGITS, initial=network.init(1), seed=1, optimizer=optimizer, epochs=30)
     assert result.best.held_out > 0.95
     assert result.stopped == "epochs" and len(result.history) == 30
 

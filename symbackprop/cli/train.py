@@ -53,7 +53,7 @@ def train(
     regression: Annotated[
         bool, typer.Option("--regression", help="Targets are numbers, not classes.", rich_help_panel=FILES)
     ] = False,
-    epochs: Annotated[int, typer.Option(help="Passes over the training rows.", rich_help_panel=RUN)] = 30,
+    epochs: Annotated[int, typer.Option(help="Passes over the training rows.", rich_help_panel=RUN)] = 100,
     optimizer: Annotated[
         str, typer.Option(help="adam, adamw, momentum, nesterov, sgd or lbfgs.", rich_help_panel=RUN)
     ] = "adam",

@@ -106,12 +106,21 @@ def tell(
         + ("" if result.stopped == "epochs" else f", {result.stopped}")
     )
     if result.best is not None:
-        score = "" if result.best.held_out is None else f", held-out {score_text(result)}"
+        score = "" if result.best.held_out is None else f", held-out {score_text(result)}{_last(result)}"
         typer.echo(f"best epoch {result.best.epoch}: cost {result.best.cost:.4g}{score}")
     for path in written:
         typer.echo(f"wrote {path}")
     for note in notes:
         typer.echo(f"note: {note}")
+
+
+def _last(result: TrainingResult) -> str:
+    """The best epoch was chosen by its score, so that one is a little optimistic; the last epoch's is not."""
+    last = result.history[-1]
+    if last is result.best or last.held_out is None:
+        return ""
+    number = f"{last.held_out:.1%}" if result.metric == "accuracy" else f"{last.held_out:.4f}"
+    return f" (chosen by it; {number} after the last epoch)"
 
 
 def score_text(result: TrainingResult) -> str:
