@@ -46,6 +46,9 @@ from symbackprop.verdict import Verdict
 
 BUDGET_SECONDS = 20.0
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80
+ENOUGH = 2  # proofs at stated sizes
+FEW, MAXIMUM_GRID = 3, 10_000  # symbols, and choices of their values
+LARGER = 5  # where windows of 3 overlap that are 2 apart
 LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that often
 STATED_SECONDS = 9.0  # for proofs at stated sizes where there is none for all
 MOST_SYMBOLS = 4  # that are fixed then
@@ -173,7 +176,10 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadl
     start = time.perf_counter()
     try:
         for sizes in _choices(symbols):
-            if len(traces) == CONCRETE_SCREENED or time.perf_counter() > deadline - (deadline - start) / 2:
+            if (
+                len(traces) == max(CONCRETE_SCREENED, len(symbols) + 3)
+                or time.perf_counter() > deadline - (deadline - start) / 2
+            ):
                 break
             traced = _traced_at(case, sizes, deadline, refused)
             if traced is not None:
@@ -222,7 +228,7 @@ def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float, refused: l
         own = _own_fault(case, error, sizes)
         if own is not None:
             raise own from None
-        refused.append(f"left out where {error.what}: " + ", ".join(f"{name} = {n}" for name, n in sizes.items()))
+        refused.append(f"left out where {error.what}: {_at(sizes)}")
         return None
     except (DataError, TraceError):
         return None
@@ -250,28 +256,52 @@ def _summed_up(verdicts: list[Verdict], sizes: list[dict[str, int]], symbols: tu
             "UNDECIDED", subject, reason=f"no small sizes of {', '.join(symbols)} were found that the functions accept"
         )
     last, proved = verdicts[-1], [s for s, v in zip(sizes, verdicts, strict=False) if v.status == "PROVED"]
-    places = " and ".join(", ".join(f"{k} = {v}" for k, v in s.items()) for s in proved)
+    places = " and ".join(_at(s) for s in proved)
     if last.status == "PROVED":
         return replace(last, scope=f"{places}; every size of the other axes")
+    if last.status == "UNDECIDED" and len(proved) >= ENOUGH:
+        note = f"no proof in time at {_at(sizes[len(proved)])}, where numbers agree"
+        earlier = verdicts[len(proved) - 1]
+        return replace(earlier, scope=f"{places}; every size of the other axes", notes=(*earlier.notes, note))
     if last.status == "UNDECIDED" and proved:
         return replace(last, notes=(*last.notes, f"proved at {places}"))
     return last
 
 
+def _at(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} = {n}" for name, n in sizes.items())
+
+
 def _choices(symbols: tuple[str, ...]) -> Iterator[dict[str, int]]:
-    """Small unequal sizes from 3 upwards first, two larger ones, each size 1 in turn, then the others."""
-    grid = [dict(zip(symbols, values, strict=True)) for values in itertools.product(range(1, 8), repeat=len(symbols))]
+    """Small unequal sizes from 3 upwards first, two larger ones, each size 1 in turn, then the others.
 
-    def order(sizes: dict[str, int]) -> tuple[int, int, int]:
-        values = list(sizes.values())
-        return (sum(v < 2 for v in values), len(values) - len(set(values)), sum((v - 3) ** 2 for v in values))
-
-    ranked = sorted(grid, key=order)
+    Of more than `FEW` symbols the products grow fast: there sizes of 2 come first, then each is larger in turn.
+    """
+    few = len(symbols) <= FEW
+    values = itertools.islice(itertools.product(range(1, 8 if few else 4), repeat=len(symbols)), MAXIMUM_GRID)
+    grid = [dict(zip(symbols, v, strict=True)) for v in values]
+    ranked = sorted(grid, key=_near_three if few else _few_entries)
     small = [s for s in ranked if math.prod(s.values()) <= LARGEST_PRODUCT]
     spread = [small[len(small) // 3], small[len(small) // 2]]
+    if not few:
+        spread = [{n: LARGER if n == symbol else rest for n in symbols} for rest in (2, 3) for symbol in symbols]
     ones = [next(s for s in ranked if s[symbol] == 1) for symbol in symbols]
     chosen = (*ranked[:2], *spread, *ones[:2], *small[:MAXIMUM_CHOICES], *ranked[:MAXIMUM_CHOICES])
     yield from dict((tuple(s.items()), s) for s in chosen).values()
+
+
+def _near_three(sizes: Mapping[str, int]) -> tuple[int, int, int]:
+    values = sizes.values()
+    return sum(v < 2 for v in values), len(values) - len(set(values)), sum((v - 3) ** 2 for v in values)
+
+
+def _few_entries(sizes: Mapping[str, int]) -> tuple[int, int, int]:
+    return sum(v < 2 for v in sizes.values()), math.prod(sizes.values()), _alike(sizes)
+
+
+def _alike(sizes: Mapping[str, int]) -> int:
+    """How many pairs of sizes are equal: a swapped pair of axes shows only where they differ."""
+    return sum(a == b for a, b in itertools.combinations(sizes.values(), 2))
 
 
 __all__ = ["assert_proved", "check"]
