@@ -10,24 +10,34 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from symbackprop.expression import (
+    ZERO,
     Add,
     Entry,
     Expr,
     Multiply,
+    Number,
+    Power,
     Sum,
     Tensor,
     Where,
     add,
+    children,
     nodes_once,
-    rewrite,
+    rebuild,
     substitute,
 )
 from symbackprop.program import Equation
 from symbackprop.slips import SLIPS, assignments, both, constants, exponents, reordered
-from symbackprop.substitutes import Found, added, interchanged, multiplied, replaced, scaled
-from symbackprop.vocabulary import Vocabulary, Words, short, value_nodes
+from symbackprop.substitutes import Found, added, interchanged, multiplied, products, replaced, scaled
+from symbackprop.vocabulary import Change, Vocabulary, short, value_nodes
 
+COST: dict[Hashable, int] = {"slope": 2, "complement": 1, "alone": 1}  # small slips, however long they are
+ODD = 2  # few people forget to divide by a tensor
+MAXIMUM_LEAVES = 60
 MAXIMUM_NODES = 1500  # in all rounds of a line: beyond that only how it assigns is questioned
+
+
+Table = dict[Expr, Change]
 
 
 @dataclass(frozen=True)
@@ -38,11 +48,21 @@ class Edit:
         words: what is wrong with the line if the edit cures it.
         reverse: what is wrong with a line that the edit makes of a right one.
         equations: the line as it would be, for each of its rounds.
+        kind: what kind of slip it is.
+        new: what stands where the slip was.
     """
 
     words: str
     reverse: str
     equations: tuple[Equation, ...]
+    kind: Hashable = ""
+    new: Expr = ZERO
+
+    def cost(self, before: Iterable[Expr]) -> int:
+        """How much it changes, by the nodes that are new beside those of `before`."""
+        known = set().union(*(nodes_once(e) for e in before))
+        added = sum(n not in known for n in nodes_once(self.new))
+        return COST.get(self.kind, added + ODD * (self.kind == "inverse"))
 
 
 def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equation]]:
@@ -59,18 +79,22 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
     """What the line may have been meant to be, each thing once, likely slips first."""
     seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
     size = sum(len(list(nodes_once(e.value))) for e in group)
-    sources = (_assigned, _inside, scaled, replaced, interchanged, added) if size <= MAXIMUM_NODES else (_assigned,)
+    sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
+    scopes = _scopes(group[0].value) if len(group) == 1 else {}
     for source in sources:
-        together: dict[Hashable, dict[Expr, tuple[Words, Expr]]] = {}
-        single: list[tuple[Equation, Expr, Words, Expr]] = []
+        together: dict[Hashable, Table] = {}
+        single: list[Table] = []
         for equation in group:
-            for node, (tag, words, new) in source(equation, vocabulary):
-                place = _place(equation, node, vocabulary)
-                together.setdefault((place, tag), {}).setdefault(node, (words, new))
-                single.append((equation, node, words, new))
+            for node, change in source(equation, vocabulary):
+                place = _place(equation, node, change[0], vocabulary)
+                together.setdefault((place, change[0]), {}).setdefault(node, change)
+                single.append({node: change})
+                for scope in scopes.get(node, ()):
+                    tag, words, _ = change
+                    single.append({scope: (tag, words, _with(scope, {node: change}))})
         found = [_everywhere(group, table) for table in together.values()]
         if len(group) == 1 and len(found) < len(single):
-            found += [_everywhere(group, {node: (words, new)}) for _, node, words, new in single]
+            found += [_everywhere(group, table) for table in single]
         for edit in found:
             values = tuple(e.value for e in edit.equations)
             if values not in seen:
@@ -78,18 +102,40 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
                 yield edit
 
 
+def _scopes(expr: Expr) -> dict[Expr, list[Expr]]:
+    """For entries and numbers that stand in a line more than once, its parts that hold some of them."""
+    found: dict[Expr, list[Expr]] = {}
+    leaves = [n for n in _with_repeats(expr) if isinstance(n, (Entry, Number))]
+    if len(leaves) > MAXIMUM_LEAVES:
+        return {}
+    for part in value_nodes(expr):
+        if isinstance(part, (Multiply, Power)) and part is not expr:
+            inside = [n for n in _with_repeats(part) if isinstance(n, (Entry, Number))]
+            for leaf in dict.fromkeys(inside):
+                if inside.count(leaf) < leaves.count(leaf):
+                    found.setdefault(leaf, []).append(part)
+    return found
+
+
+def _with_repeats(expr: Expr) -> Iterator[Expr]:
+    yield expr
+    if not isinstance(expr, Entry):
+        for child in children(expr):
+            yield from _with_repeats(child)
+
+
 def everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
     """One slip made in several lines: the same number, size or tensor is wrong wherever it stands."""
-    together: dict[Hashable, dict[Expr, tuple[Words, Expr]]] = {}
+    together: dict[Hashable, Table] = {}
     for equation in lines:
         for source in (_constant_nodes, replaced, multiplied):
-            for node, (tag, words, new) in source(equation, vocabulary):
-                together.setdefault((vocabulary.key(node), tag), {}).setdefault(node, (words, new))
+            for node, change in source(equation, vocabulary):
+                together.setdefault((vocabulary.key(node), change[0]), {}).setdefault(node, change)
     for table in together.values():
         edit = _everywhere(lines, table)
         changed = tuple(e for e, old in zip(edit.equations, lines, strict=True) if e.value is not old.value)
         if len({e.note for e in changed}) > 1:
-            yield Edit(edit.words, edit.reverse, changed)
+            yield Edit(edit.words, edit.reverse, changed, edit.kind, edit.new)
 
 
 def _constant_nodes(line: Equation, vocabulary: Vocabulary) -> Found:
@@ -117,12 +163,20 @@ def moved(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
                         yield Edit(*words, (without, Equation(later.tensor, later.indices, value, later.note)))
 
 
-def _everywhere(group: Sequence[Equation], table: dict[Expr, tuple[Words, Expr]]) -> Edit:
-    def visit(node: Expr) -> Expr | None:
-        return table[node][1] if node in table else None
+def _everywhere(group: Sequence[Equation], table: Table) -> Edit:
+    """The lines with some nodes replaced."""
+    lines = tuple(Equation(e.tensor, e.indices, _with(e.value, table), e.note) for e in group)
+    tag, words, new = next(iter(table.values()))
+    return Edit(*words, lines, tag[0] if isinstance(tag, tuple) else tag, new)
 
-    lines = tuple(Equation(e.tensor, e.indices, rewrite(e.value, visit), e.note) for e in group)
-    return Edit(*next(iter(table.values()))[0], lines)
+
+def _with(expr: Expr, table: Table) -> Expr:
+    """The expression with nodes replaced, but for what stands in an index."""
+    if expr in table:
+        return table[expr][2]
+    parts = () if isinstance(expr, Entry) else children(expr)
+    changed = tuple(_with(p, table) for p in parts)
+    return expr if changed == parts else rebuild(expr, changed)
 
 
 _OWN = (
@@ -131,8 +185,10 @@ _OWN = (
 )
 
 
-def _place(line: Equation, node: Expr, vocabulary: Vocabulary) -> Hashable:
+def _place(line: Equation, node: Expr, tag: Hashable, vocabulary: Vocabulary) -> Hashable:
     """Where a slip is made, in a form that is the same in every round: what else stands in a sum does not matter."""
+    if isinstance(tag, tuple) and tag[0] in ("step", "backwards"):
+        return "anywhere"
     if node is line.value:
         return "the line"
     return type(node).__name__ if isinstance(node, (Add, Multiply)) else vocabulary.key(node)
@@ -157,5 +213,7 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
                     own = substitute(node.body, {node.index: index})
                     yield node, ("own", _OWN, own)
 
+
+SOURCES = (_assigned, _inside, scaled, replaced, interchanged, added, products, multiplied)
 
 __all__ = ["Edit", "edits", "everywhere", "groups", "moved"]

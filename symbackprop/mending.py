@@ -22,12 +22,12 @@ from symbackprop.plain import to_text
 from symbackprop.program import PART, Equation
 from symbackprop.resolve import UNLIMITED, Resolver
 from symbackprop.screening import Refuted, Trials
-from symbackprop.seeking import Search, Stage
+from symbackprop.seeking import Search, Stage, folded
 from symbackprop.sweeping import sweep
 from symbackprop.vectors import mentioned
 
 COMPARING, QUICK = 0.4, 0.3  # seconds
-SECONDS: dict[Stage, float] = {"likely": 0.5, "several": 0.3, "unlikely": 0.3}
+SECONDS: dict[Stage, float] = {"likely": 0.5, "plausible": 0.3, "several": 0.3, "unlikely": 0.3}
 WRITTEN_OUT = 8
 MAXIMUM_CURE = 320  # longer formulas cure nothing
 MAXIMUM_NAME = 40
@@ -48,6 +48,7 @@ def mends(case: Refuted, deadline: float) -> Mend | None:
     looks: tuple[Callable[[], Iterator[Mend]], ...] = (
         lambda: _interchanged(case, trials),
         lambda: _cures(case, own, "likely", deadline),
+        lambda: _cures(case, own, "plausible", deadline),
         lambda: _slips(case, derivation, "likely", deadline),
         lambda: _cures(case, own, "several", deadline),
         lambda: _compared(case, deadline),
@@ -115,7 +116,8 @@ def _interchanged(case: Refuted, trials: Trials) -> Iterator[Mend]:
 def _own_search(case: Refuted, trials: Trials) -> Search:
     goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     goals |= {t: t for n, t in case.traced.gradients.items() if n in case.right}
-    return Search(case, trials, case.own_lines, goals, case.traced.variables, frozenset(trials.right_lines()))
+    forward, derived = trials.like(case.traced.forward.tensors), trials.like(e.tensor for e in case.derived_lines)
+    return Search(case, trials, folded(case, trials), goals, case.traced.variables, forward, derived)
 
 
 def _derivation_search(case: Refuted, trials: Trials) -> Search:
@@ -129,7 +131,7 @@ def _derivation_search(case: Refuted, trials: Trials) -> Search:
 
 def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
     """Lines of the backward pass that can be made right."""
-    for edit in search.agreeing(stage, min(deadline, time.perf_counter() + SECONDS[stage])):
+    for edit in search.agreeing(stage, SECONDS[stage], deadline):
         line = search.changed(edit)
         called = case.traced.variables.get(line.tensor, line.tensor.name)
         right = to_text(_renamed(line.value, _plainly_named(case, line)))
@@ -146,16 +148,26 @@ def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iter
 def _slips(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
     """Slips in the derivation that lead to what is claimed."""
     known = {e.tensor: e for e in case.derived_lines}
-    for edit in search.agreeing(stage, min(deadline, time.perf_counter() + SECONDS[stage])):
+    for edit in search.agreeing(stage, SECONDS[stage], deadline):
         line = search.changed(edit)
         words = _slip(case, edit, search)
-        right = _renamed(known[line.tensor].value, search.variables)
-        called = search.variables.get(line.tensor, line.tensor.name)
+        names = _derivative_names(case)
+        right = _renamed(known[line.tensor].value, names)
+        called = names.get(line.tensor, line.tensor.name)
         text = f"{called}[{','.join(i.name for i in line.indices)}] = {to_text(right)}"
         if _proved(case, edit, search, deadline):
             yield Mend(words, text if len(text) <= MAXIMUM_CURE else "")
         elif search.trials.telling:
             yield Mend(f"{words}{AS_SHOWN}")
+
+
+def _derivative_names(case: Refuted) -> dict[Tensor, str]:
+    """dh for the derivative with respect to h, where one tensor alone is called so."""
+    user = case.traced.variables
+    sources = {bar: user.get(t, t.name) for t, bar in case.gradient.cotangents.items() if t in user or t in case.inputs}
+    names = list(sources.values())
+    tensors = {bar: t.name for t, bar in case.gradient.cotangents.items()}
+    return {bar: f"d{name}" if names.count(name) == 1 else f"d{tensors[bar]}" for bar, name in sources.items()}
 
 
 def _slip(case: Refuted, edit: Edit, search: Search) -> str:

@@ -188,10 +188,10 @@ class Trials:
             self._alike[tensor] = known
         return known
 
-    def right_lines(self) -> set[Tensor]:
-        """Tensors of the backward pass that have the value of some tensor of the forward pass."""
-        known = {self.alike(t) for t in self.case.traced.forward.tensors}
-        return {e.tensor for e in self.case.own_lines if self.alike(e.tensor) in known}
+    def like(self, tensors: Iterable[Tensor]) -> frozenset[Tensor]:
+        """Tensors of the backward pass that have the value of one of these."""
+        known = {self.alike(t) for t in tensors}
+        return frozenset(e.tensor for e in self.case.own_lines if self.alike(e.tensor) in known)
 
     def nothing(self, expr: Expr, indices: tuple[Index, ...], beside: Tensor) -> bool:
         """True if an expression is 0 everywhere at every point, up to rounding, beside the tensor it is part of."""

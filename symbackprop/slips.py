@@ -39,6 +39,7 @@ from symbackprop.expression import (
     substitute,
 )
 from symbackprop.sympy_form import slope
+from symbackprop.vectors import mentioned
 from symbackprop.vocabulary import Change, Vocabulary, Words, inside_abs, short
 
 
@@ -53,7 +54,16 @@ def _terms(node: Expr, v: Vocabulary) -> Iterator[Change]:
             kept = [t for k, t in enumerate(node.terms) if k not in ks]
             gone = [t for k, t in enumerate(node.terms) if k in ks]
             yield ("sign", key), both("a sign is wrong"), add(*kept, *(negate(t) for t in gone))
-            yield ("term", key), extra(f"the term {short(gone[0])}"), add(*kept)
+            words = extra(f"the term {v.text(gone[0])}") if mentioned(node) else _instead("size", node, add(*kept))
+            yield ("term", key), words, add(*kept)
+        for key, ks in alike.items():
+            for n, k in enumerate(sorted(ks) if len(ks) > 1 else ()):
+                only = add(*(t for j, t in enumerate(node.terms) if j == k or j not in ks))
+                words = (
+                    f"of the terms of all rounds only {v.text(node.terms[k])} belongs there",
+                    f"the terms of the rounds are not added up: only {v.text(node.terms[k])} is there",
+                )
+                yield ("only", key, n), words, only
 
 
 def _factors(node: Expr, v: Vocabulary) -> Iterator[Change]:
@@ -61,18 +71,73 @@ def _factors(node: Expr, v: Vocabulary) -> Iterator[Change]:
         for k, factor in enumerate(node.factors):
             rest = (*node.factors[:k], *node.factors[k + 1 :])
             tag = ("factor", v.key(factor), sum(v.key(f) == v.key(factor) for f in node.factors[:k]))
-            yield tag, extra(f"the factor {short(factor)}"), multiply(*rest)
+            yield tag, extra(f"the factor {v.text(factor)}"), multiply(*rest)
             if not isinstance(factor, Number):
-                words = both(f"the factor {short(factor)} stands on the wrong side of a fraction")
+                words = both(f"the factor {v.text(factor)} stands on the wrong side of a fraction")
                 yield (*tag, "inverted"), words, multiply(*rest, power(factor, -1))
+
+
+def _standing_alone(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """p*(1 - p)*g for p*(g - sum(p*g)): the slope of a sigmoid where a softmax is."""
+    factors = node.factors if isinstance(node, Multiply) else ()
+    for p in factors:
+        complement = add(ONE, negate(p))
+        if isinstance(p, Number) or complement not in factors:
+            continue
+        g = multiply(*(f for f in factors if f is not p and f is not complement))
+        for index in sorted(free_indices(p) & free_indices(g), key=lambda i: i.uid):
+            running = fresh(index.name, index.size)
+            total = close_sum(running, substitute(multiply(p, g), {index: running}))
+            words = (
+                f"{v.text(p)} is differentiated as if its entries stood alone: the sum over {index.name} is missing",
+                f"the sum over {index.name} does not belong there",
+            )
+            yield ("alone", index.size), words, multiply(p, add(g, negate(total)))
+
+
+def _backwards(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """An axis is read from its other end."""
+    if isinstance(node, Entry):
+        for k, (index, size) in enumerate(zip(node.indices, node.tensor.shape, strict=True)):
+            if isinstance(size, Number) and size.value > 1 and not isinstance(index, Index):
+                other = add(size, MINUS_ONE, negate(index))
+                turned = Entry(node.tensor, (*node.indices[:k], other, *node.indices[k + 1 :]))
+                words = both(f"axis {k} of {v.called(node.tensor)} is read backwards")
+                yield ("backwards", v.label(node.tensor), k), words, turned
+
+
+def _complements(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """1 - p for p."""
+    factors = node.factors if isinstance(node, Multiply) else ()
+    for k, factor in enumerate(factors):
+        if isinstance(factor, Entry):
+            other = add(ONE, negate(factor))
+            words = (
+                f"{v.text(other)} belongs where {v.text(factor)} stands",
+                f"{v.text(factor)} belongs where {v.text(other)} stands",
+            )
+            yield ("complement", v.key(factor)), words, multiply(*factors[:k], other, *factors[k + 1 :])
 
 
 def exponents(node: Expr, v: Vocabulary) -> Iterator[Change]:
     """A wrong exponent."""
+    if isinstance(node, Entry) and node.tensor.kind == "real":
+        for other in (Fraction(2), Fraction(1, 2)):
+            what = "squared" if other == 2 else "under a root"
+            words = (f"{v.text(node)} is to be {what}", f"{v.text(node)} is not to be {what}")
+            yield ("exponent", other), words, power(node, other)
+    if isinstance(node, Power):
+        for value in v.numbers:  # a small constant that keeps a quotient finite
+            if 0 < abs(value) < 1:
+                words = (
+                    f"{v.text(number(value))} is to be added to {v.text(node.base)}",
+                    f"{v.text(number(value))} is not to be added to {v.text(node.base)}",
+                )
+                yield ("shifted", value), words, power(add(node.base, number(value)), node.exponent)
     if isinstance(node, Power) and isinstance(node.exponent, Number):
         e = node.exponent.value
         for other in dict.fromkeys((e - 1, e + 1, e / 2, 2 * e, -e, e - 2, e + Fraction(1, 2), e - Fraction(1, 2))):
-            if other != e:
+            if other not in (e, 0):
                 words = _instead("exponent", node.exponent, number(other))
                 yield ("exponent", other), words, power(node.base, other)
     elif isinstance(node, Power):
@@ -109,13 +174,16 @@ def _thresholds(node: Expr, v: Vocabulary) -> Iterator[Change]:
                         ends = (number(other), node.right) if k == 0 else (node.left, number(other))
                         yield ("threshold", other), words, Compare(node.relation, *ends)
         if node.relation != "==" and isinstance(node.right, Number):
-            words = (f"a tolerance, {short(node.right)}, takes the place of equality", "equality is wrong")
+            words = (f"a tolerance, {v.text(node.right)}, takes the place of equality", "equality is wrong")
             inner = inside_abs(node.left) or node.left
             yield "tolerance", words, Compare("==", inner, ZERO)
     if isinstance(node, Where):
         yield "branches", both("the branches are interchanged"), Where(node.condition, node.otherwise, node.then)
-        condition = short(node.condition)
-        if node.otherwise is not ZERO:
+        condition = v.text(node.condition)
+        if node.otherwise is ZERO:
+            words = (f"no 0 belongs where not {condition}", f"0 belongs where not {condition}")
+            yield "then", words, node.then
+        else:
             yield "then", _exception(f"not {condition}"), node.then
             masked = Where(node.condition, node.then, ZERO)
             yield "masked", _zero(f"not {condition}"), masked
@@ -210,7 +278,10 @@ def reordered(node: Expr, v: Vocabulary) -> Iterator[Change]:
 
 
 SLIPS: tuple[Callable[[Expr, Vocabulary], Iterator[Change]], ...] = (
-    _terms, reordered, _factors, _swapped, exponents, _thresholds, constants, _functions,
+    _terms,
+    _standing_alone,
+    _complements,
+    _backwards, reordered, _factors, _swapped, exponents, _thresholds, constants, _functions,
 )  # fmt: skip
 
 

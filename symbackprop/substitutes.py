@@ -21,11 +21,13 @@ from symbackprop.expression import (
     Power,
     Sum,
     Tensor,
+    Where,
     add,
+    close_sum,
     divide,
-    entries,
     entries_once,
     free_indices,
+    fresh,
     multiply,
     number,
     power,
@@ -36,7 +38,7 @@ from symbackprop.plain import to_text
 from symbackprop.program import Equation
 from symbackprop.rules import tensors_in
 from symbackprop.slips import both, extra
-from symbackprop.vocabulary import Change, Vocabulary, Words, short, value_nodes
+from symbackprop.vocabulary import Change, Vocabulary, Words, value_nodes
 
 MAXIMUM_FACTORS = 8
 MAXIMUM_OTHERS = 40  # tensors of the same shape that are tried in the place of one
@@ -55,10 +57,22 @@ def scaled(line: Equation, v: Vocabulary) -> Found:
     for node in list(places):
         if isinstance(node, Add):
             places += node.terms
+    places = list(dict.fromkeys(places))
     factors = list(_whole_factors(line, v))
     for node in places:
         for tag, words, factor in factors:
             yield node, (tag, words, multiply(node, factor))
+    for node in value_nodes(line.value):
+        if isinstance(node, Where):
+            for tag, words, factor in factors:
+                if node.then is not ZERO:
+                    yield (
+                        node,
+                        (("then", tag), words, Where(node.condition, multiply(node.then, factor), node.otherwise)),
+                    )
+                if node.otherwise is not ZERO:
+                    new = Where(node.condition, node.then, multiply(node.otherwise, factor))
+                    yield node, (("otherwise", tag), words, new)
     if v.derivation:
         yield line.value, ("nothing", extra("it"), ZERO)
     for node in value_nodes(line.value):
@@ -78,9 +92,10 @@ def _exchanged_factors(node: Multiply, factors: Sequence[Change], v: Vocabulary)
     choices += [(multiply(f, f), _without(node, f)) for f in set(node.factors) if node.factors.count(f) == 2]
     for old, rest in choices:
         for tag, words, new in factors:
-            if new is not old and not isinstance(new, Number):
+            sizes = isinstance(tag, tuple) and tag[0] in ("by all", "times all")
+            if new is not old and not isinstance(new, Number) and not sizes:
                 what = words[0].removesuffix(" is missing")
-                was = short(old)
+                was = v.text(old)
                 both = (f"{what} belongs where the factor {was} stands", f"{what} stands where {was} belongs")
                 yield node, (("for", v.key(old), tag), both, multiply(*rest, new))
 
@@ -102,10 +117,14 @@ def _whole_factors(line: Equation, v: Vocabulary) -> Iterator[Change]:
         less = add(size, MINUS_ONE)
         yield ("less", size), _lack(f"a factor {size.name}/({size.name} - 1)"), divide(size, less)
         yield ("more", size), _lack(f"a factor ({size.name} - 1)/{size.name}"), divide(less, size)
+    for shape in dict.fromkeys(t.shape for t in v.forward.inputs if len(t.shape) > 1):
+        every = multiply(*shape)
+        yield ("by all", every), _lack(f"a factor 1/({v.text(every)})"), power(every, -1)
+        yield ("times all", every), _lack(f"a factor {v.text(every)}"), every
     for value in v.numbers:
         if abs(value) not in (0, 1, 2):
             yield ("times", value), _lack(f"a factor {to_text(number(value))}"), number(value)
-            yield ("times", 1 / value), _lack(f"a factor 1/({to_text(number(value))})"), number(1 / value)
+            yield ("times", 1 / value), _lack(f"a factor {to_text(number(1 / value))}"), number(1 / value)
     yield from _entries(line.indices, line.tensor, v)
     for running, words, local in v.slopes:
         for here in _at(tuple(i.size for i in running), line.indices):
@@ -116,11 +135,20 @@ def _whole_factors(line: Equation, v: Vocabulary) -> Iterator[Change]:
 def _entries(indices: tuple[Index, ...], tensor: Tensor, v: Vocabulary) -> Iterator[Change]:
     """Entries of tensors at the line's indices, and one over them."""
     for other in v.before(tensor):
-        for here in _at(other.shape, indices):
+        for here in (*_at(other.shape, indices), *_laid_out(other.shape, indices, v)):
             entry = Entry(other, here)
-            yield ("entry", v.label(other)), _lack(f"the factor {short(entry)}"), entry
-            inverse = _lack(f"a factor 1/{short(entry)}")
+            yield ("entry", v.label(other)), _lack(f"the factor {v.text(entry)}"), entry
+            inverse = _lack(f"a factor 1/{v.text(entry)}")
             yield ("inverse", v.label(other)), inverse, power(entry, -1)
+
+
+def _laid_out(shape: tuple[Expr, ...], indices: tuple[Index, ...], v: Vocabulary) -> Iterator[tuple[Expr, ...]]:
+    """Places in an array whose axes split or merge others, as an array of this shape is read elsewhere."""
+    for layout in v.layouts.get(shape, ()):
+        theirs = sorted(set().union(*(free_indices(i) for i in layout)), key=lambda i: i.uid)
+        table = {i: [j for j in indices if j.size is i.size] for i in theirs}
+        if all(len(found) == 1 for found in table.values()):
+            yield tuple(substitute(i, {k: found[0] for k, found in table.items()}) for i in layout)
 
 
 def _at(shape: tuple[Expr, ...], indices: tuple[Index, ...]) -> Iterator[tuple[Expr, ...]]:
@@ -141,7 +169,6 @@ def _at(shape: tuple[Expr, ...], indices: tuple[Index, ...]) -> Iterator[tuple[E
 def replaced(line: Equation, v: Vocabulary) -> Found:
     """Another tensor of the same shape, or the same one a step earlier or later."""
     before = v.before(line.tensor)
-    scopes = _scopes(line.value)
     for node in value_nodes(line.value):
         if isinstance(node, Power) and isinstance(node.base, Entry):
             used = node.base.tensor
@@ -152,16 +179,11 @@ def replaced(line: Equation, v: Vocabulary) -> Found:
         if not isinstance(node, Entry) or node.tensor.kind != "real":
             continue
         used = node.tensor
-        for scope in scopes.get(node, ()):
-            for other, new in _in_place_of(line, node, before, v):
-                both = _stood(node, new, v)
-                changed = substitute(scope, {node: new})
-                yield scope, (("in", v.key(node), v.label(other)), both, changed)
         for step, turn, other_turn in ((1, "next", "previous"), (-1, "previous", "next")):
             state = v.following.get((step, v.alike(used)))
             if state is not None and state.shape == used.shape:
                 first, second = (f"{v.called(state)} of the {t} round belongs there" for t in (turn, other_turn))
-                yield node, (("step", step), (first, second), Entry(state, node.indices))
+                yield node, (("step", step, v.chain(used)), (first, second), Entry(state, node.indices))
         for other, new in _in_place_of(line, node, before, v):
             yield node, (("other", v.label(other)), _stood(node, new, v), new)
 
@@ -173,11 +195,31 @@ def added(line: Equation, v: Vocabulary) -> Found:
         if isinstance(node, Entry) and node.tensor in v.sensitive:
             running = tuple(i for i in node.indices if isinstance(i, Index))
             for other in before[-MAXIMUM_OTHERS:]:
+                if other is node.tensor:
+                    continue
                 places = [node.indices] if other.shape == node.tensor.shape else list(_at(other.shape, running))
                 for here in places:
                     new = Entry(other, here)
-                    words = (f"{short(new)} is to be added to {short(node)}", f"{short(new)} does not belong there")
+                    words = (f"{v.text(new)} is to be added to {v.text(node)}", f"{v.text(new)} does not belong there")
                     yield node, (("added", v.label(other)), words, add(node, new))
+
+
+def products(line: Equation, v: Vocabulary) -> Found:
+    """A matrix by which a gradient should be multiplied on its way back."""
+    matrices = [t for t in v.forward.inputs if t.kind == "real" and len(t.shape) == 2 and t.shape[0] is t.shape[1]]
+    for node in value_nodes(line.value):
+        if not isinstance(node, Entry) or node.tensor not in v.sensitive:
+            continue
+        for matrix in matrices:
+            for index in node.indices:
+                if isinstance(index, Index) and index.size is matrix.shape[0]:
+                    for turned in (False, True):
+                        running = fresh(index.name, index.size)
+                        places = (running, index) if turned else (index, running)
+                        entry = Entry(matrix, places)
+                        new = close_sum(running, multiply(substitute(node, {index: running}), entry))
+                        words = _lack(f"the product of {v.text(node)} with {v.called(matrix)}")
+                        yield node, (("product", v.label(matrix), turned), words, new)
 
 
 def _in_place_of(
@@ -196,23 +238,10 @@ def _in_place_of(
             yield other, Entry(other, here)
 
 
-def _scopes(expr: Expr) -> dict[Entry, list[Expr]]:
-    """For each entry the products inside the line that hold it, and not all of it."""
-    everything = list(entries(expr))
-    found: dict[Entry, list[Expr]] = {}
-    for node in value_nodes(expr):
-        if isinstance(node, Multiply) and node is not expr:
-            inside = list(entries(node))
-            for entry in dict.fromkeys(inside):
-                if 1 < inside.count(entry) < everything.count(entry):
-                    found.setdefault(entry, []).append(node)
-    return found
-
-
 def _stood(node: Entry, new: Entry, v: Vocabulary) -> Words:
     used, other = node.tensor, new.tensor
     if used is other:
-        return _stands(short(new), short(node))
+        return _stands(v.text(new), v.text(node))
     return _stands(_name(other, used, v), _name(used, other, v))
 
 
@@ -242,14 +271,18 @@ def interchanged(line: Equation, v: Vocabulary) -> Found:
                 yield line.value, (("interchanged", v.label(first), v.label(second)), words, rewrite(line.value, visit))
 
 
-def multiplied(line: Equation, vocabulary: Vocabulary) -> Found:
+def multiplied(line: Equation, v: Vocabulary) -> Found:
     """A tensor that should be multiplied by another wherever it stands."""
     for node in value_nodes(line.value):
         if isinstance(node, Entry) and node.tensor.kind == "real":
-            indices = tuple(i for i in node.indices if isinstance(i, Index))
-            for tag, words, factor in _entries(indices, line.tensor, vocabulary):
-                name = vocabulary.called(node.tensor)
-                yield node, (("times", tag), (f"{words[0]} where {name} stands", words[1]), multiply(node, factor))
+            sizes = node.tensor.shape
+            for other in v.before(line.tensor):
+                places = [[i for i, s in zip(node.indices, sizes, strict=True) if s is size] for size in other.shape]
+                if other.shape and all(len(p) == 1 for p in places):
+                    entry = Entry(other, tuple(p[0] for p in places))
+                    what = f"the factor {v.text(entry)} is missing where {v.called(node.tensor)} stands"
+                    words = (what, f"the factor {v.text(entry)} is too many")
+                    yield node, (("times", v.label(other)), words, multiply(node, entry))
 
 
 def _lack(what: str) -> Words:

@@ -34,6 +34,7 @@ from symbackprop.expression import (
     multiply,
     negate,
     power,
+    rewrite,
 )
 from symbackprop.plain import to_text
 from symbackprop.program import Equation, Program
@@ -111,6 +112,20 @@ class Vocabulary:
         name = self.variables.get(tensor) or self._notes.get(tensor)
         return (name, len(tensor.shape)) if name else tensor
 
+    def text(self, expr: Expr) -> str:
+        """An expression for a sentence, with the user's names."""
+
+        def visit(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in self.variables:
+                tensor = Tensor(self.variables[node.tensor], node.tensor.shape, node.tensor.kind)
+                return Entry(tensor, tuple(rewrite(i, visit) for i in node.indices))
+            return None
+
+        named = rewrite(expr, visit)
+        if isinstance(named, Compare):
+            return f"{short(named.left)} {named.relation} {short(named.right)}"
+        return short(named)
+
     def called(self, tensor: Tensor) -> str:
         """The user's name of a tensor."""
         return self.variables.get(tensor, tensor.name)
@@ -128,6 +143,14 @@ class Vocabulary:
                 found.pop(self.alike(t), None)  # the user's own, nearest one is the one to speak of
                 found[self.alike(t)] = t
         return list(found.values())
+
+    def chain(self, tensor: Tensor) -> Hashable:
+        """The same for the states that follow each other from round to round."""
+        seen: set[Hashable] = set()
+        while (self.alike(tensor) not in seen) and (-1, self.alike(tensor)) in self.following:
+            seen.add(self.alike(tensor))
+            tensor = self.following[-1, self.alike(tensor)]
+        return self.alike(tensor)
 
     def key(self, expr: Expr) -> Hashable:
         """The same for an expression in every round of a loop: no index, no number of a round."""
@@ -173,17 +196,36 @@ def _local_slope(node: Expr) -> Expr | None:
         return multiply(node, add(ONE, negate(node)))
     if isinstance(node, Power) and isinstance(node.exponent, Number):
         return multiply(node.exponent, power(node.base, node.exponent.value - 1))
-    if inside_abs(node) is not None:
-        assert isinstance(node, Where)
-        return Where(node.condition, MINUS_ONE, ONE)
+    if isinstance(node, Where) and isinstance(node.condition, Compare):
+        branches = [_branch_slope(b, node) for b in (node.then, node.otherwise)]
+        if branches[0] is not None and branches[1] is not None:
+            return Where(node.condition, branches[0], branches[1])
     return None
+
+
+def _branch_slope(branch: Expr, node: Where) -> Expr | None:
+    """The derivative of a branch by the entry that the condition is about: of max(0, x), of abs(x)."""
+    if not isinstance(node.condition, Compare):
+        return None
+    about = [s for s in (node.condition.left, node.condition.right) if not isinstance(s, Number)]
+    if len(about) != 1:
+        return None
+    if isinstance(branch, Number):
+        return ZERO
+    factor = branch.factors[0] if isinstance(branch, Multiply) else ONE
+    rest = multiply(*branch.factors[1:]) if isinstance(branch, Multiply) else branch
+    return factor if rest is about[0] and isinstance(factor, Number) else None
 
 
 def _shape_of(node: Expr) -> str:
     if isinstance(node, Apply):
         return node.function.name
+    if _is_sigmoid(node):
+        return "the sigmoid"
     inner = inside_abs(node)
-    return "the sigmoid" if _is_sigmoid(node) else short(node) if inner is None else f"abs({short(inner)})"
+    if inner is None and isinstance(node, Where) and isinstance(node.condition, Compare) and node.otherwise is ZERO:
+        return f"max({short(node.then)}, 0)"
+    return short(node) if inner is None else f"abs({short(inner)})"
 
 
 def inside_abs(node: Expr) -> Expr | None:
