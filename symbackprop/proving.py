@@ -24,6 +24,7 @@ from symbackprop.derivation import Derivation, Gradient, Step
 from symbackprop.differentiate import differentiate
 from symbackprop.document.html import fragment
 from symbackprop.document.listing import code_lines
+from symbackprop.document.loop import loop_lines
 from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
 from symbackprop.document.tex import to_latex_document
@@ -72,7 +73,9 @@ class ProofDocument(Proof):
 
     def numpy_lines(self) -> Mapping[Tensor, str]:
         """For each tensor the generated NumPy that computes it; none where no code can be generated."""
-        if self.gradient is None or self.parts or len(self.program.equations) > MOST_EQUATIONS:
+        if self.parts:
+            return loop_lines(self)
+        if self.gradient is None or len(self.program.equations) > MOST_EQUATIONS:
             return {}
         try:
             source = compile_program(self.gradient.adjoint).source

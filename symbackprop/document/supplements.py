@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from symbackprop.document.context import Context, sentence, sides
+from symbackprop.document.loop import loop_module
 from symbackprop.document.matrix import form_layout, matrix_form, matrix_name
 from symbackprop.document.model import (
     Block,
@@ -80,7 +81,13 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     if not lines:
         return ()
     intro = "The generated NumPy lines, each beside the equality that it computes."
-    return (Section("The same equations as code", (Paragraph((intro,)), Display(tuple(lines)))),)
+    body: list[Block] = [Paragraph((intro,)), Display(tuple(lines))]
+    network = about.proof.network
+    module = loop_module(about.proof, about.equations) if network is not None and network.depth is not None else ""
+    if module:
+        whole = "Put together for any number of layers; the error terms travel backwards in the second loop."
+        body += [Paragraph((whole,)), Listing(module)]
+    return (Section("The same equations as code", tuple(body)),)
 
 
 def _computed(about: Context, forms: Sequence[tuple[Entry, Expr]]) -> tuple[Entry, Expr]:
