@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from symbackprop.canonical import Canonical
+from symbackprop.canonical.extrema import by_position
 from symbackprop.canonical.merged import exact_parts, radices
 from symbackprop.canonical.polynomial import Atom, Poly, combine, constant, of_index, parameter, subtract
 from symbackprop.canonical.signs import templates_of
@@ -138,12 +139,12 @@ class Resolver(Canonical):
     def _meet_at(self, left: Tensor, right: Tensor, places: tuple[Poly, ...], opened: int, terms: int) -> bool:
         a, b = self.entry(left, places), self.entry(right, places)
         for _ in range(opened):
-            gap, apart = self.difference(a, b), _named(a) ^ _named(b)
-            if not gap.terms or (not apart and self.vanishes(gap)):  # what is named on one side only cannot cancel
+            gap = self.difference(a, b)
+            if self.vanishes(gap):
                 return True
             atom = _to_open(a, b)
             if atom is None or len(a.terms) + len(b.terms) > terms:
-                return False
+                return _has_place(gap) and self.vanishes(by_position(self, gap))
             self.check_budget()
             a, b = self.unname(a, frozenset([atom])), self.unname(b, frozenset([atom]))
         return self.vanishes(self.difference(a, b))
@@ -151,6 +152,12 @@ class Resolver(Canonical):
     def difference(self, left: Poly, right: Poly) -> Poly:
         """left - right."""
         return subtract(left, right)
+
+
+def _has_place(poly: Poly) -> bool:
+    """True if a term names the place of a maximum or minimum."""
+    atoms = {a for m, _ in poly.terms for a, _ in m.factors}
+    return any(p.kind == "position" for a in atoms for t in a.args for m, _ in t.terms for p, _ in m.factors)
 
 
 def _to_open(left: Poly, right: Poly) -> Atom | None:

@@ -87,6 +87,34 @@ def to_smallest(dout, x):
     return {"x": dx}
 
 
+def row_max(x):
+    return x.max(axis=1)
+
+
+def by_argmax(dout, x):
+    dx = np.zeros_like(x)
+    dx[np.arange(len(x)), x.argmax(axis=1)] = dout
+    return {"x": dx}
+
+
+def by_argmin(dout, x):
+    dx = np.zeros_like(x)
+    dx[np.arange(len(x)), x.argmin(axis=1)] = dout
+    return {"x": dx}
+
+
+def chosen_square(x, y):
+    return (y[np.arange(len(x)), x.argmax(axis=1)] ** 2).sum()
+
+
+def chosen_by_mask(x, y):
+    return {"x": np.zeros_like(x), "y": 2 * y * (x == x.max(axis=1, keepdims=True))}
+
+
+def chosen_by_other_mask(x, y):
+    return {"x": np.zeros_like(x), "y": 2 * y * (y == y.max(axis=1, keepdims=True))}
+
+
 VECTOR, ROWS = {"x": ("N",), "w": ("N",)}, {"x": ("N", "D"), "w": ("D",)}
 CASES = {
     "sort, assigned back": (by_sort, unsorted_by_assignment, VECTOR, "PROVED"),
@@ -98,6 +126,10 @@ CASES = {
     "rows, put": (rows, rows_by_put, ROWS, "PROVED"),
     "rows, forwards": (rows, rows_forwards, ROWS, "REFUTED"),
     "largest": (largest, to_largest, {"x": ("N", "C")}, "PROVED"),
+    "maximum, by argmax": (row_max, by_argmax, {"x": ("N", "C")}, "PROVED"),
+    "maximum, by argmin": (row_max, by_argmin, {"x": ("N", "C")}, "REFUTED"),
+    "chosen, by mask": (chosen_square, chosen_by_mask, {"x": ("N", "C"), "y": ("N", "C")}, "PROVED"),
+    "chosen, by another mask": (chosen_square, chosen_by_other_mask, {"x": ("N", "C"), "y": ("N", "C")}, "REFUTED"),
     "smallest": (largest, to_smallest, {"x": ("N", "C")}, "REFUTED"),
 }
 
@@ -108,6 +140,11 @@ def test_sorting_layer(name):
     verdict = sb.check(forward, backward, shapes=shapes)
     assert verdict.status == expected, str(verdict)
     assert expected == "REFUTED" or verdict.scope == "all sizes"
+
+
+def test_one_place_of_a_maximum_is_right_where_there_are_no_ties():
+    verdict = sb.check(row_max, by_argmax, shapes={"x": ("N", "C")})
+    assert any("no ties" in condition for condition in verdict.conditions)
 
 
 def changed_order(x):

@@ -30,6 +30,24 @@ def sum_of_extremum(rules: TermRules, factors: Factors, bound: tuple[Index, ...]
     return None
 
 
+def by_position(rules: TermRules, poly: Poly) -> Poly:
+    """`poly` with [x_j = max_k x_k] written as [j = argmax_k x_k], for indices j."""
+    terms: Terms = []
+    for mono, coefficient in poly.terms:
+        factors, bound = rules.open_mono(mono)
+        part: Terms = [(coefficient, dict(factors), bound)]
+        for atom in dict(factors):
+            found = _attained(rules, atom, (*bound, *sorted(atom.free - set(bound), key=lambda i: (i.name, i.uid))))
+            if found is not None and len(found[1]) == 1:
+                rules.used[NO_TIES] = None
+                top, (index,) = found
+                place = of_atom(Atom.make("position", top.data, top.args))
+                part = [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part]
+                part = rules.times(part, rules.delta(subtract(of_index(index), place)))
+        terms += part
+    return rules.collect(terms)
+
+
 def chain_of_extrema(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
     """[x_jk = max_k x_jk] [max_k x_jk = max_jk x] is [x_jk = max_jk x]: a maximum taken in two steps.
 

@@ -25,6 +25,7 @@ from symbackprop.canonical.polynomial import (
     Poly,
     Rational,
     Term,
+    as_atom,
     as_constant,
     as_index,
     combine,
@@ -253,8 +254,10 @@ class TermRules:
 
     def in_range(self, value: Poly, size: Expr) -> Poly:
         """The indicator that 0 <= value < size."""
-        index = as_index(value)
+        index, place = as_index(value), as_atom(value)
         if index is not None and index.size is size:
+            return ONE
+        if place is not None and place.kind == "position" and place.data[1] is size:
             return ONE
         digit = self._digit(value, self.size_of(size))
         if digit is not None:
