@@ -120,7 +120,8 @@ def use_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> T
     """
     deltas = [a for a in factors if a.kind == "delta"]
     for one, other in itertools.combinations(deltas, 2):
-        if any(as_constant(combine([(1, one.args[0]), (sign, other.args[0])])) for sign in (1, -1)):
+        apart = (as_constant(combine([(1, one.args[0]), (sign, other.args[0])])) for sign in (1, -1))
+        if one.free == other.free and any(apart):
             return []
     for atom in sorted(deltas, key=lambda a: not between_indices(a.args[0])):  # the simplest equality first
         (gap,) = atom.args
