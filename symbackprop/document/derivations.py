@@ -139,7 +139,7 @@ class Teller:
                 continue
             if spelled_out or layout_of(before, self.about.notation) == layout_of(step.after, self.about.notation):
                 continue
-            rule, reason = step.rule, self._reason(step, derivation)
+            rule, reason = step.rule, self._reason(step, derivation, brief=brief)
             if known and rule == "definition":
                 rule, reason = (
                     "chain_rule",
@@ -149,9 +149,9 @@ class Teller:
             before = step.after
         return tuple(lines)
 
-    def _reason(self, step: Step, derivation: Derivation) -> Text:
-        """Why a line follows; about a user's own program in the words of its equations."""
-        if self.about.notation.layered:
+    def _reason(self, step: Step, derivation: Derivation, *, brief: bool) -> Text:
+        """Why a line follows, in the words of the equations that are differentiated."""
+        if brief and self.about.notation.layered:
             return self.about.words(step.reason)
         return reason_of(step, derivation, self.about, first=not self.told)
 

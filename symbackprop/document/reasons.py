@@ -43,6 +43,12 @@ _OF_FUNCTIONS = {
 }
 
 
+_PLAIN = {
+    "derivative": "Differentiate the equation; every entry other than the one asked for counts as a constant.",
+    "contract_delta": "Only the terms in which the indices agree survive.",
+}
+
+
 def reason_of(step: Step, derivation: Derivation, about: Context, *, first: bool) -> Text:
     """The reason of a step, about the tensor whose derivative is worked out; the step's own where nothing is added.
 
@@ -53,8 +59,11 @@ def reason_of(step: Step, derivation: Derivation, about: Context, *, first: bool
     if tensor is None:
         return about.words(step.reason)
     users = [e for e in derivation.program.equations if tensor in tensors_in(e.value)]
+    plain = _PLAIN.get(step.rule, "")
+    if plain and step.reason != plain:  # it has more to say than that the rule was applied
+        return about.words(step.reason)
     match step.rule:
-        case "chain_rule":
+        case "chain_rule" if not about.notation.layered:
             return _chain(tensor, users, about)
         case "derivative":
             return _calculus(tensor, users, about, first=first)
@@ -90,7 +99,7 @@ def _slopes(expr: Expr, tensor: Tensor) -> Iterator[str]:
             case Power(base, Number() as exponent) if tensor in tensors_in(base):
                 yield _SLOPES.get(exponent) or _of_power(exponent)
             case Apply(function, _):
-                yield _OF_FUNCTIONS.get(function.name, "the chain rule within the function's argument")
+                yield _OF_FUNCTIONS.get(function.name, "the slope of a function is taken at its argument")
             case Extremum(kind, _, _):
                 largest = "largest" if kind == "max" else "smallest"
                 yield f"a {kind}imum moves only with the entry that is the {largest}"
@@ -120,9 +129,9 @@ def _reductions(tensor: Tensor, users: Sequence[Equation], about: Context) -> Te
         here, name = Symbolic(about.name(equation.tensor)), Symbolic(about.name(tensor))
         inner = [s for s in nodes_once(equation.value) if isinstance(s, Sum) and s.index in places]
         if free:
-            over = joined([Symbolic(_shown(i, about)) for i in free], " and ")
+            every, over = _readers(free, about)
             kept = (", so the sum over ", *over, " stays: what comes back from all of them is added")
-            told.append(("every ", *over, " of ", here, " reads the same entry of ", name, *kept))
+            told.append((*every, " of ", here, " reads the same entry of ", name, *kept))
         elif inner and not equation.indices:
             told.append((here, " reads each entry of ", name, " once, so one term survives"))
         elif inner:
@@ -137,6 +146,15 @@ def _reductions(tensor: Tensor, users: Sequence[Equation], about: Context) -> Te
     if isinstance(out[0], str):
         out[0] = out[0][0].upper() + out[0][1:]
     return (*out, ".")
+
+
+def _readers(free: Sequence[Index], about: Context) -> tuple[Text, Text]:
+    """Who reads an entry, and what is summed over: letters, or in a network examples and units."""
+    if about.notation.layered:
+        kinds = ["example" if i.name == "n" else "unit" for i in free]
+        return (f"every {' and '.join(kinds)}",), (" and ".join(f"the {k}s" for k in kinds),)
+    over = joined([Symbolic(_shown(i, about)) for i in free], " and ")
+    return ("every ", *over), over
 
 
 def _shown(index: Index, about: Context) -> Layout:
