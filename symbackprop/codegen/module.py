@@ -82,7 +82,15 @@ def docstring(form: Form, names: Names) -> list[str]:
     returned = ", ".join(names[t] for t in form.outputs)
     shapes = ", ".join(f"{names[t]} {shape_text(t)}" for t in dict.fromkeys((*form.inputs, *form.outputs)))
     wrapped = textwrap.wrap(shapes + ".", LINE - 8)
-    return [f'    """Compute {returned}.', "", "    Shapes:", *(f"        {w}" for w in wrapped), '    """']
+    head = textwrap.wrap(f"Compute {returned}.", LINE - 7)
+    return [
+        f'    """{head[0]}',
+        *(f"    {line}" for line in head[1:]),
+        "",
+        "    Shapes:",
+        *(f"        {w}" for w in wrapped),
+        '    """',
+    ]
 
 
 def shape_text(tensor: Tensor) -> str:

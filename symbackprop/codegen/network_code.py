@@ -29,6 +29,7 @@ from symbackprop.codegen.module import equation_text, print_function
 from symbackprop.codegen.program_code import check_backend, check_dtype, load_module
 from symbackprop.codegen.separate import separated
 from symbackprop.codegen.unrolled import print_unrolled
+from symbackprop.codegen.wrapping import wrapped
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.program import Program
 
@@ -336,4 +337,4 @@ def print_network(forms: Mapping[str, Form], layout: Layout, dtype: str) -> str:
     bodies += filter(None, [print_step("cost_and_step", whole, layout.parameters, helpers), unrolled])
     head = header(TITLE, dtype, "np")
     head = head.replace("import numpy", "import math\n\nimport numpy", 1) if unrolled else head
-    return "\n\n".join([head, *(helper_text(h, "np") for h in sorted(helpers)), *bodies])
+    return wrapped("\n\n".join([head, *(helper_text(h, "np") for h in sorted(helpers)), *bodies]))
