@@ -153,6 +153,12 @@ def test_mathml_of_an_entry() -> None:
     assert mathml(Entry(W, (i, j)), display=False) == expected
 
 
+def test_mathml_of_a_prime_is_one_name_that_stays_legible_in_a_subscript() -> None:
+    primed = Index("i'", s)
+    assert '<mi class="primed">i′</mi>' in mathml(Entry(b, (primed,)))
+    assert '<mi class="primed">f′</mi>' in mathml(apply(derivative(arbitrary()), B))
+
+
 def test_broken_breaks_before_a_sign_and_keeps_all_parts() -> None:
     long: Expr = add(*(multiply(Entry(W, (i, j)), Entry(y, (n, j)), number(c)) for c in range(2, 12)), negate(B))
     layout = layout_of(long)
