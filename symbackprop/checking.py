@@ -41,7 +41,7 @@ from symbackprop.program import symbols as symbols_of
 from symbackprop.raising import failure
 from symbackprop.refute import Stage
 from symbackprop.rerun import agree_with_numpy
-from symbackprop.trace import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, Traced, trace_pair
+from symbackprop.trace import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, Traced, name_of, trace_pair
 from symbackprop.verdict import Verdict
 
 BUDGET_SECONDS = 20.0
@@ -106,9 +106,13 @@ def check(
         PROVED  gradients of forward: x, w   (all sizes)
     """
     start = time.perf_counter()
-    case = Case(forward, backward, shapes, dict(assume or {}), where)
-    with collector_paused():
-        verdict = _checked(case, start + seconds)
+    case = Case(forward, backward, shapes, assume or {}, where)
+    try:
+        with collector_paused():
+            verdict = _checked(case, start + seconds)
+    except (OverflowError, MemoryError, RecursionError) as error:
+        reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
+        verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
@@ -124,7 +128,7 @@ def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **o
 
 
 def _checked(case: Case, deadline: float) -> Verdict:
-    subject = f"gradients of {getattr(case.forward, '__name__', 'forward')}"
+    subject = f"gradients of {name_of(case.forward)}"
     try:
         traced = case.trace(None, deadline - time.perf_counter())
     except NeedsConcreteSizes as stop:

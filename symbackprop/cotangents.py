@@ -23,7 +23,7 @@ def with_cost(program: Program, given: tuple[Tensor, ...] = ()) -> tuple[Program
     for position, output in enumerate(program.outputs, start=1):
         own = Tensor("dout" if len(program.outputs) == 1 else f"dout{position}", output.shape)
         dout = given[position - 1] if given else own
-        running = tuple(fresh("pqrstuv"[k], size) for k, size in enumerate(output.shape))
+        running = tuple(fresh("pqrstuv"[k] if k < 7 else f"p{k}", size) for k, size in enumerate(output.shape))
         term: Expr = multiply(Entry(dout, running), Entry(output, running))
         for index in reversed(running):
             term = close_sum(index, term)

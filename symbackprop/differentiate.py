@@ -101,7 +101,7 @@ def _places(program: Program, tensor: Tensor) -> tuple[Index, ...]:
     if equation is not None:
         return equation.indices
     names = "ijkpqrst"
-    return tuple(Index(names[k], size) for k, size in enumerate(tensor.shape))
+    return tuple(Index(names[k] if k < len(names) else f"{names[0]}{k}", size) for k, size in enumerate(tensor.shape))
 
 
 class CotangentBuilder:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -65,8 +66,8 @@ class Question:
     def constants(self) -> list[float]:
         """Sizes of the numbers in either program, smallest first: epsilons, margins, tolerances, clip bounds."""
         values = [e.value for program in (self.forward, self.claimed) for e in program.equations]
-        found = {abs(float(n.value)) for value in values for n in nodes(value) if isinstance(n, Number)}
-        return sorted(found - {0.0})
+        found = {abs(_nearest(n.value)) for value in values for n in nodes(value) if isinstance(n, Number)}
+        return sorted(found - {0.0, math.inf})
 
     @property
     def infinities(self) -> list[float]:
@@ -178,6 +179,14 @@ class Examination:
                     if any(not b.is_finite() or to_float(b.rad()) > scale * 2.0**-bits for b in balls):
                         return True
         return False
+
+
+def _nearest(value: Fraction) -> float:
+    """The nearest float; infinity where there is none."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def to_float(value: Value) -> float:

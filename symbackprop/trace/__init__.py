@@ -11,7 +11,7 @@ from typing import Any
 
 from symbackprop.trace.pair import Traced, backward_roles, trace, trace_pair, unwritten
 from symbackprop.trace.stops import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
-from symbackprop.trace.tracer import Tracer
+from symbackprop.trace.tracer import Tracer, name_of
 
 __all__ = [
     "CodeRaisesError",
@@ -20,6 +20,7 @@ __all__ = [
     "Traced",
     "Tracer",
     "backward_roles",
+    "name_of",
     "trace",
     "trace_pair",
     "unwritten",

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from symbackprop.errors import MalformedError
 from symbackprop.expression import ZERO, Expr, Symbol, Tensor, substitute
 from symbackprop.program import Program
 from symbackprop.trace.array import Array
 from symbackprop.trace.session import UNWRITTEN
 from symbackprop.trace.size import Size
-from symbackprop.trace.tracer import Shape, Tracer, known_names
+from symbackprop.trace.tracer import Shape, Tracer, known_names, name_of
 
 ALL_WRITTEN = "every entry of an np.empty array is written before it is read"
 
@@ -94,7 +96,7 @@ def trace(
     named = _named_outputs(result, function)
     outputs = [tracer.tensor(v, n) for n, v in named.items()]
     program = tracer.program(tuple(tracer.inputs.values()), outputs)
-    return replace(_written(program), name=getattr(function, "__name__", ""), lines=_code(function))
+    return replace(_written(program), name=name_of(function), lines=_code(function))
 
 
 def _code(function: Callable[..., Any]) -> dict[int, str]:
@@ -167,7 +169,7 @@ def trace_pair(
         arrays = tuple(tracer.array(t) for t in tracer.upstream)
         upstream = arrays if len(arrays) > 1 else arrays[0]
     elif not scalar:
-        raise MalformedError(f"{backward.__name__} takes no upstream gradient, but the forward returns an array")
+        raise MalformedError(f"{name_of(backward)} takes no upstream gradient, but the forward returns an array")
     values = _arguments(tracer, backward, {n: upstream if r == "upstream" else cache for n, r in roles.items()})
     returned = tracer.run(backward, **values)
     gradients = {n: tracer.tensor(v, f"d{n}") for n, v in _gradients(returned, tracer, backward).items()}
@@ -185,8 +187,17 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def _check_arguments(function: Callable[..., Any], shapes: Mapping[str, Shape]) -> dict[str, Any]:
     """Every argument has a shape or a default; returns the defaults."""
     parameters = _parameters(function)
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    if not takes_any:
+    if not isinstance(shapes, Mapping):
+        raise MalformedError(f"shapes is {_description(shapes)}, not a dictionary", help='write {"x": ("N", "D")}')
+    by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    by_place = [
+        n for n, p in parameters.items()
+        if p.kind is p.POSITIONAL_ONLY or (p.kind is p.VAR_POSITIONAL and not by_name)
+    ]  # fmt: skip
+    if by_place and not isinstance(function, np.ufunc):
+        raise MalformedError(f"{name_of(function)} takes {', '.join(by_place)} by place alone",
+                             help="inputs are handed over by their names: give each a name")  # fmt: skip
+    if not by_name:
         known_names(shapes, parameters, "shapes")
     missing = [
         n for n, p in parameters.items()
@@ -217,7 +228,7 @@ def backward_roles(backward: Callable[..., Any], shapes: Iterable[str]) -> dict[
         if n not in inputs and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]  # fmt: skip
     if len(own) > 2:
-        raise MalformedError(f"{backward.__name__} takes {', '.join(own)}, of which shapes says nothing",
+        raise MalformedError(f"{name_of(backward)} takes {', '.join(own)}, of which shapes says nothing",
                              help="it takes the upstream gradient, then the inputs or a cache")  # fmt: skip
     if len(own) == 1 and own[0] in ("cache", "ctx", "context", "saved"):
         return {own[0]: "cache"}
@@ -234,9 +245,12 @@ def _named_outputs(result: Any, function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _output(value: Any, function: Callable[..., Any]) -> Any:
+    if inspect.iscoroutine(value):
+        value.close()
+        raise MalformedError(f"{name_of(function)} is an async function", help="write def, without async")
     if isinstance(value, (Array, Size, float)):
         return value
-    raise MalformedError(f"{function.__name__} returns {_description(value)}, not an array",
+    raise MalformedError(f"{name_of(function)} returns {_description(value)}, not an array",
                          help="return an array, a tuple of arrays, or a scalar computed from the inputs")  # fmt: skip
 
 
@@ -251,17 +265,17 @@ def _gradients(returned: Any, tracer: Tracer, backward: Callable[..., Any]) -> d
         for key, value in returned.items():
             plain = key if key in tracer.inputs else str(key).removeprefix("d").lstrip("_")
             named[plain if plain in tracer.inputs else str(key)] = value
-        known_names(named, tracer.inputs, f"the result of {backward.__name__}")
+        known_names(named, tracer.inputs, f"the result of {name_of(backward)}")
     else:
         values = returned if isinstance(returned, (tuple, list)) else (returned,)
         real = [n for n, t in tracer.inputs.items() if t.kind == "real"]
         if len(values) > len(real):
-            raise MalformedError(f"{backward.__name__} returns {len(values)} gradients for {len(real)} inputs")
+            raise MalformedError(f"{name_of(backward)} returns {len(values)} gradients for {len(real)} inputs")
         named = dict(zip(real, values, strict=False))
     if not named:
         inputs = "inputs:  " + ", ".join(tracer.inputs)
-        raise MalformedError(f"{backward.__name__} returns no gradient", evidence=[inputs])
+        raise MalformedError(f"{name_of(backward)} returns no gradient", evidence=[inputs])
     for name, value in named.items():
         if not isinstance(value, (Array, Size, float, int)):
-            raise MalformedError(f"{backward.__name__} returns {_description(value)} as the gradient of {name}")
+            raise MalformedError(f"{name_of(backward)} returns {_description(value)} as the gradient of {name}")
     return named

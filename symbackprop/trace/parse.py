@@ -26,6 +26,7 @@ from symbackprop.expression import (
 from symbackprop.program import Assumption
 from symbackprop.sizes import simplify
 
+LARGEST_POWER = 8
 KINDS = ("labels", "label", "onehot", "prob", "pos", "bern", "pm1")
 
 
@@ -55,9 +56,11 @@ def parse_where(text: str, known: Mapping[str, int]) -> tuple[Expr, ...]:
     Raises:
         FormulaError: the text is something else.
     """
+    if not isinstance(text, str):
+        raise FormulaError(f"where is of type {type(text).__name__}, not text", help=_WHERE)
     try:
         body = ast.parse(f"({text.strip()},)" if text.strip() else "()", mode="eval").body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FormulaError("where takes comparisons of sizes", where=text, help=_WHERE) from None
     assert isinstance(body, ast.Tuple)
     return tuple(relation for item in body.elts for relation in _relations(item, text, known))
@@ -69,6 +72,8 @@ def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Ass
     Raises:
         FormulaError: an unknown kind, or labels without a number of classes.
     """
+    if not isinstance(text, str):
+        raise FormulaError(f"the assumption about {tensor.name} is of type {type(text).__name__}, not text")
     kind, _, size = text.partition(":")
     if kind not in KINDS:
         near = nearest(kind, KINDS)
@@ -77,6 +82,8 @@ def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Ass
             evidence=["known:  labels:C  label:C  onehot  prob  pos  bern  pm1"],
             help=f"did you mean {near!r}" if near else None,
         )
+    if kind == "onehot" and not tensor.shape:
+        raise FormulaError(f"{tensor.name} is a scalar, which has no one-hot rows")
     if kind in ("labels", "label"):
         if not size:
             raise FormulaError(f"the assumption {text!r} about {tensor.name} does not say how many classes there are",
@@ -88,7 +95,7 @@ def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Ass
 def _parse(text: str) -> ast.Expression:
     try:
         return ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FormulaError("this is not an expression of sizes", where=text) from None
 
 
@@ -118,7 +125,9 @@ def _expression(node: ast.AST, text: str, known: Mapping[str, int]) -> Expr:
             return negate(_expression(operand, text, known))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](_expression(left, text, known), _expression(right, text, known))  # type: ignore[no-any-return]
-        case ast.BinOp(left=left, op=ast.Pow(), right=ast.Constant(value=int(exponent))) if exponent >= 0:
+        case ast.BinOp(left=left, op=ast.Pow(), right=ast.Constant(value=int(exponent))) if (
+            0 <= exponent <= LARGEST_POWER
+        ):
             return power(_expression(left, text, known), exponent)
     _refuse(node, text, f"{ast.unparse(node)!r} is not an expression of sizes")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import linecache
 import time
@@ -54,12 +55,14 @@ class Tracer:
         self.deadline = time.monotonic() + seconds
         self.seconds = seconds
         whole = {k: v for k, v in (attributes or {}).items() if isinstance(v, int) and not isinstance(v, bool)}
+        if not isinstance(assume or {}, Mapping):
+            raise MalformedError("assume is no dictionary", help='write {"y": "labels:C"}')
         assume = dict(assume or {})
         known_names(assume, shapes, "assume")
         self.inputs: dict[str, Tensor] = {}
         for name, shape in shapes.items():
             axes = tuple(parse_size(n, self.sizes) for n in _as_shape(name, shape))
-            kind = "integer" if assume.get(name, "").startswith("label") else "real"
+            kind = "integer" if str(assume.get(name, "")).startswith("label") else "real"
             self.inputs[name] = Tensor(name, axes, kind)  # type: ignore[arg-type]
         _no_clash(self.inputs.values(), whole)
         _positive_sizes(self.inputs.values())
@@ -81,7 +84,7 @@ class Tracer:
         buffer.settled = True
         return Array(buffer, scalar=not tensor.shape)
 
-    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def run(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Call a user's function on symbolic arrays.
 
         Returns:
@@ -101,18 +104,18 @@ class Tracer:
                 with alarm(self.deadline - time.monotonic()):
                     result = rebuilt(*args, **patched)
             except OutOfTime as stop:
-                raise BudgetError(f"{function.__name__} ran for more than {self.seconds:g} s",
+                raise BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s",
                                   where=self._where(stop.__traceback__)) from None  # fmt: skip
             except RecursionError as stop:
                 raise TraceError("recursion without an end", where=self._where(stop.__traceback__)) from None
             except SymbackpropError as stop:
                 raise self._located(stop) from None
             except (Exception, SystemExit) as stop:
-                what = f"{function.__name__} raises {type(stop).__name__}: {stop}"
+                what = f"{name_of(function)} raises {type(stop).__name__}: {stop}"
                 raise CodeRaisesError(what, type(stop).__name__, where=self._where(stop.__traceback__)) from stop
         changed = self.overlay.changed_global()
         if changed:
-            raise TraceError(f"{function.__name__} changes the global {changed}", help="pass it in and return it")
+            raise TraceError(f"{name_of(function)} changes the global {changed}", help="pass it in and return it")
         return result
 
     def tensor(self, value: Any, name: str) -> Tensor:
@@ -162,6 +165,13 @@ class Tracer:
         return type(stop)(stop.what, **parts)
 
 
+def name_of(function: Any) -> str:
+    """What a user calls a function: its name, that of the function inside a partial one, or of an object's class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
 def known_names(names: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
     """Refuse a name that is not known, and say which was probably meant."""
     for name in names:
@@ -182,6 +192,8 @@ def _as_shape(name: str, shape: Any) -> tuple[str | int, ...]:
 def _no_clash(tensors: Any, attributes: Mapping[str, int]) -> None:
     """An axis and a keyword default of the same name would be confused in `where`."""
     axes = {s.name for t in tensors for n in t.shape for s in symbols(n)}
+    if "pi" in axes:
+        raise MalformedError("an axis is called pi, which is a number", help="give the axis another name")
     both = axes & attributes.keys()
     if both:
         raise MalformedError(f"{', '.join(sorted(both))} names an axis and a keyword argument")
