@@ -362,5 +362,5 @@ def _mend(matter: Matter, wrong: list[str], found: Counterexample, deadline: flo
     case = Refuted(matter.question, matter.traced, matter.gradient, tuple(wrong), right, found)
     try:
         return mends(case, deadline)
-    except SymbackpropError:
+    except Exception:  # the refutation stands, whatever becomes of the search for its cause
         return None

@@ -173,7 +173,7 @@ def _line(trials: Trials, own: Search) -> str:
             best = entries, f"{group[0].note}" + (f" ({', '.join(names)})" if names else "")
     if best is None:
         return ""
-    return f"the fault can be mended in {best[1]} alone: with other values there every gradient is right"
+    return f"as far as numbers show, the fault can be mended in {best[1]} alone, with other values there"
 
 
 __all__ = ["located"]
