@@ -12,6 +12,7 @@ from symbackprop.expression import (
     Compare,
     Entry,
     Expr,
+    Index,
     Partial,
     Symbol,
     Tensor,
