@@ -58,7 +58,8 @@ def agree_with_numpy(
         choices: how many choices of sizes are tried.
 
     Raises:
-        TraceDiffersError: they differ, or the backward fails where its trace does not.
+        TraceDiffersError: they differ.
+        MalformedError: the backward fails where its trace does not, or reads what np.empty left there.
     """
     inputs = {t.name: t for t in traced.forward.inputs}
     pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
@@ -161,7 +162,7 @@ def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
         return pair.backward(**_arguments(pair.backward, pair.traced, point), **given)
     except Exception as error:
         what = f"{name_of(pair.backward)} fails when NumPy runs it: {type(error).__name__}: {error}"
-        raise TraceDiffersError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"]) from None
+        raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"]) from None
 
 
 def _arguments(function: Callable[..., Any], traced: Traced, point: Point) -> dict[str, Any]:

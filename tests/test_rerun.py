@@ -56,8 +56,18 @@ def test_a_backward_that_fails_only_in_numpy_is_not_proved():
         return {"x": 2.0 * dout}
 
     verdict = sb.check(twice, backward, shapes=ROWS)
-    assert verdict.status == "UNDECIDED"
-    assert "only for real arrays" in verdict.reason
+    assert verdict.status == "MALFORMED"
+    assert "only for real arrays" in verdict.reason and "N = " in verdict.reason
+
+
+def test_a_label_that_is_no_place_of_the_axis():
+    def backward(dout, x, centers, y):
+        np.add.at(x, y, -dout)
+        return {"x": x}
+
+    shapes = {"x": ("N", "D"), "centers": ("C", "D"), "y": ("N",)}
+    verdict = sb.check(lambda x, centers, y: x - centers[y], backward, shapes=shapes, assume={"y": "labels:C"})
+    assert verdict.status == "MALFORMED" and "IndexError" in verdict.reason
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e6])

@@ -30,7 +30,10 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
     items = axis if isinstance(axis, (tuple, list)) else (axis,)
-    return tuple(axis_of(a, ndim) for a in items)
+    axes = tuple(axis_of(a, ndim) for a in items)
+    if len(set(axes)) < len(axes):
+        raise ShapesDoNotFit(f"an axis is named twice: axis={axis}")
+    return axes
 
 
 def view_of(base: Array, shape: Indices, step: View, *, contiguous: bool) -> Array:
