@@ -18,6 +18,7 @@ from symbackprop.derivation import Gradient
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression import Add, Entry, Expr, Index, Tensor
 from symbackprop.plain import to_text
+from symbackprop.program import Equation
 from symbackprop.resolve import Resolver
 from symbackprop.rules import tensors_in
 from symbackprop.trace import Traced
@@ -34,10 +35,12 @@ class Mend:
     Args:
         words: what is wrong.
         text: the gradient as it would be right, "" if no short cure was proved.
+        lines: equations of the backward pass as they would be right, if the cure changes some.
     """
 
     words: str
     text: str = ""
+    lines: tuple[Equation, ...] = ()
 
 
 def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Mend]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from symbackprop.cotangents import with_cost
 from symbackprop.counterexample import Counterexample
+from symbackprop.cured import CuredLine, cured_lines
 from symbackprop.derivation import Gradient
 from symbackprop.differentiate import differentiate, facts_of
 from symbackprop.directed import sites
@@ -29,7 +30,7 @@ from symbackprop.errors import (
 )
 from symbackprop.expression import ZERO, Index, Tensor
 from symbackprop.kernel import Kernel
-from symbackprop.mending import Mend, Refuted, mends
+from symbackprop.mending import MAXIMUM_CURE, Mend, Refuted, mends
 from symbackprop.plain import to_text
 from symbackprop.points import Sampler
 from symbackprop.program import Equation
@@ -93,8 +94,12 @@ class Matter:
 
     def told(self, verdict: Verdict) -> Verdict:
         """The verdict with what a document shows of the matter: the derived equations, and the claimed ones."""
-        called = {tensor.name: name for tensor, name in self.traced.variables.items()}
-        return replace(verdict, program=self.gradient.adjoint, claim=self.traced.backward, called=called)
+        return replace(verdict, program=self.gradient.adjoint, claim=self.traced.backward, called=self.called)
+
+    @property
+    def called(self) -> dict[str, str]:
+        """The user's own names, by those of the tensors."""
+        return {tensor.name: name for tensor, name in self.traced.variables.items()}
 
 
 def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Verdict:
@@ -344,17 +349,28 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
+    cured = cured_lines(matter.traced.backward, matter.called, mend.lines) if mend else ()
     return matter.told(
         Verdict(
             "REFUTED",
             subject,
             wrong=tuple(wrong),
             diagnosis=mend.words if mend else nothing,
-            cure=mend.text if mend else "",
+            cure=_cure(mend, cured),
             counterexample=found,
             notes=notes,
+            cured=cured,
         )
     )
+
+
+def _cure(mend: Mend | None, cured: tuple[CuredLine, ...]) -> str:
+    """The cure in plain text: of a part of a line the whole line, if that is short."""
+    if mend is None:
+        return ""
+    text = "; ".join(line.text for line in cured)
+    parts = [line for line in cured if not line.whole]
+    return text if parts and len(text) <= MAXIMUM_CURE else mend.text
 
 
 def _mend(matter: Matter, wrong: list[str], found: Counterexample, deadline: float) -> Mend | None:

@@ -75,8 +75,12 @@ def _each(case: Refuted, deadline: float) -> Mend | None:
         alone = replace(case, wrong=(name,), aside=frozenset(case.wrong) - {name})
         mend = mends(alone, deadline)
         if mend is not None and mend.text:
-            found.append(Mend(mend.words if mend.words.startswith(f"{name}:") else f"{name}: {mend.words}", mend.text))
-    return Mend("; ".join(m.words for m in found), "; ".join(m.text for m in found)) if found else None
+            words = mend.words if mend.words.startswith(f"{name}:") else f"{name}: {mend.words}"
+            found.append(replace(mend, words=words))
+    if not found:
+        return None
+    lines = tuple({e.tensor: e for m in found for e in m.lines}.values())
+    return Mend("; ".join(m.words for m in found), "; ".join(m.text for m in found), lines)
 
 
 def _first(found: Iterator[Mend]) -> Mend | None:
@@ -140,7 +144,7 @@ def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iter
         words = f"{place}: {edit.words}" if place else edit.words
         if _proved(case, edit, search, deadline):
             plain = len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right
-            yield Mend(words, text if plain else f"{called} with that changed")
+            yield Mend(words, text if plain else f"{called} with that changed", edit.equations)
         elif search.trials.telling:
             yield Mend(f"{words}{AS_SHOWN}")
 

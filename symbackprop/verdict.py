@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.counterexample import Counterexample
+from symbackprop.cured import CuredLine
 from symbackprop.document.html import fragment
 from symbackprop.document.save import save
 from symbackprop.document.verdicts import verdict_document
@@ -44,6 +45,7 @@ class Verdict:
         written: the user's backward pass.
         claim: the equations that the user's backward pass was traced to.
         called: for its tensors, by their names, the user's own names.
+        cured: the user's lines as they would be right.
     """
 
     status: Status
@@ -64,6 +66,7 @@ class Verdict:
     written: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     claim: Program | None = field(default=None, repr=False, compare=False)
     called: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    cured: tuple[CuredLine, ...] = field(default=(), repr=False, compare=False)
 
     def __bool__(self) -> bool:
         """True only if PROVED."""
@@ -111,6 +114,8 @@ class Verdict:
         lines += _row("wrong", ", ".join(self.wrong) if len(self.wrong) > 1 else "")
         lines += _row("diagnosis", self.diagnosis)
         lines += _row("right", self.cure + "   (proved)" if self.cure else "")
+        for line in self.cured:
+            lines += _row("as code", f"line {line.number}:  {line.code}" if line.code else "")
         lines += _row("because", self.reason)
         for note in self.notes:
             lines += _row("note", note)

@@ -27,7 +27,7 @@ ROWS = (
     ("edits",),
     ("concatenation",),
     ("rewording",),
-    ("closed_forms",),
+    ("closed_forms", "cured"),
     ("comparing", "directed", "seeking", "sweeping", "network", "shrink", "verdict"),
     ("error_terms", "locating"),
     ("mending",),

@@ -50,10 +50,10 @@ def claimed_lines(backward: Program, called: Mapping[str, str], lines: range) ->
     for number, equation in sorted(
         numbered, key=lambda pair: pair[0]
     ):  # a stable sort: the trace's order within a line
-        value = factored(_with_parts(equation.value, parts))
+        value = factored(with_parts(equation.value, parts))
         name = called.get(equation.tensor.name, equation.tensor.name)
         if _size(value) <= _MOST:
-            left, right = (layout_of(_renamed(e, called), NAMES) for e in (equation.left, value))
+            left, right = (layout_of(with_users_names(e, called), NAMES) for e in (equation.left, value))
             again = name in known
             found.append(ClaimedLine(number, row(left, relation("←" if again else "="), right), again))
         known.add(name)
@@ -65,23 +65,27 @@ def _line(equation: Equation) -> int:
     return int(match[1]) if match else -1
 
 
-def _with_parts(expr: Expr, parts: Mapping[Tensor, Equation]) -> Expr:
+def with_parts(expr: Expr, parts: Mapping[Tensor, Equation]) -> Expr:
+    """`expr` with what a line computes on the way put in."""
+
     def value(node: Expr) -> Expr | None:
         equation = parts.get(node.tensor) if isinstance(node, Entry) else None
         if equation is None or not isinstance(node, Entry):
             return None
         at: dict[Expr, Expr] = dict(zip(equation.indices, node.indices, strict=True))
-        return _with_parts(substitute(equation.value, at), parts)
+        return with_parts(substitute(equation.value, at), parts)
 
     return rewrite(expr, value)
 
 
-def _renamed(expr: Expr, called: Mapping[str, str]) -> Expr:
+def with_users_names(expr: Expr, called: Mapping[str, str]) -> Expr:
+    """`expr` with the tensors called as the user calls them."""
+
     def name(node: Expr) -> Expr | None:
         if not isinstance(node, Entry) or node.tensor.name not in called:
             return None
         tensor = node.tensor
-        indices = tuple(_renamed(i, called) for i in node.indices)
+        indices = tuple(with_users_names(i, called) for i in node.indices)
         return Entry(Tensor(called[tensor.name], tensor.shape, tensor.kind), indices)
 
     return rewrite(expr, name)

@@ -37,6 +37,7 @@ def _of_function(text: str, known: Mapping[str, Tensor]) -> dict[Tensor, str]:
     found: dict[Tensor, str] = {}
     shared: dict[str, str] = {}  # what is computed on the way, and may be used again further down
     name, pending = "", list[str]()
+    text = re.sub(r'""".*?"""', "", text, flags=re.DOTALL)  # a docstring computes nothing
     for line in text.split("\n"):
         comment = _COMMENT.match(line)
         if comment:
