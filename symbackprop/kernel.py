@@ -98,21 +98,24 @@ class Kernel:
             raise ProofError(f"{name}: the derivation is about another program")
         if cost.tensor not in self.program.outputs or cost.tensor.shape:
             raise ProofError(f"{name}: {cost.tensor.name} is not a cost of the program")
-        known = derivation.definitions is self._names  # derivations of one program share their table of names
+        known = derivation.definitions == self._names  # derivations of one program share their table of names
         for bar, tensor in () if known else derivation.definitions.items():
             if bar in self.users or bar.shape != tensor.shape:
                 raise ProofError(f"{name}: {bar.name} cannot stand for the derivative with respect to {tensor.name}")
             if self.definitions.setdefault(bar, (tensor, cost)) != (tensor, cost):
                 raise ProofError(f"{name}: {bar.name} stands for another derivative already")
-        self._names = derivation.definitions
+        if not known:
+            self._names = dict(derivation.definitions)
         for side in (derivation.left, *(step.after for step in derivation.steps)):
             if not self._fits(side):
-                raise ProofError(f"{name}: an entry has the wrong number of indices")
+                raise ProofError(f"{name}: an entry has the wrong number of indices, or a derivative is by no entry")
 
     def _fits(self, expr: Expr) -> bool:
         """True if every entry has as many indices as its tensor has axes; shared parts are looked at once."""
         if expr not in self._fitting:
             own = not isinstance(expr, Entry) or len(expr.indices) == len(expr.tensor.shape)
+            if isinstance(expr, (Partial, Total)):
+                own = isinstance(expr.variable, Entry) and isinstance(getattr(expr, "cost", expr.variable), Entry)
             if not own or not all(self._fits(c) for c in children(expr)):
                 return False
             self._fitting.add(expr)

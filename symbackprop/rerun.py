@@ -216,7 +216,7 @@ def _same(function: Callable[..., Any], name: str, given: Floats, needed: Floats
     """Raise unless both have the same shape and nearly the same entries."""
     evidence = [f"sizes:  {_sizes(sizes)}"]
     if np.isnan(given).any() and given.shape == needed.shape and np.isfinite(needed).all():
-        raise TraceDiffersError(f"{name_of(function)} gives nan for {name} when NumPy runs it", evidence=evidence)
+        raise MalformedError(f"{name_of(function)} gives nan for {name} when NumPy runs it", evidence=evidence)
     what = f"the result of {name_of(function)} when NumPy runs it is not what its lines say: {name}"
     help = "a result must depend on the arguments alone; if it does, please report this case"
     if given.shape != needed.shape:

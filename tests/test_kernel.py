@@ -273,3 +273,18 @@ def test_the_induction_hypothesis_is_an_earlier_result():
     left = hypothesis.left
     step = Step(left, hypothesis.right, "earlier_result", "hypothesis", (delta3,))
     assert kernel.replay(Derivation("use", PROGRAM, left, hypothesis.right, (step,), hypothesis.definitions)) == ()
+
+
+def test_a_derivative_by_something_that_is_no_entry_is_refused():
+    real = BY_NAME["z2"]
+    odd = Total(J, add(Entry(z2, (n, i)), ONE))
+    refused(Derivation("odd", PROGRAM, odd, odd, (Step(odd, odd, "algebra", ""),), real.definitions), "by no entry")
+
+
+def test_names_that_are_changed_behind_the_kernel_are_looked_at_again():
+    kernel = Kernel(PROGRAM)
+    names = dict(BY_NAME["z3"].definitions)
+    kernel.replay(replace(BY_NAME["z3"], definitions=names))
+    names[delta2] = z3
+    with pytest.raises(ProofError):
+        kernel.replay(replace(BY_NAME["z2"], definitions=names))

@@ -79,7 +79,7 @@ def _run(path: Path) -> ModuleType:
 def _evidence(error: BaseException, path: Path) -> list[str]:
     """What was raised, and in which line of the file."""
     if isinstance(error, SyntaxError):
-        return [f"line {error.lineno}:  {error.msg}"]
+        return [(f"line {error.lineno}:  " if error.lineno else "") + error.msg]
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())
     ]
