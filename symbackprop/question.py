@@ -300,7 +300,8 @@ def _lost(slope: Any, base_unit: Callable[[int, int], Any]) -> Any:
     count = slope.ncols() if isinstance(slope, flint.arb_mat) else slope.shape[1]
     result = base_unit(0, count) * 0
     for k in range(count):
-        if slope[0, k] != 0:
+        still = slope[0, k] == 0  # only of an exact zero: a ball that may be 0, or is nan, moves
+        if not still:
             result[0, k] = math.nan
     return result
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.expression import Symbol
 from symbackprop.fields import TooCloseError, ball, dual
+from symbackprop.question import Point, true_gradient
 
 ROWS = {"x": ("N", "D")}
 
@@ -96,3 +98,19 @@ def test_nothing_is_decided_by_a_value_that_does_not_exist():
     assert repr(0 * root) == "no number"
     with pytest.raises(TooCloseError):
         field.compare(root, 0)
+
+
+def test_a_saturated_loss_shows_nothing_until_it_is_told_apart_from_infinity():
+    """log(1 - a) for an a that is 1 up to the working precision: its slope is not 0, but unknown."""
+
+    def cost(x, y):
+        a = 1 / (1 + np.exp(-x))
+        return -(y * np.log(a) + (1 - y) * np.log(1 - a)).sum()
+
+    program = sb.trace(cost, {"x": ("N",), "y": ("N",)}, {"y": "bern"})
+    x, y = program.inputs
+    (n,) = (s for s in x.shape if isinstance(s, Symbol))
+    point = Point({n: 2}, {x: np.array([140.0, 1.0]), y: np.array([0.0, 1.0])})
+    rough, fine = (true_gradient(program, point, x, bits=bits)[0,] for bits in (128, 512))
+    assert not rough.is_finite()
+    assert abs(float(fine.mid()) - 1) < 1e-12
