@@ -36,6 +36,13 @@ def changed_alias(convert):
     return forward
 
 
+def scalar_with_axis(x, v):
+    low = x.min()
+    row = low[None]
+    row *= 2
+    return low * v + row
+
+
 FORWARDS = {
     "mean out": with_out(lambda x, room: np.mean(x, axis=0, out=room)),
     "max out": with_out(lambda x, room: np.max(x, 0, room)),
@@ -75,6 +82,9 @@ FORWARDS = {
     "type of a size": lambda x, v: x * 2 if type(x.shape[0]) is int else x,
     "dtype": lambda x, v: x * 2 if x.dtype == np.float64 else x,
     "dtype of another": lambda x, v: x * 2 if x.dtype == np.float32 else x,
+    "a scalar with an axis": scalar_with_axis,
+    "ascontiguousarray of a scalar": lambda x, v: np.ascontiguousarray(x.sum()) * v,
+    "abs of a size": lambda x, v: x * np.zeros((np.abs(x.shape[0]), 1)) + np.sign(x.shape[1]) * v,
     "places from the end": lambda x, v: x[np.arange(x.shape[0]) - 1] * v,
     "folded decimals": lambda x, v: x * (1 - 0.9) + KEEP,
 }
@@ -114,6 +124,17 @@ def test_a_read_only_view_is_not_used_after_its_base_has_changed():
 
     with pytest.raises(sb.errors.TraceError, match="view"):
         sb.trace(forward, {"x": ("N", "N")})
+
+
+def test_a_reshape_of_reversed_rows_is_a_copy():
+    def forward(x):
+        rows = x * 1.0
+        flat = rows[::-1].reshape(-1)
+        rows *= 2.0
+        return flat
+
+    with pytest.raises(sb.errors.TraceError, match="view"):
+        sb.trace(forward, {"x": ("N", "D")})
 
 
 def test_a_global_array_that_is_changed_is_noticed_and_stays_as_it_was():

@@ -15,6 +15,7 @@ from symbackprop.expression import (
     ONE,
     ZERO,
     Expr,
+    Number,
     add,
     apply,
     divide,
@@ -48,11 +49,16 @@ def _minimum(left: Any, right: Any, **options: Any) -> Any:
     return into(elementwise(lambda a, b: _larger(b, a, a, b), left, right, kind=kind_of_all(left, right)), options)
 
 
+def _below(left: Expr, right: Expr) -> Expr:
+    """The value 0 or 1 of left < right, decided by the sizes where only they are in it."""
+    numbers = isinstance(left, Number) and isinstance(right, Number)
+    sizes = not numbers and not has_entry(left) and not has_entry(right)
+    return holds("<", left, right) if sizes else compared("<", left, right)
+
+
 def _larger(left: Expr, right: Expr, then_left: Expr, then_right: Expr) -> Expr:
     """then_right if left < right, else then_left."""
-    integers = not has_entry(left) and not has_entry(right)
-    below = holds("<", left, right) if integers else compared("<", left, right)
-    return where(below, then_right, then_left)
+    return where(_below(left, right), then_right, then_left)
 
 
 @implements("clip", method=True)
@@ -64,13 +70,13 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
 
 @implements("absolute", "abs", "fabs")
 def _absolute(x: Any) -> Any:
-    return elementwise(lambda v: where(compared("<", v, ZERO), negate(v), v), x, kind=kind_of_all(x))
+    return elementwise(lambda v: where(_below(v, ZERO), negate(v), v), x, kind=kind_of_all(x))
 
 
 @implements("sign")
 def _sign(x: Any) -> Any:
     def make(v: Expr) -> Expr:
-        return where(compared("<", ZERO, v), ONE, where(compared("<", v, ZERO), MINUS_ONE, ZERO))
+        return where(_below(ZERO, v), ONE, where(_below(v, ZERO), MINUS_ONE, ZERO))
 
     return elementwise(make, x, kind=kind_of_all(x))
 

@@ -37,7 +37,9 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def view_of(base: Array, shape: Indices, step: View, *, contiguous: bool) -> Array:
-    """A view of `base`; `step` maps the indices of the view to those of `base`."""
+    """A view of `base`; `step` maps the indices of the view to those of `base`. Of a scalar it is a copy."""
+    if base.scalar:
+        base = copy_of(base)
     outer = base.view
 
     def inverse(indices: Indices) -> tuple[Expr, Indices]:
@@ -222,7 +224,7 @@ METHODS["copy"] = _row_major_copy
 
 @implements("ascontiguousarray")
 def _ascontiguousarray(a: Any, dtype: Any = None) -> Array:
-    base = as_array(a)
+    base = atleast_1d(a)
     return base if base.contiguous else maybe_copy(base, copy_of(base, "C"))
 
 

@@ -210,6 +210,7 @@ def sliced(base: Array, parts: Sequence[Part]) -> Array:
     # Leading axes may be cut, or picked, without breaking contiguity; after a whole axis nothing may.
     cut = max((k for k, w in enumerate(whole) if not w), default=-1)
     leading = all(p is None or isinstance(p, Picked) for p in parts[:cut]) if cut >= 0 else True
+    leading = leading and all(not isinstance(p, Ranged) or p.step == 1 for p in parts)
     picked = [k for k, p in enumerate(parts) if isinstance(p, Picked)]
     kept = [k for k, p in enumerate(parts) if isinstance(p, Ranged)]
     contiguous = leading and not (picked and kept and max(picked) > min(kept))
