@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cases  # before NumPy
 import numpy as np
-from cases import LAM, Case
+import sympy as sp
+from cases import LAM, Case, textbook
 from measure import best_times
 from scipy.linalg import get_blas_funcs
 
 import symbackprop as sb
+from symbackprop.codegen import c_code
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SECONDS = 0.3
@@ -25,9 +28,9 @@ Run = Callable[[], object]
 class Forms:
     """The printed functions of one case, called directly."""
 
-    def __init__(self, widths: tuple[int, ...], rows: int) -> None:
-        self.case = Case(widths, rows, "float64")
-        self.net: Any = sb.compile(self.case.net)
+    def __init__(self, widths: tuple[int, ...], rows: int, dtype: str = "float64") -> None:
+        self.case = Case(widths, rows, dtype)
+        self.net: Any = sb.compile(self.case.net, dtype=dtype)
         self.theta, self.gradient = self.case.theta, np.empty_like(self.case.theta)
         self.parts = self.net.layout.views(self.gradient)
         self.arrays = [self.case.X, self.case.Y, *self.case.params.values()]
@@ -77,10 +80,22 @@ def table(head: str, first: str, rows: Iterable[tuple[object, dict[str, Run]]]) 
 
 def blocks() -> Iterable[tuple[object, dict[str, Run]]]:
     for widths in ((400, 25, 10), (784, 100, 10), (100, 50, 10)):
-        for rows in (500, 1000, 5000):
-            forms = Forms(widths, rows)
+        for rows, dtype in ((500, "float64"), (1000, "float64"), (5000, "float64"), (5000, "float32")):
+            forms = Forms(widths, rows, dtype)
             runs = {str(b): forms.blocks(b) for b in (50, 100, 200, 500)}
-            yield f"{'-'.join(map(str, widths))}, m={rows}", {"whole": forms.whole(), **runs}
+            yield f"{'-'.join(map(str, widths))}, m={rows}, {dtype}", {"whole": forms.whole(), **runs}
+
+
+def c_blocks() -> Iterable[tuple[object, dict[str, Run]]]:
+    for widths in ((400, 25, 10), (784, 100, 10), (100, 50, 10)):
+        case, runs = Case(widths, 5000, "float64"), {}
+        for rows in (5000, 50, 100, 200, 250, 500):
+            net: Any = sb.compile.__wrapped__(case.net, "c")  # type: ignore[attr-defined]
+            with mock.patch.object(c_code, "c_block_rows", lambda *_, rows=rows: rows):
+                runs["whole" if rows == 5000 else str(rows)] = net.bind(
+                    case.theta, case.X, case.Y, out=np.empty_like(case.theta), lam=LAM
+                )
+        yield f"{'-'.join(map(str, widths))}, m=5000", runs
 
 
 def few_activations() -> Iterable[tuple[object, dict[str, Run]]]:
@@ -96,6 +111,43 @@ def few_multiplications() -> Iterable[tuple[object, dict[str, Run]]]:
             yield rows * forms.theta.size, {"bound": forms.bound("bound"), "unrolled": forms.bound("unrolled")}
 
 
+def lambdified(case: Case) -> Run:
+    """The same by SymPy: cost and all derivatives of all rows written out, `lambdify(cse=True)` over `math`."""
+    m, LAMBDA = case.rows, sp.Float(LAM)
+    shapes = {name: p.shape for name, p in case.params.items()}
+    symbols = {name: np.array(sp.symbols(f"{name}_:{int(np.prod(s))}")).reshape(s) for name, s in shapes.items()}
+    x = np.array(sp.symbols(f"x:{case.X.size}")).reshape(case.X.shape)
+    y = np.array(sp.symbols(f"y:{case.Y.size}")).reshape(case.Y.shape)
+    a, z, layers = x, x, len(shapes) // 2
+    for layer in range(1, layers + 1):
+        z = a @ symbols[f"W{layer}"].T + symbols[f"b{layer}"]
+        a = np.vectorize(lambda t: 1 / (1 + sp.exp(-t)), otypes=[object])(z)
+    J = sum((np.vectorize(lambda t: sp.log(1 + sp.exp(t)), otypes=[object])(z) - z * y).ravel()) / m
+    J += LAMBDA / (2 * m) * sum((symbols[f"W{layer}"] ** 2).sum() for layer in range(1, layers + 1))
+    theta = [s for array in symbols.values() for s in array.ravel()]
+    arguments = [*theta, *x.ravel(), *y.ravel()]
+    f = sp.lambdify(arguments, [J, *(J.diff(t) for t in theta)], modules="math", cse=True)
+    gradient = np.empty(len(theta))
+
+    def run() -> float:
+        values = f(*case.theta.tolist(), *case.X.ravel().tolist(), *case.Y.ravel().tolist())
+        gradient[:] = values[1:]
+        result: float = values[0]
+        return result
+
+    expected = textbook(case)()
+    assert abs(run() - expected[0]) < 1e-9
+    assert np.allclose(gradient, np.concatenate([g.ravel() for g in expected[1]]))
+    return run
+
+
+def plain_numbers() -> Iterable[tuple[object, dict[str, Run]]]:
+    for widths, rows in (((2, 2, 1), 1), ((2, 2, 1), 4), ((3, 4, 2), 2)):
+        forms = Forms(widths, rows)
+        runs = {"bound": forms.bound("bound"), "unrolled": forms.bound("unrolled"), "lambdify": lambdified(forms.case)}
+        yield f"{'-'.join(map(str, widths))}, m={rows}", runs
+
+
 def long_vectors() -> Iterable[tuple[object, dict[str, Run]]]:
     for units in (10, 30, 60, 100, 200, 784):
         forms = Forms((units, 30, 10), 10)
@@ -105,8 +157,10 @@ def long_vectors() -> Iterable[tuple[object, dict[str, Run]]]:
 def main() -> None:
     parts = [
         ("BLOCKS, SMALL_PRODUCT: rows in a block", table("network", "whole", blocks())),
+        ("C_BLOCKS, SMALL_PRODUCT: rows in a block, C", table("network", "whole", c_blocks())),
         ("FEW_ACTIVATIONS: rows times the widest layer", table("activations", "into", few_activations())),
         ("FEW_MULTIPLICATIONS: rows times parameters", table("multiplications", "bound", few_multiplications())),
+        ("Plain numbers: by this package, and by sympy.lambdify(cse=True)", table("network", "bound", plain_numbers())),
         ("LONG_VECTOR: a step of gradient descent", table("parameters", "two passes", long_vectors())),
     ]
     text = ["# Which form is faster", "", "Times as multiples of the first column, one thread.", ""]

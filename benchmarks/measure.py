@@ -17,8 +17,9 @@ def agreeing(
     as_vector: Callable[[object], np.ndarray],
     tolerance: float,
     unchecked: tuple[str, ...] = (),
+    required: tuple[str, ...] = (),
 ) -> dict[str, Run]:
-    """The contestants that are installed and whose output is right."""
+    """The contestants that are installed and whose output is right; the required ones must be both."""
     runs = {}
     for name, make in makers.items():
         try:
@@ -27,6 +28,8 @@ def agreeing(
                 error = np.abs(as_vector(run()) - reference).max() / np.abs(reference).max()
                 assert error < tolerance, f"disagrees: {error:.1e}"
         except Exception as error:  # a package that is not installed, or whose version cannot build this
+            if name in required:
+                raise
             text = str(error).splitlines()
             print(f"  {name} left out: {type(error).__name__}: {text[0] if text else ''}", file=sys.stderr)
             continue

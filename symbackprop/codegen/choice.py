@@ -21,9 +21,12 @@ FEW_MULTIPLICATIONS = 120  # rows times parameters
 LONG_VECTOR = 4000  # parameters
 
 
-def block_rows(rows: int, parameters: int, largest: int) -> int | None:
-    """The rows of a block, or None for the whole batch at once; `largest` is the size of the largest parameter."""
-    return _block(BLOCKS, rows, parameters, largest)
+def block_rows(rows: int, parameters: int, largest: int, single: bool = False) -> int | None:
+    """The rows of a block, or None for the whole batch at once; `largest` is the size of the largest parameter.
+
+    In single precision the products are twice as fast and the calls are not, so blocks stay long.
+    """
+    return _block(BLOCKS, rows, parameters, 0 if single else largest)
 
 
 def bound_form(rows: int, widest: int, parameters: int) -> str:
@@ -41,6 +44,6 @@ def c_block_rows(rows: int, parameters: int, largest: int) -> int:
 def _block(table: tuple[tuple[int, int, int], ...], rows: int, parameters: int, largest: int) -> int | None:
     for least, most, block in table:
         if rows >= least and parameters <= most:
-            small = SMALL_PRODUCT // largest
+            small = SMALL_PRODUCT // largest if largest else 0
             return min(block, small) if small >= LEAST_ROWS else block
     return None
