@@ -67,7 +67,8 @@ def _ml_atom(atom: Atom) -> str:
         case "opening" | "closing":
             return f'<mo form="{"prefix" if atom.kind == "opening" else "postfix"}">{text}</mo>'
         case "text":
-            return f"<mtext>{text}</mtext>"
+            kept = text.replace(" ", "\u00a0")  # a space at the end of an element is not shown
+            return f"<mtext>{kept}</mtext>"
         case "bold":
             return f'<mi class="bold">{text}</mi>'
         case "function":

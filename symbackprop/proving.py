@@ -20,8 +20,8 @@ from symbackprop.backprop import ALL_SIZES, prove_network
 from symbackprop.closed_forms import short_adjoint, shortened
 from symbackprop.codegen import compile_program
 from symbackprop.cotangents import with_cost
-from symbackprop.derivation import Derivation, Gradient, Step
-from symbackprop.differentiate import differentiate
+from symbackprop.derivation import Derivation, Gradient
+from symbackprop.document.again import arguments_of
 from symbackprop.document.html import fragment
 from symbackprop.document.listing import code_lines
 from symbackprop.document.loop import loop_lines
@@ -36,11 +36,9 @@ from symbackprop.network import Network
 from symbackprop.notation import NOTATIONS
 from symbackprop.plain import to_text
 from symbackprop.primitives import FUNCTIONS, Function
-from symbackprop.program import UPSTREAM, Program
+from symbackprop.program import Program
 from symbackprop.proof import Proof, Theorem
-from symbackprop.readable import factored, folded, index_names, squeezed
-from symbackprop.rules import tensors_in
-from symbackprop.trace.session import axis_indices
+from symbackprop.short_backward import readable_gradient, tidied
 
 Detail = Literal["brief", "full"]
 MOST_EQUATIONS = 30  # a longer program is not printed as code
@@ -132,21 +130,7 @@ def python_command(program: Program) -> str:
     """The lines of Python that trace a user's function and prove it again; "" for a program without one."""
     if not program.name.isidentifier() or not program.lines:
         return ""
-    inputs = [t for t in program.inputs if t not in _upstream(program)]
-    shapes = {t.name: tuple(to_text(n) for n in t.shape) for t in inputs}
-    assume = {
-        a.tensor.name: a.kind if a.size is None else f"{a.kind}:{to_text(a.size)}"
-        for a in program.assumptions
-        if a.tensor in inputs
-    }
-    given = f"{program.name}, shapes={shapes}" + (f", assume={assume}" if assume else "")
-    return f"import symbackprop as sb\n\nprint(sb.prove(sb.trace({given})))".replace("'", '"')
-
-
-def _upstream(program: Program) -> set[Tensor]:
-    """The inputs that stand for what is computed later."""
-    values = [e.value for e in program.equations if e.note == UPSTREAM]
-    return {t for v in values for t in tensors_in(v) if t in program.inputs and t.name.startswith("dout")}
+    return f"import symbackprop as sb\n\nprint(sb.prove(sb.trace({program.name}, {arguments_of(program)})))"
 
 
 def _functions(network: Network) -> list[Function | None]:
@@ -156,12 +140,7 @@ def _functions(network: Network) -> list[Function | None]:
 def program_gradient(program: Program) -> tuple[Gradient, tuple[Tensor, ...]]:
     """The cotangents of every tensor of a program, derived; x_bar is the cotangent of x."""
     extended, upstream = with_cost(program)
-    readable = squeezed(extended)
-    taken = {t.name for t in readable.tensors}
-    places = {t: index_names(axis_indices(t.shape), taken) for t in readable.inputs}
-    given = {t.name for t in upstream}  # nobody asks for the derivative by the upstream gradient
-    wanted = [t for t in readable.inputs if t.kind == "real" and t.name not in given]
-    return differentiate(readable, name=lambda t: f"{t.name}_bar", wanted=wanted, places=places), upstream
+    return readable_gradient(extended, upstream), upstream
 
 
 def prove_program(program: Program) -> Proof:
@@ -172,7 +151,7 @@ def prove_program(program: Program) -> Proof:
     used: dict[Tensor, list[str]] = {}
     for tensor, derivation in gradient.derivations.items():
         used[tensor] = [*program.conditions, *kernel.replay(derivation)]
-    tidy = {t: _tidied(kernel, d) for t, d in gradient.derivations.items()}
+    tidy = {t: tidied(kernel, d) for t, d in gradient.derivations.items()}
     gradient = replace(gradient, derivations=shortened(replace(gradient, derivations=tidy), kernel))
     theorems = []
     for tensor, derivation in gradient.derivations.items():
@@ -206,26 +185,3 @@ def _assigned(program: Program, tensor: Tensor) -> str:
     line = re.fullmatch(r"line (\d+)", program.by_tensor[tensor].note) if tensor in program.by_tensor else None
     assigned = re.match(r"(\w+) = (?!\w+ = )", program.lines.get(int(line[1]), "")) if line else None
     return assigned[1] if assigned else ""
-
-
-def _tidied(kernel: Kernel, derivation: Derivation) -> Derivation:
-    """The derivation with its last line as one would write it, where the kernel accepts that."""
-    after, named = folded(derivation.right, kernel.program)
-    if named:
-        names = " and ".join(t.name for t in named)
-        derivation = _extended(
-            kernel,
-            derivation,
-            Step(derivation.right, after, "equation", f"This is {names}, known from the forward pass.", named),
-        )
-    outside = factored(derivation.right)
-    if outside is derivation.right:
-        return derivation
-    reason = "What does not depend on the summed index stands in front of the sum."
-    return _extended(kernel, derivation, Step(derivation.right, outside, "algebra", reason))
-
-
-def _extended(kernel: Kernel, derivation: Derivation, step: Step) -> Derivation:
-    """The derivation with one more step, or as it was if the kernel does not accept that."""
-    longer = replace(derivation, right=step.after, steps=(*derivation.steps, step))
-    return longer if kernel.accepts(step, longer) else derivation

@@ -43,7 +43,7 @@ def squeezed(program: Program) -> Program:
     thin: dict[Tensor, Tensor] = {}
     for equation in (e for e in program.equations if e.tensor not in program.outputs):
         tensor = equation.tensor
-        name = _name_of_part(equation, taken) if equation.note.startswith(PART) else tensor.name
+        name = _name_of_part(equation, taken - {tensor.name}) if equation.note.startswith(PART) else tensor.name
         taken.add(name)
         thin[tensor] = Tensor(name, tuple(n for n in tensor.shape if n is not ONE), tensor.kind)
     taken = {t.name for t in (*program.inputs, *program.outputs, *thin.values())}

@@ -6,7 +6,7 @@ A Verdict is data that prints as a story of a screenful. This module must not kn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from symbackprop.document.verdicts import verdict_document
 from symbackprop.expression import Expr
 from symbackprop.program import Program
 from symbackprop.proof import Status
+from symbackprop.short_backward import short_backward
 
 MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
 
@@ -79,10 +80,14 @@ class Verdict:
             UnsupportedError: another ending, or .pdf without an installed LaTeX.
             DataError: the file cannot be written there.
         """
-        return save(verdict_document(self), path)
+        return save(verdict_document(self._with_closed_forms()), path)
 
     def _repr_html_(self) -> str:
-        return fragment(verdict_document(self))
+        return fragment(verdict_document(self._with_closed_forms()))
+
+    def _with_closed_forms(self) -> Verdict:
+        """The verdict with the derived gradients as short as a document shows them."""
+        return self if self.program is None else replace(self, program=short_backward(self.program))
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""

@@ -102,7 +102,8 @@ def _verify(network: Network, left: str, right: str | sp.Expr | None, seconds: f
     if network.depth is not None:
         return _any_depth(network, left, text)
     formulas = (("claimed", claim.left, claim.reading.value), ("derived", claim.left, claim.truth))
-    return replace(_decide(network, claim, seconds), formulas=formulas)
+    verdict = _decide(network, claim, seconds)
+    return replace(verdict, formulas=(*formulas, *verdict.formulas))
 
 
 def _any_depth(network: Network, left: str, text: str) -> Verdict:
@@ -241,6 +242,7 @@ def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
         wrong=(claim.left.tensor.name,),
         diagnosis=cure.words if cure else "",
         cure=f"{subject} = {to_text(cure.value)}" if cure else "",
+        formulas=(("cure", claim.left, cure.value),) if cure else (),
         counterexample=found,
         notes=notes,
     )

@@ -28,6 +28,7 @@ ROWS = (
     ("concatenation",),
     ("rewording",),
     ("closed_forms", "cured"),
+    ("short_backward",),
     ("comparing", "directed", "seeking", "sweeping", "network", "shrink", "verdict"),
     ("error_terms", "locating"),
     ("mending",),

@@ -370,10 +370,13 @@ def wrong_backward(dout, x, w):
 def test_verdict_saves_the_claim_as_written_the_counterexample_and_the_cure(tmp_path) -> None:
     verdict = check(lambda x, w: x @ w, wrong_backward, shapes={"x": ("N", "D"), "w": ("D", "M")})
     text = verdict.save(tmp_path / "verdict.md").read_text(encoding="utf-8")
-    assert r"`dw = 2 * x.T @ dout` | $\mathit{dw} = 2x^{\top} \cdot \mathit{dout}$ **here** |" in text
-    assert "`return {'x': dx, 'w': dw}` | code only |" in text
-    assert "Right would be `dw[d,m] = sum(n, x[n,d]*dout[n,m])`, which was proved." in text
-    assert r"\bar{w}_{ij} = \sum_{n=0}^{N-1}\overline{\mathit{out}}_{nj}\,x_{ni}" in text
+    here = "**the first difference**"
+    assert rf"`dw = 2 * x.T @ dout` | {here} $\mathit{{dw}} = 2x^{{\top}} \cdot \mathit{{dout}}$ |" in text
+    assert "`return {'x': dx, 'w': dw}` | — |" in text
+    assert "With this change the claim was proved:" in text
+    assert r"\mathit{dw}_{dm} = \sum_{n=0}^{N-1}x_{nd}\,\mathit{dout}_{nm}" in text
+    assert "- dw = 2 * x.T @ dout\n+ dw = x.T @ dout\n" in text
+    assert r"\bar{w}_{dm} = \sum_{n=0}^{N-1}\overline{\mathit{out}}_{nm}\,x_{nd}" in text
     assert "<math" in verdict._repr_html_()
     assert verdict.save(tmp_path / "verdict.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 

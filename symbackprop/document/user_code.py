@@ -22,9 +22,14 @@ _FUNCTIONS = frozenset(["exp", "log", "sqrt", "abs", "sin", "cos", "tan", "sinh"
 
 @dataclass(frozen=True)
 class UserLine:
-    """One statement: where it stands in its file, what it says, and the mathematics where that could be read."""
+    """One statement: where it stands in its file, what it says, and the mathematics where that could be read.
+
+    Args:
+        number, last: the first and the last of its lines.
+    """
 
     number: int
+    last: int
     code: str
     mathematics: Layout | None
 
@@ -38,7 +43,10 @@ def lines_of(function: Callable[..., Any]) -> tuple[UserLine, ...]:
         return ()
     body = getattr(tree, "body", [])
     plain = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
-    return tuple(UserLine(start + s.lineno - 1, ast.unparse(s), _mathematics(s)) for s in plain)
+    shift = start - 1
+    return tuple(
+        UserLine(shift + s.lineno, shift + (s.end_lineno or s.lineno), ast.unparse(s), _mathematics(s)) for s in plain
+    )
 
 
 def span_of(function: Callable[..., Any]) -> range:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from symbackprop.document.again import arguments_of, handed_in
 from symbackprop.document.claimed import ClaimedLine, claimed_lines
 from symbackprop.document.context import sentence
 from symbackprop.document.model import (
@@ -20,6 +21,7 @@ from symbackprop.document.model import (
     Document,
     Equality,
     Items,
+    Listing,
     Paragraph,
     Section,
     Strong,
@@ -32,9 +34,11 @@ from symbackprop.expression import Expr
 from symbackprop.notation import NAMES, WEIGHTS
 from symbackprop.program import UPSTREAM, Program
 from symbackprop.readable import factored, squeezed
-from symbackprop.rules import tensors_in
 
 _MOST = 24  # entries of an array that are shown
+_MOST_EQUATIONS = 12  # forward equations that are shown
+_MARK = "the first difference"
+_MISSED: Text = (Strong("This is claimed wrongly."),)
 _MEANING = {
     "PROVED": "The claim holds for all values, by a derivation that was replayed step by step.",
     "REFUTED": "The claim is false: at the numbers below the two sides differ, by more than rounding could explain.",
@@ -50,6 +54,7 @@ class VerdictLike(Protocol):
     subject: str
     scope: str
     conditions: Sequence[str]
+    wrong: Sequence[str]
     diagnosis: str
     cure: str
     reason: str
@@ -61,6 +66,7 @@ class VerdictLike(Protocol):
     written: Callable[..., Any] | None
     claim: Program | None
     called: Mapping[str, str]
+    cured: Sequence[Any]
 
 
 def verdict_document(verdict: Any) -> Document:
@@ -72,7 +78,8 @@ def verdict_document(verdict: Any) -> Document:
         Code(verdict.subject),
         f", for {verdict.scope}." if verdict.scope else ".",
     )
-    body = (*_claim(verdict), *_fault(verdict), *_numbers(verdict), *_derived(verdict), *_remarks(verdict))
+    parts = (_claim, _fault, _numbers, _derived, _remarks, _again)
+    body = tuple(block for part in parts for block in part(verdict))
     return Document(
         f"Verdict on {_title(verdict.subject)}", lead, (Paragraph((_MEANING[verdict.status],)), *body), notation
     )
@@ -87,41 +94,74 @@ def _claim(verdict: VerdictLike) -> Iterator[Block]:
     lines = lines_of(verdict.written) if verdict.written is not None else ()
     formula = next(((left, right) for kind, left, right in verdict.formulas if kind == "claimed"), None)
     if lines:
-        suspect = {int(n) for n in re.findall(r"\bline (\d+)", verdict.diagnosis)}
+        suspect, traced = _suspects(verdict), _traced(verdict)
+        shown = {line.number for line in traced}
         rows = []
         for line in lines:
-            read: Text = (Symbolic(line.mathematics),) if line.mathematics else ("code only",)
-            mark: Text = (Strong("here"),) if line.number in suspect else ()
-            rows.append(((str(line.number),), (Code(line.code),), (*read, *((" ", *mark) if mark else ()))))
+            places = set(range(line.number, line.last + 1))
+            read: Text = ("below",) if shown & places else ("—",)
+            read = (Symbolic(line.mathematics),) if line.mathematics else read
+            number: Text = (str(line.number),)
+            if suspect & places:
+                number, read = (Strong(str(line.number)),), (Strong(_MARK), " ", *read)
+            rows.append((number, (Code(line.code),), read))
         table = Table(("Line", "As written", "As mathematics"), tuple(rows), shares=(0.06, 0.5, 0.36))
-        yield Section("The claim", (table, *_traced(verdict)))
+        yield Section("The claim", (table, *_in_index_notation(traced, suspect)))
     elif formula is not None:
         yield Section("The claim", (Display(((Equality(*formula), ()),)),))
     elif verdict.claimed:
         yield Section("The claim", (Paragraph((Code(verdict.claimed),)),))
 
 
-def _traced(verdict: VerdictLike) -> Iterator[Block]:
-    """The lines once more, in index notation, as they were traced."""
-    known = "Lines that cannot be turned into mathematics as they stand, without loss, are shown as code only"
-    traced: tuple[ClaimedLine, ...] = ()
-    if verdict.claim is not None and verdict.written is not None:
-        traced = claimed_lines(verdict.claim, verdict.called, span_of(verdict.written))
+def _suspects(verdict: VerdictLike) -> set[int]:
+    """The lines of the first difference."""
+    return {int(n) for n in re.findall(r"\bline (\d+)", verdict.diagnosis)} if verdict.status != "MALFORMED" else set()
+
+
+def _traced(verdict: VerdictLike) -> tuple[ClaimedLine, ...]:
+    """The lines in index notation, as they were traced."""
+    if verdict.claim is None or verdict.written is None:
+        return ()
+    return claimed_lines(verdict.claim, verdict.called, span_of(verdict.written))
+
+
+def _in_index_notation(traced: Sequence[ClaimedLine], suspects: set[int]) -> Iterator[Block]:
+    """All lines once more; also those that cannot be turned into mathematics as they stand."""
     if not traced:
-        yield Paragraph((f"{known}.",))
         return
-    arrow = " (an arrow gives a new value to a name in use)" if any(line.again for line in traced) else ""
-    yield Paragraph((f"{known}. In index notation{arrow} the lines say:",))
-    yield Display(tuple((Symbolic(line.mathematics), (f"Line {line.number}.",)) for line in traced))
+    arrow = " An arrow gives a new value to a name in use." if any(line.again for line in traced) else ""
+    yield Paragraph((f"In index notation the lines say:{arrow}",))
+    yield Display(tuple((Symbolic(line.mathematics), _numbered(line.number, suspects)) for line in traced))
+
+
+def _numbered(number: int, suspects: set[int]) -> Text:
+    """Line 18, and whether it is there that the claim differs from the truth."""
+    return (Strong(f"Line {number}: {_MARK}"),) if number in suspects else (f"Line {number}.",)
 
 
 def _fault(verdict: VerdictLike) -> Iterator[Block]:
-    """What is wrong, and what would be right."""
-    said = [(sentence(verdict.diagnosis),)] if verdict.diagnosis and verdict.status != "MALFORMED" else []
-    cure: list[Text] = [("Right would be ", Code(verdict.cure), ", which was proved.")] if verdict.cure else []
-    points = (*said, *cure)
-    if points:
-        yield Section("What is wrong, and the cure", tuple(Paragraph(p) for p in points))
+    """What is wrong, and what would be right: as mathematics, and as code to put in."""
+    if verdict.status == "MALFORMED" or not (verdict.diagnosis or verdict.cure):
+        return
+    body: list[Block] = [Paragraph((sentence(verdict.diagnosis),))] if verdict.diagnosis else []
+    cures = [(line.left, line.right, f"Line {line.number}, as it is right.") for line in verdict.cured]
+    cures += [(left, right, "As it is right.") for kind, left, right in verdict.formulas if kind == "cure"]
+    if cures:
+        body.append(Paragraph(("With this change the claim was proved:",)))
+        body.append(Display(tuple((Equality(left, right), (note,)) for left, right, note in cures)))
+    elif verdict.cure:
+        body.append(Paragraph(("Right would be ", Code(verdict.cure), ", which was proved.")))
+    code = [text for line in verdict.cured if line.code for text in _changed(verdict, line)]
+    body += [Paragraph(("In the code:",)), Listing("\n".join(code), "diff")] if code else []
+    yield Section("What is wrong, and the cure", tuple(body))
+
+
+def _changed(verdict: VerdictLike, cured: Any) -> list[str]:
+    """The line as it is and as it would be, marked as in a list of changes."""
+    lines = lines_of(verdict.written) if verdict.written is not None else ()
+    old = [f"- {line.code}" for line in lines if line.number <= cured.number <= line.last]
+    new, _, sizes = cured.code.partition("  # ")
+    return [*old, *(f"+ {size}" for size in sizes.split(", ") if size), f"+ {new}"]
 
 
 def _numbers(verdict: VerdictLike) -> Iterator[Block]:
@@ -137,7 +177,9 @@ def _numbers(verdict: VerdictLike) -> Iterator[Block]:
     upstream = found.upstream if isinstance(found.upstream, tuple) else (found.upstream,)
     rows += [("dout", _written(u)) for u in upstream if u is not None]
     rows += [(f"{place}, claimed", f"{found.entry.claimed:.8g}"), (f"{place}, correct", f"{found.entry.correct:.8g}")]
-    table = Table(("Quantity", "Value"), tuple(((Code(name),), (value,)) for name, value in rows), shares=(0.3, 0.62))
+    table = Table(
+        ("Quantity", "Value"), tuple(((Code(name),), (_minus(value),)) for name, value in rows), shares=(0.3, 0.62)
+    )
     intro = (
         "Entries are counted from 0. All numbers are exact in binary, and the two results were enclosed in intervals "
         "that do not meet."
@@ -154,23 +196,30 @@ def _written(value: Any) -> str:
     return "[" + ", ".join(_written(part) for part in array) + "]"
 
 
+def _minus(text: str) -> str:
+    """A number as it is set: with a minus sign, not with a hyphen."""
+    return text.replace("-", "−")
+
+
 def _derived(verdict: VerdictLike) -> Iterator[Block]:
-    """What was derived instead: one formula, or the backward pass."""
-    found = [(left, right) for kind, left, right in verdict.formulas if kind == "derived"]
+    """What was derived instead: one formula, or the backward pass beside the forward equations it speaks of."""
+    found: list[tuple[Equality, Text]] = [
+        (Equality(left, right), ()) for kind, left, right in verdict.formulas if kind == "derived"
+    ]
+    body: list[Block] = []
     if verdict.program is not None:
         program = squeezed(verdict.program)
-        costs = [e.value for e in program.equations if e.note == UPSTREAM]
-        handed = {f"{t.name}_bar" for cost in costs for t in tensors_in(cost) & set(program.inputs)}
+        handed = {f"{t.name}_bar" for t in handed_in(program)}
+        forward = [e for e in program.equations if "_bar" not in e.tensor.name and e.note != UPSTREAM]
         bars = [e for e in program.equations if "_bar" in e.tensor.name and not e.note and e.tensor.name not in handed]
-        found = [(e.left, factored(e.value)) for e in bars]
+        wrong = {f"{name}_bar" for name in verdict.wrong}
+        found = [(Equality(e.left, factored(e.value)), _MISSED if e.tensor.name in wrong else ()) for e in bars]
+        if len(forward) <= _MOST_EQUATIONS:
+            lines = tuple((Equality(e.left, e.value), (sentence(e.note),) if e.note else ()) for e in forward)
+            body += [Paragraph(("The forward pass, as it was traced:",)), Display(lines)]
+        body.append(Paragraph(("A bar marks the derivative of the cost with respect to the entry under it.",)))
     if found:
-        text = (
-            "A bar marks the derivative of the cost with respect to the entry under it."
-            if verdict.program is not None
-            else ""
-        )
-        body: list[Block] = [Paragraph((text,))] if text else []
-        yield Section("What was derived", (*body, Display(tuple((Equality(*f), ()) for f in found))))
+        yield Section("What was derived", (*body, Display(tuple(found))))
 
 
 def _remarks(verdict: VerdictLike) -> Iterator[Block]:
@@ -181,3 +230,24 @@ def _remarks(verdict: VerdictLike) -> Iterator[Block]:
         yield Section("Why", tuple(Paragraph((Code(line),)) for line in verdict.reason.split("\n") if line.strip()))
     if verdict.notes:
         yield Section("Notes", (Items(tuple((sentence(n),) for n in verdict.notes)),))
+
+
+def _again(verdict: VerdictLike) -> Iterator[Block]:
+    """What was done, and how to do it again."""
+    if verdict.status not in ("PROVED", "REFUTED") or verdict.program is None or verdict.written is None:
+        return
+    forward = re.match(r"gradients of (\w+)", verdict.subject)
+    done = {
+        "PROVED": "The gradients were derived from the forward pass as it was traced, each step of that replayed by a "
+        "small program that knows only the rules; claim and derivation were brought to a normal form that decides "
+        f"equality{f', for {verdict.scope}' if verdict.scope else ''}; and the result was cross-examined with exact "
+        "numbers at a small point, against derivatives taken forwards there, which share nothing with the derivation.",
+        "REFUTED": "The right values come from derivatives taken forwards, along with the forward pass itself, and "
+        "not from the derivation; each value was enclosed in an interval.",
+    }[verdict.status]
+    body: list[Block] = [Paragraph((done,))]
+    names = [forward[1] if forward else "", verdict.written.__name__]
+    if all(name.isidentifier() for name in names):
+        call = f"sb.check({', '.join(names)}, {arguments_of(verdict.program)})"
+        body += [Paragraph(("To check it again:",)), Listing(f"import symbackprop as sb\n\nprint({call})")]
+    yield Section("What was checked", tuple(body))
