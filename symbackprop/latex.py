@@ -12,6 +12,7 @@ Example:
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from symbackprop.display import Scope, is_root, ordered_terms, over_and_under, scope_of, signed
@@ -154,8 +155,8 @@ class _Writer:
             negative, magnitude = signed(term)
             sign = (operator("−" if negative else "+"),) if shown or negative else ()
             shown.append((*sign, self._at_least(magnitude, scope, _REACHING)))
-        if len(shown) > _MOST_TERMS and len({_shape_of(row(*t[-1:])) for t in shown}) == 1:
-            shown[2:-1] = [(operator("+"), Atom("⋯"))]
+        if len(shown) > _MOST_TERMS:
+            shown = _elided(shown)
         return row(*(part for term in shown for part in term))
 
     def _product(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
@@ -297,6 +298,15 @@ class _Writer:
         """Indices as they are shown: a number is moved to where this notation begins to count."""
         moved = (add(i, ONE) if isinstance(i, Number) and self.notation.first else i for i in indices)
         return [self.layout(i, scope)[0] for i in moved]
+
+
+def _elided(terms: list[tuple[Layout, ...]]) -> list[tuple[Layout, ...]]:
+    """Terms with long runs of those that are alike but for numbers as first + second + ⋯ + last."""
+    out: list[tuple[Layout, ...]] = []
+    for _, alike in itertools.groupby(terms, key=lambda t: _shape_of(row(*t[-1:]))):
+        run = list(alike)
+        out += [*run[:2], (operator("+"), Atom("⋯")), run[-1]] if len(run) > _MOST_TERMS else run
+    return out
 
 
 def _nested(expr: Where) -> tuple[list[Expr], Expr]:

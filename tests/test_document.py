@@ -483,3 +483,12 @@ def test_symbolic_widths_are_drawn_with_dots(proofs) -> None:
     page = to_html(proof_document(proofs["any_depth"]))
     assert "any number of layers" in page
     assert 'class="dot"' in page
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_brief_proof_of_a_deep_network_with_a_penalty_is_one_page(tmp_path) -> None:
+    net = Network([10] * 64, activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
+    text = to_latex_document(proof_document(prove(net), detail="brief"))
+    assert text.count(r"\cdots") == 1  # of the 63 penalties the first two and the last are shown
+    _, pages = _compiled(text, "pdflatex", tmp_path)
+    assert pages == 1
