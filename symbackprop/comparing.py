@@ -110,7 +110,11 @@ class Comparison:
                 return self._factor_words(name, ratio, called)
         return None
 
-    def _factor_words(self, name: str, ratio: Poly, called: Mapping[Index, Expr]) -> Mend:
+    def _factor_words(self, name: str, ratio: Poly, called: Mapping[Index, Expr]) -> Mend | None:
+        for mono, _ in ratio.terms:
+            over, under = ({a.data[0] for a, e in mono.factors if a.kind == "entry" and e * s > 0} for s in (1, -1))
+            if over & under:
+                return None  # one entry of a tensor over another: not a factor that anybody forgot
         words, inverse = self.text(ratio, called), self.text(self.resolver.power(ratio, -1), called)
         if words == "-1":
             return Mend(f"{name}: wrong sign", f"d{name} = -(d{name} as claimed)")

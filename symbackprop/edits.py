@@ -28,7 +28,8 @@ from symbackprop.expression import (
 )
 from symbackprop.program import Equation
 from symbackprop.slips import SLIPS, assignments, both, constants, exponents, reordered
-from symbackprop.substitutes import Found, added, interchanged, multiplied, products, replaced, scaled
+from symbackprop.substitutes import Found, added, interchanged, multiplied, products, replaced, scaled, turned_sums
+from symbackprop.vectors import mentioned
 from symbackprop.vocabulary import Change, Vocabulary, short, value_nodes
 
 COST: dict[Hashable, int] = {"slope": 2, "complement": 1, "alone": 1}  # small slips, however long they are
@@ -84,10 +85,12 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
     for source in sources:
         together: dict[Hashable, Table] = {}
         single: list[Table] = []
-        for equation in group:
+        for turn, equation in enumerate(group):
             for node, change in source(equation, vocabulary):
                 place = _place(equation, node, change[0], vocabulary)
-                together.setdefault((place, change[0]), {}).setdefault(node, change)
+                aligned = len(group) > 1 and place != "anywhere"
+                for way in _rounds(node, change[2], turn, vocabulary) if aligned else ("",):
+                    together.setdefault((place, change[0], way), {}).setdefault(node, change)
                 single.append({node: change})
                 for scope in scopes.get(node, ()):
                     tag, words, _ = change
@@ -100,6 +103,17 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
             if values not in seen:
                 seen.add(values)
                 yield edit
+
+
+def _rounds(node: Expr, new: Expr, turn: int, vocabulary: Vocabulary) -> Iterator[Hashable]:
+    """How the rounds of a line go with those of a variable that comes into it: in order, or in reverse."""
+    families = [vocabulary.family(t) for t in mentioned(new) - mentioned(node)]
+    several = [f for f in families if len(f) > 1]
+    if len(several) != 1:
+        yield ""
+        return
+    place = next(several[0].index(t) for t in mentioned(new) - mentioned(node) if t in several[0])
+    yield from (("in order", place - turn), ("in reverse", place + turn))
 
 
 def _scopes(expr: Expr) -> dict[Expr, list[Expr]]:
@@ -214,6 +228,6 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
                     yield node, ("own", _OWN, own)
 
 
-SOURCES = (_assigned, _inside, scaled, replaced, interchanged, added, products, multiplied)
+SOURCES = (_assigned, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
 
 __all__ = ["Edit", "edits", "everywhere", "groups", "moved"]

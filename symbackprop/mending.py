@@ -127,10 +127,22 @@ def _own_search(case: Refuted, trials: Trials) -> Search:
 def _derivation_search(case: Refuted, trials: Trials) -> Search:
     user = case.traced.variables
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
-    variables = {bar: f"d{user.get(t, t.name)}" for bar, t in sources.items() if t in user or t in case.inputs}
+    variables = {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
     goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
     goals |= {t: t for n, t in _right(case) if n in case.right}
     return Search(case, trials, _plain_derivation(case, trials), goals, variables, derivation=True)
+
+
+def _round_name(case: Refuted, tensor: Tensor) -> str:
+    """The name of a tensor; for an output that is the last round of a variable, that of the variable."""
+    user, lines = case.traced.variables, case.traced.forward.by_tensor
+    name = user.get(tensor, tensor.name)
+    if tensor not in case.traced.forward.outputs or tensor not in lines:
+        return name
+    note = lines[tensor].note
+    alike = [t for t, line in lines.items() if line.note == note and t.shape == tensor.shape]
+    others = {user[t] for t in alike if t in user} - {name}
+    return others.pop() if len(others) == 1 else name
 
 
 def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
@@ -192,7 +204,8 @@ def _slip(case: Refuted, edit: Edit, search: Search) -> str:
         there = _described(case, next(iter(through)))
         if here == there:
             return f"the path from {here} of one round to that of the next is missing"
-        return f"the path from {here} through {there} is missing"
+        rest = any(sources.get(t) in through for n in new for t in mentioned(n))
+        return f"{'a part of ' if rest else ''}the path from {here} through {there} is missing"
     return f"in the derivative with respect to {here}, {edit.reverse}"
 
 

@@ -72,6 +72,14 @@ def _factors(node: Expr, v: Vocabulary) -> Iterator[Change]:
             rest = (*node.factors[:k], *node.factors[k + 1 :])
             tag = ("factor", v.key(factor), sum(v.key(f) == v.key(factor) for f in node.factors[:k]))
             yield tag, extra(f"the factor {v.text(factor)}"), multiply(*rest)
+            for m in range(k + 1, len(node.factors)):
+                second = node.factors[m]
+                others = (*node.factors[:k], *node.factors[k + 1 : m], *node.factors[m + 1 :])
+                words = (
+                    f"the factors {v.text(factor)} and {v.text(second)} do not belong there",
+                    f"the factors {v.text(factor)} and {v.text(second)} are missing",
+                )
+                yield ("factors", v.key(factor), v.key(second)), words, multiply(*others)
             if not isinstance(factor, Number):
                 words = both(f"the factor {v.text(factor)} stands on the wrong side of a fraction")
                 yield (*tag, "inverted"), words, multiply(*rest, power(factor, -1))

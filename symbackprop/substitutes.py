@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from symbackprop.expression import (
     MINUS_ONE,
+    ONE,
     ZERO,
     Add,
     Entry,
@@ -29,6 +30,7 @@ from symbackprop.expression import (
     free_indices,
     fresh,
     multiply,
+    negate,
     number,
     power,
     rewrite,
@@ -89,6 +91,7 @@ def scaled(line: Equation, v: Vocabulary) -> Found:
 def _exchanged_factors(node: Multiply, factors: Sequence[Change], v: Vocabulary) -> Found:
     """Another factor in the place of one."""
     choices = [(old, (*node.factors[:k], *node.factors[k + 1 :])) for k, old in enumerate(node.factors)]
+    choices += [(multiply(p, q), _without_both(node, p, q)) for p in node.factors for q in node.factors if _pair(p, q)]
     choices += [(multiply(f, f), _without(node, f)) for f in set(node.factors) if node.factors.count(f) == 2]
     for old, rest in choices:
         for tag, words, new in factors:
@@ -98,6 +101,15 @@ def _exchanged_factors(node: Multiply, factors: Sequence[Change], v: Vocabulary)
                 was = v.text(old)
                 both = (f"{what} belongs where the factor {was} stands", f"{what} stands where {was} belongs")
                 yield node, (("for", v.key(old), tag), both, multiply(*rest, new))
+
+
+def _pair(p: Expr, q: Expr) -> bool:
+    """p and 1 - p: together the slope of a sigmoid."""
+    return not isinstance(p, Number) and q is add(ONE, negate(p))
+
+
+def _without_both(node: Multiply, p: Expr, q: Expr) -> tuple[Expr, ...]:
+    return tuple(f for f in node.factors if f is not p and f is not q)
 
 
 def _without(node: Multiply, factor: Expr) -> tuple[Expr, ...]:
@@ -162,7 +174,7 @@ def _at(shape: tuple[Expr, ...], indices: tuple[Index, ...]) -> Iterator[tuple[E
             return
         else:
             chosen.append(fitting[0])
-    if shape and any(isinstance(i, Index) for i in chosen):
+    if not shape or any(isinstance(i, Index) for i in chosen):
         yield tuple(chosen)
 
 
@@ -202,6 +214,46 @@ def added(line: Equation, v: Vocabulary) -> Found:
                     new = Entry(other, here)
                     words = (f"{v.text(new)} is to be added to {v.text(node)}", f"{v.text(new)} does not belong there")
                     yield node, (("added", v.label(other)), words, add(node, new))
+
+
+def turned_sums(line: Equation, v: Vocabulary) -> Found:
+    """A sum or a mean over the wrong axis, in the line or in an earlier one that it reads."""
+    for node in value_nodes(line.value):
+        if isinstance(node, Sum):
+            for new in _turned(node, line.indices):
+                yield node, ("axis", _AXIS, new)
+        earlier = v.equations.get(node.tensor) if isinstance(node, Entry) else None
+        if earlier is None or not isinstance(node, Entry) or node.tensor not in v.sensitive:
+            continue
+        scale, body = _scale_and_sum(earlier.value)
+        if isinstance(body, Sum):
+            here: dict[Expr, Expr] = dict(zip(earlier.indices, node.indices, strict=True))
+            for new in _turned(substitute(body, here), line.indices):
+                assert isinstance(new, Sum)
+                if scale is ONE:
+                    yield node, ("axis", _AXIS, new)
+                elif scale is power(body.index.size, -1):
+                    yield node, ("axis", _AXIS, multiply(power(new.index.size, -1), new))
+
+
+_AXIS = ("it is summed over the wrong axis", "it is summed over the wrong axis")
+
+
+def _scale_and_sum(expr: Expr) -> tuple[Expr, Expr]:
+    if isinstance(expr, Multiply) and sum(isinstance(f, Sum) for f in expr.factors) == 1:
+        return multiply(*(f for f in expr.factors if not isinstance(f, Sum))), next(
+            f for f in expr.factors if isinstance(f, Sum)
+        )
+    return ONE, expr
+
+
+def _turned(node: Expr, indices: tuple[Index, ...]) -> Iterator[Expr]:
+    """The sum over each other axis, at the place of the line that was summed over."""
+    if isinstance(node, Sum):
+        for place in (i for i in indices if i.size is node.index.size and i not in free_indices(node.body)):
+            for other in sorted(free_indices(node) & set(indices), key=lambda i: i.uid):
+                running = fresh(other.name, other.size)
+                yield close_sum(running, substitute(node.body, {node.index: place, other: running}))
 
 
 def products(line: Equation, v: Vocabulary) -> Found:

@@ -105,6 +105,8 @@ class Vocabulary:
         self.layouts = _layouts((*forward.equations, *lines))
         self.numbers = sorted({n.value for e in forward.equations for n in numbers_in(e.value)})
         self._keys: dict[Expr, Hashable] = {}
+        self._families: dict[Hashable, list[Tensor]] = {}
+        self.equations = {e.tensor: e for e in lines}
         self._notes = {e.tensor: e.note for e in (*forward.equations, *lines)}
 
     def label(self, tensor: Tensor) -> Hashable:
@@ -133,6 +135,16 @@ class Vocabulary:
     def note(self, tensor: Tensor) -> str:
         """The user's line that defines a tensor, "" for an input."""
         return self._notes.get(tensor, "")
+
+    def family(self, tensor: Tensor) -> list[Tensor]:
+        """A variable's tensors in every round of a loop, in order."""
+        if not self._families:
+            own = [e.tensor for e in self.lines if e.tensor not in self.forward.by_tensor]
+            for place, tensors in ((0, [e.tensor for e in self.forward.equations]), (1, own)):
+                for t in tensors:
+                    self._families.setdefault((place, self.label(t), t.shape), []).append(t)
+        place = 0 if tensor in self.forward.by_tensor else 1
+        return self._families.get((place, self.label(tensor), tensor.shape), [tensor])
 
     def before(self, tensor: Tensor) -> list[Tensor]:
         """Real tensors that the line of `tensor` may use, nearest last."""
@@ -281,13 +293,23 @@ def _following(equations: Sequence[Equation]) -> dict[tuple[int, Tensor], Tensor
     found: dict[tuple[int, Tensor], Tensor] = {}
     for lines in rounds.values():
         for first, second in itertools.pairwise(lines):
-            if first.tensor not in needs[second.tensor]:
-                continue  # called twice, not round after round
+            if first.tensor not in needs[second.tensor] or not _same_form(first.value, second.value):
+                continue  # two steps of one line, or a function called twice, not round after round
             for a, b in ((first.tensor, second.tensor), *_differing(first.value, second.value)):
                 if a.shape == b.shape and a is not b:
                     found.setdefault((1, a), b)
                     found.setdefault((-1, b), a)
     return found
+
+
+def _same_form(left: Expr, right: Expr) -> bool:
+    """True if two expressions differ in their tensors and in numbers at most."""
+    if isinstance(left, (Entry, Number)) and type(left) is type(right):
+        return True
+    a, b = children(left), children(right)
+    if type(left) is not type(right) or len(a) != len(b):
+        return False
+    return all(_same_form(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _differing(left: Expr, right: Expr) -> Iterator[tuple[Tensor, Tensor]]:
