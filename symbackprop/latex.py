@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 
 from symbackprop.display import Scope, is_root, ordered_terms, over_and_under, scope_of, signed
 from symbackprop.expression import (
@@ -85,6 +86,18 @@ def mathml(expr: Expr, notation: Notation = WEIGHTS, *, display: bool = True) ->
     """The MathML of `expr`, a complete `math` element."""
     mode = ' display="block"' if display else ""
     return f"<math{mode}>{to_mathml(layout_of(expr, notation))}</math>"
+
+
+def equality_mathml(left: Expr, right: Expr, notation: Notation = WEIGHTS) -> str:
+    """left = right as a MathML formula of its own, as a notebook shows it."""
+    layout = row(layout_of(left, notation), relation("="), layout_of(right, notation))
+    return f'<math display="block">{to_mathml(layout)}</math>'
+
+
+def chain_latex(lines: Sequence[tuple[Expr | None, Expr] | tuple[Expr, Expr]], notation: Notation = WEIGHTS) -> str:
+    """Equalities below each other, aligned, between dollar signs; one without a left side goes on with the last."""
+    written = (f"{latex(left, notation) if left else ''} &= {latex(right, notation)}" for left, right in lines)
+    return r"$\displaystyle \begin{aligned} " + r" \\ ".join(written) + r" \end{aligned}$"
 
 
 def layout_of(expr: Expr, notation: Notation = WEIGHTS) -> Layout:
@@ -301,11 +314,14 @@ class _Writer:
 
 
 def _elided(terms: list[tuple[Layout, ...]]) -> list[tuple[Layout, ...]]:
-    """Terms with long runs of those that are alike but for numbers as first + second + ⋯ + last."""
+    """Terms with long runs in which only numbers grow, each by the same step, as first + second + ⋯ + last."""
     out: list[tuple[Layout, ...]] = []
     for _, alike in itertools.groupby(terms, key=lambda t: _shape_of(row(*t[-1:]))):
         run = list(alike)
-        out += [*run[:2], (operator("+"), Atom("⋯")), run[-1]] if len(run) > _MOST_TERMS else run
+        counted = [[int(n) for n in re.findall(r"\d+", to_tex(row(*t[-1:])))] for t in run]
+        steps = {tuple(m - n for m, n in zip(b, a, strict=True)) for a, b in itertools.pairwise(counted)}
+        regular = len(run) > _MOST_TERMS and len(steps) == 1
+        out += [*run[:2], (operator("+"), Atom("⋯")), run[-1]] if regular else run
     return out
 
 

@@ -23,7 +23,6 @@ import numpy as np
 import sympy as sp
 
 from symbackprop.description import Activation, read_activations, read_cost, read_widths
-from symbackprop.document.notebook import equality_html
 from symbackprop.errors import NetworkError
 from symbackprop.expression import (
     ONE,
@@ -362,8 +361,11 @@ class Network:
                 )
         return tuple(int(w) for w in self.widths)
 
+    def _repr_latex_(self) -> str:
+        return self.program._repr_latex_()
+
     def _repr_html_(self) -> str:
-        return "".join(equality_html(e.left, e.value) for e in self.program.equations)
+        return self.program._repr_html_()
 
     def __repr__(self) -> str:
         names = [f.name if (f := layer.function) else "softmax" for layer in self.layers[1:]]

@@ -27,11 +27,11 @@ from symbackprop.document.listing import code_lines
 from symbackprop.document.loop import loop_lines
 from symbackprop.document.proof import proof_document
 from symbackprop.document.save import save
-from symbackprop.document.tex import to_latex_document
 from symbackprop.equations import renamed
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression import Tensor
 from symbackprop.kernel import Kernel
+from symbackprop.latex import chain_latex
 from symbackprop.network import Network
 from symbackprop.notation import NOTATIONS
 from symbackprop.plain import to_text
@@ -82,10 +82,13 @@ class ProofDocument(Proof):
         return code_lines(source, [e.tensor for e in self.gradient.adjoint.equations])
 
     def _repr_html_(self) -> str:
-        return fragment(proof_document(self, detail="brief"))
+        chosen = NOTATIONS["names"] if self.network is None else NOTATIONS["weights"]
+        return fragment(proof_document(self, detail="brief", notation=chosen))
 
     def _repr_latex_(self) -> str:
-        return to_latex_document(proof_document(self, detail="brief"))
+        """The theorems below each other: what fits into the text of a notebook that is turned into LaTeX."""
+        chosen = NOTATIONS["names"] if self.network is None else NOTATIONS["weights"]
+        return chain_latex([(t.derivation.left, t.derivation.right) for t in self.theorems], chosen)
 
 
 def prove(subject: Network | Program) -> ProofDocument:

@@ -18,6 +18,8 @@ from symbackprop.document.html import fragment
 from symbackprop.document.save import save
 from symbackprop.document.verdicts import verdict_document
 from symbackprop.expression import Expr
+from symbackprop.latex import chain_latex
+from symbackprop.notation import NAMES, WEIGHTS
 from symbackprop.program import Program
 from symbackprop.proof import Status
 from symbackprop.short_backward import short_backward
@@ -84,6 +86,12 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         return fragment(verdict_document(self._with_closed_forms()))
+
+    def _repr_latex_(self) -> str | None:
+        """Claim, truth and cure as formulas, as far as there are any."""
+        notation = NAMES if self.cured else WEIGHTS
+        pairs = [(left, right) for _, left, right in self.formulas] + [(c.left, c.right) for c in self.cured]
+        return chain_latex(pairs, notation) if pairs else None
 
     def _with_closed_forms(self) -> Verdict:
         """The verdict with the derived gradients as short as a document shows them."""

@@ -8,9 +8,12 @@ from layers import LAYERS
 
 import symbackprop as sb
 from symbackprop.codegen import compile_program
+from symbackprop.document.model import Chain, blocks
+from symbackprop.document.proof import proof_document, unbacked
 from symbackprop.expression import Add, Index, Symbol, Tensor, add, multiply, negate, number
 from symbackprop.expression import Entry as E
 from symbackprop.kernel import Kernel
+from symbackprop.notation import NAMES
 from symbackprop.plain import to_text
 from symbackprop.relations import match, relations_of
 
@@ -71,6 +74,18 @@ def test_the_short_backward_pass_computes_the_same_gradients(layer):
         np.testing.assert_allclose(short[name], long[name], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_equality_of_the_document_is_backed_and_one_changed_sign_is_not(layer):
+    forward, shapes, assume = LAYERS[layer]
+    proof = sb.prove(sb.trace(forward, shapes=shapes, assume=assume))
+    document = proof_document(proof, notation=NAMES, code=proof.numpy_lines(), command=proof.command)
+    assert unbacked(document, proof) == ()
+    for chain in [b for b in blocks(document.body) if isinstance(b, Chain)]:
+        last = replace(chain.lines[-1], after=negate(chain.lines[-1].after))
+        changed = replace(document, body=(Chain((*chain.lines[:-1], last)),))
+        assert len(unbacked(changed, proof)) == 1
+
+
 def test_relations_never_divide_by_what_may_be_zero():
     """From out = g*x/rms follows x only where g is not 0; from P = E/s follows E = P*s without a condition."""
     program = sb.trace(LAYERS["rmsnorm"][0], shapes=LAYERS["rmsnorm"][1])
@@ -107,3 +122,14 @@ def _with_one_sign_changed(expr):
             for place in range(len(factor.terms)):
                 terms = [negate(t) if k == place else t for k, t in enumerate(factor.terms)]
                 yield multiply(*(add(*terms) if f is factor else f for f in expr.factors))
+
+
+def test_brief_proof_of_a_layer_lists_the_backward_pass(tmp_path):
+    forward, shapes, assume = LAYERS["attention"]
+    proof = sb.prove(sb.trace(forward, shapes=shapes, assume=assume))
+    text = proof.save(tmp_path / "proof.md", detail="brief").read_text(encoding="utf-8")
+    assert [line for line in text.split("\n") if line.startswith(r"\bar{S}")] == [
+        r"\bar{S}_{nm} = P_{nm}\left(\bar{P}_{nm} - \sum_{m'=0}^{M-1}P_{nm'}\,\bar{P}_{nm'}\right)"
+    ]
+    assert "Chain rule" not in text
+    assert r"\bar{u}" not in text  # what only leads to the results is left out

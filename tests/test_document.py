@@ -275,6 +275,19 @@ def test_networks_and_theorems_show_themselves_as_mathematics(proofs) -> None:
     assert theorem._repr_html_().startswith('<math display="block">')
 
 
+def test_all_that_a_notebook_shows_is_mathematics_in_html_and_in_latex(proofs, traced) -> None:
+    verdict = verify(NETWORKS["two_layers"], "delta2[n,i]", "sum(j, W2[j,i]*delta3[n,j])")
+    proof = proofs["two_layers"]
+    program = traced["layernorm"].program
+    derivation = proof.theorems[0].derivation
+    for thing in (NETWORKS["two_layers"], prove(NETWORKS["two_layers"]), traced["layernorm"], derivation, program):
+        assert thing._repr_html_().count("<math") >= 3
+        assert re.fullmatch(r"\$\\displaystyle \\begin\{aligned\}.*\\end\{aligned\}\$", thing._repr_latex_())
+    assert verdict._repr_latex_().count(r"\\") == 2  # claim, truth and cure
+    assert derivation._repr_latex_().count("&=") == len(derivation.steps)
+    assert r"\mathit{xc}_{nd}" in program._repr_latex_()
+
+
 def test_notebook_forms(proofs) -> None:
     derivation = proofs["two_layers"].theorems[0].derivation
     assert equality_latex(derivation.left, derivation.right).startswith(r"$\displaystyle \delta^{(3)}_{nk} = ")

@@ -161,7 +161,7 @@ def test_mathml_of_a_prime_is_one_name_that_stays_legible_in_a_subscript() -> No
 
 
 def test_broken_breaks_before_a_sign_and_keeps_all_parts() -> None:
-    long: Expr = add(*(multiply(Entry(W, (i, j)), Entry(y, (n, j)), number(c)) for c in range(2, 12)), negate(B))
+    long: Expr = add(*(multiply(Entry(W, (i, j)), Entry(y, (n, j)), number(c * c)) for c in range(2, 12)), negate(B))
     layout = layout_of(long)
     lines = broken(layout, 30.0)
     assert len(lines) > 1

@@ -8,9 +8,7 @@ from __future__ import annotations
 from symbackprop.document.html import fragment
 from symbackprop.document.model import Document
 from symbackprop.expression import Expr
-from symbackprop.latex import latex, layout_of
-from symbackprop.layout import relation, row
-from symbackprop.layout_mathml import to_mathml
+from symbackprop.latex import equality_mathml, latex
 from symbackprop.notation import WEIGHTS, Notation
 
 
@@ -21,8 +19,7 @@ def equality_latex(left: Expr, right: Expr, notation: Notation = WEIGHTS) -> str
 
 def equality_html(left: Expr, right: Expr, notation: Notation = WEIGHTS) -> str:
     """left = right as MathML, for `_repr_html_`."""
-    layout = row(layout_of(left, notation), relation("="), layout_of(right, notation))
-    return f'<math display="block">{to_mathml(layout)}</math>'
+    return equality_mathml(left, right, notation)
 
 
 def document_html(document: Document) -> str:

@@ -35,12 +35,14 @@ from symbackprop.rules import tensors_in
 _MOST = 6  # equations of a family that are all written out
 
 
-def claims(about: Context) -> tuple[Block, ...]:
+def claims(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     """All theorems at a glance; a single one speaks for itself."""
-    if len(about.groups) == 1:
+    if len(about.groups) == 1 and not brief:
         return ()
     groups = [g for g in about.groups if _is_needed(about, g[0])]
     lines = tuple((Equality(*sides(group[0])), _span(about, group)) for group in groups)
+    if brief:
+        return (Section("What is proved", (Display(lines),)),)
     intro = "Each of these equalities is derived below, and each step of each derivation was checked by machine."
     if len(groups) < len(about.groups):
         intro += " In this order they are the whole backward pass; what else is derived below leads to them."

@@ -45,9 +45,10 @@ def proof_document(
     about = Context(proof, notation)
     told = Teller(about)
     if detail == "brief":
+        chains = () if about.bars else told.derivations(brief=True)  # of a user's program the results, on a page
         body = (
             *overview.forward(about, brief=True),
-            *told.derivations(brief=True),
+            *(chains or overview.claims(about, brief=True)),
             *supplements.checked(about, command, (), brief=True),
         )
         return Document(about.title(), about.lead(), body, notation, compact=True)
