@@ -133,7 +133,10 @@ class Settings:
 
 @dataclass(eq=False)
 class Run:
-    """A run under way: what it works on, and what it has found so far."""
+    """A run under way: what it works on, and what it has found so far.
+
+    `leader` is the best epoch so far, `gained` the best score and the epoch that first had it.
+    """
 
     model: CompiledGradient
     data: DataSet
@@ -145,6 +148,8 @@ class Run:
     observer: Observer | None
     history: list[EpochRecord] = field(default_factory=list)
     best: Array | None = None
+    leader: EpochRecord | None = None
+    gained: tuple[float, int] = (-math.inf, 0)
     first_cost: float | None = None
     examples: int = 0
     started: float = field(default_factory=time.perf_counter)
@@ -182,18 +187,26 @@ class Run:
             raise self.diverged(epoch, cost)
         score = evaluate(self.model, views(theta, self.shapes), self.data, self.held) if len(self.held) else None
         record = EpochRecord(epoch, cost, score, rate, time.perf_counter() - self.started)
-        if all(merit(record) > merit(earlier) for earlier in self.history):
+        if self.remember(record):
             self.best = theta.copy()
-        self.history.append(record)
         if self.observer:
             self.observer.epoch(record)
         return self.out_of_patience()
 
+    def remember(self, record: EpochRecord) -> bool:
+        """Add the figures of an epoch; whether it is the best so far."""
+        self.history.append(record)
+        score, leads = merit(record)[0], self.leader is None or merit(record) > merit(self.leader)
+        if leads:
+            self.leader = record
+        if score > self.gained[0]:
+            self.gained = score, record.epoch
+        return leads
+
     def out_of_patience(self) -> bool:
         """Whether the score has not improved for `patience` epochs."""
-        merits = [merit(record)[0] for record in self.history]
         patience = self.settings.patience
-        return patience is not None and bool(merits) and len(merits) - 1 - merits.index(max(merits)) >= patience
+        return patience is not None and bool(self.history) and self.history[-1].epoch - self.gained[1] >= patience
 
 
 def accuracy(outputs: Array, Y: Array) -> float:

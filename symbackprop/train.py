@@ -33,7 +33,6 @@ from symbackprop.run import (
     Run,
     Settings,
     accuracy,
-    merit,
 )
 from symbackprop.storage import Checkpoint, load_checkpoint, load_model, save_checkpoint, save_model
 
@@ -308,17 +307,16 @@ def _restore(run: Run, state: State, random: np.random.Generator, path: str | Pa
     run.theta[:] = found.theta
     run.best = found.best
     for epoch, (cost, score, rate, seconds) in enumerate(found.history.tolist(), start=1):
-        run.history.append(EpochRecord(epoch, cost, None if math.isnan(score) else score, rate, seconds))
+        run.remember(EpochRecord(epoch, cost, None if math.isnan(score) else score, rate, seconds))
     run.started -= run.history[-1].seconds
 
 
 def _result(run: Run, stopped: str, initial: Array) -> TrainingResult:
     """The end of a run, however it came."""
-    best = max(run.history, key=merit, default=None)
     theta = run.best if run.best is not None else run.theta if np.isfinite(run.theta).all() else initial
     return TrainingResult(
         params=views(theta, run.shapes),
-        best=best,
+        best=run.leader,
         history=tuple(run.history),
         metric="accuracy" if run.data.classes else "R2",
         stopped=stopped,

@@ -94,12 +94,13 @@ def _interruptible(call: Callable[[], float], stop: ctypes.c_int) -> float:
     """Run `call` beside the main thread, which alone sees Ctrl-C and then asks the C code to stop."""
     result: list[float] = []
     worker = threading.Thread(target=lambda: result.append(call()))
-    worker.start()
     try:
+        worker.start()
         worker.join()
     except KeyboardInterrupt:
         stop.value = 1
-        worker.join()
+        if worker.ident is not None:  # it has begun, and works in arrays that this call holds
+            worker.join()
         raise
     return result[0]
 
