@@ -115,4 +115,4 @@ def test_nothing_becomes_code_that_the_kernel_has_not_replayed(monkeypatch):
     with pytest.raises(ProofError):
         sb.compile(sb.trace(lambda x: np.sum(np.tanh(x) ** 2), shapes={"x": ("N", "D")}))
     with pytest.raises(ProofError):
-        sb.compile(sb.Network([2, 7, 1], activation="tanh"))
+        sb.compile(sb.Network([2, 7, 1], activation="tanh", cost="squared_error"))
