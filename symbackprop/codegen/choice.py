@@ -17,7 +17,7 @@ C_BLOCKS = ((500, 100_000, 250),)
 # A matrix product of at most so many multiplications is faster in BLAS, if that leaves blocks of at least so many rows.
 SMALL_PRODUCT, LEAST_ROWS = 1_000_000, 50
 FEW_ACTIVATIONS = 1500  # rows times the widest layer but the first
-FEW_MULTIPLICATIONS = 120  # rows times parameters
+FEW_MULTIPLICATIONS = 100  # rows times parameters
 LONG_VECTOR = 4000  # parameters
 
 
