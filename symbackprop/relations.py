@@ -8,6 +8,7 @@ said in the tensors that make it short. They are proposals: whoever uses one has
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,7 @@ from symbackprop.expression import (
     ONE,
     Add,
     Apply,
+    Compare,
     Entry,
     Expr,
     Index,
@@ -47,6 +49,7 @@ from symbackprop.primitives import Function, z
 from symbackprop.program import PART, Equation, Program
 from symbackprop.sizes import NO_FACTS, Facts, decide, simplify
 
+_MOST_FACTORS = 6  # of a product in which some factors are looked for
 Binding = dict[Expr, Expr]
 
 
@@ -95,10 +98,28 @@ class Relation:
         if binding is not None:
             return substitute(self.meaning, binding)
         scale, rest = _scaled(node)
-        if scale == 1 or not isinstance(self.pattern, Multiply):
+        if not isinstance(self.pattern, Multiply):
             return None
         binding = match(self.pattern, rest, self.indices)
-        return None if binding is None else multiply(number(scale), substitute(self.meaning, binding))
+        if binding is None:
+            return self._among(node)
+        return multiply(number(scale), substitute(self.meaning, binding))
+
+    def _among(self, node: Expr) -> Expr | None:
+        """A product with some of its factors replaced."""
+        if not isinstance(self.pattern, Multiply) or not isinstance(node, Multiply):
+            return None
+        count = len(self.pattern.factors)
+        if not count < len(node.factors) <= _MOST_FACTORS:
+            return None
+        for chosen in itertools.permutations(range(len(node.factors)), count):
+            binding = match(self.pattern, multiply(*(node.factors[k] for k in chosen)), self.indices)
+            if binding is not None:
+                others = [f for k, f in enumerate(node.factors) if k not in chosen]
+                sums = [f for f in others if isinstance(f, Add | Sum)]  # these stand last
+                plain = [f for f in others if f not in sums]
+                return multiply(*plain, substitute(self.meaning, binding), *sums)
+        return None
 
 
 def relations_of(program: Program) -> tuple[Relation, ...]:
@@ -242,6 +263,8 @@ def _alike(pattern: Expr, node: Expr) -> bool:
         return False
     if isinstance(pattern, Apply) and isinstance(node, Apply):
         return pattern.function == node.function
+    if isinstance(pattern, Compare) and isinstance(node, Compare):
+        return pattern.relation == node.relation
     return isinstance(pattern, Add | Multiply | Power | Kronecker) or pattern is node
 
 

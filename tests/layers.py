@@ -41,6 +41,14 @@ def attention(Q, K, V):
     return out
 
 
+def masked_attention(q, k, v):
+    """Attention in which each place looks at itself and at earlier ones only."""
+    s = q @ k.T / np.sqrt(q.shape[1])
+    e = np.exp(s) * np.tril(np.ones((len(q), len(q))))
+    p = e / e.sum(axis=1, keepdims=True)
+    return p @ v
+
+
 def softmax_cross_entropy(z, y):
     """Softmax cross-entropy with labels."""
     N = z.shape[0]
@@ -79,6 +87,7 @@ LAYERS = {
     "batchnorm": (batchnorm, _ROWS, {}),
     "rmsnorm": (rmsnorm, {"x": ("N", "D"), "g": ("D",)}, {}),
     "attention": (attention, {"Q": ("N", "D"), "K": ("M", "D"), "V": ("M", "E")}, {}),
+    "masked_attention": (masked_attention, {"q": ("T", "D"), "k": ("T", "D"), "v": ("T", "E")}, {}),
     "softmax_cross_entropy": (softmax_cross_entropy, {"z": ("N", "C"), "y": ("N",)}, {"y": "labels:C"}),
     "gelu_mlp": (gelu_mlp, {"x": ("N", "D"), "W1": ("D", "H"), "b1": ("H",), "W2": ("H", "M"), "b2": ("M",)}, {}),
     "lstm_cell": (

@@ -41,6 +41,7 @@ def _forms(name):
         ),
         ("rmsnorm", "x_bar", "(out_bar[n,d]*g[d] + rms_bar[n]*x[n,d]/D)/rms[n]"),
         ("attention", "S_bar", "P[n,m]*(P_bar[n,m] - sum(m_1, P[n,m_1]*P_bar[n,m_1]))"),
+        ("masked_attention", "s_bar", "p[t,i]*(p_bar[t,i] - sum(i_1, p_bar[t,i_1]*p[t,i_1]))"),
         ("attention", "Q_bar", "sum(m, S_bar[n,m]*K[m,d])/sqrt(D)"),
         (
             "lstm_cell",
@@ -61,7 +62,7 @@ def test_the_short_backward_pass_computes_the_same_gradients(layer):
     program = sb.trace(forward, shapes=shapes, assume=assume)
     proof = sb.prove(program)
     rng = np.random.default_rng(3)
-    sizes = {"N": 4, "D": 3, "M": 5, "E": 2, "H": 2, "C": 4, "4*H": 8}
+    sizes = {"N": 4, "D": 3, "M": 5, "E": 2, "H": 2, "C": 4, "T": 4, "4*H": 8}
     arrays = {}
     for tensor in proof.gradient.program.inputs:
         shape = tuple(sizes[to_text(n)] for n in tensor.shape)
