@@ -36,6 +36,7 @@ from symbackprop.errors import (
     TraceError,
 )
 from symbackprop.expression import Number, Symbol
+from symbackprop.freeing import freed
 from symbackprop.nodes import collector_paused
 from symbackprop.program import symbols as symbols_of
 from symbackprop.raising import failure
@@ -52,6 +53,7 @@ LARGER = 5  # where windows of 3 overlap that are 2 apart
 LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that often
 STATED_SECONDS = 9.0  # for proofs at stated sizes where there is none for all
 MOST_SYMBOLS = 4  # that are fixed then
+TOO_LARGE = 20_000  # entries of inputs of fixed sizes
 CONCRETE_SECONDS = 0.12  # for numbers at each of several stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
@@ -109,7 +111,7 @@ def check(
     case = Case(forward, backward, shapes, assume or {}, where)
     try:
         with collector_paused():
-            verdict = _checked(case, start + seconds)
+            verdict = _freed(case, start + seconds) or _checked(case, start + seconds)
     except (OverflowError, MemoryError, RecursionError) as error:
         reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
         verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
@@ -125,6 +127,25 @@ def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **o
     verdict = check(forward, backward, **options)
     if not verdict:
         raise AssertionError("\n" + str(verdict))
+
+
+def _freed(case: Case, deadline: float) -> Verdict | None:
+    """The verdict where long axes of a fixed length are symbols, if that is enough; None where there are none."""
+    found = freed(case.shapes, case.assume)
+    if found is None:
+        return None
+    general = replace(case, shapes=found[0], assume=found[1])
+    verdict = _checked(general, time.perf_counter() + time_left(deadline) / 2)
+    if verdict.status == "PROVED":
+        return replace(verdict, notes=(*verdict.notes, "the sizes given are a case of this"))
+    if sum(math.prod(n for n in shape if isinstance(n, int)) for shape in case.shapes.values()) < TOO_LARGE:
+        return None
+    subject = f"gradients of {name_of(case.forward)}"
+    reason = (
+        "arrays of this size cannot be examined by exact numbers; with a symbol for each long axis the answer is "
+        f"{verdict.status}: give shapes such as {next(iter(found[0].items()))}"
+    )
+    return Verdict("UNDECIDED", subject, reason=reason)
 
 
 def _checked(case: Case, deadline: float) -> Verdict:

@@ -11,7 +11,7 @@ ROOT = Path(symbackprop.__file__).parent
 MAXIMUM_LINES = 400
 # A module imports only from rows above its own; a package (canonical, codegen, trace, document) counts as one module.
 ROWS = (
-    ("errors", "layout"),
+    ("errors", "freeing", "layout"),
     ("fields", "files", "layout_mathml", "layout_tex", "parameters", "primitives"),
     ("nodes", "notation", "optimizers", "scalar", "storage", "table"),
     ("expression",),

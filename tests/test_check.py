@@ -162,3 +162,20 @@ def test_root_of_a_negative_number_is_no_crash():
         return {"a": g, "b": -g}
 
     assert sb.check(distance, root_of_differences, shapes={"a": ("N", "D"), "b": ("N", "D")}).status == "REFUTED"
+
+
+def test_long_axes_of_fixed_length_are_proved_with_symbols():
+    def forward(x, w):
+        return x @ w
+
+    def right(dout, x, w):
+        return {"x": dout @ w.T, "w": x.T @ dout}
+
+    def wrong(dout, x, w):
+        return {"x": dout @ w.T, "w": 2 * x.T @ dout}
+
+    shapes = {"x": (1000, 300), "w": (300, 64)}
+    verdict = check(forward, right, shapes=shapes)
+    assert verdict.status == "PROVED" and "the sizes given are a case of this" in verdict.notes
+    verdict = check(forward, wrong, shapes=shapes)
+    assert verdict.status == "UNDECIDED" and "REFUTED" in verdict.reason and "n1000" in verdict.reason

@@ -1,0 +1,37 @@
+"""Large sizes that are numbers, with symbols in their place: what holds for all sizes holds for those.
+
+Exact numbers at arrays of a million entries take minutes, and a proof does not depend on how long an axis is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+LARGE = 10_000  # entries of all inputs together: from there on symbols are tried first
+LONG = 12  # axes that get a symbol; shorter ones may be meant as they are, such as the 3 of a kernel
+Shapes = Mapping[str, Sequence[str | int]]
+
+
+def freed(shapes: Shapes, assume: Mapping[str, str]) -> tuple[dict[str, tuple[str | int, ...]], dict[str, str]] | None:
+    """Shapes and assumptions with a symbol for each long axis, equal for equal numbers; None where arrays are small.
+
+    Example:
+        >>> freed({"x": (1000, 64), "y": (1000,)}, {"y": "labels:64"})
+        ({'x': ('n1000', 'n64'), 'y': ('n1000',)}, {'y': 'labels:n64'})
+        >>> freed({"x": ("N", 64)}, {}) is None
+        True
+    """
+    if not all(isinstance(shape, (tuple, list)) for shape in shapes.values()):
+        return None
+    numbers = [[n for n in shape if isinstance(n, int) and not isinstance(n, bool)] for shape in shapes.values()]
+    if sum(math.prod(ns) for ns in numbers if ns) < LARGE:
+        return None
+    names = {n: f"n{n}" for ns in numbers for n in ns if n >= LONG}
+    text = " ".join(str(n) for shape in shapes.values() for n in shape)
+    if not names or any(re.search(rf"\b{name}\b", text) for name in names.values()):
+        return None
+    symbolic = {k: tuple(names.get(n, n) if isinstance(n, int) else n for n in v) for k, v in shapes.items()}
+    kinds = {k: re.sub(r"\d+$", lambda m: names.get(int(m[0]), m[0]), v) for k, v in assume.items()}
+    return symbolic, kinds
