@@ -175,7 +175,7 @@ def test_long_axes_of_fixed_length_are_proved_with_symbols():
         return {"x": dout @ w.T, "w": 2 * x.T @ dout}
 
     shapes = {"x": (1000, 300), "w": (300, 64)}
-    verdict = check(forward, right, shapes=shapes)
+    verdict = sb.check(forward, right, shapes=shapes)
     assert verdict.status == "PROVED" and "the sizes given are a case of this" in verdict.notes
-    verdict = check(forward, wrong, shapes=shapes)
+    verdict = sb.check(forward, wrong, shapes=shapes)
     assert verdict.status == "UNDECIDED" and "REFUTED" in verdict.reason and "n1000" in verdict.reason
