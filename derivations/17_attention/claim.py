@@ -5,6 +5,7 @@ from pathlib import Path
 from symbackprop.claims import Exhibit
 from symbackprop.layer_exhibit import layer_exhibit
 
+
 def exhibit() -> Exhibit:
     """Queries, keys and values of any number and any two widths."""
     return layer_exhibit(
