@@ -49,6 +49,11 @@ def size_of(expr: Expr) -> int:
     return own + sum(size_of(c) for c in children(expr))
 
 
+def _weight(term: Expr) -> int:
+    """Terms without a sum first, then shorter sums before longer ones."""
+    return size_of(term) if any(isinstance(n, Sum) for n in nodes_once(term)) else 0
+
+
 def in_reading_order(expr: Expr, original: Expr) -> Expr:
     """Factors in the order in which `original` has them, sums last; terms with a sum after those without."""
     places = {e.tensor: k for k, e in reversed(list(enumerate(entries_once(original))))}
@@ -66,9 +71,7 @@ def in_reading_order(expr: Expr, original: Expr) -> Expr:
         if isinstance(node, Multiply):
             return multiply(*sorted((visit(f) for f in node.factors), key=rank))
         if isinstance(node, Add):
-            return add(
-                *sorted((visit(t) for t in node.terms), key=lambda t: any(isinstance(n, Sum) for n in nodes_once(t)))
-            )
+            return add(*sorted((visit(t) for t in node.terms), key=_weight))
         return node
 
     return visit(expr)

@@ -31,7 +31,7 @@ def _forms(name):
         (
             "layernorm",
             "x_bar",
-            "(xhat_bar[n,d] - xhat[n,d]*sum(d_1, xhat_bar[n,d_1]*xhat[n,d_1])/D - sum(d_1, xhat_bar[n,d_1])/D)/std[n]",
+            "(xhat_bar[n,d] - sum(d_1, xhat_bar[n,d_1])/D - xhat[n,d]*sum(d_1, xhat_bar[n,d_1]*xhat[n,d_1])/D)/std[n]",
         ),
         (
             "batchnorm",
