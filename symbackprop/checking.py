@@ -111,7 +111,8 @@ def check(
     case = Case(forward, backward, shapes, assume or {}, where)
     try:
         with collector_paused():
-            verdict = _freed(case, start + seconds) or _checked(case, start + seconds)
+            freed_first = _freed(case, start + seconds)
+            verdict = _checked(case, start + seconds) if freed_first is None else freed_first
     except (OverflowError, MemoryError, RecursionError) as error:
         reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
         verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
