@@ -171,6 +171,10 @@ def _slips(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iter
         right = _renamed(known[line.tensor].value, names)
         called = names.get(line.tensor, line.tensor.name)
         text = f"{called}[{','.join(i.name for i in line.indices)}] = {to_text(right)}"
+        path = _missing_path(case, edit, search)
+        if path is not None and not mentioned(known[line.tensor].value) & set(known) <= set(names):
+            # derivatives that the user has no name for would say nothing: claimed is derived without these terms
+            text = f"{called} = ({called} as claimed) + what {_described(case, path[1])} sends back to {path[0].name}"
         if _proved(case, edit, search, deadline):
             yield Mend(words, text if len(text) <= MAXIMUM_CURE else "")
         elif search.trials.telling:
@@ -189,24 +193,61 @@ def _derivative_names(case: Refuted) -> dict[Tensor, str]:
 def _slip(case: Refuted, edit: Edit, search: Search) -> str:
     """What was left out, or put in, on the way to the claimed gradients."""
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
-    forward = case.gradient.program.by_tensor
     line = search.changed(edit)
     source = sources.get(line.tensor, line.tensor)
-    before = next(e for e in search.lines if e.tensor is line.tensor)
     here = _described(case, source)
     if line.value is ZERO:
         return f"the path through {here} is missing"
+    path = _missing_path(case, edit, search)
+    if path is not None:
+        there = _described(case, path[1])
+        if here == there:
+            return f"the path from {here} of one round to that of the next is missing"
+        return f"{'a part of ' if path[2] else ''}the path from {here} through {there} is missing"
+    return f"in the derivative with respect to {here}, {edit.reverse}"
+
+
+def _missing_path(case: Refuted, edit: Edit, search: Search) -> tuple[Tensor, Tensor, bool] | None:
+    """(x, y, rest) if the edit leaves out what y sends back to x; `rest` if y still sends back something."""
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    line = search.changed(edit)
+    before = next(e for e in search.lines if e.tensor is line.tensor)
     old = before.value.terms if isinstance(before.value, Add) else (before.value,)
     new = line.value.terms if isinstance(line.value, Add) else (line.value,)
     gone = [t for t in old if t not in new]
+    forward = case.gradient.program.by_tensor
     through = {sources[t] for g in gone for t in mentioned(g) if t in sources and sources[t] in forward}
-    if gone and set(new) < set(old) and len(through) == 1:
-        there = _described(case, next(iter(through)))
-        if here == there:
-            return f"the path from {here} of one round to that of the next is missing"
-        rest = any(sources.get(t) in through for n in new for t in mentioned(n))
-        return f"{'a part of ' if rest else ''}the path from {here} through {there} is missing"
-    return f"in the derivative with respect to {here}, {edit.reverse}"
+    source = sources.get(line.tensor, line.tensor)
+    if not gone or not set(new) < set(old) or len(through) != 1:
+        return None
+    rest = any(sources.get(t) in through for n in new for t in mentioned(n))
+    (through_one,) = through
+    return source, through_one if rest else _by_user(case, source, through_one), rest
+
+
+def _by_user(case: Refuted, source: Tensor, through: Tensor) -> Tensor:
+    """The tensor that the user's line gives a name to, if all that goes through `through` goes through it, and only so.
+
+    The path of x through (x - mean)**2, a part of std = np.sqrt(x.var(axis=1)), is the path of x through std.
+    """
+    lines = case.gradient.program.by_tensor
+    place = lines[through].note.removeprefix(PART)
+    named = [t for t in lines if lines[t].note == place and t in case.traced.variables]
+    if len(named) != 1 or through in case.traced.variables:
+        return through
+    (own,) = named
+    outputs = set(case.gradient.program.outputs)
+    beside = own in _reached(case, source, {through}) or outputs & _reached(case, through, {own})
+    return through if beside else own
+
+
+def _reached(case: Refuted, start: Tensor, without: set[Tensor]) -> set[Tensor]:
+    """What depends on a tensor by ways that go through none of the others."""
+    found = {start}
+    for line in case.gradient.program.equations:
+        if line.tensor not in without and mentioned(line.value) & found:
+            found.add(line.tensor)
+    return found
 
 
 def _described(case: Refuted, tensor: Tensor) -> str:

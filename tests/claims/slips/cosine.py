@@ -7,7 +7,7 @@ SLIPS = {
     "projection": (
         " - c * a / na**2",
         "",
-        "the path from a through sum(d, a[n,d]*a[n,d]) (part of line 24 of the forward pass)",
+        "the path from a through na (line 24 of the forward pass)",
     ),
     "not squared": ("c * a / na**2", "c * a / na", "line {line}: "),
     "other norm": ("c * a / na**2", "c * a / nb**2", "line {line}: na belongs where nb stands"),
