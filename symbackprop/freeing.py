@@ -23,8 +23,8 @@ def freed(shapes: Shapes, assume: Mapping[str, str]) -> tuple[dict[str, tuple[st
         >>> freed({"x": ("N", 64)}, {}) is None
         True
     """
-    if not all(isinstance(shape, (tuple, list)) for shape in shapes.values()):
-        return None
+    if not isinstance(shapes, Mapping) or not all(isinstance(shape, (tuple, list)) for shape in shapes.values()):
+        return None  # what is wrong with them is said where they are read
     numbers = [[n for n in shape if isinstance(n, int) and not isinstance(n, bool)] for shape in shapes.values()]
     if sum(math.prod(ns) for ns in numbers if ns) < LARGE:
         return None

@@ -16,7 +16,7 @@ def wrapped(source: str) -> str:
     """`source` with no line of code longer than `LINE`, where there is a place to break it.
 
     Example:
-        >>> print(wrapped("total = first_of_many_terms_of_this_long_sum + " * 2 + "x")[:9])
+        >>> print(wrapped("total = " + "a_term_of_a_long_sum + " * 6 + "x")[:9])
         total = (
     """
     lines: list[str] = []
