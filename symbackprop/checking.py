@@ -183,8 +183,7 @@ def _own_fault(case: Case, error: CodeRaisesError, sizes: Mapping[str, int] | No
     found = failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes)
     if found is None or found.kind != error.kind or (sizes and not found.of_backward):
         return None  # a forward that refuses some sizes restricts the domain
-    at = ", ".join(f"{name} = {n}" for name, n in (sizes or {}).items())
-    return MalformedError(error.what + (f", where {at}" if at else ""), where=error.where)
+    return MalformedError(error.what + (f", where {_at(sizes)}" if sizes else ""), where=error.where)
 
 
 # Sizes that must be numbers.

@@ -7,17 +7,15 @@ claimed.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
 import random
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from symbackprop.by_numpy import arguments, outputs_and_cache, quietly
 from symbackprop.errors import SymbackpropError
 from symbackprop.points import Sampler
 from symbackprop.program import Program
@@ -67,32 +65,18 @@ def failure(
 def _at(
     forward: Callable[..., Any], backward: Callable[..., Any], roles: Mapping[str, str], point: Point
 ) -> Failure | None:
-    arrays = {t.name: a for t, a in point.inputs.items()}
     reached_backward = False
     try:
-        with (
-            np.errstate(all="ignore"), warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()), alarm(SECONDS),
-        ):  # fmt: skip
-            warnings.simplefilter("ignore")
-            result = forward(**_taken(forward, arrays))
-            cached = "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2
-            outputs, cache = result if cached else (result, None)
+        with quietly(), alarm(SECONDS):
+            outputs, cache = outputs_and_cache(forward(**arguments(forward, point.inputs, point)), roles)
             given = {n: cache if role == "cache" else _upstream(outputs) for n, role in roles.items()}
             reached_backward = True
-            backward(**_taken(backward, arrays), **given)
+            backward(**arguments(backward, point.inputs, point), **given)
     except (Exception, SystemExit) as stop:
         return Failure(type(stop).__name__, reached_backward)
     except OutOfTime:
         return None
     return None
-
-
-def _taken(function: Callable[..., Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Copies of the inputs that the function takes."""
-    parameters = inspect.signature(function).parameters
-    every = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return {n: a.copy()[()] for n, a in arrays.items() if every or n in parameters}
 
 
 def _upstream(outputs: Any) -> Any:

@@ -8,11 +8,7 @@ functions are traced, or what is claimed.
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import io
 import random
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from symbackprop.by_numpy import arguments, handed, outputs_and_cache, quietly
 from symbackprop.closures import Array, OutOfRangeError
 from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluate import Evaluator, array_of, to_numpy
@@ -128,14 +125,12 @@ def _near(left: Floats, right: Floats) -> bool:
 
 
 def _run_both(pair: _Pair, programs: tuple[Evaluator, Evaluator], point: Point) -> None:
-    with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with quietly():
         try:
-            result = pair.forward(**_arguments(pair.forward, pair.traced, point))
+            result = pair.forward(**arguments(pair.forward, pair.traced.forward.inputs, point))
         except Exception:
             return
-        cached = "cache" in pair.roles.values() and isinstance(result, tuple) and len(result) == 2
-        outputs, cache = (result[0], result[1]) if cached else (result, None)
+        outputs, cache = outputs_and_cache(result, pair.roles)
         expected = _evaluated(programs[0], point)
         if expected is None:
             return
@@ -156,25 +151,13 @@ def _run_both(pair: _Pair, programs: tuple[Evaluator, Evaluator], point: Point) 
 
 
 def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
-    handed = tuple(_handed(t, point) for t in pair.traced.upstream)
-    given = {n: cache if role == "cache" else _one(handed) for n, role in pair.roles.items()}
+    upstream = tuple(handed(t, point) for t in pair.traced.upstream)
+    given = {n: cache if role == "cache" else _one(upstream) for n, role in pair.roles.items()}
     try:
-        return pair.backward(**_arguments(pair.backward, pair.traced, point), **given)
+        return pair.backward(**arguments(pair.backward, pair.traced.forward.inputs, point), **given)
     except Exception as error:
         what = f"{name_of(pair.backward)} fails when NumPy runs it: {type(error).__name__}: {error}"
         raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"]) from None
-
-
-def _arguments(function: Callable[..., Any], traced: Traced, point: Point) -> dict[str, Any]:
-    """Copies of the inputs that the function takes: it may write into them."""
-    parameters = inspect.signature(function).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return {t.name: _handed(t, point) for t in traced.forward.inputs if takes_any or t.name in parameters}
-
-
-def _handed(tensor: Tensor, point: Point) -> Any:
-    """An array of its own; of a scalar the NumPy scalar, as indexing or a reduction would give it."""
-    return point.inputs[tensor].copy()[()]
 
 
 def _evaluated(evaluator: Evaluator, point: Point) -> dict[Tensor, Floats] | None:

@@ -33,7 +33,7 @@ ROWS = (
     ("short_backward",),
     ("comparing", "directed", "seeking", "sweeping", "network", "shrink", "verdict"),
     ("error_terms", "locating"),
-    ("mending",),
+    ("by_numpy", "mending"),
     ("any_depth", "diagnosis", "raising", "refute", "rerun"),
     ("backprop", "deciding"),
     ("claims", "first_page", "proving", "verifying"),
