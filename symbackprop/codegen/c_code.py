@@ -10,6 +10,7 @@ import ctypes
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from symbackprop.errors import UnsupportedError
 
 WORKSPACES = 8
 KERNELS = ("cost_and_gradient", "gradient", "cost")
+LINE = 64  # bytes of a cache line
 COPIED = 4096  # arrays of at most that many numbers are copied
 
 
@@ -48,11 +50,11 @@ class CNetwork:
         if None in layout.shapes:
             raise UnsupportedError("the C backend needs the width of every layer", help="give the widths as numbers")
         single = layout.dtype == np.float32
-        kernels = {n: print_kernel(n, forms[n], layout.rows, layout.known, single) for n in KERNELS}
-        step = print_kernel(
-            "cost_and_step", forms["cost_and_gradient"], layout.rows, layout.known, single, layout.parameters
-        )
-        names = names_of(forms["cost_and_gradient"])
+        both = forms["cost_and_gradient"]
+        inner = (layout.rows, layout.known, single, layout.parameters)
+        kernels = {n: print_kernel(n, forms[n], *inner) for n in KERNELS}
+        step = print_kernel("cost_and_step", both, *inner, step=True)
+        names = names_of(both)
         sizes = {names[s]: w for s, w in layout.known.items() if hasattr(s, "kind")}
         before = len(layout.parameters) * 2 + 2 + len(step.work)
         assert layout.inputs is not None and layout.units is not None
@@ -77,17 +79,22 @@ class CNetwork:
         """One epoch of gradient descent in place; Ctrl-C stops it after the batch at hand."""
         layout = self.layout
         batch = min(batch, len(order))
-        x, y = np.empty((batch, X.shape[1]), layout.dtype), np.empty((batch, Y.shape[1]), layout.dtype)
-        gradient = np.empty_like(theta)
-        arrays = [x, y, *layout.views(theta)]
-        slots, kept = self._step.slots(arrays, [*numbers, rate], layout.views(gradient), batch)
+        rows = [aligned((batch, a.shape[1]), layout.dtype) for a in (X, Y)]
+        own = [aligned(p.shape, layout.dtype) for p in layout.views(theta)]
+        for array, parameter in zip(own, layout.views(theta), strict=True):
+            np.copyto(array, parameter)
+        gradient = [aligned(p.shape, layout.dtype) for p in own]
+        slots, kept = self._step.slots([*rows, *own], [*numbers, rate], gradient, batch)
         stop = ctypes.c_int(0)
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (X, Y, order)]
         sizes = [ctypes.c_long(len(order)), ctypes.c_long(batch)]
         call = partial(self._epoch, slots, *pointers, *sizes, ctypes.byref(stop))
-        cost = _interruptible(call, stop)
-        del kept
-        return cost
+        try:
+            return _interruptible(call, stop)
+        finally:
+            for array, parameter in zip(own, layout.views(theta), strict=True):
+                np.copyto(parameter, array)
+            del kept
 
 
 def _interruptible(call: Callable[[], float], stop: ctypes.c_int) -> float:
@@ -149,10 +156,9 @@ class CRunner:
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int
     ) -> tuple[Any, list[Array]]:
         """The kernel's arguments, and the arrays that must live as long as they do."""
-        weights = [a.size for a in arrays[2:]]
-        block = c_block_rows(rows, sum(weights), max(weights, default=1)) if self.in_blocks else rows
+        block = c_block_rows(rows, sum(a.size for a in arrays[2:])) if self.in_blocks else rows
         sizes = self.layout.known | {self.layout.rows: block}
-        work = [np.empty([size_value(s, sizes) or 0 for s in t.shape], self.layout.dtype) for t in self.kernel.work]
+        work = [aligned([size_value(s, sizes) or 0 for s in t.shape], self.layout.dtype) for t in self.kernel.work]
         everything = [*arrays, *out, *work]
         slots = (Slot * (len(everything) + 2 + len(numbers)))()
         for position, array in enumerate(everything):
@@ -176,6 +182,15 @@ class Bound(partial):  # type: ignore[type-arg]
     """A call with its arguments, and what must live as long as it does: the slots hold bare addresses."""
 
     kept: tuple[Any, list[Array]]
+
+
+def aligned(shape: Sequence[int], dtype: Any) -> Array:
+    """An array that begins where a cache line does: vectors that lie across two lines cost twice as much."""
+    bytes_needed = prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(bytes_needed + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    array: Array = room[start : start + bytes_needed].view(dtype).reshape(shape)
+    return array
 
 
 @cache

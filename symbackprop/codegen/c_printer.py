@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 
 from symbackprop.codegen.blocks import Split, split_rows
 from symbackprop.codegen.c_expressions import CWriter, index_name
 from symbackprop.codegen.c_loops import Nest, folded, is_product, nests
 from symbackprop.codegen.check import size_value
+from symbackprop.codegen.choice import C_FUSED_PENALTY
 from symbackprop.codegen.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
 from symbackprop.codegen.module import comment, names_of
 from symbackprop.codegen.penalty import Penalty, without_penalty
@@ -49,14 +50,16 @@ def print_kernel(
     rows: Symbol,
     known: Mapping[Symbol, int],
     single: bool,
-    parameters: Sequence[Tensor] = (),
+    parameters: Sequence[Tensor],
+    step: bool = False,
 ) -> Kernel:
     """The C function `name(slots)`; slots: inputs, array outputs, workspace arrays, sizes m and block,
     hyper-parameters.
 
     Args:
-        parameters: one for each array output: the function goes a step down the gradient. It has one more slot,
-            the rate, and all rows must be one block.
+        parameters: one for each array output, in the same order.
+        step: the function goes a step down the gradient. It has one more slot, the rate, and all rows must be one
+            block.
 
     Raises:
         UnsupportedError: rows cannot be worked on in blocks, or a statement has no C form.
@@ -64,38 +67,66 @@ def print_kernel(
     split = split_rows(form, rows)
     if split is None:
         raise UnsupportedError("no C form for a program whose rows depend on each other")
-    if not parameters:
-        return KernelPrinter(name, form, rows, known, single).run(split)
-    found = without_penalty(form, parameters, cost=False) or Penalty(form, (ZERO,) * len(parameters), False)
-    bare = split_rows(found.form, rows)
-    assert bare is not None, "a penalty does not depend on rows"
-    kernel = KernelPrinter(name, found.form, rows, known, single)
-    kernel.steps = _steps(found, parameters, bare)
-    return kernel.run(bare)
+    kernel = KernelPrinter(name, form, rows, known, single)
+    found = _penalty(form, parameters, known, step)
+    if found is not None:
+        split = split_rows(found.form, rows)
+        assert split is not None, "a penalty does not depend on rows"
+        kernel = KernelPrinter(name, found.form, rows, known, single)
+        kernel.endings = _endings(found, parameters, split, known, step)
+    return kernel.run(split)
 
 
 @dataclass(frozen=True)
-class Step:
-    """parameter := (1 - rate * factor) * parameter - rate * gradient.
+class Ending:
+    """What becomes of a gradient T without its penalty: gradient := T + factor * parameter, or a step down.
 
     Args:
-        inside: the matrix product that is the gradient makes the step, since nothing reads the parameter later.
+        step: parameter := parameter - rate * (T + factor * parameter), and the gradient itself is not needed.
+        inside: the matrix product T ends in it.
     """
 
     parameter: Tensor
     factor: Expr
+    step: bool
     inside: bool
 
 
-def _steps(found: Penalty, parameters: Sequence[Tensor], split: Split) -> dict[Tensor, Step]:
-    steps = {}
+def _penalty(form: Form, parameters: Sequence[Tensor], known: Mapping[Symbol, int], step: bool) -> Penalty | None:
+    """The form without its penalty, where products are to add it; a step down always ends in the products.
+
+    Of large parameters it is a pass of its own, since the cost makes that pass anyway and BLAS adds to what is there.
+    """
+    bare = Penalty(form, (ZERO,) * len(parameters), False)
+    if step:
+        return without_penalty(form, parameters, cost=False) or bare
+    largest = max(_weights(p.shape, known) for p in parameters)
+    return without_penalty(form, parameters, cost=False) if SMALL_LAYER < largest <= C_FUSED_PENALTY else None
+
+
+def _weights(shape: Sequence[Expr], known: Mapping[Symbol, int]) -> float:
+    """How many numbers a parameter has, as far as that is known."""
+    sizes = [size_value(s, known) for s in shape]
+    return prod(inf if s is None else s for s in sizes)
+
+
+def _endings(
+    found: Penalty, parameters: Sequence[Tensor], split: Split, known: Mapping[Symbol, int], step: bool
+) -> dict[Tensor, Ending]:
+    """By gradient; a product ends in a step only if nothing reads the parameter later."""
+    endings = {}
     gradients = [t for t in found.form.outputs if t.shape]
     for gradient, parameter, factor in zip(gradients, parameters, found.factors, strict=True):
-        makers = [s for s in (*split.loop, *split.after) if s.target.tensor is gradient]
-        later = [*split.loop[split.loop.index(makers[0]) + 1 :], *split.after] if makers[0] in split.loop else []
-        inside = is_product(makers[0]) and bool(later) and all(parameter not in reads(s) for s in later)
-        steps[gradient] = Step(parameter, factor, inside)
-    return steps
+        if not step and factor is ZERO:
+            continue
+        maker = next(s for s in (*split.loop, *split.after) if s.target.tensor is gradient)
+        later = [*split.loop[split.loop.index(maker) + 1 :], *split.after] if maker in split.loop else []
+        if step:
+            free = bool(later) and all(parameter not in reads(s) for s in later)
+        else:
+            free = _weights(parameter.shape, known) > SMALL_LAYER  # where it is small, its loops are unrolled
+        endings[gradient] = Ending(parameter, factor, step, maker in split.loop and is_product(maker) and free)
+    return endings
 
 
 class KernelPrinter:
@@ -107,7 +138,7 @@ class KernelPrinter:
         self.c = CWriter(self.names, single, {})
         self.work: list[Tensor] = []
         self.sums: frozenset[Tensor] = frozenset()  # what is added up over the blocks
-        self.steps: dict[Tensor, Step] = {}  # by gradient
+        self.endings: dict[Tensor, Ending] = {}  # by gradient
         self.lines: list[str] = []
 
     def run(self, split: Split) -> Kernel:
@@ -133,34 +164,37 @@ class KernelPrinter:
         self.c.rows = None
         self.lines.append("    }")
         self.tasks([s for s in after if s.target.tensor not in moved], "    ")
-        self._plain_steps()
+        self._plain_endings()
         return Kernel(self._function(tall), tuple(self.work))
 
-    def _plain_steps(self) -> None:
-        for gradient, step in self.steps.items():
-            if not step.inside:
-                count = " * ".join(map(self.c.integer, gradient.shape))
-                g, p = self.names[gradient], self.names[step.parameter]
-                self.lines.append(
-                    f"    for (long p = 0; p < {count}; p++) {p}[p] = {self._kept(step)} * {p}[p] - rate * {g}[p];"
-                )
+    def _plain_endings(self) -> None:
+        """What no product has done, after the rows."""
+        for gradient, ending in self.endings.items():
+            if ending.inside:
+                continue
+            g, p = self.names[gradient], self.names[ending.parameter]
+            end = f"{g}[p] += {self.c.value(ending.factor)} * {p}[p];"
+            if ending.step:
+                end = f"{p}[p] = {self._kept(ending)} * {p}[p] - rate * {g}[p];"
+            count = " * ".join(map(self.c.integer, gradient.shape))
+            self.lines.append(f"    for (long p = 0; p < {count}; p++) {end}")
 
-    def _kept(self, step: Step) -> str:
-        """What a parameter is multiplied by."""
-        return self.c.number(1.0) if step.factor is ZERO else f"(1 - rate * {self.c.value(step.factor)})"
+    def _kept(self, ending: Ending) -> str:
+        """What a parameter is multiplied by in a step."""
+        return self.c.number(1.0) if ending.factor is ZERO else f"(1 - rate * {self.c.value(ending.factor)})"
 
     def _zero(self, sums: list[Statement]) -> None:
         for statement in sums:
             tensor = statement.target.tensor
             if not tensor.shape:
                 self.lines.append(f"    real {self.names[tensor]} = 0;")
-            elif tensor not in self.c.into and not self._is_step(tensor):
+            elif tensor not in self.c.into and not self._ends_inside(tensor):
                 count = " * ".join(self.c.integer(s) for s in tensor.shape)
                 self._array(tensor)
                 self.lines.append(f"    memset({self.names[tensor]}, 0, sizeof(real) * {count});")
 
-    def _is_step(self, tensor: Tensor) -> bool:
-        return tensor in self.steps and self.steps[tensor].inside
+    def _ends_inside(self, tensor: Tensor) -> bool:
+        return tensor in self.endings and self.endings[tensor].inside
 
     def _array(self, tensor: Tensor) -> None:
         if tensor not in self.form.outputs and tensor not in self.work and tensor not in self.c.into:
@@ -251,21 +285,28 @@ class KernelPrinter:
         sizes = [self.c.extent(i.size) for i in (*order, over)]
         lead = [self.c.extent(e.tensor.shape[1]) for e in (first, second)]
         goal, alpha, beta = self.names[tensor], "1", str(int(s.target.tensor in self.sums))
-        if self._is_step(tensor):
-            step = self.steps[tensor]
-            goal, alpha, beta = self.names[step.parameter], "-rate", self._kept(step)
+        before = goal
+        if self._ends_inside(tensor):
+            ending = self.endings[tensor]
+            parameter = self.names[ending.parameter]
+            if ending.step:
+                before = goal = parameter
+                alpha, beta = "-rate", self._kept(ending)
+            else:
+                before, beta = f"start ? {goal} : {parameter}", f"start ? 1 : {self.c.value(ending.factor)}"
         self.lines += comment(self.form.comments[tensor], indent, "//") if tensor in self.form.comments else []
         a, b = self.names[first.tensor], self.names[second.tensor]
         known = [1 if i.size is self.rows else size_value(i.size, self.known) for i in (*order, over)]
         is_small = prod(SMALL_LAYER + 1 if k is None else k for k in known) <= SMALL_LAYER
         name = "small_product" if is_small else "product"
-        call = f"{name}({ta}, {tb}, {', '.join(sizes)}, {a}, {lead[0]}, {b}, {lead[1]}, {alpha}, {beta}, {goal});"
+        operands = f"{a}, {lead[0]}, {b}, {lead[1]}"
+        call = f"{name}({ta}, {tb}, {', '.join(sizes)}, {operands}, {alpha}, {beta}, {before}, {goal});"
         self.lines.append(indent + call)
 
     def _function(self, tall: list[Tensor]) -> str:
         n, rows = self.names, self.rows
         assert rows is not None, "blocks are of rows"
-        changed = {step.parameter for step in self.steps.values()}
+        changed = {ending.parameter for ending in self.endings.values() if ending.step}
         kinds = ["real" if t in changed else "const real" for t in self.form.inputs]
         slots = [
             (f"{kind} *restrict {n[t]}{'_all' if t in tall else ''}", "p")
@@ -275,7 +316,7 @@ class KernelPrinter:
         slots += [(f"real *restrict {n[t]}", "p") for t in self.work]
         slots += [(f"const long {n[rows]}", "n"), ("const long block", "n")]
         slots += [(f"const real {n[p]}", "v") for p in self.form.parameters]
-        slots += [("const real rate", "v")] if self.steps else []
+        slots += [("const real rate", "v")] if changed else []
         head = [f"    {text} = slots[{k}].{member};" for k, (text, member) in enumerate(slots)]
         scalar = next((n[t] for t in self.form.outputs if not t.shape), "0")
         used = [x for x in head if _is_used(x, self.lines)]

@@ -13,9 +13,13 @@ from __future__ import annotations
 
 # At least so many rows, at most so many parameters, at most so many rows in a block.
 BLOCKS = ((1000, 100_000, 500),)
-C_BLOCKS = ((500, 100_000, 250),)
-# A matrix product of at most so many multiplications is faster in BLAS, if that leaves blocks of at least so many rows.
+C_BLOCKS = ((300, 100_000, 128),)
+# NumPy: a matrix product of at most so many multiplications is faster, if that leaves blocks of at least so many rows.
 SMALL_PRODUCT, LEAST_ROWS = 1_000_000, 50
+# Products in C, by multiplications: plain loops below the first number, BLAS above the second, in between register
+# tiles, or inner products where A B^T has so few rows that turning B would not pay.
+C_TINY_PRODUCT, C_LARGE_PRODUCT, C_LARGE_NARROW, C_FEW_ROWS = 2000, 16_800_000, 2_000_000, 24
+C_FUSED_PENALTY = 100_000  # numbers of a parameter to which its own product adds the penalty
 FEW_ACTIVATIONS = 1500  # rows times the widest layer but the first
 FEW_MULTIPLICATIONS = 100  # rows times parameters
 LONG_VECTOR = 4000  # parameters
@@ -26,7 +30,9 @@ def block_rows(rows: int, parameters: int, largest: int, single: bool = False) -
 
     In single precision the products are twice as fast and the calls are not, so blocks stay long.
     """
-    return _block(BLOCKS, rows, parameters, 0 if single else largest)
+    block = _block(BLOCKS, rows, parameters)
+    small = SMALL_PRODUCT // largest
+    return block if block is None or single or small < LEAST_ROWS else min(block, small)
 
 
 def bound_form(rows: int, widest: int, parameters: int) -> str:
@@ -36,14 +42,10 @@ def bound_form(rows: int, widest: int, parameters: int) -> str:
     return "bound" if rows * widest <= FEW_ACTIVATIONS else "into"
 
 
-def c_block_rows(rows: int, parameters: int, largest: int) -> int:
+def c_block_rows(rows: int, parameters: int) -> int:
     """The rows of a block in C, where adding up costs nothing: the matrix product does it."""
-    return _block(C_BLOCKS, rows, parameters, largest) or rows
+    return _block(C_BLOCKS, rows, parameters) or rows
 
 
-def _block(table: tuple[tuple[int, int, int], ...], rows: int, parameters: int, largest: int) -> int | None:
-    for least, most, block in table:
-        if rows >= least and parameters <= most:
-            small = SMALL_PRODUCT // largest if largest else 0
-            return min(block, small) if small >= LEAST_ROWS else block
-    return None
+def _block(table: tuple[tuple[int, int, int], ...], rows: int, parameters: int) -> int | None:
+    return next((block for least, most, block in table if rows >= least and parameters <= most), None)

@@ -19,8 +19,9 @@ _PYTHON = """np jnp jax DTYPE ZERO HALF ONE TWO sigmoid tail erf work row_work o
 rate gemm run decay
 cost cost_and_gradient gradient predict compute"""
 _C = """slots slot gemm loops small_product block count rest p main real product epoch blas relu use_blas floor_div
-floor_mod clip turned REAL LARGEST BIGGEST SMALL INPUTS UNITS ROWS_SLOT SQUARE ABS EXP LOG SIN COS ERF TANH
-SQRT POW TURNED INFINITY
+floor_mod clip REAL LARGEST BIGGEST SMALL LARGE LARGE_TURNED FEW_ROWS INPUTS UNITS
+ROWS_SLOT SQUARE ABS EXP LOG SIN COS ERF TANH
+SQRT POW INFINITY LINE BYTES LANES WIDE DEPTH BAND AT
 auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
 exp log sin cos tanh fabs sqrt pow erf memset memcpy"""

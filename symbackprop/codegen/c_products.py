@@ -1,0 +1,191 @@
+"""Matrix products in C for small and middling sizes: tiles of the result held in registers, on the compiler's vectors.
+
+BLAS is at its best where matrices are large. A layer's products rarely are: a batch has ten rows, or a layer has
+twenty-five units, and then most of BLAS's time goes into packing, or into the A B^T that it has no fast kernel for.
+Main name: `products`. This module must not know what is multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+# Rows of a tile where there are 32 registers of 64 bytes, and elsewhere; a tile is up to three vectors wide.
+WIDE_TILES, TILES, VECTORS = (8, 4, 2, 1), (4, 2, 1), (3, 2, 1)
+# Rows of A and of B in a tile of inner products.
+WIDE_DOTS, DOTS = (5, 2, 1), (3, 1)
+
+START = """
+#if defined(__AVX512F__)
+#define BYTES 64
+#elif defined(__AVX__)
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
+#define LANES ((long)(BYTES / sizeof(real)))
+#define WIDE (3 * LANES)
+#define DEPTH 128
+#define BAND 32
+typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
+typedef real vec32 __attribute__((vector_size(32), aligned(sizeof(real)), may_alias));
+typedef real vec16 __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
+#define AT(p) (*(vec *)(p))
+
+static inline real total(vec v) {
+    real t[LANES], sum = 0;
+    AT(t) = v;
+#if BYTES == 64
+    *(vec32 *)t += *(vec32 *)(t + LANES / 2);
+#endif
+#if BYTES >= 32
+    *(vec16 *)t += *(vec16 *)(t + 16 / (long)sizeof(real));
+#endif
+    for (long l = 0; l < 16 / (long)sizeof(real); l++) sum += t[l];
+    return sum;
+}
+
+// In what follows C = alpha A B + beta D; A[i * row + k * step] is row i, column k. D is C or another matrix.
+"""
+
+TILED = """
+static void tiles(long vectors, long M, long K, const real *A, long row, long step, const real *B, long ldb,
+                  real alpha, real beta, const real *D, real *C, long ldc) {
+    if (vectors == 3) tiles_3(M, K, A, row, step, B, ldb, alpha, beta, D, C, ldc);
+    else if (vectors == 2) tiles_2(M, K, A, row, step, B, ldb, alpha, beta, D, C, ldc);
+    else tiles_1(M, K, A, row, step, B, ldb, alpha, beta, D, C, ldc);
+}
+
+// Three vectors' worth of columns at a time. They are copied side by side, filled up with zeros, where B is turned or
+// they are no whole number of vectors; then the result goes through a band of whole vectors, too.
+static void tiled(int turned, long M, long N, long K, const real *A, long row, long step, const real *B, long ldb,
+                  real alpha, real beta, const real *D, real *C) {
+    real panel[DEPTH * WIDE] __attribute__((aligned(64))), band[BAND * WIDE] __attribute__((aligned(64)));
+    for (long k = 0; k < K; k += DEPTH, beta = 1, D = C) {
+        const long depth = K - k < DEPTH ? K - k : DEPTH;
+        for (long j = 0; j < N; j += WIDE) {
+            const long width = N - j < WIDE ? N - j : WIDE, vectors = (width + LANES - 1) / LANES;
+            const long whole = vectors * LANES;
+            const real *a = A + k * step, *b = turned ? B + j * ldb + k : B + k * ldb + j;
+            long ld = ldb;
+            if (turned || width < whole) {
+                if (width < whole) memset(panel, 0, sizeof(real) * depth * whole);
+                if (turned)
+                    for (long q = 0; q < width; q++)
+                        for (long p = 0; p < depth; p++) panel[p * whole + q] = b[q * ldb + p];
+                else
+                    for (long p = 0; p < depth; p++)
+                        for (long q = 0; q < width; q++) panel[p * whole + q] = b[p * ldb + q];
+                b = panel, ld = whole;
+            }
+            if (width == whole) {
+                tiles(vectors, M, depth, a, row, step, b, ld, alpha, beta, D + j, C + j, N);
+                continue;
+            }
+            for (long i = 0; i < M; i += BAND) {
+                const long rows = M - i < BAND ? M - i : BAND;
+                tiles(vectors, rows, depth, a + i * row, row, step, b, ld, alpha, 0, band, band, whole);
+                for (long r = 0; r < rows; r++) {
+                    const real *d = D + (i + r) * N + j;
+                    real *c = C + (i + r) * N + j;
+                    for (long q = 0; q < width; q++) c[q] = (beta != 0 ? beta * d[q] : 0) + band[r * whole + q];
+                }
+            }
+        }
+    }
+}
+"""
+
+DOTTED = """
+// C = alpha A B^T + beta D for few rows of A, to which turning B would not pay: inner products of rows.
+static void dotted(long M, long N, long K, const real *A, long lda, const real *B, long ldb, real alpha, real beta,
+                   const real *D, real *C) {
+    long j = 0;
+    for (; j + SIDE <= N; j += SIDE) {
+        long i = 0;
+        ROWS(SIDE)
+    }
+    for (; j < N; j++) {
+        long i = 0;
+        ROWS(1)
+    }
+}
+"""
+
+
+def products() -> str:
+    """The text of `tiled` (A B, A^T B, A B^T) and `dotted` (A B^T for few rows)."""
+    tiles = [_tile(r, v) for v in VECTORS for r in TILES]
+    wide_only = [_tile(r, v) for v in VECTORS for r in WIDE_TILES if r not in TILES]
+    parts = [START, *tiles, "#if BYTES == 64", *wide_only, *(_tiles(v, WIDE_TILES) for v in VECTORS), "#else"]
+    parts += [*(_tiles(v, TILES) for v in VECTORS), "#endif", TILED]
+    parts += ["#if BYTES == 64", *_dots(WIDE_DOTS), "#else", *_dots(DOTS), "#endif"]
+    return "\n".join(parts)
+
+
+def _tile(rows: int, vectors: int) -> str:
+    """Rows times vectors of the result, each a variable of its own: the compiler keeps an array in memory."""
+    every = [(r, v) for r in range(rows) for v in range(vectors)]
+    lines = [
+        f"static void tile_{rows}_{vectors}(long K, const real *A, long row, long step, const real *B, long ldb,"
+        " real alpha, real beta, const real *D, real *C, long ldc) {",
+        f"    vec {', '.join(f's{r}{v} = {{0}}' for r, v in every)};",
+        "    for (long k = 0; k < K; k++, A += step, B += ldb) {",
+        f"        const vec {', '.join(f'b{v} = AT(B + {v} * LANES)' for v in range(vectors))};",
+    ]
+    for r in range(rows):
+        steps = " ".join(f"s{r}{v} += a{r} * b{v};" for v in range(vectors))
+        lines.append(f"        const real a{r} = A[{r} * row]; {steps}")
+    lines += ["    }", "    if (beta != 0) {"]
+    places = [f"{r} * ldc + {v} * LANES" for r, v in every]
+    sums = [f"alpha * s{r}{v}" for r, v in every]
+    lines += [f"        AT(C + {p}) = {s} + beta * AT(D + {p});" for p, s in zip(places, sums, strict=True)]
+    lines += ["    } else {"]
+    lines += [f"        AT(C + {p}) = {s};" for p, s in zip(places, sums, strict=True)]
+    return "\n".join([*lines, "    }", "}"])
+
+
+def _tiles(vectors: int, heights: Iterable[int]) -> str:
+    """All rows, in tiles as high as fit."""
+    lines = [
+        f"static void tiles_{vectors}(long M, long K, const real *A, long row, long step, const real *B, long ldb,"
+        " real alpha, real beta, const real *D, real *C, long ldc) {",
+        "    long i = 0;",
+    ]
+    for height in heights:
+        call = f"tile_{height}_{vectors}(K, A + i * row, row, step, B, ldb, alpha, beta, D + i * ldc, C + i * ldc, ldc)"
+        lines.append(f"    for (; i + {height} <= M; i += {height}) {call};")
+    return "\n".join([*lines, "}"])
+
+
+def _dots(heights: Sequence[int]) -> list[str]:
+    """Inner products of some rows of A and as many of B, or one."""
+    side = heights[0]
+    text = DOTTED
+    for width in (side, 1):
+        call = "K, A + i * lda, lda, B + j * ldb, ldb, alpha, beta, D + i * N + j, C + i * N + j, N"
+        loops = [f"for (; i + {h} <= M; i += {h}) dot_{h}_{width}({call});" for h in heights]
+        text = text.replace(f"ROWS({'SIDE' if width == side else width})", f"\n{' ' * 8}".join(loops))
+    return [*(_dot(h, w) for w in (side, 1) for h in heights), text.replace("SIDE", str(side))]
+
+
+def _dot(rows: int, columns: int) -> str:
+    every = [(r, c) for c in range(columns) for r in range(rows)]
+    lines = [
+        f"static void dot_{rows}_{columns}(long K, const real *A, long lda, const real *B, long ldb, real alpha,"
+        " real beta, const real *D, real *C, long ldc) {",
+        f"    vec {', '.join(f's{r}{c} = {{0}}' for r, c in every)};",
+        "    long k = 0;",
+        "    for (; k + LANES <= K; k += LANES) {",
+        f"        const vec {', '.join(f'a{r} = AT(A + {r} * lda + k)' for r in range(rows))};",
+    ]
+    for c in range(columns):
+        steps = " ".join(f"s{r}{c} += a{r} * b{c};" for r in range(rows))
+        lines.append(f"        const vec b{c} = AT(B + {c} * ldb + k); {steps}")
+    lines += ["    }", f"    real {', '.join(f't{r}{c} = total(s{r}{c})' for r, c in every)};"]
+    lines += ["    for (; k < K; k++) {"]
+    lines += [f"        t{r}{c} += A[{r} * lda + k] * B[{c} * ldb + k];" for r, c in every]
+    lines += ["    }"]
+    for r, c in every:
+        place = f"[{r} * ldc + {c}]"
+        lines.append(f"    C{place} = alpha * t{r}{c} + (beta != 0 ? beta * D{place} : 0);")
+    return "\n".join([*lines, "}"])

@@ -1,0 +1,87 @@
+"""The matrix products of generated C against NumPy: every kind, odd sizes, each width of vectors, nothing overwritten."""
+
+import ctypes
+import itertools
+import platform
+
+import numpy as np
+import pytest
+
+from symbackprop.codegen import c_build
+from symbackprop.codegen.c_code import use_blas
+from symbackprop.codegen.c_text import head
+
+CALL = """
+void multiply(const long *n, const real *A, const real *B, const double *ab, const real *D, real *C) {
+    product((int)n[0], (int)n[1], n[2], n[3], n[4], A, n[0] ? n[2] : n[4], B, n[1] ? n[4] : n[3], ab[0], ab[1], D, C);
+}
+"""
+X86 = platform.machine() in ("x86_64", "AMD64")
+VECTORS = {"the longest": (), "32 bytes": ("-mno-avx512f",), "16 bytes": ("-mno-avx",)} if X86 else {"the longest": ()}
+# Below, at and above: a tile, a panel's depth, a band, the rows for inner products, plain loops and BLAS.
+SIZES = [(1, 1, 1), (10, 30, 784), (3, 5, 200), (23, 47, 129), (24, 25, 31), (33, 24, 128), (9, 8, 300), (70, 49, 17)]
+LARGE = [(300, 301, 302), (64, 2, 20_000)]
+GUARD = 64
+
+
+@pytest.fixture(scope="module", params=[(v, s) for v in VECTORS for s in (False, True)], ids=str)
+def library(request, tmp_path_factory):
+    vectors, single = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(c_build, "COMPILE", (*c_build.COMPILE, *VECTORS[vectors]))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        c_build.build.cache_clear()
+        try:
+            built = c_build.build(head(single, {}) + CALL)
+        except c_build.CompilerError as error:
+            pytest.skip(str(error))
+        finally:
+            c_build.build.cache_clear()
+    use_blas(built, single)
+    return built, np.float32 if single else np.float64
+
+
+def multiply(library, kind, shape, alpha, beta, own_start, seed=0):
+    """(what the library computes, what NumPy does, the error to expect)."""
+    built, dtype = library
+    random, (ta, tb), (m, n, k) = np.random.default_rng(seed), kind, shape
+    A, B = (random.normal(size=s).astype(dtype) for s in ((k, m) if ta else (m, k), (n, k) if tb else (k, n)))
+    room = np.full(m * n + 2 * GUARD, 7, dtype)
+    C = room[GUARD:-GUARD].reshape(m, n)
+    C[...] = random.normal(size=(m, n)) if beta else np.nan  # not read where beta is 0
+    D = C if own_start else random.normal(size=(m, n)).astype(dtype)
+    a, b = (x.astype(np.float64).T if t else x.astype(np.float64) for x, t in ((A, ta), (B, tb)))
+    expected = alpha * (a @ b) + (beta * D.astype(np.float64) if beta else 0)
+    numbers, weights = (ctypes.c_long * 5)(ta, tb, m, n, k), (ctypes.c_double * 2)(alpha, beta)
+    built.multiply(numbers, *(ctypes.c_void_p(x.ctypes.data) for x in (A, B)), weights,
+                   *(ctypes.c_void_p(x.ctypes.data) for x in (D, C)))  # fmt: skip
+    assert (room[:GUARD] == 7).all() and (room[-GUARD:] == 7).all(), "written outside"
+    size = np.abs(a) @ np.abs(b) + np.abs(D if beta else 0)
+    return C, expected, 4 * np.finfo(dtype).eps * k**0.5 * size
+
+
+@pytest.mark.parametrize("shape", SIZES + LARGE, ids=str)
+def test_product_is_numpys(library, shape):
+    for kind in itertools.product((0, 1), (0, 1)):
+        for alpha, beta, own_start in ((1, 0, True), (-0.25, 1, True), (1, 0.5, False), (2, 0, False)):
+            found, expected, error = multiply(library, kind, shape, alpha, beta, own_start)
+            np.testing.assert_array_less(np.abs(found - expected), error, err_msg=f"{kind} {alpha} {beta} {own_start}")
+
+
+def test_product_of_every_small_size(library):
+    for shape in itertools.product((1, 2, 5, 7, 11), (1, 3, 8, 9, 26), (100, 131)):
+        for kind in itertools.product((0, 1), (0, 1)):
+            found, expected, error = multiply(library, kind, shape, 0.5, 2, False)
+            np.testing.assert_array_less(np.abs(found - expected), error, err_msg=f"{kind} {shape}")
+
+
+def test_nan_reaches_its_own_row_alone(library):
+    """Columns are filled up with zeros: 0 * nan must not end up in a result."""
+    built, dtype = library
+    m, n, k = 30, 13, 40
+    A, B, C = np.ones((m, k), dtype), np.ones((k, n), dtype), np.zeros((m, n), dtype)
+    A[4, 7] = np.nan
+    numbers, weights = (ctypes.c_long * 5)(0, 0, m, n, k), (ctypes.c_double * 2)(1, 0)
+    pointers = [ctypes.c_void_p(x.ctypes.data) for x in (A, B, C)]
+    built.multiply(numbers, *pointers[:2], weights, pointers[2], pointers[2])
+    assert np.isnan(C[4]).all() and (np.delete(C, 4, axis=0) == k).all()
