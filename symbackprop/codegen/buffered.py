@@ -21,6 +21,7 @@ from symbackprop.expression import (
     Expr,
     Index,
     Number,
+    Symbol,
     Tensor,
     entries,
     free_indices,
@@ -34,7 +35,9 @@ class Plan:
     Args:
         kept: tensors read inside a loop: their buffers stay until its last statement, at this position.
         fixed: the arrays are the same at every call, so views, names and numbers are made once, in `setup`.
-        copied: transposes of these tensors are worth a copy, made once, in `setup`: BLAS reads it faster.
+        copied: tensors that blocks of `rows` rows read again and again: a transpose is worth a copy, made once, in
+            `setup`, since BLAS reads it faster; what is the same in each row is repeated, since to broadcast short
+            rows costs more than to add.
 
     Attributes:
         setup: the lines that run once.
@@ -45,6 +48,7 @@ class Plan:
     kept: dict[Tensor, int] = field(default_factory=dict)
     fixed: bool = False
     copied: frozenset[Tensor] = frozenset()
+    rows: Symbol | None = None
     setup: list[str] = field(default_factory=list)
     made: dict[str, str] = field(default_factory=dict)
     called: dict[str, Buffer | None] = field(default_factory=dict)
@@ -196,7 +200,7 @@ class Plan:
             buffer = Buffer(self.names.numbered("c"), ())
             self.buffers.append(buffer)
             name = self.numbers[text] = buffer.name
-            self.lines.append(f"{name}[()] = {text}")
+            (self.lines if self.rows is None else self.setup).append(f"{name}[()] = {text}")
         return name
 
     def _plainly(self, statement: Statement) -> None:
@@ -232,8 +236,20 @@ class Plan:
         tensor = next(e.tensor for e in (s.left, s.right) if self.names[e.tensor] == name)
         if tensor not in self.copied:
             return text
+        return self._copy(text, f"{name}_T", tensor.shape[::-1])
+
+    def repeated(self, entry: Entry, order: tuple[Index, ...]) -> str | None:
+        """The array that has `entry` in each row of a block, if that is worth a copy."""
+        same = len(order) == 2 and order[0].size is self.rows and entry.indices == order[1:]
+        if self.rows is None or not same or entry.tensor not in self.copied:
+            return None
+        name = self.names[entry.tensor]
+        return self._copy(name, f"{name}_rows", (self.rows, *entry.tensor.shape))
+
+    def _copy(self, text: str, name: str, shape: Shape) -> str:
+        """The name of a buffer of this shape into which `setup` copies `text`."""
         if text not in self.made:
-            buffer = Buffer(self.names.fresh(f"{name}_T"), tensor.shape[::-1])
+            buffer = Buffer(self.names.fresh(name), shape)
             self.buffers.append(buffer)
             self.made[text] = buffer.name
             self.setup.append(f"np.copyto({buffer.name}, {text})")

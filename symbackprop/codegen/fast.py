@@ -49,7 +49,7 @@ def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set
     first, last = len(split.before), len(split.before) + len(split.loop) - 1
     outside = {t for s in split.loop for t in reads(s)} - {s.target.tensor for s in split.loop}
     small = {t for t in outside if rows not in t.shape}
-    plan = Plan(form, names, {t: last for t in outside}, copied=frozenset(small))
+    plan = Plan(form, names, {t: last for t in outside}, copied=frozenset(small), rows=rows)
     for position, statement in enumerate(split.before):
         plan.lines += equation_comment(plan, statement)
         plan.statement(statement, position)
@@ -73,14 +73,17 @@ def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set
     plan.writer.mentioned.add(rows)
     part = [f"{names[t]} = {names[t]}_all[start : start + rows]" for t in sliced]
     count = f"len({names[sliced[0]]})"
-    buffers = "".join(f"{b.name}, " for b in tall).rstrip(" ") if len(tall) == 1 else ", ".join(b.name for b in tall)
-    unpack = [f"{buffers} = row_work if {count} == rows else [buffer[:{count}] for buffer in row_work]"] if tall else []
+    whole = _unpacked("row_work", [b.name for b in tall])
+    unpack = [f"{line} if {count} == rows else [buffer[:{count}] for buffer in row_work]" for line in whole]
+    if not any(f"({b.name}, " in line for b in tall for line in plan.setup):
+        whole = []
     keep = [f"{names[t]}_all = {names[t]}" for t in sliced]
     body = [
         *_unpacked("out", [names[t] for t in form.outputs if t.shape]),
         "work, row_work, rows = work",
         *_unpacked("work", [b.name for b in flat]),
         *start,
+        *whole,
         *plan.setup,
         *keep,
         f"for start in range(0, {names[rows]}, rows):",

@@ -12,7 +12,7 @@ _TEXT = {
 def sigmoid(z, out=None):
     """1 / (1 + exp(-z)) = (1 + tanh(z/2)) / 2: the second costs fewer calls, the first less for large arrays."""
     out = np.empty_like(z) if out is None else out
-    if z.size < 1500:
+    if z.size < 16_000:
         np.multiply(z, HALF, out)
         np.tanh(out, out)
         np.multiply(out, HALF, out)
@@ -24,6 +24,16 @@ def sigmoid(z, out=None):
         np.add(out, ONE, out)
         np.divide(ONE, out, out)
     return out
+''',
+    "add_multiple": '''
+def add_multiple(total, factor, array, work):
+    """total += factor * array; of large arrays some rows at a time, which are added while they are in the cache."""
+    rows = max(1, 32768 * len(array) // max(array.size, 1))
+    for start in range(0, len(array), rows):
+        some = array[start : start + rows]
+        product = np.multiply(some, factor, work[: len(some)])
+        part = total[start : start + rows]
+        np.add(part, product, part)
 ''',
     "tail": '''
 def tail(z, out=None):

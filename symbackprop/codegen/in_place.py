@@ -27,6 +27,7 @@ from symbackprop.expression import (
     Where,
     entries,
     free_indices,
+    multiply,
     negate,
     power,
 )
@@ -129,6 +130,9 @@ class Elementwise:
         own = plan.holds.get(self.target.tensor)
         if buffer is not None and dying and entry.indices == self.order and (buffer not in plan.given or buffer is own):
             return Operand(plan.names[tensor], buffer)
+        repeated = plan.repeated(entry, self.order)
+        if repeated is not None:
+            return Operand(repeated)
         if plan.fixed and text != plan.names[tensor] and plan.called.get(plan.names[tensor], True) is not None:
             text = plan.once(text, f"{plan.names[tensor]}_view")
         return Operand(text)
@@ -176,9 +180,30 @@ class Elementwise:
                 terms[0], terms[1], minus[0], minus[1] = terms[1], terms[0], minus[1], minus[0]
         total = self.value(terms[0])
         for position, term in enumerate(terms[1:], 1):
+            last = root and position == len(terms) - 1
+            added = None if minus[position] else self._multiple(total, term, last)
+            if added is not None:
+                return added
             function = "np.subtract" if minus[position] else "np.add"
             part = self.value(negate(term) if minus[position] else term)
-            total = self._call(function, [total, part], root and position == len(terms) - 1)
+            total = self._call(function, [total, part], last)
+        return total
+
+    def _multiple(self, total: Operand, term: Expr, root: bool) -> Operand | None:
+        """total + number * matrix, added in place a few rows at a time; None where it is another term, or is small."""
+        plan, target = self.plan, self.plan.holds.get(self.target.tensor)
+        parts = term.factors if isinstance(term, Multiply) else ()
+        arrays = [f for f in parts if free_indices(f)]
+        if plan.fixed or not root or total.buffer is None or total.buffer is not target or len(arrays) != 1:
+            return None
+        array = arrays[0]
+        if not isinstance(array, Entry) or array.indices != self.order or len(self.order) < 2:
+            return None
+        factor = self.value(multiply(*(f for f in parts if f is not array)))
+        plan.writer.helpers.add("add_multiple")
+        work = plan.take(tuple(i.size for i in self.order))
+        plan.lines.append(f"add_multiple({total.text}, {factor.text}, {self.value(array).text}, {work.name})")
+        plan.free.append(work)
         return total
 
     def _product(self, expr: Multiply, root: bool) -> Operand:
