@@ -25,14 +25,10 @@ FEW_MULTIPLICATIONS = 100  # rows times parameters
 LONG_VECTOR = 4000  # parameters
 
 
-def block_rows(rows: int, parameters: int, largest: int, single: bool = False) -> int | None:
-    """The rows of a block, or None for the whole batch at once; `largest` is the size of the largest parameter.
-
-    In single precision the products are twice as fast and the calls are not, so blocks stay long.
-    """
-    block = _block(BLOCKS, rows, parameters)
-    small = SMALL_PRODUCT // largest
-    return block if block is None or single or small < LEAST_ROWS else min(block, small)
+def block_rows(rows: int, parameters: int, largest: int) -> int | None:
+    """The rows of a block, or None for the whole batch at once; `largest` is the size of the largest parameter."""
+    block, small = _block(BLOCKS, rows, parameters), SMALL_PRODUCT // largest
+    return block if block is None or small < LEAST_ROWS else min(block, small)
 
 
 def bound_form(rows: int, widest: int, parameters: int) -> str:

@@ -300,7 +300,7 @@ class Runner:
     def prepare(self, arrays: Sequence[Array]) -> tuple[Callable[..., Any], Any]:
         """The form for arrays of these shapes, and its buffers."""
         sizes = [a.size for a in arrays[2:]]
-        rows = block_rows(len(arrays[0]), sum(sizes), max(sizes, default=1), arrays[0].dtype == np.float32)
+        rows = block_rows(len(arrays[0]), sum(sizes), max(sizes, default=1))
         if rows is None or self.blocks is None:
             return self.whole, self.whole_work(*arrays)
         return self.blocks, self.blocks_work(*arrays, rows)
