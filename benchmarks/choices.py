@@ -4,6 +4,7 @@ which the numbers in symbackprop/codegen/choice.py are read.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from scipy.linalg import get_blas_funcs
 
 import symbackprop as sb
 from symbackprop.codegen import c_code
+from symbackprop.codegen.c_build import build
+from symbackprop.codegen.c_text import head
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SECONDS = 0.3
@@ -89,13 +92,50 @@ def blocks() -> Iterable[tuple[object, dict[str, Run]]]:
 def c_blocks() -> Iterable[tuple[object, dict[str, Run]]]:
     for widths in ((400, 25, 10), (784, 100, 10), (100, 50, 10)):
         case, runs = Case(widths, 5000, "float64"), {}
-        for rows in (5000, 50, 100, 200, 250, 500):
+        for rows in (5000, 32, 64, 128, 256, 512):
             net: Any = sb.compile.__wrapped__(case.net, "c")  # type: ignore[attr-defined]
             with mock.patch.object(c_code, "c_block_rows", lambda *_, rows=rows: rows):
                 runs["whole" if rows == 5000 else str(rows)] = net.bind(
                     case.theta, case.X, case.Y, out=np.empty_like(case.theta), lam=LAM
                 )
         yield f"{'-'.join(map(str, widths))}, m=5000", runs
+
+
+PRODUCTS = """
+void by_tiles(const long *n, const real *A, const real *B, real *C) {
+    tiled((int)n[1], n[2], n[3], n[4], A, n[0] ? 1 : n[4], n[0] ? n[2] : 1, B, n[1] ? n[4] : n[3], 1, n[0], C, C);
+}
+void by_dots(const long *n, const real *A, const real *B, real *C) {
+    dotted(n[2], n[3], n[4], A, n[4], B, n[4], 1, 0, C, C);
+}
+void by_blas(const long *n, const real *A, const real *B, real *C) {
+    int N = n[3], M = n[2], K = n[4], lda = n[0] ? n[2] : n[4], ldb = n[1] ? n[4] : n[3];
+    real one = 1, beta = n[0];
+    blas(n[1] ? "T" : "N", n[0] ? "T" : "N", &N, &M, &K, &one, (real *)B, &ldb, (real *)A, &lda, &beta, C, &N);
+}
+"""
+
+
+def c_products() -> Iterable[tuple[object, dict[str, Run]]]:
+    """A layer's products: A B^T forward, A B for the error term, A^T B for the weights, added to what is there."""
+    library = build(head(False, {}) + PRODUCTS)
+    c_code.use_blas(library, False)
+    random = np.random.default_rng(0)
+    for units, inputs, rows in ((30, 784, 10), (30, 784, 32), (64, 64, 128), (25, 400, 128), (100, 784, 128),
+                                (256, 256, 256), (512, 784, 256)):  # fmt: skip
+        for name, turns, sizes in (("A B^T", (0, 1), (rows, units, inputs)), ("A B", (0, 0), (rows, inputs, units)),
+                                   ("A^T B", (1, 0), (units, inputs, rows))):  # fmt: skip
+            (m, n, k), numbers = sizes, (ctypes.c_long * 5)(*turns, *sizes)
+            arrays = [random.normal(size=size) for size in (m * k, n * k, m * n)]
+            pointers = [ctypes.c_void_p(a.ctypes.data) for a in arrays]
+            forms = ("blas", "tiles", "dots") if name == "A B^T" else ("blas", "tiles")
+            runs = {f: _holding(partial(getattr(library, f"by_{f}"), numbers, *pointers), arrays) for f in forms}
+            yield f"{name}: {m} x {n}, sum of {k}", runs
+
+
+def _holding(run: Run, arrays: object) -> Run:
+    """`run`, with what its bare addresses point to."""
+    return lambda kept=arrays: run()
 
 
 def few_activations() -> Iterable[tuple[object, dict[str, Run]]]:
@@ -157,7 +197,8 @@ def long_vectors() -> Iterable[tuple[object, dict[str, Run]]]:
 def main() -> None:
     parts = [
         ("BLOCKS, SMALL_PRODUCT: rows in a block", table("network", "whole", blocks())),
-        ("C_BLOCKS, SMALL_PRODUCT: rows in a block, C", table("network", "whole", c_blocks())),
+        ("C_BLOCKS: rows in a block, C", table("network", "whole", c_blocks())),
+        ("C_LARGE_PRODUCT, C_FEW_ROWS: products in C", table("product", "blas", c_products())),
         ("FEW_ACTIVATIONS: rows times the widest layer", table("activations", "into", few_activations())),
         ("FEW_MULTIPLICATIONS: rows times parameters", table("multiplications", "bound", few_multiplications())),
         ("Plain numbers: by this package, and by sympy.lambdify(cse=True)", table("network", "bound", plain_numbers())),
