@@ -378,3 +378,23 @@ def test_two_processes_may_build_the_same_kernel_at_once(tmp_path):
     first, second = (process.communicate(timeout=60)[0] for process in running)
     assert first == second and first.startswith("c ")
     assert len(list((tmp_path / "symbackprop").iterdir())) == 1  # one library, no half-built rests
+
+
+@pytest.mark.parametrize(("widths", "rows"), [((300, 250, 3), 7), ((90_000, 2), 3), ((400, 25, 10), 1030)])
+def test_large_matrices_get_their_penalty_some_rows_at_a_time(widths, rows):
+    """Weights of more numbers than one part of `add_multiple`, and a last part that is shorter."""
+    net, params, X, Y = made(widths, rows)
+    J, grads = net(params, X, Y, lam=LAM)
+    plain = net.functions["cost_and_gradient"](X, Y, *params.values(), LAM)
+    assert pytest.approx(plain[0], rel=1e-12) == J
+    for found, expected in zip(grads.values(), plain[1:], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+
+
+def test_each_gradient_comes_as_soon_as_its_error_term_is_there():
+    net, *_ = made((3, 6, 5, 4))
+    text = net.source[net.source.index("def cost_and_gradient_into(") :]
+    places = [text.index(f"# {name}[") for name in ("delta4", "dJ_dW3", "delta3", "dJ_dW2", "delta2", "dJ_dW1")]
+    assert places == sorted(places)
+    step = net.source[net.source.index("def cost_and_step(") :]  # W3 changes there, so delta3 must come first
+    assert step.index("# delta3[") < step.index("# dJ_dW3[")

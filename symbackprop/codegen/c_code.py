@@ -21,7 +21,7 @@ from symbackprop.codegen.c_printer import Kernel, print_kernel
 from symbackprop.codegen.c_text import epoch, head
 from symbackprop.codegen.check import Array, size_value
 from symbackprop.codegen.choice import c_block_rows
-from symbackprop.codegen.form import Form
+from symbackprop.codegen.form import Form, soon
 from symbackprop.codegen.layout import Layout
 from symbackprop.codegen.module import names_of
 from symbackprop.errors import UnsupportedError
@@ -52,7 +52,7 @@ class CNetwork:
         single = layout.dtype == np.float32
         both = forms["cost_and_gradient"]
         inner = (layout.rows, layout.known, single, layout.parameters)
-        kernels = {n: print_kernel(n, forms[n], *inner) for n in KERNELS}
+        kernels = {n: print_kernel(n, soon(forms[n]), *inner) for n in KERNELS}
         step = print_kernel("cost_and_step", both, *inner, step=True)
         names = names_of(both)
         sizes = {names[s]: w for s, w in layout.known.items() if hasattr(s, "kind")}

@@ -14,6 +14,7 @@ This module must not know about NumPy, C or JAX.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -133,6 +134,33 @@ def prune(form: Form, outputs: tuple[Tensor, ...]) -> Form:
             kept.append(statement)
             needed.update(reads(statement))
     return replace(form, statements=tuple(reversed(kept)), outputs=outputs)
+
+
+def soon(form: Form) -> Form:
+    """The form with each array output as soon as it can be: what it reads is in the cache then, and free afterwards.
+
+    A temporary that one such output alone reads goes with it.
+    """
+    readers = Counter(t for s in form.statements for t in reads(s))
+    made = {s.target.tensor: s for s in form.statements}
+    moved, wanted = set[Tensor](), [t for t in form.outputs if t.shape and not readers[t]]
+    while wanted:
+        tensor = wanted.pop()
+        if tensor in made:
+            moved.add(tensor)
+            wanted += [t for t in reads(made[tensor]) if readers[t] == 1 and t not in form.outputs]
+    known, order = set(form.inputs), list[Statement]()
+    waiting = [s for s in form.statements if s.target.tensor in moved]
+    for statement in form.statements:
+        if statement.target.tensor not in moved:
+            order.append(statement)
+            known.add(statement.target.tensor)
+        for other in list(waiting):
+            if known.issuperset(reads(other)):
+                waiting.remove(other)
+                order.append(other)
+                known.add(other.target.tensor)
+    return replace(form, statements=tuple(order))
 
 
 def size_sources(inputs: Iterable[Tensor]) -> dict[Symbol, tuple[Tensor, int, int]]:

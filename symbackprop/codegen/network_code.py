@@ -21,7 +21,7 @@ from symbackprop.codegen.bound import print_bound, print_step
 from symbackprop.codegen.check import Array, as_number
 from symbackprop.codegen.choice import LONG_VECTOR, block_rows, bound_form
 from symbackprop.codegen.fast import print_blocks, print_whole
-from symbackprop.codegen.form import Form, prune
+from symbackprop.codegen.form import Form, prune, soon
 from symbackprop.codegen.helpers import header, helper_text
 from symbackprop.codegen.layout import Layout
 from symbackprop.codegen.lower import lower
@@ -323,7 +323,7 @@ def print_network(forms: Mapping[str, Form], layout: Layout, dtype: str) -> str:
     """The text of the module: plain functions, then the same in the faster forms."""
     helpers: set[str] = set()
     bodies = [print_function(name, form, "np", helpers) for name, form in forms.items()]
-    for name, form in forms.items():
+    for name, form in {n: soon(f) for n, f in forms.items()}.items():
         bodies.append(print_whole(f"{name}_into", form, helpers))
         split = split_rows(form, layout.rows)
         if split is not None:
