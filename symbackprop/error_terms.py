@@ -10,7 +10,6 @@ from dataclasses import replace
 import sympy as sp
 
 from symbackprop.derivation import Derivation, Step
-from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression import (
     ONE,
     Apply,
@@ -68,11 +67,7 @@ class Work:
         """The derivation with one more step, or None if the kernel does not accept it."""
         step = Step(derivation.right, after, rule, reason, tuple(uses))
         longer = replace(derivation, right=after, steps=(*derivation.steps, step))
-        try:
-            accepted = self.kernel.accepts(step, longer)
-        except (BudgetError, UnsupportedError):
-            return None
-        return longer if accepted else None
+        return longer if self.kernel.accepts(step, longer) else None
 
 
 def _kinks(derivation: Derivation) -> tuple[str, ...]:

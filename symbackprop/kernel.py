@@ -140,8 +140,11 @@ class Kernel:
         return left.tensor not in reached
 
     def accepts(self, step: Step, derivation: Derivation) -> bool:
-        """True if the step is an instance of its rule."""
-        return self._conditions(step, derivation) is not None
+        """True if the step is an instance of its rule; a proposal that takes too long to decide is not accepted."""
+        try:
+            return self._conditions(step, derivation) is not None
+        except ProofError:
+            return False
 
     def _conditions(self, step: Step, derivation: Derivation) -> tuple[str, ...] | None:
         """What the step makes use of, if it is an instance of its rule; None if it is not.

@@ -80,3 +80,16 @@ def test_library_cut_off_half_way_is_built_again(monkeypatch, tmp_path):
     library.write_bytes(library.read_bytes()[:1000])
     assert run() == "c"
     assert run() == "c" and library.stat().st_size > 1000  # mended, not passed over
+
+
+@pytest.mark.parametrize("penalty", [None, "lambda/2", "lambda/(2*m)"])
+def test_cost_that_is_a_sum_over_the_rows(penalty):
+    """The penalty is what the cost starts from, before the rows add to it."""
+    net = sb.Network([3, 4, 2], cost="squared_error", reduction="sum", l2=penalty)
+    params, random = net.init(0), np.random.default_rng(0)
+    X, Y, hyper = random.normal(size=(9, 3)), random.normal(size=(9, 2)), {"lam": 0.3} if penalty else {}
+    in_c, in_numpy = sb.compile(net, "c"), sb.compile(net)
+    if in_c.backend != "c":
+        pytest.skip("no C compiler")
+    assert in_c.cost(params, X, Y, **hyper) == pytest.approx(in_numpy.cost(params, X, Y, **hyper), rel=1e-14)
+    assert in_c(params, X, Y, **hyper)[0] == pytest.approx(in_numpy(params, X, Y, **hyper)[0], rel=1e-14)

@@ -255,7 +255,8 @@ class KernelPrinter:
     def _inner(self, s: Statement) -> str:
         tensor = s.target.tensor
         is_local = tensor in self.c.local or (isinstance(s, Map | Gather) and not tensor.shape)
-        left = f"const {type_of(tensor)} {self.names[tensor]}" if is_local else self.c.entry(s.target)
+        fixed = "" if tensor in self.c.into.values() else "const "  # to a starting value the rows' sum is added
+        left = f"{fixed}{type_of(tensor)} {self.names[tensor]}" if is_local else self.c.entry(s.target)
         match s:
             case Map(_, value):
                 return f"{left} = {self.c.value(value)};"

@@ -51,11 +51,16 @@ class Buffer:
 
 @dataclass
 class Operand:
-    """A value in the middle of an expression: its text, and the buffer that may be overwritten, if any."""
+    """A value in the middle of an expression: its text, and the buffer that may be overwritten, if any.
+
+    Args:
+        reads: the tensors that the text reads when it is used.
+    """
 
     text: str
     buffer: Buffer | None = None
     is_number: bool = False
+    reads: tuple[Tensor, ...] = ()
 
 
 class Elementwise:
@@ -65,13 +70,12 @@ class Elementwise:
         self.plan, self.target, self.position = plan, target, position
         self.order = axes(target)
         self.left: Counter[Tensor] = Counter()  # how often each tensor is still to be read
-        self.once: set[Tensor] = set()
+        self.pending: Counter[Tensor] = Counter()  # operands that read it and are not used yet
 
     def run(self, value: Expr) -> None:
         """Compute `value` into the target."""
         plan, tensor = self.plan, self.target.tensor
         self.left = Counter(e.tensor for e in entries(value))
-        self.once = {t for t, uses in self.left.items() if uses == 1}
         result = self.value(value, root=True)
         home = plan.holds.get(tensor)
         if result.buffer is not None and home is None:
@@ -113,33 +117,37 @@ class Elementwise:
                 return self._call(f"np.{UFUNC[function.name]}", [inner], root)
             case Where(Compare("<", left, right), then, otherwise) if then is ONE and otherwise is ZERO:
                 return self._call("np.less", [self.value(left), self.value(right)], root)
-        self._used(expr)
-        return Operand(self.plan.writer._wrapped(self.plan.writer.value(expr, self.order), ATOM))
+        inside = tuple(e.tensor for e in entries(expr))
+        self.left.subtract(inside)
+        text = self.plan.writer._wrapped(self.plan.writer.value(expr, self.order), ATOM)
+        return self._waiting(Operand(text, reads=inside))
 
-    def _used(self, expr: Expr) -> None:
-        for entry in entries(expr):
-            self.left[entry.tensor] -= 1
+    def _waiting(self, operand: Operand) -> Operand:
+        self.pending.update(operand.reads)
+        return operand
 
     def _entry(self, entry: Entry) -> Operand:
         plan, tensor = self.plan, entry.tensor
         self.left[tensor] -= 1
         text = plan.writer.value(entry, self.order)[0]
         buffer = plan.holds.get(tensor)
-        # In a * (1 - a) neither a may be overwritten: the other is still waiting.
-        dying = plan.last.get(tensor) == self.position and tensor in self.once
+        # In a * (1 - a) the second a may not be overwritten while the first is still waiting.
+        dying = plan.last.get(tensor) == self.position and not self.left[tensor] and not self.pending[tensor]
         own = plan.holds.get(self.target.tensor)
         if buffer is not None and dying and entry.indices == self.order and (buffer not in plan.given or buffer is own):
-            return Operand(plan.names[tensor], buffer)
+            return self._waiting(Operand(plan.names[tensor], buffer, reads=(tensor,)))
         repeated = plan.repeated(entry, self.order)
         if repeated is not None:
             return Operand(repeated)
         if plan.fixed and text != plan.names[tensor] and plan.called.get(plan.names[tensor], True) is not None:
             text = plan.once(text, f"{plan.names[tensor]}_view")
-        return Operand(text)
+        return self._waiting(Operand(text, reads=(tensor,)))
 
     def _call(self, function: str, operands: list[Operand], root: bool) -> Operand:
         """function(operands, out=...), in place in an operand that is no longer needed."""
         plan = self.plan
+        for operand in operands:
+            self.pending.subtract(operand.reads)
         own = plan.holds.get(self.target.tensor)
         spare = [o.buffer for o in operands if o.buffer is not None]
         if root and own is not None and self._is_safe(own, operands):
@@ -214,17 +222,15 @@ class Elementwise:
         divisors = [f for f in below if free_indices(f)]
         scale = Multiply((*numbers, *coefficient)) if len(numbers) + len(coefficient) > 1 else None
         single = (numbers + coefficient)[0] if scale is None and numbers + coefficient else scale
-        parts = [self.value(f) for f in arrays]
-        steps: list[tuple[str, Operand]] = [("np.multiply", p) for p in parts[1:]]
-        total = parts[0] if parts else Operand(self.plan.constant("1"), is_number=True)
-        steps += [("np.divide", self.value(f)) for f in divisors]
-        if isinstance(single, Number) and single.value == -1:
-            steps.append(("np.negative", total))
-        elif single is not None:
-            steps.append(("np.multiply", self.value(single)))
-        for position, (function, operand) in enumerate(steps):
+        total = self.value(arrays[0]) if arrays else Operand(self.plan.constant("1"), is_number=True)
+        steps = [("np.multiply", f) for f in arrays[1:]] + [("np.divide", f) for f in divisors]
+        if single is not None:
+            is_minus = isinstance(single, Number) and single.value == -1
+            steps.append(("np.negative" if is_minus else "np.multiply", single))
+        for position, (function, factor) in enumerate(steps):
             last = root and position == len(steps) - 1
-            total = self._call(function, [total] if function == "np.negative" else [total, operand], last)
+            operands = [total] if function == "np.negative" else [total, self.value(factor)]
+            total = self._call(function, operands, last)
         return total
 
     def _power(self, expr: Power, root: bool) -> Operand:
