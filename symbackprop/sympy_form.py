@@ -121,13 +121,14 @@ def _function_from_sympy(e: sp.Expr, names: Mapping[sp.Basic, Expr]) -> Expr:
         return apply(STEP, arguments[0])
     if isinstance(e, sp.sign):
         return subtract(multiply(number(2), apply(STEP, arguments[0])), ONE)
-    rewritten = e.rewrite(sp.exp) if e.is_Function else e
+    if isinstance(e, sp.core.function.AppliedUndef):
+        return apply(arbitrary(e.func.__name__, len(arguments)), *arguments)
+    # Not inside the arguments: there z**2 would become exp(2*log(z)), again and again, and for positive z alone.
+    rewritten = e.rewrite(sp.exp, deep=False) if e.is_Function else e
     if rewritten != e:
         return from_sympy(rewritten, names)
     if isinstance(e, sp.Abs):
         return apply(FUNCTIONS["abs"], arguments[0])
-    if isinstance(e, sp.core.function.AppliedUndef):
-        return apply(arbitrary(e.func.__name__, len(arguments)), *arguments)
     raise FormulaError(f"{e.func.__name__} has no counterpart here", where=str(e))
 
 

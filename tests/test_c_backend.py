@@ -93,3 +93,59 @@ def test_cost_that_is_a_sum_over_the_rows(penalty):
         pytest.skip("no C compiler")
     assert in_c.cost(params, X, Y, **hyper) == pytest.approx(in_numpy.cost(params, X, Y, **hyper), rel=1e-14)
     assert in_c(params, X, Y, **hyper)[0] == pytest.approx(in_numpy(params, X, Y, **hyper)[0], rel=1e-14)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals as on Unix")
+@pytest.mark.parametrize("batch", [50_000, 5_000])
+def test_ctrl_c_again_and_again_leaves_theta_as_after_a_whole_batch(batch):
+    """While the C code works on one long batch, nothing that it uses may be freed or read."""
+    rows = 50_000
+    net = sb.Network([40, 60, 3], cost="cross_entropy")
+    f, random = sb.compile(net, "c"), np.random.default_rng(0)
+    if f.backend != "c":
+        pytest.skip("no C compiler")
+    X, Y = random.normal(size=(rows, 40)), random.integers(0, 2, (rows, 3)).astype(float)
+    start = np.concatenate([p.ravel() for p in net.init(0).values()])
+    order, options = np.tile(np.arange(rows), 10), {"batch": batch, "rate": 0.1}
+    after, whole = [start], start.copy()
+    for first in range(0, len(order), batch):
+        f.epoch(whole, X, Y, order=order[first : first + batch], **options)
+        after.append(whole.copy())
+    main, theta = threading.main_thread().ident, start.copy()
+    again = [threading.Timer(0.004 * k, signal.pthread_kill, (main, signal.SIGINT)) for k in (1, 2)]
+    try:
+        for timer in again:
+            timer.start()
+        f.epoch(theta, X, Y, order=order, **options)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for timer in again:
+            try:
+                timer.join()
+            except KeyboardInterrupt:  # the second came after the epoch's end
+                timer.join()
+    assert any((theta == state).all() for state in after)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_nan_in_a_row_reaches_every_unit_whatever_its_slope():
+    """A unit at z = NaN has slope 0 by [0 < z], and NaN * 0 is NaN."""
+    net = sb.Network([3, 40, 2], activation="relu", cost="squared_error")
+    random, params = np.random.default_rng(0), net.init(0)
+    X, Y = random.normal(size=(5, 3)), random.normal(size=(5, 2))
+    X[2, 1] = np.nan
+    for dtype in ("float64", "float32"):
+        f = sb.compile(net, "c", dtype)
+        _, grads = f({k: v.astype(dtype) for k, v in params.items()}, X.astype(dtype), Y.astype(dtype))
+        assert all(np.isnan(g).all() for g in grads.values())
+
+
+def test_infinite_weight_without_penalty_gives_what_numpy_gives():
+    net = sb.Network([30, 40, 5], activation="tanh", cost="squared_error", l2="lambda/2")
+    params, X, Y = net.init(0), np.ones((5, 30)), np.zeros((5, 5))
+    params["W1"][1, 1] = np.inf
+    with np.errstate(invalid="ignore"):  # 0 * inf
+        found, expected = (sb.compile(net, b)(params, X, Y, lam=0.0)[1] for b in ("c", "numpy"))
+    for name in expected:
+        np.testing.assert_array_equal(np.isnan(found[name]), np.isnan(expected[name]))

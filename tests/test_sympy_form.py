@@ -150,3 +150,10 @@ def test_sigmoid_and_tanh_are_related_without_rewriting_by_hand():
     """simplify(2 sigma(2x) - 1 - tanh x) is not 0 unless .rewrite(exp) comes first."""
     sigmoid = apply(FUNCTIONS["sigmoid"], multiply(number(2), T))
     assert same(add(multiply(number(2), sigmoid), number(-1)), read(sp.tanh(t)))
+
+
+def test_a_function_of_a_power_keeps_its_argument():
+    """rewrite(exp) would turn z**2 into exp(2*log(z)), which is true for positive z alone, again and again."""
+    z = sp.Symbol("z", real=True)
+    for formula in (1 / (1 + sp.exp(-2 * z**2)), sp.sinh(z**2)):
+        assert "log" not in str(from_sympy(formula, {}))

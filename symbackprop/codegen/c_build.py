@@ -26,7 +26,7 @@ COMPILERS = ("cc", "gcc", "clang")
 FAST = ("-ffast-math", "-fno-finite-math-only", "-D__FAST_MATH__=1")
 # By default compilers take vectors of 32 bytes even where the processor has longer ones.
 LONG_VECTORS = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
-COMPILE = ("-std=gnu11", "-O3", "-march=native", *LONG_VECTORS, *FAST, "-fPIC", "-c")
+COMPILE = ("-std=c11", "-O3", "-march=native", *LONG_VECTORS, *FAST, "-fPIC", "-c")
 LINK = ("-shared",)
 SECONDS = 120
 

@@ -7,10 +7,13 @@ takes longer than copying a few numbers. This module must not know how the text 
 from __future__ import annotations
 
 import ctypes
+import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from math import prod
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -89,27 +92,41 @@ class CNetwork:
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (X, Y, order)]
         sizes = [ctypes.c_long(len(order)), ctypes.c_long(batch)]
         call = partial(self._epoch, slots, *pointers, *sizes, ctypes.byref(stop))
-        try:
-            return _interruptible(call, stop)
-        finally:
+        with _stopped_by_ctrl_c(stop):
+            result: list[float] = []
+            worker = threading.Thread(target=lambda: result.append(call()))
+            worker.start()
+            worker.join()
             for array, parameter in zip(own, layout.views(theta), strict=True):
                 np.copyto(parameter, array)
             del kept
+        return result[0]
 
 
-def _interruptible(call: Callable[[], float], stop: ctypes.c_int) -> float:
-    """Run `call` beside the main thread, which alone sees Ctrl-C and then asks the C code to stop."""
-    result: list[float] = []
-    worker = threading.Thread(target=lambda: result.append(call()))
-    try:
-        worker.start()
-        worker.join()
-    except KeyboardInterrupt:
+@contextmanager
+def _stopped_by_ctrl_c(stop: ctypes.c_int) -> Iterator[None]:
+    """Ctrl-C sets `stop` instead of raising at once, which would free arrays that the C code is at work in.
+
+    KeyboardInterrupt is raised at the end. Python looks at signals in its main thread alone, between two of its own
+    instructions: so the C code must run beside it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
         stop.value = 1
-        if worker.ident is not None:  # it has begun, and works in arrays that this call holds
-            worker.join()
-        raise
-    return result[0]
+        caught.append((number, frame))
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        before(*caught[0])
 
 
 class CRunner:

@@ -118,9 +118,9 @@ class CWriter:
             case Where(condition, then, otherwise):
                 return f"({self.value(condition)} != 0 ? {self.value(then)} : {self.value(otherwise)})"
             case Compare(relation, left, right):
-                return f"(real)({self.value(left)} {relation} {self.value(right)})"
+                return f"INDICATOR({self.value(left)} {relation} {self.value(right)})"
             case Kronecker(left, right):
-                return f"(real)({self.integer(left)} == {self.integer(right)})"
+                return f"INDICATOR({self.integer(left)} == {self.integer(right)})"
         return f"(real){self.integer(expr)}"
 
     def _sum(self, terms: tuple[Expr, ...]) -> str:

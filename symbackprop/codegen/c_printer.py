@@ -341,4 +341,4 @@ def _start(s: Statement) -> str:
 def _is_used(declaration: str, lines: list[str]) -> bool:
     name = declaration.split(" = ")[0].split()[-1].lstrip("*")
     name = name.removeprefix("restrict")
-    return any(name in line for line in lines)
+    return any(name in line for line in lines if not line.lstrip().startswith("//"))

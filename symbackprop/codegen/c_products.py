@@ -44,7 +44,9 @@ static inline real total(vec v) {
     return sum;
 }
 
-// In what follows C = alpha A B + beta D; A[i * row + k * step] is row i, column k. D is C or another matrix.
+// In what follows C = alpha A B + beta D; A[i * row + k * step] is row i, column k. D is C, which is not read where
+// beta is 0, or another matrix, which always is: 0 * inf is nan.
+#define ADDS (beta != 0 || D != C)
 """
 
 TILED = """
@@ -87,7 +89,7 @@ static void tiled(int turned, long M, long N, long K, const real *A, long row, l
                 for (long r = 0; r < rows; r++) {
                     const real *d = D + (i + r) * N + j;
                     real *c = C + (i + r) * N + j;
-                    for (long q = 0; q < width; q++) c[q] = (beta != 0 ? beta * d[q] : 0) + band[r * whole + q];
+                    for (long q = 0; q < width; q++) c[q] = (ADDS ? beta * d[q] : 0) + band[r * whole + q];
                 }
             }
         }
@@ -135,7 +137,7 @@ def _tile(rows: int, vectors: int) -> str:
     for r in range(rows):
         steps = " ".join(f"s{r}{v} += a{r} * b{v};" for v in range(vectors))
         lines.append(f"        const real a{r} = A[{r} * row]; {steps}")
-    lines += ["    }", "    if (beta != 0) {"]
+    lines += ["    }", "    if (ADDS) {"]
     places = [f"{r} * ldc + {v} * LANES" for r, v in every]
     sums = [f"alpha * s{r}{v}" for r, v in every]
     lines += [f"        AT(C + {p}) = {s} + beta * AT(D + {p});" for p, s in zip(places, sums, strict=True)]
@@ -187,5 +189,5 @@ def _dot(rows: int, columns: int) -> str:
     lines += ["    }"]
     for r, c in every:
         place = f"[{r} * ldc + {c}]"
-        lines.append(f"    C{place} = alpha * t{r}{c} + (beta != 0 ? beta * D{place} : 0);")
+        lines.append(f"    C{place} = alpha * t{r}{c} + (ADDS ? beta * D{place} : 0);")
     return "\n".join([*lines, "}"])

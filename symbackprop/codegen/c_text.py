@@ -21,6 +21,10 @@ typedef void gemm(char *, char *, int *, int *, int *, real *, real *, int *, re
 static gemm *blas;
 void use_blas(gemm *pointer) { blas = pointer; }
 
+// Not known to the compiler, which would make x * (a < b) a choice between x and 0, and lose a NaN in x.
+real indicators[2] = {0, 1};
+#define INDICATOR(condition) ((condition) ? indicators[1] : indicators[0])
+
 static inline real sigmoid(real z) { real u = -z; u = u > LARGEST ? LARGEST : u; return 1 / (1 + EXP(u)); }
 static inline real relu(real z) { return z < 0 ? 0 : z; }
 static inline real SQUARE(real z) { return z * z; }
@@ -69,7 +73,7 @@ static __attribute__((noinline)) void product(int ta, int tb, long M, long N, lo
         else tiled(tb, M, N, K, A, ta ? 1 : lda, ta ? lda : 1, B, ldb, alpha, beta, D, C);
         return;
     }
-    if (D != C && beta != 0) {
+    if (D != C) {
         for (long p = 0; p < M * N; p++) C[p] = beta * D[p];
         beta = 1;
     }

@@ -18,6 +18,8 @@ from symbackprop.expression import Expr, Symbol, Tensor
 from symbackprop.plain import to_text
 from symbackprop.program import Program
 
+OWN = {"out", "order", "batch", "rate"}  # arguments of flat, bind and epoch
+
 
 class Layout:
     """What a compiled network takes.
@@ -30,6 +32,11 @@ class Layout:
     def __init__(
         self, adjoint: Program, widths: Sequence[int | str], dtype: np.dtype[Any], hyper: tuple[str, ...]
     ) -> None:
+        for name in OWN.intersection(hyper):
+            raise UnsupportedError(
+                f"a hyper-parameter cannot be called {name}: that is an argument of the compiled function",
+                help=f"give it another name, such as {name}_1",
+            )
         self.x, self.y, *parameters = adjoint.inputs
         assert (self.x.name, self.y.name) == ("x", "y"), "a network's first inputs are x and y"
         self.parameters = parameters
