@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from symbackprop.backprop import prove_network
 from symbackprop.codegen import CompiledNetwork, CompiledProgram, compile_network, compile_program
-from symbackprop.errors import UnsupportedError
+from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.kernel import Kernel
 from symbackprop.network import Network
 from symbackprop.primitives import ACTIVATIONS
@@ -20,7 +20,6 @@ from symbackprop.program import Program
 from symbackprop.proving import program_gradient
 
 
-@lru_cache(maxsize=64)
 def compile(
     subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
 ) -> CompiledNetwork | CompiledProgram:
@@ -38,8 +37,22 @@ def compile(
     Raises:
         UnsupportedError: an arbitrary activation, outputs that the cost cannot take, a network of symbolic depth,
             another backend or type.
+        MalformedError: not a network or program.
         ProofError: the kernel refused a step: a fault of this package.
     """
+    if not isinstance(subject, (Network, Program)):
+        raise MalformedError(
+            f"compile takes a Network or a traced Program, not {type(subject).__name__}",
+            help="sb.compile(sb.Network([3, 5, 2])), or sb.compile(sb.trace(forward, shapes))",
+        )
+    if not isinstance(backend, str) or not isinstance(dtype, str):
+        raise MalformedError("backend and dtype are words", help='sb.compile(net, "c", "float32")')
+    return _compiled(subject, backend, dtype)
+
+
+@lru_cache(maxsize=64)
+def _compiled(subject: Network | Program, backend: str, dtype: str) -> CompiledNetwork | CompiledProgram:
+    """`compile` for what has the right types; the same question has the same answer."""
     if isinstance(subject, Network):
         if subject.depth is not None:
             raise UnsupportedError(

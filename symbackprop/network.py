@@ -49,9 +49,10 @@ from symbackprop.expression import (
 from symbackprop.formula import Scope, parse
 from symbackprop.primitives import EXP, FUNCTIONS, LOG, Function
 from symbackprop.program import Assumption, Equation, Program, symbols
-from symbackprop.sympy_form import from_sympy, to_sympy
+from symbackprop.sympy_form import PI, from_sympy, to_sympy
 
 M = Symbol("m", "size")
+CONSTANTS = {"m": M, "pi": PI}
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Network:
         """The scalars that a caller must give: lam, and whatever else the user's expressions contain."""
         found: dict[Symbol, None] = {}
         for equation in self.program.equations:
-            found.update(dict.fromkeys(s for s in symbols(equation.value) if s.kind != "size" and s.name != "pi"))
+            found.update(dict.fromkeys(s for s in symbols(equation.value) if s.kind != "size" and s is not PI))
         return tuple(found)
 
     def _penalty(self, name: str, value: str | sp.Expr | float | None) -> Expr | None:
@@ -142,12 +143,11 @@ class Network:
         sizes = {layer.size.name: layer.size for layer in self.layers}
         if isinstance(value, str):
             words = set(re.findall(r"[A-Za-z_]\w*", value.replace("lambda", "lam"))) - set(FUNCTIONS) - {"sqrt"}
-            scalars = {w: sizes.get(w) or (M if w == "m" else Symbol(w)) for w in words}
+            scalars = {w: sizes.get(w) or CONSTANTS.get(w) or Symbol(w) for w in words}
             coefficient = parse(value, Scope(scalars=scalars))
         else:
-            known: dict[sp.Basic, Expr] = {}
-            for s in getattr(value, "free_symbols", ()):
-                known[s] = M if s.name == "m" else sizes.get(s.name) or Symbol("lam" if s.name == "lambda" else s.name)
+            given = {s: "lam" if s.name == "lambda" else s.name for s in getattr(value, "free_symbols", ())}
+            known = {s: sizes.get(name) or CONSTANTS.get(name) or Symbol(name) for s, name in given.items()}
             coefficient = from_sympy(sp.sympify(value) if isinstance(value, (int, float)) else value, known)
         if any(s.name in ("x", "y", "h", "J") for s in symbols(coefficient)):
             raise NetworkError(f"the coefficient {name} may contain hyper-parameters and sizes only", where=str(value))
@@ -199,7 +199,7 @@ class Network:
     def _program(self, *, stable: bool) -> Program:
         equations = [e for layer in self.layers[1:] for e in self._layer_equations(layer, stable)]
         equations.append(Equation(Tensor("J"), (), self._cost(stable), "cost"))
-        scalars = dict.fromkeys(s for e in equations for s in symbols(e.value) if s.kind != "size" and s.name != "pi")
+        scalars = dict.fromkeys(s for e in equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
         return Program(
             (self.x, self.y, *self.parameters),
             tuple(equations),

@@ -122,13 +122,17 @@ class Settings:
         if wrong:
             raise MalformedError("a training setting is out of range", evidence=wrong)
 
-    def fingerprint(self, data: DataSet) -> dict[str, Any]:
-        """What must be equal for a checkpoint to go on: all but patience, and epochs if no schedule depends on it."""
+    def fingerprint(self, data: DataSet, model: object) -> dict[str, Any]:
+        """What must be equal for a checkpoint to go on: all but patience, and epochs if no schedule depends on it.
+
+        The generated code stands for activations, cost, penalties, backend and precision.
+        """
         facts = {name: value for name, value in asdict(self).items() if name != "patience"}
         if self.schedule == "constant":
             del facts["epochs"]
         rows = zlib.crc32(np.ascontiguousarray(data.Y).tobytes(), zlib.crc32(np.array(data.X[:BLOCK]).tobytes()))
-        return facts | {"data": [*data.X.shape, data.Y.shape[1], rows]}
+        code = zlib.crc32(getattr(model, "source", "").encode())
+        return facts | {"data": [*data.X.shape, data.Y.shape[1], rows], "generated code": f"{code:08x}"}
 
 
 @dataclass(eq=False)

@@ -124,7 +124,7 @@ def load_checkpoint(path: str | Path, *, shapes: Shapes, settings: Mapping[str, 
             "the checkpoint is of a run with other settings, so it cannot go on to the same numbers",
             where=str(path),
             evidence=[f"{name}: {checkpoint.settings.get(name)} then, {settings[name]} now" for name in changed],
-            help="repeat the settings, or start afresh without resume",
+            help="repeat the settings, network, backend and precision too, or start afresh without resume",
         )
     size = sum(int(np.prod(shape)) for shape in shapes.values())
     if {checkpoint.theta.shape, checkpoint.best.shape} != {(size,)} or checkpoint.slots.shape[1:] != (size,):

@@ -285,7 +285,7 @@ def _store(run: Run, state: State, random: np.random.Generator, path: str | Path
     save_checkpoint(
         path,
         Checkpoint(
-            settings=json.loads(json.dumps(run.settings.fingerprint(run.data))),
+            settings=json.loads(json.dumps(run.settings.fingerprint(run.data, run.model))),
             shapes=run.shapes,
             epoch=len(run.history),
             random=dict(random.bit_generator.state),
@@ -300,7 +300,7 @@ def _store(run: Run, state: State, random: np.random.Generator, path: str | Path
 
 def _restore(run: Run, state: State, random: np.random.Generator, path: str | Path) -> None:
     """Go to where a checkpoint stands."""
-    found = load_checkpoint(path, shapes=run.shapes, settings=run.settings.fingerprint(run.data))
+    found = load_checkpoint(path, shapes=run.shapes, settings=run.settings.fingerprint(run.data, run.model))
     random.bit_generator.state = found.random
     state.steps = found.steps
     state.slots[:] = found.slots

@@ -149,3 +149,34 @@ def test_infinite_weight_without_penalty_gives_what_numpy_gives():
         found, expected = (sb.compile(net, b)(params, X, Y, lam=0.0)[1] for b in ("c", "numpy"))
     for name in expected:
         np.testing.assert_array_equal(np.isnan(found[name]), np.isnan(expected[name]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"\x7fELFgarbage", "cannot be started(.|\n)*Exec format error"),
+        (b"#!/no/such/interpreter\n", "cannot be started"),
+        (b"#!/bin/sh\nprintf '\\377\\376 bad' >&2; exit 1\n", "the C compiler failed(.|\n)*bad"),
+        (b"#!/bin/sh\nkill -9 $$\n", "the C compiler failed(.|\n)*status -9"),
+    ],
+)
+def test_compiler_that_is_no_program_or_speaks_no_utf8_leaves_the_work_to_numpy(monkeypatch, tmp_path, text, message):
+    compiler = tmp_path / "cc"
+    compiler.write_bytes(text)
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for function in (c_build.build, c_build.compiler, c_build._identity):
+        function.cache_clear()
+    with pytest.warns(RuntimeWarning, match=message):
+        assert sb.compile(network(9 + len(text)), "c").backend == "numpy"
+    for function in (c_build.build, c_build.compiler):
+        function.cache_clear()
+
+
+def test_compiler_that_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("CC", "gcc -m64")
+    c_build.compiler.cache_clear()
+    with pytest.raises(c_build.CompilerError, match=r"the compiler that CC names is not there(.|\n)*gcc -m64"):
+        c_build.compiler()
+    c_build.compiler.cache_clear()

@@ -185,6 +185,49 @@ def test_train_goes_on_from_a_checkpoint_to_the_same_numbers(run, tmp_path):
     assert all((whole[name] == parts[name]).all() for name in whole)
 
 
+@pytest.mark.parametrize(
+    "change", [("--activation", "tanh,sigmoid"), ("--l2", "0.1"), ("--dtype", "float32"), ("--cost", "squared-error")]
+)
+def test_train_does_not_resume_another_network(run, change):
+    options = ("--layers", "64,8,10", "--schedule", "constant", "--checkpoint", "c.npz")
+    assert run("train", *options, "--epochs", 1)[0] == 0
+    status, out, err = run("train", *options, "--epochs", 2, "--resume", *change)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: the checkpoint is of a run with other settings, so it cannot go on to the same")
+    assert "generated code: " in err
+    assert run("train", *options, "--epochs", 2, "--resume")[0] == 0
+
+
+def test_train_does_not_start_from_a_model_of_other_activations(run):
+    assert run("train", "--layers", "64,8,10", "--epochs", 1, "--save", "m.npz")[0] == 0
+    status, _, err = run("train", "--layers", "64,8,10", "--activation", "tanh,sigmoid", "--initial", "m.npz")
+    assert status == 2
+    assert err.startswith("error: the model was trained with other activations")
+    assert run("train", "--layers", "64,8,10", "--epochs", 1, "--cost", "squared-error", "--initial", "m.npz")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "files", [("--save", "d.npz"), ("--checkpoint", "./d.npz"), ("--save", "m.npz", "--checkpoint", "m.npz")]
+)
+def test_train_replaces_no_file_that_it_reads_or_writes_already(run, tmp_path, files):
+    np.savez(tmp_path / "d.npz", X=np.random.default_rng(0).normal(size=(40, 3)), y=np.arange(40) % 2)
+    before = (tmp_path / "d.npz").read_bytes()
+    status, _, err = run("train", "--data", "d.npz", "--layers", "3,4,2", "--epochs", 1, *files)
+    assert status == 2
+    assert err.startswith("error: one file for two ends: what is there would be lost")
+    assert (tmp_path / "d.npz").read_bytes() == before
+
+
+def test_train_refuses_a_hyper_parameter_that_is_an_argument_of_the_code(run):
+    status, _, err = run("train", "--layers", "64,10", "--l2", "rate/2", "--hyper", "rate=0.1", "--epochs", 1)
+    assert status == 2
+    assert err.startswith("error: a hyper-parameter cannot be called rate")
+
+
+def test_train_takes_pi_for_the_number(run):
+    assert run("train", "--layers", "64,10", "--l2", "pi/1000", "--epochs", 1)[0] == 0
+
+
 def test_train_says_what_m_is_in_a_minibatch(run):
     _, out, _ = run("train", "--layers", "64,10", "--epochs", 1, "--l2", "lambda/(2*m)", "--lam", "0.1")
     assert out.endswith(

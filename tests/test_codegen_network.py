@@ -27,6 +27,12 @@ def made(
     return net, params, given["x"].astype(dtype), given["y"].astype(dtype)
 
 
+def aliased_epoch(net):
+    room = np.zeros(net.layout.length)
+    order = np.arange(2)
+    return net.epoch(room, room[:6].reshape(2, 3), np.zeros((2, 4)), order=order, batch=1, rate=0.1, lam=1.0)
+
+
 def flat(params):
     return np.concatenate([v.ravel() for v in params.values()])
 
@@ -273,6 +279,7 @@ def test_bad_numbers_and_vectors_are_named():
         (lambda: net(params, X, Y, lam="1"), "hyper-parameter lam must be a number, not str"),
         (lambda: net.flat(theta[:-1], X, Y, lam=1.0), r"theta has the shape \(43,\), but \(44,\) is needed"),
         (lambda: net.flat(theta, X, Y, lam=1.0, out=theta), "out shares memory with an input"),
+        (lambda: aliased_epoch(net), "theta shares memory with X or Y"),
         (lambda: net.flat(theta, X, Y, lam=1.0, out=np.empty(3)), "out must be a writable contiguous float64 array"),
         (
             lambda: net.bind(theta.astype(np.float32), X, Y, out=theta.copy(), lam=1.0),

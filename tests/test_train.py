@@ -373,7 +373,7 @@ def test_checkpoint_of_another_run_is_refused(tmp_path):
     small(checkpoint=path)
     assert message(small, checkpoint=path, resume=True, batch_size=16) == (
         "the checkpoint is of a run with other settings, so it cannot go on to the same numbers\n"
-        f"    {path}\n  batch_size: 32 then, 16 now\nhelp: repeat the settings, or start afresh without resume"
+        f"    {path}\n  batch_size: 32 then, 16 now\nhelp: repeat the settings, network, backend and precision too, or start afresh without resume"
     )
     wide = HandWritten([3, 5, 3])
     assert message(train, wide, CLOUD, initial=wide.init(), checkpoint=path, resume=True) == (

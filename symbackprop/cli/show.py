@@ -45,12 +45,16 @@ def finish(verdicts: Sequence[Verdict], *, as_json: bool) -> NoReturn:
     raise typer.Exit(0 if worst == "PROVED" else 1)
 
 
-def check_writable(*paths: Path | None) -> None:
+def check_writable(*paths: Path | None, read: Sequence[Path] = ()) -> None:
     """See that files can be written there, before the work that fills them.
 
+    Args:
+        read: files that the command reads, which must not be replaced.
+
     Raises:
-        DataError: a folder in place of the file, no such folder.
+        DataError: a folder in place of the file, no such folder, one file for two ends.
     """
+    used = [path.resolve() for path in read]
     for path in paths:
         if path is None:
             continue
@@ -60,3 +64,8 @@ def check_writable(*paths: Path | None) -> None:
             raise DataError(
                 "cannot write the file: there is no such folder", where=str(path), evidence=[f"folder:  {path.parent}"]
             )
+        if path.resolve() in used:
+            raise DataError(
+                "one file for two ends: what is there would be lost", where=str(path), help="name another file"
+            )
+        used.append(path.resolve())

@@ -15,7 +15,15 @@ from symbackprop.cli.later import plot as plots
 from symbackprop.cli.later import progress, storage
 from symbackprop.cli.later import train as training
 from symbackprop.cli.show import check_writable, print_json
-from symbackprop.cli.training import check_size, description, hyper_parameters, minibatch_note, tell, widths_text
+from symbackprop.cli.training import (
+    check_same_units,
+    check_size,
+    description,
+    hyper_parameters,
+    minibatch_note,
+    tell,
+    widths_text,
+)
 from symbackprop.errors import MalformedError
 
 if TYPE_CHECKING:
@@ -95,7 +103,7 @@ def train(
 
     Example: symbackprop train --data digits --layers 64,30,10 --plot curve.png --save model.npz
     """
-    check_writable(save, plot, checkpoint)
+    check_writable(save, plot, checkpoint, read=[Path(data)])
     if plot is not None:
         plots.picture_format(plot)
     network = options.describe(layers, activation, cost, l2, l1, reduction)
@@ -107,11 +115,10 @@ def train(
     numbers = hyper_parameters(network, lam, hyper or [])
     rows = data_sets.load(data, outputs=network.concrete_widths()[-1], regression=regression)
     model, notes = options.compiled(network, backend, dtype)
-    start = (
-        network.init(seed)
-        if initial is None
-        else storage.load_model(initial, layers=list(network.concrete_widths()))[0]
-    )
+    start = network.init(seed)
+    if initial is not None:
+        start, was = storage.load_model(initial, layers=list(network.concrete_widths()))
+        check_same_units(initial, was, activation)
     with contextlib.ExitStack() as stack:
         bar = (
             stack.enter_context(progress.TrainingBar(metric="R2" if regression else "accuracy"))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from symbackprop.cli.later import program
-from symbackprop.errors import MalformedError, UnsupportedError
+from symbackprop.errors import DataError, MalformedError, UnsupportedError
 
 if TYPE_CHECKING:
     from symbackprop.network import Network
@@ -63,6 +64,22 @@ def hyper_parameters(network: Network, lam: float | None, others: list[str]) -> 
         if not math.isfinite(value):
             raise MalformedError(f"{name} must be a finite number, not {value}")
     return given
+
+
+def check_same_units(path: Path, was: dict[str, Any], activation: str) -> None:
+    """See that a model that a run starts from was trained with these activations; its cost may have been another.
+
+    Raises:
+        DataError: it was trained with others.
+    """
+    before = was.get("activation", activation)
+    if before != activation:
+        raise DataError(
+            "the model was trained with other activations, so its parameters mean something else here",
+            where=str(path),
+            evidence=[f"in the file:  {before}", f"this network: {activation}"],
+            help=f"--activation {before}",
+        )
 
 
 def minibatch_note(network: Network, numbers: dict[str, float], optimizer: str, batch: int, rows: int) -> list[str]:

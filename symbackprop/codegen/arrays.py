@@ -176,13 +176,12 @@ class Writer:
         return (f"-{self._wrapped(both, MULTIPLY)}", NEGATE if both[1] != MULTIPLY else MULTIPLY) if negative else both
 
     def _quotient(self, above: Sequence[Expr], below: Sequence[Expr], order: Axes) -> Text:
-        top = (
-            " * ".join(self._wrapped(self._power(f, order), NEGATE if p else MULTIPLY) for p, f in enumerate(above))
-            or "1"
-        )
-        level = ATOM if not above else self._power(above[0], order)[1] if len(above) == 1 else MULTIPLY
+        texts = [self._power(f, order) for f in above]
+        if len(texts) == 1 and not below:
+            return texts[0]
+        top = " * ".join(self._wrapped(t, NEGATE if p else MULTIPLY) for p, t in enumerate(texts)) or "1"
         if not below:
-            return top, level
+            return top, MULTIPLY if above else ATOM
         return f"{top} / {self._chain(below, order)}", MULTIPLY
 
     def _chain(self, below: Sequence[Expr], order: Axes) -> str:

@@ -42,10 +42,14 @@ def compiler() -> str:
     Raises:
         CompilerError: there is none.
     """
-    for name in (os.environ.get("CC", ""), *COMPILERS):
-        path = shutil.which(name) if name else None
+    wanted = os.environ.get("CC")
+    for name in [wanted] if wanted else COMPILERS:
+        path = shutil.which(name)
         if path:
             return path
+    if wanted:
+        help = "let CC be the path of a compiler, without options, or unset it"
+        raise CompilerError("the compiler that CC names is not there", evidence=[f"CC: {wanted}"], help=help)
     raise CompilerError("no C compiler found", evidence=[f"tried: {', '.join(COMPILERS)}"], help='use backend="numpy"')
 
 
@@ -95,19 +99,29 @@ def _compile(cc: str, text: str, path: Path, key: str) -> None:
 
 def _call(command: list[str]) -> None:
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        result = _run(command, SECONDS)
     except subprocess.TimeoutExpired as error:
         raise CompilerError(f"the C compiler took more than {SECONDS} s", help='use backend="numpy"') from error
     if result.returncode:
+        said = result.stderr.strip().splitlines()[:8] or [f"it ended with status {result.returncode} and no message"]
+        raise CompilerError("the C compiler failed", evidence=said, help='use backend="numpy"')
+
+
+def _run(command: list[str], seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+    """The command's end and what it said, whatever bytes that is."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False)
+    except OSError as error:  # not a program, or one whose interpreter is missing
+        evidence = [f"{command[0]}: {error.strerror}"]
         raise CompilerError(
-            "the C compiler failed", evidence=result.stderr.strip().splitlines()[:8], help='use backend="numpy"'
-        )
+            "the C compiler cannot be started", evidence=evidence, help='use backend="numpy"'
+        ) from error
 
 
 @cache
 def _identity(cc: str) -> str:
     """The compiler and the processor: a cache folder may be shared by machines."""
-    version = subprocess.run([cc, "--version"], capture_output=True, text=True, check=False).stdout
+    version = _run([cc, "--version"]).stdout
     flags = ""
     if os.path.exists("/proc/cpuinfo"):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

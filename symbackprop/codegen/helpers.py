@@ -95,7 +95,9 @@ def helper_text(name: str, module: str) -> str:
 def header(title: str, dtype: str, module: str) -> str:
     """Docstring, import, the type, and numbers as arrays without axes, which NumPy's functions take faster."""
     if module == "jnp":
-        return f'"""{title}"""\n\nimport jax\nimport jax.numpy as jnp\n\nDTYPE = jnp.{dtype}\n'
+        note = '# In double precision only after jax.config.update("jax_enable_x64", True).\n'
+        note = note if dtype == "float64" else ""
+        return f'"""{title}"""\n\nimport jax\nimport jax.numpy as jnp\n\n{note}DTYPE = jnp.{dtype}\n'
     pairs = (("ZERO", "0"), ("HALF", "0.5"), ("ONE", "1"), ("TWO", "2"))
     numbers = "".join(f"{name} = np.array({value}, DTYPE)\n" for name, value in pairs)
     return f'"""{title}"""\n\nimport numpy as np\n\nDTYPE = np.{dtype}\n{numbers}'

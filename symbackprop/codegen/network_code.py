@@ -106,7 +106,7 @@ class CompiledNetwork:
         try:
             self._kernels = importlib.import_module(BACKENDS["c"]).CNetwork(forms, self.layout)
         except UnsupportedError as error:
-            warnings.warn(f"NumPy takes over: {error}", RuntimeWarning, stacklevel=4)
+            warnings.warn(f"NumPy takes over: {error}", RuntimeWarning, stacklevel=6)
             return
         self._runners |= self._kernels.runners
         self.source, self.backend = self._kernels.source, "c"
@@ -197,6 +197,8 @@ class CompiledNetwork:
         if layout.vector(theta) is not theta or not theta.flags.writeable:
             raise DataError(f"theta must be a writable contiguous {layout.dtype} array, since it is changed in place")
         x, y = layout.data(X, Y)
+        if any(np.may_share_memory(theta, a) for a in (x, y, X, Y)):
+            raise DataError("theta shares memory with X or Y, which would change while they are read")
         rows = row_numbers(order, len(x))
         numbers, rate = layout.numbers(hyper), as_number("rate", rate)
         if not isinstance(batch, (int, np.integer)) or batch < 1:

@@ -67,6 +67,12 @@ def machine_form(expr: Expr) -> Expr:
     return expr if new == parts else rebuild(expr, new)
 
 
+def opened(expr: Apply) -> Expr:
+    """A function of one's own written out; any other as it is."""
+    known = expr.function.name in FUNCTIONS and FUNCTIONS[expr.function.name] == expr.function
+    return expr if known else _applied(expr.function, expr.arguments)
+
+
 def _has_tail(term: Expr) -> bool:
     factors = term.factors if isinstance(term, Multiply) else term.terms if isinstance(term, Add) else (term,)
     return any(isinstance(f, Apply) and f.function is TAIL for f in factors)
@@ -148,8 +154,33 @@ def _over_generator(expr: sp.Expr, u: sp.Expr) -> sp.Expr:
         groups[others] = groups.get(others, 0) + factor * rational
     forms = {others: sp.cancel(sp.together(rational)) for others, rational in groups.items()}
     if any(g in sp.denom(form).free_symbols for form in forms.values()):
-        return expr  # not a bounded function of the generator: leave it as it was written
+        return _over_half(expr, u)
     return sp.Add(*(others * _nested(form, g).subs(g, value) for others, form in forms.items()))
+
+
+def _over_half(expr: sp.Expr, u: sp.Expr) -> sp.Expr:
+    """A quotient over exp(u) and exp(-u), such as (exp(u) - exp(-u))/(exp(u) + exp(-u)), in t = tanh(u).
+
+    exp(2u) = (1 + t)/(1 - t): so if only even powers of exp(u) are left. What is no polynomial in t stays as written.
+    """
+    e, t = sp.Dummy("e"), sp.Dummy("t")
+    inside = expr.replace(
+        lambda x: isinstance(x, sp.exp) and (x.args[0] / u).is_Integer, lambda x: e ** int(x.args[0] / u)
+    )
+    groups: dict[sp.Expr, sp.Expr] = {}
+    for term in sp.Add.make_args(inside):
+        others, rational = term.as_independent(e, as_Add=False)
+        groups[others] = groups.get(others, sp.Integer(0)) + rational
+    total = sp.Integer(0)
+    for others, rational in groups.items():
+        above, below = (sp.Poly(p, e) for p in sp.fraction(sp.cancel(sp.together(rational))))
+        if any(power % 2 for p in (above, below) for (power,) in p.monoms()):
+            return expr
+        form = sp.cancel((above / below).as_expr().subs(e, sp.sqrt((1 + t) / (1 - t))))
+        if t in sp.denom(form).free_symbols:
+            return expr
+        total += others * _nested(form, t).subs(t, _TANH(u))
+    return total
 
 
 def _nested(polynomial: sp.Expr, g: sp.Symbol) -> sp.Expr:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from symbackprop.codegen.scalar import opened
 from symbackprop.expression import (
     MINUS_ONE,
     ONE,
@@ -45,7 +46,7 @@ from symbackprop.expression import (
     substitute,
     subtract,
 )
-from symbackprop.primitives import EXP, FUNCTIONS, LOG
+from symbackprop.primitives import EXP, FUNCTIONS, LOG, is_arbitrary
 from symbackprop.program import Equation, Program
 
 _SIGMOID, _SOFTPLUS = FUNCTIONS["sigmoid"], FUNCTIONS["softplus"]
@@ -57,6 +58,8 @@ def stabilise(program: Program) -> tuple[Equation, ...]:
 
 
 def _rewrite(expr: Expr, program: Program) -> Expr:
+    if isinstance(expr, Apply) and len(expr.arguments) == 2 and not is_arbitrary(expr.function):
+        expr = opened(expr)  # a cost f(h, y) given as a formula: its logarithms are those of outputs
     parts = children(expr)
     if isinstance(expr, Apply) and expr.function is LOG:
         stable = _logarithm(expr.arguments[0], program)
