@@ -154,7 +154,7 @@ class Reader:
         raise self.fail(
             f"unknown name {name}",
             node,
-            evidence=("known:  " + ", ".join(self.scope.tensors),),
+            evidence=("known:  " + ", ".join(self.scope.tensors or self.scope.scalars),),
             help=f"did you mean {near}" if near else None,
         )
 

@@ -356,7 +356,10 @@ TRAINING = [
     (["--layers", "64,10", "--resume"], "error: resume needs a checkpoint to go on from\n"),
     (["--layers", "64,10", "--l2", "lambda/2"], "error: the cost needs a number for lam\n"),
     (["--layers", "64,10", "--lam", "1"], "error: the cost has no lam\n"),
-    (["--layers", "64,10", "--l2", "mu/2", "--hyper", "mu"], "error: a number of the cost is written NAME=NUMBER\n"),
+    (
+        ["--layers", "64,10", "--l2", "mu/2", "--hyper", "mu"],
+        "error: a number of the cost is written NAME=NUMBER, once for each\n",
+    ),
     (["--layers", "64,10", "--seed", "-1"], "error: the seed must be at least 0, not -1\n"),
     (
         ["--layers", "64,9,10", "--activation", "relu"],

@@ -10,6 +10,15 @@ TANH = ["(exp(z)-exp(-z))/(exp(z)+exp(-z))", "(1-exp(-2*z))/(1+exp(-2*z))", "(ex
 TENS = (-1e4, -750.0, -20.0, -0.3, 0.0, 2.0, 40.0, 1e4)
 
 
+def test_a_branch_that_is_not_taken_raises_no_warning():
+    f = sb.compile(sb.Network([1, 1], activation="elu", cost="squared_error"))
+    for z, expected in ((1000.0, 1000.0), (-1000.0, -1.0)):
+        with np.errstate(all="raise", under="ignore"):
+            J, grads = f({"W1": np.array([[z]]), "b1": np.zeros(1)}, np.ones((1, 1)), np.zeros((1, 1)))
+        assert pytest.approx(expected**2 / 2) == J
+        assert grads["b1"].item() == pytest.approx(1000.0 if z > 0 else 0.0)
+
+
 def results(net, backend, dtype):
     f = sb.compile(net, backend, dtype)
     found = []

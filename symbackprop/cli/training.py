@@ -41,12 +41,14 @@ def hyper_parameters(network: Network, lam: float | None, others: list[str]) -> 
     """
     given = {} if lam is None else {"lam": lam}
     for text in others:
-        name, _, number = text.partition("=")
+        name, number = (part.strip() for part in text.partition("=")[::2])
         try:
-            given[name.strip()] = float(number)
+            if not name or name in given:
+                raise ValueError(name)
+            given[name] = float(number)
         except ValueError:
             raise MalformedError(
-                "a number of the cost is written NAME=NUMBER", where=text, help="--hyper mu=0.1"
+                "a number of the cost is written NAME=NUMBER, once for each", where=text, help="--hyper mu=0.1"
             ) from None
     wanted = [symbol.name for symbol in network.hyper_parameters]
     for name in wanted:
@@ -118,7 +120,7 @@ def tell(
     speed = result.examples / max(result.seconds, 1e-9)
     typer.echo(f"{data}: {result.train_rows} examples to train on, {result.held_out_rows} held out")
     typer.echo(
-        f"{widths_text(network)}, {network.cost_name}, {optimizer}: {len(result.history)} epochs in "
+        f"{widths_text(network)}, {network.cost_name}, {optimizer}: {_count(len(result.history), 'epoch')} in "
         f"{result.seconds:.2f} s ({speed:,.0f} examples/s)"
         + ("" if result.stopped == "epochs" else f", {result.stopped}")
     )
@@ -129,6 +131,10 @@ def tell(
         typer.echo(f"wrote {path}")
     for note in notes:
         typer.echo(f"note: {note}")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _last(result: TrainingResult) -> str:

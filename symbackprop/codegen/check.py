@@ -116,7 +116,10 @@ def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Arr
 def as_number(name: str, value: Any) -> float:
     """A hyper-parameter, or the rate of a step, as a float."""
     if isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.complexfloating)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise DataError(f"{name} is too large a number") from None
     raise DataError(f"{name} must be a number, not {type(value).__name__}")
 
 

@@ -201,6 +201,8 @@ class CompiledNetwork:
             raise DataError("theta shares memory with X or Y, which would change while they are read")
         rows = row_numbers(order, len(x))
         numbers, rate = layout.numbers(hyper), as_number("rate", rate)
+        if not np.isfinite(rate):
+            raise DataError(f"rate must be a finite number, not {rate}")
         if not isinstance(batch, (int, np.integer)) or batch < 1:
             raise DataError(f"batch must be a whole number of at least one row, not {batch!r}")
         if self._kernels is not None:

@@ -39,8 +39,8 @@ from symbackprop.sympy_form import PI, PLACES, from_sympy
 MACHINE = ("exp", "log", "erf", "sin", "cos", "sigmoid", "tanh", "relu", "abs")
 # softplus(z) = relu(z) + tail(z), and the tail is even: softplus(-z) = relu(-z) + tail(z) = softplus(z) - z.
 TAIL = Function("tail", definition=sp.log(1 + sp.exp(-sp.Abs(ARGUMENTS[0]))))
-_SIGMOID, _TANH, _SOFTPLUS = sp.Function("sigmoid"), sp.Function("tanh"), sp.Function("softplus")
-_OWN = ("sigmoid", "tanh", "softplus")
+_SIGMOID, _TANH, _SOFTPLUS, _RELU = map(sp.Function, ("sigmoid", "tanh", "softplus", "relu"))
+_OWN = ("sigmoid", "tanh", "softplus", "relu")
 PI_VALUE = number(Fraction(math.pi))
 
 
@@ -105,9 +105,19 @@ def _choice(expr: sp.Expr) -> Expr:
     steps = sorted(expr.atoms(step), key=sp.default_sort_key)
     if steps:
         first = steps[0]
-        then, otherwise = (_choice(sp.expand(expr.subs(first, value))) for value in (1, 0))
-        return where(Compare("<", ZERO, _read(first.args[0])), then, otherwise)
+        place = first.args[0]
+        then = _choice(_held_at_0(sp.expand(expr.subs(first, 1)), -place))
+        otherwise = _choice(_held_at_0(sp.expand(expr.subs(first, 0)), place))
+        return where(Compare("<", ZERO, _read(place)), then, otherwise)
     return _read(bounded(expr))
+
+
+def _held_at_0(expr: sp.Expr, u: sp.Expr) -> sp.Expr:
+    """exp(k*u), k > 0, where u < 0 is known: arrays compute it where u > 0, too, and there it must not overflow."""
+    return expr.replace(
+        lambda e: isinstance(e, sp.exp) and (e.args[0] / u).is_positive and (e.args[0] / u).is_number,
+        lambda e: sp.exp(-(e.args[0] / u) * _RELU(-u)),
+    )
 
 
 def bounded(expr: sp.Expr) -> sp.Expr:
