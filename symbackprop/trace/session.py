@@ -28,6 +28,7 @@ from symbackprop.expression import (
     kronecker,
     multiply,
 )
+from symbackprop.plain import to_text
 from symbackprop.program import PART, Equation, symbols
 from symbackprop.sizes import NO_FACTS, Facts, Relation, decide, simplify
 from symbackprop.trace.infinite import MINUS_INFINITY
@@ -163,6 +164,9 @@ def is_so(relation: Relation, left: Expr, right: Expr) -> bool | None:
     return decide(relation, left, right, _facts())
 
 
+_OPPOSITE: dict[Relation, str] = {"<": ">=", "<=": ">", "==": "!="}
+
+
 def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
     """The truth of a relation between sizes.
 
@@ -171,7 +175,13 @@ def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
     """
     answer = is_so(relation, left, right)
     if answer is None:
-        raise NeedsConcreteSizes(why, size_symbols(left, right))
+        question, opposite = (f"{to_text(left)} {r} {to_text(right)}" for r in (relation, _OPPOSITE[relation]))
+        raise NeedsConcreteSizes(
+            why,
+            size_symbols(left, right),
+            evidence=[f"it depends on whether {question}"],
+            help=f'say which holds: where="{question}" or where="{opposite}"',
+        )
     return answer
 
 
