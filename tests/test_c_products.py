@@ -41,13 +41,21 @@ def library(request, tmp_path_factory):
     return built, np.float32 if single else np.float64
 
 
+def shifted(array, numbers):
+    """A copy that begins so many numbers after a place where vectors begin, or may."""
+    room = np.empty(array.size + numbers, array.dtype)
+    room[numbers:] = array.ravel()
+    return room[numbers:].reshape(array.shape)
+
+
 def multiply(library, kind, shape, alpha, beta, own_start, seed=0):
     """(what the library computes, what NumPy does, the error to expect)."""
     built, dtype = library
     random, (ta, tb), (m, n, k) = np.random.default_rng(seed), kind, shape
-    A, B = (random.normal(size=s).astype(dtype) for s in ((k, m) if ta else (m, k), (n, k) if tb else (k, n)))
-    room = np.full(m * n + 2 * GUARD, 7, dtype)
-    C = room[GUARD:-GUARD].reshape(m, n)
+    shapes = ((k, m) if ta else (m, k), (n, k) if tb else (k, n))
+    A, B = (shifted(random.normal(size=s).astype(dtype), seed + p) for p, s in enumerate(shapes))
+    room = np.full(m * n + 2 * GUARD + seed, 7, dtype)
+    C = room[GUARD : GUARD + m * n].reshape(m, n)
     C[...] = random.normal(size=(m, n)) if beta else np.nan  # not read where beta is 0
     D = C if own_start else random.normal(size=(m, n)).astype(dtype)
     a, b = (x.astype(np.float64).T if t else x.astype(np.float64) for x, t in ((A, ta), (B, tb)))
@@ -55,7 +63,7 @@ def multiply(library, kind, shape, alpha, beta, own_start, seed=0):
     numbers, weights = (ctypes.c_long * 5)(ta, tb, m, n, k), (ctypes.c_double * 2)(alpha, beta)
     built.multiply(numbers, *(ctypes.c_void_p(x.ctypes.data) for x in (A, B)), weights,
                    *(ctypes.c_void_p(x.ctypes.data) for x in (D, C)))  # fmt: skip
-    assert (room[:GUARD] == 7).all() and (room[-GUARD:] == 7).all(), "written outside"
+    assert (room[:GUARD] == 7).all() and (room[GUARD + m * n :] == 7).all(), "written outside"
     size = np.abs(a) @ np.abs(b) + np.abs(D if beta else 0)
     return C, expected, 4 * np.finfo(dtype).eps * k**0.5 * size
 
@@ -66,6 +74,26 @@ def test_product_is_numpys(library, shape):
         for alpha, beta, own_start in ((1, 0, True), (-0.25, 1, True), (1, 0.5, False), (2, 0, False)):
             found, expected, error = multiply(library, kind, shape, alpha, beta, own_start)
             np.testing.assert_array_less(np.abs(found - expected), error, err_msg=f"{kind} {alpha} {beta} {own_start}")
+
+
+@pytest.mark.parametrize("start", range(1, 9))
+def test_product_wherever_its_arrays_begin(library, start):
+    for shape in ((10, 30, 784), (6, 240, 400), (9, 800, 5)):
+        for kind in itertools.product((0, 1), (0, 1)):
+            found, expected, error = multiply(library, kind, shape, 1, 0.5, False, start)
+            np.testing.assert_array_less(np.abs(found - expected), error, err_msg=f"{kind} {shape}")
+
+
+def test_infinity_beside_the_whole_vectors_stays_infinity(library):
+    """What lies before and after the whole vectors is worked on with the other numbers set to 0: 0 * inf is nan."""
+    built, dtype = library
+    for place in (0, 4, 5, 6, 7, 12, 13, 60, 103, 109, 111):
+        A, B, C = (shifted(x, 3) for x in (np.ones((4, 112), dtype), np.ones((6, 112), dtype), np.zeros((4, 6), dtype)))
+        A[1, place] = np.inf
+        numbers, weights = (ctypes.c_long * 5)(0, 1, 4, 6, 112), (ctypes.c_double * 2)(1, 0)
+        pointers = [ctypes.c_void_p(x.ctypes.data) for x in (A, B, C)]
+        built.multiply(numbers, *pointers[:2], weights, pointers[2], pointers[2])
+        assert np.isposinf(C[1]).all() and (np.delete(C, 1, axis=0) == 112).all()
 
 
 def test_product_of_every_small_size(library):

@@ -230,6 +230,11 @@ class KernelPrinter:
                 else []
             )
             self._prepare(s, indent)
+        if self._is_square(nest):
+            (s,) = nest.statements
+            count = " * ".join(self.c.extent(i.size) for i in nest.order)
+            self.lines.append(f"{indent}{self.c.entry(s.target)} += squares({count}, {self.names[reads(s)[0]]});")
+            return
         for depth, index in enumerate(nest.order):
             v = index_name(index)
             pad = indent + "    " * depth
@@ -238,6 +243,14 @@ class KernelPrinter:
         for s in nest.statements:
             self.lines.append(pad + self._inner(s))
         self.lines += [indent + "    " * depth + "}" for depth in reversed(range(len(nest.order)))]
+
+    def _is_square(self, nest: Nest) -> bool:
+        """True if the nest is the sum of squares of one large array, as it lies in memory."""
+        match nest.statements:
+            case [Contract(Entry(indices=()), left, right, _)] if left is right and axes(left) == nest.order:
+                large = self.rows is None or _weights(left.tensor.shape, self.known) > SMALL_LAYER
+                return large and left.tensor not in self.c.into and left.tensor not in self.c.local
+        return False
 
     def _prepare(self, s: Statement, indent: str) -> None:
         """Make room for a target, and set what is added up to its starting value."""

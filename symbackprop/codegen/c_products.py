@@ -30,6 +30,8 @@ typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_a
 typedef real vec32 __attribute__((vector_size(32), aligned(sizeof(real)), may_alias));
 typedef real vec16 __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
 #define AT(p) (*(vec *)(p))
+typedef __typeof__((vec){0} < (vec){0}) mask;
+static const real LANE[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 static inline real total(vec v) {
     real t[LANES], sum = 0;
@@ -42,6 +44,26 @@ static inline real total(vec v) {
 #endif
     for (long l = 0; l < 16 / (long)sizeof(real); l++) sum += t[l];
     return sum;
+}
+
+// How many numbers lie before the next place where a vector does not cross a cache line: one that does costs twice as
+// much. If a row is a whole number of vectors, all rows have the same such places.
+static inline long lead(const real *p, long row) {
+    return row % LANES ? 0 : (long)((BYTES - (size_t)p % BYTES) % BYTES / sizeof(real));
+}
+
+// The sum of squares: four sums, so that no addition waits for the one before.
+static real squares(long n, const real *a) {
+    vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    real sum = 0;
+    long k = 0;
+    for (const long first = lead(a, LANES) < n ? lead(a, LANES) : n; k < first; k++) sum += a[k] * a[k];
+    for (; k + 4 * LANES <= n; k += 4 * LANES) {
+        const vec a0 = AT(a + k), a1 = AT(a + k + LANES), a2 = AT(a + k + 2 * LANES), a3 = AT(a + k + 3 * LANES);
+        s0 += a0 * a0, s1 += a1 * a1, s2 += a2 * a2, s3 += a3 * a3;
+    }
+    for (; k < n; k++) sum += a[k] * a[k];
+    return sum + total((s0 + s1) + (s2 + s3));
 }
 
 // In what follows C = alpha A B + beta D; A[i * row + k * step] is row i, column k. D is C, which is not read where
@@ -57,16 +79,18 @@ static void tiles(long vectors, long M, long K, const real *A, long row, long st
     else tiles_1(M, K, A, row, step, B, ldb, alpha, beta, D, C, ldc);
 }
 
-// Three vectors' worth of columns at a time. They are copied side by side, filled up with zeros, where B is turned or
-// they are no whole number of vectors; then the result goes through a band of whole vectors, too.
+// Three vectors' worth of columns at a time, after the first few if C does not begin with a cache line. They are copied
+// side by side, filled up with zeros, where B is turned or they are no whole number of vectors; then the result goes
+// through a band of whole vectors, too.
 static void tiled(int turned, long M, long N, long K, const real *A, long row, long step, const real *B, long ldb,
                   real alpha, real beta, const real *D, real *C) {
     real panel[DEPTH * WIDE] __attribute__((aligned(64))), band[BAND * WIDE] __attribute__((aligned(64)));
+    const long first = N >= 4 * WIDE && lead(C, N) ? lead(C, N) : WIDE;
     for (long k = 0; k < K; k += DEPTH, beta = 1, D = C) {
         const long depth = K - k < DEPTH ? K - k : DEPTH;
-        for (long j = 0; j < N; j += WIDE) {
-            const long width = N - j < WIDE ? N - j : WIDE, vectors = (width + LANES - 1) / LANES;
-            const long whole = vectors * LANES;
+        for (long j = 0, next; j < N; j = next) {
+            next = j + (j ? WIDE : first) < N ? j + (j ? WIDE : first) : N;
+            const long width = next - j, vectors = (width + LANES - 1) / LANES, whole = vectors * LANES;
             const real *a = A + k * step, *b = turned ? B + j * ldb + k : B + k * ldb + j;
             long ld = ldb;
             if (turned || width < whole) {
@@ -101,6 +125,7 @@ DOTTED = """
 // C = alpha A B^T + beta D for few rows of A, to which turning B would not pay: inner products of rows.
 static void dotted(long M, long N, long K, const real *A, long lda, const real *B, long ldb, real alpha, real beta,
                    const real *D, real *C) {
+    const long before = lead(B, ldb);
     long j = 0;
     for (; j + SIDE <= N; j += SIDE) {
         long i = 0;
@@ -115,7 +140,7 @@ static void dotted(long M, long N, long K, const real *A, long lda, const real *
 
 
 def products() -> str:
-    """The text of `tiled` (A B, A^T B, A B^T) and `dotted` (A B^T for few rows)."""
+    """The text of `squares`, `tiled` (A B, A^T B, A B^T) and `dotted` (A B^T for few rows)."""
     tiles = [_tile(r, v) for v in VECTORS for r in TILES]
     wide_only = [_tile(r, v) for v in VECTORS for r in WIDE_TILES if r not in TILES]
     parts = [START, *tiles, "#if BYTES == 64", *wide_only, *(_tiles(v, WIDE_TILES) for v in VECTORS), "#else"]
@@ -164,30 +189,39 @@ def _dots(heights: Sequence[int]) -> list[str]:
     side = heights[0]
     text = DOTTED
     for width in (side, 1):
-        call = "K, A + i * lda, lda, B + j * ldb, ldb, alpha, beta, D + i * N + j, C + i * N + j, N"
+        call = "K, before, A + i * lda, lda, B + j * ldb, ldb, alpha, beta, D + i * N + j, C + i * N + j, N"
         loops = [f"for (; i + {h} <= M; i += {h}) dot_{h}_{width}({call});" for h in heights]
         text = text.replace(f"ROWS({'SIDE' if width == side else width})", f"\n{' ' * 8}".join(loops))
     return [*(_dot(h, w) for w in (side, 1) for h in heights), text.replace("SIDE", str(side))]
 
 
 def _dot(rows: int, columns: int) -> str:
+    """Whole vectors from `before` on; then what lies before them and after, with the other lanes set to 0."""
     every = [(r, c) for c in range(columns) for r in range(rows)]
     lines = [
-        f"static void dot_{rows}_{columns}(long K, const real *A, long lda, const real *B, long ldb, real alpha,"
-        " real beta, const real *D, real *C, long ldc) {",
+        f"static void dot_{rows}_{columns}(long K, long before, const real *A, long lda, const real *B, long ldb,"
+        " real alpha, real beta, const real *D, real *C, long ldc) {",
         f"    vec {', '.join(f's{r}{c} = {{0}}' for r, c in every)};",
-        "    long k = 0;",
+        "    long k = before;",
         "    for (; k + LANES <= K; k += LANES) {",
-        f"        const vec {', '.join(f'a{r} = AT(A + {r} * lda + k)' for r in range(rows))};",
+        *_dot_step(rows, columns, "AT({})", "k"),
+        "    }",
+        "    for (int end = before ? 0 : 1; end < (k < K ? 2 : 1); end++) {",
+        "        const long place = end ? K - LANES : 0;",
+        "        const mask in = end ? AT(LANE) >= (real)(LANES - (K - k)) : AT(LANE) < (real)before;",
+        *_dot_step(rows, columns, "(vec)((mask)AT({}) & in)", "place"),
+        "    }",
     ]
-    for c in range(columns):
-        steps = " ".join(f"s{r}{c} += a{r} * b{c};" for r in range(rows))
-        lines.append(f"        const vec b{c} = AT(B + {c} * ldb + k); {steps}")
-    lines += ["    }", f"    real {', '.join(f't{r}{c} = total(s{r}{c})' for r, c in every)};"]
-    lines += ["    for (; k < K; k++) {"]
-    lines += [f"        t{r}{c} += A[{r} * lda + k] * B[{c} * ldb + k];" for r, c in every]
-    lines += ["    }"]
     for r, c in every:
         place = f"[{r} * ldc + {c}]"
-        lines.append(f"    C{place} = alpha * t{r}{c} + (ADDS ? beta * D{place} : 0);")
+        lines.append(f"    C{place} = alpha * total(s{r}{c}) + (ADDS ? beta * D{place} : 0);")
     return "\n".join([*lines, "}"])
+
+
+def _dot_step(rows: int, columns: int, load: str, place: str) -> list[str]:
+    a = ", ".join(f"a{r} = {load.format(f'A + {r} * lda + {place}')}" for r in range(rows))
+    lines = [f"        const vec {a};"]
+    for c in range(columns):
+        steps = " ".join(f"s{r}{c} += a{r} * b{c};" for r in range(rows))
+        lines.append(f"        const vec b{c} = {load.format(f'B + {c} * ldb + {place}')}; {steps}")
+    return lines

@@ -24,8 +24,8 @@ ROWS_SLOT SQUARE ABS EXP LOG SIN COS ERF TANH
 SQRT POW INFINITY LINE BYTES LANES WIDE DEPTH BAND AT
 auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-exp log sin cos tanh fabs sqrt pow erf expf logf sinf cosf tanhf fabsf sqrtf powf erff memset memcpy ADDS
-INDICATOR indicators
+squares exp log sin cos tanh fabs sqrt pow erf expf logf sinf cosf tanhf fabsf sqrtf powf erff memset memcpy ADDS
+INDICATOR LANE indicators
 NULL NAN HUGE_VAL HUGE_VALF HUGE_VALL FP_NAN FP_INFINITE FP_ZERO FP_SUBNORMAL FP_NORMAL FP_ILOGB0 FP_ILOGBNAN
 MATH_ERRNO MATH_ERREXCEPT math_errhandling"""
 RESERVED = frozenset([*_PYTHON.split(), *_C.split(), *keyword.kwlist, *dir(builtins)])
