@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import symbackprop as sb
+from symbackprop import mending
 
 FOLDER = Path(__file__).parent / "claims" / "slips"
 
@@ -31,6 +32,13 @@ SLIPS = [(name, slip) for name, module in MODULES.items() for slip in module.SLI
 def check(module: ModuleType):
     assume, where = getattr(module, "ASSUME", None), getattr(module, "WHERE", None)
     return sb.check(module.forward, module.backward, shapes=module.SHAPES, assume=assume, where=where)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What is found is asserted, not how soon: the limits of the search are meant for an idle machine."""
+    monkeypatch.setattr(mending, "SECONDS", {stage: 10 * seconds for stage, seconds in mending.SECONDS.items()})
+    monkeypatch.setattr(mending, "COMPARING", 10 * mending.COMPARING)
 
 
 @pytest.mark.parametrize("name", MODULES)
