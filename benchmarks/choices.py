@@ -92,8 +92,8 @@ def blocks() -> Iterable[tuple[object, dict[str, Run]]]:
 def c_blocks() -> Iterable[tuple[object, dict[str, Run]]]:
     for widths in ((400, 25, 10), (784, 100, 10), (100, 50, 10)):
         case, runs = Case(widths, 5000, "float64"), {}
+        net: Any = sb.compile(case.net, "c")
         for rows in (5000, 32, 64, 128, 256, 512):
-            net: Any = sb.compile(case.net, "c")
             with mock.patch.object(c_code, "c_block_rows", lambda *_, rows=rows: rows):
                 runs["whole" if rows == 5000 else str(rows)] = net.bind(
                     case.theta, case.X, case.Y, out=np.empty_like(case.theta), lam=LAM

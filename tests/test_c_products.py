@@ -48,6 +48,13 @@ def shifted(array, numbers):
     return room[numbers:].reshape(array.shape)
 
 
+def call(built, kind, shape, A, B, alpha, beta, D, C):
+    """C = alpha op(A) op(B) + beta D by the library."""
+    numbers, weights = (ctypes.c_long * 5)(*kind, *shape), (ctypes.c_double * 2)(alpha, beta)
+    a, b, d, c = (ctypes.c_void_p(x.ctypes.data) for x in (A, B, D, C))
+    built.multiply(numbers, a, b, weights, d, c)
+
+
 def multiply(library, kind, shape, alpha, beta, own_start, seed=0):
     """(what the library computes, what NumPy does, the error to expect)."""
     built, dtype = library
@@ -60,9 +67,7 @@ def multiply(library, kind, shape, alpha, beta, own_start, seed=0):
     D = C if own_start else random.normal(size=(m, n)).astype(dtype)
     a, b = (x.astype(np.float64).T if t else x.astype(np.float64) for x, t in ((A, ta), (B, tb)))
     expected = alpha * (a @ b) + (beta * D.astype(np.float64) if beta else 0)
-    numbers, weights = (ctypes.c_long * 5)(ta, tb, m, n, k), (ctypes.c_double * 2)(alpha, beta)
-    built.multiply(numbers, *(ctypes.c_void_p(x.ctypes.data) for x in (A, B)), weights,
-                   *(ctypes.c_void_p(x.ctypes.data) for x in (D, C)))  # fmt: skip
+    call(built, kind, shape, A, B, alpha, beta, D, C)
     assert (room[:GUARD] == 7).all() and (room[GUARD + m * n :] == 7).all(), "written outside"
     size = np.abs(a) @ np.abs(b) + np.abs(D if beta else 0)
     return C, expected, 4 * np.finfo(dtype).eps * k**0.5 * size
@@ -90,9 +95,7 @@ def test_infinity_beside_the_whole_vectors_stays_infinity(library):
     for place in (0, 4, 5, 6, 7, 12, 13, 60, 103, 109, 111):
         A, B, C = (shifted(x, 3) for x in (np.ones((4, 112), dtype), np.ones((6, 112), dtype), np.zeros((4, 6), dtype)))
         A[1, place] = np.inf
-        numbers, weights = (ctypes.c_long * 5)(0, 1, 4, 6, 112), (ctypes.c_double * 2)(1, 0)
-        pointers = [ctypes.c_void_p(x.ctypes.data) for x in (A, B, C)]
-        built.multiply(numbers, *pointers[:2], weights, pointers[2], pointers[2])
+        call(built, (0, 1), (4, 6, 112), A, B, 1, 0, C, C)
         assert np.isposinf(C[1]).all() and (np.delete(C, 1, axis=0) == 112).all()
 
 
@@ -109,7 +112,5 @@ def test_nan_reaches_its_own_row_alone(library):
     m, n, k = 30, 13, 40
     A, B, C = np.ones((m, k), dtype), np.ones((k, n), dtype), np.zeros((m, n), dtype)
     A[4, 7] = np.nan
-    numbers, weights = (ctypes.c_long * 5)(0, 0, m, n, k), (ctypes.c_double * 2)(1, 0)
-    pointers = [ctypes.c_void_p(x.ctypes.data) for x in (A, B, C)]
-    built.multiply(numbers, *pointers[:2], weights, pointers[2], pointers[2])
+    call(built, (0, 0), (m, n, k), A, B, 1, 0, C, C)
     assert np.isnan(C[4]).all() and (np.delete(C, 4, axis=0) == k).all()

@@ -218,6 +218,11 @@ def test_train_replaces_no_file_that_it_reads_or_writes_already(run, tmp_path, f
     assert (tmp_path / "d.npz").read_bytes() == before
 
 
+def test_train_may_save_under_the_name_of_the_bundled_data(run, tmp_path):
+    assert run("train", "--layers", "64,10", "--epochs", 1, "--save", "digits")[0] == 0
+    assert list(tmp_path.iterdir())
+
+
 def test_train_refuses_a_hyper_parameter_that_is_an_argument_of_the_code(run):
     status, _, err = run("train", "--layers", "64,10", "--l2", "rate/2", "--hyper", "rate=0.1", "--epochs", 1)
     assert status == 2

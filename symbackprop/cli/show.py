@@ -49,12 +49,12 @@ def check_writable(*paths: Path | None, read: Sequence[Path] = ()) -> None:
     """See that files can be written there, before the work that fills them.
 
     Args:
-        read: files that the command reads, which must not be replaced.
+        read: files that the command reads, which must not be replaced; names of no file do not count.
 
     Raises:
         DataError: a folder in place of the file, no such folder, one file for two ends.
     """
-    used = [path.resolve() for path in read]
+    used = [path.resolve() for path in read if path.exists()]
     for path in paths:
         if path is None:
             continue

@@ -83,8 +83,9 @@ class CNetwork:
         layout = self.layout
         batch = min(batch, len(order))
         rows = [aligned((batch, a.shape[1]), layout.dtype) for a in (X, Y)]
-        own = [aligned(p.shape, layout.dtype) for p in layout.views(theta)]
-        for array, parameter in zip(own, layout.views(theta), strict=True):
+        parameters = layout.views(theta)
+        own = [aligned(p.shape, layout.dtype) for p in parameters]
+        for array, parameter in zip(own, parameters, strict=True):
             np.copyto(array, parameter)
         gradient = [aligned(p.shape, layout.dtype) for p in own]
         slots, kept = self._step.slots([*rows, *own], [*numbers, rate], gradient, batch)
@@ -97,7 +98,7 @@ class CNetwork:
             worker = threading.Thread(target=lambda: result.append(call()))
             worker.start()
             worker.join()
-            for array, parameter in zip(own, layout.views(theta), strict=True):
+            for array, parameter in zip(own, parameters, strict=True):
                 np.copyto(parameter, array)
             del kept
         return result[0]

@@ -121,12 +121,13 @@ def _endings(
         if not step and factor is ZERO:
             continue
         maker = next(s for s in (*split.loop, *split.after) if s.target.tensor is gradient)
-        later = [*split.loop[split.loop.index(maker) + 1 :], *split.after] if maker in split.loop else []
-        if step:
-            free = bool(later) and all(parameter not in reads(s) for s in later)
-        else:
-            free = _weights(parameter.shape, known) > SMALL_LAYER  # where it is small, its loops are unrolled
-        endings[gradient] = Ending(parameter, factor, step, maker in split.loop and is_product(maker) and free)
+        inside = maker in split.loop and is_product(maker)
+        if inside and step:
+            later = [*split.loop[split.loop.index(maker) + 1 :], *split.after]
+            inside = bool(later) and all(parameter not in reads(s) for s in later)
+        elif inside:
+            inside = _weights(parameter.shape, known) > SMALL_LAYER  # where it is small, its loops are unrolled
+        endings[gradient] = Ending(parameter, factor, step, inside)
     return endings
 
 

@@ -75,8 +75,8 @@ def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set
     count = f"len({names[sliced[0]]})"
     whole = _unpacked("row_work", [b.name for b in tall])
     unpack = [f"{line} if {count} == rows else [buffer[:{count}] for buffer in row_work]" for line in whole]
-    if not any(f"({b.name}, " in line for b in tall for line in plan.setup):
-        whole = []
+    if not {b.name for b in tall} & set(plan.made.values()):
+        whole = []  # no line before the loop fills one of them
     keep = [f"{names[t]}_all = {names[t]}" for t in sliced]
     body = [
         *_unpacked("out", [names[t] for t in form.outputs if t.shape]),

@@ -59,7 +59,7 @@ def machine_form(expr: Expr) -> Expr:
     parts = children(expr)
     new = tuple(machine_form(p) for p in parts)
     if isinstance(expr, Apply):
-        return _applied(expr.function, new)
+        return applied(expr.function, new)
     if expr is PI:
         return PI_VALUE
     if isinstance(expr, Add):  # the small tail last: relu(z) - y z is exact for y = 0 and y = 1, and must not lose it
@@ -67,18 +67,13 @@ def machine_form(expr: Expr) -> Expr:
     return expr if new == parts else rebuild(expr, new)
 
 
-def opened(expr: Apply) -> Expr:
-    """A function of one's own written out; any other as it is."""
-    known = expr.function.name in FUNCTIONS and FUNCTIONS[expr.function.name] == expr.function
-    return expr if known else _applied(expr.function, expr.arguments)
-
-
 def _has_tail(term: Expr) -> bool:
     factors = term.factors if isinstance(term, Multiply) else term.terms if isinstance(term, Add) else (term,)
     return any(isinstance(f, Apply) and f.function is TAIL for f in factors)
 
 
-def _applied(function: Function, arguments: tuple[Expr, ...]) -> Expr:
+def applied(function: Function, arguments: tuple[Expr, ...]) -> Expr:
+    """The function in machine functions: written out in them, unless it is one."""
     if function.name in MACHINE and FUNCTIONS[function.name] == function:
         return Apply(function, arguments)
     if function == FUNCTIONS["softplus"]:
@@ -155,17 +150,24 @@ def _over_generator(expr: sp.Expr, u: sp.Expr) -> sp.Expr:
         lambda e: isinstance(e, sp.exp) and (e.args[0] / u).is_Integer,
         lambda e: exponential ** int(e.args[0] / u),
     )
-    # Terms are put together only where they multiply the same function of z: with a polynomial of z pulled through
-    # the sum, z^3 (1 - t^2) would become z^3 - z^3 t^2, which cancels badly.
-    groups: dict[sp.Expr, sp.Expr] = {}
-    for term in sp.Add.make_args(sp.expand_mul(inside)):
-        outside, rational = term.as_independent(g, as_Add=False)
-        factor, others = outside.as_coeff_Mul()
-        groups[others] = groups.get(others, 0) + factor * rational
-    forms = {others: sp.cancel(sp.together(rational)) for others, rational in groups.items()}
+    forms = {others: sp.cancel(sp.together(rational)) for others, rational in _by_cofactor(inside, g).items()}
     if any(g in sp.denom(form).free_symbols for form in forms.values()):
         return _over_half(expr, u)
     return sp.Add(*(others * _nested(form, g).subs(g, value) for others, form in forms.items()))
+
+
+def _by_cofactor(expr: sp.Expr, g: sp.Symbol) -> dict[sp.Expr, sp.Expr]:
+    """{c: r} with expr = sum of c*r, where only r has g in it.
+
+    Terms are put together only where they multiply the same function of z: with a polynomial of z pulled through the
+    sum, z^3 (1 - t^2) would become z^3 - z^3 t^2, which cancels badly.
+    """
+    groups: dict[sp.Expr, sp.Expr] = {}
+    for term in sp.Add.make_args(sp.expand_mul(expr)):
+        outside, rational = term.as_independent(g, as_Add=False)
+        factor, others = outside.as_coeff_Mul()
+        groups[others] = groups.get(others, 0) + factor * rational
+    return groups
 
 
 def _over_half(expr: sp.Expr, u: sp.Expr) -> sp.Expr:
@@ -177,12 +179,8 @@ def _over_half(expr: sp.Expr, u: sp.Expr) -> sp.Expr:
     inside = expr.replace(
         lambda x: isinstance(x, sp.exp) and (x.args[0] / u).is_Integer, lambda x: e ** int(x.args[0] / u)
     )
-    groups: dict[sp.Expr, sp.Expr] = {}
-    for term in sp.Add.make_args(inside):
-        others, rational = term.as_independent(e, as_Add=False)
-        groups[others] = groups.get(others, sp.Integer(0)) + rational
     total = sp.Integer(0)
-    for others, rational in groups.items():
+    for others, rational in _by_cofactor(inside, e).items():
         above, below = (sp.Poly(p, e) for p in sp.fraction(sp.cancel(sp.together(rational))))
         if any(power % 2 for p in (above, below) for (power,) in p.monoms()):
             return expr
@@ -209,7 +207,7 @@ def _resolve(expr: Expr) -> Expr:
     new = tuple(_resolve(p) for p in children(expr))
     if isinstance(expr, Apply):
         name = expr.function.name
-        return _applied(FUNCTIONS[name] if name in _OWN else expr.function, new)
+        return applied(FUNCTIONS[name] if name in _OWN else expr.function, new)
     if expr is PI:
         return PI_VALUE
     return rebuild(expr, new)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from symbackprop.codegen.scalar import opened
+from symbackprop.codegen.scalar import applied
 from symbackprop.expression import (
     MINUS_ONE,
     ONE,
@@ -59,7 +59,9 @@ def stabilise(program: Program) -> tuple[Equation, ...]:
 
 def _rewrite(expr: Expr, program: Program) -> Expr:
     if isinstance(expr, Apply) and len(expr.arguments) == 2 and not is_arbitrary(expr.function):
-        expr = opened(expr)  # a cost f(h, y) given as a formula: its logarithms are those of outputs
+        expr = applied(
+            expr.function, expr.arguments
+        )  # a cost f(h, y) given as a formula: its logarithms are those of outputs
     parts = children(expr)
     if isinstance(expr, Apply) and expr.function is LOG:
         stable = _logarithm(expr.arguments[0], program)
