@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symbackprop.canonical import Canonical
+from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import NetworkError, SymbackpropError
-from symbackprop.evaluate import evaluate
-from symbackprop.network import Network, written_out
-from symbackprop.rules import tensors_in
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.frontends.network import Network, written_out
+from symbackprop.normal_form import Canonical
 
 LAYERS = [3, 5, 4]
 

@@ -16,10 +16,10 @@ from typing import Annotated, NoReturn
 import typer
 
 import symbackprop
-from symbackprop.cli.claims import check, prove, verify
 from symbackprop.cli.demo import demo
 from symbackprop.cli.export import export
 from symbackprop.cli.train import train
+from symbackprop.cli.verdicts import check, prove, verify
 from symbackprop.errors import SymbackpropError
 
 app = typer.Typer(

@@ -4,7 +4,7 @@
 forms.
 """
 
-from symbackprop.codegen.network_code import CompiledNetwork, compile_network
-from symbackprop.codegen.program_code import CompiledProgram, compile_program
+from symbackprop.codegen.network import CompiledNetwork, compile_network
+from symbackprop.codegen.program import CompiledProgram, compile_program
 
 __all__ = ["CompiledNetwork", "CompiledProgram", "compile_network", "compile_program"]
