@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from symbackprop.api import prove
     from symbackprop.checking.check import assert_proved, check
     from symbackprop.codegen.compile import compile
-    from symbackprop.frontends.numpy import trace
+    from symbackprop.frontends.numpy.traced import trace
     from symbackprop.training.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ _LATER = {
     "check": "checking.check",
     "compile": "codegen.compile",
     "prove": "api",
-    "trace": "frontends.numpy",
+    "trace": "frontends.numpy.traced",
 }
 
 

@@ -19,8 +19,8 @@ from typing import Literal
 from symbackprop.calculus.cotangents import with_cost
 from symbackprop.calculus.derivation import Derivation, Gradient
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.codegen import compile_program
 from symbackprop.codegen.code_lines import code_lines
+from symbackprop.codegen.program import compile_program
 from symbackprop.document.any_depth_code import loop_lines
 from symbackprop.document.html import fragment
 from symbackprop.document.proof_document import proof_document

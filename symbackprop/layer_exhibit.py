@@ -19,7 +19,7 @@ from symbackprop.checking.check import check
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import Entry
-from symbackprop.frontends.numpy import trace
+from symbackprop.frontends.numpy.traced import trace
 from symbackprop.proofs.theorem import Theorem
 
 NO_REMARKS: Mapping[str, str] = MappingProxyType({})

@@ -8,7 +8,8 @@ import symbackprop as sb
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, contraction, multiply, negate
-from symbackprop.normal_form import Canonical, pattern
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.renaming import pattern
 from symbackprop.proofs.network import network_gradient
 
 N, M = Symbol("N", "size"), Symbol("M", "size")

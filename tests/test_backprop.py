@@ -10,7 +10,7 @@ from symbackprop.errors import ProofError
 from symbackprop.expression.build import Entry, Index, Tensor, contraction, divide, multiply, substitute, subtract
 from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.frontends.network import M, Network
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.proofs.network import network_gradient, prove_network, slope_of
 
 COSTS = ["squared_error", "cross_entropy", "softmax_cross_entropy"]

@@ -53,9 +53,9 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, STEP, arbitrary
 from symbackprop.expression.program import Equation
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form import Canonical
 from symbackprop.normal_form.data import subtract as subtract_poly
 from symbackprop.normal_form.modulo_equations import Resolver
+from symbackprop.normal_form.normal_form import Canonical
 
 SEEDS = st.integers(0, 10**6)
 

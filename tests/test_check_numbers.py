@@ -11,7 +11,7 @@ import pytest
 import symbackprop as sb
 from symbackprop.checking.decide import matter_of
 from symbackprop.checking.refute import CLEAR, Search, refute
-from symbackprop.frontends.numpy import trace_pair
+from symbackprop.frontends.numpy.traced import trace_pair
 
 
 def hinge_of_distance(a, p):

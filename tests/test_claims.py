@@ -8,7 +8,7 @@ from symbackprop.checking.claims import Claims
 from symbackprop.errors import FormulaError, IndexNotationError, ProofError
 from symbackprop.expression.build import ONE, ZERO, Entry, Symbol, Tensor, add, contraction
 from symbackprop.frontends.equations import for_each, joined, read_program, renamed, resized
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.rendering.text import to_text
 
 LINEAR = "z[i] = sum(j, W[i,j]*x[j])   # weighted input\nJ = sum(i, z[i]**2)"

@@ -8,7 +8,7 @@ from layers import LAYERS
 
 import symbackprop as sb
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.codegen import compile_program
+from symbackprop.codegen.program import compile_program
 from symbackprop.document.model import Chain, blocks
 from symbackprop.document.proof_document import proof_document, unbacked
 from symbackprop.expression.build import Add, Index, Symbol, Tensor, add, multiply, negate, number

@@ -9,9 +9,8 @@ import codegen_nets as nets
 import numpy as np
 import pytest
 
-from symbackprop.codegen import compile_network
 from symbackprop.codegen.c import build as c_build
-from symbackprop.codegen.network import Runner
+from symbackprop.codegen.network import Runner, compile_network
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluation.exact import evaluate
 

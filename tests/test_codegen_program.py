@@ -8,9 +8,8 @@ import codegen_nets as nets
 import numpy as np
 import pytest
 
-from symbackprop.codegen import compile_program
 from symbackprop.codegen.c import build as c_build
-from symbackprop.codegen.program import load_module
+from symbackprop.codegen.program import compile_program, load_module
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import (

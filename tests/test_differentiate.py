@@ -33,7 +33,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG
 from symbackprop.expression.program import Assumption, Equation, Program
 from symbackprop.frontends.network import Network
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.proofs.network import network_gradient
 
 N, D, K, H, E = (Symbol(s, "size") for s in "NDKHE")

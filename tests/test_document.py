@@ -29,9 +29,9 @@ from symbackprop.document.tex import to_latex_document
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.build import Entry, negate
 from symbackprop.frontends.network import Network
-from symbackprop.frontends.numpy import trace
+from symbackprop.frontends.numpy.traced import trace
 from symbackprop.gallery import folders, read_exhibit
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.theorem import Proof
 from symbackprop.rendering.math import latex

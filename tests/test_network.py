@@ -10,7 +10,7 @@ from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import NetworkError, SymbackpropError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.frontends.network import Network, written_out
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 
 LAYERS = [3, 5, 4]
 

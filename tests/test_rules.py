@@ -34,7 +34,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.functions import EXP, LOG, arbitrary, derivative
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 
 N, M = Symbol("N", "size"), Symbol("M", "size")
 x, A, y = Tensor("x", (N,)), Tensor("A", (N, M)), Tensor("y", (N,), "integer")

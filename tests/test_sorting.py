@@ -13,7 +13,7 @@ from symbackprop.errors import ProofError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, multiply
 from symbackprop.expression.program import Equation, Program
-from symbackprop.frontends.numpy import trace
+from symbackprop.frontends.numpy.traced import trace
 
 
 def by_sort(x, w):

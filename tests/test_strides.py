@@ -20,7 +20,7 @@ from symbackprop.expression.build import (
     multiply,
     number,
 )
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 
 N, E = Symbol("N", "size"), Symbol("E", "size")
 LONG = multiply(number(2), E)

@@ -27,7 +27,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS, STEP, arbitrary, derivative
 from symbackprop.expression.sympy_bridge import from_sympy, slope, to_sympy
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 
 N = Symbol("n", "size")
 W, x = Tensor("W", (N, N)), Tensor("x", (N,))

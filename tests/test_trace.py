@@ -12,7 +12,8 @@ from scipy.special import erf
 from symbackprop.errors import BudgetError, DataError, FormulaError, MalformedError, SymbackpropError, TraceError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import Symbol, number
-from symbackprop.frontends.numpy import NeedsConcreteSizes, ShapesDoNotFit, trace, trace_pair
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.frontends.numpy.traced import trace, trace_pair
 from symbackprop.rendering.text import to_text
 
 SIZES = (

@@ -15,7 +15,7 @@ from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, contraction, multiply, number
 from symbackprop.expression.program import Equation, Program
-from symbackprop.frontends.numpy import trace
+from symbackprop.frontends.numpy.traced import trace
 
 SHAPES = {"x": ("N", "D"), "w": ("D", "D"), "y": ("N",)}
 

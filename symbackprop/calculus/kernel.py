@@ -31,7 +31,8 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form import Canonical, Pattern, pattern
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.renaming import Pattern, pattern
 
 _FORWARDS = ("chain_rule",)  # read from left to right only: its result may hold derivatives of the next tensor
 

@@ -43,7 +43,9 @@ from symbackprop.errors import (
 from symbackprop.expression.build import Number, Symbol
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
-from symbackprop.frontends.numpy import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, Traced, name_of, trace_pair
+from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.frontends.numpy.traced import Traced, trace_pair
+from symbackprop.frontends.numpy.tracer import name_of
 
 BUDGET_SECONDS = 20.0
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80

@@ -37,7 +37,8 @@ from symbackprop.errors import (
 )
 from symbackprop.expression.build import ZERO, Index, Tensor
 from symbackprop.expression.program import Equation
-from symbackprop.frontends.numpy import ShapesDoNotFit, Traced
+from symbackprop.frontends.numpy.errors import ShapesDoNotFit
+from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.rendering.text import to_text
 

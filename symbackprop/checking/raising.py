@@ -20,8 +20,9 @@ from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import arguments, outputs_and_cache, quietly
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.program import Program
-from symbackprop.frontends.numpy import Tracer, backward_roles
 from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
+from symbackprop.frontends.numpy.traced import backward_roles
+from symbackprop.frontends.numpy.tracer import Tracer
 
 TRIES = 3
 SECONDS = 2.0

@@ -24,7 +24,8 @@ from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
 from symbackprop.evaluation.number_types import FLOAT, TooCloseError
 from symbackprop.expression.build import Tensor
-from symbackprop.frontends.numpy import Traced, backward_roles, name_of, unwritten
+from symbackprop.frontends.numpy.traced import Traced, backward_roles, unwritten
+from symbackprop.frontends.numpy.tracer import name_of
 
 CHOICES = 4  # sizes that are tried: unequal ones first, then some with a size of 1
 LARGEST = 100_000  # numbers: points that hold more are left out, since the referee is slow

@@ -15,7 +15,7 @@ from symbackprop.cli.lazy import compiling, network
 from symbackprop.errors import MalformedError
 
 if TYPE_CHECKING:
-    from symbackprop.codegen import CompiledNetwork
+    from symbackprop.codegen.network import CompiledNetwork
     from symbackprop.frontends.network import Network
 
 PANEL = "The network"

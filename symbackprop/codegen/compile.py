@@ -12,7 +12,8 @@ from functools import lru_cache
 
 from symbackprop.api import program_gradient
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.codegen import CompiledNetwork, CompiledProgram, compile_network, compile_program
+from symbackprop.codegen.network import CompiledNetwork, compile_network
+from symbackprop.codegen.program import CompiledProgram, compile_program
 from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.expression.program import Program

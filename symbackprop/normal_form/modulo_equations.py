@@ -14,8 +14,8 @@ from functools import cache
 from symbackprop.expression.build import Expr, Index, Number, Tensor, substitute
 from symbackprop.expression.program import AssumptionKind, Equation
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form import Canonical
 from symbackprop.normal_form.data import Atom, Poly, combine, constant, of_index, parameter, subtract
+from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.rules_extrema import by_position
 from symbackprop.normal_form.rules_merged_axes import exact_parts, radices
 from symbackprop.normal_form.signs import templates_of

@@ -16,7 +16,7 @@ from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression.build import Apply, Entry, Expr, Tensor, rewrite, substitute
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 
 MAXIMUM_ROUNDS = 60
 

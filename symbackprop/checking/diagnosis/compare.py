@@ -16,7 +16,7 @@ from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression.build import Add, Entry, Expr, Index, Tensor
 from symbackprop.expression.program import Equation
-from symbackprop.frontends.numpy import Traced
+from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.data import Mono, Poly, Rational, constant, exact, scale
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.rewriter import INDICATORS

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from symbackprop.calculus.rules import tensors_in
 from symbackprop.checking.user_lines import with_parts, with_users_names
-from symbackprop.codegen import compile_program
 from symbackprop.codegen.code_lines import code_lines
+from symbackprop.codegen.program import compile_program
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import Expr, Tensor, entries_once
 from symbackprop.expression.program import PART, Equation, Program, symbols

@@ -21,7 +21,7 @@ from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import TRIAL, Numbers, Vectors
 from symbackprop.expression.build import Expr, Index, Tensor
 from symbackprop.expression.program import Equation
-from symbackprop.frontends.numpy import Traced
+from symbackprop.frontends.numpy.traced import Traced
 
 NOTHING = 1e-12
 NEAR = 1e-6

@@ -1,23 +1,8 @@
-"""A user's NumPy function as a program: it is run on symbolic arrays of symbolic sizes, and every line that assigns
-becomes an equation in index notation.
+"""NumPy functions as programs: run on symbolic arrays of symbolic sizes; every line that assigns becomes an equation.
 
-Main names: `trace` (one function), `trace_pair` (a forward and its backward), `Tracer` (a session),
-`NeedsConcreteSizes`.
+In: a user's function, the shapes of its arguments, assumptions. Out: a `Program`, or a forward and its backward as
+`Traced`. The user's function is rebuilt over stand-ins for the modules that it sees (`rebind`, `namespace`); each
+operation of NumPy is a row of `registry`.
+
+Door: `trace` and `trace_pair` in `traced`. Read first: `array`, then `traced` and `tracer`.
 """
-
-from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
-from symbackprop.frontends.numpy.traced import Traced, backward_roles, trace, trace_pair, unwritten
-from symbackprop.frontends.numpy.tracer import Tracer, name_of
-
-__all__ = [
-    "CodeRaisesError",
-    "NeedsConcreteSizes",
-    "ShapesDoNotFit",
-    "Traced",
-    "Tracer",
-    "backward_roles",
-    "name_of",
-    "trace",
-    "trace_pair",
-    "unwritten",
-]

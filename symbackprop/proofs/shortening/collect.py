@@ -39,7 +39,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.sizes import NO_FACTS, Facts, simplify
-from symbackprop.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.proofs.shortening.factor import gathered, in_reading_order, size_of
 from symbackprop.proofs.shortening.unit_axes import factored
