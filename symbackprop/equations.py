@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from symbackprop.canonical import Canonical
 from symbackprop.errors import FormulaError
 from symbackprop.expression import Entry, Expr, Index, Symbol, Tensor, rewrite, substitute
 from symbackprop.formula import Scope, left_indices, parse, split_equation
 from symbackprop.primitives import Function, arbitrary, derivative
-from symbackprop.program import Equation, Program, symbols
+from symbackprop.program import Equation, Program, defined_once, symbols
 from symbackprop.rules import tensors_in
 from symbackprop.sizes import simplify
 from symbackprop.sympy_form import PI
@@ -152,15 +153,24 @@ def for_each(program: Program, index: str, size: str, mapped: Sequence[str]) -> 
 def joined(*programs: Program, output: str = "J") -> Program:
     """All equations of all programs, each once; what one defines is no input of the whole.
 
-    Later programs may use what earlier ones define.
+    Later programs may use what earlier ones define. Where two define one tensor, both must say the same of it.
+
+    Raises:
+        IndexNotationError: two programs mean different things by one name.
     """
-    equations = tuple({e.tensor: e for p in programs for e in p.equations}.values())
-    defined = {e.tensor for e in equations}
+    defined = defined_once((e for p in programs for e in p.equations), _same)
+    equations = tuple(defined.values())
     inputs = tuple(dict.fromkeys(t for p in programs for t in p.inputs if t not in defined))
     parameters = tuple(dict.fromkeys(s for p in programs for s in p.parameters))
     assumptions = tuple(dict.fromkeys(a for p in programs for a in p.assumptions))
     outputs = tuple(t for t in (*inputs, *defined) if t.name == output)
     return Program(inputs, equations, outputs, parameters, assumptions)
+
+
+def _same(one: Equation, other: Equation) -> bool:
+    """True if the right sides have one normal form."""
+    value = substitute(other.value, dict(zip(other.indices, one.indices, strict=True)))
+    return one.value is value or Canonical().equal(one.value, value)
 
 
 def _put(expr: Expr, table: Mapping[Tensor, Tensor], first: tuple[Expr, ...] = ()) -> Expr:

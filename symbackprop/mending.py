@@ -19,7 +19,7 @@ from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.expression import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
 from symbackprop.locating import located
 from symbackprop.plain import to_text
-from symbackprop.program import PART, Equation
+from symbackprop.program import PART, Equation, defined_once
 from symbackprop.resolve import UNLIMITED, Resolver
 from symbackprop.screening import Refuted, Trials
 from symbackprop.seeking import Search, Stage, folded
@@ -337,7 +337,7 @@ def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limi
     program = case.gradient.program
     kinds = {a.tensor: a.kind for a in program.assumptions}
     expanded = WRITTEN_OUT if case.traced.sizes else 0
-    table = {e.tensor: e for e in equations}
+    table = defined_once(equations)
     return Resolver(table.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 

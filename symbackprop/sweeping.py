@@ -17,7 +17,7 @@ from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.evaluate import evaluate
 from symbackprop.expression import Tensor
 from symbackprop.points import Sampler
-from symbackprop.program import Program
+from symbackprop.program import Program, defined_once
 from symbackprop.question import Question
 from symbackprop.resolve import Resolver
 
@@ -63,7 +63,7 @@ def numbers(question: Question, derived: Program, claimed: Program) -> dict[Tens
     """Every tensor's value at one random point of small unequal sizes; nothing where none can be had."""
     sampler = Sampler(question, random.Random(7))
     own = {e.tensor for e in derived.equations}
-    equations = (*derived.equations, *(e for e in claimed.equations if e.tensor not in own))
+    equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
     inputs = tuple(dict.fromkeys((*derived.inputs, *claimed.inputs)))
     whole = Program(inputs, equations, (), derived.parameters, derived.assumptions, derived.domain)
     for sizes in sampler.size_choices()[:2]:

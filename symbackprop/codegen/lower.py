@@ -31,7 +31,6 @@ from symbackprop.codegen.form import (
 from symbackprop.codegen.keys import Key, key
 from symbackprop.codegen.scalar import machine_form
 from symbackprop.codegen.share import share
-from symbackprop.codegen.stable import stabilise
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression import (
     ONE,
@@ -67,7 +66,7 @@ def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
         UnsupportedError: an arbitrary function, or a derivative that has not been worked out.
     """
     lowering = Lowering(program)
-    for equation in stabilise(program):
+    for equation in program.equations:
         lowering.equation(equation)
     form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, comments or {})
     form = prune(share(prune(form, form.outputs)), form.outputs)

@@ -28,6 +28,7 @@ from symbackprop.codegen.lower import lower
 from symbackprop.codegen.module import equation_text, print_function
 from symbackprop.codegen.program_code import check_backend, check_dtype, load_module
 from symbackprop.codegen.separate import separated
+from symbackprop.codegen.stable import stabilise
 from symbackprop.codegen.unrolled import print_unrolled
 from symbackprop.codegen.wrapping import wrapped
 from symbackprop.errors import DataError, UnsupportedError
@@ -61,7 +62,7 @@ def compile_network(
     """
     check_dtype(dtype)
     check_backend(backend)
-    return CompiledNetwork(adjoint, predict, widths, dtype, backend)
+    return CompiledNetwork(stabilise(adjoint), stabilise(predict), widths, dtype, backend)
 
 
 class CompiledNetwork:

@@ -18,6 +18,7 @@ from symbackprop.codegen.check import Array, Signature
 from symbackprop.codegen.form import Form
 from symbackprop.codegen.lower import lower
 from symbackprop.codegen.module import equation_text, print_module
+from symbackprop.codegen.stable import stabilise
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.program import Program
 
@@ -79,6 +80,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     """
     check_dtype(dtype)
     check_backend(backend)
+    program = stabilise(program)
     form = lower(program, {e.tensor: equation_text(e) for e in program.equations})
     signature = signature_of(form, program, dtype)
     if backend != "numpy":

@@ -8,8 +8,10 @@
     log(a)     with a a quotient of this kind       ->  z[k] - M - log(sum over c of exp(z[c] - M))
     log(sum over c of exp(z[c]))                    ->  M + log(sum over c of exp(z[c] - M))
 
-Each is an identity of real functions (the network's theorems state them); only rounding changes. An entry is seen
-through to its equation. This module must not know about statements or printers.
+An entry is seen through to its equation. Where the sum of exponentials is a tensor of the program, M and the shifted
+sum become tensors too, with equations of their own; the sum itself stays what it is for all that reads it otherwise.
+Each rewriting is an identity of real functions: it is made only where the normal form accepts both sides as equal,
+given the equations that were looked into.
 
 Source: Goodfellow, Bengio & Courville, Deep Learning (2016), sections 4.1 and 6.2.2.
 """
@@ -20,6 +22,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from symbackprop.codegen.scalar import applied
+from symbackprop.differentiate import facts_of
+from symbackprop.errors import SymbackpropError
 from symbackprop.expression import (
     MINUS_ONE,
     ONE,
@@ -28,11 +32,11 @@ from symbackprop.expression import (
     Entry,
     Expr,
     Extremum,
-    Index,
     Multiply,
     Number,
     Power,
     Sum,
+    Tensor,
     add,
     apply,
     children,
@@ -41,90 +45,214 @@ from symbackprop.expression import (
     extremum,
     multiply,
     negate,
+    nodes_once,
     number,
     rebuild,
     substitute,
     subtract,
 )
 from symbackprop.primitives import EXP, FUNCTIONS, LOG, is_arbitrary
-from symbackprop.program import Equation, Program
+from symbackprop.program import Equation, Program, unused
+from symbackprop.resolve import Resolver
 
 _SIGMOID, _SOFTPLUS = FUNCTIONS["sigmoid"], FUNCTIONS["softplus"]
+Shifted = tuple[Expr, Expr]  # M, and the sum of exp(z[c] - M)
 
 
-def stabilise(program: Program) -> tuple[Equation, ...]:
-    """The equations of `program` with logarithms and exponentials in a form that cannot overflow."""
-    return tuple(replace(e, value=_rewrite(e.value, program)) for e in program.equations)
+def stabilise(program: Program) -> Program:
+    """The same functions, with logarithms and exponentials in a form that cannot overflow.
+
+    Each right side of the result equals that of `program`, given the equations of the result.
+    """
+    return _Stabiliser(program).run()
 
 
-def _rewrite(expr: Expr, program: Program) -> Expr:
-    if isinstance(expr, Apply) and len(expr.arguments) == 2 and not is_arbitrary(expr.function):
-        expr = applied(
-            expr.function, expr.arguments
-        )  # a cost f(h, y) given as a formula: its logarithms are those of outputs
-    parts = children(expr)
-    if isinstance(expr, Apply) and expr.function is LOG:
-        stable = _logarithm(expr.arguments[0], program)
-        if stable is not None:
-            return stable
-    if isinstance(expr, Add):
-        expr = _cross_entropy(expr, program)
+class _Stabiliser:
+    """Rewrites one equation after the other.
+
+    Attributes:
+        equations: those of the result so far, by tensor.
+        opened: the tensors whose equations the rewriting at hand has made use of.
+        shifted: for each tensor that is a sum of exponentials the two tensors that stand for M and the shifted sum.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.taken = {t.name for t in program.tensors} | {s.name for s in program.parameters}
+        self.equations: dict[Tensor, Equation] = {}
+        self.opened: set[Tensor] = set()
+        self.shifted: dict[Tensor, tuple[Tensor, Tensor]] = {}
+
+    def run(self) -> Program:
+        for equation in self.program.equations:
+            self.opened = set()
+            value = self.rewrite(equation.value)
+            if value is not equation.value and not self.accepted(equation.value, value):
+                value = equation.value
+            self.equations[equation.tensor] = replace(equation, value=value)
+        return replace(self.program, equations=tuple(self.equations.values()))
+
+    def accepted(self, before: Expr, after: Expr) -> bool:
+        """True if the two are equal wherever the equations that were looked into hold."""
+        known = {**self.program.by_tensor, **{t: self.equations[t] for pair in self.shifted.values() for t in pair}}
+        kinds = {a.tensor: a.kind for a in self.program.assumptions}
+        try:
+            return Resolver((known[t] for t in self.opened), facts_of(self.program), kinds).equal(before, after)
+        except SymbackpropError:
+            return False
+
+    def rewrite(self, expr: Expr) -> Expr:
+        """`expr` in a form that cannot overflow."""
+        if isinstance(expr, Apply) and len(expr.arguments) == 2 and not is_arbitrary(expr.function):
+            # a cost f(h, y) given as a formula: its logarithms are those of outputs
+            expr = applied(expr.function, expr.arguments)
+        if isinstance(expr, Apply) and expr.function is LOG:
+            stable = self.logarithm(expr.arguments[0])
+            if stable is not None:
+                return stable
+        if isinstance(expr, Add):
+            expr = self.cross_entropy(expr)
         parts = children(expr)
-    new = tuple(_rewrite(p, program) for p in parts)
-    expr = expr if new == parts else rebuild(expr, new)
-    return _quotient(expr) if isinstance(expr, Multiply) else expr
+        new = tuple(self.rewrite(p) for p in parts)
+        if new != parts:
+            expr = _sign_inside(expr, new) or rebuild(expr, new)
+        return self.quotient(expr) if isinstance(expr, Multiply) else expr
 
+    def seen_through(self, expr: Expr) -> Expr:
+        """The value of an entry's equation, else `expr` itself."""
+        equation = self.program.by_tensor.get(expr.tensor) if isinstance(expr, Entry) else None
+        if equation is None or not isinstance(expr, Entry):
+            return expr
+        self.opened.add(equation.tensor)
+        return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
 
-def _seen_through(expr: Expr, program: Program) -> Expr:
-    """The value of an entry's equation, else `expr` itself."""
-    equation = program.by_tensor.get(expr.tensor) if isinstance(expr, Entry) else None
-    if equation is None or not isinstance(expr, Entry):
-        return expr
-    return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
+    def logarithm(self, argument: Expr) -> Expr | None:
+        """log(argument), if it is one of those in the table."""
+        value = self.seen_through(argument)
+        if isinstance(value, Apply) and value.function is _SIGMOID:
+            return negate(apply(_SOFTPLUS, negate(value.arguments[0])))
+        if isinstance(value, Sum):
+            parts = self.log_sum_exp(argument)
+            return None if parts is None else add(parts[0], apply(LOG, parts[1]))
+        if isinstance(value, Multiply):
+            return self.log_softmax(value)
+        return self.log_of_complement(value)
 
-
-def _logarithm(argument: Expr, program: Program) -> Expr | None:
-    value = _seen_through(argument, program)
-    if isinstance(value, Apply) and value.function is _SIGMOID:
-        return negate(apply(_SOFTPLUS, negate(value.arguments[0])))
-    if isinstance(value, Sum):
-        parts = None if _is_shifted(value, program) else _log_sum_exp(value)
-        return None if parts is None else add(parts[0], apply(LOG, parts[1]))
-    if isinstance(value, Multiply):
-        return _log_softmax(value)
-    return _log_of_complement(value, program)
-
-
-def _log_of_complement(value: Expr, program: Program) -> Expr | None:
-    """log(1 - sigmoid(z))."""
-    if not (isinstance(value, Add) and len(value.terms) == 2 and ONE in value.terms):
+    def log_of_complement(self, value: Expr) -> Expr | None:
+        """log(1 - sigmoid(z))."""
+        if not (isinstance(value, Add) and len(value.terms) == 2 and ONE in value.terms):
+            return None
+        other = negate(value.terms[0] if value.terms[1] is ONE else value.terms[1])
+        inner = self.seen_through(other)
+        if isinstance(inner, Apply) and inner.function is _SIGMOID:
+            return negate(apply(_SOFTPLUS, inner.arguments[0]))
         return None
-    other = negate(value.terms[0] if value.terms[1] is ONE else value.terms[1])
-    inner = _seen_through(other, program)
-    if isinstance(inner, Apply) and inner.function is _SIGMOID:
-        return negate(apply(_SOFTPLUS, inner.arguments[0]))
+
+    def cross_entropy(self, total: Add) -> Expr:
+        """p log(a) + q log(1 - a) in the logit: one softplus for two logarithms, and exact for p = 0 and p = 1."""
+        for one in total.terms:
+            for other in total.terms:
+                left, right = _times_log(one), _times_log(other)
+                if left is None or right is None or one is other:
+                    continue
+                p, a, q, complement = *left, *right
+                value = self.seen_through(a)
+                if not (isinstance(value, Apply) and value.function is _SIGMOID):
+                    continue
+                if complement is not subtract(ONE, a) and complement is not add(ONE, negate(a)):
+                    continue
+                weight = expanded(add(p, q))
+                if next(iter(entries(weight)), None) is None:
+                    z = value.arguments[0]
+                    rest = [t for t in total.terms if t is not one and t is not other]
+                    return add(multiply(p, z), negate(multiply(weight, apply(_SOFTPLUS, z))), *rest)
+        return total
+
+    # Sums of exponentials.
+
+    def log_sum_exp(self, total: Expr) -> Shifted | None:
+        """(M, the shifted sum) of a sum of exponentials, given as a sum or as an entry of a tensor that is one."""
+        value = self.seen_through(total)
+        if not isinstance(value, Sum) or self.is_shifted(value):
+            return None
+        if isinstance(value.body, Apply) and value.body.function is EXP:
+            return self.named(total) if isinstance(total, Entry) else _shifted(value)
+        return None
+
+    def named(self, total: Entry) -> Shifted:
+        """M and the shifted sum as entries of tensors of their own, like the sum itself."""
+        if total.tensor not in self.shifted:
+            equation = self.program.by_tensor[total.tensor]
+            assert isinstance(equation.value, Sum), "a sum of exponentials"
+            pair = []
+            largest, shifted = _shifted(equation.value)
+            for wanted, value, note in (
+                ("top", largest, "the largest exponent"),
+                ("total", shifted, "the sum of exponentials, shifted"),
+            ):
+                tensor = Tensor(unused(wanted, self.taken), total.tensor.shape)
+                self.taken.add(tensor.name)
+                value = substitute(value, {largest: Entry(pair[0], equation.indices)}) if pair else value
+                self.equations[tensor] = Equation(tensor, equation.indices, value, note)
+                pair.append(tensor)
+            self.shifted[total.tensor] = (pair[0], pair[1])
+        self.opened |= {total.tensor, *self.shifted[total.tensor]}
+        top, rest = self.shifted[total.tensor]
+        return Entry(top, total.indices), Entry(rest, total.indices)
+
+    def is_shifted(self, total: Sum) -> bool:
+        """True if the exponents already have their largest value subtracted."""
+        exponent = total.body.arguments[0] if isinstance(total.body, Apply) else total.body
+        terms = exponent.terms if isinstance(exponent, Add) else ()
+        return any(isinstance(self.seen_through(negate(t)), Extremum) for t in terms)
+
+    def softmax_parts(self, product: Multiply) -> tuple[Expr, Expr, list[Expr]] | None:
+        """(z[k], the sum of exponentials below, other factors) of a product with exp(z[k]) / sum of exp(z[c])."""
+        for below in product.factors:
+            if not (isinstance(below, Power) and below.exponent is MINUS_ONE):
+                continue
+            total = self.seen_through(below.base)
+            if not (isinstance(total, Sum) and isinstance(total.body, Apply) and total.body.function is EXP):
+                continue
+            for above in product.factors:
+                if isinstance(above, Apply) and above.function is EXP and _is_instance(above, total):
+                    others = [f for f in product.factors if f is not below and f is not above]
+                    return above.arguments[0], below.base, others
+        return None
+
+    def quotient(self, product: Multiply) -> Expr:
+        """A softmax with its exponents shifted."""
+        parts = self.softmax_parts(product)
+        stable = None if parts is None else self.log_sum_exp(parts[1])
+        if parts is None or stable is None:
+            return product
+        largest, total = stable
+        return multiply(apply(EXP, subtract(parts[0], largest)), Power(total, MINUS_ONE), *parts[2])
+
+    def log_softmax(self, product: Multiply) -> Expr | None:
+        """The logarithm of a softmax."""
+        parts = self.softmax_parts(product)
+        stable = None if parts is None or parts[2] else self.log_sum_exp(parts[1])
+        if parts is None or stable is None:
+            return None
+        largest, total = stable
+        return subtract(subtract(parts[0], largest), apply(LOG, total))
+
+
+def _sign_inside(expr: Expr, new: tuple[Expr, ...]) -> Expr | None:
+    """-y (z - M) as y (M - z), where the sum has come in place of a logarithm: no product with -1 is left."""
+    if not isinstance(expr, Multiply) or new[0] is not MINUS_ONE:
+        return None
+    for place, (before, after) in enumerate(zip(children(expr), new, strict=True)):
+        if after is not before and isinstance(after, Add):
+            terms = sorted(map(negate, after.terms), key=_is_negative)
+            return multiply(*new[1:place], add(*terms), *new[place + 1 :])
     return None
 
 
-def _cross_entropy(total: Add, program: Program) -> Expr:
-    """p log(a) + q log(1 - a) in the logit: one softplus instead of two logarithms, and exact for p = 0 and p = 1."""
-    for one in total.terms:
-        for other in total.terms:
-            left, right = _times_log(one), _times_log(other)
-            if left is None or right is None or one is other:
-                continue
-            p, a, q, complement = *left, *right
-            value = _seen_through(a, program)
-            if not (isinstance(value, Apply) and value.function is _SIGMOID):
-                continue
-            if complement is not subtract(ONE, a) and complement is not add(ONE, negate(a)):
-                continue
-            weight = expanded(add(p, q))
-            if next(iter(entries(weight)), None) is None:
-                z = value.arguments[0]
-                rest = [t for t in total.terms if t is not one and t is not other]
-                return add(multiply(p, z), negate(multiply(weight, apply(_SOFTPLUS, z))), *rest)
-    return total
+def _is_negative(term: Expr) -> bool:
+    first = term.factors[0] if isinstance(term, Multiply) else term
+    return isinstance(first, Number) and first.value < 0
 
 
 def _times_log(term: Expr) -> tuple[Expr, Expr] | None:
@@ -156,38 +284,12 @@ def _terms(expr: Expr) -> list[tuple[Fraction, tuple[Expr, ...]]]:
     return [(expr.value, ())] if isinstance(expr, Number) else [(Fraction(1), (expr,))]
 
 
-def _log_sum_exp(total: Sum) -> tuple[Expr, Expr] | None:
+def _shifted(total: Sum) -> Shifted:
     """(M, sum over c of exp(z[c] - M)) of a sum of exponentials."""
-    body = total.body
-    if not (isinstance(body, Apply) and body.function is EXP):
-        return None
-    logits = body.arguments[0]
-
-    def renamed(index: Index) -> Expr:
-        return substitute(logits, {total.index: index})
-
-    largest = extremum("max", total.index.name, total.index.size, renamed)
+    assert isinstance(total.body, Apply), "a sum of exponentials"
+    logits = total.body.arguments[0]
+    largest = extremum("max", total.index.name, total.index.size, lambda i: substitute(logits, {total.index: i}))
     return largest, close_sum(total.index, apply(EXP, subtract(logits, largest)))
-
-
-def _is_shifted(total: Sum, program: Program) -> bool:
-    """True if the exponents already have their largest value subtracted."""
-    exponent = total.body.arguments[0] if isinstance(total.body, Apply) else total.body
-    terms = exponent.terms if isinstance(exponent, Add) else ()
-    return any(isinstance(_seen_through(negate(t), program), Extremum) for t in terms)
-
-
-def _softmax_parts(product: Multiply) -> tuple[Expr, Sum, list[Expr]] | None:
-    """(z[k], the sum of exponentials below, the other factors) if `product` holds exp(z[k]) / sum of exp(z[c])."""
-    for below in product.factors:
-        if isinstance(below, Power) and below.exponent is MINUS_ONE and isinstance(below.base, Sum):
-            total = below.base
-            if not (isinstance(total.body, Apply) and total.body.function is EXP):
-                continue
-            for above in product.factors:
-                if isinstance(above, Apply) and above.function is EXP and _is_instance(above, total):
-                    return above.arguments[0], total, [f for f in product.factors if f is not below and f is not above]
-    return None
 
 
 def _is_instance(above: Apply, total: Sum) -> bool:
@@ -197,28 +299,7 @@ def _is_instance(above: Apply, total: Sum) -> bool:
 
 def _indices(expr: Expr) -> list[Expr]:
     found: dict[Expr, None] = {}
-    stack = [expr]
-    while stack:
-        node = stack.pop()
+    for node in nodes_once(expr):
         if isinstance(node, Entry):
             found.update(dict.fromkeys(node.indices))
-        stack.extend(children(node))
     return list(found)
-
-
-def _quotient(product: Multiply) -> Expr:
-    parts = _softmax_parts(product)
-    stable = None if parts is None else _log_sum_exp(parts[1])
-    if parts is None or stable is None:
-        return product
-    largest, total = stable
-    return multiply(apply(EXP, subtract(parts[0], largest)), Power(total, MINUS_ONE), *parts[2])
-
-
-def _log_softmax(product: Multiply) -> Expr | None:
-    parts = _softmax_parts(product)
-    stable = None if parts is None or parts[2] else _log_sum_exp(parts[1])
-    if parts is None or stable is None:
-        return None
-    largest, total = stable
-    return subtract(subtract(parts[0], largest), apply(LOG, total))
