@@ -35,7 +35,7 @@ from symbackprop.expression.build import (
     number,
     substitute,
 )
-from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.program import Equation, Program, unused
 from symbackprop.expression.sizes import NO_FACTS, Facts
 
 
@@ -60,7 +60,7 @@ def differentiate(
     (cost,) = program.outputs
     facts = facts_of(program)
     active = _active(program, cost)
-    cotangents = {t: Tensor(name(t), t.shape) for t in active if t is not cost}
+    cotangents = _cotangents([t for t in program.tensors if t in active and t is not cost], program, name)
     builder = CotangentBuilder(program, Entry(cost), cotangents, facts)
     equations, derivations = [], {}
     for tensor in [t for t in reversed(program.tensors) if t in cotangents]:
@@ -79,6 +79,16 @@ def differentiate(
         program.conditions,
     )
     return Gradient(program, cotangents, adjoint, derivations)
+
+
+def _cotangents(active: Sequence[Tensor], program: Program, name: Callable[[Tensor], str]) -> dict[Tensor, Tensor]:
+    """A tensor for each derivative, called as `name` says, unless something of the program is called so already."""
+    taken = {t.name for t in program.tensors} | {s.name for s in program.parameters}
+    found: dict[Tensor, Tensor] = {}
+    for tensor in active:
+        bar = found[tensor] = Tensor(unused(name(tensor), taken), tensor.shape)
+        taken.add(bar.name)
+    return found
 
 
 def facts_of(program: Program) -> Facts:

@@ -7,7 +7,6 @@ how functions are traced.
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 import time
@@ -36,7 +35,7 @@ from symbackprop.errors import (
     UnsupportedError,
 )
 from symbackprop.expression.build import ZERO, Index, Tensor
-from symbackprop.expression.program import Equation
+from symbackprop.expression.program import Equation, defined_once, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
@@ -171,9 +170,9 @@ def time_left(deadline: float) -> float:
 
 def matter_of(traced: Traced) -> Matter:
     """Derive the gradients and pair them with the claimed ones."""
-    program, upstream = with_cost(traced.forward, traced.upstream)
+    program, upstream = with_cost(traced.forward, traced.upstream, traced.backward.tensors)
     used = {t.name for t in (*program.tensors, *traced.backward.tensors)}
-    gradient = differentiate(program, name=lambda t: _unused(f"{t.name}_bar", used))
+    gradient = differentiate(program, name=lambda t: unused(f"{t.name}_bar", used))
     inputs = {t.name: t for t in traced.forward.inputs}
     pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
     return Matter(traced, gradient, Question(traced.forward, traced.backward, pairs, upstream))
@@ -206,10 +205,6 @@ def _shapes_differ(question: Question, tensor: Tensor, claimed: Tensor) -> bool:
         return True
     sampler = Sampler(question, random.Random(0))
     return any(sampler.shape(tensor, s) != sampler.shape(claimed, s) for s in sampler.size_choices())
-
-
-def _unused(name: str, used: set[str]) -> str:
-    return name if name not in used else next(n for k in itertools.count(2) if (n := f"{name}{k}") not in used)
 
 
 def shape_text(tensor: Tensor) -> str:
@@ -262,15 +257,18 @@ def derived(matter: Matter, name: str) -> Tensor:
     """The derived gradient of an input; a tensor of zeros if the cost does not depend on it."""
     tensor = matter.question.pairs[name][0]
     bar = matter.gradient.cotangents.get(tensor)
-    return bar if bar is not None else Tensor(f"zeros_{name}", tensor.shape)
+    return bar if bar is not None else Tensor(unused(f"zeros_{name}", _names(matter)), tensor.shape)
+
+
+def _names(matter: Matter) -> set[str]:
+    """What something of the two programs is called already."""
+    return {t.name for t in (*matter.gradient.adjoint.tensors, *matter.traced.backward.tensors)}
 
 
 def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = False) -> Resolver:
     program = matter.gradient.program
     kinds = {a.tensor: a.kind for a in program.assumptions}
-    equations: dict[Tensor, Equation] = {
-        e.tensor: e for e in (*matter.gradient.adjoint.equations, *matter.traced.backward.equations)
-    }
+    equations = defined_once((*matter.gradient.adjoint.equations, *matter.traced.backward.equations))
     for name in matter.names:
         zeros = derived(matter, name)
         if matter.question.pairs[name][0] not in matter.gradient.cotangents:

@@ -18,7 +18,7 @@ from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import Tensor
-from symbackprop.expression.program import Program
+from symbackprop.expression.program import Program, defined_once
 from symbackprop.normal_form.modulo_equations import Resolver
 
 TOLERANCE = 1e-9
@@ -63,7 +63,7 @@ def numbers(question: Question, derived: Program, claimed: Program) -> dict[Tens
     """Every tensor's value at one random point of small unequal sizes; nothing where none can be had."""
     sampler = Sampler(question, random.Random(7))
     own = {e.tensor for e in derived.equations}
-    equations = (*derived.equations, *(e for e in claimed.equations if e.tensor not in own))
+    equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
     inputs = tuple(dict.fromkeys((*derived.inputs, *claimed.inputs)))
     whole = Program(inputs, equations, (), derived.parameters, derived.assumptions, derived.domain)
     for sizes in sampler.size_choices()[:2]:

@@ -20,6 +20,7 @@ from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.numpy.plain import equation_text, print_module
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.program import Program
+from symbackprop.proofs.stable_logs import stabilise
 
 DTYPES = ("float64", "float32")
 FUNCTION = "compute"
@@ -79,6 +80,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     """
     check_dtype(dtype)
     check_backend(backend)
+    program = stabilise(program)
     form = lower(program, {e.tensor: equation_text(e) for e in program.equations})
     signature = signature_of(form, program, dtype)
     if backend != "numpy":

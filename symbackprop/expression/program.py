@@ -10,8 +10,10 @@ the sizes stands beside the equations. This module must not know how a Program w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import eq
 from typing import Literal
 
 from symbackprop.errors import IndexNotationError
@@ -131,10 +133,11 @@ def well_formed(program: Program) -> None:
     """Check that every equation speaks only of what is known before it.
 
     Raises:
-        IndexNotationError: a tensor is defined twice or used before it is defined, an entry has the wrong number of
-            indices, or the two sides have different free indices.
+        IndexNotationError: a tensor is defined twice or used before it is defined, two tensors or a tensor and a scalar
+            have one name, an entry has the wrong number of indices, or the two sides have different free indices.
     """
     known = set(program.inputs)
+    _one_name_each(program)
     for equation in program.equations:
         name = equation.tensor.name
         if equation.tensor in known:
@@ -160,3 +163,48 @@ def well_formed(program: Program) -> None:
     for output in program.outputs:
         if output not in known:
             raise IndexNotationError(f"output {output.name} is never defined")
+
+
+def _one_name_each(program: Program) -> None:
+    """What is printed or passed by name must be one thing."""
+    owners: dict[str, Tensor | Symbol] = {s.name: s for s in program.parameters}
+    for tensor in program.tensors:
+        other = owners.setdefault(tensor.name, tensor)
+        if other is not tensor:
+            what = "a tensor and a scalar are" if isinstance(other, Symbol) else "two tensors are"
+            raise IndexNotationError(f"{what} called {tensor.name}", help="give one of them another name")
+
+
+def unused(wanted: str, taken: Container[str]) -> str:
+    """`wanted`, or the first of wanted_2, wanted_3, ... that is not taken.
+
+    Example:
+        >>> unused("J", {"J", "J_2"})
+        'J_3'
+    """
+    names = itertools.chain([wanted], (f"{wanted}_{k}" for k in itertools.count(2)))
+    return next(name for name in names if name not in taken)
+
+
+def defined_once(
+    equations: Iterable[Equation], same: Callable[[Equation, Equation], bool] = eq
+) -> dict[Tensor, Equation]:
+    """The equations of several programs by the tensor that they define.
+
+    Args:
+        same: whether two equations for one tensor say the same.
+
+    Raises:
+        IndexNotationError: one name means two things, so the programs cannot be joined.
+    """
+    found: dict[Tensor, Equation] = {}
+    names: dict[str, Tensor] = {}
+    for equation in equations:
+        tensor = equation.tensor
+        known = found.setdefault(tensor, equation)
+        if names.setdefault(tensor.name, tensor) is not tensor or not (known is equation or same(known, equation)):
+            raise IndexNotationError(
+                f"two programs define {tensor.name}, each in its own way",
+                help="rename the tensors of one of them before they are joined",
+            )
+    return found

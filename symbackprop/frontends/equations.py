@@ -19,10 +19,11 @@ from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import FormulaError
 from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, rewrite, substitute
 from symbackprop.expression.functions import Function, arbitrary, derivative
-from symbackprop.expression.program import Equation, Program, symbols
+from symbackprop.expression.program import Equation, Program, defined_once, symbols
 from symbackprop.expression.sizes import simplify
 from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.formula import Scope, left_indices, parse, split_equation
+from symbackprop.normal_form.normal_form import Canonical
 
 Shape = Sequence[str | int]
 
@@ -152,15 +153,24 @@ def for_each(program: Program, index: str, size: str, mapped: Sequence[str]) -> 
 def joined(*programs: Program, output: str = "J") -> Program:
     """All equations of all programs, each once; what one defines is no input of the whole.
 
-    Later programs may use what earlier ones define.
+    Later programs may use what earlier ones define. Where two define one tensor, both must say the same of it.
+
+    Raises:
+        IndexNotationError: two programs mean different things by one name.
     """
-    equations = tuple({e.tensor: e for p in programs for e in p.equations}.values())
-    defined = {e.tensor for e in equations}
+    defined = defined_once((e for p in programs for e in p.equations), _same)
+    equations = tuple(defined.values())
     inputs = tuple(dict.fromkeys(t for p in programs for t in p.inputs if t not in defined))
     parameters = tuple(dict.fromkeys(s for p in programs for s in p.parameters))
     assumptions = tuple(dict.fromkeys(a for p in programs for a in p.assumptions))
     outputs = tuple(t for t in (*inputs, *defined) if t.name == output)
     return Program(inputs, equations, outputs, parameters, assumptions)
+
+
+def _same(one: Equation, other: Equation) -> bool:
+    """True if the right sides have one normal form."""
+    value = substitute(other.value, dict(zip(other.indices, one.indices, strict=True)))
+    return one.value is value or Canonical().equal(one.value, value)
 
 
 def _put(expr: Expr, table: Mapping[Tensor, Tensor], first: tuple[Expr, ...] = ()) -> Expr:

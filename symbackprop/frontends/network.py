@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -35,7 +35,6 @@ from symbackprop.expression.build import (
     close_sum,
     contraction,
     divide,
-    extremum,
     fresh,
     multiply,
     negate,
@@ -149,7 +148,9 @@ class Network:
             given = {s: "lam" if s.name == "lambda" else s.name for s in getattr(value, "free_symbols", ())}
             known = {s: sizes.get(name) or CONSTANTS.get(name) or Symbol(name) for s, name in given.items()}
             coefficient = from_sympy(sp.sympify(value) if isinstance(value, (int, float)) else value, known)
-        if any(s.name in ("x", "y", "h", "J") for s in symbols(coefficient)):
+        names = {t.name for t in self._tensors()}
+        taken = names | {f"dJ_d{n}" for n in names} | {f"delta{layer.number}" for layer in self.layers} | {"h"}
+        if any(s.name in taken for s in symbols(coefficient)):
             raise NetworkError(f"the coefficient {name} may contain hyper-parameters and sizes only", where=str(value))
         return coefficient
 
@@ -181,6 +182,12 @@ class Network:
         """a of layer `number`; layer 1 is x."""
         return self.x if number == 1 else Tensor(f"a{number}", (M, self.layers[number - 1].size))
 
+    def _tensors(self) -> Iterable[Tensor]:
+        """Everything that has a name in the equations."""
+        last = len(self.layers)
+        inner = (t for k in range(2, last + 1) for t in (self.pre_activation(k), self.activations(k)))
+        return (self.x, self.y, *self.parameters, *inner, self.denominator, Tensor("J"))
+
     @property
     def parameters(self) -> tuple[Tensor, ...]:
         """W1, b1, W2, b2, ..."""
@@ -189,32 +196,20 @@ class Network:
     @cached_property
     def program(self) -> Program:
         """The forward equations and the cost, as a textbook writes them."""
-        return self._program(stable=False)
-
-    @cached_property
-    def stable_program(self) -> Program:
-        """The same functions from the logits, finite for large |z|; proved equal by `backprop`."""
-        return self._program(stable=True)
-
-    def _program(self, *, stable: bool) -> Program:
-        equations = [e for layer in self.layers[1:] for e in self._layer_equations(layer, stable)]
-        equations.append(Equation(Tensor("J"), (), self._cost(stable), "cost"))
+        cost = Equation(Tensor("J"), (), self._cost(), "cost")
+        equations = (*self._forward, cost)
         scalars = dict.fromkeys(s for e in equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
-        return Program(
-            (self.x, self.y, *self.parameters),
-            tuple(equations),
-            (Tensor("J"),),
-            tuple(scalars),
-            self.assumptions,
-            (),
-            self.conditions,
-        )
+        inputs = (self.x, self.y, *self.parameters)
+        return Program(inputs, equations, (cost.tensor,), tuple(scalars), self.assumptions, (), self.conditions)
 
     @cached_property
     def prediction(self) -> Program:
-        """The forward equations up to the output activations, stable."""
-        equations = [e for layer in self.layers[1:] for e in self._layer_equations(layer, True)]
-        return Program((self.x, *self.parameters), tuple(equations), (self.activations(len(self.layers)),))
+        """The forward equations up to the output activations."""
+        return Program((self.x, *self.parameters), self._forward, (self.activations(len(self.layers)),))
+
+    @cached_property
+    def _forward(self) -> tuple[Equation, ...]:
+        return tuple(e for layer in self.layers[1:] for e in self._layer_equations(layer))
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
@@ -240,7 +235,7 @@ class Network:
             found.append("W[i,j] != 0 in every layer")
         return tuple(found)
 
-    def _layer_equations(self, layer: Layer, stable: bool) -> list[Equation]:
+    def _layer_equations(self, layer: Layer) -> list[Equation]:
         number_, n, i = layer.number, Index("n", M), Index("i" if layer is not self.layers[-1] else "k", layer.size)
         W, b, a, z = (
             self.weight(number_ - 1),
@@ -256,29 +251,26 @@ class Network:
                 *equations,
                 Equation(self.activations(number_), (n, i), apply(layer.function, Entry(z, (n, i))), note),
             ]
-        return equations + self._softmax(z, self.activations(number_), (n, i), stable)
+        return equations + self._softmax(z, self.activations(number_), (n, i))
 
-    def _softmax(self, z: Tensor, a: Tensor, indices: tuple[Index, Index], stable: bool) -> list[Equation]:
+    @cached_property
+    def denominator(self) -> Tensor:
+        """The denominators of a softmax, one for each example: (m,)."""
+        return Tensor("S", (M,))
+
+    def _softmax(self, z: Tensor, a: Tensor, indices: tuple[Index, Index]) -> list[Equation]:
         n, k = indices
-        shift: list[Equation] = []
-        top, total = Tensor("top", (M,)), Tensor("S", (M,))
-        if stable:
-            largest = extremum("max", "k", k.size, lambda j: Entry(z, (n, j)))
-            shift = [Equation(top, (n,), largest, "largest logit of a row")]
+        total = contraction("k", k.size, lambda j: apply(EXP, Entry(z, (n, j))))
+        quotient = divide(apply(EXP, Entry(z, (n, k))), Entry(self.denominator, (n,)))
+        return [
+            Equation(self.denominator, (n,), total, "denominator of the softmax"),
+            Equation(a, indices, quotient, "softmax"),
+        ]
 
-        def exponent(j: Index) -> Expr:
-            logit = Entry(z, (n, j))
-            return subtract(logit, Entry(top, (n,))) if stable else logit
-
-        sums = Equation(
-            total, (n,), contraction("k", k.size, lambda j: apply(EXP, exponent(j))), "denominator of the softmax"
-        )
-        return [*shift, sums, Equation(a, indices, divide(apply(EXP, exponent(k)), Entry(total, (n,))), "softmax")]
-
-    def _cost(self, stable: bool) -> Expr:
+    def _cost(self) -> Expr:
         n = fresh("n", M)
         k = fresh("k", self.layers[-1].size)
-        data = close_sum(n, close_sum(k, self.term(n, k, stable=stable)))
+        data = close_sum(n, close_sum(k, self.term(n, k)))
         if self.reduction == "mean":
             data = divide(data, M)
         return add(data, *self.penalties())
@@ -295,21 +287,14 @@ class Network:
                     terms.append(multiply(coefficient, close_sum(i, close_sum(j, size))))
         return terms
 
-    def term(self, n: Index, k: Index, *, stable: bool = False) -> Expr:
+    def term(self, n: Index, k: Index) -> Expr:
         """The cost of output unit k in example n."""
-        last = len(self.layers)
-        z, a, y = Entry(self.pre_activation(last), (n, k)), Entry(self.activations(last), (n, k)), Entry(self.y, (n, k))
+        a, y = Entry(self.activations(len(self.layers)), (n, k)), Entry(self.y, (n, k))
         if self.cost_name == "squared_error":
             return multiply(divide(ONE, number(2)), power(subtract(a, y), 2))
         if self.cost_name == "cross_entropy":
-            if stable and self.layers[-1].function is FUNCTIONS["sigmoid"]:
-                softplus = FUNCTIONS["softplus"]
-                return subtract(apply(softplus, z), multiply(y, z))
             return negate(add(multiply(y, apply(LOG, a)), multiply(subtract(ONE, y), apply(LOG, subtract(ONE, a)))))
         if self.cost_name == "softmax_cross_entropy":
-            if stable:
-                row = add(Entry(Tensor("top", (M,)), (n,)), apply(LOG, Entry(Tensor("S", (M,)), (n,))))
-                return multiply(y, subtract(row, z))
             return negate(multiply(y, apply(LOG, a)))
         assert self.cost_function is not None
         return apply(self.cost_function, a, y)

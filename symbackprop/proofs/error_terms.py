@@ -4,7 +4,7 @@ Main names: `Work` (a kernel that makes theorems), `error_terms`, `output_forms`
 kept only where the kernel accepts it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import sympy as sp
@@ -14,22 +14,30 @@ from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.rules import tensors_in
 from symbackprop.expression.build import (
     ONE,
+    Add,
     Apply,
     Entry,
     Expr,
     Index,
+    Multiply,
+    Number,
+    Power,
     Tensor,
+    add,
     apply,
     contraction,
     divide,
     multiply,
     negate,
+    nodes_once,
+    power,
     rewrite,
     substitute,
     subtract,
 )
 from symbackprop.expression.functions import ARGUMENTS, FUNCTIONS, derivative
 from symbackprop.expression.program import Program
+from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.frontends.network import M, Network
 from symbackprop.proofs.theorem import Theorem
 from symbackprop.rendering.text import to_text
@@ -61,6 +69,30 @@ class Work:
             name, replace(derivation, name=name, conditions=conditions), "PROVED", ALL_SIZES, conditions, remark, layer
         )
 
+    def result(self, entry: Entry) -> Expr:
+        """What the kernel has accepted of the tensor, at the indices of `entry`."""
+        known = self.kernel.accepted[entry.tensor]
+        assert isinstance(known.left, Entry), "an accepted result defines an entry"
+        return substitute(known.right, dict(zip(known.left.indices, entry.indices, strict=True)))
+
+    def put_in(
+        self, derivation: Derivation, bars: Sequence[Tensor], named: Sequence[Tensor] | None = None
+    ) -> Derivation:
+        """The derivation with accepted results in the place of these derivatives.
+
+        Args:
+            named: those of them that the reason names; default: all.
+        """
+
+        def earlier(node: Expr) -> Expr | None:
+            return rewrite(self.result(node), earlier) if isinstance(node, Entry) and node.tensor in bars else None
+
+        names = " and ".join(t.name.replace("dJ_d", "dJ/d") for t in named or bars)
+        after, reason = rewrite(derivation.right, earlier), f"Put in {names}, worked out above."
+        longer = self.extend(derivation, after, "earlier_result", reason, bars)
+        assert longer is not None, "an accepted result put into itself"
+        return longer
+
     def extend(
         self, derivation: Derivation, after: Expr, rule: str, reason: str, uses: Sequence[Tensor] = ()
     ) -> Derivation | None:
@@ -80,6 +112,11 @@ def _kinks(derivation: Derivation) -> tuple[str, ...]:
             places = {s: sp.Symbol(to_text(a)) for s, a in zip(ARGUMENTS, node.arguments, strict=False)}
             found.update(dict.fromkeys(f"{k.subs(places, simultaneous=True)} != 0" for k in node.function.kinks))
     return tuple(found)
+
+
+def is_unconditional(theorem: Theorem) -> bool:
+    """True if the theorem excludes kinks at most, and takes nothing about the inputs for granted."""
+    return set(theorem.conditions) <= set(_kinks(theorem.derivation))
 
 
 def _applications(expr: Expr) -> list[Apply]:
@@ -110,6 +147,8 @@ def error_terms(work: Work, network: Network, number: int, derivation: Derivatio
     )
     theorems = [work.theorem(name, remark, _tidied(work, inner, network, number), layer=number)]
     if last:
+        if network.softmax and network.cost_name != "softmax_cross_entropy":
+            theorems.append(_by_activations(work, network, derivation))
         for form, title, why in output_forms(network):
             special = _special_form(work, network, inner, form, why)
             if special is not None:
@@ -124,22 +163,8 @@ def with_inner(work: Work, derivation: Derivation, cut: int) -> Derivation:
     inner = [t for t in tensors_in(derivation.right) if t.name.startswith("dJ_d")]
     if not inner:
         return derivation
-    put_in = sorted(inner, key=lambda t: t.name)
     every = [t for t in work.kernel.accepted if t.name.startswith("dJ_d") and t.name[4] not in "Wb"]
-
-    def earlier(node: Expr) -> Expr | None:
-        if isinstance(node, Entry) and node.tensor in every:
-            known = work.kernel.accepted[node.tensor]
-            assert isinstance(known.left, Entry)
-            return rewrite(substitute(known.right, dict(zip(known.left.indices, node.indices, strict=True))), earlier)
-        return None
-
-    names = " and ".join(t.name.replace("dJ_d", "dJ/d") for t in put_in)
-    longer = work.extend(
-        derivation, rewrite(derivation.right, earlier), "earlier_result", f"Put in {names}, worked out above.", every
-    )
-    assert longer is not None, "an accepted result put into itself"
-    return longer
+    return work.put_in(derivation, every, sorted(inner, key=lambda t: t.name))
 
 
 def _tidied(work: Work, derivation: Derivation, network: Network, number: int) -> Derivation:
@@ -149,7 +174,8 @@ def _tidied(work: Work, derivation: Derivation, network: Network, number: int) -
     left = derivation.left
     assert isinstance(left, Entry)
     n, i = left.indices
-    W, delta = network.weight(number), Tensor(f"delta{number + 1}", network.pre_activation(number + 1).shape)
+    bars = {tensor: bar for bar, tensor in derivation.definitions.items()}
+    W, delta = network.weight(number), bars[network.pre_activation(number + 1)]
     total = contraction("j", W.shape[0], lambda j: multiply(Entry(W, (j, i)), Entry(delta, (n, j))))
     form = multiply(total, slope_of(network, number, Entry(network.pre_activation(number), left.indices)))
     return (
@@ -168,8 +194,8 @@ def slope_of(network: Network, number: int, z: Expr) -> Expr:
 
 
 def _special_form(work: Work, network: Network, derivation: Derivation, form: Expr, why: str) -> Derivation | None:
-    equations = [e.tensor for e in network.program.equations if e.tensor.name in (f"a{len(network.layers)}", "S")]
-    return work.extend(derivation, form, "equation", why, equations)
+    opened = (network.activations(len(network.layers)), network.denominator)
+    return work.extend(derivation, form, "equation", why, [t for t in opened if t in work.program.by_tensor])
 
 
 def output_forms(network: Network) -> list[tuple[Expr, str, str]]:
@@ -206,6 +232,67 @@ def output_forms(network: Network) -> list[tuple[Expr, str, str]]:
         )
     )
     return forms
+
+
+def _by_activations(work: Work, network: Network, derivation: Derivation) -> Theorem:
+    """The error term of a softmax from its activations and the rate g of the cost: a g - a (sum of a g).
+
+    No exponential and no denominator of the softmax is left, so this is what becomes code.
+    """
+    a, S = network.activations(len(network.layers)), network.denominator
+    bars = {tensor: bar for bar, tensor in derivation.definitions.items()}
+    left = derivation.left
+    assert isinstance(left, Entry), "an error term is an entry"
+    n, k = left.indices
+    assert isinstance(k, Index), "the places of an error term are free"
+
+    def form(weighted: Callable[[Entry], Expr]) -> Expr:
+        total = contraction("k", k.size, lambda p: weighted(Entry(a, (n, p))))
+        return subtract(weighted(Entry(a, (n, k))), multiply(Entry(a, (n, k)), total))
+
+    def rate(here: Entry) -> Expr:
+        return work.result(Entry(bars[a], here.indices))
+
+    why = (
+        "Every logit moves every output through the common denominator: output p changes with logit k at the rate "
+        "a_p([p = k] - a_k)."
+    )
+    proved = work.put_in(derivation, [bars[S]])
+    named = form(lambda here: multiply(here, Entry(bars[a], here.indices)))
+    shorter = work.extend(proved, named, "equation", "exp(z) over its denominator is the activation. " + why, [a])
+    assert shorter is not None, "the slope of a softmax"
+    shorter = work.put_in(shorter, [bars[a]])
+    cancelled = form(lambda here: _times(here, rewrite(rate(here), _written)))
+    shorter = work.extend(shorter, cancelled, "algebra", "What the rate divides by a cancels.") or shorter
+    return work.theorem("output layer: softmax", why, shorter, layer=len(network.layers))
+
+
+def _times(a: Entry, rate: Expr) -> Expr:
+    """a * rate, cancelled where the rate divides by a: a * (-y/a) is -y, also where a is 0."""
+    if not any(isinstance(n, Power) and n.base is a and _is_negative(n.exponent) for n in nodes_once(rate)):
+        return multiply(rate, a)
+    if isinstance(rate, Add):
+        return add(*(_times(a, term) for term in rate.terms))
+    factors = rate.factors if isinstance(rate, Multiply) else (rate,)
+    for factor in factors:
+        others = [f for f in factors if f is not factor]
+        if isinstance(factor, Add):
+            return add(*(_times(a, multiply(*others, term)) for term in factor.terms))
+        if isinstance(factor, Power) and factor.base is a and isinstance(factor.exponent, Number):
+            return multiply(*others, power(a, factor.exponent.value + 1))
+    return multiply(rate, a)
+
+
+def _is_negative(exponent: Expr) -> bool:
+    return isinstance(exponent, Number) and exponent.value < 0
+
+
+def _written(node: Expr) -> Expr | None:
+    """A function of two arguments, such as the rate of a cost given as a formula, written out where it has no kinks."""
+    if not isinstance(node, Apply) or len(node.arguments) != 2 or node.function.kinks:
+        return None
+    meaning = definition(node.function)
+    return None if meaning is None else substitute(meaning, dict(zip(PLACES, node.arguments, strict=True)))
 
 
 def cut_at(program: Program, z: Tensor) -> Program:

@@ -40,9 +40,11 @@ from symbackprop.proofs.error_terms import (
     cotangent_name,
     cut_at,
     error_terms,
+    is_unconditional,
     slope_of,
     units_of,
 )
+from symbackprop.proofs.stable_logs import stabilise
 from symbackprop.proofs.theorem import Proof, Theorem
 
 # Slopes written with the activation a = f(z) instead of z. They are proposals: each is kept only where it is proved.
@@ -72,30 +74,24 @@ def prove_network(network: Network) -> Proof:
 def _prove_layers(network: Network) -> Proof:
     gradient = network_gradient(network)
     work = Work(gradient.program)
+    last = range(1, len(network.layers))
+    layers = {network.pre_activation(k + 1): k + 1 for k in last}
+    parameters = {t: k for k in last for t in (network.weight(k), network.bias(k))}
     theorems: list[Theorem] = []
     for tensor, derivation in gradient.derivations.items():
         work.replay(derivation)
-        stem, number = tensor.name[0], tensor.name[1:]
-        if stem == "z":
-            theorems += error_terms(work, network, int(number), derivation)
-        elif stem in "Wb":
-            theorems.append(work.theorem(*_describe(stem, int(number)), derivation, layer=int(number)))
+        if tensor in layers:
+            theorems += error_terms(work, network, layers[tensor], derivation)
+        elif tensor in parameters:
+            number = parameters[tensor]
+            theorems.append(work.theorem(*_describe(tensor, network, number), derivation, layer=number))
     theorems += _slopes(work, network) + _stable_cost(work, network)
     widths = "-".join(str(w) for w in network.widths)
     which = f"a {widths} network" if len(widths) <= LONG else f"a network of {len(network.layers)} layers"
     title = f"Gradients of {which}: {units_of(network)}"
-    gradient = replace(gradient, adjoint=_adjoint(network, gradient, theorems))
-    return Proof(
-        title,
-        network.program,
-        network.program.equations[-1].value,
-        tuple(theorems),
-        gradient,
-        network,
-        (),
-        0.0,
-        network.conditions,
-    )
+    gradient = replace(gradient, adjoint=_adjoint(work, network, gradient, theorems))
+    cost = network.program.equations[-1].value
+    return Proof(title, network.program, cost, tuple(theorems), gradient, network, (), 0.0, network.conditions)
 
 
 def network_gradient(network: Network) -> Gradient:
@@ -103,14 +99,14 @@ def network_gradient(network: Network) -> Gradient:
     return differentiate(network.program, name=cotangent_name, wanted=network.parameters)
 
 
-def _describe(stem: str, number: int) -> tuple[str, str]:
-    if stem == "W":
+def _describe(parameter: Tensor, network: Network, number: int) -> tuple[str, str]:
+    if parameter is network.weight(number):
         return (
-            f"gradient with respect to W{number}",
+            f"gradient with respect to {parameter.name}",
             f"What unit j of layer {number} sends (its activation) times what unit i of layer {number + 1} lacks "
             "(its error term).",
         )
-    return (f"gradient with respect to b{number}", "A bias is a weight from a unit that always sends 1.")
+    return (f"gradient with respect to {parameter.name}", "A bias is a weight from a unit that always sends 1.")
 
 
 # Side results: slopes and the stable cost.
@@ -147,20 +143,19 @@ def _slope(work: Work, network: Network, number: int, function: Function) -> Der
 
 def _stable_cost(work: Work, network: Network) -> list[Theorem]:
     """The cost computed from the logits equals the cost of the textbook."""
-    stable = network.stable_program
-    textbook, computed = network.program.equations[-1].value, stable.equations[-1].value
-    if textbook is computed:
+    stable = stabilise(network.program)
+    cost = stable.equations[-1]
+    if network.program.equations[-1].value is cost.value:
         return []
     last = len(network.layers)
-    z = network.pre_activation(last)
-    shown = written_out(cut_at(stable, z), computed)
-    left = Entry(Tensor("J"))
+    shown = written_out(cut_at(stable, network.pre_activation(last)), cost.value)
+    left = Entry(cost.tensor)
     blank = Derivation("stable cost", work.program, left, left, ())
-    uses = [e.tensor for e in network.program.equations if e.tensor.name in ("J", f"a{last}", "S")]
     reason = "Write out the output activation."
     if network.cost_name.endswith("cross_entropy"):
         reason = "Write out the output activation; log and exp cancel, and no logarithm of a small number is left."
-    derivation = work.extend(blank, shown, "equation", reason, uses)
+    uses = [cost.tensor, network.activations(last), network.denominator]
+    derivation = work.extend(blank, shown, "equation", reason, [t for t in uses if t in work.program.by_tensor])
     if derivation is None:
         return []
     return [
@@ -175,57 +170,52 @@ def _stable_cost(work: Work, network: Network) -> list[Theorem]:
 # The adjoint program that becomes code.
 
 
-def _adjoint(network: Network, gradient: Gradient, theorems: Sequence[Theorem]) -> Program:
-    """Stable forward equations and the proved gradients, in the form that is cheapest to compute."""
+def _adjoint(work: Work, network: Network, gradient: Gradient, theorems: Sequence[Theorem]) -> Program:
+    """The forward equations and the gradients, each in the form that is cheapest to compute.
+
+    All of it is about one program: each gradient's equation is what a derivation that the kernel has accepted says,
+    and needs nothing to be known about the targets.
+    """
     best: dict[Tensor, Derivation] = {}
     for theorem in theorems:
         left = theorem.derivation.left
-        if isinstance(left, Entry) and left.tensor in gradient.derivations.values().__iter__().__next__().definitions:
-            needs_rows = any("add up to 1" in c for c in theorem.conditions)
-            if not needs_rows:
-                best[left.tensor] = theorem.derivation
-    cheaper: dict[Expr, Expr] = {
-        t.derivation.left: t.derivation.right for t in theorems if isinstance(t.derivation.left, Apply)
-    }
+        if isinstance(left, Entry) and left.tensor in theorem.derivation.definitions and is_unconditional(theorem):
+            best[left.tensor] = theorem.derivation
+    slopes = [t.derivation for t in theorems if isinstance(t.derivation.left, Apply)]
     equations = []
-    for tensor in gradient.derivations:
-        bar = gradient.cotangents[tensor]
-        if bar in best and isinstance(best[bar].left, Entry):
-            left = best[bar].left
-            assert isinstance(left, Entry)
-            equations.append(
-                Equation(
-                    bar, tuple(i for i in left.indices if isinstance(i, Index)), _cheaper(best[bar].right, cheaper)
-                )
-            )
-    stable = network.stable_program
-    outputs = (Tensor("J"), *(gradient.cotangents[t] for t in network.parameters))
-    return Program(
-        stable.inputs, (*stable.equations, *equations), outputs, stable.parameters, (), (), stable.conditions
-    )
+    for bar in map(gradient.cotangents.__getitem__, gradient.derivations):
+        if bar in best:
+            derivation = _cheaper(work, network, best[bar], slopes)
+            left = derivation.left
+            assert isinstance(left, Entry), "a cotangent is an entry"
+            indices = tuple(i for i in left.indices if isinstance(i, Index))
+            equations.append(Equation(bar, indices, derivation.right))
+    return replace(gradient.adjoint, equations=(*network.program.equations, *equations), assumptions=())
 
 
-def _cheaper(expr: Expr, slopes: dict[Expr, Expr]) -> Expr:
-    """Slopes from activations, where a theorem gives them for this function."""
-    patterns = {left.function: (left, right) for left, right in slopes.items() if isinstance(left, Apply)}
+def _cheaper(work: Work, network: Network, derivation: Derivation, slopes: Sequence[Derivation]) -> Derivation:
+    """The derivation with slopes computed from activations, where a theorem does so for the same function."""
+    known = {d.left.function: d for d in slopes if isinstance(d.left, Apply)}
+    activations = {network.pre_activation(k): network.activations(k) for k in range(2, len(network.layers) + 1)}
+    used: list[Tensor] = []
 
     def visit(node: Expr) -> Expr | None:
-        if not isinstance(node, Apply) or node.function not in patterns:
+        here = node.arguments[0] if isinstance(node, Apply) and node.function in known else None
+        if not isinstance(node, Apply) or not isinstance(here, Entry) or here.tensor not in activations:
             return None
-        left, right = patterns[node.function]
-        z, here = left.arguments[0], node.arguments[0]
-        if not (isinstance(z, Entry) and isinstance(here, Entry) and here.tensor.name[0] == "z"):
-            return None
-        number = here.tensor.name[1:]
-        table: dict[Expr, Expr] = {
-            z: here,
-            Entry(Tensor("a" + z.tensor.name[1:], z.tensor.shape), z.indices): Entry(
-                Tensor("a" + number, here.tensor.shape), here.indices
-            ),
-        }
-        return substitute(right, table)
+        slope = known[node.function]
+        assert isinstance(slope.left, Apply), "a slope is a function of z"
+        z = slope.left.arguments[0]
+        assert isinstance(z, Entry), "a slope is a function of z"
+        used.append(activations[here.tensor])
+        a = Entry(activations[z.tensor], z.indices)
+        return substitute(slope.right, {z: here, a: Entry(activations[here.tensor], here.indices)})
 
-    return rewrite(expr, visit)
+    cheaper = rewrite(derivation.right, visit)
+    if cheaper is derivation.right:
+        return derivation
+    reason = "The slopes are computed from the activations."
+    return work.extend(derivation, cheaper, "equation", reason, used) or derivation
 
 
 __all__ = ["ALL_SIZES", "cotangent_name", "network_gradient", "prove_network", "slope_of"]

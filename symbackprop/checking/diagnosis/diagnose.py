@@ -22,7 +22,7 @@ from symbackprop.checking.sweep import sweep
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
-from symbackprop.expression.program import PART, Equation
+from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.rendering.text import to_text
 
@@ -337,7 +337,7 @@ def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limi
     program = case.gradient.program
     kinds = {a.tensor: a.kind for a in program.assumptions}
     expanded = WRITTEN_OUT if case.traced.sizes else 0
-    table = {e.tensor: e for e in equations}
+    table = defined_once(equations)
     return Resolver(table.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 

@@ -30,8 +30,6 @@ from symbackprop.codegen.lowering.form import (
 )
 from symbackprop.codegen.lowering.keys import Key, key
 from symbackprop.codegen.lowering.share import share
-from symbackprop.codegen.lowering.stable_functions import machine_form
-from symbackprop.codegen.lowering.stable_logs import stabilise
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
     ONE,
@@ -58,6 +56,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sizes import Facts, simplify
+from symbackprop.proofs.stable_functions import machine_form
 
 
 def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
@@ -67,7 +66,7 @@ def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
         UnsupportedError: an arbitrary function, or a derivative that has not been worked out.
     """
     lowering = Lowering(program)
-    for equation in stabilise(program):
+    for equation in program.equations:
         lowering.equation(equation)
     form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, comments or {})
     form = prune(share(prune(form, form.outputs)), form.outputs)

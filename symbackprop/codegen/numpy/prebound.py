@@ -15,7 +15,6 @@ from dataclasses import replace
 
 from symbackprop.codegen.lowering.form import Contract, Form, Map, Statement, reads
 from symbackprop.codegen.lowering.penalty import DECAY, Penalty, without_penalty
-from symbackprop.codegen.lowering.stable_functions import TAIL
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.buffer_plan import Plan
 from symbackprop.codegen.numpy.buffered import equation_comment
@@ -23,6 +22,7 @@ from symbackprop.codegen.numpy.expressions import Writer
 from symbackprop.codegen.numpy.plain import docstring, names_of, size_lines
 from symbackprop.expression.build import ZERO, Add, Apply, Expr, Tensor, add, children, rebuild
 from symbackprop.expression.functions import FUNCTIONS
+from symbackprop.proofs.stable_functions import TAIL
 
 INDENT = "    "
 
