@@ -259,7 +259,7 @@ def test_proof_of_a_traced_program_keeps_the_users_names() -> None:
     assert "layer" not in source.replace("layer normalisation", "")
 
 
-GALLERY = Path(__file__).resolve().parent.parent / "derivations"
+GALLERY = Path(__file__).resolve().parents[2] / "derivations"
 
 
 @pytest.mark.parametrize("folder", folders(GALLERY), ids=lambda f: f.name)

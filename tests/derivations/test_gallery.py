@@ -17,7 +17,7 @@ from symbackprop.errors import ProofError
 from symbackprop.expression.build import negate
 from symbackprop.gallery import build, draw, exhibit_document, folders, main, read_exhibit
 
-SOURCE = Path(__file__).resolve().parent.parent / "derivations"
+SOURCE = Path(__file__).resolve().parents[2] / "derivations"
 NAMES = [folder.name for folder in folders(SOURCE)]
 exhibit_of = cache(lambda name: read_exhibit(SOURCE / name))
 
