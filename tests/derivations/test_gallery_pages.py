@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from symbackprop.gallery import folders
+from derivations.build.gallery import folders
 
 SOURCE = Path(__file__).resolve().parents[2] / "derivations"
 NAMES = [folder.name for folder in folders(SOURCE)]

@@ -12,6 +12,7 @@ import pytest
 import sympy as sp
 from sample_proofs import layer_norm_proof
 
+from derivations.build.gallery import folders, read_exhibit
 from symbackprop.api import command_of, prove
 from symbackprop.calculus.rules import RULES
 from symbackprop.checking.check import check
@@ -30,7 +31,6 @@ from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.build import Entry, negate
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy.traced import trace
-from symbackprop.gallery import folders, read_exhibit
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.theorem import Proof
