@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from derivations.build.first_page import first_page, hash_of, missing_tools, source_of
-from symbackprop.api import ProofDocument, command_of
 from symbackprop.checking.claims import Exhibit, Refutation
 from symbackprop.checking.verdict import Verdict
 from symbackprop.document.context import sentence
@@ -33,7 +32,8 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
-from symbackprop.document.proof_document import proof_document
+from symbackprop.document.proof_document import numpy_lines, proof_document
+from symbackprop.document.reproduce import command_of
 from symbackprop.document.save import save
 from symbackprop.document.sentences import spelled
 from symbackprop.document.verdict_document import verdict_document
@@ -87,7 +87,7 @@ def exhibit_document(exhibit: Exhibit, folder: str = "") -> Document:
 
 def _part(proof: Proof, notation: Notation, command: str) -> Document:
     """The document of one proof, with the generated lines where code can be generated and how to prove it again."""
-    code = proof.numpy_lines() if isinstance(proof, ProofDocument) else {}
+    code = numpy_lines(proof) if proof.network is not None or proof.program.lines else {}
     return proof_document(proof, notation=notation, code=code, command=command_of(proof.network) or command)
 
 

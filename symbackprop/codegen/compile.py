@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from symbackprop.api import program_gradient
-from symbackprop.calculus.kernel import Kernel
 from symbackprop.codegen.network import CompiledNetwork, compile_network
 from symbackprop.codegen.program import CompiledProgram, compile_program
 from symbackprop.errors import MalformedError, UnsupportedError
@@ -19,6 +17,7 @@ from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.network import prove_network
+from symbackprop.proofs.program import proved_gradient
 
 
 def compile(
@@ -63,11 +62,7 @@ def _compiled(subject: Network | Program, backend: str, dtype: str) -> CompiledN
         proof = prove_network(subject)
         assert proof.gradient is not None
         return compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
-    gradient, _ = program_gradient(subject)
-    kernel = Kernel(gradient.program)
-    for derivation in gradient.derivations.values():
-        kernel.replay(derivation)
-    return compile_program(gradient.adjoint, backend=backend, dtype=dtype)
+    return compile_program(proved_gradient(subject).gradient.adjoint, backend=backend, dtype=dtype)
 
 
 def _check_outputs(network: Network) -> None:

@@ -46,6 +46,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, Function
 from symbackprop.expression.program import Assumption, Equation, Program, symbols
+from symbackprop.expression.shown import Shown
 from symbackprop.expression.sympy_bridge import PI, from_sympy, to_sympy
 from symbackprop.frontends.formula import Scope, parse
 from symbackprop.frontends.network_options import Activation, read_activations, read_cost, read_widths
@@ -64,7 +65,7 @@ class Layer:
     function: Function | None
 
 
-class Network:
+class Network(Shown):
     """A dense network with a cost.
 
     Args:
@@ -345,12 +346,6 @@ class Network:
                     help="give numbers to compute with",
                 )
         return tuple(int(w) for w in self.widths)
-
-    def _repr_latex_(self) -> str:
-        return self.program._repr_latex_()
-
-    def _repr_html_(self) -> str:
-        return self.program._repr_html_()
 
     def __repr__(self) -> str:
         names = [f.name if (f := layer.function) else "softmax" for layer in self.layers[1:]]

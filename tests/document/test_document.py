@@ -13,7 +13,7 @@ import sympy as sp
 from sample_proofs import layer_norm_proof
 
 from derivations.build.gallery import folders, read_exhibit
-from symbackprop.api import command_of, prove
+from symbackprop.api import prove
 from symbackprop.calculus.rules import RULES
 from symbackprop.checking.check import check
 from symbackprop.checking.verify import verify
@@ -24,8 +24,9 @@ from symbackprop.document.markdown import to_markdown
 from symbackprop.document.matrix_form import entry, form_layout, matrix_form
 from symbackprop.document.model import Chain, Document, Paragraph, Section, Strong, Table, blocks, equations
 from symbackprop.document.proof_document import proof_document, unbacked
+from symbackprop.document.reproduce import command_of
 from symbackprop.document.save import save
-from symbackprop.document.show import document_html, equality_html, equality_latex
+from symbackprop.document.show import document_html, equality_latex
 from symbackprop.document.tex import to_latex_document
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.build import Entry, negate
@@ -291,7 +292,6 @@ def test_all_that_a_notebook_shows_is_mathematics_in_html_and_in_latex(proofs, t
 def test_notebook_forms(proofs) -> None:
     derivation = proofs["two_layers"].theorems[0].derivation
     assert equality_latex(derivation.left, derivation.right).startswith(r"$\displaystyle \delta^{(3)}_{nk} = ")
-    assert equality_html(derivation.left, derivation.right).startswith('<math display="block">')
     assert "<h1>" in document_html(EXAMPLE)
 
 
