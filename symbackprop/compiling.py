@@ -3,7 +3,8 @@
     f = compile(net)
     J, grads = f(params, X, Y, lam=1.0)
 
-The equations become code once the kernel has replayed how they were derived.
+The equations become code once the kernel has replayed how they were derived; the code is examined before it is
+handed out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import lru_cache
 from symbackprop.backprop import prove_network
 from symbackprop.codegen import CompiledNetwork, CompiledProgram, compile_network, compile_program
 from symbackprop.errors import MalformedError, UnsupportedError
+from symbackprop.examining import examine_network, examine_program
 from symbackprop.kernel import Kernel
 from symbackprop.network import Network
 from symbackprop.primitives import ACTIVATIONS
@@ -39,6 +41,7 @@ def compile(
             another backend or type.
         MalformedError: not a network or program.
         ProofError: the kernel refused a step: a fault of this package.
+        GeneratedCodeError: the code does not compute what was proved: a fault of this package.
     """
     if not isinstance(subject, (Network, Program)):
         raise MalformedError(
@@ -61,12 +64,16 @@ def _compiled(subject: Network | Program, backend: str, dtype: str) -> CompiledN
         _check_outputs(subject)
         proof = prove_network(subject)
         assert proof.gradient is not None
-        return compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
-    gradient, _ = program_gradient(subject)
+        code = compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
+        examine_network(code, subject)
+        return code
+    gradient, upstream = program_gradient(subject)
     kernel = Kernel(gradient.program)
     for derivation in gradient.derivations.values():
         kernel.replay(derivation)
-    return compile_program(gradient.adjoint, backend=backend, dtype=dtype)
+    program_code = compile_program(gradient.adjoint, backend=backend, dtype=dtype)
+    examine_program(program_code, gradient, subject, upstream)
+    return program_code
 
 
 def _check_outputs(network: Network) -> None:

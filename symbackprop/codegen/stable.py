@@ -184,7 +184,7 @@ class _Stabiliser:
         if total.tensor not in self.shifted:
             equation = self.program.by_tensor[total.tensor]
             assert isinstance(equation.value, Sum), "a sum of exponentials"
-            pair = []
+            pair: list[Tensor] = []
             largest, shifted = _shifted(equation.value)
             for wanted, value, note in (
                 ("top", largest, "the largest exponent"),
