@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import eq
-from typing import Literal
+from typing import Any, Literal
 
 from symbackprop.errors import IndexNotationError
 from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, entries_once, free_indices, nodes_once
@@ -74,6 +74,7 @@ class Program(Shown):
         conditions: points that the program excludes, in words ("z2[n,i] != 0").
         name: what it is called: the name of the user's function.
         lines: the user's code, by the numbers of the lines.
+        function: the user's function, if the program was read off one.
     """
 
     inputs: tuple[Tensor, ...]
@@ -85,6 +86,7 @@ class Program(Shown):
     conditions: tuple[str, ...] = ()
     name: str = field(default="", compare=False)
     lines: Mapping[int, str] = field(default_factory=dict, compare=False, repr=False)
+    function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
     by_tensor: Mapping[Tensor, Equation] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

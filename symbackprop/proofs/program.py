@@ -72,13 +72,11 @@ def proved_gradient(program: Program, upstream: tuple[Tensor, ...] = ()) -> Prov
         ProofError: the kernel refused a step: a fault of this package.
     """
     # programs are equal whatever the user's function is called and says, but a proof shows both
-    return _proved_gradient(program, upstream, program.name, tuple(program.lines.items()))
+    return _proved_gradient(program, upstream, (program.name, *program.lines.items(), id(program.function)))
 
 
 @lru_cache(maxsize=64)
-def _proved_gradient(
-    program: Program, upstream: tuple[Tensor, ...], name: str, lines: tuple[tuple[int, str], ...]
-) -> ProvedGradient:
+def _proved_gradient(program: Program, upstream: tuple[Tensor, ...], written: tuple[object, ...]) -> ProvedGradient:
     if not upstream:
         program, upstream = with_cost(program)
     gradient = _readable_gradient(program, upstream)

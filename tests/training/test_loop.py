@@ -16,7 +16,7 @@ from handwritten import HandWritten
 from rich.console import Console
 
 from symbackprop import files
-from symbackprop.codegen.compile import compile
+from symbackprop.api import compile
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.frontends.network import Network
 from symbackprop.training.data import classification, load, load_digits, regression, split
