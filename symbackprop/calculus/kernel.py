@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from symbackprop.calculus.derivation import Derivation, Step
-from symbackprop.calculus.rules import RULES, partial, tensors_in
+from symbackprop.calculus.rules import RULES, partial
 from symbackprop.errors import ProofError, SymbackpropError
 from symbackprop.expression.build import (
     ONE,
@@ -28,6 +28,7 @@ from symbackprop.expression.build import (
     multiply,
     rewrite,
     substitute,
+    tensors_in,
 )
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sizes import Facts

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.calculus.derivation import Gradient
-from symbackprop.checking.question import Examination, Examiner, Point, Question
+from symbackprop.checking.question import Examination, Examiner, Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import arguments, quietly
 from symbackprop.codegen.network import CompiledNetwork
@@ -31,6 +31,7 @@ from symbackprop.errors import GeneratedCodeError, UnsupportedError
 from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import FLOAT, Dual, TooCloseError, Value, dual
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Symbol, Tensor
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import M, Network

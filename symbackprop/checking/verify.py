@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 import sympy as sp
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.formula import Cure, cures
 from symbackprop.checking.question import Question, probed
@@ -31,6 +30,7 @@ from symbackprop.expression.build import (
     Tensor,
     free_indices,
     substitute,
+    tensors_in,
 )
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative
 from symbackprop.expression.program import Equation, Program
@@ -148,7 +148,7 @@ def _truth(network: Network, entry: Entry) -> Expr:
             f"{entry.tensor.name} is given, not computed: there is nothing to verify",
             help="claim a delta, dJ/dW, dJ/db or J",
         )
-    return substitute(equation.value, dict(zip(equation.indices, entry.indices, strict=True)))
+    return equation.at(entry.indices)
 
 
 def _equations(network: Network) -> dict[Tensor, Equation]:

@@ -19,9 +19,8 @@ from symbackprop.calculus.cotangents import with_cost
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import SymbackpropError
-from symbackprop.expression.build import Tensor
+from symbackprop.expression.build import Tensor, tensors_in
 from symbackprop.expression.program import UPSTREAM, Program
 from symbackprop.frontends.equations import renamed
 from symbackprop.frontends.numpy.session import axis_indices

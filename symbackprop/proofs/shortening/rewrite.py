@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.expression.build import (
     ONE,
     ZERO,
@@ -31,6 +30,7 @@ from symbackprop.expression.build import (
     multiply,
     open_binder,
     rewrite,
+    tensors_in,
 )
 from symbackprop.expression.program import PART, Program
 from symbackprop.proofs.shortening.collect import Tidier
