@@ -2,8 +2,7 @@
 
 Main names: `compile_network`, `CompiledNetwork`. The printed module has the plain functions `cost_and_gradient`,
 `cost`, `gradient` and `predict`, and the same with buffers; which form runs is chosen by shape at each call
-(`choice`). This module must not know how a network is described, only that its data are `x` and `y` and everything
-else is a parameter.
+(`choice`).
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from symbackprop.codegen.choice import LONG_VECTOR, block_rows, bound_form
 from symbackprop.codegen.flat_parameters import Layout
 from symbackprop.codegen.lowering.form import Form, prune, soon
 from symbackprop.codegen.lowering.lower import lower
+from symbackprop.codegen.lowering.penalty import separated
 from symbackprop.codegen.lowering.row_blocks import split_rows
-from symbackprop.codegen.lowering.separate import separated
 from symbackprop.codegen.numpy.buffered import print_blocks, print_whole
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped

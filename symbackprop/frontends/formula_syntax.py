@@ -27,7 +27,7 @@ class Scope:
     Args:
         tensors: by name; a tensor of shape () is written without subscript.
         scalars: sizes and hyper-parameters by name.
-        functions: by name, beside those of `primitives`.
+        functions: by name, beside those of `expression.functions`.
         indices: free indices, fixed by the left side.
         widths: the length of an axis in numbers, where the user gave it; SymPy sums may say 5 instead of s_2.
         arithmetic: whether a subscript may be computed, W[i,j+1], and indices may be compared, as in where(j < 1, ...).
