@@ -5,15 +5,15 @@ A `Variant` takes arrays (x, y, then the parameters) and hyper-parameters and re
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
-from symbackprop.codegen.check import Array
+from symbackprop.codegen.arguments import Array
 
 Outcome = tuple[float | None, list[Array] | None]  # the cost and the gradients, None where a form has no such output
 BLOCK = 2  # rows: so that three rows are a whole block and a part of one
@@ -108,7 +108,8 @@ def _step(
     """A step of length 1 down the gradient, seen as a gradient."""
     _, inside = flattened(arrays[2:], dtype)
     out = [np.empty_like(a) for a in inside]
-    cost = function(*arrays[:2], *inside, *numbers, out, 1.0, get_blas_funcs("gemm", dtype=dtype))()
+    gemm = importlib.import_module("scipy.linalg").get_blas_funcs("gemm", dtype=dtype)  # loaded by who needs it
+    cost = function(*arrays[:2], *inside, *numbers, out, 1.0, gemm)()
     return float(cost), [before - after for before, after in zip(arrays[2:], inside, strict=True)]
 
 
