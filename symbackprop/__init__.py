@@ -14,6 +14,8 @@ first used.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symbackprop.checking.verdict import Verdict
@@ -40,6 +42,36 @@ _LATER = {
     "prove": "api",
     "trace": "frontends.numpy.traced",
 }
+
+
+# Pickles name the modules of their classes; those that are older than the rooms are still read.
+_FORMERLY = {
+    "counterexample": "checking.counterexample",
+    "data": "training.data",
+    "derivation": "calculus.derivation",
+    "estimators": "training.estimators",
+    "network": "frontends.network",
+    "nodes": "expression.nodes",
+    "primitives": "expression.functions",
+    "program": "expression.program",
+    "proof": "proofs.theorem",
+    "run": "training.run",
+    "train": "training.loop",
+    "verdict": "checking.verdict",
+}
+
+
+class _Former(ModuleType):
+    """Stands under the former name of a module, which is loaded when something in it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # a tool that looks the object over does not use it
+            raise AttributeError(name)
+        former = self.__name__.removeprefix("symbackprop.")
+        return getattr(importlib.import_module(f"symbackprop.{_FORMERLY[former]}"), name)
+
+
+sys.modules.update({name: _Former(name) for name in (f"symbackprop.{former}" for former in _FORMERLY)})
 
 
 def __getattr__(name: str) -> Any:

@@ -15,9 +15,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import sympy as sp
@@ -45,6 +45,7 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, Function
+from symbackprop.expression.nodes import interned
 from symbackprop.expression.program import Assumption, Equation, Program, symbols
 from symbackprop.expression.shown import Shown
 from symbackprop.expression.sympy_bridge import PI, from_sympy, to_sympy
@@ -63,6 +64,9 @@ class Layer:
     size: Symbol
     width: int | str
     function: Function | None
+
+
+_DESCRIPTION = ("depth", "reduction", "cost_function", "cost_name", "layers", "l1", "l2")
 
 
 class Network(Shown):
@@ -118,6 +122,14 @@ class Network(Shown):
             for number, (w, f) in enumerate(zip(given, [None, *functions], strict=True), start=1)
         )
         self.l1, self.l2 = self._penalty("l1", l1), self._penalty("l2", l2)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The description; what follows from it is worked out again."""
+        return {name: getattr(self, name) for name in _DESCRIPTION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        layers = (replace(x, size=interned(x.size), function=interned(x.function)) for x in state["layers"])
+        self.__dict__.update({n: interned(state[n]) for n in _DESCRIPTION}, layers=tuple(layers))
 
     @property
     def widths(self) -> tuple[int | str, ...]:

@@ -110,8 +110,8 @@ class Proof(Shown):
 
     @property
     def status(self) -> Status:
-        """PROVED if every theorem is."""
-        return "PROVED" if all(t.status == "PROVED" for t in self.theorems) else "UNDECIDED"
+        """PROVED if there are theorems and every one is."""
+        return "PROVED" if self.theorems and all(t.status == "PROVED" for t in self.theorems) else "UNDECIDED"
 
     def save(self, path: str | Path, *, detail: Detail = "full", notation: str = "weights") -> Path:
         """Write the proof; the ending picks the format: .tex, .pdf, .html or .md.

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -317,6 +318,17 @@ def test_save_model_round_trip(tmp_path):
     assert description == DESCRIPTION and list(loaded) == ["W1", "b1", "W2", "b2"]
     assert all((loaded[name] == params[name]).all() for name in params)
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_load_model_reads_what_was_saved_before_the_rooms():
+    params, description = load_model(Path(__file__).parent / "former" / "model.npz", layers=[64, 8, 10])
+    assert {name: array.shape for name, array in params.items()} == {
+        "W1": (8, 64),
+        "b1": (8,),
+        "W2": (10, 8),
+        "b2": (10,),
+    }
+    assert description["layers"] == [64, 8, 10] and description["cost"] == "cross-entropy"
 
 
 def test_load_model_refuses_another_network(tmp_path):
