@@ -139,15 +139,13 @@ class Claims:
         left, right = self._sides(statement)
         scope = self._inside(left)
         derivation = self._start(name, left)
-        accepted = dict(self.kernel.accepted)
-        for text, reason in lines:
-            derivation = self._extended(derivation, parse(text, scope), reason)
-        if derivation.right is not right:
-            derivation = self._extended(
-                derivation, right, why or "Both sides are the same once the definitions are put in."
-            )
-        used = self.kernel.replay(derivation)
-        self.kernel.accepted = accepted
+        with self.kernel.unrecorded():
+            for text, reason in lines:
+                derivation = self._extended(derivation, parse(text, scope), reason)
+            if derivation.right is not right:
+                reason = why or "Both sides are the same once the definitions are put in."
+                derivation = self._extended(derivation, right, reason)
+            used = self.kernel.replay(derivation)
         conditions = tuple(dict.fromkeys((*self.program.conditions, *used)))
         proved = Theorem(name, replace(derivation, conditions=conditions), "PROVED", ALL_SIZES, conditions, remark)
         self.theorems.append(proved)

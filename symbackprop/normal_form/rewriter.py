@@ -52,7 +52,8 @@ class TermRules:
     Args:
         facts: relations between sizes and ranges of labels.
         assumptions: for each input tensor what its entries are known to be.
-        seconds: time after which work stops with a BudgetError.
+        seconds: time after which work stops with a BudgetError; None where it is counted instead.
+        most: how many steps (expressions read, 64 terms collected) work may take; None for any number.
         expanded: sums over a fixed number of values up to this are written out, and such axes compared entry by entry.
     """
 
@@ -60,15 +61,16 @@ class TermRules:
         self,
         facts: Facts = NO_FACTS,
         assumptions: Mapping[Tensor, AssumptionKind] | None = None,
-        seconds: float = 20.0,
+        seconds: float | None = 20.0,
         *,
         expanded: int = 0,
+        most: int | None = None,
     ) -> None:
         self.facts, self.expanded = facts, expanded
         self.assumptions = dict(assumptions or {})
         self.used: dict[str, None] = {}  # conditions that a proof made use of, in words
-        self.seconds = seconds
-        self.deadline = time.monotonic() + seconds
+        self.seconds, self.most = seconds, most
+        self.restart_clock()
         self.folds: dict[Poly, tuple[Poly, Rational, Poly] | None] = {}
         self._opaque: dict[Tensor, Atom] = {}  # names under which atoms are shown to the arithmetic of sizes
 
@@ -78,12 +80,17 @@ class TermRules:
         return int(size.value) if fixed and isinstance(size, Number) else 0
 
     def restart_clock(self, seconds: float | None = None) -> None:
-        """Start the time budget anew."""
-        self.deadline = time.monotonic() + (self.seconds if seconds is None else seconds)
+        """Start the budget anew."""
+        seconds = self.seconds if seconds is None else seconds
+        self.deadline = math.inf if seconds is None else time.monotonic() + seconds
+        self.work = 0
 
     def check_budget(self) -> None:
-        """Raise BudgetError when the time is up."""
-        if time.monotonic() > self.deadline:
+        """Count a step; raise BudgetError when the budget is used up."""
+        self.work += 1
+        if self.most is not None and self.work > self.most:
+            raise BudgetError(f"the normal form took more than its budget of {self.most} steps")
+        if self.deadline < math.inf and time.monotonic() > self.deadline:
             raise BudgetError(f"the normal form took longer than its budget of {self.seconds:g} s")
 
     # Each with what must be there for it to apply: a kind of atom, a "bound" index, or "" for nothing.

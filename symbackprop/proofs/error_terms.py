@@ -154,7 +154,7 @@ def error_terms(work: Work, network: Network, number: int, derivation: Derivatio
             if special is not None:
                 theorems.append(work.theorem(title, why, special, layer=number))
     # later results use the general form, which needs no condition
-    work.kernel.accepted[theorems[0].derivation.left.tensor] = theorems[0].derivation  # type: ignore[attr-defined]
+    work.replay(theorems[0].derivation)
     return theorems
 
 

@@ -6,12 +6,14 @@ import pytest
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.kernel import Kernel
+from symbackprop.calculus.meaning import Opaque
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import (
     ONE,
     ZERO,
     Entry,
     Index,
+    Partial,
     Sum,
     Tensor,
     Total,
@@ -26,7 +28,7 @@ from symbackprop.expression.build import (
     rewrite,
 )
 from symbackprop.expression.functions import FUNCTIONS
-from symbackprop.expression.program import Program
+from symbackprop.expression.program import Equation, Program
 from symbackprop.frontends.network import M, Network
 from symbackprop.proofs.network import network_gradient
 
@@ -288,3 +290,77 @@ def test_names_that_are_changed_behind_the_kernel_are_looked_at_again():
     names[delta2] = z3
     with pytest.raises(ProofError):
         kernel.replay(replace(BY_NAME["z2"], definitions=names))
+
+
+# Derivatives are known by what they are, not by how they are written.
+
+
+def test_a_derivative_of_one_cost_is_not_that_of_another():
+    """For J = x and E = 2x: dE/dx is not dJ/dx, whatever one name has stood for before."""
+    x, E, bar = Tensor("x"), Tensor("E"), Tensor("x_bar")
+    equations = (Equation(J.tensor, (), Entry(x)), Equation(E, (), multiply(number(2), Entry(x))))
+    program = Program((x,), equations, (J.tensor, E))
+    dJ, dE, name = Total(J, Entry(x)), Total(Entry(E), Entry(x)), Entry(bar)
+    for more in ({}, {Tensor("E_bar"): E}):
+        kernel = Kernel(program)
+        kernel.replay(
+            Derivation("dJ", program, name, dJ, (Step(name, dJ, "definition_of_delta", ""),), {bar: x}, cost=J)
+        )
+        steps = (Step(dE, name, "definition_of_delta", ""), Step(name, dJ, "earlier_result", "", (bar,)))
+        with pytest.raises(ProofError, match="x_bar stands for another derivative already"):
+            kernel.replay(Derivation("dE", program, dE, dJ, steps, {bar: x, **more}, cost=Entry(E)))
+
+
+def test_derivatives_of_two_costs_are_two_things():
+    x, E = Tensor("x"), Tensor("E")
+    program = Program((x,), (Equation(J.tensor, (), Entry(x)), Equation(E, (), Entry(x))), (J.tensor, E))
+    left, right = Total(J, Entry(x)), Total(Entry(E), Entry(x))
+    with pytest.raises(ProofError, match="not an instance of the rule 'algebra'"):
+        Kernel(program).replay(Derivation("swap", program, left, right, (Step(left, right, "algebra", ""),)))
+
+
+@pytest.mark.parametrize("name", ["total dJ/dx", "partial dJ/dx"])
+def test_an_input_called_like_a_derivative_is_none(name):
+    x, forged = Tensor("x"), Tensor(name)
+    program = Program((x, forged), (Equation(J.tensor, (), power(Entry(x), 2)),), (J.tensor,))
+    left = Total(J, Entry(x)) if name.startswith("total") else Partial(J, Entry(x))
+    for before, after in ((left, Entry(forged)), (Entry(forged), left)):
+        with pytest.raises(ProofError, match="not an instance of the rule 'algebra'"):
+            Kernel(program).replay(Derivation("forged", program, before, after, (Step(before, after, "algebra", ""),)))
+
+
+def test_a_program_that_holds_a_derivative_as_a_tensor_is_refused():
+    x = Tensor("x")
+    held = Opaque("total dJ/dx", (), "real", (J.tensor, x))
+    program = Program((x, held), (Equation(J.tensor, (), power(Entry(x), 2)),), (J.tensor,))
+    with pytest.raises(ProofError, match="a tensor of the program is a derivative"):
+        Kernel(program)
+
+
+def test_an_entry_of_a_derivatives_tensor_is_refused():
+    left, right = Total(J, Entry(z2, (n, i))), Entry(Opaque("total dJ/dz2", z2.shape, "real", (J.tensor, z2)), (n, i))
+    refused(
+        Derivation("held", PROGRAM, left, right, (Step(left, right, "algebra", ""),)), "an entry has the wrong number"
+    )
+
+
+def test_what_is_accepted_cannot_be_written_to():
+    kernel = Kernel(PROGRAM)
+    kernel.replay(BY_NAME["z3"])
+    with pytest.raises(TypeError):
+        kernel.accepted[delta3] = BY_NAME["z2"]
+
+
+def test_what_is_accepted_unrecorded_may_not_be_used_afterwards():
+    kernel = Kernel(PROGRAM)
+    with kernel.unrecorded():
+        kernel.replay(BY_NAME["z3"])
+        assert delta3 in kernel.accepted
+    assert delta3 not in kernel.accepted
+
+
+def test_work_is_counted(monkeypatch):
+    """A question that takes too many steps is refused, on every machine alike."""
+    monkeypatch.setattr("symbackprop.calculus.equality.MOST", 3)
+    with pytest.raises(ProofError, match="more than its budget of 3 steps"):
+        Kernel(PROGRAM).replay(BY_NAME["z2"])

@@ -71,7 +71,7 @@ class Rewording:
     def __init__(self, kernel: Kernel, example: Derivation, deadline: float) -> None:
         self.kernel, self.example, self.deadline = kernel, example, deadline
         self.program: Program = kernel.program
-        self.facts = kernel.facts
+        self.facts = kernel.program.facts
         names = {i.size: i.name for e in reversed(self.program.equations) for i in e.indices}
         self.tidier = Tidier(names, self.facts)
         self.sums: dict[tuple[Tensor, int], tuple[Expr, list[Tensor]] | None] = {}
