@@ -19,16 +19,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symbackprop.checking.verdict import Verdict
-from symbackprop.checking.verify import verify
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.theorem import Proof
 
 if TYPE_CHECKING:
-    from symbackprop.api import compile, prove
-    from symbackprop.checking.check import assert_proved, check
-    from symbackprop.frontends.numpy.traced import trace
+    from symbackprop.api import assert_proved, check, compile, prove, trace, verify
     from symbackprop.training.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -36,11 +33,12 @@ __version__ = "0.1.0"
 _LATER = {
     "MLPClassifier": "training.estimators",
     "MLPRegressor": "training.estimators",
-    "assert_proved": "checking.check",
-    "check": "checking.check",
+    "assert_proved": "api",
+    "check": "api",
     "compile": "api",
     "prove": "api",
-    "trace": "frontends.numpy.traced",
+    "trace": "api",
+    "verify": "api",
 }
 
 

@@ -1,22 +1,37 @@
-"""The functions that a user calls, each the list of its stages.
+"""The functions that a user calls, each the list of its stages: the place to start reading.
 
-    proof = prove(Network([3, 5, 4], activation="tanh", cost="squared_error"))
-    proof.save("proof.html")
-
-For a Program (a traced NumPy function, say) every cotangent is derived and replayed; outputs that are arrays are
-met by an upstream gradient `dout`, so that the cost is Sum(dout * out).
+prove            derive the gradients, have the kernel replay each step, make them short
+verify           read the formula, derive the truth, prove the two equal or find numbers at which they differ
+check            trace forward and backward, compare with NumPy, refute or prove, say what is wrong
+compile          prove, print, examine what was printed
+trace            run the function on symbolic arrays
 """
 
 from __future__ import annotations
 
-from symbackprop.checking.generated_code import examined_code
-from symbackprop.codegen.network import CompiledNetwork
-from symbackprop.codegen.program import CompiledProgram
-from symbackprop.errors import MalformedError
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import sympy as sp
+
+from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, judged
+from symbackprop.checking.generated_code import examine_network, examine_program
+from symbackprop.checking.verdict import Verdict
+from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
+from symbackprop.checking.verify import judged_formula
+from symbackprop.codegen.network import CompiledNetwork, compile_network, require_probabilities
+from symbackprop.codegen.program import CompiledProgram, compile_program
+from symbackprop.errors import MalformedError, UnsupportedError
+from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
+from symbackprop.frontends.numpy.traced import trace
+from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.proofs.network import prove_network
-from symbackprop.proofs.program import prove_program
+from symbackprop.proofs.program import prove_program, proved_gradient
 from symbackprop.proofs.theorem import Proof
 
 
@@ -38,10 +53,89 @@ def prove(subject: Network | Program) -> Proof:
     return prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
 
 
+def verify(
+    network: Network, left: str, right: str | sp.Expr | None = None, *, seconds: float = FORMULA_SECONDS
+) -> Verdict:
+    """Is this formula the gradient?
+
+    Args:
+        left: "delta2[n,i]", "dJ/dW1[i,j]", "dJ/db1[i]", "dJ/da2[n,i]", "J"; or the whole equation, then without
+        `right`.
+        right: text in Python's expression syntax (parsed, never evaluated) or SymPy.
+        seconds: time for a proof, and as much for a counterexample.
+
+    Scale:
+        delta is per batch: J holds the 1/m, so delta3[n,k] = (a3[n,k] - y[n,k])/m for a mean cost.
+
+    Example:
+        >>> net = Network([3, 5, 4], activation="sigmoid", cost="cross_entropy")
+        >>> print(verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m"))
+        PROVED  delta3[n,k]   (all sizes)
+          claimed    (a3[n,k] - y[n,k])/m
+    """
+    start = time.perf_counter()
+    verdict = judged_formula(network, left, right, seconds)
+    return replace(verdict, seconds=time.perf_counter() - start)
+
+
+def check(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    *,
+    shapes: Shapes,
+    assume: Mapping[str, str] | None = None,
+    where: str | None = None,
+    seconds: float = BUDGET_SECONDS,
+) -> Verdict:
+    """Is this backward pass the gradient of this forward pass?
+
+    Args:
+        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache).
+        backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
+        gradient}.
+        shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
+        assume: input -> "labels:C", "label:C", "onehot", "prob", "pos", "bern" or "pm1".
+        where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
+        seconds: time budget; when it is spent the answer is UNDECIDED.
+
+    Returns:
+        a Verdict; no exception for anything that the two functions do.
+
+    Example:
+        >>> import numpy as np
+        >>> def forward(x, w):
+        ...     return x @ w
+        >>> def backward(dout, x, w):
+        ...     return {"x": dout @ w.T, "w": x.T @ dout}
+        >>> print(check(forward, backward, shapes={"x": ("N", "D"), "w": ("D", "M")}))
+        PROVED  gradients of forward: x, w   (all sizes)
+    """
+    start = time.perf_counter()
+    case = Case(forward, backward, shapes, assume or {}, where)
+    try:
+        with collector_paused():
+            verdict = judged(case, start + seconds)
+    except (OverflowError, MemoryError, RecursionError) as error:
+        reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
+        verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
+    return replace(verdict, seconds=time.perf_counter() - start, written=backward)
+
+
+def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:
+    """For test suites: pass if the backward is proved, else fail with the whole story.
+
+    Raises:
+        AssertionError: the verdict is not PROVED; the message is the verdict.
+    """
+    verdict = check(forward, backward, **options)
+    if not verdict:
+        raise AssertionError("\n" + str(verdict))
+
+
 def compile(
     subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
 ) -> CompiledNetwork | CompiledProgram:
-    """Code for the cost and the gradients: proved, printed, and examined before it is handed out.
+    """Code for the cost and the gradients.
 
     Args:
         subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
@@ -66,4 +160,27 @@ def compile(
         )
     if not isinstance(backend, str) or not isinstance(dtype, str):
         raise MalformedError("backend and dtype are words", help='sb.compile(net, "c", "float32")')
-    return examined_code(subject, backend, dtype)
+    return _compiled(subject, backend, dtype)
+
+
+@lru_cache(maxsize=64)
+def _compiled(subject: Network | Program, backend: str, dtype: str) -> CompiledNetwork | CompiledProgram:
+    """`compile` for what has the right types; the same question has the same answer."""
+    if isinstance(subject, Network):
+        if subject.depth is not None:
+            raise UnsupportedError(
+                "a network of any depth cannot be compiled", help="list its layers: Network([64, 30, 10])"
+            )
+        require_probabilities(subject)
+        proof = prove_network(subject)
+        assert proof.gradient is not None
+        code = compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
+        examine_network(code, subject)
+        return code
+    proved = proved_gradient(subject)
+    program_code = compile_program(proved.gradient.adjoint, backend=backend, dtype=dtype)
+    examine_program(program_code, proved.gradient, subject, proved.upstream)
+    return program_code
+
+
+__all__ = ["assert_proved", "check", "compile", "prove", "trace", "verify"]

@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from symbackprop.api import prove
-from symbackprop.checking.check import check
+from symbackprop.api import check, prove, trace
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import Entry
-from symbackprop.frontends.numpy.traced import trace
 from symbackprop.proofs.theorem import Proof, Theorem
 
 NO_REMARKS: Mapping[str, str] = MappingProxyType({})

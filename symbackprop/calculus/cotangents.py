@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from symbackprop.expression.build import Entry, Expr, Tensor, add, close_sum, fresh, multiply
+from symbackprop.expression.build import Entry, Expr, Tensor, add, fresh, multiply, sum_over
 from symbackprop.expression.program import UPSTREAM, Equation, Program, unused
 
 
@@ -30,12 +30,10 @@ def with_cost(
         own = Tensor(name, output.shape)
         dout = given[position - 1] if given else own
         running = tuple(fresh("pqrstuv"[k] if k < 7 else f"p{k}", size) for k, size in enumerate(output.shape))
-        term: Expr = multiply(Entry(dout, running), Entry(output, running))
-        for index in reversed(running):
-            term = close_sum(index, term)
+        term = multiply(Entry(dout, running), Entry(output, running))
         upstream.append(dout)
         taken.add(dout.name)
-        terms.append(term)
+        terms.append(sum_over(running, term))
     cost = Tensor(unused("J", taken))
     equation = Equation(cost, (), add(*terms), UPSTREAM)
     extended = replace(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Program
-from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.renaming import Pattern, pattern
 
@@ -24,8 +23,7 @@ class Equality:
     """
 
     def __init__(self, program: Program, expanded: int = 0) -> None:
-        labels = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
-        self.facts, self.kinds = Facts(program.domain, labels), {a.tensor: a.kind for a in program.assumptions}
+        self.facts, self.kinds = program.facts, {a.tensor: a.kind for a in program.assumptions}
         self.expanded = expanded
         self._nameless = not self.kinds and not program.domain
         self._shown: set[Pattern] = set()

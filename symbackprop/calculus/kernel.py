@@ -19,9 +19,8 @@ from types import MappingProxyType
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.equality import Equality
 from symbackprop.calculus.meaning import Meaning, Opaque
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import ProofError, SymbackpropError
-from symbackprop.expression.build import Entry, Expr, Index, Partial, Tensor, Total, children
+from symbackprop.expression.build import Entry, Expr, Index, Partial, Tensor, Total, children, tensors_in
 from symbackprop.expression.program import Program
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from symbackprop.calculus.derivation import Derivation, Step
-from symbackprop.calculus.rules import RULES, partial, tensors_in
+from symbackprop.calculus.rules import RULES, partial
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import (
     ONE,
@@ -34,6 +34,7 @@ from symbackprop.expression.build import (
     multiply,
     rewrite,
     substitute,
+    tensors_in,
 )
 from symbackprop.expression.program import Equation, Program
 
@@ -151,8 +152,7 @@ class Meaning:
     def _written_out(self, expr: Expr) -> Expr:
         """The right side of the equation that defines the entry; other expressions as they are."""
         if isinstance(expr, Entry) and expr.tensor in self.program.by_tensor:
-            equation = self.program.by_tensor[expr.tensor]
-            return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
+            return self.program.by_tensor[expr.tensor].at(expr.indices)
         return expr
 
 

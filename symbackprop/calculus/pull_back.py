@@ -32,7 +32,6 @@ from symbackprop.expression.build import (
     Where,
     add,
     apply,
-    close_sum,
     free_indices,
     kronecker,
     multiply,
@@ -40,6 +39,7 @@ from symbackprop.expression.build import (
     power,
     substitute,
     subtract,
+    sum_over,
     where,
 )
 from symbackprop.expression.functions import LOG
@@ -153,8 +153,7 @@ def arrive(contribution: Contribution, places: Sequence[Index], facts: Facts = N
         if guard is not ONE:
             cotangent = where(guard, cotangent, ZERO)
     total = multiply(*deltas, cotangent)
-    for index in reversed(running):
-        total = close_sum(index, total)
+    total = sum_over(running, total)
     return total
 
 

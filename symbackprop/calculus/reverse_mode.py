@@ -9,12 +9,12 @@ here is trusted: the kernel replays the steps with the rules of `rules`, which k
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.pull_back import arrive, pull_back
-from symbackprop.calculus.rules import partial, tensors_in
+from symbackprop.calculus.rules import partial
 from symbackprop.expression.build import (
     ONE,
     Add,
@@ -29,11 +29,12 @@ from symbackprop.expression.build import (
     Total,
     add,
     children,
-    close_sum,
     fresh,
     multiply,
     number,
     substitute,
+    sum_over,
+    tensors_in,
 )
 from symbackprop.expression.program import Equation, Program, unused
 from symbackprop.expression.sizes import NO_FACTS, Facts
@@ -58,7 +59,7 @@ def differentiate(
         UnsupportedError: the program has an equation without a derivative rule.
     """
     (cost,) = program.outputs
-    facts = facts_of(program)
+    facts = program.facts
     active = _active(program, cost)
     cotangents = _cotangents([t for t in program.tensors if t in active and t is not cost], program, name)
     builder = CotangentBuilder(program, Entry(cost), cotangents, facts)
@@ -89,12 +90,6 @@ def _cotangents(active: Sequence[Tensor], program: Program, name: Callable[[Tens
         bar = found[tensor] = Tensor(unused(name(tensor), taken), tensor.shape)
         taken.add(bar.name)
     return found
-
-
-def facts_of(program: Program) -> Facts:
-    """What a program says about its sizes and labels."""
-    ranges = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
-    return Facts(program.domain, ranges)
 
 
 def _active(program: Program, cost: Tensor) -> set[Tensor]:
@@ -141,9 +136,9 @@ class CotangentBuilder:
             is_cost = equation.tensor is self.cost.tensor
             total = ONE if is_cost else Total(self.cost, there)
             bar = ONE if is_cost else Entry(self.cotangents[equation.tensor], running)
-            chained.append(_sum_over(running, multiply(total, Partial(there, here))))
-            named.append(_sum_over(running, multiply(bar, Partial(value, here))))
-            slopes.append(_sum_over(running, multiply(bar, partial(value, here))))
+            chained.append(sum_over(running, multiply(total, Partial(there, here))))
+            named.append(sum_over(running, multiply(bar, Partial(value, here))))
+            slopes.append(sum_over(running, multiply(bar, partial(value, here))))
             for contribution in pull_back(value, bar, tensor, running, self.facts):
                 final.append(arrive(contribution, indices, self.facts))
         lines += [add(*chained), add(*named), add(*slopes), add(*final)]
@@ -203,12 +198,3 @@ def _has_halved_square(expr: Expr) -> bool:
 def _relevant(value: Expr, tensor: Tensor) -> Expr:
     """The terms of a sum that mention the tensor; the others are constants to it."""
     return add(*(t for t in value.terms if tensor in tensors_in(t))) if isinstance(value, Add) else value
-
-
-def _sum_over(indices: Iterable[Index], body: Expr) -> Expr:
-    for index in reversed(tuple(indices)):
-        body = close_sum(index, body)
-    return body
-
-
-__all__ = ["differentiate", "facts_of"]

@@ -22,17 +22,16 @@ from symbackprop.expression.build import (
     Multiply,
     Power,
     Sum,
-    Tensor,
     Where,
     add,
     apply,
-    children,
     close_sum,
     kronecker,
     multiply,
     open_binder,
     power,
     subtract,
+    tensors_in,
     where,
 )
 from symbackprop.expression.functions import LOG
@@ -160,16 +159,3 @@ def mentions(expr: Expr, variable: Entry) -> bool:
     if isinstance(expr, Entry):
         return expr.tensor is variable.tensor
     return variable.tensor in tensors_in(expr)
-
-
-_TENSORS: dict[Expr, frozenset[Tensor]] = {}
-
-
-def tensors_in(expr: Expr) -> frozenset[Tensor]:
-    """The tensors whose entries occur in `expr` as values, not as indices."""
-    known = _TENSORS.get(expr)
-    if known is None:
-        own: frozenset[Tensor] = frozenset([expr.tensor]) if isinstance(expr, Entry) else frozenset()
-        parts = () if isinstance(expr, Entry) else children(expr)
-        known = _TENSORS[expr] = own.union(*(tensors_in(c) for c in parts))
-    return known

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field, replace
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import CotangentBuilder, differentiate
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
 from symbackprop.checking.refute import refute
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import ProofError
-from symbackprop.expression.build import Entry, Expr, Index, Tensor, rewrite, substitute
+from symbackprop.expression.build import Entry, Expr, Index, Tensor, rewrite, substitute, tensors_in
 from symbackprop.expression.functions import Function, derivative
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.frontends.formula import Scope, left_indices, parse, split_equation
@@ -221,9 +220,7 @@ class Claims:
             if isinstance(node, Entry) and node.tensor in derived:
                 found[node.tensor] = None
                 equation = self._cotangents[node.tensor]
-                return rewrite(
-                    substitute(equation.value, dict(zip(equation.indices, node.indices, strict=True))), visit
-                )
+                return rewrite(equation.at(node.indices), visit)
             return None
 
         out = rewrite(expr, visit)

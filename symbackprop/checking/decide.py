@@ -17,7 +17,7 @@ from typing import NamedTuple
 from symbackprop.calculus.cotangents import with_cost
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.reverse_mode import differentiate, facts_of
+from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Mend, Refuted, mends
@@ -274,7 +274,7 @@ def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = Fa
         if matter.question.pairs[name][0] not in matter.gradient.cotangents:
             equations[zeros] = Equation(zeros, tuple(Index(f"i{k}", n) for k, n in enumerate(zeros.shape)), ZERO)
     expanded = WRITTEN_OUT if written_out or matter.traced.sizes else 0
-    return Resolver(equations.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
+    return Resolver(equations.values(), program.facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
 def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verdict:

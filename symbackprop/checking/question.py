@@ -10,7 +10,7 @@ and rounding refutes nothing. A point on a kink of the forward program, where an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -18,13 +18,13 @@ from typing import Any
 
 import flint
 import numpy as np
-from numpy.typing import NDArray
 
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.evaluation.compile import Array
 from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import Dual, Field, Missing, Value, ball, dual
-from symbackprop.expression.build import Entry, Expr, Number, Symbol, Tensor, children, close_sum, fresh, multiply
+from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import Entry, Number, Symbol, Tensor, fresh, multiply, nodes_once, sum_over
 from symbackprop.expression.functions import Function
 from symbackprop.expression.program import Equation, Program
 
@@ -66,7 +66,7 @@ class Question:
     def constants(self) -> list[float]:
         """Sizes of the numbers in either program, smallest first: epsilons, margins, tolerances, clip bounds."""
         values = [e.value for program in (self.forward, self.claimed) for e in program.equations]
-        found = {abs(_nearest(n.value)) for value in values for n in nodes(value) if isinstance(n, Number)}
+        found = {abs(_nearest(n.value)) for value in values for n in nodes_once(value) if isinstance(n, Number)}
         return sorted(found - {0.0, math.inf})
 
     @property
@@ -85,41 +85,9 @@ def probed(program: Program, tensor: Tensor) -> tuple[Program, Tensor]:
     probe, total = Tensor("probe", tensor.shape), Tensor("probed")
     running = tuple(fresh("p", size) for size in tensor.shape)
     body = multiply(Entry(probe, running), Entry(tensor, running))
-    for index in reversed(running):
-        body = close_sum(index, body)
+    body = sum_over(running, body)
     equations = (*program.equations, Equation(total, (), body))
     return replace(program, inputs=(*program.inputs, probe), equations=equations, outputs=(total,)), probe
-
-
-def nodes(expr: Expr) -> Iterator[Expr]:
-    """Every node of an expression once."""
-    seen, stack = {expr}, [expr]
-    while stack:
-        node = stack.pop()
-        yield node
-        for child in children(node):
-            if child not in seen:
-                seen.add(child)
-                stack.append(child)
-
-
-@dataclass(frozen=True)
-class Point:
-    """Concrete sizes, exact numbers and functions: everything that both programs need.
-
-    Args:
-        inputs: for each tensor of `Question.given` an array, float64 (each entry the dyadic number it is) or int64.
-        functions: what each arbitrary function stands for.
-    """
-
-    sizes: Mapping[Symbol, int]
-    inputs: Mapping[Tensor, NDArray[Any]]
-    parameters: Mapping[Symbol, float] = field(default_factory=dict)
-    functions: Mapping[str, Function] = field(default_factory=dict)
-
-    def values(self, number_field: Field) -> dict[Symbol, Value]:
-        """Sizes and hyper-parameters as numbers of a field."""
-        return {**self.sizes, **{s: number_field.number(v) for s, v in self.parameters.items()}}
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.checking.question import Point, Question
+from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import arguments, outputs_and_cache, quietly
 from symbackprop.errors import SymbackpropError
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
 from symbackprop.frontends.numpy.traced import backward_roles

@@ -16,13 +16,14 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from symbackprop.checking.counterexample import Counterexample, counterexample
-from symbackprop.checking.question import Examination, Examiner, Point, Question, to_float
+from symbackprop.checking.question import Examination, Examiner, Question, to_float
 from symbackprop.checking.sample_points import Sampler, Sizes
 from symbackprop.checking.shrink import shrink
 from symbackprop.checking.threshold_points import Director
 from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.number_types import FLOAT, Field, TooCloseError, ball
+from symbackprop.evaluation.point import Point
 
 PRECISIONS = (128, 256, 1024)
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symbackprop.checking.question import Point, Question, nodes
+from symbackprop.checking.question import Question
 from symbackprop.evaluation.compile import Compiler, State
 from symbackprop.evaluation.exact import all_symbols
 from symbackprop.evaluation.number_types import FLOAT
-from symbackprop.expression.build import Apply, Symbol, Tensor
+from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import Apply, Symbol, Tensor, nodes_once
 from symbackprop.expression.functions import FUNCTIONS, Function, defined, is_arbitrary, y, z
 from symbackprop.expression.program import Assumption, Program
 
@@ -40,7 +41,7 @@ class Sampler:
         programs = (question.forward, question.claimed)
         found = dict.fromkeys(s for p in programs for s in all_symbols(p))
         labels = [a.size for p in programs for a in p.assumptions if a.size is not None]
-        found |= {s: None for n in labels for s in nodes(n) if isinstance(s, Symbol)}
+        found |= {s: None for n in labels for s in nodes_once(n) if isinstance(s, Symbol)}
         self.symbols = tuple(s for s in found if s.kind == "size")
         self.parameters = tuple(s for s in found if s.kind != "size" and s.name != "pi")
         self.kinds: dict[Tensor, Assumption] = {a.tensor: a for p in programs for a in p.assumptions}
@@ -228,7 +229,7 @@ def arbitrary_functions(programs: Sequence[Program]) -> list[Function]:
     found: dict[str, Function] = {}
     for program in programs:
         for equation in program.equations:
-            for node in nodes(equation.value):
+            for node in nodes_once(equation.value):
                 if isinstance(node, Apply) and is_arbitrary(node.function):
                     root = node.function
                     while root.primitive_of is not None:

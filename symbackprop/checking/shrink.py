@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symbackprop.checking.question import Point
 from symbackprop.checking.sample_points import Sampler, Sizes, movable
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Tensor
 
 GRIDS = (1.0, 2.0, 4.0, 16.0)

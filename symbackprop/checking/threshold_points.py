@@ -18,11 +18,12 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from symbackprop.checking.question import Point, Question, nodes, to_float
+from symbackprop.checking.question import Question, to_float
 from symbackprop.checking.sample_points import Sampler, movable
 from symbackprop.evaluation.compile import Array, Closure, Compiler, OutOfRangeError, State
 from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import FLOAT, TooCloseError
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
     Apply,
     Compare,
@@ -33,6 +34,7 @@ from symbackprop.expression.build import (
     Position,
     Tensor,
     free_indices,
+    nodes_once,
     subtract,
 )
 from symbackprop.expression.functions import Function, step
@@ -58,7 +60,7 @@ def sites(question: Question) -> list[Site]:
     found: dict[Expr, Site] = {}
     for program, claimed in ((question.claimed, True), (question.forward, False)):
         for equation in program.equations:
-            for node in nodes(equation.value):
+            for node in nodes_once(equation.value):
                 for difference in _differences(node):
                     if _real(difference) and difference not in found:
                         found[difference] = Site(claimed, difference, tuple(free_indices(difference)))
@@ -85,7 +87,7 @@ def _has_step(function: Function) -> bool:
 
 
 def _real(expr: Expr) -> bool:
-    return any(isinstance(n, Entry) and n.tensor.kind == "real" for n in nodes(expr))
+    return any(isinstance(n, Entry) and n.tensor.kind == "real" for n in nodes_once(expr))
 
 
 class Director:
@@ -254,7 +256,7 @@ def _readable(program: Program, site: Site) -> frozenset[Tensor]:
     found: set[Tensor] = set()
     pending = [site.difference]
     while pending:
-        for node in nodes(pending.pop()):
+        for node in nodes_once(pending.pop()):
             if isinstance(node, Entry) and node.tensor not in found:
                 found.add(node.tensor)
                 if node.tensor in program.by_tensor:

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symbackprop.checking.question import Point, Question
+from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import arguments, handed, outputs_and_cache, quietly
 from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
 from symbackprop.evaluation.number_types import FLOAT, TooCloseError
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Tensor
 from symbackprop.frontends.numpy.traced import Traced, backward_roles, unwritten
 from symbackprop.frontends.numpy.tracer import name_of

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from symbackprop.expression.build import Entry, Expr, Tensor, children, rewrite, substitute
+from symbackprop.expression.build import Entry, Expr, Tensor, children, rewrite
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.proofs.shortening.unit_axes import factored, squeezed
 from symbackprop.rendering.layout import Layout, relation, row
@@ -72,8 +72,7 @@ def with_parts(expr: Expr, parts: Mapping[Tensor, Equation]) -> Expr:
         equation = parts.get(node.tensor) if isinstance(node, Entry) else None
         if equation is None or not isinstance(node, Entry):
             return None
-        at: dict[Expr, Expr] = dict(zip(equation.indices, node.indices, strict=True))
-        return with_parts(substitute(equation.value, at), parts)
+        return with_parts(equation.at(node.indices), parts)
 
     return rewrite(expr, value)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.checking.question import Point
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Tensor
 
 

@@ -31,7 +31,9 @@ from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.program import check_backend, check_dtype, load_module
 from symbackprop.errors import DataError, UnsupportedError
+from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.expression.program import Program
+from symbackprop.frontends.network import Network
 from symbackprop.proofs.stable_logs import stabilise
 
 Widths = tuple[int | str, ...]
@@ -344,3 +346,17 @@ def print_network(forms: Mapping[str, Form], layout: Layout, dtype: str) -> str:
     head = header(TITLE, dtype, "np")
     head = head.replace("import numpy", "import math\n\nimport numpy", 1) if unrolled else head
     return wrapped("\n\n".join([head, *(helper_text(h, "np") for h in sorted(helpers)), *bodies]))
+
+
+def require_probabilities(network: Network) -> None:
+    """Cross-entropy takes logarithms: an output of 0, or below, would make every cost infinite or no number."""
+    function = network.layers[-1].function
+    if network.cost_name != "cross_entropy" or function is None:
+        return
+    if function.name in ACTIVATIONS and function.name != "sigmoid":
+        name = function.name
+        raise UnsupportedError(
+            f"cross-entropy needs outputs between 0 and 1, but those of {name} are not",
+            help=f'let the last layer be sigmoid: --activation {name},sigmoid, or activation=["{name}", "sigmoid"]; '
+            "or take the squared error",
+        )

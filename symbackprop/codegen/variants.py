@@ -108,7 +108,7 @@ def _step(
     """A step of length 1 down the gradient, seen as a gradient."""
     _, inside = flattened(arrays[2:], dtype)
     out = [np.empty_like(a) for a in inside]
-    gemm = importlib.import_module("scipy.linalg").get_blas_funcs("gemm", dtype=dtype)  # loaded by who needs it
+    gemm = importlib.import_module("scipy.linalg").get_blas_funcs("gemm", dtype=dtype)  # SciPy takes long to load
     cost = function(*arrays[:2], *inside, *numbers, out, 1.0, gemm)()
     return float(cost), [before - after for before, after in zip(arrays[2:], inside, strict=True)]
 

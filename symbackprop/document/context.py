@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.document.layer_families import families
 from symbackprop.document.model import (
     Code,
@@ -19,7 +18,7 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.protocols import ProofLike, TheoremLike
 from symbackprop.document.sentences import described, spelled
-from symbackprop.expression.build import Expr, Tensor, entries_once
+from symbackprop.expression.build import Expr, Tensor, entries_once, tensors_in
 from symbackprop.expression.program import UPSTREAM, Equation
 from symbackprop.rendering.layout import Layout, operator, row
 from symbackprop.rendering.math import layout_of

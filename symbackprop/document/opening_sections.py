@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.document.context import Context, joined, label, runs, sentence, sides
 from symbackprop.document.layer_families import families, layer_of
 from symbackprop.document.model import (
@@ -26,7 +25,7 @@ from symbackprop.document.model import (
 from symbackprop.document.network_figure import network_figure
 from symbackprop.document.protocols import NetworkLike, TheoremLike
 from symbackprop.document.sentences import CONVENTIONS
-from symbackprop.expression.build import Entry, Expr, Tensor, number
+from symbackprop.expression.build import Entry, Expr, Tensor, number, tensors_in
 from symbackprop.expression.program import Equation
 from symbackprop.rendering.layout import Atom, relation, row
 from symbackprop.rendering.notation import derivative_layout, letter

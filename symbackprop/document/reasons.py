@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from symbackprop.calculus.derivation import Derivation, Step
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.document.context import Context, joined
 from symbackprop.document.model import Inline, Symbolic, Text
 from symbackprop.expression.build import (
@@ -27,6 +26,7 @@ from symbackprop.expression.build import (
     free_indices,
     nodes_once,
     number,
+    tensors_in,
 )
 from symbackprop.expression.program import Equation
 from symbackprop.rendering.layout import Layout

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from symbackprop.calculus.rules import tensors_in
-from symbackprop.expression.build import Tensor
+from symbackprop.expression.build import Tensor, tensors_in
 from symbackprop.expression.functions import FUNCTIONS, Function
 from symbackprop.expression.program import UPSTREAM, Program
 from symbackprop.frontends.network import Network

@@ -16,8 +16,8 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from symbackprop.checking.question import Point
 from symbackprop.errors import UnsupportedError
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
     Add,
     Apply,

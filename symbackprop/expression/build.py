@@ -387,3 +387,23 @@ __all__ = [
     "subtract",
     "where",
 ]
+
+
+_TENSORS: dict[Expr, frozenset[Tensor]] = {}
+
+
+def tensors_in(expr: Expr) -> frozenset[Tensor]:
+    """The tensors whose entries occur in `expr` as values, not as indices."""
+    known = _TENSORS.get(expr)
+    if known is None:
+        own: frozenset[Tensor] = frozenset([expr.tensor]) if isinstance(expr, Entry) else frozenset()
+        parts = () if isinstance(expr, Entry) else children(expr)
+        known = _TENSORS[expr] = own.union(*(tensors_in(c) for c in parts))
+    return known
+
+
+def sum_over(indices: Iterable[Index], body: Expr) -> Expr:
+    """The sum of `body` over each of these indices, which become bound; the first is the outermost."""
+    for index in reversed(tuple(indices)):
+        body = close_sum(index, body)
+    return body

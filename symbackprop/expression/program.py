@@ -17,8 +17,19 @@ from operator import eq
 from typing import Any, Literal
 
 from symbackprop.errors import IndexNotationError
-from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, entries_once, free_indices, nodes_once
+from symbackprop.expression.build import (
+    Entry,
+    Expr,
+    Index,
+    Symbol,
+    Tensor,
+    entries_once,
+    free_indices,
+    nodes_once,
+    substitute,
+)
 from symbackprop.expression.shown import Shown
+from symbackprop.expression.sizes import Facts
 
 AssumptionKind = Literal["labels", "onehot", "simplex", "prob", "pos", "bern", "pm1"]
 
@@ -59,6 +70,10 @@ class Equation(Shown):
         """The entry that is defined."""
         return Entry(self.tensor, self.indices)
 
+    def at(self, indices: tuple[Expr, ...]) -> Expr:
+        """The value of the entry with these indices."""
+        return substitute(self.value, dict(zip(self.indices, indices, strict=True)))
+
 
 @dataclass(frozen=True)
 class Program(Shown):
@@ -92,6 +107,12 @@ class Program(Shown):
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_tensor", {e.tensor: e for e in self.equations})
         well_formed(self)
+
+    @property
+    def facts(self) -> Facts:
+        """What it says about its sizes and labels."""
+        ranges = {a.tensor: a.size for a in self.assumptions if a.kind == "labels" and a.size is not None}
+        return Facts(self.domain, ranges)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

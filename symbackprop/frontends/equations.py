@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import FormulaError
-from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, rewrite, substitute
+from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, rewrite, substitute, tensors_in
 from symbackprop.expression.functions import Function, arbitrary, derivative
 from symbackprop.expression.program import Equation, Program, defined_once, symbols
 from symbackprop.expression.sizes import simplify
@@ -169,7 +168,7 @@ def joined(*programs: Program, output: str = "J") -> Program:
 
 def _same(one: Equation, other: Equation) -> bool:
     """True if the right sides have one normal form."""
-    value = substitute(other.value, dict(zip(other.indices, one.indices, strict=True)))
+    value = other.at(one.indices)
     return one.value is value or Canonical().equal(one.value, value)
 
 

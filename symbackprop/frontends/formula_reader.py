@@ -22,7 +22,6 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     apply,
-    close_sum,
     divide,
     fresh,
     kronecker,
@@ -31,6 +30,7 @@ from symbackprop.expression.build import (
     number,
     power,
     subtract,
+    sum_over,
     where,
 )
 from symbackprop.expression.functions import FUNCTIONS, derivative
@@ -335,8 +335,7 @@ class Reader:
             self.ranged = self.ranged | {name} if not isinstance(binder, ast.Name) else self.ranged - {name}
         value = self.read(body)
         self.indices = outer
-        for index in reversed(bound):
-            value = close_sum(index, value)
+        value = sum_over(bound, value)
         return value
 
     def _binder(self, binder: ast.expr, body: ast.expr) -> tuple[str, Expr]:

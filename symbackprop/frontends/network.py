@@ -41,7 +41,6 @@ from symbackprop.expression.build import (
     number,
     power,
     rewrite,
-    substitute,
     subtract,
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, Function
@@ -385,7 +384,7 @@ def written_out(program: Program, expr: Expr) -> Expr:
             return None
         if node not in memo:
             defining = program.by_tensor[node.tensor]
-            value = substitute(defining.value, dict(zip(defining.indices, node.indices, strict=True)))
+            value = defining.at(node.indices)
             memo[node] = rewrite(value, equation)
         return memo[node]
 

@@ -11,11 +11,9 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import Apply, Entry, Expr, Tensor, rewrite, substitute
+from symbackprop.expression.build import Apply, Entry, Expr, Tensor, rewrite, tensors_in
 from symbackprop.expression.program import Equation, Program
-from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.normal_form import Canonical
 
 MAXIMUM_ROUNDS = 60
@@ -49,8 +47,7 @@ class Unfolder:
     def __init__(self, program: Program, equations: Iterable[Equation], seconds: float = 8.0) -> None:
         self.equations: dict[Tensor, Equation] = {e.tensor: e for e in equations}
         self.order = {tensor: k for k, tensor in enumerate(self.equations)}
-        labels = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
-        self.facts = Facts(program.domain, labels)
+        self.facts = program.facts
         self.kinds: Mapping[Tensor, object] = {a.tensor: a.kind for a in program.assumptions}
         self.seconds = seconds
 
@@ -100,7 +97,7 @@ class Unfolder:
         def equation(node: Expr) -> Expr | None:
             if isinstance(node, Entry) and node.tensor in wanted:
                 defining = self.equations[node.tensor]
-                return substitute(defining.value, dict(zip(defining.indices, node.indices, strict=True)))
+                return defining.at(node.indices)
             return None
 
         return rewrite(expr, equation)

@@ -21,12 +21,12 @@ from symbackprop.expression.build import (
     Position,
     Quotient,
     add,
-    close_sum,
     fresh,
     kronecker,
     multiply,
     number,
     power,
+    sum_over,
     where,
 )
 from symbackprop.normal_form.data import Atom, Mono, Poly, Rational
@@ -59,8 +59,7 @@ class _Writer:
         renamed = {b: fresh(_LETTERS[k % len(_LETTERS)], b.size) for k, b in enumerate(bound)}
         self.names |= renamed
         product = multiply(number(Fraction(coefficient)), *(power(self._atom(a), Fraction(e)) for a, e in factors))
-        for index in reversed(list(renamed.values())):
-            product = close_sum(index, product)
+        product = sum_over(renamed.values(), product)
         return product
 
     def _atom(self, atom: Atom) -> Expr:

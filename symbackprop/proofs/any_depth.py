@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from symbackprop.calculus.derivation import Derivation, Gradient
 from symbackprop.calculus.reverse_mode import CotangentBuilder, differentiate
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.expression.build import (
     Apply,
     Entry,
@@ -22,6 +21,7 @@ from symbackprop.expression.build import (
     multiply,
     rewrite,
     substitute,
+    tensors_in,
 )
 from symbackprop.expression.functions import derivative
 from symbackprop.expression.program import Equation, Program

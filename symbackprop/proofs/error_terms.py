@@ -11,7 +11,6 @@ import sympy as sp
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.expression.build import (
     ONE,
     Add,
@@ -34,6 +33,7 @@ from symbackprop.expression.build import (
     rewrite,
     substitute,
     subtract,
+    tensors_in,
 )
 from symbackprop.expression.functions import ARGUMENTS, FUNCTIONS, derivative
 from symbackprop.expression.program import Program

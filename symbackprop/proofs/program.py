@@ -19,9 +19,8 @@ from symbackprop.calculus.cotangents import with_cost
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import SymbackpropError
-from symbackprop.expression.build import Tensor
+from symbackprop.expression.build import Tensor, tensors_in
 from symbackprop.expression.program import UPSTREAM, Program
 from symbackprop.frontends.equations import renamed
 from symbackprop.frontends.numpy.session import axis_indices
@@ -72,13 +71,11 @@ def proved_gradient(program: Program, upstream: tuple[Tensor, ...] = ()) -> Prov
         ProofError: the kernel refused a step: a fault of this package.
     """
     # programs are equal whatever the user's function is called and says, but a proof shows both
-    return _proved_gradient(program, upstream, program.name, tuple(program.lines.items()))
+    return _proved_gradient(program, upstream, (program.name, *program.lines.items(), id(program.function)))
 
 
 @lru_cache(maxsize=64)
-def _proved_gradient(
-    program: Program, upstream: tuple[Tensor, ...], name: str, lines: tuple[tuple[int, str], ...]
-) -> ProvedGradient:
+def _proved_gradient(program: Program, upstream: tuple[Tensor, ...], written: tuple[object, ...]) -> ProvedGradient:
     if not upstream:
         program, upstream = with_cost(program)
     gradient = _readable_gradient(program, upstream)

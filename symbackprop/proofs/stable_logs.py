@@ -21,7 +21,6 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from symbackprop.calculus.reverse_mode import facts_of
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -97,7 +96,7 @@ class _Stabiliser:
         known = {**self.program.by_tensor, **{t: self.equations[t] for pair in self.shifted.values() for t in pair}}
         kinds = {a.tensor: a.kind for a in self.program.assumptions}
         try:
-            return Resolver((known[t] for t in self.opened), facts_of(self.program), kinds).equal(before, after)
+            return Resolver((known[t] for t in self.opened), self.program.facts, kinds).equal(before, after)
         except SymbackpropError:
             return False
 
@@ -124,7 +123,7 @@ class _Stabiliser:
         if equation is None or not isinstance(expr, Entry):
             return expr
         self.opened.add(equation.tensor)
-        return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
+        return equation.at(expr.indices)
 
     def logarithm(self, argument: Expr) -> Expr | None:
         """log(argument), if it is one of those in the table."""

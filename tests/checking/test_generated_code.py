@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.checking import generated_code
-from symbackprop.checking.generated_code import examine_network, examine_program, examined_code, truth_of
+from symbackprop import api as compiling
+from symbackprop.checking.generated_code import examine_network, examine_program, truth_of
 from symbackprop.codegen.network import compile_network
-from symbackprop.codegen.program import compile_program
 from symbackprop.errors import GeneratedCodeError, UnsupportedError
 from symbackprop.expression.build import Entry, add, multiply, number
 from symbackprop.proofs.network import prove_network
@@ -116,15 +115,13 @@ def test_compile_hands_out_nothing_where_one_gradient_is_wrong(monkeypatch, outp
         )
         faulty = replace(adjoint, equations=tuple(wrong if e is bar else e for e in adjoint.equations))
         monkeypatch.setattr(
-            generated_code,
-            "prove_network",
-            lambda _, f=faulty: replace(proof, gradient=replace(proof.gradient, adjoint=f)),
+            compiling, "prove_network", lambda _, f=faulty: replace(proof, gradient=replace(proof.gradient, adjoint=f))
         )
-        examined_code.cache_clear()
+        compiling._compiled.cache_clear()
         with pytest.raises(GeneratedCodeError) as caught:
-            sb.compile(net)
+            compiling.compile(net)
         assert "Network([2, 3, 3]" in str(caught.value)
-    examined_code.cache_clear()
+    compiling._compiled.cache_clear()
 
 
 def test_examine_says_where_no_point_is_found():
@@ -156,7 +153,7 @@ def test_examine_refuses_a_traced_programs_code_that_is_off(place):
     program = sb.trace(layer, SHAPES)
     proved = proved_gradient(program)
     gradient, upstream = proved.gradient, proved.upstream
-    code = compile_program(gradient.adjoint)
+    code = compiling.compile_program(gradient.adjoint)
     examine_program(code, gradient, program, upstream)
     right = code.function
 
@@ -172,10 +169,10 @@ def test_examine_refuses_a_traced_programs_code_that_is_off(place):
 def test_compile_runs_the_users_own_function():
     """Equations that are not those of the function are met by the function itself."""
     program = replace(sb.trace(layer, SHAPES), function=lambda x, w, b: np.tanh(x @ w) * b + 1)
-    examined_code.cache_clear()
+    compiling._compiled.cache_clear()
     with pytest.raises(GeneratedCodeError, match="beside the function itself"):
         sb.compile(program)
-    examined_code.cache_clear()
+    compiling._compiled.cache_clear()
 
 
 # Stable forms.

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.checking.question import Point, true_gradient
+from symbackprop.checking.question import true_gradient
 from symbackprop.evaluation.number_types import TooCloseError, ball, dual
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Symbol
 
 ROWS = {"x": ("N", "D")}

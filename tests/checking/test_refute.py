@@ -5,10 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from symbackprop.checking.question import Point, Question, true_gradient
+from symbackprop.checking.question import Question, true_gradient
 from symbackprop.checking.refute import cross_examine, refute, wrong_gradients
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import MalformedError
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
     ONE,
     ZERO,

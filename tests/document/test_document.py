@@ -13,10 +13,8 @@ import sympy as sp
 from sample_proofs import layer_norm_proof
 
 from derivations.build.gallery import folders, read_exhibit
-from symbackprop.api import prove
+from symbackprop.api import check, prove, trace, verify
 from symbackprop.calculus.rules import RULES
-from symbackprop.checking.check import check
-from symbackprop.checking.verify import verify
 from symbackprop.document import save as saving
 from symbackprop.document.html import to_html
 from symbackprop.document.layer_families import families
@@ -31,7 +29,6 @@ from symbackprop.document.tex import to_latex_document
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.build import Entry, negate
 from symbackprop.frontends.network import Network
-from symbackprop.frontends.numpy.traced import trace
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.theorem import Proof

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from symbackprop.calculus.reverse_mode import differentiate
-from symbackprop.checking.question import Point, Question
+from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import UnsupportedError
 from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.exact import evaluate
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, contraction, multiply, number
 from symbackprop.expression.program import Equation, Program
 from symbackprop.frontends.numpy.traced import trace

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import NetworkError, SymbackpropError
 from symbackprop.evaluation.exact import evaluate
+from symbackprop.expression.build import tensors_in
 from symbackprop.frontends.network import Network, written_out
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.proofs.stable_logs import stabilise

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from symbackprop.calculus.derivation import Gradient
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import Add, Entry, Expr, Index, Tensor
+from symbackprop.expression.build import Add, Entry, Expr, Index, Tensor, tensors_in
 from symbackprop.expression.program import Equation
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.data import Mono, Poly, Rational, constant, exact, scale

@@ -11,13 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.checking.user_lines import with_parts, with_users_names
 from symbackprop.checking.verdict import CuredLine
 from symbackprop.codegen.code_lines import code_lines
 from symbackprop.codegen.program import compile_program
 from symbackprop.errors import SymbackpropError
-from symbackprop.expression.build import Tensor, entries_once
+from symbackprop.expression.build import Tensor, entries_once, tensors_in
 from symbackprop.expression.program import PART, Equation, Program, symbols
 from symbackprop.proofs.shortening.unit_axes import factored, squeezed
 from symbackprop.rendering.text import to_text

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from symbackprop.calculus.reverse_mode import facts_of
 from symbackprop.checking.diagnosis.compare import Comparison, Mend, compared
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
@@ -338,7 +337,7 @@ def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limi
     kinds = {a.tensor: a.kind for a in program.assumptions}
     expanded = WRITTEN_OUT if case.traced.sizes else 0
     table = defined_once(equations)
-    return Resolver(table.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
+    return Resolver(table.values(), program.facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
 __all__ = ["PART", "Mend", "Refuted", "mends"]

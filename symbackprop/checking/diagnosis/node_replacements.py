@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.checking.diagnosis.node_slips import both, extra
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Words, value_nodes
 from symbackprop.expression.build import (
@@ -38,6 +37,7 @@ from symbackprop.expression.build import (
     power,
     rewrite,
     substitute,
+    tensors_in,
 )
 from symbackprop.expression.program import Equation
 from symbackprop.rendering.text import to_text

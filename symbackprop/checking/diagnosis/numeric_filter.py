@@ -15,10 +15,11 @@ import numpy as np
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.counterexample import Counterexample
-from symbackprop.checking.question import Point, Question
+from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import TRIAL, Numbers, Vectors
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Expr, Index, Tensor
 from symbackprop.expression.program import Equation
 from symbackprop.frontends.numpy.traced import Traced

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -36,6 +35,7 @@ from symbackprop.expression.build import (
     negate,
     power,
     rewrite,
+    tensors_in,
 )
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sympy_bridge import slope

@@ -55,7 +55,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.program import Equation, Program
-from symbackprop.expression.sizes import Facts, simplify
+from symbackprop.expression.sizes import simplify
 from symbackprop.proofs.stable_functions import machine_form
 
 
@@ -77,8 +77,7 @@ class Lowering:
     """The statements so far, and what is known about the tensors they define."""
 
     def __init__(self, program: Program) -> None:
-        ranges = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
-        self.facts = Facts(program.domain, ranges)
+        self.facts = program.facts
         self.statements: list[Statement] = []
         self.known: dict[Key, Tensor] = {}
         self.names = {t.name for t in program.tensors}

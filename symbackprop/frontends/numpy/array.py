@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Number, add, children, where
+from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Number, add, children, nodes_once, where
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
@@ -356,20 +356,9 @@ def scalar(value: Expr, kind: str = "real") -> Array:
     return array((), lambda _: value, kind)
 
 
-def nodes(expr: Expr) -> Iterator[Expr]:
-    """All nodes of an expression, each once."""
-    stack, seen = [expr], {expr}
-    while stack:
-        node = stack.pop()
-        yield node
-        fresh = [c for c in children(node) if c not in seen]
-        seen.update(fresh)
-        stack += fresh
-
-
 def has_entry(expr: Expr) -> bool:
     """True if an expression depends on data."""
-    return any(isinstance(n, Entry) for n in nodes(expr))
+    return any(isinstance(n, Entry) for n in nodes_once(expr))
 
 
 def _large(buffer: Buffer) -> bool:
@@ -383,4 +372,4 @@ def _large(buffer: Buffer) -> bool:
     return count > LARGE
 
 
-__all__ = ["IDENTITY", "Array", "Buffer", "View", "array", "has_entry", "nodes", "scalar"]
+__all__ = ["IDENTITY", "Array", "Buffer", "View", "array", "has_entry", "scalar"]

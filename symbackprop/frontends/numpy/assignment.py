@@ -21,9 +21,10 @@ from symbackprop.expression.build import (
     contraction,
     fresh,
     multiply,
+    nodes_once,
     where,
 )
-from symbackprop.frontends.numpy.array import IDENTITY, Array, nodes
+from symbackprop.frontends.numpy.array import IDENTITY, Array
 from symbackprop.frontends.numpy.elementwise import Masked, Places, broadcast_shape, must_hold, same_entries, stretched
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.operands import as_array
@@ -195,7 +196,7 @@ class _Finder:
 
 
 def _contains(expr: Expr, indices: Sequence[Index]) -> bool:
-    return any(n in indices for n in nodes(expr))
+    return any(n in indices for n in nodes_once(expr))
 
 
 @implements("add.at")

@@ -24,9 +24,10 @@ from symbackprop.expression.build import (
     Remainder,
     add,
     multiply,
+    nodes_once,
     number,
 )
-from symbackprop.frontends.numpy.array import Array, Order, View, array, nodes, order_of, scalar
+from symbackprop.frontends.numpy.array import Array, Order, View, array, order_of, scalar
 from symbackprop.frontends.numpy.elementwise import Masked, Places, broadcast_shape, stretched
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.operands import as_array, integer_of
@@ -105,7 +106,7 @@ def _from_the_end(places: Array, size: Expr) -> Array:
     """The places, counted from the end where they may be negative."""
     content = places.read()
     probe = content(axis_indices(places.axes))
-    if is_so("<=", ZERO, probe) is True or not any(isinstance(n, Number) and n.value < 0 for n in nodes(probe)):
+    if is_so("<=", ZERO, probe) is True or not any(isinstance(n, Number) and n.value < 0 for n in nodes_once(probe)):
         return places
     return array(places.axes, lambda i: reduced(Remainder(content(i), size)), "integer")
 
@@ -127,7 +128,7 @@ def _place(place: Expr, size: Expr) -> Expr:
 
 def _is_label(place: Expr) -> bool:
     """True for a place that comes from data: that it lies inside is an assumption about the data."""
-    return any(isinstance(n, (Entry, Position)) for n in nodes(place))
+    return any(isinstance(n, (Entry, Position)) for n in nodes_once(place))
 
 
 def _ranged(item: slice, size: Expr) -> Ranged:

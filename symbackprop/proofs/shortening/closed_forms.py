@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -29,6 +28,7 @@ from symbackprop.expression.build import (
     nodes_once,
     rewrite,
     substitute,
+    tensors_in,
 )
 from symbackprop.expression.program import Program
 from symbackprop.proofs.shortening.factor import size_of

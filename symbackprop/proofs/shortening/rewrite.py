@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.reverse_mode import facts_of
-from symbackprop.calculus.rules import tensors_in
 from symbackprop.expression.build import (
     ONE,
     ZERO,
@@ -32,6 +30,7 @@ from symbackprop.expression.build import (
     multiply,
     open_binder,
     rewrite,
+    tensors_in,
 )
 from symbackprop.expression.program import PART, Program
 from symbackprop.proofs.shortening.collect import Tidier
@@ -72,7 +71,7 @@ class Rewording:
     def __init__(self, kernel: Kernel, example: Derivation, deadline: float) -> None:
         self.kernel, self.example, self.deadline = kernel, example, deadline
         self.program: Program = kernel.program
-        self.facts = facts_of(kernel.program)
+        self.facts = kernel.program.facts
         names = {i.size: i.name for e in reversed(self.program.equations) for i in e.indices}
         self.tidier = Tidier(names, self.facts)
         self.sums: dict[tuple[Tensor, int], tuple[Expr, list[Tensor]] | None] = {}
