@@ -43,7 +43,7 @@ class Resolver(Canonical):
         *,
         limit: int = UNLIMITED,
         expanded: int = 0,
-        seconds: float = 20.0,
+        seconds: float | None = 20.0,
     ) -> None:
         super().__init__(facts, assumptions, seconds, expanded=expanded)
         self.equations = {e.tensor: e for e in equations}
