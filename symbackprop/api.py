@@ -12,26 +12,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import sympy as sp
 
 from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, judged
-from symbackprop.checking.generated_code import examine_network, examine_program
+from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
 from symbackprop.checking.verify import judged_formula
+<<<<<<< HEAD
 from symbackprop.codegen.network import CompiledNetwork, compile_network, require_probabilities
 from symbackprop.codegen.program import CompiledProgram, compile_program
 from symbackprop.errors import MalformedError, UnsupportedError
+=======
+from symbackprop.codegen.network import CompiledNetwork
+from symbackprop.codegen.program import CompiledProgram
+from symbackprop.errors import MalformedError
+>>>>>>> house
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy.traced import trace
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.proofs.network import prove_network
-from symbackprop.proofs.program import prove_program, proved_gradient
+from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
 
 
@@ -135,7 +140,11 @@ def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **o
 def compile(
     subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
 ) -> CompiledNetwork | CompiledProgram:
+<<<<<<< HEAD
     """Code for the cost and the gradients.
+=======
+    """Code for the cost and the gradients: proved, printed, and examined before it is handed out.
+>>>>>>> house
 
     Args:
         subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
@@ -160,6 +169,7 @@ def compile(
         )
     if not isinstance(backend, str) or not isinstance(dtype, str):
         raise MalformedError("backend and dtype are words", help='sb.compile(net, "c", "float32")')
+<<<<<<< HEAD
     return _compiled(subject, backend, dtype)
 
 
@@ -181,6 +191,9 @@ def _compiled(subject: Network | Program, backend: str, dtype: str) -> CompiledN
     program_code = compile_program(proved.gradient.adjoint, backend=backend, dtype=dtype)
     examine_program(program_code, proved.gradient, subject, proved.upstream)
     return program_code
+=======
+    return examined_code(subject, backend, dtype)
+>>>>>>> house
 
 
 __all__ = ["assert_proved", "check", "compile", "prove", "trace", "verify"]

@@ -1,7 +1,29 @@
-"""Settings of all tests."""
+"""Settings of all tests, and which of them are slow."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # a slow machine is no failure, and a failure shows itself again in the next run
 settings.register_profile("symbackprop", deadline=None, derandomize=True)
 settings.load_profile("symbackprop")
+
+# What proves, compiles or typesets many things; `-m "not slow"` leaves it out, and the rest takes less than a minute.
+SLOW = {
+    *("calculus/test_oracles", "checking/test_check_numbers", "checking/test_check_ranges"),
+    *("checking/test_claims_layers", "checking/test_claims_verify", "checking/test_diagnosis"),
+    *("checking/test_generated_code", "cli/test_cli", "codegen/test_c_backend", "codegen/test_c_products"),
+    *("codegen/test_codegen_network", "codegen/test_compiled_traces", "codegen/test_generated_gradients"),
+    *("codegen/test_jax_parallel", "derivations/test_gallery", "derivations/test_gallery_pages"),
+    *("document/test_document", "proofs/test_closed_forms", "test_benchmarks", "test_docs", "test_readme"),
+    "training/test_estimators",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow modules."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and str(item.path.relative_to(here).with_suffix("")) in SLOW:
+            item.add_marker(pytest.mark.slow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import pkgutil
 import re
 import runpy
 from pathlib import Path
@@ -36,3 +37,20 @@ def test_docs_name_no_file_that_is_missing() -> None:
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\(([\w./]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_picture_of_the_rooms_is_not_stale() -> None:
+    rooms = runpy.run_path(str(DOCS / "rooms.py"))
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert rooms["with_picture"](page) == page, "run python docs/rooms.py"
+
+
+def test_architecture_names_no_function_or_file_that_is_missing() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    dotted = [name for name in re.findall(r"`([a-z_]+(?:\.\w+)+)`", page) if not name.endswith((".py", ".md"))]
+    assert len(dotted) > 20
+    for name in dotted:
+        pkgutil.resolve_name(f"symbackprop.{name}")
+    for name in re.findall(r"`((?:[a-z_]+/)+\w+\.py)`", page):
+        root = DOCS.parent if name.startswith("tests/") else DOCS.parent / "symbackprop"
+        assert (root / name).exists() or (DOCS.parent / name).exists(), name

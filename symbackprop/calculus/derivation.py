@@ -1,8 +1,7 @@
 """Derivations as data: a statement, and the chain of equalities that proves it.
 
 A `Step` rewrites the expression so far into the next, names the rule that allows it and says why in one plain sentence.
-`differentiate` and `backprop` make them, `kernel` replays them, `document` prints them. This module must not know how
-a step is found or checked.
+`reverse_mode` and the room `proofs` make them, `kernel` replays them, `document` prints them.
 """
 
 from __future__ import annotations

@@ -4,12 +4,15 @@ For every tensor x that the cost J depends on, last to first, one equation for i
 equation that uses x sends back its own cotangent times the local slope, and the places of x it was read from are
 solved for. The chain of steps (chain rule, definition, derivative, Kronecker deltas contracted) goes with it. Nothing
 here is trusted: the kernel replays the steps with the rules of `rules`, which know nothing of this module.
+
+`with_cost` makes one scalar cost of outputs that are arrays: upstream gradients meet them, Sum(dout * out).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
@@ -36,7 +39,7 @@ from symbackprop.expression.build import (
     sum_over,
     tensors_in,
 )
-from symbackprop.expression.program import Equation, Program, unused
+from symbackprop.expression.program import UPSTREAM, Equation, Program, unused
 from symbackprop.expression.sizes import NO_FACTS, Facts
 
 
@@ -198,3 +201,33 @@ def _has_halved_square(expr: Expr) -> bool:
 def _relevant(value: Expr, tensor: Tensor) -> Expr:
     """The terms of a sum that mention the tensor; the others are constants to it."""
     return add(*(t for t in value.terms if tensor in tensors_in(t))) if isinstance(value, Add) else value
+
+
+def with_cost(
+    program: Program, given: tuple[Tensor, ...] = (), others: Iterable[Tensor] = ()
+) -> tuple[Program, tuple[Tensor, ...]]:
+    """The program with one scalar cost, and the upstream gradients that it takes; none if it has a cost already.
+
+    Args:
+        given: the upstream tensors, one for each output, where they exist already.
+        others: tensors of programs that this one will be joined with, whose names are not to be used again.
+    """
+    if not given and len(program.outputs) == 1 and not program.outputs[0].shape:
+        return program, ()
+    upstream, terms = list[Tensor](), list[Expr]()
+    taken = {t.name for t in (*program.tensors, *given, *others)} | {s.name for s in program.parameters}
+    for position, output in enumerate(program.outputs, start=1):
+        name = unused("dout" if len(program.outputs) == 1 else f"dout{position}", taken)
+        own = Tensor(name, output.shape)
+        dout = given[position - 1] if given else own
+        running = tuple(fresh("pqrstuv"[k] if k < 7 else f"p{k}", size) for k, size in enumerate(output.shape))
+        term = multiply(Entry(dout, running), Entry(output, running))
+        upstream.append(dout)
+        taken.add(dout.name)
+        terms.append(sum_over(running, term))
+    cost = Tensor(unused("J", taken))
+    equation = Equation(cost, (), add(*terms), UPSTREAM)
+    extended = replace(
+        program, inputs=(*program.inputs, *upstream), equations=(*program.equations, equation), outputs=(cost,)
+    )
+    return extended, tuple(upstream)

@@ -2,7 +2,7 @@
 
 `RULES` is a table: adding a rule means adding a row. `partial` applies the rules of differentiation, node by node,
 forwards; it is what a reader would do on paper and it is deliberately simple, since the kernel relies on it. Slopes
-of scalar functions come from `primitives.derivative`, that is from SymPy.
+of scalar functions come from `functions.derivative`, that is from SymPy.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     claims.proof("Title").theorems
 
 A theorem is a chain of equalities left = line = line ...; between two lines the normal form decides, with the
-program's equations or the derived cotangents put in where they are needed. Which were put in is found here (`unfold`)
-and checked by the kernel. This module knows no particular claim.
+program's equations or the derived cotangents put in where they are needed. Which were put in is found here
+(`modulo_unfolding`) and checked by the kernel.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A counterexample as data: numbers at which a claimed gradient is not the gradient, that anyone can run.
 
-Every float in it is exactly the dyadic number that was used. This module must not know how counterexamples are found.
+Every float in it is exactly the dyadic number that was used.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from symbackprop.calculus.cotangents import with_cost
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.reverse_mode import differentiate
+from symbackprop.calculus.reverse_mode import differentiate, with_cost
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Mend, Refuted, mends

@@ -24,8 +24,13 @@ from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.question import Examination, Examiner, Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import arguments, quietly
+<<<<<<< HEAD
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
+=======
+from symbackprop.codegen.network import CompiledNetwork, compile_network
+from symbackprop.codegen.program import CompiledProgram, compile_program
+>>>>>>> house
 from symbackprop.codegen.variants import Outcome, Variant, flattened, numpy_variants, predictions, runner_variants
 from symbackprop.errors import GeneratedCodeError, UnsupportedError
 from symbackprop.evaluation.compile import OutOfRangeError
@@ -33,8 +38,16 @@ from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import FLOAT, Dual, TooCloseError, Value, dual
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Symbol, Tensor
+<<<<<<< HEAD
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import M, Network
+=======
+from symbackprop.expression.functions import ACTIVATIONS
+from symbackprop.expression.program import Program
+from symbackprop.frontends.network import M, Network
+from symbackprop.proofs.network import prove_network
+from symbackprop.proofs.program import proved_gradient
+>>>>>>> house
 
 Array = NDArray[Any]
 ROWS = 3

@@ -1,8 +1,7 @@
 """A user's backward pass in index notation, line by line as it was traced, with the user's own names.
 
 What a line computes on the way is put in, so that a line of code is one equation; a name that is assigned again is
-shown with an arrow. These are claims: nothing here has been proved. Main name: `claimed_lines`. This module must not
-know about verdicts.
+shown with an arrow. These are claims: nothing here has been proved. Main name: `claimed_lines`.
 """
 
 from __future__ import annotations

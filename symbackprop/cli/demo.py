@@ -15,7 +15,7 @@ import typer
 from symbackprop.cli import options
 from symbackprop.cli.lazy import api, data, files, network, plot, storage, train
 from symbackprop.cli.show import coloured
-from symbackprop.cli.training import score_text
+from symbackprop.cli.train import score_text
 from symbackprop.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:

@@ -4,8 +4,6 @@ An array must have exactly the shape its tensor says: nothing is broadcast. Real
 layout and are converted (float16 and integers exactly, float64 to float32 where that is the code's type); integer
 tensors need integers. NaN and infinity pass through, as in NumPy. An axis may be empty only where nothing is
 divided by its size; m = 0 is refused.
-
-This module must not know how code was made.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The lines of a generated module beside the equations that they compute.
 
 A generated function has each equation as a comment over the statements for it; this reads them back. Main name:
-`code_lines`. This module must not know how code is generated.
+`code_lines`.
 """
 
 from __future__ import annotations

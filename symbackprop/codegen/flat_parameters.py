@@ -1,7 +1,6 @@
 """A network's arrays: their names, shapes and places in the flat vector, and the check of what a caller gives.
 
 Nothing is broadcast: Y of shape (m,) for one output unit is refused, with the way to write it. NaN passes through.
-This module must not know how code was made.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 The functions are pure, so `jit`, `vmap` and `shard_map` apply to them. `data_cost_and_gradient` and
 `penalty_and_gradient` are the two parts of `cost_and_gradient`: on several devices average the first over them and
 add the second once, with m of the whole batch.
-
-This module must not know how functions are printed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Names in generated code: every tensor, size and hyper-parameter gets one Python identifier.
 
-Names come from users, and generated source is executed, so nothing but letters, digits and underscores passes. This
-module must not know about statements.
+Names come from users, and generated source is executed, so nothing but letters, digits and underscores passes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Main names: `compile_network`, `CompiledNetwork`. The printed module has the plain functions `cost_and_gradient`,
 `cost`, `gradient` and `predict`, and the same with buffers; which form runs is chosen by shape at each call
-(`choice`). This module must not know how a network is described, only that its data are `x` and `y` and everything
-else is a parameter.
+(`choice`).
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from symbackprop.codegen.choice import LONG_VECTOR, block_rows, bound_form
 from symbackprop.codegen.flat_parameters import Layout
 from symbackprop.codegen.lowering.form import Form, prune, soon
 from symbackprop.codegen.lowering.lower import lower
+from symbackprop.codegen.lowering.penalty import separated
 from symbackprop.codegen.lowering.row_blocks import split_rows
-from symbackprop.codegen.lowering.separate import separated
 from symbackprop.codegen.numpy.buffered import print_blocks, print_whole
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped
@@ -31,9 +30,7 @@ from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.program import check_backend, check_dtype, load_module
 from symbackprop.errors import DataError, UnsupportedError
-from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.expression.program import Program
-from symbackprop.frontends.network import Network
 from symbackprop.proofs.stable_logs import stabilise
 
 Widths = tuple[int | str, ...]
@@ -346,17 +343,3 @@ def print_network(forms: Mapping[str, Form], layout: Layout, dtype: str) -> str:
     head = header(TITLE, dtype, "np")
     head = head.replace("import numpy", "import math\n\nimport numpy", 1) if unrolled else head
     return wrapped("\n\n".join([head, *(helper_text(h, "np") for h in sorted(helpers)), *bodies]))
-
-
-def require_probabilities(network: Network) -> None:
-    """Cross-entropy takes logarithms: an output of 0, or below, would make every cost infinite or no number."""
-    function = network.layers[-1].function
-    if network.cost_name != "cross_entropy" or function is None:
-        return
-    if function.name in ACTIVATIONS and function.name != "sigmoid":
-        name = function.name
-        raise UnsupportedError(
-            f"cross-entropy needs outputs between 0 and 1, but those of {name} are not",
-            help=f'let the last layer be sigmoid: --activation {name},sigmoid, or activation=["{name}", "sigmoid"]; '
-            "or take the squared error",
-        )

@@ -1,7 +1,7 @@
 """A Program as a function: lowered, printed, executed, called with keyword arrays.
 
 Main name: `compile_program`. This is the plain form; it is right for every Program, and what the fast forms are
-compared with. C and JAX have plain forms of their own. This module must not know about networks.
+compared with. C and JAX have plain forms of their own.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     delta[l] = delta[l + 1] @ W[l] * sigmoid_prime(z[l])
 
 The lines are printed from the matrix forms of the theorems, so they say what was proved; a test runs them against a
-compiled network. Main names: `loop_lines`, `loop_module`. This module must not know about output formats.
+compiled network. Main names: `loop_lines`, `loop_module`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What all parts of a proof document share: the proof, its notation, and what follows from the two.
 
-Main name: `Context`. This module must not know which parts a document has.
+Main name: `Context`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Document -> HTML: one self-contained file, MathML for the formulas, no script, nothing loaded from elsewhere.
 
 A long formula is broken before its plus and minus signs; what is still too wide scrolls inside its own box, so the
-page itself never scrolls sideways. Main names: `to_html`, `fragment` (for notebooks). This module must not know
-about proofs.
+page itself never scrolls sideways. Main names: `to_html`, `fragment` (for notebooks).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Families: theorems or equations that differ only in their layer numbers, so that one derivation speaks for all.
 
 Layers 2 to 63 of a deep network have the same error-term equation. A family holds such a run, highest layer first
-as it is derived. Main name: `families`. This module must not know about documents.
+as it is derived. Main name: `families`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Document -> Markdown, with `$` and `$$` for code hosts. Main name: `to_markdown`.
-
-This module must not know about proofs.
-"""
+"""Document -> Markdown, with `$` and `$$` for code hosts. Main name: `to_markdown`."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     delta2[n,i] = sum(j, W2[j,i]*delta3[n,j])*f_prime(z2[n,i])    becomes    Δ2 = (Δ3 W2) ⊙ f'(Z2)
 
 A `Form` is built from the equation and can be read back: `entry(form, i, j)` is the index form again, so a test can
-compare the two. An equation that has no such form gives None. This module must not know about proofs.
+compare the two. An equation that has no such form gives None.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 Mathematics is kept as expressions, not as text: `Formula`, `Equality` and `Chain` hold nodes, and the writers lay
 them out in the document's notation. So `equations` can take every displayed equality back out and compare it with
 what was proved. `Symbolic` holds mathematics that states no equality of its own: a shape, a name, a general law.
-This module must not know about proofs, nor about any output format.
 """
 
 from __future__ import annotations

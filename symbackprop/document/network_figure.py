@@ -1,6 +1,6 @@
 """The picture of a network: layers as columns of circles, dots where a width or the depth is symbolic or large.
 
-Main name: `network_figure`. This module must not know about proofs, nor how a picture is drawn.
+Main name: `network_figure`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Why a line of a backward pass follows from the last, said about the very equation that is differentiated.
 
 Which rule of calculus was used, why a sum over an index stays (an entry that every row reads collects from every row),
-why another collapses to one term. Main name: `reason_of`. This module must not know about output formats.
+why another collapses to one term. Main name: `reason_of`.
 """
 
 from __future__ import annotations

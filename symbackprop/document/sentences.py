@@ -1,7 +1,7 @@
 """The sentences of a proof document: how tensors are described, and the questions that readers ask.
 
 Each question is a row of a table: when it arises, how it is asked, how it is answered. Adding one never edits the
-document's builder. This module must not know about any output format.
+document's builder.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A chain of equalities is aligned at its first relation, with the reason beside each line where it fits and under it
 where the formula is long; LaTeX itself measures this, and a formula that is wider than the page although it was
-broken is set smaller. Main name: `to_latex_document`. This module must not know about proofs.
+broken is set smaller. Main name: `to_latex_document`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A user's own lines of Python as mathematics, as far as latexify reads them without losing anything.
 
 latexify drops keyword arguments (`sum(axis=0)` becomes a sum over nothing), knows no slices and no functions of arrays,
-so a line that has one of these stays code. Main name: `lines_of`. This module must not know about verdicts.
+so a line that has one of these stays code. Main name: `lines_of`.
 """
 
 from __future__ import annotations

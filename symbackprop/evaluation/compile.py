@@ -1,8 +1,7 @@
 """Expressions as closures: the part of the evaluator that follows the definitions.
 
 Each node becomes a function of a `State` once. Binders, applied functions and shared parts are remembered by the values
-of their free indices, so that a softmax row or a quotient rule's common factor is computed once. This module must not
-know about programs.
+of their free indices, so that a softmax row or a quotient rule's common factor is computed once.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 `evaluate` runs a Program at concrete sizes, `evaluate_expression` gives one expression as an array over its indices. It
 is the referee of tests and of refutation, so it follows the definitions word by word: a sum is a loop, an extremum
-looks at every value, and only the branch that `Where` takes is evaluated. This module must not know about rules, proofs
-or gradients.
+looks at every value, and only the branch that `Where` takes is evaluated.
 """
 
 from __future__ import annotations

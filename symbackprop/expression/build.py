@@ -2,10 +2,11 @@
 
 An expression is the value of one entry of a tensor: `Sum(j, W1[i,j] * a1[n,j]) + b1[i]`. Nodes are data: two nodes with
 the same contents are the same object, so `is`, `==` and hashing cost nothing. Equality of nodes is equality of
-*representation*; equality of meaning is `canonical.equal`.
+*representation*; equality of meaning is `Canonical.equal`.
 
-SymPy is the language at the boundary (`sympy_form`); inside, these nodes replace SymPy's `Sum` and `Indexed`, since its
-sums capture indices under `subs` and have no normal form, and since differentiating a deep net with them costs seconds
+SymPy is the language at the boundary (`sympy_bridge`); inside, these nodes replace SymPy's `Sum` and `Indexed`, since
+its sums capture indices under `subs` and have no normal form, and since differentiating a deep net with them costs
+seconds
 where this costs milliseconds (measured in benchmarks/).
 
 A bound index is always fresh: `contraction` and `extremum` take a function of the index, never an index, and

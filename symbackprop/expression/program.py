@@ -5,7 +5,7 @@
 
 Every front end makes a Program and every back end reads one. Intermediate tensors keep their names, so a deep network
 is a long list of short equations. What is known about the inputs (labels, one-hot rows, positive entries) and about
-the sizes stands beside the equations. This module must not know how a Program was made or what is done with it.
+the sizes stands beside the equations.
 """
 
 from __future__ import annotations

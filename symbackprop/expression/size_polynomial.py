@@ -1,6 +1,6 @@
 """Polynomials with rational coefficients over any nodes as atoms: a dictionary from monomials to coefficients.
 
-The arithmetic below `sizes`. This module knows nothing of what an atom is worth.
+The arithmetic below `sizes`.
 """
 
 from __future__ import annotations

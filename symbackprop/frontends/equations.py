@@ -7,7 +7,7 @@
 
 One equation a line; a comment becomes its note. Every tensor has its shape in the table; those without an equation are
 the inputs. Formulas are read by the whitelist of `formula`; here a subscript may be computed, a[n,j-1]. `renamed` and
-`joined` make one Program of several. This module must not know what is proved about a Program.
+`joined` make one Program of several.
 """
 
 from __future__ import annotations

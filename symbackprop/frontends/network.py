@@ -111,7 +111,7 @@ class Network(Shown):
         if depth is not None and not re.fullmatch(r"[A-Za-z]\w*", str(depth)):
             raise NetworkError(f"the depth must be the name of a symbol, not {depth!r}", help='depth="L"')
         self.depth = depth
-        # a network of any depth is shown by its last two layers; `backprop` states the general step
+        # a network of any depth is shown by its last two layers; `proofs.any_depth` states the general step
         given = read_widths(layers if layers is not None else ["s_1", "s_2", "K"])
         self.reduction: Literal["mean", "sum"] = reduction
         self.cost_function, self.cost_name = read_cost(cost)

@@ -38,7 +38,7 @@ from symbackprop.normal_form.data import (
     subtract,
 )
 from symbackprop.normal_form.functions import Functions
-from symbackprop.normal_form.reflection import reflect
+from symbackprop.normal_form.indicators import one_threshold
 from symbackprop.normal_form.rewriter import Rule, spare
 from symbackprop.normal_form.rules_extrema import chain_of_extrema, sum_of_extremum
 from symbackprop.normal_form.rules_factors import expand_base, fold, sum_of_onehot, tidy
@@ -48,12 +48,12 @@ from symbackprop.normal_form.rules_indices import (
     first_value,
     joined_complements,
     narrow_range,
+    reflect,
     slide_window,
     unused_index,
     use_delta,
 )
 from symbackprop.normal_form.rules_merged_axes import solve_mixed_radix, split_merged_index, write_out
-from symbackprop.normal_form.thresholds import one_threshold
 
 MAXIMUM_TERMS = 20_000
 

@@ -15,10 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from symbackprop.calculus.cotangents import with_cost
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.reverse_mode import differentiate
+from symbackprop.calculus.reverse_mode import differentiate, with_cost
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import Tensor, tensors_in
 from symbackprop.expression.program import UPSTREAM, Program

@@ -4,8 +4,6 @@ A definition is algebra (sigmoid(z) = 1/(1 + exp(-z)), and its derivative exp(-z
 -1000). Here exp(u) in a quotient is written over the bounded generator of its family, s = sigmoid or t = tanh, and
 cancelled: the derivative becomes s(1 - s), by computation, for a user's own function as for the built-in ones. A
 step becomes a choice of branch, so that the branch not taken cannot spoil the other.
-
-This module must not know about arrays.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     proof.theorems[0].statement  a SymPy equation
     proof.theorems[0].steps      the chain of equalities
 
-A Proof is data: `backprop` and `prove` make it, `document` writes it. This module must not know how to do either.
+A Proof is data: the rooms of proofs make it, `document` writes it.
 """
 
 from __future__ import annotations

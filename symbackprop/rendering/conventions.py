@@ -1,8 +1,7 @@
 """What the printers decide alike: the sign of a term, what goes under a fraction bar, the names of bound indices.
 
 An expression keeps the order in which it was made; readers expect `1 - a` where the node is `-1*a + 1`. Such
-decisions are made here once, for plain text and for mathematics. Nothing here changes the value of what is shown. This
-module must not know about any output format.
+decisions are made here once, for plain text and for mathematics. Nothing here changes the value of what is shown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Mathematics as it is laid out, before it is LaTeX or MathML.
 
 A `Layout` is a tree of atoms, rows, fractions, scripts, big operators and fences. It knows how things stand beside each
-other, not what they mean. `row`, `operator` and `word` make the common ones; `layout_tex` and `layout_mathml` write
+other, not what they mean. `row`, `operator` and `word` make the common ones; `tex` and `mathml` write
 them; `width` estimates how wide one will be and `broken` breaks it into lines. Nothing here knows expressions.
 """
 

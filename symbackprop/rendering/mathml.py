@@ -1,7 +1,4 @@
-"""Layout -> presentation MathML (the MathML Core subset that browsers draw). Main name: `to_mathml`.
-
-This module must not know about expressions or documents.
-"""
+"""Layout -> presentation MathML (the MathML Core subset that browsers draw). Main name: `to_mathml`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Layout -> LaTeX for math mode with amsmath. Main names: `to_tex`, `tex_text`.
-
-This module must not know about expressions or documents.
-"""
+"""Layout -> LaTeX for math mode with amsmath. Main names: `to_tex`, `tex_text`."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
     sum(j, W2[j,i]*delta3[n,j])*f_prime(z2[n,i])
 
-Main name: `to_text`. A sum names its range, `sum(j < N, ...)`, only where no entry shows over which axis j runs. This
-module must not know about LaTeX, programs or proofs.
+Main name: `to_text`. A sum names its range, `sum(j < N, ...)`, only where no entry shows over which axis j runs.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A `DataSet` has inputs X of shape (m, features) and targets Y of shape (m, K). F
 column of 0 and 1 when a network with a single output unit decides between two classes; for regression Y is as given.
 `load` takes "digits", an .npz or a .csv file, or a folder with X.npy and y.npy, which may be larger than memory: its X
 stays on disk. Whatever is wrong with the numbers is said here, once, as a `DataError`
-that names row and column; nothing after this module needs to look again. It knows nothing of networks or training.
+that names row and column; nothing after this module needs to look again.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def load_digits(*, outputs: int | None = None) -> DataSet:
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
     """
-    with resources.as_file(resources.files("symbackprop") / "datasets" / "digits.npz") as path:
+    with resources.as_file(resources.files("symbackprop.training") / "datasets" / "digits.npz") as path:
         arrays = read_arrays(path, "the bundled data set")
     return classification(arrays["X"] / 16.0, arrays["y"], outputs=outputs, name="digits")
 

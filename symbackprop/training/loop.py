@@ -3,7 +3,6 @@
 `train` walks down the cost by minibatches (the rules of `optimizers`) or by L-BFGS on all rows (SciPy). It holds out
 some rows, scores them after each epoch, keeps the best parameters, stops early if asked, writes checkpoints from which
 a run goes on to the very same numbers, and survives Ctrl-C. The same seed gives the same numbers, bit for bit.
-It must not know where the gradient comes from, nor print anything: an `Observer` is told what happens.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 A rule changes the flat vector theta in place, by a few operations on whole vectors and without new arrays. Its memory
 (velocities, moments) is a `State`, which a checkpoint can store. A new rule is a new row of `RULES`.
-This module knows nothing of data, costs or epochs.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Names are W1, b1, W2, b2, ...: W1 has shape (s_2, s_1), W1[i, j] leads from unit j to unit i; b1 has shape (s_2,).
 The flat vector theta holds them in this order, each row-major; the named arrays are views into it, so a change of
-theta changes them without a copy. This module knows nothing of costs or data.
+theta changes them without a copy.
 """
 
 from __future__ import annotations

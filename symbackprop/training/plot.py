@@ -1,7 +1,7 @@
 """Plot: the learning curve of a run as a picture.
 
 `save_learning_curve` draws the cost and the held-out score over the epochs, side by side, and marks the best epoch.
-Imported only when a picture is wanted; needs the extra `[plot]`. It knows nothing of networks.
+Imported only when a picture is wanted; needs the extra `[plot]`.
 """
 
 from __future__ import annotations

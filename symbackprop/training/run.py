@@ -2,7 +2,7 @@
 
 `Settings` are checked, `Run` keeps the figures and the best parameters whatever the method of descent is, `accuracy`
 and `evaluate` score. What a gradient must offer (`CompiledGradient`) and who is told of progress (`Observer`) is
-defined here. This module walks nowhere itself: the methods are in `train`.
+defined here. This module walks nowhere itself: the methods are in `loop`.
 """
 
 from __future__ import annotations

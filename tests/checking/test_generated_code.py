@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop import api as compiling
-from symbackprop.checking.generated_code import examine_network, examine_program, truth_of
+from symbackprop.checking.check import generated_code
+from symbackprop.checking.generated_code import examine_network, examine_program, examined_code, truth_of
 from symbackprop.codegen.network import compile_network
+from symbackprop.codegen.program import compile_program
 from symbackprop.errors import GeneratedCodeError, UnsupportedError
 from symbackprop.expression.build import Entry, add, multiply, number
 from symbackprop.proofs.network import prove_network
@@ -115,13 +116,15 @@ def test_compile_hands_out_nothing_where_one_gradient_is_wrong(monkeypatch, outp
         )
         faulty = replace(adjoint, equations=tuple(wrong if e is bar else e for e in adjoint.equations))
         monkeypatch.setattr(
-            compiling, "prove_network", lambda _, f=faulty: replace(proof, gradient=replace(proof.gradient, adjoint=f))
+            generated_code,
+            "prove_network",
+            lambda _, f=faulty: replace(proof, gradient=replace(proof.gradient, adjoint=f)),
         )
-        compiling._compiled.cache_clear()
+        examined_code.cache_clear()
         with pytest.raises(GeneratedCodeError) as caught:
-            compiling.compile(net)
+            sb.compile(net)
         assert "Network([2, 3, 3]" in str(caught.value)
-    compiling._compiled.cache_clear()
+    examined_code.cache_clear()
 
 
 def test_examine_says_where_no_point_is_found():
@@ -153,7 +156,7 @@ def test_examine_refuses_a_traced_programs_code_that_is_off(place):
     program = sb.trace(layer, SHAPES)
     proved = proved_gradient(program)
     gradient, upstream = proved.gradient, proved.upstream
-    code = compiling.compile_program(gradient.adjoint)
+    code = compile_program(gradient.adjoint)
     examine_program(code, gradient, program, upstream)
     right = code.function
 
@@ -169,10 +172,10 @@ def test_examine_refuses_a_traced_programs_code_that_is_off(place):
 def test_compile_runs_the_users_own_function():
     """Equations that are not those of the function are met by the function itself."""
     program = replace(sb.trace(layer, SHAPES), function=lambda x, w, b: np.tanh(x @ w) * b + 1)
-    compiling._compiled.cache_clear()
+    examined_code.cache_clear()
     with pytest.raises(GeneratedCodeError, match="beside the function itself"):
         sb.compile(program)
-    compiling._compiled.cache_clear()
+    examined_code.cache_clear()
 
 
 # Stable forms.

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.calculus.cotangents import with_cost
-from symbackprop.calculus.reverse_mode import differentiate
+from symbackprop.calculus.reverse_mode import differentiate, with_cost
 from symbackprop.errors import IndexNotationError, NetworkError
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, multiply, number
 from symbackprop.expression.program import Equation, Program, defined_once, unused

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.calculus.cotangents import with_cost
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.reverse_mode import differentiate
+from symbackprop.calculus.reverse_mode import differentiate, with_cost
 from symbackprop.errors import ProofError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, multiply

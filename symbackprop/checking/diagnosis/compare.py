@@ -1,7 +1,7 @@
 """Faults that show when a claimed gradient A is put beside the derived one B: a factor (B = r*A), a term (B = A + t), a
 transposition, another input's gradient, a path through the forward pass, a branch.
 
-Each is said only where normal forms agree. This module must not know about the lines of the backward pass.
+Each is said only where normal forms agree.
 """
 
 from __future__ import annotations

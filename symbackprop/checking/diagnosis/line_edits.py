@@ -1,7 +1,7 @@
 """Edits of lines of a backward pass: what a line might have been meant to be.
 
 `edits` puts the slips of `slips` and `substitutes` to every node of a line. A line that a loop runs several times is
-several equations; one slip changes them all. `mending` finds out which edit is the fault.
+several equations; one slip changes them all. `diagnose` finds out which edit is the fault.
 """
 
 from __future__ import annotations

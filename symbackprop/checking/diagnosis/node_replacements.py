@@ -1,7 +1,6 @@
 """What a line may lack or have in the wrong place: a factor, a slope, another tensor, the state of another round.
 
-Each function of a line yields nodes with what might have been meant in their place. This module must not know which of
-these is the fault.
+Each function of a line yields nodes with what might have been meant in their place.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Slips inside an expression: a sign, a factor or a term too many, a wrong exponent, threshold, number or size, indices
 swapped, an assignment for an addition.
 
-Each slip is a function of a node that yields what might have been meant. This module must not know about lines.
+Each slip is a function of a node that yields what might have been meant.
 """
 
 from __future__ import annotations

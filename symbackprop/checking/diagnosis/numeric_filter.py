@@ -1,7 +1,7 @@
 """Numbers at a few points for a refuted backward pass: which changes of its lines would agree with the derivation?
 
 A change is looked at with floating point first, at a point where the fault shows and then at others. What disagrees is
-out; what agrees is worth an attempt at a proof. This module must not know what the changes mean.
+out; what agrees is worth an attempt at a proof.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The search for edits with which a refuted backward pass agrees with the derivation, by numbers.
 
 Lines are taken in an order in which the fault is likely to be met: those that can be cured at all, then slips made in
-several lines, then lines whose values are what they should be. This module must not know how a cure is proved or said.
+several lines, then lines whose values are what they should be.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What a line of a backward pass may speak of: tensors, sizes, numbers and slopes of the forward pass.
 
-A line that a loop runs several times is several equations; `Vocabulary` knows what is the same in every round. This
-module must not know what may be wrong with a line.
+A line that a loop runs several times is several equations; `Vocabulary` knows what is the same in every round.
 """
 
 from __future__ import annotations

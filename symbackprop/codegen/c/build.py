@@ -2,8 +2,7 @@
 
 The key is a digest of everything that decides the machine code: the text, the flags, the compiler's version and the
 processor. A library is written under a temporary name and renamed, so two processes that build the same one at once
-both find a whole file; it ends with its key, so that one that lost its end is built again. This
-module must not know what the text computes.
+both find a whole file; it ends with its key, so that one that lost its end is built again.
 """
 
 from __future__ import annotations

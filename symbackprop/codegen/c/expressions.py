@@ -1,6 +1,6 @@
 """Expressions in C: entries as places in row-major arrays, numbers of the type that is used.
 
-Main name: `CWriter`. This module must not know about statements or functions.
+Main name: `CWriter`.
 """
 
 from __future__ import annotations

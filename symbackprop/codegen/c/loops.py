@@ -2,7 +2,7 @@
 
 A statement joins an earlier nest over axes of the same sizes if everything that it reads is known by then; a
 temporary that only its own nest reads never becomes an array. A term added to a sum over all rows is its starting
-value (`folded`), so that the matrix product adds to it in place. This module must not know how C is written.
+value (`folded`), so that the matrix product adds to it in place.
 """
 
 from __future__ import annotations

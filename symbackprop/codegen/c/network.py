@@ -1,7 +1,7 @@
 """The C backend: a network's kernels compiled, and called through one array of slots.
 
 Main names: `CNetwork`, `CRunner`. Small arrays are copied into the kernel's own, since asking NumPy for an address
-takes longer than copying a few numbers. This module must not know how the text is made or compiled.
+takes longer than copying a few numbers.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ descent.
 
 The file is compiled with -ffast-math, so nothing here depends on the order of a sum; sigmoid keeps its exponential
 finite, since a fast single-precision reciprocal of infinity is not 0. NaN stays NaN: it fails each comparison, so the
-value itself stands after the colon. This module must not know about programs.
+value itself stands after the colon.
 """
 
 from __future__ import annotations

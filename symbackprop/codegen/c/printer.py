@@ -2,8 +2,7 @@
 
 Matrix products are calls (`c_products`, BLAS where they are large), unrolled where a layer is tiny; everything else is
 fused loops (`c_loops`). The rows of the batch are worked on in blocks whose number of rows the caller chooses.
-Arguments come in one array of slots: pointers, sizes and numbers. This module must not know how C is compiled or
-called.
+Arguments come in one array of slots: pointers, sizes and numbers.
 """
 
 from __future__ import annotations

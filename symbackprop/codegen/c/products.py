@@ -2,7 +2,7 @@
 
 BLAS is at its best where matrices are large. A layer's products rarely are: a batch has ten rows, or a layer has
 twenty-five units, and then most of BLAS's time goes into packing, or into the A B^T that it has no fast kernel for.
-Main name: `products`. This module must not know what is multiplied.
+Main name: `products`.
 """
 
 from __future__ import annotations

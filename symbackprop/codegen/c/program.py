@@ -1,7 +1,6 @@
 """Any Program in C: all statements one after the other, products of matrices by BLAS, everything else in fused loops.
 
-Sizes are arguments, so one library serves all of them. Main name: `program_function`. This module must not know about
-networks, nor choose blocks.
+Sizes are arguments, so one library serves all of them. Main name: `program_function`.
 """
 
 from __future__ import annotations

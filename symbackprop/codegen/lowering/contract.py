@@ -1,10 +1,8 @@
 """How a sum of a product becomes contractions of two arrays: pure decisions about factors and their indices.
 
-    deltas      sum over j of [j == e] * A[j]      ->  A[e], where e lies inside the axis
-    grouped     factors over the same axes         ->  one elementwise product; a smaller one joins a larger one
-    next_pair   more than two arrays               ->  the two whose product has the fewest axes come first
-
-This module must not know about statements.
+deltas      sum over j of [j == e] * A[j]      ->  A[e], where e lies inside the axis
+grouped     factors over the same axes         ->  one elementwise product; a smaller one joins a larger one
+next_pair   more than two arrays               ->  the two whose product has the fewest axes come first
 """
 
 from __future__ import annotations

@@ -8,8 +8,6 @@ array's axes are known by name and a transpose costs nothing: it is the printer 
     Contract  target[n,i] = sum over j of left[n,j] * right[i,j]
     Reduce    target[n]   = sum, max, min, argmax or argmin over k of operand[n,k]
     Gather    target[n,j] = source[y[n], j + H]
-
-This module must not know about NumPy, C or JAX.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ Every equation becomes one elementwise statement, with the sums, extrema and ind
 statements of their own; sums become contractions of two arrays (`contract`). Equal subexpressions are found by
 comparing them up to the names of their indices, so that softmax's row sum is computed once. `share` and `prune` do
 the rest.
-
-This module must not know which printer follows.
 """
 
 from __future__ import annotations
@@ -28,8 +26,7 @@ from symbackprop.codegen.lowering.form import (
     prune,
     unbound,
 )
-from symbackprop.codegen.lowering.keys import Key, key
-from symbackprop.codegen.lowering.share import share
+from symbackprop.codegen.lowering.share import Key, key, share
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
     ONE,

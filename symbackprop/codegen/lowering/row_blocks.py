@@ -2,7 +2,7 @@
 
 A tall batch is worked on block by block, so that a block's activations stay in the cache from the forward to the
 backward pass; what is summed over the rows is added up. That is right if nothing that belongs to a row needs a sum
-over all rows. This module must not know about printers.
+over all rows.
 """
 
 from __future__ import annotations

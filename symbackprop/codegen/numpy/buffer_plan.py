@@ -5,7 +5,7 @@ place as soon as an operand is no longer needed, a sum over an axis a product wi
 free again after the last reader of what it holds. What has no `out=` form (look-ups, batched contractions) is
 written as in the plain form.
 
-Main name: `Plan`. This module must not know how functions and modules are put together.
+Main name: `Plan`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Functions in the `out=` form: for a batch at once, and for blocks of rows.
 
 Each printed function `name` takes the inputs, the hyper-parameters, the arrays for the outputs and a workspace,
-which the printed function `name_work` allocates; it returns the outputs that are numbers. This module must not know
-when each form is the faster one.
+which the printed function `name_work` allocates; it returns the outputs that are numbers.
 """
 
 from __future__ import annotations

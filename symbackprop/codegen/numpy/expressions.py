@@ -1,7 +1,7 @@
 """Elementwise expressions and array statements as NumPy text; `jax.numpy` reads the same.
 
 Each array has its axes by name, so lining two arrays up is a transpose and a `None` where an axis is missing. Main
-names: `Writer.value`, `Writer.statement`. This module must not know about buffers or modules.
+names: `Writer.value`, `Writer.statement`.
 """
 
 from __future__ import annotations

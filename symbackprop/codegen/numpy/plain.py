@@ -2,8 +2,7 @@
 
 One function for each `Form`; it takes the inputs, then the hyper-parameters, and returns the outputs, a single one
 as it is. The equations
-stand as comments over the statements that compute them. This module must not know about buffers or about calling
-what it prints.
+stand as comments over the statements that compute them.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ Where nets are small, time goes into the calls of NumPy and not into numbers. So
 call (views, transposes, buffers, numbers) is made once, by the outer function; the inner one, which takes nothing,
 is a list of calls with `out=`. A penalty is put on the flat vector of parameters, one call for all layers.
 
-`print_step` also changes the parameters: its matrix products end in them, by `gemm` of BLAS. This module must not
-know when the form is the faster one.
+`print_step` also changes the parameters: its matrix products end in them, by `gemm` of BLAS.
 """
 
 from __future__ import annotations

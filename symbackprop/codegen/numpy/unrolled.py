@@ -1,8 +1,7 @@
 """Tiny nets in plain Python numbers: a loop over the rows, everything inside written out entry by entry.
 
 Below about a hundred multiplications the calls of NumPy cost more than Python's own arithmetic. Functions are those
-of `math`, in forms that do not overflow. Main name: `print_unrolled`. This module must not know when the form is the
-faster one.
+of `math`, in forms that do not overflow. Main name: `print_unrolled`.
 """
 
 from __future__ import annotations

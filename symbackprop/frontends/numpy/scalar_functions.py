@@ -1,7 +1,7 @@
 """Branches and scalar functions, entry by entry.
 
 max, min, abs and clip become `Where` over a comparison, so that their kinks are visible; exp, log, erf, sin, cos and
-tanh are the functions of `primitives`; the rest is written in these.
+tanh are the functions of `expression.functions`; the rest is written in these.
 """
 
 from __future__ import annotations

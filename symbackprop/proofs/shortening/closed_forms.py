@@ -3,7 +3,7 @@
 Reverse mode gives every tensor its own cotangent, so a layer's gradient comes as a chain of small equations. Here the
 results of the chain are put into each other, and said in those intermediate tensors that make them short: for a
 normalised row that of its input is (g - mean(g) - xhat mean(g xhat))/std. Nothing is known about layers: the
-equations of the program are solved for their parts (`relations`), the normal form collects (`tidying`), the shortest
+equations of the program are solved for their parts (`relations`), the normal form collects (`collect`), the shortest
 result wins, and the kernel has to accept every line. Main name: `shortened`.
 """
 

@@ -1,7 +1,7 @@
 """Expressions made short: like terms collected, common factors in front, sums over the names of their axes.
 
 The normal form does the algebra; this module writes its result as one would by hand. What it returns is a proposal, to
-be checked by whoever shows it. Main name: `Tidier`. It must not know about programs or proofs.
+be checked by whoever shows it. Main name: `Tidier`.
 """
 
 from __future__ import annotations

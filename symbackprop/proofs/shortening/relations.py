@@ -3,7 +3,7 @@
 From `xhat = xc/std` follows `xc = xhat*std`; from `i = 1/(1 + exp(-z))` follows `exp(-z) = 1/i - 1`; from
 `std = sqrt(var + eps)` follows that every power of `var + eps` is one of `std`. With such relations a gradient can be
 said in the tensors that make it short. They are proposals: whoever uses one has the result checked. Main names:
-`Relation`, `relations_of`, `by_value`. This module must not know about gradients or proofs.
+`Relation`, `relations_of`, `by_value`.
 """
 
 from __future__ import annotations

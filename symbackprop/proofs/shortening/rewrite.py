@@ -1,7 +1,7 @@
 """The same value in fewer words: said in those tensors of the forward pass that make it short.
 
 The equations of the program, solved for their parts (`relations`), are put in one after the other, the result is
-collected (`tidying`), and what is shorter is kept. Sums that are always 0 or always 1, such as those of deviations from
+collected (`collect`), and what is shorter is kept. Sums that are always 0 or always 1, such as those of deviations from
 a mean or of a row of probabilities, are found by asking the kernel. Main names: `Rewording`, `Words`.
 """
 

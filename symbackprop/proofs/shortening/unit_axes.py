@@ -2,7 +2,7 @@
 sum that does not depend on its index, nothing written out that has a name.
 
 NumPy's `keepdims` leaves axes of length 1 behind; an index over one can only be 0, so the equations lose nothing
-without them. Main names: `squeezed`, `factored`, `folded`. This module must not know about proofs.
+without them. Main names: `squeezed`, `factored`, `folded`.
 """
 
 from __future__ import annotations
