@@ -21,15 +21,9 @@ from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
 from symbackprop.checking.verify import judged_formula
-<<<<<<< HEAD
-from symbackprop.codegen.network import CompiledNetwork, compile_network, require_probabilities
-from symbackprop.codegen.program import CompiledProgram, compile_program
-from symbackprop.errors import MalformedError, UnsupportedError
-=======
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
 from symbackprop.errors import MalformedError
->>>>>>> house
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
@@ -140,11 +134,7 @@ def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **o
 def compile(
     subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
 ) -> CompiledNetwork | CompiledProgram:
-<<<<<<< HEAD
-    """Code for the cost and the gradients.
-=======
     """Code for the cost and the gradients: proved, printed, and examined before it is handed out.
->>>>>>> house
 
     Args:
         subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
@@ -169,31 +159,7 @@ def compile(
         )
     if not isinstance(backend, str) or not isinstance(dtype, str):
         raise MalformedError("backend and dtype are words", help='sb.compile(net, "c", "float32")')
-<<<<<<< HEAD
-    return _compiled(subject, backend, dtype)
-
-
-@lru_cache(maxsize=64)
-def _compiled(subject: Network | Program, backend: str, dtype: str) -> CompiledNetwork | CompiledProgram:
-    """`compile` for what has the right types; the same question has the same answer."""
-    if isinstance(subject, Network):
-        if subject.depth is not None:
-            raise UnsupportedError(
-                "a network of any depth cannot be compiled", help="list its layers: Network([64, 30, 10])"
-            )
-        require_probabilities(subject)
-        proof = prove_network(subject)
-        assert proof.gradient is not None
-        code = compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
-        examine_network(code, subject)
-        return code
-    proved = proved_gradient(subject)
-    program_code = compile_program(proved.gradient.adjoint, backend=backend, dtype=dtype)
-    examine_program(program_code, proved.gradient, subject, proved.upstream)
-    return program_code
-=======
     return examined_code(subject, backend, dtype)
->>>>>>> house
 
 
 __all__ = ["assert_proved", "check", "compile", "prove", "trace", "verify"]
