@@ -24,13 +24,8 @@ from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.question import Examination, Examiner, Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import arguments, quietly
-<<<<<<< HEAD
-from symbackprop.codegen.network import CompiledNetwork
-from symbackprop.codegen.program import CompiledProgram
-=======
 from symbackprop.codegen.network import CompiledNetwork, compile_network
 from symbackprop.codegen.program import CompiledProgram, compile_program
->>>>>>> house
 from symbackprop.codegen.variants import Outcome, Variant, flattened, numpy_variants, predictions, runner_variants
 from symbackprop.errors import GeneratedCodeError, UnsupportedError
 from symbackprop.evaluation.compile import OutOfRangeError
@@ -38,16 +33,11 @@ from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import FLOAT, Dual, TooCloseError, Value, dual
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Symbol, Tensor
-<<<<<<< HEAD
-from symbackprop.expression.program import Program
-from symbackprop.frontends.network import M, Network
-=======
 from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import M, Network
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import proved_gradient
->>>>>>> house
 
 Array = NDArray[Any]
 ROWS = 3
@@ -81,6 +71,45 @@ class Truth:
     directions: list[Array]
     slopes: Array
     prediction: Array
+
+
+@lru_cache(maxsize=64)
+def examined_code(subject: Network | Program, backend: str, dtype: str) -> CompiledNetwork | CompiledProgram:
+    """The proved equations as code that has been examined; the same question has the same answer.
+
+    Raises:
+        UnsupportedError, ProofError, GeneratedCodeError: as `api.compile` says.
+    """
+    if isinstance(subject, Network):
+        if subject.depth is not None:
+            raise UnsupportedError(
+                "a network of any depth cannot be compiled", help="list its layers: Network([64, 30, 10])"
+            )
+        _check_outputs(subject)
+        proof = prove_network(subject)
+        assert proof.gradient is not None, "a network with layers has a gradient"
+        adjoint = proof.gradient.adjoint
+        network = compile_network(adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
+        examine_network(network, subject)
+        return network
+    proved = proved_gradient(subject)
+    program = compile_program(proved.gradient.adjoint, backend=backend, dtype=dtype)
+    examine_program(program, proved.gradient, subject, proved.upstream)
+    return program
+
+
+def _check_outputs(network: Network) -> None:
+    """Cross-entropy takes logarithms: an output of 0, or below, would make every cost infinite or no number."""
+    function = network.layers[-1].function
+    if network.cost_name != "cross_entropy" or function is None:
+        return
+    if function.name in ACTIVATIONS and function.name != "sigmoid":
+        name = function.name
+        raise UnsupportedError(
+            f"cross-entropy needs outputs between 0 and 1, but those of {name} are not",
+            help=f'let the last layer be sigmoid: --activation {name},sigmoid, or activation=["{name}", "sigmoid"]; '
+            "or take the squared error",
+        )
 
 
 def examine_network(code: CompiledNetwork, network: Network) -> None:
