@@ -298,7 +298,8 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
         return Verdict(
             "UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None
         )
-    conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
+    read = (*matter.traced.forward.conditions, *matter.traced.backward.conditions)
+    conditions = tuple(dict.fromkeys((*read, *used)))
     notes = _unclaimed(matter.traced)
     return matter.told(Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes))
 

@@ -13,7 +13,6 @@ import sympy as sp
 from symbackprop.canonical.naming import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.canonical.polynomial import (
     ONE,
-    UNIT,
     ZERO,
     Atom,
     Mono,
@@ -30,8 +29,6 @@ from symbackprop.canonical.powers import LARGEST_FACTOR, Powers
 from symbackprop.canonical.terms import INDICATORS
 from symbackprop.errors import UnsupportedError
 from symbackprop.primitives import COS, ERF, EXP, LOG, SIN, STEP, Function
-
-STANDS_FOR_INFINITY = -10_000  # exp of a constant below this is 0 in float64: people write -1e9 for minus infinity
 
 
 class Functions(Powers):
@@ -77,9 +74,6 @@ class Functions(Powers):
         result: Poly = ONE
         for mono, coefficient in argument.terms:
             inner = self._log_argument(mono)
-            if mono is UNIT and coefficient < STANDS_FOR_INFINITY:
-                self.used[f"exp({coefficient}) counts as 0, as it is in float64"] = None
-                return ZERO
             if inner is not None:
                 result = self.multiply(result, self.power(inner, coefficient))
             else:
