@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -46,3 +47,17 @@ def outputs_and_cache(result: Any, roles: Mapping[str, str]) -> tuple[Any, Any]:
     """
     cached = "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2
     return (result[0], result[1]) if cached else (result, None)
+
+
+def numbers_written(function: Callable[..., Any]) -> set[float]:
+    """The sizes of the numbers in a function's code, other than 0: something may happen beside each of them."""
+    found: set[float] = set()
+    pending: list[Any] = [getattr(inspect.unwrap(function), "__code__", None)]
+    while pending:
+        code = pending.pop()
+        for value in getattr(code, "co_consts", ()):
+            if isinstance(value, types.CodeType):
+                pending.append(value)
+            elif isinstance(value, int | float) and not isinstance(value, bool) and value and np.isfinite(value):
+                found.add(abs(float(value)))
+    return found

@@ -279,7 +279,9 @@ def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = Fa
 
 
 def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verdict:
-    """PROVED, after the kernel has replayed the derivation and exact numbers have been asked."""
+    """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
+    if matter.traced.unasked:
+        return Verdict("UNDECIDED", subject, reason=matter.traced.unasked)
     try:
         used = dict.fromkeys((*proof.used, *_replayed(matter)))
     except ProofError as error:

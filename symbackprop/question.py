@@ -159,6 +159,10 @@ class Examination:
             _ball(v).is_finite() for side in (self.claimed, self.correct) for a in side.values() for v in a.values()
         )
 
+    def tells(self) -> bool:
+        """True if every gradient has an entry whose true value exists: at other points nothing is examined."""
+        return all(any(_ball(v).is_finite() for v in a.values()) for a in self.correct.values() if a)
+
     def gap(self, name: str) -> tuple[float, tuple[int, ...]]:
         """The largest difference of an entry, relative to the gradient's largest, and where it is."""
         claimed, correct = self.claimed[name], self.correct[name]

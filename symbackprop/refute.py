@@ -280,7 +280,7 @@ def cross_examine(
             raise _wrong_shape(found)
         if found.disagreements():
             return counterexample(question, found)
-        examined += 1
+        examined += found.tells()
     if not examined:
         raise UnsupportedError("no point at which the two could be compared was found")
     return True
