@@ -15,12 +15,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from symbackprop.canonical.extrema import NO_TIES
 from symbackprop.cotangents import with_cost
 from symbackprop.counterexample import Counterexample
 from symbackprop.cured import CuredLine, cured_lines
 from symbackprop.derivation import Gradient
 from symbackprop.differentiate import differentiate, facts_of
 from symbackprop.directed import sites
+from symbackprop.domains import conditions_of
 from symbackprop.errors import (
     BudgetError,
     MalformedError,
@@ -35,7 +37,14 @@ from symbackprop.plain import to_text
 from symbackprop.points import Sampler
 from symbackprop.program import Equation
 from symbackprop.question import Question
-from symbackprop.refute import Stage, cross_examine, refute, wrong_gradients
+from symbackprop.refute import (
+    Stage,
+    cross_examine,
+    refute,
+    refute_on_thresholds,
+    refute_outside,
+    wrong_gradients,
+)
 from symbackprop.resolve import UNLIMITED, Resolver
 from symbackprop.sweeping import sweep
 from symbackprop.trace import ShapesDoNotFit, Traced
@@ -43,6 +52,7 @@ from symbackprop.verdict import Verdict
 
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
 GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
+DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 0.6  # for what a claim asks for, and for points at which it does not hold
 BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
 
 
@@ -144,7 +154,7 @@ def decide(matter: Matter, subject: str, scope: str, deadline: float) -> Verdict
             patience = min(deadline, time.perf_counter() + PATIENCE_SECONDS)
             proof = proof.then(prove(matter, proof.unproved, PATIENT, patience))
         if not proof.unproved:
-            return _confirmed(matter, subject, scope, proof)
+            return _confirmed(matter, subject, scope, proof, deadline)
         if found is None:
             found = refute(
                 matter.question.only(proof.unproved), budget_seconds=min(LAST_SECONDS, time_left(deadline)), seed=1
@@ -274,11 +284,15 @@ def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = Fa
         zeros = derived(matter, name)
         if matter.question.pairs[name][0] not in matter.gradient.cotangents:
             equations[zeros] = Equation(zeros, tuple(Index(f"i{k}", n) for k, n in enumerate(zeros.shape)), ZERO)
-    expanded = WRITTEN_OUT if written_out or matter.traced.sizes else 0
+    expanded = WRITTEN_OUT if written_out else _expanded(matter)
     return Resolver(equations.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
-def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verdict:
+def _expanded(matter: Matter) -> int:
+    return WRITTEN_OUT if matter.traced.sizes else 0
+
+
+def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt, deadline: float) -> Verdict:
     """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
     if matter.traced.unasked:
         return Verdict("UNDECIDED", subject, reason=matter.traced.unasked)
@@ -291,6 +305,9 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
         answer = cross_examine(matter.question)
         if answer is True and sites(matter.question):
             seconds = BRANCH_SECONDS / 2 if matter.traced.sizes else BRANCH_SECONDS
+            on_threshold = refute_on_thresholds(matter.question, seconds)
+            if on_threshold is not None:
+                return refuted(matter, subject, on_threshold, deadline)
             answer = refute(matter.question, budget_seconds=seconds, seed=1, stage="directed") or True
     except UnsupportedError:
         reason = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
@@ -301,7 +318,14 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verd
             "UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None
         )
     read = (*matter.traced.forward.conditions, *matter.traced.backward.conditions)
-    conditions = tuple(dict.fromkeys((*read, *used)))
+    asked = conditions_of(matter.question, facts_of(matter.gradient.program), DOMAIN_SECONDS, expanded=_expanded(matter))
+    try:
+        outside = refute_outside(matter.question, OUTSIDE_SECONDS) if any(c.open for c in asked) or NO_TIES in used else None
+    except UnsupportedError:
+        outside = None
+    if outside is not None:
+        return refuted(matter, subject, outside, deadline)
+    conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
     notes = _unclaimed(matter.traced)
     return matter.told(Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes))
 

@@ -173,6 +173,11 @@ class Examination:
         largest = max(abs(to_float(v)) for v in correct.values())
         return gaps[where] / max(1e-3, largest), where
 
+    def worst(self, name: str) -> float:
+        """The claimed value where it differs most; nan where it has none."""
+        where = self.gap(name)[1]
+        return to_float(self.claimed[name][where]) if name in self.claimed and self.gap(name)[0] else math.nan
+
     def vague(self, bits: int = 100) -> bool:
         """True if some enclosure is too wide to notice a relative error of 2**-bits."""
         with self.number_field.working():
