@@ -59,15 +59,23 @@ class Site:
 
 
 def sites(question: Question) -> list[Site]:
-    """The thresholds of both programs that depend on real inputs."""
+    """The thresholds of both programs that depend on real inputs; of those in both the claim's."""
     found: dict[Expr, Site] = {}
     for program, claimed in ((question.claimed, True), (question.forward, False)):
-        for equation in program.equations:
-            for node in nodes(equation.value):
-                for difference in _differences(node):
-                    if _real(difference) and difference not in found:
-                        branch = not isinstance(node, Extremum | Position)
-                        found[difference] = Site(claimed, difference, tuple(free_indices(difference)), branch)
+        for site in thresholds(program, claimed=claimed):
+            found.setdefault(site.difference, site)
+    return list(found.values())
+
+
+def thresholds(program: Program, *, claimed: bool = False) -> list[Site]:
+    """The thresholds of a program that depend on real inputs."""
+    found: dict[Expr, Site] = {}
+    for equation in program.equations:
+        for node in nodes(equation.value):
+            for difference in _differences(node):
+                if _real(difference) and difference not in found:
+                    branch = not isinstance(node, Extremum | Position)
+                    found[difference] = Site(claimed, difference, tuple(free_indices(difference)), branch)
     return list(found.values())
 
 

@@ -9,7 +9,7 @@ is not sure to hold there is a condition of a proof. This module must not know h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Literal
@@ -18,7 +18,7 @@ from symbackprop.canonical import Canonical
 from symbackprop.canonical.naming import abstract
 from symbackprop.canonical.polynomial import Atom, Mono, Poly, as_constant, combine, constant, of_atom, scale, subtract
 from symbackprop.canonical.writing import expression
-from symbackprop.directed import sites
+from symbackprop.directed import thresholds
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.expression import (
     ONE,
@@ -215,18 +215,19 @@ class _Sure:
 
     def doubtful(
         self, relation: Relation, poly: Poly, facts: tuple[tuple[Relation, Poly], ...] = ()
-    ) -> list[Poly]:
-        """The factors of which it is not sure that they are not 0; or, of an inequality, all that is not positive."""
+    ) -> list[tuple[Relation, Poly]]:
+        """What is not sure: that factors are not 0; of an inequality, that what is not positive for sure is."""
         (coefficient, mono), core = self.table.factor(poly)
         parts = [(self._part(a), e) for a, e in mono.factors]
         parts += [] if as_constant(core) is not None else [(core, 1)]
         if relation == "!=":
-            return [p for p, _ in parts if not self._never_zero(p, poly, facts)]
+            return [("!=", p) for p, _ in parts if not self._never_zero(p, poly, facts)]
         unsure = [(p, e) for p, e in parts if not (p is not poly and self._positive(p, relation, facts))]
-        left = [p for p, e in unsure if not (e == int(e) and int(e) % 2 == 0 and self._never_zero(p, poly, facts))]
-        if not left:
-            return [] if coefficient > 0 else [poly]
-        return [self.table.product(constant(1 if coefficient > 0 else -1), *left)]
+        squares = [p for p, e in unsure if e == int(e) and int(e) % 2 == 0]
+        rest = [p for p, _ in unsure if p not in squares]
+        if rest or coefficient < 0:
+            return [(relation, self.table.product(constant(1 if coefficient > 0 else -1), *rest, *squares))]
+        return [("!=", p) for p in squares if relation == ">" and not self._never_zero(p, poly, facts)]
 
     def _part(self, atom: Atom) -> Poly:
         """A factor; of a sum kept as one atom the sum."""
@@ -249,7 +250,21 @@ class _Sure:
         sign = self.table.sign(poly) or self._sign_of_size(poly)
         if sign is not None:
             return sign > 0 or relation == "!="
-        return relation == ">=" and all(c > 0 and self.table._weakly_positive(m) for m, c in poly.terms)
+        sides = (poly, scale(poly, -1)) if relation == "!=" else (poly,)
+        return any(self._sum_of_positive(side, strict=relation != ">=") for side in sides)
+
+    def _sum_of_positive(self, poly: Poly, *, strict: bool) -> bool:
+        """True if no term is negative and, if that is asked for, one is known to be positive."""
+        if not all(c > 0 and self.table.weakly_positive(m) for m, c in poly.terms):
+            return False
+        return not strict or any(self._known_positive(m) for m, _ in poly.terms)
+
+    def _known_positive(self, mono: Mono) -> bool:
+        if _template(Poly.make({mono: 1})) in self.known[">"]:
+            return True
+        return not mono.bound and all(
+            self.table.known_positive(a) or _template(self._part(a)) in self.known[">"] for a, _ in mono.factors
+        )
 
     def _sign_of_size(self, poly: Poly) -> int | None:
         if not all(_is_of_sizes(m) and isinstance(c, int) for m, c in poly.terms):
@@ -268,7 +283,7 @@ class _Sure:
                 if kind == "!=" or not gap.terms:
                     continue
                 strict = self.table.sign(gap) == 1
-                if strict or (kind == ">" and all(c > 0 and self.table._weakly_positive(m) for m, c in gap.terms)):
+                if strict or (kind == ">" and self._sum_of_positive(gap, strict=False)):
                     return True
         return False
 
@@ -341,8 +356,8 @@ def _learnt(table: Resolver, question: Question) -> _Sure:
     for demand in demands(question.forward, differentiable=True):
         if not demand.guards:
             sure.learn(demand.relation, table.normal(demand.value))
-    for site in sites(question):
-        if not site.claimed and site.of_branch:
+    for site in thresholds(question.forward):
+        if site.of_branch:
             sure.learn("!=", table.normal(site.difference))
     return sure
 
@@ -353,14 +368,14 @@ def _doubts(sure: _Sure, demand: Demand) -> Iterator[Condition]:
         facts = sure.facts(demand.guards)
         if sure.holds(demand.relation, poly, facts):
             return
-        parts = sure.doubtful(demand.relation, poly, facts) or [poly]
+        parts = sure.doubtful(demand.relation, poly, facts) or [(demand.relation, poly)]
     except UnsupportedError:
         yield Condition(_text_of(demand, demand.value), True)
         return
-    for part in parts:
+    for relation, part in parts:
         of_sizes = all(_is_of_sizes(m) for m, _ in part.terms)
-        open = not of_sizes and (demand.relation != "!=" or not sure.table.never_flat(part))
-        yield Condition(_text(sure.table, demand, part), open)
+        open = not of_sizes and (relation != "!=" or not sure.table.never_flat(part))
+        yield Condition(_text(sure.table, replace(demand, relation=relation), part), open)
 
 
 def _text(table: Canonical, demand: Demand, part: Poly) -> str:
@@ -375,7 +390,7 @@ def _text(table: Canonical, demand: Demand, part: Poly) -> str:
     except SymbackpropError:
         shown = demand.value
     text = _text_of(demand, shown)
-    return text if len(text) <= LONGEST else _text_of(demand, demand.value)
+    return text if len(text) <= LONGEST else _text_of(demand, demand.value)  # in the user's own terms
 
 
 def _solved(table: Canonical, part: Poly) -> tuple[Expr, Expr, bool] | None:
