@@ -11,10 +11,11 @@ was proved, the cure.
 from __future__ import annotations
 
 import itertools
+import linecache
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symbackprop.deciding import (
@@ -42,6 +43,7 @@ from symbackprop.program import symbols as symbols_of
 from symbackprop.raising import failure
 from symbackprop.refute import Stage
 from symbackprop.rerun import agree_with_numpy
+from symbackprop.running_lines import Line, lines_that_run
 from symbackprop.trace import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, Traced, name_of, trace_pair
 from symbackprop.verdict import Verdict
 
@@ -54,6 +56,7 @@ LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that oft
 STATED_SECONDS = 9.0  # for proofs at stated sizes where there is none for all
 MOST_SYMBOLS = 4  # that are fixed then
 TOO_LARGE = 20_000  # entries of inputs of fixed sizes
+LEFT_OUT_SHOWN = 4
 CONCRETE_SECONDS = 0.12  # for numbers at each of several stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
@@ -119,15 +122,24 @@ def check(
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
-def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:
+def assert_proved(
+    forward: Callable[..., Any], backward: Callable[..., Any], *, stated_sizes: bool = False, **options: Any
+) -> None:
     """For test suites: pass if the backward is proved, else fail with the whole story.
 
+    Args:
+        stated_sizes: accept a proof for some stated sizes alone.
+        options: as `check` takes them.
+
     Raises:
-        AssertionError: the verdict is not PROVED; the message is the verdict.
+        AssertionError: the verdict is not PROVED, or for stated sizes alone; the message is the verdict.
     """
     verdict = check(forward, backward, **options)
     if not verdict:
         raise AssertionError("\n" + str(verdict))
+    if not (stated_sizes or verdict.for_all_sizes):
+        help = "a proof for stated sizes alone; to accept it: assert_proved(..., stated_sizes=True)"
+        raise AssertionError(f"\n{verdict}\n{help}")
 
 
 def _freed(case: Case, deadline: float) -> Verdict | None:
@@ -189,40 +201,76 @@ def _own_fault(case: Case, error: CodeRaisesError, sizes: Mapping[str, int] | No
 # Sizes that must be numbers.
 
 
+@dataclass
+class Stated:
+    """What is known of several stated sizes.
+
+    Args:
+        symbols: the sizes that are stated.
+        traces: the functions at the sizes at which they could be followed.
+        lines: the user's lines that ran at these sizes, in the order of `traces`.
+        elsewhere: those that ran at sizes at which the functions could not be followed.
+        left_out: which sizes these are, by the reason.
+    """
+
+    symbols: tuple[str, ...]
+    traces: list[Traced] = field(default_factory=list)
+    lines: list[set[Line]] = field(default_factory=list)
+    elsewhere: set[Line] = field(default_factory=set)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    def notes(self) -> tuple[str, ...]:
+        """Which sizes were left out, and why."""
+        return tuple(
+            f"left out: {'; '.join(places[:LEFT_OUT_SHOWN])}{' ...' if len(places) > LEFT_OUT_SHOWN else ''}: {reason}"
+            for reason, places in self.left_out.items()
+        )
+
+    def gap(self, proved: Sequence[int]) -> str:
+        """Why proofs at these of the traces do not say enough; "" if they do."""
+        telling = [k for k in proved if all(n > 1 for n in self.traces[k].sizes.values())]
+        possible = [k for k, t in enumerate(self.traces) if all(n > 1 for n in t.sizes.values())]
+        if len(telling) < min(ENOUGH, len(possible) + len(self.left_out)):
+            why = "a proof at one choice of sizes" if telling else "an axis of length 1"
+            return f"{why} proves nothing alone" + "".join(f"; {note}" for note in self.notes()[:1])
+        ran = set().union(*(self.lines[k] for k in proved))
+        missing = set().union(*self.lines, self.elsewhere) - ran
+        if missing:
+            file, number = min(missing)
+            return f"line {number} runs at other sizes only: {linecache.getline(file, number).strip()}".rstrip(": ")
+        return ""
+
+
 def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadline: float) -> Verdict:
     """Look at several stated sizes of the symbols that a loop or a branch depends on; the others stay free.
 
     Numbers first, at all of them: a fault may show only where windows overlap or a sequence is longer. Then proofs at
     the first few.
     """
-    symbols = tuple(stop.symbols)
-    traces: list[Traced] = []
-    refused: list[str] = []
+    stated = Stated(tuple(stop.symbols))
     start = time.perf_counter()
     try:
-        for sizes in _choices(symbols):
+        for sizes in _choices(stated.symbols):
             if (
-                len(traces) == max(CONCRETE_SCREENED, len(symbols) + 3)
+                len(stated.traces) == max(CONCRETE_SCREENED, len(stated.symbols) + 3)
                 or time.perf_counter() > deadline - (deadline - start) / 2
             ):
                 break
-            traced = _traced_at(case, sizes, deadline, refused)
-            if traced is not None:
-                traces.append(traced)
+            _trace_at(case, sizes, deadline, stated)
     except NeedsConcreteSizes as more:
-        if set(more.symbols) <= set(symbols):
+        if set(more.symbols) <= set(stated.symbols):
             return untraced(more, subject)
         return _at_concrete_sizes(case, _joined(stop, more), subject, deadline)
     except SymbackpropError as error:
         return untraced(error, subject)
-    verdict = _decided_at(traces, symbols, subject, deadline)
-    return replace(verdict, notes=(*verdict.notes, *refused[:1]))
+    verdict = _decided_at(stated, subject, deadline)
+    return replace(verdict, notes=(*verdict.notes, *stated.notes()))
 
 
-def _decided_at(traces: list[Traced], symbols: tuple[str, ...], subject: str, deadline: float) -> Verdict:
+def _decided_at(stated: Stated, subject: str, deadline: float) -> Verdict:
     """Numbers at all of these sizes, proofs at the first few."""
     matters: list[Matter] = []
-    for traced in traces:
+    for traced in stated.traces:
         try:
             matters.append(matter_of(traced))
         except SymbackpropError as error:
@@ -235,28 +283,40 @@ def _decided_at(traces: list[Traced], symbols: tuple[str, ...], subject: str, de
             if verdict is not None:
                 return verdict
     verdicts: list[Verdict] = []
-    proved = sorted(matters[:CONCRETE_PROVED], key=lambda m: sum(m.traced.sizes.values()))
-    for matter in proved:
-        verdicts.append(decide(matter, named, "", deadline))
+    order = sorted(range(min(CONCRETE_PROVED, len(matters))), key=lambda k: sum(matters[k].traced.sizes.values()))
+    for k in order:
+        verdicts.append(decide(matters[k], named, "", deadline))
         if verdicts[-1].status != "PROVED":
             break
-    return _summed_up(verdicts, [m.traced.sizes for m in proved], symbols, subject)
+    return _summed_up(verdicts, order, stated, subject)
 
 
-def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float, refused: list[str]) -> Traced | None:
-    """Both functions at these sizes; None where the domain or the functions refuse them, which is noted."""
-    try:
-        return case.trace(sizes, min(10.0, time_left(deadline)))
-    except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
-        raise
-    except CodeRaisesError as error:
-        own = _own_fault(case, error, sizes)
-        if own is not None:
-            raise own from None
-        refused.append(f"left out where {error.what}: {_at(sizes)}")
-        return None
-    except (DataError, TraceError):
-        return None
+def _trace_at(case: Case, sizes: Mapping[str, int], deadline: float, stated: Stated) -> None:
+    """Follow both functions at these sizes; where the domain or the functions refuse them, that is noted."""
+    with lines_that_run((case.forward, case.backward)) as lines:
+        try:
+            stated.traces.append(case.trace(sizes, min(10.0, time_left(deadline))))
+            stated.lines.append(lines)
+            return
+        except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
+            raise
+        except DataError:
+            return  # outside the domain
+        except (CodeRaisesError, TraceError) as error:
+            stop = error
+    own = _own_fault(case, stop, sizes) if isinstance(stop, CodeRaisesError) else None
+    if own is not None:
+        raise own from None
+    refused = isinstance(stop, CodeRaisesError) and _refuses(case, sizes)
+    if not refused:
+        stated.elsewhere |= lines
+    reason = stop.what + (f" ({stop.where})" if stop.where else "")
+    stated.left_out.setdefault(reason, []).append(_at(sizes))
+
+
+def _refuses(case: Case, sizes: Mapping[str, int]) -> bool:
+    """True if the functions raise at these sizes when NumPy runs them: that restricts their domain."""
+    return failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes) is not None
 
 
 def _screened(matter: Matter, subject: str, stage: Stage, deadline: float) -> Verdict | None:
@@ -275,22 +335,29 @@ def _joined(first: NeedsConcreteSizes, more: NeedsConcreteSizes) -> NeedsConcret
     return NeedsConcreteSizes(more.what, tuple(dict.fromkeys((*first.symbols, *more.symbols))))
 
 
-def _summed_up(verdicts: list[Verdict], sizes: list[dict[str, int]], symbols: tuple[str, ...], subject: str) -> Verdict:
+def _summed_up(verdicts: list[Verdict], order: list[int], stated: Stated, subject: str) -> Verdict:
+    """One verdict from those at several sizes."""
     if not verdicts:
+        symbols = ", ".join(stated.symbols)
         return Verdict(
-            "UNDECIDED", subject, reason=f"no small sizes of {', '.join(symbols)} were found that the functions accept"
+            "UNDECIDED", subject, reason=f"no small sizes of {symbols} were found that the functions accept"
         )
-    last, proved = verdicts[-1], [s for s, v in zip(sizes, verdicts, strict=False) if v.status == "PROVED"]
-    places = " and ".join(_at(s) for s in proved)
-    if last.status == "PROVED":
-        return replace(last, scope=f"{places}; every size of the other axes")
+    last, proved = verdicts[-1], [k for k, v in zip(order, verdicts, strict=False) if v.status == "PROVED"]
+    places = " and ".join(_at(stated.traces[k].sizes) for k in proved)
+    scope = f"the stated sizes {places} alone; every size of the other axes"
+    notes = last.notes
     if last.status == "UNDECIDED" and len(proved) >= ENOUGH:
-        note = f"no proof in time at {_at(sizes[len(proved)])}, where numbers agree"
-        earlier = verdicts[len(proved) - 1]
-        return replace(earlier, scope=f"{places}; every size of the other axes", notes=(*earlier.notes, note))
-    if last.status == "UNDECIDED" and proved:
+        notes = (f"no proof in time at {_at(stated.traces[order[len(proved)]].sizes)}, where numbers agree",)
+        last = verdicts[len(proved) - 1]
+        notes = (*last.notes, *notes)
+    elif last.status == "UNDECIDED" and proved:
         return replace(last, notes=(*last.notes, f"proved at {places}"))
-    return last
+    elif last.status != "PROVED":
+        return last
+    gap = stated.gap(proved)
+    if gap:
+        return Verdict("UNDECIDED", last.subject, reason=gap, notes=(f"proved at {places}",))
+    return replace(last, scope=scope, notes=notes)
 
 
 def _at(sizes: Mapping[str, int]) -> str:

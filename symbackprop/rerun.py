@@ -214,7 +214,7 @@ def _steady(evaluator: Evaluator, point: Point) -> bool:
 def _near(left: Floats, right: Floats) -> bool:
     exists = np.isfinite(left)
     scale = float(np.abs(left[exists]).max(initial=0.0))
-    return bool(np.all(np.abs(left - right)[exists] <= CLOSE * scale))
+    return bool(np.all(np.abs(left[exists] - right[exists]) <= CLOSE * scale))
 
 
 def _run_both(pair: _Pair, point: Point) -> bool:

@@ -75,6 +75,11 @@ class Verdict:
         """True only if PROVED."""
         return self.status == "PROVED"
 
+    @property
+    def for_all_sizes(self) -> bool:
+        """True if what is proved holds for all sizes, not only for those stated in the scope."""
+        return self.status == "PROVED" and self.scope in ("", "all sizes")
+
     def save(self, path: str | Path) -> Path:
         """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html or .md.
 
