@@ -94,11 +94,10 @@ def _examine(pair: _Pair, sampler: Sampler, choices: int) -> str:
             _only_written(pair.programs, sampler.point(sizes))
     lengths = 1 if pair.traced.sizes else LENGTHS
     for k, sizes in enumerate(telling):
-        if k >= choices and not _missing(pair.asked, telling, lengths):
+        missing = _missing(pair.asked, telling, lengths)
+        if k >= choices and not missing:
             break
-        if k < choices or any(
-            sizes[s] not in {a[s] for a in pair.asked} for s in _missing(pair.asked, telling, lengths)
-        ):
+        if k < choices or any(sizes[s] not in {a[s] for a in pair.asked} for s in missing):
             _ask_at(pair, sampler, sizes)
     if not pair.asked and telling:
         _seek(pair, sampler, telling)
@@ -115,9 +114,8 @@ def _missing(asked: list[Sizes], telling: list[Sizes], lengths: int) -> list[Sym
 
 def _unasked(pair: _Pair, telling: list[Sizes], lengths: int) -> str:
     """Why NumPy has not been asked enough; "" if it has."""
-    what = (
-        f"NumPy could not be asked whether {name_of(pair.forward)} and {name_of(pair.backward)} do what their lines say"
-    )
+    functions = f"{name_of(pair.forward)} and {name_of(pair.backward)}"
+    what = f"NumPy could not be asked whether {functions} do what their lines say"
     if not telling:
         return f"{what}: no sizes were found that are small enough"
     if not pair.asked:

@@ -121,10 +121,10 @@ def _bases() -> tuple[tuple[tuple[Expr, Fraction], ...], NDArray[np.float64]]:
     with flint.ctx.workprec(BITS):
         values = {PI: flint.arb.pi(), e: flint.arb.const_e(), log2: flint.arb(2).log(), log10: flint.arb(10).log()}
         found: list[tuple[int, Expr, Fraction]] = []
-        for powers in itertools.product(
-            (0, 1, -1, half, -half, 2, -2), (0, 1, -1, half, -half), (0, 1, -1), (0, 1, -1)
-        ):
-            used = [(base, Fraction(p)) for base, p in zip(values, powers, strict=True) if p]
+        plain = (Fraction(0), Fraction(1), Fraction(-1))
+        rooted = (*plain, half, -half)
+        for powers in itertools.product((*rooted, Fraction(2), Fraction(-2)), rooted, plain, plain):
+            used = [(base, p) for base, p in zip(values, powers, strict=True) if p]
             if not used or len(used) > 2:
                 continue
             for root in (1, 2, 3, 5, 6, 7, 10):
