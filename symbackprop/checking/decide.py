@@ -304,7 +304,8 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt, deadlin
     try:
         answer = cross_examine(matter.question)
         open = any(c.open for c in asked) or NO_TIES in used
-        found = _where_it_does_not_hold(matter, open) if answer is True else None
+        nowhere = answer is not True and bool(asked) and not math.isfinite(answer.entry.claimed)
+        found = answer if nowhere else _where_it_does_not_hold(matter, open) if answer is True else None
         if answer is True and found is None and sites(matter.question):
             answer = refute(matter.question, budget_seconds=_branch_seconds(matter), seed=1, stage="directed") or True
     except UnsupportedError:

@@ -36,7 +36,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.build import subtract as subtract_expr
 from symbackprop.expression.functions import LOG, Function, is_arbitrary
-from symbackprop.expression.program import Program
+from symbackprop.expression.program import PART, Program
 from symbackprop.expression.sizes import Facts
 from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.normal_form.bound_names import abstract
@@ -344,7 +344,7 @@ def conditions_of(question: Question, facts: Facts, seconds: float, *, expanded:
         table = Resolver(equations.values(), facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
         try:
             sure = _learnt(table, question)
-            return [c for demand in asked for c in _doubts(sure, demand)]
+            return [c for demand in asked for c in _doubts(sure, demand, question.claimed)]
         except BudgetError:
             continue
     return [Condition(_text_of(demand, demand.value), True) for demand in asked]
@@ -362,7 +362,7 @@ def _learnt(table: Resolver, question: Question) -> _Sure:
     return sure
 
 
-def _doubts(sure: _Sure, demand: Demand) -> Iterator[Condition]:
+def _doubts(sure: _Sure, demand: Demand, claimed: Program) -> Iterator[Condition]:
     try:
         poly = sure.table.normal(demand.value)
         facts = sure.facts(demand.guards)
@@ -375,7 +375,18 @@ def _doubts(sure: _Sure, demand: Demand) -> Iterator[Condition]:
     for relation, part in parts:
         of_sizes = all(_is_of_sizes(m) for m, _ in part.terms)
         open = not of_sizes and (relation != "!=" or not sure.table.never_flat(part))
-        yield Condition(_text(sure.table, replace(demand, relation=relation), part), open)
+        text = _text(sure.table, replace(demand, relation=relation), part)
+        own = _text_of(demand, demand.value)
+        shorter = len(parts) == 1 and len(own) < len(text) and not _has_parts(demand.value, claimed)
+        yield Condition(own if shorter else text, open)
+
+
+def _has_parts(value: Expr, claimed: Program) -> bool:
+    """True if the value mentions a tensor that the user has no name for."""
+    lines = claimed.by_tensor
+    return any(
+        isinstance(n, Entry) and n.tensor in lines and lines[n.tensor].note.startswith(PART) for n in nodes_once(value)
+    )
 
 
 def _text(table: Canonical, demand: Demand, part: Poly) -> str:
