@@ -31,6 +31,7 @@ from symbackprop.checking.refute import (
     refute_outside,
     wrong_gradients,
 )
+from symbackprop.checking.rounded_constants import ROUNDING, rounded_to, without_rounding
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.sweep import sweep
 from symbackprop.checking.threshold_points import sites
@@ -76,6 +77,7 @@ SWEEPING = Way(1, True, 1.0)
 WRITTEN = Way(UNLIMITED, False, 1.0, True)
 PATIENT = (WRITTEN, Way(1, True, 2.0), Way(6, True, 1.0), Way(UNLIMITED, False, 2.0))
 PATIENCE_SECONDS = 5.0  # for all of these together
+SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
 LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
 LONG = 36  # equations: beyond that equal intermediates are sought first
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
@@ -131,7 +133,9 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
         found = look(matter, SCREEN_SECONDS, deadline)
     except SymbackpropError as error:
         return no_answer(error, subject)
-    return decide(matter, subject, scope, deadline) if found is None else refuted(matter, subject, found, deadline)
+    return (
+        decide(matter, subject, scope, deadline) if found is None else refuted(matter, subject, found, deadline, scope)
+    )
 
 
 def look(matter: Matter, seconds: float, deadline: float, stage: Stage = "first look") -> Counterexample | None:
@@ -163,7 +167,7 @@ def decide(matter: Matter, subject: str, scope: str, deadline: float) -> Verdict
             return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
     except SymbackpropError as error:
         return no_answer(error, subject)
-    return refuted(matter, subject, found, deadline)
+    return refuted(matter, subject, found, deadline, scope)
 
 
 def no_answer(error: SymbackpropError, subject: str) -> Verdict:
@@ -304,8 +308,11 @@ def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt, deadlin
     try:
         answer = cross_examine(matter.question)
         open = any(c.open for c in asked) or NO_TIES in used
-        nowhere = answer is not True and bool(asked) and not math.isfinite(answer.entry.claimed)
-        found = answer if nowhere else _where_it_does_not_hold(matter, open) if answer is True else None
+        found: Counterexample | None = None
+        if answer is True:
+            found = _where_it_does_not_hold(matter, open)
+        elif asked and not math.isfinite(answer.entry.claimed):
+            found = answer
         if answer is True and found is None and sites(matter.question):
             answer = refute(matter.question, budget_seconds=_branch_seconds(matter), seed=1, stage="directed") or True
     except UnsupportedError:
@@ -370,8 +377,18 @@ def _tried(proof: Attempt) -> str:
     )
 
 
-def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float) -> Verdict:
-    """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved."""
+def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float, scope: str | None = None) -> Verdict:
+    """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved.
+
+    PROVED up to rounding where the claim's constants are the right ones but for a rounding error of float64.
+
+    Args:
+        scope: of a proof; None where none is asked for.
+    """
+    if abs(found.entry.difference) <= SLIGHT * abs(found.entry.correct):
+        told = _up_to_rounding(matter, subject, found, deadline, scope)
+        if told is not None:
+            return told
     seen = wrong_gradients(matter.question, budget_seconds=min(GLANCE_SECONDS, time_left(deadline)), stage="first look")
     certain = {found.entry.name, *seen}
     doubtful = [n for n in matter.names if n not in certain]
@@ -398,6 +415,31 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
             cured=cured,
         )
     )
+
+
+def _up_to_rounding(
+    matter: Matter, subject: str, found: Counterexample, deadline: float, scope: str | None
+) -> Verdict | None:
+    """The verdict on a claim that is right but for rounded constants; None on others."""
+    claimed, rounded = without_rounding(matter.traced.forward, matter.traced.backward)
+    if not rounded or time.perf_counter() > deadline:
+        return None
+    try:
+        exact = matter_of(replace(matter.traced, backward=claimed))
+        proof = prove(exact, exact.names, _quick(exact), min(deadline, time.perf_counter() + ROUNDED_SECONDS))
+        if proof.unproved:
+            return None
+        verdict = _confirmed(exact, subject, scope or "", proof, deadline)
+    except SymbackpropError:
+        return None
+    if verdict.status != "PROVED":
+        return None
+    worst = max(r.error for r in rounded)
+    if worst <= ROUNDING:
+        conditions = (*verdict.conditions, *(f"{r.text}, up to rounding of constants" for r in rounded))
+        return None if scope is None else replace(verdict, conditions=conditions)
+    words = f"right up to constants rounded to {rounded_to(worst)}: {'; '.join(r.text for r in rounded)}"
+    return matter.told(Verdict("REFUTED", subject, wrong=(found.entry.name,), diagnosis=words, counterexample=found))
 
 
 def _cure(mend: Mend | None, cured: tuple[CuredLine, ...]) -> str:
