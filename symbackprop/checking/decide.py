@@ -438,7 +438,7 @@ def _up_to_rounding(
     if worst <= ROUNDING:
         conditions = (*verdict.conditions, *(f"{r.text}, up to rounding of constants" for r in rounded))
         return None if scope is None else replace(verdict, conditions=conditions)
-    words = f"right up to constants rounded to {rounded_to(worst)}: {'; '.join(r.text for r in rounded)}"
+    words = f"right up to constants rounded to {rounded_to(rounded)}: {'; '.join(r.text for r in rounded)}"
     return matter.told(Verdict("REFUTED", subject, wrong=(found.entry.name,), diagnosis=words, counterexample=found))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -69,7 +69,7 @@ def without_rounding(forward: Program, claimed: Program) -> tuple[Program, tuple
     table = _products({expr: _value(expr) for expr in known[:MOST]})
     found: dict[Expr, Rounded] = {}
     for written in _constants((e.value for e in claimed.equations), digits=DIGITS):
-        if written not in known:
+        if isinstance(written, Number) and written not in known:
             rounded = _nearest(written, table)
             if rounded is not None:
                 found[written] = rounded
@@ -86,9 +86,17 @@ def without_rounding(forward: Program, claimed: Program) -> tuple[Program, tuple
     return changed, tuple(found.values())
 
 
-def rounded_to(error: Fraction) -> str:
-    """A relative error as the power of ten above it."""
-    return f"1e{math.ceil(math.log10(error))}"
+def rounded_to(constants: Iterable[Rounded]) -> str:
+    """The place to which the coarsest of them is rounded: 0.333 is 1/3 rounded to 1e-3."""
+    return f"1e{max(_place(r) for r in constants)}"
+
+
+def _place(rounded: Rounded) -> int:
+    """The exponent of the last decimal place, or of the first that is wrong by more than two."""
+    assert isinstance(rounded.written, Number)
+    value = abs(rounded.written.value)
+    last = next(k for k in itertools.count() if (value * 10**k).denominator == 1)
+    return max(-last, math.ceil(math.log10(value * rounded.error / 2)))
 
 
 def to_decimal(expr: Expr) -> str:
@@ -115,16 +123,7 @@ def _constants(expressions: Iterable[Expr], digits: int) -> list[Expr]:
                 found[node] = None
         else:
             stack.extend(children(node))
-            stack.extend(_constant_factors(node))
     return list(found)
-
-
-def _constant_factors(node: Expr) -> Iterator[Expr]:
-    """The constant factors of a product together."""
-    if isinstance(node, Multiply):
-        own = [f for f in node.factors if _is_constant(f)]
-        if len(own) > 1:
-            yield multiply(*own)
 
 
 def _is_constant(node: Expr) -> bool:
