@@ -20,6 +20,7 @@ from typing import Any
 
 from symbackprop.checking.decide import (
     Matter,
+    confirm_pair,
     decide,
     decide_pair,
     look,
@@ -29,6 +30,7 @@ from symbackprop.checking.decide import (
     time_left,
     untraced,
 )
+from symbackprop.checking.diagnosis.edited_function import edited
 from symbackprop.checking.freeing import freed
 from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
@@ -59,6 +61,7 @@ STATED_SECONDS = 9.0  # for proofs at stated sizes where there is none for all
 MOST_SYMBOLS = 4  # that are fixed then
 TOO_LARGE = 20_000  # entries of inputs of fixed sizes
 LEFT_OUT_SHOWN = 4
+JUDGING_SECONDS = 2.0  # for the proof of a function with a line as it would be right
 CONCRETE_SECONDS = 0.12  # for numbers at each of several stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
@@ -118,6 +121,7 @@ def check(
         with collector_paused():
             freed_first = _freed(case, start + seconds)
             verdict = _checked(case, start + seconds) if freed_first is None else freed_first
+            verdict = _with_judged_code(case, verdict, start + seconds)
     except (OverflowError, MemoryError, RecursionError) as error:
         reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
         verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
@@ -142,6 +146,25 @@ def assert_proved(
     if not (stated_sizes or verdict.for_all_sizes):
         help = "a proof for stated sizes alone; to accept it: assert_proved(..., stated_sizes=True)"
         raise AssertionError(f"\n{verdict}\n{help}")
+
+
+def _with_judged_code(case: Case, verdict: Verdict, deadline: float) -> Verdict:
+    """The verdict with code for a line only where the function with that line is proved, as the user would check it."""
+    lines = {line.number: line.code for line in verdict.cured if line.code}
+    if not lines:
+        return verdict
+    changed = edited(case.backward, lines) if len(lines) == sum(bool(line.code) for line in verdict.cured) else None
+    until = min(deadline, time.perf_counter() + JUDGING_SECONDS)
+    try:
+        right = changed is not None and bool(confirmed(replace(case, backward=changed), until))
+    except SymbackpropError:
+        right = False
+    return verdict if right else replace(verdict, cured=tuple(replace(line, code="") for line in verdict.cured))
+
+
+def confirmed(case: Case, deadline: float) -> Verdict:
+    """The verdict without a search for counterexamples: PROVED or UNDECIDED."""
+    return confirm_pair(case.trace(None, time_left(deadline)), name_of(case.backward), deadline)
 
 
 def _freed(case: Case, deadline: float) -> Verdict | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -136,6 +137,17 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
     return (
         decide(matter, subject, scope, deadline) if found is None else refuted(matter, subject, found, deadline, scope)
     )
+
+
+def confirm_pair(traced: Traced, subject: str, deadline: float) -> Verdict:
+    """PROVED or UNDECIDED: the quick ways to a proof alone, with all that is asked of one before it is said."""
+    matter = matter_of(traced)
+    if of_wrong_shape(matter, subject) is not None:
+        return Verdict("UNDECIDED", subject, reason="a gradient has another shape than its input")
+    proof = prove(matter, matter.names, _quick(matter), deadline)
+    if proof.unproved:
+        return Verdict("UNDECIDED", subject, reason=proof.reason)
+    return _confirmed(matter, subject, "all sizes", proof, deadline)
 
 
 def look(matter: Matter, seconds: float, deadline: float, stage: Stage = "first look") -> Counterexample | None:
@@ -403,18 +415,43 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
     cured = cured_lines(matter.traced.backward, matter.called, mend.lines) if mend else ()
+    names = _unknown_to_the_user(matter)
+    cured = tuple(line for line in cured if not names & _identifiers(line.text))
+    cure = _cure(mend, cured)
     return matter.told(
         Verdict(
             "REFUTED",
             subject,
             wrong=tuple(wrong),
-            diagnosis=mend.words if mend else nothing,
-            cure=_cure(mend, cured),
+            diagnosis=_explained(matter, mend.words, names) if mend else nothing,
+            cure="" if names & _identifiers(cure) else cure,
             counterexample=found,
             notes=notes,
             cured=cured,
+            cure_scope=", ".join(f"{name} = {n}" for name, n in matter.traced.sizes.items()),
         )
     )
+
+
+def _identifiers(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_]\w*", text))
+
+
+def _unknown_to_the_user(matter: Matter) -> set[str]:
+    """Names of tensors that the user's code does not have: t_bar, t_11."""
+    traced = matter.traced
+    programs = (matter.gradient.program, matter.gradient.adjoint, traced.forward, traced.backward)
+    own = {*matter.called.values(), *(t.name for t in (*traced.forward.inputs, *traced.upstream))}
+    own |= {f"d{name}" for name in matter.names}
+    return {t.name for program in programs for t in program.tensors} - own
+
+
+def _explained(matter: Matter, words: str, names: set[str]) -> str:
+    """The words, with what a name stands for that the user's code does not have."""
+    lines = {e.tensor.name: e for p in (matter.gradient.program, matter.traced.backward) for e in p.equations}
+    unknown = sorted(n for n in names & _identifiers(words) if n in lines)
+    told = [f"{n} is {to_text(lines[n].value)}, {lines[n].note}" for n in unknown]
+    return f"{words}, where {'; '.join(told)}" if told else words
 
 
 def _up_to_rounding(
