@@ -417,14 +417,13 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
     cured = cured_lines(matter.traced.backward, matter.called, mend.lines) if mend else ()
     names = _unknown_to_the_user(matter)
     cured = tuple(line for line in cured if not names & _identifiers(line.text))
-    cure = _cure(mend, cured)
     return matter.told(
         Verdict(
             "REFUTED",
             subject,
             wrong=tuple(wrong),
             diagnosis=_explained(matter, mend.words, names) if mend else nothing,
-            cure="" if names & _identifiers(cure) else cure,
+            cure=_cure(mend, cured, names),
             counterexample=found,
             notes=notes,
             cured=cured,
@@ -434,7 +433,8 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
 
 
 def _identifiers(text: str) -> set[str]:
-    return set(re.findall(r"[A-Za-z_]\w*", text))
+    """The names of tensors in a formula: an index may be called as a tensor is."""
+    return set(re.findall(r"[A-Za-z_]\w*(?=\[| as claimed|$)", text)) | set(re.findall(r"^[A-Za-z_]\w*", text))
 
 
 def _unknown_to_the_user(matter: Matter) -> set[str]:
@@ -479,13 +479,15 @@ def _up_to_rounding(
     return matter.told(Verdict("REFUTED", subject, wrong=(found.entry.name,), diagnosis=words, counterexample=found))
 
 
-def _cure(mend: Mend | None, cured: tuple[CuredLine, ...]) -> str:
-    """The cure in plain text: of a part of a line the whole line, if that is short."""
+def _cure(mend: Mend | None, cured: tuple[CuredLine, ...], unknown: set[str]) -> str:
+    """The cure in plain text: of a part of a line the whole line, if that is short; in names that the user knows."""
     if mend is None:
         return ""
     text = "; ".join(line.text for line in cured)
     parts = [line for line in cured if not line.whole]
-    return text if parts and len(text) <= MAXIMUM_CURE else mend.text
+    fits = text and len(text) <= MAXIMUM_CURE
+    known = not unknown & _identifiers(mend.text)
+    return text if fits and (parts or not known) else mend.text if known else ""
 
 
 def _mend(matter: Matter, wrong: list[str], found: Counterexample, deadline: float) -> Mend | None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from symbackprop.checking.question import Point, Question
 from symbackprop.checking.regions import ANY, CONSTANTS, Region, assignments, regions
 from symbackprop.checking.sample_points import Sampler, Sizes
-from symbackprop.checking.user_run import arguments, handed, numbers_written, outputs_and_cache, quietly
+from symbackprop.checking.user_run import handed, numbers_written, outputs_and_cache, quietly, run
 from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
@@ -148,7 +148,7 @@ def _seek(pair: _Pair, sampler: Sampler, telling: list[Sizes]) -> None:
 def _forward_is_finite(pair: _Pair, point: Point) -> bool:
     with quietly():
         try:
-            result = pair.forward(**arguments(pair.forward, pair.traced.forward.inputs, point))
+            result = run(pair.forward, pair.traced.forward.inputs, point)
             return all(np.isfinite(_plain(v)).all() for v in _listed(outputs_and_cache(result, pair.roles)[0]))
         except Exception:
             return False
@@ -224,7 +224,7 @@ def _run_both(pair: _Pair, point: Point) -> bool:
     """True if both functions have finite values at the point, which are those of the equations."""
     with quietly():
         try:
-            result = pair.forward(**arguments(pair.forward, pair.traced.forward.inputs, point))
+            result = run(pair.forward, pair.traced.forward.inputs, point)
         except Exception:
             return False
         outputs, cache = outputs_and_cache(result, pair.roles)
@@ -254,7 +254,7 @@ def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
     upstream = tuple(handed(t, point) for t in pair.traced.upstream)
     given = {n: cache if role == "cache" else _one(upstream) for n, role in pair.roles.items()}
     try:
-        return pair.backward(**arguments(pair.backward, pair.traced.forward.inputs, point), **given)
+        return run(pair.backward, pair.traced.forward.inputs, point, **given)
     except Exception as error:
         what = f"{name_of(pair.backward)} fails when NumPy runs it: {type(error).__name__}: {error}"
         raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"]) from None

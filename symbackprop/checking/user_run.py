@@ -27,8 +27,16 @@ def quietly() -> Iterator[None]:
         yield
 
 
+def run(function: Callable[..., Any], inputs: Iterable[Tensor], point: Point, **given: Any) -> Any:
+    """What a function returns for copies of the inputs that it takes, by name; a ufunc takes them by place."""
+    values = arguments(function, inputs, point)
+    return function(*values.values()) if isinstance(function, np.ufunc) else function(**values, **given)
+
+
 def arguments(function: Callable[..., Any], inputs: Iterable[Tensor], point: Point) -> dict[str, Any]:
     """Copies of the inputs that the function takes, by name, since it may write into them."""
+    if isinstance(function, np.ufunc):
+        return {t.name: handed(t, point) for t in inputs}
     parameters = inspect.signature(function).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return {t.name: handed(t, point) for t in inputs if takes_any or t.name in parameters}

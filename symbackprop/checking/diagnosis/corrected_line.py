@@ -45,9 +45,9 @@ def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[
         if target is None or line is None:
             continue
         shown, before = plain.equations[target], old.equations[target]
-        if shown.value is before.value:  # what is shown would be the line that it replaces
-            continue
         value = factored(with_parts(shown.value, _parts(plain)))
+        if value is factored(with_parts(before.value, _parts(old))):
+            continue  # what is shown would be the line that it replaces
         found[target] = CuredLine(
             int(line[1]),
             with_users_names(shown.left, called),
