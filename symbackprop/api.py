@@ -120,15 +120,24 @@ def check(
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
-def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:
+def assert_proved(
+    forward: Callable[..., Any], backward: Callable[..., Any], *, stated_sizes: bool = False, **options: Any
+) -> None:
     """For test suites: pass if the backward is proved, else fail with the whole story.
 
+    Args:
+        stated_sizes: accept a proof for some stated sizes alone.
+        options: as `check` takes them.
+
     Raises:
-        AssertionError: the verdict is not PROVED; the message is the verdict.
+        AssertionError: the verdict is not PROVED, or for stated sizes alone; the message is the verdict.
     """
     verdict = check(forward, backward, **options)
     if not verdict:
         raise AssertionError("\n" + str(verdict))
+    if not (stated_sizes or verdict.for_all_sizes):
+        help = "a proof for stated sizes alone; to accept it: assert_proved(..., stated_sizes=True)"
+        raise AssertionError(f"\n{verdict}\n{help}")
 
 
 def compile(

@@ -6,20 +6,19 @@ A decimal in the user's code is the number that was meant: 0.1 is 1/10 (`exact`)
 from __future__ import annotations
 
 from fractions import Fraction
-from math import isqrt
 from typing import Any
 
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Expr, multiply, number, power
+from symbackprop.expression.build import ONE, ZERO, Expr, number
+from symbackprop.expression.constants import read
 from symbackprop.frontends.numpy.array import Array, array, scalar
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import reduced
+from symbackprop.frontends.numpy.session import assume, reduced
 from symbackprop.frontends.numpy.size import Size, SymbolicRange, size_expr
-
-ROUNDING = Fraction(1, 2**53)  # of one operation on numbers of size 1
+from symbackprop.rendering.text import to_text
 
 
 def as_array(value: Any) -> Array:
@@ -65,7 +64,7 @@ def _constant_array(value: np.ndarray[Any, Any]) -> Array:
 
 
 def exact(value: Any) -> Expr:
-    """The number that was meant by a decimal: 0.1 is 1/10, and a float with all its digits may be p/q or its root.
+    """The number that a float64 stands for, as `constants.read` has it; a rounding error is noted as a condition.
 
     Example:
         >>> exact(1e-5), exact(1 / 3)
@@ -78,16 +77,10 @@ def exact(value: Any) -> Expr:
         return MINUS_INFINITY
     if not np.isfinite(value):
         raise TraceError(f"the value {value} cannot be traced", help="use a large finite number such as -1e9")
-    if len(repr(value).strip("-0.").replace(".", "").split("e")[0]) < 15:
-        return number(Fraction(repr(value)))
-    near = Fraction(value).limit_denominator(10000)
-    if abs(near - Fraction(value)) <= ROUNDING * (1 + abs(near)):  # 1 - 0.9, which Python works out, is 1/10
-        return number(near)
-    square = Fraction(value * value).limit_denominator(1000)
-    if square > 0 and float(square) ** 0.5 == abs(value) and isqrt(square.denominator) <= 1000:
-        root = power(number(square), number(Fraction(1, 2)))
-        return root if value > 0 else multiply(number(-1), root)
-    return number(Fraction(repr(value)))
+    reading = read(value)
+    if not reading.nearest:
+        assume(f"{value!r} counts as {to_text(reading.value)}, up to rounding of constants")
+    return reading.value
 
 
 def integer_of(value: Any) -> Expr | None:

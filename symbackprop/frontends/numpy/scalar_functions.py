@@ -14,13 +14,17 @@ from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
+    Add,
     Expr,
+    Extremum,
     Number,
+    Where,
     add,
     apply,
     divide,
     multiply,
     negate,
+    nodes_once,
     number,
     power,
     subtract,
@@ -30,10 +34,12 @@ from symbackprop.expression.functions import ERF, EXP, FUNCTIONS, LOG, Function
 from symbackprop.frontends.numpy.array import has_entry
 from symbackprop.frontends.numpy.elementwise import Places, compared, elementwise, into, kind_of_all, truth
 from symbackprop.frontends.numpy.registry import implements
-from symbackprop.frontends.numpy.session import holds
+from symbackprop.frontends.numpy.session import assume, holds, value_of
+from symbackprop.rendering.text import to_text
 
 HALF = number(Fraction(1, 2))
 TWO = number(2)
+STANDS_FOR_INFINITY = -10_000  # exp of a constant below this is 0 in float64, with room for a sum to spare
 
 
 # --- branches -----------------------------------------------------------------------------------------------------
@@ -115,7 +121,37 @@ def _call(function: Function) -> Callable[[Expr], Expr]:
 
 
 def _exp(v: Expr) -> Expr:
+    if isinstance(v, Where) and (_far_below_zero(v.then) or _far_below_zero(v.otherwise)):
+        return where(v.condition, _exp(v.then), _exp(v.otherwise))
+    if _far_below_zero(v):
+        assume(f"exp({to_text(v)}) counts as 0, as it is in float64")
+        return ZERO
+    masked = _masked_score(v)
+    if masked is not None:
+        score, lowest = masked
+        assume(f"exp({to_text(lowest)} - the largest) counts as 0, as it is in float64 above {to_text(lowest)}")
+        parts = (ZERO if p is lowest else apply(EXP, v) for p in (score.then, score.otherwise))
+        return where(score.condition, *parts)
     return ONE if v is ZERO else apply(EXP, v)
+
+
+def _far_below_zero(v: Expr) -> bool:
+    """True for a constant that stands for minus infinity: people write -1e9 in masks."""
+    return isinstance(v, Number) and v.value < STANDS_FOR_INFINITY
+
+
+def _masked_score(v: Expr) -> tuple[Where, Expr] | None:
+    """(where(mask, score, -1e9), -1e9) if `v` is that minus a maximum, as a softmax takes it."""
+    whole = value_of(v)
+    if not isinstance(whole, Add) or len(whole.terms) != 2:
+        return None
+    for term, other in (whole.terms, whole.terms[::-1]):
+        score, shift = value_of(term), value_of(negate(other))
+        if isinstance(score, Where) and isinstance(shift, Extremum) and shift.kind == "max":
+            lowest = next((p for p in (score.then, score.otherwise) if _far_below_zero(p)), None)
+            if lowest is not None and lowest in nodes_once(value_of(shift.body)):
+                return score, lowest
+    return None
 
 
 def _log(v: Expr) -> Expr:

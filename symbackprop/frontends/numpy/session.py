@@ -27,6 +27,7 @@ from symbackprop.expression.build import (
     add,
     kronecker,
     multiply,
+    substitute,
 )
 from symbackprop.expression.program import PART, Equation, symbols
 from symbackprop.expression.sizes import NO_FACTS, Facts, Relation, decide, simplify
@@ -114,6 +115,24 @@ _SESSION: ContextVar[Session] = ContextVar("session")
 def current() -> Session:
     """The session that is running."""
     return _SESSION.get()
+
+
+def assume(condition: str) -> None:
+    """Note what a reading of the user's code assumes; the verdict tells it."""
+    session = _SESSION.get(None)
+    if session is not None:
+        session.conditions[condition] = None
+
+
+def value_of(expr: Expr) -> Expr:
+    """What an entry stands for, where an equation of the session says so; other expressions are themselves."""
+    session = _SESSION.get(None)
+    if session is None or not isinstance(expr, Entry):
+        return expr
+    for equation in reversed(session.equations):
+        if equation.tensor is expr.tensor:
+            return value_of(substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True))))
+    return expr
 
 
 def user_line() -> int | None:

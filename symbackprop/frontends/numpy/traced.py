@@ -38,6 +38,7 @@ class Traced:
         gradients: name of an input -> the tensor that the backward returned for it.
         variables: tensor -> the user's own name for it.
         sizes: the sizes that were fixed to numbers.
+        unasked: why NumPy could not be asked whether the equations are what it computes; "" if it was.
     """
 
     forward: Program
@@ -46,6 +47,7 @@ class Traced:
     gradients: dict[str, Tensor]
     variables: dict[Tensor, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    unasked: str = ""
 
     def written(self) -> Traced:
         """The same with 0 for every entry of an np.empty array that is not written: to be asked for when it has been
