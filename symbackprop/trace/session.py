@@ -6,11 +6,14 @@ tensors from a function of indices, and finds the user's name for an object by l
 
 from __future__ import annotations
 
+import functools
+import linecache
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType, FrameType
+from typing import Any, TypeVar
 
 from symbackprop.errors import TraceError
 from symbackprop.expression import (
@@ -35,6 +38,7 @@ from symbackprop.trace.infinite import MINUS_INFINITY
 from symbackprop.trace.stops import NeedsConcreteSizes, size_symbols
 
 Content = Callable[[tuple[Expr, ...]], Expr]
+F = TypeVar("F", bound=Callable[..., Any])
 UNWRITTEN = "unwritten "
 _SPARE = "ijklpqrsuvabcdefgh"
 
@@ -54,6 +58,20 @@ class Session:
         self.names: set[str] = set()
         self.conditions: dict[str, None] = {}
         self.empties = 0
+        self.values: dict[Tensor, Expr] = {}  # what the equations' right sides are
+        self.intervals: dict[Expr, object] = {}  # the memo of `integers.interval`
+        self.stop: BaseException | None = None  # the first one that left the tracer
+        self.stopped_at: str | None = None  # and the line of the user's code
+
+    def remember(self, stop: BaseException) -> None:
+        """Enter an exception that goes out to the user's code, unless it is NumPy's own answer."""
+        if self.stop is None and not getattr(stop, "as_numpy", False):
+            self.stop, self.stopped_at = stop, self.place()
+
+    def place(self) -> str | None:
+        """The running line of the user's code: "line 14: u, s, v = np.linalg.svd(x)"."""
+        frame = self.frame()
+        return line_text(frame.f_code.co_filename, frame.f_lineno) if frame else None
 
     # --- equations
 
@@ -79,6 +97,7 @@ class Session:
             self.variables[tensor] = variable
         place = f"line {line}" if variable else f"{PART}line {line}"
         self.equations.append(Equation(tensor, indices, value, place if line else ""))
+        self.values[tensor] = value
         return tensor
 
     def unwritten(self) -> Symbol:
@@ -130,6 +149,63 @@ def running(session: Session) -> Iterator[None]:
         yield
     finally:
         _SESSION.reset(token)
+
+
+# --- what leaves the tracer ---------------------------------------------------------------------------------------
+#
+# An exception that goes out to the user's code must be NumPy's own for every size (`as_numpy`), or the trace has failed:
+# the session remembers it, whatever the code does with it (`except`, `finally: return`, a generator, contextlib), and
+# every later operation of that session raises it again.
+
+
+def as_numpy(error: Exception) -> Exception:
+    """An exception that NumPy raises as well, at all sizes: code may catch it and go on."""
+    error.as_numpy = True  # type: ignore[attr-defined]
+    return error
+
+
+def guarded(function: F) -> F:
+    """A function that the user's code can reach: what it raises is remembered."""
+    if hasattr(function, "guards"):
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        session = _SESSION.get(None)
+        if session is None:
+            return function(*args, **options)
+        if session.stop is not None:
+            raise session.stop
+        try:
+            return function(*args, **options)
+        except BaseException as stop:
+            session.remember(stop)
+            raise
+
+    call.guards = function  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
+
+
+def asked_by_user() -> bool:
+    """True if traced code asks, be it through the standard library; False for the tracer's own messages."""
+    session = _SESSION.get(None)
+    frame: FrameType | None = sys._getframe(2)
+    while session is not None and frame is not None:
+        if frame.f_code in session.codes:
+            return True
+        if frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE and frame.f_code not in _GUARDS:
+            return False
+        frame = frame.f_back
+    return False
+
+
+def line_text(file: str, line: int) -> str:
+    """A line of a file as a message shows it; its number alone where the file cannot be read."""
+    return f"line {line}: {linecache.getline(file, line).strip()}".rstrip(": ")
+
+
+_PACKAGE = __name__.partition(".")[0]
+_GUARDS = {next(c for c in guarded.__code__.co_consts if isinstance(c, CodeType))}
 
 
 def index_name(size: Expr, used: set[str]) -> str:
