@@ -59,12 +59,6 @@ class Masked:
     def __init__(self, inner: Array, mask: Array, source: Array) -> None:
         self.inner, self.mask, self.source = inner, mask, source
 
-    def __iadd__(self, other: Any) -> Masked:
-        return elementwise_masked(OPERATIONS["add"], self, other)
-
-    def __isub__(self, other: Any) -> Masked:
-        return elementwise_masked(OPERATIONS["subtract"], self, other)
-
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.__name__ not in OPERATIONS:
             raise TraceError(f"np.{ufunc.__name__} of an array selected by a mask cannot be traced")
@@ -101,12 +95,27 @@ def _masked_binary(name: str, swapped: bool) -> Callable[[Masked, Any], Masked]:
     return operator
 
 
+def _masked_inplace(name: str) -> Callable[[Masked, Any], Masked]:
+    def operator(self: Masked, other: Any) -> Masked:
+        result = elementwise_masked(OPERATIONS[name], self, other)
+        if result.inner.dtype != self.inner.dtype:
+            raise TraceError(f"numbers of type {result.inner.dtype} are put into an array of type {self.inner.dtype}")
+        self.inner = result.inner  # for all who hold it
+        return self
+
+    return operator
+
+
 for _symbol, _name in {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
     "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
 }.items():  # fmt: skip
     setattr(Masked, f"__{_symbol}__", _masked_binary(_name, False))
     setattr(Masked, f"__r{_symbol}__", _masked_binary(_name, True))
+for _symbol, _name in {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
+}.items():  # fmt: skip
+    setattr(Masked, f"__i{_symbol}__", _masked_inplace(_name))
 setattr(Masked, "__neg__", lambda self: elementwise_masked(OPERATIONS["negative"], self))  # noqa: B010
 
 
@@ -496,8 +505,8 @@ def _inplace(name: str, target: Array, other: Any) -> Array:
         raise ShapesDoNotFit(f"an array of shape {other.shape} does not fit into one of shape {target.shape}")
     joint = type_by(name, target, other) if name != "matmul" else joint_type_of(target, other)
     if not np.can_cast(joint, target.dtype, "same_kind"):
-        raise TraceError(f"numbers of type {joint} are put into an array of type {target.dtype}",
-                         help="make it a float array")  # fmt: skip
+        what = "real numbers" if joint.kind == "f" else f"numbers of type {joint}"
+        raise TraceError(f"{what} are assigned to an array of type {target.dtype}", help="make it a float array")
     if name in ("add", "subtract") and target.kind != "bool":
         value = stretched(other if name == "add" else _negative(other), target.axes)
         target.write(value, added=True)

@@ -276,3 +276,7 @@ def by_identity() -> dict[int, Any]:
         if "." not in leaf and hasattr(owner, leaf):
             table[id(getattr(owner, leaf))] = Operation(name, leaf)
     return table
+
+
+for _kind in (np.ndarray, np.float64, np.float32, np.int64, np.int32, np.bool_):
+    type_stand_in(_kind, Refused("np.ndarray()") if _kind is np.ndarray else convert_to(_kind))

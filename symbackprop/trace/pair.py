@@ -22,7 +22,7 @@ from symbackprop.trace.array import Array
 from symbackprop.trace.opaque import NotUsable
 from symbackprop.trace.session import UNWRITTEN
 from symbackprop.trace.size import Size
-from symbackprop.trace.state import Place
+from symbackprop.trace.state import Place, numbered
 from symbackprop.trace.tracer import Shape, Tracer, known_names, name_of
 
 ALL_WRITTEN = "every entry of an np.empty array is written before it is read"
@@ -105,6 +105,14 @@ def trace(
     return replace(_written(program), name=name_of(function), lines=_code(function))
 
 
+def _equations(traced: Program | Traced) -> list[Any]:
+    """What a trace says, with bound indices by number: two traces never share them."""
+    if isinstance(traced, Traced):
+        return [_equations(traced.forward), _equations(traced.backward), list(traced.gradients.items())]
+    said = [(e.tensor, e.indices, numbered(e.value, {})) for e in traced.equations]
+    return [said, traced.inputs, traced.outputs, traced.parameters]
+
+
 T = TypeVar("T")
 
 
@@ -118,7 +126,7 @@ def _whatever_was_kept(once: Callable[[Sequence[Place]], tuple[T, list[Place]]],
     if not changed:
         return first
     again, _ = once(changed)
-    if again != first:
+    if _equations(again) != _equations(first):
         shown = ", ".join(dict.fromkeys(p.shown.partition(",")[0] for p in changed))
         raise TraceError(f"{name_of(function)} changes {shown}, and what it returns depends on that",
                          help="a result must depend on the arguments alone")  # fmt: skip

@@ -13,6 +13,7 @@ import enum
 import functools
 import types
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class Overlay:
         }
         self._done: dict[int, Any] = {}
         self._keep: list[Any] = []  # ids stay unique while their objects live
-        self._cells: dict[int, list[types.CellType]] = {}  # of a class that is being rebuilt
+        self._later: dict[int, list[Callable[[Any], None]]] = {}  # who waits for a class that is being rebuilt
 
     def patch(self, value: Any, name: str = "") -> Any:
         """What stands in for `value` in traced code.
@@ -184,7 +185,7 @@ class Overlay:
         self._done[id(function)] = new
         self._keep.append(function)
         for name in set(_global_names(function.__code__)) & function.__globals__.keys():
-            scope[name] = self.patch(function.__globals__[name], name)
+            self._give(function.__globals__[name], name, partial(scope.__setitem__, name))
         for cell, old, name in zip(cells, function.__closure__ or (), code.co_freevars, strict=True):
             self._fill(cell, old, name)
         new.__defaults__ = None if function.__defaults__ is None else tuple(
@@ -196,17 +197,25 @@ class Overlay:
         self.state.watch_function(new)
         return new
 
+    def _give(self, value: Any, name: str, take: Callable[[Any], None]) -> None:
+        """Hand over the stand-in of a value: at once, or when the class that it is has been rebuilt."""
+        if id(value) in self._later:
+            self._later[id(value)].append(take)
+        else:
+            take(self.patch(value, name))
+
     def _fill(self, cell: types.CellType, old: types.CellType, name: str) -> None:
-        """What a function sees of the scope around it; a name that is bound later, or its class, comes later."""
+        """What a function sees of the scope around it; a name that is bound later is left out."""
+
+        def take(value: Any) -> None:
+            cell.cell_contents = value
+            self.state.watch_cell(name, cell)
+
         try:
             content = old.cell_contents
         except ValueError:
             return
-        if id(content) in self._cells:
-            self._cells[id(content)].append(cell)
-            return
-        cell.cell_contents = self.patch(content, name)
-        self.state.watch_cell(name, cell)
+        self._give(content, name, take)
 
     def _cached(self, value: Any) -> Any:
         """A function under functools.lru_cache: called anew each time; its arguments must have a hash, as there."""
@@ -225,7 +234,7 @@ class Overlay:
             if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 raise TraceError(f"{code.co_name} assigns to the global {step.argval}", help="return the value instead")
         new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
-        self.session.codes.add(new)
+        self.session.codes[id(new)] = new
         return new
 
     def _constant(self, value: Any) -> Any:
@@ -247,20 +256,22 @@ class Overlay:
             return kind
         if issubclass(kind, enum.Enum) or not library_of(type(kind).__module__):
             return Refused(f"the class {kind.__name__}")
+        if id(kind) in self._later:
+            return Refused(f"the class {kind.__name__}, which holds itself,")
         self._keep.append(kind)
-        self._cells[id(kind)] = []
+        waiting = self._later[id(kind)] = []
         names = {n: v for n, v in vars(kind).items() if n not in _OF_PYTHON and not _is_slot(v)}
         try:
             bases = tuple(self.patch(b) for b in kind.__bases__)
             new = type(kind)(kind.__name__, bases, {n: self._member(v, n) for n, v in names.items()})
         except TypeError:
-            return Refused(f"the class {kind.__name__}")
-        finally:
-            cells = self._cells.pop(id(kind))
+            new = Refused(f"the class {kind.__name__}")
+        del self._later[id(kind)]
         self._done[id(kind)] = new
-        for cell in cells:
-            cell.cell_contents = new
-        self.state.watch_class(new)
+        for take in waiting:
+            take(new)
+        if isinstance(new, type):
+            self.state.watch_class(new)
         return new
 
     def _member(self, value: Any, name: str) -> Any:

@@ -54,7 +54,7 @@ class Session:
         self.facts = facts
         self.equations: list[Equation] = []
         self.variables: dict[Tensor, str] = {}  # the user's own name for a tensor
-        self.codes: set[CodeType] = set()  # the user's code, rebuilt
+        self.codes: dict[int, CodeType] = {}  # the user's code, rebuilt, by its id
         self.names: set[str] = set()
         self.conditions: dict[str, None] = {}
         self.empties = 0
@@ -110,7 +110,7 @@ class Session:
     def frame(self) -> FrameType | None:
         """The innermost frame that runs the user's code."""
         frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code not in self.codes:
+        while frame is not None and id(frame.f_code) not in self.codes:
             frame = frame.f_back
         return frame
 
@@ -191,7 +191,7 @@ def asked_by_user() -> bool:
     session = _SESSION.get(None)
     frame: FrameType | None = sys._getframe(2)
     while session is not None and frame is not None:
-        if frame.f_code in session.codes:
+        if id(frame.f_code) in session.codes:
             return True
         if frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE and frame.f_code not in _GUARDS:
             return False

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from symbackprop.expression import BINDERS, Expr, Index, children
 from symbackprop.trace.opaque import Opaque
 
 
@@ -112,6 +113,21 @@ class State:
         """The attributes of a function."""
         before = dict(vars(function))
         self._globals.append((function.__name__, lambda: not _same_dict(before, vars(function))))
+
+
+def numbered(value: Expr, bound: dict[Index, int]) -> Any:
+    """An expression as nested tuples, in which bound indices are numbers: equal for what differs in their names alone."""
+    if isinstance(value, Index):
+        return bound.get(value, value)
+    if isinstance(value, BINDERS):
+        size = numbered(value.index.size, bound)
+        inner = numbered(value.body, {**bound, value.index: len(bound)})
+        return (type(value), getattr(value, "kind", ""), size, inner)
+    parts = children(value)
+    if not parts:
+        return value
+    told = [getattr(value, name, None) for name in ("tensor", "function", "relation")]
+    return (type(value), *told, *(numbered(p, bound) for p in parts))
 
 
 def attributes_of(value: Any) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class Tracer:
         """The innermost line of the user's code in a traceback: "line 14: u, s, v = np.linalg.svd(x)"."""
         found = None
         while traceback is not None:
-            if traceback.tb_frame.f_code in self.session.codes:
+            if id(traceback.tb_frame.f_code) in self.session.codes:
                 found = traceback
             traceback = traceback.tb_next
         if found is None:
