@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from symbackprop.claims import Exhibit
-from symbackprop.layer_exhibit import Form, layer_exhibit
+from derivations.build.layer_exhibit import Form, layer_exhibit
+from symbackprop.checking.claims import Exhibit
 
 FORMS = (
     Form(

@@ -1,0 +1,540 @@
+"""Elementwise operations: broadcasting, arithmetic and comparisons, in place or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Compare,
+    Expr,
+    Kronecker,
+    Multiply,
+    Number,
+    Quotient,
+    Remainder,
+    add,
+    divide,
+    multiply,
+    negate,
+    power,
+    subtract,
+)
+from symbackprop.frontends.numpy.array import Array, array, has_entry
+from symbackprop.frontends.numpy.dtypes import (
+    DIVIDED,
+    EXACT,
+    NEAR,
+    ROUNDED,
+    as_dtype,
+    joint_type,
+    must_fit,
+    needs_floats,
+    ufunc_type,
+)
+from symbackprop.frontends.numpy.errors import ShapesDoNotFit
+from symbackprop.frontends.numpy.infinity import is_infinite, lifted
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.session import Content, axis_indices, holds, is_so, reduced
+from symbackprop.frontends.numpy.size import Size
+from symbackprop.frontends.numpy.symbolic import class_of, stands_for
+
+Scalar = Callable[..., Expr]
+
+
+@stands_for(np.ndarray, "an array selected by a mask")
+class Masked:
+    """x[mask]: the entries where a mask holds, kept at their places; only elementwise work is done on it."""
+
+    __slots__ = ("inner", "mask", "source")
+    __array_priority__ = 2000
+    __class__ = class_of(lambda value: np.ones(1, value.inner.dtype))  # type: ignore[assignment]
+
+    def __init__(self, inner: Array, mask: Array, source: Array) -> None:
+        self.inner, self.mask, self.source = inner, mask, source
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method != "__call__" or options or ufunc.__name__ not in OPERATIONS:
+            raise TraceError(f"np.{ufunc.__name__} of an array selected by a mask cannot be traced")
+        return elementwise_masked(OPERATIONS[ufunc.__name__], *inputs)
+
+    def sum(self) -> Any:
+        """The sum of the entries that the mask keeps."""
+        return OPERATIONS["sum"](OPERATIONS["where"](self.mask, self.inner, 0))
+
+    def mean(self) -> Any:
+        """The mean of the entries that the mask keeps."""
+        return self.sum() / self.size
+
+    @property
+    def ndim(self) -> int:
+        """One: NumPy puts the entries in a row."""
+        return 1
+
+    @property
+    def dtype(self) -> Any:
+        """NumPy's type."""
+        return self.inner.dtype
+
+    @property
+    def size(self) -> Any:
+        """How many entries the mask keeps."""
+        return OPERATIONS["sum"](self.mask)
+
+
+def _masked_binary(name: str, swapped: bool) -> Callable[[Masked, Any], Masked]:
+    def operator(self: Masked, other: Any) -> Masked:
+        return elementwise_masked(OPERATIONS[name], *((other, self) if swapped else (self, other)))
+
+    return operator
+
+
+def _masked_inplace(name: str) -> Callable[[Masked, Any], Masked]:
+    def operator(self: Masked, other: Any) -> Masked:
+        result = elementwise_masked(OPERATIONS[name], self, other)
+        if result.inner.dtype != self.inner.dtype:
+            raise TraceError(f"numbers of type {result.inner.dtype} are put into an array of type {self.inner.dtype}")
+        self.inner = result.inner  # for all who hold it
+        return self
+
+    return operator
+
+
+for _symbol, _name in {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
+    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+}.items():  # fmt: skip
+    setattr(Masked, f"__{_symbol}__", _masked_binary(_name, False))
+    setattr(Masked, f"__r{_symbol}__", _masked_binary(_name, True))
+for _symbol, _name in {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
+}.items():  # fmt: skip
+    setattr(Masked, f"__i{_symbol}__", _masked_inplace(_name))
+setattr(Masked, "__neg__", lambda self: elementwise_masked(OPERATIONS["negative"], self))  # noqa: B010
+
+
+@stands_for(tuple, "the places where a mask holds")
+class Places:
+    """The places where a mask holds, as np.where(mask), np.nonzero and np.triu_indices give them: a subscript only."""
+
+    __slots__ = ("mask",)
+    __class__ = class_of(lambda _: (np.zeros(1, int),))  # type: ignore[assignment]
+
+    def __init__(self, mask: Array) -> None:
+        self.mask = mask
+
+
+def elementwise_masked(operation: Callable[..., Any], *operands: Any) -> Masked:
+    """An elementwise operation on masked operands, all under the same mask, and scalars."""
+    first, *others = [o for o in operands if isinstance(o, Masked)]
+    if any(not same_entries(first.source, o.source) for o in others):
+        raise TraceError("two arrays selected by different masks are combined")
+    if any(not isinstance(o, Masked) and as_array(o).ndim for o in operands):
+        raise TraceError("an array selected by a mask is combined with a whole array")
+    return Masked(operation(*(o.inner if isinstance(o, Masked) else o for o in operands)), first.mask, first.source)
+
+
+def same_entries(left: Array, right: Array) -> bool:
+    """True if two arrays have the same entries, entry by entry the same expression."""
+    if left is right:
+        return True
+    if left.axes != right.axes:
+        return False
+    indices = axis_indices(left.axes)
+    return left.definition(indices) is right.definition(indices)
+
+
+# --- broadcasting -------------------------------------------------------------------------------------------------
+
+
+def broadcast_shape(*shapes: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """NumPy's broadcast shape of several shapes; a symbolic size is taken to be equal to itself only.
+
+    Raises:
+        ShapesDoNotFit: two sizes are neither provably equal nor 1.
+    """
+    result: list[Expr] = []
+    for k in range(1, max(map(len, shapes), default=0) + 1):
+        axis: Expr = ONE
+        for shape in shapes:
+            other = shape[-k] if k <= len(shape) else ONE
+            if axis is ONE:
+                axis = other
+            elif other is not ONE and other is not axis and is_so("==", axis, other) is not True:
+                shown = " and ".join(str(tuple(Size(n) for n in s)) for s in shapes)
+                raise ShapesDoNotFit(f"arrays of shapes {shown} are combined")
+        result.insert(0, axis)
+    return tuple(result)
+
+
+def stretched(operand: Array, shape: tuple[Expr, ...], nonlinear: bool = False) -> Content:
+    """The entries of `operand`, broadcast to `shape`."""
+    content, axes = operand.read(nonlinear), operand.axes
+    if axes == shape:
+        return content
+    skip = len(shape) - len(axes)
+
+    def entries(indices: tuple[Expr, ...]) -> Expr:
+        return content(tuple(ZERO if n is ONE else i for i, n in zip(indices[skip:], axes, strict=True)))
+
+    return entries
+
+
+def elementwise(
+    make: Scalar, *operands: Any, name: str = "", kind: str | np.dtype[Any] = "real", nonlinear: bool = True
+) -> Any:
+    """make(entries of the operands), entry by entry.
+
+    Args:
+        name: the ufunc that this is, which says what type the result has.
+        kind: the type of the result where no ufunc says it.
+    """
+    if any(isinstance(o, Masked) for o in operands):
+        return elementwise_masked(
+            lambda *o: elementwise(make, *o, name=name, kind=kind, nonlinear=nonlinear), *operands
+        )
+    arrays = [as_array(o) for o in operands]
+    dtype = type_by(name, *arrays) if name else as_dtype(kind)
+    shape = broadcast_shape(*(a.axes for a in arrays))
+    parts = [stretched(a, shape, nonlinear) for a in arrays]
+    summed = not nonlinear and any(a.buffer.summed for a in arrays)
+    result = array(shape, lambda indices: _made(make, tuple(p(indices) for p in parts)), dtype, summed=summed)
+    result.contiguous = all(a.contiguous for a in arrays if a.ndim == len(shape))
+    result.buffer.weak = all(a.buffer.weak for a in arrays) and name in _OF_PYTHON
+    result.buffer.rounding = _rounding(name, arrays)
+    return integers_fit(result)
+
+
+_OF_PYTHON = {"add", "subtract", "multiply", "divide", "negative", "positive", "power"}  # operators of numbers
+
+
+def type_by(name: str, *arrays: Array) -> np.dtype[Any]:
+    """The type that NumPy gives the result of a ufunc."""
+    return ufunc_type(name, *((a.dtype, a.buffer.weak) for a in arrays))
+
+
+def integers_fit(result: Array) -> Array:
+    """The array, whose integers are those that NumPy's type holds.
+
+    Raises:
+        TraceError: they might wrap around.
+    """
+    if result.kind == "integer":
+        shape = result.buffer.shape
+        value = result.buffer.content(tuple(ZERO if i.size is ONE else i for i in axis_indices(shape)))
+        must_fit([value], result.dtype, lambda v: is_so("<=", ZERO, v) is True)
+    return result
+
+
+def _rounding(name: str, arrays: Sequence[Array]) -> int:
+    """How far floats are from the numbers of a result: sums and dyadic factors round nothing of the size of ours."""
+    worst = max((a.buffer.rounding for a in arrays), default=EXACT)
+    if name in ("add", "subtract", "negative", "positive") or (
+        all(a.kind != "real" for a in arrays) and name != "divide"
+    ):
+        return worst
+    if name in ("multiply", "divide") and len(arrays) == 2:
+        factor = arrays[1] if name == "divide" else next((a for a in arrays if _dyadic(a)), arrays[1])
+        if _dyadic(factor) or (name == "multiply" and worst == EXACT):
+            return worst
+        return DIVIDED if name == "divide" and worst == EXACT else ROUNDED
+    return ROUNDED
+
+
+def _dyadic(a: Array) -> bool:
+    """True for the number 2**k, up to its sign."""
+    value = a.constant()
+    if not isinstance(value, Number) or not value.value:
+        return False
+    n, d = abs(value.value.numerator), value.value.denominator
+    return n & (n - 1) == 0 and d & (d - 1) == 0
+
+
+def _made(make: Scalar, values: tuple[Expr, ...]) -> Expr:
+    return lifted(make, values) if any(map(is_infinite, values)) else make(*values)
+
+
+def kind_of_all(*operands: Any) -> str:
+    """integer for integers and booleans, else real."""
+    kinds = {o.inner.kind if isinstance(o, Masked) else as_array(o).kind for o in operands}
+    return "real" if "real" in kinds else "integer"
+
+
+def is_data(operand: Any) -> bool:
+    """True if an operand depends on the arrays that came in, not only on numbers and sizes."""
+    if isinstance(operand, Masked):
+        return True
+    values = as_array(operand)
+    return has_entry(values.buffer.content(axis_indices(values.buffer.shape)))
+
+
+# --- arithmetic ---------------------------------------------------------------------------------------------------
+
+
+def _type_of(name: str, *operands: Any) -> np.dtype[Any]:
+    return type_by(name, *(o.inner if isinstance(o, Masked) else as_array(o) for o in operands))
+
+
+@implements("add")
+def _add(left: Any, right: Any, **options: Any) -> Any:
+    if _type_of("add", left, right).kind == "b":
+        return into(_logical_or(left, right), options)
+    return into(elementwise(add, left, right, name="add", nonlinear=False), options)
+
+
+@implements("subtract")
+def _subtract(left: Any, right: Any, **options: Any) -> Any:
+    return into(elementwise(subtract, left, right, name="subtract", nonlinear=False), options)
+
+
+@implements("multiply")
+def _multiply(left: Any, right: Any, **options: Any) -> Any:
+    nonlinear = is_data(left) and is_data(right)
+    return into(elementwise(multiply, left, right, name="multiply", nonlinear=nonlinear), options)
+
+
+@implements("divide", "true_divide")
+def _divide(left: Any, right: Any, **options: Any) -> Any:
+    return into(elementwise(divide, left, right, name="divide", nonlinear=is_data(right)), options)
+
+
+def into(result: Any, options: dict[str, Any]) -> Any:
+    """Honour out= and dtype= where they round nothing; other options than those that only tune are refused."""
+    target = options.pop("out", None)
+    target = target[0] if isinstance(target, tuple) else target
+    if options.pop("where", True) is not True:
+        raise TraceError("the option where= of an elementwise operation cannot be traced")
+    dtype = options.pop("dtype", None)
+    unknown = options.keys() - {"casting", "order", "subok"}
+    if unknown:
+        raise TraceError(f"the option {', '.join(sorted(unknown))} cannot be traced")
+    if dtype is not None:
+        result = _in_type(result, np.dtype(plain_type(dtype)))
+    if target is None:
+        return result
+    if not np.can_cast(as_array(result).dtype, target.dtype, "same_kind"):
+        raise TraceError(f"a result of type {as_array(result).dtype} is put into an array of type {target.dtype}")
+    target[...] = result
+    return target
+
+
+def _in_type(result: Any, dtype: np.dtype[Any]) -> Any:
+    """A result that NumPy works out in another type, with the same numbers."""
+    values = as_array(result.inner if isinstance(result, Masked) else result)
+    if values.dtype == dtype:
+        return result
+    if dtype.kind != "f" or values.kind == "bool" or isinstance(result, Masked):
+        raise TraceError(f"a result is rounded to the type {dtype}")
+    return array(values.axes, values.read(), dtype, summed=values.buffer.summed)
+
+
+def plain_type(dtype: Any) -> Any:
+    """The type itself where a stand-in is given."""
+    return getattr(dtype, "traced_type", dtype)
+
+
+@implements("negative")
+def _negative(x: Any, **options: Any) -> Any:
+    return into(elementwise(negate, x, name="negative", nonlinear=False), options)
+
+
+@implements("positive")
+def _positive(x: Any, **options: Any) -> Any:
+    return into(elementwise(lambda v: v, x, name="positive", nonlinear=False), options)
+
+
+@implements("floor_divide")
+def _floor_divide(left: Any, right: Any) -> Any:
+    _only_integers(left, right, "//")
+    return elementwise(lambda a, b: reduced(Quotient(a, _nonzero(b))), left, right, name="floor_divide")
+
+
+@implements("remainder", "mod")
+def _remainder(left: Any, right: Any) -> Any:
+    _only_integers(left, right, "%")
+    return elementwise(lambda a, b: reduced(Remainder(a, _nonzero(b))), left, right, name="remainder")
+
+
+def _nonzero(divisor: Expr) -> Expr:
+    """The divisor of integers, of which NumPy makes 0 where it is 0."""
+    if is_so("<", ZERO, divisor) is not True and is_so("<", divisor, ZERO) is not True:
+        raise TraceError("a division of integers by what may be 0 cannot be traced")
+    return divisor
+
+
+def _only_integers(left: Any, right: Any, sign: str) -> None:
+    if kind_of_all(left, right) != "integer":
+        raise TraceError(f"{sign} of real numbers cannot be traced")
+
+
+@implements("power", "pow")
+def _power(base: Any, exponent: Any, **options: Any) -> Any:
+    if kind_of_all(base, exponent) == "real":
+        return into(elementwise(power, base, exponent, name="power"), options)
+    least = is_so("<=", ZERO, as_array(exponent).read()(axis_indices(as_array(exponent).axes)))
+    if as_array(base).buffer.weak and as_array(exponent).buffer.weak and least is not True:
+        return elementwise(power, base, exponent)  # Python's 2 ** -1 is 0.5
+    if least is not True:
+        raise TraceError("NumPy raises integers to no negative powers", help="make the base a float")
+    return into(elementwise(power, base, exponent, name="power"), options)
+
+
+@implements("float_power")
+def _float_power(base: Any, exponent: Any) -> Any:
+    return elementwise(power, base, exponent, name="float_power")
+
+
+# --- comparisons --------------------------------------------------------------------------------------------------
+
+
+def _comparison(relation: Any, swapped: bool = False, denied: bool = False) -> Callable[[Any, Any], Any]:
+    """The operation that compares entry by entry; integers are decided where that can be proved."""
+
+    def compare(left: Any, right: Any) -> Any:
+        if left is None or right is None:
+            raise TraceError("an array is compared with None, entry by entry", help="use `is None`")
+        a, b = (right, left) if swapped else (left, right)
+        integers = kind_of_all(a, b) == "integer"
+        rounded = any(not isinstance(o, Masked) and as_array(o).buffer.rounding > EXACT for o in (a, b))
+
+        def make(x: Expr, y: Expr) -> Expr:
+            if rounded and isinstance(x, Number) and isinstance(y, Number) and _close(x, y):
+                raise needs_floats("a comparison of numbers", x, y)
+            value = holds(relation, x, y) if integers else compared(relation, x, y)
+            return subtract(ONE, value) if denied else value
+
+        return elementwise(make, a, b, kind="bool")
+
+    return compare
+
+
+def _close(x: Number, y: Number) -> bool:
+    return abs(x.value - y.value) <= NEAR * max(abs(x.value), abs(y.value))
+
+
+def compared(relation: Any, left: Expr, right: Expr) -> Expr:
+    """The value 0 or 1 of a relation between two real numbers, decided where its form shows it."""
+    if isinstance(left, Number) and isinstance(right, Number):
+        a, b = left.value, right.value
+        return ONE if {"<": a < b, "<=": a <= b, "==": a == b}[relation] else ZERO
+    if left is right:
+        return ZERO if relation == "<" else ONE
+    for side, other, swapped in ((left, right, False), (right, left, True)):
+        if isinstance(other, Number) and is_indicator(side):
+            at = [(other, v) if swapped else (v, other) for v in (ZERO, ONE)]
+            low, high = (compared(relation, *pair) for pair in at)
+            return low if low is high else side if high is ONE else subtract(ONE, side)
+    return Compare(relation, left, right)
+
+
+def is_indicator(value: Expr) -> bool:
+    """True for an expression whose values are 0 and 1 by its form."""
+    if isinstance(value, Multiply):
+        return all(map(is_indicator, value.factors))
+    return isinstance(value, (Compare, Kronecker))
+
+
+implements("less")(_comparison("<"))
+implements("less_equal")(_comparison("<="))
+implements("greater")(_comparison("<", swapped=True))
+implements("greater_equal")(_comparison("<=", swapped=True))
+implements("equal")(_comparison("=="))
+implements("not_equal")(_comparison("==", denied=True))
+
+
+def truth(x: Any) -> Any:
+    """An array of booleans: x itself, or x != 0."""
+    kind = x.inner.kind if isinstance(x, Masked) else as_array(x).kind
+    return x if kind == "bool" else OPERATIONS["not_equal"](x, 0)
+
+
+@implements("logical_and")
+def _logical_and(left: Any, right: Any) -> Any:
+    return elementwise(multiply, truth(left), truth(right), kind="bool")
+
+
+@implements("logical_or")
+def _logical_or(left: Any, right: Any) -> Any:
+    return elementwise(
+        lambda a, b: subtract(ONE, multiply(subtract(ONE, a), subtract(ONE, b))), truth(left), truth(right), kind="bool"
+    )
+
+
+@implements("logical_not")
+def _logical_not(x: Any) -> Any:
+    return elementwise(lambda a: subtract(ONE, a), truth(x), kind="bool")
+
+
+@implements("logical_xor")
+def _logical_xor(left: Any, right: Any) -> Any:
+    return OPERATIONS["not_equal"](truth(left), truth(right))
+
+
+def _bitwise(name: str, logical: str) -> None:
+    @implements(name)
+    def operation(*operands: Any) -> Any:
+        if any(isinstance(o, Masked) or as_array(o).kind != "bool" for o in operands):
+            raise TraceError(f"np.{name} of numbers cannot be traced")
+        return OPERATIONS[logical](*operands)
+
+
+for _bits, _logic in {"and": "and", "or": "or", "xor": "xor"}.items():
+    _bitwise(f"bitwise_{_bits}", f"logical_{_logic}")
+
+
+@implements("invert", "bitwise_not")
+def _invert(x: Any) -> Any:
+    if as_array(x).kind == "bool":
+        return _logical_not(x)
+    _only_integers(x, 1, "~")
+    return elementwise(lambda a: subtract(negate(a), ONE), x, name="invert")
+
+
+# --- in place ---------------------------------------------------------------------------------------------------------
+
+
+@implements("inplace")
+def _inplace(name: str, target: Array, other: Any) -> Array:
+    """target op= other: changes the memory that `target` sees."""
+    other = as_array(other)
+    if broadcast_shape(target.axes, other.axes) != target.axes:
+        raise ShapesDoNotFit(f"an array of shape {other.shape} does not fit into one of shape {target.shape}")
+    joint = type_by(name, target, other) if name != "matmul" else joint_type_of(target, other)
+    if not np.can_cast(joint, target.dtype, "same_kind"):
+        what = "real numbers" if joint.kind == "f" else f"numbers of type {joint}"
+        raise TraceError(f"{what} are assigned to an array of type {target.dtype}", help="make it a float array")
+    if name in ("add", "subtract") and target.kind != "bool":
+        value = stretched(other if name == "add" else _negative(other), target.axes)
+        target.write(value, added=True)
+    else:
+        target.write(stretched(OPERATIONS[name](target, other), target.axes))
+    integers_fit(target)
+    return target
+
+
+def joint_type_of(*arrays: Array) -> np.dtype[Any]:
+    """The type that holds all of them, as NumPy has it."""
+    return joint_type(*((a.dtype, a.buffer.weak) for a in arrays))
+
+
+def held(target: Array, given: Array) -> Array:
+    """What stands in an array once `given` is assigned to it: itself, or its truth value in an array of booleans.
+
+    Raises:
+        TraceError: NumPy would round or wrap it.
+    """
+    if target.kind == "real" or given.kind == "bool":
+        return given
+    if given.kind == "real":
+        raise TraceError(f"real numbers are assigned to an array of type {target.dtype}", help="make it a float array")
+    if target.kind == "bool":
+        return truth(given)  # type: ignore[no-any-return]
+    value = given.read()(axis_indices(given.axes))
+    must_fit([value], target.dtype, lambda v: is_so("<=", ZERO, v) is True)
+    return given

@@ -1,0 +1,283 @@
+"""What stands in for `numpy`, `math`, `scipy.special` and Python's builtins while a function is traced.
+
+`np.zeros((N, D))` receives symbolic sizes and no array, so NumPy's own dispatch never sees it: the user's `np` is
+replaced by a namespace with functions of the same names. What is missing is refused by name, when it is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import symbackprop.frontends.numpy.assignment
+import symbackprop.frontends.numpy.joining
+import symbackprop.frontends.numpy.products
+import symbackprop.frontends.numpy.reductions
+import symbackprop.frontends.numpy.scalar_functions
+import symbackprop.frontends.numpy.sorting  # noqa: F401
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import ONE, Symbol
+from symbackprop.frontends.numpy.array import Array, exemplar, scalar
+from symbackprop.frontends.numpy.creation import convert_to, to_integer
+from symbackprop.frontends.numpy.dtypes import ROUNDED
+from symbackprop.frontends.numpy.elementwise import Masked, Places
+from symbackprop.frontends.numpy.opaque import RANDOM, NotUsable, Refused, Source, first_opaque
+from symbackprop.frontends.numpy.operands import exact, rounding_of
+from symbackprop.frontends.numpy.registry import OPERATIONS
+from symbackprop.frontends.numpy.session import as_numpy, asked_by_user, guarded
+from symbackprop.frontends.numpy.size import Size, SymbolicRange
+from symbackprop.frontends.numpy.symbolic import STAND_INS
+
+# These fill the table of operations.
+
+PI = Symbol("pi", "positive")
+
+
+class Operation:
+    """A NumPy function, with the methods of a ufunc: np.add.at, np.maximum.reduce, np.multiply.outer."""
+
+    def __init__(self, name: str, shown: str) -> None:
+        self.__name__, self._shown = name, shown
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        unknown = first_opaque(args)
+        if unknown is not None:
+            return unknown(*args[1:] if args[0] is unknown else args, **options)
+        return OPERATIONS[self.__name__](*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not asked_by_user():
+            raise AttributeError(name)
+        inner = f"{self.__name__}.{name}"
+        return Operation(inner, f"{self._shown}.{name}") if inner in OPERATIONS else Refused(f"{self._shown}.{name}")
+
+
+class Namespace:
+    """A module whose functions work on symbolic arrays.
+
+    Args:
+        module: the real one, for its constants and types.
+        prefix: what its functions are called in `OPERATIONS`: "linalg." for np.linalg.
+        shown: what the user calls it.
+    """
+
+    def __init__(self, module: Any, prefix: str, shown: str) -> None:
+        self._module, self._prefix, self._shown = module, prefix, shown
+
+    def __getattr__(self, name: str) -> Any:
+        shown = f"{self._shown}.{name}"
+        if name in ("random", "rand", "randn"):
+            return Source(shown, RANDOM)
+        if self._prefix + name in OPERATIONS:
+            return Operation(self._prefix + name, shown)
+        if not hasattr(self._module, name):
+            raise as_numpy(AttributeError(f"module {self._shown!r} has no attribute {name!r}"))
+        return self._other(getattr(self._module, name), name, shown)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            raise TraceError(f"an assignment to {self._shown}.{name} cannot be traced")
+        object.__setattr__(self, name, value)
+
+    def _other(self, value: Any, name: str, shown: str) -> Any:
+        if isinstance(value, types.ModuleType):
+            return Namespace(value, f"{self._prefix}{name}.", shown)
+        if isinstance(value, float):
+            return constant(value)
+        if isinstance(value, type) and value in STAND_INS:
+            return STAND_INS[value]
+        if isinstance(value, type) and issubclass(value, np.generic):
+            return type_stand_in(value, convert_to(value))
+        if name in _CONTEXTS:
+            return _CONTEXTS[name]
+        if isinstance(value, type) and name not in _REAL_TYPES and not issubclass(value, Exception):
+            return type_stand_in(value, Refused(shown))
+        if isinstance(value, type) or value is None or isinstance(value, (int, str)) or name in _REAL_TYPES:
+            return value
+        return Refused(shown, "read the data outside and pass it as an input" if name in _FILES else None)
+
+
+_REAL_TYPES = ("finfo", "iinfo", "dtype", "result_type", "promote_types", "can_cast", "issubdtype", "set_printoptions",
+               "ndindex", "isdtype")  # fmt: skip
+_FILES = ("load", "loadtxt", "genfromtxt", "fromfile", "save", "savez", "savetxt", "memmap")
+
+
+class _FloatingPoint:
+    """np.errstate: nothing is printed while tracing; what turns a rounding or an overflow into an exception is refused."""
+
+    def __init__(self, shown: str, answer: Any) -> None:
+        self._shown, self._answer = shown, answer
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        if any(v not in (None, "ignore", "warn", "print") for v in (*args, *options.values())):
+            raise TraceError(f"{self._shown} that raises exceptions cannot be traced",
+                             help="ask for the domain before the operation")  # fmt: skip
+        return self._answer()
+
+
+_CONTEXTS = {
+    "errstate": _FloatingPoint("np.errstate", contextlib.nullcontext),
+    "seterr": _FloatingPoint("np.seterr", dict),
+}
+
+
+class TypeStandIn(type):
+    """int, float, np.float64, ...: called it converts, as a dtype or in isinstance it is the type itself."""
+
+    traced_type: type
+    _convert: Callable[..., Any]
+
+    def __new__(cls, *args: Any) -> Any:
+        """A stand-in; a class that traced code derives from one is refused."""
+        if len(args) != 2:
+            raise TraceError(f"a class derived from {args[1][0].__name__} cannot be traced")
+        return super().__new__(cls, args[0].__name__, (), {"__module__": args[0].__module__})
+
+    def __init__(cls, *args: Any) -> None:
+        type.__setattr__(cls, "traced_type", args[0])
+        type.__setattr__(cls, "_convert", staticmethod(args[1]))
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        return cls._convert(*args, **options)
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(plain(value), cls.traced_type)
+
+    def __subclasscheck__(cls, kind: Any) -> bool:
+        return issubclass(getattr(kind, "traced_type", kind), cls.traced_type)
+
+    def __eq__(cls, other: Any) -> bool:
+        """x.dtype == np.float64 and type(x) == float compare the types themselves."""
+        other = getattr(other, "traced_type", other)
+        return bool(np.dtype(cls.traced_type) == other if isinstance(other, np.dtype) else cls.traced_type is other)
+
+    def __hash__(cls) -> int:
+        return hash(cls.traced_type)
+
+    def __repr__(cls) -> str:
+        return repr(cls.traced_type)
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__") or not hasattr(cls.traced_type, name):
+            raise as_numpy(AttributeError(f"type object '{cls.__name__}' has no attribute '{name}'"))
+        return Refused(f"{cls.__name__}.{name}")
+
+    @property
+    def dtype(cls) -> np.dtype[Any]:
+        """NumPy's type, which makes np.dtype(np.float64) and x.dtype == np.float64 work."""
+        return np.dtype(cls.traced_type)
+
+
+def type_stand_in(kind: type, convert: Callable[..., Any]) -> Any:
+    """The one stand-in of a type, so that `type(x) is float` holds where it does."""
+    if kind not in STAND_INS:
+        STAND_INS[kind] = TypeStandIn(kind, convert)
+    return STAND_INS[kind]
+
+
+def plain(value: Any) -> Any:
+    """A real value of the type that a symbolic one stands for; a real value is itself.
+
+    Raises:
+        TraceError: nothing is known of its type.
+    """
+    if isinstance(value, Array):
+        return exemplar(value)
+    if isinstance(value, Masked):
+        return np.ones(1, value.inner.dtype)
+    if isinstance(value, NotUsable):
+        raise value.stop()
+    for kind, real in ((Size, 1), (SymbolicRange, range(1)), (Places, (np.zeros(1, int),))):
+        if isinstance(value, kind):
+            return real
+    return value
+
+
+def constant(value: float) -> Any:
+    """A float as the number that was meant; pi and e are themselves, infinities stay."""
+    if not math.isfinite(value):
+        return value
+    if value == math.pi:
+        return scalar(PI, weak=True, rounding=ROUNDED)
+    if value == math.e:
+        return scalar(OPERATIONS["exp"](scalar(ONE)).read()(()), weak=True, rounding=ROUNDED)
+    return scalar(exact(value), weak=True, rounding=rounding_of(value))
+
+
+NUMPY = Namespace(np, "", "np")
+
+
+class _Math(Namespace):
+    """`math`: the functions of NumPy on scalars."""
+
+    def __getattr__(self, name: str) -> Any:
+        if not hasattr(math, name):
+            raise as_numpy(AttributeError(f"module 'math' has no attribute {name!r}"))
+        if name in ("floor", "ceil", "trunc", "prod", "gcd", "factorial", "comb", "isclose"):
+            return guarded(lambda *args: _math(name, *args))
+        if name == "tau":
+            return OPERATIONS["multiply"](2, scalar(PI))
+        return getattr(NUMPY, {"pow": "power"}.get(name, name)) if name != "erf" else OPERATIONS["special.erf"]
+
+
+def _math(name: str, *args: Any) -> Any:
+    if name == "prod":
+        return OPERATIONS["prod"](*args)
+    if name == "trunc":
+        return to_integer(args[0])
+    if name == "floor":
+        return to_integer(args[0], down=True)
+    if name == "ceil":
+        return -to_integer(-args[0], down=True)
+    if name == "isclose":
+        return math.isclose(*(float(a) for a in args))
+    return getattr(math, name)(*(int(a) if isinstance(a, (Array, Size)) else a for a in args))
+
+
+MATH = _Math(math, "", "math")
+
+
+class _WhenImported:
+    """A module, once the user's code has imported it: to import scipy.special here would cost everybody time."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        module = sys.modules.get(self._name)
+        if module is None:
+            raise AttributeError(name)
+        return getattr(module, name)
+
+
+SCIPY_SPECIAL = _WhenImported("scipy.special")
+SPECIAL = Namespace(SCIPY_SPECIAL, "special.", "scipy.special")
+MODULES = {"numpy": NUMPY, "math": MATH, "scipy.special": SPECIAL}
+
+
+class _Scipy:
+    def __getattr__(self, name: str) -> Any:
+        return SPECIAL if name == "special" else Refused(f"scipy.{name}")
+
+
+SCIPY = _Scipy()
+
+
+def by_identity() -> dict[int, Any]:
+    """id of NumPy's, SciPy's and math's own functions -> what stands in for them: `from numpy import exp`."""
+    table: dict[int, Any] = {id(math.sqrt): MATH.sqrt, id(math.exp): MATH.exp, id(math.log): MATH.log}
+    for name in OPERATIONS:
+        owner, leaf = (SCIPY_SPECIAL, name[8:]) if name.startswith("special.") else (np, name)
+        if "." not in leaf and hasattr(owner, leaf):
+            table[id(getattr(owner, leaf))] = Operation(name, leaf)
+    return table
+
+
+for _kind in (np.ndarray, np.float64, np.float32, np.int64, np.int32, np.bool_):
+    type_stand_in(_kind, Refused("np.ndarray()") if _kind is np.ndarray else convert_to(_kind))

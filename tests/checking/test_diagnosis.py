@@ -1,0 +1,61 @@
+"""The slips of `claims/slips`: each is put into a right backward pass, and the diagnosis has to name it.
+
+A file holds a forward and a right backward pass and a table of slips: text of one line, the text that takes its place,
+and words of the diagnosis, in which {line} stands for the number of that line.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import symbackprop as sb
+from symbackprop.checking.diagnosis import diagnose as mending
+
+FOLDER = Path(__file__).parent / "claims" / "slips"
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MODULES = {path.stem: load(path) for path in sorted(FOLDER.glob("*.py"))}
+SLIPS = [(name, slip) for name, module in MODULES.items() for slip in module.SLIPS]
+
+
+def check(module: ModuleType):
+    assume, where = getattr(module, "ASSUME", None), getattr(module, "WHERE", None)
+    return sb.check(module.forward, module.backward, shapes=module.SHAPES, assume=assume, where=where)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What is found is asserted, not how soon: the limits of the search are meant for an idle machine."""
+    monkeypatch.setattr(mending, "SECONDS", {stage: 10 * seconds for stage, seconds in mending.SECONDS.items()})
+    monkeypatch.setattr(mending, "COMPARING", 10 * mending.COMPARING)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_backward_is_proved_without_a_slip(name):
+    assert check(MODULES[name]).status == "PROVED"
+
+
+@pytest.mark.parametrize(("name", "slip"), SLIPS)
+def test_slip_is_named_with_its_line_and_a_proved_cure(name, slip, tmp_path):
+    right, wrong, words = MODULES[name].SLIPS[slip]
+    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    head, body = text.split("\ndef backward(")
+    assert body.count(right) == 1, "the slip is not at one place"
+    line = head.count("\n") + body[: body.index(right)].count("\n") + 2
+    path = tmp_path / f"{name}.py"
+    path.write_text(head + "\ndef backward(" + body.replace(right, wrong), encoding="utf-8")
+    verdict = check(load(path))
+    assert verdict.status == "REFUTED"
+    assert words.format(line=line) in verdict.diagnosis
+    assert verdict.cure

@@ -1,0 +1,157 @@
+"""Expressions: interned, exact, and impossible to capture."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_expressions import FREE, Generator, close, point, value, values
+
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Entry,
+    Index,
+    Kronecker,
+    Power,
+    Sum,
+    Symbol,
+    Tensor,
+    add,
+    close_sum,
+    contraction,
+    divide,
+    entries,
+    free_indices,
+    fresh,
+    kronecker,
+    multiply,
+    negate,
+    number,
+    open_binder,
+    power,
+    rewrite,
+    substitute,
+    where,
+)
+
+N = Symbol("N", "size")
+x, A = Tensor("x", (N,)), Tensor("A", (N, N))
+i, j = Index("i", N), Index("j", N)
+X = Entry(x, (i,))
+SEEDS = st.integers(0, 10**6)
+
+
+def test_nodes_with_the_same_contents_are_one_node():
+    assert Symbol("a") is Symbol("a", "real")
+    assert Entry(x, (i,)) is Entry(Tensor("x", (N,)), (Index("i", N, 0),))
+    assert add(X, ONE) is add(X, number(1))
+    assert number(Fraction(2, 4)) is number(Fraction(1, 2))
+
+
+def test_numbers_are_exact_and_gathered():
+    assert add(ONE, X, number(2)) is add(X, number(3))
+    assert multiply(number(2), X, number(Fraction(1, 2))) is X
+    assert multiply(ZERO, X) is ZERO and add() is ZERO and multiply() is ONE
+    assert negate(negate(X)) is X
+    assert divide(X, number(3)) is multiply(number(Fraction(1, 3)), X)
+
+
+def test_powers_of_numbers_are_exact_and_roots_are_kept():
+    assert power(number(2), -3) is number(Fraction(1, 8))
+    assert power(X, 0) is ONE and power(X, 1) is X
+    assert isinstance(power(number(2), Fraction(1, 2)), Power)
+    assert isinstance(power(power(X, 2), Fraction(1, 2)), Power)  # the root of a square is no x
+    assert power(power(X, Fraction(1, 2)), 2) is X
+    assert isinstance(power(ZERO, MINUS_ONE), Power)  # 1/0 is not hidden
+
+
+def test_kronecker_and_where_decide_what_is_plain():
+    assert kronecker(i, i) is ONE and kronecker(ONE, ZERO) is ZERO
+    assert isinstance(kronecker(i, j), Kronecker)
+    assert where(ONE, X, ZERO) is X and where(ZERO, X, ONE) is ONE and where(kronecker(i, j), X, X) is X
+
+
+def test_bound_indices_are_fresh():
+    first, second = (contraction("j", N, lambda t: Entry(x, (t,))) for _ in range(2))
+    assert isinstance(first, Sum) and isinstance(second, Sum)
+    assert first is not second and first.index is not second.index
+    assert free_indices(first) == frozenset()
+    assert contraction("j", N, lambda t: ZERO) is ZERO
+
+
+def test_substitute_renames_a_binder_that_would_capture():
+    total = contraction("j", N, lambda t: Entry(A, (i, t)))
+    assert isinstance(total, Sum)
+    moved = substitute(total, {i: total.index})
+    assert isinstance(moved, Sum) and moved.index is not total.index
+    assert free_indices(moved) == {total.index}
+
+
+def test_substitute_leaves_a_bound_index_alone():
+    total = contraction("j", N, lambda t: Entry(A, (i, t)))
+    assert isinstance(total, Sum)
+    assert free_indices(substitute(total, {total.index: j})) == {i}
+
+
+def test_substitute_is_simultaneous():
+    assert substitute(Entry(A, (i, j)), {i: j, j: i}) is Entry(A, (j, i))
+
+
+def test_substitute_replaces_sizes_of_binders():
+    total = substitute(contraction("j", N, lambda t: Entry(x, (t,))), {N: number(3)})
+    assert isinstance(total, Sum) and total.index.size is number(3)
+
+
+def test_a_binder_inside_one_of_the_same_index_is_its_own():
+    index = fresh("j", N)
+    inner = close_sum(index, Entry(x, (index,)))
+    both = close_sum(index, multiply(Entry(x, (index,)), inner))
+    free, numbers, data = point(0, (3, 1, 1, 1))
+    entry = data[next(t for t in data if t.name == "x")]
+    assert close(value(both, free, {**numbers, N: 3}, {x: entry}), entry.sum() ** 2)
+
+
+def test_rewrite_may_speak_of_indices_bound_around_it():
+    total = contraction("j", N, lambda t: Entry(A, (i, t)))
+    transposed = rewrite(total, lambda e: Entry(A, e.indices[::-1]) if isinstance(e, Entry) else None)
+    assert free_indices(transposed) == {i}
+    assert [e.indices[1] for e in entries(transposed)] == [i]
+
+
+def test_open_binder_gives_a_fresh_index_each_time():
+    total = contraction("j", N, lambda t: Entry(x, (t,)))
+    assert isinstance(total, Sum)
+    (a, body), (b, _) = open_binder(total), open_binder(total)
+    assert a is not b and free_indices(body) == {a}
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(SEEDS)
+def test_substitution_commutes_with_evaluation(seed):
+    """The value of e[i := j] is the value of e where i has the value of j, whatever e binds."""
+    expr = Generator(seed).make(FREE, 3)
+    a, b = FREE[0], FREE[1]
+    moved = substitute(expr, {a: b})
+    for left, right in values(
+        lambda at, sizes, data: value(moved, at, sizes, data),
+        lambda at, sizes, data: value(expr, {**at, a: at[b]}, sizes, data),
+        seed,
+    ):
+        assert close(left, right)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(SEEDS)
+def test_swapping_two_indices_twice_is_nothing(seed):
+    expr = Generator(seed).make(FREE, 2)
+    swap = {FREE[0]: FREE[1], FREE[1]: FREE[0]}
+    twice = substitute(substitute(expr, swap), swap)
+    for left, right in values(lambda *p: value(expr, *p), lambda *p: value(twice, *p), seed):
+        assert close(left, right)
+
+
+@pytest.mark.parametrize("expr", [X, ZERO, kronecker(i, j), power(X, 2)])
+def test_substituting_nothing_is_the_same_node(expr):
+    assert substitute(expr, {}) is expr and substitute(expr, {Index("q", N): i}) is expr

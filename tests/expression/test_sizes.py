@@ -1,0 +1,194 @@
+"""sizes: the canonical form keeps the value, and `decide` is never wrong, held against brute force."""
+
+import itertools
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Add,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Multiply,
+    Number,
+    Power,
+    Quotient,
+    Remainder,
+    Symbol,
+    Tensor,
+    add,
+    multiply,
+    number,
+    subtract,
+)
+from symbackprop.expression.size_trials import trials
+from symbackprop.expression.sizes import Facts, decide, simplify
+
+H, E, N = (Symbol(name, "size") for name in "HEN")
+h, e, q = Index("h", H), Index("e", E), Index("q", multiply(H, E))
+LABEL = Entry(Tensor("y", (), "integer"))
+EVEN = Facts([Compare("==", Remainder(H, number(2)), ZERO)])
+
+
+def value(expr: Expr, at: dict[Expr, int]) -> int:
+    match expr:
+        case Number(v):
+            return int(v)
+        case Add(nodes):
+            return sum(value(n, at) for n in nodes)
+        case Multiply(nodes):
+            product = 1
+            for n in nodes:
+                product *= value(n, at)
+            return product
+        case Power(base, exponent):
+            return value(base, at) ** value(exponent, at)
+        case Quotient(left, right):
+            return value(left, at) // value(right, at)
+        case Remainder(left, right):
+            return value(left, at) % value(right, at)
+        case Compare(relation, left, right):
+            a, b = value(left, at), value(right, at)
+            return int({"<": a < b, "<=": a <= b, "==": a == b}[relation])
+    return at[expr]
+
+
+ATOMS = st.sampled_from([H, E, N, h, e, q, LABEL, ONE, number(2), number(3), number(-1)])
+
+
+def _grow(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    pair = st.tuples(inner, inner)
+    divisors = st.sampled_from([H, E, number(2), number(3), multiply(number(2), E), add(H, ONE)])
+    return st.one_of(
+        pair.map(lambda p: add(*p)),
+        pair.map(lambda p: subtract(*p)),
+        pair.map(lambda p: multiply(*p)),
+        st.tuples(inner, divisors).map(lambda p: Quotient(*p)),
+        st.tuples(inner, divisors).map(lambda p: Remainder(*p)),
+    )
+
+
+EXPRESSIONS = st.recursive(ATOMS, _grow, max_leaves=6)
+DOMAINS = st.lists(
+    st.sampled_from(
+        [
+            Compare("<=", number(2), H),
+            Compare("<", E, H),
+            Compare("==", Remainder(H, number(2)), ZERO),
+            Compare("==", Remainder(H, E), ZERO),
+            Compare("==", Remainder(add(H, ONE), number(3)), ZERO),
+            Compare("==", N, E),
+            Compare("<=", add(E, ONE), add(N, H)),
+        ]
+    ),
+    max_size=3,
+)
+POINTS = [
+    {H: a, E: b, N: c, h: i, e: j, q: k, LABEL: y}
+    for a, b, c in itertools.product((1, 2, 4, 5, 8), (1, 2, 3), (1, 2, 3))
+    for i in {0, a - 1}
+    for j in {0, b - 1}
+    for k in {0, a * b // 2, a * b - 1}
+    for y in {0, a - 1}
+]
+
+
+def allowed(domain: list[Expr]) -> list[dict[Expr, int]]:
+    return [p for p in POINTS if all(value(f, p) for f in domain)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(EXPRESSIONS, DOMAINS)
+def test_simplify_keeps_the_value_and_is_idempotent(expr: Expr, domain: list[Expr]) -> None:
+    facts = Facts(domain, {LABEL.tensor: H})
+    simple = simplify(expr, facts)
+    for point in allowed(domain):
+        assert value(simple, point) == value(expr, point)
+    assert simplify(simple, facts) is simple
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["<", "<=", "=="]), EXPRESSIONS, EXPRESSIONS, DOMAINS)
+def test_decide_is_never_wrong(relation, left: Expr, right: Expr, domain: list[Expr]) -> None:
+    answer = decide(relation, left, right, Facts(domain, {LABEL.tensor: H}))
+    if answer is not None:
+        for point in allowed(domain):
+            assert bool(value(Compare(relation, left, right), point)) is answer
+
+
+@settings(max_examples=60, deadline=None)
+@given(EXPRESSIONS, EXPRESSIONS, EXPRESSIONS)
+def test_simplify_gives_equal_polynomials_one_node(a: Expr, b: Expr, c: Expr) -> None:
+    assert simplify(multiply(a, add(b, c))) is simplify(add(multiply(c, a), multiply(b, a)))
+
+
+def test_simplify_divides_what_divides() -> None:
+    assert simplify(Quotient(multiply(number(2), E), number(2))) is E
+    assert simplify(Quotient(add(multiply(h, E), e), E)) is h
+    assert simplify(Remainder(add(multiply(h, E), e), E)) is e
+    assert simplify(add(ONE, Quotient(subtract(H, number(2)), ONE))) is simplify(subtract(H, ONE))
+    assert simplify(add(multiply(Quotient(q, E), E), Remainder(q, E))) is q
+
+
+def test_simplify_uses_a_known_divisor() -> None:
+    half = Quotient(H, number(2))
+    assert simplify(multiply(half, number(2)), EVEN) is H
+    assert simplify(half, EVEN) is half
+    assert simplify(Remainder(H, number(2)), EVEN) is ZERO
+    grouped = Facts([Compare("==", Remainder(N, E), ZERO)])
+    assert simplify(multiply(E, Quotient(N, E)), grouped) is N
+
+
+def test_simplify_uses_a_known_equality() -> None:
+    assert simplify(subtract(H, N), Facts([Compare("==", H, N)])) is ZERO
+
+
+def test_decide_knows_the_ranges_of_indices_quotients_and_labels() -> None:
+    assert decide("<", add(multiply(h, E), e), multiply(H, E)) is True
+    assert decide("<", Quotient(q, E), H) is True
+    assert decide("<", Remainder(q, E), E) is True
+    assert decide("<", LABEL, H, Facts((), {LABEL.tensor: H})) is True
+    assert decide("<=", number(2), H, EVEN) is True
+    assert decide("==", H, E) is None
+    assert decide("==", H, add(H, E)) is False
+
+
+def test_number_of_a_fraction_is_left_alone() -> None:
+    assert simplify(multiply(Number(Fraction(1, 2)), H)) is multiply(Number(Fraction(1, 2)), H)
+
+
+def test_a_quotient_of_a_quotient_is_one_quotient() -> None:
+    whole = Index("w", multiply(N, H, E))
+    assert simplify(Quotient(Quotient(whole, E), H)) is simplify(Quotient(whole, multiply(H, E)))
+    assert simplify(Quotient(add(multiply(q, E), e), multiply(H, E, E))) is simplify(Quotient(q, multiply(H, E)))
+    bit = Index("b", number(2))
+    assert simplify(Quotient(add(multiply(number(2), h), bit), number(6))) is simplify(Quotient(h, number(3)))
+    inner = subtract(Quotient(whole, E), multiply(H, Quotient(whole, multiply(H, E))))
+    assert decide("<=", ZERO, inner) is True
+    assert decide("<", inner, H) is True
+
+
+def test_an_index_times_what_may_be_negative_has_no_upper_end() -> None:
+    """y may be -5: h * y is 0 at h = 0, although (H - 1) * y is negative."""
+    product = multiply(h, LABEL)
+    assert decide("<=", Quotient(product, number(3)), Quotient(multiply(subtract(H, ONE), LABEL), number(3))) is None
+
+
+def test_trials_hold_what_is_known_and_refuse_nothing_true() -> None:
+    domain = [Compare("==", Remainder(H, number(2)), ZERO), Compare("<=", E, H)]
+    found = trials(domain, {LABEL.tensor: E})
+    assert len(found) > 3
+    for trial in found:
+        at = {x: trial.value(x) for x in (H, E, h, e, q, LABEL)}
+        assert at[H] % 2 == 0 and at[E] <= at[H] and all(0 <= at[i] < at[n] for i, n in ((h, H), (e, E), (LABEL, E)))
+        assert 0 <= at[q] < at[H] * at[E]
+        assert trial.value(Quotient(q, E)) == at[q] // at[E] and trial.value(Remainder(q, E)) == at[q] % at[E]
+    gap = {((h, 1),): Fraction(1), ((e, 1),): Fraction(-1)}
+    assert any(t.negative(gap) for t in found) and any(t.negative({m: -c for m, c in gap.items()}) for t in found)
+    assert not any(t.negative({((H, 1),): Fraction(1), ((h, 1),): Fraction(-1)}) for t in found)
+    assert not trials([Compare("<", H, ONE)], {})
