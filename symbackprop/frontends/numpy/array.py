@@ -145,7 +145,7 @@ class Array:
 
     __slots__ = ("axes", "base_version", "buffer", "contiguous", "scalar", "through")
     __array_priority__ = 1000
-    __class__ = class_of(exemplar)  # type: ignore[assignment]
+    __class__ = class_of(exemplar)
 
     def __init__(
         self, buffer: Buffer, shape: tuple[Expr, ...] | None = None, view: View = IDENTITY, *, scalar: bool = False

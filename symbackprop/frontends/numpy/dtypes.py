@@ -6,8 +6,8 @@ for sizes up to 2**20, and where the bound does not fit into the type that NumPy
 name. A boolean result is what NumPy makes of it: a sum of booleans is "or", a product is "and". float16 and complex
 numbers are refused.
 
-Which type a result has is asked of NumPy itself, by running the operation on an example of each operand's type. Python's
-own int, float and bool (`weak`) take part in that as Python's numbers do.
+Which type a result has is asked of NumPy itself, by running the operation on an example of each operand's type.
+Python's own int, float and bool (`weak`) take part in that as Python's numbers do.
 """
 
 from __future__ import annotations
@@ -232,8 +232,8 @@ _BOUNDED = frozenset({ERF, FUNCTIONS["tanh"], FUNCTIONS["sigmoid"], FUNCTIONS["s
 def is_finite(value: Expr) -> bool:
     """True if a value can neither be nan nor infinite by its form: an input, or what is bounded.
 
-    An input is a finite number, that is what a verdict speaks of. Sums and products of such may overflow: of them nothing
-    is said here, since code that asks for nan asks about floats.
+    An input is a finite number, that is what a verdict speaks of. Sums and products of such may overflow: of them
+    nothing is said here, since code that asks for nan asks about floats.
     """
     session = current()
     match value:

@@ -54,7 +54,7 @@ class Masked:
 
     __slots__ = ("inner", "mask", "source")
     __array_priority__ = 2000
-    __class__ = class_of(lambda value: np.ones(1, value.inner.dtype))  # type: ignore[assignment]
+    __class__ = class_of(lambda value: np.ones(1, value.inner.dtype))
 
     def __init__(self, inner: Array, mask: Array, source: Array) -> None:
         self.inner, self.mask, self.source = inner, mask, source
@@ -124,7 +124,7 @@ class Places:
     """The places where a mask holds, as np.where(mask), np.nonzero and np.triu_indices give them: a subscript only."""
 
     __slots__ = ("mask",)
-    __class__ = class_of(lambda _: (np.zeros(1, int),))  # type: ignore[assignment]
+    __class__ = class_of(lambda _: (np.zeros(1, int),))
 
     def __init__(self, mask: Array) -> None:
         self.mask = mask

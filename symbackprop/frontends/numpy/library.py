@@ -1,8 +1,9 @@
 """Which library code traced code may run, and what stands in for the rest.
 
-A library is what comes with Python or NumPy, told by the file it lies in and not by a name. Modules that treat values by
-their operators alone (itertools, functools, operator ...) run as they are. What brings other numbers at each run (random,
-time, uuid ...) gives opaque numbers. What only speaks to people is ignored. All else is refused by name once it is used.
+A library is what comes with Python or NumPy, told by the file it lies in and not by a name. Modules that treat values
+by their operators alone (itertools, functools, operator ...) run as they are. What brings other numbers at each run
+(random, time, uuid ...) gives opaque numbers. What only speaks to people is ignored. All else is refused by name once
+it is used.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from symbackprop.frontends.numpy.opaque import RANDOM, Ignored, Refused, Source
 from symbackprop.frontends.numpy.session import guarded
 
 _FOLLOWED = {
-    "__future__", "_abc", "_collections", "_collections_abc", "_functools", "_operator", "_weakrefset", "abc", "builtins",
-    "collections", "contextlib", "copy", "copyreg", "dataclasses", "enum", "functools", "itertools", "keyword", "numbers",
-    "operator", "re", "reprlib", "string", "textwrap", "types", "typing", "typing_extensions", "_typing", "__main__",
+    "__future__", "_abc", "_collections", "_collections_abc", "_functools", "_operator", "_typing", "_weakrefset",
+    "abc", "builtins", "collections", "contextlib", "copy", "copyreg", "dataclasses", "enum", "functools", "itertools",
+    "keyword", "numbers", "operator", "re", "reprlib", "string", "textwrap", "types", "typing", "typing_extensions",
 }  # fmt: skip
 _DATA = "read the data outside and pass it as an input"
 _CLOCK = "the time is not part of a formula"
@@ -76,9 +77,20 @@ def in_library(file: str) -> bool:
     return real.startswith(_STDLIB) and not real.startswith(_SITE)
 
 
+class _Assertions:
+    """pytest's helpers in rewritten asserts: they word a message, and nothing else depends on them."""
+
+    _format_assertmsg = staticmethod(str)
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda text: text.partition("\n>")[0]) if name == "_format_explanation" else lambda *_: ""
+
+
 def module_stand_in(module: types.ModuleType) -> Any:
     """What stands in for a library module; the module itself where it may run as it is; None for the user's own."""
     name = module.__name__
+    if name == "_pytest.assertion.rewrite":
+        return _Assertions()
     if name in MODULES:
         return MODULES[name]
     top = library_of(name)

@@ -46,6 +46,7 @@ class Operation:
         self.__name__, self._shown = name, shown
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """The operation; of unknown numbers it is unknown."""
         unknown = first_opaque(args)
         if unknown is not None:
             return unknown(*args[1:] if args[0] is unknown else args, **options)
@@ -80,6 +81,7 @@ class Namespace:
             raise as_numpy(AttributeError(f"module {self._shown!r} has no attribute {name!r}"))
         return self._other(getattr(self._module, name), name, shown)
 
+    @guarded
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
             raise TraceError(f"an assignment to {self._shown}.{name} cannot be traced")
@@ -109,12 +111,14 @@ _FILES = ("load", "loadtxt", "genfromtxt", "fromfile", "save", "savez", "savetxt
 
 
 class _FloatingPoint:
-    """np.errstate: nothing is printed while tracing; what turns a rounding or an overflow into an exception is refused."""
+    """np.errstate: nothing is printed while tracing; what turns an overflow into an exception is refused."""
 
     def __init__(self, shown: str, answer: Any) -> None:
         self._shown, self._answer = shown, answer
 
+    @guarded
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """The context, or what was set before."""
         if any(v not in (None, "ignore", "warn", "print") for v in (*args, *options.values())):
             raise TraceError(f"{self._shown} that raises exceptions cannot be traced",
                              help="ask for the domain before the operation")  # fmt: skip
@@ -136,14 +140,16 @@ class TypeStandIn(type):
     def __new__(cls, *args: Any) -> Any:
         """A stand-in; a class that traced code derives from one is refused."""
         if len(args) != 2:
-            raise TraceError(f"a class derived from {args[1][0].__name__} cannot be traced")
-        return super().__new__(cls, args[0].__name__, (), {"__module__": args[0].__module__})
+            raise _not_derived(args[1][0])
+        bases = (args[0],) if args[0] in (int, float) else ()  # so that `case int(n):` binds n to the number itself
+        return super().__new__(cls, args[0].__name__, bases, {"__module__": args[0].__module__})
 
     def __init__(cls, *args: Any) -> None:
         type.__setattr__(cls, "traced_type", args[0])
-        type.__setattr__(cls, "_convert", staticmethod(args[1]))
+        type.__setattr__(cls, "_convert", staticmethod(guarded(args[1])))
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
+        """Convert a value to the type."""
         return cls._convert(*args, **options)
 
     def __instancecheck__(cls, value: Any) -> bool:
@@ -163,8 +169,10 @@ class TypeStandIn(type):
     def __repr__(cls) -> str:
         return repr(cls.traced_type)
 
-    def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__") or not hasattr(cls.traced_type, name):
+    def __getattribute__(cls, name: str) -> Any:
+        if name.startswith("_") or name in ("traced_type", "dtype", "mro"):
+            return type.__getattribute__(cls, name)
+        if not hasattr(cls.traced_type, name):
             raise as_numpy(AttributeError(f"type object '{cls.__name__}' has no attribute '{name}'"))
         return Refused(f"{cls.__name__}.{name}")
 
@@ -172,6 +180,11 @@ class TypeStandIn(type):
     def dtype(cls) -> np.dtype[Any]:
         """NumPy's type, which makes np.dtype(np.float64) and x.dtype == np.float64 work."""
         return np.dtype(cls.traced_type)
+
+
+@guarded
+def _not_derived(kind: type) -> Exception:
+    raise TraceError(f"a class derived from {kind.__name__} cannot be traced")
 
 
 def type_stand_in(kind: type, convert: Callable[..., Any]) -> Any:

@@ -1,5 +1,5 @@
-"""Python's builtins for traced code: what asks for a type is answered by an example, what asks for an address, a text or
-a file is refused, and lengths, ranges and conversions keep sizes symbolic."""
+"""Python's builtins for traced code: what asks for a type is answered by an example, what asks for an address, a text
+or a file is refused, and lengths, ranges and conversions keep sizes symbolic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from symbackprop.frontends.numpy.operands import integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_int, as_numpy, guarded, reduced
 from symbackprop.frontends.numpy.size import Size, SymbolicRange, size
-from symbackprop.frontends.numpy.symbolic import told_type
+from symbackprop.frontends.numpy.symbolic import class_of, stands_for, told_type
 
 SYMBOLIC = (Array, Size, Masked, Places, SymbolicRange, *NotUsable)
 
@@ -168,9 +168,34 @@ def _only_real(name: str) -> Callable[..., Any]:
     return answer
 
 
+@stands_for(int, "an address")
+class Address:
+    """id(x): it tells objects apart, and is no number, since it differs at each run."""
+
+    __slots__ = ("_of",)
+    __class__ = class_of(lambda _: 1)
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Address):
+            raise TraceError("an address is compared with a number")
+        return self._of is other._of
+
+    def __hash__(self) -> int:
+        return object.__hash__(self._of)
+
+
+def _id(value: Any) -> Any:
+    if isinstance(value, (Size, int, float, str)):
+        raise TraceError("id() of a number or a text cannot be traced")
+    return Address(value)
+
+
 def _hash(value: Any) -> int:
     """The hash of numbers alone: that of text differs at each start of Python."""
-    if isinstance(value, SYMBOLIC) or isinstance(value, (int, float)):
+    if isinstance(value, (*SYMBOLIC, int, float)):
         return hash(value)
     raise TraceError("hash() cannot be traced")
 
@@ -191,7 +216,7 @@ def shadow_builtins(imported: Callable[..., Any]) -> dict[str, Any]:
         "len": _len, "range": _range, "sum": _sum, "max": _extreme("max", "maximum"),
         "min": _extreme("min", "minimum"), "round": _round, "pow": _pow, "isinstance": _isinstance,
         "issubclass": _issubclass, "hasattr": _hasattr, "getattr": _getattr, "callable": _callable, "hash": _hash,
-        "print": _print, **{n: _only_real(n) for n in ("id", "vars", "dir", "memoryview")},
+        "id": _id, "print": _print, **{n: _only_real(n) for n in ("vars", "dir", "memoryview")},
     }  # fmt: skip
     refused = ("eval", "exec", "globals", "locals", "compile", "breakpoint", "help", "exit", "quit")
     return (

@@ -1,17 +1,19 @@
 """Rebuilding a user's functions and classes so that their `np`, builtins, constants and helpers are the traced ones.
 
-Nothing of the user's is changed: a copy of each function gets globals of its own, in which modules are stand-ins, helper
-functions and classes are rebuilt in the same way, objects are copies of rebuilt classes, and containers are copies.
-Decimal constants in the code become exact numbers. What cannot be rebuilt is refused by name once it is used.
+Nothing of the user's is changed: a copy of each function gets globals of its own, in which modules are stand-ins,
+helper functions and classes are rebuilt in the same way, objects are copies of rebuilt classes, and containers are
+copies. Decimal constants in the code become exact numbers. What cannot be rebuilt is refused by name once it is used.
 """
 
 from __future__ import annotations
 
 import builtins
+import copy
 import dis
 import enum
 import functools
 import types
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -23,7 +25,7 @@ from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_o
 from symbackprop.frontends.numpy.namespace import by_identity, constant
 from symbackprop.frontends.numpy.opaque import Opaque, Refused
 from symbackprop.frontends.numpy.python_builtins import is_symbolic, shadow_builtins
-from symbackprop.frontends.numpy.session import Session
+from symbackprop.frontends.numpy.session import Session, as_numpy, guarded
 from symbackprop.frontends.numpy.state import Place, State, attributes_of
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
@@ -122,25 +124,48 @@ class Overlay:
         if stand_in is not value:
             return stand_in
         shown = name or f"an object of type {kind.__name__}"
+        if isinstance(value, types.SimpleNamespace) or kind in (OrderedDict, defaultdict, Counter, deque):
+            return self._collection(value, name)
         if library_of(kind.__module__):
-            return value if kind.__module__ in ("typing", "dataclasses", "types") else Refused(shown)
+            return value if kind.__module__ in ("typing", "dataclasses") else Refused(shown)
         new_kind = self._class(kind)
         if not isinstance(new_kind, type):
             return Refused(shown)
         base = next((b for b in (dict, list, set) if issubclass(kind, b)), object)
         try:
-            new = self._done[id(value)] = base.__new__(new_kind)
+            new: Any = base.__new__(new_kind)
         except TypeError:
             return Refused(shown)
+        self._done[id(value)] = new
         if base is dict:
             dict.update(new, {k: self.patch(v) for k, v in value.items()})
         elif base is not object:
-            base.__init__(new, [self.patch(v) for v in value])  # type: ignore[misc]
+            new += [self.patch(v) for v in value] if base is list else set(map(self.patch, value))
         for attribute, content in attributes_of(value).items():
             object.__setattr__(new, attribute, self._first(value, attribute, content))
         for attribute in self.state.created(value):
             object.__setattr__(new, attribute, self.state.opaque(value, attribute))
         self.state.watch_object(value, new)
+        return new
+
+    def _collection(self, value: Any, name: str) -> Any:
+        """A copy of one of the standard library's collections."""
+        new: Any = copy.copy(value)
+        kind = type(value)
+        self._done[id(value)] = new
+        if isinstance(value, types.SimpleNamespace):
+            vars(new).update({k: self._first(value, k, v) for k, v in vars(value).items()})
+            vars(new).update({k: self.state.opaque(value, k) for k in self.state.created(value)})
+            self.state.watch_object(value, new)
+        elif isinstance(value, dict):
+            new.update({k: self.patch(v) for k, v in value.items()})
+            if kind is defaultdict:
+                new.default_factory = self.patch(value.default_factory)
+            self.state.watch_dict(name or "a dictionary", value, new)
+        else:
+            new.clear()
+            new.extend(map(self.patch, value))
+            self.state.watch_sequence(name, new)
         return new
 
     def _first(self, owner: Any, key: Any, content: Any) -> Any:
@@ -263,7 +288,8 @@ class Overlay:
         names = {n: v for n, v in vars(kind).items() if n not in _OF_PYTHON and not _is_slot(v)}
         try:
             bases = tuple(self.patch(b) for b in kind.__bases__)
-            new = type(kind)(kind.__name__, bases, {n: self._member(v, n) for n, v in names.items()})
+            make: Any = type(kind)
+            new = make(kind.__name__, bases, {n: self._member(v, n) for n, v in names.items()})
         except TypeError:
             new = Refused(f"the class {kind.__name__}")
         del self._later[id(kind)]
@@ -280,14 +306,19 @@ class Overlay:
             case staticmethod() | classmethod():
                 return type(value)(self.patch(value.__func__))
             case property():
-                parts: list[Callable[..., Any] | None] = [value.fget, value.fset, value.fdel]
-                return property(*(None if f is None else self.patch(f) for f in parts), value.__doc__)
+                get, put, drop = (None if f is None else self.patch(f) for f in (value.fget, value.fset, value.fdel))
+                return property(get, put, drop, value.__doc__)
             case functools.cached_property():
                 return functools.cached_property(self.patch(value.func))
         return value if name in _AS_THEY_ARE else self.patch(value, name)
 
+    @guarded
     def _import(self, name: str, *args: Any, **options: Any) -> Any:
-        return self.patch(builtins.__import__(name, *args, **options))
+        try:
+            module = builtins.__import__(name, *args, **options)
+        except ImportError as error:
+            raise as_numpy(error) from None
+        return self.patch(module)
 
 
 _OF_PYTHON = {"__dict__", "__weakref__", "_abc_impl", "__abstractmethods__"}
@@ -306,9 +337,15 @@ class _UserModule:
         object.__setattr__(self, "_overlay", overlay)
         object.__setattr__(self, "_module", module)
 
+    @guarded
     def __getattr__(self, name: str) -> Any:
-        return self._overlay.patch(getattr(self._module, name), name)
+        try:
+            value = getattr(self._module, name)
+        except AttributeError as error:
+            raise as_numpy(error) from None
+        return self._overlay.patch(value, name)
 
+    @guarded
     def __setattr__(self, name: str, value: Any) -> None:
         raise TraceError(f"an assignment to {self._module.__name__}.{name} cannot be traced")
 

@@ -91,7 +91,7 @@ def _sum_type(base: Array, dtype: Any) -> np.dtype[Any]:
     """
     if dtype is None:
         return sum_type(base.dtype)
-    wanted = np.dtype(plain_type(dtype))
+    wanted: np.dtype[Any] = np.dtype(plain_type(dtype))
     if base.kind == "real" and wanted.kind != "f":
         raise TraceError(f"a result is rounded to the type {wanted}")
     if base.kind == "integer" and wanted.kind != "f":

@@ -153,9 +153,9 @@ def running(session: Session) -> Iterator[None]:
 
 # --- what leaves the tracer ---------------------------------------------------------------------------------------
 #
-# An exception that goes out to the user's code must be NumPy's own for every size (`as_numpy`), or the trace has failed:
-# the session remembers it, whatever the code does with it (`except`, `finally: return`, a generator, contextlib), and
-# every later operation of that session raises it again.
+# An exception that goes out to the user's code must be NumPy's own for every size (`as_numpy`), or the trace has
+# failed: the session remembers it, whatever the code does with it (`except`, `finally: return`, a generator,
+# contextlib), and every later operation of that session raises it again.
 
 
 def as_numpy(error: Exception) -> Exception:
@@ -193,7 +193,8 @@ def asked_by_user() -> bool:
     while session is not None and frame is not None:
         if id(frame.f_code) in session.codes:
             return True
-        if frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE and frame.f_code not in _GUARDS:
+        name = frame.f_globals.get("__name__", "")
+        if name.partition(".")[0] == _PACKAGE and frame.f_code not in _GUARDS and name not in _FOR_USERS:
             return False
         frame = frame.f_back
     return False
@@ -205,6 +206,7 @@ def line_text(file: str, line: int) -> str:
 
 
 _PACKAGE = __name__.partition(".")[0]
+_FOR_USERS = (f"{__package__}.python_builtins",)  # getattr(x, name) asks for the user
 _GUARDS = {next(c for c in guarded.__code__.co_consts if isinstance(c, CodeType))}
 
 

@@ -42,7 +42,7 @@ class Size:
     its text, its bits) asks for concrete ones."""
 
     __slots__ = ("expr",)
-    __class__ = class_of(lambda _: 1)  # type: ignore[assignment]
+    __class__ = class_of(lambda _: 1)
 
     def __init__(self, expr: Expr) -> None:
         self.expr = expr
@@ -184,7 +184,7 @@ class SymbolicRange:
     """range(n) of a symbolic size: a subscript like np.arange(n), but no loop."""
 
     __slots__ = ("bounds",)
-    __class__ = class_of(lambda _: range(1))  # type: ignore[assignment]
+    __class__ = class_of(lambda _: range(1))
 
     def __init__(self, *bounds: Any) -> None:
         self.bounds = bounds

@@ -91,7 +91,7 @@ class State:
 
     def watch_sequence(self, name: str, new: Any) -> None:
         """A list or a set, which must not change."""
-        before = list(new) if isinstance(new, list) else set(new)
+        before = set(new) if isinstance(new, set) else list(new)
         self._globals.append((name or f"a {type(new).__name__} of an object", lambda: not _same_items(before, new)))
 
     def watch_array(self, name: str, new: NDArray[Any]) -> None:
@@ -116,7 +116,7 @@ class State:
 
 
 def numbered(value: Expr, bound: dict[Index, int]) -> Any:
-    """An expression as nested tuples, in which bound indices are numbers: equal for what differs in their names alone."""
+    """An expression as nested tuples, in which bound indices are numbers: equal where only their names differ."""
     if isinstance(value, Index):
         return bound.get(value, value)
     if isinstance(value, BINDERS):

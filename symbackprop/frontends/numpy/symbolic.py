@@ -2,8 +2,8 @@
 
 `stands_for(np.ndarray)` makes a class closed: every special method and every attribute of the real type that the class
 does not define is refused by name, what it defines is guarded (an exception in it is remembered by the session), and a
-name that the real type does not have raises AttributeError, as there. Questions about its type (`__class__`, isinstance,
-hasattr) are answered by an example of the real type. This module must not know what an array is.
+name that the real type does not have raises AttributeError, as there. Questions about its type (`__class__`,
+isinstance, hasattr) are answered by an example of the real type. This module must not know what an array is.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def stands_for(
             if name not in own | _LEFT and (name.startswith("__") or not method):
                 answer = _refusal(stop, name)
                 setattr(cls, name, answer if method else property(answer, answer, answer))
-        inherited = vars(cls).get("__getattr__")
+        inherited = guarded(vars(cls)["__getattr__"]) if "__getattr__" in vars(cls) else None
 
         def other(self: Any, name: str) -> Any:
             if hasattr(kind, name):
@@ -72,7 +72,8 @@ def _refusal(stop: Callable[[Any, str], Exception], name: str) -> Any:
 _WORDS = {
     "__hash__": "the hash", "__str__": "the text", "__repr__": "the text", "__format__": "the text",
     "__len__": "the length", "__iter__": "a loop over the entries", "__reduce__": "a pickle",
-    "__reduce_ex__": "a pickle", "__sizeof__": "the memory", "__array__": "a plain array", "__bool__": "the truth value",
+    "__reduce_ex__": "a pickle", "__sizeof__": "the memory", "__array__": "a plain array",
+    "__bool__": "the truth value",
     "__index__": "the number", "__int__": "the number", "__float__": "the number",
 }  # fmt: skip
 

@@ -105,7 +105,7 @@ def trace(
     return replace(_written(program), name=name_of(function), lines=_code(function))
 
 
-def _equations(traced: Program | Traced) -> list[Any]:
+def _equations(traced: Any) -> list[Any]:
     """What a trace says, with bound indices by number: two traces never share them."""
     if isinstance(traced, Traced):
         return [_equations(traced.forward), _equations(traced.backward), list(traced.gradients.items())]
