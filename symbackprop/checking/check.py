@@ -39,11 +39,13 @@ from symbackprop.errors import (
     MalformedError,
     SymbackpropError,
     TraceError,
+    UnsupportedError,
 )
 from symbackprop.expression.build import Number, Symbol
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 
@@ -112,13 +114,35 @@ def check(
     start = time.perf_counter()
     case = Case(forward, backward, shapes, assume or {}, where)
     try:
-        with collector_paused():
-            freed_first = _freed(case, start + seconds)
-            verdict = _checked(case, start + seconds) if freed_first is None else freed_first
-    except (OverflowError, MemoryError, RecursionError) as error:
-        reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
+        verdict = within(_limit(seconds), lambda: _answer(case, start + seconds))
+    except Exception as error:
+        verdict = untraced(_unforeseen(error), f"gradients of {name_of(forward)}")
+    except OutOfTime:
+        reason = f"no answer within {seconds:g} s"
         verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
+
+
+def _answer(case: Case, deadline: float) -> Verdict:
+    with collector_paused():
+        freed_first = _freed(case, deadline)
+        return _checked(case, deadline) if freed_first is None else freed_first
+
+
+def _limit(seconds: Any) -> float:
+    """After how many seconds an answer is waited for no longer: a little beyond the budget, which the work keeps."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise MalformedError(f"seconds is {seconds!r}, not a positive number", help="leave it out, or write seconds=20")
+    return 1.1 * seconds + 0.3
+
+
+def _unforeseen(error: Exception) -> SymbackpropError:
+    """What to tell of an exception that no part of the check has foreseen."""
+    if isinstance(error, SymbackpropError):
+        return error
+    if isinstance(error, (OverflowError, MemoryError, RecursionError)):
+        return BudgetError(f"sizes or numbers are too large to be examined ({type(error).__name__})")
+    return UnsupportedError(f"internal error: {type(error).__name__}: {error}", help="please report this case")
 
 
 def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:

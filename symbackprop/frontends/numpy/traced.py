@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from symbackprop.errors import MalformedError, TraceError
+from symbackprop.errors import MalformedError, TraceError, reports_all
 from symbackprop.expression.build import ZERO, Expr, Symbol, Tensor, substitute
 from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.array import Array
@@ -61,6 +61,7 @@ class Traced:
 # --- one function, or two -----------------------------------------------------------------------------------------
 
 
+@reports_all
 def trace(
     function: Callable[..., Any],
     shapes: Mapping[str, Shape],
