@@ -26,7 +26,7 @@ from symbackprop.document.html import fragment
 from symbackprop.document.proof_document import proof_document
 from symbackprop.document.reproduce import arguments_of
 from symbackprop.document.save import save
-from symbackprop.errors import UnsupportedError
+from symbackprop.errors import MalformedError, UnsupportedError, reports_all
 from symbackprop.expression.build import Tensor
 from symbackprop.expression.functions import FUNCTIONS, Function
 from symbackprop.expression.program import Program
@@ -91,6 +91,7 @@ class ProofDocument(Proof):
         return chain_latex([(t.derivation.left, t.derivation.right) for t in self.theorems], chosen)
 
 
+@reports_all
 def prove(subject: Network | Program) -> ProofDocument:
     """Derive the gradients and have the kernel replay every step.
 
@@ -106,6 +107,11 @@ def prove(subject: Network | Program) -> ProofDocument:
         >>> proof.status, proof.theorems[1].text
         ('PROVED', 'delta3[n,k] = (a3[n,k] - y[n,k])/m')
     """
+    if not isinstance(subject, (Network, Program)):
+        raise MalformedError(
+            f"prove takes a Network or a traced Program, not {type(subject).__name__}",
+            help="sb.prove(sb.Network([3, 5, 2])), or sb.prove(sb.trace(forward, shapes))",
+        )
     proof = prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
     return ProofDocument(**{f.name: getattr(proof, f.name) for f in fields(proof)})
 

@@ -115,11 +115,13 @@ def check(
     case = Case(forward, backward, shapes, assume or {}, where)
     try:
         verdict = within(_limit(seconds), lambda: _answer(case, start + seconds))
-    except Exception as error:
-        verdict = untraced(_unforeseen(error), f"gradients of {name_of(forward)}")
     except OutOfTime:
         reason = f"no answer within {seconds:g} s"
         verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the user's code may raise anything
+        verdict = untraced(_unforeseen(error), f"gradients of {name_of(forward)}")
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
@@ -136,7 +138,7 @@ def _limit(seconds: Any) -> float:
     return 1.1 * seconds + 0.3
 
 
-def _unforeseen(error: Exception) -> SymbackpropError:
+def _unforeseen(error: BaseException) -> SymbackpropError:
     """What to tell of an exception that no part of the check has foreseen."""
     if isinstance(error, SymbackpropError):
         return error

@@ -14,13 +14,14 @@ from symbackprop.api import program_gradient
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.codegen.network import CompiledNetwork, compile_network
 from symbackprop.codegen.program import CompiledProgram, compile_program
-from symbackprop.errors import MalformedError, UnsupportedError
+from symbackprop.errors import MalformedError, UnsupportedError, reports_all
 from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.network import prove_network
 
 
+@reports_all
 def compile(
     subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
 ) -> CompiledNetwork | CompiledProgram:

@@ -160,7 +160,7 @@ _SPEAKING: dict[str, Any] = {
     "sys": _Speaking("sys", {
         **{n: getattr(sys, n) for n in ("maxsize", "float_info", "int_info", "version_info", "version", "platform",
                                         "byteorder", "hexversion", "implementation")},
-        "stdout": Ignored("sys.stdout"), "stderr": Ignored("sys.stderr"),
+        "exit": sys.exit, "stdout": Ignored("sys.stdout"), "stderr": Ignored("sys.stderr"),
     }),
     "warnings": _Speaking("warnings", {
         "warn": Ignored("warnings.warn"), "catch_warnings": guarded(_caught), "simplefilter": guarded(_filter),

@@ -23,14 +23,14 @@ import symbackprop.frontends.numpy.scalar_functions
 import symbackprop.frontends.numpy.sorting  # noqa: F401
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, Symbol
-from symbackprop.frontends.numpy.array import Array, exemplar, scalar
+from symbackprop.frontends.numpy.array import Array, exemplar, has_entry, scalar
 from symbackprop.frontends.numpy.creation import convert_to, to_integer
 from symbackprop.frontends.numpy.dtypes import ROUNDED
 from symbackprop.frontends.numpy.elementwise import Masked, Places
 from symbackprop.frontends.numpy.opaque import RANDOM, NotUsable, Refused, Source, first_opaque
 from symbackprop.frontends.numpy.operands import exact, rounding_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_numpy, asked_by_user, guarded
+from symbackprop.frontends.numpy.session import as_numpy, asked_by_user, current, guarded
 from symbackprop.frontends.numpy.size import Size, SymbolicRange
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
@@ -236,7 +236,42 @@ class _Math(Namespace):
             return guarded(lambda *args: _math(name, *args))
         if name == "tau":
             return OPERATIONS["multiply"](2, scalar(PI))
-        return getattr(NUMPY, {"pow": "power"}.get(name, name)) if name != "erf" else OPERATIONS["special.erf"]
+        found = OPERATIONS["special.erf"] if name == "erf" else getattr(NUMPY, {"pow": "power"}.get(name, name))
+        return _raising(found, name) if name in _RAISE else found
+
+
+_RAISE = (
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sqrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "pow",
+    "cosh",
+    "sinh",
+    "fmod",
+    "acos",
+    "asin",
+)
+
+
+def _raising(function: Any, name: str) -> Any:
+    """A function of `math`, which raises where NumPy gives nan or infinity: nobody may catch that."""
+
+    def call(*args: Any) -> Any:
+        if current().may_catch() and any(map(_is_data, args)):
+            raise TraceError(f"math.{name} of data, which may raise an exception, where one may be caught",
+                             help=f"use np.{name}, and state the domain")  # fmt: skip
+        return function(*args)
+
+    return guarded(call)
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, Array) and not value.axes and has_entry(value.read()(()))
 
 
 def _math(name: str, *args: Any) -> Any:

@@ -151,7 +151,6 @@ class Overlay:
     def _collection(self, value: Any, name: str) -> Any:
         """A copy of one of the standard library's collections."""
         new: Any = copy.copy(value)
-        kind = type(value)
         self._done[id(value)] = new
         if isinstance(value, types.SimpleNamespace):
             vars(new).update({k: self._first(value, k, v) for k, v in vars(value).items()})
@@ -159,7 +158,7 @@ class Overlay:
             self.state.watch_object(value, new)
         elif isinstance(value, dict):
             new.update({k: self.patch(v) for k, v in value.items()})
-            if kind is defaultdict:
+            if isinstance(value, defaultdict):
                 new.default_factory = self.patch(value.default_factory)
             self.state.watch_dict(name or "a dictionary", value, new)
         else:

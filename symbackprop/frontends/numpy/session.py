@@ -114,6 +114,15 @@ class Session:
             frame = frame.f_back
         return frame
 
+    def may_catch(self) -> bool:
+        """True if running code of the user's has handlers of exceptions (or contexts, which may be such)."""
+        frame = self.frame()
+        while frame is not None:
+            if id(frame.f_code) in self.codes and frame.f_code.co_exceptiontable:
+                return True
+            frame = frame.f_back
+        return False
+
     def line(self) -> int | None:
         """The line of the user's file that is running."""
         frame = self.frame()

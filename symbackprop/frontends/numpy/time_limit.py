@@ -75,7 +75,8 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         if thread.is_alive():
             _end(thread)
     if not answers:  # it is left behind, with all that it has changed for a while
-        sys.stdout, warnings.filters[:] = before[:2]
+        sys.stdout = before[0]
+        warnings.filters[:] = before[1]  # type: ignore[index]
         if before[2]:
             gc.enable()
         raise OutOfTime

@@ -241,8 +241,10 @@ def _check_arguments(function: Callable[..., Any], shapes: Mapping[str, Shape]) 
         if p.kind is p.POSITIONAL_ONLY or (p.kind is p.VAR_POSITIONAL and not by_name)
     ]  # fmt: skip
     if by_place and not isinstance(function, np.ufunc):
-        raise MalformedError(f"{name_of(function)} takes {', '.join(by_place)} by place alone",
-                             help="inputs are handed over by their names: give each a name")  # fmt: skip
+        name = name_of(function)
+        example = f"lambda x: {name}(x)" if len(by_place) == 1 else "def f(x, w): ..."
+        help = f"inputs are handed over by their names: give each a name, as in {example}"
+        raise MalformedError(f"{name} takes {', '.join(by_place)} by place alone", help=help)
     if not by_name:
         known_names(shapes, parameters, "shapes")
     missing = [
