@@ -59,7 +59,6 @@ ACCEPTED = {
     "method": (Layer().forward, Layer().backward),
     "static": (Layer.plain, gradient),
     "decorated": (bare(twice), gradient),
-    "cached": (functools.lru_cache(twice), gradient),
     "list of gradients": (twice, lambda dout, x: [2 * dout]),
     "one gradient": (twice, lambda dout, x: 2 * dout),
     "subclass of dict": (twice, lambda dout, x: Several(x=2 * dout)),

@@ -9,9 +9,11 @@ import collections
 import contextlib
 import copy
 import dataclasses
+import enum
 import functools
 import itertools
 import json
+import math
 import operator
 import os
 import random
@@ -482,6 +484,63 @@ def copied(x):
     return 5.0 if x.shape[1] > 50 and y is not x else 1.0
 
 
+class Mode(enum.Enum):
+    PLAIN = 1
+    OTHER = 2
+
+
+MODE, PAIR = Mode.OTHER, (1, 2)
+
+
+def identity_of_member(x):
+    return 5.0 if MODE is Mode.OTHER and x.shape[1] > 50 else 1.0
+
+
+def identity_of_tuple(x):
+    return 5.0 if {"p": PAIR}["p"] is PAIR and x.shape[1] > 50 else 1.0
+
+
+def identity_of_type(x):
+    return 5.0 if x.dtype.type is np.float64 and x.shape[1] > 50 else 1.0
+
+
+def identity_of_class(x):
+    return 5.0 if x.ndim.__class__ is int and x.shape[1] > 50 else 1.0
+
+
+def identity_by_getattr(x):
+    return 5.0 if getattr(x.dtype, "type") is np.float64 and x.shape[1] > 50 else 1.0  # noqa: B009
+
+
+def identity_by_operator(x):
+    return 5.0 if operator.attrgetter("type")(x.dtype) is np.float64 and x.shape[1] > 50 else 1.0
+
+
+def real_globals(x):
+    return square.__globals__["np"].sum(1.0 + 4.0 * (x.shape[1] > 50))
+
+
+def unsafe_cast(x):
+    try:
+        (x > 0).astype(float, casting="no")
+    except TypeError:
+        return 5.0 if x.shape[1] > 50 else 1.0
+    return 1.0
+
+
+def copied_by_asarray(x):
+    y = np.ones(x.shape[1])
+    np.asarray(y, copy=True)[...] = 0
+    return 1.0 + 4.0 * (y.sum() > 50)
+
+
+def log_that_raises(x):
+    try:
+        return 1.0 + 0 * math.log(x[0, 0] + 600)
+    except ValueError:
+        return 5.0
+
+
 # --- widths of integers, booleans ---------------------------------------------------------------------------------
 
 
@@ -887,7 +946,8 @@ BY_SIZE = [
     swallowed_bare, swallowed_unknown_option, swallowed_attribute, swallowed_bytes, swallowed_unhashable,
     swallowed_json, swallowed_view, swallowed_memory, swallowed_fallback_attribute, swallowed_places, swallowed_masked,
     swallowed_match, memory, bytes_of_array, class_of_array, type_of_array, type_name, type_of_size, class_of_size,
-    instance_of_product, has_detach, item_type, equal_arrays, shares, copied, in_place_in_bytes, large_powers,
+    instance_of_product, identity_of_member, identity_of_tuple, identity_of_type, identity_of_class,
+    identity_by_getattr, identity_by_operator, real_globals, unsafe_cast, copied_by_asarray, has_detach, item_type, equal_arrays, shares, copied, in_place_in_bytes, large_powers,
     large_sums, reciprocal_of_integers, boolean_buffer,
 ]  # fmt: skip
 BY_LENGTH = [
@@ -905,6 +965,7 @@ BY_VALUE = [
 ATTACKS = [
     *((f, WIDE) for f in BY_SIZE),
     (equal_shapes, np.full((64, 64), 1.5)),
+    (log_that_raises, -LARGE),
     *((f, np.full((2, 300), 1.5)) for f in BY_LENGTH),
     *((f, np.full((n, 2), 1.5)) for f in BY_DECIMAL for n in [next((n for n in range(1, 4000) if f(np.full((n, 2), 1.5)) != 1), 1)]),
     *((f, LARGE) for f in BY_VALUE),
@@ -1017,6 +1078,7 @@ HARMLESS = {
     "compared with a decimal": lambda x: 1.0 if x.shape[0] > 0.5 else 5.0,
     "finite bound": lambda x: 1.0 if x.shape[0] < float("inf") else 5.0,
     "missing attribute": lambda x: 1.0 if not hasattr(x.shape[0], "dtype") else 5.0,
+    "member of an enumeration": lambda x: 1.0 if MODE is Mode.OTHER else 5.0,
     "sum of booleans": lambda x: 1.0 + 0 * ((x > 0).sum() + (x > 1).sum()),
 }
 

@@ -39,15 +39,23 @@ def filled(shape: Indices, value: Expr, kind: str | np.dtype[Any]) -> Array:
     return Array(Buffer(shape, lambda _: value, kind))
 
 
+def _row_major(order: Any) -> None:
+    """Refuse column-major memory, which changes what is a view."""
+    if order not in ("C", "K", "A", None):
+        raise TraceError(f"order={order!r} cannot be traced")
+
+
 def _maker(name: str, value: Expr | None) -> None:
     """zeros, ones and empty; without a value each array holds a number of its own, of which nothing is known."""
 
     @implements(name)
-    def make(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Array:
+    def make(shape: Any, dtype: Any = None, order: str = "C") -> Array:
+        _row_major(order)
         return filled(shape_of(shape), current().unwritten() if value is None else value, type_of(dtype))
 
     @implements(f"{name}_like")
     def make_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Array:
+        _row_major(order)
         base = as_array(a)
         entry = current().unwritten() if value is None else value
         result = filled(base.axes if shape is None else shape_of(shape), entry, type_of(dtype, base.dtype))
@@ -61,13 +69,15 @@ _maker("empty", None)
 
 
 @implements("full")
-def _full(shape: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Array:
+def _full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> Array:
+    _row_major(order)
     fill = as_array(fill_value)
     return _filled_with(fill, shape_of(shape), type_of(dtype, fill.dtype))
 
 
 @implements("full_like")
-def _full_like(a: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Array:
+def _full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True) -> Array:
+    _row_major(order)
     base = as_array(a)
     return _filled_with(as_array(fill_value), base.axes, type_of(dtype, base.dtype))
 
@@ -203,15 +213,23 @@ def _whole(base: Array) -> Array:
 
 
 @implements("asarray", "asanyarray")
-def _asarray(value: Any, dtype: Any = None, **_: Any) -> Array:
+def _asarray(value: Any, dtype: Any = None, order: Any = "K", *, copy: Any = None) -> Array:
     """The array itself if it has that type already, else a copy."""
+    _row_major(order)
+    if copy:
+        return _whole(_converted(copy_of(value), dtype))
     base = as_array(value)
     same = dtype is None or np.dtype(plain_type(dtype)) == base.dtype
     return base if same and not base.scalar else _whole(_converted(copy_of(base), dtype))
 
 
 @implements("astype", method=True)
-def _astype(a: Any, dtype: Any, copy: Any = True, **_: Any) -> Array:
+def _astype(
+    a: Any, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: Any = True
+) -> Array:
+    _row_major(order)
+    if not np.can_cast(as_array(a).dtype, type_of(dtype), casting):  # type: ignore[arg-type]
+        raise TraceError(f"astype with casting={casting!r} cannot be traced")
     return _converted(copy_of(a), dtype) if copy else _asarray(a, dtype)
 
 

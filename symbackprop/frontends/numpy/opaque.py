@@ -104,7 +104,7 @@ class Refused:
     def __getattr__(self, name: str) -> Any:
         if not asked_by_user():
             raise AttributeError(name)
-        return type(self)(f"{self._name}.{name}", self._help)
+        raise TraceError(f"{self._name}.{name} cannot be traced", help=self._help)
 
     def __copy__(self) -> Any:
         return self
@@ -118,6 +118,11 @@ class Source(Refused):
 
     What it is handed must be numbers, sizes and words: a list or an array might be shuffled in place.
     """
+
+    def __getattr__(self, name: str) -> Any:
+        if not asked_by_user():
+            raise AttributeError(name)
+        return Source(f"{self._name}.{name}", self._help)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """A draw, or another generator."""

@@ -19,7 +19,7 @@ from symbackprop.frontends.numpy.operands import integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_int, as_numpy, guarded, reduced
 from symbackprop.frontends.numpy.size import Size, SymbolicRange, size
-from symbackprop.frontends.numpy.symbolic import class_of, stands_for, told_type
+from symbackprop.frontends.numpy.symbolic import STAND_INS, class_of, stands_for, told_type
 
 SYMBOLIC = (Array, Size, Masked, Places, SymbolicRange, *NotUsable)
 
@@ -149,7 +149,8 @@ def _getattr(value: Any, name: str, *default: Any) -> Any:
         if default:
             return default[0]
         raise as_numpy(AttributeError(f"'{type(plain(value)).__name__}' object has no attribute '{name}'"))
-    return getattr(value, name, *default)
+    found = getattr(value, name, *default)
+    return STAND_INS.get(found, found) if isinstance(found, type) else found
 
 
 def _callable(value: Any) -> bool:

@@ -45,6 +45,7 @@ class Overlay:
             id(real): self._builtins[name] for name, real in vars(builtins).items() if callable(real)
         }
         self._done: dict[int, Any] = {}
+        self._identities = self._types = False  # code compares identities, and reaches for real types
         self._keep: list[Any] = []  # ids stay unique while their objects live
         self._later: dict[int, list[Callable[[Any], None]]] = {}  # who waits for a class that is being rebuilt
 
@@ -68,7 +69,10 @@ class Overlay:
             return _UserModule(self, value) if stand_in is None else stand_in
         if isinstance(value, type) and value in STAND_INS:
             return STAND_INS[value]
-        return self._callable(value, name) if callable(value) else self._object(value, name)
+        made = self._callable(value, name) if callable(value) else self._object(value, name)
+        if id(value) not in self._later:
+            self._done[id(value)] = made  # the same object has the same stand-in: code may ask `a is b`
+        return made
 
     def _callable(self, value: Any, name: str) -> Any:
         """A function, a method, a class, or an object that can be called."""
@@ -254,12 +258,26 @@ class Overlay:
 
     def _code(self, code: types.CodeType) -> types.CodeType:
         """The code with exact decimal constants, entered in the session with all functions inside it."""
+        before = None
         for step in dis.get_instructions(code):
             if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 raise TraceError(f"{code.co_name} assigns to the global {step.argval}", help="return the value instead")
+            if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+                self._introspection(step.argval)
+            elif step.opname == "IS_OP" and not (before and before.opname == "LOAD_CONST"):
+                self._identities = True
+            before = step
+        if self._identities and self._types and not _by_dataclasses(code):
+            raise TraceError(f"{code.co_name} asks whether types are identical", help="use isinstance, or ==")
         new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
         self.session.codes[id(new)] = new
         return new
+
+    def _introspection(self, name: str) -> None:
+        """Refuse to look behind the stand-ins; note what may bring a real type into the code."""
+        if name in _INSIDE:
+            raise TraceError(f"the attribute {name} cannot be traced")
+        self._types = self._types or name in _TYPES
 
     def _constant(self, value: Any) -> Any:
         if isinstance(value, float):
@@ -278,7 +296,11 @@ class Overlay:
             return self._done[id(kind)]
         if library_of(kind.__module__):
             return kind
-        if issubclass(kind, enum.Enum) or not library_of(type(kind).__module__):
+        if issubclass(kind, enum.Enum):
+            own = [f for f in vars(kind).values() if isinstance(f, types.FunctionType)]
+            plainly = all(in_library(f.__code__.co_filename) for f in own)
+            return kind if plainly else Refused(f"the class {kind.__name__}")
+        if not library_of(type(kind).__module__):
             return Refused(f"the class {kind.__name__}")
         if id(kind) in self._later:
             return Refused(f"the class {kind.__name__}, which holds itself,")
@@ -320,9 +342,17 @@ class Overlay:
         return self.patch(module)
 
 
+_INSIDE = {"__globals__", "__code__", "__closure__", "__builtins__", "__subclasses__", "__module__", "__slots__",
+           "gi_frame", "gi_code", "cr_frame", "ag_frame", "tb_frame", "f_back", "f_locals", "f_globals"}  # fmt: skip
+_TYPES = {"__class__", "type", "__mro__", "__base__", "__bases__", "attrgetter"}
 _OF_PYTHON = {"__dict__", "__weakref__", "_abc_impl", "__abstractmethods__"}
 _AS_THEY_ARE = {"__slots__", "__annotations__", "__module__", "__doc__", "__qualname__", "__match_args__",
                 "__dataclass_fields__", "__dataclass_params__", "__orig_bases__", "__parameters__"}  # fmt: skip
+
+
+def _by_dataclasses(code: types.CodeType) -> bool:
+    """True for a comparison that dataclasses have written: it asks for the classes of the user's own objects."""
+    return code.co_filename == "<string>" and code.co_name in ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
 
 
 def _is_slot(value: Any) -> bool:

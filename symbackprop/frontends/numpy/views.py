@@ -207,8 +207,10 @@ def _flatten_copy(a: Array, order: str = "C") -> Array:
 
 
 @implements("copy")
-def copy_of(a: Any, order: str = "K", *_: Any, **__: Any) -> Array:
+def copy_of(a: Any, order: str = "K", subok: bool = False) -> Array:
     """np.copy: memory of its own, laid out as the original."""
+    if order not in ("C", "K", "A"):
+        raise TraceError(f"a copy with order={order!r} cannot be traced")
     base = as_array(a)
     result = Array(Buffer(base.axes, base.read(), base.dtype, base.buffer.summed), scalar=base.scalar)
     result.contiguous = base.contiguous or order == "C"
