@@ -1038,6 +1038,17 @@ def drawn_and_overwritten(x):
     return layer.w
 
 
+def drawn_and_filled(x):
+    layer = Scaled(x.shape[1])
+    layer.w[:] = 1.0
+    return layer.w.mean()
+
+
+def drawn_and_cancelled(x):
+    noise = np.random.default_rng(0).normal(0.0, 1.0, size=x.shape)
+    return 1.0 + 0.0 * noise
+
+
 def kept_layer(x):
     KEPT(x)
     return KEPT.ones
@@ -1065,6 +1076,8 @@ HARMLESS = {
     "class name": lambda x: 1.0 if type(x).__name__ == "ndarray" else 5.0,
     "deepcopy": lambda x: copy.deepcopy(np.ones_like(x)),
     "overwritten draw": drawn_and_overwritten,
+    "filled draw": drawn_and_filled,
+    "cancelled draw": drawn_and_cancelled,
     "kept layer": kept_layer,
     "static method": made_by_static_method,
     "timed": timed,

@@ -15,7 +15,7 @@ from symbackprop.frontends.numpy.dtypes import ROUNDED, as_dtype, kind_of_type, 
 from symbackprop.frontends.numpy.elementwise import Places, held, integers_fit, plain_type
 from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import current, holds, minus, must_know, product_of, reduced
+from symbackprop.frontends.numpy.session import current, entry, holds, minus, must_know, product_of, reduced
 from symbackprop.frontends.numpy.size import Size, size
 from symbackprop.frontends.numpy.subscripts import diagonal
 from symbackprop.frontends.numpy.views import copy_of, flatten, unflatten
@@ -66,6 +66,17 @@ def _maker(name: str, value: Expr | None) -> None:
 for _title, _value in {"zeros": ZERO, "ones": ONE}.items():
     _maker(_title, _value)
 _maker("empty", None)
+
+
+@implements("drawn")
+def _drawn(shape: Any, what: str, help: str | None) -> Array:
+    """Random numbers: an array of unknown entries, which may be computed with and overwritten."""
+    session = current()
+    tensor = session.new_tensor("drawn", shape_of(shape))
+    session.drawn[tensor] = TraceError(f"{what} cannot be traced", where=session.place(), help=help)
+    result = Array(Buffer(tensor.shape, entry(tensor)))
+    result.buffer.settled = True
+    return result
 
 
 @implements("full")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
+from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import asked_by_user, current, guarded
 from symbackprop.frontends.numpy.symbolic import stands_for
 
@@ -80,10 +81,10 @@ for _name in ("lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert",
 
 
 def is_mutable(value: Any) -> bool:
-    """True for what a function might change in place."""
-    return isinstance(value, (list, dict, set, np.ndarray, bytearray)) or (
-        hasattr(type(value), "__setitem__") and not isinstance(value, Opaque)
-    )
+    """True for what a function might change in place; a number that a symbolic array stands for is not."""
+    if isinstance(value, Opaque) or getattr(value, "scalar", False):
+        return False
+    return isinstance(value, (set, np.ndarray)) or hasattr(type(value), "__setitem__")
 
 
 @stands_for(np.ndarray, "what cannot be traced", _stop)
@@ -131,9 +132,23 @@ class Source(Refused):
             raise self.stop()
         if leaf in _GENERATORS:
             return Source(self._name, self._help)
-        return None if leaf in _SILENT else Opaque(self._name, self._help)
+        if leaf in _SILENT:
+            return None
+        shape = _shape_drawn(leaf, args, options)
+        return Opaque(self._name, self._help) if not shape else OPERATIONS["drawn"](shape, self._name, self._help)
 
 
+def _shape_drawn(leaf: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """The shape of an array of real draws, None where it is not known: NumPy's usual functions, as they are called."""
+    if leaf in ("rand", "randn"):
+        return args
+    place = _PLACE_OF_SIZE.get(leaf)
+    if place is None or options.keys() - {"size", "loc", "scale", "low", "high"}:
+        return None
+    return options.get("size", args[place] if len(args) > place else None)
+
+
+_PLACE_OF_SIZE = {"random": 0, "random_sample": 0, "standard_normal": 0, "normal": 2, "uniform": 2, "laplace": 2}
 _GENERATORS = {"default_rng", "RandomState", "Generator", "Random", "SystemRandom", "SeedSequence", "PCG64", "MT19937",
                "Philox", "SFC64", "PRNGKey", "spawn"}  # fmt: skip
 _SILENT = {"seed", "set_state", "setstate", "sleep"}

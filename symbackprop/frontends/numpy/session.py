@@ -56,6 +56,7 @@ class Session:
         self.variables: dict[Tensor, str] = {}  # the user's own name for a tensor
         self.codes: dict[int, CodeType] = {}  # the user's code, rebuilt, by its id
         self.names: set[str] = set()
+        self.drawn: dict[Tensor, TraceError] = {}  # arrays of random numbers: no result may depend on them
         self.conditions: dict[str, None] = {}
         self.empties = 0
         self.values: dict[Tensor, Expr] = {}  # what the equations' right sides are

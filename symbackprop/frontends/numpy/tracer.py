@@ -162,6 +162,9 @@ class Tracer:
     def program(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Program:
         """The program of the equations that the outputs need."""
         equations = _needed(self.session.equations, outputs)
+        for tensor in (t for e in equations for t in {read.tensor for read in entries_once(e.value)}):
+            if tensor in self.session.drawn:
+                raise self.session.drawn[tensor]
         given = set(inputs)
         used = [e.value for e in equations] + [n for t in (*inputs, *outputs) for n in t.shape]
         parameters = {s: None for v in used for s in symbols(v) if s.kind != "size" and s.name != "pi"}
