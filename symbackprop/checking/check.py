@@ -43,10 +43,13 @@ from symbackprop.errors import (
     MalformedError,
     SymbackpropError,
     TraceError,
+    UnsupportedError,
 )
 from symbackprop.expression.build import Number, Symbol
+from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 
@@ -82,11 +85,25 @@ class Case:
         return replace(traced.written(), unasked=unasked)
 
 
+def answer(case: Case, seconds: float) -> Verdict:
+    """The verdict on a backward pass, within the budget, whatever the user's code does."""
+    subject, start = f"gradients of {name_of(case.forward)}", time.perf_counter()
+    try:
+        return within(_limit(seconds), lambda: judged(case, start + seconds))
+    except OutOfTime:
+        return Verdict("UNDECIDED", subject, reason=f"no answer within {seconds:g} s")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the user's code may raise anything
+        return untraced(_unforeseen(error), subject)
+
+
 def judged(case: Case, deadline: float) -> Verdict:
     """With symbols for long axes of a fixed length, if that is enough; else as the sizes are given."""
-    general = _freed(case, deadline)
-    verdict = _checked(case, deadline) if general is None else general
-    return _with_judged_code(case, verdict, deadline)
+    with collector_paused():
+        general = _freed(case, deadline)
+        verdict = _checked(case, deadline) if general is None else general
+        return _with_judged_code(case, verdict, deadline)
 
 
 def _with_judged_code(case: Case, verdict: Verdict, deadline: float) -> Verdict:
@@ -106,6 +123,22 @@ def _with_judged_code(case: Case, verdict: Verdict, deadline: float) -> Verdict:
 def confirmed(case: Case, deadline: float) -> Verdict:
     """The verdict without a search for counterexamples: PROVED or UNDECIDED."""
     return confirm_pair(case.trace(None, time_left(deadline)), name_of(case.backward), deadline)
+
+
+def _limit(seconds: Any) -> float:
+    """After how many seconds an answer is waited for no longer: a little beyond the budget, which the work keeps."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise MalformedError(f"seconds is {seconds!r}, not a positive number", help="leave it out, or write seconds=20")
+    return 1.1 * seconds + 0.3
+
+
+def _unforeseen(error: BaseException) -> SymbackpropError:
+    """What to tell of an exception that no part of the check has foreseen."""
+    if isinstance(error, SymbackpropError):
+        return error
+    if isinstance(error, (OverflowError, MemoryError, RecursionError)):
+        return BudgetError(f"sizes or numbers are too large to be examined ({type(error).__name__})")
+    return UnsupportedError(f"internal error: {type(error).__name__}: {error}", help="please report this case")
 
 
 def _freed(case: Case, deadline: float) -> Verdict | None:

@@ -74,10 +74,12 @@ def _at(
             given = {n: cache if role == "cache" else _upstream(outputs) for n, role in roles.items()}
             reached_backward = True
             run(backward, point.inputs, point, **given)
-    except (Exception, SystemExit) as stop:
-        return Failure(type(stop).__name__, reached_backward)
     except OutOfTime:
         return None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as stop:  # whatever the code raises
+        return Failure(type(stop).__name__, reached_backward)
     return None
 
 

@@ -66,10 +66,9 @@ class Sampler:
         """True if the sizes are in the domain and no axis is empty."""
         state = State(dict(sizes))
         try:
-            in_domain = all(c(state) for c in self._domain)
+            return all(c(state) for c in self._domain) and all(n(state) >= 1 for n in self._lengths.values())
         except (KeyError, ZeroDivisionError):
             return False
-        return in_domain and all(n(state) >= 1 for n in self._lengths.values())
 
     def entries(self, sizes: Sizes) -> int:
         """How many numbers both programs hold at these sizes: what a point costs."""

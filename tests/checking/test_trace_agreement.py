@@ -58,7 +58,7 @@ def test_a_backward_that_fails_only_in_numpy_is_not_proved():
 
     verdict = sb.check(twice, backward, shapes=ROWS)
     assert verdict.status == "MALFORMED"
-    assert "only for real arrays" in verdict.reason and "N = " in verdict.reason
+    assert "only for real arrays" in verdict.reason
 
 
 def test_a_label_that_is_no_place_of_the_axis():

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Expr, number
+from symbackprop.expression.build import ONE, ZERO, Expr, Number, number
 from symbackprop.expression.constants import read
 from symbackprop.frontends.numpy.array import Array, array, scalar
+from symbackprop.frontends.numpy.dtypes import EXACT, ROUNDED
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY
+from symbackprop.frontends.numpy.opaque import NotUsable
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import assume, reduced
 from symbackprop.frontends.numpy.size import Size, SymbolicRange, size_expr
@@ -30,13 +32,15 @@ def as_array(value: Any) -> Array:
     if isinstance(value, Array):
         return value
     if isinstance(value, Size):
-        return scalar(value.expr, "integer")
-    if isinstance(value, (bool, np.bool_)):
-        return scalar(ONE if value else ZERO, "bool")
-    if isinstance(value, (int, np.integer)):
-        return scalar(number(int(value)), "integer")
-    if isinstance(value, (float, np.floating, Fraction)):
-        return scalar(exact(value))
+        return scalar(value.expr, "integer", weak=True)
+    if isinstance(value, bool):
+        return scalar(ONE if value else ZERO, "bool", weak=True)
+    if isinstance(value, int):
+        return scalar(number(value), "integer", weak=True)
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return scalar(exact(value), value.dtype, rounding=rounding_of(value))
+    if isinstance(value, (float, Fraction)):
+        return scalar(exact(value), weak=True, rounding=rounding_of(value))
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return _constant_array(value)
     if isinstance(value, (SymbolicRange, range)):
@@ -46,6 +50,10 @@ def as_array(value: Any) -> Array:
         return _nested(value)
     if value is None:
         raise TraceError("None is used where an array is needed")
+    if isinstance(value, NotUsable):
+        raise value.stop()
+    if isinstance(value, np.ndarray):
+        raise TraceError(f"arrays of type {value.dtype} cannot be traced", help="use arrays of numbers")
     raise TraceError(f"a value of type {type(value).__name__} is used where an array is needed")
 
 
@@ -56,11 +64,20 @@ def _nested(values: list[Any] | tuple[Any, ...]) -> Array:
 
 
 def _constant_array(value: np.ndarray[Any, Any]) -> Array:
-    kind = {"b": "bool", "f": "real"}.get(value.dtype.kind, "integer")
     if value.ndim == 0:
-        return scalar(exact(value.item()), kind)
+        return scalar(exact(value.item()), value.dtype, rounding=rounding_of(value.item()))
     parts = OPERATIONS["stack"]([_constant_array(np.asarray(v)) for v in value])
-    return array(parts.axes, parts.read(), kind)
+    result = array(parts.axes, parts.read(), value.dtype)
+    result.buffer.rounding = parts.buffer.rounding
+    return result
+
+
+def rounding_of(value: Any) -> int:
+    """How far a float is from the number that it was meant to be."""
+    if not isinstance(value, (float, np.floating)):
+        return EXACT
+    meant = exact(value)
+    return EXACT if isinstance(meant, Number) and meant.value == Fraction(float(value)) else ROUNDED
 
 
 def exact(value: Any) -> Expr:
@@ -70,6 +87,8 @@ def exact(value: Any) -> Expr:
         >>> exact(1e-5), exact(1 / 3)
         (Number(value=Fraction(1, 100000)), Number(value=Fraction(1, 3)))
     """
+    if isinstance(value, (np.bool_, np.integer)):
+        return number(int(value))
     if not isinstance(value, (float, np.floating)):
         return number(Fraction(value))
     value = float(value)
