@@ -152,8 +152,7 @@ class Meaning:
     def _written_out(self, expr: Expr) -> Expr:
         """The right side of the equation that defines the entry; other expressions as they are."""
         if isinstance(expr, Entry) and expr.tensor in self.program.by_tensor:
-            equation = self.program.by_tensor[expr.tensor]
-            return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
+            return self.program.by_tensor[expr.tensor].at(expr.indices)
         return expr
 
 

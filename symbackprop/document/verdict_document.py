@@ -67,6 +67,7 @@ class VerdictLike(Protocol):
     claim: Program | None
     called: Mapping[str, str]
     cured: Sequence[Any]
+    cure_scope: str
 
 
 def verdict_document(verdict: Any) -> Document:
@@ -144,13 +145,14 @@ def _fault(verdict: VerdictLike) -> Iterator[Block]:
     if verdict.status == "MALFORMED" or not (verdict.diagnosis or verdict.cure):
         return
     body: list[Block] = [Paragraph((sentence(verdict.diagnosis),))] if verdict.diagnosis else []
-    cures = [(line.left, line.right, f"Line {line.number}, as it is right.") for line in verdict.cured]
+    of_sizes = f" {verdict.cure_scope}" if verdict.cure_scope else ""
+    cures = [(line.left, line.right, f"Line {line.number}, as it is right{of_sizes}.") for line in verdict.cured]
     cures += [(left, right, "As it is right.") for kind, left, right in verdict.formulas if kind == "cure"]
     if cures:
         body.append(Paragraph(("With this change the claim was proved:",)))
         body.append(Display(tuple((DisplayedEquality(left, right), (note,)) for left, right, note in cures)))
     elif verdict.cure:
-        body.append(Paragraph(("Right would be ", Code(verdict.cure), ", which was proved.")))
+        body.append(Paragraph(("Right would be ", Code(verdict.cure), f", which was proved{of_sizes}.")))
     code = [text for line in verdict.cured if line.code for text in _changed(verdict, line)]
     body += [Paragraph(("In the code:",)), Listing("\n".join(code), "diff")] if code else []
     yield Section("What is wrong, and the cure", tuple(body))

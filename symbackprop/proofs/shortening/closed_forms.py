@@ -59,6 +59,8 @@ def shortened(gradient: Gradient, kernel: Kernel) -> dict[Tensor, Derivation]:
     """
     if len(gradient.program.equations) > MOST_EQUATIONS:
         return dict(gradient.derivations)
+    if not gradient.derivations:
+        return {}
     search = _Search(gradient, kernel)
     return {tensor: search.derivation(tensor) for tensor in gradient.derivations}
 
