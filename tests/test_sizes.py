@@ -1,6 +1,7 @@
 """sizes: the canonical form keeps the value, and `decide` is never wrong, held against brute force."""
 
 import itertools
+import random
 from fractions import Fraction
 
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from symbackprop.expression import (
     add,
     multiply,
     number,
+    substitute,
     subtract,
 )
 from symbackprop.sizes import Facts, decide, simplify
@@ -98,6 +100,16 @@ POINTS = [
 ]
 
 
+DOMAIN_CHOICES: list[list[Expr]] = [
+    [],
+    [Compare("<", E, H)],
+    [Compare("<=", E, H), Compare("<=", number(2), H)],
+    [Compare("==", Remainder(H, number(2)), ZERO)],
+    [Compare("==", Remainder(H, E), ZERO)],
+    [Compare("==", N, E), Compare("<=", E, H)],
+]
+
+
 def allowed(domain: list[Expr]) -> list[dict[Expr, int]]:
     return [p for p in POINTS if all(value(f, p) for f in domain)]
 
@@ -119,6 +131,40 @@ def test_decide_is_never_wrong(relation, left: Expr, right: Expr, domain: list[E
     if answer is not None:
         for point in allowed(domain):
             assert bool(value(Compare(relation, left, right), point)) is answer
+
+
+def test_decide_is_never_wrong_about_neighbours() -> None:
+    """Pairs that are nearly the same are often decided, and a proof that is wrong by one shows there."""
+    r = random.Random(3)
+    leaves = [H, E, N, h, e, q, LABEL, ONE, number(2)]
+    facts = [(d, Facts(d, {LABEL.tensor: H}), allowed(d)) for d in DOMAIN_CHOICES]
+    decided = 0
+    for _ in range(2500):
+        domain, known, points = r.choice(facts)
+        left = _built(r, leaves, 3)
+        right = add(substitute(left, {r.choice(leaves[:6]): r.choice(leaves)}), number(r.choice([-1, 0, 0, 1])))
+        relation = r.choice(["<", "<=", "=="])
+        answer = decide(relation, left, right, known)
+        if answer is not None:
+            decided += 1
+            for point in r.sample(points, 25) + points[:: len(points) // 10]:
+                assert bool(value(Compare(relation, left, right), point)) is answer, (domain, relation, left, right)
+    assert decided > 800
+
+
+def _built(r: random.Random, leaves: list[Expr], depth: int) -> Expr:
+    if depth == 0 or r.random() < 0.2:
+        return r.choice(leaves)
+    first = _built(r, leaves, depth - 1)
+    divisor = r.choice([H, E, number(2), number(3), multiply(number(2), E), add(H, ONE)])
+    match r.randrange(5):
+        case 0 | 1:
+            return add(first, _built(r, leaves, depth - 1))
+        case 2:
+            return multiply(first, _built(r, leaves, depth - 1))
+        case 3:
+            return Quotient(first, divisor)
+    return r.choice([Remainder, Quotient])(subtract(first, r.choice(leaves)), divisor)
 
 
 @settings(max_examples=60, deadline=None)

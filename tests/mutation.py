@@ -1,0 +1,473 @@
+"""Do the tests guard the trusted part? Small wrong edits are made, one at a time; each must be caught by a test.
+
+    python tests/mutation.py                            # all trusted rooms, every edit
+    python tests/mutation.py --room normal_form --most 40
+    python tests/mutation.py --list                     # the edits, without running anything
+    python tests/mutation.py --patches DIRECTORY        # edits made by hand, one diff a file
+
+The edits are rows of `KINDS`: found in the syntax tree, told by their function and text, so that they survive it when
+files move. An edit is judged in a copy of the project, by the tests nearest to its room, until the first one fails.
+Survivors that were shown to change nothing that is promised stand in `mutation_survivors.md` with the reason; they are
+left out of the count. Exit status 0 if at least 90 % of the others were caught.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import hashlib
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "symbackprop"
+SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
+SECONDS = 90.0  # for the tests of one edit; one that loops for ever is caught as well
+WANTED = 0.9
+LEFT_OUT = shutil.ignore_patterns(".git", "shared", "benchmarks", ".*_cache", ".hypothesis", "docs")
+
+
+class Room(NamedTuple):
+    """A part of the package, and the fast tests nearest to it, the nearest first.
+
+    Args:
+        files: patterns below the package.
+        tests: patterns below `tests`.
+        trusted: whether edits are made here; the others only say which tests are near.
+    """
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    trusted: bool = True
+
+
+JUDGE_TESTS = ("test_lines_of_defence.py", "test_judge.py", "test_check_numbers.py")
+ROOMS = {
+    "kernel": Room(
+        ("kernel.py", "derivation.py"),
+        ("test_forgeries.py", "test_kernel.py", "test_alike.py"),
+    ),
+    "rules": Room(("rules.py", "arrival.py"), ("test_rules.py", "test_forgeries.py", "test_oracles.py", "test_kernel.py")),
+    "normal_form": Room(
+        ("canonical/*.py",),
+        ("test_wrong_equalities.py", "test_canonical.py", "test_alike.py", "test_forgeries.py", "test_kernel.py"),
+    ),
+    "sizes": Room(
+        ("sizes.py", "polynomial.py", "cancellation.py", "trials.py", "expression.py", "nodes.py"),
+        ("test_wrong_orders.py", "test_sizes.py", "test_expression.py", "test_wrong_equalities.py", "test_canonical.py"),
+    ),
+    "judge": Room(("deciding.py", "checking.py", "verifying.py", "refute.py", "question.py", "rerun.py"), JUDGE_TESTS),
+    "trace": Room(("trace/*.py",), ("test_numpy_reading.py", "test_numpy_meaning.py", "test_trace.py"), trusted=False),
+    "codegen": Room(
+        ("codegen/*.py",), ("test_generated_values.py", "test_large_logits.py", "test_codegen_network.py"), trusted=False
+    ),
+    "train": Room(
+        ("optimizers.py", "parameters.py", "data.py", "train.py", "run.py"), ("test_train.py", "test_data.py"), trusted=False
+    ),
+    "render": Room(("latex.py", "document/*.py"), ("test_printed_meaning.py", "test_latex.py", "test_document.py"), trusted=False),
+}
+
+
+def files_of(room: Room) -> list[Path]:
+    """The modules of a room."""
+    return [f for pattern in room.files for f in sorted(PACKAGE.glob(pattern))]
+
+
+def tests_of(room: Room) -> list[str]:
+    """The test files near a room, below the project's folder, the nearest first."""
+    folder = Path(__file__).parent
+    found = [f for pattern in room.tests for f in sorted(folder.glob(pattern))]
+    return [str(f.relative_to(ROOT)) for f in found]
+
+
+def room_of(file: Path) -> str:
+    """The first room that holds the file."""
+    return next((name for name, room in ROOMS.items() if file in files_of(room)), "judge")
+
+
+# --- the kinds of edits ---------------------------------------------------------------------------------------------
+
+Edit = tuple[ast.AST, ast.AST | str]  # what is replaced, and by what
+
+
+def _variant(node: ast.AST, change: Callable[[ast.AST], object]) -> ast.AST:
+    other = copy.deepcopy(node)
+    change(other)
+    return other
+
+
+def operand_dropped(node: ast.AST) -> Iterator[Edit]:
+    """`a and b` is `b`, then `a`; likewise for `or`."""
+    if isinstance(node, ast.BoolOp):
+        for k in range(len(node.values)):
+            rest = node.values[:k] + node.values[k + 1 :]
+            yield node, rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
+
+
+_STRICT: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
+
+
+def strictness_flipped(node: ast.AST) -> Iterator[Edit]:
+    """< is <=, and the other way round."""
+    if isinstance(node, ast.Compare):
+        for k, operator in enumerate(node.ops):
+            if type(operator) in _STRICT:
+                ops = [*node.ops[:k], _STRICT[type(operator)](), *node.ops[k + 1 :]]
+                yield node, ast.Compare(node.left, ops, node.comparators)
+
+
+def bound_moved(node: ast.AST) -> Iterator[Edit]:
+    """A number in a comparison, a sum or a slice is one larger."""
+    if isinstance(node, ast.Compare):
+        inside: list[ast.expr] = [node.left, *node.comparators]
+    elif isinstance(node, ast.BinOp):
+        inside = [node.left, node.right]
+    elif isinstance(node, ast.Slice):
+        inside = [e for e in (node.lower, node.upper) if e is not None]
+    else:
+        return
+    for part in inside:
+        if isinstance(part, ast.Constant) and type(part.value) is int:
+            yield part, ast.Constant(part.value + 1)
+
+
+def guard_skipped(node: ast.AST) -> Iterator[Edit]:
+    """A check before `return None`, `return False`, `raise` or `continue` is not made."""
+    if isinstance(node, ast.If) and not node.orelse and len(node.body) == 1 and _refuses(node.body[0]):
+        yield node.test, ast.Constant(False)
+
+
+def _refuses(statement: ast.stmt) -> bool:
+    if isinstance(statement, (ast.Raise, ast.Continue)):
+        return True
+    return isinstance(statement, ast.Return) and (
+        statement.value is None
+        or (isinstance(statement.value, ast.Constant) and statement.value.value in (None, False, ""))
+        or (isinstance(statement.value, ast.List) and not statement.value.elts)
+    )
+
+
+def guard_negated(node: ast.AST) -> Iterator[Edit]:
+    """A branch is taken where it should not be."""
+    if isinstance(node, (ast.If, ast.IfExp)):
+        yield node.test, ast.UnaryOp(ast.Not(), node.test)
+
+
+_TWINS = {"max": "min", "min": "max", "any": "all", "all": "any"}
+
+
+def extremes_swapped(node: ast.AST) -> Iterator[Edit]:
+    """max for min, all for any."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TWINS:
+        yield node.func, ast.Name(_TWINS[node.func.id])
+    if isinstance(node, ast.Constant) and node.value in ("max", "min"):
+        yield node, ast.Constant(_TWINS[str(node.value)])
+
+
+def condition_forgotten(node: ast.AST) -> Iterator[Edit]:
+    """What a proof made use of is not written down."""
+    target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+    if isinstance(node, ast.Assign) and isinstance(target, ast.Subscript) and ast.unparse(target.value).endswith("used"):
+        yield node, "pass"
+    if isinstance(node, ast.AugAssign) and ast.unparse(node.target).endswith("used"):
+        yield node, "pass"
+
+
+def said_at_once(node: ast.AST) -> Iterator[Edit]:
+    """A function that answers yes or no says yes without looking."""
+    if isinstance(node, ast.FunctionDef) and node.returns is not None and ast.unparse(node.returns) == "bool":
+        first = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0]
+        yield first, "return True"
+
+
+_BINARY = ("add", "plus", "minus", "subtract", "multiply", "times", "intersection", "union")
+
+
+def operand_lost(node: ast.AST) -> Iterator[Edit]:
+    """A sum, product, union or intersection of two things is the one, then the other."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitOr, ast.BitAnd)):
+        yield node, node.left
+        yield node, node.right
+    if isinstance(node, ast.Call) and len(node.args) == 2 and not any(isinstance(a, ast.Starred) for a in node.args):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called in _BINARY:
+            yield node, node.args[0]
+
+
+def filter_dropped(node: ast.AST) -> Iterator[Edit]:
+    """A comprehension takes everything."""
+    if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        for k, loop in enumerate(node.generators):
+            for n in range(len(loop.ifs)):
+                yield node, _variant(node, lambda c, k=k, n=n: c.generators[k].ifs.pop(n))  # type: ignore[attr-defined, misc]
+
+
+def sign_lost(node: ast.AST) -> Iterator[Edit]:
+    """-a is a; a - b is a + b."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield node, node.operand
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+        yield node, ast.BinOp(node.left, ast.Add(), node.right)
+
+
+KINDS: tuple[Callable[[ast.AST], Iterator[Edit]], ...] = (
+    operand_dropped,
+    strictness_flipped,
+    bound_moved,
+    guard_skipped,
+    guard_negated,
+    extremes_swapped,
+    condition_forgotten,
+    said_at_once,
+    operand_lost,
+    filter_dropped,
+    sign_lost,
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One edit.
+
+    Args:
+        name: function, kind and text: the same wherever the function stands.
+        source: the whole file, edited.
+    """
+
+    name: str
+    file: Path
+    line: int
+    source: str
+
+
+def mutants_of(file: Path) -> Iterator[Mutant]:
+    """The edits of one module, in the order of its lines."""
+    data = file.read_bytes()
+    seen: dict[str, int] = {}
+    for function, node in _inside_functions(ast.parse(data), ""):
+        for kind in KINDS:
+            for old, new in kind(node):
+                start, end = _span(data, old)
+                before = data[start:end].decode()
+                after = new if isinstance(new, str) else ast.unparse(ast.fix_missing_locations(new))
+                if kind is said_at_once:
+                    end, before = start, ""
+                    after += "\n" + " " * old.col_offset  # type: ignore[attr-defined]
+                elif isinstance(old, ast.expr):
+                    after = f"({after})"
+                name = f"{function}: {kind.__name__}: {_short(before)} -> {_short(after)}"
+                seen[name] = seen.get(name, 0) + 1
+                told = name if seen[name] == 1 else f"{name} #{seen[name]}"
+                source = (data[:start] + after.encode() + data[end:]).decode()
+                if _compiles(source):
+                    yield Mutant(told, file, old.lineno, source)  # type: ignore[attr-defined]
+
+
+def _inside_functions(node: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:
+    """The nodes of function bodies with the functions' names; no annotations, patterns, messages or assertions."""
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "returns", "decorator_list", "pattern", "defaults", "kw_defaults"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if not isinstance(child, ast.AST) or isinstance(child, (ast.Assert, ast.JoinedStr)):
+                continue
+            inner = function
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+                inner = f"{function}.{child.name}".lstrip(".")
+            if inner and not isinstance(child, ast.ClassDef):
+                yield inner, child
+            if not isinstance(child, ast.Raise):
+                yield from _inside_functions(child, inner)
+
+
+def _span(data: bytes, node: ast.AST) -> tuple[int, int]:
+    lines = data.split(b"\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    first = starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
+    last = starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+    return first, last
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split()).replace("|", "¦")
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "mutant", "exec")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def by_patch(patch: Path) -> Mutant:
+    """The edit of a diff: put where its lines stand now, whatever the file is called."""
+    files: dict[Path, str] = {}
+    blocks: list[tuple[list[str], list[str]]] = []
+    for line in patch.read_text().splitlines():
+        if line.startswith("@@"):
+            blocks.append(([], []))
+        elif blocks and not line.startswith(("diff", "index", "---", "+++")):
+            for side, marks in zip(blocks[-1], (" -", " +"), strict=True):
+                if line[:1] in tuple(marks) or not line:
+                    side.append(line[1:])
+    changed: Mutant | None = None
+    for before, after in blocks:
+        file, old, new = _place(before, after)
+        text = files.get(file) or file.read_text()
+        files[file] = text.replace(old, new, 1)
+        changed = Mutant(patch.stem, file, text[: text.index(old)].count("\n") + 1, files[file])
+    if changed is None or len(files) != 1:
+        raise LookupError(f"{patch.name}: the edit is not in one file")
+    return changed
+
+
+def _place(before: list[str], after: list[str]) -> tuple[Path, str, str]:
+    """The one module that holds the lines, with as much of the context as still stands there."""
+    for cut in range(4):
+        top = cut if before[:cut] == after[:cut] else 0
+        low = cut if before[len(before) - cut :] == after[len(after) - cut :] else 0
+        old = "\n".join(before[top : len(before) - low])
+        new = "\n".join(after[top : len(after) - low])
+        holding = [f for f in sorted(PACKAGE.rglob("*.py")) if f.read_text().count(old) == 1]
+        if len(holding) == 1:
+            return holding[0], old, new
+    raise LookupError("the lines stand nowhere in the package: " + " ".join(before)[:80])
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an edit: the test that caught it, "" if none did."""
+
+    mutant: Mutant
+    caught_by: str
+    seconds: float
+
+
+def run_tests(place: Path, tests: Sequence[str], seconds: float) -> str:
+    """The first test that fails in a copy of the project, "time" if they do not end, "" if all pass."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", *tests]
+    single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, **single, "PYTHONPATH": str(place)}
+    with subprocess.Popen(
+        command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return "time"
+    if process.returncode == 0:
+        return ""
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    return found[1] if found else "does not import"
+
+
+def judged(mutants: Sequence[Mutant], jobs: int, seconds: float) -> Iterator[Outcome]:
+    """Each edit with what became of it, as they are done."""
+    with tempfile.TemporaryDirectory() as folder:
+        places: queue.Queue[Path] = queue.Queue()
+        for k in range(jobs):
+            place = Path(folder) / f"copy{k}"
+            shutil.copytree(ROOT, place, ignore=LEFT_OUT)
+            places.put(place)
+
+        def judge(mutant: Mutant) -> Outcome:
+            place = places.get()
+            own = place / mutant.file.relative_to(ROOT)
+            start = time.perf_counter()
+            try:
+                own.write_text(mutant.source)
+                caught = run_tests(place, tests_of(ROOMS[room_of(mutant.file)]), seconds)
+            finally:
+                shutil.copy2(mutant.file, own)
+                places.put(place)
+            return Outcome(mutant, caught, time.perf_counter() - start)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            yield from pool.map(judge, mutants)
+
+
+def known_survivors() -> dict[str, str]:
+    """The edits that change nothing that is promised, with the reason."""
+    if not SURVIVORS.exists():
+        return {}
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \|$", SURVIVORS.read_text(), re.MULTILINE)
+    return dict(rows)
+
+
+def chosen(mutants: Iterable[Mutant], most: int | None) -> list[Mutant]:
+    """At most so many edits, spread over all of them: the same ones in every run."""
+    everything = list(mutants)
+    if most is None or len(everything) <= most:
+        return everything
+    ranked = sorted(everything, key=lambda m: hashlib.sha256(m.name.encode()).digest())
+    kept = set(ranked[:most])
+    return [m for m in everything if m in kept]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the edits, run the tests, and say which edits survived."""
+    trusted = [name for name, room in ROOMS.items() if room.trusted]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--room", choices=trusted, help="one room of the trusted part; all of them without")
+    parser.add_argument("--most", type=int, help="at most so many edits in each room")
+    parser.add_argument("--list", action="store_true", help="only list the edits")
+    parser.add_argument("--jobs", type=int, default=2, help="edits that are judged at once")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for the tests of one edit")
+    parser.add_argument("--only", default="", help="edits whose name holds this text")
+    parser.add_argument("--patches", type=Path, help="a folder of diffs, instead of the edits of the table")
+    options = parser.parse_args(arguments)
+    if options.patches:
+        mutants = [by_patch(p) for p in sorted(options.patches.glob("*.patch")) if options.only in p.stem]
+    else:
+        rooms = [options.room] if options.room else trusted
+        mutants = []
+        for name in rooms:
+            found = (m for f in files_of(ROOMS[name]) for m in mutants_of(f) if options.only in m.name)
+            mutants += chosen(found, options.most)
+    if options.list:
+        for mutant in mutants:
+            print(f"{mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")
+        return 0
+    return _report(mutants, options.jobs, options.seconds)
+
+
+def _report(mutants: Sequence[Mutant], jobs: int, seconds: float) -> int:
+    harmless, caught, survived = known_survivors(), 0, list[Mutant]()
+    for outcome in judged([m for m in mutants if m.name not in harmless], jobs, seconds):
+        mutant = outcome.mutant
+        caught += bool(outcome.caught_by)
+        survived += [] if outcome.caught_by else [mutant]
+        word = f"caught by {outcome.caught_by}" if outcome.caught_by else "SURVIVED"
+        place = mutant.file.relative_to(ROOT)
+        print(f"{place}:{mutant.line}: {mutant.name}: {word} ({outcome.seconds:.1f} s)", flush=True)
+    left_out = sum(m.name in harmless for m in mutants)
+    total = caught + len(survived)
+    share = caught / total if total else 1.0
+    print(f"\n{caught} of {total} caught ({100 * share:.1f} %), {left_out} more are known to be harmless")
+    for mutant in survived:
+        print(f"  survived: {mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")
+    return 0 if share >= WANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
