@@ -242,7 +242,8 @@ def _divided(total: Polynomial, divisor: Polynomial, facts: Facts) -> Polynomial
     inner_quotient = as_atom(rest)
     if isinstance(inner_quotient, Quotient):  # (a // b) // c is a // (b*c)
         inside, by = _polynomial(inner_quotient.left, facts), _polynomial(inner_quotient.right, facts)
-        if _at_least_zero(minus(by, UNIT), facts):
+        # a fact may say that b divides a: then a // b is as plain as it gets
+        if long_division(inside, by)[1] and _at_least_zero(minus(by, UNIT), facts):
             return plus(quotient, _divided(inside, times(by, divisor), facts))
     rest, divisor = without_common_factor(rest, divisor)
     for unit, cofactor in factorings(divisor, rest):  # (E*q + r) // (E*F) is q // F, if 0 <= r < E

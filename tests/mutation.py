@@ -377,7 +377,7 @@ def run_tests(place: Path, tests: Sequence[str], seconds: float) -> str:
             return "time"
     if process.returncode == 0:
         return ""
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
     return found[1] if found else "does not import"
 
 

@@ -142,7 +142,8 @@ def test_decide_is_never_wrong_about_neighbours() -> None:
     for _ in range(2500):
         domain, known, points = r.choice(facts)
         left = _built(r, leaves, 3)
-        right = add(substitute(left, {r.choice(leaves[:6]): r.choice(leaves)}), number(r.choice([-1, 0, 0, 1])))
+        old, new = r.choice([(r.choice(leaves[:3]), r.choice(leaves[:3])), (r.choice(leaves[3:7]), r.choice(leaves))])
+        right = add(substitute(left, {old: new}), number(r.choice([-1, 0, 0, 1])))  # a divisor stays a size
         relation = r.choice(["<", "<=", "=="])
         answer = decide(relation, left, right, known)
         if answer is not None:
@@ -217,6 +218,14 @@ def test_a_quotient_of_a_quotient_is_one_quotient() -> None:
     inner = subtract(Quotient(whole, E), multiply(H, Quotient(whole, multiply(H, E))))
     assert decide("<=", ZERO, inner) is True
     assert decide("<", inner, H) is True
+
+
+def test_a_quotient_of_what_a_fact_divides_ends() -> None:
+    """With H = E * (H // E) the two ways to write H // (2 * E) led to each other for ever."""
+    divides = Facts([Compare("==", Remainder(H, E), ZERO)])
+    half = simplify(Quotient(H, multiply(number(2), E)), divides)
+    assert half is simplify(Quotient(Quotient(H, E), number(2)), divides)
+    assert decide("<=", multiply(number(2), E, half), H, divides) is True
 
 
 def test_an_index_times_what_may_be_negative_has_no_upper_end() -> None:
