@@ -19,9 +19,9 @@ from measure import best_times
 from scipy.linalg import get_blas_funcs
 
 import symbackprop as sb
-from symbackprop.codegen import c_code
-from symbackprop.codegen.c_build import build
-from symbackprop.codegen.c_text import head
+from symbackprop.codegen.c import network as c_code
+from symbackprop.codegen.c.build import build
+from symbackprop.codegen.c.prelude import head
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SECONDS = 0.3

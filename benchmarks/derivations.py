@@ -17,8 +17,8 @@ import sympy as sp
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import symbackprop as sb
-from symbackprop.backprop import network_gradient
-from symbackprop.expression import Expr, children
+from symbackprop.expression.build import Expr, children
+from symbackprop.proofs.network import network_gradient
 
 
 def nodes(expr: Expr) -> int:

@@ -16,30 +16,30 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from symbackprop.checking.verdict import Verdict
+from symbackprop.checking.verify import verify
 from symbackprop.errors import SymbackpropError
-from symbackprop.network import Network
-from symbackprop.program import Program
-from symbackprop.proof import Proof
-from symbackprop.verdict import Verdict
-from symbackprop.verifying import verify
+from symbackprop.expression.program import Program
+from symbackprop.frontends.network import Network
+from symbackprop.proofs.theorem import Proof
 
 if TYPE_CHECKING:
-    from symbackprop.checking import assert_proved, check
-    from symbackprop.compiling import compile
-    from symbackprop.estimators import MLPClassifier, MLPRegressor
-    from symbackprop.proving import prove
-    from symbackprop.trace import trace
+    from symbackprop.api import prove
+    from symbackprop.checking.check import assert_proved, check
+    from symbackprop.codegen.compile import compile
+    from symbackprop.frontends.numpy.traced import trace
+    from symbackprop.training.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
 
 _LATER = {
-    "MLPClassifier": "estimators",
-    "MLPRegressor": "estimators",
-    "assert_proved": "checking",
-    "check": "checking",
-    "compile": "compiling",
-    "prove": "proving",
-    "trace": "trace",
+    "MLPClassifier": "training.estimators",
+    "MLPRegressor": "training.estimators",
+    "assert_proved": "checking.check",
+    "check": "checking.check",
+    "compile": "codegen.compile",
+    "prove": "api",
+    "trace": "frontends.numpy.traced",
 }
 
 

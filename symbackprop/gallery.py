@@ -19,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from symbackprop.claims import Exhibit, Refutation
+from symbackprop.api import ProofDocument, command_of
+from symbackprop.checking.claims import Exhibit, Refutation
+from symbackprop.checking.verdict import Verdict
 from symbackprop.document.context import sentence
 from symbackprop.document.model import (
     Block,
@@ -33,16 +35,17 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
-from symbackprop.document.proof import proof_document
+from symbackprop.document.proof_document import proof_document
 from symbackprop.document.save import save
-from symbackprop.document.verdicts import verdict_document
-from symbackprop.document.wording import spelled
+from symbackprop.document.sentences import spelled
+from symbackprop.document.verdict_document import verdict_document
 from symbackprop.errors import DataError
-from symbackprop.expression import Index, entries
+from symbackprop.expression.build import Index, entries
 from symbackprop.first_page import first_page, hash_of, missing_tools, source_of
-from symbackprop.latex import layout_of
-from symbackprop.layout import Atom, relation, row
-from symbackprop.notation import (
+from symbackprop.proofs.theorem import Proof
+from symbackprop.rendering.layout import Atom, relation, row
+from symbackprop.rendering.math import layout_of
+from symbackprop.rendering.notation import (
     NAMES,
     NOTATIONS,
     WEIGHTS,
@@ -52,9 +55,6 @@ from symbackprop.notation import (
     split_name,
     tensor_layout,
 )
-from symbackprop.proof import Proof
-from symbackprop.proving import ProofDocument, command_of
-from symbackprop.verdict import Verdict
 
 FORMATS = (".tex", ".html")
 PICTURE = "proof.png"

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from symbackprop.checking import check
-from symbackprop.claims import Claims, Exhibit
+from symbackprop.api import ProofDocument, prove
+from symbackprop.checking.check import check
+from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.errors import ProofError
-from symbackprop.expression import Entry
-from symbackprop.proof import Theorem
-from symbackprop.proving import ProofDocument, prove
-from symbackprop.trace import trace
+from symbackprop.expression.build import Entry
+from symbackprop.frontends.numpy.traced import trace
+from symbackprop.proofs.theorem import Theorem
 
 NO_REMARKS: Mapping[str, str] = MappingProxyType({})
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     Entry,
@@ -24,8 +24,8 @@ from symbackprop.expression import (
     power,
     subtract,
 )
-from symbackprop.primitives import EXP, FUNCTIONS, LOG, derivative
-from symbackprop.program import Equation, Program
+from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, derivative
+from symbackprop.expression.program import Equation, Program
 
 m, lam = Symbol("m", "size"), Symbol("lam")
 SIGMOID = FUNCTIONS["sigmoid"]

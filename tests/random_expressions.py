@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import sympy as sp
 
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
@@ -53,8 +53,8 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.primitives import EXP, FUNCTIONS, LOG, STEP, arbitrary, derivative
-from symbackprop.sizes import Facts
+from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, STEP, arbitrary, derivative
+from symbackprop.expression.sizes import Facts
 
 N, M, H, E = (Symbol(s, "size") for s in "NMHE")
 LAM, EPS = Symbol("lam"), Symbol("eps", "positive")

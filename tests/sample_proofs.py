@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from symbackprop.differentiate import differentiate
-from symbackprop.expression import Entry, Index, Symbol, Tensor, add, contraction, multiply, power, subtract
-from symbackprop.program import Equation, Program
-from symbackprop.proof import Proof, Theorem
+from symbackprop.calculus.reverse_mode import differentiate
+from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, contraction, multiply, power, subtract
+from symbackprop.expression.program import Equation, Program
+from symbackprop.proofs.theorem import Proof, Theorem
 
 
 def layer_norm_proof() -> Proof:

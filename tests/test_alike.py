@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 import symbackprop as sb
-from symbackprop.backprop import network_gradient
-from symbackprop.canonical import Canonical, pattern
+from symbackprop.calculus.kernel import Kernel
 from symbackprop.errors import ProofError
-from symbackprop.expression import Entry, Index, Symbol, Tensor, add, contraction, multiply, negate
-from symbackprop.kernel import Kernel
+from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, contraction, multiply, negate
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.renaming import pattern
+from symbackprop.proofs.network import network_gradient
 
 N, M = Symbol("N", "size"), Symbol("M", "size")
 P, Q = Index("i", N), Index("j", N)

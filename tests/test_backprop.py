@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from symbackprop.backprop import network_gradient, prove_network, slope_of
-from symbackprop.canonical import Canonical
+from symbackprop.calculus.kernel import Kernel
 from symbackprop.errors import ProofError
-from symbackprop.expression import Entry, Index, Tensor, contraction, divide, multiply, substitute, subtract
-from symbackprop.kernel import Kernel
-from symbackprop.network import M, Network
-from symbackprop.primitives import ACTIVATIONS
+from symbackprop.expression.build import Entry, Index, Tensor, contraction, divide, multiply, substitute, subtract
+from symbackprop.expression.functions import ACTIVATIONS
+from symbackprop.frontends.network import M, Network
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.proofs.network import network_gradient, prove_network, slope_of
 
 COSTS = ["squared_error", "cross_entropy", "softmax_cross_entropy"]
 

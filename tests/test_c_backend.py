@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.codegen import c_build
+from symbackprop.codegen.c import build as c_build
 
 
 def network(width):

@@ -7,9 +7,9 @@ import platform
 import numpy as np
 import pytest
 
-from symbackprop.codegen import c_build
-from symbackprop.codegen.c_code import use_blas
-from symbackprop.codegen.c_text import head
+from symbackprop.codegen.c import build as c_build
+from symbackprop.codegen.c.network import use_blas
+from symbackprop.codegen.c.prelude import head
 
 CALL = """
 void multiply(const long *n, const real *A, const real *B, const double *ab, const real *D, real *C) {

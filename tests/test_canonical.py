@@ -20,10 +20,8 @@ from random_expressions import (
     values,
 )
 
-from symbackprop.canonical import Canonical
-from symbackprop.canonical.polynomial import subtract as subtract_poly
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
@@ -52,10 +50,12 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.primitives import EXP, FUNCTIONS, LOG, STEP, arbitrary
-from symbackprop.program import Equation
-from symbackprop.resolve import Resolver
-from symbackprop.sizes import Facts
+from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, STEP, arbitrary
+from symbackprop.expression.program import Equation
+from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form.data import subtract as subtract_poly
+from symbackprop.normal_form.modulo_equations import Resolver
+from symbackprop.normal_form.normal_form import Canonical
 
 SEEDS = st.integers(0, 10**6)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.deciding import matter_of
-from symbackprop.refute import CLEAR, Search, refute
-from symbackprop.trace import trace_pair
+from symbackprop.checking.decide import matter_of
+from symbackprop.checking.refute import CLEAR, Search, refute
+from symbackprop.frontends.numpy.traced import trace_pair
 
 
 def hinge_of_distance(a, p):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from symbackprop.canonical import Canonical
-from symbackprop.claims import Claims
-from symbackprop.equations import for_each, joined, read_program, renamed, resized
+from symbackprop.checking.claims import Claims
 from symbackprop.errors import FormulaError, IndexNotationError, ProofError
-from symbackprop.expression import ONE, ZERO, Entry, Symbol, Tensor, add, contraction
-from symbackprop.plain import to_text
+from symbackprop.expression.build import ONE, ZERO, Entry, Symbol, Tensor, add, contraction
+from symbackprop.frontends.equations import for_each, joined, read_program, renamed, resized
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.rendering.text import to_text
 
 LINEAR = "z[i] = sum(j, W[i,j]*x[j])   # weighted input\nJ = sum(i, z[i]**2)"
 SHAPES = {"W": ("r", "s"), "x": ("s",), "z": ("r",), "J": ()}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from symbackprop.cli import main
-from symbackprop.storage import load_model, save_model
+from symbackprop.training.storage import load_model, save_model
 
 RIGHT = "delta2[n,i] = sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])"
 WRONG = "delta3[n,k] = a3[n,k] - y[n,k]"
@@ -466,7 +466,7 @@ def test_prove_loads_neither_training_nor_pictures(tmp_path):
     program = (
         "import sys\nfrom symbackprop.cli import main\n"
         "try: main(['prove', '--layers', '3,4', '-o', 'p.tex'])\nexcept SystemExit: pass\n"
-        "heavy = {'symbackprop.train', 'matplotlib', 'scipy'}\nprint('heavy:', sorted(heavy & set(sys.modules)))"
+        "heavy = {'symbackprop.training.loop', 'matplotlib', 'scipy'}\nprint('heavy:', sorted(heavy & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert answer.stdout.endswith("heavy: []\n")

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from symbackprop.expression import Entry, Index, Symbol, Tensor, add, apply, entries_once, multiply
-from symbackprop.primitives import EXP
-from symbackprop.program import Equation, Program
-from symbackprop.trace.clock import OutOfTime, alarm
+from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, apply, entries_once, multiply
+from symbackprop.expression.functions import EXP
+from symbackprop.expression.program import Equation, Program
+from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
 
 
 def test_alarm_stops_a_loop_that_calls_nothing():

@@ -7,15 +7,15 @@ import pytest
 from layers import LAYERS
 
 import symbackprop as sb
-from symbackprop.codegen import compile_program
+from symbackprop.calculus.kernel import Kernel
+from symbackprop.codegen.program import compile_program
 from symbackprop.document.model import Chain, blocks
-from symbackprop.document.proof import proof_document, unbacked
-from symbackprop.expression import Add, Index, Symbol, Tensor, add, multiply, negate, number
-from symbackprop.expression import Entry as E
-from symbackprop.kernel import Kernel
-from symbackprop.notation import NAMES
-from symbackprop.plain import to_text
-from symbackprop.relations import match, relations_of
+from symbackprop.document.proof_document import proof_document, unbacked
+from symbackprop.expression.build import Add, Index, Symbol, Tensor, add, multiply, negate, number
+from symbackprop.expression.build import Entry as E
+from symbackprop.proofs.shortening.relations import match, relations_of
+from symbackprop.rendering.notation import NAMES
+from symbackprop.rendering.text import to_text
 
 
 def _forms(name):

@@ -9,10 +9,10 @@ import codegen_nets as nets
 import numpy as np
 import pytest
 
-from symbackprop.codegen import c_build, compile_network
-from symbackprop.codegen.network_code import Runner
+from symbackprop.codegen.c import build as c_build
+from symbackprop.codegen.network import Runner, compile_network
 from symbackprop.errors import DataError, UnsupportedError
-from symbackprop.evaluate import evaluate
+from symbackprop.evaluation.exact import evaluate
 
 LAM = 0.7
 BACKENDS = ("numpy", "c")

@@ -8,11 +8,11 @@ import codegen_nets as nets
 import numpy as np
 import pytest
 
-from symbackprop.codegen import c_build, compile_program
-from symbackprop.codegen.program_code import load_module
+from symbackprop.codegen.c import build as c_build
+from symbackprop.codegen.program import compile_program, load_module
 from symbackprop.errors import DataError, UnsupportedError
-from symbackprop.evaluate import evaluate
-from symbackprop.expression import (
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.expression.build import (
     ONE,
     ZERO,
     Compare,
@@ -37,8 +37,8 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.primitives import ACTIVATIONS, EXP, FUNCTIONS, LOG, arbitrary, derivative
-from symbackprop.program import Assumption, Equation, Program
+from symbackprop.expression.functions import ACTIVATIONS, EXP, FUNCTIONS, LOG, arbitrary, derivative
+from symbackprop.expression.program import Assumption, Equation, Program
 
 N, K, H = (Symbol(s, "size") for s in "NKH")
 n, k, h = Index("n", N), Index("k", K), Index("h", H)
@@ -58,7 +58,7 @@ def given(program, seed=0):
 
 
 def evaluate_size(size, sizes):
-    from symbackprop.codegen.check import size_value
+    from symbackprop.codegen.arguments import size_value
 
     return size_value(size, {Symbol(name, "size"): value for name, value in sizes.items()})
 

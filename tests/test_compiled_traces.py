@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.codegen import c_build
+from symbackprop.calculus.kernel import Kernel
+from symbackprop.codegen.c import build as c_build
 from symbackprop.errors import ProofError, UnsupportedError
-from symbackprop.kernel import Kernel
 
 
 def has_compiler():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symbackprop.data import classification, load, load_csv, load_digits, load_npz, regression, split
 from symbackprop.errors import DataError
+from symbackprop.training.data import classification, load, load_csv, load_digits, load_npz, regression, split
 
 GOOD_X, GOOD_Y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 1, 0])
 

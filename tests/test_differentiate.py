@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from symbackprop.backprop import network_gradient
-from symbackprop.canonical import Canonical
-from symbackprop.differentiate import differentiate
+from symbackprop.calculus.kernel import Kernel
+from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.errors import SymbackpropError
-from symbackprop.evaluate import evaluate
-from symbackprop.expression import (
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
@@ -31,10 +30,11 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.kernel import Kernel
-from symbackprop.network import Network
-from symbackprop.primitives import EXP, FUNCTIONS, LOG
-from symbackprop.program import Assumption, Equation, Program
+from symbackprop.expression.functions import EXP, FUNCTIONS, LOG
+from symbackprop.expression.program import Assumption, Equation, Program
+from symbackprop.frontends.network import Network
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.proofs.network import network_gradient
 
 N, D, K, H, E = (Symbol(s, "size") for s in "NDKHE")
 SIZES = {"N": 3, "D": 2, "K": 4, "H": 2, "E": 3}

@@ -12,33 +12,33 @@ import pytest
 import sympy as sp
 from sample_proofs import layer_norm_proof
 
-from symbackprop.backprop import prove_network
-from symbackprop.canonical import Canonical
-from symbackprop.checking import check
+from symbackprop.api import command_of, prove
+from symbackprop.calculus.rules import RULES
+from symbackprop.checking.check import check
+from symbackprop.checking.verify import verify
 from symbackprop.document import save as saving
-from symbackprop.document.families import families
 from symbackprop.document.html import to_html
+from symbackprop.document.layer_families import families
 from symbackprop.document.markdown import to_markdown
-from symbackprop.document.matrix import entry, form_layout, matrix_form
+from symbackprop.document.matrix_form import entry, form_layout, matrix_form
 from symbackprop.document.model import Chain, Document, Paragraph, Section, Strong, Table, blocks, equations
-from symbackprop.document.notebook import document_html, equality_html, equality_latex
-from symbackprop.document.proof import proof_document, unbacked
+from symbackprop.document.proof_document import proof_document, unbacked
 from symbackprop.document.save import save
+from symbackprop.document.show import document_html, equality_html, equality_latex
 from symbackprop.document.tex import to_latex_document
-from symbackprop.document.tex_reader import read_tex
 from symbackprop.errors import DataError, UnsupportedError
-from symbackprop.expression import Entry, negate
+from symbackprop.expression.build import Entry, negate
+from symbackprop.frontends.network import Network
+from symbackprop.frontends.numpy.traced import trace
 from symbackprop.gallery import folders, read_exhibit
-from symbackprop.latex import latex
-from symbackprop.layout_mathml import to_mathml
-from symbackprop.layout_tex import to_tex
-from symbackprop.network import Network
-from symbackprop.notation import NAMES, NOTATIONS, WEIGHTS
-from symbackprop.proof import Proof
-from symbackprop.proving import command_of, prove
-from symbackprop.rules import RULES
-from symbackprop.trace import trace
-from symbackprop.verifying import verify
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.proofs.network import prove_network
+from symbackprop.proofs.theorem import Proof
+from symbackprop.rendering.math import latex
+from symbackprop.rendering.mathml import to_mathml
+from symbackprop.rendering.notation import NAMES, NOTATIONS, WEIGHTS
+from symbackprop.rendering.tex import to_tex
+from symbackprop.rendering.tex_reader import read_tex
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMAND = "symbackprop prove --layers s_1,s_2,K --activation f --cost squared-error --l2 lambda/2 -o proof.pdf"

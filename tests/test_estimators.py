@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
-from symbackprop import estimators
-from symbackprop.data import load_digits
 from symbackprop.errors import MalformedError
+from symbackprop.training import estimators
+from symbackprop.training.data import load_digits
 
 sklearn_checks = pytest.importorskip("sklearn.utils.estimator_checks")
 

@@ -6,10 +6,11 @@ import flint
 import numpy as np
 import pytest
 
-from symbackprop.closures import Compiler, OutOfRangeError, State
 from symbackprop.errors import DataError, UnsupportedError
-from symbackprop.evaluate import evaluate, evaluate_expression
-from symbackprop.expression import (
+from symbackprop.evaluation.compile import Compiler, OutOfRangeError, State
+from symbackprop.evaluation.exact import evaluate, evaluate_expression
+from symbackprop.evaluation.number_types import EXACT, FLOAT, Dual, TooCloseError, ball, dual
+from symbackprop.expression.build import (
     Compare,
     Entry,
     Index,
@@ -32,9 +33,8 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.fields import EXACT, FLOAT, Dual, TooCloseError, ball, dual
-from symbackprop.primitives import EXP, FUNCTIONS, LOG, arbitrary, derivative
-from symbackprop.program import Equation, Program
+from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, arbitrary, derivative
+from symbackprop.expression.program import Equation, Program
 
 N, D, M = (Symbol(s, "size") for s in "NDM")
 x, w, b = Tensor("x", (N, D)), Tensor("w", (D, M)), Tensor("b", (M,))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_expressions import FREE, Generator, close, point, value, values
 
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,

@@ -4,9 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from symbackprop.canonical import Canonical
 from symbackprop.errors import FormulaError, IndexNotationError, SymbackpropError
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     Apply,
     Entry,
     Index,
@@ -21,8 +20,9 @@ from symbackprop.expression import (
     number,
     power,
 )
-from symbackprop.formula import Scope, left_indices, parse, split_equation
-from symbackprop.primitives import FUNCTIONS, arbitrary, derivative
+from symbackprop.expression.functions import FUNCTIONS, arbitrary, derivative
+from symbackprop.frontends.formula import Scope, left_indices, parse, split_equation
+from symbackprop.normal_form.normal_form import Canonical
 
 S1, S2, M, LAM = Symbol("s_1", "size"), Symbol("s_2", "size"), Symbol("m", "size"), Symbol("lam")
 W, a, d, J = Tensor("W1", (S2, S1)), Tensor("a1", (M, S1)), Tensor("delta2", (M, S2)), Tensor("J")

@@ -12,9 +12,9 @@ import pytest
 
 from symbackprop import first_page
 from symbackprop.document.model import Chain, blocks, equations
-from symbackprop.document.proof import unbacked
+from symbackprop.document.proof_document import unbacked
 from symbackprop.errors import ProofError
-from symbackprop.expression import negate
+from symbackprop.expression.build import negate
 from symbackprop.gallery import build, draw, exhibit_document, folders, main, read_exhibit
 
 SOURCE = Path(__file__).resolve().parent.parent / "derivations"

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from symbackprop.backprop import network_gradient
-from symbackprop.derivation import Derivation, Step
+from symbackprop.calculus.derivation import Derivation, Step
+from symbackprop.calculus.kernel import Kernel
 from symbackprop.errors import ProofError
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     ONE,
     ZERO,
     Entry,
@@ -25,10 +25,10 @@ from symbackprop.expression import (
     power,
     rewrite,
 )
-from symbackprop.kernel import Kernel
-from symbackprop.network import M, Network
-from symbackprop.primitives import FUNCTIONS
-from symbackprop.program import Program
+from symbackprop.expression.functions import FUNCTIONS
+from symbackprop.expression.program import Program
+from symbackprop.frontends.network import M, Network
+from symbackprop.proofs.network import network_gradient
 
 NETWORK = Network([3, 5, 4], activation="sigmoid", cost="cross_entropy", l2="lambda/(2*m)")
 GRADIENT = network_gradient(NETWORK)

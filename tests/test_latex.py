@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from test_plain import CASES, B, W, Z, a, b, delta, i, j, k, lam, m, n, s
 
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     ONE,
     ZERO,
     Compare,
@@ -30,10 +30,10 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.latex import latex, layout_of, mathml
-from symbackprop.layout import broken, width
-from symbackprop.notation import NAMES, NIELSEN, THETA, WEIGHTS, Notation
-from symbackprop.primitives import FUNCTIONS, LOG, STEP, arbitrary, derivative
+from symbackprop.expression.functions import FUNCTIONS, LOG, STEP, arbitrary, derivative
+from symbackprop.rendering.layout import broken, width
+from symbackprop.rendering.math import latex, layout_of, mathml
+from symbackprop.rendering.notation import NAMES, NIELSEN, THETA, WEIGHTS, Notation
 
 J = Entry(Tensor("J"))
 y = Tensor("y", (m, s))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.document.loop import loop_lines, loop_module
+from symbackprop.document.any_depth_code import loop_lines, loop_module
 from symbackprop.document.model import Listing, blocks
-from symbackprop.document.proof import proof_document
-from symbackprop.notation import NOTATIONS
+from symbackprop.document.proof_document import proof_document
+from symbackprop.rendering.notation import NOTATIONS
 
 NETWORKS = {
     "sigmoid": ({"activation": "sigmoid", "cost": "cross_entropy", "l2": "lambda/(2*m)"}, {"lam": 0.7}),

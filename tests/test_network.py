@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symbackprop.canonical import Canonical
+from symbackprop.calculus.rules import tensors_in
 from symbackprop.errors import NetworkError, SymbackpropError
-from symbackprop.evaluate import evaluate
-from symbackprop.network import Network, written_out
-from symbackprop.rules import tensors_in
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.frontends.network import Network, written_out
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.proofs.stable_logs import stabilise
 
 LAYERS = [3, 5, 4]
 
@@ -94,7 +95,7 @@ def test_the_stable_cost_is_the_cost(cost, reduction):
     inputs = {"x": rng.normal(size=(3, 3)), "y": np.eye(4)[[0, 2, 3]], **network.init(1)}
     sizes = {"m": 3, "s_1": 3, "s_2": 5, "s_3": 4}
     first, second = (
-        float(evaluate(p, sizes, inputs, {"lam": 0.7})["J"]) for p in (network.program, network.stable_program)
+        float(evaluate(p, sizes, inputs, {"lam": 0.7})["J"]) for p in (network.program, stabilise(network.program))
     )
     assert first == pytest.approx(second, rel=1e-12)
 
@@ -102,7 +103,7 @@ def test_the_stable_cost_is_the_cost(cost, reduction):
 def test_the_stable_cost_is_finite_for_huge_logits():
     network = Network([1, 2], cost="softmax_cross_entropy")
     inputs = {"x": [[1000.0]], "y": [[0.0, 1.0]], "W1": [[1.0], [-1.0]], "b1": [0.0, 0.0]}
-    assert float(evaluate(network.stable_program, {"m": 1, "s_1": 1, "s_2": 2}, inputs)["J"]) == 2000.0
+    assert float(evaluate(stabilise(network.program), {"m": 1, "s_1": 1, "s_2": 2}, inputs)["J"]) == 2000.0
 
 
 def test_penalties_never_touch_biases():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.expression import Symbol
-from symbackprop.fields import TooCloseError, ball, dual
-from symbackprop.question import Point, true_gradient
+from symbackprop.checking.question import Point, true_gradient
+from symbackprop.evaluation.number_types import TooCloseError, ball, dual
+from symbackprop.expression.build import Symbol
 
 ROWS = {"x": ("N", "D")}
 

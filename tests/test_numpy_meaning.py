@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.evaluate import evaluate
+from symbackprop.evaluation.exact import evaluate
 
 SIZES = {"N": 3, "D": 4}
 RNG = np.random.default_rng(3)

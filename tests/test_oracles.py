@@ -14,21 +14,10 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symbackprop.backprop import network_gradient
-from symbackprop.evaluate import evaluate
-from symbackprop.expression import (
-    Add,
-    Apply,
-    Entry,
-    Index,
-    Kronecker,
-    Multiply,
-    Number,
-    Power,
-    Sum,
-    Symbol,
-)
-from symbackprop.network import Network
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.expression.build import Add, Apply, Entry, Index, Kronecker, Multiply, Number, Power, Sum, Symbol
+from symbackprop.frontends.network import Network
+from symbackprop.proofs.network import network_gradient
 
 # The written-out cost.
 

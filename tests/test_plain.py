@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
@@ -34,8 +34,8 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.plain import to_text
-from symbackprop.primitives import LOG, arbitrary, derivative
+from symbackprop.expression.functions import LOG, arbitrary, derivative
+from symbackprop.rendering.text import to_text
 
 m, K, s = Symbol("m", "size"), Symbol("K", "size"), Symbol("s_1", "size")
 lam = Symbol("lam")

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symbackprop.errors import NetworkError
-from symbackprop.primitives import ACTIVATIONS, FUNCTIONS, activation, arbitrary, defined, derivative, is_arbitrary, z
+from symbackprop.expression.functions import (
+    ACTIVATIONS,
+    FUNCTIONS,
+    activation,
+    arbitrary,
+    defined,
+    derivative,
+    is_arbitrary,
+    z,
+)
 
 CLOSED = {
     "identity": lambda t: t,

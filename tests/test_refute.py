@@ -5,8 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from symbackprop.checking.question import Point, Question, true_gradient
+from symbackprop.checking.refute import cross_examine, refute, wrong_gradients
+from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import MalformedError
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     ONE,
     ZERO,
     Compare,
@@ -31,11 +34,8 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.points import Sampler
-from symbackprop.primitives import EXP, FUNCTIONS, arbitrary, derivative
-from symbackprop.program import Assumption, Equation, Program
-from symbackprop.question import Point, Question, true_gradient
-from symbackprop.refute import cross_examine, refute, wrong_gradients
+from symbackprop.expression.functions import EXP, FUNCTIONS, arbitrary, derivative
+from symbackprop.expression.program import Assumption, Equation, Program
 
 N, D, M, C = (Symbol(s, "size") for s in "NDMC")
 n, d, k, c = Index("n", N), Index("d", D), Index("k", M), Index("c", C)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.expression import multiply, number
-from symbackprop.trace.elementwise import elementwise
-from symbackprop.trace.registry import OPERATIONS
+from symbackprop.expression.build import multiply, number
+from symbackprop.frontends.numpy.elementwise import elementwise
+from symbackprop.frontends.numpy.registry import OPERATIONS
 
 ROWS = {"x": ("N", "D")}
 GENERATOR = np.random.default_rng(0)

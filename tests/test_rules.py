@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_expressions import FREE, REALS, Generator, Undefined, point, value
 
-from symbackprop.canonical import Canonical
+from symbackprop.calculus.rules import RULES, mentions, partial
 from symbackprop.errors import SymbackpropError, UnsupportedError
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
@@ -33,8 +33,8 @@ from symbackprop.expression import (
     power,
     where,
 )
-from symbackprop.primitives import EXP, LOG, arbitrary, derivative
-from symbackprop.rules import RULES, mentions, partial
+from symbackprop.expression.functions import EXP, LOG, arbitrary, derivative
+from symbackprop.normal_form.normal_form import Canonical
 
 N, M = Symbol("N", "size"), Symbol("M", "size")
 x, A, y = Tensor("x", (N,)), Tensor("A", (N, M)), Tensor("y", (N,), "integer")

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     ONE,
     ZERO,
     Add,
@@ -28,8 +28,8 @@ from symbackprop.expression import (
     substitute,
     subtract,
 )
-from symbackprop.sizes import Facts, decide, simplify
-from symbackprop.trials import trials
+from symbackprop.expression.size_trials import trials
+from symbackprop.expression.sizes import Facts, decide, simplify
 
 H, E, N = (Symbol(name, "size") for name in "HEN")
 h, e, q = Index("h", H), Index("e", E), Index("q", multiply(H, E))

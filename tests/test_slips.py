@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 import symbackprop as sb
-from symbackprop import mending
+from symbackprop.checking.diagnosis import diagnose as mending
 
 FOLDER = Path(__file__).parent / "claims" / "slips"
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.cotangents import with_cost
-from symbackprop.differentiate import differentiate
+from symbackprop.calculus.cotangents import with_cost
+from symbackprop.calculus.kernel import Kernel
+from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.errors import ProofError
-from symbackprop.evaluate import evaluate
-from symbackprop.expression import Entry, Index, Symbol, Tensor, multiply
-from symbackprop.kernel import Kernel
-from symbackprop.program import Equation, Program
-from symbackprop.trace import trace
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.expression.build import Entry, Index, Symbol, Tensor, multiply
+from symbackprop.expression.program import Equation, Program
+from symbackprop.frontends.numpy.traced import trace
 
 
 def by_sort(x, w):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.canonical import Canonical
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     Entry,
     Index,
     Quotient,
@@ -21,6 +20,7 @@ from symbackprop.expression import (
     multiply,
     number,
 )
+from symbackprop.normal_form.normal_form import Canonical
 
 N, E = Symbol("N", "size"), Symbol("E", "size")
 LONG = multiply(number(2), E)

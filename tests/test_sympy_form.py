@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 import sympy as sp
 
-from symbackprop.canonical import Canonical
+from symbackprop.calculus.rules import partial
 from symbackprop.errors import FormulaError
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     ONE,
     ZERO,
     Apply,
@@ -25,9 +25,9 @@ from symbackprop.expression import (
     power,
     subtract,
 )
-from symbackprop.primitives import EXP, FUNCTIONS, STEP, arbitrary, derivative
-from symbackprop.rules import partial
-from symbackprop.sympy_form import from_sympy, slope, to_sympy
+from symbackprop.expression.functions import EXP, FUNCTIONS, STEP, arbitrary, derivative
+from symbackprop.expression.sympy_bridge import from_sympy, slope, to_sympy
+from symbackprop.normal_form.normal_form import Canonical
 
 N = Symbol("n", "size")
 W, x = Tensor("W", (N, N)), Tensor("x", (N,))

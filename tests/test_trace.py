@@ -10,10 +10,11 @@ from numpy import exp as plain_exp
 from scipy.special import erf
 
 from symbackprop.errors import BudgetError, DataError, FormulaError, MalformedError, SymbackpropError, TraceError
-from symbackprop.evaluate import evaluate
-from symbackprop.expression import Symbol, number
-from symbackprop.plain import to_text
-from symbackprop.trace import NeedsConcreteSizes, ShapesDoNotFit, trace, trace_pair
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.expression.build import Symbol, number
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.frontends.numpy.traced import trace, trace_pair
+from symbackprop.rendering.text import to_text
 
 SIZES = (
     {"N": 4, "D": 3, "M": 2, "T": 3, "E": 2, "H": 4, "C": 3},

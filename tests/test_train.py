@@ -15,14 +15,14 @@ from handwritten import HandWritten
 from rich.console import Console
 
 from symbackprop import files
-from symbackprop.compiling import compile
-from symbackprop.data import classification, load, load_digits, regression, split
+from symbackprop.codegen.compile import compile
 from symbackprop.errors import DataError, MalformedError
-from symbackprop.network import Network
-from symbackprop.optimizers import RULES, SCHEDULES
-from symbackprop.parameters import flatten, shapes_of, views, weight_mask
-from symbackprop.progress import TrainingBar
-from symbackprop.train import DivergenceError, accuracy, load_model, save_model, train
+from symbackprop.frontends.network import Network
+from symbackprop.training.data import classification, load, load_digits, regression, split
+from symbackprop.training.loop import DivergenceError, accuracy, load_model, save_model, train
+from symbackprop.training.optimizers import RULES, SCHEDULES
+from symbackprop.training.parameters import flatten, shapes_of, views, weight_mask
+from symbackprop.training.progress import TrainingBar
 
 DIGITS = load_digits()
 RANDOM = np.random.default_rng(7)
@@ -410,14 +410,14 @@ def test_model_is_not_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 @pytest.mark.parametrize("holdout", [0.0, 0.2])
 def test_learning_curve_is_drawn(tmp_path, ending, start, holdout):
-    plot = pytest.importorskip("symbackprop.plot")
+    plot = pytest.importorskip("symbackprop.training.plot")
     path = tmp_path / f"curve.{ending}"
     plot.save_learning_curve(path, small(holdout=holdout), title="cloud")
     assert path.read_bytes().startswith(start)
 
 
 def test_learning_curve_refuses_unknown_format_and_empty_run(tmp_path):
-    plot = pytest.importorskip("symbackprop.plot")
+    plot = pytest.importorskip("symbackprop.training.plot")
     text = message(plot.save_learning_curve, tmp_path / "curve.gif", small(epochs=1))
     assert text.endswith("  known: png, svg, pdf, jpg\nhelp: name the file curve.png")
     empty = small(observer=Interrupting(batches=1))

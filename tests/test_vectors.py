@@ -7,15 +7,15 @@ import random
 import numpy as np
 import pytest
 
-from symbackprop.differentiate import differentiate
+from symbackprop.calculus.reverse_mode import differentiate
+from symbackprop.checking.question import Point, Question
+from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import UnsupportedError
-from symbackprop.evaluate import evaluate
-from symbackprop.expression import Entry, Index, Symbol, Tensor, contraction, multiply, number
-from symbackprop.points import Sampler
-from symbackprop.program import Equation, Program
-from symbackprop.question import Point, Question
-from symbackprop.trace import trace
-from symbackprop.vectors import Vectors
+from symbackprop.evaluation.arrays import Vectors
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.expression.build import Entry, Index, Symbol, Tensor, contraction, multiply, number
+from symbackprop.expression.program import Equation, Program
+from symbackprop.frontends.numpy.traced import trace
 
 SHAPES = {"x": ("N", "D"), "w": ("D", "D"), "y": ("N",)}
 

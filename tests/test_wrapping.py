@@ -5,7 +5,7 @@ import ast
 import pytest
 
 import symbackprop as sb
-from symbackprop.codegen.wrapping import LINE, wrapped
+from symbackprop.codegen.numpy.line_breaks import LINE, wrapped
 
 LONG = "abcdefghijklmnop" * 2
 TEXTS = {

@@ -1,7 +1,7 @@
 """The K-output cost with the biases as column 0 of Theta, and the same cost in weights and biases."""
 
-from symbackprop.claims import Claims, Exhibit
-from symbackprop.equations import read_program
+from symbackprop.checking.claims import Claims, Exhibit
+from symbackprop.frontends.equations import read_program
 
 LAYER = """
     W[i,j] = Theta[i,j+1]                                  # the weights are columns $1, \\ldots, s$ of $\\Theta$

@@ -1,9 +1,9 @@
 """A network without hidden layer and with one output is logistic regression; what the double and the triple sum add up."""
 
 from symbackprop import Network
-from symbackprop.claims import Claims, Exhibit
-from symbackprop.equations import joined, read_program, resized
-from symbackprop.expression import ONE, Symbol
+from symbackprop.checking.claims import Claims, Exhibit
+from symbackprop.expression.build import ONE, Symbol
+from symbackprop.frontends.equations import joined, read_program, resized
 
 LOGISTIC = """
     theta[j] = W1[0,j]                                     # the only row of weights

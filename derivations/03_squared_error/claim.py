@@ -1,8 +1,8 @@
 """The squared-error cost of one example, its mean over m examples, and the two constants of weight decay."""
 
 from symbackprop import Network
-from symbackprop.claims import Claims, Exhibit
-from symbackprop.equations import joined, read_program
+from symbackprop.checking.claims import Claims, Exhibit
+from symbackprop.frontends.equations import joined, read_program
 
 PARTS = """
     E[n] = 1/2*sum(k, (a3[n,k] - y[n,k])**2)               # cost of example $n$: half the squared distance

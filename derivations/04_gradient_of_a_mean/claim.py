@@ -1,8 +1,8 @@
 """The gradient of the regularised mean cost from the gradients of the single examples."""
 
-from symbackprop.claims import Claims, Exhibit
-from symbackprop.equations import for_each, joined, read_program
-from symbackprop.expression import Tensor
+from symbackprop.checking.claims import Claims, Exhibit
+from symbackprop.expression.build import Tensor
+from symbackprop.frontends.equations import for_each, joined, read_program
 
 EXAMPLE = """
     z2[i] = sum(j, W1[i,j]*x[j]) + b1[i]

@@ -1,7 +1,7 @@
 """The error term of the output layer for three costs."""
 
 from symbackprop import Network, prove
-from symbackprop.claims import Exhibit
+from symbackprop.checking.claims import Exhibit
 
 NETWORKS = (
     Network(["s_1", "K"], activation="f", cost="squared_error", reduction="sum"),

@@ -1,10 +1,10 @@
 """The recursion of the error terms and the gradients of weights and biases, and slips in their derivation."""
 
 from symbackprop import Network, prove
-from symbackprop.backprop import cotangent_name
-from symbackprop.claims import Claims, Exhibit
-from symbackprop.equations import resized
-from symbackprop.expression import Symbol
+from symbackprop.checking.claims import Claims, Exhibit
+from symbackprop.expression.build import Symbol
+from symbackprop.frontends.equations import resized
+from symbackprop.proofs.network import cotangent_name
 
 
 def exhibit() -> Exhibit:

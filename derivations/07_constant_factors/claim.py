@@ -1,7 +1,7 @@
 """A factor in front of the cost: the gradient carries it along, and a positive one moves no minimum."""
 
-from symbackprop.claims import Claims, Exhibit
-from symbackprop.equations import read_program
+from symbackprop.checking.claims import Claims, Exhibit
+from symbackprop.frontends.equations import read_program
 
 SLOPE = """
     J = f(t)                                               # the cost along one parameter t, all others held fixed

@@ -1,7 +1,7 @@
 """The penalty as a prior: the negative log posterior is the regularised squared error, up to a factor and a constant."""
 
-from symbackprop.claims import Claims, Exhibit
-from symbackprop.equations import read_program
+from symbackprop.checking.claims import Claims, Exhibit
+from symbackprop.frontends.equations import read_program
 
 NOISE = """
     p[n,k] = (2*pi*s**2)**(-1/2)*exp(-(y[n,k] - h[n,k])**2/(2*s**2))      # density of a target: Gaussian around the output

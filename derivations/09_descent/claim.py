@@ -1,9 +1,9 @@
 """One step of gradient descent lowers the cost to first order, by the squared length of the gradient."""
 
 from symbackprop import Network
-from symbackprop.backprop import network_gradient
-from symbackprop.claims import Claims, Exhibit
-from symbackprop.equations import joined, read_program, renamed
+from symbackprop.checking.claims import Claims, Exhibit
+from symbackprop.frontends.equations import joined, read_program, renamed
+from symbackprop.proofs.network import network_gradient
 
 ANY_COST = """
     alpha = 0                                              # the size of the step, at 0 to begin with

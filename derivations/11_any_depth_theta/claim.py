@@ -1,7 +1,7 @@
 """Backpropagation for every number of layers, with the biases in column 0 of Θ."""
 
 from symbackprop import Network, prove
-from symbackprop.claims import Exhibit
+from symbackprop.checking.claims import Exhibit
 
 
 def exhibit() -> Exhibit:

@@ -1,7 +1,7 @@
 """Backpropagation for every number of layers, with weights that are numbered by the layer they lead to."""
 
 from symbackprop import Network, prove
-from symbackprop.claims import Exhibit
+from symbackprop.checking.claims import Exhibit
 
 
 def exhibit() -> Exhibit:

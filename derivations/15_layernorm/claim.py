@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from symbackprop.claims import Exhibit
+from symbackprop.checking.claims import Exhibit
 from symbackprop.layer_exhibit import layer_exhibit
 
 REMARKS = {

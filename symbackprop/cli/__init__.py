@@ -4,7 +4,7 @@
 
 Main name: `main`. Exit status: 0 done (for claims: all PROVED), 1 some claim is not PROVED, 2 a mistake in the input or
 an interrupted training, 130 interrupted elsewhere. A mistake is one message on standard error, never a traceback. The
-sub-commands stand in modules of their own, and what takes long to import loads in the one that needs it (`later`).
+sub-commands stand in modules of their own, and what takes long to import loads in the one that needs it (`lazy`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Annotated, NoReturn
 import typer
 
 import symbackprop
-from symbackprop.cli.claims import check, prove, verify
 from symbackprop.cli.demo import demo
 from symbackprop.cli.export import export
 from symbackprop.cli.train import train
+from symbackprop.cli.verdicts import check, prove, verify
 from symbackprop.errors import SymbackpropError
 
 app = typer.Typer(

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from symbackprop.cli import options
-from symbackprop.cli.later import checking, data, files, network, plot, proving, storage, train, verifying
+from symbackprop.cli.lazy import checking, data, files, network, plot, proving, storage, train, verifying
 from symbackprop.cli.show import coloured
 from symbackprop.cli.training import score_text
 from symbackprop.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
-    from symbackprop.network import Network
-    from symbackprop.proof import Proof
-    from symbackprop.run import CompiledGradient
-    from symbackprop.verdict import Verdict
+    from symbackprop.checking.verdict import Verdict
+    from symbackprop.frontends.network import Network
+    from symbackprop.proofs.theorem import Proof
+    from symbackprop.training.run import CompiledGradient
 
 RIGHT = "delta2[n,i] = sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])"
 WRONG = "delta2[n,i] = sum(j, W2[j,i]*delta3[n,j])"

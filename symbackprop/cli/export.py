@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from symbackprop.cli import options
-from symbackprop.cli.later import files
+from symbackprop.cli.lazy import files
 from symbackprop.cli.show import check_writable
 from symbackprop.errors import UnsupportedError
 

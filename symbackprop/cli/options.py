@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from symbackprop.cli.later import compiling, network
+from symbackprop.cli.lazy import compiling, network
 from symbackprop.errors import MalformedError
 
 if TYPE_CHECKING:
-    from symbackprop.codegen import CompiledNetwork
-    from symbackprop.network import Network
+    from symbackprop.codegen.network import CompiledNetwork
+    from symbackprop.frontends.network import Network
 
 PANEL = "The network"
 

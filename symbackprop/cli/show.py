@@ -15,7 +15,7 @@ import typer
 from symbackprop.errors import DataError
 
 if TYPE_CHECKING:
-    from symbackprop.verdict import Verdict
+    from symbackprop.checking.verdict import Verdict
 
 COLOURS = {"PROVED": "green", "REFUTED": "red", "UNDECIDED": "yellow", "MALFORMED": "magenta"}
 GRAVITY = ("REFUTED", "MALFORMED", "UNDECIDED", "PROVED")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from symbackprop.cli import options
-from symbackprop.cli.later import data as data_sets
-from symbackprop.cli.later import plot as plots
-from symbackprop.cli.later import progress, storage
-from symbackprop.cli.later import train as training
+from symbackprop.cli.lazy import data as data_sets
+from symbackprop.cli.lazy import plot as plots
+from symbackprop.cli.lazy import progress, storage
+from symbackprop.cli.lazy import train as training
 from symbackprop.cli.show import check_writable, print_json
 from symbackprop.cli.training import (
     check_same_units,
@@ -27,7 +27,7 @@ from symbackprop.cli.training import (
 from symbackprop.errors import MalformedError
 
 if TYPE_CHECKING:
-    from symbackprop.run import CompiledGradient
+    from symbackprop.training.run import CompiledGradient
 
 RUN = "The run"
 FILES = "Files"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from symbackprop.cli.later import program
+from symbackprop.cli.lazy import program
 from symbackprop.errors import DataError, MalformedError, UnsupportedError
 
 if TYPE_CHECKING:
-    from symbackprop.network import Network
-    from symbackprop.train import TrainingResult
+    from symbackprop.frontends.network import Network
+    from symbackprop.training.loop import TrainingResult
 
 MAXIMUM_PARAMETERS = 2 * 10**8
 """More would need over ten gigabytes with Adam's two moments."""

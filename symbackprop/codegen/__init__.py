@@ -1,10 +1,9 @@
-"""Code from Programs: NumPy, C and JAX.
+"""Code that runs: the proved equations as NumPy, C or JAX.
 
-`compile_program` turns any Program into a function; `compile_network` gives a network's cost and gradient the fast
-forms.
+In: a `Program`, or a network's cost and gradient. Out: functions, and the text of the module that they come from.
+Programs are first lowered to a short list of array statements (the room `lowering`); the rooms `numpy` and `c` print
+those.
+
+Door: `compile_program` in `program`, `compile_network` in `network`. Read first: `lowering.form`, then
+`lowering.lower`, then `numpy.plain`.
 """
-
-from symbackprop.codegen.network_code import CompiledNetwork, compile_network
-from symbackprop.codegen.program_code import CompiledProgram, compile_program
-
-__all__ = ["CompiledNetwork", "CompiledProgram", "compile_network", "compile_program"]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from itertools import count
 
-from symbackprop.expression import Symbol, Tensor
+from symbackprop.expression.build import Symbol, Tensor
 
 # What printed modules and C files use themselves; a user's tensor of that name gets an underscore.
 _PYTHON = """np jnp jax DTYPE ZERO HALF ONE TWO sigmoid tail erf work row_work out rows start stop theta

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from symbackprop.document.families import families
+from symbackprop.calculus.rules import tensors_in
+from symbackprop.document.layer_families import families
 from symbackprop.document.model import (
     Code,
     Inline,
@@ -16,14 +17,13 @@ from symbackprop.document.model import (
     Symbolic,
     Text,
 )
-from symbackprop.document.subject import ProofLike, TheoremLike
-from symbackprop.document.wording import described, spelled
-from symbackprop.expression import Expr, Tensor, entries_once
-from symbackprop.latex import layout_of
-from symbackprop.layout import Layout, operator, row
-from symbackprop.notation import Notation, tensor_layout
-from symbackprop.program import UPSTREAM, Equation
-from symbackprop.rules import tensors_in
+from symbackprop.document.protocols import ProofLike, TheoremLike
+from symbackprop.document.sentences import described, spelled
+from symbackprop.expression.build import Expr, Tensor, entries_once
+from symbackprop.expression.program import UPSTREAM, Equation
+from symbackprop.rendering.layout import Layout, operator, row
+from symbackprop.rendering.math import layout_of
+from symbackprop.rendering.notation import Notation, tensor_layout
 
 _LABELS = {"definition_of_delta": "Definition of δ", "contract_delta": "Kronecker delta"}
 

@@ -33,10 +33,10 @@ from symbackprop.document.model import (
     Text,
 )
 from symbackprop.document.tex import formula_layout
-from symbackprop.latex import layout_of
-from symbackprop.layout import Atom, Layout, Script, broken, parts_of, relation, row
-from symbackprop.layout_mathml import to_mathml
-from symbackprop.notation import Notation
+from symbackprop.rendering.layout import Atom, Layout, Script, broken, parts_of, relation, row
+from symbackprop.rendering.math import layout_of
+from symbackprop.rendering.mathml import to_mathml
+from symbackprop.rendering.notation import Notation
 
 _LIMIT = 34.0  # em: a formula wider than this is broken
 _UNIT = 36  # pixels of a picture for a unit of its model

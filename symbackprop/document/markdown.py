@@ -25,10 +25,10 @@ from symbackprop.document.model import (
     Text,
 )
 from symbackprop.document.tex import formula_layout
-from symbackprop.latex import layout_of
-from symbackprop.layout import Layout, broken, relation, row
-from symbackprop.layout_tex import to_tex
-from symbackprop.notation import Notation
+from symbackprop.rendering.layout import Layout, broken, relation, row
+from symbackprop.rendering.math import layout_of
+from symbackprop.rendering.notation import Notation
+from symbackprop.rendering.tex import to_tex
 
 _LIMIT = 40.0  # em: a formula wider than this is broken
 _SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#$"})

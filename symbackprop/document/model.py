@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from symbackprop.expression import Expr
-from symbackprop.layout import Layout
-from symbackprop.notation import WEIGHTS, Notation
+from symbackprop.expression.build import Expr
+from symbackprop.rendering.layout import Layout
+from symbackprop.rendering.notation import WEIGHTS, Notation
 
 
 @dataclass(frozen=True)

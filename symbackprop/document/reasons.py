@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from symbackprop.derivation import Derivation, Step
+from symbackprop.calculus.derivation import Derivation, Step
+from symbackprop.calculus.rules import tensors_in
 from symbackprop.document.context import Context, joined
 from symbackprop.document.model import Inline, Symbolic, Text
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     ONE,
     Apply,
     Entry,
@@ -27,10 +28,9 @@ from symbackprop.expression import (
     nodes_once,
     number,
 )
-from symbackprop.layout import Layout
-from symbackprop.notation import letter
-from symbackprop.program import Equation
-from symbackprop.rules import tensors_in
+from symbackprop.expression.program import Equation
+from symbackprop.rendering.layout import Layout
+from symbackprop.rendering.notation import letter
 
 _SLOPES = {
     number(2): "the square brings down a 2",

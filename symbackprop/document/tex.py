@@ -34,10 +34,10 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
-from symbackprop.latex import layout_of
-from symbackprop.layout import Atom, Layout, broken, relation, row, tall
-from symbackprop.layout_tex import tex_text, to_tex
-from symbackprop.notation import Notation
+from symbackprop.rendering.layout import Atom, Layout, broken, relation, row, tall
+from symbackprop.rendering.math import layout_of
+from symbackprop.rendering.notation import Notation
+from symbackprop.rendering.tex import tex_text, to_tex
 
 _QED = r"\qed"
 _LIMIT = 33.0  # em that a line of a chain may take before it is broken

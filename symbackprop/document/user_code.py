@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from symbackprop.document.tex_reader import read_tex
-from symbackprop.layout import Layout, relation, row
+from symbackprop.rendering.layout import Layout, relation, row
+from symbackprop.rendering.tex_reader import read_tex
 
 _LOSSY = (ast.keyword, ast.Subscript, ast.Lambda, ast.Dict, ast.ListComp, ast.Starred, ast.IfExp)
 _FUNCTIONS = frozenset(["exp", "log", "sqrt", "abs", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arctan"])

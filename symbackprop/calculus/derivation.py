@@ -1,0 +1,88 @@
+"""Derivations as data: a statement, and the chain of equalities that proves it.
+
+A `Step` rewrites the expression so far into the next, names the rule that allows it and says why in one plain sentence.
+`differentiate` and `backprop` make them, `kernel` replays them, `document` prints them. This module must not know how
+a step is found or checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+
+from symbackprop.expression.build import Entry, Expr, Tensor
+from symbackprop.expression.program import Program
+from symbackprop.rendering.math import chain_latex, equality_mathml
+
+THE_COST = Entry(Tensor("J"))
+
+
+@dataclass(frozen=True)
+class Step:
+    """before = after, by the rule called `rule` (a row of `rules.RULES`).
+
+    Args:
+        reason: one plain sentence for the reader: why this line follows from the last.
+        uses: the tensors whose equation ("equation") or earlier result ("earlier_result") is put in.
+    """
+
+    before: Expr
+    after: Expr
+    rule: str
+    reason: str
+    uses: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """left = right, by a chain of steps; `steps[0].before` is `left` and `steps[-1].after` is `right`.
+
+    Args:
+        name: a short title, "error term of layer 2".
+        program: the equations that the steps may use.
+        definitions: names for derivatives: delta2 stands for dJ/dz2, so delta2[n,i] = Total(J, z2[n,i]).
+        conditions: what is assumed, in words: "z2[n,i] != 0", "Sum(k, y[n,k]) = 1".
+        cost: the quantity that is differentiated.
+    """
+
+    name: str
+    program: Program
+    left: Expr
+    right: Expr
+    steps: tuple[Step, ...]
+    definitions: dict[Tensor, Tensor] = field(default_factory=dict)
+    conditions: tuple[str, ...] = ()
+    cost: Entry = THE_COST
+
+    def _repr_latex_(self) -> str:
+        """The chain of equalities."""
+        first = (self.left, self.steps[0].after if self.steps else self.right)
+        return chain_latex([first, *((None, step.after) for step in self.steps[1:])])
+
+    def _repr_html_(self) -> str:
+        """Each step as an equality, with its reason."""
+        lines = [f"{equality_mathml(s.before, s.after)}<p><em>{escape(s.reason)}</em></p>" for s in self.steps]
+        return "".join(lines) or equality_mathml(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """A program, and for each tensor that the cost depends on its cotangent, derived.
+
+    Args:
+        program: the forward equations; its single output is the cost, of shape ().
+        cotangents: for each tensor the name of dJ/d(tensor): z2 -> delta2, W1 -> dJ_dW1.
+        adjoint: forward equations followed by one equation for each cotangent; outputs are the cost and the
+        cotangents of
+            the inputs asked for. This is the program that becomes code.
+        derivations: for each tensor the proof that its cotangent's equation is right.
+    """
+
+    program: Program
+    cotangents: dict[Tensor, Tensor]
+    adjoint: Program
+    derivations: dict[Tensor, Derivation]
+
+    def cotangent(self, entry: Entry) -> Entry:
+        """dJ/d(entry), by name."""
+        return Entry(self.cotangents[entry.tensor], entry.indices)

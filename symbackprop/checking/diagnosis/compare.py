@@ -1,0 +1,249 @@
+"""Faults that show when a claimed gradient A is put beside the derived one B: a factor (B = r*A), a term (B = A + t), a
+transposition, another input's gradient, a path through the forward pass, a branch.
+
+Each is said only where normal forms agree. This module must not know about the lines of the backward pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symbackprop.calculus.derivation import Gradient
+from symbackprop.calculus.rules import tensors_in
+from symbackprop.errors import BudgetError, UnsupportedError
+from symbackprop.expression.build import Add, Entry, Expr, Index, Tensor
+from symbackprop.expression.program import Equation
+from symbackprop.frontends.numpy.traced import Traced
+from symbackprop.normal_form.data import Mono, Poly, Rational, constant, exact, scale
+from symbackprop.normal_form.modulo_equations import Resolver
+from symbackprop.normal_form.rewriter import INDICATORS
+from symbackprop.normal_form.to_expression import expression
+from symbackprop.rendering.text import to_text
+
+MAXIMUM_TEXT = 160  # longer formulas cure nothing
+MAXIMUM_TERMS = 3
+MAXIMUM_RATIOS = 40
+
+
+@dataclass(frozen=True)
+class Mend:
+    """A fault and its cure.
+
+    Args:
+        words: what is wrong.
+        text: the gradient as it would be right, "" if no short cure was proved.
+        lines: equations of the backward pass as they would be right, if the cure changes some.
+    """
+
+    words: str
+    text: str = ""
+    lines: tuple[Equation, ...] = ()
+
+
+def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Mend]:
+    """What the comparison of each wrong gradient with the right one shows, with a cure if there is one."""
+    for look in (
+        comparison.factor,
+        comparison.transposed,
+        comparison.other_gradient,
+        comparison.path,
+        comparison.term,
+        comparison.branch,
+    ):
+        for name in wrong:
+            try:
+                comparison.resolver.check_budget()
+                mend = look(name)
+            except BudgetError:
+                return
+            except UnsupportedError:
+                continue
+            if mend is not None:
+                yield mend
+
+
+class Comparison:
+    """One refuted backward pass."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        traced: Traced,
+        gradient: Gradient,
+        derived: Mapping[str, Tensor],
+    ) -> None:
+        self.resolver, self.traced, self.gradient, self.derived = resolver, traced, gradient, derived
+        self.inputs = {t.name: t for t in traced.forward.inputs}
+
+    def sides(self, name: str) -> tuple[Poly, Poly, dict[Index, Expr]]:
+        """Claimed and derived gradient over parameters, and what these are called."""
+        claimed, right = self.traced.gradients[name], self.derived[name]
+        known = claimed if claimed in self.resolver.equations else right
+        if known not in self.resolver.equations:
+            return constant(0), constant(0), {}
+        places = self.resolver.places(known)
+        values = tuple(self.resolver.size_of(p) for p in places)
+        called: dict[Index, Expr] = dict(zip(places, self.resolver.equations[known].indices, strict=True))
+        return self.resolver.entry(claimed, values), self.resolver.entry(right, values), called
+
+    def same(self, left: Poly, right: Poly) -> bool:
+        """True if the two are equal."""
+        return self.resolver.vanishes(self.resolver.difference(left, right))
+
+    def text(self, poly: Poly, called: Mapping[Index, Expr]) -> str:
+        """The polynomial for the reader, "" if it is too long."""
+        words = to_text(expression(self.resolver, poly, called))
+        return words if len(words) <= MAXIMUM_TEXT else ""
+
+    def factor(self, name: str) -> Mend | None:
+        """B = r * A."""
+        a, b, called = self.sides(name)
+        if not b.terms:
+            return Mend(f"{name}: its gradient is zero", f"d{name} = 0")
+        if not a.terms:
+            return Mend(f"{name}: the gradient is missing (zero is returned)")
+        for ratio in _ratios(a, b):
+            if self.same(self.resolver.multiply(ratio, a), b):
+                return self._factor_words(name, ratio, called)
+        return None
+
+    def _factor_words(self, name: str, ratio: Poly, called: Mapping[Index, Expr]) -> Mend | None:
+        for mono, _ in ratio.terms:
+            over, under = ({a.data[0] for a, e in mono.factors if a.kind == "entry" and e * s > 0} for s in (1, -1))
+            if over & under:
+                return None  # one entry of a tensor over another: not a factor that anybody forgot
+        words, inverse = self.text(ratio, called), self.text(self.resolver.power(ratio, -1), called)
+        if words == "-1":
+            return Mend(f"{name}: wrong sign", f"d{name} = -(d{name} as claimed)")
+        if words and (not inverse or len(words) <= len(inverse)):
+            return Mend(f"{name}: missing factor {words}", f"d{name} = (d{name} as claimed) * {_bracketed(words)}")
+        if inverse:
+            return Mend(f"{name}: factor {inverse} too many", f"d{name} = (d{name} as claimed) / {_bracketed(inverse)}")
+        return Mend(f"{name}: a factor is wrong")
+
+    def transposed(self, name: str) -> Mend | None:
+        """B[i,j] = A[j,i]."""
+        a, b, called = self.sides(name)
+        places = list(called)
+        for k, first in enumerate(places):
+            for second in places[k + 1 :]:
+                if first.size is second.size:
+                    swap = {first: self.resolver.size_of(second), second: self.resolver.size_of(first)}
+                    if self.same(self.resolver.substitute(a, swap), b):
+                        return Mend(f"{name}: two axes are swapped", f"d{name} = (d{name} as claimed) transposed")
+        return None
+
+    def other_gradient(self, name: str) -> Mend | None:
+        """A is the gradient of another input."""
+        claimed = self.traced.gradients[name]
+        for other, tensor in self.inputs.items():
+            bar = self.gradient.cotangents.get(tensor)
+            if (
+                other != name
+                and bar is not None
+                and tensor.shape == claimed.shape
+                and self.resolver.meets(claimed, bar)
+            ):
+                return Mend(
+                    f"{name}: this is the gradient of {other}", f"d{name} is not d{other}: they are interchanged"
+                )
+        return None
+
+    def path(self, name: str) -> Mend | None:
+        """B is A and the contribution of one more path through the program."""
+        tensor = self.inputs[name]
+        derivation = self.gradient.derivations.get(tensor)
+        if derivation is None or not isinstance(derivation.right, Add):
+            return None
+        a, b, called = self.sides(name)
+        missing = self.resolver.difference(b, a)
+        left = derivation.left
+        assert isinstance(left, Entry)
+        own: dict[Index, Poly] = {
+            i: self.resolver.size_of(p) for i, p in zip(left.indices, called, strict=False) if isinstance(i, Index)
+        }
+        for term in derivation.right.terms:
+            part = self.resolver.substitute(self.resolver.normal(term), own)
+            if self.same(part, missing):
+                return self._path_words(name, term)
+        return None
+
+    def _path_words(self, name: str, term: Expr) -> Mend:
+        """The path by the user's line that it goes through."""
+        sources = {bar: t for t, bar in self.gradient.cotangents.items()}
+        lines = self.gradient.program.by_tensor
+        through = [lines[sources[t]] for t in tensors_in(term) if t in sources and sources[t] in lines]
+        if not through:
+            words = to_text(term)
+            return Mend(
+                f"{name}: a path through the forward pass is missing", f"d{name} = (d{name} as claimed) + {words}"
+            )
+        places = ", ".join(dict.fromkeys(e.note or e.tensor.name for e in through))
+        called = ", ".join(dict.fromkeys(self.traced.variables.get(e.tensor, e.tensor.name) for e in through))
+        text = f"d{name} = (d{name} as claimed) + what {called} ({places}) sends back to {name}"
+        return Mend(f"{name}: the path through {called} ({places} of the forward pass) is missing", text)
+
+    def term(self, name: str) -> Mend | None:
+        """B = A + t for a short t."""
+        a, b, called = self.sides(name)
+        gap = self.resolver.difference(b, a)
+        if not gap.terms or len(gap.terms) > MAXIMUM_TERMS:
+            return None
+        words, opposite = self.text(gap, called), self.text(scale(gap, -1), called)
+        known = {m for m, _ in b.terms}
+        if words and all(m in known for m, _ in gap.terms):
+            return Mend(f"{name}: missing term {words}", f"d{name} = (d{name} as claimed) + {_bracketed(words)}")
+        if opposite:
+            return Mend(f"{name}: spurious term {opposite}", f"d{name} = (d{name} as claimed) - {_bracketed(opposite)}")
+        return None
+
+    def branch(self, name: str) -> Mend | None:
+        """A and B differ in one branch only."""
+        a, b, called = self.sides(name)
+        gap = self.resolver.difference(b, a)
+        for mono, _ in gap.terms:
+            for atom, _ in mono.factors:
+                if atom.kind not in INDICATORS or atom.free & set(mono.bound):
+                    continue
+                for value, holds in ((1, "not "), (0, "")):
+                    rest = [
+                        (c, {x: e for x, e in m.factors if x is not atom}, m.bound)
+                        for m, c in gap.terms
+                        if value or atom not in dict(m.factors)
+                    ]
+                    if not self.resolver.collect(rest).terms:
+                        condition = self.text(Poly.make({Mono.make(((atom, 1),)): 1}), called)
+                        return Mend(f"{name}: wrong only where {holds}{_condition(condition)}") if condition else None
+        return None
+
+
+def _ratios(a: Poly, b: Poly) -> Iterator[Poly]:
+    """Candidates for r in b = r*a: quotients of single terms in which the bound indices cancel."""
+    first, c = min(a.terms, key=lambda t: (len(t[0].bound), len(t[0].factors), t[0].id))
+    seen: set[Poly] = set()
+    for mono, d in b.terms[:MAXIMUM_RATIOS]:
+        if mono.bound != first.bound:
+            continue
+        table: dict[object, Rational] = {atom: e for atom, e in mono.factors}
+        for atom, e in first.factors:
+            table[atom] = exact(table.get(atom, 0) - e)
+        rest = tuple(sorted(((x, e) for x, e in table.items() if e), key=lambda f: f[0].id))  # type: ignore[attr-defined]
+        if any(x.free & set(mono.bound) for x, _ in rest):  # type: ignore[attr-defined]
+            continue
+        ratio = Poly.make({Mono.make(rest): exact(Fraction(d) / Fraction(c))})  # type: ignore[arg-type]
+        if ratio not in seen:
+            seen.add(ratio)
+            yield ratio
+
+
+def _bracketed(text: str) -> str:
+    return text if re.fullmatch(r"[\w.\[\],/]+", text) and "/" not in text else f"({text})"
+
+
+def _condition(text: str) -> str:
+    """The condition inside where(condition, 1, 0)."""
+    match = re.fullmatch(r"where\((.*), 1, 0\)", text)
+    return match[1] if match else f"{text} is 1"

@@ -1,0 +1,137 @@
+"""The line of a hand-written backward pass as it would be right: as mathematics, and as code.
+
+A cure changes an equation of the traced program, maybe one that is only a part of the user's line. Here the whole line
+is put together again, in the user's names, once in index notation and once as NumPy. Main names: `CuredLine`,
+`cured_lines`. Whether a cure is right has been decided before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from symbackprop.calculus.rules import tensors_in
+from symbackprop.checking.user_lines import with_parts, with_users_names
+from symbackprop.codegen.code_lines import code_lines
+from symbackprop.codegen.program import compile_program
+from symbackprop.errors import SymbackpropError
+from symbackprop.expression.build import Expr, Tensor, entries_once
+from symbackprop.expression.program import PART, Equation, Program, symbols
+from symbackprop.proofs.shortening.unit_axes import factored, squeezed
+from symbackprop.rendering.text import to_text
+
+
+@dataclass(frozen=True)
+class CuredLine:
+    """A line as it would be right.
+
+    Args:
+        number: the line in its file.
+        left, right: what it would compute.
+        code: how it could be written, "" if no code for it was found.
+        whole: False if the cure changed only a part of the line.
+    """
+
+    number: int
+    left: Expr
+    right: Expr
+    code: str = ""
+    whole: bool = True
+
+    @property
+    def text(self) -> str:
+        """The equation in plain text."""
+        return f"{to_text(self.left)} = {to_text(self.right)}"
+
+
+def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[Equation]) -> tuple[CuredLine, ...]:
+    """The user's lines with the changed equations in them.
+
+    Args:
+        called: a tensor's name -> the user's own name for it.
+        changed: equations of the program as they would be right.
+    """
+    new = {e.tensor: e for e in changed}
+    if not new.keys() <= {e.tensor for e in backward.equations}:
+        return ()
+    try:
+        program = replace(backward, equations=tuple(new.get(e.tensor, e) for e in backward.equations))
+        plain = squeezed(program)
+    except SymbackpropError:
+        return ()
+    found: dict[int, CuredLine] = {}
+    for place, equation in enumerate(program.equations):
+        line = re.search(r"line (\d+)", equation.note)
+        target = _whole_line(program.equations, place) if equation.tensor in new and line else None
+        if target is None or line is None:
+            continue
+        shown = plain.equations[target]
+        value = factored(with_parts(shown.value, _parts(plain)))
+        found[target] = CuredLine(
+            int(line[1]),
+            with_users_names(shown.left, called),
+            with_users_names(value, called),
+            _code(program, program.equations[target], called),
+            target == place,
+        )
+    return tuple(found.values())
+
+
+def _whole_line(equations: Sequence[Equation], place: int) -> int | None:
+    """The place of the named equation that an equation is a part of; its own if it has a name."""
+    if not equations[place].note.startswith(PART):
+        return place
+    reached = {equations[place].tensor}
+    for k, equation in enumerate(equations[place + 1 :], place + 1):
+        if tensors_in(equation.value) & reached:
+            if not equation.note.startswith(PART):
+                return k
+            reached.add(equation.tensor)
+    return None
+
+
+def _parts(program: Program) -> dict[Tensor, Equation]:
+    return {e.tensor: e for e in program.equations if e.note.startswith(PART)}
+
+
+def _code(program: Program, equation: Equation, called: Mapping[str, str]) -> str:
+    """The line as NumPy; "" where the names do not allow it, or where it takes several statements."""
+    value = with_users_names(with_parts(equation.value, _parts(program)), called)
+    name = called.get(equation.tensor.name, equation.tensor.name)
+    left = Tensor(name, equation.tensor.shape, equation.tensor.kind)
+    inputs = tuple(dict.fromkeys(e.tensor for e in entries_once(value)))
+    if left.name in {t.name for t in inputs}:
+        return ""
+    parameters = tuple(s for s in symbols(value) if s.kind != "size" and s.name != "pi")
+    try:
+        alone = Program(inputs, (Equation(left, equation.indices, value),), (left,), parameters)
+        source = compile_program(alone).source
+    except SymbackpropError:
+        return ""
+    line = _shortened(code_lines(source, [left]).get(left, ""))
+    if "; " in line:
+        return ""
+    names = {t.name for t in inputs} | {p.name for p in parameters} | {name}
+    line = re.sub(r"\b(\w+)_\b", lambda m: m[1] if m[1] in names and m[0] not in names else m[0], line)
+    used = set(re.findall(r"(?<![\w.\"'])[A-Za-z_]\w*(?!\w*=[^=])", line)) - {"np", "None", "True"}
+    lengths = {to_text(n): f"{t.name}.shape[{k}]" for t in inputs for k, n in reversed(list(enumerate(t.shape)))}
+    told = [f"{size} = {place}" for size, place in lengths.items() if size in used]
+    if used - names - lengths.keys():  # a name that the user does not have
+        return ""
+    return line + (f"  # {', '.join(told)}" if told and line else "")
+
+
+# What code generation writes for axes of length 1, as one writes it with keepdims.
+_SPELLINGS = (
+    (r"np\.array\((\w+)\[:, 0\]\)\[:, None\]", r"\1"),
+    (r'np\.einsum\("ab,ab->a", (\w+), (\w+), optimize=True\)\[:, None\]', r"(\1 * \2).sum(axis=1, keepdims=True)"),
+    (r'np\.einsum\("ab,ab->b", (\w+), (\w+), optimize=True\)', r"(\1 * \2).sum(axis=0)"),
+    (r"\.sum\(axis=1\)\[:, None\]", ".sum(axis=1, keepdims=True)"),
+)
+
+
+def _shortened(line: str) -> str:
+    for pattern, shorter in _SPELLINGS:
+        line = re.sub(pattern, shorter, line)
+    return line

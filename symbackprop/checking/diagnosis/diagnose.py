@@ -1,0 +1,344 @@
+"""What is wrong with a backward pass that was refuted, in words, and the edit that would make it right.
+
+The claimed gradients are compared with the derived ones, then the lines are searched: which edit of a line of the
+backward pass makes it right, which slip in the derivation leads to what is claimed, which other forward pass has these
+gradients? Numbers choose the candidates, a cure is said only if it is proved. Where there is none, the fault is named
+as far as it is known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from symbackprop.calculus.reverse_mode import facts_of
+from symbackprop.checking.diagnosis.compare import Comparison, Mend, compared
+from symbackprop.checking.diagnosis.line_edits import Edit
+from symbackprop.checking.diagnosis.locate import located
+from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
+from symbackprop.checking.diagnosis.search import Search, Stage, folded
+from symbackprop.checking.sweep import sweep
+from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
+from symbackprop.evaluation.arrays import mentioned
+from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
+from symbackprop.expression.program import PART, Equation, defined_once
+from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
+from symbackprop.rendering.text import to_text
+
+COMPARING, QUICK = 0.4, 0.3  # seconds
+SECONDS: dict[Stage, float] = {"likely": 0.5, "plausible": 0.3, "several": 0.3, "unlikely": 0.3}
+WRITTEN_OUT = 8
+MAXIMUM_CURE = 320  # longer formulas cure nothing
+MAXIMUM_NAME = 40
+MAXIMUM_NODES = 6000  # of both passes: beyond that a proof would take too long
+AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
+
+
+def mends(case: Refuted, deadline: float) -> Mend | None:
+    """A cure of a backward pass with wrong gradients, or the best that can be said about its fault."""
+    for name in case.wrong:
+        if case.question.pairs[name][0] not in case.gradient.cotangents:
+            return Mend(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
+    try:
+        trials = Trials(case)
+    except UnsupportedError:
+        return _first(_compared(case, deadline))
+    own, derivation = _own_search(case, trials), _derivation_search(case, trials)
+    looks: tuple[Callable[[], Iterator[Mend]], ...] = (
+        lambda: _interchanged(case, trials),
+        lambda: _cures(case, own, "likely", deadline),
+        lambda: _cures(case, own, "plausible", deadline),
+        lambda: _slips(case, derivation, "likely", deadline),
+        lambda: _cures(case, own, "several", deadline),
+        lambda: _compared(case, deadline),
+        lambda: _cures(case, own, "unlikely", deadline),
+        lambda: _slips(case, derivation, "several", deadline),
+    )
+    fallback: Mend | None = None
+    for look in looks:
+        for mend in look():
+            if mend.text:
+                return mend
+            fallback = fallback or mend
+    return fallback or _each(case, deadline) or located(case, trials, own)
+
+
+def _each(case: Refuted, deadline: float) -> Mend | None:
+    """A cure of some of the wrong gradients, each on its own: there may be several faults."""
+    if len(case.wrong) < 2 or case.aside:
+        return None
+    found = []
+    for name in case.wrong:
+        if time.perf_counter() > deadline:
+            break
+        alone = replace(case, wrong=(name,), aside=frozenset(case.wrong) - {name})
+        mend = mends(alone, deadline)
+        if mend is not None and mend.text:
+            words = mend.words if mend.words.startswith(f"{name}:") else f"{name}: {mend.words}"
+            found.append(replace(mend, words=words))
+    if not found:
+        return None
+    lines = tuple({e.tensor: e for m in found for e in m.lines}.values())
+    return Mend("; ".join(m.words for m in found), "; ".join(m.text for m in found), lines)
+
+
+def _first(found: Iterator[Mend]) -> Mend | None:
+    """The first with a cure, or the first."""
+    every = list(found)
+    return next((m for m in every if m.text), every[0] if every else None)
+
+
+def _compared(case: Refuted, deadline: float) -> Iterator[Mend]:
+    seconds = max(0.05, min(COMPARING, deadline - time.perf_counter()))
+    resolver = _resolver(case, (*case.derived_lines, *case.traced.backward.equations), seconds, UNLIMITED)
+    yield from compared(Comparison(resolver, case.traced, case.gradient, case.derived), case.wrong)
+
+
+# --- searches
+
+
+def _interchanged(case: Refuted, trials: Trials) -> Iterator[Mend]:
+    """Gradients that are those of another input."""
+    if not trials.telling:
+        return
+    for name in case.wrong:
+        claimed = case.traced.gradients[name]
+        for other, (tensor, _) in case.question.pairs.items():
+            bar = case.gradient.cotangents.get(tensor)
+            if other == name or bar is None or trials.alike(bar) != trials.alike(claimed):
+                continue
+            lines = (*case.traced.forward.equations, *case.derived_lines, *case.own_lines)
+            resolver = _resolver(case, lines, QUICK, UNLIMITED)
+            try:
+                proved = resolver.meets(claimed, bar)
+            except SymbackpropError:
+                proved = False
+            yield Mend(f"{name}: this is the gradient of {other}{'' if proved else AS_SHOWN}")
+
+
+def _own_search(case: Refuted, trials: Trials) -> Search:
+    goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
+    goals |= {t: t for n, t in case.traced.gradients.items() if n in case.right}
+    forward, derived = trials.like(case.traced.forward.tensors), trials.like(e.tensor for e in case.derived_lines)
+    return Search(case, trials, folded(case, trials), goals, case.traced.variables, forward, derived)
+
+
+def _derivation_search(case: Refuted, trials: Trials) -> Search:
+    user = case.traced.variables
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    variables = {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
+    goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
+    goals |= {t: t for n, t in _right(case) if n in case.right}
+    return Search(case, trials, _plain_derivation(case, trials), goals, variables, derivation=True)
+
+
+def _round_name(case: Refuted, tensor: Tensor) -> str:
+    """The name of a tensor; for an output that is the last round of a variable, that of the variable."""
+    user, lines = case.traced.variables, case.traced.forward.by_tensor
+    name = user.get(tensor, tensor.name)
+    if tensor not in case.traced.forward.outputs or tensor not in lines:
+        return name
+    note = lines[tensor].note
+    alike = [t for t, line in lines.items() if line.note == note and t.shape == tensor.shape]
+    others = {user[t] for t in alike if t in user} - {name}
+    return others.pop() if len(others) == 1 else name
+
+
+def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
+    """Lines of the backward pass that can be made right."""
+    for edit in search.agreeing(stage, SECONDS[stage], deadline):
+        line = search.changed(edit)
+        called = case.traced.variables.get(line.tensor, line.tensor.name)
+        right = to_text(_renamed(line.value, _plainly_named(case, line)))
+        text = f"{called}[{','.join(i.name for i in line.indices)}] = {right}"
+        place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
+        words = f"{place}: {edit.words}" if place else edit.words
+        if _proved(case, edit, search, deadline):
+            plain = len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right
+            yield Mend(words, text if plain else f"{called} with that changed", edit.equations)
+        elif search.trials.telling:
+            yield Mend(f"{words}{AS_SHOWN}")
+
+
+def _slips(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
+    """Slips in the derivation that lead to what is claimed."""
+    known = {e.tensor: e for e in case.derived_lines}
+    for edit in search.agreeing(stage, SECONDS[stage], deadline):
+        line = search.changed(edit)
+        words = _slip(case, edit, search)
+        names = _derivative_names(case)
+        right = _renamed(known[line.tensor].value, names)
+        called = names.get(line.tensor, line.tensor.name)
+        text = f"{called}[{','.join(i.name for i in line.indices)}] = {to_text(right)}"
+        path = _missing_path(case, edit, search)
+        if path is not None and not mentioned(known[line.tensor].value) & set(known) <= set(names):
+            # derivatives that the user has no name for would say nothing: claimed is derived without these terms
+            text = f"{called} = ({called} as claimed) + what {_described(case, path[1])} sends back to {path[0].name}"
+        if _proved(case, edit, search, deadline):
+            yield Mend(words, text if len(text) <= MAXIMUM_CURE else "")
+        elif search.trials.telling:
+            yield Mend(f"{words}{AS_SHOWN}")
+
+
+def _derivative_names(case: Refuted) -> dict[Tensor, str]:
+    """dh for the derivative with respect to h, where one tensor alone is called so."""
+    user = case.traced.variables
+    sources = {bar: user.get(t, t.name) for t, bar in case.gradient.cotangents.items() if t in user or t in case.inputs}
+    names = list(sources.values())
+    tensors = {bar: t.name for t, bar in case.gradient.cotangents.items()}
+    return {bar: f"d{name}" if names.count(name) == 1 else f"d{tensors[bar]}" for bar, name in sources.items()}
+
+
+def _slip(case: Refuted, edit: Edit, search: Search) -> str:
+    """What was left out, or put in, on the way to the claimed gradients."""
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    line = search.changed(edit)
+    source = sources.get(line.tensor, line.tensor)
+    here = _described(case, source)
+    if line.value is ZERO:
+        return f"the path through {here} is missing"
+    path = _missing_path(case, edit, search)
+    if path is not None:
+        there = _described(case, path[1])
+        if here == there:
+            return f"the path from {here} of one round to that of the next is missing"
+        return f"{'a part of ' if path[2] else ''}the path from {here} through {there} is missing"
+    return f"in the derivative with respect to {here}, {edit.reverse}"
+
+
+def _missing_path(case: Refuted, edit: Edit, search: Search) -> tuple[Tensor, Tensor, bool] | None:
+    """(x, y, rest) if the edit leaves out what y sends back to x; `rest` if y still sends back something."""
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    line = search.changed(edit)
+    before = next(e for e in search.lines if e.tensor is line.tensor)
+    old = before.value.terms if isinstance(before.value, Add) else (before.value,)
+    new = line.value.terms if isinstance(line.value, Add) else (line.value,)
+    gone = [t for t in old if t not in new]
+    forward = case.gradient.program.by_tensor
+    through = {sources[t] for g in gone for t in mentioned(g) if t in sources and sources[t] in forward}
+    source = sources.get(line.tensor, line.tensor)
+    if not gone or not set(new) < set(old) or len(through) != 1:
+        return None
+    rest = any(sources.get(t) in through for n in new for t in mentioned(n))
+    (through_one,) = through
+    return source, through_one if rest else _by_user(case, source, through_one), rest
+
+
+def _by_user(case: Refuted, source: Tensor, through: Tensor) -> Tensor:
+    """The tensor that the user's line gives a name to, if all that goes through `through` goes through it, and only so.
+
+    The path of x through (x - mean)**2, a part of std = np.sqrt(x.var(axis=1)), is the path of x through std.
+    """
+    lines = case.gradient.program.by_tensor
+    place = lines[through].note.removeprefix(PART)
+    named = [t for t in lines if lines[t].note == place and t in case.traced.variables]
+    if len(named) != 1 or through in case.traced.variables:
+        return through
+    (own,) = named
+    outputs = set(case.gradient.program.outputs)
+    beside = own in _reached(case, source, {through}) or outputs & _reached(case, through, {own})
+    return through if beside else own
+
+
+def _reached(case: Refuted, start: Tensor, without: set[Tensor]) -> set[Tensor]:
+    """What depends on a tensor by ways that go through none of the others."""
+    found = {start}
+    for line in case.gradient.program.equations:
+        if line.tensor not in without and mentioned(line.value) & found:
+            found.add(line.tensor)
+    return found
+
+
+def _described(case: Refuted, tensor: Tensor) -> str:
+    """A tensor of the forward pass by the user's name and line."""
+    lines = case.gradient.program.by_tensor
+    note = lines[tensor].note if tensor in lines else ""
+    name = case.traced.variables.get(tensor)
+    if name is None and note.startswith(PART):
+        text = to_text(lines[tensor].value)
+        return f"{text} ({note} of the forward pass)" if len(text) <= MAXIMUM_NAME else f"{note} of the forward pass"
+    return f"{name or tensor.name} ({note} of the forward pass)" if note else name or tensor.name
+
+
+def _plain_derivation(case: Refuted, trials: Trials) -> tuple[Equation, ...]:
+    """The derived lines with the user's line numbers, without terms that come to nothing: the shift by a maximum."""
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    forward = case.gradient.program.by_tensor
+    lines = []
+    for line in case.derived_lines:
+        value, source = line.value, sources.get(line.tensor, line.tensor)
+        if isinstance(value, Add):
+            kept = [t for t in value.terms if not trials.nothing(t, line.indices, line.tensor)]
+            value = add(*kept) if kept else value
+        note = forward[source].note if source in forward else ""
+        lines.append(Equation(line.tensor, line.indices, value, note))
+    return tuple(lines)
+
+
+def _right(case: Refuted) -> Iterator[tuple[str, Tensor]]:
+    """The derived tensors of the gradients that are right."""
+    for name, (tensor, _) in case.question.pairs.items():
+        bar = case.gradient.cotangents.get(tensor)
+        if bar is not None:
+            yield name, bar
+
+
+def _plainly_named(case: Refuted, line: Equation) -> dict[Tensor, str]:
+    """The user's names of the tensors in a line, where no two share one."""
+    used = (line.tensor, *sorted(mentioned(line.value) - {line.tensor}, key=lambda t: t.name))
+    names = [case.traced.variables.get(t, t.name) for t in used]
+    return {t: n for t, n in zip(used, names, strict=True) if names.count(n) == 1}
+
+
+def _renamed(expr: Expr, names: Mapping[Tensor, str]) -> Expr:
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Entry) and node.tensor in names:
+            return Entry(Tensor(names[node.tensor], node.tensor.shape, node.tensor.kind), node.indices)
+        return None
+
+    return rewrite(expr, visit)
+
+
+# --- proofs
+
+
+def _proved(case: Refuted, edit: Edit, search: Search, deadline: float) -> bool:
+    """True if with the edit every goal has the normal form of its value."""
+    if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
+        return False
+    table = {e.tensor: e for e in (*search.lines, *edit.equations)}
+    adjoint, claimed = case.gradient.adjoint, case.traced.backward
+    derived = replace(adjoint, equations=tuple(table.get(e.tensor, e) for e in adjoint.equations))
+    every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
+    claimed = replace(claimed, equations=tuple(table.get(e.tensor, e) for e in every))
+    lines = (*derived.equations, *claimed.equations)
+    # A goal that is its own value is a right gradient, and must stay so.
+    stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
+    pairs = {**{a: b for a, b in search.goals.items() if a is not b}, **stay}
+    for limit, sweeping, seconds in ((UNLIMITED, False, QUICK), (1, True, 10.0)):
+        left = deadline - time.perf_counter()
+        if left <= 0:
+            return False
+        resolver = _resolver(case, lines, min(seconds, left), limit)
+        try:
+            if sweeping:
+                sweep(resolver, case.question, derived, claimed)
+            if all(resolver.meets(a, b) for a, b in pairs.items()):
+                return True
+        except BudgetError:
+            continue
+        except SymbackpropError:
+            return False
+    return False
+
+
+def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:
+    program = case.gradient.program
+    kinds = {a.tensor: a.kind for a in program.assumptions}
+    expanded = WRITTEN_OUT if case.traced.sizes else 0
+    table = defined_once(equations)
+    return Resolver(table.values(), facts_of(program), kinds, limit=limit, expanded=expanded, seconds=seconds)
+
+
+__all__ = ["PART", "Mend", "Refuted", "mends"]

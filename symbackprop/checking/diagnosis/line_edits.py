@@ -1,0 +1,242 @@
+"""Edits of lines of a backward pass: what a line might have been meant to be.
+
+`edits` puts the slips of `slips` and `substitutes` to every node of a line. A line that a loop runs several times is
+several equations; one slip changes them all. `mending` finds out which edit is the fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from symbackprop.checking.diagnosis.node_replacements import (
+    Found,
+    added,
+    interchanged,
+    multiplied,
+    products,
+    replaced,
+    scaled,
+    turned_sums,
+)
+from symbackprop.checking.diagnosis.node_slips import SLIPS, assignments, both, constants, exponents, reordered
+from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, short, value_nodes
+from symbackprop.evaluation.arrays import mentioned
+from symbackprop.expression.build import (
+    ZERO,
+    Add,
+    Entry,
+    Expr,
+    Multiply,
+    Number,
+    Power,
+    Sum,
+    Tensor,
+    Where,
+    add,
+    children,
+    nodes_once,
+    rebuild,
+    substitute,
+)
+from symbackprop.expression.program import Equation
+
+COST: dict[Hashable, int] = {"slope": 2, "complement": 1, "alone": 1}  # small slips, however long they are
+ODD = 2  # few people forget to divide by a tensor
+MAXIMUM_LEAVES = 60
+MAXIMUM_NODES = 1500  # in all rounds of a line: beyond that only how it assigns is questioned
+
+
+Table = dict[Expr, Change]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A changed line.
+
+    Args:
+        words: what is wrong with the line if the edit cures it.
+        reverse: what is wrong with a line that the edit makes of a right one.
+        equations: the line as it would be, for each of its rounds.
+        kind: what kind of slip it is.
+        new: what stands where the slip was.
+    """
+
+    words: str
+    reverse: str
+    equations: tuple[Equation, ...]
+    kind: Hashable = ""
+    new: Expr = ZERO
+
+    def cost(self, before: Iterable[Expr]) -> int:
+        """How much it changes, by the nodes that are new beside those of `before`."""
+        known = set().union(*(nodes_once(e) for e in before))
+        added = sum(n not in known for n in nodes_once(self.new))
+        return COST.get(self.kind, added + ODD * (self.kind == "inverse"))
+
+
+def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equation]]:
+    """The equations of each line of the user's code: one, or one for each round of a loop."""
+    table: dict[Hashable, list[Equation]] = {}
+    for line in lines:
+        label = vocabulary.label(line.tensor)
+        key = (line.note, line.tensor.shape, label if not isinstance(label, Tensor) else "")
+        table.setdefault(key if line.note else line.tensor, []).append(line)
+    return list(table.values())
+
+
+def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """What the line may have been meant to be, each thing once, likely slips first."""
+    seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
+    size = sum(len(list(nodes_once(e.value))) for e in group)
+    sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
+    scopes = _scopes(group[0].value) if len(group) == 1 else {}
+    for source in sources:
+        together: dict[Hashable, Table] = {}
+        single: list[Table] = []
+        for turn, equation in enumerate(group):
+            for node, change in source(equation, vocabulary):
+                place = _place(equation, node, change[0], vocabulary)
+                aligned = len(group) > 1 and place != "anywhere"
+                for way in _rounds(node, change[2], turn, vocabulary) if aligned else ("",):
+                    together.setdefault((place, change[0], way), {}).setdefault(node, change)
+                single.append({node: change})
+                for scope in scopes.get(node, ()):
+                    tag, words, _ = change
+                    single.append({scope: (tag, words, _with(scope, {node: change}))})
+        found = [_everywhere(group, table) for table in together.values()]
+        if len(group) == 1 and len(found) < len(single):
+            found += [_everywhere(group, table) for table in single]
+        for edit in found:
+            values = tuple(e.value for e in edit.equations)
+            if values not in seen:
+                seen.add(values)
+                yield edit
+
+
+def _rounds(node: Expr, new: Expr, turn: int, vocabulary: Vocabulary) -> Iterator[Hashable]:
+    """How the rounds of a line go with those of a variable that comes into it: in order, or in reverse."""
+    families = [vocabulary.family(t) for t in mentioned(new) - mentioned(node)]
+    several = [f for f in families if len(f) > 1]
+    if len(several) != 1:
+        yield ""
+        return
+    place = next(several[0].index(t) for t in mentioned(new) - mentioned(node) if t in several[0])
+    yield from (("in order", place - turn), ("in reverse", place + turn))
+
+
+def _scopes(expr: Expr) -> dict[Expr, list[Expr]]:
+    """For entries and numbers that stand in a line more than once, its parts that hold some of them."""
+    found: dict[Expr, list[Expr]] = {}
+    leaves = [n for n in _with_repeats(expr) if isinstance(n, (Entry, Number))]
+    if len(leaves) > MAXIMUM_LEAVES:
+        return {}
+    for part in value_nodes(expr):
+        if isinstance(part, (Multiply, Power)) and part is not expr:
+            inside = [n for n in _with_repeats(part) if isinstance(n, (Entry, Number))]
+            for leaf in dict.fromkeys(inside):
+                if inside.count(leaf) < leaves.count(leaf):
+                    found.setdefault(leaf, []).append(part)
+    return found
+
+
+def _with_repeats(expr: Expr) -> Iterator[Expr]:
+    yield expr
+    if not isinstance(expr, Entry):
+        for child in children(expr):
+            yield from _with_repeats(child)
+
+
+def everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """One slip made in several lines: the same number, size or tensor is wrong wherever it stands."""
+    together: dict[Hashable, Table] = {}
+    for equation in lines:
+        for source in (_constant_nodes, replaced, multiplied):
+            for node, change in source(equation, vocabulary):
+                together.setdefault((vocabulary.key(node), change[0]), {}).setdefault(node, change)
+    for table in together.values():
+        edit = _everywhere(lines, table)
+        changed = tuple(e for e, old in zip(edit.equations, lines, strict=True) if e.value is not old.value)
+        if len({e.note for e in changed}) > 1:
+            yield Edit(edit.words, edit.reverse, changed, edit.kind, edit.new)
+
+
+def _constant_nodes(line: Equation, vocabulary: Vocabulary) -> Found:
+    for node in value_nodes(line.value):
+        for slip in (constants, exponents, reordered):
+            for change in slip(node, vocabulary):
+                yield node, change
+
+
+def moved(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """A term of one line that belongs into a later one, or into another branch of what is computed from it."""
+    for k, line in enumerate(lines):
+        for node in value_nodes(line.value):
+            terms = node.terms if isinstance(node, Add) else ()
+            for term in terms:
+                if not isinstance(term, Entry) or not set(term.indices) <= set(line.indices):
+                    continue
+                rest = add(*(t for t in terms if t is not term))
+                without = Equation(line.tensor, line.indices, substitute(line.value, {node: rest}), line.note)
+                for later in lines[k + 1 :]:
+                    if later.tensor.shape == term.tensor.shape:
+                        there = substitute(term, dict(zip(line.indices, later.indices, strict=False)))
+                        value = add(later.value, there)
+                        words = both(f"the term {short(term)} belongs into {later.note}, not into {line.note}")
+                        yield Edit(*words, (without, Equation(later.tensor, later.indices, value, later.note)))
+
+
+def _everywhere(group: Sequence[Equation], table: Table) -> Edit:
+    """The lines with some nodes replaced."""
+    lines = tuple(Equation(e.tensor, e.indices, _with(e.value, table), e.note) for e in group)
+    tag, words, new = next(iter(table.values()))
+    return Edit(*words, lines, tag[0] if isinstance(tag, tuple) else tag, new)
+
+
+def _with(expr: Expr, table: Table) -> Expr:
+    """The expression with nodes replaced, but for what stands in an index."""
+    if expr in table:
+        return table[expr][2]
+    parts = () if isinstance(expr, Entry) else children(expr)
+    changed = tuple(_with(p, table) for p in parts)
+    return expr if changed == parts else rebuild(expr, changed)
+
+
+_OWN = (
+    "only the term of the same index belongs there, not the sum",
+    "the sum is missing: only its term of the same index is there",
+)
+
+
+def _place(line: Equation, node: Expr, tag: Hashable, vocabulary: Vocabulary) -> Hashable:
+    """Where a slip is made, in a form that is the same in every round: what else stands in a sum does not matter."""
+    if isinstance(tag, tuple) and tag[0] in ("step", "backwards"):
+        return "anywhere"
+    if node is line.value:
+        return "the line"
+    return type(node).__name__ if isinstance(node, (Add, Multiply)) else vocabulary.key(node)
+
+
+def _assigned(line: Equation, vocabulary: Vocabulary) -> Found:
+    """The line puts its values in the wrong way to where they belong."""
+    if isinstance(line.value, Where):
+        for change in assignments(line.value):
+            yield line.value, change
+
+
+def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
+    """One node of the line is wrong in itself."""
+    for node in value_nodes(line.value):
+        for slip in SLIPS:
+            for change in slip(node, vocabulary):
+                yield node, change
+        if isinstance(node, Sum):
+            for index in line.indices:
+                if index.size is node.index.size:
+                    own = substitute(node.body, {node.index: index})
+                    yield node, ("own", _OWN, own)
+
+
+SOURCES = (_assigned, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
+
+__all__ = ["Edit", "edits", "everywhere", "groups", "moved"]

@@ -1,0 +1,316 @@
+"""Slips inside an expression: a sign, a factor or a term too many, a wrong exponent, threshold, number or size, indices
+swapped, an assignment for an addition.
+
+Each slip is a function of a node that yields what might have been meant. This module must not know about lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from fractions import Fraction
+from typing import Literal
+
+from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Words, inside_abs, short
+from symbackprop.evaluation.arrays import mentioned
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Position,
+    Power,
+    Symbol,
+    Where,
+    add,
+    close_sum,
+    free_indices,
+    fresh,
+    multiply,
+    negate,
+    nodes_once,
+    number,
+    power,
+    substitute,
+)
+from symbackprop.expression.sympy_bridge import slope
+
+
+def _terms(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    if isinstance(node, Add):
+        alike: dict[Hashable, set[int]] = {}
+        for k, term in enumerate(node.terms):
+            alike.setdefault(v.key(term), set()).add(k)
+        choices = [(key, ks) for key, ks in alike.items()]
+        choices += [((key, n), {k}) for key, ks in alike.items() if len(ks) > 1 for n, k in enumerate(sorted(ks))]
+        for key, ks in choices:
+            kept = [t for k, t in enumerate(node.terms) if k not in ks]
+            gone = [t for k, t in enumerate(node.terms) if k in ks]
+            yield ("sign", key), both("a sign is wrong"), add(*kept, *(negate(t) for t in gone))
+            words = extra(f"the term {v.text(gone[0])}") if mentioned(node) else _instead("size", node, add(*kept))
+            yield ("term", key), words, add(*kept)
+        for key, ks in alike.items():
+            for n, k in enumerate(sorted(ks) if len(ks) > 1 else ()):
+                only = add(*(t for j, t in enumerate(node.terms) if j == k or j not in ks))
+                words = (
+                    f"of the terms of all rounds only {v.text(node.terms[k])} belongs there",
+                    f"the terms of the rounds are not added up: only {v.text(node.terms[k])} is there",
+                )
+                yield ("only", key, n), words, only
+
+
+def _factors(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    if isinstance(node, Multiply):
+        for k, factor in enumerate(node.factors):
+            rest = (*node.factors[:k], *node.factors[k + 1 :])
+            tag = ("factor", v.key(factor), sum(v.key(f) == v.key(factor) for f in node.factors[:k]))
+            yield tag, extra(f"the factor {v.text(factor)}"), multiply(*rest)
+            for m in range(k + 1, len(node.factors)):
+                second = node.factors[m]
+                others = (*node.factors[:k], *node.factors[k + 1 : m], *node.factors[m + 1 :])
+                words = (
+                    f"the factors {v.text(factor)} and {v.text(second)} do not belong there",
+                    f"the factors {v.text(factor)} and {v.text(second)} are missing",
+                )
+                yield ("factors", v.key(factor), v.key(second)), words, multiply(*others)
+            if not isinstance(factor, Number):
+                words = both(f"the factor {v.text(factor)} stands on the wrong side of a fraction")
+                yield (*tag, "inverted"), words, multiply(*rest, power(factor, -1))
+
+
+def _standing_alone(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """p*(1 - p)*g for p*(g - sum(p*g)): the slope of a sigmoid where a softmax is."""
+    factors = node.factors if isinstance(node, Multiply) else ()
+    for p in factors:
+        complement = add(ONE, negate(p))
+        if isinstance(p, Number) or complement not in factors:
+            continue
+        g = multiply(*(f for f in factors if f is not p and f is not complement))
+        for index in sorted(free_indices(p) & free_indices(g), key=lambda i: i.uid):
+            running = fresh(index.name, index.size)
+            total = close_sum(running, substitute(multiply(p, g), {index: running}))
+            words = (
+                f"{v.text(p)} is differentiated as if its entries stood alone: the sum over {index.name} is missing",
+                f"the sum over {index.name} does not belong there",
+            )
+            yield ("alone", index.size), words, multiply(p, add(g, negate(total)))
+
+
+def _backwards(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """An axis is read from its other end."""
+    if isinstance(node, Entry):
+        for k, (index, size) in enumerate(zip(node.indices, node.tensor.shape, strict=True)):
+            if isinstance(size, Number) and size.value > 1 and not isinstance(index, Index):
+                other = add(size, MINUS_ONE, negate(index))
+                turned = Entry(node.tensor, (*node.indices[:k], other, *node.indices[k + 1 :]))
+                words = both(f"axis {k} of {v.called(node.tensor)} is read backwards")
+                yield ("backwards", v.label(node.tensor), k), words, turned
+
+
+def _complements(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """1 - p for p."""
+    factors = node.factors if isinstance(node, Multiply) else ()
+    for k, factor in enumerate(factors):
+        if isinstance(factor, Entry):
+            other = add(ONE, negate(factor))
+            words = (
+                f"{v.text(other)} belongs where {v.text(factor)} stands",
+                f"{v.text(factor)} belongs where {v.text(other)} stands",
+            )
+            yield ("complement", v.key(factor)), words, multiply(*factors[:k], other, *factors[k + 1 :])
+
+
+def exponents(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """A wrong exponent."""
+    if isinstance(node, Entry) and node.tensor.kind == "real":
+        for other in (Fraction(2), Fraction(1, 2)):
+            what = "squared" if other == 2 else "under a root"
+            words = (f"{v.text(node)} is to be {what}", f"{v.text(node)} is not to be {what}")
+            yield ("exponent", other), words, power(node, other)
+    if isinstance(node, Power):
+        for value in v.numbers:  # a small constant that keeps a quotient finite
+            if 0 < abs(value) < 1:
+                words = (
+                    f"{v.text(number(value))} is to be added to {v.text(node.base)}",
+                    f"{v.text(number(value))} is not to be added to {v.text(node.base)}",
+                )
+                yield ("shifted", value), words, power(add(node.base, number(value)), node.exponent)
+    if isinstance(node, Power) and isinstance(node.exponent, Number):
+        e = node.exponent.value
+        for other in dict.fromkeys((e - 1, e + 1, e / 2, 2 * e, -e, e - 2, e + Fraction(1, 2), e - Fraction(1, 2))):
+            if other not in (e, 0):
+                words = _instead("exponent", node.exponent, number(other))
+                yield ("exponent", other), words, power(node.base, other)
+    elif isinstance(node, Power):
+        for step in (ONE, MINUS_ONE):
+            other_exponent = add(node.exponent, step)
+            words = _instead("exponent", node.exponent, other_exponent)
+            yield ("exponent", step), words, power(node.base, other_exponent)
+
+
+def _swapped(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    if isinstance(node, Entry):
+        for k in range(len(node.indices)):
+            for m in range(k + 1, len(node.indices)):
+                if node.tensor.shape[k] is node.tensor.shape[m] and node.indices[k] is not node.indices[m]:
+                    order = list(node.indices)
+                    order[k], order[m] = order[m], order[k]
+                    words = both(f"two indices of {v.called(node.tensor)} are swapped")
+                    yield ("swapped", k, m), words, Entry(node.tensor, tuple(order))
+
+
+def _thresholds(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    if isinstance(node, Compare):
+        if node.relation != "==":
+            relation: Literal["<", "<="] = "<" if node.relation == "<=" else "<="
+            yield "strict", both("strict and loose comparison are confused"), Compare(relation, node.left, node.right)
+            words = both("the comparison points the wrong way")
+            yield "turned", words, Compare(node.relation, node.right, node.left)
+        sides = (node.left, node.right) if node.relation != "==" else ()
+        for k, side in enumerate(sides):
+            if isinstance(side, Number):
+                for other in dict.fromkeys((Fraction(0), -side.value, *v.numbers)):
+                    if other != side.value:
+                        words = _instead("threshold", side, number(other))
+                        ends = (number(other), node.right) if k == 0 else (node.left, number(other))
+                        yield ("threshold", other), words, Compare(node.relation, *ends)
+        if node.relation != "==" and isinstance(node.right, Number):
+            words = (f"a tolerance, {v.text(node.right)}, takes the place of equality", "equality is wrong")
+            inner = inside_abs(node.left) or node.left
+            yield "tolerance", words, Compare("==", inner, ZERO)
+    if isinstance(node, Where):
+        yield "branches", both("the branches are interchanged"), Where(node.condition, node.otherwise, node.then)
+        condition = v.text(node.condition)
+        if node.otherwise is ZERO:
+            words = (f"no 0 belongs where not {condition}", f"0 belongs where not {condition}")
+            yield "then", words, node.then
+        else:
+            yield "then", _exception(f"not {condition}"), node.then
+            masked = Where(node.condition, node.then, ZERO)
+            yield "masked", _zero(f"not {condition}"), masked
+        yield "otherwise", _exception(condition), node.otherwise
+
+
+def assignments(node: Where) -> Iterator[Change]:
+    """An assignment that should add to what stands there."""
+    chain = _accumulated(node)
+    if chain is not None:
+        words = ("an assignment overwrites what stands there already: += belongs there", "+= is wrong")
+        yield "overwritten", words, chain
+    for tag, gathered in _gathered(node):
+        words = (
+            "a place that is named more than once counts once: np.add.at belongs there",
+            "every place is counted as often as it is named",
+        )
+        yield tag, words, gathered
+
+
+def _accumulated(node: Expr) -> Expr | None:
+    """Assignments to places one after another, added up: where(c, a, where(d, b, 0)) is where(c, a, 0) + ..."""
+    terms, rest = [], node
+    while isinstance(rest, Where):
+        terms.append(Where(rest.condition, rest.then, ZERO))
+        rest = rest.otherwise
+    if len(terms) < 2 and rest is ZERO:
+        return None
+    return add(*terms, rest)
+
+
+def _gathered(node: Where) -> Iterator[tuple[str, Expr]]:
+    """An assignment at an array of places, of which the last one counts, with all of them added up."""
+    last = next((p for p in nodes_once(node.then) if isinstance(p, Position) and p.kind == "max"), None)
+    if last is None or not isinstance(last.body, Multiply):
+        return
+    gates = [f for f in last.body.factors if isinstance(f, Kronecker)]
+    if gates:
+        index, old = fresh(last.index.name, last.index.size), node.otherwise
+        named = multiply(*(substitute(g, {last.index: index}) for g in gates))
+        each = substitute(node.then, {last: index})
+        if old is not ZERO:
+            yield "added there", add(old, close_sum(index, multiply(named, add(each, negate(old)))))
+        yield "added", add(old, close_sum(index, multiply(named, each)))
+
+
+def constants(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """A wrong number or size."""
+    if isinstance(node, Number) and node.value:
+        c = node.value
+        near = (c + 1, c - 1, 2 * c, c / 2, -c, 1 / c, *(n for n in v.numbers if abs(n) not in (0, 1)))
+        for other in dict.fromkeys(near):
+            if other not in (c, 0):
+                words = _instead("number", node, number(other))
+                yield ("number", other), words, number(other)
+    if isinstance(node, Symbol) and node.kind == "size":
+        for value in (add(node, MINUS_ONE), add(node, ONE), *(s for s in v.sizes if s is not node), ONE):
+            words = _instead("size", node, value)
+            yield ("size", value), words, value
+
+
+def _functions(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    if isinstance(node, Apply):
+        name = node.function.name
+        if len(node.arguments) == 1:
+            yield "bare", (f"{name} does not belong there, only its argument", f"{name} is missing"), node.arguments[0]
+            if node.function.primitive_of is not None:
+                source = node.function.primitive_of[0]
+                words = (f"{source.name} belongs there, not its slope", f"the slope of {source.name} belongs there")
+                yield "function", words, Apply(source, node.arguments)
+            else:
+                prime = slope(node.function, 0, node.arguments)
+                yield "slope", (f"the slope of {name} belongs there", f"{name} belongs there, not its slope"), prime
+
+
+def reordered(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """Axes split or merged in the order of another array of the same shape."""
+    if isinstance(node, Entry) and not all(isinstance(i, Index) for i in node.indices):
+        mine = sorted(set().union(*(free_indices(i) for i in node.indices)), key=lambda i: i.uid)
+        for indices in v.layouts.get(node.tensor.shape, ()):
+            theirs = sorted(set().union(*(free_indices(i) for i in indices)), key=lambda i: i.uid)
+            left, table = list(mine), dict[Expr, Expr]()
+            for i in theirs:
+                fitting = [j for j in left if j.size is i.size]
+                if fitting:
+                    table[i] = fitting[0]
+                    left.remove(fitting[0])
+            if not left and len(table) == len(theirs):
+                new = Entry(node.tensor, tuple(substitute(i, table) for i in indices))
+                words = both(f"{v.called(node.tensor)} is reshaped with its axes in the wrong order")
+                yield ("layout", tuple(map(v.key, indices))), words, new
+
+
+SLIPS: tuple[Callable[[Expr, Vocabulary], Iterator[Change]], ...] = (
+    _terms,
+    _standing_alone,
+    _complements,
+    _backwards, reordered, _factors, _swapped, exponents, _thresholds, constants, _functions,
+)  # fmt: skip
+
+
+def both(words: str) -> Words:
+    """What is wrong, whichever of the two is right."""
+    return words, words
+
+
+def extra(what: str) -> Words:
+    """Something that should go."""
+    return f"{what} does not belong there", f"{what} is missing"
+
+
+def _instead(what: str, old: Expr, new: Expr) -> Words:
+    a, b = short(old), short(new)
+    return f"the {what} {a} is wrong: {b} belongs there", f"the {what} {b} is wrong: {a} belongs there"
+
+
+def _exception(condition: str) -> Words:
+    return f"no exception belongs where {condition}", f"it is an exception where {condition}, which is missing"
+
+
+def _zero(condition: str) -> Words:
+    return f"0 belongs where {condition}", f"it should not be 0 where {condition}"

@@ -1,0 +1,160 @@
+"""The search for edits with which a refuted backward pass agrees with the derivation, by numbers.
+
+Lines are taken in an order in which the fault is likely to be met: those that can be cured at all, then slips made in
+several lines, then lines whose values are what they should be. This module must not know how a cure is proved or said.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from symbackprop.checking.diagnosis.line_edits import Edit, edits, everywhere, groups, moved
+from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
+from symbackprop.checking.diagnosis.vocabulary import Vocabulary
+from symbackprop.evaluation.arrays import mentioned
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    Apply,
+    Entry,
+    Expr,
+    Multiply,
+    Power,
+    Tensor,
+    entries_once,
+    multiply,
+    power,
+    rewrite,
+)
+from symbackprop.expression.program import Equation
+
+Stage = Literal["likely", "plausible", "several", "unlikely"]
+LOOK_FURTHER = 0.15  # seconds for a better edit when one was found
+
+
+class Search:
+    """Lines that may be edited, and what is to come of it.
+
+    Args:
+        goals: each tensor (key) is to get the value of another.
+        variables: what the user calls the tensors.
+        trusted: tensors whose lines seem to be right: they have the values of the forward pass.
+        derived: tensors that have the value of some derivative.
+        derivation: whether they are the lines of the derived cotangents, in which a slip is looked for, not a cure.
+    """
+
+    def __init__(
+        self,
+        case: Refuted,
+        trials: Trials,
+        lines: Sequence[Equation],
+        goals: Mapping[Tensor, Tensor],
+        variables: dict[Tensor, str],
+        trusted: frozenset[Tensor] = frozenset(),
+        derived: frozenset[Tensor] = frozenset(),
+        derivation: bool = False,
+    ) -> None:
+        self.trials, self.lines, self.goals = trials, tuple(lines), goals
+        self.trusted, self.derived = trusted, derived
+        self.variables = variables
+        self.before = {e.tensor: e.value for e in lines}
+        self.vocabulary = Vocabulary(
+            case.traced.forward, case.traced.upstream, lines, variables, trials.alike, derivation
+        )
+        self._wanted = {a: b for a, b in goals.items() if a is not b}
+        self._suspects = [
+            g
+            for g in groups(lines, self.vocabulary)
+            if g[0].tensor.kind == "real" and self._wanted.keys() <= downstream(lines, defined(g))
+        ]
+
+    def agreeing(self, stage: Stage, seconds: float, deadline: float) -> Iterator[Edit]:
+        """Edits with which numbers agree with every goal, the smallest change first, until the time is up."""
+        found: list[Edit] = []
+        end = time.thread_time() + seconds
+        for edit in self._candidates(stage):
+            now = time.thread_time()  # how far the search comes must not depend on what else the machine does
+            if now > end or time.perf_counter() > deadline:
+                break
+            if edit is not None and self.trials.agree(edit.equations, self.lines, self.goals):
+                found.append(edit)
+                end = min(end, now + LOOK_FURTHER)
+        yield from sorted(found, key=lambda e: e.cost(self.before[line.tensor] for line in e.equations))
+
+    def changed(self, edit: Edit) -> Equation:
+        """The first line of an edit that is not what it was."""
+        return next((e for e in edit.equations if e.value is not self.before[e.tensor]), edit.equations[0])
+
+    def responses(self) -> Iterator[tuple[list[Equation], Response]]:
+        """Each line on which every goal depends, with how the goals answer to it, where they do so linearly."""
+        for group in self._suspects:
+            response = self.trials.response(group, self.lines, self._wanted)
+            if response is not None:
+                yield group, response
+
+    def _candidates(self, stage: Stage) -> Iterator[Edit | None]:
+        if stage == "several":
+            kept = {a for a, b in self.goals.items() if a is b}
+            free = [e for e in self.lines if not downstream(self.lines, {e.tensor}) & kept]
+            return itertools.chain(everywhere(free, self.vocabulary), moved(free, self.vocabulary))
+        return self._promising(g for g in self._suspects if self._rank(g) == stage)
+
+    def _rank(self, group: list[Equation]) -> Stage:
+        if defined(group) <= self.trusted:
+            return "unlikely"
+        return "plausible" if defined(group) <= self.derived else "likely"
+
+    def _promising(self, suspects: Iterable[list[Equation]]) -> Iterator[Edit | None]:
+        """Edits of lines at which a cure is possible; None for one that is none at first sight."""
+        for group in suspects:
+            response = self.trials.response(group, self.lines, self._wanted)
+            if response is None:
+                yield from edits(group, self.vocabulary)
+            elif response.curable:
+                for edit in edits(group, self.vocabulary):
+                    yield edit if self.trials.promising(edit.equations, response) else None
+
+
+def folded(case: Refuted, trials: Trials) -> tuple[Equation, ...]:
+    """The lines of the backward pass with functions that the forward pass has a name for under that name.
+
+    tanh(t[n,h]) becomes h[n,h] where the forward pass says so of a tensor with the value of t; the powers of a product
+    are powers of its factors. The values stay what they were.
+    """
+    named: dict[Hashable, Tensor] = {}
+    for line in case.traced.forward.equations:
+        value = line.value
+        if isinstance(value, Apply) and all(a is Entry(a.tensor, line.indices) for a in entries_once(value)):
+            source = next(iter(mentioned(value)), None)
+            if source is not None and value.arguments[0] is Entry(source, line.indices):
+                named[value.function, trials.alike(source)] = line.tensor
+
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Apply) and isinstance(node.arguments[0], Entry):
+            entry = node.arguments[0]
+            tensor = named.get((node.function, trials.alike(entry.tensor)))
+            return None if tensor is None else Entry(tensor, entry.indices)
+        if isinstance(node, Power) and isinstance(node.base, Multiply) and node.exponent is MINUS_ONE:
+            return multiply(*(power(rewrite(f, visit), -1) for f in node.base.factors))
+        return None
+
+    return tuple(Equation(e.tensor, e.indices, rewrite(e.value, visit), e.note) for e in case.own_lines)
+
+
+def defined(group: Iterable[Equation]) -> set[Tensor]:
+    """The tensors of some lines."""
+    return {e.tensor for e in group}
+
+
+def downstream(lines: Sequence[Equation], sources: set[Tensor]) -> set[Tensor]:
+    """The sources and all that is computed from them."""
+    found = set(sources)
+    for line in lines:
+        if mentioned(line.value) & found:
+            found.add(line.tensor)
+    return found
+
+
+__all__ = ["Search", "Stage", "defined", "downstream"]

@@ -1,0 +1,286 @@
+"""Exact refutation: a point at which a claimed gradient certainly is not the gradient.
+
+`refute` looks at random points of telling sizes, then where constants, scales and thresholds of the two programs say
+that something may hide, and compares enclosures: a difference of one part in 10**30 is found, and no tolerance passes
+anything. A refutation is only ever said at a point where the forward program is differentiable. `wrong_gradients` says
+which claims are wrong, `cross_examine` puts a proved claim to the same test. This module must not know how claims are
+proved.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from symbackprop.checking.counterexample import Counterexample, counterexample
+from symbackprop.checking.question import Examination, Examiner, Point, Question, to_float
+from symbackprop.checking.sample_points import Sampler, Sizes
+from symbackprop.checking.shrink import shrink
+from symbackprop.checking.threshold_points import Director
+from symbackprop.errors import MalformedError, UnsupportedError
+from symbackprop.evaluation.compile import OutOfRangeError
+from symbackprop.evaluation.number_types import FLOAT, Field, TooCloseError, ball
+
+PRECISIONS = (128, 256, 1024)
+CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
+PATIENCE = 0.5
+HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
+Stage = Literal["first look", "directed", "all"]
+UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
+
+
+class Search:
+    """The state of one search: compiled programs, the random numbers, the time that is left."""
+
+    def __init__(self, question: Question, seconds: float, seed: int = 0) -> None:
+        self.question = question
+        self.rng = random.Random(seed)
+        self.sampler = Sampler(question, self.rng)
+        self.deadline = time.perf_counter() + seconds
+        self._examiners: dict[tuple[str, ...], Examiner] = {}
+        self._slowest = 0.0  # seconds for each number held, of the points examined so far
+
+    def late(self) -> bool:
+        """True once the budget is spent."""
+        return time.perf_counter() > self.deadline
+
+    def fits(self, point: Point) -> bool:
+        """True if the point can be expected to be done in time, as far as the earlier ones tell."""
+        return time.perf_counter() + self._slowest * self.sampler.entries(dict(point.sizes)) <= self.deadline
+
+    def examine(self, point: Point, bits: int = PRECISIONS[0]) -> Examination | None:
+        """Both sides, at rising precision until enclosures are narrow; None where nothing can be compared."""
+        start = time.perf_counter()
+        found = self._examined(point, bits)
+        if bits == PRECISIONS[0]:
+            seconds = time.perf_counter() - start
+            self._slowest = max(self._slowest, seconds / self.sampler.entries(dict(point.sizes)))
+        return found
+
+    def _examined(self, point: Point, bits: int) -> Examination | None:
+        for precision in (b for b in PRECISIONS if b >= bits):
+            try:
+                found = self._examiner(point, ball(precision)).examine(point)
+            except UNUSABLE:
+                continue  # a narrower enclosure may tell a small distance from a kink
+            if precision == PRECISIONS[-1] or not found.vague():
+                return found
+        return None
+
+    def _examiner(self, point: Point, number_field: Field) -> Examiner:
+        key = (number_field.name, *(f.name for f in point.functions.values()))
+        if key not in self._examiners:
+            self._examiners[key] = Examiner(self.question, number_field, point.functions)
+        return self._examiners[key]
+
+    def strength(self, found: Examination, names: Iterable[str]) -> float:
+        """How plainly the claim fails: the largest relative gap that floating point shows too, else a tiny number."""
+        best = 0.0
+        plain = found.finite()
+        for name in names:
+            gap, _ = found.gap(name)
+            best = max(
+                best, gap if plain and gap > 1e-6 and self._shown_in_floats(found, name) else min(gap, 1.0) * 1e-9
+            )
+        return best
+
+    def _shown_in_floats(self, found: Examination, name: str) -> bool:
+        """True if plain floating point gives the claimed value too, up to a tenth of the disagreement.
+
+        And finite numbers for all others: a point at which some slope is 0/0 refutes, but convinces nobody.
+        """
+        try:
+            plain = self._examiner(found.point, FLOAT).examine(found.point)
+        except UNUSABLE:
+            return False
+        every = (v for side in (plain.claimed, plain.correct) for array in side.values() for v in array.values())
+        if not all(math.isfinite(to_float(v)) for v in every):
+            return False
+        where = found.gap(name)[1]
+        exact = [to_float(side[name][where]) for side in (found.claimed, found.correct)]
+        near = [to_float(side[name][where]) for side in (plain.claimed, plain.correct)]
+        allowed = abs(exact[0] - exact[1]) / 10
+        return all(abs(a - b) <= allowed for a, b in zip(exact, near, strict=True))
+
+    def points(self, stage: Stage = "all") -> Iterator[tuple[Point, int]]:
+        """Points with the precision to begin with, from likely to exotic, until the time is up."""
+        choices = self.sampler.size_choices()
+        if not choices:
+            return
+        if stage != "directed":
+            yield from self._first_look(choices)
+        if stage != "first look":
+            yield from self._directed(choices)
+
+    def _first_look(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
+        """Random points at every choice of sizes."""
+        yield self.sampler.point(choices[0]), PRECISIONS[-1]
+        for turn in range(2):
+            for sizes in choices[: 1 if turn else None]:
+                for _ in range(3 if turn else 2):
+                    yield self.sampler.point(sizes), PRECISIONS[0]
+
+    def _directed(self, choices: list[Sizes]) -> Iterator[tuple[Point, int]]:
+        """Points at other scales, on both sides of thresholds, and with a scale for each input."""
+        director = Director(self.question, self.sampler, self.rng, self.late)
+        while not self.late():
+            sizes = self._sizes(choices)
+            base = self.sampler.point(sizes)
+            for point in filter(director.reasonable, director.scaled(base)):
+                yield point, PRECISIONS[0]
+            if (settled := self._settled(base)) is not None:
+                for point in filter(director.reasonable, director.approaches(base, settled.settled)):
+                    yield point, PRECISIONS[0]
+            for _ in range(5):
+                spread = self.sampler.point(self._sizes(choices), spread=True)
+                if director.reasonable(spread):
+                    yield spread, PRECISIONS[0]
+
+    def _settled(self, base: Point) -> Examination | None:
+        try:
+            return self._examiner(base, ball(PRECISIONS[0])).examine(base)
+        except UNUSABLE:
+            return None
+
+    def _sizes(self, choices: list[Sizes]) -> Sizes:
+        return choices[0] if self.rng.random() < 0.4 else self.rng.choice(choices)
+
+
+def refute(
+    question: Question,
+    *,
+    budget_seconds: float = 5.0,
+    seed: int = 0,
+    stage: Stage = "all",
+    small: bool = True,
+    shrink_seconds: float = 0.2,
+) -> Counterexample | None:
+    """A counterexample to the claim that every pair of the question is right, or None if none was found in time.
+
+    Args:
+        stage: "first look" for some random points at telling sizes, "directed" for what comes after them.
+        small: shrink it, for at most `shrink_seconds`.
+
+    Raises:
+        MalformedError: a claimed gradient has another shape than its tensor, and no other is refuted.
+    """
+    search = Search(question, budget_seconds, seed)
+    best: Examination | None = None
+    misshapen: dict[str, Examination] = {}
+    strongest, patience = 0.0, search.deadline
+    unusable = 0.0
+    for point, bits in search.points(stage):
+        now = time.perf_counter()
+        if now > min(search.deadline, patience):
+            break
+        if not search.fits(point):
+            continue
+        found = search.examine(point, bits)
+        if found is None:
+            unusable += 1
+            if unusable == HOPELESS:
+                break
+            continue
+        unusable = -math.inf
+        if found.misshapen:
+            misshapen = dict.fromkeys(found.misshapen, found) | misshapen
+            patience = min(patience, now + PATIENCE)
+        names = [n for n in found.disagreements() if n not in misshapen]
+        if not names:
+            continue
+        strength = search.strength(found, names)
+        if best is None or strength > strongest:
+            best, strongest, patience = found, strength, min(patience, now + PATIENCE)
+        if strongest >= CLEAR:
+            break
+    if best is None:
+        if misshapen:
+            raise _wrong_shape(next(iter(misshapen.values())))
+        return None
+    return counterexample(question, _shrunk(search, best, strongest, shrink_seconds) if small else best)
+
+
+def _wrong_shape(found: Examination) -> MalformedError:
+    name, (given, needed) = next(iter(found.misshapen.items()))
+    sizes = ", ".join(f"{s.name} = {n}" for s, n in found.point.sizes.items())
+    return MalformedError(
+        f"the gradient of {name} has the wrong shape",
+        evidence=[f"claimed: {given}", f"needed:  {needed}"] + ([f"sizes:   {sizes}"] if sizes else []),
+    )
+
+
+def _shrunk(search: Search, found: Examination, strength: float, seconds: float) -> Examination:
+    """The same disagreement at a smaller point."""
+    names = found.disagreements()
+    name = max(names, key=lambda n: found.gap(n)[0])
+    kept: list[Examination] = [found]
+
+    def refutes(point: Point) -> bool:
+        again = search.examine(point, found.number_field.bits or PRECISIONS[0])
+        if again is None or name not in again.disagreements():
+            return False
+        if search.strength(again, [name]) < min(CLEAR, strength / 2):
+            return False
+        kept.append(again)
+        return True
+
+    shrink(found.point, search.sampler, refutes, seconds)
+    return kept[-1]
+
+
+def wrong_gradients(
+    question: Question,
+    names: Iterable[str] | None = None,
+    *,
+    budget_seconds: float = 1.0,
+    seed: int = 0,
+    stage: Stage = "all",
+) -> list[str]:
+    """The names of the pairs that are certainly wrong, in their order.
+
+    Args:
+        names: the pairs in doubt; all by default. Leave out those that are proved: a right pair costs the whole budget.
+        stage: as `refute` has it.
+    """
+    left = list(question.pairs if names is None else names)
+    order, wrong = list(left), set()
+    search = Search(question.only(left), budget_seconds, seed)
+    for point, bits in search.points(stage):
+        if not left or search.late():
+            break
+        found = search.examine(point, bits)
+        if found is not None:
+            wrong |= {*found.disagreements(), *found.misshapen}
+            left = [n for n in left if n not in wrong]
+    return [n for n in order if n in wrong]
+
+
+def cross_examine(
+    question: Question, *, sizes: Sizes | None = None, seed: int = 0, points: int = 2
+) -> Literal[True] | Counterexample:
+    """Put a claim that was proved to the test at one small unequal size: True, or the disagreement.
+
+    Raises:
+        MalformedError: a claimed gradient has another shape than its tensor.
+        UnsupportedError: no point could be examined (no sizes in the domain, or every point tried is on a kink).
+    """
+    search = Search(question, 60.0, seed)
+    choices = [sizes] if sizes is not None else search.sampler.size_choices()[:2]
+    examined = 0
+    for attempt in range(8 * points):
+        if not choices or examined == points:
+            break
+        found = search.examine(search.sampler.point(choices[attempt // (4 * points) % len(choices)]), PRECISIONS[1])
+        if found is None:
+            continue
+        if found.misshapen:
+            raise _wrong_shape(found)
+        if found.disagreements():
+            return counterexample(question, found)
+        examined += 1
+    if not examined:
+        raise UnsupportedError("no point at which the two could be compared was found")
+    return True

@@ -1,0 +1,238 @@
+"""Points worth looking at: sizes that tell axes apart, and exact numbers that hide nothing.
+
+Sizes are small and unequal with a batch of at least 2 first, since square shapes let a transposed factor pass; then
+each size 1, all equal, larger. Numbers are dyadic (floats are them exactly), never 0, all different within a tensor so
+that no maximum is tied, and keep to what is assumed of an input. This module must not know what is examined at a point.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symbackprop.checking.question import Point, Question, nodes
+from symbackprop.evaluation.compile import Compiler, State
+from symbackprop.evaluation.exact import all_symbols
+from symbackprop.evaluation.number_types import FLOAT
+from symbackprop.expression.build import Apply, Symbol, Tensor
+from symbackprop.expression.functions import FUNCTIONS, Function, defined, is_arbitrary, y, z
+from symbackprop.expression.program import Assumption, Program
+
+Sizes = dict[Symbol, int]
+LARGEST, SAMPLED = 8, 600
+# What an arbitrary function may stand for. Two in a row share no identity such as f' = f (1 - f).
+STAND_INS = tuple(FUNCTIONS[name] for name in ("sigmoid", "softplus", "tanh", "silu"))
+TWO_ARGUMENT_STAND_INS = (defined("z**2*y + z + y**3", z**2 * y + z + y**3), defined("z*y**2 + z**3", z * y**2 + z**3))
+
+
+class Sampler:
+    """Draws points for a question; the same seed draws the same points."""
+
+    def __init__(self, question: Question, rng: random.Random) -> None:
+        self.question, self.rng = question, rng
+        programs = (question.forward, question.claimed)
+        found = dict.fromkeys(s for p in programs for s in all_symbols(p))
+        labels = [a.size for p in programs for a in p.assumptions if a.size is not None]
+        found |= {s: None for n in labels for s in nodes(n) if isinstance(s, Symbol)}
+        self.symbols = tuple(s for s in found if s.kind == "size")
+        self.parameters = tuple(s for s in found if s.kind != "size" and s.name != "pi")
+        self.kinds: dict[Tensor, Assumption] = {a.tensor: a for p in programs for a in p.assumptions}
+        self._arbitrary = arbitrary_functions(programs)
+        compiler = Compiler(FLOAT)
+        self._shapes = {t: [compiler.compile(n) for n in t.shape] for p in programs for t in p.tensors}
+        self._lengths = {n: compiler.compile(n) for t in self._shapes for n in t.shape}
+        self._alike = Counter(t.shape for t in self._shapes)
+        self._labels = {t: compiler.compile(a.size) for t, a in self.kinds.items() if a.size is not None}
+        self._domain = [compiler.compile(c) for p in programs for c in p.domain]
+        self.drawn = 0
+
+    def shape(self, tensor: Tensor, sizes: Sizes) -> tuple[int, ...]:
+        """The concrete shape of a tensor of either program."""
+        state = State(dict(sizes))
+        return tuple(int(n(state)) for n in self._shapes[tensor])
+
+    def allowed(self, sizes: Sizes) -> bool:
+        """True if the sizes are in the domain and no axis is empty."""
+        state = State(dict(sizes))
+        try:
+            in_domain = all(c(state) for c in self._domain)
+        except (KeyError, ZeroDivisionError):
+            return False
+        return in_domain and all(n(state) >= 1 for n in self._lengths.values())
+
+    def entries(self, sizes: Sizes) -> int:
+        """How many numbers both programs hold at these sizes: what a point costs."""
+        state = State(dict(sizes))
+        lengths = {n: int(closure(state)) for n, closure in self._lengths.items()}
+        return sum(count * math.prod(lengths[n] for n in shape) for shape, count in self._alike.items())
+
+    def size_choices(self) -> list[Sizes]:
+        """Sizes in the order in which they are worth trying; empty if none is in the domain."""
+        return telling_sizes(self.symbols, self.allowed, self.entries, self.rng)
+
+    def point(self, sizes: Sizes, *, scale: float = 1.0, spread: bool = False) -> Point:
+        """A random point: entries of size about `scale`; with `spread` each tensor has a scale of its own."""
+        self.drawn += 1
+        inputs = {}
+        for tensor in self.question.given:
+            own = scale * 2.0 ** self.rng.randint(-3, 3) if spread else scale
+            inputs[tensor] = self.draw(tensor, sizes, own)
+        parameters = {s: self.rng.choice((0.75, 1.375, 0.625)) for s in self.parameters}
+        return Point(sizes, inputs, parameters, self._stand_ins())
+
+    def _stand_ins(self) -> dict[str, Function]:
+        chosen = {}
+        for place, function in enumerate(self._arbitrary):
+            table = STAND_INS if function.arity == 1 else TWO_ARGUMENT_STAND_INS
+            chosen[function.name] = table[(place + self.drawn - 1) % len(table)]
+        return chosen
+
+    def classes(self, tensor: Tensor, sizes: Sizes) -> int | None:
+        """How many values an integer input may have; None for a real one."""
+        if tensor in self._labels:
+            return int(self._labels[tensor](State(dict(sizes))))
+        return 3 if tensor.kind == "integer" else None
+
+    def draw(self, tensor: Tensor, sizes: Sizes, scale: float = 1.0) -> NDArray[Any]:
+        """Random entries for one input."""
+        shape = self.shape(tensor, sizes)
+        count, classes = int(np.prod(shape)), self.classes(tensor, sizes)
+        kind = self.kinds[tensor].kind if tensor in self.kinds else None
+        if classes is not None:
+            return np.array(self._integers(count, classes), dtype=np.int64).reshape(shape)
+        if kind == "onehot":
+            return self._onehot(shape)
+        if kind == "simplex":
+            return self._simplex(shape)
+        return np.array(_DRAW[kind](self.rng, count, scale), dtype=np.float64).reshape(shape)
+
+    def _integers(self, count: int, classes: int) -> list[int]:
+        """Labels: by turns any, all the same, and as different as they can be."""
+        turn = self.drawn % 4
+        if turn == 2:
+            return [self.rng.randrange(classes)] * count
+        if turn == 3:
+            order = self.rng.sample(range(classes), classes)
+            return [order[k % classes] for k in range(count)]
+        return [self.rng.randrange(classes) for _ in range(count)]
+
+    def _onehot(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        rows = np.zeros(shape)
+        for position in np.ndindex(*shape[:-1]):
+            rows[(*position, self.rng.randrange(shape[-1]))] = 1.0
+        return rows
+
+    def _simplex(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Rows of exact numbers, none of them 0, that add up to 1."""
+        rows = np.empty(shape)
+        for position in np.ndindex(*shape[:-1]):
+            row = _different(self.rng, shape[-1], 4, 64, 2 ** (8 + shape[-1].bit_length()))
+            row[0] = 1.0 - sum(row[1:])
+            rows[position] = row
+        return rows
+
+
+def telling_sizes(
+    symbols: Sequence[Symbol],
+    allowed: Callable[[Sizes], bool],
+    cost: Callable[[Sizes], float],
+    rng: random.Random,
+) -> list[Sizes]:
+    """Sizes in the order in which they tell most: unequal and at least 2, reordered, each 1 in turn, equal, larger.
+
+    Args:
+        allowed: whether sizes are in the domain.
+        cost: what a point of these sizes costs; cheap ones come first.
+    """
+    pool = [sizes for sizes in _assignments(symbols, SAMPLED, rng) if allowed(sizes)]
+    if len(pool) < 5:
+        pool += [s for s in _assignments(symbols, 10 * SAMPLED, rng) if s not in pool and allowed(s)]
+    if not pool or not symbols:
+        return pool[:1]
+    costs = {id(s): cost(s) for s in pool}
+
+    def order(sizes: Sizes) -> tuple[int, float]:
+        return len(sizes) - len(set(sizes.values())), costs[id(sizes)]
+
+    unequal = sorted((s for s in pool if min(s.values()) >= 2), key=order) or sorted(pool, key=order)
+    first = unequal[0]
+    chosen = [first, *[s for s in unequal[1:] if _reordered(s, first)][:2]]
+    for symbol in symbols:
+        single = [s for s in pool if s[symbol] == 1]
+        chosen += sorted(single, key=lambda s: (list(s.values()).count(1), *order(s)))[:1]
+    for value in (2, 3, 1):
+        chosen += [s for s in pool if set(s.values()) == {value}][:1]
+    larger = [s for s in unequal if costs[id(s)] <= 12 * costs[id(first)]]
+    chosen += rng.sample(larger, min(6, len(larger)))
+    return [s for k, s in enumerate(chosen) if s not in chosen[:k]]
+
+
+def _assignments(symbols: Sequence[Symbol], limit: int, rng: random.Random) -> Iterator[Sizes]:
+    """All small sizes if they are few, else some at random and those with one size for all axes."""
+    largest = LARGEST
+    while largest > 4 and largest ** len(symbols) > limit:
+        largest -= 1
+    if largest ** len(symbols) <= limit:
+        for values in itertools.product(range(1, largest + 1), repeat=len(symbols)):
+            yield dict(zip(symbols, values, strict=True))
+    else:
+        yield from (dict.fromkeys(symbols, value) for value in (1, 2, 3, 4))
+        for _ in range(limit):
+            yield {s: rng.randint(1, 6) for s in symbols}
+
+
+def _different(rng: random.Random, count: int, low: int, high: int, denominator: int) -> list[float]:
+    """`count` different odd numbers between low and high, over a power of two; finer if there are too few."""
+    while (high - low) // 2 < 2 * count:
+        low, high, denominator = 2 * low, 2 * high, 2 * denominator
+    return [(2 * k + 1) / denominator for k in rng.sample(range(low // 2, high // 2), count)]
+
+
+def _real(rng: random.Random, count: int, scale: float) -> list[float]:
+    return [v * scale * rng.choice((-1, 1)) for v in _different(rng, count, 64, 512, 256)]
+
+
+_DRAW: dict[str | None, Callable[[random.Random, int, float], Sequence[float]]] = {
+    None: _real,
+    "pos": lambda rng, count, scale: [v * scale for v in _different(rng, count, 64, 640, 256)],
+    "prob": lambda rng, count, scale: _different(rng, count, 20, 236, 256),
+    "bern": lambda rng, count, scale: [float(rng.random() < 0.6) for _ in range(count)],
+    "pm1": lambda rng, count, scale: [rng.choice((-1.0, 1.0)) for _ in range(count)],
+}
+
+
+def movable(kind: str | None, values: NDArray[Any]) -> bool:
+    """True if values are allowed for an input of this kind and none is 0."""
+    if kind in ("labels", "onehot", "simplex", "bern", "pm1") or values.dtype.kind != "f":
+        return False
+    if kind == "prob":
+        return bool(np.all((values > 0) & (values < 1)))
+    return bool(np.all(values > 0)) if kind == "pos" else bool(np.all(np.isfinite(values)) and np.all(values))
+
+
+def _reordered(sizes: Mapping[Symbol, int], first: Mapping[Symbol, int]) -> bool:
+    """True if the sizes stand in another order: what was the larger of two axes is now the smaller."""
+    pairs = itertools.combinations(first, 2)
+    return all((sizes[a] - sizes[b]) * (first[a] - first[b]) < 0 or first[a] == first[b] for a, b in pairs)
+
+
+def arbitrary_functions(programs: Sequence[Program]) -> list[Function]:
+    """The arbitrary functions of programs, f for its derivatives f' and f''."""
+    found: dict[str, Function] = {}
+    for program in programs:
+        for equation in program.equations:
+            for node in nodes(equation.value):
+                if isinstance(node, Apply) and is_arbitrary(node.function):
+                    root = node.function
+                    while root.primitive_of is not None:
+                        root = root.primitive_of[0]
+                    if is_arbitrary(root):
+                        found[root.name] = root
+    return list(found.values())

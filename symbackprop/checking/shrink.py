@@ -1,0 +1,107 @@
+"""Make a counterexample small: fewer entries first, then simpler numbers, as long as it still refutes.
+
+What counts as "still refutes" is a function of the caller. This module must not know about claims.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symbackprop.checking.question import Point
+from symbackprop.checking.sample_points import Sampler, Sizes, movable
+from symbackprop.expression.build import Tensor
+
+GRIDS = (1.0, 2.0, 4.0, 16.0)
+SIMPLE = (1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5)
+ENTRIES_EACH = 24  # numbers are simplified one by one in arrays up to this size
+
+
+def shrink(point: Point, sampler: Sampler, refutes: Callable[[Point], bool], seconds: float) -> Point:
+    """The smallest, simplest point found in the time given; at worst the point itself."""
+    deadline = time.perf_counter() + seconds
+    for smaller in _smaller(point, sampler):
+        if time.perf_counter() > deadline:
+            return point
+        if refutes(smaller):
+            point = smaller
+            break
+    for attempt in _simpler(point, sampler):
+        if time.perf_counter() > deadline:
+            break
+        changed = attempt(point)
+        if changed is not None and refutes(changed):
+            point = changed
+    return point
+
+
+def _smaller(point: Point, sampler: Sampler) -> Iterator[Point]:
+    """The point cut down to smaller sizes, smallest first."""
+    ranges = [range(1, point.sizes[s] + 1) for s in sampler.symbols]
+    if np.prod([len(r) for r in ranges] or [1], dtype=float) > 3000:
+        ranges = [r[:2] + r[-1:] if len(r) > 2 else r for r in ranges]  # type: ignore[operator]
+    every = [dict(zip(sampler.symbols, v, strict=True)) for v in itertools.islice(itertools.product(*ranges), 3000)]
+    allowed = [s for s in every if s != point.sizes and sampler.allowed(s)]
+    for sizes in sorted(allowed, key=lambda s: (sampler.entries(s), max(s.values())))[:60]:
+        yield replace(point, sizes=sizes, inputs={t: _cut(t, a, sizes, sampler) for t, a in point.inputs.items()})
+
+
+def _cut(tensor: Tensor, array: NDArray[Any], sizes: Sizes, sampler: Sampler) -> NDArray[Any]:
+    """The leading entries; labels stay in range and one-hot rows keep their one."""
+    shape = sampler.shape(tensor, sizes)
+    kind = sampler.kinds[tensor].kind if tensor in sampler.kinds else None
+    if any(new > old for new, old in zip(shape, array.shape, strict=True)):
+        return sampler.draw(tensor, sizes)
+    part = np.array(array[tuple(slice(n) for n in shape)])
+    if kind in ("onehot", "simplex"):
+        for row in part.reshape(-1, shape[-1]):
+            row[0] = 1.0 - row[1:].sum()
+    classes = sampler.classes(tensor, sizes)
+    return np.asarray(part % classes) if classes is not None else part
+
+
+def _simpler(point: Point, sampler: Sampler) -> Iterator[Callable[[Point], Point | None]]:
+    """Changes worth trying: round a whole array to a coarse grid, then single entries to the simplest numbers."""
+
+    def kind_of(tensor: Tensor) -> str | None:
+        return sampler.kinds[tensor].kind if tensor in sampler.kinds else None
+
+    def rounded(tensor: Tensor, grid: float) -> Callable[[Point], Point | None]:
+        def change(current: Point) -> Point | None:
+            array = current.inputs[tensor]
+            return _with(current, tensor, np.asarray(np.round(array * grid) / grid), kind_of(tensor))
+
+        return change
+
+    def entry(tensor: Tensor, position: tuple[int, ...], value: float) -> Callable[[Point], Point | None]:
+        def change(current: Point) -> Point | None:
+            array = current.inputs[tensor].copy()
+            if abs(array[position]) in (1.0, 2.0) or array[position] == value:
+                return None
+            array[position] = value
+            return _with(current, tensor, array, kind_of(tensor))
+
+        return change
+
+    real = [t for t, a in point.inputs.items() if movable(kind_of(t), a)]
+    for grid in GRIDS:
+        for tensor in real:
+            yield rounded(tensor, grid)
+    for tensor in real:
+        if point.inputs[tensor].size <= ENTRIES_EACH:
+            for position in np.ndindex(*point.inputs[tensor].shape):
+                for value in SIMPLE:
+                    yield entry(tensor, position, value)
+
+
+def _with(point: Point, tensor: Tensor, array: NDArray[Any], kind: str | None) -> Point | None:
+    """The point with one array replaced; None if nothing changes or the numbers are not allowed."""
+    if not movable(kind, array) or np.array_equal(array, point.inputs[tensor]):
+        return None
+    return replace(point, inputs={**point.inputs, tensor: array})

@@ -1,0 +1,262 @@
+"""Points in thin regions: where a comparison of either program is about to change its answer.
+
+A mask `z > 1` in place of `z > 0`, a tolerance used as a mask, a branch below epsilon: such a slip shows only between
+two thresholds, where random points seldom fall. Every comparison, every function with a kink and every maximum gives a
+difference that is 0 on its threshold; one input, or a whole tensor, is moved along a line until the difference has a
+chosen small value on either side, by secants in floating point. The constants of both programs say how small. This
+module must not know what is examined at a point.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from symbackprop.checking.question import Point, Question, nodes, to_float
+from symbackprop.checking.sample_points import Sampler, movable
+from symbackprop.evaluation.compile import Array, Closure, Compiler, OutOfRangeError, State
+from symbackprop.evaluation.exact import Evaluator, array_of
+from symbackprop.evaluation.number_types import FLOAT, TooCloseError
+from symbackprop.expression.build import (
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Position,
+    Tensor,
+    free_indices,
+    subtract,
+)
+from symbackprop.expression.functions import Function, step
+from symbackprop.expression.program import Program
+
+DISTANCES = (2.0**-2, 2.0**-7, 2.0**-17, 2.0**-27, 2.0**-37)
+SCALES = (2.0**-4, 4.0, 2.0**-8, 16.0, 2.0**-12, 2.0**-17, 64.0, 2.0**-24, 2.0**-34)
+
+LARGEST_INPUT = 2.0**13
+
+
+@dataclass(frozen=True)
+class Site:
+    """A difference that is 0 on the threshold of a comparison, with the indices that are free in it."""
+
+    claimed: bool
+    difference: Expr
+    indices: tuple[Index, ...]
+
+
+def sites(question: Question) -> list[Site]:
+    """The thresholds of both programs that depend on real inputs."""
+    found: dict[Expr, Site] = {}
+    for program, claimed in ((question.claimed, True), (question.forward, False)):
+        for equation in program.equations:
+            for node in nodes(equation.value):
+                for difference in _differences(node):
+                    if _real(difference) and difference not in found:
+                        found[difference] = Site(claimed, difference, tuple(free_indices(difference)))
+    return list(found.values())
+
+
+def _differences(node: Expr) -> list[Expr]:
+    match node:
+        case Compare(_, left, right):
+            return [subtract(left, right)]
+        case Extremum(_, _, body):
+            return [subtract(body, node)]
+        case Position(kind, index, body):
+            return [subtract(body, Extremum(kind, index, body))]
+        case Apply(function, (argument,)) if _has_step(function):
+            return [argument]
+    return []
+
+
+def _has_step(function: Function) -> bool:
+    return function.name == "step" or (
+        function.definition is not None and function.definition.has(step, sp.Abs, sp.sign)
+    )
+
+
+def _real(expr: Expr) -> bool:
+    return any(isinstance(n, Entry) and n.tensor.kind == "real" for n in nodes(expr))
+
+
+class Director:
+    """Moves points of one question towards the thresholds of its programs.
+
+    Args:
+        late: true when the time is up; there are no more points then.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        sampler: Sampler,
+        rng: random.Random,
+        late: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.question, self.sampler, self.rng, self.late = question, sampler, rng, late
+        self.sites = sites(question)
+        self._needed = {s: _readable(question.claimed if s.claimed else question.forward, s) for s in self.sites}
+        self._entries: dict[Tensor, tuple[NDArray[Any], Array]] = {}  # the last array of each input and its entries
+        self.constants = question.constants
+        self._ceiling = min([LARGEST_INPUT, *(c**0.5 / 8 for c in question.infinities)])
+        self._compiled: dict[
+            tuple[str, ...], tuple[Evaluator, Evaluator, dict[Site, tuple[Closure, list[Closure]]]]
+        ] = {}
+
+    def reasonable(self, point: Point) -> bool:
+        """True if no input is so large that a number that stands for infinity (-1e9 in a mask) could be reached.
+
+        Whoever writes such a number means "larger than anything here", and products of two inputs must stay below it.
+        """
+        given = [a for t, a in point.inputs.items() if t not in self.question.upstream and a.size]
+        return all(float(np.abs(a).max()) <= self._ceiling for a in given)
+
+    def targets(self) -> list[float]:
+        """Values that a difference is brought to, on both sides of the threshold."""
+        small = [c * f for c in self.constants for f in (0.5, 2.0) if c * f < 16]
+        distances = dict.fromkeys([DISTANCES[0], *small[:8], *DISTANCES[1:]])
+        return [sign * d for d in distances for sign in (1, -1)]
+
+    def scaled(self, base: Point) -> Iterator[Point]:
+        """The point with every real input, then each alone, made larger and smaller; constants give further scales."""
+        roots = [s for c in self.constants if not 1e-3 <= c <= 1e3 for s in (c, c**0.5)]
+        tensors = [
+            t for t in self.question.given if movable(self._kind(t), base.inputs[t]) and t not in self.question.upstream
+        ]
+        for scale in (*SCALES[:4], *roots[:6], *SCALES[4:]):
+            scale = 2.0 ** round(np.log2(scale))
+            for chosen in (tensors, *([t] for t in tensors if len(tensors) > 1)):
+                moved = {t: np.asarray(v * scale) if t in chosen else v for t, v in base.inputs.items()}
+                if all(movable(self._kind(t), moved[t]) for t in chosen):
+                    yield replace(base, inputs=moved)
+
+    def approaches(self, base: Point, given: Mapping[Tensor, Array]) -> Iterator[Point]:
+        """Points at which one threshold's difference has a chosen value.
+
+        Args:
+            given: values of inputs of the claim that the forward program determines, at `base`.
+        """
+        settled = {t: {p: to_float(v) for p, v in a.items()} for t, a in given.items()}
+        for target in self.targets():
+            for site in self.sites:
+                if self.late():
+                    return
+                found = self._reach(site, target, base, settled)
+                if found is not None:
+                    yield found
+
+    def _kind(self, tensor: Tensor) -> str | None:
+        return self.sampler.kinds[tensor].kind if tensor in self.sampler.kinds else None
+
+    def _reach(self, site: Site, target: float, base: Point, settled: Mapping[Tensor, Array]) -> Point | None:
+        """Try a few lines and keep the first that gets there."""
+        position = self._position(site, base)
+        if position is None:
+            return None
+        for _ in range(4):
+            line = self._line(base)
+            if line is None:
+                return None
+            found = self._secant(lambda p: self._value(site, p, position, settled) - target, line, abs(target) / 4)
+            if found is not None:
+                return found
+        return None
+
+    def _secant(
+        self, gap: Callable[[Point], float], line: Callable[[float], Point | None], close: float
+    ) -> Point | None:
+        left, right = 0.0, 2.0**-5
+        try:
+            start = line(left)
+            before = gap(start) if start is not None else np.nan
+            for _ in range(12):
+                point = line(right)
+                if point is None:
+                    return None
+                after = gap(point)
+                if abs(after) <= close:
+                    return point
+                if not np.isfinite(after) or after == before:
+                    return None
+                left, right, before = right, right - after * (right - left) / (after - before), after
+        except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
+            return None
+        return None
+
+    def _line(self, base: Point) -> Callable[[float], Point | None] | None:
+        """A direction in input space: one entry, or a tensor's scale."""
+        tensors = [
+            t for t in self.question.given if movable(self._kind(t), base.inputs[t]) and t not in self.question.upstream
+        ]
+        if not tensors:
+            return None
+        tensor = self.rng.choice(tensors)
+        array = base.inputs[tensor]
+        along = array.copy() if self.rng.random() < 0.2 else np.zeros_like(array)
+        if not along.any():
+            along[tuple(self.rng.randrange(n) for n in array.shape)] = 1.0
+        kind = self._kind(tensor)
+
+        def at(t: float) -> Point | None:
+            moved = np.asarray(array + t * along)
+            return replace(base, inputs={**base.inputs, tensor: moved}) if movable(kind, moved) else None
+
+        return at
+
+    def _programs(self, base: Point) -> tuple[Evaluator, Evaluator, dict[Site, tuple[Closure, list[Closure]]]]:
+        key = tuple(f.name for f in base.functions.values())
+        if key not in self._compiled:
+            compiler = Compiler(FLOAT, base.functions)
+            compiled = {
+                s: (compiler.compile(s.difference), [compiler.compile(i.size) for i in s.indices]) for s in self.sites
+            }
+            pair = [Evaluator(p, FLOAT, base.functions) for p in (self.question.forward, self.question.claimed)]
+            self._compiled[key] = (pair[0], pair[1], compiled)
+        return self._compiled[key]
+
+    def _position(self, site: Site, base: Point) -> dict[Index, int] | None:
+        state = State(dict(base.values(FLOAT)))
+        try:
+            sizes = [int(size(state)) for size in self._programs(base)[2][site][1]]
+        except KeyError:
+            return None
+        return {i: self.rng.randrange(n) for i, n in zip(site.indices, sizes, strict=True)} if all(sizes) else None
+
+    def _value(self, site: Site, point: Point, position: dict[Index, int], settled: Mapping[Tensor, Array]) -> float:
+        forward, claimed, closures = self._programs(point)
+        values = point.values(FLOAT)
+        program: Program = claimed.program if site.claimed else forward.program
+        arrays: dict[Tensor, Array] = dict(settled)
+        arrays |= {t: self._array(t, a) for t, a in point.inputs.items()}
+        inputs = {t: arrays[t] for t in program.inputs}
+        run = (claimed if site.claimed else forward).run(values, inputs, needed=self._needed[site])
+        return float(closures[site][0](State(dict(values), run, dict(position))))
+
+    def _array(self, tensor: Tensor, array: NDArray[Any]) -> Array:
+        """The entries of an input; along a line only one of them changes."""
+        known = self._entries.get(tensor)
+        if known is None or known[0] is not array:
+            known = self._entries[tensor] = (array, array_of(tensor, array, array.shape, FLOAT))
+        return known[1]
+
+
+def _readable(program: Program, site: Site) -> frozenset[Tensor]:
+    """The tensors that the value of a site depends on."""
+    found: set[Tensor] = set()
+    pending = [site.difference]
+    while pending:
+        for node in nodes(pending.pop()):
+            if isinstance(node, Entry) and node.tensor not in found:
+                found.add(node.tensor)
+                if node.tensor in program.by_tensor:
+                    pending.append(program.by_tensor[node.tensor].value)
+    return frozenset(found)

@@ -1,0 +1,95 @@
+"""A user's backward pass in index notation, line by line as it was traced, with the user's own names.
+
+What a line computes on the way is put in, so that a line of code is one equation; a name that is assigned again is
+shown with an arrow. These are claims: nothing here has been proved. Main name: `claimed_lines`. This module must not
+know about verdicts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from symbackprop.expression.build import Entry, Expr, Tensor, children, rewrite, substitute
+from symbackprop.expression.program import PART, Equation, Program
+from symbackprop.proofs.shortening.unit_axes import factored, squeezed
+from symbackprop.rendering.layout import Layout, relation, row
+from symbackprop.rendering.math import layout_of
+from symbackprop.rendering.notation import NAMES
+
+_MOST = 60  # nodes of a formula that is still read
+
+
+@dataclass(frozen=True)
+class ClaimedLine:
+    """What one line of the code computes.
+
+    Args:
+        number: the line in its file.
+        again: whether it gives a new value to a name in use.
+    """
+
+    number: int
+    mathematics: Layout
+    again: bool = False
+
+
+def claimed_lines(backward: Program, called: Mapping[str, str], lines: range) -> tuple[ClaimedLine, ...]:
+    """The traced equations of some lines of code, in the order of the lines.
+
+    Args:
+        called: a tensor's name -> the user's own name for it.
+        lines: the lines of the function; what helpers compute elsewhere is left out.
+    """
+    program = squeezed(backward)
+    parts = {e.tensor: e for e in program.equations if e.note.startswith(PART)}
+    known = {t.name for t in program.inputs}
+    found: list[ClaimedLine] = []
+    numbered = [(n, e) for e in program.equations if (n := _line(e)) in lines]
+    for number, equation in sorted(
+        numbered, key=lambda pair: pair[0]
+    ):  # a stable sort: the trace's order within a line
+        value = factored(with_parts(equation.value, parts))
+        name = called.get(equation.tensor.name, equation.tensor.name)
+        if _size(value) <= _MOST:
+            left, right = (layout_of(with_users_names(e, called), NAMES) for e in (equation.left, value))
+            again = name in known
+            found.append(ClaimedLine(number, row(left, relation("←" if again else "="), right), again))
+        known.add(name)
+    return tuple(found)
+
+
+def _line(equation: Equation) -> int:
+    match = re.fullmatch(r"line (\d+)", equation.note)
+    return int(match[1]) if match else -1
+
+
+def with_parts(expr: Expr, parts: Mapping[Tensor, Equation]) -> Expr:
+    """`expr` with what a line computes on the way put in."""
+
+    def value(node: Expr) -> Expr | None:
+        equation = parts.get(node.tensor) if isinstance(node, Entry) else None
+        if equation is None or not isinstance(node, Entry):
+            return None
+        at: dict[Expr, Expr] = dict(zip(equation.indices, node.indices, strict=True))
+        return with_parts(substitute(equation.value, at), parts)
+
+    return rewrite(expr, value)
+
+
+def with_users_names(expr: Expr, called: Mapping[str, str]) -> Expr:
+    """`expr` with the tensors called as the user calls them."""
+
+    def name(node: Expr) -> Expr | None:
+        if not isinstance(node, Entry) or node.tensor.name not in called:
+            return None
+        tensor = node.tensor
+        indices = tuple(with_users_names(i, called) for i in node.indices)
+        return Entry(Tensor(called[tensor.name], tensor.shape, tensor.kind), indices)
+
+    return rewrite(expr, name)
+
+
+def _size(expr: Expr) -> int:
+    return 1 + sum(map(_size, children(expr)))

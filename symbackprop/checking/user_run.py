@@ -1,0 +1,48 @@
+"""The user's own functions, run by NumPy at a point: quietly, on copies, with a cache handed on where there is one.
+
+This module must not know what a result is compared with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from symbackprop.checking.question import Point
+from symbackprop.expression.build import Tensor
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Nothing that the code prints or warns of is shown."""
+    with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def arguments(function: Callable[..., Any], inputs: Iterable[Tensor], point: Point) -> dict[str, Any]:
+    """Copies of the inputs that the function takes, by name, since it may write into them."""
+    parameters = inspect.signature(function).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {t.name: handed(t, point) for t in inputs if takes_any or t.name in parameters}
+
+
+def handed(tensor: Tensor, point: Point) -> Any:
+    """An array of its own; of a scalar the NumPy scalar, as indexing or a reduction would give it."""
+    return point.inputs[tensor].copy()[()]
+
+
+def outputs_and_cache(result: Any, roles: Mapping[str, str]) -> tuple[Any, Any]:
+    """What a forward pass returned; the cache is None where the backward pass takes none.
+
+    Args:
+        roles: of the backward's other arguments, as `backward_roles` gives them.
+    """
+    cached = "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2
+    return (result[0], result[1]) if cached else (result, None)

@@ -1,0 +1,181 @@
+"""Verdicts: PROVED, REFUTED with a counterexample, UNDECIDED with what was tried, MALFORMED with what does not fit.
+
+A Verdict is data that prints as a story of a screenful. This module must not know how a verdict is reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symbackprop.checking.counterexample import Counterexample
+from symbackprop.checking.diagnosis.corrected_line import CuredLine
+from symbackprop.document.html import fragment
+from symbackprop.document.save import save
+from symbackprop.document.verdict_document import verdict_document
+from symbackprop.expression.build import Expr
+from symbackprop.expression.program import Program
+from symbackprop.proofs.program import short_backward
+from symbackprop.proofs.theorem import Status
+from symbackprop.rendering.math import chain_latex
+from symbackprop.rendering.notation import NAMES, WEIGHTS
+
+MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is true of a claim about gradients.
+
+    Args:
+        status: PROVED, REFUTED, UNDECIDED or MALFORMED.
+        subject: what the claim is about: "delta2[n,i]", "gradients of layernorm".
+        claimed: the claim as it was read.
+        derived: what was derived instead, in the same syntax.
+        scope: "all sizes", or the sizes for which it is proved.
+        conditions: what a proof assumes.
+        wrong: names of the gradients that are wrong.
+        diagnosis: what is wrong and what would make it right, "" if nothing was found.
+        cure: the right formula, if an edit of the claim was proved.
+        counterexample: numbers at which claim and truth differ.
+        reason: why it is undecided or malformed.
+        formulas: claim and derived formula as expressions, each with what it is, its left and its right side.
+        program: the forward equations and the derived cotangents, for a backward pass.
+        written: the user's backward pass.
+        claim: the equations that the user's backward pass was traced to.
+        called: for its tensors, by their names, the user's own names.
+        cured: the user's lines as they would be right.
+    """
+
+    status: Status
+    subject: str
+    claimed: str = ""
+    derived: str = ""
+    scope: str = ""
+    conditions: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    diagnosis: str = ""
+    cure: str = ""
+    counterexample: Counterexample | None = None
+    reason: str = ""
+    seconds: float = 0.0
+    notes: tuple[str, ...] = field(default_factory=tuple)
+    formulas: tuple[tuple[str, Expr, Expr], ...] = field(default=(), repr=False, compare=False)
+    program: Program | None = field(default=None, repr=False, compare=False)
+    written: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
+    claim: Program | None = field(default=None, repr=False, compare=False)
+    called: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    cured: tuple[CuredLine, ...] = field(default=(), repr=False, compare=False)
+
+    def __bool__(self) -> bool:
+        """True only if PROVED."""
+        return self.status == "PROVED"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html or .md.
+
+        Raises:
+            UnsupportedError: another ending, or .pdf without an installed LaTeX.
+            DataError: the file cannot be written there.
+        """
+        return save(verdict_document(self._with_closed_forms()), path)
+
+    def _repr_html_(self) -> str:
+        return fragment(verdict_document(self._with_closed_forms()))
+
+    def _repr_latex_(self) -> str | None:
+        """Claim, truth and cure as formulas, as far as there are any."""
+        notation = NAMES if self.cured else WEIGHTS
+        pairs = [(left, right) for _, left, right in self.formulas] + [(c.left, c.right) for c in self.cured]
+        return chain_latex(pairs, notation) if pairs else None
+
+    def _with_closed_forms(self) -> Verdict:
+        """The verdict with the derived gradients as short as a document shows them."""
+        return self if self.program is None else replace(self, program=short_backward(self.program))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "status": self.status,
+            "subject": self.subject,
+            "claimed": self.claimed,
+            "derived": self.derived,
+            "scope": self.scope,
+            "conditions": list(self.conditions),
+            "wrong": list(self.wrong),
+            "diagnosis": self.diagnosis,
+            "cure": self.cure,
+            "counterexample": None if self.counterexample is None else self.counterexample.to_dict(),
+            "reason": self.reason,
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 4),
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.status}  {self.subject}" + (f"   ({self.scope})" if self.scope else "")]
+        lines += _row("claimed", self.claimed)
+        if self.status != "PROVED":
+            lines += _row("derived", self.derived)
+        for condition in self.conditions:
+            lines += _row("if", condition)
+        if self.counterexample is not None:
+            lines += _numbers(self.counterexample)
+        lines += _row("wrong", ", ".join(self.wrong) if len(self.wrong) > 1 else "")
+        lines += _row("diagnosis", self.diagnosis)
+        lines += _row("right", self.cure + "   (proved)" if self.cure else "")
+        for line in self.cured:
+            lines += _row("as code", f"line {line.number}:  {line.code}" if line.code else "")
+        lines += _row("because", self.reason)
+        for note in self.notes:
+            lines += _row("note", note)
+        return "\n".join(lines)
+
+
+def _row(label: str, text: str) -> list[str]:
+    """A labelled line; further lines of the text are indented under the first."""
+    if not text:
+        return []
+    first, *rest = text.split("\n")
+    return [f"  {label:<10} {first}", *(" " * 13 + line for line in rest)]
+
+
+def _numbers(found: Counterexample) -> list[str]:
+    """The counterexample: where, and both values side by side."""
+    sizes = ", ".join(f"{name}={size}" for name, size in found.sizes.items())
+    values = [f"{name}={_array(value)}" for name, value in {**found.inputs, **found.given}.items()]
+    values += [f"{name}={value:g}" for name, value in found.parameters.items()]
+    values += [f"{name} is {other}" for name, other in found.functions.items()]
+    entry = found.entry
+    place = f"{entry.name}[{','.join(str(i + 1) for i in entry.index)}]" if entry.index else entry.name
+    digits = _digits(entry.claimed, entry.correct)
+    lines = _row("example", ", ".join([sizes, *values]) if sizes else ", ".join(values))
+    lines.append(f"             {place}:  claimed {entry.claimed:.{digits}g}    correct {entry.correct:.{digits}g}")
+    if entry.claimed == entry.correct:
+        how = "interval arithmetic proves it, float64 does not show it"
+        lines.append(f"             they differ by {entry.difference:.3g}: {how}")
+    return lines
+
+
+def _digits(claimed: float, correct: float) -> int:
+    """As many digits as tell the two apart, at least 6."""
+    for digits in range(6, 18):
+        if f"{claimed:.{digits}g}" != f"{correct:.{digits}g}":
+            return digits
+    return 17
+
+
+def _array(value: Any) -> str:
+    array = np.asarray(value)
+    if array.size > MAXIMUM_ENTRIES:
+        return "array of shape " + "x".join(str(n) for n in array.shape)
+    return _short(array.tolist())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_short(v) for v in value) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

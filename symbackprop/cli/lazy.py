@@ -1,0 +1,62 @@
+"""Modules that take long to import, each loaded when it is first used.
+
+    from symbackprop.cli.lazy import proving        # costs nothing
+    proving.prove(network)                           # imports symbackprop.api
+
+So `symbackprop prove` never waits for training or plotting. Only this module of the command line imports by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symbackprop import api as proving
+    from symbackprop import files as files
+    from symbackprop.checking import check as checking
+    from symbackprop.checking import verify as verifying
+    from symbackprop.codegen import compile as compiling
+    from symbackprop.expression import program as program
+    from symbackprop.frontends import network as network
+    from symbackprop.training import data as data
+    from symbackprop.training import loop as train
+    from symbackprop.training import plot as plot
+    from symbackprop.training import progress as progress
+    from symbackprop.training import storage as storage
+
+    __all__ = ["checking", "compiling", "proving", "train", "verifying"]
+
+
+NAMES = {
+    "checking": "checking.check",
+    "compiling": "codegen.compile",
+    "data": "training.data",
+    "files": "files",
+    "network": "frontends.network",
+    "plot": "training.plot",
+    "program": "expression.program",
+    "progress": "training.progress",
+    "proving": "api",
+    "storage": "training.storage",
+    "train": "training.loop",
+    "verifying": "checking.verify",
+}
+
+
+class Later:
+    """Stands for a module of this package until something in it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):  # a tool that looks the object over does not use it
+            raise AttributeError(attribute)
+        return getattr(importlib.import_module(f"symbackprop.{self._name}"), attribute)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return Later(NAMES[name])

@@ -1,0 +1,90 @@
+"""Sub-commands about truth: prove, verify, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from symbackprop.cli import options
+from symbackprop.cli.lazy import checking, proving, verifying
+from symbackprop.cli.show import check_writable, coloured, finish, print_json
+from symbackprop.cli.user_file import read_user_file
+
+
+def prove(
+    layers: options.Layers = None,
+    depth: options.Depth = None,
+    activation: options.Activation = "sigmoid",
+    cost: options.Cost = "cross-entropy",
+    l2: options.L2 = None,
+    l1: options.L1 = None,
+    reduction: options.Reduction = "mean",
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", help="Write the proof: .tex, .pdf, .html or .md; may be repeated.", metavar="FILE"
+        ),
+    ] = None,
+    detail: Annotated[Literal["brief", "full"], typer.Option(help="A page, or an answer to every why.")] = "full",
+    notation: Annotated[str, typer.Option(help="weights, theta or nielsen.")] = "weights",
+    as_json: options.Json = False,
+) -> None:
+    """Derive a network's gradients and prove them for every width and batch size.
+
+    Example: symbackprop prove --layers 3,5,5,4 --l2 "lambda/(2*m)" -o proof.html
+    """
+    files = output or []
+    check_writable(*files)
+    proof = proving.prove(options.describe(layers, activation, cost, l2, l1, reduction, depth))
+    for path in files:
+        proof.save(path, detail=detail, notation=notation)
+    if as_json:
+        print_json(proof.to_dict() | {"files": [str(path) for path in files]})
+    else:
+        typer.echo(coloured(str(proof)))
+        for path in files:
+            typer.echo(f"wrote {path}")
+    raise typer.Exit(0 if proof.status == "PROVED" else 1)
+
+
+def verify(
+    claims: Annotated[
+        list[str], typer.Argument(help="Equations: 'delta3[n,k] = (a3[n,k] - y[n,k])/m'.", metavar="CLAIM...")
+    ],
+    layers: options.Layers = None,
+    depth: options.Depth = None,
+    activation: options.Activation = "sigmoid",
+    cost: options.Cost = "cross-entropy",
+    l2: options.L2 = None,
+    l1: options.L1 = None,
+    reduction: options.Reduction = "mean",
+    as_json: options.Json = False,
+) -> None:
+    """Say whether hand-derived formulas are the network's gradients. Exit status 0 only if all are PROVED.
+
+    Left side: delta2[n,i], dJ/dW1[i,j], dJ/db1[i], dJ/da2[n,i] or J. Right side: W1 b1 z2 a2 x y h m lam, f(...),
+    f_prime(...), sum(index, ...), exp, log, tanh. W[i,j] leads from unit j to unit i, n counts the examples, and J
+    holds the 1/m of a mean.
+
+    Example: symbackprop verify --layers 3,5,4 "delta2[n,i] = sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])"
+    """
+    network = options.describe(layers, activation, cost, l2, l1, reduction, depth)
+    finish([verifying.verify(network, claim) for claim in claims], as_json=as_json)
+
+
+def check(
+    files: Annotated[
+        list[Path], typer.Argument(help="Python files with forward, backward and SHAPES.", metavar="FILE...")
+    ],
+    as_json: options.Json = False,
+) -> None:
+    """Say whether a NumPy backward pass is the gradient of its forward pass. Exit status 0 only if all are PROVED.
+
+    This runs FILE, as python or pytest would: use it on code that you trust. FILE defines forward(**inputs),
+    backward(dout, **inputs), which returns {name: gradient}, and SHAPES = {"x": ("N", "D"), ...}; where needed
+    ASSUME = {"y": "labels:C"} and WHERE = "N >= 2".
+    """
+    cases = [read_user_file(path) for path in files]
+    finish([checking.check(**case) for case in cases], as_json=as_json)

@@ -1,0 +1,186 @@
+"""Arguments of compiled code: shapes, types and hyper-parameters, each fault named with its axis.
+
+An array must have exactly the shape its tensor says: nothing is broadcast. Real arrays may be of any real type and
+layout and are converted (float16 and integers exactly, float64 to float32 where that is the code's type); integer
+tensors need integers. NaN and infinity pass through, as in NumPy. An axis may be empty only where nothing is
+divided by its size; m = 0 is refused.
+
+This module must not know how code was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symbackprop.errors import DataError, nearest
+from symbackprop.expression.build import Add, Expr, Multiply, Number, Power, Quotient, Remainder, Symbol, Tensor
+from symbackprop.expression.program import Assumption
+from symbackprop.rendering.text import to_text
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a compiled function takes.
+
+    Args:
+        inputs: tensors, in the order of the arguments.
+        parameters: names of the hyper-parameters.
+        dtype: the type of real arrays in the code.
+        assumptions: label tensors have their range checked.
+    """
+
+    inputs: tuple[Tensor, ...]
+    parameters: tuple[str, ...]
+    dtype: np.dtype[Any]
+    assumptions: tuple[Assumption, ...] = ()
+
+    def bind(self, given: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[list[Array], list[float]]:
+        """Arrays and hyper-parameters in the order in which the code takes them.
+
+        Raises:
+            DataError: something is missing, unknown, or of the wrong shape or type.
+        """
+        same_names("array", [t.name for t in self.inputs], given)
+        arrays = [as_array(t.name, given[t.name], t, self.dtype) for t in self.inputs]
+        self.check_shapes(arrays)
+        return arrays, self.numbers(hyper)
+
+    def numbers(self, hyper: Mapping[str, Any]) -> list[float]:
+        """The hyper-parameters in order."""
+        same_names("hyper-parameter", self.parameters, hyper)
+        return [as_number(f"hyper-parameter {name}", hyper[name]) for name in self.parameters]
+
+    def check_shapes(self, arrays: Iterable[Array]) -> dict[Symbol, int]:
+        """The size of every axis; every array must agree with it."""
+        sizes: dict[Symbol, int] = {}
+        origin: dict[Symbol, str] = {}
+        pairs = list(zip(self.inputs, arrays, strict=True))
+        for tensor, array in pairs:
+            if array.ndim != len(tensor.shape):
+                raise DataError(f"{tensor.name} has {array.ndim} axes, but {shape_text(tensor)} is needed")
+            for axis, size in enumerate(tensor.shape):
+                if isinstance(size, Symbol) and size not in sizes:
+                    sizes[size], origin[size] = array.shape[axis], tensor.name
+        for tensor, array in pairs:
+            _solve_multiples(tensor, array, sizes)
+        for tensor, array in pairs:
+            for axis, size in enumerate(tensor.shape):
+                wanted = size_value(size, sizes)
+                if array.shape[axis] == 0:
+                    raise DataError(f"{tensor.name} is empty: axis {to_text(size)} has size 0")
+                if wanted is not None and array.shape[axis] != wanted:
+                    from_where = f" (given by {origin[size]})" if isinstance(size, Symbol) and size in origin else ""
+                    raise DataError(
+                        f"{tensor.name} has size {array.shape[axis]} along axis {axis}, which is axis {to_text(size)}"
+                        f" of size {wanted}{from_where}",
+                        evidence=[f"needed: {shape_text(tensor)}", f"given:  {array.shape}"],
+                    )
+        for assumption in self.assumptions:
+            if assumption.kind == "labels":
+                _check_labels(assumption, dict((t, a) for t, a in pairs), sizes)
+        return sizes
+
+
+def shape_text(tensor: Tensor) -> str:
+    """The shape in names: (m, s_1)."""
+    return f"({', '.join(to_text(s) for s in tensor.shape)}{',' * (len(tensor.shape) == 1)})"
+
+
+def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Array:
+    """`value` as a C-contiguous array of the code's type; the very same object if it is one already."""
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous and tensor.kind == "real":
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise DataError(f"{name} is a masked array, whose mask would be lost", help=f"fill it: {name}.filled(0.0)")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        raise DataError(f"{name} is not an array: its rows have different lengths") from None
+    if tensor.kind == "integer":
+        if array.dtype.kind not in "iub":
+            raise DataError(f"{name} has type {array.dtype}, but its entries are integers")
+        return np.ascontiguousarray(array, np.int64).reshape(array.shape)
+    if array.dtype.kind not in "fiub":
+        what = f"is {type(value).__name__}" if not array.ndim and array.dtype == object else f"has type {array.dtype}"
+        raise DataError(f"{name} {what}, but its entries are real numbers")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def as_number(name: str, value: Any) -> float:
+    """A hyper-parameter, or the rate of a step, as a float."""
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.complexfloating)):
+        try:
+            return float(value)
+        except OverflowError:
+            raise DataError(f"{name} is too large a number") from None
+    raise DataError(f"{name} must be a number, not {type(value).__name__}")
+
+
+def size_value(size: Expr, sizes: Mapping[Symbol, int]) -> int | None:
+    """The value of an integer expression, or None if it has a symbol of unknown value."""
+    match size:
+        case Number(value):
+            return int(value)
+        case Symbol():
+            return sizes.get(size)
+        case Add(parts) | Multiply(parts):
+            values = [size_value(p, sizes) for p in parts]
+            if any(v is None for v in values):
+                return None
+            known = [v for v in values if v is not None]
+            return sum(known) if isinstance(size, Add) else int(np.prod(known))
+        case Quotient(left, right) | Remainder(left, right) | Power(left, right):
+            a, b = size_value(left, sizes), size_value(right, sizes)
+            if a is None or b is None:
+                return None
+            return a // b if isinstance(size, Quotient) else a % b if isinstance(size, Remainder) else int(a**b)
+    return None
+
+
+def _solve_multiples(tensor: Tensor, array: Array, sizes: dict[Symbol, int]) -> None:
+    """Read H from an axis of size 4*H where nothing else tells it."""
+    for axis, size in enumerate(tensor.shape):
+        match size:
+            case Multiply((Number(value), Symbol() as symbol)) if symbol not in sizes:
+                quotient, rest = divmod(array.shape[axis], int(value))
+                if rest:
+                    raise DataError(
+                        f"{tensor.name} has size {array.shape[axis]} along axis {axis}, not a multiple of {value}"
+                    )
+                sizes[symbol] = quotient
+
+
+def _check_labels(assumption: Assumption, arrays: Mapping[Tensor, Array], sizes: Mapping[Symbol, int]) -> None:
+    array = arrays.get(assumption.tensor)
+    bound = None if assumption.size is None else size_value(assumption.size, sizes)
+    if array is None or bound is None or not array.size:
+        return
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= bound:
+        raise DataError(
+            f"{assumption.tensor.name} holds the label {low if low < 0 else high}, but labels run from 0 to {bound - 1}"
+        )
+
+
+def same_names(what: str, wanted: Iterable[str], given: Mapping[str, Any]) -> None:
+    """Raise a DataError for the first name that is missing or unknown, or if these are no names at all."""
+    if not isinstance(given, Mapping):
+        raise DataError(f"a dictionary of {what}s is needed, not {type(given).__name__}")
+    wanted = list(wanted)
+    for name in wanted:
+        if name not in given:
+            raise DataError(f"missing {what} {name}", help=f"pass {name}=...")
+    for name in given:
+        if name not in wanted:
+            near = nearest(name, wanted)
+            known = ", ".join(wanted) or "none"
+            raise DataError(
+                f"unknown {what} {name}", evidence=[f"known: {known}"], help=f"did you mean {near}?" if near else None
+            )

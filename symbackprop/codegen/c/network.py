@@ -1,0 +1,231 @@
+"""The C backend: a network's kernels compiled, and called through one array of slots.
+
+Main names: `CNetwork`, `CRunner`. Small arrays are copied into the kernel's own, since asking NumPy for an address
+takes longer than copying a few numbers. This module must not know how the text is made or compiled.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from math import prod
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cython_blas
+
+from symbackprop.codegen.arguments import Array, size_value
+from symbackprop.codegen.c.build import build
+from symbackprop.codegen.c.prelude import epoch, head
+from symbackprop.codegen.c.printer import Kernel, print_kernel
+from symbackprop.codegen.choice import c_block_rows
+from symbackprop.codegen.flat_parameters import Layout
+from symbackprop.codegen.lowering.form import Form, soon
+from symbackprop.codegen.numpy.plain import names_of
+from symbackprop.errors import UnsupportedError
+
+WORKSPACES = 8
+KERNELS = ("cost_and_gradient", "gradient", "cost")
+LINE = 64  # bytes of a cache line
+COPIED = 4096  # arrays of at most that many numbers are copied
+
+
+class Slot(ctypes.Union):
+    """One argument of a kernel: a pointer, a size or a number."""
+
+    _fields_ = (("p", ctypes.c_void_p), ("n", ctypes.c_long), ("v", ctypes.c_double))
+
+
+class CNetwork:
+    """The compiled kernels of a network.
+
+    Attributes:
+        source: the text of the C file.
+        runners: those of `KERNELS`.
+    """
+
+    def __init__(self, forms: Mapping[str, Form], layout: Layout) -> None:
+        if None in layout.shapes:
+            raise UnsupportedError("the C backend needs the width of every layer", help="give the widths as numbers")
+        single = layout.dtype == np.float32
+        both = forms["cost_and_gradient"]
+        inner = (layout.rows, layout.known, single, layout.parameters)
+        kernels = {n: print_kernel(n, soon(forms[n]), *inner) for n in KERNELS}
+        step = print_kernel("cost_and_step", both, *inner, step=True)
+        names = names_of(both)
+        sizes = {names[s]: w for s, w in layout.known.items() if hasattr(s, "kind")}
+        before = len(layout.parameters) * 2 + 2 + len(step.work)
+        assert layout.inputs is not None and layout.units is not None
+        parts = [
+            head(single, sizes),
+            *(k.text for k in kernels.values()),
+            step.text,
+            epoch(layout.inputs, layout.units, before),
+        ]
+        self.source = "\n".join(parts)
+        library = build(self.source)
+        use_blas(library, single)
+        self.runners = {n: CRunner(getattr(library, n), k, layout) for n, k in kernels.items()}
+        self._step = CRunner(library.cost_and_step, step, layout, in_blocks=False)
+        self._epoch = library.epoch
+        self._epoch.restype = ctypes.c_double
+        self.layout = layout
+
+    def epoch(
+        self, theta: Array, X: Array, Y: Array, order: Array, batch: int, rate: float, numbers: Sequence[float]
+    ) -> float:
+        """One epoch of gradient descent in place; Ctrl-C stops it after the batch at hand."""
+        layout = self.layout
+        batch = min(batch, len(order))
+        rows = [aligned((batch, a.shape[1]), layout.dtype) for a in (X, Y)]
+        parameters = layout.views(theta)
+        own = [aligned(p.shape, layout.dtype) for p in parameters]
+        for array, parameter in zip(own, parameters, strict=True):
+            np.copyto(array, parameter)
+        gradient = [aligned(p.shape, layout.dtype) for p in own]
+        slots, kept = self._step.slots([*rows, *own], [*numbers, rate], gradient, batch)
+        stop = ctypes.c_int(0)
+        pointers = [ctypes.c_void_p(a.ctypes.data) for a in (X, Y, order)]
+        sizes = [ctypes.c_long(len(order)), ctypes.c_long(batch)]
+        call = partial(self._epoch, slots, *pointers, *sizes, ctypes.byref(stop))
+        with _stopped_by_ctrl_c(stop):
+            result: list[float] = []
+            worker = threading.Thread(target=lambda: result.append(call()))
+            worker.start()
+            worker.join()
+            for array, parameter in zip(own, parameters, strict=True):
+                np.copyto(parameter, array)
+            del kept
+        return result[0]
+
+
+@contextmanager
+def _stopped_by_ctrl_c(stop: ctypes.c_int) -> Iterator[None]:
+    """Ctrl-C sets `stop` instead of raising at once, which would free arrays that the C code is at work in.
+
+    KeyboardInterrupt is raised at the end. Python looks at signals in its main thread alone, between two of its own
+    instructions: so the C code must run beside it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.value = 1
+        caught.append((number, frame))
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        before(*caught[0])
+
+
+class CRunner:
+    """One kernel, called like a printed NumPy function, with the workspaces of recent batch sizes."""
+
+    def __init__(self, function: Any, kernel: Kernel, layout: Layout, in_blocks: bool = True) -> None:
+        self.function, self.kernel, self.layout, self.in_blocks = function, kernel, layout, in_blocks
+        function.restype = ctypes.c_double
+        function.argtypes = [ctypes.c_void_p]
+        self.idle: dict[int, tuple[Any, list[Array], list[Array | None]]] = {}
+
+    def __call__(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> float:
+        """Run on these arrays."""
+        rows = len(arrays[0])
+        found = self.idle.pop(rows, None) or self._prepare(arrays, out, rows)
+        slots, _, copies = found
+        given = [*arrays, *out]
+        for position, (array, copy) in enumerate(zip(given, copies, strict=True)):
+            if copy is None:
+                slots[position].p = array.ctypes.data
+            elif position < len(arrays):
+                np.copyto(copy, array)
+        for position, number in enumerate(numbers, len(slots) - len(numbers)):
+            slots[position].v = number
+        cost: float = self.function(ctypes.addressof(slots))
+        for array, copy in zip(out, copies[len(arrays) :], strict=True):
+            if copy is not None:
+                np.copyto(array, copy)
+        if len(self.idle) >= WORKSPACES:
+            self.idle.pop(next(iter(self.idle)), None)
+        self.idle[rows] = found
+        return cost
+
+    def _prepare(
+        self, arrays: Sequence[Array], out: Sequence[Array], rows: int
+    ) -> tuple[Any, list[Array], list[Array | None]]:
+        copies = [np.empty(a.shape, a.dtype) if a.size <= COPIED else None for a in (*arrays, *out)]
+        places = [c if c is not None else a for c, a in zip(copies, (*arrays, *out), strict=True)]
+        numbers = [0.0] * len(self.layout.hyper)
+        slots, kept = self.slots(places[: len(arrays)], numbers, places[len(arrays) :], rows)
+        return slots, kept, copies
+
+    def slots(
+        self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int
+    ) -> tuple[Any, list[Array]]:
+        """The kernel's arguments, and the arrays that must live as long as they do."""
+        block = c_block_rows(rows, sum(a.size for a in arrays[2:])) if self.in_blocks else rows
+        sizes = self.layout.known | {self.layout.rows: block}
+        work = [aligned([size_value(s, sizes) or 0 for s in t.shape], self.layout.dtype) for t in self.kernel.work]
+        everything = [*arrays, *out, *work]
+        slots = (Slot * (len(everything) + 2 + len(numbers)))()
+        for position, array in enumerate(everything):
+            slots[position].p = array.ctypes.data
+        slots[len(everything)].n, slots[len(everything) + 1].n = rows, block
+        for position, number in enumerate(numbers, len(everything) + 2):
+            slots[position].v = number
+        return slots, everything
+
+    def bound(
+        self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], theta: Array, gradient: Array
+    ) -> Callable[[], float]:
+        """The kernel with its arguments, called without any further work."""
+        slots, kept = self.slots(arrays, numbers, out, len(arrays[0]))
+        call = Bound(self.function, ctypes.c_void_p(ctypes.addressof(slots)))
+        call.kept = (slots, kept)
+        return call
+
+
+class Bound(partial):  # type: ignore[type-arg]
+    """A call with its arguments, and what must live as long as it does: the slots hold bare addresses."""
+
+    kept: tuple[Any, list[Array]]
+
+
+def aligned(shape: Sequence[int], dtype: Any) -> Array:
+    """An array that begins where a cache line does: vectors that lie across two lines cost twice as much."""
+    bytes_needed = prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(bytes_needed + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    array: Array = room[start : start + bytes_needed].view(dtype).reshape(shape)
+    return array
+
+
+@cache
+def _address(name: str) -> int:
+    """The address of a BLAS function in the library that SciPy has loaded."""
+    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    capsules: dict[str, Any] = dict(cython_blas.__pyx_capi__)
+    capsule = capsules[name]
+    address = get_pointer(capsule, get_name(capsule))
+    assert isinstance(address, int), "SciPy's BLAS has an address"
+    return address
+
+
+def use_blas(library: ctypes.CDLL, single: bool) -> None:
+    """Tell a library where SciPy's matrix product is."""
+    library.use_blas.argtypes = [ctypes.c_void_p]
+    library.use_blas.restype = None
+    library.use_blas(_address("sgemm" if single else "dgemm"))

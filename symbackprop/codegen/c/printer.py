@@ -1,0 +1,352 @@
+"""A network's cost and gradient as one C function.
+
+Matrix products are calls (`c_products`, BLAS where they are large), unrolled where a layer is tiny; everything else is
+fused loops (`c_loops`). The rows of the batch are worked on in blocks whose number of rows the caller chooses.
+Arguments come in one array of slots: pointers, sizes and numbers. This module must not know how C is compiled or
+called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, prod
+
+from symbackprop.codegen.arguments import size_value
+from symbackprop.codegen.c.expressions import CWriter, index_name
+from symbackprop.codegen.c.loops import Nest, folded, is_product, nests
+from symbackprop.codegen.choice import C_FUSED_PENALTY
+from symbackprop.codegen.lowering.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.penalty import Penalty, without_penalty
+from symbackprop.codegen.lowering.row_blocks import Split, split_rows
+from symbackprop.codegen.numpy.plain import comment, names_of
+from symbackprop.errors import UnsupportedError
+from symbackprop.expression.build import ZERO, Entry, Expr, Symbol, Tensor
+
+# Layers with at most so many weights have their products unrolled for their widths.
+SMALL_LAYER = 400
+
+
+@dataclass
+class Kernel:
+    """What a printed C function takes and needs.
+
+    Args:
+        work: arrays of the workspace; an axis of the rows has the size of a block.
+    """
+
+    text: str
+    work: tuple[Tensor, ...]
+
+
+def print_kernel(
+    name: str,
+    form: Form,
+    rows: Symbol,
+    known: Mapping[Symbol, int],
+    single: bool,
+    parameters: Sequence[Tensor],
+    step: bool = False,
+) -> Kernel:
+    """The C function `name(slots)`; slots: inputs, array outputs, workspace arrays, sizes m and block,
+    hyper-parameters.
+
+    Args:
+        parameters: one for each array output, in the same order.
+        step: the function goes a step down the gradient. It has one more slot, the rate, and all rows must be one
+            block.
+
+    Raises:
+        UnsupportedError: rows cannot be worked on in blocks, or a statement has no C form.
+    """
+    split = split_rows(form, rows)
+    if split is None:
+        raise UnsupportedError("no C form for a program whose rows depend on each other")
+    kernel = KernelPrinter(name, form, rows, known, single)
+    found = _penalty(form, parameters, known, step)
+    if found is not None:
+        split = split_rows(found.form, rows)
+        assert split is not None, "a penalty does not depend on rows"
+        kernel = KernelPrinter(name, found.form, rows, known, single)
+        kernel.endings = _endings(found, parameters, split, known, step)
+    return kernel.run(split)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What becomes of a gradient T without its penalty: gradient := T + factor * parameter, or a step down.
+
+    Args:
+        step: parameter := parameter - rate * (T + factor * parameter), and the gradient itself is not needed.
+        inside: the matrix product T ends in it.
+    """
+
+    parameter: Tensor
+    factor: Expr
+    step: bool
+    inside: bool
+
+
+def _penalty(form: Form, parameters: Sequence[Tensor], known: Mapping[Symbol, int], step: bool) -> Penalty | None:
+    """The form without its penalty, where products are to add it; a step down always ends in the products.
+
+    Of large parameters it is a pass of its own, since the cost makes that pass anyway and BLAS adds to what is there.
+    """
+    bare = Penalty(form, (ZERO,) * len(parameters), False)
+    if step:
+        return without_penalty(form, parameters, cost=False) or bare
+    largest = max(_weights(p.shape, known) for p in parameters)
+    return without_penalty(form, parameters, cost=False) if SMALL_LAYER < largest <= C_FUSED_PENALTY else None
+
+
+def _weights(shape: Sequence[Expr], known: Mapping[Symbol, int]) -> float:
+    """How many numbers a parameter has, as far as that is known."""
+    sizes = [size_value(s, known) for s in shape]
+    return prod(inf if s is None else s for s in sizes)
+
+
+def _endings(
+    found: Penalty, parameters: Sequence[Tensor], split: Split, known: Mapping[Symbol, int], step: bool
+) -> dict[Tensor, Ending]:
+    """By gradient; a product ends in a step only if nothing reads the parameter later."""
+    endings = {}
+    gradients = [t for t in found.form.outputs if t.shape]
+    for gradient, parameter, factor in zip(gradients, parameters, found.factors, strict=True):
+        if not step and factor is ZERO:
+            continue
+        maker = next(s for s in (*split.loop, *split.after) if s.target.tensor is gradient)
+        inside = maker in split.loop and is_product(maker)
+        if inside and step:
+            later = [*split.loop[split.loop.index(maker) + 1 :], *split.after]
+            inside = bool(later) and all(parameter not in reads(s) for s in later)
+        elif inside:
+            inside = _weights(parameter.shape, known) > SMALL_LAYER  # where it is small, its loops are unrolled
+        endings[gradient] = Ending(parameter, factor, step, inside)
+    return endings
+
+
+class KernelPrinter:
+    """The lines of one function, statement by statement; `rows` is the axis that is worked on in blocks, if any."""
+
+    def __init__(self, name: str, form: Form, rows: Symbol | None, known: Mapping[Symbol, int], single: bool) -> None:
+        self.name, self.form, self.rows, self.known = name, form, rows, known
+        self.names = names_of(form)
+        self.c = CWriter(self.names, single, {})
+        self.work: list[Tensor] = []
+        self.sums: frozenset[Tensor] = frozenset()  # what is added up over the blocks
+        self.endings: dict[Tensor, Ending] = {}  # by gradient
+        self.lines: list[str] = []
+
+    def run(self, split: Split) -> Kernel:
+        """The function whose statements are split like this."""
+        assert self.rows is not None, "blocks are of rows"
+        before, loop, after, sums = split.before, split.loop, split.after, split.sums
+        late = set(sums) | {s.target.tensor for s in (*loop, *after)}
+        starts, self.c.into = folded(self.form, sums, late)
+        moved = {s.target.tensor for s in starts}
+        self.sums = sums
+        self._zero([s for s in loop if s.target.tensor in sums])
+        self.tasks([*before, *starts], "    ")
+        self.lines += [
+            f"    for (long start = 0; start < {self.names[self.rows]}; start += block) {{",
+            f"        const long rest = {self.names[self.rows]} - start, count = rest < block ? rest : block;",
+        ]
+        tall = [t for t in self.form.inputs if t.shape and t.shape[0] is self.rows]
+        for t in tall:
+            stride = " * ".join(["start", *(self.c.integer(s) for s in t.shape[1:])])
+            self.lines.append(f"        const real *restrict {self.names[t]} = {self.names[t]}_all + {stride};")
+        self.c.rows = self.rows
+        self.tasks(loop, "        ")
+        self.c.rows = None
+        self.lines.append("    }")
+        self.tasks([s for s in after if s.target.tensor not in moved], "    ")
+        self._plain_endings()
+        return Kernel(self._function(tall), tuple(self.work))
+
+    def _plain_endings(self) -> None:
+        """What no product has done, after the rows."""
+        for gradient, ending in self.endings.items():
+            if ending.inside:
+                continue
+            g, p = self.names[gradient], self.names[ending.parameter]
+            end = f"{g}[p] += {self.c.value(ending.factor)} * {p}[p];"
+            if ending.step:
+                end = f"{p}[p] = {self._kept(ending)} * {p}[p] - rate * {g}[p];"
+            count = " * ".join(map(self.c.integer, gradient.shape))
+            self.lines.append(f"    for (long p = 0; p < {count}; p++) {end}")
+
+    def _kept(self, ending: Ending) -> str:
+        """What a parameter is multiplied by in a step."""
+        return self.c.number(1.0) if ending.factor is ZERO else f"(1 - rate * {self.c.value(ending.factor)})"
+
+    def _zero(self, sums: list[Statement]) -> None:
+        for statement in sums:
+            tensor = statement.target.tensor
+            if not tensor.shape:
+                self.lines.append(f"    real {self.names[tensor]} = 0;")
+            elif tensor not in self.c.into and not self._ends_inside(tensor):
+                count = " * ".join(self.c.integer(s) for s in tensor.shape)
+                self._array(tensor)
+                self.lines.append(f"    memset({self.names[tensor]}, 0, sizeof(real) * {count});")
+
+    def _ends_inside(self, tensor: Tensor) -> bool:
+        return tensor in self.endings and self.endings[tensor].inside
+
+    def _array(self, tensor: Tensor) -> None:
+        if tensor not in self.form.outputs and tensor not in self.work and tensor not in self.c.into:
+            self.work.append(tensor)
+
+    def tasks(self, statements: list[Statement] | tuple[Statement, ...], indent: str) -> None:
+        """Append the lines of these statements."""
+        tasks = nests(statements)
+        readers: dict[Tensor, set[int]] = {}
+        inner = {s.target.tensor for s in statements}
+        for position, task in enumerate(tasks):
+            for s in task.statements if isinstance(task, Nest) else [task]:
+                for t in reads(s):
+                    readers.setdefault(t, set()).add(position)
+        outside = {t for s in self.form.statements if s.target.tensor not in inner for t in reads(s)} | set(
+            self.form.outputs
+        )
+        for position, task in enumerate(tasks):
+            if isinstance(task, Nest):
+                here = {s.target.tensor for s in task.statements if isinstance(s, (Map, Gather))}
+                self.c.local = {t for t in here if readers.get(t, set()) <= {position} and t not in outside and t.shape}
+                self._nest(task, indent)
+            else:
+                self._product(task, indent)
+        self.c.local = set()
+
+    def _nest(self, nest: Nest, indent: str) -> None:
+        for s in nest.statements:
+            self.lines += (
+                comment(self.form.comments[s.target.tensor], indent, "//")
+                if s.target.tensor in self.form.comments
+                else []
+            )
+            self._prepare(s, indent)
+        if self._is_square(nest):
+            (s,) = nest.statements
+            count = " * ".join(self.c.extent(i.size) for i in nest.order)
+            self.lines.append(f"{indent}{self.c.entry(s.target)} += squares({count}, {self.names[reads(s)[0]]});")
+            return
+        for depth, index in enumerate(nest.order):
+            v = index_name(index)
+            pad = indent + "    " * depth
+            self.lines.append(f"{pad}for (long {v} = 0; {v} < {self.c.extent(index.size)}; {v}++) {{")
+        pad = indent + "    " * len(nest.order)
+        for s in nest.statements:
+            self.lines.append(pad + self._inner(s))
+        self.lines += [indent + "    " * depth + "}" for depth in reversed(range(len(nest.order)))]
+
+    def _is_square(self, nest: Nest) -> bool:
+        """True if the nest is the sum of squares of one large array, as it lies in memory."""
+        match nest.statements:
+            case [Contract(Entry(indices=()), left, right, _)] if left is right and axes(left) == nest.order:
+                large = self.rows is None or _weights(left.tensor.shape, self.known) > SMALL_LAYER
+                return large and left.tensor not in self.c.into and left.tensor not in self.c.local
+        return False
+
+    def _prepare(self, s: Statement, indent: str) -> None:
+        """Make room for a target, and set what is added up to its starting value."""
+        tensor = s.target.tensor
+        if tensor.shape:
+            if tensor not in self.c.local:
+                self._array(tensor)
+        elif tensor not in self.sums and not isinstance(s, Map | Gather):
+            self.lines.append(f"{indent}{type_of(tensor)} {self.names[tensor]} = {_start(s)};")
+        if isinstance(s, Map | Gather) or tensor in self.sums or not tensor.shape:
+            return
+        count = " * ".join(self.c.extent(size) for size in tensor.shape)
+        self.lines.append(f"{indent}for (long p = 0; p < {count}; p++) {self.names[tensor]}[p] = {_start(s)};")
+
+    def _inner(self, s: Statement) -> str:
+        tensor = s.target.tensor
+        is_local = tensor in self.c.local or (isinstance(s, Map | Gather) and not tensor.shape)
+        fixed = "" if tensor in self.c.into.values() else "const "  # to a starting value the rows' sum is added
+        left = f"{fixed}{type_of(tensor)} {self.names[tensor]}" if is_local else self.c.entry(s.target)
+        match s:
+            case Map(_, value):
+                return f"{left} = {self.c.value(value)};"
+            case Gather(_, source, positions, guarded):
+                return f"{left} = {self.c.entry(Entry(source, positions), clipped=guarded)};"
+            case Contract(_, a, b, _):
+                return f"{left} += {self.c.entry(a)} * {self.c.entry(b)};"
+            case Reduce(_, "sum", operand, _):
+                return f"{left} += {self.c.entry(operand)};"
+            case Reduce(_, "max" | "min" as kind, operand, _):
+                sign = ">" if kind == "max" else "<"
+                new = self.c.entry(operand)
+                return f"{left} = {new} {sign} {left} || {new} != {new} ? {new} : {left};"
+            case Reduce(_, kind, operand, (over,)):
+                sign = ">" if kind == "argmax" else "<"
+                new = self.c.entry(operand)
+                best = self.c.entry(Entry(operand.tensor, tuple(s.target if i is over else i for i in operand.indices)))
+                first_nan = f"({new} != {new} && {best} == {best})"
+                return f"{left} = {new} {sign} {best} || {first_nan} ? {index_name(over)} : {left};"
+        raise UnsupportedError("an extremum over several axes has no C form")
+
+    def _product(self, s: Contract, indent: str) -> None:
+        tensor = self.c.into.get(s.target.tensor, s.target.tensor)
+        self._array(tensor)
+        order, over = axes(s.target), s.over[0]
+        first, second = (s.left, s.right) if order[0] in axes(s.left) else (s.right, s.left)
+        ta, tb = int(axes(first)[0] is over), int(axes(second)[1] is over)
+        sizes = [self.c.extent(i.size) for i in (*order, over)]
+        lead = [self.c.extent(e.tensor.shape[1]) for e in (first, second)]
+        goal, alpha, beta = self.names[tensor], "1", str(int(s.target.tensor in self.sums))
+        before = goal
+        if self._ends_inside(tensor):
+            ending = self.endings[tensor]
+            parameter = self.names[ending.parameter]
+            if ending.step:
+                before = goal = parameter
+                alpha, beta = "-rate", self._kept(ending)
+            else:
+                before, beta = f"start ? {goal} : {parameter}", f"start ? 1 : {self.c.value(ending.factor)}"
+        self.lines += comment(self.form.comments[tensor], indent, "//") if tensor in self.form.comments else []
+        a, b = self.names[first.tensor], self.names[second.tensor]
+        known = [1 if i.size is self.rows else size_value(i.size, self.known) for i in (*order, over)]
+        is_small = prod(SMALL_LAYER + 1 if k is None else k for k in known) <= SMALL_LAYER
+        name = "small_product" if is_small else "product"
+        operands = f"{a}, {lead[0]}, {b}, {lead[1]}"
+        call = f"{name}({ta}, {tb}, {', '.join(sizes)}, {operands}, {alpha}, {beta}, {before}, {goal});"
+        self.lines.append(indent + call)
+
+    def _function(self, tall: list[Tensor]) -> str:
+        n, rows = self.names, self.rows
+        assert rows is not None, "blocks are of rows"
+        changed = {ending.parameter for ending in self.endings.values() if ending.step}
+        kinds = ["real" if t in changed else "const real" for t in self.form.inputs]
+        slots = [
+            (f"{kind} *restrict {n[t]}{'_all' if t in tall else ''}", "p")
+            for kind, t in zip(kinds, self.form.inputs, strict=True)
+        ]
+        slots += [(f"real *restrict {n[t]}", "p") for t in self.form.outputs if t.shape]
+        slots += [(f"real *restrict {n[t]}", "p") for t in self.work]
+        slots += [(f"const long {n[rows]}", "n"), ("const long block", "n")]
+        slots += [(f"const real {n[p]}", "v") for p in self.form.parameters]
+        slots += [("const real rate", "v")] if changed else []
+        head = [f"    {text} = slots[{k}].{member};" for k, (text, member) in enumerate(slots)]
+        scalar = next((n[t] for t in self.form.outputs if not t.shape), "0")
+        used = [x for x in head if _is_used(x, self.lines)]
+        return (
+            "\n".join([f"double {self.name}(const slot *slots) {{", *used, *self.lines, f"    return {scalar};", "}"])
+            + "\n"
+        )
+
+
+def type_of(tensor: Tensor) -> str:
+    """The C type of a tensor's entries."""
+    return "long" if tensor.kind == "integer" else "real"
+
+
+def _start(s: Statement) -> str:
+    """What a reduction starts from."""
+    return {"max": "-BIGGEST", "min": "BIGGEST"}.get(s.kind, "0") if isinstance(s, Reduce) else "0"
+
+
+def _is_used(declaration: str, lines: list[str]) -> bool:
+    name = declaration.split(" = ")[0].split()[-1].lstrip("*")
+    name = name.removeprefix("restrict")
+    return any(name in line for line in lines if not line.lstrip().startswith("//"))

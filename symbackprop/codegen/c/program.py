@@ -1,0 +1,131 @@
+"""Any Program in C: all statements one after the other, products of matrices by BLAS, everything else in fused loops.
+
+Sizes are arguments, so one library serves all of them. Main name: `program_function`. This module must not know about
+networks, nor choose blocks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from symbackprop.codegen.arguments import Array, Signature, size_value
+from symbackprop.codegen.c.build import build
+from symbackprop.codegen.c.network import Slot, use_blas
+from symbackprop.codegen.c.prelude import head
+from symbackprop.codegen.c.printer import KernelPrinter, type_of
+from symbackprop.codegen.lowering.form import Form, Gather
+from symbackprop.errors import UnsupportedError
+from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
+from symbackprop.expression.program import symbols
+
+
+def program_function(name: str, form: Form, signature: Signature) -> tuple[str, Callable[..., Any], Callable[..., Any]]:
+    """(source, the function of inputs and hyper-parameters in order, the same).
+
+    Raises:
+        UnsupportedError: a statement has no C form, or there is no compiler.
+    """
+    function = CProgram(name, form, signature)
+    return function.source, function, function
+
+
+class CProgram:
+    """A compiled function of arrays and numbers that returns new arrays, as a printed NumPy function does."""
+
+    def __init__(self, name: str, form: Form, signature: Signature) -> None:
+        known = {a.tensor for a in signature.assumptions if a.kind == "labels"}
+        for statement in form.statements:
+            if isinstance(statement, Gather) and not statement.guarded:
+                _check_positions(statement.positions, known)
+        self.form, self.signature = form, signature
+        single = signature.dtype == np.float32
+        printer = _Printer(name, form, None, {}, single)
+        self.sizes = list(
+            dict.fromkeys(s for t in (*form.inputs, *printer.defined) for size in t.shape for s in symbols(size))
+        )
+        text = printer.program(self.sizes)
+        self.work = printer.work
+        self.source = "\n".join([head(single, {}), text])
+        library = build(self.source)
+        use_blas(library, single)
+        self._call = getattr(library, name)
+        self._call.restype, self._call.argtypes = None, [ctypes.c_void_p]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The outputs; a single one as it is."""
+        inputs = list(arguments[: len(self.form.inputs)])
+        numbers = arguments[len(inputs) :]
+        sizes = self._sizes(inputs, numbers)
+        made = {t: self._empty(t, sizes) for t in (*self.form.outputs, *self.work)}
+        arrays = [*inputs, *made.values()]
+        slots = (Slot * (len(arrays) + len(self.sizes) + len(numbers)))()
+        for position, array in enumerate(arrays):
+            slots[position].p = array.ctypes.data
+        for position, size in enumerate(self.sizes, len(arrays)):
+            slots[position].n = sizes[size]
+        for position, number in enumerate(numbers, len(slots) - len(numbers)):
+            slots[position].v = number
+        self._call(ctypes.addressof(slots))
+        given = dict(zip(self.form.inputs, inputs, strict=True))
+        results = tuple([given[t].copy() if t in given else made[t] for t in self.form.outputs])
+        return results if len(results) > 1 else results[0]
+
+    def _sizes(self, inputs: list[Array], numbers: tuple[float, ...]) -> dict[Symbol, int]:
+        """The size of every axis; one that no input tells is a hyper-parameter."""
+        sizes = self.signature.check_shapes(inputs)
+        named = {p: int(n) for p, n in zip(self.form.parameters, numbers, strict=True) if p in self.sizes}
+        return sizes | named
+
+    def _empty(self, tensor: Tensor, sizes: Mapping[Symbol, int]) -> Array:
+        shape = [size_value(s, sizes) for s in tensor.shape]
+        dtype = np.dtype(np.int64) if tensor.kind == "integer" else self.signature.dtype
+        return np.empty([0 if s is None else s for s in shape], dtype)
+
+
+def _check_positions(positions: tuple[Expr, ...], known: set[Tensor]) -> None:
+    """C looks at whatever it is told to, so a position must be known to lie inside: an index, or a checked label."""
+    for position in positions:
+        inside = list(entries(position))
+        if inside and not (isinstance(position, Entry) and position.tensor in known):
+            names = ", ".join(dict.fromkeys(e.tensor.name for e in inside))
+            raise UnsupportedError(f"a look-up by {names} has no C form: it might lie outside")
+
+
+class _Printer(KernelPrinter):
+    """The function `name(slots)`; slots: inputs, outputs, workspace, sizes, hyper-parameters."""
+
+    @property
+    def defined(self) -> list[Tensor]:
+        return [s.target.tensor for s in self.form.statements]
+
+    def program(self, sizes: list[Symbol]) -> str:
+        """Its text."""
+        form, n = self.form, self.names
+        self.tasks(list(form.statements), "    ")
+        places: list[tuple[str, str]] = []
+        for t in form.inputs:
+            kind = f"const {type_of(t)}"
+            places.append((f"{kind} *restrict {n[t]}", "p") if t.shape else (f"{kind} {n[t]}", "*p"))
+        outputs = list(dict.fromkeys(form.outputs))
+        last = []
+        for t in outputs:
+            own = t.shape and t not in form.inputs
+            name = n[t] if own else n.numbered("result")
+            places.append((f"{type_of(t)} *restrict {name}", "p"))
+            if not t.shape and t not in form.inputs:
+                last.append(f"    {name}[0] = {n[t]};")
+        places += [(f"{type_of(t)} *restrict {n[t]}", "p") for t in self.work]
+        places += [(f"const long {n[s]}", "n") for s in sizes]
+        places += [("" if p in sizes else f"const real {n[p]}", "v") for p in form.parameters]
+        lines = [f"void {self.name}(const slot *slots) {{"]
+        for k, (declaration, member) in enumerate(places):
+            if not declaration:
+                continue  # a size, which has a slot of its own
+            kind = declaration.removeprefix("const ").split()[0]
+            cast = f"({kind} *)" if member.endswith("p") else ""
+            lines.append(f"    {declaration} = {'*' * (member == '*p')}{cast}slots[{k}].{member.lstrip('*')};")
+        return "\n".join([*lines, *self.lines, *last, "}"]) + "\n"

@@ -1,0 +1,191 @@
+"""The imperative form: a short list of array statements into which every Program is lowered, and that every printer
+reads.
+
+Each statement writes one array. Its target and operands are entries with plain, distinct indices, `z2[n,i]`, so an
+array's axes are known by name and a transpose costs nothing: it is the printer that lines the axes up.
+
+    Map       target[n,i] = elementwise expression of entries over a subset of the target's indices
+    Contract  target[n,i] = sum over j of left[n,j] * right[i,j]
+    Reduce    target[n]   = sum, max, min, argmax or argmin over k of operand[n,k]
+    Gather    target[n,j] = source[y[n], j + H]
+
+This module must not know about NumPy, C or JAX.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+from symbackprop.expression.build import Entry, Expr, Index, Multiply, Number, Symbol, Tensor, children, entries
+from symbackprop.expression.program import symbols
+
+ReduceKind = Literal["sum", "max", "min", "argmax", "argmin"]
+
+
+@dataclass(frozen=True)
+class Map:
+    """target = an elementwise expression; entries inside it use the target's indices only."""
+
+    target: Entry
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Contract:
+    """target = sum over the indices `over` of left * right."""
+
+    target: Entry
+    left: Entry
+    right: Entry
+    over: tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """target = the reduction of operand over the indices `over`."""
+
+    target: Entry
+    kind: ReduceKind
+    operand: Entry
+    over: tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class Gather:
+    """target = source[positions]; where `guarded`, a position may lie outside and is clipped: its value is not used."""
+
+    target: Entry
+    source: Tensor
+    positions: tuple[Expr, ...]
+    guarded: bool = False
+
+
+Statement = Map | Contract | Reduce | Gather
+
+
+@dataclass(frozen=True)
+class Form:
+    """Statements in an order in which they can run.
+
+    Args:
+        inputs: arrays given from outside.
+        outputs: arrays that are returned.
+        parameters: scalars given from outside.
+        comments: for the tensors of the Program, their equation as text.
+    """
+
+    inputs: tuple[Tensor, ...]
+    statements: tuple[Statement, ...]
+    outputs: tuple[Tensor, ...]
+    parameters: tuple[Symbol, ...]
+    comments: Mapping[Tensor, str]
+
+
+def axes(entry: Entry) -> tuple[Index, ...]:
+    """The indices of an entry whose indices are plain."""
+    assert all(isinstance(i, Index) for i in entry.indices), "an entry of the imperative form has plain indices"
+    return tuple(i for i in entry.indices if isinstance(i, Index))
+
+
+def is_plain(entry: Entry) -> bool:
+    """True if the indices are distinct `Index` nodes, so that the whole array is meant."""
+    return len(set(entry.indices)) == len(entry.indices) and all(isinstance(i, Index) for i in entry.indices)
+
+
+@lru_cache(maxsize=1 << 14)
+def reads(statement: Statement) -> tuple[Tensor, ...]:
+    """The tensors that a statement reads, each once, in order."""
+    match statement:
+        case Map(_, value):
+            found: Iterable[Tensor] = (e.tensor for e in entries(value))
+        case Contract(_, left, right, _):
+            found = (left.tensor, right.tensor)
+        case Reduce(_, _, operand, _):
+            found = (operand.tensor,)
+        case Gather(_, source, positions, _):
+            found = (source, *(e.tensor for p in positions for e in entries(p)))
+    return tuple(dict.fromkeys(found))
+
+
+def all_symbols(statement: Statement) -> list[Symbol]:
+    """The hyper-parameters and sizes that running a statement may need."""
+    found: dict[Symbol, None] = {}
+    indices = list(axes(statement.target))
+    match statement:
+        case Map(_, value):
+            found.update(dict.fromkeys(symbols(value)))
+        case Contract(_, _, _, over) | Reduce(_, _, _, over):
+            indices += over
+        case Gather(_, source, positions, _):
+            found.update(dict.fromkeys(s for e in (*positions, *source.shape) for s in symbols(e)))
+    found.update(dict.fromkeys(s for i in indices for s in symbols(i.size)))
+    return list(found)
+
+
+def prune(form: Form, outputs: tuple[Tensor, ...]) -> Form:
+    """The form that computes only `outputs`: value-only and gradient-only variants come from this."""
+    needed, kept = set(outputs), list[Statement]()
+    for statement in reversed(form.statements):
+        if statement.target.tensor in needed:
+            kept.append(statement)
+            needed.update(reads(statement))
+    return replace(form, statements=tuple(reversed(kept)), outputs=outputs)
+
+
+def soon(form: Form) -> Form:
+    """The form with each array output as soon as it can be: what it reads is in the cache then, and free afterwards.
+
+    A temporary that one such output alone reads goes with it.
+    """
+    readers = Counter(t for s in form.statements for t in reads(s))
+    made = {s.target.tensor: s for s in form.statements}
+    moved, wanted = set[Tensor](), [t for t in form.outputs if t.shape and not readers[t]]
+    while wanted:
+        tensor = wanted.pop()
+        if tensor in made:
+            moved.add(tensor)
+            wanted += [t for t in reads(made[tensor]) if readers[t] == 1 and t not in form.outputs]
+    known, order = set(form.inputs), list[Statement]()
+    waiting = [s for s in form.statements if s.target.tensor in moved]
+    for statement in form.statements:
+        if statement.target.tensor not in moved:
+            order.append(statement)
+            known.add(statement.target.tensor)
+        for other in list(waiting):
+            if known.issuperset(reads(other)):
+                waiting.remove(other)
+                order.append(other)
+                known.add(other.target.tensor)
+    return replace(form, statements=tuple(order))
+
+
+def size_sources(inputs: Iterable[Tensor]) -> dict[Symbol, tuple[Tensor, int, int]]:
+    """For each size symbol an input's axis that tells it, and what to divide by: an axis may have the size 4*H."""
+    found: dict[Symbol, tuple[Tensor, int, int]] = {}
+    places = [(t, axis, size) for t in inputs for axis, size in enumerate(t.shape)]
+    for tensor, axis, size in places:
+        if isinstance(size, Symbol):
+            found.setdefault(size, (tensor, axis, 1))
+    for tensor, axis, size in places:
+        match size:
+            case Multiply((Number(value), Symbol() as symbol)) if value.denominator == 1:
+                found.setdefault(symbol, (tensor, axis, value.numerator))
+    return found
+
+
+def unbound(form: Form) -> list[Symbol]:
+    """Symbols in the statements that are neither parameters nor the size of an input's axis."""
+    known = set(form.parameters) | set(size_sources(form.inputs))
+    used = [s for statement in form.statements for s in all_symbols(statement)]
+    return list(dict.fromkeys(s for s in used if s not in known))
+
+
+def subexpressions(expr: Expr) -> Iterable[Expr]:
+    """All nodes inside `expr`, itself first."""
+    yield expr
+    for child in children(expr):
+        yield from subexpressions(child)

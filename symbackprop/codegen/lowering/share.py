@@ -1,0 +1,90 @@
+"""Common subexpressions: what several statements compute is computed once.
+
+A function value that occurs in more than one place (sigmoid(z2) in the activation and again in its derivative) gets
+a statement of its own, or is read from the tensor that already holds it. Products and sums are cheap and stay where
+they are written.
+
+This module must not know about printers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import count
+
+from symbackprop.codegen.lowering.form import Form, Map, Statement, axes, subexpressions
+from symbackprop.codegen.lowering.keys import Key, key
+from symbackprop.expression.build import (
+    Apply,
+    Entry,
+    Expr,
+    Index,
+    Number,
+    Power,
+    Tensor,
+    children,
+    free_indices,
+    rebuild,
+)
+
+
+def share(form: Form) -> Form:
+    """`form` with each costly subexpression computed once."""
+    return _Sharing(form).run()
+
+
+def _is_costly(expr: Expr) -> bool:
+    """A function, a root or a quotient over an array: worth an array of its own where it is used twice."""
+    if isinstance(expr, Power):
+        return bool(free_indices(expr)) and not (isinstance(expr.exponent, Number) and expr.exponent.value == 2)
+    return isinstance(expr, Apply) and bool(free_indices(expr))
+
+
+class _Sharing:
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.uses: Counter[Key] = Counter()
+        for statement in form.statements:
+            if isinstance(statement, Map):
+                order = axes(statement.target)
+                self.uses.update(self._key(e, order) for e in subexpressions(statement.value) if _is_costly(e))
+        self.holds: dict[Key, Tensor] = {}
+        self.names = {s.target.tensor.name for s in form.statements} | {t.name for t in form.inputs}
+        self.statements: list[Statement] = []
+
+    def run(self) -> Form:
+        for statement in self.form.statements:
+            if isinstance(statement, Map):
+                order = axes(statement.target)
+                value = self._shared(statement.value, order, root=True)
+                if _is_costly(statement.value) and free_indices(statement.value) == frozenset(order):
+                    self.holds.setdefault(self._key(statement.value, order), statement.target.tensor)
+                statement = replace(statement, value=value)
+            self.statements.append(statement)
+        return replace(self.form, statements=tuple(self.statements))
+
+    @staticmethod
+    def _key(expr: Expr, order: tuple[Index, ...]) -> Key:
+        free = free_indices(expr)
+        return key("map", expr, tuple(i for i in order if i in free))
+
+    def _shared(self, expr: Expr, order: tuple[Index, ...], root: bool = False) -> Expr:
+        if _is_costly(expr):
+            mark, free = self._key(expr, order), free_indices(expr)
+            indices = tuple(i for i in order if i in free)
+            if mark not in self.holds and not root and self.uses[mark] > 1:
+                self._hoist(expr, indices, mark)
+            if mark in self.holds:
+                return Entry(self.holds[mark], indices)
+        new = tuple(self._shared(c, order) for c in children(expr))
+        return expr if new == children(expr) else rebuild(expr, new)
+
+    def _hoist(self, expr: Expr, indices: tuple[Index, ...], mark: Key) -> None:
+        name = next(n for k in count(1) if (n := f"u{k}") not in self.names)
+        self.names.add(name)
+        parts = children(expr)
+        value = rebuild(expr, tuple(self._shared(c, indices) for c in parts))
+        tensor = Tensor(name, tuple(i.size for i in indices))
+        self.statements.append(Map(Entry(tensor, indices), value))
+        self.holds[mark] = tensor

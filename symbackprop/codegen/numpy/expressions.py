@@ -1,0 +1,371 @@
+"""Elementwise expressions and array statements as NumPy text; `jax.numpy` reads the same.
+
+Each array has its axes by name, so lining two arrays up is a transpose and a `None` where an axis is missing. Main
+names: `Writer.value`, `Writer.statement`. This module must not know about buffers or modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from symbackprop.codegen.lowering.form import Contract, Gather, Map, Reduce, Statement, axes
+from symbackprop.codegen.names import Names
+from symbackprop.expression.build import (
+    ZERO,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Power,
+    Quotient,
+    Remainder,
+    Symbol,
+    Tensor,
+    Where,
+    children,
+    free_indices,
+    negate,
+    power,
+    subtract,
+)
+
+COMPARE, ADD, MULTIPLY, NEGATE, POWER, ATOM = range(6)
+Text = tuple[str, int]
+Axes = Sequence[Index]
+# Functions that the array module has under another name, or that a printed helper provides.
+FUNCTION_TEXT = {"relu": "{np}.maximum({}, 0.0)", "abs": "{np}.abs({})", "sigmoid": "sigmoid({})"}
+HELPERS = ("sigmoid", "tail", "erf")
+
+
+class Writer:
+    """Writes expressions and statements.
+
+    Args:
+        names: identifiers of tensors and symbols.
+        module: how the array module is called in the text.
+        inlined: temporaries whose text stands in place of their name.
+    """
+
+    def __init__(self, names: Names, module: str = "np", inlined: Mapping[Tensor, Text] | None = None) -> None:
+        self.names, self.np = names, module
+        self.inlined = dict(inlined or {})
+        self.helpers: set[str] = set()  # functions that the module must provide
+        self.mentioned: set[Symbol] = set()  # sizes and hyper-parameters in the text so far
+
+    def statement(self, statement: Statement) -> Text:
+        """The right side of an assignment to the statement's target."""
+        match statement:
+            case Map(target, value):
+                return self._whole(value, axes(target))
+            case Contract():
+                return self._contract(statement)
+            case Reduce(target, kind, operand, over):
+                text = self._wrapped(self._name(operand.tensor), ATOM)
+                where = [axes(operand).index(i) for i in over]
+                axis = (
+                    ""
+                    if len(where) == len(operand.indices)
+                    else f"axis={where[0] if len(where) == 1 else tuple(where)}"
+                )
+                rest = [i for i in axes(operand) if i not in over]
+                return self._ordered((f"{text}.{kind}({axis})", ATOM), rest, axes(target))
+            case Gather():
+                return self._gather(statement)
+
+    def size(self, expr: Expr) -> str:
+        """An integer expression without indices."""
+        return self.value(expr, ())[0]
+
+    # Elementwise expressions
+
+    def _whole(self, value: Expr, order: Axes) -> Text:
+        """`value` with all axes of `order`, also those it does not depend on."""
+        text = self.value(value, order)
+        missing = [i for i in order if i not in free_indices(value)]
+        if missing:
+            sizes = [self.size(i.size) for i in order]
+            shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+            dtype = "DTYPE" if isinstance(value, (Number, Symbol)) else "None"
+            return (
+                f"{self.np}.array({self.np}.broadcast_to({text[0]}, {shape}), dtype={dtype})",
+                ATOM,
+            )
+        if isinstance(value, Entry) and (text[0] == self.names[value.tensor] or text[1] == ATOM):
+            return f"{self.np}.array({text[0]})", ATOM  # a copy: no output may share memory with an input
+        return text
+
+    def value(self, expr: Expr, order: Axes) -> Text:
+        """`expr` as an array whose axes broadcast against `order`."""
+        match expr:
+            case Number(value):
+                text = str(value.numerator) if value.denominator == 1 else repr(float(value))
+                return text, NEGATE if value < 0 else ATOM
+            case Symbol():
+                self.mentioned.add(expr)
+                return self.names[expr], ATOM
+            case Index(_, size):
+                return self._lined_up((f"{self.np}.arange({self.size(size)})", ATOM), [expr], order)
+            case Entry(tensor, _):
+                return self._lined_up(self._name(tensor), list(axes(expr)), order)
+            case Add(terms):
+                return self._sum(terms, order)
+            case Multiply() | Power():
+                return self._product(expr, order)
+            case Apply():
+                return self._function(expr, order)
+            case Where(condition, then, otherwise):
+                return self._where(condition, then, otherwise, order)
+            case Compare() | Kronecker():
+                return self._indicator(expr, order)
+            case Quotient(left, right) | Remainder(left, right):
+                sign = "//" if isinstance(expr, Quotient) else "%"
+                a, b = self._wrapped(self.value(left, order), MULTIPLY), self._wrapped(self.value(right, order), NEGATE)
+                return f"{a} {sign} {b}", ADD  # in parentheses inside a product: 2 * (i // 2) is not 2 * i // 2
+        raise AssertionError(f"{type(expr).__name__} is not elementwise")
+
+    @staticmethod
+    def _wrapped(text: Text, least: int) -> str:
+        return text[0] if text[1] >= least else f"({text[0]})"
+
+    def _name(self, tensor: Tensor) -> Text:
+        return self.inlined.get(tensor) or (self.names[tensor], ATOM)
+
+    def _sum(self, terms: Sequence[Expr], order: Axes) -> Text:
+        # The first term that needs no minus goes in front, but terms keep their order otherwise: it decides the
+        # rounding.
+        signed = [_sign(t) for t in terms]
+        front = next((p for p, (negative, _) in enumerate(signed) if not negative), 0)
+        if front and all(isinstance(t, (Number, Entry, Symbol)) for _, t in signed[: front + 1]):
+            signed.insert(0, signed.pop(front))
+        out = ""
+        for negative, term in signed:
+            text = self._wrapped(self.value(term, order), MULTIPLY if negative else ADD)
+            if not out:
+                out = f"-{self._wrapped((text, MULTIPLY), MULTIPLY)}" if negative else text
+            else:
+                out += f" {'-' if negative else '+'} {text}"
+        return out, ADD
+
+    def _product(self, expr: Expr, order: Axes) -> Text:
+        above, below = over_and_under(expr)
+        if not below and len(above) == 1:
+            return self._power(above[0], order)
+        negative = above and above[0] is not ZERO and isinstance(above[0], Number) and above[0].value < 0
+        if negative:
+            flipped = negate(above[0])
+            above = above[1:] if isinstance(flipped, Number) and flipped.value == 1 else [flipped, *above[1:]]
+        # Scalars first and in parentheses: one product of numbers instead of several passes over an array.
+        small = [f for f in above if not free_indices(f)]
+        large = [f for f in above if free_indices(f)]
+        small_below = [f for f in below if not free_indices(f)]
+        large_below = [f for f in below if free_indices(f)]
+        coefficient = self._quotient(small, small_below, order) if small or (small_below and not large) else None
+        divisor = small_below if coefficient is None else []
+        text = self._quotient(large, large_below + divisor, order) if large or large_below else None
+        if coefficient is None or text is None:
+            both = coefficient or text or ("1", ATOM)
+        elif large:
+            both = f"{self._wrapped(coefficient, NEGATE)} * {self._wrapped(text, MULTIPLY)}", MULTIPLY
+        else:
+            both = f"{self._wrapped(coefficient, MULTIPLY)} / {self._chain(large_below, order)}", MULTIPLY
+        return (f"-{self._wrapped(both, MULTIPLY)}", NEGATE if both[1] != MULTIPLY else MULTIPLY) if negative else both
+
+    def _quotient(self, above: Sequence[Expr], below: Sequence[Expr], order: Axes) -> Text:
+        texts = [self._power(f, order) for f in above]
+        if len(texts) == 1 and not below:
+            return texts[0]
+        top = " * ".join(self._wrapped(t, NEGATE if p else MULTIPLY) for p, t in enumerate(texts)) or "1"
+        if not below:
+            return top, MULTIPLY if above else ATOM
+        return f"{top} / {self._chain(below, order)}", MULTIPLY
+
+    def _chain(self, below: Sequence[Expr], order: Axes) -> str:
+        parts = [self._wrapped(self._power(f, order), NEGATE) for f in below]
+        return parts[0] if len(parts) == 1 else f"({' * '.join(parts)})"
+
+    def _power(self, expr: Expr, order: Axes) -> Text:
+        if not isinstance(expr, Power):
+            return self.value(expr, order)
+        base, exponent = expr.base, expr.exponent
+        if isinstance(exponent, Number) and exponent.value < 0:
+            return f"1 / {self._wrapped(self._power(power(base, negate(exponent)), order), NEGATE)}", MULTIPLY
+        if isinstance(exponent, Number) and exponent.value.denominator == 2 and exponent.value.numerator == 1:
+            return f"{self.np}.sqrt({self.value(base, order)[0]})", ATOM
+        text = self._wrapped(self.value(base, order), ATOM)
+        return f"{text}**{self._wrapped(self.value(exponent, order), POWER)}", POWER
+
+    def _function(self, expr: Apply, order: Axes) -> Text:
+        name = expr.function.name
+        arguments = [self.value(a, order)[0] for a in expr.arguments]
+        if name in HELPERS:
+            self.helpers.add(name)
+            return f"{name}({', '.join(arguments)})", ATOM
+        return FUNCTION_TEXT.get(name, "{np}." + name + "({})").format(*arguments, np=self.np), ATOM
+
+    def condition(self, expr: Expr, order: Axes) -> Text:
+        """`expr`, whose values are 0 and 1, as truth values."""
+        match expr:
+            case Compare(relation, left, right):
+                return self._relation(relation, left, right, order)
+            case Kronecker(left, right):
+                return self._relation("==", left, right, order)
+            case Multiply(factors) if all(isinstance(f, (Compare, Kronecker)) for f in factors):
+                return " & ".join(f"({self.condition(f, order)[0]})" for f in factors), COMPARE
+        return f"{self._wrapped(self.value(expr, order), ADD)} != 0", COMPARE
+
+    def _relation(self, relation: str, left: Expr, right: Expr, order: Axes) -> Text:
+        # 0 < z reads better as z > 0.
+        if isinstance(left, Number) and relation != "==":
+            left, right, relation = right, left, relation.replace("<", ">")
+        a, b = self._wrapped(self.value(left, order), ADD), self._wrapped(self.value(right, order), ADD)
+        return f"{a} {relation} {b}", COMPARE
+
+    def _indicator(self, expr: Expr, order: Axes) -> Text:
+        """Truth values as numbers of the module's type, so that they add and subtract."""
+        text = self.condition(expr, order)[0]
+        return (f"({text}).astype(DTYPE)" if free_indices(expr) else f"float({text})"), ATOM
+
+    def _where(self, condition: Expr, then: Expr, otherwise: Expr, order: Axes) -> Text:
+        parts = [self.value(e, order)[0] for e in (then, otherwise)]
+        test = self.condition(condition, order)[0]
+        if not any(free_indices(e) for e in (condition, then, otherwise)):
+            return f"{self.np}.where({test}, {parts[0]}, {parts[1]})", ATOM
+        if not free_indices(then) and not free_indices(otherwise):
+            if isinstance(then, Number) and then.value == 1 and otherwise is ZERO:
+                return f"({test}).astype(DTYPE)", ATOM
+            parts = [f"DTYPE({p})" for p in parts]
+        return f"{self.np}.where({test}, {parts[0]}, {parts[1]})", ATOM
+
+    # Axes
+
+    def _ordered(self, text: Text, have: Sequence[Index], want: Axes) -> Text:
+        """The array `text` with axes `have`, transposed to the order of `want` (which has them all)."""
+        positions = [have.index(i) for i in want if i in have]
+        if positions == sorted(positions):
+            return text
+        array = self._wrapped(text, ATOM)
+        return (f"{array}.T" if len(have) == 2 else f"{array}.transpose({', '.join(map(str, positions))})"), ATOM
+
+    def _lined_up(self, text: Text, have: Sequence[Index], order: Axes) -> Text:
+        """The array `text` with axes `have`, ready to broadcast against an array with axes `order`."""
+        if not have:
+            return text
+        first = min(order.index(i) for i in have)
+        slots = [i in have for i in order[first:]]
+        text = self._ordered(text, have, order)
+        if all(slots):
+            return text
+        return f"{self._wrapped(text, ATOM)}[{', '.join(':' if s else 'None' for s in slots)}]", ATOM
+
+    # Contractions
+
+    def _operand(self, entry: Entry, want: Axes) -> Text:
+        return self._ordered(self._name(entry.tensor), axes(entry), want)
+
+    def _contract(self, s: Contract) -> Text:
+        order, left, right = axes(s.target), axes(s.left), axes(s.right)
+        batch = [i for i in order if i in left and i in right]
+        if not order:
+            return f"{self.np}.vdot({self._operand(s.left, left)[0]}, {self._operand(s.right, left)[0]})", ATOM
+        first, second = (s.left, s.right) if self._comes_first(left, right, order) else (s.right, s.left)
+        rows = [i for i in axes(first) if i not in s.over and i not in batch]
+        columns = [i for i in axes(second) if i not in s.over and i not in batch]
+        if len(s.over) == 1 and len(rows) <= 1 and len(columns) <= 1 and not (batch and not (rows and columns)):
+            a = self._wrapped(self._operand(first, [*batch, *rows, *s.over]), MULTIPLY)
+            b = self._wrapped(self._operand(second, [*batch, *s.over, *columns]), NEGATE)
+            return self._ordered((f"{a} @ {b}", MULTIPLY), [*batch, *rows, *columns], order)
+        if not batch:
+            where = [[axes(e).index(i) for i in s.over] for e in (first, second)]
+            a, b = self._name(first.tensor)[0], self._name(second.tensor)[0]
+            return self._ordered(
+                (f"{self.np}.tensordot({a}, {b}, axes=({where[0]}, {where[1]}))", ATOM), rows + columns, order
+            )
+        letters = {i: chr(97 + p) for p, i in enumerate(dict.fromkeys([*left, *right]))}
+        spelled = ["".join(letters[i] for i in w) for w in (left, right, order)]
+        a, b = self._name(s.left.tensor)[0], self._name(s.right.tensor)[0]
+        return f'{self.np}.einsum("{spelled[0]},{spelled[1]}->{spelled[2]}", {a}, {b}, optimize=True)', ATOM
+
+    @staticmethod
+    def _comes_first(left: Axes, right: Axes, order: Axes) -> bool:
+        """True if the axis of the target that only one side has, and that comes first, is on the left."""
+        alone = [i for i in order if (i in left) != (i in right)]
+        return not alone or alone[0] in left
+
+    # Look-ups
+
+    def _gather(self, s: Gather) -> Text:
+        order = axes(s.target)
+        source = self.names[s.source]
+        windows = None if s.guarded else self._windows(s)
+        if windows is not None:
+            have = [i for p in s.positions for i in free_indices(p)]
+            text = f"{source}[{', '.join(windows)}]"
+            text, level = self._ordered((text, ATOM), have, order)
+            return f"{self.np}.array({text})", level
+        parts = []
+        for position, size in zip(s.positions, s.source.shape, strict=True):
+            text = self.value(position, order)[0]
+            inside = not s.guarded or (isinstance(position, Index) and position.size is size)
+            parts.append(text if inside else f"{self.np}.clip({text}, 0, {self.size(size)} - 1)")
+        return f"{source}[{', '.join(parts)}]", ATOM
+
+    def _windows(self, s: Gather) -> list[str] | None:
+        """Slices, if every position is a number or an index plus a number, and no index occurs twice."""
+        found, seen = list[str](), set[Index]()
+        for position, size in zip(s.positions, s.source.shape, strict=True):
+            free = free_indices(position)
+            if not free:
+                found.append(self.size(position))
+                continue
+            index = next(iter(free))
+            offset = _without(position, index)
+            if len(free) > 1 or index in seen or offset is None or free_indices(offset) or _reads_array(offset):
+                return None
+            seen.add(index)
+            found.append(self._window(index, offset, size))
+        return found
+
+    def _window(self, index: Index, offset: Expr, size: Expr) -> str:
+        """The slice start : start + length of an axis."""
+        if offset is ZERO:
+            return ":" if index.size is size else f":{self.size(index.size)}"
+        start = self._wrapped(self.value(offset, ()), ADD)
+        return f"{start} : {start} + {self._wrapped(self.value(index.size, ()), ADD)}"
+
+
+def _sign(term: Expr) -> tuple[bool, Expr]:
+    lead = term.factors[0] if isinstance(term, Multiply) else term
+    return (True, negate(term)) if isinstance(lead, Number) and lead.value < 0 else (False, term)
+
+
+def over_and_under(expr: Expr) -> tuple[list[Expr], list[Expr]]:
+    """Numerator and denominator: factors with a negative number as exponent go below."""
+    above, below = list[Expr](), list[Expr]()
+    for factor in expr.factors if isinstance(expr, Multiply) else (expr,):
+        exponent = factor.exponent if isinstance(factor, Power) else None
+        if isinstance(factor, Power) and isinstance(exponent, Number) and exponent.value < 0:
+            below.append(power(factor.base, negate(exponent)))
+        else:
+            above.append(factor)
+    return above, below
+
+
+def _without(position: Expr, index: Index) -> Expr | None:
+    """position - index, if that is free of the index."""
+    rest = subtract(position, index)
+    if isinstance(position, Add) and index in position.terms:
+        terms = list(position.terms)
+        terms.remove(index)
+        rest = terms[0] if len(terms) == 1 else Add(tuple(terms))
+    elif position is index:
+        rest = ZERO
+    return None if index in free_indices(rest) else rest
+
+
+def _reads_array(expr: Expr) -> bool:
+    return (isinstance(expr, Entry) and bool(expr.indices)) or any(_reads_array(c) for c in children(expr))

@@ -1,0 +1,176 @@
+"""The derivations: theorem, chain of equalities, remark; families of layers told once; lemmas where they are put in.
+
+Main name: `Teller`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from symbackprop.calculus.derivation import Derivation, Step
+from symbackprop.document.context import Context, label, listed, runs, sentence, sides
+from symbackprop.document.layer_families import layer_of
+from symbackprop.document.model import (
+    Block,
+    Chain,
+    Display,
+    Equality,
+    Line,
+    Paragraph,
+    Proof,
+    Section,
+    Statement,
+    Strong,
+    Text,
+)
+from symbackprop.document.protocols import TheoremLike
+from symbackprop.document.reasons import reason_of
+from symbackprop.expression.build import Entry, Tensor
+from symbackprop.rendering.math import layout_of
+
+_BEGINNING = frozenset(["definition_of_delta", "chain_rule"])
+_SPELLING = frozenset(["definition_of_delta", "definition", "equation"])
+_MOST = 6  # equations of a family that are all written out
+
+
+class Teller:
+    """Tells the derivations in order and remembers what has been told."""
+
+    def __init__(self, about: Context) -> None:
+        self.about = about
+        self.shown: set[Tensor] = set()  # lemmas so far
+        self.told: list[TheoremLike] = []  # theorems so far
+
+    def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
+        """The section of derivations; brief tells only one chain for each family."""
+        body: list[Block] = []
+        for group in self.about.groups:
+            if brief and not self._on_one_page(group[0]):
+                continue
+            body += self._short(group) if brief else self._family(group)
+            self.told.append(group[0])
+        return (Section("Derivations", tuple(body)),)
+
+    def _on_one_page(self, theorem: TheoremLike) -> bool:
+        """One page has room for the gradients, each in its last form, but not for forms that others go on from."""
+        left, steps = theorem.derivation.left, theorem.derivation.steps
+        if not isinstance(left, Entry) or left.tensor not in theorem.derivation.definitions:
+            return False
+        forms = [
+            t for t in self.about.proof.theorems if t.derivation.left is left and t.derivation.steps[:1] == steps[:1]
+        ]
+        return theorem is forms[-1]
+
+    def _short(self, group: Sequence[TheoremLike]) -> list[Block]:
+        """One chain for a family, led by its name."""
+        theorem = group[0]
+        layers = [n for t in group[1:] if (n := layer_of(t.derivation.left)) is not None]
+        likewise = f" The same steps hold for {runs(layers)}." if layers else ""
+        conditions = f" Provided {listed(list(theorem.conditions))}." if theorem.conditions else ""
+        name = (Strong(part) if isinstance(part, str) else part for part in self.about.words(sentence(theorem.name)))
+        head = (*name, *self.about.words(conditions + likewise))
+        lines = self._lines(theorem.derivation, brief=True)
+        return [Paragraph(head), *([Chain(lines)] if lines else [Display(((Equality(*sides(theorem)), ()),))])]
+
+    def _family(self, group: Sequence[TheoremLike]) -> list[Block]:
+        """The theorem of a family's first member with its proof, and the equalities of the others."""
+        theorem, others = group[0], group[1:]
+        statement: list[Block] = [Display(((Equality(*sides(theorem)), self._scope(theorem)),))]
+        lines = self._lines(theorem.derivation, brief=False)
+        proof: list[Block] = [Chain(lines)] if lines else []
+        if len(others) > _MOST:
+            layers = [n for t in others if (n := layer_of(t.derivation.left)) is not None]
+            proof.append(Paragraph((f"The same steps prove the equality for {runs(layers)}.",)))
+        elif others:
+            proof.append(Paragraph(("The same steps, with other layer numbers, prove:",)))
+            proof.append(Display(tuple((Equality(*sides(t)), ()) for t in others)))
+        blocks = self._lemmas(theorem.derivation)
+        blocks += [
+            Statement(self._kind(theorem), self.about.words(theorem.name), tuple(statement)),
+            Proof(tuple(proof)),
+        ]
+        if theorem.remark and theorem.remark not in (s.reason for s in theorem.derivation.steps):
+            blocks.append(Paragraph((Strong("Remark. "), *self.about.words(theorem.remark))))
+        return blocks
+
+    def _kind(self, theorem: TheoremLike) -> str:
+        """In a backward pass the gradients of the inputs are the theorems, all else leads to them."""
+        left = theorem.derivation.left
+        target = self.about.bars.get(left.tensor) if isinstance(left, Entry) else None
+        return "Theorem" if target is None or target in self.about.proof.program.inputs else "Lemma"
+
+    def _lemmas(self, derivation: Derivation) -> list[Block]:
+        """The derivations of those cotangents that a step puts in and that are no theorems themselves, each once."""
+        gradient = self.about.proof.gradient
+        if gradient is None:
+            return []
+        proved = {t.derivation.left.tensor for t in self.about.proof.theorems if isinstance(t.derivation.left, Entry)}
+        blocks: list[Block] = []
+        for tensor in dict.fromkeys(u for s in derivation.steps if s.rule == "earlier_result" for u in s.uses):
+            lemma = gradient.derivations.get(derivation.definitions.get(tensor, tensor))
+            if lemma is None or tensor in proved or tensor in self.shown:
+                continue
+            self.shown.add(tensor)
+            title = self.about.words(lemma.name)
+            blocks.append(Statement("Lemma", title, (Display(((Equality(lemma.left, lemma.right), ()),)),)))
+            blocks.append(Proof((Chain(self._lines(lemma, brief=False)),)))
+        return blocks
+
+    def _lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
+        """The steps as lines; one that would print a formula twice, or that only spells out, is joined to the next.
+
+        A chain that goes on where an earlier theorem ended does not repeat that theorem's lines.
+        """
+        lines: list[Line] = []
+        before, steps = derivation.left, derivation.steps
+        earlier = self._continued(derivation)
+        start = len(earlier.derivation.steps) if earlier else 0
+        if earlier:
+            before = steps[start - 1].after
+            named: Text = ("This is “", *self.about.words(earlier.name), "” above.")
+            lines.append(Line(derivation.left, before, "Earlier result", named))
+        known = (
+            bool(self.told) and not self.about.notation.layered
+        )  # the first chain has shown what each chain begins with
+        for step in steps[start:]:
+            spelled_out = brief and step.rule in _SPELLING and step is not steps[-1]
+            if known and step.rule in _BEGINNING and step is not steps[-1]:
+                continue
+            if spelled_out or layout_of(before, self.about.notation) == layout_of(step.after, self.about.notation):
+                continue
+            rule, reason = step.rule, self._reason(step, derivation, brief=brief)
+            if known and rule == "definition":
+                rule, reason = (
+                    "chain_rule",
+                    reason_of(replace(step, rule="chain_rule"), derivation, self.about, first=False),
+                )
+            lines.append(Line(before, step.after, label(rule, self.about.notation), reason))
+            before = step.after
+        return tuple(lines)
+
+    def _reason(self, step: Step, derivation: Derivation, *, brief: bool) -> Text:
+        """Why a line follows, in the words of the equations that are differentiated."""
+        if brief and self.about.notation.layered:
+            return self.about.words(step.reason)
+        return reason_of(step, derivation, self.about, first=not self.told)
+
+    def _continued(self, derivation: Derivation) -> TheoremLike | None:
+        """The theorem shown before whose steps are the first steps of this derivation: the longest such."""
+        fitting = [t for t in self.told if _begins(t.derivation, derivation)]
+        return max(fitting, key=lambda t: len(t.derivation.steps), default=None)
+
+    def _scope(self, theorem: TheoremLike) -> Text:
+        """Where the equality holds, as far as the head of the document has not said it."""
+        conditions = listed([c for c in theorem.conditions])
+        shared = len({t.scope for t in self.about.proof.theorems}) == 1
+        scope = f"For {theorem.scope}" if theorem.scope and not shared else ""
+        if conditions:
+            scope = f"{scope}, provided {conditions}" if scope else f"Provided {conditions}"
+        return self.about.words(f"{scope}.") if scope else ()
+
+
+def _begins(first: Derivation, whole: Derivation) -> bool:
+    """True if the steps of `first` are the first steps, but not all, of `whole`."""
+    count = len(first.steps)
+    return 0 < count < len(whole.steps) and whole.steps[:count] == first.steps

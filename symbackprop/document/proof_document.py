@@ -1,0 +1,81 @@
+"""A proof as a document: what is claimed, the network, the rules, every derivation line by line, and how it was
+checked.
+
+Every displayed equality is taken from the derivations or from the program, never typed; `unbacked` finds one that
+is not. Main names: `proof_document`, `unbacked`. This module must not know about any output format.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from symbackprop.document import closing_sections as supplements
+from symbackprop.document import opening_sections as overview
+from symbackprop.document.context import Context
+from symbackprop.document.derivation_section import Teller
+from symbackprop.document.model import Document, Equality, equations
+from symbackprop.document.protocols import ProofLike
+from symbackprop.expression.build import Expr, Tensor
+from symbackprop.rendering.notation import WEIGHTS, Notation
+
+Detail = Literal["brief", "full"]
+
+
+def proof_document(
+    proof: ProofLike,
+    *,
+    detail: Detail = "full",
+    notation: Notation = WEIGHTS,
+    code: Mapping[Tensor, str] | None = None,
+    command: str = "",
+    checks: Sequence[str] = (),
+) -> Document:
+    """The document of a proof.
+
+    Args:
+        detail: brief is one page, with one derivation for all layers that share it; full answers every "why".
+        code: for each tensor the generated line that computes it.
+        command: what to type to run the proof again.
+        checks: further checks that were made, one sentence each.
+    """
+    if notation.bias_column and proof.network is not None:  # h(x) is the name of the last activation
+        notation = replace(notation, output_layer=proof.network.depth or str(len(proof.network.layers)))
+    about = Context(proof, notation)
+    told = Teller(about)
+    if detail == "brief":
+        chains = () if about.bars else told.derivations(brief=True)  # of a user's program the results, on a page
+        body = (
+            *overview.forward(about, brief=True),
+            *(chains or overview.claims(about, brief=True)),
+            *supplements.checked(about, command, (), brief=True),
+        )
+        return Document(about.title(), about.lead(), body, notation, compact=True)
+    body = (
+        *overview.setting(about),
+        *overview.claims(about),
+        *overview.notation_table(about),
+        *overview.forward(about),
+        *overview.rules(about),
+        *told.derivations(),
+        *supplements.induction(about),
+        *supplements.batch(about),
+        *supplements.listing(about, code or {}),
+        *supplements.questions(about),
+        *supplements.conditions(about),
+        *supplements.checked(about, command, checks),
+    )
+    return Document(about.title(), about.lead(), body, notation)
+
+
+def unbacked(document: Document, proof: ProofLike) -> tuple[Equality, ...]:
+    """The displayed equalities that are no theorem, no equation of the program, no part of a chain: should be none."""
+    known: set[tuple[Expr, Expr]] = {(e.left, e.value) for e in proof.program.equations}
+    lemmas = proof.gradient.derivations.values() if proof.gradient is not None else ()
+    for derivation in (*(t.derivation for t in proof.theorems), *lemmas):
+        chain = [derivation.left, *(s.after for s in derivation.steps)]
+        known |= set(itertools.combinations(chain, 2)) | {(derivation.left, derivation.right)}
+        known |= {(e.left, e.value) for e in derivation.program.equations}
+    return tuple(e for e in equations(document) if (e.left, e.right) not in known)

@@ -1,0 +1,253 @@
+"""A verdict as a document: the claim as its author wrote it, what was derived, where they part, numbers, and the cure.
+
+Main name: `verdict_document`. This module must not know how a verdict is reached, nor about any output format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from symbackprop.checking.user_lines import ClaimedLine, claimed_lines
+from symbackprop.document.context import sentence
+from symbackprop.document.model import (
+    Block,
+    Code,
+    Display,
+    Document,
+    Equality,
+    Items,
+    Listing,
+    Paragraph,
+    Section,
+    Strong,
+    Symbolic,
+    Table,
+    Text,
+)
+from symbackprop.document.reproduce import arguments_of, handed_in
+from symbackprop.document.user_code import lines_of, span_of
+from symbackprop.expression.build import Expr
+from symbackprop.expression.program import UPSTREAM, Program
+from symbackprop.proofs.shortening.unit_axes import factored, squeezed
+from symbackprop.rendering.notation import NAMES, WEIGHTS
+
+_MOST = 24  # entries of an array that are shown
+_MOST_EQUATIONS = 12  # forward equations that are shown
+_MARK = "the first difference"
+_MISSED: Text = (Strong("This is claimed wrongly."),)
+_MEANING = {
+    "PROVED": "The claim holds for all values, by a derivation that was replayed step by step.",
+    "REFUTED": "The claim is false: at the numbers below the two sides differ, by more than rounding could explain.",
+    "UNDECIDED": "Neither a proof nor a counterexample was found. Agreement of numbers is no proof.",
+    "MALFORMED": "The claim does not say anything that could be true or false.",
+}
+
+
+class VerdictLike(Protocol):
+    """What a document needs of a verdict; the members are those of `verdict.Verdict`."""
+
+    status: Any
+    subject: str
+    scope: str
+    conditions: Sequence[str]
+    wrong: Sequence[str]
+    diagnosis: str
+    cure: str
+    reason: str
+    claimed: str
+    notes: Sequence[str]
+    counterexample: Any
+    formulas: Sequence[tuple[str, Expr, Expr]]
+    program: Program | None
+    written: Callable[..., Any] | None
+    claim: Program | None
+    called: Mapping[str, str]
+    cured: Sequence[Any]
+
+
+def verdict_document(verdict: Any) -> Document:
+    """The document of a verdict."""
+    notation = WEIGHTS if verdict.formulas else NAMES
+    lead: Text = (
+        Strong(verdict.status),
+        ": ",
+        Code(verdict.subject),
+        f", for {verdict.scope}." if verdict.scope else ".",
+    )
+    parts = (_claim, _fault, _numbers, _derived, _remarks, _again)
+    body = tuple(block for part in parts for block in part(verdict))
+    return Document(
+        f"Verdict on {_title(verdict.subject)}", lead, (Paragraph((_MEANING[verdict.status],)), *body), notation
+    )
+
+
+def _title(subject: str) -> str:
+    return subject.partition(":")[0].replace("<lambda>", "a function")
+
+
+def _claim(verdict: VerdictLike) -> Iterator[Block]:
+    """The claim as it was written, with the mathematics of each line where it could be read."""
+    lines = lines_of(verdict.written) if verdict.written is not None else ()
+    formula = next(((left, right) for kind, left, right in verdict.formulas if kind == "claimed"), None)
+    if lines:
+        suspect, traced = _suspects(verdict), _traced(verdict)
+        shown = {line.number for line in traced}
+        rows = []
+        for line in lines:
+            places = set(range(line.number, line.last + 1))
+            read: Text = ("below",) if shown & places else ("—",)
+            read = (Symbolic(line.mathematics),) if line.mathematics else read
+            number: Text = (str(line.number),)
+            if suspect & places:
+                number, read = (Strong(str(line.number)),), (Strong(_MARK), " ", *read)
+            rows.append((number, (Code(line.code),), read))
+        table = Table(("Line", "As written", "As mathematics"), tuple(rows), shares=(0.06, 0.5, 0.36))
+        yield Section("The claim", (table, *_in_index_notation(traced, suspect)))
+    elif formula is not None:
+        yield Section("The claim", (Display(((Equality(*formula), ()),)),))
+    elif verdict.claimed:
+        yield Section("The claim", (Paragraph((Code(verdict.claimed),)),))
+
+
+def _suspects(verdict: VerdictLike) -> set[int]:
+    """The lines of the first difference."""
+    return {int(n) for n in re.findall(r"\bline (\d+)", verdict.diagnosis)} if verdict.status != "MALFORMED" else set()
+
+
+def _traced(verdict: VerdictLike) -> tuple[ClaimedLine, ...]:
+    """The lines in index notation, as they were traced."""
+    if verdict.claim is None or verdict.written is None:
+        return ()
+    return claimed_lines(verdict.claim, verdict.called, span_of(verdict.written))
+
+
+def _in_index_notation(traced: Sequence[ClaimedLine], suspects: set[int]) -> Iterator[Block]:
+    """All lines once more; also those that cannot be turned into mathematics as they stand."""
+    if not traced:
+        return
+    arrow = " An arrow gives a new value to a name in use." if any(line.again for line in traced) else ""
+    yield Paragraph((f"In index notation the lines say:{arrow}",))
+    yield Display(tuple((Symbolic(line.mathematics), _numbered(line.number, suspects)) for line in traced))
+
+
+def _numbered(number: int, suspects: set[int]) -> Text:
+    """Line 18, and whether it is there that the claim differs from the truth."""
+    return (Strong(f"Line {number}: {_MARK}"),) if number in suspects else (f"Line {number}.",)
+
+
+def _fault(verdict: VerdictLike) -> Iterator[Block]:
+    """What is wrong, and what would be right: as mathematics, and as code to put in."""
+    if verdict.status == "MALFORMED" or not (verdict.diagnosis or verdict.cure):
+        return
+    body: list[Block] = [Paragraph((sentence(verdict.diagnosis),))] if verdict.diagnosis else []
+    cures = [(line.left, line.right, f"Line {line.number}, as it is right.") for line in verdict.cured]
+    cures += [(left, right, "As it is right.") for kind, left, right in verdict.formulas if kind == "cure"]
+    if cures:
+        body.append(Paragraph(("With this change the claim was proved:",)))
+        body.append(Display(tuple((Equality(left, right), (note,)) for left, right, note in cures)))
+    elif verdict.cure:
+        body.append(Paragraph(("Right would be ", Code(verdict.cure), ", which was proved.")))
+    code = [text for line in verdict.cured if line.code for text in _changed(verdict, line)]
+    body += [Paragraph(("In the code:",)), Listing("\n".join(code), "diff")] if code else []
+    yield Section("What is wrong, and the cure", tuple(body))
+
+
+def _changed(verdict: VerdictLike, cured: Any) -> list[str]:
+    """The line as it is and as it would be, marked as in a list of changes."""
+    lines = lines_of(verdict.written) if verdict.written is not None else ()
+    old = [f"- {line.code}" for line in lines if line.number <= cured.number <= line.last]
+    new, _, sizes = cured.code.partition("  # ")
+    return [*old, *(f"+ {size}" for size in sizes.split(", ") if size), f"+ {new}"]
+
+
+def _numbers(verdict: VerdictLike) -> Iterator[Block]:
+    """The counterexample as a table."""
+    found = verdict.counterexample
+    if found is None:
+        return
+    place = found.entry.name + (f"[{','.join(map(str, found.entry.index))}]" if found.entry.index else "")
+    rows = [(name, str(size)) for name, size in found.sizes.items()]
+    rows += [(name, _written(value)) for name, value in {**found.inputs, **found.given}.items()]
+    rows += [(name, f"{value:g}") for name, value in found.parameters.items()]
+    rows += [(name, f"the function {other}") for name, other in found.functions.items()]
+    upstream = found.upstream if isinstance(found.upstream, tuple) else (found.upstream,)
+    rows += [("dout", _written(u)) for u in upstream if u is not None]
+    rows += [(f"{place}, claimed", f"{found.entry.claimed:.8g}"), (f"{place}, correct", f"{found.entry.correct:.8g}")]
+    table = Table(
+        ("Quantity", "Value"), tuple(((Code(name),), (_minus(value),)) for name, value in rows), shares=(0.3, 0.62)
+    )
+    intro = (
+        "Entries are counted from 0. All numbers are exact in binary, and the two results were enclosed in intervals "
+        "that do not meet."
+    )
+    yield Section("A counterexample", (Paragraph((intro,)), table))
+
+
+def _written(value: Any) -> str:
+    array = np.asarray(value)
+    if array.size > _MOST:
+        return "array of shape " + " × ".join(str(n) for n in array.shape)
+    if array.ndim == 0:
+        return f"{float(array):.6g}"
+    return "[" + ", ".join(_written(part) for part in array) + "]"
+
+
+def _minus(text: str) -> str:
+    """A number as it is set: with a minus sign, not with a hyphen."""
+    return text.replace("-", "−")
+
+
+def _derived(verdict: VerdictLike) -> Iterator[Block]:
+    """What was derived instead: one formula, or the backward pass beside the forward equations it speaks of."""
+    found: list[tuple[Equality, Text]] = [
+        (Equality(left, right), ()) for kind, left, right in verdict.formulas if kind == "derived"
+    ]
+    body: list[Block] = []
+    if verdict.program is not None:
+        program = squeezed(verdict.program)
+        handed = {f"{t.name}_bar" for t in handed_in(program)}
+        forward = [e for e in program.equations if "_bar" not in e.tensor.name and e.note != UPSTREAM]
+        bars = [e for e in program.equations if "_bar" in e.tensor.name and not e.note and e.tensor.name not in handed]
+        wrong = {f"{name}_bar" for name in verdict.wrong}
+        found = [(Equality(e.left, factored(e.value)), _MISSED if e.tensor.name in wrong else ()) for e in bars]
+        if len(forward) <= _MOST_EQUATIONS:
+            lines = tuple((Equality(e.left, e.value), (sentence(e.note),) if e.note else ()) for e in forward)
+            body += [Paragraph(("The forward pass, as it was traced:",)), Display(lines)]
+        body.append(Paragraph(("A bar marks the derivative of the cost with respect to the entry under it.",)))
+    if found:
+        yield Section("What was derived", (*body, Display(tuple(found))))
+
+
+def _remarks(verdict: VerdictLike) -> Iterator[Block]:
+    """Conditions, reasons, notes."""
+    if verdict.conditions:
+        yield Section("Conditions", (Items(tuple((sentence(c),) for c in verdict.conditions)),))
+    if verdict.reason:
+        yield Section("Why", tuple(Paragraph((Code(line),)) for line in verdict.reason.split("\n") if line.strip()))
+    if verdict.notes:
+        yield Section("Notes", (Items(tuple((sentence(n),) for n in verdict.notes)),))
+
+
+def _again(verdict: VerdictLike) -> Iterator[Block]:
+    """What was done, and how to do it again."""
+    if verdict.status not in ("PROVED", "REFUTED") or verdict.program is None or verdict.written is None:
+        return
+    forward = re.match(r"gradients of (\w+)", verdict.subject)
+    done = {
+        "PROVED": "The gradients were derived from the forward pass as it was traced, each step of that replayed by a "
+        "small program that knows only the rules; claim and derivation were brought to a normal form that decides "
+        f"equality{f', for {verdict.scope}' if verdict.scope else ''}; and the result was cross-examined with exact "
+        "numbers at a small point, against derivatives taken forwards there, which share nothing with the derivation.",
+        "REFUTED": "The right values come from derivatives taken forwards, along with the forward pass itself, and "
+        "not from the derivation; each value was enclosed in an interval.",
+    }[verdict.status]
+    body: list[Block] = [Paragraph((done,))]
+    names = [forward[1] if forward else "", verdict.written.__name__]
+    if all(name.isidentifier() for name in names):
+        call = f"sb.check({', '.join(names)}, {arguments_of(verdict.program)})"
+        body += [Paragraph(("To check it again:",)), Listing(f"import symbackprop as sb\n\nprint({call})")]
+    yield Section("What was checked", tuple(body))

@@ -1,0 +1,338 @@
+"""A program's values at one point as NumPy arrays, and what they become when lines are changed.
+
+`evaluate` is the referee: entry by entry, exact. This is the scout: every expression is one array over its free
+indices, remembered, so that a changed line costs only what depends on it, and thousands of changes can be looked at in
+a second. What it says is in floating point and proves nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from symbackprop.checking.question import Point
+from symbackprop.errors import UnsupportedError
+from symbackprop.expression.build import (
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Position,
+    Power,
+    Quotient,
+    Remainder,
+    Sum,
+    Symbol,
+    Tensor,
+    Where,
+    children,
+)
+from symbackprop.expression.functions import ARGUMENTS, FUNCTIONS, Function, derivative, is_arbitrary
+from symbackprop.expression.program import Equation
+
+Numbers = NDArray[Any]
+Axes = tuple[Index, ...]
+LARGEST = 400_000  # entries of one array: more is not worth a scout's while
+EXACT_INTEGER = 2**31
+TRIAL = Index("trial", Symbol("trials", "size"))  # the axis of values that are tried side by side
+_DIRECT: dict[str, Callable[..., Numbers]] = {
+    "exp": np.exp, "log": np.log, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
+    "sigmoid": lambda z: 0.5 * (1 + np.tanh(0.5 * z)),
+    "abs": np.abs, "relu": lambda z: np.maximum(z, 0.0), "step": lambda z: (z > 0) * 1.0,
+    "erf": np.vectorize(math.erf, otypes=[float]),
+}  # fmt: skip
+
+
+class Vectors:
+    """Arrays by tensor, at one point; `changed` makes another set of values that shares what is not touched.
+
+    Shapes: an array has the axes of its tensor; one that holds trials has one more in front, and so has whatever is
+    computed from it.
+    """
+
+    def __init__(self, point: Point) -> None:
+        self.arrays: dict[Tensor, Numbers] = {t: np.asarray(a) for t, a in point.inputs.items()}
+        self.trials: set[Tensor] = set()
+        self._symbols = {**point.sizes, **{s: float(v) for s, v in point.parameters.items()}}
+        self._functions = point.functions
+        self._parent: Vectors | None = None
+        self._touched: frozenset[Tensor] = frozenset()
+        self._memo: dict[Expr, tuple[Numbers, Axes]] = {}
+        self._order: dict[Index, int] = {TRIAL: -1}
+
+    def run(self, equations: Iterable[Equation]) -> None:
+        """Give every equation's tensor its value, in order; those that have one keep it.
+
+        Raises:
+            UnsupportedError: an array would be very large, or a function has no numbers.
+        """
+        for equation in equations:
+            if equation.tensor not in self.arrays:
+                self._define(equation)
+
+    def changed(self, given: Mapping[Tensor, Numbers], equations: Iterable[Equation], trials: bool = False) -> Vectors:
+        """Other values for some tensors or equations, and for all that is computed from them.
+
+        Args:
+            given: arrays that replace the value of a tensor.
+            equations: the lines in order; those whose tensor is in `given` are passed over, others that read a changed
+                tensor, or that are not the equation that this object knows, are evaluated.
+            trials: `given` arrays have the axis of trials in front.
+        """
+        other = Vectors.__new__(Vectors)
+        other.__dict__.update(self.__dict__)
+        other._parent, other._memo = self, {}
+        other.arrays, other.trials = dict(self.arrays), set(self.trials)
+        other.arrays.update(given)
+        touched = set(given)
+        if trials:
+            other.trials |= touched
+        for equation in equations:
+            if equation.tensor in given:
+                continue
+            if equation.tensor in touched or mentioned(equation.value) & touched:
+                touched.add(equation.tensor)
+        other._touched = frozenset(touched)
+        for equation in equations:
+            if equation.tensor in touched and equation.tensor not in given:
+                other._define(equation)
+        return other
+
+    def edited(self, edits: Mapping[Tensor, Equation], equations: Iterable[Equation]) -> Vectors:
+        """The values with some equations replaced by others."""
+        lines = [edits.get(e.tensor, e) for e in equations]
+        touched: set[Tensor] = set(edits)
+        run = []
+        for line in lines:
+            if line.tensor in touched or mentioned(line.value) & touched:
+                touched.add(line.tensor)
+                run.append(line)
+        other = Vectors.__new__(Vectors)
+        other.__dict__.update(self.__dict__)
+        other._parent, other._memo, other._touched = self, {}, frozenset(touched)
+        other.arrays, other.trials = dict(self.arrays), set(self.trials)
+        for line in run:
+            other._define(line)
+        return other
+
+    def _define(self, equation: Equation) -> None:
+        tensor, indices = equation.tensor, equation.indices
+        array, axes = self.value(equation.value)
+        full = (TRIAL, *indices) if axes and axes[0] is TRIAL else indices
+        if axes != full:
+            missing = [i for i in full if i not in axes]
+            array = array.reshape((*array.shape, *(1 for _ in missing)))
+            array = array.transpose([(*axes, *missing).index(i) for i in full])
+            shape = tuple(self._length(i) if i is not TRIAL else array.shape[0] for i in full)
+            if array.shape != shape:
+                array = np.broadcast_to(array, shape)
+        self.arrays[tensor] = array
+        if full is not indices:
+            self.trials.add(tensor)
+
+    def over(self, expr: Expr, indices: Axes) -> Numbers:
+        """An expression as an array over these indices."""
+        array, axes = self.value(expr)
+        missing = [i for i in indices if i not in axes]
+        array = array.reshape((*array.shape, *(1 for _ in missing)))
+        array = array.transpose([(*axes, *missing).index(i) for i in indices])
+        return np.broadcast_to(array, tuple(self._length(i) for i in indices))
+
+    # --- expressions
+
+    def value(self, expr: Expr) -> tuple[Numbers, Axes]:
+        """An array over the free indices of `expr`, and which these are."""
+        found = self._memo.get(expr)
+        if found is None:
+            if self._parent is not None and not mentioned(expr) & self._touched:
+                found = self._parent.value(expr)
+            else:
+                found = self._compute(expr)
+            self._memo[expr] = found
+        return found
+
+    def _compute(self, expr: Expr) -> tuple[Numbers, Axes]:
+        match expr:
+            case Number(value):
+                whole = value.denominator == 1 and abs(value) < EXACT_INTEGER
+                return np.asarray(int(value) if whole else float(value)), ()
+            case Symbol(name, _):
+                return np.asarray(math.pi if name == "pi" else self._symbols[expr]), ()
+            case Index():
+                self._order.setdefault(expr, len(self._order))
+                return np.arange(self._length(expr)), (expr,)
+            case Entry(tensor, indices):
+                return self._entry(tensor, indices)
+            case Add(terms):
+                parts, axes = self._aligned(terms)
+                total = parts[0]
+                for part in parts[1:]:
+                    total = total + part
+                return total, axes
+            case Multiply(factors):
+                return self._multiply(factors)
+            case Power(base, exponent):
+                (b, e), axes = self._aligned((base, exponent))
+                whole = b.dtype.kind in "iu" and e.dtype.kind in "iu" and bool(np.all(e >= 0))
+                return (b**e if whole else np.asarray(b, dtype=float) ** e), axes
+            case Sum(index, body):
+                array, axes = self.value(body)
+                if index not in axes:
+                    return array * self._length(index), axes
+                place = axes.index(index)
+                return array.sum(axis=place), axes[:place] + axes[place + 1 :]
+            case Extremum(kind, index, body) | Position(kind, index, body):
+                return self._extreme(expr, kind, index, body)
+            case Kronecker(left, right):
+                (a, b), axes = self._aligned((left, right))
+                return (a == b) * 1, axes
+            case Compare(relation, left, right):
+                (a, b), axes = self._aligned((left, right))
+                holds = a == b if relation == "==" else a < b if relation == "<" else a <= b
+                return holds * 1, axes
+            case Where(condition, then, otherwise):
+                (c, a, b), axes = self._aligned((condition, then, otherwise))
+                return np.where(c != 0, a, b), axes
+            case Quotient(left, right):
+                (a, b), axes = self._aligned((left, right))
+                return a // b, axes
+            case Remainder(left, right):
+                (a, b), axes = self._aligned((left, right))
+                return a % b, axes
+            case Apply(function, arguments):
+                parts, axes = self._aligned(arguments)
+                return np.asarray(_numeric(self._meaning(function))(*(np.asarray(p, dtype=float) for p in parts))), axes
+        raise UnsupportedError(f"no numbers for {type(expr).__name__}")
+
+    def _length(self, index: Index) -> int:
+        return int(self.value(index.size)[0])
+
+    def _aligned(self, parts: tuple[Expr, ...]) -> tuple[list[Numbers], Axes]:
+        """The arrays over all indices of the parts."""
+        values = [self.value(p) for p in parts]
+        first = values[0][1]
+        if all(axes == first for _, axes in values):
+            return [a for a, _ in values], first
+        every: set[Index] = set().union(*(axes for _, axes in values))
+        union = tuple(sorted(every, key=self._order.__getitem__))
+        entries = math.prod(self._length(i) for i in union if i is not TRIAL)
+        if entries > LARGEST:
+            raise UnsupportedError("an array would be very large")
+        shaped = []
+        for array, axes in values:
+            if axes != union and axes:
+                lengths = dict(zip(axes, array.shape, strict=True))
+                array = array.reshape([lengths.get(i, 1) for i in union])
+            shaped.append(array)
+        return shaped, union
+
+    def _multiply(self, factors: tuple[Expr, ...]) -> tuple[Numbers, Axes]:
+        parts, axes = self._aligned(factors)
+        gates = [p for p, f in zip(parts, factors, strict=True) if isinstance(f, Kronecker)]
+        product: Numbers | None = None
+        for part, factor in zip(parts, factors, strict=True):
+            if not isinstance(factor, Kronecker):
+                product = part if product is None else product * part
+        for gate in gates:  # where a delta is 0 the other factors need not exist
+            product = gate if product is None else np.where(gate != 0, product, 0)
+        assert product is not None
+        return product, axes
+
+    def _entry(self, tensor: Tensor, indices: tuple[Expr, ...]) -> tuple[Numbers, Axes]:
+        array, trials = self.arrays[tensor], tensor in self.trials
+        lead = (TRIAL,) if trials else ()
+        plain = all(isinstance(i, Index) and i.size is s for i, s in zip(indices, tensor.shape, strict=True))
+        if plain and len(set(indices)) == len(indices):
+            for index in indices:
+                self._order.setdefault(index, len(self._order))  # type: ignore[arg-type]
+            axes = (*lead, *indices)
+            union = tuple(sorted(axes, key=self._order.__getitem__))
+            if union != axes:
+                array = array.transpose([axes.index(i) for i in union])
+            return array, union
+        places, axes = self._aligned(indices)
+        inside = np.asarray(True)
+        clipped = []
+        lengths = array.shape[1:] if trials else array.shape
+        for place, length in zip(places, lengths, strict=True):
+            good = (place >= 0) & (place < length)
+            if not good.all():
+                inside = inside & good
+                place = np.clip(place, 0, length - 1)
+            clipped.append(place.astype(np.intp))
+        if not trials:
+            found = array[tuple(clipped)]
+        elif axes and axes[0] is TRIAL:
+            rows = np.arange(len(array)).reshape((-1, *(1 for _ in axes[1:])))
+            found = array[(rows, *clipped)]
+        else:
+            found = array[(slice(None), *clipped)]  # type: ignore[arg-type]
+            axes = (TRIAL, *axes)
+        return (found if inside.all() else np.where(inside, found, np.nan)), axes
+
+    def _extreme(self, expr: Expr, kind: str, index: Index, body: Expr) -> tuple[Numbers, Axes]:
+        array, axes = self.value(body)
+        position = isinstance(expr, Position)
+        if index not in axes:
+            return (np.zeros(array.shape, dtype=int) if position else array), axes
+        place = axes.index(index)
+        rest = axes[:place] + axes[place + 1 :]
+        if position:
+            return (array.argmax(axis=place) if kind == "max" else array.argmin(axis=place)), rest
+        return (array.max(axis=place) if kind == "max" else array.min(axis=place)), rest
+
+    def _meaning(self, function: Function) -> Function:
+        """The function itself; for an arbitrary one what it stands for at this point."""
+        if not is_arbitrary(function):
+            return function
+        if function.primitive_of is not None:
+            source, argument = function.primitive_of
+            return derivative(self._meaning(source), argument)
+        if function.name not in self._functions:
+            raise UnsupportedError(f"function {function.name} is arbitrary")
+        return self._functions[function.name]
+
+
+_MENTIONED: dict[Expr, frozenset[Tensor]] = {}
+
+
+def mentioned(expr: Expr) -> frozenset[Tensor]:
+    """Every tensor inside, those that stand in an index included."""
+    known = _MENTIONED.get(expr)
+    if known is None:
+        known = frozenset[Tensor]().union(*(mentioned(c) for c in children(expr)))
+        if isinstance(expr, Entry):
+            known |= {expr.tensor}
+        _MENTIONED[expr] = known
+    return known
+
+
+@cache
+def _numeric(function: Function) -> Callable[..., Numbers]:
+    """A function on arrays."""
+    if function.name in _DIRECT and FUNCTIONS.get(function.name) == function:
+        return _DIRECT[function.name]
+    if function.definition is None:
+        raise UnsupportedError(f"no numbers for {function.name}")
+    modules: list[Any] = [{"step": _DIRECT["step"], "erf": _DIRECT["erf"]}, "numpy"]
+    made = sp.lambdify(ARGUMENTS[: function.arity], function.definition, modules=modules, cse=True)
+
+    def run(*arguments: Numbers) -> Numbers:
+        return np.asarray(made(*arguments)) + np.zeros(np.broadcast_shapes(*(a.shape for a in arguments)))
+
+    return run
+
+
+__all__ = ["TRIAL", "Numbers", "Vectors", "mentioned"]

@@ -1,0 +1,210 @@
+"""Programs: an ordered list of equations, each defining one tensor entry by entry in index notation.
+
+    z2[n,i] = Sum(j, W1[i,j] * a1[n,j]) + b1[i]
+    a2[n,i] = sigmoid(z2[n,i])
+
+Every front end makes a Program and every back end reads one. Intermediate tensors keep their names, so a deep network
+is a long list of short equations. What is known about the inputs (labels, one-hot rows, positive entries) and about
+the sizes stands beside the equations. This module must not know how a Program was made or what is done with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import eq
+from typing import Literal
+
+from symbackprop.errors import IndexNotationError
+from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, entries_once, free_indices, nodes_once
+from symbackprop.rendering.math import chain_latex, equality_mathml
+from symbackprop.rendering.notation import NAMES, WEIGHTS, Notation
+
+AssumptionKind = Literal["labels", "onehot", "simplex", "prob", "pos", "bern", "pm1"]
+
+
+PART = "part of "  # begins the note of an equation to which the user gave no name of its own
+UPSTREAM = "upstream gradient times output"  # the note of a cost that stands for all that is computed from an output
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What is known about the entries of an input.
+
+    labels: integers in 0 .. size-1; onehot: rows (last axis) with one 1 and else 0;
+    simplex: rows (last axis) that add up to 1; prob: in (0, 1); pos: > 0;
+    bern: 0 or 1; pm1: -1 or +1.
+    """
+
+    kind: AssumptionKind
+    tensor: Tensor
+    size: Expr | None = None
+
+
+@dataclass(frozen=True)
+class Equation:
+    """tensor[indices] = value, for all values of the indices, which are free in `value`.
+
+    Args:
+        note: where it comes from, in the user's words: a variable name, "line 12", "layer 2".
+    """
+
+    tensor: Tensor
+    indices: tuple[Index, ...]
+    value: Expr
+    note: str = ""
+
+    @property
+    def left(self) -> Entry:
+        """The entry that is defined."""
+        return Entry(self.tensor, self.indices)
+
+    def _repr_latex_(self) -> str:
+        return chain_latex([(self.left, self.value)])
+
+    def _repr_html_(self) -> str:
+        return equality_mathml(self.left, self.value)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Equations in an order in which they can be evaluated.
+
+    Args:
+        inputs: tensors given from outside, in the order of the arguments.
+        equations: every tensor is defined once, from inputs and earlier tensors.
+        outputs: the tensors that the program returns; a cost is one tensor of shape ().
+        parameters: the scalars other than sizes (lam, eps) that occur.
+        assumptions: what is known about the inputs.
+        domain: relations between sizes that hold, as `Compare` nodes (values 0 or 1).
+        conditions: points that the program excludes, in words ("z2[n,i] != 0").
+        name: what it is called: the name of the user's function.
+        lines: the user's code, by the numbers of the lines.
+    """
+
+    inputs: tuple[Tensor, ...]
+    equations: tuple[Equation, ...]
+    outputs: tuple[Tensor, ...]
+    parameters: tuple[Symbol, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    domain: tuple[Expr, ...] = ()
+    conditions: tuple[str, ...] = ()
+    name: str = field(default="", compare=False)
+    lines: Mapping[int, str] = field(default_factory=dict, compare=False, repr=False)
+    by_tensor: Mapping[Tensor, Equation] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_tensor", {e.tensor: e for e in self.equations})
+        well_formed(self)
+
+    def _repr_latex_(self) -> str:
+        return chain_latex([(e.left, e.value) for e in self.equations], self._notation)
+
+    def _repr_html_(self) -> str:
+        return "".join(equality_mathml(e.left, e.value, self._notation) for e in self.equations)
+
+    @property
+    def _notation(self) -> Notation:
+        """A user's names as they are; else z2 is the z of layer 2."""
+        return NAMES if self.lines or self.name else WEIGHTS
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Inputs, then defined tensors in order."""
+        return self.inputs + tuple(e.tensor for e in self.equations)
+
+    @property
+    def sizes(self) -> tuple[Symbol, ...]:
+        """The size symbols that occur in shapes, in the order of first use."""
+        found: dict[Symbol, None] = {}
+        for tensor in self.tensors:
+            for size in tensor.shape:
+                found.update(dict.fromkeys(s for s in symbols(size) if s.kind == "size"))
+        return tuple(found)
+
+
+def symbols(expr: Expr) -> list[Symbol]:
+    """The symbols inside `expr`, in order of first occurrence."""
+    return [node for node in nodes_once(expr) if isinstance(node, Symbol)]
+
+
+def well_formed(program: Program) -> None:
+    """Check that every equation speaks only of what is known before it.
+
+    Raises:
+        IndexNotationError: a tensor is defined twice or used before it is defined, two tensors or a tensor and a scalar
+            have one name, an entry has the wrong number of indices, or the two sides have different free indices.
+    """
+    known = set(program.inputs)
+    _one_name_each(program)
+    for equation in program.equations:
+        name = equation.tensor.name
+        if equation.tensor in known:
+            raise IndexNotationError(f"tensor {name} is defined twice")
+        if len(equation.indices) != len(equation.tensor.shape):
+            raise IndexNotationError(
+                f"the equation for {name} has {len(equation.indices)} indices, its shape {len(equation.tensor.shape)}"
+            )
+        stray = free_indices(equation.value) - set(equation.indices)
+        if stray:
+            names = ", ".join(sorted(i.name for i in stray))
+            raise IndexNotationError(
+                f"the right side of the equation for {name} has a free index that the left lacks: {names}"
+            )
+        for entry in entries_once(equation.value):
+            if entry.tensor not in known:
+                raise IndexNotationError(f"the equation for {name} uses {entry.tensor.name} before it is defined")
+            if len(entry.indices) != len(entry.tensor.shape):
+                raise IndexNotationError(
+                    f"{entry.tensor.name} has {len(entry.tensor.shape)} axes but {len(entry.indices)} indices"
+                )
+        known.add(equation.tensor)
+    for output in program.outputs:
+        if output not in known:
+            raise IndexNotationError(f"output {output.name} is never defined")
+
+
+def _one_name_each(program: Program) -> None:
+    """What is printed or passed by name must be one thing."""
+    owners: dict[str, Tensor | Symbol] = {s.name: s for s in program.parameters}
+    for tensor in program.tensors:
+        other = owners.setdefault(tensor.name, tensor)
+        if other is not tensor:
+            what = "a tensor and a scalar are" if isinstance(other, Symbol) else "two tensors are"
+            raise IndexNotationError(f"{what} called {tensor.name}", help="give one of them another name")
+
+
+def unused(wanted: str, taken: Container[str]) -> str:
+    """`wanted`, or the first of wanted_2, wanted_3, ... that is not taken.
+
+    Example:
+        >>> unused("J", {"J", "J_2"})
+        'J_3'
+    """
+    names = itertools.chain([wanted], (f"{wanted}_{k}" for k in itertools.count(2)))
+    return next(name for name in names if name not in taken)
+
+
+def defined_once(
+    equations: Iterable[Equation], same: Callable[[Equation, Equation], bool] = eq
+) -> dict[Tensor, Equation]:
+    """The equations of several programs by the tensor that they define.
+
+    Args:
+        same: whether two equations for one tensor say the same.
+
+    Raises:
+        IndexNotationError: one name means two things, so the programs cannot be joined.
+    """
+    found: dict[Tensor, Equation] = {}
+    names: dict[str, Tensor] = {}
+    for equation in equations:
+        tensor = equation.tensor
+        known = found.setdefault(tensor, equation)
+        if names.setdefault(tensor.name, tensor) is not tensor or not (known is equation or same(known, equation)):
+            raise IndexNotationError(
+                f"two programs define {tensor.name}, each in its own way",
+                help="rename the tensors of one of them before they are joined",
+            )
+    return found

@@ -1,0 +1,385 @@
+"""Arithmetic of sizes and indices: integer polynomials with floor division, and what can be proved about them.
+
+A size is an expression of `Number`, size `Symbol` (>= 1), `Index` (0 <= i <= size - 1), entries of integer tensors,
+`Add`, `Multiply`, `Power`, `Quotient` and `Remainder`. `simplify` makes expressions that are provably equal one node;
+`decide` proves or disproves a comparison for all values that the `Facts` allow, or says None. Neither is ever wrong.
+
+Inside, an expression is a polynomial (a dictionary from monomials to coefficients) over atoms. A remainder is written
+with the quotient, a % d = a - d * (a // d), so one identity serves both. A known divisibility H % 2 == 0 replaces H by
+2 * (H // 2), and a known equality replaces a symbol. This module must not know about programs, rules or proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from itertools import permutations
+from typing import Literal
+
+from symbackprop.expression.build import (
+    ZERO,
+    Add,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Kronecker,
+    Multiply,
+    Number,
+    Position,
+    Power,
+    Quotient,
+    Remainder,
+    Symbol,
+    Tensor,
+    add,
+    multiply,
+    number,
+    power,
+)
+from symbackprop.expression.cancellation import cancels, relevant
+from symbackprop.expression.size_polynomial import (
+    CONSTANT,
+    UNIT,
+    Polynomial,
+    as_atom,
+    atom_of,
+    constant_of,
+    factorings,
+    fold,
+    long_division,
+    minus,
+    name_of,
+    negative,
+    order,
+    plus,
+    replace,
+    shifted,
+    tightened,
+    times,
+    without_common_factor,
+)
+from symbackprop.expression.size_trials import trials
+
+Relation = Literal["<", "<=", "=="]
+
+
+class Facts:
+    """What is known about sizes and integer tensors.
+
+    Args:
+        domain: `Compare` nodes between integer expressions that hold: H >= K as Compare("<=", K, H), and
+            Compare("==", Remainder(H, number(2)), ZERO).
+        ranges: for integer tensors the number C of values that an entry can have: 0 .. C - 1.
+
+    Example:
+        >>> n, k = Symbol("N", "size"), Symbol("K", "size")
+        >>> decide("<=", number(1), n, Facts())
+        True
+        >>> decide("<=", k, n, Facts()) is None
+        True
+        >>> decide("<=", k, n, Facts([Compare("<=", k, n)]))
+        True
+    """
+
+    def __init__(self, domain: tuple[Expr, ...] | list[Expr] = (), ranges: Mapping[Tensor, Expr] | None = None) -> None:
+        self.domain = tuple(domain)
+        self.ranges = dict(ranges or {})
+        self.replaced: dict[Expr, Polynomial] = {}  # a symbol that a fact expresses by others
+        self.folds: list[tuple[Polynomial, Polynomial]] = []  # (c * m, what to show for it): 2 * (H // 2) is H
+        self.inequalities: list[Polynomial] = []  # known to be >= 0
+        self.trials = trials(self.domain, self.ranges)
+        self.memo: dict[object, object] = {}
+        self.pending: set[Expr] = set()
+        relations = [fact for fact in self.domain if isinstance(fact, Compare)]
+        for fact in sorted(relations, key=lambda f: isinstance(f.left, Remainder)):
+            if fact.relation == "==":
+                self._learn_equality(fact.left, fact.right)
+        for fact in relations:
+            if fact.relation != "==":
+                gap = minus(_polynomial(fact.right, self), _polynomial(fact.left, self))
+                self.inequalities.append(minus(gap, UNIT) if fact.relation == "<" else gap)
+        self.memo.clear()
+
+    def _learn_equality(self, left: Expr, right: Expr) -> None:
+        """Use left == right to express one symbol by other things, where one stands alone with coefficient 1 or -1."""
+        if isinstance(left, Remainder) and right is ZERO:
+            divisor, total = _polynomial(left.right, self), _polynomial(left.left, self)
+            quotient = Quotient(_expression(total, self), _expression(divisor, self))
+            product = times(divisor, atom_of(quotient))
+            if self._solve(minus(total, product)) and len(product) == 1:
+                self.folds.append((product, total))
+        else:
+            self._solve(minus(_polynomial(left, self), _polynomial(right, self)))
+
+    def _solve(self, zero: Polynomial) -> bool:
+        """Solve zero == 0 for a symbol, and remember what it equals; False if no symbol stands alone."""
+        for monomial, coefficient in sorted(zero.items(), key=lambda item: order(item[0]), reverse=True):
+            if len(monomial) == 1 and monomial[0][1] == 1 and abs(coefficient) == 1:
+                symbol = monomial[0][0]
+                rest = {m: -c / coefficient for m, c in zero.items() if m != monomial}
+                if isinstance(symbol, Symbol) and not any(a is symbol for m in rest for a, _ in m):
+                    self.replaced = {s: replace(p, symbol, rest) for s, p in self.replaced.items()}
+                    self.replaced[symbol] = rest
+                    self.memo.clear()
+                    # The symbol was known to be at least 1; what stands for it must be told so.
+                    self.inequalities.append(minus(rest, UNIT))
+                    return True
+        return False
+
+
+NO_FACTS = Facts()
+
+
+def simplify(expr: Expr, facts: Facts = NO_FACTS) -> Expr:
+    """The canonical form of an integer expression: expressions equal as polynomials become the same node.
+
+    A quotient p // d becomes q if p = d * q + r and 0 <= r < d can be proved.
+
+    Example:
+        >>> e, h = Symbol("E", "size"), Symbol("H", "size")
+        >>> simplify(Quotient(multiply(number(2), e), number(2))) is e
+        True
+        >>> i, j = Index("i", h), Index("j", e)
+        >>> simplify(Quotient(add(multiply(i, e), j), e)) is i
+        True
+    """
+    if isinstance(expr, (Number, Index)):
+        return expr
+    key = ("simplify", expr)
+    known = facts.memo.get(key)
+    if known is None:
+        known = facts.memo[key] = _expression(_polynomial(expr, facts), facts)
+    assert isinstance(known, Expr)
+    return known
+
+
+def decide(relation: Relation, left: Expr, right: Expr, facts: Facts = NO_FACTS) -> bool | None:
+    """True or False if `left relation right` is so for all values that the facts allow, None if that is not proved.
+
+    Example:
+        >>> n = Symbol("N", "size")
+        >>> decide("<", Index("i", n), n)
+        True
+    """
+    key = (relation, left, right)
+    if key not in facts.memo:
+        facts.memo[key] = _decide(relation, minus(_polynomial(right, facts), _polynomial(left, facts)), facts)
+    answer = facts.memo[key]
+    assert answer is None or isinstance(answer, bool)
+    return answer
+
+
+def _decide(relation: Relation, gap: Polynomial, facts: Facts) -> bool | None:
+    """The relation between 0 and `gap`; integers, so x > 0 means x - 1 >= 0."""
+    if relation == "<=":
+        return (
+            True if _at_least_zero(gap, facts) else False if _at_least_zero(minus(negative(gap), UNIT), facts) else None
+        )
+    if relation == "<":
+        return (
+            True if _at_least_zero(minus(gap, UNIT), facts) else False if _at_least_zero(negative(gap), facts) else None
+        )
+    if not gap:
+        return True
+    above, below = minus(gap, UNIT), minus(negative(gap), UNIT)
+    if _at_least_zero(above, facts) or _at_least_zero(below, facts):
+        return False
+    if _at_least_zero(gap, facts) and _at_least_zero(negative(gap), facts):
+        return True
+    return None
+
+
+# --- from expressions to polynomials and back ---------------------------------------------------------------------
+
+
+def _polynomial(expr: Expr, facts: Facts) -> Polynomial:
+    """The polynomial of an integer expression; what is no arithmetic is an atom."""
+    key = ("polynomial", expr)
+    known = facts.memo.get(key)
+    if known is None:
+        known = facts.memo[key] = _convert(expr, facts)
+    return known  # type: ignore[return-value]
+
+
+def _convert(expr: Expr, facts: Facts) -> Polynomial:
+    match expr:
+        case Number(value):
+            return {CONSTANT: value} if value else {}
+        case Add(terms):
+            total: Polynomial = {}
+            for term in terms:
+                total = plus(total, _polynomial(term, facts))
+            return total
+        case Multiply(factors):
+            product: Polynomial = UNIT
+            for factor in factors:
+                product = times(product, _polynomial(factor, facts))
+            return product
+        case Power(base, Number(value)) if value.denominator == 1 and value >= 0:
+            return _convert(Multiply((base,) * value.numerator), facts)
+        case Quotient(left, right):
+            return _divided(_polynomial(left, facts), _polynomial(right, facts), facts)
+        case Remainder(left, right):
+            total, divisor = _polynomial(left, facts), _polynomial(right, facts)
+            return minus(total, times(divisor, _divided(total, divisor, facts)))
+        case Symbol() if expr in facts.replaced:
+            return facts.replaced[expr]
+        case Entry(tensor, indices):
+            return atom_of(Entry(tensor, tuple(simplify(i, facts) for i in indices)))
+    return atom_of(expr)
+
+
+def _divided(total: Polynomial, divisor: Polynomial, facts: Facts) -> Polynomial:
+    """total // divisor: the part that divides, and the quotient of the rest if it is not known."""
+    if not divisor or not _at_least_zero(minus(divisor, UNIT), facts):
+        return atom_of(Quotient(_expression(total, facts), _expression(divisor, facts)))
+    quotient, rest = long_division(total, divisor)
+    for shift in (0, -1, 1):
+        left = minus(rest, times(divisor, constant_of(shift)))
+        if _at_least_zero(left, facts) and _at_least_zero(minus(minus(divisor, left), UNIT), facts):
+            return plus(quotient, constant_of(shift))
+    inner_quotient = as_atom(rest)
+    if isinstance(inner_quotient, Quotient):  # (a // b) // c is a // (b*c)
+        inside, by = _polynomial(inner_quotient.left, facts), _polynomial(inner_quotient.right, facts)
+        # a fact may say that b divides a: then a // b is as plain as it gets
+        if long_division(inside, by)[1] and _at_least_zero(minus(by, UNIT), facts):
+            return plus(quotient, _divided(inside, times(by, divisor), facts))
+    rest, divisor = without_common_factor(rest, divisor)
+    for unit, cofactor in factorings(divisor, rest):  # (E*q + r) // (E*F) is q // F, if 0 <= r < E
+        inner, low = long_division(rest, unit)
+        if inner and _at_least_zero(low, facts) and _at_least_zero(minus(minus(unit, low), UNIT), facts):
+            return plus(quotient, _divided(inner, cofactor, facts))
+    return plus(quotient, atom_of(Quotient(_expression(rest, facts), _expression(divisor, facts))))
+
+
+def _expression(polynomial: Polynomial, facts: Facts) -> Expr:
+    """The node of a polynomial, with remainders and replaced symbols written as they were, where they fit."""
+    for product, shown in facts.folds:
+        polynomial = fold(polynomial, product, shown)
+    remainders = []
+    for quotient in sorted({a for m in polynomial for a, _ in m if isinstance(a, Quotient)}, key=name_of):
+        total, divisor = _polynomial(quotient.left, facts), _polynomial(quotient.right, facts)
+        rest = minus(polynomial, minus(total, times(divisor, atom_of(quotient))))
+        if len(rest) < len(polynomial):
+            polynomial = rest
+            remainders.append(Remainder(quotient.left, quotient.right))
+    ordered = sorted(polynomial.items(), key=lambda item: order(item[0]), reverse=True)
+    return add(*(multiply(number(c), *(power(a, e) for a, e in m)) for m, c in ordered), *remainders)
+
+
+# --- proofs of p >= 0 ---------------------------------------------------------------------------------------------
+
+
+def _at_least_zero(polynomial: Polynomial, facts: Facts) -> bool:
+    """True if polynomial >= 0 is proved: it is a sum of products of things known to be >= 0, with positive factors.
+
+    Atoms are shifted so that they are >= 0 (a size is 1 + something); then terms with a negative coefficient are
+    cancelled against multiples of known inequalities (size - 1 - i >= 0, the domain) until none is left.
+    """
+    if all(not m for m in polynomial):
+        return polynomial.get(CONSTANT, Fraction(0)) >= 0
+    key = ("positive", frozenset(polynomial.items()), frozenset(facts.pending))
+    if key not in facts.memo:
+        false = any(trial.negative(polynomial) for trial in facts.trials)
+        facts.memo[key] = not false and _proved_positive(polynomial, facts)
+    return facts.memo[key] is True
+
+
+def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
+    """The proof behind `_at_least_zero`: collect what is known about the atoms, shift them, and cancel."""
+    inequalities = relevant(polynomial, facts.inequalities)
+    free: set[Expr] = set()
+    shifts: dict[Expr, Fraction] = {}
+    pending = [a for p in (polynomial, *inequalities) for m in p for a, _ in m]
+    while pending:
+        atom = pending.pop()
+        if atom in shifts or atom in free:
+            continue
+        low, bounds = _bounds(atom, facts)
+        inequalities += bounds
+        if low is None:
+            free.add(atom)
+        else:
+            shifts[atom] = low
+        pending += [a for p in bounds for m in p for a, _ in m]
+    inequalities += _nested({**shifts, **dict.fromkeys(free)}, facts)
+    goal = shifted(polynomial, shifts)
+    known = [tightened(shifted(p, shifts)) for p in inequalities]
+    return cancels(goal, [p for p in known if any(c < 0 for c in p.values())], free)
+
+
+def _nested(atoms: Iterable[Expr], facts: Facts) -> list[Polynomial]:
+    """Of a // E and a // (E*F), both of which occur, the second is the first divided by F: a remainder is left."""
+    found: list[Polynomial] = []
+    for fine, coarse in permutations([a for a in atoms if isinstance(a, Quotient)], 2):
+        if fine.left is not coarse.left:
+            continue
+        by = _polynomial(fine.right, facts)
+        factor, rest = long_division(_polynomial(coarse.right, facts), by)
+        if not rest and all(_at_least_zero(minus(p, UNIT), facts) for p in (by, factor)):
+            left = minus(atom_of(fine), times(factor, atom_of(coarse)))
+            found += [left, minus(minus(factor, left), UNIT)]
+    return found
+
+
+def _bounds(atom: Expr, facts: Facts) -> tuple[Fraction | None, list[Polynomial]]:
+    """(a number that `atom` is never below, polynomials that are >= 0 because of what the atom is)."""
+    match atom:
+        case Symbol(_, "size"):
+            return Fraction(1), []
+        case Position(_, Index(_, size, _), _) | Index(_, size, _):
+            return Fraction(0), [minus(minus(_polynomial(size, facts), atom_of(atom)), UNIT)]
+        case Entry(tensor, _) if tensor in facts.ranges:
+            return Fraction(0), [minus(minus(_polynomial(facts.ranges[tensor], facts), atom_of(atom)), UNIT)]
+        case Kronecker() | Compare():
+            return Fraction(0), [minus(UNIT, atom_of(atom))]
+        case Quotient(left, right):
+            return _quotient_bounds(atom, _polynomial(left, facts), _polynomial(right, facts), facts)
+    return None, []
+
+
+def _quotient_bounds(
+    atom: Quotient, total: Polynomial, divisor: Polynomial, facts: Facts
+) -> tuple[Fraction | None, list[Polynomial]]:
+    """0 <= total - divisor * q <= divisor - 1, and q >= 0 or q >= -1 if the total is."""
+    if atom in facts.pending:  # its own bound is being proved: assume nothing
+        return None, []
+    facts.pending.add(atom)
+    try:
+        if not _at_least_zero(minus(divisor, UNIT), facts):
+            return None, []
+        product = times(divisor, atom_of(atom))
+        for multiple, shown in facts.folds:
+            if multiple == product:  # divides by a fact: positive as soon as the total is
+                return next(
+                    (Fraction(k) for k in (1, 0) if _at_least_zero(minus(shown, constant_of(k)), facts)), None
+                ), []
+        rest = minus(total, product)
+        low = next((k for k in (1, 0, -1) if _at_least_zero(minus(total, times(divisor, constant_of(k))), facts)), None)
+        high = _divided(_largest(total, facts), divisor, facts)
+        bounds = [rest, minus(minus(divisor, rest), UNIT), minus(high, atom_of(atom))]
+        return None if low is None else Fraction(low), bounds
+    finally:
+        facts.pending.discard(atom)
+
+
+def _largest(polynomial: Polynomial, facts: Facts) -> Polynomial:
+    """An upper bound of `polynomial`: each index at its end where its term is positive, at 0 where it is not.
+
+    An index stays where it stands if it is multiplied by something that may be negative.
+    """
+    total: Polynomial = {}
+    for monomial, coefficient in polynomial.items():
+        if not all(isinstance(a, Index) or (isinstance(a, Symbol) and a.kind == "size") for a, _ in monomial):
+            total = plus(total, {monomial: coefficient})
+            continue
+        term = {CONSTANT: coefficient}
+        for atom, exponent in monomial:
+            end = atom_of(atom)
+            if isinstance(atom, Index):
+                end = minus(_polynomial(atom.size, facts), UNIT) if coefficient > 0 else {}
+            for _ in range(exponent):
+                term = times(term, end)
+        total = plus(total, term)
+    return total

@@ -1,0 +1,386 @@
+"""Symbolic arrays: a buffer whose entries are a function of indices, and views that map their indices to the buffer's.
+
+An operation makes a new buffer and writes no equation. A value becomes an equation of its own (`Buffer.settle`) when it
+is used and the user has given it a name, when it is used twice, or when something nonlinear is done with a sum. So the
+program has about one equation for each line that assigns. Views share their buffer: what is assigned to one shows in
+all, as in NumPy.
+
+Operations look up `registry.OPERATIONS`; this module must not know what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Number, add, children, where
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.infinity import is_infinite
+from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
+from symbackprop.frontends.numpy.session import Content, as_int, axis_indices, current, entry, product_of, user_line
+from symbackprop.frontends.numpy.size import size
+
+# An expression with more nodes than this becomes an equation as soon as it is used.
+LARGE = 60
+
+
+@dataclass(frozen=True)
+class Order:
+    """A permutation along an axis.
+
+    Args:
+        rank: where each entry stands in the order.
+        is_rank: the array holds the ranks themselves; else their inverse, as an argsort does.
+    """
+
+    axis: int
+    rank: Content
+    is_rank: bool
+
+
+class Buffer:
+    """The memory of an array: shape, entries, and how far it has been written down.
+
+    Args:
+        content: the entry at an index tuple.
+        kind: "real", "integer" or "bool".
+        summed: it holds a sum or an extremum that a nonlinear use should name first.
+    """
+
+    def __init__(self, shape: tuple[Expr, ...], content: Content, kind: str = "real", summed: bool = False) -> None:
+        self.shape, self.content, self.kind, self.summed = shape, content, kind, summed
+        self.settled = False
+        self.unsettled = content  # the contents before they were settled
+        self.uses = 0
+        self.version = 0
+        self.doubt: str | None = None  # why its contents are uncertain
+        self.order: Order | None = None  # what is known of an argsort
+        self.line = user_line()
+
+    def settle(self, variable: str | None, forced: bool = False) -> None:
+        """Write the contents down as an equation, unless they are an entry or hold no data."""
+        if self.settled:
+            return
+        value = self.content(axis_indices(self.shape))
+        if is_infinite(value):
+            return
+        self.settled = True
+        if not forced and (isinstance(value, Entry) or not has_entry(value)):
+            return
+        kind = "integer" if self.kind == "integer" else "real"
+        self.content = entry(current().define(self.shape, self.content, kind, variable, self.line))
+        self.summed = False
+
+    def write(self, content: Content) -> None:
+        """Replace the contents."""
+        if self.doubt:
+            raise TraceError(self.doubt)
+        self.content = self.unsettled = content
+        self.line = user_line()
+        self.settled = False
+        self.order = None
+        self.version += 1
+        self.uses = 0
+        if self.version % 8 == 0:  # a long chain of assignments: keep each equation short
+            self.settle(self._variable())
+
+    def _variable(self) -> str | None:
+        return current().variable_of(lambda value: isinstance(value, Array) and value.buffer is self)
+
+
+@dataclass(frozen=True)
+class View:
+    """How the indices of an array lead to those of its buffer.
+
+    Args:
+        forward: array indices -> buffer indices.
+        inverse: buffer indices -> (value 0 or 1 of "is seen by the view", array indices); None if it cannot be written.
+    """
+
+    forward: Callable[[tuple[Expr, ...]], tuple[Expr, ...]]
+    inverse: Callable[[tuple[Expr, ...]], tuple[Expr, tuple[Expr, ...]]] | None
+
+
+def order_of(values: Array) -> Order | None:
+    """The permutation that an integer array is known to be."""
+    whole = values.view is IDENTITY and values.axes == values.buffer.shape
+    return values.buffer.order if whole else None
+
+
+IDENTITY = View(lambda indices: indices, lambda indices: (ONE, indices))
+
+
+class Array:
+    """A symbolic `numpy.ndarray`, or a NumPy scalar (`scalar`), which is never changed in place."""
+
+    __array_priority__ = 1000
+
+    def __init__(
+        self, buffer: Buffer, shape: tuple[Expr, ...] | None = None, view: View = IDENTITY, *, scalar: bool = False
+    ) -> None:
+        self.buffer, self.view, self.scalar = buffer, view, scalar
+        self.axes = buffer.shape if shape is None else shape
+        self.contiguous = True  # False: not known to be C-contiguous
+        self.base_version: tuple[Buffer, int] | None = None  # may be a view of this buffer, or a copy
+
+    # --- attributes of ndarray
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """The sizes of the axes, as ints or `Size`s."""
+        return tuple(size(n) for n in self.axes)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.axes)
+
+    @property
+    def size(self) -> Any:
+        """The number of entries."""
+        return size(product_of(self.axes))
+
+    @property
+    def kind(self) -> str:
+        """real, integer or bool."""
+        return self.buffer.kind
+
+    @property
+    def dtype(self) -> Any:
+        """NumPy's type of that kind."""
+        return np.dtype({"real": float, "integer": int, "bool": bool}[self.kind])
+
+    @property
+    def T(self) -> Array:
+        """The transposed view."""
+        return OPERATIONS["transpose"](self)  # type: ignore[no-any-return]
+
+    @property
+    def real(self) -> Array:
+        """The array itself: there are no complex numbers here."""
+        return self
+
+    @property
+    def flat(self) -> Any:
+        """All entries in a row."""
+        return OPERATIONS["ravel"](self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in METHODS:
+            method = METHODS[name]
+            return lambda *args, **options: method(self, *args, **options)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise TraceError(f"the array method .{name} cannot be traced")
+
+    def __repr__(self) -> str:
+        return f"<array of shape {self.shape}>"
+
+    __hash__ = object.__hash__
+
+    # --- reading
+
+    def read(self, nonlinear: bool = False) -> Content:
+        """The entries as they are now, as a function of the array's own indices.
+
+        Args:
+            nonlinear: more is done with them than adding and scaling.
+        """
+        buffer = self.buffer
+        if buffer.doubt:
+            raise TraceError(buffer.doubt)
+        if self.base_version and self.base_version[0].version != self.base_version[1]:
+            raise TraceError("an array that may or may not be a view is used after its base was changed in place")
+        if not buffer.settled:
+            name = current().variable_of(self._is_name)
+            if name or buffer.uses or (nonlinear and buffer.summed) or _large(buffer):
+                buffer.settle(name)
+        buffer.uses += 1
+        content, forward = buffer.content, self.view.forward
+        return content if self.view is IDENTITY else lambda indices: content(forward(indices))
+
+    def definition(self, indices: tuple[Expr, ...]) -> Expr:
+        """The entry as it was computed, also where it has become an equation since."""
+        return self.buffer.unsettled(self.view.forward(indices))
+
+    def _is_name(self, value: object) -> bool:
+        return isinstance(value, Array) and value.buffer is self.buffer
+
+    def constant(self) -> Expr | None:
+        """The value of a 0-d array, if it is one."""
+        return self.read()(()) if self.ndim == 0 else None
+
+    # --- writing
+
+    def write(self, value: Content, added: bool = False) -> None:
+        """Replace each entry seen by this view by `value` at the array's indices, or add `value` to it."""
+        buffer, inverse = self.buffer, self.view.inverse
+        if inverse is None or self.scalar:
+            raise TraceError("assignment to an array that cannot be written (a broadcast view)")
+        if self.base_version:
+            base, _ = self.base_version
+            base.doubt = "an array is used whose reshape, changed in place, may or may not share its memory"
+            self.base_version = None
+        old = buffer.content
+        if not buffer.settled and buffer.uses:
+            buffer.settle(current().variable_of(self._is_name))
+            old = buffer.content
+
+        def new(indices: tuple[Expr, ...]) -> Expr:
+            seen, own = inverse(indices)
+            before = old(indices)
+            if seen is ZERO:
+                return before
+            return add(before, where(seen, value(own), ZERO)) if added else where(seen, value(own), before)
+
+        buffer.write(new)
+
+    # --- Python's protocols
+
+    def __len__(self) -> int:
+        if not self.axes:
+            raise TypeError("len() of unsized object")
+        known = as_int(self.axes[0])
+        if known is None:
+            raise NeedsConcreteSizes("len() of an axis of symbolic size", size_symbols(self.axes[0]))
+        return known
+
+    def __iter__(self) -> Iterator[Array]:
+        if not self.axes:
+            raise TypeError("iteration over a 0-d array")
+        if as_int(self.axes[0]) is None:
+            raise NeedsConcreteSizes("a loop over an axis of symbolic size", size_symbols(self.axes[0]))
+        return iter([self[k] for k in range(len(self))])
+
+    def __bool__(self) -> bool:
+        value = self.constant()
+        if isinstance(value, Number):
+            return value.value != 0
+        raise TraceError("a branch that depends on the data, not only on sizes", help="use np.where")
+
+    def __int__(self) -> int:
+        return int(self._number())
+
+    def __index__(self) -> int:
+        value = self._number()
+        if value.denominator != 1:
+            raise TypeError("only integer scalar arrays can be converted to an index")
+        return int(value)
+
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def _number(self) -> Fraction:
+        value = self.constant()
+        if isinstance(value, Number):
+            return value.value
+        if value is not None and size_symbols(value) and not has_entry(value):
+            raise NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(value))
+        raise TraceError("an array's value is needed as a Python number")
+
+    def __getitem__(self, key: Any) -> Any:
+        return OPERATIONS["getitem"](self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        OPERATIONS["setitem"](self, key, value)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        return _operation(name)(*inputs, **options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        module = function.__module__.removeprefix("numpy").strip(".")
+        return _operation(f"{module}.{function.__name__}".strip("."))(*args, **options)
+
+
+def _operation(name: str) -> Callable[..., Any]:
+    if name not in OPERATIONS:
+        raise TraceError(f"np.{name} cannot be traced")
+    return OPERATIONS[name]
+
+
+def _binary(name: str, swapped: bool = False) -> Callable[[Array, Any], Any]:
+    def operator(self: Array, other: Any) -> Any:
+        return OPERATIONS[name](other, self) if swapped else OPERATIONS[name](self, other)
+
+    return operator
+
+
+def _inplace(name: str) -> Callable[[Array, Any], Any]:
+    def operator(self: Array, other: Any) -> Any:
+        return OPERATIONS[name](self, other) if self.scalar else OPERATIONS["inplace"](name, self, other)
+
+    return operator
+
+
+_OPERATORS = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "power",
+    "matmul": "matmul",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+}
+for _symbol, _name in _OPERATORS.items():
+    setattr(Array, f"__{_symbol}__", _binary(_name))
+    setattr(Array, f"__r{_symbol}__", _binary(_name, swapped=True))
+    setattr(Array, f"__i{_symbol}__", _inplace(_name))
+for _symbol, _name in {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}.items():
+    setattr(Array, f"__{_symbol}__", _binary(_name))
+for _symbol, _name in {"eq": "equal", "ne": "not_equal"}.items():
+    setattr(Array, f"__{_symbol}__", _binary(_name))
+for _symbol, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}.items():
+    setattr(Array, f"__{_symbol}__", lambda self, _name=_name: OPERATIONS[_name](self))
+
+
+# --- making arrays ------------------------------------------------------------------------------------------------
+
+
+def array(shape: tuple[Expr, ...], content: Content, kind: str = "real", *, summed: bool = False) -> Array:
+    """A new array of its own memory; 0-d results are scalars, as in NumPy."""
+    return Array(Buffer(shape, content, kind, summed), scalar=not shape)
+
+
+def scalar(value: Expr, kind: str = "real") -> Array:
+    """A NumPy scalar."""
+    return array((), lambda _: value, kind)
+
+
+def nodes(expr: Expr) -> Iterator[Expr]:
+    """All nodes of an expression, each once."""
+    stack, seen = [expr], {expr}
+    while stack:
+        node = stack.pop()
+        yield node
+        fresh = [c for c in children(node) if c not in seen]
+        seen.update(fresh)
+        stack += fresh
+
+
+def has_entry(expr: Expr) -> bool:
+    """True if an expression depends on data."""
+    return any(isinstance(n, Entry) for n in nodes(expr))
+
+
+def _large(buffer: Buffer) -> bool:
+    """True if one entry has more than LARGE nodes."""
+    stack, count = [buffer.content(axis_indices(buffer.shape))], 0
+    while stack and count <= LARGE:
+        node = stack.pop()
+        count += not isinstance(node, (Number, Index))
+        if not isinstance(node, Entry):
+            stack += children(node)
+    return count > LARGE
+
+
+__all__ = ["IDENTITY", "Array", "Buffer", "View", "array", "has_entry", "nodes", "scalar"]

@@ -1,0 +1,317 @@
+"""Arrays made from nothing but sizes: zeros, eye, arange, triangles; and conversions of type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number
+from symbackprop.frontends.numpy.array import Array, Buffer, array
+from symbackprop.frontends.numpy.elementwise import Places, must_hold, plain_type
+from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.session import current, holds, minus, must_know, product_of, reduced
+from symbackprop.frontends.numpy.size import Size, size
+from symbackprop.frontends.numpy.subscripts import diagonal
+from symbackprop.frontends.numpy.views import copy_of, flatten, unflatten
+
+Indices = tuple[Expr, ...]
+
+
+def kind_of(dtype: Any, default: str = "real") -> str:
+    """real, integer or bool, from a NumPy dtype or a Python type."""
+    if dtype is None:
+        return default
+    dtype = np.dtype(getattr(dtype, "traced_type", dtype))
+    letter = dtype.kind
+    if letter not in "fiub":
+        raise TraceError(f"arrays of type {dtype} cannot be traced")
+    return {"f": "real", "b": "bool"}.get(letter, "integer")
+
+
+def filled(shape: Indices, value: Expr, kind: str) -> Array:
+    """An array of one value, with memory of its own (also when it is 0-d)."""
+    return Array(Buffer(shape, lambda _: value, kind))
+
+
+def _maker(name: str, value: Expr | None) -> None:
+    """zeros, ones and empty; without a value each array holds a number of its own, of which nothing is known."""
+
+    @implements(name)
+    def make(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Array:
+        return filled(shape_of(shape), current().unwritten() if value is None else value, kind_of(dtype))
+
+    @implements(f"{name}_like")
+    def make_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Array:
+        base = as_array(a)
+        entry = current().unwritten() if value is None else value
+        result = filled(base.axes if shape is None else shape_of(shape), entry, kind_of(dtype, base.kind))
+        result.contiguous = base.contiguous
+        return result
+
+
+for _title, _value in {"zeros": ZERO, "ones": ONE}.items():
+    _maker(_title, _value)
+_maker("empty", None)
+
+
+@implements("full")
+def _full(shape: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Array:
+    fill = as_array(fill_value)
+    return _filled_with(fill, shape_of(shape), kind_of(dtype, fill.kind))
+
+
+@implements("full_like")
+def _full_like(a: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Array:
+    base = as_array(a)
+    return _filled_with(as_array(fill_value), base.axes, kind_of(dtype, base.kind))
+
+
+def _filled_with(fill: Array, shape: Indices, kind: str) -> Array:
+    """An array of one value, which must fit into it as it is."""
+    if fill.ndim:
+        raise TraceError("np.full with an array cannot be traced")
+    result = filled(shape, fill.read()(()), kind)
+    must_hold(result, fill.kind)
+    return result
+
+
+@implements("eye", "identity")
+def _eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None, M: Any = None) -> Array:
+    rows, columns = shape_of(n)[0], shape_of(n if m is None and M is None else m if M is None else M)[0]
+    offset = integer_of(k) or ZERO
+    return _fresh((rows, columns), lambda i: holds("==", reduced(add(i[0], offset)), i[1]), kind_of(dtype))
+
+
+def _fresh(shape: Indices, content: Callable[[Indices], Expr], kind: str) -> Array:
+    return Array(Buffer(shape, content, kind))
+
+
+@implements("arange")
+def _arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Array:
+    low, high = (0, start) if stop is None else (start, stop)
+    a, b, by = integer_of(low), integer_of(high), integer_of(step)
+    if a is None or b is None or by is None or not isinstance(by, Number):
+        raise TraceError("np.arange of numbers that are not integers cannot be traced")
+    if by.value < 0:
+        length = reduced(Quotient(add(minus(a, b), number(-by.value - 1)), number(-by.value)))
+    else:
+        length = reduced(Quotient(add(minus(b, a), number(by.value - 1)), by))
+    if not must_know("<=", ZERO, length, "the length of np.arange"):
+        length = ZERO
+    return _fresh((length,), lambda i: reduced(add(a, multiply(by, i[0]))), kind_of(dtype, "integer"))
+
+
+@implements("linspace")
+def _linspace(start: Any, stop: Any, num: Any = 50) -> Any:
+    (count,) = shape_of(num)
+    steps = _fresh((count,), lambda i: i[0], "integer")
+    return start + (as_array(stop) - start) * steps / size(minus(count, ONE))
+
+
+@implements("indices", "meshgrid", "ogrid", "mgrid", "fromfunction", "vectorize", "ix_")
+def _unsupported_grid(*_: Any, **__: Any) -> Any:
+    raise TraceError("grids of indices cannot be traced", help="use np.arange and broadcasting")
+
+
+def _triangle(name: str, lower: bool) -> None:
+    @implements(name)
+    def triangle(m: Any, k: Any = 0) -> Array:
+        base, offset = as_array(m), integer_of(k) or ZERO
+        content = base.read()
+
+        def entries(i: Indices) -> Expr:
+            diagonal_ = reduced(add(i[-2], offset))
+            kept = holds("<=", i[-1], diagonal_) if lower else holds("<=", diagonal_, i[-1])
+            return multiply(kept, content(i))
+
+        return array(base.axes, entries, base.kind, summed=base.buffer.summed)
+
+
+_triangle("tril", True)
+_triangle("triu", False)
+
+
+@implements("tri")
+def _tri(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Array:
+    rows, columns = shape_of(n)[0], shape_of(n if m is None else m)[0]
+    offset = integer_of(k) or ZERO
+    return _fresh((rows, columns), lambda i: holds("<=", i[1], reduced(add(i[0], offset))), kind_of(dtype))
+
+
+def _triangle_places(name: str, lower: bool) -> None:
+    @implements(name)
+    def places(n: Any, k: Any = 0, m: Any = None) -> Places:
+        rows, columns = shape_of(n)[0], shape_of(n if m is None else m)[0]
+        offset = integer_of(k) or ZERO
+
+        def inside(i: Indices) -> Expr:
+            diagonal_ = reduced(add(i[0], offset))
+            return holds("<=", i[1], diagonal_) if lower else holds("<=", diagonal_, i[1])
+
+        return Places(_fresh((rows, columns), inside, "bool"))
+
+
+_triangle_places("tril_indices", True)
+_triangle_places("triu_indices", False)
+
+
+@implements("diag_indices")
+def _diag_indices(n: Any) -> tuple[Array, Array]:
+    return _arange(n), _arange(n)
+
+
+@implements("diag")
+def _diag(v: Any, k: Any = 0) -> Any:
+    base = as_array(v)
+    if base.ndim == 2:
+        return diagonal(base, k)
+    if base.ndim != 1:
+        raise TraceError(f"np.diag takes a vector or a matrix, not an array of {base.ndim} axes")
+    return _diagflat(base, k)
+
+
+@implements("diagflat")
+def _diagflat(v: Any, k: Any = 0) -> Array:
+    if k != 0:
+        raise TraceError("np.diag of a vector with k cannot be traced")
+    base = as_array(v).ravel()
+    (n,) = base.axes
+    content = base.read()
+    return array((n, n), lambda i: multiply(holds("==", i[0], i[1]), content((i[0],))), base.kind)
+
+
+@implements("array")
+def _array(value: Any, dtype: Any = None, copy: Any = True, **_: Any) -> Array:
+    if not copy:
+        return _asarray(value, dtype)
+    base = _converted(copy_of(value), dtype)
+    return Array(base.buffer) if base.scalar else base
+
+
+@implements("asarray", "asanyarray")
+def _asarray(value: Any, dtype: Any = None, **_: Any) -> Array:
+    """The array itself if it has that type already, else a copy."""
+    base = as_array(value)
+    same = dtype is None or np.dtype(plain_type(dtype)) == base.dtype
+    return base if same else _converted(copy_of(base), dtype)
+
+
+@implements("astype", method=True)
+def _astype(a: Any, dtype: Any, copy: Any = True, **_: Any) -> Array:
+    return _converted(copy_of(a), dtype) if copy else _asarray(a, dtype)
+
+
+def _converted(base: Array, dtype: Any) -> Array:
+    kind = kind_of(dtype, base.kind)
+    if kind == base.kind:
+        return base
+    if kind == "bool":
+        return OPERATIONS["not_equal"](base, 0)  # type: ignore[no-any-return]
+    if kind == "integer" and base.kind == "real":
+        raise TraceError("real numbers are rounded to integers")
+    return array(base.axes, base.read(), kind, summed=base.buffer.summed)
+
+
+def convert_to(dtype: Any) -> Callable[..., Any]:
+    """np.float64, np.int64, ...: called like functions."""
+
+    def convert(value: Any = 0) -> Any:
+        return _converted(copy_of(value), dtype)
+
+    return convert
+
+
+@implements("unravel_index")
+def _unravel_index(position: Any, shape: Any) -> tuple[Any, ...]:
+    base, sizes = as_array(position), shape_of(shape)
+    content = base.read()
+
+    def along(k: int) -> Array:
+        return array(base.axes, lambda i: unflatten(content(i), sizes)[k], "integer")
+
+    return tuple(along(k) for k in range(len(sizes)))
+
+
+@implements("ravel_multi_index")
+def _ravel_multi_index(places: Any, shape: Any) -> Array:
+    bases, sizes = [as_array(p) for p in places], shape_of(shape)
+    contents = [b.read() for b in bases]
+    return array(bases[0].axes, lambda i: flatten(tuple(c(i) for c in contents), sizes), "integer")
+
+
+@implements("shape")
+def _shape(a: Any) -> tuple[Any, ...]:
+    return as_array(a).shape
+
+
+@implements("size")
+def _size(a: Any, axis: Any = None) -> Any:
+    base = as_array(a)
+    return size(product_of(base.axes)) if axis is None else base.shape[axis]
+
+
+@implements("ndim")
+def _ndim(a: Any) -> int:
+    return as_array(a).ndim
+
+
+@implements("fill", method=True)
+def _fill(a: Array, value: Any) -> None:
+    a[...] = value
+
+
+@implements("tolist", method=True)
+def _tolist(a: Array) -> Any:
+    return a if a.ndim == 0 else [_tolist(row) for row in a]
+
+
+@implements("r_", "c_")
+def _join(*_: Any) -> Any:
+    raise TraceError("np.r_ and np.c_ cannot be traced", help="use np.concatenate")
+
+
+def to_integer(value: Any, down: bool = False) -> Any:
+    """int(value): of a size or a label it is the thing itself; a quotient of sizes is rounded towards 0, or `down`."""
+    if isinstance(value, Size):
+        return value
+    if isinstance(value, Array) and value.ndim == 0:
+        if value.kind != "real":
+            return value
+        content = reduced(value.read()(()))
+        if isinstance(content, Number):
+            return math.floor(content.value) if down else int(content.value)
+        scale = _scale(content)
+        if scale is not None:
+            whole = reduced(multiply(number(scale), content))
+            rounded = size(Quotient(whole, number(scale)))
+            if down or must_know("<=", ZERO, whole, "int() of what may be negative"):
+                return rounded
+            return -size(Quotient(reduced(multiply(number(-1), whole)), number(scale)))
+        raise TraceError("int() of a real number that depends on data or roots")
+    return math.floor(value) if down else int(value)
+
+
+def _scale(content: Expr) -> int | None:
+    """The denominator of a polynomial of sizes with rational coefficients, None for anything else."""
+    terms = getattr(content, "terms", (content,))
+    scale = 1
+    for term in terms:
+        factors = getattr(term, "factors", (term,))
+        for f in factors:
+            if isinstance(f, Number):
+                scale = scale * f.value.denominator
+            elif not _integral(f):
+                return None
+    return scale
+
+
+def _integral(factor: Expr) -> bool:
+    return isinstance(factor, (Quotient, Remainder)) or getattr(factor, "kind", "") == "size"
+
+
+__all__ = ["convert_to", "exact", "filled", "to_integer"]

@@ -1,0 +1,43 @@
+"""Why a trace stops: sizes that must be numbers, shapes that do not fit, and whatever cannot be followed at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import Expr, Symbol
+from symbackprop.expression.program import symbols
+
+
+class NeedsConcreteSizes(TraceError):
+    """The function cannot be followed for all sizes, but it can where `symbols` are fixed to numbers.
+
+    `Tracer(..., sizes={"T": 3})` fixes a size; the others stay symbolic.
+    """
+
+    def __init__(self, what: str, symbols: Iterable[str] = (), **parts: Any) -> None:
+        self.symbols = tuple(symbols)
+        super().__init__(what, **parts)
+
+
+class ShapesDoNotFit(TraceError):
+    """NumPy would refuse these shapes, unless some sizes happen to be equal or 1."""
+
+
+class CodeRaisesError(TraceError):
+    """The function raised an exception: by its own fault, or because a symbolic array is no real one.
+
+    Args:
+        kind: the name of the exception's class.
+    """
+
+    def __init__(self, what: str, kind: str = "", **parts: Any) -> None:
+        self.kind = kind
+        super().__init__(what, **parts)
+
+
+def size_symbols(*expressions: Expr) -> tuple[str, ...]:
+    """The names of the size symbols inside, in order of first use."""
+    found = [s.name for e in expressions for s in symbols(e) if isinstance(s, Symbol) and s.kind == "size"]
+    return tuple(dict.fromkeys(found))

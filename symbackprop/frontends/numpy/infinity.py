@@ -1,0 +1,91 @@
+"""Minus infinity as the value of a masked score: it may stand in a branch of `Where`, and must be gone when it is used.
+
+exp(-inf) = 0, -inf plus a number is -inf, and a maximum passes over it. No equation ever holds it: what would is
+refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Add,
+    Apply,
+    Expr,
+    Index,
+    Multiply,
+    Number,
+    Position,
+    Symbol,
+    Where,
+    fresh,
+    rebuild,
+    substitute,
+    subtract,
+    where,
+)
+from symbackprop.expression.functions import EXP
+
+MINUS_INFINITY = Symbol("-inf", "real")
+
+
+def is_infinite(value: Expr) -> bool:
+    """True if a branch of `value`, not only something deep inside, is minus infinity."""
+    if isinstance(value, Where):
+        return is_infinite(value.then) or is_infinite(value.otherwise)
+    return value is MINUS_INFINITY
+
+
+def lifted(make: Callable[..., Expr], values: tuple[Expr, ...]) -> Expr:
+    """make(values), branch by branch where a branch is minus infinity."""
+    for k, value in enumerate(values):
+        if isinstance(value, Where) and is_infinite(value):
+            before, after = values[:k], values[k + 1 :]
+            return where(
+                value.condition,
+                lifted(make, (*before, value.then, *after)),
+                lifted(make, (*before, value.otherwise, *after)),
+            )
+    result = make(*values)
+    return _limit(result) if MINUS_INFINITY in values else result
+
+
+def _limit(value: Expr) -> Expr:
+    """The value of an operation on minus infinity, where it has one."""
+    match value:
+        case _ if value is MINUS_INFINITY:
+            return value
+        case Apply(function, (argument,)) if function is EXP and argument is MINUS_INFINITY:
+            return ZERO
+        case Add(terms) if MINUS_INFINITY in terms:
+            return MINUS_INFINITY
+        case Multiply(factors) if _positive_multiple(factors):
+            return MINUS_INFINITY
+        case Where(condition, then, otherwise):
+            return rebuild(value, (condition, then, otherwise))
+    raise TraceError("minus infinity is used in a way that cannot be traced", help="use a finite number such as -1e9")
+
+
+def _positive_multiple(factors: tuple[Expr, ...]) -> bool:
+    rest = [f for f in factors if f is not MINUS_INFINITY]
+    return len(rest) == len(factors) - 1 and all(isinstance(f, Number) and f.value > 0 for f in rest)
+
+
+def without_infinity(kind: Literal["max", "min"], index: Index, body: Expr) -> Expr:
+    """The body of a maximum with its masked entries replaced by one that is not masked, the first.
+
+    Where all entries are masked NumPy's result is no number, and nothing is claimed about it.
+    """
+    if kind != "max" or not isinstance(body, Where) or is_infinite(body.then) == is_infinite(body.otherwise):
+        return body
+    masked = body.then is MINUS_INFINITY
+    kept = body.otherwise if masked else body.then
+    seen = subtract(ONE, body.condition) if masked else body.condition
+    place = fresh(index.name, index.size)
+    first = Position("max", place, substitute(seen, {index: place}))
+    filler = substitute(kept, {index: first})
+    return where(body.condition, filler, kept) if masked else where(body.condition, kept, filler)

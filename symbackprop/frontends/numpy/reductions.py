@@ -1,0 +1,331 @@
+"""Reductions: sums, means, variances, extrema and their positions, cumulative sums, sorting, norms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Expr,
+    Extremum,
+    Index,
+    Position,
+    Sum,
+    close_sum,
+    fresh,
+    multiply,
+    number,
+    subtract,
+)
+from symbackprop.frontends.numpy.array import Array, array, has_entry, scalar
+from symbackprop.frontends.numpy.elementwise import Masked, into, truth
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
+from symbackprop.frontends.numpy.infinity import without_infinity
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.session import as_int, holds, index_name, product_of
+from symbackprop.frontends.numpy.size import size
+from symbackprop.frontends.numpy.views import axes_of, axis_of, broadcast_to, ravel, reshape
+
+Indices = tuple[Expr, ...]
+
+
+def _bind(shape: Indices, axes: tuple[int, ...]) -> list[Index]:
+    used: set[str] = set()
+    bound = []
+    for k in axes:
+        name = index_name(shape[k], used)
+        used.add(name)
+        bound.append(fresh(name, shape[k]))
+    return bound
+
+
+def _reduced_shape(shape: Indices, axes: tuple[int, ...], keepdims: bool) -> Indices:
+    if keepdims:
+        return tuple(ONE if k in axes else n for k, n in enumerate(shape))
+    return tuple(n for k, n in enumerate(shape) if k not in axes)
+
+
+def _full(indices: Indices, bound: Sequence[Expr], axes: tuple[int, ...], ndim: int, keepdims: bool) -> Indices:
+    """The indices of the whole array, from those of the result and the bound ones."""
+    rest = iter(i for k, i in enumerate(indices) if k not in axes) if keepdims else iter(indices)
+    inner = dict(zip(axes, bound, strict=True))
+    return tuple(inner[k] if k in inner else next(rest) for k in range(ndim))
+
+
+@implements("sum", method=True)
+def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+    """np.sum; a mean, a norm and most other reductions are written in it."""
+    if isinstance(a, Masked):
+        return a.sum()
+    if out is not None or options:
+        raise TraceError("np.sum with out=, where= or initial= cannot be traced")
+    base = as_array(a)
+    axes = axes_of(axis, base.ndim)
+    content = base.read(nonlinear=True)
+
+    def entries(indices: Indices) -> Expr:
+        bound = _bind(base.axes, axes)
+        inner = [ZERO if i.size is ONE else i for i in bound]
+        value = content(_full(indices, inner, axes, base.ndim, bool(keepdims)))
+        for index in reversed(bound):
+            value = value if index.size is ONE else close_sum(index, value)
+        return value
+
+    kind = "real" if base.kind == "real" else "integer"
+    return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, kind, summed=True)
+
+
+def _reduce(name: str, reduction: str) -> None:
+    """np.add.reduce and the like: the reduction, along the first axis if none is named."""
+
+    @implements(f"{name}.reduce")
+    def reduce(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+        return into(OPERATIONS[reduction](a, axis, keepdims=keepdims), {"out": out, "dtype": dtype})
+
+
+for _ufunc, _reduction in {
+    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_or": "any", "logical_and": "all",
+    "logaddexp": "special.logsumexp",
+}.items():  # fmt: skip
+    _reduce(_ufunc, _reduction)
+
+
+def _count(base: Array, axis: Any) -> Expr:
+    return product_of(tuple(base.axes[k] for k in axes_of(axis, base.ndim)))
+
+
+@implements("mean", "nanmean", method=True)
+def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    if isinstance(a, Masked):
+        return a.mean()
+    base = as_array(a)
+    total = sum_(base, axis, keepdims=keepdims)
+    return into(OPERATIONS["divide"](total, size(_count(base, axis))), {"out": out, "dtype": dtype})
+
+
+@implements("average")
+def _average(a: Any, axis: Any = None, weights: Any = None, *, keepdims: Any = False) -> Any:
+    """The mean, or with weights their weighted mean; weights with one axis go along `axis`."""
+    base = as_array(a)
+    if weights is None:
+        return _mean(base, axis, keepdims=keepdims)
+    given = as_array(weights)
+    if given.ndim != base.ndim:
+        if given.ndim != 1 or axis is None:
+            raise ShapesDoNotFit(f"weights of shape {given.shape} for an array of shape {base.shape}")
+        k = axis_of(axis, base.ndim)
+        given = given[(slice(None), *[None] * (base.ndim - k - 1))]
+    given = broadcast_to(given, base.shape)
+    total = sum_(OPERATIONS["multiply"](base, given), axis, keepdims=keepdims)
+    return OPERATIONS["divide"](total, sum_(given, axis, keepdims=keepdims))
+
+
+@implements("var", method=True)
+def _var(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False,
+    *, correction: Any = None,
+) -> Any:  # fmt: skip
+    base = as_array(a)
+    less = ddof if correction is None else correction
+    mean = _mean(base, axis, keepdims=True)
+    squares = OPERATIONS["square"](OPERATIONS["subtract"](base, mean))
+    result = OPERATIONS["divide"](sum_(squares, axis, keepdims=keepdims), size(_count(base, axis)) - less)
+    return into(result, {"out": out, "dtype": dtype})
+
+
+@implements("std", method=True)
+def _std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, **options: Any) -> Any:
+    return into(OPERATIONS["sqrt"](_var(a, axis, ddof=ddof, **options)), {"out": out, "dtype": dtype})
+
+
+# --- extrema ------------------------------------------------------------------------------------------------------
+
+
+def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> Array:
+    base = as_array(a)
+    axes = axes_of(axis, base.ndim)
+    content = base.read(nonlinear=True)
+
+    def entries(indices: Indices) -> Expr:
+        bound = _bind(base.axes, axes)
+        inner = [ZERO if i.size is ONE else i for i in bound]
+        value = content(_full(indices, inner, axes, base.ndim, bool(keepdims)))
+        for index in reversed(bound):
+            value = value if index.size is ONE else Extremum(kind, index, without_infinity(kind, index, value))
+        return value
+
+    return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, base.kind, summed=True)
+
+
+@implements("max", "amax", "nanmax", method=True)
+def _max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    return into(_extreme("max", a, axis, keepdims), {"out": out})
+
+
+@implements("min", "amin", "nanmin", method=True)
+def _min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    return into(_extreme("min", a, axis, keepdims), {"out": out})
+
+
+@implements("ptp")
+def _ptp(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+    return OPERATIONS["subtract"](_max(a, axis, keepdims=keepdims), _min(a, axis, keepdims=keepdims))
+
+
+def _position(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> Array:
+    base = ravel(a) if axis is None else as_array(a)
+    axes = axes_of(0 if axis is None else axis, base.ndim)
+    content = base.read(nonlinear=True)
+
+    def entries(indices: Indices) -> Expr:
+        (bound,) = _bind(base.axes, axes)
+        if bound.size is ONE:
+            return ZERO
+        return Position(kind, bound, content(_full(indices, [bound], axes, base.ndim, bool(keepdims))))
+
+    return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, "integer", summed=True)
+
+
+@implements("argmax", method=True)
+def _argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+    return into(_position("max", a, axis, keepdims), {"out": out})
+
+
+@implements("argmin", method=True)
+def _argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+    return into(_position("min", a, axis, keepdims), {"out": out})
+
+
+@implements("any", method=True)
+def _any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    return into(_decided(_extreme("max", truth(a), axis, keepdims), a, ZERO), {"out": out})
+
+
+@implements("all", method=True)
+def _all(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    return into(_decided(_extreme("min", truth(a), axis, keepdims), a, ONE), {"out": out})
+
+
+def _decided(result: Array, a: Any, empty: Expr) -> Any:
+    """A plain truth value where all entries are the same number."""
+    values = truth(a).read()
+    value = values(tuple(ZERO for _ in as_array(a).axes))
+    probe = values(tuple(_bind(as_array(a).axes, tuple(range(as_array(a).ndim)))))
+    return scalar(value, "bool") if result.ndim == 0 and probe in (ZERO, ONE) else result
+
+
+# --- products, cumulative sums ------------------------------------------------------------------------------------
+
+
+@implements("prod", method=True)
+def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    if isinstance(a, (tuple, list)) and axis is None:
+        result: Any = 1
+        for item in a:
+            result = result * item
+        return result
+    base = as_array(a)
+    axes = axes_of(axis, base.ndim)
+    content = base.read(nonlinear=True)
+    lengths = [as_int(base.axes[k]) for k in axes]
+    if None in lengths:
+        raise NeedsConcreteSizes("np.prod over an axis of symbolic size", size_symbols(*(base.axes[k] for k in axes)))
+    places: list[list[Expr]] = [[]]
+    for n in lengths:
+        places = [[*p, number(k)] for p in places for k in range(n or 0)]
+
+    def entries(indices: Indices) -> Expr:
+        return multiply(*(content(_full(indices, p, axes, base.ndim, bool(keepdims))) for p in places))
+
+    kind = "integer" if base.kind == "bool" else base.kind
+    result = array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, kind)
+    return into(result, {"out": out, "dtype": dtype})
+
+
+@implements("add.accumulate")
+def _add_accumulate(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    return _cumsum(a, axis, dtype, out)
+
+
+@implements("cumsum", method=True)
+def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    base = ravel(a) if axis is None else as_array(a)
+    k = axis_of(0 if axis is None else axis, base.ndim)
+    content = base.read(nonlinear=True)
+
+    def entries(indices: Indices) -> Expr:
+        (bound,) = _bind(base.axes, (k,))
+        before = holds("<=", bound, indices[k])
+        return Sum(bound, multiply(before, content((*indices[:k], bound, *indices[k + 1 :]))))
+
+    kind = "integer" if base.kind == "bool" else base.kind
+    return into(array(base.axes, entries, kind, summed=True), {"out": out, "dtype": dtype})
+
+
+@implements("diff")
+def _diff(a: Any, n: Any = 1, axis: Any = -1) -> Any:
+    base = as_array(a)
+    before = (slice(None),) * axis_of(axis, base.ndim)
+    step = base[(*before, slice(1, None))] - base[(*before, slice(None, -1))]
+    return step if n == 1 else _diff(step, n - 1, axis)
+
+
+# --- norms and exponentials ---------------------------------------------------------------------------------------
+
+
+@implements("linalg.norm")
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    base = as_array(x)
+    order = 2 if ord is None or ord == "fro" else ord
+    if ord not in (None, "fro") and len(axes_of(axis, base.ndim)) != 1:
+        raise TraceError("a matrix norm other than Frobenius cannot be traced")
+    if order == 2:
+        return OPERATIONS["sqrt"](sum_(OPERATIONS["square"](base), axis, keepdims=keepdims))
+    if order == 1:
+        return sum_(OPERATIONS["absolute"](base), axis, keepdims=keepdims)
+    raise TraceError(f"np.linalg.norm with ord={ord!r} cannot be traced")
+
+
+@implements("special.logsumexp")
+def _logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False) -> Any:
+    if b is not None:
+        raise TraceError("logsumexp with b= cannot be traced")
+    return OPERATIONS["log"](sum_(OPERATIONS["exp"](a), axis, keepdims=keepdims))
+
+
+@implements("special.softmax")
+def _softmax(x: Any, axis: Any = None) -> Any:
+    e = OPERATIONS["exp"](x)
+    return OPERATIONS["divide"](e, sum_(e, axis, keepdims=True))
+
+
+@implements("special.log_softmax")
+def _log_softmax(x: Any, axis: Any = None) -> Any:
+    return OPERATIONS["subtract"](x, _logsumexp(x, axis, keepdims=True))
+
+
+@implements("count_nonzero")
+def _count_nonzero(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+    return sum_(truth(a), axis, keepdims=keepdims)
+
+
+@implements("array_equal", "allclose")
+def _array_equal(a: Any, b: Any, **_: Any) -> bool:
+    left, right = as_array(a), as_array(b)
+    if left.axes != right.axes:
+        return False
+    difference = subtract(left.read()(tuple(map(number, range(left.ndim)))), ZERO)
+    if has_entry(difference):
+        raise TraceError("a branch that depends on the data, not only on sizes")
+    return bool(_all(OPERATIONS["equal"](left, right)))
+
+
+def _item(a: Array, *key: Any) -> Any:
+    return a[key] if key else reshape(a, ())
+
+
+implements("item", method=True)(_item)

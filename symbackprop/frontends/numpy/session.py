@@ -1,0 +1,214 @@
+"""One tracing session: the equations written so far, what is known about sizes, and where in the user's code we are.
+
+Arrays and sizes ask `current()` for the session they belong to. This module must not know what an array is: it defines
+tensors from a function of indices, and finds the user's name for an object by looking at the frames of his own code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import CodeType, FrameType
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Number,
+    Symbol,
+    Tensor,
+    add,
+    kronecker,
+    multiply,
+)
+from symbackprop.expression.program import PART, Equation, symbols
+from symbackprop.expression.sizes import NO_FACTS, Facts, Relation, decide, simplify
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.infinity import MINUS_INFINITY
+from symbackprop.rendering.text import to_text
+
+Content = Callable[[tuple[Expr, ...]], Expr]
+UNWRITTEN = "unwritten "
+_SPARE = "ijklpqrsuvabcdefgh"
+
+
+class Session:
+    """The state of one trace.
+
+    Args:
+        facts: what is known about sizes and labels.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.equations: list[Equation] = []
+        self.variables: dict[Tensor, str] = {}  # the user's own name for a tensor
+        self.codes: set[CodeType] = set()  # the user's code, rebuilt
+        self.names: set[str] = set()
+        self.conditions: dict[str, None] = {}
+        self.empties = 0
+
+    # --- equations
+
+    def new_tensor(self, hint: str, shape: tuple[Expr, ...], kind: str = "real") -> Tensor:
+        """A tensor whose name is `hint`, or hint_2 ... where that is taken."""
+        name, count = hint, 1
+        while name in self.names:
+            count += 1
+            name = f"{hint}_{count}"
+        self.names.add(name)
+        return Tensor(name, shape, kind)  # type: ignore[arg-type]
+
+    def define(
+        self, shape: tuple[Expr, ...], content: Content, kind: str, variable: str | None, line: int | None
+    ) -> Tensor:
+        """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code."""
+        indices = axis_indices(shape)
+        value = content(tuple(ZERO if i.size is ONE else i for i in indices))
+        if MINUS_INFINITY in symbols(value):
+            raise TraceError("minus infinity is used in a way that cannot be traced", help="use a number such as -1e9")
+        tensor = self.new_tensor(variable or "t", shape, kind)
+        if variable:
+            self.variables[tensor] = variable
+        place = f"line {line}" if variable else f"{PART}line {line}"
+        self.equations.append(Equation(tensor, indices, value, place if line else ""))
+        return tensor
+
+    def unwritten(self) -> Symbol:
+        """What the entries of an np.empty array are before they are written."""
+        self.empties += 1
+        return Symbol(f"{UNWRITTEN}{self.empties}", "real")
+
+    # --- the user's code
+
+    def frame(self) -> FrameType | None:
+        """The innermost frame that runs the user's code."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code not in self.codes:
+            frame = frame.f_back
+        return frame
+
+    def line(self) -> int | None:
+        """The line of the user's file that is running."""
+        frame = self.frame()
+        return frame.f_lineno if frame else None
+
+    def variable_of(self, matches: Callable[[object], bool]) -> str | None:
+        """The user's local name of the first object that matches."""
+        frame = self.frame()
+        if frame is None:
+            return None
+        return next((name for name, value in frame.f_locals.items() if matches(value)), None)
+
+
+_SESSION: ContextVar[Session] = ContextVar("session")
+
+
+def current() -> Session:
+    """The session that is running."""
+    return _SESSION.get()
+
+
+def user_line() -> int | None:
+    """The line of the user's code that is running, if any is."""
+    session = _SESSION.get(None)
+    return session.line() if session else None
+
+
+@contextmanager
+def running(session: Session) -> Iterator[None]:
+    """Make `session` the current one."""
+    token = _SESSION.set(session)
+    try:
+        yield
+    finally:
+        _SESSION.reset(token)
+
+
+def index_name(size: Expr, used: set[str]) -> str:
+    """A name for an index over an axis: n for an axis of size N, else i, j, k ..."""
+    names = [s.name.lower() for s in symbols(size)][:1] + list(_SPARE)
+    return next((n for n in names if n not in used), f"i{len(used)}")
+
+
+def axis_indices(shape: tuple[Expr, ...]) -> tuple[Index, ...]:
+    """Free indices with different names for the axes of a shape."""
+    used: set[str] = set()
+    indices = []
+    for size in shape:
+        name = index_name(size, used)
+        used.add(name)
+        indices.append(Index(name, size))
+    return tuple(indices)
+
+
+def _facts() -> Facts:
+    session = _SESSION.get(None)
+    return session.facts if session else NO_FACTS
+
+
+def reduced(expr: Expr) -> Expr:
+    """`sizes.simplify` with the facts of the session."""
+    return simplify(expr, _facts())
+
+
+def is_so(relation: Relation, left: Expr, right: Expr) -> bool | None:
+    """`sizes.decide` with the facts of the session."""
+    return decide(relation, left, right, _facts())
+
+
+_OPPOSITE: dict[Relation, str] = {"<": ">=", "<=": ">", "==": "!="}
+
+
+def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
+    """The truth of a relation between sizes.
+
+    Raises:
+        NeedsConcreteSizes: it depends on the sizes.
+    """
+    answer = is_so(relation, left, right)
+    if answer is None:
+        question, opposite = (f"{to_text(left)} {r} {to_text(right)}" for r in (relation, _OPPOSITE[relation]))
+        raise NeedsConcreteSizes(
+            why,
+            size_symbols(left, right),
+            evidence=[f"it depends on whether {question}"],
+            help=f'say which holds: where="{question}" or where="{opposite}"',
+        )
+    return answer
+
+
+def holds(relation: Relation, left: Expr, right: Expr) -> Expr:
+    """The value 0 or 1 of a relation between integers, decided where that can be proved."""
+    answer = is_so(relation, left, right)
+    if answer is not None:
+        return ONE if answer else ZERO
+    a, b = reduced(left), reduced(right)
+    return kronecker(a, b) if relation == "==" else Compare(relation, a, b)
+
+
+def entry(tensor: Tensor) -> Content:
+    """The content of an array that is a tensor."""
+    return lambda indices: Entry(tensor, tuple(reduced(i) for i in indices))
+
+
+def product_of(shape: tuple[Expr, ...]) -> Expr:
+    """The number of entries of a shape."""
+    return reduced(multiply(*shape))
+
+
+def minus(left: Expr, right: Expr) -> Expr:
+    """left - right, simplified."""
+    return reduced(add(left, multiply(MINUS_ONE, right)))
+
+
+def as_int(expr: Expr) -> int | None:
+    """The integer that `expr` is, if it is a number."""
+    return int(expr.value) if isinstance(expr, Number) and expr.value.denominator == 1 else None

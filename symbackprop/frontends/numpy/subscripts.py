@@ -1,0 +1,391 @@
+"""Subscripts: slices, None, Ellipsis, integers, integer arrays and boolean masks, and reading through them.
+
+Slices and integers give views, integer arrays copies. A mask keeps its entries in place (`Masked`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Entry,
+    Expr,
+    Number,
+    Position,
+    Quotient,
+    Remainder,
+    add,
+    multiply,
+    number,
+)
+from symbackprop.frontends.numpy.array import Array, Order, View, array, nodes, order_of, scalar
+from symbackprop.frontends.numpy.elementwise import Masked, Places, broadcast_shape, stretched
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
+from symbackprop.frontends.numpy.operands import as_array, integer_of
+from symbackprop.frontends.numpy.registry import implements
+from symbackprop.frontends.numpy.session import as_int, axis_indices, holds, is_so, minus, must_know, reduced
+from symbackprop.frontends.numpy.size import Size, SymbolicRange
+from symbackprop.frontends.numpy.sorting import permuted
+from symbackprop.frontends.numpy.views import maybe_copy, transpose, view_of
+
+Indices = tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Picked:
+    """An axis at one place."""
+
+    place: Expr
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """An axis at start, start + step, ...: `length` places."""
+
+    start: Expr
+    step: int
+    length: Expr
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An axis at the places that an integer array says."""
+
+    places: Array
+
+
+Part = Picked | Ranged | Chosen | None  # None: a new axis
+
+
+def parts_of(base: Array, key: Any) -> list[Part]:
+    """The subscript, one part for each axis of `base` and each new axis."""
+    items = list(key) if isinstance(key, tuple) else [key]
+    items = [_as_item(i) for i in items]
+    used = sum(i is not None and i is not Ellipsis for i in items)
+    if used > base.ndim:
+        raise ShapesDoNotFit(f"{used} subscripts for an array with {base.ndim} axes")
+    if not any(i is Ellipsis for i in items):
+        items.append(Ellipsis)
+    at = next(k for k, i in enumerate(items) if i is Ellipsis)
+    items[at : at + 1] = [slice(None)] * (base.ndim - used)
+    axes = iter(base.axes)
+    return [None if i is None else _part(i, next(axes)) for i in items]
+
+
+def _as_item(item: Any) -> Any:
+    if isinstance(item, (list, range, SymbolicRange, np.ndarray)) or (
+        isinstance(item, tuple) and not isinstance(item, slice)
+    ):
+        return as_array(item)
+    return item
+
+
+def _part(item: Any, size: Expr) -> Part:
+    if isinstance(item, slice):
+        return _ranged(item, size)
+    place = integer_of(item)
+    if place is not None:
+        return Picked(_place(place, size))
+    if isinstance(item, Array) and item.kind == "integer":
+        return Chosen(_from_the_end(item, size))
+    raise TraceError(
+        f"a subscript of type {type(item).__name__}" if not isinstance(item, Array) else "a real subscript"
+    )
+
+
+def _from_the_end(places: Array, size: Expr) -> Array:
+    """The places, counted from the end where they may be negative."""
+    content = places.read()
+    probe = content(axis_indices(places.axes))
+    if is_so("<=", ZERO, probe) is True or not any(isinstance(n, Number) and n.value < 0 for n in nodes(probe)):
+        return places
+    return array(places.axes, lambda i: reduced(Remainder(content(i), size)), "integer")
+
+
+def _place(place: Expr, size: Expr) -> Expr:
+    """A place inside the axis: from the end if negative, and provably inside."""
+    if is_so("<", place, ZERO) is True:
+        place = reduced(add(place, size))
+    for relation, low, high in (("<=", ZERO, place), ("<", place, size)):
+        answer = is_so(relation, low, high)  # type: ignore[arg-type]
+        if answer is False:
+            raise ShapesDoNotFit(f"subscript {Size(place)!r} of an axis of size {Size(size)!r}")
+        if answer is None and size_symbols(place, size) and not _is_label(place):
+            raise NeedsConcreteSizes(
+                f"subscript {Size(place)!r} of an axis of size {Size(size)!r}", size_symbols(place, size)
+            )
+    return place
+
+
+def _is_label(place: Expr) -> bool:
+    """True for a place that comes from data: that it lies inside is an assumption about the data."""
+    return any(isinstance(n, (Entry, Position)) for n in nodes(place))
+
+
+def _ranged(item: slice, size: Expr) -> Ranged:
+    step = 1 if item.step is None else int(item.step)
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    if step > 0:
+        start = _bound(item.start, size, ZERO)
+        stop = _bound(item.stop, size, size)
+        span = minus(stop, start)
+        if not must_know("<=", ZERO, span, "the bounds of a slice"):
+            span = ZERO
+        return Ranged(start, step, reduced(Quotient(add(span, number(step - 1)), number(step))))
+    last = minus(size, ONE)
+    start = last if item.start is None else _place_or_end(item.start, size)
+    stop = MINUS_ONE if item.stop is None else _bound(item.stop, size, size)
+    span = minus(start, stop)
+    if not must_know("<=", ZERO, span, "the bounds of a slice"):
+        span = ZERO
+    by = number(-step)
+    return Ranged(start, step, reduced(Quotient(add(span, by, MINUS_ONE), by)))
+
+
+def _place_or_end(bound: Any, size: Expr) -> Expr:
+    """The start of a slice that runs backwards: at most size - 1."""
+    return minus(_bound(add_one(bound), size, size), ONE)
+
+
+def add_one(bound: Any) -> Any:
+    """bound + 1, but None where that would wrap around from -1."""
+    return None if bound is None or (isinstance(bound, int) and bound == -1) else bound + 1
+
+
+def _bound(bound: Any, size: Expr, default: Expr) -> Expr:
+    """A bound of a slice, counted from the end if negative, and clipped to the axis."""
+    if bound is None:
+        return default
+    place = integer_of(bound)
+    if place is None:
+        raise TraceError(f"a slice bound of type {type(bound).__name__}")
+    if must_know("<", place, ZERO, "the bounds of a slice"):
+        place = reduced(add(place, size))
+        if must_know("<", place, ZERO, "the bounds of a slice"):
+            return ZERO
+    return place if must_know("<=", place, size, "the bounds of a slice") else size
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+@implements("getitem")
+def _getitem(base: Array, key: Any) -> Any:
+    key = key.mask if isinstance(key, Places) else key
+    mask = mask_in(key)
+    if mask is not None:
+        return Masked(array(base.axes, base.read(), base.kind), whole_mask(base, key, mask), mask)
+    parts = parts_of(base, key)
+    if any(isinstance(p, Chosen) for p in parts):
+        return _gather(base, parts)
+    result = sliced(base, parts)
+    if result.ndim == 0 and not (isinstance(key, tuple) and any(k is Ellipsis for k in key)):
+        content = base.read()
+        forward = _forward(parts)
+        return array((), lambda _: content(forward(())), base.kind, summed=base.buffer.summed)
+    return result
+
+
+def sliced(base: Array, parts: Sequence[Part]) -> Array:
+    """The view that a subscript of slices, integers and new axes selects."""
+    shape = tuple(ONE if p is None else p.length for p in parts if p is None or isinstance(p, Ranged))
+    whole = [p is None or isinstance(p, Picked) or (p.step == 1 and p.length is n) for p, n in _with_sizes(base, parts)]
+    # Leading axes may be cut, or picked, without breaking contiguity; after a whole axis nothing may.
+    cut = max((k for k, w in enumerate(whole) if not w), default=-1)
+    leading = all(p is None or isinstance(p, Picked) for p in parts[:cut]) if cut >= 0 else True
+    leading = leading and all(not isinstance(p, Ranged) or p.step == 1 for p in parts)
+    picked = [k for k, p in enumerate(parts) if isinstance(p, Picked)]
+    kept = [k for k, p in enumerate(parts) if isinstance(p, Ranged)]
+    contiguous = leading and not (picked and kept and max(picked) > min(kept))
+    return view_of(base, shape, View(_forward(parts), lambda i: _inverse(parts, i)), contiguous=contiguous)
+
+
+def _with_sizes(base: Array, parts: Sequence[Part]) -> list[tuple[Any, Expr]]:
+    axes = iter(base.axes)
+    return [(p, ONE if p is None else next(axes)) for p in parts]
+
+
+def _forward(parts: Sequence[Part]) -> Any:
+    def forward(indices: Indices) -> Indices:
+        own, result = iter(indices), []
+        for part in parts:
+            if part is None:
+                next(own)
+            elif isinstance(part, Picked):
+                result.append(part.place)
+            elif isinstance(part, Ranged):
+                result.append(reduced(add(part.start, multiply(number(part.step), next(own)))))
+        return tuple(result)
+
+    return forward
+
+
+def _inverse(parts: Sequence[Part], indices: Indices) -> tuple[Expr, Indices]:
+    """(is the place seen, the indices of the view that see it)."""
+    places = iter(indices)
+    seen: list[Expr] = []
+    own: list[Expr] = []
+    for part in parts:
+        if part is None:
+            own.append(ZERO)
+        elif isinstance(part, Picked):
+            seen.append(holds("==", next(places), part.place))
+        elif isinstance(part, Ranged):
+            inside, index = within(part, next(places))
+            seen += inside
+            own.append(index)
+    return multiply(*seen) if seen else ONE, tuple(own)
+
+
+def within(part: Ranged, place: Expr) -> tuple[list[Expr], Expr]:
+    """Conditions under which `place` is in the range, and its number there.
+
+    Of a range that starts at a number the place itself is divided, so that 1::2 is what is odd, at place // 2.
+    """
+    by = number(abs(part.step))
+    start = as_int(part.start)
+    if part.step > 1 and start is not None:
+        first, index = number(start // part.step), reduced(Quotient(place, by))
+        own = minus(index, first)
+        conditions = [holds("==", reduced(Remainder(place, by)), number(start % part.step))]
+        return [*conditions, holds("<=", first, index), holds("<", own, part.length)], own
+    offset = minus(place, part.start) if part.step > 0 else minus(part.start, place)
+    index = reduced(Quotient(offset, by))
+    low = holds("<=", part.start, place) if part.step > 0 else holds("<=", place, part.start)
+    conditions = [low, holds("<", index, part.length)]
+    if abs(part.step) > 1:
+        conditions.append(holds("==", reduced(Remainder(offset, by)), ZERO))
+    return conditions, index
+
+
+def _gather(base: Array, parts: Sequence[Part]) -> Array:
+    """Integer-array indexing: a copy whose axes of the chosen places stand where NumPy puts them."""
+    shape, at, chosen = gathered_shape(parts)
+    order = order_in(parts, base.axes)
+    if order is not None and all(p is None or isinstance(p, (Chosen, Picked)) or p.step == 1 for p in parts):
+        whole = sliced(base, [slice_of(n) if isinstance(p, Chosen) else p for p, n in _with_sizes(base, parts)])
+        entries = permuted(whole.read(), at, chosen[0], lambda i: order.rank((i[at],)), order.is_rank)
+        return array(shape, entries, base.kind, summed=True)
+    places = [stretched(c, chosen) for c in choices(parts)]
+    content = base.read()
+
+    def gathered(indices: Indices) -> Expr:
+        picked = iter([p(indices[at : at + len(chosen)]) for p in places])
+        rest = iter(indices[:at] + indices[at + len(chosen) :])
+        full: list[Expr] = []
+        for part in parts:
+            if part is None:
+                next(rest)
+            elif isinstance(part, Ranged):
+                full.append(reduced(add(part.start, multiply(number(part.step), next(rest)))))
+            else:
+                full.append(reduced(next(picked)))
+        return content(tuple(full))
+
+    return array(shape, gathered, base.kind, summed=base.buffer.summed)
+
+
+def slice_of(size: Expr) -> Ranged:
+    """A whole axis."""
+    return Ranged(ZERO, 1, size)
+
+
+def order_in(parts: Sequence[Part], axes: Indices) -> Order | None:
+    """The permutation of a whole axis that a subscript with one integer array is, if it is known to be one."""
+    if any(isinstance(p, Picked) for p in parts) or sum(isinstance(p, Chosen) for p in parts) != 1:
+        return None
+    sizes = iter(axes)
+    for part in parts:
+        size = ONE if part is None else next(sizes)
+        if isinstance(part, Chosen) and part.places.axes == (size,):
+            return order_of(part.places)
+    return None
+
+
+def choices(parts: Sequence[Part]) -> list[Array]:
+    """The integer arrays of a subscript; a plain integer counts as one."""
+    result = []
+    for p in parts:
+        if isinstance(p, Chosen):
+            result.append(p.places)
+        elif isinstance(p, Picked):
+            result.append(scalar(p.place, "integer"))
+    return result
+
+
+def gathered_shape(parts: Sequence[Part]) -> tuple[Indices, int, Indices]:
+    """(shape, where the axes of the chosen places begin, their shape)."""
+    chosen = broadcast_shape(*(c.axes for c in choices(parts)))
+    numbers = [k for k, p in enumerate(parts) if isinstance(p, (Chosen, Picked))]
+    adjacent = numbers == list(range(numbers[0], numbers[-1] + 1))
+    at = sum(not isinstance(p, (Chosen, Picked)) for p in parts[: numbers[0]]) if adjacent else 0
+    rest = [ONE if p is None else p.length for p in parts if p is None or isinstance(p, Ranged)]
+    return (*rest[:at], *chosen, *rest[at:]), at, chosen
+
+
+# --- masks --------------------------------------------------------------------------------------------------------
+
+
+def mask_in(key: Any) -> Array | None:
+    """The mask of a subscript, if it has one."""
+    items = key if isinstance(key, tuple) else (key,)
+    masks = [i for i in items if isinstance(i, Array) and i.kind == "bool"]
+    if masks and (len(items) > 1 and any(not (isinstance(i, slice) and i == slice(None)) and i is not Ellipsis
+                                         for i in items if i is not masks[0])):  # fmt: skip
+        raise TraceError("a mask beside other subscripts cannot be traced")
+    return masks[0] if masks else None
+
+
+def whole_mask(base: Array, key: Any, mask: Array) -> Array:
+    """The mask, spread over all axes of `base`."""
+    items = key if isinstance(key, tuple) else (key,)
+    before = next(k for k, i in enumerate(items) if i is mask)
+    if any(i is Ellipsis for i in items[:before]):
+        before = base.ndim - mask.ndim
+    if base.axes[before : before + mask.ndim] != mask.axes:
+        raise ShapesDoNotFit(f"a mask of shape {mask.shape} on an array of shape {base.shape}")
+    content = mask.read()
+    return array(base.axes, lambda i: content(i[before : before + mask.ndim]), "bool")
+
+
+@implements("take", method=True)
+def _take(a: Any, indices: Any, axis: Any = None) -> Any:
+    base = as_array(a)
+    if axis is None:
+        return base.ravel()[as_array(indices)]
+    return base[(slice(None),) * (int(axis) % base.ndim) + (as_array(indices),)]
+
+
+@implements("diagonal", method=True)
+def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Array:
+    """The entries at i, i + offset of two axes, as the last axis."""
+    base, shift = as_array(a), integer_of(offset)
+    if shift is None:
+        raise TraceError("the offset of np.diagonal must be an integer")
+    i, j = int(axis1) % base.ndim, int(axis2) % base.ndim
+    rest = [k for k in range(base.ndim) if k not in (i, j)]
+    moved = transpose(base, (*rest, i, j))
+    rows, columns = moved.axes[-2:]
+    right = must_know("<=", ZERO, shift, "whether np.diagonal starts in the first row or in the first column")
+    first, second = (ZERO, shift) if right else (minus(ZERO, shift), ZERO)
+    below, beside = minus(rows, first), minus(columns, second)
+    shorter = must_know("<=", below, beside, "how long a diagonal is")
+    if must_know("<", below if shorter else beside, ZERO, "whether a diagonal is empty"):
+        raise TraceError("np.diagonal with an offset beyond the array")
+    content = moved.read()
+    result = array(
+        (*moved.axes[:-2], below if shorter else beside),
+        lambda k: content((*k[:-1], reduced(add(k[-1], first)), reduced(add(k[-1], second)))),
+        base.kind,
+        summed=base.buffer.summed,
+    )
+    return maybe_copy(base, result)  # NumPy's is a view that cannot be written

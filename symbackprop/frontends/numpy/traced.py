@@ -1,0 +1,281 @@
+"""One function as a program (`trace`), or a forward and its hand-written backward (`trace_pair`).
+
+A forward that returns `(out, cache)` and a backward that takes the cache share a session, so the cache's arrays are
+tensors of the forward's equations.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import MalformedError
+from symbackprop.expression.build import ZERO, Expr, Symbol, Tensor, substitute
+from symbackprop.expression.program import Program
+from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.session import UNWRITTEN
+from symbackprop.frontends.numpy.size import Size
+from symbackprop.frontends.numpy.tracer import Shape, Tracer, known_names, name_of
+
+ALL_WRITTEN = "every entry of an np.empty array is written before it is read"
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A forward and a backward, as equations.
+
+    Args:
+        forward: the forward pass; its outputs are what the function returned (without a cache).
+        backward: the backward pass; inputs are the upstream tensors, then the forward's inputs; outputs the gradients.
+            With a cache it begins with the forward's equations that it needs.
+        upstream: the tensors of `dout`, one for each output; empty if the backward takes none.
+        gradients: name of an input -> the tensor that the backward returned for it.
+        variables: tensor -> the user's own name for it.
+        sizes: the sizes that were fixed to numbers.
+    """
+
+    forward: Program
+    backward: Program
+    upstream: tuple[Tensor, ...]
+    gradients: dict[str, Tensor]
+    variables: dict[Tensor, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def written(self) -> Traced:
+        """The same with 0 for every entry of an np.empty array that is not written: to be asked for when it has been
+        made sure that none is read."""
+        if not any(map(unwritten, (self.forward, self.backward))):
+            return self
+        forward = replace(_written(self.forward), conditions=(*self.forward.conditions, ALL_WRITTEN))
+        return replace(self, forward=forward, backward=_written(self.backward))
+
+
+# --- one function, or two -----------------------------------------------------------------------------------------
+
+
+def trace(
+    function: Callable[..., Any],
+    shapes: Mapping[str, Shape],
+    assume: Mapping[str, str] | None = None,
+    where: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    seconds: float = 20.0,
+) -> Program:
+    """The program of a NumPy function, for all sizes.
+
+    Args:
+        function: takes the arrays of `shapes` by name; further arguments have defaults.
+        shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
+        assume: what is known about inputs: labels:C, onehot, prob, pos, bern, pm1.
+        where: comparisons of sizes that hold.
+        sizes: sizes to fix to numbers, e.g. {"T": 3}.
+
+    Returns:
+        Program whose outputs are what the function returns, an array or a tuple or dictionary of arrays.
+
+    Raises:
+        NeedsConcreteSizes: `.symbols` are the sizes that must be fixed.
+        TraceError: the function does something that cannot be traced.
+
+    Example:
+        >>> import numpy as np
+        >>> program = trace(lambda x, w: np.tanh(x @ w), {"x": ("N", "D"), "w": ("D", "M")})
+        >>> [e.tensor.name for e in program.equations]
+        ['t', 'out']
+    """
+    attributes = _check_arguments(function, shapes)
+    tracer = Tracer(shapes, assume, where, sizes, attributes, seconds)
+    result = tracer.run(function, **_arguments(tracer, function))
+    named = _named_outputs(result, function)
+    outputs = [tracer.tensor(v, n) for n, v in named.items()]
+    program = tracer.program(tuple(tracer.inputs.values()), outputs)
+    return replace(_written(program), name=name_of(function), lines=_code(function))
+
+
+def _code(function: Callable[..., Any]) -> dict[int, str]:
+    """The statements of a function by the lines of its file on which they begin; none if its source is not found."""
+    try:
+        source, start = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(source)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {}
+    simple = [n for n in ast.walk(tree) if isinstance(n, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return)]
+    return {start + n.lineno - 1: ast.unparse(n) for n in simple}
+
+
+def unwritten(program: Program) -> list[Symbol]:
+    """The parameters of a program that stand for what np.empty arrays hold."""
+    return [s for s in program.parameters if s.name.startswith(UNWRITTEN)]
+
+
+def _written(program: Program) -> Program:
+    found = unwritten(program)
+    if not found:
+        return program
+    zeros: dict[Expr, Expr] = dict.fromkeys(found, ZERO)
+    equations = tuple(replace(e, value=substitute(e.value, zeros)) for e in program.equations)
+    return replace(
+        program,
+        equations=equations,
+        parameters=tuple(s for s in program.parameters if s not in found),
+        conditions=(*program.conditions, ALL_WRITTEN),
+    )
+
+
+def trace_pair(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    shapes: Mapping[str, Shape],
+    assume: Mapping[str, str] | None = None,
+    where: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    seconds: float = 20.0,
+) -> Traced:
+    """A forward and its hand-written backward, in one session.
+
+    forward(**inputs) -> array, tuple of arrays or scalar, or (out, cache).
+    backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name: gradient},
+    with or without a leading "d", or the gradients in the order of the inputs.
+
+    Raises:
+        NeedsConcreteSizes, TraceError: as `trace`; the message names the function.
+        MalformedError: the arguments or results are not of one of these forms.
+    """
+    attributes = _check_arguments(forward, shapes)
+    tracer = Tracer(shapes, assume, where, sizes, attributes, seconds)
+    roles = backward_roles(backward, shapes)
+    result = tracer.run(forward, **_arguments(tracer, forward))
+    cache: Any = None
+    if "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2:
+        result, cache = result
+    named = _named_outputs(result, forward)
+    outputs = [tracer.tensor(v, n) for n, v in named.items()]
+    inputs = tuple(tracer.inputs.values())
+    first = tracer.program(inputs, outputs)
+    scalar = len(outputs) == 1 and not outputs[0].shape
+    upstream: Any = None
+    if "upstream" in roles.values():
+        label = next(n for n, role in roles.items() if role == "upstream")
+        names = [label] if len(outputs) == 1 else [f"{label}_{k + 1}" for k in range(len(outputs))]
+        tracer.upstream = tuple(tracer.session.new_tensor(n, t.shape) for n, t in zip(names, outputs, strict=True))
+        arrays = tuple(tracer.array(t) for t in tracer.upstream)
+        upstream = arrays if len(arrays) > 1 else arrays[0]
+    elif not scalar:
+        raise MalformedError(f"{name_of(backward)} takes no upstream gradient, but the forward returns an array")
+    values = _arguments(tracer, backward, {n: upstream if r == "upstream" else cache for n, r in roles.items()})
+    returned = tracer.run(backward, **values)
+    gradients = {n: tracer.tensor(v, f"d{n}") for n, v in _gradients(returned, tracer, backward).items()}
+    second = tracer.program((*tracer.upstream, *inputs), tuple(gradients.values()))
+    return Traced(first, second, tracer.upstream, gradients, dict(tracer.session.variables), dict(tracer.sizes))
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        raise MalformedError(f"the arguments of {function!r} cannot be read") from None
+
+
+def _check_arguments(function: Callable[..., Any], shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    """Every argument has a shape or a default; returns the defaults."""
+    parameters = _parameters(function)
+    if not isinstance(shapes, Mapping):
+        raise MalformedError(f"shapes is {_description(shapes)}, not a dictionary", help='write {"x": ("N", "D")}')
+    by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    by_place = [
+        n for n, p in parameters.items()
+        if p.kind is p.POSITIONAL_ONLY or (p.kind is p.VAR_POSITIONAL and not by_name)
+    ]  # fmt: skip
+    if by_place and not isinstance(function, np.ufunc):
+        raise MalformedError(f"{name_of(function)} takes {', '.join(by_place)} by place alone",
+                             help="inputs are handed over by their names: give each a name")  # fmt: skip
+    if not by_name:
+        known_names(shapes, parameters, "shapes")
+    missing = [
+        n for n, p in parameters.items()
+        if n not in shapes and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]  # fmt: skip
+    if missing:
+        raise MalformedError(f"shapes does not say the shape of {', '.join(missing)}")
+    return {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+
+
+def _arguments(tracer: Tracer, function: Callable[..., Any], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Fresh arrays for the inputs that the function takes, beside what is given."""
+    parameters = _parameters(function)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    arrays = {n: tracer.array(t) for n, t in tracer.inputs.items() if takes_any or n in parameters}
+    return arrays | dict(given or {})
+
+
+def backward_roles(backward: Callable[..., Any], shapes: Iterable[str]) -> dict[str, str]:
+    """Which of the backward's own arguments is the upstream gradient, and which the cache: name -> role.
+
+    Args:
+        shapes: the names of the forward's inputs.
+    """
+    inputs = set(shapes)
+    own = [
+        n for n, p in _parameters(backward).items()
+        if n not in inputs and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]  # fmt: skip
+    if len(own) > 2:
+        raise MalformedError(f"{name_of(backward)} takes {', '.join(own)}, of which shapes says nothing",
+                             help="it takes the upstream gradient, then the inputs or a cache")  # fmt: skip
+    if len(own) == 1 and own[0] in ("cache", "ctx", "context", "saved"):
+        return {own[0]: "cache"}
+    return dict(zip(own, ("upstream", "cache"), strict=False))
+
+
+def _named_outputs(result: Any, function: Callable[..., Any]) -> dict[str, Any]:
+    """The returned arrays, each with a name for its equation."""
+    if isinstance(result, dict) and result:
+        return {str(k): _output(v, function) for k, v in result.items()}
+    if isinstance(result, tuple) and result:
+        return {f"out_{k + 1}": _output(v, function) for k, v in enumerate(result)}
+    return {"out": _output(result, function)}
+
+
+def _output(value: Any, function: Callable[..., Any]) -> Any:
+    if inspect.iscoroutine(value):
+        value.close()
+        raise MalformedError(f"{name_of(function)} is an async function", help="write def, without async")
+    if isinstance(value, (Array, Size, float)):
+        return value
+    raise MalformedError(f"{name_of(function)} returns {_description(value)}, not an array",
+                         help="return an array, a tuple of arrays, or a scalar computed from the inputs")  # fmt: skip
+
+
+def _description(value: Any) -> str:
+    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _gradients(returned: Any, tracer: Tracer, backward: Callable[..., Any]) -> dict[str, Any]:
+    """input -> gradient, from a dictionary, or from a tuple in the order of the real inputs."""
+    if isinstance(returned, dict):
+        named = {}
+        for key, value in returned.items():
+            plain = key if key in tracer.inputs else str(key).removeprefix("d").lstrip("_")
+            named[plain if plain in tracer.inputs else str(key)] = value
+        known_names(named, tracer.inputs, f"the result of {name_of(backward)}")
+    else:
+        values = returned if isinstance(returned, (tuple, list)) else (returned,)
+        real = [n for n, t in tracer.inputs.items() if t.kind == "real"]
+        if len(values) > len(real):
+            raise MalformedError(f"{name_of(backward)} returns {len(values)} gradients for {len(real)} inputs")
+        named = dict(zip(real, values, strict=False))
+    if not named:
+        inputs = "inputs:  " + ", ".join(tracer.inputs)
+        raise MalformedError(f"{name_of(backward)} returns no gradient", evidence=[inputs])
+    for name, value in named.items():
+        if not isinstance(value, (Array, Size, float, int)):
+            raise MalformedError(f"{name_of(backward)} returns {_description(value)} as the gradient of {name}")
+    return named

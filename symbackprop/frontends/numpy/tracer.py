@@ -1,0 +1,244 @@
+"""One session: inputs from the texts of their shapes, functions run on symbolic arrays, and the resulting program."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import linecache
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from symbackprop.errors import BudgetError, DataError, MalformedError, SymbackpropError, TraceError, nearest
+from symbackprop.expression.build import ONE, Compare, Expr, Tensor, entries_once
+from symbackprop.expression.program import Equation, Program, symbols
+from symbackprop.expression.sizes import Facts, decide
+from symbackprop.frontends.numpy.array import IDENTITY, Array, Buffer
+from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.rebind import Overlay
+from symbackprop.frontends.numpy.session import Session, axis_indices, entry, running
+from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
+from symbackprop.frontends.size_text import parse_assumption, parse_size, parse_where
+from symbackprop.rendering.text import to_text
+
+Shape = Sequence[str | int]
+
+
+class Tracer:
+    """One session.
+
+    Args:
+        shapes: input -> shape; a size is an int, a name, or an expression such as "4*H".
+        assume: input -> "labels:C", "onehot", ...
+        where: comparisons of sizes that hold, "H >= 2, C % G == 0".
+        sizes: sizes that are fixed to numbers; the others stay symbolic.
+        attributes: keyword defaults that `where` may mention.
+        seconds: how long `run` may take.
+
+    Raises:
+        FormulaError: a shape, an assumption or the domain cannot be read.
+        DataError: the fixed sizes break the domain.
+    """
+
+    def __init__(
+        self,
+        shapes: Mapping[str, Shape],
+        assume: Mapping[str, str] | None = None,
+        where: str | None = None,
+        sizes: Mapping[str, int] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        seconds: float = 20.0,
+    ) -> None:
+        self.sizes = dict(sizes or {})
+        self.deadline = time.monotonic() + seconds
+        self.seconds = seconds
+        whole = {k: v for k, v in (attributes or {}).items() if isinstance(v, int) and not isinstance(v, bool)}
+        if not isinstance(assume or {}, Mapping):
+            raise MalformedError("assume is no dictionary", help='write {"y": "labels:C"}')
+        assume = dict(assume or {})
+        known_names(assume, shapes, "assume")
+        self.inputs: dict[str, Tensor] = {}
+        for name, shape in shapes.items():
+            axes = tuple(parse_size(n, self.sizes) for n in _as_shape(name, shape))
+            kind = "integer" if str(assume.get(name, "")).startswith("label") else "real"
+            self.inputs[name] = Tensor(name, axes, kind)  # type: ignore[arg-type]
+        _no_clash(self.inputs.values(), whole)
+        _positive_sizes(self.inputs.values())
+        self.assumptions = tuple(parse_assumption(t, self.inputs[n], self.sizes) for n, t in assume.items())
+        relations = parse_where(where or "", whole | self.sizes)
+        self.domain = tuple(r for r in relations if not _is_decided(r))
+        sizes_used = [n for t in self.inputs.values() for n in t.shape] + [a.size for a in self.assumptions if a.size]
+        _sensible(self.domain, sizes_used, where or "")
+        ranges = {a.tensor: a.size for a in self.assumptions if a.size is not None}
+        self.session = Session(Facts(self.domain, ranges))
+        self.session.names |= set(shapes)
+        self.overlay = Overlay(self.session)
+        self.upstream: tuple[Tensor, ...] = ()
+
+    def array(self, tensor: Tensor) -> Array:
+        """A tensor as an array with memory of its own."""
+        kind = "integer" if tensor.kind == "integer" else "real"
+        buffer = Buffer(tensor.shape, entry(tensor), kind)
+        buffer.settled = True
+        return Array(buffer, scalar=not tensor.shape)
+
+    def run(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+        """Call a user's function on symbolic arrays.
+
+        Returns:
+            what it returned, with `Array` and `Size` for arrays and sizes.
+
+        Raises:
+            NeedsConcreteSizes: some sizes must be fixed first.
+            TraceError: something in it cannot be traced; with the line.
+            BudgetError: it ran too long.
+        """
+        with running(self.session):
+            if not inspect.isroutine(function) and not callable(function):
+                raise MalformedError(f"a function is needed, not {type(function).__name__}")
+            rebuilt = self.overlay.patch(function)
+            patched = {k: self.overlay.patch(v) for k, v in options.items()}
+            try:
+                with alarm(self.deadline - time.monotonic()):
+                    result = rebuilt(*args, **patched)
+            except OutOfTime as stop:
+                raise BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s",
+                                  where=self._where(stop.__traceback__)) from None  # fmt: skip
+            except RecursionError as stop:
+                raise TraceError("recursion without an end", where=self._where(stop.__traceback__)) from None
+            except SymbackpropError as stop:
+                raise self._located(stop) from None
+            except (Exception, SystemExit) as stop:
+                what = f"{name_of(function)} raises {type(stop).__name__}: {stop}"
+                raise CodeRaisesError(what, type(stop).__name__, where=self._where(stop.__traceback__)) from stop
+        changed = self.overlay.changed_global()
+        if changed:
+            raise TraceError(f"{name_of(function)} changes the global {changed}", help="pass it in and return it")
+        return result
+
+    def tensor(self, value: Any, name: str) -> Tensor:
+        """The tensor of a returned array; an equation called `name` is written where it has none."""
+        with running(self.session):
+            values = as_array(value)
+            if values.view is IDENTITY:  # the array itself becomes the tensor, for whoever holds it in a cache
+                values.buffer.settle(name, forced=True)
+            indices = axis_indices(values.axes)
+            content = values.read()
+            value = content(indices)
+            for known in (*self.inputs.values(), *self.upstream, *(e.tensor for e in self.session.equations)):
+                if known.shape == values.axes and value is entry(known)(indices):
+                    return known
+            kind = "integer" if values.kind == "integer" else "real"
+            return self.session.define(values.axes, content, kind, name, values.buffer.line)
+
+    def program(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Program:
+        """The program of the equations that the outputs need."""
+        equations = _needed(self.session.equations, outputs)
+        given = set(inputs)
+        used = [e.value for e in equations] + [n for t in (*inputs, *outputs) for n in t.shape]
+        parameters = {s: None for v in used for s in symbols(v) if s.kind != "size" and s.name != "pi"}
+        return Program(
+            tuple(inputs), tuple(equations), tuple(outputs), tuple(parameters),
+            tuple(a for a in self.assumptions if a.tensor in given), self.domain, tuple(self.session.conditions),
+        )  # fmt: skip
+
+    def _where(self, traceback: TracebackType | None) -> str | None:
+        """The innermost line of the user's code in a traceback: "line 14: u, s, v = np.linalg.svd(x)"."""
+        found = None
+        while traceback is not None:
+            if traceback.tb_frame.f_code in self.session.codes:
+                found = traceback
+            traceback = traceback.tb_next
+        if found is None:
+            return None
+        file, line = found.tb_frame.f_code.co_filename, found.tb_lineno
+        return f"line {line}: {linecache.getline(file, line).strip()}".rstrip(": ")
+
+    def _located(self, stop: SymbackpropError) -> SymbackpropError:
+        """The same error with the user's line, unless it says where already."""
+        where = stop.where or self._where(stop.__traceback__)
+        parts: dict[str, Any] = {"where": where, "span": stop.span, "evidence": stop.evidence, "help": stop.help}
+        if isinstance(stop, NeedsConcreteSizes):
+            return NeedsConcreteSizes(stop.what, stop.symbols, **parts)
+        return type(stop)(stop.what, **parts)
+
+
+def name_of(function: Any) -> str:
+    """What a user calls a function: its name, that of the function inside a partial one, or of an object's class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def known_names(names: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    """Refuse a name that is not known, and say which was probably meant."""
+    for name in names:
+        if name not in known:
+            near = nearest(str(name), known)
+            raise MalformedError(
+                f"{what} names {name!r}, which is no input", evidence=["inputs:  " + ", ".join(known)],
+                help=f"did you mean {near!r}" if near else None,
+            )  # fmt: skip
+
+
+def _as_shape(name: str, shape: Any) -> tuple[str | int, ...]:
+    if isinstance(shape, (tuple, list)):
+        return tuple(shape)
+    raise MalformedError(f"the shape of {name} is {shape!r}, not a tuple", help=f"write ({shape!r},)")
+
+
+def _no_clash(tensors: Any, attributes: Mapping[str, int]) -> None:
+    """An axis and a keyword default of the same name would be confused in `where`."""
+    axes = {s.name for t in tensors for n in t.shape for s in symbols(n)}
+    if "pi" in axes:
+        raise MalformedError("an axis is called pi, which is a number", help="give the axis another name")
+    both = axes & attributes.keys()
+    if both:
+        raise MalformedError(f"{', '.join(sorted(both))} names an axis and a keyword argument")
+
+
+def _positive_sizes(tensors: Any) -> None:
+    """A size that is a number is at least 1."""
+    for tensor in tensors:
+        for size in tensor.shape:
+            if decide("<=", ONE, size) is False:
+                raise MalformedError(f"the shape of {tensor.name} has an axis of size {to_text(size)}")
+
+
+def _sensible(domain: tuple[Expr, ...], sizes: Sequence[Expr], text: str) -> None:
+    """The domain speaks of sizes that occur in shapes, and its comparisons do not contradict each other."""
+    known = {s.name: s for n in sizes for s in symbols(n)}
+    for relation in domain:
+        for symbol in symbols(relation):
+            if symbol.name not in known:
+                near = nearest(symbol.name, known)
+                raise MalformedError(
+                    f"where names {symbol.name!r}, which is no size and no whole keyword default", where=text,
+                    evidence=["sizes:  " + ", ".join(known)], help=f"did you mean {near!r}" if near else None,
+                )  # fmt: skip
+    for k, relation in enumerate(domain):
+        others = Facts(domain[:k] + domain[k + 1 :])
+        if isinstance(relation, Compare) and decide(relation.relation, relation.left, relation.right, others) is False:
+            raise MalformedError("no sizes are as the domain says", where=text)
+
+
+def _is_decided(relation: Expr) -> bool:
+    """True for a relation between numbers that holds; one that does not is an error."""
+    if isinstance(relation, Compare) and not symbols(relation):
+        if decide(relation.relation, relation.left, relation.right) is False:
+            raise DataError("the fixed sizes are outside the domain")
+        return True
+    return False
+
+
+def _needed(equations: Sequence[Equation], outputs: Sequence[Tensor]) -> list[Equation]:
+    """The equations that the outputs depend on, in order."""
+    wanted = set(outputs)
+    kept = []
+    for equation in reversed(equations):
+        if equation.tensor in wanted:
+            kept.append(equation)
+            wanted |= {e.tensor for e in entries_once(equation.value)}
+    return kept[::-1]

@@ -1,0 +1,323 @@
+"""Sums, products and substitution of polynomials in normal form, integers, and largest and smallest values.
+
+Powers, signs and functions are in `powers`, `signs` and `functions`; the rules for single terms in `ranges`, `factors`,
+`merged` and `extrema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from symbackprop.errors import BudgetError, UnsupportedError
+from symbackprop.expression.build import Add as AddNode
+from symbackprop.expression.build import Entry as EntryNode
+from symbackprop.expression.build import Expr, Index, Number, Symbol, Tensor, number
+from symbackprop.expression.build import Multiply as MultiplyNode
+from symbackprop.expression.build import Power as PowerNode
+from symbackprop.expression.build import Quotient as QuotientNode
+from symbackprop.expression.build import Remainder as RemainderNode
+from symbackprop.expression.build import add as add_expr
+from symbackprop.expression.build import multiply as multiply_expr
+from symbackprop.expression.build import power as power_expr
+from symbackprop.expression.sizes import simplify
+from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
+from symbackprop.normal_form.data import (
+    ONE,
+    ZERO,
+    Atom,
+    Poly,
+    Term,
+    add,
+    as_index,
+    combine,
+    constant,
+    exact,
+    of_atom,
+    of_index,
+    subtract,
+)
+from symbackprop.normal_form.functions import Functions
+from symbackprop.normal_form.reflection import reflect
+from symbackprop.normal_form.rewriter import Rule, spare
+from symbackprop.normal_form.rules_extrema import chain_of_extrema, sum_of_extremum
+from symbackprop.normal_form.rules_factors import expand_base, fold, sum_of_onehot, tidy
+from symbackprop.normal_form.rules_indices import (
+    contract_delta,
+    decide_by_delta,
+    first_value,
+    joined_complements,
+    narrow_range,
+    slide_window,
+    unused_index,
+    use_delta,
+)
+from symbackprop.normal_form.rules_merged_axes import solve_mixed_radix, split_merged_index, write_out
+from symbackprop.normal_form.thresholds import one_threshold
+
+MAXIMUM_TERMS = 20_000
+
+
+class Algebra(Functions):
+    """The operations of the normal form under given facts and assumptions."""
+
+    rules: ClassVar[tuple[tuple[str, Rule], ...]] = (
+        ("delta", solve_mixed_radix),
+        ("", tidy),
+        ("base", expand_base),
+        ("delta", contract_delta),
+        ("nonneg", narrow_range),
+        ("nonneg", slide_window),
+        ("delta", decide_by_delta),
+        ("delta", use_delta),
+        ("bound", unused_index),
+        ("bound", sum_of_onehot),
+        ("bound", split_merged_index),
+        ("bound", reflect),
+        ("bound", first_value),
+        ("base", fold),
+        ("zero", chain_of_extrema),
+        ("zero", sum_of_extremum),
+        ("positive", one_threshold),
+        ("bound", write_out),
+    )
+
+    def multiply(self, left: Poly, right: Poly) -> Poly:
+        """left * right."""
+        if left is ONE:
+            return right
+        if right is ONE:
+            return left
+        if len(left.terms) * len(right.terms) > MAXIMUM_TERMS:
+            raise BudgetError(
+                f"a product would have {len(left.terms) * len(right.terms)} terms, more than {MAXIMUM_TERMS}"
+            )
+        return self.collect(self.times(self.times([(1, {}, ())], left, right.free), right))
+
+    def product(self, *polys: Poly) -> Poly:
+        """The product of all."""
+        result = ONE
+        for poly in polys:
+            result = self.multiply(result, poly)
+        return result
+
+    def sum_over(self, index: Index, body: Poly) -> Poly:
+        """The contraction of `body` over `index`, which is free in it."""
+        terms = []
+        for mono, coefficient in joined_complements(self, index, body).items():
+            factors, bound = self.open_mono(mono)
+            terms.append((coefficient, dict(factors), (*bound, index)))
+        return self.collect(terms)
+
+    def entry(self, tensor: Tensor, args: tuple[Poly, ...]) -> Poly:
+        """An entry of a tensor; here an atom, in `unfold` whatever the tensor stands for."""
+        opaque = self._opaque.get(tensor)
+        return of_atom(opaque or Atom.make("entry", tensor, args))
+
+    def named(self, value: Poly) -> Poly:
+        """One atom that stands for a whole polynomial, until `unname` puts it in."""
+        (template,), args = abstract((value,))
+        data = (template,)
+        remember_symmetries(data, (template,))
+        return of_atom(Atom.make("named", data, settle_arguments("named", data, args)))
+
+    def unname(self, poly: Poly, atoms: frozenset[Atom]) -> Poly:
+        """`poly` with these named atoms replaced by what they stand for, outside functions."""
+        terms: list[Term] = []
+        for mono, coefficient in poly.terms:
+            factors, bound = self.open_mono(mono)
+            table = dict(factors)
+            opened = [
+                (a, table.pop(a))
+                for a in list(table)
+                if a in atoms or (a.kind == "named" and a.data in {x.data for x in atoms})
+            ]
+            values = [self.power(self.definition(a), e) for a, e in opened]
+            if any(_has_branches(v, bound) for v in values):
+                body = self.product(self.collect([(coefficient, table, ())]), *values)
+                for index in bound:  # summed anew, so that no branch is read outside of its range
+                    body = self.sum_over(index, body)
+                terms += [(c, dict(m.factors), m.bound) for m, c in body.terms]
+                continue
+            part: list[Term] = [(coefficient, table, bound)]
+            for value in values:
+                part = self.times(part, value)
+            terms += part
+        return self.collect(terms)
+
+    # Substitution.
+
+    def substitute(self, poly: Poly, values: Mapping[Index, Poly]) -> Poly:
+        """`poly` with free indices replaced by integer polynomials."""
+        if not poly.free & values.keys():
+            return poly
+        single = as_index(poly)
+        if single is not None:
+            return values[single]
+        taken = frozenset().union(*(v.free for v in values.values()))
+        terms = []
+        for mono, coefficient in poly.terms:
+            factors, bound = self.open_mono(mono, taken)
+            terms += [(coefficient * c, f, b) for c, f, b in self.substitute_factors(dict(factors), bound, values)]
+        return self.collect(terms)
+
+    def substitute_atom(self, atom: Atom, values: Mapping[Index, Poly]) -> Poly:
+        """`atom` with indices replaced; may simplify."""
+        relevant = {i: values[i] for i in atom.free & values.keys()}
+        return self._substitute_atom(atom, frozenset(relevant.items()))
+
+    @memoised
+    def _substitute_atom(self, atom: Atom, items: frozenset[tuple[Index, Poly]]) -> Poly:
+        values = dict(items)
+        if atom.kind == "index":
+            return values[atom.data]
+        args = tuple(self.substitute(a, values) for a in atom.args)
+        match atom.kind:
+            case "entry":
+                return of_atom(Atom.make("entry", atom.data, args))
+            case "delta":
+                return self.delta(args[0])
+            case "nonneg":
+                return self.nonneg(args[0])
+            case "quotient":
+                return self.quotient(args[0], args[1])
+        if self._renamed_only(atom, args):
+            return of_atom(Atom.make(atom.kind, atom.data, settle_arguments(atom.kind, atom.data, args)))
+        return self._instantiate(atom, args)
+
+    def _renamed_only(self, atom: Atom, args: tuple[Poly, ...]) -> bool:
+        """True if the new arguments are distinct plain indices over the same ranges: the template stays as it is."""
+        if len({a.id for a in args}) < len(args):
+            return False
+        for old, new in zip(atom.args, args, strict=True):
+            before, after = as_index(old), as_index(new)
+            if before is None or after is None or before.size is not after.size:
+                return False
+        return True
+
+    def _instantiate(self, atom: Atom, args: tuple[Poly, ...]) -> Poly:
+        """Build the atom anew from its templates with these arguments."""
+
+        def fill(template: Poly) -> Poly:
+            return self.substitute(template, {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"})
+
+        match atom.kind, atom.data:
+            case "apply", (function, templates):
+                return self.apply(function, tuple(fill(t) for t in templates))
+            case "base", (template,):
+                return self._base_atom(fill(template), 1)
+            case "named", (template,):
+                return self.named(fill(template))
+            case "positive", (template,):
+                return self.positive(fill(template))
+            case "zero", (template,):
+                return self.zero(fill(template))
+            case (("extremum" | "position"), (kind, size, template)):
+                inner = {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
+                index = spare(size, frozenset().union(*(a.free for a in args)))
+                inner |= {i: of_index(index) for i in template.free if i.name == "e"}
+                return self.extremum(atom.kind, kind, index, self.substitute(template, inner))
+        raise AssertionError(f"no way to rebuild an atom of kind {atom.kind}")
+
+    # Integers.
+
+    @memoised
+    def size_of(self, size: Expr) -> Poly:
+        """An integer expression of sizes, indices and integer entries, as a polynomial."""
+        return self._integer(simplify(size, self.facts))
+
+    def _integer(self, expr: Expr) -> Poly:
+        match expr:
+            case Number(value):
+                return constant(exact(value))
+            case Symbol():
+                return self._symbol(expr)
+            case Index():
+                return ZERO if simplify(expr.size, self.facts) is number(1) else of_index(expr)
+            case AddNode(terms):
+                return add(*(self._integer(t) for t in terms))
+            case MultiplyNode(factors):
+                return self.product(*(self._integer(f) for f in factors))
+            case PowerNode(base, Number(value)):
+                return self.power(self._integer(base), exact(value))
+            case EntryNode(tensor, indices):
+                return self.entry(tensor, tuple(self.size_of(i) for i in indices))
+            case QuotientNode(Symbol() as left, right):  # written out, D = 2*(D // 2) would hold itself
+                symbol = of_atom(Atom.make("symbol", left))
+                return of_atom(Atom.make("quotient", None, (symbol, self._integer(right))))
+            case QuotientNode(left, right):
+                return of_atom(Atom.make("quotient", None, (self._integer(left), self._integer(right))))
+            case RemainderNode(left, right):
+                quotient = self._integer(QuotientNode(left, right))
+                return subtract(self._integer(left), self.multiply(self._integer(right), quotient))
+        raise UnsupportedError(f"an index or size of the form {type(expr).__name__} is not supported in a proof")
+
+    def _symbol(self, symbol: Symbol) -> Poly:
+        """A symbol, or what the facts say that it is: where D % 2 == 0, D is 2*(D // 2)."""
+        known = self.facts.replaced.get(symbol)
+        if known is None:
+            return of_atom(Atom.make("symbol", symbol))
+        parts = [self.product(*(self.power(self._integer(a), e) for a, e in m)) for m in known]
+        return combine([(exact(c), p) for c, p in zip(known.values(), parts, strict=True)])
+
+    def quotient(self, left: Poly, right: Poly) -> Poly:
+        """left // right."""
+        return self.size_of(QuotientNode(self.size_expression(left), self.size_expression(right)))
+
+    @memoised
+    def size_expression(self, poly: Poly) -> Expr:
+        """An integer polynomial as an expression, for `sizes`."""
+        return simplify(
+            add_expr(
+                *(
+                    multiply_expr(number(c), *(power_expr(self._atom_expression(a), number(e)) for a, e in m.factors))
+                    for m, c in poly.terms
+                )
+            ),
+            self.facts,
+        )
+
+    def _atom_expression(self, atom: Atom) -> Expr:
+        match atom.kind:
+            case "symbol" | "index":
+                return atom.data  # type: ignore[no-any-return]
+            case "entry":
+                return EntryNode(atom.data, tuple(self.size_expression(a) for a in atom.args))
+            case "quotient":
+                return QuotientNode(self.size_expression(atom.args[0]), self.size_expression(atom.args[1]))
+        # Any other integer-valued atom (an indicator, a position) is opaque to the arithmetic of sizes.
+        opaque = Tensor(f"#{atom.id}", (), "integer")
+        self._opaque[opaque] = atom  # its name comes back as the atom, with the indices that it depends on
+        return EntryNode(opaque, ())
+
+    # Extrema.
+
+    def extremum(self, sort: str, kind: str, index: Index, body: Poly) -> Poly:
+        """The largest or smallest value of `body` over the index, or ("position") where it stands."""
+        if index not in body.free and sort == "extremum":
+            return body
+        named = self.substitute(body, {index: of_index(Index("e", index.size, -4))})
+        bound = Index("e", index.size, -4)
+        (template,), args = self._abstract_but(named, bound)
+        return of_atom(Atom.make(sort, (kind, index.size, template), args))
+
+    def body_at(self, top: Atom, place: Poly) -> Poly:
+        """What an extremum is taken of, at one value of its index."""
+        _, _, template = top.data
+        values = {i: top.args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
+        return self.substitute(template, values | {i: place for i in template.free if i.name == "e"})
+
+    def _abstract_but(self, body: Poly, bound: Index) -> tuple[tuple[Poly, ...], tuple[Poly, ...]]:
+        templates, args = abstract((body,), first=(bound,))
+        # parameter 0 is the bound one: call it e again, and shift the others down
+        names: dict[Index, Poly] = {}
+        for i in templates[0].free:
+            if i.name[0] == "p":
+                k = int(i.name[1:])
+                names[i] = of_index(bound if k == 0 else Index(f"p{k - 1}", i.size, i.uid))
+        return (self.substitute(templates[0], names),), args
+
+
+def _has_branches(poly: Poly, bound: tuple[Index, ...]) -> bool:
+    """True if an inequality of one of these indices stands in the polynomial."""
+    return any(a.kind == "nonneg" and not a.free.isdisjoint(bound) for m, _ in poly.terms for a, _ in m.factors)

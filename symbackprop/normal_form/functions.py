@@ -1,0 +1,166 @@
+"""Functions of polynomials. Each brings its algebra: exp(a + b) = exp a * exp b; log of a positive product is a sum.
+
+An atom of a function of a sum holds a closed template, so nothing is ever renamed inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import sympy as sp
+
+from symbackprop.errors import UnsupportedError
+from symbackprop.expression.functions import COS, ERF, EXP, LOG, SIN, STEP, Function
+from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
+from symbackprop.normal_form.data import (
+    ONE,
+    UNIT,
+    ZERO,
+    Atom,
+    Mono,
+    Poly,
+    Rational,
+    add,
+    combine,
+    constant,
+    of_atom,
+    scale,
+    subtract,
+)
+from symbackprop.normal_form.powers import LARGEST_FACTOR, Powers
+from symbackprop.normal_form.rewriter import INDICATORS
+
+STANDS_FOR_INFINITY = -10_000  # exp of a constant below this is 0 in float64: people write -1e9 for minus infinity
+
+
+class Functions(Powers):
+    """exp, log, the basic and the arbitrary functions, by branches where the argument has any."""
+
+    def apply(self, function: Function, arguments: tuple[Poly, ...]) -> Poly:
+        """function(arguments), for a basic or an arbitrary function."""
+        (first, *_) = arguments
+        if function is EXP:
+            return self.exp(first)
+        if function is LOG:
+            return self.log(first)
+        if function is STEP:
+            return self.positive(first)
+        if function in (ERF, SIN, COS):
+            return self._odd_or_even(function, first)
+        return self._applied(function, arguments)
+
+    def _applied(self, function: Function, arguments: tuple[Poly, ...]) -> Poly:
+        if len(arguments) == 1:
+            by_branch = self.branchwise(lambda part: self.apply(function, (part,)), arguments[0])
+            if by_branch is not None:
+                return by_branch
+        templates, args = abstract(arguments)
+        data = (function, templates)
+        remember_symmetries(data, templates)
+        return of_atom(Atom.make("apply", data, settle_arguments("apply", data, args)))
+
+    def _odd_or_even(self, function: Function, argument: Poly) -> Poly:
+        if not argument.terms:
+            return ONE if function is COS else ZERO
+        here, there = abstract((argument,))[0][0], abstract((scale(argument, -1),))[0][0]
+        if there.id < here.id:
+            return scale(self._applied(function, (scale(argument, -1),)), 1 if function is COS else -1)
+        return self._applied(function, (argument,))
+
+    @memoised
+    def exp(self, argument: Poly) -> Poly:
+        """exp of a sum is the product of the exps of its terms; exp(c * log t) = t ** c."""
+        by_branch = self.branchwise(self.exp, argument)
+        if by_branch is not None:
+            return by_branch
+        result: Poly = ONE
+        for mono, coefficient in argument.terms:
+            inner = self._log_argument(mono)
+            if mono is UNIT and coefficient < STANDS_FOR_INFINITY:
+                self.used[f"exp({coefficient}) counts as 0, as it is in float64"] = None
+                return ZERO
+            if inner is not None:
+                result = self.multiply(result, self.power(inner, coefficient))
+            else:
+                templates, args = abstract((Poly.make({mono: 1}),))
+                data = (EXP, templates)
+                remember_symmetries(data, templates)
+                atom = Atom.make("apply", data, settle_arguments("apply", data, args))
+                result = self.multiply(result, of_atom(atom, coefficient))
+        return result
+
+    def _log_argument(self, mono: Mono) -> Poly | None:
+        """t if the monomial is log(t), else None."""
+        if len(mono.factors) == 1 and not mono.bound:
+            atom, exponent = mono.factors[0]
+            if exponent == 1 and atom.kind == "apply" and atom.data[0] is LOG:
+                (template,) = atom.data[1]
+                return self.substitute(template, self.parameters(atom, template))
+        return None
+
+    @memoised
+    def log(self, argument: Poly) -> Poly:
+        """log of a product of positive factors is the sum of their logs; log(exp(t)) = t."""
+        by_branch = self.branchwise(self.log, argument)
+        if by_branch is not None:
+            return by_branch
+        if not argument.terms:
+            raise UnsupportedError("a logarithm of zero")
+        (coefficient, mono), core = self.factor(argument)
+        if coefficient <= 0 or not all(self.known_positive(a) for a, _ in mono.factors):
+            return self._applied(LOG, (argument,))
+        parts: list[tuple[Rational, Poly]] = [(1, self._log_of_number(coefficient))]
+        parts += [(e, self._log_of_atom(a)) for a, e in mono.factors]
+        if core is not ONE:
+            parts.append((1, self._applied(LOG, (core,))))
+        return combine(parts)
+
+    def _log_of_number(self, value: Rational) -> Poly:
+        parts = []
+        for part, sign in ((Fraction(value).numerator, 1), (Fraction(value).denominator, -1)):
+            parts += [
+                (sign * int(n), self._applied(LOG, (constant(int(p)),)))
+                for p, n in sp.factorint(part, limit=LARGEST_FACTOR).items()
+            ]
+        return combine(parts)
+
+    def _log_of_atom(self, atom: Atom) -> Poly:
+        if atom.kind == "apply" and atom.data[0] is EXP:
+            (template,) = atom.data[1]
+            return self.substitute(template, self.parameters(atom, template))
+        if atom.kind == "base":
+            return (
+                self.log(self.definition(atom))
+                if len(atom.data[0].terms) == 1
+                else self._applied(LOG, (self.definition(atom),))
+            )
+        return self._applied(LOG, (of_atom(atom),))
+
+    # Branches.
+
+    def split(self, value: Poly) -> tuple[Poly, Poly, Poly] | None:
+        """(g, a, b) with value = g*a + (1 - g)*b for an indicator g that stands outside its sums, or None.
+
+        A function of such a value is g*f(a) + (1 - g)*f(b).
+        """
+        for mono, _ in value.terms:
+            for atom, _ in mono.factors:
+                if atom.kind in INDICATORS and not atom.free & set(mono.bound):
+                    on, off = [], []
+                    for m, c in value.terms:
+                        factors = {a: e for a, e in m.factors if a is not atom}
+                        on.append((c, factors, m.bound))
+                        if len(factors) == len(m.factors):
+                            off.append((c, factors, m.bound))
+                    return of_atom(atom), self.collect(on), self.collect(off)
+        return None
+
+    def branchwise(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
+        """function(value) by branches, if the value has any."""
+        parts = self.split(value)
+        if parts is None:
+            return None
+        gate, on, off = parts
+        a, b = function(on), function(off)
+        return add(self.multiply(gate, subtract(a, b)), b)

@@ -1,0 +1,120 @@
+"""Deciding an equality about a program's tensors, putting in equations only where they are needed.
+
+Tensors are opaque names to begin with: delta3 is delta3. Where the two sides differ, a tensor that stands on one side
+only is replaced by its equation, latest first; then activations by their functions. So the normal form stays small,
+whatever the depth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from symbackprop.calculus.rules import tensors_in
+from symbackprop.errors import BudgetError, UnsupportedError
+from symbackprop.expression.build import Apply, Entry, Expr, Tensor, rewrite, substitute
+from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form.normal_form import Canonical
+
+MAXIMUM_ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether an equality was shown, and how.
+
+    Args:
+        equal: True if shown; False if not (which says nothing).
+        used: the conditions that were made use of.
+        unfolded: the tensors whose equations were put in.
+        reason: why not, in words.
+    """
+
+    equal: bool
+    used: tuple[str, ...] = ()
+    unfolded: tuple[Tensor, ...] = ()
+    reason: str = ""
+
+
+class Unfolder:
+    """Equalities under one program's equations (and those of its cotangents).
+
+    Args:
+        equations: tensors that may be replaced, with what they stand for, in the order of computation.
+        seconds: budget for each question.
+    """
+
+    def __init__(self, program: Program, equations: Iterable[Equation], seconds: float = 8.0) -> None:
+        self.equations: dict[Tensor, Equation] = {e.tensor: e for e in equations}
+        self.order = {tensor: k for k, tensor in enumerate(self.equations)}
+        labels = {a.tensor: a.size for a in program.assumptions if a.kind == "labels" and a.size is not None}
+        self.facts = Facts(program.domain, labels)
+        self.kinds: Mapping[Tensor, object] = {a.tensor: a.kind for a in program.assumptions}
+        self.seconds = seconds
+
+    def equal(self, left: Expr, right: Expr, *, rounds: int = MAXIMUM_ROUNDS) -> Answer:
+        """Try to show left = right for all sizes, putting in at most `rounds` - 1 tensors."""
+        deadline = time.monotonic() + self.seconds
+        unfolded: list[Tensor] = []
+        reason = "the normal forms differ"
+        for _ in range(rounds):
+            for pair, extra in self._views(left, right):
+                used, why = self._compare(*pair, deadline)
+                if used is not None:
+                    return Answer(True, used, (*unfolded, *extra))
+                reason = why or reason
+            tensor = self._next(left, right)
+            if tensor is None or time.monotonic() > deadline:
+                break
+            unfolded.append(tensor)
+            left, right = self.put_in(left, [tensor]), self.put_in(right, [tensor])
+        return Answer(False, unfolded=tuple(unfolded), reason=reason)
+
+    def _views(self, left: Expr, right: Expr) -> list[tuple[tuple[Expr, Expr], tuple[Tensor, ...]]]:
+        """The pair as it is, and with values of scalar functions (activations) written out."""
+        cheap = [t for t in tensors_in(left) | tensors_in(right) if self._is_cheap(t)]
+        plain = ((left, right), ())
+        if not cheap:
+            return [plain]
+        return [plain, ((self.put_in(left, cheap), self.put_in(right, cheap)), tuple(cheap))]
+
+    def _is_cheap(self, tensor: Tensor) -> bool:
+        equation = self.equations.get(tensor)
+        return equation is not None and isinstance(equation.value, Apply)
+
+    def _next(self, left: Expr, right: Expr) -> Tensor | None:
+        """The tensor to put in next: one that only one side mentions, the last computed; else any that is defined."""
+        a, b = tensors_in(left), tensors_in(right)
+        for candidates in (a ^ b, a | b):
+            known = [t for t in candidates if t in self.order]
+            if known:
+                return max(known, key=lambda t: self.order[t])
+        return None
+
+    def put_in(self, expr: Expr, tensors: Iterable[Tensor]) -> Expr:
+        """Replace entries of the tensors by their equations, once."""
+        wanted = set(tensors)
+
+        def equation(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in wanted:
+                defining = self.equations[node.tensor]
+                return substitute(defining.value, dict(zip(defining.indices, node.indices, strict=True)))
+            return None
+
+        return rewrite(expr, equation)
+
+    def _compare(self, left: Expr, right: Expr, deadline: float) -> tuple[tuple[str, ...] | None, str]:
+        """The conditions used if the normal forms are equal, else None and a reason."""
+        attempts = [Canonical(self.facts, seconds=self.seconds)]
+        if self.kinds:
+            attempts.append(Canonical(self.facts, self.kinds, seconds=self.seconds))  # type: ignore[arg-type]
+        for canonical in attempts:
+            canonical.restart_clock(max(0.0, deadline - time.monotonic()))
+            try:
+                if canonical.equal(left, right):
+                    return tuple(canonical.used), ""
+            except (BudgetError, UnsupportedError) as error:
+                return None, error.what
+        return None, ""

@@ -1,0 +1,83 @@
+"""The pattern of expressions: what is left of them when tensors, sizes, symbols and indices lose their names.
+
+Two pairs of expressions with one pattern are renamings of each other: a bijection of names takes the one to the
+other. What holds of a pair for all values, whatever its tensors are called, holds of the other. Layer after layer of a
+deep network asks the same question under other names, and need ask it once.
+
+Everything here is a pure renaming: no rule of algebra is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symbackprop.expression.build import (
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Number,
+    Position,
+    Sum,
+    Symbol,
+    Tensor,
+    children,
+)
+
+Pattern = tuple[tuple[Any, ...], ...]
+
+
+def pattern(*expressions: Expr) -> Pattern:
+    """Equal for expressions that differ in names alone.
+
+    Every distinct node is a row of its own, with the rows of what is in it: a name that occurs twice is one row.
+
+    Example:
+        >>> from symbackprop.expression.build import add
+        >>> n = Symbol("n", "size")
+        >>> i, x, y = Index("i", n), Tensor("x", (n,)), Tensor("y", (n,))
+        >>> a, b = Entry(x, (i,)), Entry(y, (i,))
+        >>> pattern(a, a) == pattern(b, b), pattern(a, a) == pattern(a, b), pattern(a, b) == pattern(b, a)
+        (True, False, True)
+    """
+    rows = _Rows()
+    top = tuple([rows.of(e) for e in expressions])
+    return (*rows.rows, top)
+
+
+class _Rows:
+    """The distinct nodes so far, by number."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Any, int] = {}
+        self.rows: list[tuple[Any, ...]] = []
+
+    def of(self, node: Expr | Tensor) -> int:
+        """The number of a node, after those of all that is in it."""
+        found = self.numbers.get(node)
+        if found is None:
+            row = self._row(node)
+            found = self.numbers[node] = len(self.rows)
+            self.rows.append(row)
+        return found
+
+    def _row(self, node: Expr | Tensor) -> tuple[Any, ...]:
+        if isinstance(node, Tensor):
+            return (Tensor, node.kind, *map(self.of, node.shape))
+        inside = map(self.of, children(node))
+        match node:
+            case Number(own) | Symbol(_, own):
+                return (type(node), own)
+            case Index(_, size, _):
+                return (Index, self.of(size))
+            case Entry(tensor, _):
+                return (Entry, self.of(tensor), *inside)
+            case Apply(own, _) | Compare(own, _, _):
+                return (type(node), own, *inside)
+            case Sum(index, _):
+                return (Sum, self.of(index), *inside)
+            case Extremum(kind, index, _) | Position(kind, index, _):
+                return (type(node), kind, self.of(index), *inside)
+        return (type(node), *inside)

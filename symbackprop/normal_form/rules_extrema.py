@@ -1,0 +1,141 @@
+"""Rules for a largest or smallest value, away from ties: it is attained once.
+
+[x_j = max_k x_k] marks the one place where the maximum stands: summed over j it is 1. These rules hold wherever no two
+entries tie, which is recorded as a condition, since at a tie the forward pass has a kink.
+"""
+
+from __future__ import annotations
+
+from symbackprop.expression.build import Expr, Index, Number, Quotient, Remainder
+from symbackprop.expression.sizes import simplify
+from symbackprop.normal_form.data import ONE, Atom, Factors, Poly, constant, of_atom, of_index, subtract
+from symbackprop.normal_form.rewriter import TermRules, Terms
+
+MAXIMUM_WINDOW = 16
+NO_TIES = "the largest (or smallest) value is attained once: no ties"
+
+
+def sum_of_extremum(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """Sum over j of [x_j = max_k x_k] is 1, if j occurs nowhere else."""
+    for atom in factors:
+        found = _attained(rules, atom, bound)
+        if found is None:
+            continue
+        _, indices = found
+        others = [a for a in factors if a is not atom and a.free & set(indices)]
+        if not others and len(set(indices)) == len(indices):
+            rules.used[NO_TIES] = None
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            return [(1, rest, tuple(i for i in bound if i not in indices))]
+    return None
+
+
+def by_position(rules: TermRules, poly: Poly) -> Poly:
+    """`poly` with [x_j = max_k x_k] written as [j = argmax_k x_k], for indices j."""
+    terms: Terms = []
+    for mono, coefficient in poly.terms:
+        factors, bound = rules.open_mono(mono)
+        part: Terms = [(coefficient, dict(factors), bound)]
+        for atom in dict(factors):
+            found = _attained(rules, atom, (*bound, *sorted(atom.free - set(bound), key=lambda i: (i.name, i.uid))))
+            if found is not None and len(found[1]) == 1:
+                rules.used[NO_TIES] = None
+                top, (index,) = found
+                place = of_atom(Atom.make("position", top.data, top.args))
+                part = [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part]
+                part = rules.times(part, rules.delta(subtract(of_index(index), place)))
+        terms += part
+    return rules.collect(terms)
+
+
+def chain_of_extrema(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """[x_jk = max_k x_jk] [max_k x_jk = max_jk x] is [x_jk = max_jk x]: a maximum taken in two steps.
+
+    Each maximum must be taken over what stands below it: of another row, [x_ik = max_jk x] says less.
+    """
+    zeros = [a for a in factors if a.kind == "zero"]
+    for first in zeros:
+        for top, rest in _sides(rules, first):
+            for second in zeros:
+                if second is first:
+                    continue
+                for upper, lower in _sides(rules, second):
+                    chained = lower is of_atom(top) and upper.data[0] == top.data[0]
+                    if chained and _is_value_of(rules, upper, lower) and _is_value_of(rules, top, rest):
+                        kept = {a: e for a, e in factors.items() if a is not first and a is not second}
+                        return rules.times([(1, kept, bound)], rules.zero(subtract(rest, of_atom(upper))))
+    return None
+
+
+def _attained(rules: TermRules, atom: Atom, bound: tuple[Index, ...]) -> tuple[Atom, tuple[Index, ...]] | None:
+    """(extremum, indices) if the atom says that the extremum stands at these bound indices."""
+    if atom.kind != "zero":
+        return None
+    for top, rest in _sides(rules, atom):
+        indices = _place(rules, top, rest, bound)
+        if indices is not None:
+            return top, indices
+    return None
+
+
+def _sides(rules: TermRules, atom: Atom) -> list[tuple[Atom, Poly]]:
+    """For [p = 0] with p = +-(rest - extremum): the extremum and the rest, in every way."""
+    gap = rules.definition(atom)
+    found = []
+    for mono, c in gap.terms:
+        if not mono.bound and len(mono.factors) == 1 and mono.factors[0][1] == 1 and c in (1, -1):
+            top = mono.factors[0][0]
+            if top.kind == "extremum":
+                scaled = Poly.make({m: -k * c for m, k in gap.terms})
+                found.append((top, subtract(scaled, Poly.make({mono: -1}))))
+    return found
+
+
+def _place(rules: TermRules, top: Atom, value: Poly, bound: tuple[Index, ...]) -> tuple[Index, ...] | None:
+    """Bound indices at which the body of the extremum is `value`; several for an extremum of extrema."""
+    size = top.data[1]
+    for index in bound:
+        if index.size is not size or index in top.free:
+            continue
+        body = rules.body_at(top, of_index(index))
+        if body is value:
+            return (index,)
+        inner = _as_extremum(body)
+        if inner is not None and inner.data[0] == top.data[0]:
+            deeper = _place(rules, inner, value, tuple(i for i in bound if i is not index))
+            if deeper is not None:
+                return (index, *deeper)
+    return None
+
+
+def _is_value_of(rules: TermRules, top: Atom, value: Poly) -> bool:
+    """True if `value` is the body of the extremum at some place in its range: the extremum is as extreme or more."""
+    size = top.data[1]
+    places = [p for p in _places(rules, value, size) if rules.in_range(p, size) is ONE]
+    return any(rules.body_at(top, place) is value for place in places)
+
+
+def _places(rules: TermRules, value: Poly, size: Expr) -> list[Poly]:
+    """Where an extremum over `size` may take `value`: at one of its indices, a part of a merged one, or a number."""
+    found = [of_index(i) for i in value.free if i.size is size]
+    if isinstance(size, Number) and size.value <= MAXIMUM_WINDOW:
+        found += [constant(k) for k in range(int(size.value))]
+    for index in value.free:
+        if index.size is not size:
+            found.append(rules.size_of(Remainder(index, size)))
+            found.append(rules.size_of(Quotient(index, simplify(Quotient(index.size, size), rules.facts))))
+    return found
+
+
+def _as_extremum(poly: Poly) -> Atom | None:
+    if len(poly.terms) == 1:
+        mono, c = poly.terms[0]
+        if (
+            c == 1
+            and not mono.bound
+            and len(mono.factors) == 1
+            and mono.factors[0][1] == 1
+            and mono.factors[0][0].kind == "extremum"
+        ):
+            return mono.factors[0][0]
+    return None

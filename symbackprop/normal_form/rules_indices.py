@@ -1,0 +1,288 @@
+"""Rules for indices in one term: Kronecker deltas, inequalities, ranges and indices that do not occur.
+
+An index that a delta determines is solved for; an inequality for a bound index becomes a shorter range. A range never
+depends on another index: sizes are not renamed, so such an inequality stays what it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+from symbackprop.expression.build import Expr, Index, Number, Quotient, number
+from symbackprop.normal_form.data import (
+    ONE,
+    UNIT,
+    Atom,
+    Factors,
+    Mono,
+    Poly,
+    Rational,
+    as_constant,
+    combine,
+    constant,
+    exact,
+    magnitude,
+    of_index,
+    subtract,
+)
+from symbackprop.normal_form.rewriter import TermRules, Terms, between_indices, solve_for, spare
+
+
+def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """Sum over a bound index by a Kronecker delta that carries it; the value must lie in the index's range."""
+    for atom in factors:
+        if atom.kind != "delta":
+            continue
+        (gap,) = atom.args
+        solved = [(i, value) for i in bound if (value := solve_for(gap, i)) is not None]
+        if solved:
+            index, value = max(solved, key=lambda s: _eliminated_first(rules, s[0], s[1])) if solved[1:] else solved[0]
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            remaining = tuple(i for i in bound if i is not index)
+            terms = rules.substitute_factors(rest, remaining, {index: value})
+            return rules.times(terms, rules.in_range(value, index.size))
+        split = _mixed_radix(rules, gap)
+        if split is not None:
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            return rules.times(rules.times([(1, rest, bound)], rules.delta(split[0])), rules.delta(split[1]))
+        divided = _divided(rules, gap, bound)
+        if divided is not None:
+            index, value, remainder = divided
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            remaining = tuple(i for i in bound if i is not index)
+            terms = rules.substitute_factors(rest, remaining, {index: value})
+            return rules.times(rules.times(terms, rules.in_range(value, index.size)), rules.delta(remainder))
+    return None
+
+
+def _divided(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> tuple[Index, Poly, Poly] | None:
+    """(i, its value, r) if gap = 0 says k*i = j + c for a bound index i and numbers k, c: that is where r = 0.
+
+    i is j // k and a number, and r says which remainder j must have: the quotient is that of j, whatever c is.
+    """
+    for index in bound:
+        own = of_index(index).terms[0][0]
+        coefficient = dict(gap.terms).get(own, 0)
+        rest = Poly.make({m: c for m, c in gap.terms if m is not own})
+        if not isinstance(coefficient, int) or abs(coefficient) < 2 or index in rest.free:
+            continue
+        by, sign = abs(coefficient), -1 if coefficient > 0 else 1
+        shift = sign * dict(rest.terms).get(UNIT, 0)
+        whole = combine([(sign, rest), (-shift, ONE)])
+        quotient = rules.size_of(Quotient(rules.size_expression(whole), number(by)))
+        remainder = -shift % by
+        value = combine([(1, quotient), (exact(Fraction(remainder + shift) / by), ONE)])
+        return index, value, combine([(1, whole), (-by, quotient), (-remainder, ONE)])
+    return None
+
+
+def _eliminated_first(rules: TermRules, index: Index, value: Poly) -> tuple[bool, bool]:
+    """Of several indices that a delta determines: one whose value is in range anyway, then one of a long axis.
+
+    Where a window of 3 slides along an axis of length N, what is left is then a sum over the window, whoever wrote it.
+    """
+    return rules.in_range(value, index.size) is ONE, not isinstance(index.size, Number)
+
+
+def _mixed_radix(rules: TermRules, gap: Poly) -> tuple[Poly, Poly] | None:
+    """(a, b) if gap = E*a + b with -E < b < E, so that gap = 0 exactly where a = 0 and b = 0."""
+    for mono, coefficient in gap.terms:
+        indices = [a for a, e in mono.factors if a.kind != "symbol"]
+        if len(indices) != 1 or len(mono.factors) + (magnitude(coefficient) != 1) < 2:
+            continue
+        unit = tuple(f for f in mono.factors if f[0].kind == "symbol")
+        radix = Poly.make({Mono.make(unit): magnitude(coefficient)})
+        quotient: dict[Mono, Rational] = {}
+        rest: dict[Mono, Rational] = {}
+        for m, c in gap.terms:
+            others = tuple(f for f in m.factors if f not in unit)
+            if len(others) + len(unit) == len(m.factors) and c % magnitude(coefficient) == 0 and (others or c == 0):
+                quotient[Mono.make(others)] = exact(Fraction(c) / magnitude(coefficient))
+            else:
+                rest[m] = c
+        b = Poly.make(rest)
+        if not rest or b is gap:
+            continue
+        low, high = (
+            rules.size_expression(combine([(1, b), (1, radix)])),
+            rules.size_expression(combine([(1, radix), (-1, b)])),
+        )
+        if rules.decided(">", low) and rules.decided(">", high):
+            return Poly.make(quotient), b
+    return None
+
+
+def use_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """Where a delta of free indices stands, write its other factors with one of the two equal indices.
+
+    Two deltas that say different things of the same, i % 2 == 0 and i % 2 == 1, exclude each other.
+    """
+    deltas = [a for a in factors if a.kind == "delta"]
+    for one, other in itertools.combinations(deltas, 2):
+        apart = (as_constant(combine([(1, one.args[0]), (sign, other.args[0])])) for sign in (1, -1))
+        if one.free == other.free and any(apart):
+            return []
+    for atom in sorted(deltas, key=lambda a: not between_indices(a.args[0])):  # the simplest equality first
+        (gap,) = atom.args
+        for index in sorted(gap.free - set(bound), key=lambda i: (i.name, i.uid), reverse=True):
+            value = solve_for(gap, index)
+            rest = {a: e for a, e in factors.items() if a is not atom}
+            if value is not None and any(index in a.free for a in rest):
+                terms = rules.substitute_factors(rest, bound, {index: value})
+                return rules.times(terms, rules.single(atom))
+            if value is not None:
+                break
+    return None
+
+
+def decide_by_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """An inequality that holds, or fails, once an index is replaced by what a delta says that it equals."""
+    for atom, other in itertools.product(factors, factors):
+        if atom.kind != "delta" or other.kind != "nonneg":
+            continue
+        for index in atom.args[0].free & other.free:
+            value = solve_for(atom.args[0], index)
+            if value is None:
+                continue
+            verdict = rules.nonneg(rules.substitute(other.args[0], {index: value}))
+            if as_constant(verdict) is not None:
+                return rules.times([(1, {a: e for a, e in factors.items() if a is not other}, bound)], verdict)
+    return None
+
+
+def joined_complements(rules: TermRules, index: Index, body: Poly) -> dict[Mono, Rational]:
+    """The terms of a body that is about to be summed, with f - [v]*f as [not v]*f where that shortens the range.
+
+    Of v and its complement the normal form keeps one, whichever way round the code has it. Summed term by term,
+    f - [v]*f would split into a sum over the whole range, with entries that the code never reads, and one over the
+    rest.
+    """
+    terms, pending = dict(body.terms), [m for m, _ in body.terms]
+    while pending:
+        mono = pending.pop()
+        found = _complement(rules, index, mono, terms)
+        if found is not None:
+            whole, joined = found
+            coefficient = terms.pop(whole)
+            del terms[mono]
+            terms[joined] = exact(terms.get(joined, 0) + coefficient)
+            pending.append(joined)
+    return terms
+
+
+def _complement(rules: TermRules, index: Index, mono: Mono, terms: dict[Mono, Rational]) -> tuple[Mono, Mono] | None:
+    """(f, [not v]*f) if `mono` is [v]*f and the terms hold c*f - c*[v]*f."""
+    for atom, _ in mono.factors:
+        if atom.kind == "nonneg" and index in atom.free and mono in terms:
+            rest = tuple(f for f in mono.factors if f[0] is not atom)
+            whole = Mono.make(rest, mono.bound)
+            opposite = combine([(-1, atom.args[0]), (-1, ONE)])
+            if terms.get(whole) == -terms[mono] and _shortens(rules, opposite, index):
+                indicator = Atom.make("nonneg", None, (opposite,))
+                return whole, Mono.make(tuple(sorted((*rest, (indicator, 1)), key=lambda f: f[0].id)), mono.bound)
+    return None
+
+
+def _shortens(rules: TermRules, value: Poly, index: Index) -> bool:
+    new = _shorter(rules, value, index)
+    return new is not None and not new[0].free
+
+
+def narrow_range(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """An inequality for a bound index becomes a shorter range; one that another implies is dropped."""
+    inequalities = [a for a in factors if a.kind == "nonneg"]
+    for atom in inequalities:
+        rest = {a: e for a, e in factors.items() if a is not atom}
+        for index in bound:
+            new = _shorter(rules, atom.args[0], index)
+            if new is not None:
+                length, shift = new
+                others = tuple(i for i in bound if i is not index)
+                if not any(index in a.free for a in rest):
+                    return rules.times([(1, rest, others)], length)
+                if length.free:
+                    continue  # a range that depends on an index stays an inequality: sizes are never renamed
+                fresh_index = spare(rules.size_expression(length), {*bound, *(i for a in factors for i in a.free)})
+                remaining = (*others, fresh_index)
+                return rules.substitute_factors(
+                    rest, remaining, {index: combine([(1, of_index(fresh_index)), (1, shift)])}
+                )
+        for other in inequalities:
+            if other is not atom and rules.decided(">=", rules.size_expression(subtract(atom.args[0], other.args[0]))):
+                return [(1, rest, bound)]
+            both = combine([(1, atom.args[0]), (1, other.args[0])])
+            if other is not atom and rules.decided("<", rules.size_expression(both)):
+                return []
+    return None
+
+
+def slide_window(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """A sum over a long axis within 0 <= c - i < L, for a short L, is a sum over the window: i = c - k with k < L."""
+    inequalities = [a for a in factors if a.kind == "nonneg"]
+    for above, below in itertools.permutations(inequalities, 2):
+        last = combine([(1, above.args[0]), (1, below.args[0])])  # (c - i) + (i - c + L - 1)
+        if last.free or not rules.decided(">=", rules.size_expression(last)):
+            continue
+        length = rules.size_expression(combine([(1, last), (1, ONE)]))
+        for index in bound:
+            value = solve_for(above.args[0], index)
+            rising = solve_for(below.args[0], index)
+            if value is None or rising is None or dict(above.args[0].terms)[of_index(index).terms[0][0]] != -1:
+                continue
+            if _plainness(rules, length) >= _plainness(rules, index.size):
+                continue
+            step = spare(length, {*bound, *(i for a in factors for i in a.free)})
+            place = subtract(value, of_index(step))
+            rest = {a: e for a, e in factors.items() if a not in (above, below)}
+            remaining = (*(i for i in bound if i is not index), step)
+            terms = rules.substitute_factors(rest, remaining, {index: place})
+            return rules.times(terms, rules.in_range(place, index.size))
+    return None
+
+
+def _plainness(rules: TermRules, size: Expr) -> tuple[bool, int]:
+    """A number before a symbol before a sum: windows are written with the plainer of two lengths."""
+    return not isinstance(size, Number), len(rules.size_of(size).terms)
+
+
+def _shorter(rules: TermRules, value: Poly, index: Index) -> tuple[Poly, Poly] | None:
+    """(length, shift) of the range that value >= 0 leaves to the index, if it is a proved part of the old one."""
+    bound = solve_for(value, index)
+    if bound is None:
+        return None
+    rising = dict(value.terms)[of_index(index).terms[0][0]] == 1
+    size = rules.size_of(index.size)
+    inside = bound if rising else combine([(1, bound), (1, ONE)])
+    low, high = rules.size_expression(inside), rules.size_expression(subtract(size, inside))
+    if not (rules.decided(">=", low) and rules.decided(">=", high)):
+        return None
+    return (subtract(size, inside), inside) if rising else (inside, constant(0))
+
+
+def unused_index(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """A sum over an index that does not occur is a factor: the size of its axis."""
+    for index in bound:
+        if not any(index in a.free for a in factors):
+            remaining = tuple(i for i in bound if i is not index)
+            return rules.times([(1, factors, remaining)], rules.size_of(index.size))
+    return None
+
+
+def first_value(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """A sum over N + 1 values is its first term and a sum over N; one over a single value is its only term."""
+    for index in bound:
+        size = rules.size_of(index.size)
+        if dict(size.terms).get(UNIT, 0) < 1 or any(c < 0 for _, c in size.terms):
+            continue
+        rest = subtract(size, ONE)
+        if as_constant(rest):
+            continue  # a sum over three values stays a sum
+        others = tuple(i for i in bound if i is not index)
+        terms = rules.substitute_factors(factors, others, {index: constant(0)})
+        if rest.terms:
+            shorter = spare(rules.size_expression(rest), {*bound, *(i for a in factors for i in a.free)})
+            following = combine([(1, of_index(shorter)), (1, ONE)])
+            terms += rules.substitute_factors(factors, (*others, shorter), {index: following})
+        return terms
+    return None

@@ -1,0 +1,102 @@
+"""Normal forms back into expressions, so that a difference or a factor can be shown.
+
+The result is for the reader: bound indices get letters, atoms of sums become the sums again. This module adds no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from symbackprop.errors import UnsupportedError
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Position,
+    Quotient,
+    add,
+    close_sum,
+    fresh,
+    kronecker,
+    multiply,
+    number,
+    power,
+    where,
+)
+from symbackprop.normal_form.data import Atom, Mono, Poly, Rational
+from symbackprop.normal_form.normal_form import Canonical
+
+_LETTERS = "ijklrstuvw"
+
+
+def expression(canonical: Canonical, poly: Poly, names: Mapping[Index, Expr]) -> Expr:
+    """`poly` as an expression.
+
+    Args:
+        names: what the free indices (parameters p0, p1, ...) are called.
+
+    Raises:
+        UnsupportedError: an atom that cannot be written.
+    """
+    return _Writer(canonical, dict(names)).poly(poly)
+
+
+class _Writer:
+    def __init__(self, canonical: Canonical, names: dict[Index, Expr]) -> None:
+        self.canonical, self.names = canonical, names
+
+    def poly(self, poly: Poly) -> Expr:
+        return add(*(self._term(m, c) for m, c in poly.terms))
+
+    def _term(self, mono: Mono, coefficient: Rational) -> Expr:
+        factors, bound = self.canonical.open_mono(mono)
+        renamed = {b: fresh(_LETTERS[k % len(_LETTERS)], b.size) for k, b in enumerate(bound)}
+        self.names |= renamed
+        product = multiply(number(Fraction(coefficient)), *(power(self._atom(a), Fraction(e)) for a, e in factors))
+        for index in reversed(list(renamed.values())):
+            product = close_sum(index, product)
+        return product
+
+    def _atom(self, atom: Atom) -> Expr:
+        match atom.kind:
+            case "symbol":
+                symbol: Expr = atom.data
+                return symbol
+            case "index":
+                index: Index = atom.data
+                return self.names.get(index, index)
+            case "entry":
+                return Entry(atom.data, tuple(self.poly(a) for a in atom.args))
+            case "delta":
+                return kronecker(self.poly(atom.args[0]), ZERO)
+            case "nonneg":
+                return where(Compare("<=", ZERO, self.poly(atom.args[0])), ONE, ZERO)
+            case "quotient":
+                return Quotient(self.poly(atom.args[0]), self.poly(atom.args[1]))
+            case "base" | "named":
+                return self.poly(self.canonical.definition(atom))
+            case "positive":
+                return where(Compare("<", ZERO, self.poly(self.canonical.definition(atom))), ONE, ZERO)
+            case "zero":
+                return where(Compare("==", self.poly(self.canonical.definition(atom)), ZERO), ONE, ZERO)
+            case "apply":
+                function, templates = atom.data
+                values = [self.canonical.substitute(t, self.canonical.parameters(atom, t)) for t in templates]
+                return Apply(function, tuple(self.poly(v) for v in values))
+            case "extremum" | "position":
+                return self._extremum(atom)
+        raise UnsupportedError(f"an atom of kind {atom.kind} cannot be written")
+
+    def _extremum(self, atom: Atom) -> Expr:
+        kind, size, _ = atom.data
+        index = fresh(_LETTERS[0], size)
+        marker = Index(f"m{index.uid}", size)
+        self.names[marker] = index
+        body = self.poly(self.canonical.body_at(atom, self.canonical.size_of(marker)))
+        return Extremum(kind, index, body) if atom.kind == "extremum" else Position(kind, index, body)

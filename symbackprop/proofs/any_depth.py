@@ -1,0 +1,194 @@
+"""The theorem for any depth: the output layer, one general layer, and induction downwards from the last.
+
+The layer number L, or l, is part of the tensors' names, so nothing in a proof depends on how many layers there are.
+Main name: `prove_any_depth`.
+"""
+
+from dataclasses import replace
+
+from symbackprop.calculus.derivation import Derivation, Gradient
+from symbackprop.calculus.reverse_mode import CotangentBuilder, differentiate
+from symbackprop.calculus.rules import tensors_in
+from symbackprop.expression.build import (
+    Apply,
+    Entry,
+    Expr,
+    Index,
+    Symbol,
+    Tensor,
+    add,
+    apply,
+    contraction,
+    multiply,
+    rewrite,
+    substitute,
+)
+from symbackprop.expression.functions import derivative
+from symbackprop.expression.program import Equation, Program
+from symbackprop.frontends.network import M, Network
+from symbackprop.proofs.error_terms import Work, cotangent_name, cut_at, output_forms, units_of, with_inner
+from symbackprop.proofs.theorem import Proof, Theorem
+
+
+def prove_any_depth(network: Network) -> Proof:
+    """Output layer, general layer, induction."""
+    L = network.depth
+    base, step = _output_fragment(network, str(L)), _layer_fragment(network)
+    first, lemmas = _base_theorems(network, base, str(L))
+    general, further = _step_theorems(step)
+    names = {t: bar for d in (*lemmas.values(), *further.values()) for bar, t in d.definitions.items()}
+    gradient = Gradient(base, names, base, lemmas | further)
+    title = f"Backpropagation in a network of any depth: {units_of(network)}"
+    theorems = (*first, *general)
+    cost = base.equations[-1].value
+    return Proof(title, base, cost, theorems, gradient, network, (base, step), 0.0, network.conditions)
+
+
+def _output_fragment(network: Network, L: str) -> Program:
+    """The last layer of a network, its pre-activation an input; tensors are numbered L."""
+    last = len(network.layers)
+    program = cut_at(network.program, network.pre_activation(last))
+    size = Symbol("K", "size")
+    names: dict[Expr, Expr] = {network.layers[-1].size: size}
+    tensors: dict[Tensor, Tensor] = {}
+    for tensor in program.tensors:
+        shape = tuple(substitute(s, names) for s in tensor.shape)
+        stem, number = tensor.name[0], tensor.name[1:]
+        tensors[tensor] = Tensor(f"{stem}_{L}" if number == str(last) else tensor.name, shape)
+    kept = {t for e in program.equations for t in tensors_in(e.value)}
+    penalties = {network.weight(k) for k in range(1, last)}
+    equations = []
+    for equation in program.equations:
+        value = equation.value
+        if equation.tensor.name == "J":
+            value = _without(value, penalties)
+        indices = tuple(Index(i.name, substitute(i.size, names)) for i in equation.indices)
+        value = substitute(_retensored(value, tensors), {**names, **dict(zip(equation.indices, indices, strict=True))})
+        equations.append(
+            Equation(tensors[equation.tensor], indices, value, equation.note.replace(f"layer {last}", f"layer {L}"))
+        )
+    inputs = tuple(tensors[t] for t in program.inputs if t in kept and t not in penalties)
+    assumptions = tuple(replace(a, tensor=tensors[a.tensor]) for a in network.assumptions)
+    return Program(inputs, tuple(equations), (Tensor("J"),), program.parameters, assumptions)
+
+
+def _without(cost: Expr, weights: set[Tensor]) -> Expr:
+    """The terms of a cost that mention none of the weights."""
+    terms = cost.terms if hasattr(cost, "terms") else (cost,)
+    return add(*(t for t in terms if not tensors_in(t) & weights))
+
+
+def _retensored(expr: Expr, tensors: dict[Tensor, Tensor]) -> Expr:
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Entry) and node.tensor in tensors:
+            return Entry(tensors[node.tensor], tuple(_retensored(i, tensors) for i in node.indices))
+        return None
+
+    return rewrite(expr, visit)
+
+
+def _layer_fragment(network: Network) -> Program:
+    """One general layer l: a_l = f(z_l), z_l+1 = W_l a_l + b_l, the penalty on W_l; what follows is not listed."""
+    here, there = Symbol("s_l", "size"), Symbol("s_l+1", "size")
+    n, i, k = Index("n", M), Index("i", here), Index("i", there)
+    z, a, W, b = (
+        Tensor("z_l", (M, here)),
+        Tensor("a_l", (M, here)),
+        Tensor("W_l", (there, here)),
+        Tensor("b_l", (there,)),
+    )
+    following, rest = Tensor("z_l+1", (M, there)), Tensor("E")
+    function = network.layers[1].function
+    assert function is not None
+    weighted = contraction("j", here, lambda j: multiply(Entry(W, (k, j)), Entry(a, (n, j))))
+    equations = [
+        Equation(a, (n, i), apply(function, Entry(z, (n, i))), "activation of layer l"),
+        Equation(following, (n, k), add(weighted, Entry(b, (k,))), "pre-activation of layer l + 1"),
+    ]
+    penalties = [_retensored(p, {network.weight(1): W}) for p in network.penalties()[: _per_layer(network)]]
+    sizes: dict[Expr, Expr] = {network.layers[0].size: here, network.layers[1].size: there}
+    equations.append(
+        Equation(
+            Tensor("J"), (), add(Entry(rest), *(substitute(p, sizes) for p in penalties)), "E is the rest of the cost"
+        )
+    )
+    return Program((z, W, b, rest), tuple(equations), (Tensor("J"), following), network.program.parameters)
+
+
+def _per_layer(network: Network) -> int:
+    return (network.l1 is not None) + (network.l2 is not None)
+
+
+def _base_theorems(network: Network, base: Program, L: str) -> tuple[list[Theorem], dict[Tensor, Derivation]]:
+    work = Work(base)
+    gradient = differentiate(
+        base,
+        name=cotangent_name,
+        places={t: (Index("n", M), Index("k", t.shape[1])) for t in base.inputs if len(t.shape) == 2},
+    )
+    z = next(t for t in base.inputs if t.name == f"z_{L}")
+    for tensor, derivation in gradient.derivations.items():
+        if tensor is not base.inputs[1 if base.inputs[0] is z else 0]:
+            work.replay(derivation)
+    inner = with_inner(work, gradient.derivations[z], 0)
+    theorems = [
+        work.theorem(
+            "base: error term of the output layer",
+            "The induction starts where the cost is known: at the last layer.",
+            inner,
+            layer=L,
+        )
+    ]
+    a, S = Tensor(f"a_{L}", z.shape), Tensor("S", (M,))
+    last = len(network.layers)
+    names = {network.activations(last): a, network.pre_activation(last): z, network.y: Tensor("y", z.shape)}
+    K: dict[Expr, Expr] = {network.layers[-1].size: z.shape[1]}
+    for form, title, why in output_forms(network):
+        shape = substitute(_retensored(form, names), {**K, Index("k", network.layers[-1].size): Index("k", z.shape[1])})
+        special = work.extend(inner, shape, "equation", why, [t for t in (a, S) if t in base.by_tensor])
+        if special is not None:
+            theorems.append(work.theorem("base: " + title, why, special, layer=L))
+    return theorems, {t: d for t, d in gradient.derivations.items() if t in base.by_tensor}
+
+
+def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivation]]:
+    z, W, b, _ = step.inputs
+    following, a = step.outputs[1], step.equations[0].tensor
+    cotangents = {t: Tensor(cotangent_name(t), t.shape) for t in (z, W, b, a, following)}
+    builder = CotangentBuilder(step, Entry(step.outputs[0]), cotangents)
+    work = Work(step)
+    n, i, j = Index("n", M), Index("i", z.shape[1]), Index("j", z.shape[1])
+    k = Index("i", W.shape[0])
+    lemma = builder.derive(a, (n, i))
+    work.replay(lemma)
+    inner = with_inner(work, builder.derive(z, (n, i)), 1)
+    total = contraction("j", W.shape[0], lambda r: multiply(Entry(W, (r, i)), Entry(cotangents[following], (n, r))))
+    slope = step.equations[0].value
+    assert isinstance(slope, Apply)
+    form = multiply(total, apply(derivative(slope.function), Entry(z, (n, i))))
+    delta = (
+        work.extend(inner, form, "algebra", "The slope does not depend on the summed index: take it out of the sum.")
+        or inner
+    )
+    theorems = [
+        work.theorem(
+            "step: error term of a general layer",
+            "From delta of layer l + 1 to delta of layer l. "
+            "With the base, induction downwards from layer L gives every layer.",
+            delta,
+            layer="l",
+        ),
+        work.theorem(
+            "gradient of the weights of a general layer",
+            "Activation of the sender times error term of the receiver.",
+            builder.derive(W, (k, j)),
+            layer="l",
+        ),
+        work.theorem(
+            "gradient of the biases of a general layer",
+            "A bias is a weight from a unit that always sends 1.",
+            builder.derive(b, (k,)),
+            layer="l",
+        ),
+    ]
+    return theorems, {a: lemma}

@@ -1,0 +1,305 @@
+"""Rewrites that keep a cost finite: logarithms of probabilities become functions of the logits.
+
+    log(a)     with a = sigmoid(z)                  ->  -softplus(-z)
+    log(1 - a) with a = sigmoid(z)                  ->  -softplus(z)
+    p log(a) + q log(1 - a), p + q free of arrays   ->  p z - (p + q) softplus(z)
+    exp(z[k]) / sum over c of exp(z[c])             ->  exp(z[k] - M) / sum over c of exp(z[c] - M),
+                                                        M = max over c of z[c]
+    log(a)     with a a quotient of this kind       ->  z[k] - M - log(sum over c of exp(z[c] - M))
+    log(sum over c of exp(z[c]))                    ->  M + log(sum over c of exp(z[c] - M))
+
+An entry is seen through to its equation. Where the sum of exponentials is a tensor of the program, M and the shifted
+sum become tensors too, with equations of their own; the sum itself stays what it is for all that reads it otherwise.
+Each rewriting is an identity of real functions: it is made only where the normal form accepts both sides as equal,
+given the equations that were looked into.
+
+Source: Goodfellow, Bengio & Courville, Deep Learning (2016), sections 4.1 and 6.2.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from symbackprop.calculus.reverse_mode import facts_of
+from symbackprop.errors import SymbackpropError
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    Add,
+    Apply,
+    Entry,
+    Expr,
+    Extremum,
+    Multiply,
+    Number,
+    Power,
+    Sum,
+    Tensor,
+    add,
+    apply,
+    children,
+    close_sum,
+    entries,
+    extremum,
+    multiply,
+    negate,
+    nodes_once,
+    number,
+    rebuild,
+    substitute,
+    subtract,
+)
+from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, is_arbitrary
+from symbackprop.expression.program import Equation, Program, unused
+from symbackprop.normal_form.modulo_equations import Resolver
+from symbackprop.proofs.stable_functions import applied
+
+_SIGMOID, _SOFTPLUS = FUNCTIONS["sigmoid"], FUNCTIONS["softplus"]
+Shifted = tuple[Expr, Expr]  # M, and the sum of exp(z[c] - M)
+
+
+def stabilise(program: Program) -> Program:
+    """The same functions, with logarithms and exponentials in a form that cannot overflow.
+
+    Each right side of the result equals that of `program`, given the equations of the result.
+    """
+    return _Stabiliser(program).run()
+
+
+class _Stabiliser:
+    """Rewrites one equation after the other.
+
+    Attributes:
+        equations: those of the result so far, by tensor.
+        opened: the tensors whose equations the rewriting at hand has made use of.
+        shifted: for each tensor that is a sum of exponentials the two tensors that stand for M and the shifted sum.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.taken = {t.name for t in program.tensors} | {s.name for s in program.parameters}
+        self.equations: dict[Tensor, Equation] = {}
+        self.opened: set[Tensor] = set()
+        self.shifted: dict[Tensor, tuple[Tensor, Tensor]] = {}
+
+    def run(self) -> Program:
+        for equation in self.program.equations:
+            self.opened = set()
+            value = self.rewrite(equation.value)
+            if value is not equation.value and not self.accepted(equation.value, value):
+                value = equation.value
+            self.equations[equation.tensor] = replace(equation, value=value)
+        return replace(self.program, equations=tuple(self.equations.values()))
+
+    def accepted(self, before: Expr, after: Expr) -> bool:
+        """True if the two are equal wherever the equations that were looked into hold."""
+        known = {**self.program.by_tensor, **{t: self.equations[t] for pair in self.shifted.values() for t in pair}}
+        kinds = {a.tensor: a.kind for a in self.program.assumptions}
+        try:
+            return Resolver((known[t] for t in self.opened), facts_of(self.program), kinds).equal(before, after)
+        except SymbackpropError:
+            return False
+
+    def rewrite(self, expr: Expr) -> Expr:
+        """`expr` in a form that cannot overflow."""
+        if isinstance(expr, Apply) and len(expr.arguments) == 2 and not is_arbitrary(expr.function):
+            # a cost f(h, y) given as a formula: its logarithms are those of outputs
+            expr = applied(expr.function, expr.arguments)
+        if isinstance(expr, Apply) and expr.function is LOG:
+            stable = self.logarithm(expr.arguments[0])
+            if stable is not None:
+                return stable
+        if isinstance(expr, Add):
+            expr = self.cross_entropy(expr)
+        parts = children(expr)
+        new = tuple(self.rewrite(p) for p in parts)
+        if new != parts:
+            expr = _sign_inside(expr, new) or rebuild(expr, new)
+        return self.quotient(expr) if isinstance(expr, Multiply) else expr
+
+    def seen_through(self, expr: Expr) -> Expr:
+        """The value of an entry's equation, else `expr` itself."""
+        equation = self.program.by_tensor.get(expr.tensor) if isinstance(expr, Entry) else None
+        if equation is None or not isinstance(expr, Entry):
+            return expr
+        self.opened.add(equation.tensor)
+        return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
+
+    def logarithm(self, argument: Expr) -> Expr | None:
+        """log(argument), if it is one of those in the table."""
+        value = self.seen_through(argument)
+        if isinstance(value, Apply) and value.function is _SIGMOID:
+            return negate(apply(_SOFTPLUS, negate(value.arguments[0])))
+        if isinstance(value, Sum):
+            parts = self.log_sum_exp(argument)
+            return None if parts is None else add(parts[0], apply(LOG, parts[1]))
+        if isinstance(value, Multiply):
+            return self.log_softmax(value)
+        return self.log_of_complement(value)
+
+    def log_of_complement(self, value: Expr) -> Expr | None:
+        """log(1 - sigmoid(z))."""
+        if not (isinstance(value, Add) and len(value.terms) == 2 and ONE in value.terms):
+            return None
+        other = negate(value.terms[0] if value.terms[1] is ONE else value.terms[1])
+        inner = self.seen_through(other)
+        if isinstance(inner, Apply) and inner.function is _SIGMOID:
+            return negate(apply(_SOFTPLUS, inner.arguments[0]))
+        return None
+
+    def cross_entropy(self, total: Add) -> Expr:
+        """p log(a) + q log(1 - a) in the logit: one softplus for two logarithms, and exact for p = 0 and p = 1."""
+        for one in total.terms:
+            for other in total.terms:
+                left, right = _times_log(one), _times_log(other)
+                if left is None or right is None or one is other:
+                    continue
+                p, a, q, complement = *left, *right
+                value = self.seen_through(a)
+                if not (isinstance(value, Apply) and value.function is _SIGMOID):
+                    continue
+                if complement is not subtract(ONE, a) and complement is not add(ONE, negate(a)):
+                    continue
+                weight = expanded(add(p, q))
+                if next(iter(entries(weight)), None) is None:
+                    z = value.arguments[0]
+                    rest = [t for t in total.terms if t is not one and t is not other]
+                    return add(multiply(p, z), negate(multiply(weight, apply(_SOFTPLUS, z))), *rest)
+        return total
+
+    # Sums of exponentials.
+
+    def log_sum_exp(self, total: Expr) -> Shifted | None:
+        """(M, the shifted sum) of a sum of exponentials, given as a sum or as an entry of a tensor that is one."""
+        value = self.seen_through(total)
+        if not isinstance(value, Sum) or self.is_shifted(value):
+            return None
+        if isinstance(value.body, Apply) and value.body.function is EXP:
+            return self.named(total) if isinstance(total, Entry) else _shifted(value)
+        return None
+
+    def named(self, total: Entry) -> Shifted:
+        """M and the shifted sum as entries of tensors of their own, like the sum itself."""
+        if total.tensor not in self.shifted:
+            equation = self.program.by_tensor[total.tensor]
+            assert isinstance(equation.value, Sum), "a sum of exponentials"
+            pair: list[Tensor] = []
+            largest, shifted = _shifted(equation.value)
+            for wanted, value, note in (
+                ("top", largest, "the largest exponent"),
+                ("total", shifted, "the sum of exponentials, shifted"),
+            ):
+                tensor = Tensor(unused(wanted, self.taken), total.tensor.shape)
+                self.taken.add(tensor.name)
+                value = substitute(value, {largest: Entry(pair[0], equation.indices)}) if pair else value
+                self.equations[tensor] = Equation(tensor, equation.indices, value, note)
+                pair.append(tensor)
+            self.shifted[total.tensor] = (pair[0], pair[1])
+        self.opened |= {total.tensor, *self.shifted[total.tensor]}
+        top, rest = self.shifted[total.tensor]
+        return Entry(top, total.indices), Entry(rest, total.indices)
+
+    def is_shifted(self, total: Sum) -> bool:
+        """True if the exponents already have their largest value subtracted."""
+        exponent = total.body.arguments[0] if isinstance(total.body, Apply) else total.body
+        terms = exponent.terms if isinstance(exponent, Add) else ()
+        return any(isinstance(self.seen_through(negate(t)), Extremum) for t in terms)
+
+    def softmax_parts(self, product: Multiply) -> tuple[Expr, Expr, list[Expr]] | None:
+        """(z[k], the sum of exponentials below, other factors) of a product with exp(z[k]) / sum of exp(z[c])."""
+        for below in product.factors:
+            if not (isinstance(below, Power) and below.exponent is MINUS_ONE):
+                continue
+            total = self.seen_through(below.base)
+            if not (isinstance(total, Sum) and isinstance(total.body, Apply) and total.body.function is EXP):
+                continue
+            for above in product.factors:
+                if isinstance(above, Apply) and above.function is EXP and _is_instance(above, total):
+                    others = [f for f in product.factors if f is not below and f is not above]
+                    return above.arguments[0], below.base, others
+        return None
+
+    def quotient(self, product: Multiply) -> Expr:
+        """A softmax with its exponents shifted."""
+        parts = self.softmax_parts(product)
+        stable = None if parts is None else self.log_sum_exp(parts[1])
+        if parts is None or stable is None:
+            return product
+        largest, total = stable
+        return multiply(apply(EXP, subtract(parts[0], largest)), Power(total, MINUS_ONE), *parts[2])
+
+    def log_softmax(self, product: Multiply) -> Expr | None:
+        """The logarithm of a softmax."""
+        parts = self.softmax_parts(product)
+        stable = None if parts is None or parts[2] else self.log_sum_exp(parts[1])
+        if parts is None or stable is None:
+            return None
+        largest, total = stable
+        return subtract(subtract(parts[0], largest), apply(LOG, total))
+
+
+def _sign_inside(expr: Expr, new: tuple[Expr, ...]) -> Expr | None:
+    """-y (z - M) as y (M - z), where the sum has come in place of a logarithm: no product with -1 is left."""
+    if not isinstance(expr, Multiply) or new[0] is not MINUS_ONE:
+        return None
+    for place, (before, after) in enumerate(zip(children(expr), new, strict=True)):
+        if after is not before and isinstance(after, Add):
+            terms = sorted(map(negate, after.terms), key=_is_negative)
+            return multiply(*new[1:place], add(*terms), *new[place + 1 :])
+    return None
+
+
+def _is_negative(term: Expr) -> bool:
+    first = term.factors[0] if isinstance(term, Multiply) else term
+    return isinstance(first, Number) and first.value < 0
+
+
+def _times_log(term: Expr) -> tuple[Expr, Expr] | None:
+    """(p, a) of p log(a)."""
+    factors = term.factors if isinstance(term, Multiply) else (term,)
+    for factor in factors:
+        if isinstance(factor, Apply) and factor.function is LOG:
+            return multiply(*(f for f in factors if f is not factor)), factor.arguments[0]
+    return None
+
+
+def expanded(expr: Expr) -> Expr:
+    """Products of sums multiplied out and equal terms gathered."""
+    gathered: dict[tuple[Expr, ...], Fraction] = {}
+    for coefficient, factors in _terms(expr):
+        name = tuple(sorted(factors, key=id))
+        gathered[name] = gathered.get(name, Fraction(0)) + coefficient
+    return add(*(multiply(number(c), *factors) for factors, c in gathered.items()))
+
+
+def _terms(expr: Expr) -> list[tuple[Fraction, tuple[Expr, ...]]]:
+    if isinstance(expr, Add):
+        return [t for term in expr.terms for t in _terms(term)]
+    if isinstance(expr, Multiply):
+        products: list[tuple[Fraction, tuple[Expr, ...]]] = [(Fraction(1), ())]
+        for factor in expr.factors:
+            products = [(c * d, f + g) for c, f in products for d, g in _terms(factor)]
+        return products
+    return [(expr.value, ())] if isinstance(expr, Number) else [(Fraction(1), (expr,))]
+
+
+def _shifted(total: Sum) -> Shifted:
+    """(M, sum over c of exp(z[c] - M)) of a sum of exponentials."""
+    assert isinstance(total.body, Apply), "a sum of exponentials"
+    logits = total.body.arguments[0]
+    largest = extremum("max", total.index.name, total.index.size, lambda i: substitute(logits, {total.index: i}))
+    return largest, close_sum(total.index, apply(EXP, subtract(logits, largest)))
+
+
+def _is_instance(above: Apply, total: Sum) -> bool:
+    """True if `above` is the body of `total` at some value of its index."""
+    return any(substitute(total.body, {total.index: node}) is above for node in _indices(above))
+
+
+def _indices(expr: Expr) -> list[Expr]:
+    found: dict[Expr, None] = {}
+    for node in nodes_once(expr):
+        if isinstance(node, Entry):
+            found.update(dict.fromkeys(node.indices))
+    return list(found)
