@@ -7,10 +7,10 @@ import itertools
 
 import pytest
 
-from symbackprop.canonical import pattern
-from symbackprop.derivation import Derivation, Step
+from symbackprop.calculus.derivation import Derivation, Step
+from symbackprop.calculus.kernel import Kernel
 from symbackprop.errors import ProofError
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     ONE,
     ZERO,
     Compare,
@@ -28,8 +28,8 @@ from symbackprop.expression import (
     multiply,
     number,
 )
-from symbackprop.kernel import Kernel
-from symbackprop.program import Assumption, Equation, Program
+from symbackprop.expression.program import Assumption, Equation, Program
+from symbackprop.normal_form.renaming import pattern
 
 N, M, P = (Symbol(s, "size") for s in "NMP")
 i, j, k = Index("i", N), Index("j", N), Index("k", M)
@@ -389,7 +389,10 @@ ROW, GRID = Tensor("r", (N,)), Tensor("G", (N, N))
     [
         ((contraction("s", N, lambda s: Entry(c)), N), (contraction("s", M, lambda s: Entry(c)), N)),
         ((Entry(ROW, (i,)), N), (Entry(ROW, (Index("i", M),)), N)),
-        ((extremum("max", "s", N, lambda s: Entry(ROW, (s,))),), (extremum("min", "s", N, lambda s: Entry(ROW, (s,))),)),
+        (
+            (extremum("max", "s", N, lambda s: Entry(ROW, (s,))),),
+            (extremum("min", "s", N, lambda s: Entry(ROW, (s,))),),
+        ),
         ((Compare("<", i, j),), (Compare("<=", i, j),)),
         (
             (contraction("s", N, lambda s: contraction("t", N, lambda t: Entry(GRID, (s, t)))),),

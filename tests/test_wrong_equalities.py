@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from random_expressions import Undefined, value
 
-from symbackprop.canonical import Canonical
 from symbackprop.errors import SymbackpropError
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
@@ -26,7 +25,6 @@ from symbackprop.expression import (
     Tensor,
     add,
     apply,
-    close_sum,
     contraction,
     divide,
     extremum,
@@ -38,8 +36,9 @@ from symbackprop.expression import (
     subtract,
     where,
 )
-from symbackprop.primitives import COS, EXP, FUNCTIONS, LOG, STEP, arbitrary
-from symbackprop.sizes import Facts
+from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, STEP, arbitrary
+from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form.normal_form import Canonical
 
 N, M, E, H = (Symbol(s, "size") for s in "NMEH")
 t = Symbol("t")

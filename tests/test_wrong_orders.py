@@ -9,8 +9,7 @@ import itertools
 import pytest
 from test_sizes import value
 
-from symbackprop.cancellation import cancels
-from symbackprop.expression import (
+from symbackprop.expression.build import (
     ONE,
     ZERO,
     Compare,
@@ -25,9 +24,10 @@ from symbackprop.expression import (
     number,
     subtract,
 )
-from symbackprop.polynomial import CONSTANT, UNIT, atom_of, minus, times
-from symbackprop.sizes import Facts, decide, simplify
-from symbackprop.trials import trials
+from symbackprop.expression.cancellation import cancels
+from symbackprop.expression.size_polynomial import CONSTANT, UNIT, atom_of, minus, times
+from symbackprop.expression.size_trials import trials
+from symbackprop.expression.sizes import Facts, decide, simplify
 
 NAMES = [*itertools.permutations("AEHNZ", 2), ("L", "K"), ("K", "L"), ("Q", "D"), ("D", "Q")]
 two, three = number(2), number(3)
