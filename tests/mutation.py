@@ -82,11 +82,11 @@ ROOMS = {
     ),
     "trace": Room(("frontends/numpy/*.py",), ("test_numpy_meaning.py", "test_trace.py"), trusted=False),
     "codegen": Room(
-        ("codegen/**/*.py",),
+        ("codegen/**/*.py", "proofs/stable_logs.py"),
         ("test_large_logits.py", "test_codegen_program.py", "test_codegen_network.py"),
         trusted=False,
     ),
-    "training": Room(("training/*.py",), ("test_train.py", "test_data.py"), trusted=False),
+    "training": Room(("training/*.py",), ("test_training_steps.py", "test_data.py", "test_train.py"), trusted=False),
     "printing": Room(("rendering/*.py", "document/*.py"), ("test_latex.py", "test_document.py"), trusted=False),
 }
 
