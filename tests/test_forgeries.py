@@ -304,10 +304,20 @@ def test_conditions_are_told_at_every_replay():
 
 
 def test_conditions_of_one_step_are_not_those_of_the_next():
-    y = Tensor("y", (N, M))
-    program = cost(ONE, y, assumptions=(Assumption("simplex", y),))
+    y, g = Tensor("y", (N, M)), Tensor("g", (N,))
+    program = cost(ONE, y, g, assumptions=(Assumption("simplex", y), Assumption("bern", g)))
     kernel = Kernel(program)
     kernel.replay(by_algebra(program, total_of_row(y), ONE))
+    square = by_algebra(program, multiply(Entry(g, (i,)), Entry(g, (i,))), Entry(g, (i,)))
+    assert kernel.replay(square) == ("entries of g are 0 or 1",)
+    assert kernel.replay(by_algebra(program, add(ONE, ONE), number(2))) == ()
+
+
+def test_conditions_of_one_step_are_not_those_of_the_next_without_assumptions():
+    row = Tensor("r", (N,))
+    program = cost(ONE, row)
+    kernel = Kernel(program)
+    assert kernel.replay(by_algebra(program, attained(row), ONE)) != ()
     assert kernel.replay(by_algebra(program, add(ONE, ONE), number(2))) == ()
 
 

@@ -415,6 +415,12 @@ def test_normal_form_does_not_call_a_value_equal_to_one_that_does_not_exist(left
 
 # What stands beside them and is equal, with exactly the conditions that it needs.
 
+
+def share(numerator, e):
+    """y_numerator x_e / (y_i + sum x)."""
+    return multiply(at(y, numerator), at(x, e), power(add(at(y, i), over(N, lambda s: at(x, s))), -1))
+
+
 KINK = "no argument of a branch is exactly at its kink"
 SHORT = (Compare("<=", M, N),)
 RIGHT = {
@@ -470,6 +476,12 @@ RIGHT = {
     "exp of minus two hundred": (
         multiply(apply(EXP, subtract(at(x, i), number(200))), apply(EXP, number(200))), apply(EXP, at(x, i)), {}, [],
     ),
+    "a share in a maximum, of an index that becomes another": (
+        over(N, lambda s: multiply(kronecker(s, i), extremum("max", "e", N, lambda e: share(s, e)))),
+        extremum("max", "e", N, lambda e: share(i, e)),
+        {},
+        [],
+    ),
     "the first of a sum": (
         over(add(N, ONE), lambda s: multiply(s, s)), over(N, lambda s: power(add(s, ONE), 2)), {}, [],
     ),
@@ -484,19 +496,32 @@ def test_normal_form_finds_equal_what_is_equal_and_names_its_conditions(left, ri
     assert list(normal.used) == conditions
 
 
-def test_a_symmetric_body_of_a_maximum_does_not_mix_the_indices_of_a_quotient():
-    """The body of max_k (1 + x_i x_j z_k) is symmetric in i and j, though not in k."""
-    below = lambda a, b, e: add(ONE, multiply(at(x, a), at(x, b), at(z, e)))  # noqa: E731
-    share = lambda a, b, e: power(below(a, b, e), -1)  # noqa: E731
-    top = extremum("max", "e", N, lambda e: below(i, j, e))
+@pytest.mark.parametrize(("twice", "once"), [(x, z), (z, x), (y, g), (g, y)])
+def test_a_symmetric_body_of_a_maximum_does_not_mix_the_indices_of_a_quotient(twice, once):
+    """1 + x_a x_b z_e is symmetric in a and b, though not in e: as the body of max_e and as a denominator."""
+    below = lambda a, b, e: add(ONE, multiply(at(twice, a), at(twice, b), at(once, e)))  # noqa: E731
+    quotient = lambda a, b, e: power(below(a, b, e), -1)  # noqa: E731
+    top = lambda a, b: extremum("max", "e", N, lambda e: below(a, b, e))  # noqa: E731
     normal = Canonical()
-    normal.equal(add(share(i, j, k), share(j, k, i)), top)
-    normal.equal(top, add(share(i, j, k), share(j, k, i)))
     for a, b, e in ((i, j, k), (j, i, k), (k, j, i), (i, k, j), (j, k, i), (k, i, j)):
-        assert normal.equal(share(a, b, e), share(b, a, e))
-        assert not normal.equal(share(a, b, e), share(a, e, b))
-        moved = over(N, lambda s, a=a, b=b, e=e: multiply(kronecker(s, a), share(s, b, e)))
-        assert normal.equal(moved, share(a, b, e))
+        normal.normal(quotient(a, b, e))
+        normal.normal(top(a, b))
+        moved = over(N, lambda s, a=a, b=b, e=e: multiply(kronecker(s, a), quotient(s, b, e), top(s, b)))
+        assert normal.equal(moved, multiply(top(a, b), quotient(b, a, e)))
+        assert not normal.equal(moved, multiply(top(a, b), quotient(a, e, b)))
+
+
+def test_a_row_beyond_the_range_of_a_maximum_is_none_of_its_values():
+    """Of five rows the largest of the first three is taken: with ties, the fourth may equal it without being there."""
+    sizes, row = {N: 5, M: 3}, lambda a: extremum("max", "e", N, lambda e: at(A, a, e))
+    place = Quotient(i, Quotient(N, M))
+    top = extremum("max", "r", M, row)
+    steps = multiply(Compare("==", at(A, place, j), row(place)), Compare("==", row(place), top))
+    whole = Compare("==", at(A, place, j), top)
+    data = {A: np.array([[0, 0, 0, 0, 0]] * 2 + [[1, 0, 0, 0, 0], [1, 2, 0, 0, 0], [0, 0, 0, 0, 0]])}
+    here = {i: 3, j: 0}, sizes, data
+    assert (value(steps, *here), value(whole, *here)) == (0, 1)
+    assert not table(domain=(Compare("<=", M, N),)).equal(steps, whole)
 
 
 def test_a_sum_is_not_captured_by_the_sums_that_it_is_multiplied_with():
