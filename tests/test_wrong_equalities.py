@@ -502,13 +502,14 @@ def test_a_symmetric_body_of_a_maximum_does_not_mix_the_indices_of_a_quotient(tw
     below = lambda a, b, e: add(ONE, multiply(at(twice, a), at(twice, b), at(once, e)))  # noqa: E731
     quotient = lambda a, b, e: power(below(a, b, e), -1)  # noqa: E731
     top = lambda a, b: extremum("max", "e", N, lambda e: below(a, b, e))  # noqa: E731
-    normal = Canonical()
+    moving, normal = Index("s", N), Canonical()
     for a, b, e in ((i, j, k), (j, i, k), (k, j, i), (i, k, j), (j, k, i), (k, i, j)):
-        normal.normal(quotient(a, b, e))
-        normal.normal(top(a, b))
-        moved = over(N, lambda s, a=a, b=b, e=e: multiply(kronecker(s, a), quotient(s, b, e), top(s, b)))
-        assert normal.equal(moved, multiply(top(a, b), quotient(b, a, e)))
-        assert not normal.equal(moved, multiply(top(a, b), quotient(a, e, b)))
+        share_ = quotient(moving, b, e)
+        wanted, other = normal.normal(quotient(b, a, e)), normal.normal(quotient(a, e, b))
+        normal.normal(share_)
+        normal.normal(top(a, b))  # its template may be the quotient's, with the index of the maximum for the first
+        moved = normal.normal(close_sum(moving, multiply(kronecker(moving, a), share_)))
+        assert moved is wanted and moved is not other
 
 
 def test_a_row_beyond_the_range_of_a_maximum_is_none_of_its_values():
