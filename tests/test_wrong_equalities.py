@@ -25,6 +25,7 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     apply,
+    close_sum,
     contraction,
     divide,
     extremum,
