@@ -17,25 +17,27 @@ import argparse
 import ast
 import copy
 import hashlib
+import importlib
+import multiprocessing
 import os
-import queue
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "symbackprop"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
-SECONDS = 90.0  # for the tests of one edit; one that loops for ever is caught as well
+SECONDS, SLOWER = 20.0, 4.0  # for the tests of one edit: so long, and so often what they take without one
 WANTED = 0.9
 LEFT_OUT = shutil.ignore_patterns(".git", "shared", "benchmarks", ".*_cache", ".hypothesis", "docs")
 
@@ -385,62 +387,85 @@ class Outcome:
 
 
 def run_tests(place: Path, tests: Sequence[str], seconds: float) -> str:
-    """The first test that fails in a copy of the project, "time" if they do not end, "" if all pass."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", *tests]
-    single = {
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-    }
-    environment = {**os.environ, **single, "PYTHONPATH": str(place)}
-    with subprocess.Popen(
-        command,
-        cwd=place,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return "time"
-    if process.returncode == 0:
+    """The first test that fails in a copy of the project, "time" if they do not end, "" if all pass.
+
+    The tests run in a fork of this process, which has imported what is slow to import and is not judged.
+    """
+    log = place / "output.txt"
+    child = os.fork()
+    if child == 0:
+        _in_the_child(place, tests, log)
+    deadline = time.monotonic() + seconds
+    status = None
+    while status is None and time.monotonic() < deadline:
+        done, code = os.waitpid(child, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(code) if done else None
+        time.sleep(0 if done else 0.02)
+    if status is None:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return "time"
+    if status == 0:
         return ""
-    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", log.read_text(errors="replace"), re.MULTILINE)
     return found[1] if found else "does not import"
 
 
-def judged(mutants: Sequence[Mutant], jobs: int, seconds: float) -> Iterator[Outcome]:
+def _in_the_child(place: Path, tests: Sequence[str], log: Path) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        os.chdir(place)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        here = {str(ROOT), str(ROOT / "tests")}
+        sys.path[:] = [str(place), *(p for p in sys.path if p not in here)]
+        os.environ["PYTHONPATH"] = str(place)
+        sys.dont_write_bytecode = True
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", *tests]))
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def judged(mutants: Sequence[Mutant], jobs: int) -> Iterator[Outcome]:
     """Each edit with what became of it, as they are done."""
     with tempfile.TemporaryDirectory() as folder:
-        places: queue.Queue[Path] = queue.Queue()
-        for k in range(jobs):
-            place = Path(folder) / f"copy{k}"
+        places = [Path(folder) / f"copy{k}" for k in range(jobs)]
+        for place in places:
             shutil.copytree(ROOT, place, ignore=LEFT_OUT)
-            places.put(place)
-
-        def judge(mutant: Mutant) -> Outcome:
-            place = places.get()
-            own = place / mutant.file.relative_to(ROOT)
-            start, original = time.perf_counter(), own.read_bytes()
-            try:
-                own.write_text(mutant.source)
-                caught = run_tests(place, tests_of(ROOMS[room_of(mutant.file)]), seconds)
-            finally:
-                own.write_bytes(original)
-                places.put(place)
-            return Outcome(mutant, caught, time.perf_counter() - start)
-
+        limits: dict[str, float] = {}
         for room in dict.fromkeys(room_of(m.file) for m in mutants):
-            failed = run_tests(Path(folder) / "copy0", tests_of(ROOMS[room]), 10 * seconds)
+            start = time.perf_counter()
+            failed = run_tests(places[0], tests_of(ROOMS[room]), 10 * SECONDS)
             if failed:
                 sys.exit(f"the tests near {room} fail without any edit: {failed}")
-        with ThreadPoolExecutor(jobs) as pool:
-            yield from pool.map(judge, mutants)
+            limits[room] = SECONDS + SLOWER * (time.perf_counter() - start)
+        context = multiprocessing.get_context("fork")
+        free = context.Queue()
+        for place in places:
+            free.put(place)
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_take, initargs=(free,)) as pool:
+            yield from pool.map(_judge, mutants, [limits[room_of(m.file)] for m in mutants])
+
+
+_own: list[Path] = []  # in a worker: its copy of the project
+
+
+def _take(free: Any) -> None:
+    _own.append(free.get())
+
+
+def _judge(mutant: Mutant, seconds: float) -> Outcome:
+    edited = _own[0] / mutant.file.relative_to(ROOT)
+    start, original = time.perf_counter(), edited.read_bytes()
+    try:
+        edited.write_text(mutant.source)
+        caught = run_tests(_own[0], tests_of(ROOMS[room_of(mutant.file)]), seconds)
+    finally:
+        edited.write_bytes(original)
+    return Outcome(mutant, caught, time.perf_counter() - start)
 
 
 def known_survivors() -> dict[str, str]:
@@ -469,7 +494,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--most", type=int, help="at most so many edits in each room")
     parser.add_argument("--list", action="store_true", help="only list the edits")
     parser.add_argument("--jobs", type=int, default=2, help="edits that are judged at once")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="for the tests of one edit")
     parser.add_argument("--only", default="", help="edits whose name this pattern is found in")
     parser.add_argument("--patches", type=Path, help="a folder of diffs, instead of the edits of the table")
     options = parser.parse_args(arguments)
@@ -485,12 +509,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for mutant in mutants:
             print(f"{mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")
         return 0
-    return _report(mutants, options.jobs, options.seconds)
+    return _report(mutants, options.jobs)
 
 
-def _report(mutants: Sequence[Mutant], jobs: int, seconds: float) -> int:
+def _report(mutants: Sequence[Mutant], jobs: int) -> int:
     harmless, caught, survived = known_survivors(), 0, list[Mutant]()
-    for outcome in judged([m for m in mutants if m.name not in harmless], jobs, seconds):
+    for outcome in judged([m for m in mutants if m.name not in harmless], jobs):
         mutant = outcome.mutant
         caught += bool(outcome.caught_by)
         survived += [] if outcome.caught_by else [mutant]
@@ -507,4 +531,7 @@ def _report(mutants: Sequence[Mutant], jobs: int, seconds: float) -> int:
 
 
 if __name__ == "__main__":
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    for name in ("numpy", "sympy", "scipy.special", "flint", "hypothesis"):
+        importlib.import_module(name)
     sys.exit(main())

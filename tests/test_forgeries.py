@@ -367,7 +367,8 @@ def test_labels_lie_in_their_range_and_other_integers_need_not():
     count = contraction("s", M, lambda s: Compare("==", s, Entry(label, (i,))))
     known = cost(ONE, label, assumptions=(Assumption("labels", label, M),))
     assert Kernel(known).replay(by_algebra(known, count, ONE)) == ()
-    for unknown in (cost(ONE, label), cost(ONE, label, assumptions=(Assumption("labels", label, P),))):
+    others = [(), (Assumption("labels", label, P),), (Assumption("pos", label, M),)]
+    for unknown in (cost(ONE, label, assumptions=a) for a in others):
         refuses(Kernel(unknown), by_algebra(unknown, count, ONE))
 
 
