@@ -285,6 +285,27 @@ def test_a_step_is_replayed_with_its_own_rule():
     refuses(kernel, derivation(program, chain, ["equation"], uses=()))
 
 
+def test_a_derivative_of_what_is_no_entry_is_refused():
+    program = cost(Entry(x), x)
+    odd = Total(add(Entry(J), ONE), Entry(x))
+    with pytest.raises(ProofError, match="a derivative is by no entry"):
+        Kernel(program).replay(by_algebra(program, odd, odd))
+
+
+def test_kernel_asked_beforehand_accepts_what_it_would_replay():
+    program = cost(Entry(x), x, c)
+    right, wrong = Step(Entry(x), add(Entry(x), ZERO), "algebra", ""), Step(Entry(x), Entry(c), "algebra", "")
+    odd = Step(Total(Entry(c), Entry(x)), ONE, "chain_rule", "")
+    claim = by_algebra(program, Entry(x), Entry(x))
+    assert [Kernel(program).accepts(step, claim) for step in (right, wrong, odd)] == [True, False, False]
+
+
+def test_an_input_has_no_equation_to_put_in():
+    program = cost(Entry(x), x, c)
+    assert Kernel(program).replay(derivation(program, [Entry(x), Entry(x)], ["equation"], uses=(x,))) == ()
+    refuses(Kernel(program), derivation(program, [Entry(x), Entry(c)], ["equation"], uses=(x,)))
+
+
 # Conditions, and what is remembered from step to step.
 
 
@@ -311,6 +332,14 @@ def test_conditions_of_one_step_are_not_those_of_the_next():
     square = by_algebra(program, multiply(Entry(g, (i,)), Entry(g, (i,))), Entry(g, (i,)))
     assert kernel.replay(square) == ("entries of g are 0 or 1",)
     assert kernel.replay(by_algebra(program, add(ONE, ONE), number(2))) == ()
+
+
+def test_a_step_that_holds_without_what_is_known_names_no_condition():
+    g = Tensor("g", (N,))
+    program = cost(ONE, g, c, assumptions=(Assumption("bern", g),))
+    here = Entry(g, (i,))
+    left, right = multiply(here, add(here, Entry(c))), add(multiply(here, here), multiply(here, Entry(c)))
+    assert Kernel(program).replay(by_algebra(program, left, right)) == ()
 
 
 def test_conditions_of_one_step_are_not_those_of_the_next_without_assumptions():
