@@ -17,6 +17,7 @@ import random
 import re
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -275,8 +276,10 @@ def variants(lines: tuple[Line, ...], r: random.Random) -> Iterator[Case]:
 
 def _is_code(text: str) -> bool:
     try:
-        compile(text, "line", "exec")
-    except SyntaxError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            compile(text, "line", "exec")
+    except (SyntaxError, SyntaxWarning):
         return False
     return True
 

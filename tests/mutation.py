@@ -64,7 +64,13 @@ ROOMS = {
     ),
     "normal_form": Room(
         ("normal_form/[!m]*.py",),
-        ("test_wrong_equalities.py", "test_canonical.py", "test_alike.py", "test_forgeries.py", "test_kernel.py"),
+        (
+            "test_normal_form_data.py",
+            "test_wrong_equalities.py",
+            "test_canonical.py",
+            "test_alike.py",
+            "test_kernel.py",
+        ),
     ),
     "equations": Room(("normal_form/modulo_*.py",), ("test_modulo_equations.py", "test_check_ranges.py")),
     "sizes": Room(

@@ -483,6 +483,12 @@ RIGHT = {
         {},
         [],
     ),
+    "a root of positive factors": (
+        rational(multiply(power(at(g, i), 2), at(h, i), add(power(at(x, i), 2), ONE)), Fraction(1, 2)),
+        multiply(at(g, i), rational(at(h, i), Fraction(1, 2)), rational(add(power(at(x, i), 2), ONE), Fraction(1, 2))),
+        {"kinds": {g: "pos", h: "pos"}},
+        ["entries of g are positive", "entries of h are positive"],
+    ),
     "the first of a sum": (
         over(add(N, ONE), lambda s: multiply(s, s)), over(N, lambda s: power(add(s, ONE), 2)), {}, [],
     ),
