@@ -422,6 +422,10 @@ def share(numerator, e):
     return multiply(at(y, numerator), at(x, e), power(add(at(y, i), over(N, lambda s: at(x, s))), -1))
 
 
+def odd_times_even(value_):
+    return multiply(apply(FUNCTIONS["sin"], value_), apply(COS, value_))
+
+
 KINK = "no argument of a branch is exactly at its kink"
 SHORT = (Compare("<=", M, N),)
 RIGHT = {
@@ -488,6 +492,42 @@ RIGHT = {
         multiply(at(g, i), rational(at(h, i), Fraction(1, 2)), rational(add(power(at(x, i), 2), ONE), Fraction(1, 2))),
         {"kinds": {g: "pos", h: "pos"}},
         ["entries of g are positive", "entries of h are positive"],
+    ),
+    "a common factor of a denominator": (
+        over(N, lambda s: multiply(at(z, s), power(add(multiply(at(x, s), at(y, i)), multiply(at(x, s), at(y, j))), -1))),
+        multiply(over(N, lambda s: divide(at(z, s), at(x, s))), power(add(at(y, i), at(y, j)), -1)),
+        {},
+        [],
+    ),
+    "two spellings of a sigmoid, summed": (
+        over(N, lambda s: divide(multiply(at(y, s), apply(EXP, at(x, s))), add(ONE, apply(EXP, at(x, s))))),
+        over(N, lambda s: divide(at(y, s), add(ONE, apply(EXP, multiply(MINUS_ONE, at(x, s)))))),
+        {},
+        [],
+    ),
+    "a negative denominator, summed": (
+        over(N, lambda s: divide(at(y, s), multiply(number(-2), at(x, s), add(at(x, s), ONE)))),
+        multiply(number(Fraction(-1, 2)), over(N, lambda s: divide(at(y, s), multiply(add(ONE, at(x, s)), at(x, s))))),
+        {},
+        [],
+    ),
+    "a difference in a denominator, summed": (
+        over(N, lambda s: power(subtract(at(x, s), at(y, s)), -3)),
+        multiply(MINUS_ONE, over(N, lambda s: power(subtract(at(y, s), at(x, s)), -3))),
+        {},
+        [],
+    ),
+    "numbers under roots, summed": (
+        over(N, lambda s: multiply(at(x, s), rational(number(12), Fraction(1, 2)))),
+        multiply(two, rational(three, Fraction(1, 2)), over(N, lambda s: at(x, s))),
+        {},
+        [],
+    ),
+    "an odd and an even function of minus, summed": (
+        over(N, lambda s: odd_times_even(subtract(at(x, s), at(y, s)))),
+        multiply(MINUS_ONE, over(N, lambda s: odd_times_even(subtract(at(y, s), at(x, s))))),
+        {},
+        [],
     ),
     "the first of a sum": (
         over(add(N, ONE), lambda s: multiply(s, s)), over(N, lambda s: power(add(s, ONE), 2)), {}, [],
