@@ -529,6 +529,25 @@ RIGHT = {
         {},
         [],
     ),
+    "odd places of a longer axis": (
+        over(N, lambda s: multiply(kronecker(add(multiply(two, s), ONE), m), at(x, s))),
+        over(N, lambda s: multiply(kronecker(Remainder(m, two), ONE), kronecker(s, Quotient(m, two)), at(x, s))),
+        {"domain": (Compare("<=", M, multiply(two, N)),)},
+        [],
+    ),
+    "weighted rows of shares": (
+        over(N, lambda r: over(N, lambda s: multiply(
+            at(y, r), apply(EXP, at(A, r, s)), power(over(N, lambda q: apply(EXP, at(A, r, q))), -1)))),
+        over(N, lambda s: at(y, s)),
+        {},
+        [],
+    ),
+    "weighted shares of a part": (
+        over(N, lambda r: multiply(at(y, r), at(x, r), power(add(at(x, r), at(z, r)), -1))),
+        over(N, lambda r: subtract(at(y, r), multiply(at(y, r), at(z, r), power(add(at(x, r), at(z, r)), -1)))),
+        {},
+        [],
+    ),
     "the first of a sum": (
         over(add(N, ONE), lambda s: multiply(s, s)), over(N, lambda s: power(add(s, ONE), 2)), {}, [],
     ),
