@@ -1,6 +1,7 @@
 """What may be said, and for which sizes: the judge's own decisions, each with what it must not say."""
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from symbackprop.checking.question import Examiner, Question
 from symbackprop.checking.refute import Search, cross_examine
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.verdict import Verdict
-from symbackprop.errors import UnsupportedError
+from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluation.number_types import ball
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, multiply, number
 from symbackprop.expression.program import Equation, Program
@@ -280,3 +281,117 @@ def test_a_search_ends_with_its_time():
 def test_trace_of_the_judge_is_that_of_the_user():
     traced = trace_pair(lambda x: 2.0 * x, lambda dout, x: {"x": 2.0 * dout}, ROWS, {}, None, None)
     assert decide.matter_of(traced).names == ("x",)
+
+
+# What stands beside the verdict.
+
+
+def test_gradients_that_were_not_returned_are_named_and_no_others():
+    answer = sb.check(lambda x, w: x * w, lambda dout, x, w: {"x": dout * w}, shapes={"x": ("N",), "w": ("N",)})
+    assert answer.status == "PROVED"
+    assert answer.notes == ("nothing is said about the gradient of w, which was not returned",)
+    whole = sb.check(lambda x: 2.0 * x, lambda dout, x: {"x": 2.0 * dout}, shapes=ROWS)
+    assert whole.notes == ()
+
+
+def test_an_undecided_first_size_has_no_note_of_proofs():
+    assert summed("UNDECIDED").notes == ()
+
+
+def test_code_that_always_raises_is_at_fault_whatever_the_sizes():
+    def raising(x):
+        raise KeyError("rows")
+
+    answer = sb.check(raising, lambda dout, x: {"x": dout}, shapes=ROWS)
+    assert answer.status == "MALFORMED" and "rows" in answer.reason and "where N" not in answer.reason
+
+
+def test_no_proof_is_sought_once_a_number_speaks_against_it(monkeypatch):
+    """Numbers beside thresholds come between the quick proofs and the patient ones."""
+    asked, honest = [], decide.refute
+
+    def blind_at_first(question, *, stage="all", **options):
+        return None if stage == "first look" else honest(question, stage=stage, **options)
+
+    def no_proof(matter, names, ways, deadline):
+        asked.append(tuple(ways))
+        return decide.Attempt(tuple(names), (), "not tried")
+
+    monkeypatch.setattr(decide, "refute", blind_at_first)
+    monkeypatch.setattr(decide, "prove", no_proof)
+    answer = sb.check(lambda x: 2.0 * x, lambda dout, x: {"x": 3.0 * dout}, shapes=ROWS)
+    assert answer.status == "REFUTED"
+    assert decide.PATIENT not in asked
+
+
+def test_patient_proofs_are_tried_where_no_number_speaks_against_it(monkeypatch):
+    asked, honest = [], decide.prove
+
+    def late(matter, names, ways, deadline):
+        asked.append(tuple(ways))
+        return honest(matter, names, ways, deadline) if tuple(ways) == decide.PATIENT else decide.Attempt(
+            tuple(names), (), "not tried"
+        )  # fmt: skip
+
+    monkeypatch.setattr(decide, "prove", late)
+    monkeypatch.setattr(decide, "SCREEN_SECONDS", 0.05)
+    assert sb.check(lambda x: 2.0 * x, lambda dout, x: {"x": 2.0 * dout}, shapes=ROWS).status == "PROVED"
+    assert decide.PATIENT in asked
+
+
+def test_of_many_symbols_each_is_larger_in_turn():
+    chosen = list(check._choices(("A", "B", "C", "D")))
+    for symbol in "ABCD":
+        alone = {s: 5 if s == symbol else 2 for s in "ABCD"}
+        assert alone in chosen
+    assert len({tuple(c.items()) for c in chosen}) == len(chosen)
+    few = list(check._choices(("A", "B")))
+    assert few[0]["A"] != few[0]["B"] and any(c["A"] == 1 for c in few) and any(c["B"] == 1 for c in few)
+
+
+def test_a_point_without_a_tensor_is_refused():
+    question = linear(3, 3)
+    point = Sampler(question, random.Random(0)).point({N: 2})
+    lacking = replace(point, inputs={t: a for t, a in point.inputs.items() if t is not u})
+    with pytest.raises(DataError, match="the point has no value for u"):
+        Examiner(question, ball(128)).examine(lacking)
+
+
+# verify.
+
+NETWORK = sb.Network([3, 5, 4], activation="relu", cost="softmax_cross_entropy")
+RECURSION = "sum(j, W2[j,i]*delta3[n,j])"
+
+
+@pytest.mark.parametrize("slope", ["f_prime(z2[n,i])", "f2_prime(z2[n,i])", "relu_prime(z2[n,i])"])
+def test_functions_of_a_network_go_by_their_names(slope):
+    assert sb.verify(NETWORK, "delta2[n,i]", f"{RECURSION}*{slope}").status == "PROVED"
+    assert sb.verify(NETWORK, "delta2[n,i]", f"{RECURSION}").status == "REFUTED"
+
+
+def test_function_of_a_single_layer_is_f():
+    single = sb.Network([3, 4], activation="tanh", cost="squared_error")
+    assert sb.verify(single, "delta2[n,k]", "(a2[n,k] - y[n,k])*f_prime(z2[n,k])/m").status == "PROVED"
+
+
+def test_kinks_on_the_way_to_the_cost_are_conditions_and_no_others():
+    deep = sb.Network([3, 5, 4, 2], activation="relu", cost="softmax_cross_entropy")
+    of = lambda left, right: sb.verify(deep, left, right)  # noqa: E731
+    first = of("delta2[n,i]", "sum(j, W2[j,i]*delta3[n,j])*f_prime(z2[n,i])")
+    second = of("delta3[n,i]", "sum(j, W3[j,i]*delta4[n,j])*f_prime(z3[n,i])")
+    last = of("delta4[n,k]", "h[n,k]*sum(j, y[n,j])/m - y[n,k]/m")
+    assert [v.status for v in (first, second, last)] == ["PROVED"] * 3
+    kinks = [[c for c in v.conditions if "z" in c] for v in (first, second, last)]
+    assert [len(k) for k in kinks] == [2, 1, 0] and "z3" in kinks[1][0]
+
+
+def test_a_cure_is_proved_and_says_what_was_derived():
+    answer = sb.verify(NETWORK, "delta2[n,i]", RECURSION)
+    assert answer.status == "REFUTED" and answer.cure
+    left, right = answer.cure.split(" = ")
+    assert sb.verify(NETWORK, left, right).status == "PROVED"
+
+
+def test_a_claim_about_what_is_given_is_malformed():
+    answer = sb.verify(NETWORK, "W2[i,j]", "0")
+    assert answer.status == "MALFORMED" and "nothing to verify" in answer.reason

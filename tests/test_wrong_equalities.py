@@ -473,6 +473,12 @@ RIGHT = {
         over(H, lambda a: over(E, lambda b: kronecker(add(multiply(E, a), b), i))), ONE,
         {"domain": (Compare("==", N, multiply(H, E)),)}, [],
     ),
+    "digits of a merged axis, the higher one first": (
+        over(E, lambda b: over(H, lambda a: multiply(kronecker(add(multiply(E, a), b), i), at(x, i)))),
+        at(x, i),
+        {"domain": (Compare("==", N, multiply(H, E)),)},
+        [],
+    ),
     "log of positive factors": (
         apply(LOG, multiply(at(x, i), at(x, j))), add(apply(LOG, at(x, i)), apply(LOG, at(x, j))), {"kinds": {x: "pos"}},
         ["entries of x are positive"],

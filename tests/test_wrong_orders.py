@@ -93,6 +93,18 @@ UNDECIDED = {
         Quotient(subtract(ZERO, multiply(Quotient(subtract(s.A, s.B), two), s.b)), s.B),
         Quotient(subtract(s.A, s.B), two),
     ),
+    "an index times a quotient that may be negative": lambda s: (
+        [],
+        "<=",
+        Quotient(multiply(Quotient(subtract(s.A, s.B), two), s.b), three),
+        Quotient(multiply(Quotient(subtract(s.A, s.B), two), subtract(s.B, ONE)), three),
+    ),
+    "an index times a quotient that may be negative, by its size": lambda s: (
+        [],
+        "<=",
+        Quotient(multiply(Quotient(subtract(s.A, s.B), two), s.b), s.A),
+        Quotient(multiply(Quotient(subtract(s.A, s.B), two), subtract(s.B, ONE)), s.A),
+    ),
     "a divisor is at most what it divides": lambda s: (
         [Compare("==", Remainder(s.A, s.B), ZERO)],
         "<",
