@@ -14,20 +14,18 @@ first used.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symbackprop.checking.verdict import Verdict
-from symbackprop.checking.verify import verify
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.theorem import Proof
 
 if TYPE_CHECKING:
-    from symbackprop.api import prove
-    from symbackprop.checking.check import assert_proved, check
-    from symbackprop.codegen.compile import compile
-    from symbackprop.frontends.numpy.traced import trace
+    from symbackprop.api import assert_proved, check, compile, prove, trace, verify
     from symbackprop.training.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -35,12 +33,43 @@ __version__ = "0.1.0"
 _LATER = {
     "MLPClassifier": "training.estimators",
     "MLPRegressor": "training.estimators",
-    "assert_proved": "checking.check",
-    "check": "checking.check",
-    "compile": "codegen.compile",
+    "assert_proved": "api",
+    "check": "api",
+    "compile": "api",
     "prove": "api",
-    "trace": "frontends.numpy.traced",
+    "trace": "api",
+    "verify": "api",
 }
+
+
+# Pickles name the modules of their classes; those that are older than the rooms are still read.
+_FORMERLY = {
+    "counterexample": "checking.counterexample",
+    "data": "training.data",
+    "derivation": "calculus.derivation",
+    "estimators": "training.estimators",
+    "network": "frontends.network",
+    "nodes": "expression.nodes",
+    "primitives": "expression.functions",
+    "program": "expression.program",
+    "proof": "proofs.theorem",
+    "run": "training.run",
+    "train": "training.loop",
+    "verdict": "checking.verdict",
+}
+
+
+class _Former(ModuleType):
+    """Stands under the former name of a module, which is loaded when something in it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # a tool that looks the object over does not use it
+            raise AttributeError(name)
+        former = self.__name__.removeprefix("symbackprop.")
+        return getattr(importlib.import_module(f"symbackprop.{_FORMERLY[former]}"), name)
+
+
+sys.modules.update({name: _Former(name) for name in (f"symbackprop.{former}" for former in _FORMERLY)})
 
 
 def __getattr__(name: str) -> Any:

@@ -1,97 +1,41 @@
-"""prove: theorems about the gradients of a network or of any Program, and their documents.
+"""The functions that a user calls, each the list of its stages: the place to start reading.
 
-    proof = prove(Network([3, 5, 4], activation="tanh", cost="squared_error"))
-    proof.save("proof.html")
-
-For a Program (a traced NumPy function, say) every cotangent is derived and replayed; outputs that are arrays are
-met by an upstream gradient `dout`, so that the cost is Sum(dout * out).
+prove            derive the gradients, have the kernel replay each step, make them short
+verify           read the formula, derive the truth, prove the two equal or find numbers at which they differ
+check            trace forward and backward, compare with NumPy, refute or prove, say what is wrong
+compile          prove, print, examine what was printed
+trace            run the function on symbolic arrays
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import fields, replace
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
-from symbackprop.calculus.cotangents import with_cost
-from symbackprop.calculus.derivation import Derivation, Gradient
-from symbackprop.calculus.kernel import Kernel
-from symbackprop.codegen.code_lines import code_lines
-from symbackprop.codegen.program import compile_program
-from symbackprop.document.any_depth_code import loop_lines
-from symbackprop.document.html import fragment
-from symbackprop.document.proof_document import proof_document
-from symbackprop.document.reproduce import arguments_of
-from symbackprop.document.save import save
-from symbackprop.errors import UnsupportedError
-from symbackprop.expression.build import Tensor
-from symbackprop.expression.functions import FUNCTIONS, Function
+import sympy as sp
+
+from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, judged
+from symbackprop.checking.generated_code import examine_network, examine_program
+from symbackprop.checking.verdict import Verdict
+from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
+from symbackprop.checking.verify import judged_formula
+from symbackprop.codegen.network import CompiledNetwork, compile_network, require_probabilities
+from symbackprop.codegen.program import CompiledProgram, compile_program
+from symbackprop.errors import MalformedError, UnsupportedError
+from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Program
-from symbackprop.frontends.equations import renamed
 from symbackprop.frontends.network import Network
-from symbackprop.proofs.network import ALL_SIZES, prove_network
-from symbackprop.proofs.program import readable_gradient, tidied
-from symbackprop.proofs.shortening.closed_forms import short_adjoint, shortened
-from symbackprop.proofs.theorem import Proof, Theorem
-from symbackprop.rendering.math import chain_latex
-from symbackprop.rendering.notation import NOTATIONS
-from symbackprop.rendering.text import to_text
-
-Detail = Literal["brief", "full"]
-MOST_EQUATIONS = 30  # a longer program is not printed as code
+from symbackprop.frontends.numpy.traced import trace
+from symbackprop.frontends.numpy.tracer import name_of
+from symbackprop.proofs.network import prove_network
+from symbackprop.proofs.program import prove_program, proved_gradient
+from symbackprop.proofs.theorem import Proof
 
 
-class ProofDocument(Proof):
-    """A proof that can be saved and shown."""
-
-    def save(self, path: str | Path, *, detail: Detail = "full", notation: str = "weights") -> Path:
-        """Write the proof; the ending picks the format: .tex, .pdf, .html or .md.
-
-        Args:
-            detail: "full" answers every why, "brief" is a page.
-            notation: "weights", "theta" or "nielsen".
-
-        Raises:
-            UnsupportedError: another ending, or .pdf without an installed LaTeX.
-            DataError: the file cannot be written there.
-        """
-        if notation not in NOTATIONS:
-            raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
-        chosen = NOTATIONS["names"] if self.network is None else NOTATIONS[notation]
-        code = self.numpy_lines() if detail == "full" else {}
-        return save(proof_document(self, detail=detail, notation=chosen, code=code, command=self.command), path)
-
-    @property
-    def command(self) -> str:
-        """What to type to prove all of it again; "" for what cannot be said in a few lines."""
-        return command_of(self.network) if self.network is not None else python_command(self.program)
-
-    def numpy_lines(self) -> Mapping[Tensor, str]:
-        """For each tensor the generated NumPy that computes it; none where no code can be generated."""
-        if self.parts:
-            return loop_lines(self)
-        if self.gradient is None or len(self.program.equations) > MOST_EQUATIONS:
-            return {}
-        try:
-            source = compile_program(self.gradient.adjoint).source
-        except UnsupportedError:
-            return {}
-        return code_lines(source, [e.tensor for e in self.gradient.adjoint.equations])
-
-    def _repr_html_(self) -> str:
-        chosen = NOTATIONS["names"] if self.network is None else NOTATIONS["weights"]
-        return fragment(proof_document(self, detail="brief", notation=chosen))
-
-    def _repr_latex_(self) -> str:
-        """The theorems below each other: what fits into the text of a notebook that is turned into LaTeX."""
-        chosen = NOTATIONS["names"] if self.network is None else NOTATIONS["weights"]
-        return chain_latex([(t.derivation.left, t.derivation.right) for t in self.theorems], chosen)
-
-
-def prove(subject: Network | Program) -> ProofDocument:
+def prove(subject: Network | Program) -> Proof:
     """Derive the gradients and have the kernel replay every step.
 
     Args:
@@ -106,85 +50,137 @@ def prove(subject: Network | Program) -> ProofDocument:
         >>> proof.status, proof.theorems[1].text
         ('PROVED', 'delta3[n,k] = (a3[n,k] - y[n,k])/m')
     """
-    proof = prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
-    return ProofDocument(**{f.name: getattr(proof, f.name) for f in fields(proof)})
+    return prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
 
 
-def command_of(network: Network | None) -> str:
-    """What to type to prove all of it again; "" for what the command line cannot say."""
-    if network is None:
-        return ""
-    own = [f for f in _functions(network) if f is not None and f.name != "f" and f is not FUNCTIONS.get(f.name)]
-    if own or (network.softmax and len(set(_functions(network))) != 2):
-        return ""
-    if network.cost_name not in ("squared_error", "cross_entropy", "softmax_cross_entropy"):
-        return ""
-    widths = ",".join(str(w) for w in network.widths)
-    words = ["symbackprop prove", f"--depth {network.depth}" if network.depth else f"--layers {widths}"]
-    names = [f.name for f in _functions(network) if f is not None]
-    words.append(f"--activation {names[0] if len(set(names)) == 1 else ','.join(names)}")
-    words.append(f"--cost {network.cost_name.replace('_', '-')}")
-    words += [f'--{kind} "{to_text(v)}"' for kind, v in (("l2", network.l2), ("l1", network.l1)) if v is not None]
-    words += ["--reduction sum"] if network.reduction == "sum" else []
-    return " ".join(words)
+def verify(
+    network: Network, left: str, right: str | sp.Expr | None = None, *, seconds: float = FORMULA_SECONDS
+) -> Verdict:
+    """Is this formula the gradient?
 
+    Args:
+        left: "delta2[n,i]", "dJ/dW1[i,j]", "dJ/db1[i]", "dJ/da2[n,i]", "J"; or the whole equation, then without
+        `right`.
+        right: text in Python's expression syntax (parsed, never evaluated) or SymPy.
+        seconds: time for a proof, and as much for a counterexample.
 
-def python_command(program: Program) -> str:
-    """The lines of Python that trace a user's function and prove it again; "" for a program without one."""
-    if not program.name.isidentifier() or not program.lines:
-        return ""
-    return f"import symbackprop as sb\n\nprint(sb.prove(sb.trace({program.name}, {arguments_of(program)})))"
+    Scale:
+        delta is per batch: J holds the 1/m, so delta3[n,k] = (a3[n,k] - y[n,k])/m for a mean cost.
 
-
-def _functions(network: Network) -> list[Function | None]:
-    return [layer.function for layer in network.layers[1:]]
-
-
-def program_gradient(program: Program) -> tuple[Gradient, tuple[Tensor, ...]]:
-    """The cotangents of every tensor of a program, derived; x_bar is the cotangent of x."""
-    extended, upstream = with_cost(program)
-    return readable_gradient(extended, upstream), upstream
-
-
-def prove_program(program: Program) -> Proof:
-    """Theorems about all cotangents of a program."""
+    Example:
+        >>> net = Network([3, 5, 4], activation="sigmoid", cost="cross_entropy")
+        >>> print(verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m"))
+        PROVED  delta3[n,k]   (all sizes)
+          claimed    (a3[n,k] - y[n,k])/m
+    """
     start = time.perf_counter()
-    gradient, upstream = program_gradient(_with_users_names(program))
-    kernel = Kernel(gradient.program)
-    used: dict[Tensor, list[str]] = {}
-    for tensor, derivation in gradient.derivations.items():
-        used[tensor] = [*program.conditions, *kernel.replay(derivation)]
-    tidy = {t: tidied(kernel, d) for t, d in gradient.derivations.items()}
-    gradient = replace(gradient, derivations=shortened(replace(gradient, derivations=tidy), kernel))
-    theorems = []
-    for tensor, derivation in gradient.derivations.items():
-        if tensor in upstream:
-            continue
-        conditions = tuple(dict.fromkeys((*used[tensor], *kernel.replay(derivation))))
-        kind = "gradient with respect to" if tensor in program.inputs else "back to"
-        named: Derivation = replace(derivation, name=f"{kind} {tensor.name}", conditions=conditions)
-        theorems.append(Theorem(named.name, named, "PROVED", ALL_SIZES, conditions))
-    gradient = replace(gradient, adjoint=short_adjoint(gradient))
-    title = f"The backward pass of {program.name}" if program.name.isidentifier() else "A backward pass"
-    cost = gradient.program.equations[-1].value
-    seconds = time.perf_counter() - start
-    return Proof(title, gradient.program, cost, tuple(theorems), gradient, None, (), seconds, program.conditions)
+    verdict = judged_formula(network, left, right, seconds)
+    return replace(verdict, seconds=time.perf_counter() - start)
 
 
-def _with_users_names(program: Program) -> Program:
-    """The program with what it returns called as the user calls it, and a cost that has no name called J."""
-    names = {t: _assigned(program, t) for t in program.outputs if t not in program.inputs}
-    if [(t.name, t.shape) for t in program.outputs] == [("out", ())]:
-        names = {t: name or "J" for t, name in names.items()}
-    taken = {t.name for t in program.tensors}
-    chosen = {t: name for t, name in names.items() if name and name not in taken}
-    if len(set(chosen.values())) < len(chosen):
-        return program
-    return renamed(program, lambda t: chosen.get(t, t.name)) if chosen else program
+def check(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    *,
+    shapes: Shapes,
+    assume: Mapping[str, str] | None = None,
+    where: str | None = None,
+    seconds: float = BUDGET_SECONDS,
+) -> Verdict:
+    """Is this backward pass the gradient of this forward pass?
+
+    Args:
+        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache).
+        backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
+        gradient}.
+        shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
+        assume: input -> "labels:C", "label:C", "onehot", "prob", "pos", "bern" or "pm1".
+        where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
+        seconds: time budget; when it is spent the answer is UNDECIDED.
+
+    Returns:
+        a Verdict; no exception for anything that the two functions do.
+
+    Example:
+        >>> import numpy as np
+        >>> def forward(x, w):
+        ...     return x @ w
+        >>> def backward(dout, x, w):
+        ...     return {"x": dout @ w.T, "w": x.T @ dout}
+        >>> print(check(forward, backward, shapes={"x": ("N", "D"), "w": ("D", "M")}))
+        PROVED  gradients of forward: x, w   (all sizes)
+    """
+    start = time.perf_counter()
+    case = Case(forward, backward, shapes, assume or {}, where)
+    try:
+        with collector_paused():
+            verdict = judged(case, start + seconds)
+    except (OverflowError, MemoryError, RecursionError) as error:
+        reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
+        verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
+    return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
-def _assigned(program: Program, tensor: Tensor) -> str:
-    """The name to which the user's line assigns the tensor; "" if it assigns several or none."""
-    line = re.fullmatch(r"line (\d+)", program.by_tensor[tensor].note) if tensor in program.by_tensor else None
-    assigned = re.match(r"(\w+) = (?!\w+ = )", program.lines.get(int(line[1]), "")) if line else None
-    return assigned[1] if assigned else ""
+def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:
+    """For test suites: pass if the backward is proved, else fail with the whole story.
+
+    Raises:
+        AssertionError: the verdict is not PROVED; the message is the verdict.
+    """
+    verdict = check(forward, backward, **options)
+    if not verdict:
+        raise AssertionError("\n" + str(verdict))
+
+
+def compile(
+    subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
+) -> CompiledNetwork | CompiledProgram:
+    """Code for the cost and the gradients.
+
+    Args:
+        subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
+        input x.
+        backend: "numpy", "c" or "jax".
+        dtype: "float64" or "float32".
+
+    Scale:
+        the cost is the mean or the sum over the examples, as the network says.
+
+    Raises:
+        UnsupportedError: an arbitrary activation, outputs that the cost cannot take, a network of symbolic depth,
+            another backend or type.
+        MalformedError: not a network or program.
+        ProofError: the kernel refused a step: a fault of this package.
+        GeneratedCodeError: the code does not compute what was proved: a fault of this package.
+    """
+    if not isinstance(subject, (Network, Program)):
+        raise MalformedError(
+            f"compile takes a Network or a traced Program, not {type(subject).__name__}",
+            help="sb.compile(sb.Network([3, 5, 2])), or sb.compile(sb.trace(forward, shapes))",
+        )
+    if not isinstance(backend, str) or not isinstance(dtype, str):
+        raise MalformedError("backend and dtype are words", help='sb.compile(net, "c", "float32")')
+    return _compiled(subject, backend, dtype)
+
+
+@lru_cache(maxsize=64)
+def _compiled(subject: Network | Program, backend: str, dtype: str) -> CompiledNetwork | CompiledProgram:
+    """`compile` for what has the right types; the same question has the same answer."""
+    if isinstance(subject, Network):
+        if subject.depth is not None:
+            raise UnsupportedError(
+                "a network of any depth cannot be compiled", help="list its layers: Network([64, 30, 10])"
+            )
+        require_probabilities(subject)
+        proof = prove_network(subject)
+        assert proof.gradient is not None
+        code = compile_network(proof.gradient.adjoint, subject.prediction, subject.widths, backend=backend, dtype=dtype)
+        examine_network(code, subject)
+        return code
+    proved = proved_gradient(subject)
+    program_code = compile_program(proved.gradient.adjoint, backend=backend, dtype=dtype)
+    examine_program(program_code, proved.gradient, subject, proved.upstream)
+    return program_code
+
+
+__all__ = ["assert_proved", "check", "compile", "prove", "trace", "verify"]

@@ -83,6 +83,10 @@ class ProofError(SymbackpropError):
     """A proof step that the kernel does not accept."""
 
 
+class GeneratedCodeError(SymbackpropError):
+    """Generated code that does not compute what was proved: a fault of this package, never of its user."""
+
+
 class BudgetError(SymbackpropError):
     """Work stopped because its time or term budget ran out."""
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from derivations.build.layer_exhibit import Form, layer_exhibit
 from symbackprop.checking.claims import Exhibit
-from symbackprop.layer_exhibit import Form, layer_exhibit
 
 FORMS = (
     Form(

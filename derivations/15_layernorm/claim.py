@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from derivations.build.layer_exhibit import layer_exhibit
 from symbackprop.checking.claims import Exhibit
-from symbackprop.layer_exhibit import layer_exhibit
 
 REMARKS = {
     "mu_bar": "Deviations from a mean add up to zero, so the path through the variance drops out.",

@@ -8,11 +8,10 @@ a step is found or checked.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 
 from symbackprop.expression.build import Entry, Expr, Tensor
 from symbackprop.expression.program import Program
-from symbackprop.rendering.math import chain_latex, equality_mathml
+from symbackprop.expression.shown import Shown
 
 THE_COST = Entry(Tensor("J"))
 
@@ -34,7 +33,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Derivation:
+class Derivation(Shown):
     """left = right, by a chain of steps; `steps[0].before` is `left` and `steps[-1].after` is `right`.
 
     Args:
@@ -53,16 +52,6 @@ class Derivation:
     definitions: dict[Tensor, Tensor] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
     cost: Entry = THE_COST
-
-    def _repr_latex_(self) -> str:
-        """The chain of equalities."""
-        first = (self.left, self.steps[0].after if self.steps else self.right)
-        return chain_latex([first, *((None, step.after) for step in self.steps[1:])])
-
-    def _repr_html_(self) -> str:
-        """Each step as an equality, with its reason."""
-        lines = [f"{equality_mathml(s.before, s.after)}<p><em>{escape(s.reason)}</em></p>" for s in self.steps]
-        return "".join(lines) or equality_mathml(self.left, self.right)
 
 
 @dataclass(frozen=True)

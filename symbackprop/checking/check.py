@@ -41,7 +41,6 @@ from symbackprop.errors import (
     TraceError,
 )
 from symbackprop.expression.build import Number, Symbol
-from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
@@ -77,59 +76,10 @@ class Case:
         return traced.written()
 
 
-def check(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
-    *,
-    shapes: Shapes,
-    assume: Mapping[str, str] | None = None,
-    where: str | None = None,
-    seconds: float = BUDGET_SECONDS,
-) -> Verdict:
-    """Is this backward pass the gradient of this forward pass?
-
-    Args:
-        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache).
-        backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
-        gradient}.
-        shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
-        assume: input -> "labels:C", "label:C", "onehot", "prob", "pos", "bern" or "pm1".
-        where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
-        seconds: time budget; when it is spent the answer is UNDECIDED.
-
-    Returns:
-        a Verdict; no exception for anything that the two functions do.
-
-    Example:
-        >>> import numpy as np
-        >>> def forward(x, w):
-        ...     return x @ w
-        >>> def backward(dout, x, w):
-        ...     return {"x": dout @ w.T, "w": x.T @ dout}
-        >>> print(check(forward, backward, shapes={"x": ("N", "D"), "w": ("D", "M")}))
-        PROVED  gradients of forward: x, w   (all sizes)
-    """
-    start = time.perf_counter()
-    case = Case(forward, backward, shapes, assume or {}, where)
-    try:
-        with collector_paused():
-            freed_first = _freed(case, start + seconds)
-            verdict = _checked(case, start + seconds) if freed_first is None else freed_first
-    except (OverflowError, MemoryError, RecursionError) as error:
-        reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
-        verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
-    return replace(verdict, seconds=time.perf_counter() - start, written=backward)
-
-
-def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:
-    """For test suites: pass if the backward is proved, else fail with the whole story.
-
-    Raises:
-        AssertionError: the verdict is not PROVED; the message is the verdict.
-    """
-    verdict = check(forward, backward, **options)
-    if not verdict:
-        raise AssertionError("\n" + str(verdict))
+def judged(case: Case, deadline: float) -> Verdict:
+    """With symbols for long axes of a fixed length, if that is enough; else as the sizes are given."""
+    general = _freed(case, deadline)
+    return _checked(case, deadline) if general is None else general
 
 
 def _freed(case: Case, deadline: float) -> Verdict | None:
@@ -329,6 +279,3 @@ def _few_entries(sizes: Mapping[str, int]) -> tuple[int, int, int]:
 def _alike(sizes: Mapping[str, int]) -> int:
     """How many pairs of sizes are equal: a swapped pair of axes shows only where they differ."""
     return sum(a == b for a, b in itertools.combinations(sizes.values(), 2))
-
-
-__all__ = ["assert_proved", "check"]

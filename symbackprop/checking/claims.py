@@ -30,6 +30,7 @@ from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.frontends.formula import Scope, left_indices, parse, split_equation
 from symbackprop.normal_form.modulo_unfolding import Unfolder
 from symbackprop.proofs.network import ALL_SIZES
+from symbackprop.proofs.program import replayed
 from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof, Theorem
 from symbackprop.rendering.text import to_text
@@ -108,8 +109,7 @@ class Claims:
             self._derived = self.gradient.derivations
         elif self.wanted:
             self._derived = _open_cotangents(self.program, self.name)
-        for derivation in self._derived.values():
-            self.kernel.replay(derivation)
+        replayed(self._derived, self.kernel)
         cotangents = [_as_equation(d) for d in self._derived.values()]
         self._cotangents = {e.tensor: e for e in cotangents}
         self._unfolder = Unfolder(self.program, [*self.program.equations, *cotangents])

@@ -19,14 +19,14 @@ from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, facts_of
 from symbackprop.checking.counterexample import Counterexample
-from symbackprop.checking.diagnosis.corrected_line import CuredLine, cured_lines
+from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Mend, Refuted, mends
 from symbackprop.checking.question import Question
 from symbackprop.checking.refute import Stage, cross_examine, refute, wrong_gradients
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.sweep import sweep
 from symbackprop.checking.threshold_points import sites
-from symbackprop.checking.verdict import Verdict
+from symbackprop.checking.verdict import CuredLine, Verdict
 from symbackprop.errors import (
     BudgetError,
     MalformedError,

@@ -6,29 +6,47 @@ A Verdict is data that prints as a story of a screenful. This module must not kn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from symbackprop.checking.counterexample import Counterexample
-from symbackprop.checking.diagnosis.corrected_line import CuredLine
-from symbackprop.document.html import fragment
-from symbackprop.document.save import save
-from symbackprop.document.verdict_document import verdict_document
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Program
-from symbackprop.proofs.program import short_backward
+from symbackprop.expression.shown import Shown, saved
 from symbackprop.proofs.theorem import Status
-from symbackprop.rendering.math import chain_latex
-from symbackprop.rendering.notation import NAMES, WEIGHTS
+from symbackprop.rendering.text import to_text
 
 MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CuredLine:
+    """A line as it would be right.
+
+    Args:
+        number: the line in its file.
+        left, right: what it would compute.
+        code: how it could be written, "" if no code for it was found.
+        whole: False if the cure changed only a part of the line.
+    """
+
+    number: int
+    left: Expr
+    right: Expr
+    code: str = ""
+    whole: bool = True
+
+    @property
+    def text(self) -> str:
+        """The equation in plain text."""
+        return f"{to_text(self.left)} = {to_text(self.right)}"
+
+
+@dataclass(frozen=True)
+class Verdict(Shown):
     """What is true of a claim about gradients.
 
     Args:
@@ -82,20 +100,7 @@ class Verdict:
             UnsupportedError: another ending, or .pdf without an installed LaTeX.
             DataError: the file cannot be written there.
         """
-        return save(verdict_document(self._with_closed_forms()), path)
-
-    def _repr_html_(self) -> str:
-        return fragment(verdict_document(self._with_closed_forms()))
-
-    def _repr_latex_(self) -> str | None:
-        """Claim, truth and cure as formulas, as far as there are any."""
-        notation = NAMES if self.cured else WEIGHTS
-        pairs = [(left, right) for _, left, right in self.formulas] + [(c.left, c.right) for c in self.cured]
-        return chain_latex(pairs, notation) if pairs else None
-
-    def _with_closed_forms(self) -> Verdict:
-        """The verdict with the derived gradients as short as a document shows them."""
-        return self if self.program is None else replace(self, program=short_backward(self.program))
+        return saved(self, path)
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import sympy as sp
 
@@ -30,9 +29,7 @@ from symbackprop.expression.build import (
     Expr,
     Index,
     Tensor,
-    add,
     free_indices,
-    rewrite,
     substitute,
 )
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative
@@ -41,8 +38,8 @@ from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation
 from symbackprop.frontends.network import M, Network
 from symbackprop.normal_form.modulo_unfolding import Unfolder
-from symbackprop.proofs.network import ALL_SIZES, cotangent_name, prove_network
-from symbackprop.proofs.theorem import Proof, Status
+from symbackprop.proofs.network import ALL_SIZES, prove_network
+from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
 BUDGET_SECONDS = 5.0
@@ -63,32 +60,8 @@ class Claim:
     truth: Expr
 
 
-def verify(
-    network: Network, left: str, right: str | sp.Expr | None = None, *, seconds: float = BUDGET_SECONDS
-) -> Verdict:
-    """Is this formula the gradient?
-
-    Args:
-        left: "delta2[n,i]", "dJ/dW1[i,j]", "dJ/db1[i]", "dJ/da2[n,i]", "J"; or the whole equation, then without
-        `right`.
-        right: text in Python's expression syntax (parsed, never evaluated) or SymPy.
-        seconds: time for a proof, and as much for a counterexample.
-
-    Scale:
-        delta is per batch: J holds the 1/m, so delta3[n,k] = (a3[n,k] - y[n,k])/m for a mean cost.
-
-    Example:
-        >>> net = Network([3, 5, 4], activation="sigmoid", cost="cross_entropy")
-        >>> print(verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m"))
-        PROVED  delta3[n,k]   (all sizes)
-          claimed    (a3[n,k] - y[n,k])/m
-    """
-    start = time.perf_counter()
-    verdict = _verify(network, left, right, seconds)
-    return replace(verdict, seconds=time.perf_counter() - start)
-
-
-def _verify(network: Network, left: str, right: str | sp.Expr | None, seconds: float) -> Verdict:
+def judged_formula(network: Network, left: str, right: str | sp.Expr | None, seconds: float) -> Verdict:
+    """Read the claim, derive the truth, decide."""
     try:
         if right is None:
             left, right = split_equation(left)
@@ -111,18 +84,12 @@ def _any_depth(network: Network, left: str, text: str) -> Verdict:
     return Verdict("UNDECIDED", left, claimed=text, reason=reason)
 
 
-@lru_cache(maxsize=16)
-def proof_of(network: Network) -> Proof:
-    """The network's proof, made once."""
-    return prove_network(network)
-
-
 def network_scope(network: Network) -> Scope:
     """The names that a claim about this network may use."""
     hidden = {"S", "top"}
     tensors = {t.name: t for t in network.program.tensors if t.name not in hidden}
     tensors["a1"], tensors["h"] = network.x, network.activations(len(network.layers))
-    gradient = proof_of(network).gradient if network.depth is None else None
+    gradient = prove_network(network).gradient if network.depth is None else None
     if gradient is not None:
         tensors |= {bar.name: bar for t, bar in gradient.cotangents.items() if t.name not in hidden}
         tensors["dJ_dh"] = gradient.cotangents[tensors["h"]]
@@ -170,7 +137,7 @@ def _read(network: Network, left: str, text: str, scope: Scope) -> Claim:
 
 
 def _cotangents(network: Network) -> dict[Tensor, Tensor]:
-    gradient = proof_of(network).gradient
+    gradient = prove_network(network).gradient
     return gradient.cotangents if gradient is not None else {}
 
 
@@ -186,7 +153,7 @@ def _truth(network: Network, entry: Entry) -> Expr:
 
 def _equations(network: Network) -> dict[Tensor, Equation]:
     """Forward equations and proved cotangents, in the order of computation."""
-    proof = proof_of(network)
+    proof = prove_network(network)
     assert proof.gradient is not None
     table = dict(network.program.by_tensor)
     best = {
@@ -338,4 +305,4 @@ def _cure(network: Network, claim: Claim, unfolder: Unfolder) -> Cure | None:
     return None
 
 
-__all__ = ["Claim", "add", "cotangent_name", "network_scope", "rewrite", "sympy_text", "verify"]
+__all__ = ["BUDGET_SECONDS", "judged_formula"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from symbackprop.cli import options
-from symbackprop.cli.lazy import checking, data, files, network, plot, proving, storage, train, verifying
+from symbackprop.cli.lazy import api, data, files, network, plot, storage, train
 from symbackprop.cli.show import coloured
 from symbackprop.cli.training import score_text
 from symbackprop.errors import DataError, UnsupportedError
@@ -49,7 +49,7 @@ def demo(
 def _prove(small: Network, folder: Path) -> bool:
     """Theorems about one network and about all depths."""
     _title("Prove: the gradients of a 3-5-5-4 network, and of any depth")
-    proofs = {"proof": proving.prove(small), "any_depth": proving.prove(network.Network(depth="L"))}
+    proofs = {"proof": api.prove(small), "any_depth": api.prove(network.Network(depth="L"))}
     for name, proof in proofs.items():
         _tell_proof(proof)
         for ending in ("html", "tex"):
@@ -71,7 +71,7 @@ def _tell_proof(proof: Proof) -> None:
 def _verify(small: Network) -> bool:
     """A formula with a missing factor, and the right one."""
     _title("Verify: two formulas for the hidden error, one without f'(z)")
-    verdicts = [verifying.verify(small, claim) for claim in (WRONG, RIGHT)]
+    verdicts = [api.verify(small, claim) for claim in (WRONG, RIGHT)]
     return _expect(verdicts, ["REFUTED", "PROVED"])
 
 
@@ -79,9 +79,7 @@ def _check() -> bool:
     """A NumPy layer with a backward pass that forgets a sum, and with the right one."""
     _title("Check: a dense layer in NumPy, its bias gradient without and with the sum over the batch")
     shapes = {"x": ("N", "D"), "w": ("D", "M"), "b": ("M",)}
-    verdicts = [
-        checking.check(forward, backward, shapes=shapes) for backward in (backward_without_sum, backward_with_sum)
-    ]
+    verdicts = [api.check(forward, backward, shapes=shapes) for backward in (backward_without_sum, backward_with_sum)]
     return _expect(verdicts, ["REFUTED", "PROVED"])
 
 

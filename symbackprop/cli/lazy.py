@@ -1,7 +1,7 @@
 """Modules that take long to import, each loaded when it is first used.
 
-    from symbackprop.cli.lazy import proving        # costs nothing
-    proving.prove(network)                           # imports symbackprop.api
+    from symbackprop.cli.lazy import api             # costs nothing
+    api.prove(network)                              # imports symbackprop.api
 
 So `symbackprop prove` never waits for training or plotting. Only this module of the command line imports by name.
 """
@@ -12,11 +12,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symbackprop import api as proving
+    from symbackprop import api as api
     from symbackprop import files as files
-    from symbackprop.checking import check as checking
-    from symbackprop.checking import verify as verifying
-    from symbackprop.codegen import compile as compiling
     from symbackprop.expression import program as program
     from symbackprop.frontends import network as network
     from symbackprop.training import data as data
@@ -25,22 +22,19 @@ if TYPE_CHECKING:
     from symbackprop.training import progress as progress
     from symbackprop.training import storage as storage
 
-    __all__ = ["checking", "compiling", "proving", "train", "verifying"]
+    __all__ = ["train"]
 
 
 NAMES = {
-    "checking": "checking.check",
-    "compiling": "codegen.compile",
+    "api": "api",
     "data": "training.data",
     "files": "files",
     "network": "frontends.network",
     "plot": "training.plot",
     "program": "expression.program",
     "progress": "training.progress",
-    "proving": "api",
     "storage": "training.storage",
     "train": "training.loop",
-    "verifying": "checking.verify",
 }
 
 

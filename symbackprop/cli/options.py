@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from symbackprop.cli.lazy import compiling, network
+from symbackprop.cli.lazy import api, network
 from symbackprop.errors import MalformedError
 
 if TYPE_CHECKING:
@@ -108,5 +108,5 @@ def compiled(network: Network, backend: str, dtype: str) -> tuple[CompiledNetwor
     """The network's code, and what there is to say about it: that another backend took over."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
-        code = compiling.compile(network, backend, dtype)
+        code = api.compile(network, backend, dtype)
     return cast("CompiledNetwork", code), [line for note in notes for line in str(note.message).splitlines()]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from symbackprop.cli import options
-from symbackprop.cli.lazy import checking, proving, verifying
+from symbackprop.cli.lazy import api
 from symbackprop.cli.show import check_writable, coloured, finish, print_json
 from symbackprop.cli.user_file import read_user_file
 
@@ -37,7 +37,7 @@ def prove(
     """
     files = output or []
     check_writable(*files)
-    proof = proving.prove(options.describe(layers, activation, cost, l2, l1, reduction, depth))
+    proof = api.prove(options.describe(layers, activation, cost, l2, l1, reduction, depth))
     for path in files:
         proof.save(path, detail=detail, notation=notation)
     if as_json:
@@ -71,7 +71,7 @@ def verify(
     Example: symbackprop verify --layers 3,5,4 "delta2[n,i] = sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])"
     """
     network = options.describe(layers, activation, cost, l2, l1, reduction, depth)
-    finish([verifying.verify(network, claim) for claim in claims], as_json=as_json)
+    finish([api.verify(network, claim) for claim in claims], as_json=as_json)
 
 
 def check(
@@ -87,4 +87,4 @@ def check(
     ASSUME = {"y": "labels:C"} and WHERE = "N >= 2".
     """
     cases = [read_user_file(path) for path in files]
-    finish([checking.check(**case) for case in cases], as_json=as_json)
+    finish([api.check(**case) for case in cases], as_json=as_json)

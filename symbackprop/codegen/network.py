@@ -31,7 +31,9 @@ from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.program import check_backend, check_dtype, load_module
 from symbackprop.errors import DataError, UnsupportedError
+from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.expression.program import Program
+from symbackprop.frontends.network import Network
 from symbackprop.proofs.stable_logs import stabilise
 
 Widths = tuple[int | str, ...]
@@ -71,6 +73,7 @@ class CompiledNetwork:
     Attributes:
         source: the text of the module (or C file) that runs; a Python module imports numpy alone, or jax alone.
         functions: the functions of the Python module by name, for `jax.jit`, `jax.vmap` and the like.
+        numpy: the functions of the NumPy module, whatever the backend: what the others are compared with.
         backend: the one that runs: "numpy" where C was asked for and there is no compiler.
 
     Shapes:
@@ -92,8 +95,8 @@ class CompiledNetwork:
         }
         self.layout = Layout(adjoint, widths, np.dtype(dtype), tuple(p.name for p in whole.parameters))
         self.source = print_network(forms, self.layout, dtype)
-        self.functions = load_module(self.source)
-        self._runners: dict[str, Any] = {name: Runner(name, self.functions) for name in forms}
+        self.numpy = self.functions = load_module(self.source)
+        self.runners: dict[str, Any] = {name: Runner(name, self.functions) for name in forms}
         self._kernels: Any = None
         self._ready: dict[tuple[float, ...], tuple[Any, ...]] = {}
         self.backend = "numpy"
@@ -109,7 +112,7 @@ class CompiledNetwork:
         except UnsupportedError as error:
             warnings.warn(f"NumPy takes over: {error}", RuntimeWarning, stacklevel=6)
             return
-        self._runners |= self._kernels.runners
+        self.runners |= self._kernels.runners
         self.source, self.backend = self._kernels.source, "c"
 
     def _use_jax(self, adjoint: Program, forms: Mapping[str, Form], dtype: str) -> None:
@@ -119,7 +122,7 @@ class CompiledNetwork:
         parts = {"data_cost_and_gradient": commented(data), "penalty_and_gradient": commented(penalty)}
         self.source = backend.print_jax({**forms, **parts}, dtype)
         self.functions = load_module(self.source)
-        self._runners = {n: backend.JaxRunner(self.functions[n], self.layout.dtype) for n in forms}
+        self.runners = {n: backend.JaxRunner(self.functions[n], self.layout.dtype) for n in forms}
         self.backend = "jax"
 
     def __call__(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> tuple[float, dict[str, Array]]:
@@ -131,7 +134,7 @@ class CompiledNetwork:
         layout = self.layout
         arrays, numbers = layout.arguments(params, X, Y), layout.numbers(hyper)
         out = [np.empty_like(a) for a in arrays[2:]]
-        cost = self._runners["cost_and_gradient"](arrays, numbers, out)
+        cost = self.runners["cost_and_gradient"](arrays, numbers, out)
         return float(cost), dict(zip(layout.names, out, strict=True))
 
     def flat(self, theta: Any, X: Any, Y: Any, /, *, out: Array | None = None, **hyper: float) -> tuple[float, Array]:
@@ -147,7 +150,7 @@ class CompiledNetwork:
         if out is None and theta.size + x.size + y.size <= SMALL:
             return self._small(theta, x, y, numbers)
         gradient = np.empty_like(theta) if out is None else layout.output(out, theta, x, y)
-        cost = self._runners["cost_and_gradient"]([x, y, *layout.views(theta)], numbers, layout.views(gradient))
+        cost = self.runners["cost_and_gradient"]([x, y, *layout.views(theta)], numbers, layout.views(gradient))
         return float(cost), gradient
 
     def _small(self, theta: Array, x: Array, y: Array, numbers: list[float]) -> tuple[float, Array]:
@@ -169,20 +172,20 @@ class CompiledNetwork:
 
     def cost(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> float:
         """The cost alone."""
-        return float(self._runners["cost"](self.layout.arguments(params, X, Y), self.layout.numbers(hyper), []))
+        return float(self.runners["cost"](self.layout.arguments(params, X, Y), self.layout.numbers(hyper), []))
 
     def gradient(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> dict[str, Array]:
         """The gradient alone: the cost is not computed."""
         arrays, numbers = self.layout.arguments(params, X, Y), self.layout.numbers(hyper)
         out = [np.empty_like(a) for a in arrays[2:]]
-        self._runners["gradient"](arrays, numbers, out)
+        self.runners["gradient"](arrays, numbers, out)
         return dict(zip(self.layout.names, out, strict=True))
 
     def predict(self, params: Mapping[str, Any], X: Any, /) -> Array:
         """The activations of the last layer. Shapes: (m, K)."""
         x, *arrays = self.layout.arguments(params, X, None)
         out = np.empty((len(x), self.layout.outputs(arrays)), self.layout.dtype)
-        self._runners["predict"]([x, *arrays], [], [out])
+        self.runners["predict"]([x, *arrays], [], [out])
         return out
 
     def epoch(self, theta: Array, X: Any, Y: Any, /, *, order: Array, batch: int, rate: float, **hyper: float) -> float:
@@ -230,7 +233,7 @@ class CompiledNetwork:
             gemm = importlib.import_module("scipy.linalg").get_blas_funcs("gemm", dtype=layout.dtype)
             step: Callable[[], float] = fused(x, y, *inside, *numbers, parts, rate, gemm)
             return step
-        run = self._runners["cost_and_gradient"].bound([x, y, *inside], numbers, parts, theta, gradient)
+        run = self.runners["cost_and_gradient"].bound([x, y, *inside], numbers, parts, theta, gradient)
         scale = np.array(rate, layout.dtype)
 
         def plain() -> float:
@@ -255,7 +258,7 @@ class CompiledNetwork:
         x, y = layout.data(X, Y)
         numbers = layout.numbers(hyper)
         gradient = layout.views(layout.output(out, theta, x, y))
-        bound: Callable[[], float] = self._runners["cost_and_gradient"].bound(
+        bound: Callable[[], float] = self.runners["cost_and_gradient"].bound(
             [x, y, *layout.views(theta)], numbers, gradient, theta, out
         )
         return bound
@@ -343,3 +346,17 @@ def print_network(forms: Mapping[str, Form], layout: Layout, dtype: str) -> str:
     head = header(TITLE, dtype, "np")
     head = head.replace("import numpy", "import math\n\nimport numpy", 1) if unrolled else head
     return wrapped("\n\n".join([head, *(helper_text(h, "np") for h in sorted(helpers)), *bodies]))
+
+
+def require_probabilities(network: Network) -> None:
+    """Cross-entropy takes logarithms: an output of 0, or below, would make every cost infinite or no number."""
+    function = network.layers[-1].function
+    if network.cost_name != "cross_entropy" or function is None:
+        return
+    if function.name in ACTIVATIONS and function.name != "sigmoid":
+        name = function.name
+        raise UnsupportedError(
+            f"cross-entropy needs outputs between 0 and 1, but those of {name} are not",
+            help=f'let the last layer be sigmoid: --activation {name},sigmoid, or activation=["{name}", "sigmoid"]; '
+            "or take the squared error",
+        )

@@ -2,7 +2,7 @@
 checked.
 
 Every displayed equality is taken from the derivations or from the program, never typed; `unbacked` finds one that
-is not. Main names: `proof_document`, `unbacked`. This module must not know about any output format.
+is not. Main names: `proof_document`, `numpy_lines`, `unbacked`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
+from symbackprop.codegen.code_lines import code_lines
+from symbackprop.codegen.program import compile_program
 from symbackprop.document import closing_sections as supplements
 from symbackprop.document import opening_sections as overview
+from symbackprop.document.any_depth_code import loop_lines
 from symbackprop.document.context import Context
 from symbackprop.document.derivation_section import Teller
 from symbackprop.document.model import Document, Equality, equations
 from symbackprop.document.protocols import ProofLike
+from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr, Tensor
+from symbackprop.proofs.theorem import Detail, Proof
 from symbackprop.rendering.notation import WEIGHTS, Notation
 
-Detail = Literal["brief", "full"]
+MOST_EQUATIONS = 30  # a longer program is not printed as code
 
 
 def proof_document(
@@ -68,6 +72,19 @@ def proof_document(
         *supplements.checked(about, command, checks),
     )
     return Document(about.title(), about.lead(), body, notation)
+
+
+def numpy_lines(proof: Proof) -> Mapping[Tensor, str]:
+    """For each tensor the generated NumPy that computes it; none where no code can be generated."""
+    if proof.parts:
+        return loop_lines(proof)
+    if proof.gradient is None or len(proof.program.equations) > MOST_EQUATIONS:
+        return {}
+    try:
+        source = compile_program(proof.gradient.adjoint).source
+    except UnsupportedError:
+        return {}
+    return code_lines(source, [e.tensor for e in proof.gradient.adjoint.equations])
 
 
 def unbacked(document: Document, proof: ProofLike) -> tuple[Equality, ...]:

@@ -1,15 +1,31 @@
-"""Expressions, equalities and documents inside a notebook: what `_repr_html_` and `_repr_latex_` return.
+"""How data show themselves in a notebook, and how proofs and verdicts are saved: registered here, for each class.
 
-MathML needs no script, so a saved notebook shows it too. This module must not know about proofs.
+MathML needs no script, so a saved notebook shows it too.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+from symbackprop.calculus.derivation import Derivation
+from symbackprop.checking.verdict import Verdict
 from symbackprop.document.html import fragment
 from symbackprop.document.model import Document
+from symbackprop.document.proof_document import numpy_lines, proof_document
+from symbackprop.document.reproduce import command_for
+from symbackprop.document.save import save
+from symbackprop.document.verdict_document import verdict_document
+from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr
-from symbackprop.rendering.math import equality_mathml, latex
-from symbackprop.rendering.notation import WEIGHTS, Notation
+from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.shown import register
+from symbackprop.frontends.network import Network
+from symbackprop.proofs.program import short_backward
+from symbackprop.proofs.theorem import Detail, Proof, Theorem
+from symbackprop.rendering.math import chain_latex, equality_mathml, latex
+from symbackprop.rendering.notation import NAMES, NOTATIONS, WEIGHTS, Notation
 
 
 def equality_latex(left: Expr, right: Expr, notation: Notation = WEIGHTS) -> str:
@@ -17,11 +33,84 @@ def equality_latex(left: Expr, right: Expr, notation: Notation = WEIGHTS) -> str
     return rf"$\displaystyle {latex(left, notation)} = {latex(right, notation)}$"
 
 
-def equality_html(left: Expr, right: Expr, notation: Notation = WEIGHTS) -> str:
-    """left = right as MathML, for `_repr_html_`."""
-    return equality_mathml(left, right, notation)
-
-
 def document_html(document: Document) -> str:
     """A whole document inside a notebook cell; the notebook's own style sets it."""
     return f'<div class="symbackprop">{fragment(document)}</div>'
+
+
+def _notation(program: Program) -> Notation:
+    """A user's names as they are; else z2 is the z of layer 2."""
+    return NAMES if program.lines or program.name else WEIGHTS
+
+
+def _program_latex(program: Program) -> str:
+    return chain_latex([(e.left, e.value) for e in program.equations], _notation(program))
+
+
+def _program_html(program: Program) -> str:
+    return "".join(equality_mathml(e.left, e.value, _notation(program)) for e in program.equations)
+
+
+def _derivation_latex(derivation: Derivation) -> str:
+    """The chain of equalities."""
+    first = (derivation.left, derivation.steps[0].after if derivation.steps else derivation.right)
+    return chain_latex([first, *((None, step.after) for step in derivation.steps[1:])])
+
+
+def _derivation_html(derivation: Derivation) -> str:
+    """Each step as an equality, with its reason."""
+    lines = [f"{equality_mathml(s.before, s.after)}<p><em>{escape(s.reason)}</em></p>" for s in derivation.steps]
+    return "".join(lines) or equality_mathml(derivation.left, derivation.right)
+
+
+def _proof_notation(proof: Proof, wanted: str) -> Notation:
+    return NOTATIONS["names" if proof.network is None else wanted]
+
+
+def _proof_latex(proof: Proof) -> str:
+    """The theorems below each other: what fits into the text of a notebook that is turned into LaTeX."""
+    return chain_latex(
+        [(t.derivation.left, t.derivation.right) for t in proof.theorems], _proof_notation(proof, "weights")
+    )
+
+
+def _proof_html(proof: Proof) -> str:
+    return fragment(proof_document(proof, detail="brief", notation=_proof_notation(proof, "weights")))
+
+
+def _save_proof(proof: Proof, path: str | Path, *, detail: Detail, notation: str) -> Path:
+    if notation not in NOTATIONS:
+        raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
+    chosen = _proof_notation(proof, notation)
+    code = numpy_lines(proof) if detail == "full" else {}
+    return save(proof_document(proof, detail=detail, notation=chosen, code=code, command=command_for(proof)), path)
+
+
+def _verdict_latex(verdict: Verdict) -> str | None:
+    """Claim, truth and cure as formulas, as far as there are any."""
+    notation = NAMES if verdict.cured else WEIGHTS
+    pairs = [(left, right) for _, left, right in verdict.formulas] + [(c.left, c.right) for c in verdict.cured]
+    return chain_latex(pairs, notation) if pairs else None
+
+
+def _with_closed_forms(verdict: Verdict) -> Verdict:
+    """The verdict with the derived gradients as short as a document shows them."""
+    return verdict if verdict.program is None else replace(verdict, program=short_backward(verdict.program))
+
+
+register(Program, _program_html, _program_latex)
+register(Network, lambda n: _program_html(n.program), lambda n: _program_latex(n.program))
+register(Equation, lambda e: equality_mathml(e.left, e.value), lambda e: chain_latex([(e.left, e.value)]))
+register(Derivation, _derivation_html, _derivation_latex)
+register(
+    Theorem,
+    lambda t: equality_mathml(t.derivation.left, t.derivation.right),
+    lambda t: equality_latex(t.derivation.left, t.derivation.right),
+)
+register(Proof, _proof_html, _proof_latex, _save_proof)
+register(
+    Verdict,
+    lambda v: fragment(verdict_document(_with_closed_forms(v))),
+    _verdict_latex,
+    lambda v, path: save(verdict_document(_with_closed_forms(v)), path),
+)

@@ -14,7 +14,6 @@ A bound index is always fresh: `contraction` and `extremum` take a function of t
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from operator import attrgetter
@@ -42,11 +41,11 @@ from symbackprop.expression.nodes import (
     Tensor,
     Total,
     Where,
+    fresh,
 )
 
 Binder = Sum | Extremum | Position
 BINDERS = (Sum, Extremum, Position)
-_counter = itertools.count(1)
 
 
 def number(value: int | Fraction) -> Number:
@@ -55,11 +54,6 @@ def number(value: int | Fraction) -> Number:
 
 
 ZERO, ONE, MINUS_ONE = number(0), number(1), number(-1)
-
-
-def fresh(name: str, size: Expr) -> Index:
-    """A new bound index: no other has its uid. Only this module and code that opens a binder call it."""
-    return Index(name, size, next(_counter))
 
 
 def add(*terms: Expr) -> Expr:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import sympy as sp
 
@@ -50,6 +51,20 @@ class Function:
 
     def __repr__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Read from a pickle, a function of the table is that of the table."""
+        return _known, tuple(getattr(self, name) for name in self.__dataclass_fields__)
+
+
+def known(function: Function) -> Function:
+    """The function of the table that is equal, else the function itself."""
+    own = FUNCTIONS.get(function.name)
+    return own if own == function else function
+
+
+def _known(*fields: Any) -> Function:
+    return known(Function(*fields))
 
 
 def basic(name: str, latex: str = "") -> Function:

@@ -1,23 +1,25 @@
 """The nodes of expressions: frozen, interned data without behaviour.
 
 Two nodes with the same contents are the same object, so `is`, `==` and hashing cost nothing. Equality of nodes is
-equality of *representation*; equality of meaning is `canonical.Canonical.equal`. How nodes are made and walked is in
-`expression`.
+equality of *representation*; equality of meaning is `normal_form.Canonical.equal`. How nodes are made and walked is in
+`build`.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
-from symbackprop.expression.functions import Function
+from symbackprop.expression.functions import Function, known
 
 T = TypeVar("T")
 _TABLE: dict[Any, Any] = {}
+_counter = itertools.count(1)
 
 
 @contextmanager
@@ -46,7 +48,16 @@ class _Interned(type):
         return node  # type: ignore[no-any-return]
 
 
-class Expr(metaclass=_Interned):
+class _Node(metaclass=_Interned):
+    """What is compared by identity: read from a pickle, it is the node that there is already."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), _fields(self)
+
+
+class Expr(_Node):
     """Base of all nodes."""
 
     __slots__ = ()
@@ -75,9 +86,18 @@ class Index(Expr):
     size: Expr
     uid: int = 0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A bound index that is read from a pickle is fresh here; in one pickle it is one index."""
+        return (fresh, (self.name, self.size)) if self.uid else super().__reduce__()
+
+
+def fresh(name: str, size: Expr) -> Index:
+    """A new bound index: no other has its uid. Only constructors and code that opens a binder call it."""
+    return Index(name, size, next(_counter))
+
 
 @dataclass(frozen=True, eq=False)
-class Tensor(metaclass=_Interned):
+class Tensor(_Node):
     """A named array; `shape` holds integer expressions, `kind` says whether its entries are reals or integers."""
 
     name: str
@@ -205,3 +225,19 @@ class Total(Expr):
 
     cost: Entry
     variable: Entry
+
+
+def _fields(node: _Node) -> tuple[Any, ...]:
+    return tuple(getattr(node, name) for name in node.__dataclass_fields__)  # type: ignore[attr-defined]
+
+
+def interned(value: Any) -> Any:
+    """Nodes, functions and tuples of them as this process has them, whatever made the given ones.
+
+    Pickles of before nodes took care of that themselves hold nodes that equal no other.
+    """
+    if isinstance(value, _Node):
+        return type(value)(*map(interned, _fields(value)))
+    if isinstance(value, tuple):
+        return tuple(map(interned, value))
+    return known(value) if isinstance(value, Function) else value

@@ -14,12 +14,11 @@ import itertools
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import eq
-from typing import Literal
+from typing import Any, Literal
 
 from symbackprop.errors import IndexNotationError
 from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, entries_once, free_indices, nodes_once
-from symbackprop.rendering.math import chain_latex, equality_mathml
-from symbackprop.rendering.notation import NAMES, WEIGHTS, Notation
+from symbackprop.expression.shown import Shown
 
 AssumptionKind = Literal["labels", "onehot", "simplex", "prob", "pos", "bern", "pm1"]
 
@@ -43,7 +42,7 @@ class Assumption:
 
 
 @dataclass(frozen=True)
-class Equation:
+class Equation(Shown):
     """tensor[indices] = value, for all values of the indices, which are free in `value`.
 
     Args:
@@ -60,15 +59,9 @@ class Equation:
         """The entry that is defined."""
         return Entry(self.tensor, self.indices)
 
-    def _repr_latex_(self) -> str:
-        return chain_latex([(self.left, self.value)])
-
-    def _repr_html_(self) -> str:
-        return equality_mathml(self.left, self.value)
-
 
 @dataclass(frozen=True)
-class Program:
+class Program(Shown):
     """Equations in an order in which they can be evaluated.
 
     Args:
@@ -81,6 +74,7 @@ class Program:
         conditions: points that the program excludes, in words ("z2[n,i] != 0").
         name: what it is called: the name of the user's function.
         lines: the user's code, by the numbers of the lines.
+        function: the user's function, if the program was read off one.
     """
 
     inputs: tuple[Tensor, ...]
@@ -92,22 +86,12 @@ class Program:
     conditions: tuple[str, ...] = ()
     name: str = field(default="", compare=False)
     lines: Mapping[int, str] = field(default_factory=dict, compare=False, repr=False)
+    function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
     by_tensor: Mapping[Tensor, Equation] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_tensor", {e.tensor: e for e in self.equations})
         well_formed(self)
-
-    def _repr_latex_(self) -> str:
-        return chain_latex([(e.left, e.value) for e in self.equations], self._notation)
-
-    def _repr_html_(self) -> str:
-        return "".join(equality_mathml(e.left, e.value, self._notation) for e in self.equations)
-
-    @property
-    def _notation(self) -> Notation:
-        """A user's names as they are; else z2 is the z of layer 2."""
-        return NAMES if self.lines or self.name else WEIGHTS
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

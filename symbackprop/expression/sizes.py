@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import permutations
+from math import inf
 from typing import Literal
 
 from symbackprop.expression.build import (
@@ -34,6 +35,7 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     multiply,
+    nodes_once,
     number,
     power,
 )
@@ -230,8 +232,16 @@ def _convert(expr: Expr, facts: Facts) -> Polynomial:
     return atom_of(expr)
 
 
-def _divided(total: Polynomial, divisor: Polynomial, facts: Facts) -> Polynomial:
-    """total // divisor: the part that divides, and the quotient of the rest if it is not known."""
+def _divided(total: Polynomial, divisor: Polynomial, facts: Facts, below: float = inf) -> Polynomial:
+    """total // divisor: the part that divides, and the quotient of the rest if it is not known.
+
+    Two rewritings lead on. To take a common factor out makes the divisor smaller. To open a quotient inside the total
+    makes it larger, and where H stands for E * (H // E) the first would undo it; so a quotient is opened only if it is
+    smaller than the one that was opened before. (`below`, the divisor) decreases, and the rewriting ends.
+
+    Args:
+        below: only quotients with fewer nodes than this are opened.
+    """
     if not divisor or not _at_least_zero(minus(divisor, UNIT), facts):
         return atom_of(Quotient(_expression(total, facts), _expression(divisor, facts)))
     quotient, rest = long_division(total, divisor)
@@ -240,17 +250,21 @@ def _divided(total: Polynomial, divisor: Polynomial, facts: Facts) -> Polynomial
         if _at_least_zero(left, facts) and _at_least_zero(minus(minus(divisor, left), UNIT), facts):
             return plus(quotient, constant_of(shift))
     inner_quotient = as_atom(rest)
-    if isinstance(inner_quotient, Quotient):  # (a // b) // c is a // (b*c)
+    if isinstance(inner_quotient, Quotient) and _nodes(inner_quotient) < below:  # (a // b) // c is a // (b*c)
         inside, by = _polynomial(inner_quotient.left, facts), _polynomial(inner_quotient.right, facts)
-        # a fact may say that b divides a: then a // b is as plain as it gets
-        if long_division(inside, by)[1] and _at_least_zero(minus(by, UNIT), facts):
-            return plus(quotient, _divided(inside, times(by, divisor), facts))
+        if _at_least_zero(minus(by, UNIT), facts):
+            return plus(quotient, _divided(inside, times(by, divisor), facts, _nodes(inner_quotient)))
     rest, divisor = without_common_factor(rest, divisor)
     for unit, cofactor in factorings(divisor, rest):  # (E*q + r) // (E*F) is q // F, if 0 <= r < E
         inner, low = long_division(rest, unit)
         if inner and _at_least_zero(low, facts) and _at_least_zero(minus(minus(unit, low), UNIT), facts):
-            return plus(quotient, _divided(inner, cofactor, facts))
+            return plus(quotient, _divided(inner, cofactor, facts, below))
     return plus(quotient, atom_of(Quotient(_expression(rest, facts), _expression(divisor, facts))))
+
+
+def _nodes(expr: Expr) -> int:
+    """How many different nodes there are in an expression: more than in any part of it."""
+    return sum(1 for _ in nodes_once(expr))
 
 
 def _expression(polynomial: Polynomial, facts: Facts) -> Expr:

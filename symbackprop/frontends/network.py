@@ -15,9 +15,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import sympy as sp
@@ -45,7 +45,9 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, Function
+from symbackprop.expression.nodes import interned
 from symbackprop.expression.program import Assumption, Equation, Program, symbols
+from symbackprop.expression.shown import Shown
 from symbackprop.expression.sympy_bridge import PI, from_sympy, to_sympy
 from symbackprop.frontends.formula import Scope, parse
 from symbackprop.frontends.network_options import Activation, read_activations, read_cost, read_widths
@@ -64,7 +66,10 @@ class Layer:
     function: Function | None
 
 
-class Network:
+_DESCRIPTION = ("depth", "reduction", "cost_function", "cost_name", "layers", "l1", "l2")
+
+
+class Network(Shown):
     """A dense network with a cost.
 
     Args:
@@ -117,6 +122,14 @@ class Network:
             for number, (w, f) in enumerate(zip(given, [None, *functions], strict=True), start=1)
         )
         self.l1, self.l2 = self._penalty("l1", l1), self._penalty("l2", l2)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The description; what follows from it is worked out again."""
+        return {name: getattr(self, name) for name in _DESCRIPTION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        layers = (replace(x, size=interned(x.size), function=interned(x.function)) for x in state["layers"])
+        self.__dict__.update({n: interned(state[n]) for n in _DESCRIPTION}, layers=tuple(layers))
 
     @property
     def widths(self) -> tuple[int | str, ...]:
@@ -345,12 +358,6 @@ class Network:
                     help="give numbers to compute with",
                 )
         return tuple(int(w) for w in self.widths)
-
-    def _repr_latex_(self) -> str:
-        return self.program._repr_latex_()
-
-    def _repr_html_(self) -> str:
-        return self.program._repr_html_()
 
     def __repr__(self) -> str:
         names = [f.name if (f := layer.function) else "softmax" for layer in self.layers[1:]]

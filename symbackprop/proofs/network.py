@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from symbackprop.calculus.derivation import Derivation, Gradient
 from symbackprop.calculus.reverse_mode import differentiate
@@ -58,6 +59,7 @@ _SLOPES: dict[str, Callable[[Expr, Expr], Expr]] = {
 }
 
 
+@lru_cache(maxsize=16)
 def prove_network(network: Network) -> Proof:
     """Derive and prove the gradients of a network: for all widths and batch sizes; for all depths if its depth is a
     symbol.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import sympy as sp
@@ -19,17 +20,16 @@ from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.rules import RULES, Rule
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Program
+from symbackprop.expression.shown import Shown, saved
 from symbackprop.expression.sympy_bridge import to_sympy
-from symbackprop.rendering.layout import relation, row
-from symbackprop.rendering.math import latex, layout_of
-from symbackprop.rendering.mathml import to_mathml
 from symbackprop.rendering.text import to_text
 
 Status = Literal["PROVED", "REFUTED", "UNDECIDED", "MALFORMED"]
+Detail = Literal["brief", "full"]
 
 
 @dataclass(frozen=True)
-class Theorem:
+class Theorem(Shown):
     """An equation and the derivation that the kernel has replayed.
 
     Args:
@@ -60,14 +60,6 @@ class Theorem:
         """The equation in the plain syntax that `verify` reads."""
         return f"{to_text(self.derivation.left)} = {to_text(self.derivation.right)}"
 
-    def _repr_latex_(self) -> str:
-        left, right = self.derivation.left, self.derivation.right
-        return rf"$\displaystyle {latex(left)} = {latex(right)}$"
-
-    def _repr_html_(self) -> str:
-        layout = row(layout_of(self.derivation.left), relation("="), layout_of(self.derivation.right))
-        return f'<math display="block">{to_mathml(layout)}</math>'
-
     @property
     def steps(self) -> tuple[Step, ...]:
         """The chain of equalities."""
@@ -91,7 +83,7 @@ class Theorem:
 
 
 @dataclass(frozen=True)
-class Proof:
+class Proof(Shown):
     """Theorems about one program.
 
     Args:
@@ -118,8 +110,21 @@ class Proof:
 
     @property
     def status(self) -> Status:
-        """PROVED if every theorem is."""
-        return "PROVED" if all(t.status == "PROVED" for t in self.theorems) else "UNDECIDED"
+        """PROVED if there are theorems and every one is."""
+        return "PROVED" if self.theorems and all(t.status == "PROVED" for t in self.theorems) else "UNDECIDED"
+
+    def save(self, path: str | Path, *, detail: Detail = "full", notation: str = "weights") -> Path:
+        """Write the proof; the ending picks the format: .tex, .pdf, .html or .md.
+
+        Args:
+            detail: "full" answers every why, "brief" is a page.
+            notation: "weights", "theta" or "nielsen".
+
+        Raises:
+            UnsupportedError: another ending, or .pdf without an installed LaTeX.
+            DataError: the file cannot be written there.
+        """
+        return saved(self, path, detail=detail, notation=notation)
 
     @property
     def rules(self) -> Mapping[str, Rule]:

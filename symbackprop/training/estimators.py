@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from symbackprop.codegen.compile import compile
+from symbackprop.api import compile
 from symbackprop.errors import DataError, MalformedError, UnsupportedError
 from symbackprop.frontends.network import Network
 from symbackprop.training.data import DataSet, classification, regression

@@ -1,7 +1,7 @@
 """The line of a hand-written backward pass as it would be right: as mathematics, and as code.
 
 A cure changes an equation of the traced program, maybe one that is only a part of the user's line. Here the whole line
-is put together again, in the user's names, once in index notation and once as NumPy. Main names: `CuredLine`,
+is put together again, in the user's names, once in index notation and once as NumPy. Main name:
 `cured_lines`. Whether a cure is right has been decided before.
 """
 
@@ -9,40 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from symbackprop.calculus.rules import tensors_in
 from symbackprop.checking.user_lines import with_parts, with_users_names
+from symbackprop.checking.verdict import CuredLine
 from symbackprop.codegen.code_lines import code_lines
 from symbackprop.codegen.program import compile_program
 from symbackprop.errors import SymbackpropError
-from symbackprop.expression.build import Expr, Tensor, entries_once
+from symbackprop.expression.build import Tensor, entries_once
 from symbackprop.expression.program import PART, Equation, Program, symbols
 from symbackprop.proofs.shortening.unit_axes import factored, squeezed
 from symbackprop.rendering.text import to_text
-
-
-@dataclass(frozen=True)
-class CuredLine:
-    """A line as it would be right.
-
-    Args:
-        number: the line in its file.
-        left, right: what it would compute.
-        code: how it could be written, "" if no code for it was found.
-        whole: False if the cure changed only a part of the line.
-    """
-
-    number: int
-    left: Expr
-    right: Expr
-    code: str = ""
-    whole: bool = True
-
-    @property
-    def text(self) -> str:
-        """The equation in plain text."""
-        return f"{to_text(self.left)} = {to_text(self.right)}"
 
 
 def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[Equation]) -> tuple[CuredLine, ...]:

@@ -1,8 +1,7 @@
 """Functions that printed Python modules bring with them, in a form that neither overflows nor needs more than NumPy.
 
 The coefficients of erf are Chebyshev expansions of erf(z)/z in z^2 for |z| < 1 and of erfc(|z|) exp(z^2) in 2/(2 +
-|z|) beyond, to double precision (computed with mpmath at 40 digits; `tests/test_codegen_program.py` compares with
-`math.erf`).
+|z|) beyond, to double precision (computed with mpmath at 40 digits; `test_codegen_program` compares with `math.erf`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Long lines of printed Python, broken inside brackets as one would break them by hand.
 
-Main name: `wrapped`. The text means the same: `tests/test_wrapping.py` compares the syntax trees. This module must not
-know what the text computes.
+Main name: `wrapped`. The text means the same: `test_line_breaks.py` compares the syntax trees.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def trace(
     named = _named_outputs(result, function)
     outputs = [tracer.tensor(v, n) for n, v in named.items()]
     program = tracer.program(tuple(tracer.inputs.values()), outputs)
-    return replace(_written(program), name=name_of(function), lines=_code(function))
+    return replace(_written(program), name=name_of(function), lines=_code(function), function=function)
 
 
 def _code(function: Callable[..., Any]) -> dict[int, str]:

@@ -230,6 +230,20 @@ def test_trials_hold_all_that_is_known_and_prove_nothing():
     assert len(ends) > 1  # first, last and middle ones
 
 
+def test_trials_of_an_empty_axis_and_of_what_is_no_relation_have_no_value():
+    here = Here("A", "B")
+    for trial in trials([], here.ranges):
+        assert trial.value(Index("none", subtract(here.A, here.A))) is None
+        assert not trial.holds(here.A)
+        assert trial.holds(Compare("<=", here.A, here.A)) and not trial.holds(Compare("<", here.A, here.A))
+        assert trial.holds(Compare("==", here.A, here.A))
+
+
+def test_facts_that_are_no_relations_say_nothing():
+    here = Here("A", "B")
+    assert decide("<", here.A, here.B, Facts([here.A])) is None
+
+
 @pytest.mark.parametrize("names", NAMES)
 def test_simplify_keeps_quotients_by_what_may_be_zero(names):
     here = Here(*names)

@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from symbackprop.api import ProofDocument, prove
-from symbackprop.checking.check import check
+from symbackprop.api import check, prove, trace
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import Entry
-from symbackprop.frontends.numpy.traced import trace
-from symbackprop.proofs.theorem import Theorem
+from symbackprop.proofs.theorem import Proof, Theorem
 
 NO_REMARKS: Mapping[str, str] = MappingProxyType({})
 
@@ -75,7 +73,7 @@ def layer_exhibit(
     return Exhibit(title, line, (_with_forms(proof, forms),), verdicts=(replace(verdict, subject=file.name),))
 
 
-def _with_forms(proof: ProofDocument, forms: Sequence[Form]) -> ProofDocument:
+def _with_forms(proof: Proof, forms: Sequence[Form]) -> Proof:
     """The proof with each further form after the gradient that it is a form of."""
     if not forms:
         return proof

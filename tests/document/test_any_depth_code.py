@@ -6,7 +6,7 @@ import pytest
 import symbackprop as sb
 from symbackprop.document.any_depth_code import loop_lines, loop_module
 from symbackprop.document.model import Listing, blocks
-from symbackprop.document.proof_document import proof_document
+from symbackprop.document.proof_document import numpy_lines, proof_document
 from symbackprop.rendering.notation import NOTATIONS
 
 NETWORKS = {
@@ -65,7 +65,7 @@ def test_an_arbitrary_activation_is_an_argument_of_the_listing() -> None:
 def test_full_document_has_the_listing_and_brief_has_not() -> None:
     proof = sb.prove(sb.Network(depth="L", activation="sigmoid", cost="cross_entropy"))
     for notation in ("weights", "theta", "nielsen"):
-        full = proof_document(proof, notation=NOTATIONS[notation], code=proof.numpy_lines())
+        full = proof_document(proof, notation=NOTATIONS[notation], code=numpy_lines(proof))
         assert any(isinstance(b, Listing) and "for l in range(L - 1, 0, -1):" in b.text for b in blocks(full.body))
-    brief = proof_document(proof, detail="brief", code=proof.numpy_lines())
+    brief = proof_document(proof, detail="brief", code=numpy_lines(proof))
     assert not any(isinstance(b, Listing) for b in blocks(brief.body))

@@ -10,14 +10,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from symbackprop import first_page
+from derivations.build import first_page
+from derivations.build.gallery import build, draw, exhibit_document, folders, main, read_exhibit
 from symbackprop.document.model import Chain, blocks, equations
 from symbackprop.document.proof_document import unbacked
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import negate
-from symbackprop.gallery import build, draw, exhibit_document, folders, main, read_exhibit
 
-SOURCE = Path(__file__).resolve().parent.parent / "derivations"
+SOURCE = Path(__file__).resolve().parents[2] / "derivations"
 NAMES = [folder.name for folder in folders(SOURCE)]
 exhibit_of = cache(lambda name: read_exhibit(SOURCE / name))
 
@@ -37,9 +37,7 @@ def test_gallery_is_complete(rebuilt):
 def test_documents_are_not_stale(rebuilt, name):
     target, files = rebuilt
     for file in (f for f in files if f.parts[0] == name):
-        assert (SOURCE / file).read_bytes() == (target / file).read_bytes(), (
-            f"{file}: run python -m symbackprop.gallery derivations"
-        )
+        assert (SOURCE / file).read_bytes() == (target / file).read_bytes(), f"{file}: run python -m derivations.build"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,7 +72,7 @@ def test_main_rebuilds_the_folders_asked_for_and_draws_what_has_changed(tmp_path
     folder.mkdir()
     (folder / "claim.py").write_text((SOURCE / folder.name / "claim.py").read_text())
     monkeypatch.setattr(first_page.shutil, "which", lambda name: None)
-    assert main([str(tmp_path), "07"]) == 0
+    assert main(["07"], tmp_path) == 0
     printed = capsys.readouterr()
     assert printed.out.split() == [str(folder / "proof.tex"), str(folder / "proof.html")]
     assert printed.err == "the pictures are as they were: pdflatex and pdftoppm not found\n"
@@ -86,7 +84,7 @@ def test_every_document_has_a_small_picture_of_its_first_page():
         assert len(picture) < 100_000
         source = (SOURCE / name / "proof.tex").read_text(encoding="utf-8")
         assert first_page.source_of(picture) == first_page.hash_of(source), (
-            f"{name}: run python -m symbackprop.gallery derivations where LaTeX is installed"
+            f"{name}: run python -m derivations.build where LaTeX is installed"
         )
 
 

@@ -13,10 +13,9 @@ import pytest
 import sympy as sp
 from sample_proofs import layer_norm_proof
 
-from symbackprop.api import command_of, prove
+from derivations.build.gallery import folders, read_exhibit
+from symbackprop.api import check, prove, trace, verify
 from symbackprop.calculus.rules import RULES
-from symbackprop.checking.check import check
-from symbackprop.checking.verify import verify
 from symbackprop.document import reasons
 from symbackprop.document import save as saving
 from symbackprop.document.html import to_html
@@ -25,14 +24,13 @@ from symbackprop.document.markdown import to_markdown
 from symbackprop.document.matrix_form import entry, form_layout, matrix_form
 from symbackprop.document.model import Chain, Document, Paragraph, Section, Strong, Table, blocks, equations
 from symbackprop.document.proof_document import proof_document, unbacked
+from symbackprop.document.reproduce import command_of
 from symbackprop.document.save import save
-from symbackprop.document.show import document_html, equality_html, equality_latex
+from symbackprop.document.show import document_html, equality_latex
 from symbackprop.document.tex import to_latex_document
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.build import Entry, negate, number
 from symbackprop.frontends.network import Network
-from symbackprop.frontends.numpy.traced import trace
-from symbackprop.gallery import folders, read_exhibit
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.theorem import Proof
@@ -261,7 +259,7 @@ def test_proof_of_a_traced_program_keeps_the_users_names() -> None:
     assert "layer" not in source.replace("layer normalisation", "")
 
 
-GALLERY = Path(__file__).resolve().parent.parent / "derivations"
+GALLERY = Path(__file__).resolve().parents[2] / "derivations"
 
 
 @pytest.mark.parametrize("folder", folders(GALLERY), ids=lambda f: f.name)
@@ -293,7 +291,6 @@ def test_all_that_a_notebook_shows_is_mathematics_in_html_and_in_latex(proofs, t
 def test_notebook_forms(proofs) -> None:
     derivation = proofs["two_layers"].theorems[0].derivation
     assert equality_latex(derivation.left, derivation.right).startswith(r"$\displaystyle \delta^{(3)}_{nk} = ")
-    assert equality_html(derivation.left, derivation.right).startswith('<math display="block">')
     assert "<h1>" in document_html(EXAMPLE)
 
 

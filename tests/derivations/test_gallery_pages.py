@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from symbackprop.gallery import folders
+from derivations.build.gallery import folders
 
-SOURCE = Path(__file__).resolve().parent.parent / "derivations"
+SOURCE = Path(__file__).resolve().parents[2] / "derivations"
 NAMES = [folder.name for folder in folders(SOURCE)]
 WIDTHS = (375, 1280)
 BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)

@@ -2,18 +2,20 @@
 
 import random
 from dataclasses import replace
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.checking import check, decide
+from symbackprop.checking import check, decide, trace_agreement
 from symbackprop.checking.question import Examiner, Question
 from symbackprop.checking.refute import Search, cross_examine
 from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.trace_agreement import TraceDiffersError
 from symbackprop.checking.verdict import Verdict
-from symbackprop.errors import DataError, UnsupportedError
+from symbackprop.errors import DataError, MalformedError, UnsupportedError
 from symbackprop.evaluation.number_types import ball
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, multiply, number
 from symbackprop.expression.program import Equation, Program
@@ -281,6 +283,20 @@ def test_a_search_ends_with_its_time():
 def test_trace_of_the_judge_is_that_of_the_user():
     traced = trace_pair(lambda x: 2.0 * x, lambda dout, x: {"x": 2.0 * dout}, ROWS, {}, None, None)
     assert decide.matter_of(traced).names == ("x",)
+
+
+def test_wide_enclosures_are_vague_and_narrow_ones_are_not():
+    question = linear(Fraction(1, 3), Fraction(1, 3))
+    point = Sampler(question, random.Random(0)).point({N: 2})
+    assert Examiner(question, ball(64)).examine(point).vague()
+    assert not Examiner(question, ball(256)).examine(point).vague()
+
+
+def test_a_result_of_another_shape_is_a_difference_of_the_trace_though_it_holds_nan():
+    with pytest.raises(TraceDiffersError, match="is not what its lines say"):
+        trace_agreement._same(len, "x", np.full(2, np.nan), np.ones(3), {})
+    with pytest.raises(MalformedError, match="gives nan for x"):
+        trace_agreement._same(len, "x", np.full(2, np.nan), np.ones(2), {})
 
 
 # What stands beside the verdict.

@@ -10,7 +10,8 @@ import symbackprop as sb
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.codegen.program import compile_program
 from symbackprop.document.model import Chain, blocks
-from symbackprop.document.proof_document import proof_document, unbacked
+from symbackprop.document.proof_document import numpy_lines, proof_document, unbacked
+from symbackprop.document.reproduce import command_for
 from symbackprop.expression.build import Add, Index, Symbol, Tensor, add, multiply, negate, number
 from symbackprop.expression.build import Entry as E
 from symbackprop.proofs.shortening.relations import match, relations_of
@@ -79,7 +80,7 @@ def test_the_short_backward_pass_computes_the_same_gradients(layer):
 def test_every_equality_of_the_document_is_backed_and_one_changed_sign_is_not(layer):
     forward, shapes, assume = LAYERS[layer]
     proof = sb.prove(sb.trace(forward, shapes=shapes, assume=assume))
-    document = proof_document(proof, notation=NAMES, code=proof.numpy_lines(), command=proof.command)
+    document = proof_document(proof, notation=NAMES, code=numpy_lines(proof), command=command_for(proof))
     assert unbacked(document, proof) == ()
     for chain in [b for b in blocks(document.body) if isinstance(b, Chain)]:
         last = replace(chain.lines[-1], after=negate(chain.lines[-1].after))

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 from fractions import Fraction
 
 import pytest
-from test_plain import CASES, B, W, Z, a, b, delta, i, j, k, lam, m, n, s
+from test_text import CASES, B, W, Z, a, b, delta, i, j, k, lam, m, n, s
 
 from symbackprop.expression.build import (
     ONE,

@@ -1,8 +1,5 @@
 """The gallery: every folder of `derivations/` holds a claim.py, and beside it the documents that it gives.
 
-    python -m symbackprop.gallery derivations            rebuild all
-    python -m symbackprop.gallery derivations 03         those whose name begins so
-
 A claim.py has a function `exhibit` that returns an `Exhibit`: theorems, false claims with the numbers that refute
 them, verdicts on code. The documents hold nothing that differs from one run to the next; each has a picture of its
 first page, which is drawn anew when the .tex has changed and LaTeX is installed. This module knows no particular claim.
@@ -19,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symbackprop.api import ProofDocument, command_of
+from derivations.build.first_page import first_page, hash_of, missing_tools, source_of
 from symbackprop.checking.claims import Exhibit, Refutation
 from symbackprop.checking.verdict import Verdict
 from symbackprop.document.context import sentence
@@ -35,13 +32,13 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
-from symbackprop.document.proof_document import proof_document
+from symbackprop.document.proof_document import numpy_lines, proof_document
+from symbackprop.document.reproduce import command_of
 from symbackprop.document.save import save
 from symbackprop.document.sentences import spelled
 from symbackprop.document.verdict_document import verdict_document
 from symbackprop.errors import DataError
 from symbackprop.expression.build import Index, entries
-from symbackprop.first_page import first_page, hash_of, missing_tools, source_of
 from symbackprop.proofs.theorem import Proof
 from symbackprop.rendering.layout import Atom, relation, row
 from symbackprop.rendering.math import layout_of
@@ -56,6 +53,7 @@ from symbackprop.rendering.notation import (
     tensor_layout,
 )
 
+DERIVATIONS = Path(__file__).resolve().parents[1]
 FORMATS = (".tex", ".html")
 PICTURE = "proof.png"
 _IN_A_ROW = 3
@@ -68,7 +66,7 @@ def exhibit_document(exhibit: Exhibit, folder: str = "") -> Document:
         folder: the name of its folder, for the command that runs it again.
     """
     notation = NOTATIONS[exhibit.notation] if exhibit.notation else _notation(exhibit.proofs)
-    command = f"python -m symbackprop.gallery derivations {folder}" if folder else ""
+    command = f"python -m derivations.build {folder}" if folder else ""
     parts = [_part(p, notation, command if p is exhibit.proofs[-1] else "") for p in exhibit.proofs]
     lead, body = spelled(exhibit.line, (), notation), list[Block]()
     if len(parts) == 1:
@@ -89,7 +87,7 @@ def exhibit_document(exhibit: Exhibit, folder: str = "") -> Document:
 
 def _part(proof: Proof, notation: Notation, command: str) -> Document:
     """The document of one proof, with the generated lines where code can be generated and how to prove it again."""
-    code = proof.numpy_lines() if isinstance(proof, ProofDocument) else {}
+    code = numpy_lines(proof) if proof.network is not None or proof.program.lines else {}
     return proof_document(proof, notation=notation, code=code, command=command_of(proof.network) or command)
 
 
@@ -192,7 +190,7 @@ def _index(exhibits: Sequence[tuple[str, Exhibit]]) -> str:
     intro = (
         "# Derivations\n\nEach folder holds a claim as input (`claim.py`, and for layers the NumPy code that it is "
         "about), and its proof as LaTeX and as a page.\nEvery step was replayed by the kernel; every false claim comes "
-        "with numbers at which it fails.\nRebuild all with `python -m symbackprop.gallery derivations`.\n\n"
+        "with numbers at which it fails.\nRebuild all with `python -m derivations.build`.\n\n"
     )
     table = "| folder | what is claimed | theorems | refuted |\n|---|---|---|---|\n" + "".join(
         f"| [{name}]({name}/) [tex]({name}/proof.tex) [html]({name}/proof.html) | {e.line} "
@@ -223,19 +221,14 @@ def draw(source: Path, prefixes: Sequence[str] = ()) -> Iterator[Path]:
             yield picture
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Rebuild the gallery in place."""
-    source = Path(arguments[0] if arguments else "derivations")
-    for path in build(source, source, arguments[1:]):
+def main(prefixes: Sequence[str], source: Path = DERIVATIONS) -> int:
+    """Rebuild the gallery in place: the folders whose names begin so, all if no beginning is given."""
+    for path in build(source, source, prefixes):
         print(path)
     missing = missing_tools()
     if missing:
         print(f"the pictures are as they were: {' and '.join(missing)} not found", file=sys.stderr)
         return 0
-    for path in draw(source, arguments[1:]):
+    for path in draw(source, prefixes):
         print(path)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 from scipy.special import erf
 
-FOLDER = Path(__file__).resolve().parent / "claims"
+FOLDER = Path(__file__).resolve().parents[1] / "checking" / "claims"
 STEP = 1e-30
 
 

@@ -174,6 +174,36 @@ def test_simplify_gives_equal_polynomials_one_node(a: Expr, b: Expr, c: Expr) ->
     assert simplify(multiply(a, add(b, c))) is simplify(add(multiply(c, a), multiply(b, a)))
 
 
+FACTORS = st.lists(st.sampled_from([H, E, N, number(2), number(3), add(H, ONE)]), min_size=1, max_size=3)
+DIVISIBLE = st.lists(
+    st.tuples(st.sampled_from([H, E, N, multiply(H, E), add(H, ONE)]), FACTORS)
+    .map(lambda p: (p[0], multiply(*p[1])))
+    .filter(lambda p: p[0] is not p[1])
+    .map(lambda p: Compare("==", Remainder(*p), ZERO)),
+    max_size=3,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(EXPRESSIONS, st.lists(FACTORS, min_size=1, max_size=3), DIVISIBLE)
+def test_simplify_ends_whatever_divides_what(expr: Expr, divisors: list[list[Expr]], domain: list[Expr]) -> None:
+    """Common factors are taken out and nested quotients are opened; neither undoes the other for ever."""
+    facts = Facts(domain, {LABEL.tensor: H})
+    nested = expr
+    for factors in divisors:
+        nested = Quotient(nested, multiply(*factors))
+    simple = simplify(nested, facts)
+    assert simplify(simple, facts) is simple
+    for point in allowed(domain):
+        assert value(simple, point) == value(nested, point)
+
+
+def test_simplify_of_a_multiple_of_a_known_divisor() -> None:
+    facts = Facts([Compare("==", Remainder(H, E), ZERO)])
+    assert simplify(Quotient(H, multiply(number(2), E)), facts) is Quotient(Quotient(H, E), number(2))
+    assert simplify(Quotient(H, multiply(E, N)), facts) is simplify(Quotient(Quotient(H, E), N), facts)
+
+
 def test_simplify_divides_what_divides() -> None:
     assert simplify(Quotient(multiply(number(2), E), number(2))) is E
     assert simplify(Quotient(add(multiply(h, E), e), E)) is h

@@ -1,4 +1,4 @@
-"""The slips of `tests/claims/slips`: each is put into a right backward pass, and the diagnosis has to name it.
+"""The slips of `claims/slips`: each is put into a right backward pass, and the diagnosis has to name it.
 
 A file holds a forward and a right backward pass and a table of slips: text of one line, the text that takes its place,
 and words of the diagnosis, in which {line} stands for the number of that line.

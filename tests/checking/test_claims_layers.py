@@ -1,4 +1,4 @@
-"""The layers of `tests/claims/layers`: right backward passes proved for all sizes, wrong ones refuted.
+"""The layers of `claims/layers`: right backward passes proved for all sizes, wrong ones refuted.
 
 The docstring of each file says what is expected of each of its functions: verdict, wrong gradients, fault. A
 counterexample is examined here from scratch, by central differences of the forward pass in plain NumPy.

@@ -258,6 +258,13 @@ ROWS = {
     "roots of a simplex": (over(M, lambda s: rational(at(B, i, s), Fraction(1, 2))), ONE, {"kinds": {B: "simplex"}}),
     "part of a one-hot row": (over(N, lambda s: at(B, i, s)), ONE, {"kinds": {B: "onehot"}, "domain": (Compare("<=", N, M),)}),
     "probabilities of a row": (over(M, lambda s: at(B, i, s)), ONE, {"kinds": {B: "prob"}}),
+    "the inverse of a probability is above 1": (above(ONE, divide(ONE, at(g, i))), ONE, {"kinds": {g: "prob"}}),
+    "a quotient by a difference has no sign": (
+        above(add(apply(EXP, at(z, i)), divide(number(9), subtract(at(x, i), at(y, i))))),
+        ONE,
+        {},
+    ),
+    "a sum that may be empty is never 0": (Kronecker(over(subtract(N, ONE), lambda s: at(x, s)), ZERO), ZERO, {}),
     "0/1 data below 1": (above(ONE, at(g, i)), ONE, ties),
     "0/1 data above 0": (above(at(g, i)), ONE, ties),
     "a simplex squared": (power(at(B, i, m), 2), at(B, i, m), {"kinds": {B: "simplex"}}),

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from handwritten import HandWritten
 from rich.console import Console
 
 from symbackprop import files
-from symbackprop.codegen.compile import compile
+from symbackprop.api import compile
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.frontends.network import Network
 from symbackprop.training.data import classification, load, load_digits, regression, split
@@ -299,6 +300,17 @@ def test_save_model_round_trip(tmp_path):
     assert description == DESCRIPTION and list(loaded) == ["W1", "b1", "W2", "b2"]
     assert all((loaded[name] == params[name]).all() for name in params)
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_load_model_reads_what_was_saved_before_the_rooms():
+    params, description = load_model(Path(__file__).parent / "former" / "model.npz", layers=[64, 8, 10])
+    assert {name: array.shape for name, array in params.items()} == {
+        "W1": (8, 64),
+        "b1": (8,),
+        "W2": (10, 8),
+        "b2": (10,),
+    }
+    assert description["layers"] == [64, 8, 10] and description["cost"] == "cross-entropy"
 
 
 def test_load_model_refuses_another_network(tmp_path):
