@@ -60,6 +60,7 @@ FORWARDS = {
     "read backwards": lambda x: x[::-1, 4::-2] ** 2,
     "chosen axes side by side": lambda x: x.reshape(4, 2, 3)[:, np.array([0, 1]), np.array([2, 0])],
     "chosen axes apart": lambda x: x.reshape(4, 2, 3)[np.array([3, 0]), :, np.array([2, 0])],
+    "chosen axes apart after a slice": lambda x: x.reshape(2, 2, 2, 3)[:, np.array([0, 1]), :, np.array([2, 0])],
     "chosen axes after a slice": lambda x: x.reshape(4, 2, 3)[1:, np.array([1, 1]), np.array([2, 0])],
     "a number and an array apart": lambda x: x.reshape(4, 2, 3)[1, :, np.array([2, 0])],
 }
