@@ -99,7 +99,8 @@ def check(
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
         gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
-        assume: input -> "labels:C", "label:C", "onehot", "prob", "pos", "bern" or "pm1".
+        assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
+        add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
         seconds: time budget; when it is spent the answer is UNDECIDED.
 
@@ -187,7 +188,7 @@ def trace(
     Args:
         function: takes the arrays of `shapes` by name; further arguments have defaults.
         shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
-        assume: what is known about inputs: labels:C, onehot, prob, pos, bern, pm1.
+        assume: what is known about inputs: labels:C, onehot:C, simplex:C, prob, pos, bern, pm1.
         where: comparisons of sizes that hold.
         sizes: sizes to fix to numbers, e.g. {"T": 3}.
 
