@@ -1,5 +1,6 @@
 """Settings of all tests, and which of them are slow."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here) and str(item.path.relative_to(here).with_suffix("")) in SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def own_time(monkeypatch):
+    """Limits of searches count the time that this process works, so that what else the machine does decides nothing."""
+    monkeypatch.setattr(time, "perf_counter", time.process_time)
+    monkeypatch.setattr(time, "monotonic", time.process_time)

@@ -53,7 +53,7 @@ from symbackprop.rendering.text import to_text
 
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
 GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
-DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 0.6  # for what a claim asks for, and for points at which it does not hold
+DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 1.5  # for what a claim asks for, and for points at which it does not hold
 BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
 
 
@@ -347,7 +347,7 @@ def _where_it_does_not_hold(matter: Matter, open: bool) -> Counterexample | None
     Args:
         open: whether what it asks for may fail on a set that matters.
     """
-    found = refute_on_thresholds(matter.question, _branch_seconds(matter))
+    found = refute_on_thresholds(matter.question, OUTSIDE_SECONDS)
     if found is None and open:
         found = refute_outside(matter.question, OUTSIDE_SECONDS)
     return found
