@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from symbackprop.cli import options
-from symbackprop.cli.lazy import api
+from symbackprop.cli.lazy import api, theorems
 from symbackprop.cli.show import check_writable, coloured, finish, print_json
 from symbackprop.cli.user_file import read_user_file
 
@@ -37,7 +37,7 @@ def prove(
     """
     files = output or []
     check_writable(*files)
-    proof = api.prove(options.describe(layers, activation, cost, l2, l1, reduction, depth))
+    proof = theorems.prove_network(options.describe(layers, activation, cost, l2, l1, reduction, depth))
     for path in files:
         proof.save(path, detail=detail, notation=notation)
     if as_json:
