@@ -55,8 +55,6 @@ class Assumption:
 
 # Of an input: what is assumed, or the kind alone, which is then said of the last axis.
 Known = Mapping[Tensor, Assumption | AssumptionKind]
-    Tensor, Assumption | AssumptionKind
-]  # of an input: what is assumed; of a kind alone along the last axis
 
 
 @dataclass(frozen=True)
