@@ -248,7 +248,7 @@ def slopes(
 
     inputs = {t: _given(t, point, forward.field) for t in forward.program.inputs}
     arrays = forward.run(values, inputs, moved)
-    total: Any = base_unit(0, count) * 0
+    total: Any = base_unit(0, max(count, 1)) * 0  # a row of at least one number: there may be no direction at all
     for place, output in enumerate(forward.program.outputs):
         weights = _given(upstream[place], point, forward.field) if upstream else None
         for position, entry in arrays[output].items():

@@ -159,14 +159,7 @@ def two_costs():
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param(
-            {bar: x},
-            marks=pytest.mark.xfail(
-                strict=True,
-                raises=pytest.fail.Exception,
-                reason="a repeated table of names is not checked again though the cost is another",
-            ),
-        ),
+        {bar: x},
         {bar: x, Tensor("E_bar"): E},
     ],
     ids=["the same table", "a longer table"],

@@ -16,7 +16,9 @@ from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.trace_agreement import TraceDiffersError
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import DataError, MalformedError, UnsupportedError
-from symbackprop.evaluation.number_types import ball
+from symbackprop.evaluation.exact import Evaluator
+from symbackprop.evaluation.number_types import FLOAT, ball
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, multiply, number
 from symbackprop.expression.program import Equation, Program
 from symbackprop.frontends.numpy.traced import trace_pair
@@ -41,17 +43,21 @@ SIZES = [{"T": 3}, {"T": 4}, {"T": 1}]
 
 def summed(*statuses):
     verdicts = [Verdict(s, f"gradients at {k}") for k, s in enumerate(statuses)]
-    return check._summed_up(verdicts, SIZES, ("T",), "gradients")
+    traces = [SimpleNamespace(sizes=sizes) for sizes in SIZES]
+    stated = check.Stated(("T",), traces, [set() for _ in traces])
+    return check._summed_up(verdicts, list(range(len(statuses))), stated, "gradients")
 
 
 def test_scope_names_the_sizes_that_were_proved_and_no_others():
-    assert summed("PROVED", "PROVED", "PROVED").scope == "T = 3 and T = 4 and T = 1; every size of the other axes"
+    assert summed("PROVED", "PROVED", "PROVED").scope == (
+        "the stated sizes T = 3 and T = 4 and T = 1 alone; every size of the other axes"
+    )
 
 
 def test_two_proofs_and_an_undecided_third_speak_of_two_sizes():
     answer = summed("PROVED", "PROVED", "UNDECIDED")
     assert answer.status == "PROVED"
-    assert answer.scope == "T = 3 and T = 4; every size of the other axes"
+    assert answer.scope == "the stated sizes T = 3 and T = 4 alone; every size of the other axes"
     assert answer.notes == ("no proof in time at T = 1, where numbers agree",)
 
 
@@ -66,7 +72,7 @@ def test_a_refuted_third_refutes():
 
 
 def test_no_sizes_at_all_prove_nothing():
-    answer = check._summed_up([], [], ("T",), "gradients")
+    answer = check._summed_up([], [], check.Stated(("T",)), "gradients")
     assert answer.status == "UNDECIDED" and "no small sizes of T were found" in answer.reason
 
 
@@ -293,10 +299,15 @@ def test_wide_enclosures_are_vague_and_narrow_ones_are_not():
 
 
 def test_a_result_of_another_shape_is_a_difference_of_the_trace_though_it_holds_nan():
-    with pytest.raises(TraceDiffersError, match="is not what its lines say"):
-        trace_agreement._same(len, "x", np.full(2, np.nan), np.ones(3), {})
-    with pytest.raises(MalformedError, match="gives nan for x"):
-        trace_agreement._same(len, "x", np.full(2, np.nan), np.ones(2), {})
+    program = Program((u,), (Equation(V, (n,), Entry(u, (n,))),), (V,))
+    evaluator, pair = Evaluator(program, FLOAT), SimpleNamespace(floor=0.0)
+    point = Point({N: 3}, {u: np.ones(3)})
+    for shape, error, message in (
+        (2, TraceDiffersError, "is not what its lines say"),
+        (3, MalformedError, "gives nan for x"),
+    ):
+        with pytest.raises(error, match=message):
+            trace_agreement._same(pair, len, evaluator, point, V, "x", np.full(shape, np.nan), np.ones(3))
 
 
 # What stands beside the verdict.

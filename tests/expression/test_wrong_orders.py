@@ -7,7 +7,6 @@ proof does depends on the order of names, so every row is asked under many names
 import itertools
 
 import pytest
-from symbackprop.expression.cancellation import cancels
 from test_sizes import value
 
 from symbackprop.expression.build import (
@@ -27,7 +26,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.size_polynomial import CONSTANT, UNIT, atom_of, minus, times
 from symbackprop.expression.size_trials import trials
-from symbackprop.expression.sizes import Facts, decide, simplify
+from symbackprop.expression.sizes import Facts, cancels, decide, simplify
 
 NAMES = [*itertools.permutations("AEHNZ", 2), ("L", "K"), ("K", "L"), ("Q", "D"), ("D", "Q")]
 two, three = number(2), number(3)
