@@ -192,3 +192,23 @@ def test_a_tiny_difference_is_noticed_where_all_numbers_are_tiny(monkeypatch):
     monkeypatch.setitem(OPERATIONS, "sinh", lambda x: elementwise(lambda v: multiply(number(2), v), x))
     verdict = sb.check(lambda x: 1e-20 * np.sinh(x), lambda dout, x: {"x": 2e-20 * dout}, shapes=VECTOR)
     assert verdict.status == "UNDECIDED"
+
+
+# One function alone.
+
+
+def test_trace_compares_with_numpy(monkeypatch):
+    monkeypatch.setitem(OPERATIONS, "sinh", lambda x: elementwise(lambda v: multiply(number(2), v), x))
+    with pytest.raises(trace_agreement.TraceDiffersError, match="is not what its lines say"):
+        sb.trace(lambda x: np.sinh(x), VECTOR)
+
+
+def test_what_numpy_could_not_be_asked_is_a_condition_of_what_is_proved():
+    program = sb.trace(lambda x: np.log(-1.0 - x**2), VECTOR)
+    (condition,) = program.conditions
+    assert condition.startswith("NumPy could not be asked whether <lambda> does what its lines say")
+    assert all(condition in theorem.conditions for theorem in sb.prove(program).theorems)
+
+
+def test_a_trace_that_numpy_confirms_has_no_condition():
+    assert sb.trace(lambda x: np.log(1.0 + x**2), VECTOR).conditions == ()
