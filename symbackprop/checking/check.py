@@ -19,12 +19,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symbackprop.checking.decide import (
-    Matter,
+    ProofGoal,
     confirm_pair,
     decide,
     decide_pair,
-    look,
-    matter_of,
+    first_refutation,
+    goal_of,
     of_wrong_shape,
     refuted,
     time_left,
@@ -268,17 +268,17 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadl
 
 def _decided_at(stated: Stated, subject: str, deadline: float) -> Verdict:
     """Numbers at all of these sizes, proofs at the first few."""
-    matters: list[Matter] = []
+    matters: list[ProofGoal] = []
     for traced in stated.traces:
         try:
-            matters.append(matter_of(traced))
+            matters.append(goal_of(traced))
         except SymbackpropError as error:
             return untraced(error, subject)
     named = f"{subject}: {', '.join(matters[0].names)}" if matters else subject
-    stages: list[tuple[Stage, list[Matter]]] = [("first look", matters), ("directed", matters[CONCRETE_PROVED:])]
+    stages: list[tuple[Stage, list[ProofGoal]]] = [("first look", matters), ("directed", matters[CONCRETE_PROVED:])]
     for stage, some in stages:
-        for matter in some:
-            verdict = _screened(matter, named, stage, deadline)
+        for goal in some:
+            verdict = _screened(goal, named, stage, deadline)
             if verdict is not None:
                 return verdict
     verdicts: list[Verdict] = []
@@ -318,16 +318,16 @@ def _refuses(case: Case, sizes: Mapping[str, int]) -> bool:
     return failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes) is not None
 
 
-def _screened(matter: Matter, subject: str, stage: Stage, deadline: float) -> Verdict | None:
+def _screened(goal: ProofGoal, subject: str, stage: Stage, deadline: float) -> Verdict | None:
     """The verdict that numbers alone give at these sizes, or None."""
     try:
-        malformed = of_wrong_shape(matter, subject) if stage == "first look" else None
+        malformed = of_wrong_shape(goal, subject) if stage == "first look" else None
         if malformed is not None:
             return malformed
-        found = look(matter, CONCRETE_SECONDS, deadline, stage)
+        found = first_refutation(goal, CONCRETE_SECONDS, deadline, stage)
     except SymbackpropError:
         return None  # the proof will say what is the matter
-    return None if found is None else refuted(matter, subject, found, deadline)
+    return None if found is None else refuted(goal, subject, found, deadline)
 
 
 def _joined(first: NeedsConcreteSizes, more: NeedsConcreteSizes) -> NeedsConcreteSizes:

@@ -87,7 +87,7 @@ class Resolver(Canonical):
         """This resolver with one equation changed; what does not depend on it is kept."""
         table = {**self.equations, equation.tensor: equation}
         other = Resolver(
-            table.values(), self.facts, self.told, limit=self.limit, expanded=self.expanded, seconds=self.seconds
+            table.values(), self.facts, self.known, limit=self.limit, expanded=self.expanded, seconds=self.seconds
         )
         other.deadline = self.deadline
         other._values = {t: v for t, v in self._values.items() if t not in downstream}

@@ -67,10 +67,10 @@ class TermRules:
         most: int | None = None,
     ) -> None:
         self.facts, self.expanded = facts, expanded
-        self.told = dict(assumptions or {})
-        told = self.told.items()
-        self.assumptions: dict[Tensor, str] = {t: a if isinstance(a, str) else a.kind for t, a in told}
-        self.adding_up = {t: -1 if isinstance(a, str) else a.axis for t, a in told}  # along which axis rows add up to 1
+        self.known = dict(assumptions or {})
+        known = self.known.items()
+        self.assumptions: dict[Tensor, str] = {t: a if isinstance(a, str) else a.kind for t, a in known}
+        self.adding_up = {t: -1 if isinstance(a, str) else a.axis for t, a in known}  # along which axis
         self.used: dict[str, None] = {}  # conditions that a proof made use of, in words
         self.seconds, self.most = seconds, most
         self.restart_clock()

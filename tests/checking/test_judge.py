@@ -79,9 +79,9 @@ def test_no_sizes_at_all_prove_nothing():
 def test_sizes_without_a_proof_are_looked_at_beside_thresholds_too(monkeypatch):
     """Random points at all sizes; where a proof is tried it brings points beside thresholds with it, elsewhere not."""
     asked, proved = [], []
-    monkeypatch.setattr(check, "_screened", lambda matter, subject, stage, deadline: asked.append((stage, matter)))
+    monkeypatch.setattr(check, "_screened", lambda goal, subject, stage, deadline: asked.append((stage, goal)))
     monkeypatch.setattr(
-        check, "decide", lambda matter, *rest: proved.append(matter) or Verdict("PROVED", "gradients", scope="")
+        check, "decide", lambda goal, *rest: proved.append(goal) or Verdict("PROVED", "gradients", scope="")
     )
 
     def forward(x):
@@ -97,7 +97,7 @@ def test_sizes_without_a_proof_are_looked_at_beside_thresholds_too(monkeypatch):
         return {"x": dx}
 
     sb.check(forward, backward, shapes={"x": ("N", "T")})
-    sizes = lambda matters: {matter.traced.sizes["T"] for matter in matters}  # noqa: E731
+    sizes = lambda matters: {goal.traced.sizes["T"] for goal in matters}  # noqa: E731
     everywhere = sizes(m for stage, m in asked if stage == "first look")
     beside = sizes(m for stage, m in asked if stage == "directed")
     assert len(everywhere) > len(sizes(proved)) == 3
@@ -161,8 +161,8 @@ def test_only_what_was_proved_is_listed_as_right(monkeypatch):
     assert answer.status == "REFUTED" and answer.wrong == ("x",) and "proved right: w" in answer.notes
     honest = decide.prove
 
-    def no_proof(matter, names, ways, deadline):
-        found = honest(matter, (), ways, deadline)
+    def no_proof(goal, names, strategies, deadline):
+        found = honest(goal, (), strategies, deadline)
         return decide.Attempt(tuple(names), found.used, "not tried")
 
     monkeypatch.setattr(decide, "prove", no_proof)
@@ -288,7 +288,7 @@ def test_a_search_ends_with_its_time():
 
 def test_trace_of_the_judge_is_that_of_the_user():
     traced = trace_pair(lambda x: 2.0 * x, lambda dout, x: {"x": 2.0 * dout}, ROWS, {}, None, None)
-    assert decide.matter_of(traced).names == ("x",)
+    assert decide.goal_of(traced).names == ("x",)
 
 
 def test_wide_enclosures_are_vague_and_narrow_ones_are_not():
@@ -340,8 +340,8 @@ def test_no_proof_is_sought_once_a_number_speaks_against_it(monkeypatch):
     def blind_at_first(question, *, stage="all", **options):
         return None if stage == "first look" else honest(question, stage=stage, **options)
 
-    def no_proof(matter, names, ways, deadline):
-        asked.append(tuple(ways))
+    def no_proof(goal, names, strategies, deadline):
+        asked.append(tuple(strategies))
         return decide.Attempt(tuple(names), (), "not tried")
 
     monkeypatch.setattr(decide, "refute", blind_at_first)
@@ -354,9 +354,9 @@ def test_no_proof_is_sought_once_a_number_speaks_against_it(monkeypatch):
 def test_patient_proofs_are_tried_where_no_number_speaks_against_it(monkeypatch):
     asked, honest = [], decide.prove
 
-    def late(matter, names, ways, deadline):
-        asked.append(tuple(ways))
-        return honest(matter, names, ways, deadline) if tuple(ways) == decide.PATIENT else decide.Attempt(
+    def late(goal, names, strategies, deadline):
+        asked.append(tuple(strategies))
+        return honest(goal, names, strategies, deadline) if tuple(strategies) == decide.PATIENT else decide.Attempt(
             tuple(names), (), "not tried"
         )  # fmt: skip
 
