@@ -15,7 +15,7 @@ import numpy as np
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Program
-from symbackprop.expression.shown import Shown, saved
+from symbackprop.expression.shown import Shown, in_a_line, saved
 from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
@@ -45,7 +45,7 @@ class CuredLine:
         return f"{to_text(self.left)} = {to_text(self.right)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict(Shown):
     """What is true of a claim about gradients.
 
@@ -119,6 +119,10 @@ class Verdict(Shown):
             "notes": list(self.notes),
             "seconds": round(self.seconds, 4),
         }
+
+    def __repr__(self) -> str:
+        why = self.diagnosis or self.reason or self.scope
+        return f"Verdict({in_a_line(f'{self.status}: {self.subject}' + (f'; {why}' if why else ''))})"
 
     def __str__(self) -> str:
         lines = [f"{self.status}  {self.subject}" + (f"   ({self.scope})" if self.scope else "")]
