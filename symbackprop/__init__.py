@@ -72,12 +72,17 @@ class _Former(ModuleType):
 sys.modules.update({name: _Former(name) for name in (f"symbackprop.{former}" for former in _FORMERLY)})
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
+    """What is loaded when it is first used."""
     if name not in _LATER:
         raise AttributeError(f"module 'symbackprop' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"symbackprop.{_LATER[name]}"), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # a type checker refuses names that there are not
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

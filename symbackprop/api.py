@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import sympy as sp
 
@@ -129,6 +129,14 @@ def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **o
     verdict = check(forward, backward, **options)
     if not verdict:
         raise AssertionError("\n" + str(verdict))
+
+
+@overload
+def compile(subject: Network, backend: str = "numpy", dtype: str = "float64") -> CompiledNetwork: ...
+
+
+@overload
+def compile(subject: Program, backend: str = "numpy", dtype: str = "float64") -> CompiledProgram: ...
 
 
 def compile(

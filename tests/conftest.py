@@ -16,7 +16,14 @@ SLOW = {
     *("checking/test_generated_code", "cli/test_cli", "codegen/test_c_backend", "codegen/test_c_products"),
     *("codegen/test_codegen_network", "codegen/test_compiled_traces", "codegen/test_generated_gradients"),
     *("codegen/test_jax_parallel", "derivations/test_gallery", "derivations/test_gallery_pages"),
-    *("document/test_document", "proofs/test_closed_forms", "test_benchmarks", "test_docs", "test_readme"),
+    *(
+        "document/test_document",
+        "proofs/test_closed_forms",
+        "test_benchmarks",
+        "test_docs",
+        "test_readme",
+        "test_types",
+    ),
     "training/test_estimators",
 }
 

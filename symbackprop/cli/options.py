@@ -7,7 +7,7 @@ Main names: the option types (`Layers`, `Cost`, ...), `describe` and `compiled`.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -109,4 +109,4 @@ def compiled(network: Network, backend: str, dtype: str) -> tuple[CompiledNetwor
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         code = api.compile(network, backend, dtype)
-    return cast("CompiledNetwork", code), [line for note in notes for line in str(note.message).splitlines()]
+    return code, [line for note in notes for line in str(note.message).splitlines()]
