@@ -16,24 +16,23 @@ from typing import Any, overload
 
 import sympy as sp
 
-from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, judged
+from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer
 from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
-from symbackprop.errors import MalformedError
-from symbackprop.expression.nodes import collector_paused
+from symbackprop.errors import MalformedError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy.traced import trace
-from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
 
 
+@reports_all
 def prove(subject: Network | Program) -> Proof:
     """Derive the gradients and have the kernel replay every step.
 
@@ -49,6 +48,11 @@ def prove(subject: Network | Program) -> Proof:
         >>> proof.status, proof.theorems[1].text
         ('PROVED', 'delta3[n,k] = (a3[n,k] - y[n,k])/m')
     """
+    if not isinstance(subject, (Network, Program)):
+        raise MalformedError(
+            f"prove takes a Network or a traced Program, not {type(subject).__name__}",
+            help="sb.prove(sb.Network([3, 5, 2])), or sb.prove(sb.trace(forward, shapes))",
+        )
     return prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
 
 
@@ -110,25 +114,28 @@ def check(
         PROVED  gradients of forward: x, w   (all sizes)
     """
     start = time.perf_counter()
-    case = Case(forward, backward, shapes, assume or {}, where)
-    try:
-        with collector_paused():
-            verdict = judged(case, start + seconds)
-    except (OverflowError, MemoryError, RecursionError) as error:
-        reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
-        verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
+    verdict = answer(Case(forward, backward, shapes, assume or {}, where), seconds)
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
-def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:
+def assert_proved(
+    forward: Callable[..., Any], backward: Callable[..., Any], *, stated_sizes: bool = False, **options: Any
+) -> None:
     """For test suites: pass if the backward is proved, else fail with the whole story.
 
+    Args:
+        stated_sizes: accept a proof for some stated sizes alone.
+        options: as `check` takes them.
+
     Raises:
-        AssertionError: the verdict is not PROVED; the message is the verdict.
+        AssertionError: the verdict is not PROVED, or for stated sizes alone; the message is the verdict.
     """
     verdict = check(forward, backward, **options)
     if not verdict:
         raise AssertionError("\n" + str(verdict))
+    if not (stated_sizes or verdict.for_all_sizes):
+        help = "a proof for stated sizes alone; to accept it: assert_proved(..., stated_sizes=True)"
+        raise AssertionError(f"\n{verdict}\n{help}")
 
 
 @overload
@@ -139,6 +146,7 @@ def compile(subject: Network, backend: str = "numpy", dtype: str = "float64") ->
 def compile(subject: Program, backend: str = "numpy", dtype: str = "float64") -> CompiledProgram: ...
 
 
+@reports_all
 def compile(
     subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
 ) -> CompiledNetwork | CompiledProgram:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,8 +21,17 @@ from symbackprop.calculus.reverse_mode import differentiate, with_cost
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Mend, Refuted, mends
+from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.question import Question
-from symbackprop.checking.refute import Stage, cross_examine, refute, wrong_gradients
+from symbackprop.checking.refute import (
+    Stage,
+    cross_examine,
+    refute,
+    refute_on_thresholds,
+    refute_outside,
+    wrong_gradients,
+)
+from symbackprop.checking.rounded_constants import ROUNDING, rounded_to, without_rounding
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.sweep import sweep
 from symbackprop.checking.threshold_points import sites
@@ -38,10 +48,12 @@ from symbackprop.expression.program import Equation, defined_once, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
+from symbackprop.normal_form.rules_extrema import NO_TIES
 from symbackprop.rendering.text import to_text
 
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
 GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
+DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 1.5  # for what a claim asks for, and for points at which it does not hold
 BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
 
 
@@ -65,6 +77,7 @@ SWEEPING = Way(1, True, 1.0)
 WRITTEN = Way(UNLIMITED, False, 1.0, True)
 PATIENT = (WRITTEN, Way(1, True, 2.0), Way(6, True, 1.0), Way(UNLIMITED, False, 2.0))
 PATIENCE_SECONDS = 5.0  # for all of these together
+SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
 LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
 LONG = 36  # equations: beyond that equal intermediates are sought first
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
@@ -120,7 +133,20 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
         found = look(matter, SCREEN_SECONDS, deadline)
     except SymbackpropError as error:
         return no_answer(error, subject)
-    return decide(matter, subject, scope, deadline) if found is None else refuted(matter, subject, found, deadline)
+    return (
+        decide(matter, subject, scope, deadline) if found is None else refuted(matter, subject, found, deadline, scope)
+    )
+
+
+def confirm_pair(traced: Traced, subject: str, deadline: float) -> Verdict:
+    """PROVED or UNDECIDED: the quick ways to a proof alone, with all that is asked of one before it is said."""
+    matter = matter_of(traced)
+    if of_wrong_shape(matter, subject) is not None:
+        return Verdict("UNDECIDED", subject, reason="a gradient has another shape than its input")
+    proof = prove(matter, matter.names, _quick(matter), deadline)
+    if proof.unproved:
+        return Verdict("UNDECIDED", subject, reason=proof.reason)
+    return _confirmed(matter, subject, "all sizes", proof, deadline)
 
 
 def look(matter: Matter, seconds: float, deadline: float, stage: Stage = "first look") -> Counterexample | None:
@@ -143,7 +169,7 @@ def decide(matter: Matter, subject: str, scope: str, deadline: float) -> Verdict
             patience = min(deadline, time.perf_counter() + PATIENCE_SECONDS)
             proof = proof.then(prove(matter, proof.unproved, PATIENT, patience))
         if not proof.unproved:
-            return _confirmed(matter, subject, scope, proof)
+            return _confirmed(matter, subject, scope, proof, deadline)
         if found is None:
             found = refute(
                 matter.question.only(proof.unproved), budget_seconds=min(LAST_SECONDS, time_left(deadline)), seed=1
@@ -152,7 +178,7 @@ def decide(matter: Matter, subject: str, scope: str, deadline: float) -> Verdict
             return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
     except SymbackpropError as error:
         return no_answer(error, subject)
-    return refuted(matter, subject, found, deadline)
+    return refuted(matter, subject, found, deadline, scope)
 
 
 def no_answer(error: SymbackpropError, subject: str) -> Verdict:
@@ -272,33 +298,63 @@ def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = Fa
         zeros = derived(matter, name)
         if matter.question.pairs[name][0] not in matter.gradient.cotangents:
             equations[zeros] = Equation(zeros, tuple(Index(f"i{k}", n) for k, n in enumerate(zeros.shape)), ZERO)
-    expanded = WRITTEN_OUT if written_out or matter.traced.sizes else 0
+    expanded = WRITTEN_OUT if written_out else _expanded(matter)
     return Resolver(equations.values(), program.facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
-def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verdict:
-    """PROVED, after the kernel has replayed the derivation and exact numbers have been asked."""
+def _expanded(matter: Matter) -> int:
+    return WRITTEN_OUT if matter.traced.sizes else 0
+
+
+def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt, deadline: float) -> Verdict:
+    """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
+    if matter.traced.unasked:
+        return Verdict("UNDECIDED", subject, reason=matter.traced.unasked)
     try:
         used = dict.fromkeys((*proof.used, *_replayed(matter)))
     except ProofError as error:
         return Verdict("UNDECIDED", subject, reason=f"the kernel does not accept the derivation: {error.what}")
-    answer: Counterexample | bool
+    facts = matter.gradient.program.facts
+    asked = conditions_of(matter.question, facts, DOMAIN_SECONDS, expanded=_expanded(matter))
     try:
         answer = cross_examine(matter.question)
-        if answer is True and sites(matter.question):
-            seconds = BRANCH_SECONDS / 2 if matter.traced.sizes else BRANCH_SECONDS
-            answer = refute(matter.question, budget_seconds=seconds, seed=1, stage="directed") or True
+        open = any(c.open for c in asked) or NO_TIES in used
+        found: Counterexample | None = None
+        if answer is True:
+            found = _where_it_does_not_hold(matter, open)
+        elif asked and not math.isfinite(answer.entry.claimed):
+            found = answer
+        if answer is True and found is None and sites(matter.question):
+            answer = refute(matter.question, budget_seconds=_branch_seconds(matter), seed=1, stage="directed") or True
     except UnsupportedError:
         reason = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
         return Verdict("UNDECIDED", subject, reason=reason)
+    if found is not None:
+        return refuted(matter, subject, found, deadline)
     if answer is not True:
         reason = "internal error: the proof and the numbers disagree; please report this case"
-        return Verdict(
-            "UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None
-        )
-    conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
+        return Verdict("UNDECIDED", subject, reason=reason, counterexample=answer)
+    read = (*matter.traced.forward.conditions, *matter.traced.backward.conditions)
+    conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
     notes = _unclaimed(matter.traced)
     return matter.told(Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes))
+
+
+def _where_it_does_not_hold(matter: Matter, open: bool) -> Counterexample | None:
+    """A point at which the claim has no value, or a wrong one: where it asks for more than the forward pass, or on a
+    threshold of its own. Equal normal forms say nothing of such points.
+
+    Args:
+        open: whether what it asks for may fail on a set that matters.
+    """
+    found = refute_on_thresholds(matter.question, OUTSIDE_SECONDS)
+    if found is None and open:
+        found = refute_outside(matter.question, OUTSIDE_SECONDS)
+    return found
+
+
+def _branch_seconds(matter: Matter) -> float:
+    return BRANCH_SECONDS / 2 if matter.traced.sizes else BRANCH_SECONDS
 
 
 def _replayed(matter: Matter) -> list[str]:
@@ -332,8 +388,18 @@ def _tried(proof: Attempt) -> str:
     )
 
 
-def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float) -> Verdict:
-    """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved."""
+def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float, scope: str | None = None) -> Verdict:
+    """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved.
+
+    PROVED up to rounding where the claim's constants are the right ones but for a rounding error of float64.
+
+    Args:
+        scope: of a proof; None where none is asked for.
+    """
+    if abs(found.entry.difference) <= SLIGHT * abs(found.entry.correct):
+        told = _up_to_rounding(matter, subject, found, deadline, scope)
+        if told is not None:
+            return told
     seen = wrong_gradients(matter.question, budget_seconds=min(GLANCE_SECONDS, time_left(deadline)), stage="first look")
     certain = {found.entry.name, *seen}
     doubtful = [n for n in matter.names if n not in certain]
@@ -348,27 +414,79 @@ def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
     cured = cured_lines(matter.traced.backward, matter.called, mend.lines) if mend else ()
+    names = _unknown_to_the_user(matter)
+    cured = tuple(line for line in cured if not names & _identifiers(line.text))
     return matter.told(
         Verdict(
             "REFUTED",
             subject,
             wrong=tuple(wrong),
-            diagnosis=mend.words if mend else nothing,
-            cure=_cure(mend, cured),
+            diagnosis=_explained(matter, mend.words, names) if mend else nothing,
+            cure=_cure(mend, cured, names),
             counterexample=found,
             notes=notes,
             cured=cured,
+            cure_scope=", ".join(f"{name} = {n}" for name, n in matter.traced.sizes.items()),
         )
     )
 
 
-def _cure(mend: Mend | None, cured: tuple[CuredLine, ...]) -> str:
-    """The cure in plain text: of a part of a line the whole line, if that is short."""
+def _identifiers(text: str) -> set[str]:
+    """The names of tensors in a formula: an index may be called as a tensor is."""
+    return set(re.findall(r"[A-Za-z_]\w*(?=\[| as claimed|$)", text)) | set(re.findall(r"^[A-Za-z_]\w*", text))
+
+
+def _unknown_to_the_user(matter: Matter) -> set[str]:
+    """Names of tensors that the user's code does not have: t_bar, t_11."""
+    traced = matter.traced
+    programs = (matter.gradient.program, matter.gradient.adjoint, traced.forward, traced.backward)
+    own = {*matter.called.values(), *(t.name for t in (*traced.forward.inputs, *traced.upstream))}
+    own |= {f"d{name}" for name in matter.names}
+    return {t.name for program in programs for t in program.tensors} - own
+
+
+def _explained(matter: Matter, words: str, names: set[str]) -> str:
+    """The words, with what a name stands for that the user's code does not have."""
+    lines = {e.tensor.name: e for p in (matter.gradient.program, matter.traced.backward) for e in p.equations}
+    unknown = sorted(n for n in names & _identifiers(words) if n in lines)
+    told = [f"{n} is {to_text(lines[n].value)}, {lines[n].note}" for n in unknown]
+    return f"{words}, where {'; '.join(told)}" if told else words
+
+
+def _up_to_rounding(
+    matter: Matter, subject: str, found: Counterexample, deadline: float, scope: str | None
+) -> Verdict | None:
+    """The verdict on a claim that is right but for rounded constants; None on others."""
+    claimed, rounded = without_rounding(matter.traced.forward, matter.traced.backward)
+    if not rounded or time.perf_counter() > deadline:
+        return None
+    try:
+        exact = matter_of(replace(matter.traced, backward=claimed))
+        proof = prove(exact, exact.names, _quick(exact), min(deadline, time.perf_counter() + ROUNDED_SECONDS))
+        if proof.unproved:
+            return None
+        verdict = _confirmed(exact, subject, scope or "", proof, deadline)
+    except SymbackpropError:
+        return None
+    if verdict.status != "PROVED":
+        return None
+    worst = max(r.error for r in rounded)
+    if worst <= ROUNDING:
+        conditions = (*verdict.conditions, *(f"{r.text}, up to rounding of constants" for r in rounded))
+        return None if scope is None else replace(verdict, conditions=conditions)
+    words = f"right up to constants rounded to {rounded_to(rounded)}: {'; '.join(r.text for r in rounded)}"
+    return matter.told(Verdict("REFUTED", subject, wrong=(found.entry.name,), diagnosis=words, counterexample=found))
+
+
+def _cure(mend: Mend | None, cured: tuple[CuredLine, ...], unknown: set[str]) -> str:
+    """The cure in plain text: of a part of a line the whole line, if that is short; in names that the user knows."""
     if mend is None:
         return ""
     text = "; ".join(line.text for line in cured)
     parts = [line for line in cured if not line.whole]
-    return text if parts and len(text) <= MAXIMUM_CURE else mend.text
+    fits = text and len(text) <= MAXIMUM_CURE
+    known = not unknown & _identifiers(mend.text)
+    return text if fits and (parts or not known) else mend.text if known else ""
 
 
 def _mend(matter: Matter, wrong: list[str], found: Counterexample, deadline: float) -> Mend | None:

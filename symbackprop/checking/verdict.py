@@ -67,6 +67,7 @@ class Verdict(Shown):
         claim: the equations that the user's backward pass was traced to.
         called: for its tensors, by their names, the user's own names.
         cured: the user's lines as they would be right.
+        cure_scope: the sizes for which a cure holds, "" for all.
     """
 
     status: Status
@@ -88,10 +89,16 @@ class Verdict(Shown):
     claim: Program | None = field(default=None, repr=False, compare=False)
     called: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     cured: tuple[CuredLine, ...] = field(default=(), repr=False, compare=False)
+    cure_scope: str = ""
 
     def __bool__(self) -> bool:
         """True only if PROVED."""
         return self.status == "PROVED"
+
+    @property
+    def for_all_sizes(self) -> bool:
+        """True if what is proved holds for all sizes, not only for those stated in the scope."""
+        return self.status == "PROVED" and self.scope in ("", "all sizes")
 
     def save(self, path: str | Path) -> Path:
         """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html or .md.
@@ -135,7 +142,8 @@ class Verdict(Shown):
             lines += _numbers(self.counterexample)
         lines += _row("wrong", ", ".join(self.wrong) if len(self.wrong) > 1 else "")
         lines += _row("diagnosis", self.diagnosis)
-        lines += _row("right", self.cure + "   (proved)" if self.cure else "")
+        proved = f"proved, {self.cure_scope}" if self.cure_scope else "proved"
+        lines += _row("right", f"{self.cure}   ({proved})" if self.cure else "")
         for line in self.cured:
             lines += _row("as code", f"line {line.number}:  {line.code}" if line.code else "")
         lines += _row("because", self.reason)

@@ -17,7 +17,7 @@ import numpy as np
 
 from symbackprop.codegen.arguments import Array, as_number
 from symbackprop.codegen.choice import LONG_VECTOR, block_rows, bound_form
-from symbackprop.codegen.flat_parameters import Layout
+from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, prune, soon
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.penalty import separated
@@ -91,7 +91,7 @@ class CompiledNetwork:
             "predict": commented(predict),
         }
         self._made_of = adjoint, predict, widths, dtype
-        self.layout = Layout(adjoint, widths, np.dtype(dtype), tuple(p.name for p in whole.parameters))
+        self.layout = FlatLayout(adjoint, widths, np.dtype(dtype), tuple(p.name for p in whole.parameters))
         self.source = print_network(forms, self.layout, dtype)
         self.numpy = self.functions = load_module(self.source)
         self.runners: dict[str, Any] = {name: Runner(name, self.functions) for name in forms}
@@ -340,7 +340,7 @@ class Runner:
         return partial(function, *arrays, *numbers, out, work)
 
 
-def print_network(forms: Mapping[str, Form], layout: Layout, dtype: str) -> str:
+def print_network(forms: Mapping[str, Form], layout: FlatLayout, dtype: str) -> str:
     """The text of the module: plain functions, then the same in the faster forms."""
     helpers: set[str] = set()
     bodies = [print_function(name, form, "np", helpers) for name, form in forms.items()]

@@ -14,7 +14,7 @@ from symbackprop.document.model import (
     Block,
     Code,
     Display,
-    Equality,
+    DisplayedEquality,
     Items,
     Listing,
     Paragraph,
@@ -51,14 +51,14 @@ def batch(about: Context) -> tuple[Block, ...]:
     """Each theorem about a network for whole arrays, with shapes."""
     if about.proof.network is None:
         return ()
-    lines: list[tuple[Equality | Symbolic, Text]] = []
+    lines: list[tuple[DisplayedEquality | Symbolic, Text]] = []
     for theorem in (g[0] for g in about.groups):
         left, right = sides(theorem)
         form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
         if form is None or not isinstance(left, Entry):
             continue
         whole = row(matrix_name(left.tensor, about.notation), relation("="), form_layout(form, about.notation))
-        lines.append((Equality(left, right), (Symbolic(whole), ", ", about.shape(left.tensor))))
+        lines.append((DisplayedEquality(left, right), (Symbolic(whole), ", ", about.shape(left.tensor))))
     if not lines:
         return ()
     intro: Text = (
@@ -75,8 +75,10 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     for left, right in (sides(g[0]) for g in about.groups):
         if isinstance(left, Entry):
             forms.setdefault(left.tensor, []).append((left, right))
-    lines: list[tuple[Equality | Symbolic, Text]] = [
-        (Equality(*_computed(about, found)), (Code(code[tensor]),)) for tensor, found in forms.items() if tensor in code
+    lines: list[tuple[DisplayedEquality | Symbolic, Text]] = [
+        (DisplayedEquality(*_computed(about, found)), (Code(code[tensor]),))
+        for tensor, found in forms.items()
+        if tensor in code
     ]
     if not lines:
         return ()

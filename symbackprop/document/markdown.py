@@ -14,7 +14,7 @@ from symbackprop.document.model import (
     Line,
     Listing,
     Paragraph,
-    Proof,
+    ProofBlock,
     Section,
     Statement,
     Strong,
@@ -33,7 +33,7 @@ _SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#$"})
 
 def to_markdown(document: Document) -> str:
     """The complete Markdown text of a document."""
-    writer = _Writer(document.notation)
+    writer = _MarkdownWriter(document.notation)
     parts = [f"# {_words(document.title)}", writer.text(document.lead), *(writer.block(b, 2) for b in document.body)]
     return "\n\n".join(parts) + "\n"
 
@@ -42,7 +42,7 @@ def _words(text: str) -> str:
     return text.translate(_SPECIAL)
 
 
-class _Writer:
+class _MarkdownWriter:
     """Writes blocks in one notation; statements are numbered as they come."""
 
     def __init__(self, notation: Notation) -> None:
@@ -89,7 +89,7 @@ class _Writer:
             case Statement(kind, name, body):
                 number = self.numbers[kind] = self.numbers.get(kind, 0) + 1
                 return f"**{kind} {number}** ({self.text(name)}).\n\n{self.body(body, level)}"
-            case Proof(body):
+            case ProofBlock(body):
                 return f"*Proof.*\n\n{self.body(body, level)}\n\n∎"
             case Section(title, body):
                 return f"{'#' * level} {_words(title)}\n\n{self.body(body, min(level + 1, 6))}"

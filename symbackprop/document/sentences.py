@@ -132,7 +132,7 @@ def _unmistakable(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Question:
+class ReaderQuestion:
     """A question that a reader may have.
 
     Args:
@@ -184,21 +184,21 @@ def _is_path_sum(node: Expr) -> bool:
 
 
 QUESTIONS = (
-    Question(
+    ReaderQuestion(
         "Why is there a factor ½ in the cost?",
         "For tidiness only. Differentiating a square brings down a 2, and the ½ cancels it, so no stray factor has "
         "to be carried through the layers. A positive factor in front of the cost scales every gradient by the same "
         "number and moves no minimum; it only changes which step size suits.",
         lambda cost, chains: holds(cost, _is_half),
     ),
-    Question(
+    ReaderQuestion(
         "Why average over the examples instead of adding them up?",
         "Again a positive factor, so the minima stay where they are. The mean keeps the size of the gradient "
         "comparable when the number of examples changes, so a step size found on a small batch still works on a "
         "large one. The factor enters once, at the output layer, and travels backwards inside the error terms.",
         lambda cost, chains: holds(cost, _is_mean),
     ),
-    Question(
+    ReaderQuestion(
         "What is the second term of the cost for?",
         "It makes large weights expensive, so that of all weights that fit the examples about equally well the small "
         "ones are preferred. It says nothing about the examples, so it does not pass through the error terms: it "
@@ -207,7 +207,7 @@ QUESTIONS = (
         "expects weights near zero.",
         lambda cost, chains: holds(cost, _is_penalty),
     ),
-    Question(
+    ReaderQuestion(
         "Where does the error term of the output layer come from?",
         "From the chain rule with a single path: the pre-activation of an output unit moves the cost only through its "
         "own activation. So it is the slope of the cost with respect to the activation, times the slope of the "
@@ -215,14 +215,14 @@ QUESTIONS = (
         "derivative of $y - a$ with respect to $a$.",
         lambda cost, chains: holds(cost, _is_square_of_difference),
     ),
-    Question(
+    ReaderQuestion(
         "Why has the output layer no slope of its activation left?",
         "The logarithms of the cost bring denominators that are exactly the factors of that slope, so the two cancel "
         "and only activation minus target remains. That is the practical reason for this pairing of cost and output: "
         "a unit that is confidently wrong still learns.",
         lambda cost, chains: holds(cost, _is_logarithm),
     ),
-    Question(
+    ReaderQuestion(
         "Where does the sum over the later layer come from?",
         "A unit sends its activation to every unit of the next layer, so a small change in it reaches the cost along "
         "each of those connections at once. Each connection contributes its weight times the error term at its far "
@@ -231,7 +231,7 @@ QUESTIONS = (
         "question; the units of the later layer, which are all visited, need a letter of their own.",
         lambda cost, chains: any(holds(e, _is_path_sum) for e in chains),
     ),
-    Question(
+    ReaderQuestion(
         "Why does a sum collapse to a single term?",
         "Two entries of the same array are independent variables, so the derivative of one by the other is 1 when "
         "all their indices agree and 0 otherwise: a Kronecker delta. Under a sum it silences every term but one.",

@@ -159,10 +159,10 @@ def to_sympy(expr: Expr, names: Mapping[Expr, sp.Basic] | None = None) -> sp.Exp
     Args:
         names: replacements for symbols and indices, such as {Symbol("s_1", "size"): 784}.
     """
-    return _Writer(dict(names or {})).run(expr)
+    return _SympyWriter(dict(names or {})).run(expr)
 
 
-class _Writer:
+class _SympyWriter:
     def __init__(self, names: dict[Expr, sp.Basic]) -> None:
         self.names = names
         self.written: dict[str, int] = {}  # how many bound indices of a name there are, to tell them apart in print

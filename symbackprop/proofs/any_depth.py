@@ -26,7 +26,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import derivative
 from symbackprop.expression.program import Equation, Program
 from symbackprop.frontends.network import M, Network
-from symbackprop.proofs.error_terms import Work, cotangent_name, cut_at, output_forms, units_of, with_inner
+from symbackprop.proofs.error_terms import TheoremMaker, cotangent_name, cut_at, output_forms, units_of, with_inner
 from symbackprop.proofs.theorem import Proof, Theorem
 
 
@@ -120,7 +120,7 @@ def _per_layer(network: Network) -> int:
 
 
 def _base_theorems(network: Network, base: Program, L: str) -> tuple[list[Theorem], dict[Tensor, Derivation]]:
-    work = Work(base)
+    work = TheoremMaker(base)
     gradient = differentiate(
         base,
         name=cotangent_name,
@@ -156,7 +156,7 @@ def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivatio
     following, a = step.outputs[1], step.equations[0].tensor
     cotangents = {t: Tensor(cotangent_name(t), t.shape) for t in (z, W, b, a, following)}
     builder = CotangentBuilder(step, Entry(step.outputs[0]), cotangents)
-    work = Work(step)
+    work = TheoremMaker(step)
     n, i, j = Index("n", M), Index("i", z.shape[1]), Index("j", z.shape[1])
     k = Index("i", W.shape[0])
     lemma = builder.derive(a, (n, i))

@@ -1,7 +1,7 @@
 """The error terms of a dense network as theorems, each replayed by the kernel: what every depth has in common.
 
-Main names: `Work` (a kernel that makes theorems), `error_terms`, `output_forms`. Simpler forms are proposals: each is
-kept only where the kernel accepts it.
+Main names: `TheoremMaker` (a kernel that makes theorems), `error_terms`, `output_forms`. Simpler forms are proposals:
+each is kept only where the kernel accepts it.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ def cotangent_name(tensor: Tensor) -> str:
     return "delta" + tensor.name[1:] if tensor.name[0] == "z" else f"dJ_d{tensor.name}"
 
 
-class Work:
+class TheoremMaker:
     """A kernel with its program, and the making of theorems from what it has accepted."""
 
     def __init__(self, program: Program) -> None:
@@ -134,7 +134,7 @@ def _applications(expr: Expr) -> list[Apply]:
 # Error terms.
 
 
-def error_terms(work: Work, network: Network, number: int, derivation: Derivation) -> list[Theorem]:
+def error_terms(work: TheoremMaker, network: Network, number: int, derivation: Derivation) -> list[Theorem]:
     """The theorem about delta of one layer, and for the output layer its special form."""
     last = number == len(network.layers)
     inner = with_inner(work, derivation, cut=0 if last else 1)
@@ -158,7 +158,7 @@ def error_terms(work: Work, network: Network, number: int, derivation: Derivatio
     return theorems
 
 
-def with_inner(work: Work, derivation: Derivation, cut: int) -> Derivation:
+def with_inner(work: TheoremMaker, derivation: Derivation, cut: int) -> Derivation:
     """Put in the derivatives of what lies between this pre-activation and the next."""
     inner = [t for t in tensors_in(derivation.right) if t.name.startswith("dJ_d")]
     if not inner:
@@ -167,7 +167,7 @@ def with_inner(work: Work, derivation: Derivation, cut: int) -> Derivation:
     return work.put_in(derivation, every, sorted(inner, key=lambda t: t.name))
 
 
-def _tidied(work: Work, derivation: Derivation, network: Network, number: int) -> Derivation:
+def _tidied(work: TheoremMaker, derivation: Derivation, network: Network, number: int) -> Derivation:
     """(sum over the next layer) * f'(z), in this order; for the output layer as it is."""
     if number == len(network.layers) or network.layers[number - 1].function is None:
         return derivation
@@ -193,7 +193,9 @@ def slope_of(network: Network, number: int, z: Expr) -> Expr:
     return ONE if function is FUNCTIONS["identity"] else apply(derivative(function), z)
 
 
-def _special_form(work: Work, network: Network, derivation: Derivation, form: Expr, why: str) -> Derivation | None:
+def _special_form(
+    work: TheoremMaker, network: Network, derivation: Derivation, form: Expr, why: str
+) -> Derivation | None:
     opened = (network.activations(len(network.layers)), network.denominator)
     return work.extend(derivation, form, "equation", why, [t for t in opened if t in work.program.by_tensor])
 
@@ -234,7 +236,7 @@ def output_forms(network: Network) -> list[tuple[Expr, str, str]]:
     return forms
 
 
-def _by_activations(work: Work, network: Network, derivation: Derivation) -> Theorem:
+def _by_activations(work: TheoremMaker, network: Network, derivation: Derivation) -> Theorem:
     """The error term of a softmax from its activations and the rate g of the cost: a g - a (sum of a g).
 
     No exponential and no denominator of the softmax is left, so this is what becomes code.

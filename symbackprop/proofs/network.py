@@ -37,7 +37,7 @@ from symbackprop.proofs.any_depth import prove_any_depth
 from symbackprop.proofs.error_terms import (
     ALL_SIZES,
     LONG,
-    Work,
+    TheoremMaker,
     cotangent_name,
     cut_at,
     error_terms,
@@ -75,7 +75,7 @@ def prove_network(network: Network) -> Proof:
 
 def _prove_layers(network: Network) -> Proof:
     gradient = network_gradient(network)
-    work = Work(gradient.program)
+    work = TheoremMaker(gradient.program)
     last = range(1, len(network.layers))
     layers = {network.pre_activation(k + 1): k + 1 for k in last}
     parameters = {t: k for k in last for t in (network.weight(k), network.bias(k))}
@@ -114,7 +114,7 @@ def _describe(parameter: Tensor, network: Network, number: int) -> tuple[str, st
 # Side results: slopes and the stable cost.
 
 
-def _slopes(work: Work, network: Network) -> list[Theorem]:
+def _slopes(work: TheoremMaker, network: Network) -> list[Theorem]:
     """f'(z) = a(1 - a) and the like, once for each function."""
     theorems, done = [], set()
     for layer in network.layers[1:]:
@@ -134,7 +134,7 @@ def _slopes(work: Work, network: Network) -> list[Theorem]:
     return theorems
 
 
-def _slope(work: Work, network: Network, number: int, function: Function) -> Derivation | None:
+def _slope(work: TheoremMaker, network: Network, number: int, function: Function) -> Derivation | None:
     n, i = Index("n", M), Index("i", network.layers[number - 1].size)
     z, a = Entry(network.pre_activation(number), (n, i)), Entry(network.activations(number), (n, i))
     left = apply(derivative(function), z)
@@ -143,7 +143,7 @@ def _slope(work: Work, network: Network, number: int, function: Function) -> Der
     return work.extend(blank, _SLOPES[function.name](z, a), "equation", reason, [a.tensor])
 
 
-def _stable_cost(work: Work, network: Network) -> list[Theorem]:
+def _stable_cost(work: TheoremMaker, network: Network) -> list[Theorem]:
     """The cost computed from the logits equals the cost of the textbook."""
     stable = stabilise(network.program)
     cost = stable.equations[-1]
@@ -172,7 +172,7 @@ def _stable_cost(work: Work, network: Network) -> list[Theorem]:
 # The adjoint program that becomes code.
 
 
-def _adjoint(work: Work, network: Network, gradient: Gradient, theorems: Sequence[Theorem]) -> Program:
+def _adjoint(work: TheoremMaker, network: Network, gradient: Gradient, theorems: Sequence[Theorem]) -> Program:
     """The forward equations and the gradients, each in the form that is cheapest to compute.
 
     All of it is about one program: each gradient's equation is what a derivation that the kernel has accepted says,
@@ -195,7 +195,7 @@ def _adjoint(work: Work, network: Network, gradient: Gradient, theorems: Sequenc
     return replace(gradient.adjoint, equations=(*network.program.equations, *equations), assumptions=())
 
 
-def _cheaper(work: Work, network: Network, derivation: Derivation, slopes: Sequence[Derivation]) -> Derivation:
+def _cheaper(work: TheoremMaker, network: Network, derivation: Derivation, slopes: Sequence[Derivation]) -> Derivation:
     """The derivation with slopes computed from activations, where a theorem does so for the same function."""
     known = {d.left.function: d for d in slopes if isinstance(d.left, Apply)}
     activations = {network.pre_activation(k): network.activations(k) for k in range(2, len(network.layers) + 1)}

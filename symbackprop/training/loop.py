@@ -21,7 +21,7 @@ from scipy.optimize import OptimizeResult, minimize
 
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.training.data import DataSet, Rows, split
-from symbackprop.training.optimizers import RULES, SCHEDULES, Rule, State, choose
+from symbackprop.training.optimizers import RULES, SCHEDULES, OptimizerState, UpdateRule, choose
 from symbackprop.training.parameters import Array, Params, Shapes, flatten, shapes_of, views, weight_mask, widths
 from symbackprop.training.run import (
     CompiledGradient,
@@ -192,7 +192,7 @@ def _check_fit(data: DataSet, shapes: Shapes) -> None:
             )
 
 
-def _descend(run: Run, rule: Rule, checkpoint: str | Path | None, resume: bool) -> str:
+def _descend(run: Run, rule: UpdateRule, checkpoint: str | Path | None, resume: bool) -> str:
     """Epochs of minibatches in random order; why it stopped."""
     settings = run.settings
     random = np.random.default_rng([settings.seed, 1])
@@ -225,7 +225,9 @@ def _descend(run: Run, rule: Rule, checkpoint: str | Path | None, resume: bool) 
     return "patience" if run.out_of_patience() else "epochs"
 
 
-def _whole_epoch(run: Run, model: EpochGradient, targets: Array, state: State, order: Rows, rate: float) -> float:
+def _whole_epoch(
+    run: Run, model: EpochGradient, targets: Array, state: OptimizerState, order: Rows, rate: float
+) -> float:
     """An epoch of gradient descent by the model itself; the sum of the rows' costs.
 
     The first batch of a run is a call of its own, since its cost is what a diverging run is known by; after that the
@@ -277,7 +279,7 @@ def _minimize(run: Run) -> str:
     return "converged" if found.success else "stalled"
 
 
-def _store(run: Run, state: State, random: np.random.Generator, path: str | Path) -> None:
+def _store(run: Run, state: OptimizerState, random: np.random.Generator, path: str | Path) -> None:
     """Write where the run stands."""
     rows = [[r.cost, math.nan if r.held_out is None else r.held_out, r.learning_rate, r.seconds] for r in run.history]
     assert run.best is not None, "a checkpoint is written after an epoch, and an epoch leaves a best"
@@ -297,7 +299,7 @@ def _store(run: Run, state: State, random: np.random.Generator, path: str | Path
     )
 
 
-def _restore(run: Run, state: State, random: np.random.Generator, path: str | Path) -> None:
+def _restore(run: Run, state: OptimizerState, random: np.random.Generator, path: str | Path) -> None:
     """Go to where a checkpoint stands."""
     found = load_checkpoint(path, shapes=run.shapes, settings=run.settings.fingerprint(run.data, run.model))
     random.bit_generator.state = found.random

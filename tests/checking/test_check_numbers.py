@@ -123,7 +123,7 @@ def columns_put_back_turned(dout, x, w):
     return columns_put_back(dout, x, w, turned=True)
 
 
-def test_convolution_by_columns_is_proved_at_stated_sizes_at_least():
+def test_convolution_by_columns_is_proved_at_stated_sizes_at_least(own_time):
     options = {"shapes": {"x": ("N", "H", "W"), "w": (2, 2)}, "where": "H >= 2, W >= 2"}
     right = sb.check(convolution_by_columns, columns_put_back, **options)
     assert right.status == "PROVED" and ("all sizes" in right.scope or "H = " in right.scope)

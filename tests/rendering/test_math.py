@@ -60,6 +60,17 @@ WRITTEN = {
     ),
     "kronecker": (kronecker(i, k), r"\delta_{ik}"),
     "indicator": (Compare("<", ZERO, Z), r"\mathbf{1}[z^{(2)}_{ni} > 0]"),
+    "at_least": (Compare("<=", ONE, Z), r"\mathbf{1}[z^{(2)}_{ni} \ge 1]"),
+    "at_most": (Compare("<=", Z, ONE), r"\mathbf{1}[z^{(2)}_{ni} \le 1]"),
+    "below": (Compare("<", Z, ONE), r"\mathbf{1}[z^{(2)}_{ni} < 1]"),
+    "sum_in_front_needs_brackets": (
+        multiply(add(B, ONE), contraction("j", s, lambda j: Entry(b, (j,)))),
+        r"(b^{(1)}_{i} + 1)\sum_{j=1}^{s_{1}}b^{(1)}_{j}",
+    ),
+    "contraction_in_front_needs_brackets": (
+        multiply(contraction("j", s, lambda j: Entry(b, (j,))), Z),
+        r"\left(\sum_{j=1}^{s_{1}}b^{(1)}_{j}\right)z^{(2)}_{ni}",
+    ),
     "cases": (
         where(Compare("<", ZERO, Z), Z, ZERO),
         r"\begin{cases} z^{(2)}_{ni} & \text{if }z^{(2)}_{ni} > 0 \\ 0 & \text{otherwise} \end{cases}",

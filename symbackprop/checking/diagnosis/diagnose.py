@@ -16,7 +16,7 @@ from symbackprop.checking.diagnosis.compare import Comparison, Mend, compared
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
-from symbackprop.checking.diagnosis.search import Search, Stage, folded
+from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.sweep import sweep
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import mentioned
@@ -116,20 +116,20 @@ def _interchanged(case: Refuted, trials: Trials) -> Iterator[Mend]:
             yield Mend(f"{name}: this is the gradient of {other}{'' if proved else AS_SHOWN}")
 
 
-def _own_search(case: Refuted, trials: Trials) -> Search:
+def _own_search(case: Refuted, trials: Trials) -> EditSearch:
     goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     goals |= {t: t for n, t in case.traced.gradients.items() if n in case.right}
     forward, derived = trials.like(case.traced.forward.tensors), trials.like(e.tensor for e in case.derived_lines)
-    return Search(case, trials, folded(case, trials), goals, case.traced.variables, forward, derived)
+    return EditSearch(case, trials, folded(case, trials), goals, case.traced.variables, forward, derived)
 
 
-def _derivation_search(case: Refuted, trials: Trials) -> Search:
+def _derivation_search(case: Refuted, trials: Trials) -> EditSearch:
     user = case.traced.variables
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     variables = {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
     goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
     goals |= {t: t for n, t in _right(case) if n in case.right}
-    return Search(case, trials, _plain_derivation(case, trials), goals, variables, derivation=True)
+    return EditSearch(case, trials, _plain_derivation(case, trials), goals, variables, derivation=True)
 
 
 def _round_name(case: Refuted, tensor: Tensor) -> str:
@@ -144,7 +144,7 @@ def _round_name(case: Refuted, tensor: Tensor) -> str:
     return others.pop() if len(others) == 1 else name
 
 
-def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
+def _cures(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> Iterator[Mend]:
     """Lines of the backward pass that can be made right."""
     for edit in search.agreeing(stage, SECONDS[stage], deadline):
         line = search.changed(edit)
@@ -160,7 +160,7 @@ def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iter
             yield Mend(f"{words}{AS_SHOWN}")
 
 
-def _slips(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
+def _slips(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> Iterator[Mend]:
     """Slips in the derivation that lead to what is claimed."""
     known = {e.tensor: e for e in case.derived_lines}
     for edit in search.agreeing(stage, SECONDS[stage], deadline):
@@ -189,7 +189,7 @@ def _derivative_names(case: Refuted) -> dict[Tensor, str]:
     return {bar: f"d{name}" if names.count(name) == 1 else f"d{tensors[bar]}" for bar, name in sources.items()}
 
 
-def _slip(case: Refuted, edit: Edit, search: Search) -> str:
+def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
     """What was left out, or put in, on the way to the claimed gradients."""
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     line = search.changed(edit)
@@ -206,7 +206,7 @@ def _slip(case: Refuted, edit: Edit, search: Search) -> str:
     return f"in the derivative with respect to {here}, {edit.reverse}"
 
 
-def _missing_path(case: Refuted, edit: Edit, search: Search) -> tuple[Tensor, Tensor, bool] | None:
+def _missing_path(case: Refuted, edit: Edit, search: EditSearch) -> tuple[Tensor, Tensor, bool] | None:
     """(x, y, rest) if the edit leaves out what y sends back to x; `rest` if y still sends back something."""
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     line = search.changed(edit)
@@ -302,7 +302,7 @@ def _renamed(expr: Expr, names: Mapping[Tensor, str]) -> Expr:
 # --- proofs
 
 
-def _proved(case: Refuted, edit: Edit, search: Search, deadline: float) -> bool:
+def _proved(case: Refuted, edit: Edit, search: EditSearch, deadline: float) -> bool:
     """True if with the edit every goal has the normal form of its value."""
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False

@@ -184,7 +184,7 @@ def _getitem(base: Array, key: Any) -> Any:
     key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     if mask is not None:
-        return Masked(array(base.axes, base.read(), base.kind), whole_mask(base, key, mask), mask)
+        return Masked(array(base.axes, base.read(), base.dtype), whole_mask(base, key, mask), mask)
     parts = parts_of(base, key)
     if any(isinstance(p, Chosen) for p in parts):
         return _gather(base, parts)
@@ -192,7 +192,7 @@ def _getitem(base: Array, key: Any) -> Any:
     if result.ndim == 0 and not (isinstance(key, tuple) and any(k is Ellipsis for k in key)):
         content = base.read()
         forward = _forward(parts)
-        return array((), lambda _: content(forward(())), base.kind, summed=base.buffer.summed)
+        return array((), lambda _: content(forward(())), base.dtype, summed=base.buffer.summed)
     return result
 
 
@@ -275,7 +275,7 @@ def _gather(base: Array, parts: Sequence[Part]) -> Array:
     if order is not None and all(p is None or isinstance(p, (Chosen, Picked)) or p.step == 1 for p in parts):
         whole = sliced(base, [slice_of(n) if isinstance(p, Chosen) else p for p, n in _with_sizes(base, parts)])
         entries = permuted(whole.read(), at, chosen[0], lambda i: order.rank((i[at],)), order.is_rank)
-        return array(shape, entries, base.kind, summed=True)
+        return array(shape, entries, base.dtype, summed=True)
     places = [stretched(c, chosen) for c in choices(parts)]
     content = base.read()
 
@@ -292,7 +292,7 @@ def _gather(base: Array, parts: Sequence[Part]) -> Array:
                 full.append(reduced(next(picked)))
         return content(tuple(full))
 
-    return array(shape, gathered, base.kind, summed=base.buffer.summed)
+    return array(shape, gathered, base.dtype, summed=base.buffer.summed)
 
 
 def slice_of(size: Expr) -> Ranged:
@@ -386,7 +386,7 @@ def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Array:
     result = array(
         (*moved.axes[:-2], below if shorter else beside),
         lambda k: content((*k[:-1], reduced(add(k[-1], first)), reduced(add(k[-1], second)))),
-        base.kind,
+        base.dtype,
         summed=base.buffer.summed,
     )
     return maybe_copy(base, result)  # NumPy's is a view that cannot be written
