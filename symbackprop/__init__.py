@@ -7,8 +7,7 @@
     sb.verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m")   # your formula: PROVED, REFUTED or UNDECIDED
     f = sb.compile(net)                                  # the same equations as NumPy
 
-What describes and verifies is loaded with the package; tracing, documents, code generation and training when they are
-first used.
+Each name is loaded when it is first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +17,13 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from symbackprop.checking.verdict import Verdict
-from symbackprop.errors import SymbackpropError
-from symbackprop.expression.program import Program
-from symbackprop.frontends.network import Network
-from symbackprop.proofs.theorem import Proof
-
 if TYPE_CHECKING:
     from symbackprop.api import assert_proved, check, compile, prove, trace, verify
+    from symbackprop.checking.verdict import Verdict
+    from symbackprop.errors import SymbackpropError
+    from symbackprop.expression.program import Program
+    from symbackprop.frontends.network import Network
+    from symbackprop.proofs.theorem import Proof
     from symbackprop.training.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -33,6 +31,11 @@ __version__ = "0.1.0"
 _LATER = {
     "MLPClassifier": "training.estimators",
     "MLPRegressor": "training.estimators",
+    "Network": "frontends.network",
+    "Program": "expression.program",
+    "Proof": "proofs.theorem",
+    "SymbackpropError": "errors",
+    "Verdict": "checking.verdict",
     "assert_proved": "api",
     "check": "api",
     "compile": "api",

@@ -33,7 +33,11 @@ def demo(
         "symbackprop-demo"
     ),
 ) -> None:
-    """Prove, refute, check, write the proof, train on the bundled digits, and export the code."""
+    """Prove, refute, check, write the proof, train on the bundled digits, and export the code.
+
+    Examples:
+      symbackprop demo -o demo
+    """
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

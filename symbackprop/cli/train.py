@@ -102,7 +102,9 @@ def train(
 
     A cost that divides by m divides by the rows of a minibatch, also in a penalty such as lambda/(2*m).
 
-    Example: symbackprop train --data digits --layers 64,30,10 --plot curve.png --save model.npz
+    Examples:
+      symbackprop train --layers 64,30,10 --plot curve.png --save model.npz
+      symbackprop train --layers 64,30,10 --optimizer lbfgs --epochs 30
     """
     check_writable(save, plot, checkpoint, read=[Path(data)])
     if plot is not None:
