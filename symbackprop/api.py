@@ -4,7 +4,7 @@ prove            derive the gradients, have the kernel replay each step, make th
 verify           read the formula, derive the truth, prove the two equal or find numbers at which they differ
 check            trace forward and backward, compare with NumPy, refute or prove, say what is wrong
 compile          prove, print, examine what was printed
-trace            run the function on symbolic arrays
+trace            run the function on symbolic arrays, and by NumPy beside its equations
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sympy as sp
 
 from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer
 from symbackprop.checking.generated_code import examined_code
+from symbackprop.checking.trace_agreement import compared_with_numpy
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
 from symbackprop.checking.verify import judged_formula
@@ -26,7 +27,8 @@ from symbackprop.codegen.program import CompiledProgram
 from symbackprop.errors import MalformedError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
-from symbackprop.frontends.numpy.traced import trace
+from symbackprop.frontends.numpy import traced
+from symbackprop.frontends.numpy.tracer import Shape
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
@@ -97,7 +99,8 @@ def check(
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
         gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
-        assume: input -> "labels:C", "label:C", "onehot", "prob", "pos", "bern" or "pm1".
+        assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
+        add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
         seconds: time budget; when it is spent the answer is UNDECIDED.
 
@@ -176,6 +179,43 @@ def compile(
     if not isinstance(backend, str) or not isinstance(dtype, str):
         raise MalformedError("backend and dtype are words", help='sb.compile(net, "c", "float32")')
     return examined_code(subject, backend, dtype)
+
+
+@reports_all
+def trace(
+    function: Callable[..., Any],
+    shapes: Mapping[str, Shape],
+    assume: Mapping[str, str] | None = None,
+    where: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    seconds: float = 20.0,
+) -> Program:
+    """The program of a NumPy function, for all sizes; NumPy has run the function beside its equations.
+
+    Args:
+        function: takes the arrays of `shapes` by name; further arguments have defaults.
+        shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
+        assume: what is known about inputs: labels:C, onehot:C, simplex:C, prob, pos, bern, pm1.
+        where: comparisons of sizes that hold.
+        sizes: sizes to fix to numbers, e.g. {"T": 3}.
+
+    Returns:
+        Program whose outputs are what the function returns, an array or a tuple or dictionary of arrays.
+
+    Raises:
+        NeedsConcreteSizes: `.symbols` are the sizes that must be fixed.
+        TraceError: the function does something that cannot be traced.
+        TraceDiffersError: NumPy computes something else than the equations say.
+
+    Example:
+        >>> import numpy as np
+        >>> program = trace(lambda x, w: np.tanh(x @ w), {"x": ("N", "D"), "w": ("D", "M")})
+        >>> [e.tensor.name for e in program.equations]
+        ['t', 'out']
+    """
+    program = traced.trace(function, shapes, assume, where, sizes, seconds=seconds)
+    return compared_with_numpy(program, sizes or {})
 
 
 __all__ = ["assert_proved", "check", "compile", "prove", "trace", "verify"]

@@ -292,7 +292,7 @@ def _names(matter: Matter) -> set[str]:
 
 def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = False) -> Resolver:
     program = matter.gradient.program
-    kinds = {a.tensor: a.kind for a in program.assumptions}
+    kinds = program.known
     equations = defined_once((*matter.gradient.adjoint.equations, *matter.traced.backward.equations))
     for name in matter.names:
         zeros = derived(matter, name)

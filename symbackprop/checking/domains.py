@@ -339,7 +339,7 @@ def conditions_of(question: Question, facts: Facts, seconds: float, *, expanded:
     if not asked:
         return []
     equations = {e.tensor: e for p in (question.claimed, question.forward) for e in p.equations}
-    kinds = {a.tensor: a.kind for a in question.forward.assumptions}
+    kinds = question.forward.known
     for limit in (UNLIMITED, NAMED):
         table = Resolver(equations.values(), facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
         try:

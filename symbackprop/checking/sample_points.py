@@ -154,10 +154,10 @@ class Sampler:
         kind = self.kinds[tensor].kind if tensor in self.kinds else None
         if classes is not None:
             return np.array(self._integers(count, classes), dtype=np.int64).reshape(shape)
-        if kind == "onehot":
-            return self._onehot(shape)
-        if kind == "simplex":
-            return self._simplex(shape)
+        if kind in ("onehot", "simplex"):
+            axis = self.kinds[tensor].axis
+            rows = np.moveaxis(np.empty(shape), axis, -1).shape
+            return np.moveaxis(self._onehot(rows) if kind == "onehot" else self._simplex(rows), -1, axis).copy()
         return np.array(_DRAW[kind](self.rng, count, scale), dtype=np.float64).reshape(shape)
 
     def _integers(self, count: int, classes: int) -> list[int]:

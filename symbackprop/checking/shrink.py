@@ -60,8 +60,8 @@ def _cut(tensor: Tensor, array: NDArray[Any], sizes: Sizes, sampler: Sampler) ->
         return sampler.draw(tensor, sizes)
     part = np.array(array[tuple(slice(n) for n in shape)])
     if kind in ("onehot", "simplex"):
-        for row in part.reshape(-1, shape[-1]):
-            row[0] = 1.0 - row[1:].sum()
+        rows = np.moveaxis(part, sampler.kinds[tensor].axis, -1)
+        rows[..., 0] = 1.0 - rows[..., 1:].sum(axis=-1)
     classes = sampler.classes(tensor, sizes)
     return np.asarray(part % classes) if classes is not None else part
 

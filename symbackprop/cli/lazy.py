@@ -3,7 +3,8 @@
     from symbackprop.cli.lazy import api             # costs nothing
     api.prove(network)                              # imports symbackprop.api
 
-So `symbackprop prove` never waits for training or plotting. Only this module of the command line imports by name.
+So `symbackprop prove` never waits for training or plotting, nor for what checks code. Only this module of the command
+line imports by name.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from symbackprop import files as files
     from symbackprop.expression import program as program
     from symbackprop.frontends import network as network
+    from symbackprop.proofs import network as theorems
     from symbackprop.training import data as data
     from symbackprop.training import loop as train
     from symbackprop.training import plot as plot
     from symbackprop.training import progress as progress
     from symbackprop.training import storage as storage
 
-    __all__ = ["train"]
+    __all__ = ["theorems", "train"]
 
 
 NAMES = {
@@ -34,6 +36,7 @@ NAMES = {
     "program": "expression.program",
     "progress": "training.progress",
     "storage": "training.storage",
+    "theorems": "proofs.network",
     "train": "training.loop",
 }
 

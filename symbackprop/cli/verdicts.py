@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from symbackprop.cli import options
-from symbackprop.cli.lazy import api
+from symbackprop.cli.lazy import api, theorems
 from symbackprop.cli.show import check_documents, check_writable, coloured, finish, print_json
 from symbackprop.cli.user_file import read_user_file
 
@@ -51,7 +51,7 @@ def prove(
     """
     files = output or []
     check_writable(*files)
-    proof = api.prove(options.describe(layers, activation, cost, l2, l1, reduction, depth))
+    proof = theorems.prove_network(options.describe(layers, activation, cost, l2, l1, reduction, depth))
     for path in files:
         proof.save(path, detail=detail, notation=notation)
     if as_json:

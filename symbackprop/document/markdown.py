@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from symbackprop.document.model import (
     Block,
     Chain,
@@ -42,6 +44,11 @@ def _words(text: str) -> str:
     return text.translate(_SPECIAL)
 
 
+def _ticks(code: str, least: int) -> str:
+    """What encloses code: more backticks in a row than there are inside."""
+    return "`" * max(least, *(len(run) + 1 for run in re.findall("`+", code)), 1)
+
+
 class _MarkdownWriter:
     """Writes blocks in one notation; statements are numbered as they come."""
 
@@ -57,7 +64,8 @@ class _MarkdownWriter:
             case str():
                 return _words(part)
             case Code(code):
-                return f"`{code}`"
+                ticks = _ticks(code, 1)
+                return f"{ticks}{code}{ticks}" if ticks == "`" else f"{ticks} {code} {ticks}"
             case Strong(words):
                 bare = words.strip()  # a mark beside a space would not count as one
                 return words.replace(bare, f"**{_words(bare)}**")
@@ -85,7 +93,8 @@ class _MarkdownWriter:
                     f"```mermaid\n{drawing}\n```\n\n*{_words(description)}*" if drawing else f"*{_words(description)}*"
                 )
             case Listing(code, language):
-                return f"```{language}\n{code}\n```"
+                fence = _ticks(code, 3)
+                return f"{fence}{language}\n{code}\n{fence}"
             case Statement(kind, name, body):
                 number = self.numbers[kind] = self.numbers.get(kind, 0) + 1
                 return f"**{kind} {number}** ({self.text(name)}).\n\n{self.body(body, level)}"

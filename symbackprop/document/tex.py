@@ -99,7 +99,7 @@ class _TexWriter:
             case Figure():
                 return self.figure(block)
             case Listing(code, _):
-                return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
+                return _listing(code)
             case Statement(kind, name, body):
                 inner, kind = self.body(body, depth), kind.lower()
                 head = f"\\room{{{_room(block)}\\baselineskip}}\\begin{{{kind}}}[{{{self.text(name)}}}]\\leavevmode"
@@ -225,3 +225,14 @@ def formula_layout(part: Formula | DisplayedEquality | Symbolic, notation: Notat
             return row(layout_of(left, notation), relation("="), layout_of(right, notation))
         case Symbolic(layout):
             return layout
+
+
+def _listing(code: str) -> str:
+    """Code as it stands. Where its text would mean something to TeX even there, letter by letter.
+
+    A listing ends at the first line that ends one, and ^^5c is a backslash before TeX has looked at anything.
+    """
+    if r"\end{lstlisting}" not in code and "^^" not in code:
+        return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
+    lines = [tex_text(line).replace(" ", r"\ ") or r"\strut" for line in code.split("\n")]
+    return "\\begin{quote}\\small\\ttfamily\n" + "\\\\\n".join(lines) + "\n\\end{quote}"

@@ -334,7 +334,7 @@ def _proved(case: Refuted, edit: Edit, search: EditSearch, deadline: float) -> b
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:
     program = case.gradient.program
-    kinds = {a.tensor: a.kind for a in program.assumptions}
+    kinds = program.known
     expanded = WRITTEN_OUT if case.traced.sizes else 0
     table = defined_once(equations)
     return Resolver(table.values(), program.facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
