@@ -102,6 +102,7 @@ def check(
     ],
     output: Documents = None,
     seconds: Seconds = None,
+    complete: Annotated[bool, typer.Option("--complete", help="The gradient of every input must be returned.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Say whether a NumPy backward pass is the gradient of its forward pass. Exit status 0 only if all are PROVED.
@@ -118,4 +119,4 @@ def check(
     check_documents(documents, len(files))
     cases = [read_user_file(path) for path in files]
     limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
-    finish([api.check(**case, **limit) for case in cases], output=documents, as_json=as_json)
+    finish([api.check(**case, **limit, complete=complete) for case in cases], output=documents, as_json=as_json)
