@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from symbackprop.frontends.network import Network
     from symbackprop.proofs.theorem import Proof
     from symbackprop.training.estimators import MLPClassifier, MLPRegressor
+    from symbackprop.training.model import load
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _LATER = {
     "assert_proved": "api",
     "check": "api",
     "compile": "api",
+    "load": "training.model",
     "prove": "api",
     "trace": "api",
     "verify": "api",
@@ -104,6 +106,7 @@ __all__ = [
     "assert_proved",
     "check",
     "compile",
+    "load",
     "prove",
     "trace",
     "verify",

@@ -1,4 +1,4 @@
-"""The command line: prove, verify, check, train, export, demo.
+"""The command line: prove, verify, check, train, predict, export, demo.
 
     symbackprop prove --layers 3,5,5,4 --cost cross-entropy -o proof.html
 
@@ -18,6 +18,7 @@ import typer
 import symbackprop
 from symbackprop.cli.demo import demo
 from symbackprop.cli.export import export
+from symbackprop.cli.predict import predict
 from symbackprop.cli.show import help_text
 from symbackprop.cli.train import train
 from symbackprop.cli.verdicts import check, prove, verify
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (prove, verify, check, train, export, demo):
+for command in (prove, verify, check, train, predict, export, demo):
     app.command(help=help_text(command))(command)
 
 

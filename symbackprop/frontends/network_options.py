@@ -144,6 +144,31 @@ def read_activations(given: Activation | Sequence[Activation], depth: int, cost:
     return [None if a == "softmax" else read_activation(a) for a in several]
 
 
+def split_top_level(text: str) -> list[str]:
+    """Split at the commas that stand outside parentheses.
+
+    Example:
+        >>> split_top_level("max(z, 0), sigmoid")
+        ['max(z, 0)', 'sigmoid']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def split_activations(text: str, count: int) -> str | list[str]:
+    """One activation, or one for each of `count` layers; of two, the first is that of all hidden layers."""
+    parts = split_top_level(text)
+    if len(parts) == 1:
+        return parts[0]
+    return [parts[0]] * (count - 1) + [parts[1]] if len(parts) == 2 and count > 2 else parts
+
+
 def read_activation(given: Activation) -> Function:
     """An activation from its name, a formula in one symbol, or a SymPy expression.
 

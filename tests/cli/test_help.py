@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("prove", "verify", "check", "train", "export", "demo")
+COMMANDS = ("prove", "verify", "check", "train", "predict", "export", "demo")
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 
 
@@ -37,6 +37,8 @@ def test_help_shows_examples_that_can_be_typed(command, tmp_path):
     layer = re.search(r"^```python layernorm.py\n(.*?)^```$", README.read_text(encoding="utf-8"), re.M | re.S)[1]
     right = layer.replace("dx = (", "dx = -xhat * (dxhat * xhat).mean(axis=1, keepdims=True) / root + (")
     (tmp_path / "layernorm.py").write_text(right)
+    if command == "predict":
+        symbackprop("train", "--layers", "64,10", "--epochs", "2", "--save", "model.npz", folder=tmp_path)
     for line in found:
         name, *words = shlex.split(line)
         assert name == "symbackprop" and words[0] == command
