@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from symbackprop.api import assert_proved, check, compile, prove, trace, verify
+    from symbackprop.checking.marked import gradient_of
     from symbackprop.checking.verdict import Verdict
     from symbackprop.errors import SymbackpropError
     from symbackprop.expression.program import Program
@@ -40,6 +41,7 @@ _LATER = {
     "assert_proved": "api",
     "check": "api",
     "compile": "api",
+    "gradient_of": "checking.marked",
     "load": "training.model",
     "prove": "api",
     "trace": "api",
@@ -106,6 +108,7 @@ __all__ = [
     "assert_proved",
     "check",
     "compile",
+    "gradient_of",
     "load",
     "prove",
     "trace",
