@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -240,3 +242,16 @@ def test_words_need_an_output_unit_each():
     with pytest.raises(DataError, match="the labels are 3 words, but the network has 4 classes"):
         classification(np.ones((3, 1)), np.array(["a", "b", "c"]), outputs=4)
     assert regression(np.ones((2, 1)), [1, 2]).classes == ()
+
+
+def test_a_model_written_by_way_of_the_lowest_numpy_is_read(tmp_path):
+    """NumPy 1.26 wrote an option of its own into the file, as one more array."""
+    save_model(tmp_path / "m.npz", {"W1": np.ones((2, 2)), "b1": np.ones(2)}, {"layers": [2, 2]})
+    with np.load(tmp_path / "m.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    assert "allow_pickle" not in arrays
+    np.savez(tmp_path / "former.npz", **arrays, allow_pickle_=np.array(False))
+    with zipfile.ZipFile(tmp_path / "former.npz") as old, zipfile.ZipFile(tmp_path / "renamed.npz", "w") as new:
+        for name in old.namelist():
+            new.writestr(name.replace("allow_pickle_", "allow_pickle"), old.read(name))
+    assert load(tmp_path / "renamed.npz").network.widths == (2, 2)
