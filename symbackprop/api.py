@@ -12,11 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import sympy as sp
 
 from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer
+from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.trace_agreement import compared_with_numpy
 from symbackprop.checking.verdict import Verdict
@@ -91,6 +92,7 @@ def check(
     assume: Mapping[str, str] | None = None,
     where: str | None = None,
     seconds: float = BUDGET_SECONDS,
+    complete: bool = False,
 ) -> Verdict:
     """Is this backward pass the gradient of this forward pass?
 
@@ -103,6 +105,7 @@ def check(
         add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
         seconds: time budget; when it is spent the answer is UNDECIDED.
+        complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
 
     Returns:
         a Verdict; no exception for anything that the two functions do.
@@ -118,27 +121,43 @@ def check(
     """
     start = time.perf_counter()
     verdict = answer(Case(forward, backward, shapes, assume or {}, where), seconds)
+    verdict = complete_verdict(verdict) if complete else verdict
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
 def assert_proved(
-    forward: Callable[..., Any], backward: Callable[..., Any], *, stated_sizes: bool = False, **options: Any
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    *,
+    stated_sizes: bool = False,
+    complete: bool = True,
+    **options: Any,
 ) -> None:
     """For test suites: pass if the backward is proved, else fail with the whole story.
 
     Args:
         stated_sizes: accept a proof for some stated sizes alone.
+        complete: whether every gradient must be returned, as `check` says.
         options: as `check` takes them.
 
     Raises:
         AssertionError: the verdict is not PROVED, or for stated sizes alone; the message is the verdict.
     """
-    verdict = check(forward, backward, **options)
+    verdict = check(forward, backward, complete=complete, **options)
     if not verdict:
-        raise AssertionError("\n" + str(verdict))
+        help = "\nhelp: if they are not wanted: assert_proved(..., complete=False)" if verdict.unjudged else ""
+        raise AssertionError(f"\n{verdict}{help}")
     if not (stated_sizes or verdict.for_all_sizes):
         help = "a proof for stated sizes alone; to accept it: assert_proved(..., stated_sizes=True)"
         raise AssertionError(f"\n{verdict}\n{help}")
+
+
+@overload
+def compile(subject: Network, backend: str = "numpy", dtype: str = "float64") -> CompiledNetwork: ...
+
+
+@overload
+def compile(subject: Program, backend: str = "numpy", dtype: str = "float64") -> CompiledProgram: ...
 
 
 @reports_all

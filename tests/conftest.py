@@ -14,10 +14,17 @@ settings.load_profile("symbackprop")
 SLOW = {
     *("calculus/test_oracles", "checking/test_check_numbers", "checking/test_check_ranges"),
     *("checking/test_claims_layers", "checking/test_claims_verify", "checking/test_diagnosis"),
-    *("checking/test_generated_code", "cli/test_cli", "codegen/test_c_backend", "codegen/test_c_products"),
+    *(
+        "checking/test_generated_code",
+        "cli/test_cli",
+        "cli/test_help",
+        "codegen/test_c_backend",
+        "codegen/test_c_products",
+    ),
     *("codegen/test_codegen_network", "codegen/test_compiled_traces", "codegen/test_generated_gradients"),
     *("codegen/test_jax_parallel", "derivations/test_gallery", "derivations/test_gallery_pages"),
     *("document/test_document", "proofs/test_closed_forms", "test_benchmarks", "test_docs", "test_readme"),
+    "test_types",
     *("codegen/test_line_breaks", "training/test_estimators", "training/test_loop"),
 }
 

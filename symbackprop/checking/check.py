@@ -36,7 +36,7 @@ from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
 from symbackprop.checking.running_lines import Line, lines_that_run
 from symbackprop.checking.trace_agreement import agree_with_numpy
-from symbackprop.checking.verdict import Verdict
+from symbackprop.checking.verdict import GIVEN_SIZES, Verdict
 from symbackprop.errors import (
     BudgetError,
     DataError,
@@ -170,7 +170,7 @@ def _checked(case: Case, deadline: float) -> Verdict:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:
         return untraced(error, subject)
-    verdict = decide_pair(traced, subject, "all sizes", deadline)
+    verdict = decide_pair(traced, subject, _scope(traced), deadline)
     if verdict.status != "UNDECIDED":
         return verdict
     symbols = _telling_symbols(traced)
@@ -179,6 +179,23 @@ def _checked(case: Case, deadline: float) -> Verdict:
     why = NeedsConcreteSizes("a proof for all sizes", symbols)
     stated = _at_concrete_sizes(case, why, subject, min(deadline, time.perf_counter() + STATED_SECONDS))
     return stated if stated.status in ("PROVED", "REFUTED") else verdict
+
+
+def _scope(traced: Traced) -> str:
+    """The sizes of which a proof speaks: all, if no axis was given as a number."""
+    axes = [n for t in traced.forward.inputs for n in t.shape]
+    if not any(isinstance(n, Number) for n in axes):
+        return "all sizes"
+    open_sizes = dict.fromkeys(s.name for n in axes for s in symbols_of(n) if s.kind == "size")
+    return f"all sizes of {', '.join(open_sizes)}, the others as given" if open_sizes else GIVEN_SIZES
+
+
+def complete(verdict: Verdict) -> Verdict:
+    """The verdict on a backward pass of which every gradient was asked: what was not returned is a fault."""
+    if not (verdict and verdict.unjudged):
+        return verdict
+    reason = f"no gradient was returned of {', '.join(verdict.unjudged)}; what was returned is proved"
+    return replace(verdict, status="MALFORMED", scope="", conditions=(), reason=reason, diagnosis=reason)
 
 
 def _telling_symbols(traced: Traced) -> tuple[str, ...]:

@@ -336,8 +336,8 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
         return Verdict("UNDECIDED", subject, reason=reason, counterexample=answer)
     read = (*goal.traced.forward.conditions, *goal.traced.backward.conditions)
     conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
-    notes = _unclaimed(goal.traced)
-    return goal.with_names(Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes))
+    unjudged = _unjudged(goal.traced)
+    return goal.with_names(Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged))
 
 
 def _where_it_does_not_hold(goal: ProofGoal, open: bool) -> Counterexample | None:
@@ -374,12 +374,11 @@ def _replayed(goal: ProofGoal) -> list[str]:
     raise AssertionError("there is at least one way")
 
 
-def _unclaimed(traced: Traced) -> tuple[str, ...]:
-    """A note on inputs of which no gradient was returned, though nothing says that they are data."""
+def _unjudged(traced: Traced) -> tuple[str, ...]:
+    """The inputs of which no gradient was returned, though nothing says that they are data."""
     data = {a.tensor for a in traced.forward.assumptions}
     inputs = [t for t in traced.forward.inputs if t.kind == "real" and t not in data]
-    missing = [t.name for t in inputs if t.name not in traced.gradients]
-    return (f"nothing is said about the gradient of {', '.join(missing)}, which was not returned",) if missing else ()
+    return tuple(t.name for t in inputs if t.name not in traced.gradients)
 
 
 def _tried(proof: Attempt) -> str:

@@ -37,7 +37,8 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sympy_bridge import PI
-from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation
+from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation, translated
+from symbackprop.frontends.matrix_formula import own_indices, read_arrays, speaks_of_arrays
 from symbackprop.frontends.network import M, Network
 from symbackprop.normal_form.modulo_unfolding import Unfolder
 from symbackprop.proofs.network import ALL_SIZES, prove_network
@@ -125,7 +126,12 @@ def _functions(network: Network) -> dict[str, Function]:
 
 
 def _read(network: Network, left: str, text: str, scope: Scope) -> Claim:
-    name, indices = left_indices(left, scope)
+    whole = speaks_of_arrays(left, text, scope)
+    if whole and translated(left) in scope.tensors:
+        name = translated(left)
+        indices = own_indices(scope.tensors[name])
+    else:
+        name, indices = left_indices(left, scope)
     tensor = scope.tensors[name]
     functions = dict(scope.functions)
     number = next(
@@ -134,7 +140,8 @@ def _read(network: Network, left: str, text: str, scope: Scope) -> Claim:
     own = network.layers[number - 1].function if number is not None else None
     if own is not None:  # f without a number is the function of the layer that the claim is about
         functions |= {"f": own, "f_prime": derivative(own)}
-    reading = read_claim(text, replace(scope, functions=functions, indices={i.name: i for i in indices}))
+    scope = replace(scope, functions=functions, indices={i.name: i for i in indices})
+    reading = Reading(read_arrays(text, indices, scope), (), (), None) if whole else read_claim(text, scope)
     entry = Entry(tensor, indices)
     return Claim(entry, reading, _truth(network, entry))
 

@@ -90,6 +90,7 @@ class CompiledNetwork:
             "gradient": prune(whole, tuple(gradients)),
             "predict": commented(predict),
         }
+        self._made_of = adjoint, predict, widths, dtype
         self.layout = FlatLayout(adjoint, widths, np.dtype(dtype), tuple(p.name for p in whole.parameters))
         self.source = print_network(forms, self.layout, dtype)
         self.numpy = self.functions = load_module(self.source)
@@ -101,6 +102,21 @@ class CompiledNetwork:
             self._use_c(forms)
         elif backend == "jax":
             self._use_jax(adjoint, forms, dtype)
+
+    def __repr__(self) -> str:
+        widths = ", ".join(map(str, self._made_of[2]))
+        return f"CompiledNetwork([{widths}], backend={self.backend!r}, dtype={self.layout.dtype.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds the equations; the code is printed from them again, and compiled."""
+        return type(self), (*self._made_of, self.backend)
+
+    def __copy__(self) -> CompiledNetwork:
+        """A function, so its copy is itself."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> CompiledNetwork:
+        return self
 
     def _use_c(self, forms: Mapping[str, Form]) -> None:
         """Put compiled kernels in the place of the printed functions; without a compiler NumPy does the work."""

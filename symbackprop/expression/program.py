@@ -57,7 +57,7 @@ class Assumption:
 Known = Mapping[Tensor, Assumption | AssumptionKind]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equation(Shown):
     """tensor[indices] = value, for all values of the indices, which are free in `value`.
 
@@ -80,7 +80,7 @@ class Equation(Shown):
         return substitute(self.value, dict(zip(self.indices, indices, strict=True)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program(Shown):
     """Equations in an order in which they can be evaluated.
 

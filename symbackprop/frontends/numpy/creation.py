@@ -17,7 +17,7 @@ from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, sh
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import current, entry, holds, minus, must_know, product_of, reduced
 from symbackprop.frontends.numpy.size import Size, size
-from symbackprop.frontends.numpy.subscripts import diagonal
+from symbackprop.frontends.numpy.subscripts import diagonal, labels_help
 from symbackprop.frontends.numpy.views import copy_of, flatten, unflatten
 
 Indices = tuple[Expr, ...]
@@ -251,7 +251,7 @@ def _converted(base: Array, dtype: Any) -> Array:
     if wanted.kind == "b":
         return OPERATIONS["not_equal"](base, 0)  # type: ignore[no-any-return]
     if wanted.kind in "iu" and base.kind == "real":
-        raise TraceError("real numbers are rounded to integers")
+        raise TraceError("real numbers are rounded to integers", help=labels_help(base))
     given = held(filled(base.axes, ZERO, wanted), base)
     result = array(base.axes, given.read(), wanted, summed=base.buffer.summed)
     result.buffer.rounding = base.buffer.rounding

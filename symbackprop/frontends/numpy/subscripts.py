@@ -36,6 +36,7 @@ from symbackprop.frontends.numpy.session import as_int, axis_indices, holds, is_
 from symbackprop.frontends.numpy.size import Size, SymbolicRange
 from symbackprop.frontends.numpy.sorting import permuted
 from symbackprop.frontends.numpy.views import maybe_copy, transpose, view_of
+from symbackprop.rendering.text import to_text
 
 Indices = tuple[Expr, ...]
 
@@ -97,9 +98,18 @@ def _part(item: Any, size: Expr) -> Part:
         return Picked(_place(place, size))
     if isinstance(item, Array) and item.kind == "integer":
         return Chosen(_from_the_end(item, size))
-    raise TraceError(
-        f"a subscript of type {type(item).__name__}" if not isinstance(item, Array) else "a real subscript"
-    )
+    if not isinstance(item, Array):
+        raise TraceError(f"a subscript of type {type(item).__name__}")
+    raise TraceError("a real subscript", help=labels_help(item, size))
+
+
+def labels_help(item: Array, size: Expr | None = None) -> str | None:
+    """What to say where an input is used as labels; None if `item` is no input's array."""
+    value = item.read()(axis_indices(item.axes))
+    if not isinstance(value, Entry):
+        return None
+    classes = "C" if size is None else to_text(size)
+    return f'if {value.tensor.name} holds class numbers, say so: assume={{"{value.tensor.name}": "labels:{classes}"}}'
 
 
 def _from_the_end(places: Array, size: Expr) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -214,7 +215,10 @@ def known_names(names: Mapping[str, Any], known: Mapping[str, Any], what: str) -
 def _as_shape(name: str, shape: Any) -> tuple[str | int, ...]:
     if isinstance(shape, (tuple, list)):
         return tuple(shape)
-    raise MalformedError(f"the shape of {name} is {shape!r}, not a tuple", help=f"write ({shape!r},)")
+    axes = re.findall(r"[^\s,()\[\]]+", shape) if isinstance(shape, str) else [shape]
+    written = ", ".join(f'"{axis}"' if isinstance(axis, str) and not axis.isdigit() else str(axis) for axis in axes)
+    help = f"write ({written}{',' if len(axes) == 1 else ''})"
+    raise MalformedError(f"the shape of {name} is {shape!r}, not a tuple", help=help)
 
 
 def _no_clash(tensors: Any, attributes: Mapping[str, int]) -> None:
