@@ -95,7 +95,8 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     assert not objects, f"{objects} would be pickled"
     # NumPy 1.26 takes `allow_pickle` for one more array, so it is not said here
-    write_file(path, lambda stream: np.savez(stream, **arrays))
+    save: Callable[..., None] = np.savez
+    write_file(path, lambda stream: save(stream, **arrays))
 
 
 def write_file(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
