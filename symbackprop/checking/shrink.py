@@ -25,15 +25,15 @@ ENTRIES_EACH = 24  # numbers are simplified one by one in arrays up to this size
 
 def shrink(point: Point, sampler: Sampler, refutes: Callable[[Point], bool], seconds: float) -> Point:
     """The smallest, simplest point found in the time given; at worst the point itself."""
-    deadline = time.perf_counter() + seconds
+    deadline = time.thread_time() + seconds
     for smaller in _smaller(point, sampler):
-        if time.perf_counter() > deadline:
+        if time.thread_time() > deadline:
             return point
         if refutes(smaller):
             point = smaller
             break
     for attempt in _simpler(point, sampler):
-        if time.perf_counter() > deadline:
+        if time.thread_time() > deadline:
             break
         changed = attempt(point)
         if changed is not None and refutes(changed):

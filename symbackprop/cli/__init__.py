@@ -27,6 +27,7 @@ from symbackprop.errors import SymbackpropError
 app = typer.Typer(
     help="Derives a neural network's gradients, proves them for every size, checks yours, and runs them fast.",
     no_args_is_help=True,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
