@@ -61,20 +61,25 @@ def finish(verdicts: Sequence[Verdict], *, output: Sequence[Path], as_json: bool
     Args:
         output: documents to write: any number for one verdict, or one for each.
     """
-    for path, verdict in zip(output, cycle(verdicts), strict=False):
-        verdict.save(path)
     counts = {status: sum(v.status == status for v in verdicts) for status in COLOURS}
     worst = next(status for status in GRAVITY if counts[status])
     if as_json:
+        _save(verdicts, output)
         files = {"files": [str(path) for path in output]} if output else {}
         print_json({"status": worst, "counts": counts, "verdicts": [v.to_dict() for v in verdicts]} | files)
     else:
         for verdict in verdicts:
             typer.echo(coloured(str(verdict)))
+        _save(verdicts, output)  # after the verdicts are told, so that a file that cannot be written loses none
         for path in output:
             typer.echo(f"wrote {path}")
         typer.echo(", ".join(f"{number} {status.lower()}" for status, number in counts.items()))
     raise typer.Exit(0 if worst == "PROVED" else 1)
+
+
+def _save(verdicts: Sequence[Verdict], output: Sequence[Path]) -> None:
+    for path, verdict in zip(output, cycle(verdicts), strict=False):
+        verdict.save(path)
 
 
 def check_writable(*paths: Path | None, read: Sequence[Path] = ()) -> None:
