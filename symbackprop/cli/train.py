@@ -143,12 +143,12 @@ def train(
     numbers = hyper_parameters(network, lam, hyper or [])
     form = options.table_format(delimiter, decimal, encoding, missing)
     rows = data_sets.load(data, outputs=network.concrete_widths()[-1], regression=regression, form=form)
+    model, notes = options.compiled(network, backend, dtype)
+    start = network.init(seed)
     kept, held, tested = data_sets.split_three(rows, holdout, test, seed)
     scaling = models.scaling_of(in_memory(rows)[kept]) if standardize else None
     if scaling is not None:
         rows = dataclasses.replace(rows, X=scaling(rows.X))
-    model, notes = options.compiled(network, backend, dtype)
-    start = network.init(seed)
     if initial is not None:
         start, was = storage.load_model(initial, layers=list(network.concrete_widths()))
         check_same_units(initial, was, activation)
