@@ -66,8 +66,9 @@ _TABLE = (
     Rule(
         "chain_rule",
         "A quantity moves the cost only through the equations in which it occurs: "
-        "multiply along each path, add over all paths. The sum over u runs over all tensors whose equation contains "
-        "the tensor v, p and q stand for all their indices; where J itself is such a u, the factor is 1.",
+        "multiply along each path, add over all paths. The sum over $u$ runs over all tensors whose equation contains "
+        "the tensor $v$; $p$ and $q$ stand for all their indices; where the cost itself is such a $u$, the factor is "
+        "1.",
         "the functions on the path are differentiable at the point",
         r"\frac{\partial J}{\partial v_p} = \sum_u \sum_q "
         r"\frac{\partial J}{\partial u_q}\frac{\hat{\partial} u_q}{\hat{\partial} v_p}",
@@ -82,13 +83,13 @@ _TABLE = (
     Rule(
         "function",
         "A function, or its derivative, may be replaced by what it is: its definition, or what a lemma about it says "
-        "for every argument; an activation a = f(z) stands for its value.",
+        "for every argument; an activation $a = f(z)$ stands for its value.",
     ),
     Rule(
         "derivative",
         "Differentiate term by term: sums, products and functions by their rules; "
         "an entry with respect to itself gives 1, "
-        "with respect to any other 0, which a bracket says: [q = p] is 1 if q = p and 0 otherwise.",
+        "with respect to any other 0, which a bracket says: $[q = p]$ is 1 if the two agree and 0 otherwise.",
         "the functions are differentiable at the point",
         r"\frac{\hat{\partial} v_q}{\hat{\partial} v_p} = [q = p],\quad (gh)' = g'h + gh',\quad "
         r"\frac{\hat{\partial} f(g)}{\hat{\partial} v_p} = f'(g)\,\frac{\hat{\partial} g}{\hat{\partial} v_p}",
@@ -96,7 +97,7 @@ _TABLE = (
     ),
     Rule(
         "contract_delta",
-        "In a sum, a bracket [j = i] (a Kronecker delta) keeps the one term in which its two indices agree.",
+        "In a sum, a bracket $[j = i]$ (a Kronecker delta) keeps the one term in which its two indices agree.",
         "both indices range over the same axis",
         r"\sum_{j} [j = i]\, A_j = A_i",
     ),
@@ -112,7 +113,7 @@ _TABLE = (
     Rule("earlier_result", "A derivative that has been worked out above is put in."),
     Rule(
         "induction",
-        "The statement for layer l + 1 is the hypothesis from which the statement for layer l follows.",
+        "The statement for layer $l+1$ is the hypothesis from which the statement for layer $l$ follows.",
         "it has been proved for the last layer",
     ),
 )

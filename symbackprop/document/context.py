@@ -18,13 +18,17 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.protocols import ProofLike, TheoremLike
 from symbackprop.document.sentences import described, spelled
-from symbackprop.expression.build import Expr, Tensor, entries_once, tensors_in
+from symbackprop.expression.build import Apply, Entry, Expr, Tensor, entries_once, tensors_in
 from symbackprop.expression.program import UPSTREAM, Equation
 from symbackprop.rendering.layout import Layout, operator, row
 from symbackprop.rendering.math import layout_of
-from symbackprop.rendering.notation import Notation, tensor_layout
+from symbackprop.rendering.notation import Notation, split_name, tensor_layout
 
-_LABELS = {"definition_of_delta": "Definition of δ", "contract_delta": "Kronecker delta"}
+_LABELS = {
+    "definition_of_delta": "Definition of δ",
+    "contract_delta": "Kronecker delta",
+    "function": "Value of a function",
+}
 
 
 class Context:
@@ -40,16 +44,28 @@ class Context:
 
     def _all_equations(self) -> tuple[Equation, ...]:
         """The program's equations; for a proof for any depth, those of the general layer too."""
-        programs = [self.proof.program, *(t.derivation.program for t in self.proof.theorems)]
+        programs = [self.proof.program, *(t.derivation.program for t in self._about_the_program())]
         distinct = {id(p): p for p in programs}.values()
-        return tuple({(e.left, e.value): e for p in distinct for e in p.equations}.values())
+        found = {(e.left, e.value): e for p in distinct for e in p.equations}
+        if not self.notation.layered:
+            return tuple(found.values())
+        # d is what a backward pass computes; that J is E where there is no penalty says nothing
+        return tuple(
+            e
+            for e in found.values()
+            if split_name(e.tensor.name)[0] != "d" and not (isinstance(e.value, Entry) and e.value.tensor.name == "E")
+        )
+
+    def _about_the_program(self) -> tuple[TheoremLike, ...]:
+        """The theorems that are not about a function alone."""
+        return tuple(t for t in self.proof.theorems if not isinstance(t.derivation.left, Apply))
 
     def _all_tensors(self) -> tuple[Tensor, ...]:
         """All tensors that the document mentions: those of the programs, then those of the derivations."""
         found = dict.fromkeys(self.proof.program.tensors)
-        for theorem in self.proof.theorems:
+        for theorem in self._about_the_program():
             found.update(dict.fromkeys(theorem.derivation.program.tensors))
-        for theorem in self.proof.theorems:
+        for theorem in self._about_the_program():
             for expr in (theorem.derivation.left, *(s.after for s in theorem.derivation.steps)):
                 found.update(dict.fromkeys(e.tensor for e in entries_once(expr)))
         return tuple(found)
@@ -92,11 +108,13 @@ class Context:
     def lead(self) -> Text:
         """The status, how many equalities, and for which sizes."""
         count = len(self.proof.theorems)
+        shown = len(self.groups)
         scopes = list(dict.fromkeys(t.scope for t in self.proof.theorems if t.scope))
         scope = f", for {listed(scopes)}" if scopes else ""
         about = self.proof.title.partition(": ")[2]
         further = f" {sentence(about)}" if about else ""
-        told = self.words(f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.{further}")
+        rest = f", {shown} on this page and {count - shown} by the same steps for other layers" if shown < count else ""
+        told = self.words(f": {count} equalit{'y' if count == 1 else 'ies'}{rest}{scope}.{further}")
         return (Strong(self.proof.status), *told)
 
     def name(self, tensor: Tensor) -> Layout:
@@ -121,7 +139,7 @@ class Context:
         """Where a tensor that is called by no name of the field comes from."""
         equation = next((e for e in self.equations if e.tensor is tensor), None)
         if equation is None:
-            return "the rest of the cost" if tensor.name == "E" else "given"
+            return "given"
         if "line" in equation.note:
             return f"computed in {equation.note}"
         if equation.note:

@@ -42,7 +42,7 @@ def prove_any_depth(network: Network) -> Proof:
     first, lemmas = _base_theorems(network, base, str(L))
     general, further = _step_theorems(step)
     induction = [
-        _induction(base, first[0], lemmas.values(), str(L)),
+        _induction(base, next(t for t in first if t.name == _BASE_NAME), lemmas.values(), str(L)),
         _induction(step, general[0], further.values(), "l"),
     ]
     names = {t: bar for d in (*lemmas.values(), *further.values()) for bar, t in d.definitions.items()}
@@ -119,7 +119,10 @@ def _layer_fragment(network: Network) -> Program:
     sizes: dict[Expr, Expr] = {network.layers[0].size: here, network.layers[1].size: there}
     equations.append(
         Equation(
-            Tensor("J"), (), add(Entry(rest), *(substitute(p, sizes) for p in penalties)), "E is the rest of the cost"
+            Tensor("J"),
+            (),
+            add(Entry(rest), *(substitute(p, sizes) for p in penalties)),
+            "cost, for each layer; E has no penalty on W_l",
         )
     )
     return Program((z, W, b, rest), tuple(equations), (Tensor("J"), following), network.program.parameters)
@@ -129,8 +132,9 @@ def _per_layer(network: Network) -> int:
     return (network.l1 is not None) + (network.l2 is not None)
 
 
+_BASE_NAME = "base: error term of the output layer"
 _BASE = {
-    "error term of the output layer": "base: error term of the output layer",
+    "error term of the output layer": _BASE_NAME,
     "output layer: error times slope": "base: output layer: error times slope",
     "output layer: softmax, any targets": "base: output layer: softmax, any targets",
     "output layer: activation minus target": "base: output layer: activation minus target",
@@ -154,7 +158,8 @@ def _base_theorems(network: Network, base: Program, L: str) -> tuple[list[Theore
         replace(t, name=_BASE.get(t.name, t.name), layer=L)
         for t in output_theorems(work, network, gradient.derivations[z], output)
     ]
-    theorems[0] = replace(theorems[0], remark="The induction starts where the cost is known: at the last layer.")
+    start = "The induction starts where the cost is known: at the last layer."
+    theorems = [replace(t, remark=start) if t.name == _BASE_NAME else t for t in theorems]
     return theorems, {t: d for t, d in gradient.derivations.items() if t in base.by_tensor}
 
 
@@ -229,5 +234,5 @@ def _induction(fragment: Program, proved: Theorem, lemmas: Iterable[Derivation],
         longer = work.extend(here, after, rule, reason, [t for t in uses if t is not None])
         assert longer is not None, "a line of the induction"
         here = longer
-    name = "induction, step: layer l, if layer l + 1" if following else "induction, base"
+    name = "step of the induction: layer l, if layer l + 1" if following else f"base of the induction: layer {layer}"
     return work.theorem(name, "", here, layer=layer)

@@ -24,6 +24,7 @@ from symbackprop.expression.build import (
     apply,
     contraction,
     divide,
+    kronecker,
     multiply,
     negate,
     nodes_once,
@@ -65,7 +66,7 @@ def error_terms(work: Work, network: Network, number: int, derivation: Derivatio
         theorems = [work.theorem(f"error term of layer {number}", "", _tidied(work, inner, network, number))]
         theorems = [replace(theorems[0], remark=_remark(network, number))]
     # later results use the general form, which needs no condition
-    work.replay(theorems[0].derivation)
+    work.replay(next(t for t in theorems if t.name.startswith("error term")).derivation)
     return [replace(t, layer=number) for t in theorems]
 
 
@@ -105,7 +106,7 @@ def output_theorems(work: Work, network: Network, derivation: Derivation, tensor
             special = _further(work, special, line)
         if lines and special.right is lines[-1].after and special is not general:
             theorems.append(work.theorem(title, "", special))
-    return theorems if not network.softmax else [*theorems[1:], slope]
+    return theorems
 
 
 @dataclass(frozen=True)
@@ -238,9 +239,17 @@ def _by_activations(work: Work, network: Network, derivation: Derivation, of: Ou
 
     proved = work.put_in(derivation, [bars[S]])
     named = form(lambda here: multiply(here, Entry(bars[a], here.indices)))
-    why = "Each exponential over the denominator is an activation."
-    shorter = work.extend(proved, named, "function", why, [a])
+    sent = contraction(
+        "k", k.size, lambda p: _sent_back(Entry(bars[a], (n, p)), Entry(a, (n, p)), Entry(a, (n, k)), p, k)
+    )
+    why = (
+        "Each exponential over the denominator is an activation: what every output sends back, by the slope of softmax."
+    )
+    shorter = work.extend(proved, sent, "function", why, [a])
     assert shorter is not None, "the slope of a softmax"
+    why = "The bracket keeps one term; the factor that does not depend on the summed unit is taken out."
+    shorter = work.extend(shorter, named, "contract_delta", why)
+    assert shorter is not None, "the sum over the outputs"
     shorter = work.put_in(shorter, [bars[a]])
     cancelled = form(lambda here: _times(here, rewrite(rate(here), _written)))
     divided = any(
@@ -248,6 +257,11 @@ def _by_activations(work: Work, network: Network, derivation: Derivation, of: Ou
     )
     why = "The activation cancels; as a value of softmax it is above 0." if divided else "The factors in another order."
     return work.extend(shorter, cancelled, "algebra", why, [a] if divided else []) or shorter
+
+
+def _sent_back(rate: Expr, output: Expr, own: Expr, p: Expr, k: Expr) -> Expr:
+    """dJ/da_p times the slope a_p ([p = k] - a_k) of a softmax."""
+    return multiply(rate, output, subtract(kronecker(p, k), own))
 
 
 def _times(a: Entry, rate: Expr) -> Expr:

@@ -73,7 +73,7 @@ def function_lemmas(network: Network, *, logits: bool = False) -> list[Theorem]:
         logits: the cost is to be written in the pre-activations of the output layer.
     """
     lemmas = []
-    for function in functions_of(network, logits=logits):
+    for function in functions_of(network):
         if function.arity == 1 and function is not FUNCTIONS["identity"]:
             lemmas += _slope(function)
     if logits and _SIGMOID in functions_of(network):

@@ -112,11 +112,16 @@ def _stable_cost(work: Work, network: Network, stable: Program) -> list[Theorem]
     def sigmoid(node: Expr) -> Expr | None:
         if not isinstance(node, Apply) or node.function is not LOG:
             return None
-        for inner in (node.arguments[0], subtract(ONE, node.arguments[0])):
-            if isinstance(inner, Entry) and inner.tensor is a:
-                here = Entry(z, inner.indices)
-                softplus = apply(FUNCTIONS["softplus"], here)
-                return subtract(here, softplus) if inner is node.arguments[0] else negate(softplus)
+        argument = node.arguments[0]
+        for inner in (argument, *(negate(t) for t in getattr(argument, "terms", ()))):
+            if not isinstance(inner, Entry) or inner.tensor is not a:
+                continue
+            here = Entry(z, inner.indices)
+            softplus = apply(FUNCTIONS["softplus"], here)
+            if argument is inner:
+                return subtract(here, softplus)
+            if argument is subtract(ONE, inner):
+                return negate(softplus)
         return None
 
     def softmax(node: Expr) -> Expr | None:

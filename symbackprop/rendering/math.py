@@ -67,7 +67,6 @@ from symbackprop.rendering.notation import (
     function_layout,
     letter,
     separated,
-    subscript,
     tensor_layout,
 )
 from symbackprop.rendering.tex import to_tex

@@ -85,7 +85,7 @@ THETA = Notation(
     rename={"n": "i", "i": "p", "j": "q"},
     letters={"W": "Θ", "b": "Θ"},
     bias_column=True,
-    letters_of_units="pqrst",
+    letters_of_units="pqrtu",
 )
 NIELSEN = Notation(
     "nielsen",
@@ -146,7 +146,7 @@ def letter(name: str) -> Layout:
 def short(text: str) -> Layout:
     """The text of a layer or a subscript: numbers upright, letters italic, + and - as operators."""
     parts: list[Layout] = []
-    for piece in re.findall(r"\d+|[A-Za-z]+|.", text):
+    for piece in re.findall(r"\d+|[A-Za-z]+|\S", text):
         if piece.isdigit():
             parts.append(Atom(piece, "number"))
         elif piece in "+-":
@@ -191,7 +191,7 @@ def _primed(base: Layout) -> Layout:
 
 
 def _from_tex_name(code: str) -> Layout:
-    r"""The few forms in which `Function.latex` is written: \sigma, \operatorname{relu}, f', \operatorname{gelu}_{\tanh}."""
+    r"""The forms in which `Function.latex` is written: \sigma, \operatorname{relu}, f', \operatorname{gelu}_{\tanh}."""
     if code.endswith("'"):
         return _primed(_from_tex_name(code[:-1]))
     match = re.fullmatch(r"(.+)_\{([<>]?)(.*)\}", code)
