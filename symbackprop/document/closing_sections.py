@@ -26,6 +26,7 @@ from symbackprop.document.model import (
     Text,
     blocks,
 )
+from symbackprop.document.protocols import is_about_computed
 from symbackprop.document.questions import Facts, answers
 from symbackprop.expression.build import Entry, Expr, Tensor
 from symbackprop.expression.functions import Function
@@ -67,7 +68,7 @@ def batch(about: Context) -> tuple[Block, ...]:
     if about.proof.network is None:
         return ()
     lines: list[tuple[Equality | Symbolic, Text]] = []
-    for theorem in (g[0] for g in about.groups):
+    for theorem in (g[0] for g in about.groups if not is_about_computed(g[0])):
         left, right = sides(theorem)
         form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
         if form is None or not isinstance(left, Entry):
@@ -96,7 +97,7 @@ _NAMES_IN_CODE = {
 def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     """The generated lines beside the equations they compute."""
     forms: dict[Tensor, list[tuple[Entry, Expr]]] = {}
-    for left, right in (sides(g[0]) for g in about.groups):
+    for left, right in (sides(g[0]) for g in about.groups if not is_about_computed(g[0])):
         if isinstance(left, Entry):
             forms.setdefault(left.tensor, []).append((left, right))
     lines: list[tuple[Equality | Symbolic, Text]] = [

@@ -105,7 +105,7 @@ class Context:
         """The proof's title, without the description that stands in the lead."""
         return self.proof.title.partition(": ")[0]
 
-    def lead(self) -> Text:
+    def lead(self, *, brief: bool = False) -> Text:
         """The status, how many equalities, and for which sizes."""
         count = len(self.proof.theorems)
         shown = len(self.groups)
@@ -113,7 +113,8 @@ class Context:
         scope = f", for {listed(scopes)}" if scopes else ""
         about = self.proof.title.partition(": ")[2]
         further = f" {sentence(about)}" if about else ""
-        rest = f", {shown} on this page and {count - shown} by the same steps for other layers" if shown < count else ""
+        rest = f", {shown} below and {count - shown} by the same steps for other layers" if shown < count else ""
+        rest = ", the main ones below" if brief else rest
         told = self.words(f": {count} equalit{'y' if count == 1 else 'ies'}{rest}{scope}.{further}")
         return (Strong(self.proof.status), *told)
 

@@ -25,14 +25,13 @@ from symbackprop.document.model import (
     Symbolic,
     Text,
 )
-from symbackprop.document.protocols import TheoremLike
+from symbackprop.document.protocols import TheoremLike, is_about_computed
 from symbackprop.document.reasons import reason_of
 from symbackprop.expression.build import Apply, Entry, Partial, Tensor, tensors_in
 from symbackprop.rendering.math import layout_of
-from symbackprop.rendering.notation import split_name
 
 _BEGINNING = frozenset(["definition_of_delta", "chain_rule"])
-_SPELLING = frozenset(["definition_of_delta", "definition", "equation"])
+_SPELLING = frozenset(["definition_of_delta", "definition", "equation", "function"])
 _MOST = 6  # equations of a family that are all written out
 
 
@@ -58,6 +57,8 @@ class Teller:
         """One page has room for the gradients, each in its last form, but not for forms that others go on from."""
         left, steps = theorem.derivation.left, theorem.derivation.steps
         if not isinstance(left, Entry) or left.tensor not in theorem.derivation.definitions:
+            return False
+        if is_about_computed(theorem):
             return False
         forms = [
             t for t in self.about.proof.theorems if t.derivation.left is left and t.derivation.steps[:1] == steps[:1]
@@ -101,10 +102,9 @@ class Teller:
     def _computed(self, theorem: TheoremLike) -> tuple[tuple[Equality | Symbolic, Text], ...]:
         """The definition of d, what a backward pass computes, where a theorem is about it."""
         right = theorem.derivation.right
-        computed = right.tensor if isinstance(right, Entry) and split_name(right.tensor.name)[0] == "d" else None
-        equation = theorem.derivation.program.by_tensor.get(computed) if computed is not None else None
-        if equation is None or not self.about.notation.layered:
+        if not isinstance(right, Entry) or not (self.about.notation.layered and is_about_computed(theorem)):
             return ()
+        equation = theorem.derivation.program.by_tensor[right.tensor]
         told = self.about.words(f"This is {equation.note}.")
         return ((Equality(equation.left, equation.value), told),)
 

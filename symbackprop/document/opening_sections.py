@@ -198,7 +198,7 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
         if not elided or equation is group[0]:
             note = _forward_note(about, equation, group if elided else (), brief=brief)
             lines.append((Equality(equation.left, equation.value), note))
-    blocks: list[Block] = [Display(tuple(lines))]
+    blocks: list[Block] = [Display(tuple(lines)), *(_in_brief(about) if brief else ())]
     network = about.proof.network
     if network is not None and not brief:
         blocks.insert(0, network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
@@ -214,6 +214,22 @@ def _in_order_of_lines(about: Context) -> Sequence[Equation]:
         (int(p[1]) if p else len(about.equations) + 10**6, e) for p, e in zip(places, about.equations, strict=True)
     ]
     return [e for _, e in sorted(numbered, key=lambda pair: pair[0])]
+
+
+def _in_brief(about: Context) -> tuple[Block, ...]:
+    """What the signs of a brief proof mean, in a few lines."""
+    if about.proof.network is None:
+        return ()
+    if about.proof.network.depth is not None:
+        layers = f"; $a^{{(1)}} = x$, the equations hold for each $l < {about.proof.network.depth}$"
+    else:
+        layers = ""
+    text = (
+        f"Rows of $x$ and $y$ are the $m$ examples{layers}. The error term $\\delta$ is the derivative of the cost "
+        f"by $z$; "
+        "with hats, only the one equation is differentiated; $[j = i]$ is 1 if the indices agree, else 0."
+    )
+    return (Paragraph(about.words(text)),)
 
 
 _RANGES = {

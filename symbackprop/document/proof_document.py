@@ -56,7 +56,7 @@ def proof_document(
             *(chains or overview.claims(about, brief=True)),
             *supplements.checked(about, command, (), chains, brief=True),
         )
-        return Document(about.title(), about.lead(), body, notation, compact=True)
+        return Document(about.title(), about.lead(brief=True), body, notation, compact=True)
     derivations = told.derivations()
     body = (
         *overview.setting(about),

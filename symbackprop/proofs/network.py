@@ -80,7 +80,9 @@ def _prove_layers(network: Network) -> Proof:
     theorems = function_lemmas(network, logits=logits) + theorems
     theorems += _stable_cost(work, network, stable) if logits else []
     widths = "-".join(str(w) for w in network.widths)
-    which = f"a {widths} network" if len(widths) <= LONG else f"a network of {len(network.layers)} layers"
+    named = not all(isinstance(w, int) for w in network.widths)
+    which = f"a network with layers {', '.join(map(str, network.widths))}" if named else f"a {widths} network"
+    which = which if len(widths) <= LONG else f"a network of {len(network.layers)} layers"
     title = f"Gradients of {which}: {units_of(network)}"
     gradient = replace(gradient, adjoint=_adjoint(work, network, gradient, theorems))
     cost = network.program.equations[-1].value

@@ -473,9 +473,16 @@ def test_theta_writes_the_output_as_the_hypothesis(proofs) -> None:
     [
         (
             "any_depth",
-            ["factor ½", "average", "second term", "output layer come from", "sum over the later layer", "collapse"],
+            [
+                "factor ½",
+                "average",
+                "penalty on the weights",
+                "output layer come from",
+                "sum over the later layer",
+                "collapse",
+            ],
         ),
-        ("cross_entropy", ["average", "second term", "no slope", "sum over the later layer", "collapse"]),
+        ("cross_entropy", ["average", "penalty on the weights", "no slope", "sum over the later layer", "collapse"]),
     ],
 )
 def test_full_document_answers_what_the_readers_of_tutorials_ask(proofs, name, asked) -> None:
