@@ -27,7 +27,7 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.protocols import TheoremLike, is_about_computed
 from symbackprop.document.reasons import reason_of
-from symbackprop.expression.build import Apply, Entry, Partial, Tensor, tensors_in
+from symbackprop.expression.build import Apply, Entry, Kronecker, Partial, Tensor, nodes_once, tensors_in
 from symbackprop.rendering.math import layout_of
 
 _BEGINNING = frozenset(["definition_of_delta", "chain_rule"])
@@ -146,11 +146,13 @@ class Teller:
             before = steps[start - 1].after
             named: Text = ("This is “", *self.about.words(earlier.name), "” above.")
             lines.append(Line(derivation.left, before, "Earlier result", named))
+        if brief and not earlier:
+            start = _where_brief(steps)
         known = (
             bool(self.told) and not self.about.notation.layered
         )  # the first chain has shown what each chain begins with
         for step in steps[start:]:
-            spelled_out = brief and step.rule in _SPELLING and step is not steps[-1]
+            spelled_out = brief and step.rule in _SPELLING and step is not steps[-1] and (start == 0 or bool(lines))
             if known and step.rule in _BEGINNING and step is not steps[-1]:
                 continue
             if spelled_out or layout_of(before, self.about.notation) == layout_of(step.after, self.about.notation):
@@ -210,6 +212,16 @@ class Teller:
         if conditions:
             scope = f"{scope}, provided {conditions}" if scope else f"Provided {conditions}"
         return self.about.words(f"{scope}.") if scope else ()
+
+
+def _where_brief(steps: Sequence[Step]) -> int:
+    """Where a brief chain begins: at what the outputs of a softmax send back, by the lemma about its slope."""
+    found = (
+        k
+        for k, step in enumerate(steps)
+        if step.rule == "function" and any(isinstance(n, Kronecker) for n in nodes_once(step.after))
+    )
+    return next(found, 0)
 
 
 def _is_for_every(theorem: TheoremLike) -> bool:
