@@ -18,9 +18,9 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.protocols import ProofLike, TheoremLike
 from symbackprop.document.sentences import described, spelled
-from symbackprop.expression.build import Apply, Entry, Expr, Tensor, entries_once, tensors_in
+from symbackprop.expression.build import Add, Apply, Entry, Expr, Tensor, entries_once, tensors_in
 from symbackprop.expression.program import UPSTREAM, Equation
-from symbackprop.rendering.layout import Layout, operator, row
+from symbackprop.rendering.layout import Fence, Layout, operator, row
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation, split_name, tensor_layout
 
@@ -150,7 +150,10 @@ class Context:
 
 def shape_layout(tensor: Tensor, notation: Notation) -> Layout:
     """The shape of a tensor: s_2 × s_1."""
-    parts = [p for size in tensor.shape for p in (operator("×"), layout_of(size, notation))][1:]
+    sizes = [
+        Fence("(", layout_of(s, notation), ")") if isinstance(s, Add) else layout_of(s, notation) for s in tensor.shape
+    ]
+    parts = [p for size in sizes for p in (operator("×"), size)][1:]
     return row(*parts)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from symbackprop.calculus.rules import RULES
 from symbackprop.document.context import Context, joined, label, runs, sentence, sides
 from symbackprop.document.layer_families import families, layer_of
 from symbackprop.document.model import (
     Block,
+    Chain,
     Display,
     Equality,
     Inline,
@@ -22,6 +24,7 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
+from symbackprop.document.model import blocks as nested
 from symbackprop.document.network_figure import network_figure
 from symbackprop.document.protocols import NetworkLike, RuleLike, TheoremLike
 from symbackprop.document.sentences import CONVENTIONS
@@ -184,7 +187,12 @@ def _bars(about: Context) -> tuple[Block, ...]:
         return ()
     bar = next(b for b, t in about.bars.items() if t is first)
     meaning = row(about.name(bar), relation("="), derivative_layout(about.name(about.cost), about.name(first)))
-    text: Text = ("A bar marks a derivative of the cost, entry by entry: ", Symbolic(meaning), " has the shape of ")
+    text: Text = (
+        Strong("Meaning of the bar."),
+        " It marks a derivative of the cost, entry by entry: ",
+        Symbolic(meaning),
+        " has the shape of ",
+    )
     return (Paragraph((*text, Symbolic(about.name(first)), ".")),)
 
 
@@ -302,13 +310,19 @@ def _applied(theorem: TheoremLike) -> Iterator[Apply]:
         yield from (n for n in nodes_once(expr) if isinstance(n, Apply))
 
 
-def rules(about: Context) -> tuple[Block, ...]:
-    """The rules that the derivations use, each once."""
-    used = dict.fromkeys(s.rule for t in about.proof.theorems for s in t.derivation.steps)
+def rules(about: Context, told: Sequence[Block]) -> tuple[Block, ...]:
+    """The rules that the derivations use, each once.
+
+    Args:
+        told: the derivations as they stand in the document.
+    """
+    cited = dict.fromkeys(line.label for b in nested(tuple(told)) if isinstance(b, Chain) for line in b.lines)
+    by_label = {label(name, about.notation): name for name in RULES}
+    used = dict.fromkeys(by_label[c] for c in cited if c in by_label)
     blocks: list[Block] = []
     if not about.notation.layered:
         used.pop("definition_of_delta", None)  # the notation has told what a bar means
-    for rule in (about.proof.rules[name] for name in used if name in about.proof.rules):
+    for rule in map(RULES.__getitem__, used):
         says: list[Inline] = [Strong(label(rule.name, about.notation) + ". "), *about.words(rule.statement)]
         says += [f" Condition: {rule.condition}."] if rule.condition else []
         says += [f" ({rule.source}.)"] if rule.source not in ("", "definition") else []

@@ -64,7 +64,7 @@ def proof_document(
         *overview.notation_table(about),
         *overview.forward(about),
         *overview.functions(about),
-        *overview.rules(about),
+        *overview.rules(about, derivations),
         *derivations,
         *supplements.induction(about),
         *supplements.batch(about),
