@@ -33,7 +33,7 @@ def exhibit() -> Exhibit:
         read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v", "w"], ()), output="r", positive=["c"])
     )
     order.theorem(
-        "a factor $c > 0$ keeps the order",
+        "order under a factor $c > 0$",
         "s = r",
         ("where(c*J_a < c*J_b, 1, 0)", "This is $s$."),
         ("where(J_a < J_b, 1, 0)", "Dividing an inequality by a positive number keeps its direction."),
@@ -41,7 +41,7 @@ def exhibit() -> Exhibit:
         remark="The point $a$ is a minimiser if no $b$ is better. Which $b$ is better does not change, so neither do the minimisers: that is all that the ½ and the $1/m$ do.",
     )
     order.theorem(
-        "a factor $-c < 0$ turns the order round",
+        "order under a factor $-c < 0$",
         "v = w",
         ("where(-c*J_a < -c*J_b, 1, 0)", "This is $v$."),
         ("where(J_b < J_a, 1, 0)", "Dividing an inequality by a negative number turns it round."),

@@ -47,7 +47,7 @@ class Context:
         programs = [self.proof.program, *(t.derivation.program for t in self._about_the_program())]
         distinct = {id(p): p for p in programs}.values()
         found = {(e.left, e.value): e for p in distinct for e in p.equations}
-        if not self.notation.layered:
+        if not self.notation.layered or self.proof.network is None:
             return tuple(found.values())
         # d is what a backward pass computes; that J is E where there is no penalty says nothing
         return tuple(
@@ -129,7 +129,8 @@ class Context:
     def meaning(self, group: Sequence[Tensor]) -> Text:
         """What the tensors of one letter are."""
         tensor = group[0]
-        first = described(tensor, any_layer=len(group) > 1) if self.notation.layered else ""
+        known = self.notation.layered and (self.proof.network is not None or tensor.name not in ("E", "R", "S"))
+        first = described(tensor, any_layer=len(group) > 1) if known else ""
         if not first and tensor in self.upstream:
             first = "upstream gradient, handed in"
         if first or len(group) == 1:

@@ -32,6 +32,8 @@ from symbackprop.expression.build import (
     Apply,
     Entry,
     Expr,
+    Kronecker,
+    Partial,
     Symbol,
     Tensor,
     apply,
@@ -136,6 +138,11 @@ def _scalars(about: Context) -> list[tuple[Text, ...]]:
 
 def _derivatives(about: Context) -> tuple[Block, ...]:
     """How a direct derivative and a total one are told apart, and what an equality with free indices says."""
+    lines = [step.after for t in about.proof.theorems for step in t.derivation.steps]
+    nodes = {type(n) for line in lines for n in nodes_once(line)}
+    free = "An equality holds for all values of the indices that are not summed over."
+    if Partial not in nodes:
+        return (Paragraph((free,)),)
     cost, other = (tensor_layout(n, (), about.notation) for n in ("J", "u"))
     variable = tensor_layout("v", (), about.notation)
     total, direct = derivative_layout(cost, variable), derivative_layout(other, variable, direct=True)
@@ -148,10 +155,8 @@ def _derivatives(about: Context) -> tuple[Block, ...]:
         Symbolic(other),
         " alone, in which all other tensors are held fixed. ",
     )
-    # of a program with names of its own only a tensor in two equations could mislead; the sentence is the same
-    free = "An equality holds for all values of the indices that are not summed over. "
-    bracket = about.words("A bracket $[j = i]$ is 1 if the two indices are equal and 0 otherwise.")
-    return (Paragraph((*text, free, *bracket)),)
+    bracket = about.words(" A bracket $[j = i]$ is 1 if the two indices are equal and 0 otherwise.")
+    return (Paragraph((*text, free, *(bracket if Kronecker in nodes else ()))),)
 
 
 def setting(about: Context) -> tuple[Block, ...]:
