@@ -7,8 +7,7 @@
     sb.verify(net, "delta3[n,k]", "(a3[n,k] - y[n,k])/m")   # your formula: PROVED, REFUTED or UNDECIDED
     f = sb.compile(net)                                  # the same equations as NumPy
 
-What describes and verifies is loaded with the package; tracing, documents, code generation and training when they are
-first used.
+Each name is loaded when it is first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -18,24 +17,32 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from symbackprop.checking.verdict import Verdict
-from symbackprop.errors import SymbackpropError
-from symbackprop.expression.program import Program
-from symbackprop.frontends.network import Network
-from symbackprop.proofs.theorem import Proof
-
 if TYPE_CHECKING:
     from symbackprop.api import assert_proved, check, compile, prove, trace, verify
+    from symbackprop.checking.marked import gradient_of
+    from symbackprop.checking.verdict import Verdict
+    from symbackprop.errors import SymbackpropError
+    from symbackprop.expression.program import Program
+    from symbackprop.frontends.network import Network
+    from symbackprop.proofs.theorem import Proof
     from symbackprop.training.estimators import MLPClassifier, MLPRegressor
+    from symbackprop.training.model import load
 
 __version__ = "0.1.0"
 
 _LATER = {
     "MLPClassifier": "training.estimators",
     "MLPRegressor": "training.estimators",
+    "Network": "frontends.network",
+    "Program": "expression.program",
+    "Proof": "proofs.theorem",
+    "SymbackpropError": "errors",
+    "Verdict": "checking.verdict",
     "assert_proved": "api",
     "check": "api",
     "compile": "api",
+    "gradient_of": "checking.marked",
+    "load": "training.model",
     "prove": "api",
     "trace": "api",
     "verify": "api",
@@ -72,12 +79,17 @@ class _Former(ModuleType):
 sys.modules.update({name: _Former(name) for name in (f"symbackprop.{former}" for former in _FORMERLY)})
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
+    """What is loaded when it is first used."""
     if name not in _LATER:
         raise AttributeError(f"module 'symbackprop' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"symbackprop.{_LATER[name]}"), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # a type checker refuses names that there are not
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:
@@ -96,6 +108,8 @@ __all__ = [
     "assert_proved",
     "check",
     "compile",
+    "gradient_of",
+    "load",
     "prove",
     "trace",
     "verify",

@@ -4,7 +4,7 @@ prove            derive the gradients, have the kernel replay each step, make th
 verify           read the formula, derive the truth, prove the two equal or find numbers at which they differ
 check            trace forward and backward, compare with NumPy, refute or prove, say what is wrong
 compile          prove, print, examine what was printed
-trace            run the function on symbolic arrays
+trace            run the function on symbolic arrays, and by NumPy beside its equations
 """
 
 from __future__ import annotations
@@ -12,28 +12,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import sympy as sp
 
-from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, judged
+from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer
+from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
+from symbackprop.checking.trace_agreement import compared_with_numpy
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
-from symbackprop.errors import MalformedError
-from symbackprop.expression.nodes import collector_paused
+from symbackprop.errors import MalformedError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
-from symbackprop.frontends.numpy.traced import trace
-from symbackprop.frontends.numpy.tracer import name_of
+from symbackprop.frontends.numpy import traced
+from symbackprop.frontends.numpy.tracer import Shape
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
 
 
+@reports_all
 def prove(subject: Network | Program) -> Proof:
     """Derive the gradients and have the kernel replay every step.
 
@@ -49,6 +51,11 @@ def prove(subject: Network | Program) -> Proof:
         >>> proof.status, proof.theorems[1].text
         ('PROVED', 'delta3[n,k] = (a3[n,k] - y[n,k])/m')
     """
+    if not isinstance(subject, (Network, Program)):
+        raise MalformedError(
+            f"prove takes a Network or a traced Program, not {type(subject).__name__}",
+            help="sb.prove(sb.Network([3, 5, 2])), or sb.prove(sb.trace(forward, shapes))",
+        )
     return prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
 
 
@@ -85,6 +92,7 @@ def check(
     assume: Mapping[str, str] | None = None,
     where: str | None = None,
     seconds: float = BUDGET_SECONDS,
+    complete: bool = False,
 ) -> Verdict:
     """Is this backward pass the gradient of this forward pass?
 
@@ -93,9 +101,11 @@ def check(
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
         gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
-        assume: input -> "labels:C", "label:C", "onehot", "prob", "pos", "bern" or "pm1".
+        assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
+        add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
         seconds: time budget; when it is spent the answer is UNDECIDED.
+        complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
 
     Returns:
         a Verdict; no exception for anything that the two functions do.
@@ -110,27 +120,47 @@ def check(
         PROVED  gradients of forward: x, w   (all sizes)
     """
     start = time.perf_counter()
-    case = Case(forward, backward, shapes, assume or {}, where)
-    try:
-        with collector_paused():
-            verdict = judged(case, start + seconds)
-    except (OverflowError, MemoryError, RecursionError) as error:
-        reason = f"sizes or numbers are too large to be examined ({type(error).__name__})"
-        verdict = Verdict("UNDECIDED", f"gradients of {name_of(forward)}", reason=reason)
+    verdict = answer(Case(forward, backward, shapes, assume or {}, where), seconds)
+    verdict = complete_verdict(verdict) if complete else verdict
     return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
-def assert_proved(forward: Callable[..., Any], backward: Callable[..., Any], **options: Any) -> None:
+def assert_proved(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    *,
+    stated_sizes: bool = False,
+    complete: bool = True,
+    **options: Any,
+) -> None:
     """For test suites: pass if the backward is proved, else fail with the whole story.
 
+    Args:
+        stated_sizes: accept a proof for some stated sizes alone.
+        complete: whether every gradient must be returned, as `check` says.
+        options: as `check` takes them.
+
     Raises:
-        AssertionError: the verdict is not PROVED; the message is the verdict.
+        AssertionError: the verdict is not PROVED, or for stated sizes alone; the message is the verdict.
     """
-    verdict = check(forward, backward, **options)
+    verdict = check(forward, backward, complete=complete, **options)
     if not verdict:
-        raise AssertionError("\n" + str(verdict))
+        help = "\nhelp: if they are not wanted: assert_proved(..., complete=False)" if verdict.unjudged else ""
+        raise AssertionError(f"\n{verdict}{help}")
+    if not (stated_sizes or verdict.for_all_sizes):
+        help = "a proof for stated sizes alone; to accept it: assert_proved(..., stated_sizes=True)"
+        raise AssertionError(f"\n{verdict}\n{help}")
 
 
+@overload
+def compile(subject: Network, backend: str = "numpy", dtype: str = "float64") -> CompiledNetwork: ...
+
+
+@overload
+def compile(subject: Program, backend: str = "numpy", dtype: str = "float64") -> CompiledProgram: ...
+
+
+@reports_all
 def compile(
     subject: Network | Program, backend: str = "numpy", dtype: str = "float64"
 ) -> CompiledNetwork | CompiledProgram:
@@ -160,6 +190,43 @@ def compile(
     if not isinstance(backend, str) or not isinstance(dtype, str):
         raise MalformedError("backend and dtype are words", help='sb.compile(net, "c", "float32")')
     return examined_code(subject, backend, dtype)
+
+
+@reports_all
+def trace(
+    function: Callable[..., Any],
+    shapes: Mapping[str, Shape],
+    assume: Mapping[str, str] | None = None,
+    where: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    seconds: float = 20.0,
+) -> Program:
+    """The program of a NumPy function, for all sizes; NumPy has run the function beside its equations.
+
+    Args:
+        function: takes the arrays of `shapes` by name; further arguments have defaults.
+        shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
+        assume: what is known about inputs: labels:C, onehot:C, simplex:C, prob, pos, bern, pm1.
+        where: comparisons of sizes that hold.
+        sizes: sizes to fix to numbers, e.g. {"T": 3}.
+
+    Returns:
+        Program whose outputs are what the function returns, an array or a tuple or dictionary of arrays.
+
+    Raises:
+        NeedsConcreteSizes: `.symbols` are the sizes that must be fixed.
+        TraceError: the function does something that cannot be traced.
+        TraceDiffersError: NumPy computes something else than the equations say.
+
+    Example:
+        >>> import numpy as np
+        >>> program = trace(lambda x, w: np.tanh(x @ w), {"x": ("N", "D"), "w": ("D", "M")})
+        >>> [e.tensor.name for e in program.equations]
+        ['t', 'out']
+    """
+    program = traced.trace(function, shapes, assume, where, sizes, seconds=seconds)
+    return compared_with_numpy(program, sizes or {})
 
 
 __all__ = ["assert_proved", "check", "compile", "prove", "trace", "verify"]

@@ -8,7 +8,11 @@ This module knows nothing of mathematics.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class SymbackpropError(Exception):
@@ -89,6 +93,24 @@ class GeneratedCodeError(SymbackpropError):
 
 class BudgetError(SymbackpropError):
     """Work stopped because its time or term budget ran out."""
+
+
+def reports_all(function: F) -> F:
+    """A public function that raises none but our own errors: what nobody has foreseen is told as such."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except (SymbackpropError, AssertionError):
+            raise
+        except (OverflowError, MemoryError, RecursionError) as error:
+            raise BudgetError(f"sizes or numbers are too large ({type(error).__name__})") from error
+        except Exception as error:
+            what = f"internal error: {type(error).__name__}: {error}"
+            raise UnsupportedError(what, help="please report this case") from error
+
+    return call  # type: ignore[return-value]
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -92,7 +92,11 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         DataError: the folder is missing or may not be written, the disk is full.
     """
-    write_file(path, lambda stream: np.savez(stream, allow_pickle=False, **arrays))
+    objects = [name for name, array in arrays.items() if array.dtype.hasobject]
+    assert not objects, f"{objects} would be pickled"
+    # NumPy 1.26 takes `allow_pickle` for one more array, so it is not said here
+    save: Callable[..., None] = np.savez
+    write_file(path, lambda stream: save(stream, **arrays))
 
 
 def write_file(path: str | Path, write: Callable[[BinaryIO], object]) -> None:

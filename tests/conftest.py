@@ -1,5 +1,6 @@
 """Settings of all tests, and which of them are slow."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,18 @@ settings.load_profile("symbackprop")
 SLOW = {
     *("calculus/test_oracles", "checking/test_check_numbers", "checking/test_check_ranges"),
     *("checking/test_claims_layers", "checking/test_claims_verify", "checking/test_diagnosis"),
-    *("checking/test_generated_code", "cli/test_cli", "codegen/test_c_backend", "codegen/test_c_products"),
+    *(
+        "checking/test_generated_code",
+        "cli/test_cli",
+        "cli/test_help",
+        "codegen/test_c_backend",
+        "codegen/test_c_products",
+    ),
     *("codegen/test_codegen_network", "codegen/test_compiled_traces", "codegen/test_generated_gradients"),
     *("codegen/test_jax_parallel", "derivations/test_gallery", "derivations/test_gallery_pages"),
     *("document/test_document", "proofs/test_closed_forms", "test_benchmarks", "test_docs", "test_readme"),
-    "training/test_estimators",
+    "test_types",
+    *("codegen/test_line_breaks", "training/test_estimators", "training/test_loop"),
 }
 
 
@@ -27,3 +35,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here) and str(item.path.relative_to(here).with_suffix("")) in SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def own_time(monkeypatch):
+    """Limits of searches count the time that this process works, so that what else the machine does decides nothing."""
+    monkeypatch.setattr(time, "perf_counter", time.process_time)
+    monkeypatch.setattr(time, "monotonic", time.process_time)

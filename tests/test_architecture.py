@@ -28,6 +28,7 @@ ROOMS = (
     "api",
     "training",
     "__init__",
+    "pytest_plugin",
     "cli",
     "__main__",
 )

@@ -15,8 +15,8 @@ from symbackprop.expression.shown import Shown
 THE_COST = Entry(Tensor("J"))
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, repr=False)
+class Step(Shown):
     """before = after, by the rule called `rule` (a row of `rules.RULES`).
 
     Args:
@@ -31,7 +31,7 @@ class Step:
     uses: tuple[Tensor, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derivation(Shown):
     """left = right, by a chain of steps; `steps[0].before` is `left` and `steps[-1].after` is `right`.
 
@@ -53,7 +53,7 @@ class Derivation(Shown):
     cost: Entry = THE_COST
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gradient:
     """A program, and for each tensor that the cost depends on its cotangent, derived.
 
@@ -70,6 +70,9 @@ class Gradient:
     cotangents: dict[Tensor, Tensor]
     adjoint: Program
     derivations: dict[Tensor, Derivation]
+
+    def __repr__(self) -> str:
+        return f"Gradient({', '.join(bar.name for bar in self.cotangents.values())})"
 
     def cotangent(self, entry: Entry) -> Entry:
         """dJ/d(entry), by name."""

@@ -23,7 +23,7 @@ class Equality:
     """
 
     def __init__(self, program: Program, expanded: int = 0) -> None:
-        self.facts, self.kinds = program.facts, {a.tensor: a.kind for a in program.assumptions}
+        self.facts, self.kinds = program.facts, program.known
         self.expanded = expanded
         self._nameless = not self.kinds and not program.domain
         self._shown: set[Pattern] = set()

@@ -11,38 +11,45 @@ was proved, the cure.
 from __future__ import annotations
 
 import itertools
+import linecache
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symbackprop.checking.decide import (
-    Matter,
+    ProofGoal,
+    confirm_pair,
     decide,
     decide_pair,
-    look,
-    matter_of,
+    first_refutation,
+    goal_of,
     of_wrong_shape,
     refuted,
     time_left,
     untraced,
 )
+from symbackprop.checking.diagnosis.edited_function import edited
 from symbackprop.checking.freeing import freed
 from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
+from symbackprop.checking.running_lines import Line, lines_that_run
 from symbackprop.checking.trace_agreement import agree_with_numpy
-from symbackprop.checking.verdict import Verdict
+from symbackprop.checking.verdict import GIVEN_SIZES, Verdict
 from symbackprop.errors import (
     BudgetError,
     DataError,
     MalformedError,
     SymbackpropError,
     TraceError,
+    UnsupportedError,
 )
 from symbackprop.expression.build import Number, Symbol
+from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 
@@ -55,6 +62,8 @@ LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that oft
 STATED_SECONDS = 9.0  # for proofs at stated sizes where there is none for all
 MOST_SYMBOLS = 4  # that are fixed then
 TOO_LARGE = 20_000  # entries of inputs of fixed sizes
+LEFT_OUT_SHOWN = 4
+JUDGING_SECONDS = 2.0  # for the proof of a function with a line as it would be right
 CONCRETE_SECONDS = 0.12  # for numbers at each of several stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
@@ -72,14 +81,64 @@ class Case:
     def trace(self, sizes: Mapping[str, int] | None, seconds: float) -> Traced:
         """Both functions as equations, which give what NumPy gives."""
         traced = trace_pair(self.forward, self.backward, self.shapes, self.assume, self.where, sizes, seconds=seconds)
-        agree_with_numpy(traced, self.forward, self.backward, choices=2 if sizes else 4)
-        return traced.written()
+        unasked = agree_with_numpy(traced, self.forward, self.backward, choices=2 if sizes else 4)
+        return replace(traced.written(), unasked=unasked)
+
+
+def answer(case: Case, seconds: float) -> Verdict:
+    """The verdict on a backward pass, within the budget, whatever the user's code does."""
+    subject, start = f"gradients of {name_of(case.forward)}", time.perf_counter()
+    try:
+        return within(_limit(seconds), lambda: judged(case, start + seconds))
+    except OutOfTime:
+        return Verdict("UNDECIDED", subject, reason=f"no answer within {seconds:g} s")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the user's code may raise anything
+        return untraced(_unforeseen(error), subject)
 
 
 def judged(case: Case, deadline: float) -> Verdict:
     """With symbols for long axes of a fixed length, if that is enough; else as the sizes are given."""
-    general = _freed(case, deadline)
-    return _checked(case, deadline) if general is None else general
+    with collector_paused():
+        general = _freed(case, deadline)
+        verdict = _checked(case, deadline) if general is None else general
+        return _with_judged_code(case, verdict, deadline)
+
+
+def _with_judged_code(case: Case, verdict: Verdict, deadline: float) -> Verdict:
+    """The verdict with code for a line only where the function with that line is proved, as the user would check it."""
+    lines = {line.number: line.code for line in verdict.cured if line.code}
+    if not lines:
+        return verdict
+    changed = edited(case.backward, lines) if len(lines) == sum(bool(line.code) for line in verdict.cured) else None
+    until = min(deadline, time.perf_counter() + JUDGING_SECONDS)
+    try:
+        right = changed is not None and bool(confirmed(replace(case, backward=changed), until))
+    except SymbackpropError:
+        right = False
+    return verdict if right else replace(verdict, cured=tuple(replace(line, code="") for line in verdict.cured))
+
+
+def confirmed(case: Case, deadline: float) -> Verdict:
+    """The verdict without a search for counterexamples: PROVED or UNDECIDED."""
+    return confirm_pair(case.trace(None, time_left(deadline)), name_of(case.backward), deadline)
+
+
+def _limit(seconds: Any) -> float:
+    """After how many seconds an answer is waited for no longer: a little beyond the budget, which the work keeps."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise MalformedError(f"seconds is {seconds!r}, not a positive number", help="leave it out, or write seconds=20")
+    return 1.1 * seconds + 0.3
+
+
+def _unforeseen(error: BaseException) -> SymbackpropError:
+    """What to tell of an exception that no part of the check has foreseen."""
+    if isinstance(error, SymbackpropError):
+        return error
+    if isinstance(error, (OverflowError, MemoryError, RecursionError)):
+        return BudgetError(f"sizes or numbers are too large to be examined ({type(error).__name__})")
+    return UnsupportedError(f"internal error: {type(error).__name__}: {error}", help="please report this case")
 
 
 def _freed(case: Case, deadline: float) -> Verdict | None:
@@ -111,7 +170,7 @@ def _checked(case: Case, deadline: float) -> Verdict:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:
         return untraced(error, subject)
-    verdict = decide_pair(traced, subject, "all sizes", deadline)
+    verdict = decide_pair(traced, subject, _scope(traced), deadline)
     if verdict.status != "UNDECIDED":
         return verdict
     symbols = _telling_symbols(traced)
@@ -120,6 +179,23 @@ def _checked(case: Case, deadline: float) -> Verdict:
     why = NeedsConcreteSizes("a proof for all sizes", symbols)
     stated = _at_concrete_sizes(case, why, subject, min(deadline, time.perf_counter() + STATED_SECONDS))
     return stated if stated.status in ("PROVED", "REFUTED") else verdict
+
+
+def _scope(traced: Traced) -> str:
+    """The sizes of which a proof speaks: all, if no axis was given as a number."""
+    axes = [n for t in traced.forward.inputs for n in t.shape]
+    if not any(isinstance(n, Number) for n in axes):
+        return "all sizes"
+    open_sizes = dict.fromkeys(s.name for n in axes for s in symbols_of(n) if s.kind == "size")
+    return f"all sizes of {', '.join(open_sizes)}, the others as given" if open_sizes else GIVEN_SIZES
+
+
+def complete(verdict: Verdict) -> Verdict:
+    """The verdict on a backward pass of which every gradient was asked: what was not returned is a fault."""
+    if not (verdict and verdict.unjudged):
+        return verdict
+    reason = f"no gradient was returned of {', '.join(verdict.unjudged)}; what was returned is proved"
+    return replace(verdict, status="MALFORMED", scope="", conditions=(), reason=reason, diagnosis=reason)
 
 
 def _telling_symbols(traced: Traced) -> tuple[str, ...]:
@@ -141,108 +217,161 @@ def _own_fault(case: Case, error: CodeRaisesError, sizes: Mapping[str, int] | No
 # Sizes that must be numbers.
 
 
+@dataclass
+class Stated:
+    """What is known of several stated sizes.
+
+    Args:
+        symbols: the sizes that are stated.
+        traces: the functions at the sizes at which they could be followed.
+        lines: the user's lines that ran at these sizes, in the order of `traces`.
+        elsewhere: those that ran at sizes at which the functions could not be followed.
+        left_out: which sizes these are, by the reason.
+    """
+
+    symbols: tuple[str, ...]
+    traces: list[Traced] = field(default_factory=list)
+    lines: list[set[Line]] = field(default_factory=list)
+    elsewhere: set[Line] = field(default_factory=set)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    def notes(self) -> tuple[str, ...]:
+        """Which sizes were left out, and why."""
+        return tuple(
+            f"left out: {'; '.join(places[:LEFT_OUT_SHOWN])}{' ...' if len(places) > LEFT_OUT_SHOWN else ''}: {reason}"
+            for reason, places in self.left_out.items()
+        )
+
+    def gap(self, proved: Sequence[int]) -> str:
+        """Why proofs at these of the traces do not say enough; "" if they do."""
+        telling = [k for k in proved if all(n > 1 for n in self.traces[k].sizes.values())]
+        possible = [k for k, t in enumerate(self.traces) if all(n > 1 for n in t.sizes.values())]
+        if len(telling) < min(ENOUGH, len(possible) + len(self.left_out)):
+            why = "a proof at one choice of sizes" if telling else "an axis of length 1"
+            return f"{why} proves nothing alone" + "".join(f"; {note}" for note in self.notes()[:1])
+        ran = set().union(*(self.lines[k] for k in proved))
+        missing = set().union(*self.lines, self.elsewhere) - ran
+        if missing:
+            file, number = min(missing)
+            return f"line {number} runs at other sizes only: {linecache.getline(file, number).strip()}".rstrip(": ")
+        return ""
+
+
 def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadline: float) -> Verdict:
     """Look at several stated sizes of the symbols that a loop or a branch depends on; the others stay free.
 
     Numbers first, at all of them: a fault may show only where windows overlap or a sequence is longer. Then proofs at
     the first few.
     """
-    symbols = tuple(stop.symbols)
-    traces: list[Traced] = []
-    refused: list[str] = []
+    stated = Stated(tuple(stop.symbols))
     start = time.perf_counter()
     try:
-        for sizes in _choices(symbols):
+        for sizes in _choices(stated.symbols):
             if (
-                len(traces) == max(CONCRETE_SCREENED, len(symbols) + 3)
+                len(stated.traces) == max(CONCRETE_SCREENED, len(stated.symbols) + 3)
                 or time.perf_counter() > deadline - (deadline - start) / 2
             ):
                 break
-            traced = _traced_at(case, sizes, deadline, refused)
-            if traced is not None:
-                traces.append(traced)
+            _trace_at(case, sizes, deadline, stated)
     except NeedsConcreteSizes as more:
-        if set(more.symbols) <= set(symbols):
+        if set(more.symbols) <= set(stated.symbols):
             return untraced(more, subject)
         return _at_concrete_sizes(case, _joined(stop, more), subject, deadline)
     except SymbackpropError as error:
         return untraced(error, subject)
-    verdict = _decided_at(traces, symbols, subject, deadline)
-    return replace(verdict, notes=(*verdict.notes, *refused[:1]))
+    verdict = _decided_at(stated, subject, deadline)
+    return replace(verdict, notes=(*verdict.notes, *stated.notes()))
 
 
-def _decided_at(traces: list[Traced], symbols: tuple[str, ...], subject: str, deadline: float) -> Verdict:
+def _decided_at(stated: Stated, subject: str, deadline: float) -> Verdict:
     """Numbers at all of these sizes, proofs at the first few."""
-    matters: list[Matter] = []
-    for traced in traces:
+    matters: list[ProofGoal] = []
+    for traced in stated.traces:
         try:
-            matters.append(matter_of(traced))
+            matters.append(goal_of(traced))
         except SymbackpropError as error:
             return untraced(error, subject)
     named = f"{subject}: {', '.join(matters[0].names)}" if matters else subject
-    stages: list[tuple[Stage, list[Matter]]] = [("first look", matters), ("directed", matters[CONCRETE_PROVED:])]
+    stages: list[tuple[Stage, list[ProofGoal]]] = [("first look", matters), ("directed", matters[CONCRETE_PROVED:])]
     for stage, some in stages:
-        for matter in some:
-            verdict = _screened(matter, named, stage, deadline)
+        for goal in some:
+            verdict = _screened(goal, named, stage, deadline)
             if verdict is not None:
                 return verdict
     verdicts: list[Verdict] = []
-    proved = sorted(matters[:CONCRETE_PROVED], key=lambda m: sum(m.traced.sizes.values()))
-    for matter in proved:
-        verdicts.append(decide(matter, named, "", deadline))
+    order = sorted(range(min(CONCRETE_PROVED, len(matters))), key=lambda k: sum(matters[k].traced.sizes.values()))
+    for k in order:
+        verdicts.append(decide(matters[k], named, "", deadline))
         if verdicts[-1].status != "PROVED":
             break
-    return _summed_up(verdicts, [m.traced.sizes for m in proved], symbols, subject)
+    return _summed_up(verdicts, order, stated, subject)
 
 
-def _traced_at(case: Case, sizes: Mapping[str, int], deadline: float, refused: list[str]) -> Traced | None:
-    """Both functions at these sizes; None where the domain or the functions refuse them, which is noted."""
-    try:
-        return case.trace(sizes, min(10.0, time_left(deadline)))
-    except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
-        raise
-    except CodeRaisesError as error:
-        own = _own_fault(case, error, sizes)
-        if own is not None:
-            raise own from None
-        refused.append(f"left out where {error.what}: {_at(sizes)}")
-        return None
-    except (DataError, TraceError):
-        return None
+def _trace_at(case: Case, sizes: Mapping[str, int], deadline: float, stated: Stated) -> None:
+    """Follow both functions at these sizes; where the domain or the functions refuse them, that is noted."""
+    with lines_that_run((case.forward, case.backward)) as lines:
+        try:
+            stated.traces.append(case.trace(sizes, min(10.0, time_left(deadline))))
+            stated.lines.append(lines)
+            return
+        except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
+            raise
+        except DataError:
+            return  # outside the domain
+        except (CodeRaisesError, TraceError) as error:
+            stop = error
+    own = _own_fault(case, stop, sizes) if isinstance(stop, CodeRaisesError) else None
+    if own is not None:
+        raise own from None
+    refused = isinstance(stop, CodeRaisesError) and _refuses(case, sizes)
+    if not refused:
+        stated.elsewhere |= lines
+    reason = stop.what + (f" ({stop.where})" if stop.where else "")
+    stated.left_out.setdefault(reason, []).append(_at(sizes))
 
 
-def _screened(matter: Matter, subject: str, stage: Stage, deadline: float) -> Verdict | None:
+def _refuses(case: Case, sizes: Mapping[str, int]) -> bool:
+    """True if the functions raise at these sizes when NumPy runs them: that restricts their domain."""
+    return failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes) is not None
+
+
+def _screened(goal: ProofGoal, subject: str, stage: Stage, deadline: float) -> Verdict | None:
     """The verdict that numbers alone give at these sizes, or None."""
     try:
-        malformed = of_wrong_shape(matter, subject) if stage == "first look" else None
+        malformed = of_wrong_shape(goal, subject) if stage == "first look" else None
         if malformed is not None:
             return malformed
-        found = look(matter, CONCRETE_SECONDS, deadline, stage)
+        found = first_refutation(goal, CONCRETE_SECONDS, deadline, stage)
     except SymbackpropError:
         return None  # the proof will say what is the matter
-    return None if found is None else refuted(matter, subject, found, deadline)
+    return None if found is None else refuted(goal, subject, found, deadline)
 
 
 def _joined(first: NeedsConcreteSizes, more: NeedsConcreteSizes) -> NeedsConcreteSizes:
     return NeedsConcreteSizes(more.what, tuple(dict.fromkeys((*first.symbols, *more.symbols))))
 
 
-def _summed_up(verdicts: list[Verdict], sizes: list[dict[str, int]], symbols: tuple[str, ...], subject: str) -> Verdict:
+def _summed_up(verdicts: list[Verdict], order: list[int], stated: Stated, subject: str) -> Verdict:
+    """One verdict from those at several sizes."""
     if not verdicts:
-        return Verdict(
-            "UNDECIDED", subject, reason=f"no small sizes of {', '.join(symbols)} were found that the functions accept"
-        )
-    last, proved = verdicts[-1], [s for s, v in zip(sizes, verdicts, strict=False) if v.status == "PROVED"]
-    places = " and ".join(_at(s) for s in proved)
-    if last.status == "PROVED":
-        return replace(last, scope=f"{places}; every size of the other axes")
+        symbols = ", ".join(stated.symbols)
+        return Verdict("UNDECIDED", subject, reason=f"no small sizes of {symbols} were found that the functions accept")
+    last, proved = verdicts[-1], [k for k, v in zip(order, verdicts, strict=False) if v.status == "PROVED"]
+    places = " and ".join(_at(stated.traces[k].sizes) for k in proved)
+    scope = f"the stated sizes {places} alone; every size of the other axes"
+    notes = last.notes
     if last.status == "UNDECIDED" and len(proved) >= ENOUGH:
-        note = f"no proof in time at {_at(sizes[len(proved)])}, where numbers agree"
-        earlier = verdicts[len(proved) - 1]
-        return replace(earlier, scope=f"{places}; every size of the other axes", notes=(*earlier.notes, note))
-    if last.status == "UNDECIDED" and proved:
+        notes = (f"no proof in time at {_at(stated.traces[order[len(proved)]].sizes)}, where numbers agree",)
+        last = verdicts[len(proved) - 1]
+        notes = (*last.notes, *notes)
+    elif last.status == "UNDECIDED" and proved:
         return replace(last, notes=(*last.notes, f"proved at {places}"))
-    return last
+    elif last.status != "PROVED":
+        return last
+    gap = stated.gap(proved)
+    if gap:
+        return Verdict("UNDECIDED", last.subject, reason=gap, notes=(f"proved at {places}",))
+    return replace(last, scope=scope, notes=notes)
 
 
 def _at(sizes: Mapping[str, int]) -> str:

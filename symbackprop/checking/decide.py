@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,9 +20,18 @@ from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, with_cost
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
-from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Mend, Refuted, mends
+from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
+from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.question import Question
-from symbackprop.checking.refute import Stage, cross_examine, refute, wrong_gradients
+from symbackprop.checking.refute import (
+    Stage,
+    cross_examine,
+    refute,
+    refute_on_thresholds,
+    refute_outside,
+    wrong_gradients,
+)
+from symbackprop.checking.rounded_constants import ROUNDING, rounded_to, without_rounding
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.sweep import sweep
 from symbackprop.checking.threshold_points import sites
@@ -38,14 +48,16 @@ from symbackprop.expression.program import Equation, defined_once, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
+from symbackprop.normal_form.rules_extrema import NO_TIES
 from symbackprop.rendering.text import to_text
 
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
 GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
+DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 1.5  # for what a claim asks for, and for points at which it does not hold
 BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
 
 
-class Way(NamedTuple):
+class Strategy(NamedTuple):
     """One way to a proof.
 
     Args:
@@ -60,11 +72,12 @@ class Way(NamedTuple):
     written_out: bool = False
 
 
-WHOLE = Way(UNLIMITED, False, 0.2)
-SWEEPING = Way(1, True, 1.0)
-WRITTEN = Way(UNLIMITED, False, 1.0, True)
-PATIENT = (WRITTEN, Way(1, True, 2.0), Way(6, True, 1.0), Way(UNLIMITED, False, 2.0))
+WHOLE = Strategy(UNLIMITED, False, 0.2)
+SWEEPING = Strategy(1, True, 1.0)
+WRITTEN = Strategy(UNLIMITED, False, 1.0, True)
+PATIENT = (WRITTEN, Strategy(1, True, 2.0), Strategy(6, True, 1.0), Strategy(UNLIMITED, False, 2.0))
 PATIENCE_SECONDS = 5.0  # for all of these together
+SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
 LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
 LONG = 36  # equations: beyond that equal intermediates are sought first
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
@@ -79,7 +92,7 @@ def untraced(error: SymbackpropError, subject: str) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Matter:
+class ProofGoal:
     """A traced pair with the derived gradients beside the claimed ones."""
 
     traced: Traced
@@ -91,7 +104,7 @@ class Matter:
         """The gradients that are claimed."""
         return tuple(self.question.pairs)
 
-    def told(self, verdict: Verdict) -> Verdict:
+    def with_names(self, verdict: Verdict) -> Verdict:
         """The verdict with what a document shows of the matter: the derived equations, and the claimed ones."""
         return replace(verdict, program=self.gradient.adjoint, claim=self.traced.backward, called=self.called)
 
@@ -109,50 +122,63 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
         deadline: the time, as `time.perf_counter` has it, by which there must be an answer.
     """
     try:
-        matter = matter_of(traced)
+        goal = goal_of(traced)
     except SymbackpropError as error:
         return untraced(error, subject)
-    subject = f"{subject}: {', '.join(matter.names)}"
-    malformed = of_wrong_shape(matter, subject)
+    subject = f"{subject}: {', '.join(goal.names)}"
+    malformed = of_wrong_shape(goal, subject)
     if malformed is not None:
         return malformed
     try:
-        found = look(matter, SCREEN_SECONDS, deadline)
+        found = first_refutation(goal, SCREEN_SECONDS, deadline)
     except SymbackpropError as error:
         return no_answer(error, subject)
-    return decide(matter, subject, scope, deadline) if found is None else refuted(matter, subject, found, deadline)
+    return decide(goal, subject, scope, deadline) if found is None else refuted(goal, subject, found, deadline, scope)
 
 
-def look(matter: Matter, seconds: float, deadline: float, stage: Stage = "first look") -> Counterexample | None:
+def confirm_pair(traced: Traced, subject: str, deadline: float) -> Verdict:
+    """PROVED or UNDECIDED: the quick ways to a proof alone, with all that is asked of one before it is said."""
+    goal = goal_of(traced)
+    if of_wrong_shape(goal, subject) is not None:
+        return Verdict("UNDECIDED", subject, reason="a gradient has another shape than its input")
+    proof = prove(goal, goal.names, _quick(goal), deadline)
+    if proof.unproved:
+        return Verdict("UNDECIDED", subject, reason=proof.reason)
+    return _confirmed(goal, subject, "all sizes", proof, deadline)
+
+
+def first_refutation(
+    goal: ProofGoal, seconds: float, deadline: float, stage: Stage = "first look"
+) -> Counterexample | None:
     """What numbers alone have to say."""
-    return refute(matter.question, budget_seconds=min(seconds, time_left(deadline)), stage=stage)
+    return refute(goal.question, budget_seconds=min(seconds, time_left(deadline)), stage=stage)
 
 
-def decide(matter: Matter, subject: str, scope: str, deadline: float) -> Verdict:
+def decide(goal: ProofGoal, subject: str, scope: str, deadline: float) -> Verdict:
     """The verdict on a backward pass in which a first look at random numbers found nothing.
 
     The quick ways to a proof come before the search for thin regions, the patient ones after it.
     """
     try:
-        proof = prove(matter, matter.names, _quick(matter), deadline)
+        proof = prove(goal, goal.names, _quick(goal), deadline)
         found = None
         if proof.unproved:
             seconds = min(SCREEN_SECONDS, time_left(deadline))
-            found = refute(matter.question.only(proof.unproved), budget_seconds=seconds, stage="directed")
+            found = refute(goal.question.only(proof.unproved), budget_seconds=seconds, stage="directed")
         if found is None and proof.unproved:
             patience = min(deadline, time.perf_counter() + PATIENCE_SECONDS)
-            proof = proof.then(prove(matter, proof.unproved, PATIENT, patience))
+            proof = proof.then(prove(goal, proof.unproved, PATIENT, patience))
         if not proof.unproved:
-            return _confirmed(matter, subject, scope, proof)
+            return _confirmed(goal, subject, scope, proof, deadline)
         if found is None:
             found = refute(
-                matter.question.only(proof.unproved), budget_seconds=min(LAST_SECONDS, time_left(deadline)), seed=1
+                goal.question.only(proof.unproved), budget_seconds=min(LAST_SECONDS, time_left(deadline)), seed=1
             )
         if found is None:
             return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
     except SymbackpropError as error:
         return no_answer(error, subject)
-    return refuted(matter, subject, found, deadline)
+    return refuted(goal, subject, found, deadline, scope)
 
 
 def no_answer(error: SymbackpropError, subject: str) -> Verdict:
@@ -167,26 +193,26 @@ def time_left(deadline: float) -> float:
     return max(0.05, deadline - time.perf_counter())
 
 
-def matter_of(traced: Traced) -> Matter:
+def goal_of(traced: Traced) -> ProofGoal:
     """Derive the gradients and pair them with the claimed ones."""
     program, upstream = with_cost(traced.forward, traced.upstream, traced.backward.tensors)
     used = {t.name for t in (*program.tensors, *traced.backward.tensors)}
     gradient = differentiate(program, name=lambda t: unused(f"{t.name}_bar", used))
     inputs = {t.name: t for t in traced.forward.inputs}
     pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
-    return Matter(traced, gradient, Question(traced.forward, traced.backward, pairs, upstream))
+    return ProofGoal(traced, gradient, Question(traced.forward, traced.backward, pairs, upstream))
 
 
-def of_wrong_shape(matter: Matter, subject: str) -> Verdict | None:
+def of_wrong_shape(goal: ProofGoal, subject: str) -> Verdict | None:
     """MALFORMED if a gradient has another shape than its input; the others are examined by numbers all the same."""
-    pairs = matter.question.pairs
-    misfits = [n for n, (tensor, claimed) in pairs.items() if _shapes_differ(matter.question, tensor, claimed)]
+    pairs = goal.question.pairs
+    misfits = [n for n, (tensor, claimed) in pairs.items() if _shapes_differ(goal.question, tensor, claimed)]
     if not misfits:
         return None
     tensor, claimed = pairs[misfits[0]]
     rest = [n for n in pairs if n not in misfits]
     others = (
-        wrong_gradients(matter.question.only(rest), budget_seconds=SCREEN_SECONDS, stage="first look") if rest else []
+        wrong_gradients(goal.question.only(rest), budget_seconds=SCREEN_SECONDS, stage="first look") if rest else []
     )
     error = MalformedError(
         f"the gradient of {misfits[0]} has another shape than {misfits[0]}",
@@ -224,23 +250,23 @@ class Attempt:
         return Attempt(later.unproved, tuple(dict.fromkeys((*self.used, *later.used))), later.reason)
 
 
-def _quick(matter: Matter) -> tuple[Way, ...]:
-    long = len(matter.gradient.adjoint.equations) + len(matter.traced.backward.equations) > LONG
+def _quick(goal: ProofGoal) -> tuple[Strategy, ...]:
+    long = len(goal.gradient.adjoint.equations) + len(goal.traced.backward.equations) > LONG
     return (SWEEPING, WHOLE) if long else (WHOLE, SWEEPING)
 
 
-def prove(matter: Matter, names: Iterable[str], ways: Iterable[Way], deadline: float) -> Attempt:
+def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy], deadline: float) -> Attempt:
     """Compare each claimed gradient with the derived one, by normal form."""
     left, reason = list(names), ""
     used: dict[str, None] = {}
-    for way in ways:
-        resolver = _resolver(matter, way.limit, min(way.seconds, time_left(deadline)), way.written_out)
-        if way.sweeping:
-            sweep(resolver, matter.question, matter.gradient.adjoint, matter.traced.backward)
-            resolver.restart_clock(min(way.seconds, time_left(deadline)))
+    for strategy in strategies:
+        resolver = _resolver(goal, strategy.limit, min(strategy.seconds, time_left(deadline)), strategy.written_out)
+        if strategy.sweeping:
+            sweep(resolver, goal.question, goal.gradient.adjoint, goal.traced.backward)
+            resolver.restart_clock(min(strategy.seconds, time_left(deadline)))
         for name in list(left):
             try:
-                equal = resolver.meets(matter.traced.gradients[name], derived(matter, name))
+                equal = resolver.meets(goal.traced.gradients[name], derived(goal, name))
                 reason = reason if equal else f"the normal forms of the gradient of {name} differ"
             except (BudgetError, UnsupportedError) as error:
                 equal, reason = False, error.what
@@ -252,78 +278,107 @@ def prove(matter: Matter, names: Iterable[str], ways: Iterable[Way], deadline: f
     return Attempt(tuple(left), tuple(used), reason)
 
 
-def derived(matter: Matter, name: str) -> Tensor:
+def derived(goal: ProofGoal, name: str) -> Tensor:
     """The derived gradient of an input; a tensor of zeros if the cost does not depend on it."""
-    tensor = matter.question.pairs[name][0]
-    bar = matter.gradient.cotangents.get(tensor)
-    return bar if bar is not None else Tensor(unused(f"zeros_{name}", _names(matter)), tensor.shape)
+    tensor = goal.question.pairs[name][0]
+    bar = goal.gradient.cotangents.get(tensor)
+    return bar if bar is not None else Tensor(unused(f"zeros_{name}", _names(goal)), tensor.shape)
 
 
-def _names(matter: Matter) -> set[str]:
+def _names(goal: ProofGoal) -> set[str]:
     """What something of the two programs is called already."""
-    return {t.name for t in (*matter.gradient.adjoint.tensors, *matter.traced.backward.tensors)}
+    return {t.name for t in (*goal.gradient.adjoint.tensors, *goal.traced.backward.tensors)}
 
 
-def _resolver(matter: Matter, limit: int, seconds: float, written_out: bool = False) -> Resolver:
-    program = matter.gradient.program
-    kinds = {a.tensor: a.kind for a in program.assumptions}
-    equations = defined_once((*matter.gradient.adjoint.equations, *matter.traced.backward.equations))
-    for name in matter.names:
-        zeros = derived(matter, name)
-        if matter.question.pairs[name][0] not in matter.gradient.cotangents:
+def _resolver(goal: ProofGoal, limit: int, seconds: float, written_out: bool = False) -> Resolver:
+    program = goal.gradient.program
+    kinds = program.known
+    equations = defined_once((*goal.gradient.adjoint.equations, *goal.traced.backward.equations))
+    for name in goal.names:
+        zeros = derived(goal, name)
+        if goal.question.pairs[name][0] not in goal.gradient.cotangents:
             equations[zeros] = Equation(zeros, tuple(Index(f"i{k}", n) for k, n in enumerate(zeros.shape)), ZERO)
-    expanded = WRITTEN_OUT if written_out or matter.traced.sizes else 0
+    expanded = WRITTEN_OUT if written_out else _expanded(goal)
     return Resolver(equations.values(), program.facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
-def _confirmed(matter: Matter, subject: str, scope: str, proof: Attempt) -> Verdict:
-    """PROVED, after the kernel has replayed the derivation and exact numbers have been asked."""
+def _expanded(goal: ProofGoal) -> int:
+    return WRITTEN_OUT if goal.traced.sizes else 0
+
+
+def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadline: float) -> Verdict:
+    """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
+    if goal.traced.unasked:
+        return Verdict("UNDECIDED", subject, reason=goal.traced.unasked)
     try:
-        used = dict.fromkeys((*proof.used, *_replayed(matter)))
+        used = dict.fromkeys((*proof.used, *_replayed(goal)))
     except ProofError as error:
         return Verdict("UNDECIDED", subject, reason=f"the kernel does not accept the derivation: {error.what}")
-    answer: Counterexample | bool
+    facts = goal.gradient.program.facts
+    asked = conditions_of(goal.question, facts, DOMAIN_SECONDS, expanded=_expanded(goal))
     try:
-        answer = cross_examine(matter.question)
-        if answer is True and sites(matter.question):
-            seconds = BRANCH_SECONDS / 2 if matter.traced.sizes else BRANCH_SECONDS
-            answer = refute(matter.question, budget_seconds=seconds, seed=1, stage="directed") or True
+        answer = cross_examine(goal.question)
+        open = any(c.open for c in asked) or NO_TIES in used
+        found: Counterexample | None = None
+        if answer is True:
+            found = _where_it_does_not_hold(goal, open)
+        elif asked and not math.isfinite(answer.entry.claimed):
+            found = answer
+        if answer is True and found is None and sites(goal.question):
+            answer = refute(goal.question, budget_seconds=_branch_seconds(goal), seed=1, stage="directed") or True
     except UnsupportedError:
         reason = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
         return Verdict("UNDECIDED", subject, reason=reason)
+    if found is not None:
+        return refuted(goal, subject, found, deadline)
     if answer is not True:
         reason = "internal error: the proof and the numbers disagree; please report this case"
-        return Verdict(
-            "UNDECIDED", subject, reason=reason, counterexample=answer if isinstance(answer, Counterexample) else None
-        )
-    conditions = tuple(dict.fromkeys((*matter.traced.forward.conditions, *used)))
-    notes = _unclaimed(matter.traced)
-    return matter.told(Verdict("PROVED", subject, scope=scope, conditions=conditions, notes=notes))
+        return Verdict("UNDECIDED", subject, reason=reason, counterexample=answer)
+    read = (*goal.traced.forward.conditions, *goal.traced.backward.conditions)
+    conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
+    unjudged = _unjudged(goal.traced)
+    return goal.with_names(Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged))
 
 
-def _replayed(matter: Matter) -> list[str]:
+def _where_it_does_not_hold(goal: ProofGoal, open: bool) -> Counterexample | None:
+    """A point at which the claim has no value, or a wrong one: where it asks for more than the forward pass, or on a
+    threshold of its own. Equal normal forms say nothing of such points.
+
+    Args:
+        open: whether what it asks for may fail on a set that matters.
+    """
+    found = refute_on_thresholds(goal.question, OUTSIDE_SECONDS)
+    if found is None and open:
+        found = refute_outside(goal.question, OUTSIDE_SECONDS)
+    return found
+
+
+def _branch_seconds(goal: ProofGoal) -> float:
+    return BRANCH_SECONDS / 2 if goal.traced.sizes else BRANCH_SECONDS
+
+
+def _replayed(goal: ProofGoal) -> list[str]:
     """The conditions of the derivations, which the kernel accepts; with short axes written out only if need be.
 
     Raises:
         ProofError: it does not accept them.
     """
-    ways = [WRITTEN_OUT] if matter.traced.sizes else [0, WRITTEN_OUT]
-    for expanded in ways:
-        kernel = Kernel(matter.gradient.program, expanded=expanded)
+    strategies = [WRITTEN_OUT] if goal.traced.sizes else [0, WRITTEN_OUT]
+    for expanded in strategies:
+        kernel = Kernel(goal.gradient.program, expanded=expanded)
         try:
-            return [c for d in matter.gradient.derivations.values() for c in kernel.replay(d)]
+            return [c for d in goal.gradient.derivations.values() for c in kernel.replay(d)]
         except ProofError:
-            if expanded == ways[-1]:
+            if expanded == strategies[-1]:
                 raise
     raise AssertionError("there is at least one way")
 
 
-def _unclaimed(traced: Traced) -> tuple[str, ...]:
-    """A note on inputs of which no gradient was returned, though nothing says that they are data."""
+def _unjudged(traced: Traced) -> tuple[str, ...]:
+    """The inputs of which no gradient was returned, though nothing says that they are data."""
     data = {a.tensor for a in traced.forward.assumptions}
     inputs = [t for t in traced.forward.inputs if t.kind == "real" and t not in data]
-    missing = [t.name for t in inputs if t.name not in traced.gradients]
-    return (f"nothing is said about the gradient of {', '.join(missing)}, which was not returned",) if missing else ()
+    return tuple(t.name for t in inputs if t.name not in traced.gradients)
 
 
 def _tried(proof: Attempt) -> str:
@@ -332,49 +387,113 @@ def _tried(proof: Attempt) -> str:
     )
 
 
-def refuted(matter: Matter, subject: str, found: Counterexample, deadline: float) -> Verdict:
-    """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved."""
-    seen = wrong_gradients(matter.question, budget_seconds=min(GLANCE_SECONDS, time_left(deadline)), stage="first look")
+def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: float, scope: str | None = None) -> Verdict:
+    """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved.
+
+    PROVED up to rounding where the claim's constants are the right ones but for a rounding error of float64.
+
+    Args:
+        scope: of a proof; None where none is asked for.
+    """
+    if abs(found.entry.difference) <= SLIGHT * abs(found.entry.correct):
+        told = _up_to_rounding(goal, subject, found, deadline, scope)
+        if told is not None:
+            return told
+    seen = wrong_gradients(goal.question, budget_seconds=min(GLANCE_SECONDS, time_left(deadline)), stage="first look")
     certain = {found.entry.name, *seen}
-    doubtful = [n for n in matter.names if n not in certain]
-    proof = prove(matter, doubtful, (*_quick(matter), *PATIENT), min(deadline, time.perf_counter() + 3.0))
+    doubtful = [n for n in goal.names if n not in certain]
+    proof = prove(goal, doubtful, (*_quick(goal), *PATIENT), min(deadline, time.perf_counter() + 3.0))
     if proof.unproved:
-        certain |= {*wrong_gradients(matter.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
-    wrong = [n for n in matter.names if n in certain]
+        certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
+    wrong = [n for n in goal.names if n in certain]
     exists = math.isfinite(found.entry.claimed)
     until = min(deadline, time.perf_counter() + 2.0)
-    mend = _mend(matter, wrong, found, until) if exists else None
+    cause = _cause(goal, wrong, found, until) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
-    cured = cured_lines(matter.traced.backward, matter.called, mend.lines) if mend else ()
-    return matter.told(
+    cured = cured_lines(goal.traced.backward, goal.called, cause.lines) if cause else ()
+    names = _unknown_to_the_user(goal)
+    cured = tuple(line for line in cured if not names & _identifiers(line.text))
+    return goal.with_names(
         Verdict(
             "REFUTED",
             subject,
             wrong=tuple(wrong),
-            diagnosis=mend.words if mend else nothing,
-            cure=_cure(mend, cured),
+            diagnosis=_explained(goal, cause.words, names) if cause else nothing,
+            cure=_cure(cause, cured, names),
             counterexample=found,
             notes=notes,
             cured=cured,
+            cure_scope=", ".join(f"{name} = {n}" for name, n in goal.traced.sizes.items()),
         )
     )
 
 
-def _cure(mend: Mend | None, cured: tuple[CuredLine, ...]) -> str:
-    """The cure in plain text: of a part of a line the whole line, if that is short."""
-    if mend is None:
+def _identifiers(text: str) -> set[str]:
+    """The names of tensors in a formula: an index may be called as a tensor is."""
+    return set(re.findall(r"[A-Za-z_]\w*(?=\[| as claimed|$)", text)) | set(re.findall(r"^[A-Za-z_]\w*", text))
+
+
+def _unknown_to_the_user(goal: ProofGoal) -> set[str]:
+    """Names of tensors that the user's code does not have: t_bar, t_11."""
+    traced = goal.traced
+    programs = (goal.gradient.program, goal.gradient.adjoint, traced.forward, traced.backward)
+    own = {*goal.called.values(), *(t.name for t in (*traced.forward.inputs, *traced.upstream))}
+    own |= {f"d{name}" for name in goal.names}
+    return {t.name for program in programs for t in program.tensors} - own
+
+
+def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
+    """The words, with what a name stands for that the user's code does not have."""
+    lines = {e.tensor.name: e for p in (goal.gradient.program, goal.traced.backward) for e in p.equations}
+    unknown = sorted(n for n in names & _identifiers(words) if n in lines)
+    told = [f"{n} is {to_text(lines[n].value)}, {lines[n].note}" for n in unknown]
+    return f"{words}, where {'; '.join(told)}" if told else words
+
+
+def _up_to_rounding(
+    goal: ProofGoal, subject: str, found: Counterexample, deadline: float, scope: str | None
+) -> Verdict | None:
+    """The verdict on a claim that is right but for rounded constants; None on others."""
+    claimed, rounded = without_rounding(goal.traced.forward, goal.traced.backward)
+    if not rounded or time.perf_counter() > deadline:
+        return None
+    try:
+        exact = goal_of(replace(goal.traced, backward=claimed))
+        proof = prove(exact, exact.names, _quick(exact), min(deadline, time.perf_counter() + ROUNDED_SECONDS))
+        if proof.unproved:
+            return None
+        verdict = _confirmed(exact, subject, scope or "", proof, deadline)
+    except SymbackpropError:
+        return None
+    if verdict.status != "PROVED":
+        return None
+    worst = max(r.error for r in rounded)
+    if worst <= ROUNDING:
+        conditions = (*verdict.conditions, *(f"{r.text}, up to rounding of constants" for r in rounded))
+        return None if scope is None else replace(verdict, conditions=conditions)
+    words = f"right up to constants rounded to {rounded_to(rounded)}: {'; '.join(r.text for r in rounded)}"
+    return goal.with_names(
+        Verdict("REFUTED", subject, wrong=(found.entry.name,), diagnosis=words, counterexample=found)
+    )
+
+
+def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[str]) -> str:
+    """The cure in plain text: of a part of a line the whole line, if that is short; in names that the user knows."""
+    if cause is None:
         return ""
     text = "; ".join(line.text for line in cured)
     parts = [line for line in cured if not line.whole]
-    return text if parts and len(text) <= MAXIMUM_CURE else mend.text
+    fits = text and len(text) <= MAXIMUM_CURE
+    known = not unknown & _identifiers(cause.text)
+    return text if fits and (parts or not known) else cause.text if known else ""
 
 
-def _mend(matter: Matter, wrong: list[str], found: Counterexample, deadline: float) -> Mend | None:
-    right = {n: derived(matter, n) for n in wrong}
-    case = Refuted(matter.question, matter.traced, matter.gradient, tuple(wrong), right, found)
+def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, deadline: float) -> Diagnosis | None:
+    right = {n: derived(goal, n) for n in wrong}
+    case = Refuted(goal.question, goal.traced, goal.gradient, tuple(wrong), right, found)
     try:
-        return mends(case, deadline)
+        return diagnoses(case, deadline)
     except Exception:  # the refutation stands, whatever becomes of the search for its cause
         return None

@@ -127,6 +127,10 @@ class Examination:
             _ball(v).is_finite() for side in (self.claimed, self.correct) for a in side.values() for v in a.values()
         )
 
+    def tells(self) -> bool:
+        """True if every gradient has an entry whose true value exists: at other points nothing is examined."""
+        return all(any(_ball(v).is_finite() for v in a.values()) for a in self.correct.values() if a)
+
     def gap(self, name: str) -> tuple[float, tuple[int, ...]]:
         """The largest difference of an entry, relative to the gradient's largest, and where it is."""
         claimed, correct = self.claimed[name], self.correct[name]
@@ -136,6 +140,11 @@ class Examination:
         where = max(gaps, key=lambda p: gaps[p])
         largest = max(abs(to_float(v)) for v in correct.values())
         return gaps[where] / max(1e-3, largest), where
+
+    def worst(self, name: str) -> float:
+        """The claimed value where it differs most; nan where it has none."""
+        where = self.gap(name)[1]
+        return to_float(self.claimed[name][where]) if name in self.claimed and self.gap(name)[0] else math.nan
 
     def vague(self, bits: int = 100) -> bool:
         """True if some enclosure is too wide to notice a relative error of 2**-bits."""
@@ -239,7 +248,7 @@ def slopes(
 
     inputs = {t: _given(t, point, forward.field) for t in forward.program.inputs}
     arrays = forward.run(values, inputs, moved)
-    total: Any = base_unit(0, count) * 0
+    total: Any = base_unit(0, max(count, 1)) * 0  # a row of at least one number: there may be no direction at all
     for place, output in enumerate(forward.program.outputs):
         weights = _given(upstream[place], point, forward.field) if upstream else None
         for position, entry in arrays[output].items():

@@ -17,7 +17,7 @@ import numpy as np
 
 from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
-from symbackprop.checking.user_run import arguments, outputs_and_cache, quietly
+from symbackprop.checking.user_run import outputs_and_cache, quietly, run
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.program import Program
@@ -70,14 +70,16 @@ def _at(
     reached_backward = False
     try:
         with quietly(), alarm(SECONDS):
-            outputs, cache = outputs_and_cache(forward(**arguments(forward, point.inputs, point)), roles)
+            outputs, cache = outputs_and_cache(run(forward, point.inputs, point), roles)
             given = {n: cache if role == "cache" else _upstream(outputs) for n, role in roles.items()}
             reached_backward = True
-            backward(**arguments(backward, point.inputs, point), **given)
-    except (Exception, SystemExit) as stop:
-        return Failure(type(stop).__name__, reached_backward)
+            run(backward, point.inputs, point, **given)
     except OutOfTime:
         return None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as stop:  # whatever the code raises
+        return Failure(type(stop).__name__, reached_backward)
     return None
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 from symbackprop.checking.counterexample import Counterexample, counterexample
 from symbackprop.checking.question import Examination, Examiner, Question, to_float
+from symbackprop.checking.regions import CONSTANTS, assignments
 from symbackprop.checking.sample_points import Sampler, Sizes
 from symbackprop.checking.shrink import shrink
 from symbackprop.checking.threshold_points import Director
@@ -132,7 +133,7 @@ class Search:
             base = self.sampler.point(sizes)
             for point in filter(director.reasonable, director.scaled(base)):
                 yield point, PRECISIONS[0]
-            if (settled := self._settled(base)) is not None:
+            if (settled := self.settled(base)) is not None:
                 for point in filter(director.reasonable, director.approaches(base, settled.settled)):
                     yield point, PRECISIONS[0]
             for _ in range(5):
@@ -140,7 +141,8 @@ class Search:
                 if director.reasonable(spread):
                     yield spread, PRECISIONS[0]
 
-    def _settled(self, base: Point) -> Examination | None:
+    def settled(self, base: Point) -> Examination | None:
+        """Both sides at a point, for the values that the forward program determines; None where there are none."""
         try:
             return self._examiner(base, ball(PRECISIONS[0])).examine(base)
         except UNUSABLE:
@@ -202,6 +204,45 @@ def refute(
             raise _wrong_shape(next(iter(misshapen.values())))
         return None
     return counterexample(question, _shrunk(search, best, strongest, shrink_seconds) if small else best)
+
+
+def refute_outside(question: Question, seconds: float) -> Counterexample | None:
+    """A point at which the claim has no value though the gradient has one, sought beside the program's constants.
+
+    For claims that ask for more than the forward pass does: log(x + 1000) has no value for x < -1000.
+    """
+    search = Search(question, seconds)
+    for sizes in search.sampler.size_choices()[:1]:
+        points = assignments(search.sampler.real_inputs, question.constants[:CONSTANTS], search.rng)
+        for assignment in (None, None, *points):
+            if search.late():
+                return None
+            point = search.sampler.point(sizes)
+            found = search.examine(search.sampler.moved(point, assignment) if assignment else point)
+            if found is not None and found.disagreements():
+                name = found.disagreements()[0]
+                return counterexample(question, _shrunk(search, found, search.strength(found, [name]), seconds / 2))
+    return None
+
+
+def refute_on_thresholds(question: Question, seconds: float) -> Counterexample | None:
+    """A point exactly on a threshold of the claim at which it has a wrong value, though the forward pass is smooth.
+
+    There random points never fall. A claim without a value on a threshold is no counterexample: that excludes no more
+    than the threshold.
+    """
+    search = Search(question, seconds)
+    director = Director(question, search.sampler, search.rng, search.late)
+    if not any(site.claimed for site in director.sites):
+        return None
+    for sizes in search.sampler.size_choices()[:1]:
+        base = search.sampler.point(sizes)
+        settled = search.settled(base)
+        for point in director.on_thresholds(base, {} if settled is None else settled.settled):
+            found = None if search.late() else search.examine(point)
+            if found is not None and any(math.isfinite(found.worst(name)) for name in found.disagreements()):
+                return counterexample(question, found)
+    return None
 
 
 def _wrong_shape(found: Examination) -> MalformedError:
@@ -281,7 +322,7 @@ def cross_examine(
             raise _wrong_shape(found)
         if found.disagreements():
             return counterexample(question, found)
-        examined += 1
+        examined += found.tells()
     if not examined:
         raise UnsupportedError("no point at which the two could be compared was found")
     return True

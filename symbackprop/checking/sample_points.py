@@ -12,15 +12,17 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.checking.question import Question
-from symbackprop.evaluation.compile import Compiler, State
-from symbackprop.evaluation.exact import all_symbols
-from symbackprop.evaluation.number_types import FLOAT
+from symbackprop.checking.regions import ANY, Assignment, finite_regions, may_have_no_value
+from symbackprop.evaluation.compile import Compiler, OutOfRangeError, State
+from symbackprop.evaluation.exact import Evaluator, all_symbols, array_of
+from symbackprop.evaluation.number_types import FLOAT, TooCloseError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Apply, Symbol, Tensor, nodes_once
 from symbackprop.expression.functions import FUNCTIONS, Function, defined, is_arbitrary, y, z
@@ -53,6 +55,7 @@ class Sampler:
         self._labels = {t: compiler.compile(a.size) for t, a in self.kinds.items() if a.size is not None}
         self._domain = [compiler.compile(c) for p in programs for c in p.domain]
         self.drawn = 0
+        self.regions: list[Assignment] | None = None  # None until they are asked for; empty where none is needed
 
     def shape(self, tensor: Tensor, sizes: Sizes) -> tuple[int, ...]:
         """The concrete shape of a tensor of either program."""
@@ -63,10 +66,9 @@ class Sampler:
         """True if the sizes are in the domain and no axis is empty."""
         state = State(dict(sizes))
         try:
-            in_domain = all(c(state) for c in self._domain)
+            return all(c(state) for c in self._domain) and all(n(state) >= 1 for n in self._lengths.values())
         except (KeyError, ZeroDivisionError):
             return False
-        return in_domain and all(n(state) >= 1 for n in self._lengths.values())
 
     def entries(self, sizes: Sizes) -> int:
         """How many numbers both programs hold at these sizes: what a point costs."""
@@ -80,13 +82,57 @@ class Sampler:
 
     def point(self, sizes: Sizes, *, scale: float = 1.0, spread: bool = False) -> Point:
         """A random point: entries of size about `scale`; with `spread` each tensor has a scale of its own."""
+        if self.regions is None:
+            self.regions = self._finite_regions(sizes)
         self.drawn += 1
         inputs = {}
         for tensor in self.question.given:
             own = scale * 2.0 ** self.rng.randint(-3, 3) if spread else scale
             inputs[tensor] = self.draw(tensor, sizes, own)
         parameters = {s: self.rng.choice((0.75, 1.375, 0.625)) for s in self.parameters}
-        return Point(sizes, inputs, parameters, self._stand_ins())
+        point = Point(sizes, inputs, parameters, self._stand_ins())
+        return self.moved(point, self.regions[self.drawn % len(self.regions)]) if self.regions else point
+
+    def moved(self, point: Point, regions: Assignment) -> Point:
+        """The point with its inputs brought to these regions, as far as what is assumed of them allows it."""
+        inputs = dict(point.inputs)
+        for tensor, region in regions.items():
+            kind = self.kinds[tensor].kind if tensor in self.kinds else None
+            if region is not ANY and movable(kind, inputs[tensor]):
+                there = region.moved(inputs[tensor])
+                inputs[tensor] = there if movable(kind, there) else inputs[tensor]
+        return replace(point, inputs=inputs)
+
+    @property
+    def real_inputs(self) -> tuple[Tensor, ...]:
+        """The inputs of the forward program that may be moved."""
+        kinds = {t: a.kind for t, a in self.kinds.items()}
+        return tuple(
+            t for t in self.question.forward.inputs
+            if t.kind == "real" and kinds.get(t) in (None, "pos", "prob") and t in self.question.given
+        )  # fmt: skip
+
+    def _finite_regions(self, sizes: Sizes) -> list[Assignment]:
+        """Regions of the inputs in which the forward program has finite values; empty if it has them anywhere."""
+        self.regions = []
+        forward = self.question.forward
+        if not may_have_no_value(forward):
+            return []
+        rng = random.Random(3)
+        own = Sampler(self.question, rng)
+        own.regions = []
+        evaluators: dict[tuple[str, ...], Evaluator] = {}
+
+        def finite(assignment: Assignment) -> bool:
+            point = own.moved(own.point(sizes), assignment)
+            key = tuple(f.name for f in point.functions.values())
+            if key not in evaluators:
+                evaluators[key] = Evaluator(forward, FLOAT, point.functions)
+            return has_values(evaluators[key], point)
+
+        if finite({}) and finite({}):
+            return []
+        return finite_regions(self.real_inputs, self.question.constants, finite, rng)
 
     def _stand_ins(self) -> dict[str, Function]:
         chosen = {}
@@ -108,10 +154,10 @@ class Sampler:
         kind = self.kinds[tensor].kind if tensor in self.kinds else None
         if classes is not None:
             return np.array(self._integers(count, classes), dtype=np.int64).reshape(shape)
-        if kind == "onehot":
-            return self._onehot(shape)
-        if kind == "simplex":
-            return self._simplex(shape)
+        if kind in ("onehot", "simplex"):
+            axis = self.kinds[tensor].axis
+            rows = np.moveaxis(np.empty(shape), axis, -1).shape
+            return np.moveaxis(self._onehot(rows) if kind == "onehot" else self._simplex(rows), -1, axis).copy()
         return np.array(_DRAW[kind](self.rng, count, scale), dtype=np.float64).reshape(shape)
 
     def _integers(self, count: int, classes: int) -> list[int]:
@@ -138,6 +184,17 @@ class Sampler:
             row[0] = 1.0 - sum(row[1:])
             rows[position] = row
         return rows
+
+
+def has_values(evaluator: Evaluator, point: Point) -> bool:
+    """True if every entry of a program's outputs is finite at a point."""
+    values = dict(point.values(FLOAT))
+    given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, FLOAT) for t in evaluator.program.inputs}
+    try:
+        arrays = evaluator.run(values, given)
+    except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
+        return False
+    return all(math.isfinite(v) for t in evaluator.program.outputs for v in arrays[t].values())
 
 
 def telling_sizes(

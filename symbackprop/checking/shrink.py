@@ -43,9 +43,9 @@ def shrink(point: Point, sampler: Sampler, refutes: Callable[[Point], bool], sec
 
 def _smaller(point: Point, sampler: Sampler) -> Iterator[Point]:
     """The point cut down to smaller sizes, smallest first."""
-    ranges = [range(1, point.sizes[s] + 1) for s in sampler.symbols]
+    ranges = [list(range(1, point.sizes[s] + 1)) for s in sampler.symbols]
     if np.prod([len(r) for r in ranges] or [1], dtype=float) > 3000:
-        ranges = [r[:2] + r[-1:] if len(r) > 2 else r for r in ranges]  # type: ignore[operator]
+        ranges = [r[:2] + r[-1:] if len(r) > 2 else r for r in ranges]
     every = [dict(zip(sampler.symbols, v, strict=True)) for v in itertools.islice(itertools.product(*ranges), 3000)]
     allowed = [s for s in every if s != point.sizes and sampler.allowed(s)]
     for sizes in sorted(allowed, key=lambda s: (sampler.entries(s), max(s.values())))[:60]:
@@ -60,8 +60,8 @@ def _cut(tensor: Tensor, array: NDArray[Any], sizes: Sizes, sampler: Sampler) ->
         return sampler.draw(tensor, sizes)
     part = np.array(array[tuple(slice(n) for n in shape)])
     if kind in ("onehot", "simplex"):
-        for row in part.reshape(-1, shape[-1]):
-            row[0] = 1.0 - row[1:].sum()
+        rows = np.moveaxis(part, sampler.kinds[tensor].axis, -1)
+        rows[..., 0] = 1.0 - rows[..., 1:].sum(axis=-1)
     classes = sampler.classes(tensor, sizes)
     return np.asarray(part % classes) if classes is not None else part
 

@@ -48,22 +48,36 @@ LARGEST_INPUT = 2.0**13
 
 @dataclass(frozen=True)
 class Site:
-    """A difference that is 0 on the threshold of a comparison, with the indices that are free in it."""
+    """A difference that is 0 on the threshold of a comparison, with the indices that are free in it.
+
+    Args:
+        of_branch: False for that of an extremum, which is 0 somewhere at every point.
+    """
 
     claimed: bool
     difference: Expr
     indices: tuple[Index, ...]
+    of_branch: bool = True
 
 
 def sites(question: Question) -> list[Site]:
-    """The thresholds of both programs that depend on real inputs."""
+    """The thresholds of both programs that depend on real inputs; of those in both the claim's."""
     found: dict[Expr, Site] = {}
     for program, claimed in ((question.claimed, True), (question.forward, False)):
-        for equation in program.equations:
-            for node in nodes_once(equation.value):
-                for difference in _differences(node):
-                    if _real(difference) and difference not in found:
-                        found[difference] = Site(claimed, difference, tuple(free_indices(difference)))
+        for site in thresholds(program, claimed=claimed):
+            found.setdefault(site.difference, site)
+    return list(found.values())
+
+
+def thresholds(program: Program, *, claimed: bool = False) -> list[Site]:
+    """The thresholds of a program that depend on real inputs."""
+    found: dict[Expr, Site] = {}
+    for equation in program.equations:
+        for node in nodes_once(equation.value):
+            for difference in _differences(node):
+                if _real(difference) and difference not in found:
+                    branch = not isinstance(node, Extremum | Position)
+                    found[difference] = Site(claimed, difference, tuple(free_indices(difference)), branch)
     return list(found.values())
 
 
@@ -155,6 +169,42 @@ class Director:
                 found = self._reach(site, target, base, settled)
                 if found is not None:
                     yield found
+
+    def on_thresholds(self, base: Point, given: Mapping[Tensor, Array]) -> Iterator[Point]:
+        """Points on the thresholds of the claim: single entries and whole inputs at 0 and at each constant, all entries
+        equal, and entries for which a threshold's difference is 0, found where it is a line."""
+        tensors = [t for t in self.sampler.real_inputs if self._kind(t) is None]
+        for value in (0.0, *(s * c for c in self.constants[:4] for s in (1, -1))):
+            for tensor in tensors:
+                whole = np.full_like(base.inputs[tensor], value)
+                yield replace(base, inputs={**base.inputs, tensor: whole})
+                single = base.inputs[tensor].copy()
+                single[tuple(self.rng.randrange(n) for n in single.shape)] = value
+                yield replace(base, inputs={**base.inputs, tensor: single})
+        equal = {t: np.full_like(base.inputs[t], 0.75) for t in tensors}
+        yield replace(base, inputs={**base.inputs, **equal})
+        settled = {t: {p: to_float(v) for p, v in a.items()} for t, a in given.items()}
+        for site in self.sites:
+            for _ in range(3 if site.claimed and site.of_branch else 0):
+                point = self._exactly_on(site, base, settled)
+                if point is not None:
+                    yield point
+
+    def _exactly_on(self, site: Site, base: Point, settled: Mapping[Tensor, Array]) -> Point | None:
+        """One entry moved to where a threshold's difference, a line in it, is 0."""
+        position, line = self._position(site, base), self._line(base)
+        if position is None or line is None:
+            return None
+        try:
+            values = []
+            for t in (0.0, 1.0):
+                point = line(t)
+                values.append(np.nan if point is None else self._value(site, point, position, settled))
+            if not np.isfinite(values).all() or values[0] == values[1]:
+                return None
+            return line(values[0] / (values[0] - values[1]))
+        except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
+            return None
 
     def _kind(self, tensor: Tensor) -> str | None:
         return self.sampler.kinds[tensor].kind if tensor in self.sampler.kinds else None

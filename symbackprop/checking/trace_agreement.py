@@ -8,29 +8,38 @@ functions are traced, or what is claimed.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.checking.question import Question
-from symbackprop.checking.sample_points import Sampler
-from symbackprop.checking.user_run import arguments, handed, outputs_and_cache, quietly
+from symbackprop.checking.regions import ANY, CONSTANTS, Region, assignments, regions
+from symbackprop.checking.sample_points import Sampler, Sizes
+from symbackprop.checking.user_run import handed, numbers_written, outputs_and_cache, quietly, run
 from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
-from symbackprop.evaluation.number_types import FLOAT, TooCloseError
+from symbackprop.evaluation.number_types import FLOAT, Missing, TooCloseError, ball
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Tensor
+from symbackprop.expression.build import Symbol, Tensor
+from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.traced import Traced, backward_roles, unwritten
 from symbackprop.frontends.numpy.tracer import name_of
 
 CHOICES = 4  # sizes that are tried: unequal ones first, then some with a size of 1
+LENGTHS = 3  # of every axis, where its domain has so many
 LARGEST = 100_000  # numbers: points that hold more are left out, since the referee is slow
 CLOSE = 1e-4  # relative to the largest entry: user code may work in float32
+TRIES = 3  # points at one choice of sizes, until both functions have finite values
+SOUGHT = 150  # points at which NumPy is asked for finite values where the equations have none
+MAGNITUDES = (2.0**-20, 2.0**-12, 2.0**12, 2.0**20)
+NUDGES = 3  # by rounding errors, to see whether rounding decides
+EXTREME_ENTRIES = 100_000  # numbers that may be computed at extreme points, beyond the first few
 Floats = NDArray[Any]
 
 
@@ -38,23 +47,29 @@ class TraceDiffersError(UnsupportedError):
     """The equations are not what NumPy computes."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Pair:
-    """The user's functions, and the question that their trace answers."""
+    """The user's functions, the question that their trace answers, and the sizes at which NumPy has been asked."""
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     traced: Traced
     roles: Mapping[str, str]
+    programs: tuple[Evaluator, Evaluator]
+    floor: float
+    asked: list[Sizes] = field(default_factory=list)
 
 
 def agree_with_numpy(
     traced: Traced, forward: Callable[..., Any], backward: Callable[..., Any], *, choices: int = CHOICES
-) -> None:
+) -> str:
     """Run both functions by NumPy at a few points and compare the results with the traced equations.
 
     Args:
         choices: how many choices of sizes are tried.
+
+    Returns:
+        "" if NumPy could be asked at enough sizes, else why it could not: then nothing may be called proved.
 
     Raises:
         TraceDiffersError: they differ.
@@ -65,21 +80,113 @@ def agree_with_numpy(
     question = Question(traced.forward, traced.backward, pairs, traced.upstream)
     sampler = Sampler(question, random.Random(7))
     programs = Evaluator(traced.forward, FLOAT), Evaluator(traced.backward, FLOAT)
-    pair = _Pair(forward, backward, traced, backward_roles(backward, list(inputs)))
+    floor = CLOSE * min([1.0, *question.constants[:1]])
+    pair = _Pair(forward, backward, traced, backward_roles(backward, list(inputs)), programs, floor)
     try:
-        _examine(pair, programs, sampler, choices)
+        return _examine(pair, sampler, choices)
     except (MalformedError, TraceDiffersError) as error:
         fixed = [f"where   {', '.join(f'{name} = {n}' for name, n in traced.sizes.items())}"] if traced.sizes else []
         raise type(error)(error.what, evidence=[*fixed, *error.evidence], help=error.help) from None
 
 
-def _examine(pair: _Pair, programs: tuple[Evaluator, Evaluator], sampler: Sampler, choices: int) -> None:
-    telling = sampler.size_choices()
-    if any(unwritten(e.program) for e in programs):
-        for sizes in [s for s in telling if sampler.entries(s) <= LARGEST]:
-            _only_written(programs, sampler.point(sizes))
-    for sizes in [s for s in telling if sampler.entries(s) <= LARGEST][:choices]:
-        _compare(pair, programs, sampler.point(sizes))
+def compared_with_numpy(program: Program, sizes: Mapping[str, int]) -> Program:
+    """A traced program, after NumPy has run the user's function beside its equations.
+
+    Where NumPy could not be asked, that is a condition of whatever is said about the program.
+
+    Args:
+        sizes: those that were fixed.
+
+    Raises:
+        TraceDiffersError: they differ.
+    """
+    assert program.function is not None, "a traced program knows its function"
+    alone = Traced(program, replace(program, equations=(), outputs=()), (), {}, sizes=dict(sizes))
+    unasked = agree_with_numpy(alone, program.function, program.function)
+    return replace(program, conditions=(*program.conditions, unasked)) if unasked else program
+
+
+def _examine(pair: _Pair, sampler: Sampler, choices: int) -> str:
+    telling = [s for s in sampler.size_choices() if sampler.entries(s) <= LARGEST]
+    if any(unwritten(e.program) for e in pair.programs):
+        for sizes in telling:
+            _only_written(pair.programs, sampler.point(sizes))
+    lengths = 1 if pair.traced.sizes else LENGTHS
+    for k, sizes in enumerate(telling):
+        missing = _missing(pair.asked, telling, lengths)
+        if k >= choices and not missing:
+            break
+        if k < choices or any(sizes[s] not in {a[s] for a in pair.asked} for s in missing):
+            _ask_at(pair, sampler, sizes)
+    if not pair.asked and telling:
+        _seek(pair, sampler, telling)
+    if pair.asked:
+        _extremes(pair, sampler, min(pair.asked, key=sampler.entries))
+    return _unasked(pair, telling, lengths)
+
+
+def _missing(asked: list[Sizes], telling: list[Sizes], lengths: int) -> list[Symbol]:
+    """The size symbols of which too few values have been asked."""
+    symbols = dict.fromkeys(s for sizes in telling for s in sizes)
+    return [s for s in symbols if len({a[s] for a in asked}) < min(lengths, len({t[s] for t in telling}))]
+
+
+def _unasked(pair: _Pair, telling: list[Sizes], lengths: int) -> str:
+    """Why NumPy has not been asked enough; "" if it has."""
+    functions = f"{name_of(pair.forward)} and {name_of(pair.backward)} do what their lines say"
+    if pair.forward is pair.backward:
+        functions = f"{name_of(pair.forward)} does what its lines say"
+    what = f"NumPy could not be asked whether {functions}"
+    if not telling:
+        return f"{what}: no sizes were found that are small enough"
+    if not pair.asked:
+        return f"{what}: no point was found at which all values are finite"
+    missing = _missing(pair.asked, telling, lengths)
+    if missing:
+        return f"{what}, but at {' and at '.join(_sizes(a) for a in pair.asked)}: elsewhere no finite values were found"
+    return ""
+
+
+def _ask_at(pair: _Pair, sampler: Sampler, sizes: Sizes) -> None:
+    """Compare at these sizes, at the first point where both functions have finite values."""
+    if any(_compare(pair, sampler.point(sizes)) for _ in range(TRIES)):
+        pair.asked.append(sizes)
+
+
+def _seek(pair: _Pair, sampler: Sampler, telling: list[Sizes]) -> None:
+    """Where the equations have no finite values NumPy may have some: let it tell where, and compare there."""
+    rng, sizes = random.Random(5), telling[0]
+    ways = assignments(sampler.real_inputs, sampler.question.constants[:CONSTANTS], rng)
+    for assignment in itertools.islice(ways, SOUGHT):
+        point = sampler.moved(sampler.point(sizes), assignment)
+        if _forward_is_finite(pair, point) and _compare(pair, point):
+            sampler.regions = [assignment]
+            for other in telling[: 2 * CHOICES]:
+                _ask_at(pair, sampler, other)
+            return
+
+
+def _forward_is_finite(pair: _Pair, point: Point) -> bool:
+    with quietly():
+        try:
+            result = run(pair.forward, pair.traced.forward.inputs, point)
+            return all(np.isfinite(_plain(v)).all() for v in _listed(outputs_and_cache(result, pair.roles)[0]))
+        except Exception:
+            return False
+
+
+def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> None:
+    """Compare on either side of every constant, and at large and small magnitudes: code may do something else there.
+
+    What overflows there shows nothing.
+    """
+    written = [c for f in (pair.forward, pair.backward) for c in numbers_written(f)]
+    constants = dict.fromkeys(c for c in (*sampler.question.constants, *sorted(written)) if c < 2.0**40)
+    sides = [r for r in regions(list(constants)[: 2 * CONSTANTS]) if r is not ANY]
+    sides += [Region(f"of size {m:g}", 0, m) for m in MAGNITUDES]
+    tensors = sampler.real_inputs
+    for region in sides[: max(8, EXTREME_ENTRIES // sampler.entries(sizes))]:
+        _compare(pair, sampler.moved(sampler.point(sizes), dict.fromkeys(tensors, region)), extreme=True)
 
 
 def _only_written(programs: tuple[Evaluator, Evaluator], point: Point) -> None:
@@ -102,61 +209,76 @@ def _only_written(programs: tuple[Evaluator, Evaluator], point: Point) -> None:
                 raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"], help="use np.zeros")
 
 
-def _compare(pair: _Pair, programs: tuple[Evaluator, Evaluator], point: Point) -> None:
-    """One point; one at which the forward fails, or rounding decides, says nothing."""
+def _compare(pair: _Pair, point: Point, *, extreme: bool = False) -> bool:
+    """Whether NumPy was asked; a point at which a function fails, or rounding decides, says nothing."""
     try:
-        _run_both(pair, programs, point)
+        return _run_both(pair, point)
     except TraceDiffersError:
-        if all(_steady(p, point) for p in programs):
+        if all(_steady(p, point) for p in pair.programs):
             raise
+        return False
+    except MalformedError:
+        if not extreme:
+            raise
+        return False
 
 
 def _steady(evaluator: Evaluator, point: Point) -> bool:
     """False if inputs that differ by a rounding error give quite another result: code that divides by x - x."""
-    nudged = {t: a * (1 + 2.0**-40) if a.dtype.kind == "f" else a for t, a in point.inputs.items()}
-    first, second = _evaluated(evaluator, point), _evaluated(evaluator, replace(point, inputs=nudged))
-    if first is None or second is None:
-        return first is second
-    return all(_near(first[t], second[t]) for t in evaluator.program.outputs)
+    first = _evaluated(evaluator, point)
+    for seed in range(NUDGES):
+        random_ = np.random.default_rng(seed)
+        factors = {t: 1 + 2.0**-40 * random_.uniform(-1, 1, a.shape) for t, a in point.inputs.items()}
+        nudged = {t: a * factors[t] if a.dtype.kind == "f" else a for t, a in point.inputs.items()}
+        second = _evaluated(evaluator, replace(point, inputs=nudged))
+        if first is None or second is None:
+            return first is second
+        if not all(_near(first[t], second[t]) for t in evaluator.program.outputs):
+            return False
+    return True
 
 
 def _near(left: Floats, right: Floats) -> bool:
     exists = np.isfinite(left)
-    scale = max(1.0, float(np.abs(left[exists]).max(initial=0.0)))
-    return bool(np.all(np.abs(left - right)[exists] <= CLOSE * scale))
+    scale = float(np.abs(left[exists]).max(initial=0.0))
+    return bool(np.all(np.abs(left[exists] - right[exists]) <= CLOSE * scale))
 
 
-def _run_both(pair: _Pair, programs: tuple[Evaluator, Evaluator], point: Point) -> None:
+def _run_both(pair: _Pair, point: Point) -> bool:
+    """True if both functions have finite values at the point, which are those of the equations."""
     with quietly():
         try:
-            result = pair.forward(**arguments(pair.forward, pair.traced.forward.inputs, point))
+            result = run(pair.forward, pair.traced.forward.inputs, point)
         except Exception:
-            return
+            return False
         outputs, cache = outputs_and_cache(result, pair.roles)
-        expected = _evaluated(programs[0], point)
-        if expected is None:
-            return
-        wanted = [expected[t] for t in pair.traced.forward.outputs]
         plain = [_plain(v) for v in _listed(outputs)]
         if not all(np.isfinite(v).all() for v in plain):
-            return
-        for given, needed, tensor in zip(plain, wanted, pair.traced.forward.outputs, strict=False):
-            _same(pair.forward, tensor.name, given, needed, point.sizes)
-        expected = _evaluated(programs[1], point)
+            return False
+        forward, backward = pair.programs
+        expected = _evaluated(forward, point)
         if expected is None:
-            return
+            return False
+        same = [
+            _same(pair, pair.forward, forward, point, tensor, tensor.name, given, expected[tensor])
+            for given, tensor in zip(plain, pair.traced.forward.outputs, strict=False)
+        ]
+        expected = _evaluated(backward, point)
+        if expected is None:
+            return False
         returned = _run_backward(pair, point, cache)
         for name, tensor in pair.traced.gradients.items():
             value = _of_name(returned, name, pair.traced)
             if value is not None:
-                _same(pair.backward, name, _plain(value), expected[tensor], point.sizes)
+                same.append(_same(pair, pair.backward, backward, point, tensor, name, _plain(value), expected[tensor]))
+        return all(same)
 
 
 def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
     upstream = tuple(handed(t, point) for t in pair.traced.upstream)
     given = {n: cache if role == "cache" else _one(upstream) for n, role in pair.roles.items()}
     try:
-        return pair.backward(**arguments(pair.backward, pair.traced.forward.inputs, point), **given)
+        return run(pair.backward, pair.traced.forward.inputs, point, **given)
     except Exception as error:
         what = f"{name_of(pair.backward)} fails when NumPy runs it: {type(error).__name__}: {error}"
         raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"]) from None
@@ -197,9 +319,18 @@ def _plain(value: Any) -> Floats:
         raise TraceDiffersError(f"NumPy's result is no array of numbers: {value!r}") from None
 
 
-def _same(function: Callable[..., Any], name: str, given: Floats, needed: Floats, sizes: Mapping[Any, int]) -> None:
-    """Raise unless both have the same shape and nearly the same entries."""
-    evidence = [f"sizes:  {_sizes(sizes)}"]
+def _same(
+    pair: _Pair,
+    function: Callable[..., Any],
+    program: Evaluator,
+    point: Point,
+    tensor: Tensor,
+    name: str,
+    given: Floats,
+    needed: Floats,
+) -> bool:
+    """Raise unless both have the same shape and nearly the same entries; True if all of them are finite."""
+    evidence = [f"sizes:  {_sizes(point.sizes)}"]
     if np.isnan(given).any() and given.shape == needed.shape and np.isfinite(needed).all():
         raise MalformedError(f"{name_of(function)} gives nan for {name} when NumPy runs it", evidence=evidence)
     what = f"the result of {name_of(function)} when NumPy runs it is not what its lines say: {name}"
@@ -209,12 +340,35 @@ def _same(function: Callable[..., Any], name: str, given: Floats, needed: Floats
             what, evidence=[*evidence, f"shape:  {given.shape} by NumPy, {needed.shape} as traced"], help=help
         )
     exists = np.isfinite(needed)
-    scale = max(1.0, float(np.abs(needed[exists]).max(initial=0.0)))
-    far = exists & ~(np.abs(given - needed) <= CLOSE * scale)
+    scale = max(float(np.abs(a[exists & np.isfinite(a)]).max(initial=0.0)) for a in (given, needed))
+    far = exists & ~(np.abs(given - needed) <= CLOSE * scale + pair.floor)
+    far |= _missing_there(program, point, tensor, np.isfinite(given) & ~exists)
     if far.any():
         at = tuple(int(k) for k in np.argwhere(far)[0])
         values = f"{name}{list(at) if at else ''}:  {given[at]:.6g} by NumPy, {needed[at]:.6g} as traced"
         raise TraceDiffersError(what, evidence=[*evidence, values], help=help)
+    return bool(exists.all() and np.isfinite(given).all())
+
+
+def _missing_there(program: Evaluator, point: Point, tensor: Tensor, asked: NDArray[Any]) -> NDArray[Any]:
+    """Of these entries, which NumPy has a number for, those that are certainly none by the equations.
+
+    A float that is none may also be the overflow of a way to compute it; enclosures tell.
+    """
+    found = np.zeros_like(asked)
+    if not asked.any():
+        return found
+    balls = Evaluator(program.program, ball(), point.functions)
+    with balls.field.working():
+        given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, balls.field) for t in program.program.inputs}
+        try:
+            entries = balls.run(point.values(balls.field), given)[tensor]
+        except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
+            return found
+    for position in zip(*np.nonzero(asked), strict=True):
+        where = tuple(int(k) for k in position)
+        found[where] = isinstance(entries[where], Missing)
+    return found
 
 
 def _sizes(sizes: Mapping[Any, int]) -> str:

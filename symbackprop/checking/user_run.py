@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -26,8 +27,16 @@ def quietly() -> Iterator[None]:
         yield
 
 
+def run(function: Callable[..., Any], inputs: Iterable[Tensor], point: Point, **given: Any) -> Any:
+    """What a function returns for copies of the inputs that it takes, by name; a ufunc takes them by place."""
+    values = arguments(function, inputs, point)
+    return function(*values.values()) if isinstance(function, np.ufunc) else function(**values, **given)
+
+
 def arguments(function: Callable[..., Any], inputs: Iterable[Tensor], point: Point) -> dict[str, Any]:
     """Copies of the inputs that the function takes, by name, since it may write into them."""
+    if isinstance(function, np.ufunc):
+        return {t.name: handed(t, point) for t in inputs}
     parameters = inspect.signature(function).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return {t.name: handed(t, point) for t in inputs if takes_any or t.name in parameters}
@@ -46,3 +55,17 @@ def outputs_and_cache(result: Any, roles: Mapping[str, str]) -> tuple[Any, Any]:
     """
     cached = "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2
     return (result[0], result[1]) if cached else (result, None)
+
+
+def numbers_written(function: Callable[..., Any]) -> set[float]:
+    """The sizes of the numbers in a function's code, other than 0: something may happen beside each of them."""
+    found: set[float] = set()
+    pending: list[Any] = [getattr(inspect.unwrap(function), "__code__", None)]
+    while pending:
+        code = pending.pop()
+        for value in getattr(code, "co_consts", ()):
+            if isinstance(value, types.CodeType):
+                pending.append(value)
+            elif isinstance(value, int | float) and not isinstance(value, bool) and value and np.isfinite(value):
+                found.add(abs(float(value)))
+    return found

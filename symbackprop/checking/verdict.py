@@ -15,10 +15,11 @@ import numpy as np
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Program
-from symbackprop.expression.shown import Shown, saved
+from symbackprop.expression.shown import Shown, in_a_line, saved
 from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
+GIVEN_SIZES = "the sizes given"  # the scope where the user left none open
 MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
 
 
@@ -45,7 +46,7 @@ class CuredLine:
         return f"{to_text(self.left)} = {to_text(self.right)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict(Shown):
     """What is true of a claim about gradients.
 
@@ -67,6 +68,8 @@ class Verdict(Shown):
         claim: the equations that the user's backward pass was traced to.
         called: for its tensors, by their names, the user's own names.
         cured: the user's lines as they would be right.
+        unjudged: inputs of which no gradient was returned, so that nothing is said about it.
+        cure_scope: the sizes for which a cure holds, "" for all.
     """
 
     status: Status
@@ -88,10 +91,17 @@ class Verdict(Shown):
     claim: Program | None = field(default=None, repr=False, compare=False)
     called: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     cured: tuple[CuredLine, ...] = field(default=(), repr=False, compare=False)
+    cure_scope: str = ""
+    unjudged: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """True only if PROVED."""
         return self.status == "PROVED"
+
+    @property
+    def for_all_sizes(self) -> bool:
+        """True if what is proved holds for all sizes that were left open, not only for some stated in the scope."""
+        return self.status == "PROVED" and (not self.scope or self.scope.startswith(("all sizes", GIVEN_SIZES)))
 
     def save(self, path: str | Path) -> Path:
         """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html or .md.
@@ -112,6 +122,7 @@ class Verdict(Shown):
             "scope": self.scope,
             "conditions": list(self.conditions),
             "wrong": list(self.wrong),
+            "unjudged": list(self.unjudged),
             "diagnosis": self.diagnosis,
             "cure": self.cure,
             "counterexample": None if self.counterexample is None else self.counterexample.to_dict(),
@@ -120,8 +131,13 @@ class Verdict(Shown):
             "seconds": round(self.seconds, 4),
         }
 
+    def __repr__(self) -> str:
+        why = self.diagnosis or self.reason or self.scope
+        return f"Verdict({in_a_line(f'{self.status}: {self.subject}' + (f'; {why}' if why else ''))})"
+
     def __str__(self) -> str:
         lines = [f"{self.status}  {self.subject}" + (f"   ({self.scope})" if self.scope else "")]
+        lines += _row("unjudged", f"no gradient was returned of {', '.join(self.unjudged)}" if self.unjudged else "")
         lines += _row("claimed", self.claimed)
         if self.status != "PROVED":
             lines += _row("derived", self.derived)
@@ -131,7 +147,8 @@ class Verdict(Shown):
             lines += _numbers(self.counterexample)
         lines += _row("wrong", ", ".join(self.wrong) if len(self.wrong) > 1 else "")
         lines += _row("diagnosis", self.diagnosis)
-        lines += _row("right", self.cure + "   (proved)" if self.cure else "")
+        proved = f"proved, {self.cure_scope}" if self.cure_scope else "proved"
+        lines += _row("right", f"{self.cure}   ({proved})" if self.cure else "")
         for line in self.cured:
             lines += _row("as code", f"line {line.number}:  {line.code}" if line.code else "")
         lines += _row("because", self.reason)

@@ -9,6 +9,7 @@ numerically first.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass, replace
@@ -17,8 +18,9 @@ import sympy as sp
 
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.formula import Cure, cures
+from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.question import Question, probed
-from symbackprop.checking.refute import cross_examine, refute
+from symbackprop.checking.refute import cross_examine, refute, refute_on_thresholds, refute_outside
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
@@ -35,7 +37,8 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sympy_bridge import PI
-from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation
+from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation, translated
+from symbackprop.frontends.matrix_formula import own_indices, read_arrays, speaks_of_arrays
 from symbackprop.frontends.network import M, Network
 from symbackprop.normal_form.modulo_unfolding import Unfolder
 from symbackprop.proofs.network import ALL_SIZES, prove_network
@@ -43,6 +46,7 @@ from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
 BUDGET_SECONDS = 5.0
+DOMAIN_SECONDS = 0.5  # for what a claim asks for to have a value
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,12 @@ def _functions(network: Network) -> dict[str, Function]:
 
 
 def _read(network: Network, left: str, text: str, scope: Scope) -> Claim:
-    name, indices = left_indices(left, scope)
+    whole = speaks_of_arrays(left, text, scope)
+    if whole and translated(left) in scope.tensors:
+        name = translated(left)
+        indices = own_indices(scope.tensors[name])
+    else:
+        name, indices = left_indices(left, scope)
     tensor = scope.tensors[name]
     functions = dict(scope.functions)
     number = next(
@@ -131,7 +140,8 @@ def _read(network: Network, left: str, text: str, scope: Scope) -> Claim:
     own = network.layers[number - 1].function if number is not None else None
     if own is not None:  # f without a number is the function of the layer that the claim is about
         functions |= {"f": own, "f_prime": derivative(own)}
-    reading = read_claim(text, replace(scope, functions=functions, indices={i.name: i for i in indices}))
+    scope = replace(scope, functions=functions, indices={i.name: i for i in indices})
+    reading = Reading(read_arrays(text, indices, scope), (), (), None) if whole else read_claim(text, scope)
     entry = Entry(tensor, indices)
     return Claim(entry, reading, _truth(network, entry))
 
@@ -185,17 +195,18 @@ def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
     answer = unfolder.equal(claim.reading.value, claim.truth) if fits else None
     if answer is not None and answer.equal:
         objection = _objection(question)
-        if objection is None:
-            conditions = tuple(dict.fromkeys((*answer.used, *_kink_conditions(network, claim))))
+        asked = conditions_of(question, unfolder.facts, DOMAIN_SECONDS)
+        reason, found = objection or ("", None)
+        if objection is not None and not (asked and found is not None and not math.isfinite(found.entry.claimed)):
+            return Verdict("UNDECIDED", subject, claimed, derived, counterexample=found, reason=reason)
+        found = found or _where_it_does_not_hold(question, any(c.open for c in asked))
+        if found is None:
+            texts = (c.text for c in asked)
+            conditions = tuple(dict.fromkeys((*answer.used, *_kink_conditions(network, claim), *texts)))
             return Verdict("PROVED", subject, claimed, derived, ALL_SIZES, conditions)
-        reason, found = objection
-        return Verdict("UNDECIDED", subject, claimed, derived, counterexample=found, reason=reason)
-    try:
-        found = refute(question, budget_seconds=seconds)
-    except (SymbackpropError, ZeroDivisionError, OverflowError) as error:
-        found, reason = None, f"no point could be examined: {error}"
     else:
-        reason = answer.reason if answer is not None else str(claim.reading.problem)
+        found, reason = _refuted(question, seconds)
+        reason = reason or (answer.reason if answer is not None else str(claim.reading.problem))
     if found is None:
         status: Status = "UNDECIDED" if fits else "MALFORMED"
         return Verdict(status, subject, claimed, derived, reason=reason)
@@ -213,6 +224,23 @@ def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
         counterexample=found,
         notes=notes,
     )
+
+
+def _where_it_does_not_hold(question: Question, open: bool) -> Counterexample | None:
+    """A point at which a claim with the right normal form has no value, or a wrong one on a threshold of its own."""
+    try:
+        found = refute_on_thresholds(question, DOMAIN_SECONDS)
+        return refute_outside(question, DOMAIN_SECONDS) if found is None and open else found
+    except (SymbackpropError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def _refuted(question: Question, seconds: float) -> tuple[Counterexample | None, str]:
+    """A counterexample, or None and why no point could be examined."""
+    try:
+        return refute(question, budget_seconds=seconds), ""
+    except (SymbackpropError, ZeroDivisionError, OverflowError) as error:
+        return None, f"no point could be examined: {error}"
 
 
 def _reading_note(claim: Claim) -> str:

@@ -1,4 +1,4 @@
-"""The command line: prove, verify, check, train, export, demo.
+"""The command line: prove, verify, check, train, predict, export, demo.
 
     symbackprop prove --layers 3,5,5,4 --cost cross-entropy -o proof.html
 
@@ -18,6 +18,8 @@ import typer
 import symbackprop
 from symbackprop.cli.demo import demo
 from symbackprop.cli.export import export
+from symbackprop.cli.predict import predict
+from symbackprop.cli.show import help_text
 from symbackprop.cli.train import train
 from symbackprop.cli.verdicts import check, prove, verify
 from symbackprop.errors import SymbackpropError
@@ -25,12 +27,11 @@ from symbackprop.errors import SymbackpropError
 app = typer.Typer(
     help="Derives a neural network's gradients, proves them for every size, checks yours, and runs them fast.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (prove, verify, check, train, export, demo):
-    app.command()(command)
+for command in (prove, verify, check, train, predict, export, demo):
+    app.command(help=help_text(command))(command)
 
 
 def _version(wanted: bool) -> None:
@@ -57,10 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     try:
         app(arguments, prog_name="symbackprop")
+    except SystemExit as end:
+        if end.code == 130:  # typer's own answer to Ctrl-C
+            typer.echo("error: interrupted", err=True)
+        raise
     except SymbackpropError as error:
         typer.echo(f"error: {error}", err=True)
     except MemoryError:
         typer.echo("error: not enough memory for arrays of this size", err=True)
-    except KeyboardInterrupt:
-        sys.exit(130)
     sys.exit(2)

@@ -15,7 +15,6 @@ import typer
 from symbackprop.cli import options
 from symbackprop.cli.lazy import api, data, files, network, plot, storage, train
 from symbackprop.cli.show import coloured
-from symbackprop.cli.train import score_text
 from symbackprop.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -33,7 +32,11 @@ def demo(
         "symbackprop-demo"
     ),
 ) -> None:
-    """Prove, refute, check, write the proof, train on the bundled digits, and export the code."""
+    """Prove, refute, check, write the proof, train on the bundled digits, and export the code.
+
+    Examples:
+      symbackprop demo -o demo
+    """
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,10 +115,10 @@ def _train(folder: Path) -> None:
     start = time.perf_counter()
     model, _ = options.compiled(net, "numpy", "float64")
     typer.echo(f"  compiled to NumPy in {time.perf_counter() - start:.2f} s")
-    result = train.train(cast("CompiledGradient", model), data.load_digits(), initial=net.init(seed=0))
+    result = train.train(cast("CompiledGradient", model), data.load_digits(), initial=net.init(seed=0), test=0.2)
     typer.echo(
         f"  {len(result.history)} epochs over {result.train_rows} images in {result.seconds:.2f} s; "
-        f"on {result.held_out_rows} images never trained on: {score_text(result)}"
+        f"on {result.test_rows} images that neither trained it nor chose the epoch: accuracy {result.test_score:.1%}"
     )
     storage.save_model(
         folder / "model.npz", result.params, {"layers": [64, 30, 10], "activation": "sigmoid", "cost": "cross_entropy"}

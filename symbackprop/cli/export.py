@@ -28,7 +28,9 @@ def export(
 ) -> None:
     """Write the proved gradient as a module that imports NumPy alone (or JAX, or is C).
 
-    Example: symbackprop export --layers 64,30,10 -o gradient.py
+    Examples:
+      symbackprop export --layers 64,30,10 -o gradient.py
+      symbackprop export --layers 64,30,10 --backend c -o gradient.c
     """
     check_writable(output)
     network = options.describe(layers, activation, cost, l2, l1, reduction)

@@ -3,7 +3,8 @@
     from symbackprop.cli.lazy import api             # costs nothing
     api.prove(network)                              # imports symbackprop.api
 
-So `symbackprop prove` never waits for training or plotting. Only this module of the command line imports by name.
+So `symbackprop prove` never waits for training or plotting, nor for what checks code. Only this module of the command
+line imports by name.
 """
 
 from __future__ import annotations
@@ -16,24 +17,34 @@ if TYPE_CHECKING:
     from symbackprop import files as files
     from symbackprop.expression import program as program
     from symbackprop.frontends import network as network
+    from symbackprop.frontends import network_options as network_options
+    from symbackprop.proofs import network as theorems
+    from symbackprop.training import csv_table as csv_table
     from symbackprop.training import data as data
     from symbackprop.training import loop as train
+    from symbackprop.training import model as model
     from symbackprop.training import plot as plot
     from symbackprop.training import progress as progress
+    from symbackprop.training import report as report
     from symbackprop.training import storage as storage
 
-    __all__ = ["train"]
+    __all__ = ["theorems", "train"]
 
 
 NAMES = {
     "api": "api",
+    "csv_table": "training.csv_table",
     "data": "training.data",
     "files": "files",
+    "model": "training.model",
     "network": "frontends.network",
+    "network_options": "frontends.network_options",
     "plot": "training.plot",
     "program": "expression.program",
     "progress": "training.progress",
+    "report": "training.report",
     "storage": "training.storage",
+    "theorems": "proofs.network",
     "train": "training.loop",
 }
 

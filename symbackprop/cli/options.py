@@ -7,16 +7,17 @@ Main names: the option types (`Layers`, `Cost`, ...), `describe` and `compiled`.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from symbackprop.cli.lazy import api, network
+from symbackprop.cli.lazy import api, csv_table, network, network_options
 from symbackprop.errors import MalformedError
 
 if TYPE_CHECKING:
     from symbackprop.codegen.network import CompiledNetwork
     from symbackprop.frontends.network import Network
+    from symbackprop.training.csv_table import TableFormat
 
 PANEL = "The network"
 
@@ -56,6 +57,17 @@ L1 = Annotated[
     typer.Option(help="Coefficient of the weights' absolute values.", metavar="FORMULA", rich_help_panel=PANEL),
 ]
 Reduction = Annotated[Literal["mean", "sum"], typer.Option(help="Over the m examples.", rich_help_panel=PANEL)]
+TABLE = "A .csv file"
+Delimiter = Annotated[
+    str | None, typer.Option(help="Between cells; by default that of the first line.", rich_help_panel=TABLE)
+]
+Decimal = Annotated[
+    Literal[".", ","], typer.Option(help="The point or the comma inside numbers.", rich_help_panel=TABLE)
+]
+Encoding = Annotated[str, typer.Option(help="Of the text: utf-8, latin-1, ...", rich_help_panel=TABLE)]
+Missing = Annotated[
+    Literal["refuse", "drop"], typer.Option(help="What to do with lines with an empty cell.", rich_help_panel=TABLE)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -75,33 +87,16 @@ def describe(
     """
     if (layers is None) == (depth is None):
         raise MalformedError("give either --layers or --depth", help="--layers 3,5,4, or --depth L for any depth")
-    functions = _activations(activation, 2 if layers is None else layers.count(","))
+    functions = network_options.split_activations(activation, 2 if layers is None else layers.count(","))
     return network.Network(layers, activation=functions, cost=cost, l2=l2, l1=l1, reduction=reduction, depth=depth)
 
 
-def _activations(text: str, count: int) -> str | list[str]:
-    """One activation, or one for each of `count` layers; of two, the first is that of all hidden layers."""
-    parts = split_top_level(text)
-    if len(parts) == 1:
-        return parts[0]
-    return [parts[0]] * (count - 1) + [parts[1]] if len(parts) == 2 and count > 2 else parts
-
-
-def split_top_level(text: str) -> list[str]:
-    """Split at the commas that stand outside parentheses.
-
-    Example:
-        >>> split_top_level("max(z, 0), sigmoid")
-        ['max(z, 0)', 'sigmoid']
-    """
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in "([") - (letter in ")]")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]
+def table_format(
+    delimiter: str | None, decimal: Literal[".", ","], encoding: str, missing: Literal["refuse", "drop"]
+) -> TableFormat:
+    """How a .csv file is written, as the options say."""
+    given = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter)
+    return csv_table.TableFormat(given, decimal, encoding, missing)
 
 
 def compiled(network: Network, backend: str, dtype: str) -> tuple[CompiledNetwork, list[str]]:
@@ -109,4 +104,4 @@ def compiled(network: Network, backend: str, dtype: str) -> tuple[CompiledNetwor
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         code = api.compile(network, backend, dtype)
-    return cast("CompiledNetwork", code), [line for note in notes for line in str(note.message).splitlines()]
+    return code, [line for note in notes for line in str(note.message).splitlines()]

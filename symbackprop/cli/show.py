@@ -5,20 +5,30 @@ Main names: `finish` (verdicts), `print_json`, `check_writable`. Words in colour
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
+from rich.markup import escape
 
-from symbackprop.errors import DataError
+from symbackprop.errors import DataError, MalformedError
 
 if TYPE_CHECKING:
     from symbackprop.checking.verdict import Verdict
 
 COLOURS = {"PROVED": "green", "REFUTED": "red", "UNDECIDED": "yellow", "MALFORMED": "magenta"}
 GRAVITY = ("REFUTED", "MALFORMED", "UNDECIDED", "PROVED")
+
+
+def help_text(command: Callable[..., Any]) -> str:
+    """A sub-command's docstring as its help: paragraphs flow, examples keep their lines, brackets are brackets."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    flowing = [p if p.startswith("Example") else " ".join(p.split()) for p in paragraphs]
+    return escape("\n\n".join(flowing))
 
 
 def print_json(value: Any) -> None:
@@ -32,15 +42,37 @@ def coloured(story: str) -> str:
     return f"{typer.style(status, fg=COLOURS[status], bold=True)} {rest}" if status in COLOURS else story
 
 
-def finish(verdicts: Sequence[Verdict], *, as_json: bool) -> NoReturn:
-    """Print verdicts, the four counts last, and exit: status 0 only if all are PROVED."""
+def check_documents(output: Sequence[Path], claims: int) -> None:
+    """See that each claim's document has a file, and that it can be written.
+
+    Raises:
+        MalformedError: several claims, and not one file for each.
+    """
+    if output and claims > 1 and len(output) != claims:
+        raise MalformedError(
+            f"{claims} claims, but {len(output)} files for their documents", help="give one --output for each claim"
+        )
+    check_writable(*output)
+
+
+def finish(verdicts: Sequence[Verdict], *, output: Sequence[Path], as_json: bool) -> NoReturn:
+    """Print verdicts, the four counts last, and exit: status 0 only if all are PROVED.
+
+    Args:
+        output: documents to write: any number for one verdict, or one for each.
+    """
+    for path, verdict in zip(output, cycle(verdicts), strict=False):
+        verdict.save(path)
     counts = {status: sum(v.status == status for v in verdicts) for status in COLOURS}
     worst = next(status for status in GRAVITY if counts[status])
     if as_json:
-        print_json({"status": worst, "counts": counts, "verdicts": [v.to_dict() for v in verdicts]})
+        files = {"files": [str(path) for path in output]} if output else {}
+        print_json({"status": worst, "counts": counts, "verdicts": [v.to_dict() for v in verdicts]} | files)
     else:
         for verdict in verdicts:
             typer.echo(coloured(str(verdict)))
+        for path in output:
+            typer.echo(f"wrote {path}")
         typer.echo(", ".join(f"{number} {status.lower()}" for status, number in counts.items()))
     raise typer.Exit(0 if worst == "PROVED" else 1)
 

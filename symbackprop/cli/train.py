@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
+import numpy as np
 import typer
 
 from symbackprop.cli import options
 from symbackprop.cli.lazy import data as data_sets
+from symbackprop.cli.lazy import model as models
 from symbackprop.cli.lazy import plot as plots
 from symbackprop.cli.lazy import progress, storage
+from symbackprop.cli.lazy import report as reports
 from symbackprop.cli.lazy import train as training
 from symbackprop.cli.show import check_writable, print_json
 from symbackprop.errors import MalformedError
@@ -27,8 +31,11 @@ from symbackprop.cli.lazy import program
 from symbackprop.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
+    from symbackprop.codegen.network import CompiledNetwork
     from symbackprop.frontends.network import Network
+    from symbackprop.training.data import DataSet, Rows
     from symbackprop.training.loop import TrainingResult
+    from symbackprop.training.report import ClassReport
 
 RUN = "The run"
 FILES = "Files"
@@ -76,7 +83,12 @@ def train(
     momentum: Annotated[float, typer.Option(help="For momentum and nesterov.", rich_help_panel=RUN)] = 0.9,
     weight_decay: Annotated[float, typer.Option(help="For adamw.", rich_help_panel=RUN)] = 0.01,
     seed: Annotated[int, typer.Option(help="Same seed, same numbers.", rich_help_panel=RUN)] = 0,
-    holdout: Annotated[float, typer.Option(help="Share of the rows that only scores.", rich_help_panel=RUN)] = 0.2,
+    holdout: Annotated[
+        float, typer.Option(help="Share of the rows that chooses the epoch.", rich_help_panel=RUN)
+    ] = 0.2,
+    test: Annotated[
+        float, typer.Option(help="Share of the rows that is looked at once, after the run.", rich_help_panel=RUN)
+    ] = 0.0,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better score.", rich_help_panel=RUN)
     ] = None,
@@ -96,13 +108,28 @@ def train(
         Path | None,
         typer.Option(help="Draw the learning curve: .png, .svg, .pdf or .jpg.", metavar="FILE", rich_help_panel=FILES),
     ] = None,
+    standardize: Annotated[
+        bool,
+        typer.Option(
+            "--standardize", help="Scale inputs to mean 0 and deviation 1; kept in the model.", rich_help_panel=FILES
+        ),
+    ] = False,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = ".",
+    encoding: options.Encoding = "utf-8",
+    missing: options.Missing = "refuse",
+    report: Annotated[
+        bool, typer.Option("--report", help="Print how well each class does, and which it is taken for.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a network with its proved gradient. Ctrl-C keeps the best model so far, and the exit status is 2.
 
     A cost that divides by m divides by the rows of a minibatch, also in a penalty such as lambda/(2*m).
 
-    Example: symbackprop train --data digits --layers 64,30,10 --plot curve.png --save model.npz
+    Examples:
+      symbackprop train --layers 64,30,10 --plot curve.png --save model.npz
+      symbackprop train --layers 64,30,10 --optimizer lbfgs --epochs 30
     """
     check_writable(save, plot, checkpoint, read=[Path(data)])
     if plot is not None:
@@ -114,7 +141,12 @@ def train(
             "cross-entropy is a cost of classes, not of numbers", help="with --regression use --cost squared-error"
         )
     numbers = hyper_parameters(network, lam, hyper or [])
-    rows = data_sets.load(data, outputs=network.concrete_widths()[-1], regression=regression)
+    form = options.table_format(delimiter, decimal, encoding, missing)
+    rows = data_sets.load(data, outputs=network.concrete_widths()[-1], regression=regression, form=form)
+    kept, held, tested = data_sets.split_three(rows, holdout, test, seed)
+    scaling = models.scaling_of(in_memory(rows)[kept]) if standardize else None
+    if scaling is not None:
+        rows = dataclasses.replace(rows, X=scaling(rows.X))
     model, notes = options.compiled(network, backend, dtype)
     start = network.init(seed)
     if initial is not None:
@@ -136,6 +168,7 @@ def train(
             batch_size=batch_size,
             seed=seed,
             holdout=holdout,
+            test=test,
             schedule=schedule,
             momentum=momentum,
             weight_decay=weight_decay,
@@ -146,7 +179,10 @@ def train(
             observer=bar,
         )
     text = {"activation": activation, "cost": cost, "l2": l2, "l1": l1, "reduction": reduction}
-    facts = description(text, network, numbers, rows.name, result)
+    facts = description(text, network, numbers, rows, result)
+    if scaling is not None:
+        facts["scaling"] = scaling.to_dict()
+    told = report_on(model, result, rows, tested if len(tested) else held) if report else None
     if save is not None:
         storage.save_model(save, result.params, facts)
     if plot is not None and result.history:
@@ -154,13 +190,48 @@ def train(
     written = [str(path) for path in (save, plot if result.history else None, checkpoint) if path is not None]
     notes += minibatch_note(network, numbers, optimizer, batch_size, result.train_rows)
     if as_json:
-        print_json(result.to_dict() | {"network": facts, "files": written, "notes": notes})
+        print_json(
+            result.to_dict()
+            | {
+                "network": facts,
+                "files": written,
+                "notes": notes,
+                **({} if told is None else {"report": told.to_dict()}),
+            }
+        )
     else:
         tell(network, rows.name, optimizer, result, written, notes)
+        if told is not None:
+            typer.echo(f"\n{told}")
     if result.interrupted:
-        kept = f"the best model so far is in {save}" if save else "--save FILE would have kept the best model so far"
-        typer.echo(f"error: interrupted in epoch {len(result.history) + 1}; {kept}", err=True)
+        fate = f"the best model so far is in {save}" if save else "--save FILE would have kept the best model so far"
+        typer.echo(f"error: interrupted in epoch {len(result.history) + 1}; {fate}", err=True)
         raise typer.Exit(2)
+
+
+def in_memory(rows: DataSet) -> Any:
+    """The inputs, provided they are not left on disk.
+
+    Raises:
+        UnsupportedError: they are.
+    """
+    if isinstance(rows.X, np.memmap):
+        raise UnsupportedError("inputs that stay on disk are not scaled", help="scale X.npy itself")
+    return rows.X
+
+
+def report_on(model: CompiledNetwork, result: TrainingResult, rows: DataSet, chosen: Rows) -> ClassReport:
+    """How each class does on some rows.
+
+    Raises:
+        MalformedError: there are no classes, or no rows to look at.
+    """
+    if not rows.classes or not len(chosen):
+        raise MalformedError("--report needs classes, and rows that were held out", help="--holdout 0.2, or --test 0.2")
+    kind = result.params["W1"].dtype
+    outputs = model.predict(result.params, rows.X[chosen].astype(kind))
+    found = (outputs[:, 0] > 0.5).astype(np.intp) if outputs.shape[1] == 1 else np.argmax(outputs, axis=1)
+    return reports.class_report(rows.labels[chosen], found, rows.classes)
 
 
 MAXIMUM_PARAMETERS = 2 * 10**8
@@ -249,11 +320,11 @@ def widths_text(network: Network) -> str:
 
 
 def description(
-    text: dict[str, Any], network: Network, numbers: dict[str, float], data: str, result: TrainingResult
+    text: dict[str, Any], network: Network, numbers: dict[str, float], rows: DataSet, result: TrainingResult
 ) -> dict[str, Any]:
     """What a model file says about itself: the network as it was described, and how well the model did."""
     score = None if result.best is None else result.best.held_out
-    run = {"data": data, "epochs": len(result.history), result.metric: score}
+    run = {"data": rows.name, "classes": list(rows.classes), "epochs": len(result.history), result.metric: score}
     return {"layers": list(network.widths)} | text | {"hyper": numbers} | run
 
 
@@ -262,7 +333,8 @@ def tell(
 ) -> None:
     """The run in a few lines."""
     speed = result.examples / max(result.seconds, 1e-9)
-    typer.echo(f"{data}: {result.train_rows} examples to train on, {result.held_out_rows} held out")
+    others = f", {result.test_rows} to test" if result.test_rows else ""
+    typer.echo(f"{data}: {result.train_rows} examples to train on, {result.held_out_rows} held out{others}")
     typer.echo(
         f"{widths_text(network)}, {network.cost_name}, {optimizer}: {_count(len(result.history), 'epoch')} in "
         f"{result.seconds:.2f} s ({speed:,.0f} examples/s)"
@@ -271,6 +343,9 @@ def tell(
     if result.best is not None:
         score = "" if result.best.held_out is None else f", held-out {score_text(result)}{_last(result)}"
         typer.echo(f"best epoch {result.best.epoch}: cost {result.best.cost:.4g}{score}")
+    if result.test_score is not None:
+        score = _number(result.metric, result.test_score)
+        typer.echo(f"{result.metric} on the {result.test_rows} test examples, which chose nothing: {score}")
     for path in written:
         typer.echo(f"wrote {path}")
     for note in notes:
@@ -286,8 +361,11 @@ def _last(result: TrainingResult) -> str:
     last = result.history[-1]
     if last is result.best or last.held_out is None:
         return ""
-    number = f"{last.held_out:.1%}" if result.metric == "accuracy" else f"{last.held_out:.4f}"
-    return f" (chosen by it; {number} after the last epoch)"
+    return f" (chosen by it; {_number(result.metric, last.held_out)} after the last epoch)"
+
+
+def _number(metric: str, score: float) -> str:
+    return f"{score:.1%}" if metric == "accuracy" else f"{score:.4f}"
 
 
 def score_text(result: TrainingResult) -> str:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from symbackprop.cli import options
-from symbackprop.cli.lazy import api
-from symbackprop.cli.show import check_writable, coloured, finish, print_json
+from symbackprop.cli.lazy import api, theorems
+from symbackprop.cli.show import check_documents, check_writable, coloured, finish, print_json
 from symbackprop.cli.user_file import read_user_file
+
+Documents = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Write the verdict as a document: .tex, .pdf, .html or .md; of several claims, one file for each.",
+        metavar="FILE",
+    ),
+]
+Seconds = Annotated[float | None, typer.Option(help="Time for each claim; then it is UNDECIDED.", min=0.1)]
 
 
 def prove(
@@ -33,11 +45,13 @@ def prove(
 ) -> None:
     """Derive a network's gradients and prove them for every width and batch size.
 
-    Example: symbackprop prove --layers 3,5,5,4 --l2 "lambda/(2*m)" -o proof.html
+    Examples:
+      symbackprop prove --layers 3,5,5,4 --l2 "lambda/(2*m)" -o proof.html
+      symbackprop prove --depth L --activation f --cost squared-error
     """
     files = output or []
     check_writable(*files)
-    proof = api.prove(options.describe(layers, activation, cost, l2, l1, reduction, depth))
+    proof = theorems.prove_network(options.describe(layers, activation, cost, l2, l1, reduction, depth))
     for path in files:
         proof.save(path, detail=detail, notation=notation)
     if as_json:
@@ -51,7 +65,7 @@ def prove(
 
 def verify(
     claims: Annotated[
-        list[str], typer.Argument(help="Equations: 'delta3[n,k] = (a3[n,k] - y[n,k])/m'.", metavar="CLAIM...")
+        list[str], typer.Argument(help=escape("Equations: 'delta3[n,k] = (a3[n,k] - y[n,k])/m'."), metavar="CLAIM...")
     ],
     layers: options.Layers = None,
     depth: options.Depth = None,
@@ -60,24 +74,35 @@ def verify(
     l2: options.L2 = None,
     l1: options.L1 = None,
     reduction: options.Reduction = "mean",
+    output: Documents = None,
+    seconds: Seconds = None,
     as_json: options.Json = False,
 ) -> None:
     """Say whether hand-derived formulas are the network's gradients. Exit status 0 only if all are PROVED.
 
     Left side: delta2[n,i], dJ/dW1[i,j], dJ/db1[i], dJ/da2[n,i] or J. Right side: W1 b1 z2 a2 x y h m lam, f(...),
     f_prime(...), sum(index, ...), exp, log, tanh. W[i,j] leads from unit j to unit i, n counts the examples, and J
-    holds the 1/m of a mean.
+    holds the 1/m of a mean. Whole arrays, examples as rows, are read too: "dJ/dW2 = delta3.T @ a2".
 
-    Example: symbackprop verify --layers 3,5,4 "delta2[n,i] = sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])"
+    Examples:
+      symbackprop verify --layers 3,5,4 "delta3[n,k] = (a3[n,k] - y[n,k])/m"
+      symbackprop verify --layers 3,5,4 "dJ/db1[i] = sum(n, delta2[n,i])"
+      symbackprop verify --layers 3,5,4 "dJ/dW2 = delta3.T @ a2"
     """
+    documents = output or []
+    check_documents(documents, len(claims))
     network = options.describe(layers, activation, cost, l2, l1, reduction, depth)
-    finish([api.verify(network, claim) for claim in claims], as_json=as_json)
+    limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
+    finish([api.verify(network, claim, **limit) for claim in claims], output=documents, as_json=as_json)
 
 
 def check(
     files: Annotated[
         list[Path], typer.Argument(help="Python files with forward, backward and SHAPES.", metavar="FILE...")
     ],
+    output: Documents = None,
+    seconds: Seconds = None,
+    complete: Annotated[bool, typer.Option("--complete", help="The gradient of every input must be returned.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Say whether a NumPy backward pass is the gradient of its forward pass. Exit status 0 only if all are PROVED.
@@ -85,6 +110,13 @@ def check(
     This runs FILE, as python or pytest would: use it on code that you trust. FILE defines forward(**inputs),
     backward(dout, **inputs), which returns {name: gradient}, and SHAPES = {"x": ("N", "D"), ...}; where needed
     ASSUME = {"y": "labels:C"} and WHERE = "N >= 2".
+
+    Examples:
+      symbackprop check layernorm.py
+      symbackprop check layernorm.py -o verdict.html --seconds 60
     """
+    documents = output or []
+    check_documents(documents, len(files))
     cases = [read_user_file(path) for path in files]
-    finish([api.check(**case) for case in cases], as_json=as_json)
+    limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
+    finish([api.check(**case, **limit, complete=complete) for case in cases], output=documents, as_json=as_json)

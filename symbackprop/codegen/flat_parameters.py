@@ -20,7 +20,7 @@ from symbackprop.rendering.text import to_text
 OWN = {"out", "order", "batch", "rate"}  # arguments of flat, bind and epoch
 
 
-class Layout:
+class FlatLayout:
     """What a compiled network takes.
 
     Args:

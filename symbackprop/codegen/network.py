@@ -17,7 +17,7 @@ import numpy as np
 
 from symbackprop.codegen.arguments import Array, as_number
 from symbackprop.codegen.choice import LONG_VECTOR, block_rows, bound_form
-from symbackprop.codegen.flat_parameters import Layout
+from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, prune, soon
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.penalty import separated
@@ -90,7 +90,8 @@ class CompiledNetwork:
             "gradient": prune(whole, tuple(gradients)),
             "predict": commented(predict),
         }
-        self.layout = Layout(adjoint, widths, np.dtype(dtype), tuple(p.name for p in whole.parameters))
+        self._made_of = adjoint, predict, widths, dtype
+        self.layout = FlatLayout(adjoint, widths, np.dtype(dtype), tuple(p.name for p in whole.parameters))
         self.source = print_network(forms, self.layout, dtype)
         self.numpy = self.functions = load_module(self.source)
         self.runners: dict[str, Any] = {name: Runner(name, self.functions) for name in forms}
@@ -101,6 +102,21 @@ class CompiledNetwork:
             self._use_c(forms)
         elif backend == "jax":
             self._use_jax(adjoint, forms, dtype)
+
+    def __repr__(self) -> str:
+        widths = ", ".join(map(str, self._made_of[2]))
+        return f"CompiledNetwork([{widths}], backend={self.backend!r}, dtype={self.layout.dtype.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds the equations; the code is printed from them again, and compiled."""
+        return type(self), (*self._made_of, self.backend)
+
+    def __copy__(self) -> CompiledNetwork:
+        """A function, so its copy is itself."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> CompiledNetwork:
+        return self
 
     def _use_c(self, forms: Mapping[str, Form]) -> None:
         """Put compiled kernels in the place of the printed functions; without a compiler NumPy does the work."""
@@ -324,7 +340,7 @@ class Runner:
         return partial(function, *arrays, *numbers, out, work)
 
 
-def print_network(forms: Mapping[str, Form], layout: Layout, dtype: str) -> str:
+def print_network(forms: Mapping[str, Form], layout: FlatLayout, dtype: str) -> str:
     """The text of the module: plain functions, then the same in the faster forms."""
     helpers: set[str] = set()
     bodies = [print_function(name, form, "np", helpers) for name, form in forms.items()]

@@ -118,7 +118,7 @@ def _text(form: Form) -> tuple[str, int]:
             assert function is not None, "a power has one argument"
             inside = ", ".join(_text(a)[0] for a in arguments)
             return f"{_DIRECT.get(function.name, function.name)}({inside})", _ATOM
-        case Total(terms):
+        case SumOfAll(terms):
             text = ""
             for term in terms:
                 negative, body = _signed(term)
@@ -136,7 +136,9 @@ def _signed(form: Form) -> tuple[bool, str]:
         return False, _wrapped(form, _MULTIPLY)
     negative, scale = signed(form.scale)
     over, under = over_and_under(scale)
-    shown = [_wrapped(f, _ATOM if len(form.factors) > 1 or isinstance(f, Total) else _MULTIPLY) for f in form.factors]
+    shown = [
+        _wrapped(f, _ATOM if len(form.factors) > 1 or isinstance(f, SumOfAll) else _MULTIPLY) for f in form.factors
+    ]
     front = [to_text(f) for f in over if f is not ONE]
     quotients = [p.removeprefix("1 / ") for p in shown if p.startswith("1 / ")]
     products = [*front, *(p for p in shown if not p.startswith("1 / "))]

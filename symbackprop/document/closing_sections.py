@@ -16,7 +16,7 @@ from symbackprop.document.model import (
     Chain,
     Code,
     Display,
-    Equality,
+    DisplayedEquality,
     Items,
     Listing,
     Paragraph,
@@ -74,7 +74,7 @@ def batch(about: Context) -> tuple[Block, ...]:
         if form is None or not isinstance(left, Entry):
             continue
         whole = row(matrix_name(left.tensor, about.notation), relation("="), form_layout(form, about.notation))
-        lines.append((Equality(left, right), (Symbolic(whole), ", ", about.shape(left.tensor))))
+        lines.append((DisplayedEquality(left, right), (Symbolic(whole), ", ", about.shape(left.tensor))))
     if not lines:
         return ()
     intro: Text = (
@@ -100,8 +100,10 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     for left, right in (sides(g[0]) for g in about.groups if not is_about_computed(g[0])):
         if isinstance(left, Entry):
             forms.setdefault(left.tensor, []).append((left, right))
-    lines: list[tuple[Equality | Symbolic, Text]] = [
-        (Equality(*_computed(about, found)), (Code(code[tensor]),)) for tensor, found in forms.items() if tensor in code
+    lines: list[tuple[DisplayedEquality | Symbolic, Text]] = [
+        (DisplayedEquality(*_computed(about, found)), (Code(code[tensor]),))
+        for tensor, found in forms.items()
+        if tensor in code
     ]
     if not lines:
         return ()

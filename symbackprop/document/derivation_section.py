@@ -1,6 +1,6 @@
 """The derivations: theorem, chain of equalities, remark; families of layers told once; lemmas where they are put in.
 
-Main name: `Teller`.
+Main name: `DerivationSections`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from symbackprop.document.model import (
     Block,
     Chain,
     Display,
-    Equality,
+    DisplayedEquality,
     Line,
     Paragraph,
-    Proof,
+    ProofBlock,
     Section,
     Statement,
     Strong,
@@ -35,7 +35,7 @@ _SPELLING = frozenset(["definition_of_delta", "definition", "equation", "functio
 _MOST = 6  # equations of a family that are all written out
 
 
-class Teller:
+class DerivationSections:
     """Tells the derivations in order and remembers what has been told."""
 
     def __init__(self, about: Context) -> None:
@@ -74,7 +74,7 @@ class Teller:
         name = (Strong(part) if isinstance(part, str) else part for part in self.about.words(sentence(theorem.name)))
         head = (*name, *self.about.words(conditions + likewise))
         lines = self._lines(theorem.derivation, brief=True)
-        return [Paragraph(head), *([Chain(lines)] if lines else [Display(((Equality(*sides(theorem)), ()),))])]
+        return [Paragraph(head), *([Chain(lines)] if lines else [Display(((DisplayedEquality(*sides(theorem)), ()),))])]
 
     def _family(self, group: Sequence[TheoremLike]) -> list[Block]:
         """The theorem of a family's first member with its proof, and the equalities of the others."""
@@ -93,7 +93,7 @@ class Teller:
         blocks = self._lemmas(theorem.derivation)
         blocks += [
             Statement(self._kind(theorem), self.about.words(theorem.name), tuple(statement)),
-            Proof(tuple(proof)),
+            ProofBlock(tuple(proof)),
         ]
         if theorem.remark and theorem.remark not in (s.reason for s in theorem.derivation.steps):
             blocks.append(Paragraph((Strong("Remark. "), *self.about.words(theorem.remark))))
@@ -129,8 +129,8 @@ class Teller:
                 continue
             self.shown.add(tensor)
             title = self.about.words(lemma.name)
-            blocks.append(Statement("Lemma", title, (Display(((Equality(lemma.left, lemma.right), ()),)),)))
-            blocks.append(Proof((Chain(self._lines(lemma, brief=False)),)))
+            blocks.append(Statement("Lemma", title, (Display(((DisplayedEquality(lemma.left, lemma.right), ()),)),)))
+            blocks.append(ProofBlock((Chain(self._lines(lemma, brief=False)),)))
         return blocks
 
     def _lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:

@@ -24,7 +24,7 @@ from symbackprop.document.model import (
     Listing,
     Mark,
     Paragraph,
-    Proof,
+    ProofBlock,
     Section,
     Statement,
     Strong,
@@ -54,7 +54,7 @@ def to_html(document: Document) -> str:
 
 def fragment(document: Document) -> str:
     """The body of a document, to stand inside another page."""
-    writer = _Writer(document.notation)
+    writer = _HtmlWriter(document.notation)
     parts = [
         f"<header>\n<h1>{escape(document.title)}</h1>\n<p>{writer.text(document.lead)}</p>\n</header>",
         *(writer.block(b, 2) for b in document.body),
@@ -62,7 +62,7 @@ def fragment(document: Document) -> str:
     return "\n".join(parts)
 
 
-class _Writer:
+class _HtmlWriter:
     """Writes blocks in one notation; statements are numbered as they come."""
 
     def __init__(self, notation: Notation) -> None:
@@ -114,7 +114,7 @@ class _Writer:
                 return f'<pre tabindex="0"><code>{escape(code, quote=False)}</code></pre>'
             case Statement():
                 return self.statement(block, level)
-            case Proof(body):
+            case ProofBlock(body):
                 head, end = '<p class="proof-head">Proof.</p>', '<p class="qed" aria-label="end of proof">∎</p>'
                 return f'<div class="proof">\n{head}\n{self.body(body, level)}\n{end}\n</div>'
             case Section(title, body):

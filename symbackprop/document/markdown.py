@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from symbackprop.document.model import (
     Block,
     Chain,
@@ -14,7 +16,7 @@ from symbackprop.document.model import (
     Line,
     Listing,
     Paragraph,
-    Proof,
+    ProofBlock,
     Section,
     Statement,
     Strong,
@@ -33,7 +35,7 @@ _SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#$"})
 
 def to_markdown(document: Document) -> str:
     """The complete Markdown text of a document."""
-    writer = _Writer(document.notation)
+    writer = _MarkdownWriter(document.notation)
     parts = [f"# {_words(document.title)}", writer.text(document.lead), *(writer.block(b, 2) for b in document.body)]
     return "\n\n".join(parts) + "\n"
 
@@ -42,7 +44,12 @@ def _words(text: str) -> str:
     return text.translate(_SPECIAL)
 
 
-class _Writer:
+def _ticks(code: str, least: int) -> str:
+    """What encloses code: more backticks in a row than there are inside."""
+    return "`" * max(least, *(len(run) + 1 for run in re.findall("`+", code)), 1)
+
+
+class _MarkdownWriter:
     """Writes blocks in one notation; statements are numbered as they come."""
 
     def __init__(self, notation: Notation) -> None:
@@ -57,7 +64,8 @@ class _Writer:
             case str():
                 return _words(part)
             case Code(code):
-                return f"`{code}`"
+                ticks = _ticks(code, 1)
+                return f"{ticks}{code}{ticks}" if ticks == "`" else f"{ticks} {code} {ticks}"
             case Strong(words):
                 bare = words.strip()  # a mark beside a space would not count as one
                 return words.replace(bare, f"**{_words(bare)}**")
@@ -85,11 +93,12 @@ class _Writer:
                     f"```mermaid\n{drawing}\n```\n\n*{_words(description)}*" if drawing else f"*{_words(description)}*"
                 )
             case Listing(code, language):
-                return f"```{language}\n{code}\n```"
+                fence = _ticks(code, 3)
+                return f"{fence}{language}\n{code}\n{fence}"
             case Statement(kind, name, body):
                 number = self.numbers[kind] = self.numbers.get(kind, 0) + 1
                 return f"**{kind} {number}** ({self.text(name)}).\n\n{self.body(body, level)}"
-            case Proof(body):
+            case ProofBlock(body):
                 return f"*Proof.*\n\n{self.body(body, level)}\n\n∎"
             case Section(title, body):
                 return f"{'#' * level} {_words(title)}\n\n{self.body(body, min(level + 1, 6))}"

@@ -79,13 +79,13 @@ class Hadamard:
 
 
 @dataclass(frozen=True)
-class Total:
+class SumOfAll:
     """The sum of matrices."""
 
     terms: tuple[Form, ...]
 
 
-Form = Leaf | Ones | Product | Entrywise | Hadamard | Total
+Form = Leaf | Ones | Product | Entrywise | Hadamard | SumOfAll
 
 
 def matrix_form(value: Expr, indices: tuple[Expr, ...]) -> Form | None:
@@ -106,7 +106,7 @@ def _form(expr: Expr, r: Index, c: Index | None) -> Form | None:
             return Leaf(tensor, one is c)
         case Add(terms):
             parts = [_form(t, r, c) for t in terms]
-            return None if None in parts else Total(tuple(p for p in parts if p))
+            return None if None in parts else SumOfAll(tuple(p for p in parts if p))
         case Multiply(factors):
             free = [f for f in factors if free_indices(f)]
             parts = [_form(f, r, c) for f in free]
@@ -160,7 +160,7 @@ def entry(form: Form, i: Expr, j: Expr | None) -> Expr:
             return Entry(tensor, (j, i) if transposed else (i, j))
         case Ones():
             return ONE
-        case Total(terms):
+        case SumOfAll(terms):
             return add(*(entry(t, i, j) for t in terms))
         case Hadamard(factors, scale):
             return multiply(scale, *(entry(f, i, j) for f in factors))
@@ -210,7 +210,7 @@ def _layout(form: Form, notation: Notation) -> tuple[Layout, int]:
             assert function is not None, "a power has one argument"
             inside = [p for a in arguments for p in (operator(","), _layout(a, notation)[0])][1:]
             return row(function_layout(function, notation), Fence("(", row(*inside), ")")), _ATOM
-        case Total(terms):
+        case SumOfAll(terms):
             parts = [p for t in terms for p in _signed(t, notation)]
             return row(*(parts[1:] if parts[0] == operator("+") else parts)), _ADD
         case Hadamard():

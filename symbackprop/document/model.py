@@ -1,8 +1,9 @@
 """The document model: what a document says, before it is LaTeX, HTML or Markdown.
 
-Mathematics is kept as expressions, not as text: `Formula`, `Equality` and `Chain` hold nodes, and the writers lay
-them out in the document's notation. So `equations` can take every displayed equality back out and compare it with
-what was proved. `Symbolic` holds mathematics that states no equality of its own: a shape, a name, a general law.
+Mathematics is kept as expressions, not as text: `Formula`, `DisplayedEquality` and `Chain` hold nodes, and the
+writers lay them out in the document's notation. So `equations` can take every displayed equality back out and compare
+it with what was proved. `Symbolic` holds mathematics that states no equality of its own: a shape, a name, a general
+law.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class Equality:
+class DisplayedEquality:
     """left = right: a statement that must have been proved, or an equation of the program."""
 
     left: Expr
@@ -51,7 +52,7 @@ class Strong:
     text: str
 
 
-Inline = str | Formula | Equality | Symbolic | Code | Strong
+Inline = str | Formula | DisplayedEquality | Symbolic | Code | Strong
 Text = tuple[Inline, ...]
 
 
@@ -66,7 +67,7 @@ class Paragraph:
 class Display:
     """Formulas on lines of their own, each with a short note beside it."""
 
-    lines: tuple[tuple[Equality | Symbolic, Text], ...]
+    lines: tuple[tuple[DisplayedEquality | Symbolic, Text], ...]
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Proof:
+class ProofBlock:
     """The proof of the statement before it."""
 
     body: tuple[Block, ...]
@@ -175,7 +176,7 @@ class Section:
     body: tuple[Block, ...]
 
 
-Block = Paragraph | Display | Chain | Items | Table | Figure | Listing | Statement | Proof | Section
+Block = Paragraph | Display | Chain | Items | Table | Figure | Listing | Statement | ProofBlock | Section
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def blocks(body: tuple[Block, ...]) -> Iterator[Block]:
     """All blocks, those inside others too, in reading order."""
     for block in body:
         yield block
-        if isinstance(block, Section | Statement | Proof):
+        if isinstance(block, Section | Statement | ProofBlock):
             yield from blocks(block.body)
 
 
@@ -223,16 +224,16 @@ def texts(block: Block) -> Iterator[Text]:
             yield caption
 
 
-def equations(document: Document) -> tuple[Equality, ...]:
+def equations(document: Document) -> tuple[DisplayedEquality, ...]:
     """Every equality that the document displays, in reading order.
 
     A chain a = b = c gives a = b and b = c.
     """
-    found: list[Equality] = [part for part in document.lead if isinstance(part, Equality)]
+    found: list[DisplayedEquality] = [part for part in document.lead if isinstance(part, DisplayedEquality)]
     for block in blocks(document.body):
         if isinstance(block, Chain):
-            found += [Equality(line.before, line.after) for line in block.lines]
-        found += [part for text in texts(block) for part in text if isinstance(part, Equality)]
+            found += [DisplayedEquality(line.before, line.after) for line in block.lines]
+        found += [part for text in texts(block) for part in text if isinstance(part, DisplayedEquality)]
     return tuple(found)
 
 

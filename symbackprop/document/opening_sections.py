@@ -15,7 +15,7 @@ from symbackprop.document.model import (
     Block,
     Chain,
     Display,
-    Equality,
+    DisplayedEquality,
     Inline,
     Paragraph,
     Section,
@@ -60,7 +60,7 @@ def claims(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     if len(about.groups) == 1 and not brief:
         return ()
     groups = [g for g in about.groups if _is_needed(about, g[0])]
-    lines = tuple((Equality(*sides(group[0])), _span(about, group)) for group in groups)
+    lines = tuple((DisplayedEquality(*sides(group[0])), _span(about, group)) for group in groups)
     if brief:
         return (Section("What is proved", (Display(lines),)),)
     intro = "Each of these equalities is derived below, and each step of each derivation was checked by machine."
@@ -204,7 +204,7 @@ def _bars(about: Context) -> tuple[Block, ...]:
 def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     """The equations that are differentiated, and a picture of the network."""
     groups = families(about.equations, lambda e: (e.left, e.value))
-    lines: list[tuple[Equality | Symbolic, Text]] = []
+    lines: list[tuple[DisplayedEquality | Symbolic, Text]] = []
     for equation in _in_order_of_lines(about):
         group = next(g for g in groups if equation in g)
         elided = len(group) > 1 and (brief or len(group) > _MOST)

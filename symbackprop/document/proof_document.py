@@ -17,8 +17,8 @@ from symbackprop.document import closing_sections as supplements
 from symbackprop.document import opening_sections as overview
 from symbackprop.document.any_depth_code import loop_lines
 from symbackprop.document.context import Context
-from symbackprop.document.derivation_section import Teller
-from symbackprop.document.model import Document, Equality, equations
+from symbackprop.document.derivation_section import DerivationSections
+from symbackprop.document.model import DisplayedEquality, Document, equations
 from symbackprop.document.protocols import ProofLike
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr, Tensor
@@ -48,7 +48,7 @@ def proof_document(
     if notation.bias_column and proof.network is not None:  # h(x) is the name of the last activation
         notation = replace(notation, output_layer=proof.network.depth or str(len(proof.network.layers)))
     about = Context(proof, notation)
-    told = Teller(about)
+    told = DerivationSections(about)
     if detail == "brief":
         chains = () if about.bars else told.derivations(brief=True)  # of a user's program the results, on a page
         body = (
@@ -89,7 +89,7 @@ def numpy_lines(proof: Proof) -> Mapping[Tensor, str]:
     return code_lines(source, [e.tensor for e in proof.gradient.adjoint.equations])
 
 
-def unbacked(document: Document, proof: ProofLike) -> tuple[Equality, ...]:
+def unbacked(document: Document, proof: ProofLike) -> tuple[DisplayedEquality, ...]:
     """The displayed equalities that are no theorem, no equation of the program, no part of a chain: should be none."""
     known: set[tuple[Expr, Expr]] = {(e.left, e.value) for e in proof.program.equations}
     lemmas = proof.gradient.derivations.values() if proof.gradient is not None else ()

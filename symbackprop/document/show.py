@@ -1,4 +1,4 @@
-"""How data show themselves in a notebook, and how proofs and verdicts are saved: registered here, for each class.
+"""How data show themselves at a prompt and in a notebook, and are saved: registered here, for each class.
 
 MathML needs no script, so a saved notebook shows it too.
 """
@@ -9,7 +9,7 @@ from dataclasses import replace
 from html import escape
 from pathlib import Path
 
-from symbackprop.calculus.derivation import Derivation
+from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.checking.verdict import Verdict
 from symbackprop.document.html import fragment
 from symbackprop.document.model import Document
@@ -20,12 +20,13 @@ from symbackprop.document.verdict_document import verdict_document
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Equation, Program
-from symbackprop.expression.shown import register
+from symbackprop.expression.shown import in_a_line, register
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.program import short_backward
 from symbackprop.proofs.theorem import Detail, Proof, Theorem
 from symbackprop.rendering.math import chain_latex, equality_mathml, latex
 from symbackprop.rendering.notation import NAMES, NOTATIONS, WEIGHTS, Notation
+from symbackprop.rendering.text import to_text
 
 
 def equality_latex(left: Expr, right: Expr, notation: Notation = WEIGHTS) -> str:
@@ -98,10 +99,54 @@ def _with_closed_forms(verdict: Verdict) -> Verdict:
     return verdict if verdict.program is None else replace(verdict, program=short_backward(verdict.program))
 
 
-register(Program, _program_html, _program_latex)
+def _equation_text(equation: Equation) -> str:
+    return f"{to_text(equation.left)} = {to_text(equation.value)}"
+
+
+def _program_text(program: Program) -> str:
+    """What goes in and out, and every equation."""
+    return "\n".join([_program_brief(program), *(f"  {_equation_text(e)}" for e in program.equations)])
+
+
+def _program_brief(program: Program) -> str:
+    given = ", ".join([t.name for t in program.inputs] + [p.name for p in program.parameters])
+    count = f"{len(program.equations)} equation{'' if len(program.equations) == 1 else 's'}"
+    name = f"{program.name}: " if program.name else ""
+    return f"Program({in_a_line(f'{name}{given} -> ' + ', '.join(t.name for t in program.outputs))}; {count})"
+
+
+def _derivation_text(derivation: Derivation) -> str:
+    """The chain of equalities, each with its reason."""
+    lines = [f"{derivation.name}: {to_text(derivation.left)}"]
+    return "\n".join(lines + [line for step in derivation.steps for line in _step_lines(step)])
+
+
+def _step_lines(step: Step) -> list[str]:
+    return [f"  = {to_text(step.after)}", f"      {step.reason}"]
+
+
+def _derivation_brief(derivation: Derivation) -> str:
+    statement = in_a_line(f"{to_text(derivation.left)} = {to_text(derivation.right)}")
+    return f"Derivation({statement}; {len(derivation.steps)} steps)"
+
+
+register(Program, _program_html, _program_latex, text=_program_text, brief=_program_brief)
 register(Network, lambda n: _program_html(n.program), lambda n: _program_latex(n.program))
-register(Equation, lambda e: equality_mathml(e.left, e.value), lambda e: chain_latex([(e.left, e.value)]))
-register(Derivation, _derivation_html, _derivation_latex)
+register(
+    Equation,
+    lambda e: equality_mathml(e.left, e.value),
+    lambda e: chain_latex([(e.left, e.value)]),
+    text=_equation_text,
+    brief=lambda e: f"Equation({in_a_line(_equation_text(e))})",
+)
+register(
+    Step,
+    lambda s: equality_mathml(s.before, s.after),
+    lambda s: chain_latex([(s.before, s.after)]),
+    text=lambda s: f"{to_text(s.before)}\n" + "\n".join(_step_lines(s)),
+    brief=lambda s: f"Step({s.rule}: {in_a_line(f'{to_text(s.before)} = {to_text(s.after)}')})",
+)
+register(Derivation, _derivation_html, _derivation_latex, text=_derivation_text, brief=_derivation_brief)
 register(
     Theorem,
     lambda t: equality_mathml(t.derivation.left, t.derivation.right),

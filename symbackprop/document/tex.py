@@ -16,8 +16,8 @@ from symbackprop.document.model import (
     Chain,
     Code,
     Display,
+    DisplayedEquality,
     Document,
-    Equality,
     Figure,
     Formula,
     Inline,
@@ -26,7 +26,7 @@ from symbackprop.document.model import (
     Listing,
     Mark,
     Paragraph,
-    Proof,
+    ProofBlock,
     Section,
     Statement,
     Strong,
@@ -45,7 +45,7 @@ _LIMIT = 33.0  # em that a line of a chain may take before it is broken
 
 def to_latex_document(document: Document) -> str:
     """The complete LaTeX source of a document."""
-    writer = _Writer(document.notation)
+    writer = _TexWriter(document.notation)
     title = tex_text(document.title)
     parts = [
         rf"\documentclass[{'10pt' if document.compact else '11pt'},a4paper]{{article}}",
@@ -62,7 +62,7 @@ def to_latex_document(document: Document) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-class _Writer:
+class _TexWriter:
     """Writes blocks and texts in one notation."""
 
     def __init__(self, notation: Notation) -> None:
@@ -89,7 +89,7 @@ class _Writer:
                 return self.display(lines)
             case Chain(lines):
                 return self.chain(lines)
-            case Proof((Chain(lines),)):
+            case ProofBlock((Chain(lines),)):
                 return f"\\begin{{derivation}}\n{self.chain(lines, end=_QED)}\n\\end{{derivation}}"
             case Items(points):
                 inner = "\n".join(rf"  \item {self.text(p)}" for p in points)
@@ -99,12 +99,12 @@ class _Writer:
             case Figure():
                 return self.figure(block)
             case Listing(code, _):
-                return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
+                return _listing(code)
             case Statement(kind, name, body):
                 inner, kind = self.body(body, depth), kind.lower()
                 head = f"\\room{{{_room(block)}\\baselineskip}}\\begin{{{kind}}}[{{{self.text(name)}}}]\\leavevmode"
                 return f"{head}\n{inner}\n\\end{{{kind}}}"
-            case Proof(body):
+            case ProofBlock(body):
                 kind = "longderivation" if isinstance(body[0], Chain) else "proof"
                 return f"\\begin{{{kind}}}\n{self.body(body, depth)}\n\\end{{{kind}}}"
             case Section(title, body):
@@ -120,7 +120,7 @@ class _Writer:
             ("\\nopagebreak\n" if keep else "") + part for keep, part in zip((False, *stays), parts, strict=bool(parts))
         )
 
-    def display(self, lines: tuple[tuple[Equality | Symbolic, Text], ...]) -> str:
+    def display(self, lines: tuple[tuple[DisplayedEquality | Symbolic, Text], ...]) -> str:
         return "\n".join(
             rf"\displayline{{{self.lines(formula_layout(formula, self.notation))}}}{{{self.tall_text(note)}}}"
             for formula, note in lines
@@ -216,12 +216,23 @@ def label_tex(label: Layout) -> str:
     return f"${to_tex(label)}$"
 
 
-def formula_layout(part: Formula | Equality | Symbolic, notation: Notation) -> Layout:
+def formula_layout(part: Formula | DisplayedEquality | Symbolic, notation: Notation) -> Layout:
     """The mathematics of an inline formula or a displayed line."""
     match part:
         case Formula(expr):
             return layout_of(expr, notation)
-        case Equality(left, right):
+        case DisplayedEquality(left, right):
             return row(layout_of(left, notation), relation("="), layout_of(right, notation))
         case Symbolic(layout):
             return layout
+
+
+def _listing(code: str) -> str:
+    """Code as it stands. Where its text would mean something to TeX even there, letter by letter.
+
+    A listing ends at the first line that ends one, and ^^5c is a backslash before TeX has looked at anything.
+    """
+    if r"\end{lstlisting}" not in code and "^^" not in code:
+        return f"\\begin{{lstlisting}}\n{code}\n\\end{{lstlisting}}"
+    lines = [tex_text(line).replace(" ", r"\ ") or r"\strut" for line in code.split("\n")]
+    return "\\begin{quote}\\small\\ttfamily\n" + "\\\\\n".join(lines) + "\n\\end{quote}"

@@ -17,8 +17,8 @@ from symbackprop.document.model import (
     Block,
     Code,
     Display,
+    DisplayedEquality,
     Document,
-    Equality,
     Items,
     Listing,
     Paragraph,
@@ -67,6 +67,7 @@ class VerdictLike(Protocol):
     claim: Program | None
     called: Mapping[str, str]
     cured: Sequence[Any]
+    cure_scope: str
 
 
 def verdict_document(verdict: Any) -> Document:
@@ -108,7 +109,7 @@ def _claim(verdict: VerdictLike) -> Iterator[Block]:
         table = Table(("Line", "As written", "As mathematics"), tuple(rows), shares=(0.06, 0.5, 0.36))
         yield Section("The claim", (table, *_in_index_notation(traced, suspect)))
     elif formula is not None:
-        yield Section("The claim", (Display(((Equality(*formula), ()),)),))
+        yield Section("The claim", (Display(((DisplayedEquality(*formula), ()),)),))
     elif verdict.claimed:
         yield Section("The claim", (Paragraph((Code(verdict.claimed),)),))
 
@@ -144,13 +145,14 @@ def _fault(verdict: VerdictLike) -> Iterator[Block]:
     if verdict.status == "MALFORMED" or not (verdict.diagnosis or verdict.cure):
         return
     body: list[Block] = [Paragraph((sentence(verdict.diagnosis),))] if verdict.diagnosis else []
-    cures = [(line.left, line.right, f"Line {line.number}, as it is right.") for line in verdict.cured]
+    of_sizes = f" {verdict.cure_scope}" if verdict.cure_scope else ""
+    cures = [(line.left, line.right, f"Line {line.number}, as it is right{of_sizes}.") for line in verdict.cured]
     cures += [(left, right, "As it is right.") for kind, left, right in verdict.formulas if kind == "cure"]
     if cures:
         body.append(Paragraph(("With this change the claim was proved:",)))
-        body.append(Display(tuple((Equality(left, right), (note,)) for left, right, note in cures)))
+        body.append(Display(tuple((DisplayedEquality(left, right), (note,)) for left, right, note in cures)))
     elif verdict.cure:
-        body.append(Paragraph(("Right would be ", Code(verdict.cure), ", which was proved.")))
+        body.append(Paragraph(("Right would be ", Code(verdict.cure), f", which was proved{of_sizes}.")))
     code = [text for line in verdict.cured if line.code for text in _changed(verdict, line)]
     body += [Paragraph(("In the code:",)), Listing("\n".join(code), "diff")] if code else []
     yield Section("What is wrong, and the cure", tuple(body))
@@ -203,8 +205,8 @@ def _minus(text: str) -> str:
 
 def _derived(verdict: VerdictLike) -> Iterator[Block]:
     """What was derived instead: one formula, or the backward pass beside the forward equations it speaks of."""
-    found: list[tuple[Equality, Text]] = [
-        (Equality(left, right), ()) for kind, left, right in verdict.formulas if kind == "derived"
+    found: list[tuple[DisplayedEquality, Text]] = [
+        (DisplayedEquality(left, right), ()) for kind, left, right in verdict.formulas if kind == "derived"
     ]
     body: list[Block] = []
     if verdict.program is not None:
@@ -213,9 +215,11 @@ def _derived(verdict: VerdictLike) -> Iterator[Block]:
         forward = [e for e in program.equations if "_bar" not in e.tensor.name and e.note != UPSTREAM]
         bars = [e for e in program.equations if "_bar" in e.tensor.name and not e.note and e.tensor.name not in handed]
         wrong = {f"{name}_bar" for name in verdict.wrong}
-        found = [(Equality(e.left, factored(e.value)), _MISSED if e.tensor.name in wrong else ()) for e in bars]
+        found = [
+            (DisplayedEquality(e.left, factored(e.value)), _MISSED if e.tensor.name in wrong else ()) for e in bars
+        ]
         if len(forward) <= _MOST_EQUATIONS:
-            lines = tuple((Equality(e.left, e.value), (sentence(e.note),) if e.note else ()) for e in forward)
+            lines = tuple((DisplayedEquality(e.left, e.value), (sentence(e.note),) if e.note else ()) for e in forward)
             body += [Paragraph(("The forward pass, as it was traced:",)), Display(lines)]
         body.append(Paragraph(("A bar marks the derivative of the cost with respect to the entry under it.",)))
     if found:

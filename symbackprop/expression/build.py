@@ -128,9 +128,15 @@ def power(base: Expr, exponent: Expr | int | Fraction) -> Expr:
         return multiply(power(base.factors[0], e), power(multiply(*base.factors[1:]), e))
     if isinstance(base, Power) and isinstance(e, Number) and e.value.denominator == 1:
         inner = base.exponent
-        if isinstance(inner, Number):
+        if isinstance(inner, Number) and _asks_for_as_much(inner.value, inner.value * e.value):
             return power(base.base, number(inner.value * e.value))
     return Power(base, e)
+
+
+def _asks_for_as_much(inner: Fraction, outer: Fraction) -> bool:
+    """True if x**outer has a value only where x**inner has: sqrt(x)**2 is not written x, which has one everywhere."""
+    root = inner.denominator == 1 or outer.denominator != 1
+    return root and (inner >= 0 or outer < 0)
 
 
 def contraction(name: str, size: Expr, body: Callable[[Index], Expr]) -> Expr:

@@ -103,6 +103,29 @@ _TABLE = (
     Function("abs", 1, _positive_part(2 * z) - z, (z,), latex=r"\operatorname{abs}"),
 )
 FUNCTIONS: dict[str, Function] = {f.name: f for f in _TABLE} | BASIC
+# What SymPy and NumPy have names for, in terms of the others; formulas may use them, no proof needs to know them.
+WRITTEN_OUT: dict[str, sp.Expr] = {
+    "sinh": (sp.exp(z) - sp.exp(-z)) / 2,
+    "cosh": (sp.exp(z) + sp.exp(-z)) / 2,
+    "coth": (1 + sp.exp(-2 * z)) / (1 - sp.exp(-2 * z)),
+    "sech": 2 / (sp.exp(z) + sp.exp(-z)),
+    "csch": 2 / (sp.exp(z) - sp.exp(-z)),
+    "asinh": sp.log(z + sp.sqrt(z**2 + 1)),
+    "acosh": sp.log(z + sp.sqrt(z - 1) * sp.sqrt(z + 1)),
+    "atanh": sp.log((1 + z) / (1 - z)) / 2,
+    "tan": sp.sin(z) / sp.cos(z),
+    "cot": sp.cos(z) / sp.sin(z),
+    "sec": 1 / sp.cos(z),
+    "csc": 1 / sp.sin(z),
+    "erfc": 1 - sp.erf(z),
+    "ln": sp.log(z),
+    "log2": sp.log(z) / sp.log(2),
+    "log10": sp.log(z) / sp.log(10),
+    "log1p": sp.log(1 + z),
+    "expm1": sp.exp(z) - 1,
+    "exp2": sp.exp(z * sp.log(2)),
+}
+WRITTEN_OUT |= {f"arc{name[1:]}": WRITTEN_OUT[name] for name in ("asinh", "acosh", "atanh")}
 ACTIVATIONS = tuple(f.name for f in _TABLE if f.name != "abs")
 
 

@@ -42,17 +42,22 @@ UPSTREAM = "upstream gradient times output"  # the note of a cost that stands fo
 class Assumption:
     """What is known about the entries of an input.
 
-    labels: integers in 0 .. size-1; onehot: rows (last axis) with one 1 and else 0;
-    simplex: rows (last axis) that add up to 1; prob: in (0, 1); pos: > 0;
+    labels: integers in 0 .. size-1; onehot: along `axis` one 1 and else 0; simplex: along `axis` they add up to 1;
+    prob: in (0, 1); pos: > 0;
     bern: 0 or 1; pm1: -1 or +1.
     """
 
     kind: AssumptionKind
     tensor: Tensor
     size: Expr | None = None
+    axis: int = -1
 
 
-@dataclass(frozen=True)
+# Of an input: what is assumed, or the kind alone, which is then said of the last axis.
+Known = Mapping[Tensor, Assumption | AssumptionKind]
+
+
+@dataclass(frozen=True, repr=False)
 class Equation(Shown):
     """tensor[indices] = value, for all values of the indices, which are free in `value`.
 
@@ -75,7 +80,7 @@ class Equation(Shown):
         return substitute(self.value, dict(zip(self.indices, indices, strict=True)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program(Shown):
     """Equations in an order in which they can be evaluated.
 
@@ -107,6 +112,11 @@ class Program(Shown):
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_tensor", {e.tensor: e for e in self.equations})
         well_formed(self)
+
+    @property
+    def known(self) -> dict[Tensor, Assumption]:
+        """What is assumed of each input of which something is."""
+        return {a.tensor: a for a in self.assumptions}
 
     @property
     def facts(self) -> Facts:

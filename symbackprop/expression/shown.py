@@ -1,9 +1,10 @@
-"""Data that a notebook shows and that `save` writes, without knowing how.
+"""Data that a prompt and a notebook show and that `save` writes, without knowing how.
 
     class Program(Shown): ...                              # below
     register(Program, html=program_html, latex=...)        # above, in document/show
 
-The printers load when something is shown for the first time. Main names: `Shown`, `register`, `saved`.
+The printers load when something is shown for the first time. Main names: `Shown`, `register`, `saved`,
+`in_a_line`.
 """
 
 from __future__ import annotations
@@ -15,19 +16,24 @@ from pathlib import Path
 from typing import Any
 
 REGISTERED_IN = "symbackprop.document.show"
+LONGEST_LINE = 100  # characters of what a prompt shows of a formula
 
 
 @dataclass(frozen=True)
 class Printer:
-    """How one class is shown as HTML and as LaTeX, and written to a file where it can be.
+    """How one class is shown as HTML, as LaTeX and as text, and written to a file where it can be.
 
     Args:
         latex: gives None for what has no formula to show.
+        text: what `print` shows: lines of plain text.
+        brief: what a prompt shows: one line.
         save: takes the thing, the path, and the options of the class's own `save`.
     """
 
     html: Callable[[Any], str]
     latex: Callable[[Any], str | None]
+    text: Callable[[Any], str] = object.__repr__
+    brief: Callable[[Any], str] = object.__repr__
     save: Callable[..., Path] | None = None
 
 
@@ -35,7 +41,16 @@ _PRINTERS: dict[type, Printer] = {}
 
 
 class Shown:
-    """Base of what a notebook shows as mathematics."""
+    """Base of what a prompt shows in a line, `print` in full, and a notebook as mathematics.
+
+    A class may say its `__repr__` and `__str__` itself; a dataclass is then one with `repr=False`.
+    """
+
+    def __repr__(self) -> str:
+        return _printer(type(self)).brief(self)
+
+    def __str__(self) -> str:
+        return _printer(type(self)).text(self)
 
     def _repr_html_(self) -> str:
         return _printer(type(self)).html(self)
@@ -49,9 +64,23 @@ def register(
     html: Callable[[Any], str],
     latex: Callable[[Any], str | None],
     save: Callable[..., Path] | None = None,
+    *,
+    text: Callable[[Any], str] = object.__repr__,
+    brief: Callable[[Any], str] = object.__repr__,
 ) -> None:
     """From now on things of this class, and of classes that have none of their own, are shown so."""
-    _PRINTERS[kind] = Printer(html, latex, save)
+    _PRINTERS[kind] = Printer(html, latex, text, brief, save)
+
+
+def in_a_line(text: str) -> str:
+    """`text` as one line that fits on a screen.
+
+    Example:
+        >>> len(in_a_line("a = b + c + " * 20))
+        100
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 4] + " ..."
 
 
 def saved(thing: Shown, path: str | Path, **options: Any) -> Path:

@@ -55,6 +55,7 @@ from symbackprop.expression.functions import (
     LOG,
     SIN,
     STEP,
+    WRITTEN_OUT,
     Function,
     arbitrary,
     derivative,
@@ -109,6 +110,8 @@ def _function_from_sympy(e: sp.Expr, names: Mapping[sp.Basic, Expr]) -> Expr:
             value = where(_condition(condition, names), from_sympy(branch, names), value)
         return value
     arguments = [from_sympy(a, names) for a in e.args]
+    if e.func.__name__ in WRITTEN_OUT and len(arguments) == 1:
+        return written_out(e.func.__name__, arguments[0])
     if e.func in _BASIC:
         return apply(_BASIC[e.func], *arguments)
     if isinstance(e, (sp.Max, sp.Min)):
@@ -125,11 +128,21 @@ def _function_from_sympy(e: sp.Expr, names: Mapping[sp.Basic, Expr]) -> Expr:
         return apply(arbitrary(e.func.__name__, len(arguments)), *arguments)
     # Not inside the arguments: there z**2 would become exp(2*log(z)), again and again, and for positive z alone.
     rewritten = e.rewrite(sp.exp, deep=False) if e.is_Function else e
-    if rewritten != e:
+    if rewritten != e and not rewritten.has(sp.I):
         return from_sympy(rewritten, names)
     if isinstance(e, sp.Abs):
         return apply(FUNCTIONS["abs"], arguments[0])
-    raise FormulaError(f"{e.func.__name__} has no counterpart here", where=str(e))
+    raise FormulaError(without_counterpart(e.func.__name__), where=str(e))
+
+
+def written_out(name: str, argument: Expr) -> Expr:
+    """A function of `WRITTEN_OUT` at `argument`, in terms of the functions that proofs know."""
+    return from_sympy(WRITTEN_OUT[name], {ARGUMENTS[0]: argument})
+
+
+def without_counterpart(name: str) -> str:
+    """What to say of a function that SymPy has and that cannot be written in terms of known ones."""
+    return f"{name} has no counterpart here: it cannot be written in terms of {', '.join(BASIC)} and powers"
 
 
 def _condition(condition: sp.Basic, names: Mapping[sp.Basic, Expr]) -> Expr:
@@ -159,10 +172,10 @@ def to_sympy(expr: Expr, names: Mapping[Expr, sp.Basic] | None = None) -> sp.Exp
     Args:
         names: replacements for symbols and indices, such as {Symbol("s_1", "size"): 784}.
     """
-    return _Writer(dict(names or {})).run(expr)
+    return _SympyWriter(dict(names or {})).run(expr)
 
 
-class _Writer:
+class _SympyWriter:
     def __init__(self, names: dict[Expr, sp.Basic]) -> None:
         self.names = names
         self.written: dict[str, int] = {}  # how many bound indices of a name there are, to tell them apart in print
@@ -250,4 +263,4 @@ def slope(function: Function, argument: int, arguments: tuple[Expr, ...]) -> Exp
     return substitute(written, dict(zip(PLACES, arguments, strict=False)))
 
 
-__all__ = ["PI", "PLACES", "definition", "from_sympy", "slope", "to_sympy"]
+__all__ = ["PI", "PLACES", "definition", "from_sympy", "slope", "to_sympy", "without_counterpart", "written_out"]

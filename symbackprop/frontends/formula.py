@@ -43,8 +43,9 @@ from symbackprop.expression.build import (
     sum_over,
     where,
 )
-from symbackprop.expression.functions import FUNCTIONS, Function, derivative
+from symbackprop.expression.functions import FUNCTIONS, WRITTEN_OUT, Function, derivative
 from symbackprop.expression.sizes import decide, simplify
+from symbackprop.expression.sympy_bridge import without_counterpart, written_out
 
 MAXIMUM_LENGTH = 10_000
 MAXIMUM_DEPTH = 200  # levels of nesting; a sum of n terms has n
@@ -53,6 +54,12 @@ MAXIMUM_POWER = 1000
 _ONE_ARGUMENT = ("sqrt", "square", "Abs", "Heaviside")
 _TWO_ARGUMENTS = ("kronecker", "KroneckerDelta", "Max", "max", "Min", "min")
 _SPECIAL = {"where": 3} | dict.fromkeys(_ONE_ARGUMENT, 1) | dict.fromkeys(_TWO_ARGUMENTS, 2)
+# Real functions that SymPy has and that no formula of known functions gives.
+_REFUSED = """acos acot acsc asec asin atan atan2 arccos arcsin arctan besseli besselj besselk bessely beta Chi Ci
+ceiling digamma Ei erfcinv erfi erfinv expint factorial floor fresnelc fresnels gamma LambertW lgamma li loggamma
+lowergamma polygamma Shi Si sinc uppergamma zeta"""
+UNKNOWN_OF_SYMPY = frozenset(_REFUSED.split())
+LATEX_HELP = "\\sum_j W^{(2)}_{ji} \\delta^{(3)}_{nj} is written sum(j, W2[j,i]*delta3[n,j])"
 _KEYWORDS = {"lambda": "lam", "λ": "lam", "δ": "delta", "σ": "sigmoid", "ε": "eps"}
 
 
@@ -109,14 +116,22 @@ def tree(source: str) -> ast.expr:
     Raises:
         FormulaError: it is not a formula, or nested too deeply.
     """
-    first_line = source.split("\n")[0]
+    latex = re.search(r"\\[A-Za-z]+|[_^]\{", source.split("\n")[0])
+    if latex:
+        raise FormulaError(
+            "this is LaTeX; a formula is written in Python's syntax",
+            where=source.split("\n")[0],
+            span=latex.span(),
+            help=LATEX_HELP,
+        )
     try:
         parsed = ast.parse(source, mode="eval").body
     except (RecursionError, MemoryError):
         raise FormulaError(f"the formula is nested deeper than {MAXIMUM_DEPTH} levels") from None
     except (SyntaxError, ValueError) as error:
+        line = source.split("\n")[(getattr(error, "lineno", None) or 1) - 1]
         column = (getattr(error, "offset", None) or 1) - 1
-        raise FormulaError("this is not a formula", where=first_line, span=(column, column + 1)) from None
+        raise FormulaError("this is not a formula", where=line, span=(column, column + 1)) from None
     level: list[ast.AST] = [parsed]
     for _ in range(MAXIMUM_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
@@ -131,10 +146,14 @@ def split_equation(text: str) -> tuple[str, str]:
     Raises:
         FormulaError: there is no = or more than one.
     """
-    sides = re.split(r"(?<![=<>!])=(?!=)", text)
-    if len(sides) != 2:
+    places = [
+        found.start()
+        for found in re.finditer(r"(?<![=<>!])=(?!=)", text)
+        if text.count("(", 0, found.start()) == text.count(")", 0, found.start())  # axis=0 belongs to a call
+    ]
+    if len(places) != 1:
         raise FormulaError("an equation has one = sign", where=text, help='write it as "delta2[n,i] = ..."')
-    return sides[0].strip(), sides[1].strip()
+    return text[: places[0]].strip(), text[places[0] + 1 :].strip()
 
 
 def axes_of(node: ast.AST, name: str, tensors: Mapping[str, Tensor]) -> Iterator[Expr]:
@@ -184,8 +203,11 @@ class Reader:
         help: str | None = None,
     ) -> FormulaError | IndexNotationError:
         """An error that points at the node."""
-        end = node.end_col_offset or node.col_offset + 1
-        return kind(what, where=self.source, span=(node.col_offset, end), evidence=evidence, help=help)
+        line = self.source.split("\n")[node.lineno - 1]
+        last = node.end_col_offset if node.end_lineno == node.lineno else None
+        # Python's parser counts bytes
+        start, end = (len(line.encode()[:column].decode()) for column in (node.col_offset, last))
+        return kind(what, where=line, span=(start, max(end, start + 1)), evidence=evidence, help=help)
 
     def misfit(self, error: FormulaError | IndexNotationError) -> None:
         """Refuse indices that do not fit, or only note it when reading a claim."""
@@ -376,6 +398,10 @@ class Reader:
         function = self.scope.functions.get(name) or FUNCTIONS.get(name)
         if function is None and name.removesuffix("_prime") in FUNCTIONS:
             function = derivative(FUNCTIONS[name.removesuffix("_prime")])
+        if function is None and name in WRITTEN_OUT and len(args) == 1:
+            return written_out(name, self.read(args[0]))
+        if function is None and name in UNKNOWN_OF_SYMPY:
+            raise self.fail(without_counterpart(name), node)
         if function is None:
             near = nearest(name, self.scope.names())
             raise self.fail(f"unknown function {name}", node, help=f"did you mean {near}" if near else None)

@@ -131,6 +131,16 @@ class Network(Shown):
         layers = (replace(x, size=interned(x.size), function=interned(x.function)) for x in state["layers"])
         self.__dict__.update({n: interned(state[n]) for n in _DESCRIPTION}, layers=tuple(layers))
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the descriptions are equal: a copy equals its original."""
+        return isinstance(other, Network) and self._description() == other._description()
+
+    def __hash__(self) -> int:
+        return hash(self._description())
+
+    def _description(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in _DESCRIPTION)
+
     @property
     def widths(self) -> tuple[int | str, ...]:
         """The widths as given."""
@@ -366,6 +376,9 @@ class Network(Shown):
         names = [f.name if (f := layer.function) else "softmax" for layer in self.layers[1:]]
         shape = f"depth={self.depth}" if self.depth else str(list(self.widths))
         return f"Network({shape}, activation={names if len(set(names)) > 1 else names[0]}, cost={self.cost_name})"
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 def _spare_name(name: str, given: Sequence[int | str]) -> str:

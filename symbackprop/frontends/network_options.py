@@ -14,9 +14,18 @@ import sympy as sp
 
 from symbackprop.errors import NetworkError, nearest
 from symbackprop.expression.build import Symbol
-from symbackprop.expression.functions import ACTIVATIONS, ARGUMENTS, FUNCTIONS, Function, activation, arbitrary, defined
-from symbackprop.expression.sympy_bridge import to_sympy
-from symbackprop.frontends.formula import Scope, parse
+from symbackprop.expression.functions import (
+    ACTIVATIONS,
+    ARGUMENTS,
+    FUNCTIONS,
+    WRITTEN_OUT,
+    Function,
+    activation,
+    arbitrary,
+    defined,
+)
+from symbackprop.expression.sympy_bridge import PLACES, from_sympy, to_sympy
+from symbackprop.frontends.formula import UNKNOWN_OF_SYMPY, Scope, parse
 
 COSTS = ("squared_error", "cross_entropy", "softmax_cross_entropy")
 MAXIMUM_WIDTH, MAXIMUM_DEPTH = 10**8, 2000
@@ -103,6 +112,7 @@ def read_cost(cost: str | sp.Expr) -> tuple[Function | None, str]:
         expression = cost.subs(
             {by_name[n]: s for n, s in (("h", ARGUMENTS[0]), ("y", ARGUMENTS[1])) if n in by_name}, simultaneous=True
         )
+        _read_through(expression)
     return Function("cost", 2, expression, _kinks(expression), latex="c"), "cost"
 
 
@@ -134,6 +144,31 @@ def read_activations(given: Activation | Sequence[Activation], depth: int, cost:
     return [None if a == "softmax" else read_activation(a) for a in several]
 
 
+def split_top_level(text: str) -> list[str]:
+    """Split at the commas that stand outside parentheses.
+
+    Example:
+        >>> split_top_level("max(z, 0), sigmoid")
+        ['max(z, 0)', 'sigmoid']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def split_activations(text: str, count: int) -> str | list[str]:
+    """One activation, or one for each of `count` layers; of two, the first is that of all hidden layers."""
+    parts = split_top_level(text)
+    if len(parts) == 1:
+        return parts[0]
+    return [parts[0]] * (count - 1) + [parts[1]] if len(parts) == 2 and count > 2 else parts
+
+
 def read_activation(given: Activation) -> Function:
     """An activation from its name, a formula in one symbol, or a SymPy expression.
 
@@ -145,13 +180,11 @@ def read_activation(given: Activation) -> Function:
     if isinstance(given, str):
         if re.fullmatch(r"[fgh]\d*", given):
             return arbitrary(given)
+        if given in WRITTEN_OUT or given in UNKNOWN_OF_SYMPY:
+            return read_activation(f"{given}(z)")
         if re.fullmatch(r"\w+", given) and not re.fullmatch(r"z", given):
             return activation(given)
-        words = [
-            w
-            for w in dict.fromkeys(re.findall(r"[A-Za-z_]\w*", given))
-            if w not in FUNCTIONS and w not in ("sqrt", "where", "pi")
-        ]
+        words = [w for w in dict.fromkeys(re.findall(r"[A-Za-z_]\w*\b(?!\s*\()", given)) if w != "pi"]
         if len(words) != 1:
             raise NetworkError(
                 "an activation is a formula in one symbol", where=given, help="for example z/(1 + exp(-z))"
@@ -161,7 +194,13 @@ def read_activation(given: Activation) -> Function:
     symbols_ = list(getattr(given, "free_symbols", ()))
     if len(symbols_) != 1:
         raise NetworkError("an activation is a SymPy expression in one symbol", where=str(given))
-    return _defined_activation(given.subs(symbols_[0], ARGUMENTS[0]))
+    return _defined_activation(_read_through(given.subs(symbols_[0], ARGUMENTS[0])))
+
+
+def _read_through(expression: sp.Expr) -> sp.Expr:
+    """The user's expression, provided every function in it can be read."""
+    from_sympy(expression, dict(zip(ARGUMENTS, PLACES, strict=True)))
+    return expression
 
 
 def _defined_activation(expression: sp.Expr) -> Function:

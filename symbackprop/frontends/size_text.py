@@ -27,7 +27,7 @@ from symbackprop.expression.program import Assumption
 from symbackprop.expression.sizes import simplify
 
 LARGEST_POWER = 8
-KINDS = ("labels", "label", "onehot", "prob", "pos", "bern", "pm1")
+KINDS = ("labels", "label", "onehot", "simplex", "prob", "pos", "bern", "pm1")
 
 
 def parse_size(text: str | int, known: Mapping[str, int]) -> Expr:
@@ -67,7 +67,7 @@ def parse_where(text: str, known: Mapping[str, int]) -> tuple[Expr, ...]:
 
 
 def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Assumption:
-    """What is known about an input: "labels:C", "onehot", "prob", "pos", "bern", "pm1".
+    """What is known about an input: "labels:C", "onehot", "onehot:C", "simplex:C", "prob", "pos", "bern", "pm1".
 
     Raises:
         FormulaError: an unknown kind, or labels without a number of classes.
@@ -79,17 +79,32 @@ def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Ass
         near = nearest(kind, KINDS)
         raise FormulaError(
             f"unknown assumption {text!r} about {tensor.name}",
-            evidence=["known:  labels:C  label:C  onehot  prob  pos  bern  pm1"],
+            evidence=["known:  labels:C  label:C  onehot:C  simplex:C  prob  pos  bern  pm1"],
             help=f"did you mean {near!r}" if near else None,
         )
-    if kind == "onehot" and not tensor.shape:
-        raise FormulaError(f"{tensor.name} is a scalar, which has no one-hot rows")
+    if kind in ("onehot", "simplex"):
+        return Assumption(kind, tensor, axis=_axis(text, size, tensor, known))  # type: ignore[arg-type]
     if kind in ("labels", "label"):
         if not size:
             raise FormulaError(f"the assumption {text!r} about {tensor.name} does not say how many classes there are",
                                help="write labels:C, where C is a size")  # fmt: skip
         return Assumption("labels", tensor, parse_size(size, known))
     return Assumption(kind, tensor)  # type: ignore[arg-type]
+
+
+def _axis(text: str, size: str, tensor: Tensor, known: Mapping[str, int]) -> int:
+    """The axis along which entries add up to 1: the one of the size that is named, else the last."""
+    if not tensor.shape:
+        raise FormulaError(f"{tensor.name} is a scalar, which has no one-hot rows")
+    if not size:
+        return -1
+    wanted = parse_size(size, known)
+    places = [k for k, axis in enumerate(tensor.shape) if axis is wanted]
+    if len(places) != 1:
+        which = "no axis" if not places else "more than one axis"
+        raise FormulaError(f"the assumption {text!r}: {which} of {tensor.name} has the size {size}",
+                           help="name the size of the axis along which the entries add up to 1")  # fmt: skip
+    return places[0]
 
 
 def _parse(text: str) -> ast.Expression:

@@ -15,7 +15,6 @@ from symbackprop.expression.functions import COS, ERF, EXP, LOG, SIN, STEP, Func
 from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.normal_form.data import (
     ONE,
-    UNIT,
     ZERO,
     Atom,
     Mono,
@@ -30,8 +29,6 @@ from symbackprop.normal_form.data import (
 )
 from symbackprop.normal_form.powers import LARGEST_FACTOR, Powers
 from symbackprop.normal_form.rewriter import INDICATORS
-
-STANDS_FOR_INFINITY = -10_000  # exp of a constant below this is 0 in float64: people write -1e9 for minus infinity
 
 
 class Functions(Powers):
@@ -77,9 +74,6 @@ class Functions(Powers):
         result: Poly = ONE
         for mono, coefficient in argument.terms:
             inner = self._log_argument(mono)
-            if mono is UNIT and coefficient < STANDS_FOR_INFINITY:
-                self.used[f"exp({coefficient}) counts as 0, as it is in float64"] = None
-                return ZERO
             if inner is not None:
                 result = self.multiply(result, self.power(inner, coefficient))
             else:

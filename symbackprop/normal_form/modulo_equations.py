@@ -8,11 +8,11 @@ stands for it (`named`); such atoms are opened again, largest nesting first, onl
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 
 from symbackprop.expression.build import Expr, Index, Number, Tensor, substitute
-from symbackprop.expression.program import AssumptionKind, Equation
+from symbackprop.expression.program import Equation, Known
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.data import Atom, Poly, combine, constant, of_index, parameter, subtract
 from symbackprop.normal_form.normal_form import Canonical
@@ -39,7 +39,7 @@ class Resolver(Canonical):
         self,
         equations: Iterable[Equation],
         facts: Facts,
-        assumptions: Mapping[Tensor, AssumptionKind] | None = None,
+        assumptions: Known | None = None,
         *,
         limit: int = UNLIMITED,
         expanded: int = 0,
@@ -85,10 +85,9 @@ class Resolver(Canonical):
 
     def edited(self, equation: Equation, downstream: set[Tensor]) -> Resolver:
         """This resolver with one equation changed; what does not depend on it is kept."""
-        kinds = self.assumptions
         table = {**self.equations, equation.tensor: equation}
         other = Resolver(
-            table.values(), self.facts, kinds, limit=self.limit, expanded=self.expanded, seconds=self.seconds
+            table.values(), self.facts, self.known, limit=self.limit, expanded=self.expanded, seconds=self.seconds
         )
         other.deadline = self.deadline
         other._values = {t: v for t, v in self._values.items() if t not in downstream}

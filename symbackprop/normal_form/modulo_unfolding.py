@@ -8,7 +8,7 @@ whatever the depth.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from symbackprop.errors import BudgetError, UnsupportedError
@@ -48,7 +48,7 @@ class Unfolder:
         self.equations: dict[Tensor, Equation] = {e.tensor: e for e in equations}
         self.order = {tensor: k for k, tensor in enumerate(self.equations)}
         self.facts = program.facts
-        self.kinds: Mapping[Tensor, object] = {a.tensor: a.kind for a in program.assumptions}
+        self.kinds = program.known
         self.seconds = seconds
 
     def equal(self, left: Expr, right: Expr, *, rounds: int = MAXIMUM_ROUNDS) -> Answer:
@@ -106,7 +106,7 @@ class Unfolder:
         """The conditions used if the normal forms are equal, else None and a reason."""
         attempts = [Canonical(self.facts, seconds=self.seconds)]
         if self.kinds:
-            attempts.append(Canonical(self.facts, self.kinds, seconds=self.seconds))  # type: ignore[arg-type]
+            attempts.append(Canonical(self.facts, self.kinds, seconds=self.seconds))
         for canonical in attempts:
             canonical.restart_clock(max(0.0, deadline - time.monotonic()))
             try:

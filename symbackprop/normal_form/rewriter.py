@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from symbackprop.errors import BudgetError
 from symbackprop.expression.build import Expr, Index, Number, Quotient, Tensor
-from symbackprop.expression.program import AssumptionKind
+from symbackprop.expression.program import Known
 from symbackprop.expression.sizes import NO_FACTS, Facts, decide
 from symbackprop.normal_form.bound_names import canonical_mono, rename_atom, settle_arguments
 from symbackprop.normal_form.data import (
@@ -60,14 +60,17 @@ class TermRules:
     def __init__(
         self,
         facts: Facts = NO_FACTS,
-        assumptions: Mapping[Tensor, AssumptionKind] | None = None,
+        assumptions: Known | None = None,
         seconds: float | None = 20.0,
         *,
         expanded: int = 0,
         most: int | None = None,
     ) -> None:
         self.facts, self.expanded = facts, expanded
-        self.assumptions = dict(assumptions or {})
+        self.known = dict(assumptions or {})
+        known = self.known.items()
+        self.assumptions: dict[Tensor, str] = {t: a if isinstance(a, str) else a.kind for t, a in known}
+        self.adding_up = {t: -1 if isinstance(a, str) else a.axis for t, a in known}  # along which axis
         self.used: dict[str, None] = {}  # conditions that a proof made use of, in words
         self.seconds, self.most = seconds, most
         self.restart_clock()

@@ -86,13 +86,15 @@ def sum_of_onehot(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) 
             and atom.args
             and rules.assumptions.get(atom.data) in ("onehot", "simplex")
         ):
-            index = as_index(atom.args[-1])
+            axis = rules.adding_up[atom.data] % len(atom.args)
+            index = as_index(atom.args[axis])
             others = [a for a in factors if a is not atom and index in a.free]
-            elsewhere = any(index in arg.free for arg in atom.args[:-1])
+            elsewhere = any(index in arg.free for k, arg in enumerate(atom.args) if k != axis)
             if index not in bound or others or elsewhere:
                 continue
-            if rules.size_of(index.size) is rules.size_of(atom.data.shape[-1]):
-                rules.used[f"the rows of {atom.data.name} add up to 1"] = None
+            if rules.size_of(index.size) is rules.size_of(atom.data.shape[axis]):
+                lines = "rows" if axis == len(atom.args) - 1 else "columns"
+                rules.used[f"the {lines} of {atom.data.name} add up to 1"] = None
                 rest = {a: e for a, e in factors.items() if a is not atom}
                 return [(1, rest, tuple(i for i in bound if i is not index))]
     return None

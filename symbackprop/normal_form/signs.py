@@ -40,7 +40,7 @@ class Signs(TermRules):
         signs = {1 if c > 0 else -1 for _, c in poly.terms}
         if len(signs) != 1:
             return self._sign_of_complement(poly)
-        weak = [self._weakly_positive(m) for m, _ in poly.terms]
+        weak = [self.weakly_positive(m) for m, _ in poly.terms]
         if not all(weak) or not any(w == "strict" for w in weak):
             return None
         return signs.pop()
@@ -58,7 +58,7 @@ class Signs(TermRules):
                     return 1 if number > 0 else -1
         return None
 
-    def _weakly_positive(self, mono: Mono) -> str:
+    def weakly_positive(self, mono: Mono) -> str:
         """ "strict" if the monomial is > 0, "weak" if >= 0, "" if its sign is not known."""
         # a sum over a range that may be empty is 0 there
         answer = "strict" if all(self.decided(">=", self._size_minus_one(i)) for i in mono.bound) else "weak"

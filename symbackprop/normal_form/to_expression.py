@@ -44,10 +44,10 @@ def expression(canonical: Canonical, poly: Poly, names: Mapping[Index, Expr]) ->
     Raises:
         UnsupportedError: an atom that cannot be written.
     """
-    return _Writer(canonical, dict(names)).poly(poly)
+    return _ExpressionWriter(canonical, dict(names)).poly(poly)
 
 
-class _Writer:
+class _ExpressionWriter:
     def __init__(self, canonical: Canonical, names: dict[Index, Expr]) -> None:
         self.canonical, self.names = canonical, names
 

@@ -142,7 +142,7 @@ _BASE = {
 
 
 def _base_theorems(network: Network, base: Program, L: str) -> tuple[list[Theorem], dict[Tensor, Derivation]]:
-    work = Work(base)
+    work = TheoremMaker(base)
     gradient = differentiate(
         base,
         name=cotangent_name,
@@ -168,7 +168,7 @@ def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivatio
     following, a = step.outputs[1], step.equations[0].tensor
     cotangents = {t: Tensor(cotangent_name(t), t.shape) for t in (z, W, b, a, following)}
     builder = CotangentBuilder(step, Entry(step.outputs[0]), cotangents)
-    work = Work(step)
+    work = TheoremMaker(step)
     n, i, j = Index("n", M), Index("i", z.shape[1]), Index("j", z.shape[1])
     k = Index("i", W.shape[0])
     lemma = builder.derive(a, (n, i))

@@ -136,7 +136,7 @@ def with_inner(work: Work, derivation: Derivation, cut: int) -> Derivation:
     return work.put_in(derivation, every, sorted(inner, key=lambda t: t.name))
 
 
-def _tidied(work: Work, derivation: Derivation, network: Network, number: int) -> Derivation:
+def _tidied(work: TheoremMaker, derivation: Derivation, network: Network, number: int) -> Derivation:
     """(sum over the next layer) * f'(z), in this order; for the output layer as it is."""
     if number == len(network.layers) or network.layers[number - 1].function is None:
         return derivation

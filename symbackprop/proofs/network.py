@@ -63,7 +63,7 @@ def prove_network(network: Network) -> Proof:
 
 def _prove_layers(network: Network) -> Proof:
     gradient = network_gradient(network)
-    work = Work(gradient.program)
+    work = TheoremMaker(gradient.program)
     last = range(1, len(network.layers))
     layers = {network.pre_activation(k + 1): k + 1 for k in last}
     parameters = {t: k for k in last for t in (network.weight(k), network.bias(k))}
@@ -172,7 +172,7 @@ def _has_logits(network: Network, stable: Program) -> bool:
 # The adjoint program that becomes code.
 
 
-def _adjoint(work: Work, network: Network, gradient: Gradient, theorems: Sequence[Theorem]) -> Program:
+def _adjoint(work: TheoremMaker, network: Network, gradient: Gradient, theorems: Sequence[Theorem]) -> Program:
     """The forward equations and the gradients, each in the form that is cheapest to compute.
 
     All of it is about one program: each gradient's equation is what a derivation that the kernel has accepted says,

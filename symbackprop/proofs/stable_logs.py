@@ -100,7 +100,7 @@ class _Stabiliser:
     def accepted(self, before: Expr, after: Expr) -> bool:
         """True if the two are equal wherever the equations that were looked into hold."""
         known = {**self.program.by_tensor, **{t: self.equations[t] for pair in self.shifted.values() for t in pair}}
-        kinds = {a.tensor: a.kind for a in self.program.assumptions}
+        kinds = self.program.known
         try:
             return Resolver((known[t] for t in self.opened), self.program.facts, kinds).equal(before, after)
         except SymbackpropError:

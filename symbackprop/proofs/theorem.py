@@ -20,7 +20,7 @@ from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.rules import RULES, Rule
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Program
-from symbackprop.expression.shown import Shown, saved
+from symbackprop.expression.shown import Shown, in_a_line, saved
 from symbackprop.expression.sympy_bridge import to_sympy
 from symbackprop.rendering.text import to_text
 
@@ -28,7 +28,7 @@ Status = Literal["PROVED", "REFUTED", "UNDECIDED", "MALFORMED"]
 Detail = Literal["brief", "full"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Theorem(Shown):
     """An equation and the derivation that the kernel has replayed.
 
@@ -81,8 +81,18 @@ class Theorem(Shown):
             "steps": steps,
         }
 
+    def __repr__(self) -> str:
+        return f"Theorem({self.status}: {in_a_line(self.text)})"
 
-@dataclass(frozen=True)
+    def __str__(self) -> str:
+        lines = [f"{self.status}  {self.name}   ({self.scope})", f"  {self.text}"]
+        lines += [f"      if {condition}" for condition in self.conditions]
+        for step in self.steps:
+            lines += [f"  = {to_text(step.after)}", f"      {step.reason}"]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, repr=False)
 class Proof(Shown):
     """Theorems about one program.
 
@@ -141,6 +151,9 @@ class Proof(Shown):
             "conditions": list(self.conditions),
             "seconds": round(self.seconds, 3),
         }
+
+    def __repr__(self) -> str:
+        return f"Proof({self.status}: {self.title}; {len(self.theorems)} theorems)"
 
     def __str__(self) -> str:
         lines = [f"{self.status}  {self.title}"]

@@ -90,7 +90,7 @@ def is_root(expr: Expr) -> bool:
 
 
 @dataclass(frozen=True)
-class Scope:
+class IndexNames:
     """The names of the indices at one place of an expression; no two are alike.
 
     Args:
@@ -105,7 +105,7 @@ class Scope:
     another: Callable[[str, int], str]
     rename: Mapping[str, str]
 
-    def enter(self, index: Index) -> Scope:
+    def enter(self, index: Index) -> IndexNames:
         """The scope inside a binder of `index`: its own name, or a variant if that one is in use."""
         used = self.taken | set(self.names.values())
         wanted = name = self.rename.get(index.name, index.name)
@@ -113,12 +113,12 @@ class Scope:
         while name in used:
             attempt += 1
             name = self.another(wanted, attempt)
-        return Scope({**self.names, index: name}, self.taken, self.another, self.rename)
+        return IndexNames({**self.names, index: name}, self.taken, self.another, self.rename)
 
 
-def scope_of(expr: Expr, another: Callable[[str, int], str], rename: Mapping[str, str] | None = None) -> Scope:
+def scope_of(expr: Expr, another: Callable[[str, int], str], rename: Mapping[str, str] | None = None) -> IndexNames:
     """The scope of a whole expression: its free indices, in the order of their names and numbers."""
-    scope = Scope({}, _symbol_names(expr), another, rename or {})
+    scope = IndexNames({}, _symbol_names(expr), another, rename or {})
     for index in sorted(free_indices(expr), key=lambda i: (i.uid, i.name)):
         scope = scope.enter(index)
     return scope

@@ -41,7 +41,7 @@ from symbackprop.expression.build import (
     add,
 )
 from symbackprop.expression.functions import Function
-from symbackprop.rendering.conventions import Scope, is_root, ordered_terms, over_and_under, scope_of, signed
+from symbackprop.rendering.conventions import IndexNames, is_root, ordered_terms, over_and_under, scope_of, signed
 from symbackprop.rendering.layout import (
     TIMES,
     Atom,
@@ -102,16 +102,16 @@ def chain_latex(lines: Sequence[tuple[Expr | None, Expr] | tuple[Expr, Expr]], n
 def layout_of(expr: Expr, notation: Notation = WEIGHTS) -> Layout:
     """`expr` laid out in a notation."""
     scope = scope_of(expr, notation.another, notation.rename)
-    return _Writer(notation).layout(expr, scope)[0]
+    return _LayoutMaker(notation).layout(expr, scope)[0]
 
 
-class _Writer:
+class _LayoutMaker:
     """Lays out expressions in one notation; each method returns the layout and how tightly it binds."""
 
     def __init__(self, notation: Notation) -> None:
         self.notation = notation
 
-    def layout(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
+    def layout(self, expr: Expr, scope: IndexNames) -> tuple[Layout, int]:
         match expr:
             case Number() | Multiply():
                 return self._product(expr, scope)
@@ -157,12 +157,12 @@ class _Writer:
                 return derivative_layout(self._entry(cost, scope), self._entry(variable, scope)), _ATOM
         raise AssertionError(f"no layout for {type(expr).__name__}")
 
-    def _at_least(self, expr: Expr, scope: Scope, least: int) -> Layout:
+    def _at_least(self, expr: Expr, scope: IndexNames, least: int) -> Layout:
         """`expr`, in brackets if it binds less tightly than `least`."""
         body, level = self.layout(expr, scope)
         return body if level >= least else _bracketed(body)
 
-    def _terms(self, terms: tuple[Expr, ...], scope: Scope) -> Layout:
+    def _terms(self, terms: tuple[Expr, ...], scope: IndexNames) -> Layout:
         shown: list[tuple[Layout, ...]] = []
         for term in terms:
             negative, magnitude = signed(term)
@@ -172,14 +172,14 @@ class _Writer:
             shown = _elided(shown)
         return row(*(part for term in shown for part in term))
 
-    def _product(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
+    def _product(self, expr: Expr, scope: IndexNames) -> tuple[Layout, int]:
         negative, magnitude = signed(expr)
         body, level = self._ratio(magnitude, scope)
         if not negative:
             return body, level
         return row(operator("−"), body if level >= _REACHING else _bracketed(body)), _ADD
 
-    def _ratio(self, expr: Expr, scope: Scope) -> tuple[Layout, int]:
+    def _ratio(self, expr: Expr, scope: IndexNames) -> tuple[Layout, int]:
         """A positive product: constants such as λ/(2m) as one fraction in front, unless one factor is all there is."""
         if isinstance(expr, Number) and re.fullmatch("1/10{3,}", str(expr.value)):  # 10^-5
             places = Atom(str(len(str(expr.value)) - 3), "number")
@@ -198,7 +198,7 @@ class _Writer:
         body, level = self._factors(rest, scope, alone=False)
         return row(fraction, TIMES, body), min(level, _MULTIPLY)
 
-    def _factors(self, factors: tuple[Expr, ...], scope: Scope, *, alone: bool = True) -> tuple[Layout, int]:
+    def _factors(self, factors: tuple[Expr, ...], scope: IndexNames, *, alone: bool = True) -> tuple[Layout, int]:
         """Factors beside each other; a sum may stand without brackets only at the end."""
         if len(factors) == 1 and isinstance(factors[0], Number):
             return Atom(str(factors[0].value), "number"), _ATOM
@@ -220,7 +220,7 @@ class _Writer:
             parts.append(body)
         return row(*parts), level
 
-    def _power(self, expr: Power, scope: Scope) -> tuple[Layout, int]:
+    def _power(self, expr: Power, scope: IndexNames) -> tuple[Layout, int]:
         if is_root(expr):
             return Root(self.layout(expr.base, scope)[0]), _ATOM
         if signed(expr.exponent)[0]:
@@ -237,7 +237,7 @@ class _Writer:
             base = _bracketed(base)
         return Script(base, None, exponent), _POWER
 
-    def _binder(self, expr: Sum | Extremum | Position, scope: Scope) -> tuple[Layout, int]:
+    def _binder(self, expr: Sum | Extremum | Position, scope: IndexNames) -> tuple[Layout, int]:
         inner = scope.enter(expr.index)
         name = letter(inner.names[expr.index])
         first = Atom(str(self.notation.first), "number")
@@ -250,7 +250,7 @@ class _Writer:
         return row(Big(head, limits), body), _REACHING
 
     def _applied(
-        self, function: Function, arguments: tuple[Expr, ...], scope: Scope, exponent: Layout | None = None
+        self, function: Function, arguments: tuple[Expr, ...], scope: IndexNames, exponent: Layout | None = None
     ) -> Layout:
         if function.name == "abs":
             inner = Fence("|", self.layout(arguments[0], scope)[0], "|")
@@ -263,7 +263,7 @@ class _Writer:
             return row(name, Script(Fence("(", inside, ")"), None, exponent))
         return row(Script(name, None, exponent), Fence("(", inside, ")"))
 
-    def _condition(self, expr: Expr, scope: Scope) -> Layout:
+    def _condition(self, expr: Expr, scope: IndexNames) -> Layout:
         """A relation as it is read: `z > 0` where the node says 0 < z."""
         if not isinstance(expr, Compare):
             return row(self.layout(expr, scope)[0], relation("="), Atom("1", "number"))
@@ -272,7 +272,7 @@ class _Writer:
             left, right, mark = right, left, {"<": ">", "≤": "≥", "=": "="}[mark]
         return row(self._at_least(left, scope, _ADD), relation(mark), self._at_least(right, scope, _ADD))
 
-    def _where(self, expr: Where, scope: Scope) -> Layout:
+    def _where(self, expr: Where, scope: IndexNames) -> Layout:
         """Cases; conditions that are asked one after the other stand in one table."""
         lines: list[tuple[Layout, Layout]] = []
         rest: Expr = expr
@@ -286,7 +286,7 @@ class _Writer:
         lines.append((self.layout(rest, scope)[0], word("otherwise")))
         return Cases(tuple(lines))
 
-    def _range(self, condition: Expr, last: Expr | None, scope: Scope) -> Layout:
+    def _range(self, condition: Expr, last: Expr | None, scope: IndexNames) -> Layout:
         """A condition; after `j < H` was asked, `j < 2H` is H ≤ j < 2H."""
         if (
             isinstance(condition, Compare)
@@ -297,17 +297,17 @@ class _Writer:
             return row(self._at_least(last.right, scope, _ADD), relation("≤"), self._condition(condition, scope))
         return self._condition(condition, scope)
 
-    def _partial(self, expr: Partial, scope: Scope) -> tuple[Layout, int]:
+    def _partial(self, expr: Partial, scope: IndexNames) -> tuple[Layout, int]:
         variable = self._entry(expr.variable, scope)
         if isinstance(expr.expression, Entry):
             return derivative_layout(self._entry(expr.expression, scope), variable, direct=True), _ATOM
         operand = self._at_least(expr.expression, scope, _MULTIPLY)
         return row(derivative_layout(None, variable, direct=True), TIMES, operand), _MULTIPLY
 
-    def _entry(self, expr: Entry, scope: Scope) -> Layout:
+    def _entry(self, expr: Entry, scope: IndexNames) -> Layout:
         return tensor_layout(expr.tensor.name, self._indices(expr.indices, scope), self.notation)
 
-    def _indices(self, indices: tuple[Expr, ...], scope: Scope) -> list[Layout]:
+    def _indices(self, indices: tuple[Expr, ...], scope: IndexNames) -> list[Layout]:
         """Indices as they are shown: a number is moved to where this notation begins to count."""
         moved = (add(i, ONE) if isinstance(i, Number) and self.notation.first else i for i in indices)
         return [self.layout(i, scope)[0] for i in moved]

@@ -29,7 +29,7 @@ from symbackprop.expression.build import (
     Where,
     children,
 )
-from symbackprop.rendering.conventions import Scope, is_root, ordered_terms, over_and_under, scope_of, signed
+from symbackprop.rendering.conventions import IndexNames, is_root, ordered_terms, over_and_under, scope_of, signed
 
 _COMPARE, _ADD, _MULTIPLY, _NEGATE, _POWER, _ATOM = range(6)
 
@@ -47,13 +47,13 @@ def to_text(expr: Expr) -> str:
     return _text(expr, scope_of(expr, lambda name, k: f"{name}_{k}"))[0]
 
 
-def _wrapped(expr: Expr, scope: Scope, least: int) -> str:
+def _wrapped(expr: Expr, scope: IndexNames, least: int) -> str:
     """`expr`, in parentheses if it binds less tightly than `least`."""
     text, level = _text(expr, scope)
     return text if level >= least else f"({text})"
 
 
-def _text(expr: Expr, scope: Scope) -> tuple[str, int]:
+def _text(expr: Expr, scope: IndexNames) -> tuple[str, int]:
     """The text of `expr` and how tightly its outermost operation binds."""
     match expr:
         case Number() | Multiply():
@@ -90,24 +90,24 @@ def _text(expr: Expr, scope: Scope) -> tuple[str, int]:
     raise AssertionError(f"no text for {type(expr).__name__}")
 
 
-def _list(parts: tuple[Expr, ...], scope: Scope) -> str:
+def _list(parts: tuple[Expr, ...], scope: IndexNames) -> str:
     return ", ".join(_text(p, scope)[0] for p in parts)
 
 
-def _entry(expr: Entry, scope: Scope) -> str:
+def _entry(expr: Entry, scope: IndexNames) -> str:
     if not expr.indices:
         return expr.tensor.name
     return f"{expr.tensor.name}[{','.join(_text(i, scope)[0] for i in expr.indices)}]"
 
 
-def _condition(expr: Expr, scope: Scope) -> str:
+def _condition(expr: Expr, scope: IndexNames) -> str:
     """A condition as it stands in `where`: a bare comparison needs no second `where`."""
     if not isinstance(expr, Compare):
         return _text(expr, scope)[0]
     return f"{_wrapped(expr.left, scope, _ADD)} {expr.relation} {_wrapped(expr.right, scope, _ADD)}"
 
 
-def _sum_of_terms(terms: tuple[Expr, ...], scope: Scope) -> str:
+def _sum_of_terms(terms: tuple[Expr, ...], scope: IndexNames) -> str:
     parts: list[str] = []
     for term in terms:
         negative, magnitude = signed(term)
@@ -116,7 +116,7 @@ def _sum_of_terms(terms: tuple[Expr, ...], scope: Scope) -> str:
     return "".join(parts)
 
 
-def _product(expr: Expr, scope: Scope) -> tuple[str, int]:
+def _product(expr: Expr, scope: IndexNames) -> tuple[str, int]:
     negative, magnitude = signed(expr)
     over, under = over_and_under(magnitude)
     if len(over) == 1 and not under:
@@ -131,12 +131,12 @@ def _product(expr: Expr, scope: Scope) -> tuple[str, int]:
     return (f"-{text}" if negative else text), (_NEGATE if negative else _MULTIPLY)
 
 
-def _factor(expr: Expr, scope: Scope, after_another: bool) -> str:
+def _factor(expr: Expr, scope: IndexNames, after_another: bool) -> str:
     """A factor; behind `*` a derivative dJ/dz needs parentheses, since it is written with a slash."""
     return _wrapped(expr, scope, _POWER if after_another else _MULTIPLY)
 
 
-def _power(expr: Power, scope: Scope) -> tuple[str, int]:
+def _power(expr: Power, scope: IndexNames) -> tuple[str, int]:
     if is_root(expr):
         return f"sqrt({_text(expr.base, scope)[0]})", _ATOM
     if signed(expr.exponent)[0]:
@@ -144,7 +144,7 @@ def _power(expr: Power, scope: Scope) -> tuple[str, int]:
     return f"{_wrapped(expr.base, scope, _ATOM)}**{_wrapped(expr.exponent, scope, _ATOM)}", _POWER
 
 
-def _binder(expr: Sum | Extremum | Position, scope: Scope) -> str:
+def _binder(expr: Sum | Extremum | Position, scope: IndexNames) -> str:
     inner = scope.enter(expr.index)
     name = {"Sum": "sum", "Extremum": "", "Position": "arg"}[type(expr).__name__]
     name += "" if isinstance(expr, Sum) else expr.kind

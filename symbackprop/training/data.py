@@ -9,7 +9,7 @@ that names row and column; nothing after this module needs to look again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from symbackprop.errors import DataError
 from symbackprop.files import map_array, read_arrays
-from symbackprop.training.csv_table import read_table
+from symbackprop.training.csv_table import PLAIN, TableFormat, read_table
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -43,7 +43,7 @@ class DataSet:
 
     X: Array
     Y: Array
-    classes: tuple[int, ...]
+    classes: tuple[int | str, ...]
     name: str
 
     @property
@@ -52,13 +52,16 @@ class DataSet:
         return np.argmax(self.Y, axis=1) if self.Y.shape[1] > 1 else (self.Y[:, 0] > 0.5).astype(np.intp)
 
 
-def load(source: str | Path, *, outputs: int | None = None, regression: bool = False) -> DataSet:
+def load(
+    source: str | Path, *, outputs: int | None = None, regression: bool = False, form: TableFormat = PLAIN
+) -> DataSet:
     """The data set that `source` names: "digits", FILE.npz, FILE.csv or a folder with X.npy and y.npy.
 
     Args:
         source: a name or a path.
         outputs: the number of output units of the network, K; by default one per class.
         regression: targets are numbers, not classes.
+        form: how a text table is written.
     """
     if str(source) == "digits":
         return load_digits(outputs=outputs)
@@ -68,7 +71,7 @@ def load(source: str | Path, *, outputs: int | None = None, regression: bool = F
     if suffix == ".npz":
         return load_npz(source, outputs=outputs, regression=regression)
     if suffix in (".csv", ".tsv", ".txt"):
-        return load_csv(source, outputs=outputs, regression=regression)
+        return load_csv(source, outputs=outputs, regression=regression, form=form)
     raise DataError(
         "unknown kind of data set", where=str(source), help="give digits, a .npz file, a .csv file or a folder"
     )
@@ -117,10 +120,12 @@ def load_folder(path: str | Path, *, outputs: int | None = None, regression: boo
     return _data_set(X, Y, outputs, regression, folder.name)
 
 
-def load_csv(path: str | Path, *, outputs: int | None = None, regression: bool = False) -> DataSet:
+def load_csv(
+    path: str | Path, *, outputs: int | None = None, regression: bool = False, form: TableFormat = PLAIN
+) -> DataSet:
     """A data set from a text table: one example a line, the label in the last column, a header line if you like."""
-    table = read_table(path)
-    return _data_set(table[:, :-1], table[:, -1], outputs, regression, Path(path).name)
+    table = read_table(path, labels=True, form=form)
+    return _data_set(table.numbers, table.labels, outputs, regression, Path(path).name)
 
 
 def classification(X: Any, labels: Any, *, outputs: int | None = None, name: str = "the data") -> DataSet:
@@ -128,7 +133,7 @@ def classification(X: Any, labels: Any, *, outputs: int | None = None, name: str
 
     Args:
         X: (m, features).
-        labels: (m,) whole numbers 0, 1, ..., or (m, K) one-hot rows.
+        labels: (m,) whole numbers 0, 1, ..., or words, or (m, K) one-hot rows.
         outputs: output units of the network; 1 for a column of 0 and 1; by default one per class.
         name: what messages call it.
 
@@ -139,6 +144,10 @@ def classification(X: Any, labels: Any, *, outputs: int | None = None, name: str
         >>> classification([[0.0], [1.0]], [1, 0]).Y.tolist()
         [[0.0, 1.0], [1.0, 0.0]]
     """
+    words = np.asarray(labels)
+    if words.dtype.kind in "US" and words.ndim == 1:
+        names, codes = np.unique(words, return_inverse=True)
+        return _named(classification(X, codes, outputs=outputs, name=name), tuple(map(str, names)))
     inputs, targets = _pair(X, labels, name)
     numbers = _class_numbers(targets, name)
     units = outputs or (targets.shape[1] if targets.shape[1] > 1 else int(numbers.max()) + 1)
@@ -150,6 +159,22 @@ def classification(X: Any, labels: Any, *, outputs: int | None = None, name: str
     return DataSet(inputs, Y, tuple(range(count)), name)
 
 
+def _named(data: DataSet, names: tuple[str, ...]) -> DataSet:
+    """The data set with words for classes, one for each output unit.
+
+    Raises:
+        DataError: more output units than words, which a mistyped width gives.
+    """
+    if len(data.classes) != len(names):
+        raise DataError(
+            f"the labels are {len(names)} words, but the network has {len(data.classes)} classes",
+            where=data.name,
+            evidence=["labels: " + ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")],
+            help="give the network one output unit for each word",
+        )
+    return replace(data, classes=names)
+
+
 def regression(X: Any, targets: Any, *, name: str = "the data") -> DataSet:
     """A data set from inputs (m, features) and targets (m,) or (m, K), any finite numbers.
 
@@ -159,6 +184,26 @@ def regression(X: Any, targets: Any, *, name: str = "the data") -> DataSet:
     """
     inputs, outputs = _pair(X, targets, name)
     return DataSet(inputs, outputs, (), name)
+
+
+def split_three(data: DataSet, holdout: float, test: float, seed: int) -> tuple[Rows, Rows, Rows]:
+    """Row numbers for training, for choosing among epochs, and for a score that neither has seen.
+
+    Args:
+        holdout, test: shares of all rows; with test = 0 the first two are those of `split`.
+
+    Raises:
+        DataError: a share out of range, or too few rows for it.
+    """
+    if not test:
+        return *split(data, holdout, seed), np.empty(0, dtype=np.intp)
+    if not 0 < test < 1 - holdout:
+        evidence = [f"holdout = {holdout}", f"test = {test}"]
+        raise DataError("the shares to hold out and to test leave no rows to train on", evidence=evidence)
+    rest, tested = split(data, test, seed + 1)
+    remaining = replace(data, X=data.Y[rest], Y=data.Y[rest])  # only the labels count
+    kept, held = split(remaining, holdout * len(data.X) / len(rest), seed)
+    return rest[kept], rest[held], tested
 
 
 def split(data: DataSet, holdout: float, seed: int) -> tuple[Rows, Rows]:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
 from symbackprop.errors import DataError, MalformedError
-from symbackprop.training.data import DataSet, Rows, split
-from symbackprop.training.optimizers import RULES, SCHEDULES, Rule, State, choose
+from symbackprop.training.data import DataSet, Rows, split_three
+from symbackprop.training.optimizers import RULES, SCHEDULES, OptimizerState, UpdateRule, choose
 from symbackprop.training.parameters import Array, Params, Shapes, flatten, shapes_of, views, weight_mask, widths
 from symbackprop.training.run import (
     CompiledGradient,
@@ -32,6 +32,7 @@ from symbackprop.training.run import (
     Run,
     Settings,
     accuracy,
+    evaluate,
 )
 from symbackprop.training.storage import Checkpoint, load_checkpoint, load_model, save_checkpoint, save_model
 
@@ -67,6 +68,7 @@ class TrainingResult:
         train_rows, held_out_rows: how many examples were used for what.
         examples: examples processed in this call.
         seconds: how long this call took.
+        test_rows, test_score: rows that were looked at once, after the run, and the score on them.
     """
 
     params: Params
@@ -78,6 +80,8 @@ class TrainingResult:
     held_out_rows: int
     examples: int
     seconds: float
+    test_rows: int = 0
+    test_score: float | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -103,6 +107,7 @@ def train(
     batch_size: int = 32,
     seed: int = 0,
     holdout: float = 0.2,
+    test: float = 0.0,
     schedule: str = "cosine",
     momentum: float = 0.9,
     weight_decay: float = 0.01,
@@ -123,6 +128,7 @@ def train(
             and counts its iterations as epochs.
         learning_rate: by default the optimizer's own; unused by lbfgs.
         holdout: the share of the rows, of each class, that only scores.
+        test: the share of the rows, of each class, that neither trains nor chooses the epoch: its score is honest.
         schedule: of the learning rate: constant, cosine, exponential, linear, step.
         momentum: the share of the velocity that stays, for momentum and nesterov.
         weight_decay: how much adamw shrinks the weights.
@@ -156,6 +162,7 @@ def train(
         weight_decay,
         patience,
         dict(hyper or {}),
+        test,
     )
     if rule is None and checkpoint is not None:
         raise MalformedError("lbfgs cannot go on from a checkpoint", help="leave out checkpoint, or choose adam")
@@ -163,7 +170,7 @@ def train(
         raise MalformedError("resume needs a checkpoint to go on from", help="name its file as checkpoint")
     shapes = shapes_of(initial)
     _check_fit(data, shapes)
-    kept, held = split(data, holdout, seed)
+    kept, held, tested = split_three(data, holdout, test, seed)
     run = Run(model, data, settings, shapes, flatten(initial), kept, held, observer)
     if observer:
         observer.start(epochs, len(kept))
@@ -173,7 +180,7 @@ def train(
             stopped = _descend(run, rule, checkpoint, resume) if rule else _minimize(run)
     except KeyboardInterrupt:
         stopped = "interrupted"
-    return _result(run, stopped, flatten(initial))
+    return _result(run, stopped, flatten(initial), tested)
 
 
 def _check_fit(data: DataSet, shapes: Shapes) -> None:
@@ -192,7 +199,7 @@ def _check_fit(data: DataSet, shapes: Shapes) -> None:
             )
 
 
-def _descend(run: Run, rule: Rule, checkpoint: str | Path | None, resume: bool) -> str:
+def _descend(run: Run, rule: UpdateRule, checkpoint: str | Path | None, resume: bool) -> str:
     """Epochs of minibatches in random order; why it stopped."""
     settings = run.settings
     random = np.random.default_rng([settings.seed, 1])
@@ -225,7 +232,9 @@ def _descend(run: Run, rule: Rule, checkpoint: str | Path | None, resume: bool) 
     return "patience" if run.out_of_patience() else "epochs"
 
 
-def _whole_epoch(run: Run, model: EpochGradient, targets: Array, state: State, order: Rows, rate: float) -> float:
+def _whole_epoch(
+    run: Run, model: EpochGradient, targets: Array, state: OptimizerState, order: Rows, rate: float
+) -> float:
     """An epoch of gradient descent by the model itself; the sum of the rows' costs.
 
     The first batch of a run is a call of its own, since its cost is what a diverging run is known by; after that the
@@ -277,7 +286,7 @@ def _minimize(run: Run) -> str:
     return "converged" if found.success else "stalled"
 
 
-def _store(run: Run, state: State, random: np.random.Generator, path: str | Path) -> None:
+def _store(run: Run, state: OptimizerState, random: np.random.Generator, path: str | Path) -> None:
     """Write where the run stands."""
     rows = [[r.cost, math.nan if r.held_out is None else r.held_out, r.learning_rate, r.seconds] for r in run.history]
     assert run.best is not None, "a checkpoint is written after an epoch, and an epoch leaves a best"
@@ -297,7 +306,7 @@ def _store(run: Run, state: State, random: np.random.Generator, path: str | Path
     )
 
 
-def _restore(run: Run, state: State, random: np.random.Generator, path: str | Path) -> None:
+def _restore(run: Run, state: OptimizerState, random: np.random.Generator, path: str | Path) -> None:
     """Go to where a checkpoint stands."""
     found = load_checkpoint(path, shapes=run.shapes, settings=run.settings.fingerprint(run.data, run.model))
     random.bit_generator.state = found.random
@@ -310,11 +319,12 @@ def _restore(run: Run, state: State, random: np.random.Generator, path: str | Pa
     run.started -= run.history[-1].seconds
 
 
-def _result(run: Run, stopped: str, initial: Array) -> TrainingResult:
-    """The end of a run, however it came."""
+def _result(run: Run, stopped: str, initial: Array, tested: Rows) -> TrainingResult:
+    """The end of a run, however it came; the test rows are looked at here for the first time."""
     theta = run.best if run.best is not None else run.theta if np.isfinite(run.theta).all() else initial
+    params = views(theta, run.shapes)
     return TrainingResult(
-        params=views(theta, run.shapes),
+        params=params,
         best=run.leader,
         history=tuple(run.history),
         metric="accuracy" if run.data.classes else "R2",
@@ -323,4 +333,6 @@ def _result(run: Run, stopped: str, initial: Array) -> TrainingResult:
         held_out_rows=len(run.held),
         examples=run.examples,
         seconds=time.perf_counter() - run.started,
+        test_rows=len(tested),
+        test_score=evaluate(run.model, params, run.data, tested) if len(tested) else None,
     )

@@ -1,7 +1,7 @@
 """Optimizers: the update rules of training, a table, and the schedules of the learning rate.
 
 A rule changes the flat vector theta in place, by a few operations on whole vectors and without new arrays. Its memory
-(velocities, moments) is a `State`, which a checkpoint can store. A new rule is a new row of `RULES`.
+(velocities, moments) is a `OptimizerState`, which a checkpoint can store. A new rule is a new row of `RULES`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 @dataclass
-class State:
+class OptimizerState:
     """What a rule remembers from step to step.
 
     Attributes:
@@ -42,7 +42,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Rule:
+class UpdateRule:
     """A row of the table of update rules.
 
     Attributes:
@@ -52,24 +52,24 @@ class Rule:
         source: where the rule is from.
     """
 
-    step: Callable[[Array, Array, State, float], None]
+    step: Callable[[Array, Array, OptimizerState, float], None]
     slots: int
     rate: float
     source: str
 
-    def start(self, like: Array, *, momentum: float, decay: Array) -> State:
+    def start(self, like: Array, *, momentum: float, decay: Array) -> OptimizerState:
         """The state before the first step, for a vector of parameters such as `like`."""
         slots = np.zeros((self.slots, like.size), dtype=like.dtype)
-        return State(slots, 0, momentum, decay.astype(like.dtype), np.empty_like(like))
+        return OptimizerState(slots, 0, momentum, decay.astype(like.dtype), np.empty_like(like))
 
 
-def _sgd(theta: Array, gradient: Array, state: State, rate: float) -> None:
+def _sgd(theta: Array, gradient: Array, state: OptimizerState, rate: float) -> None:
     """theta - rate g."""
     np.multiply(gradient, rate, out=state.work)
     theta -= state.work
 
 
-def _momentum(theta: Array, gradient: Array, state: State, rate: float) -> None:
+def _momentum(theta: Array, gradient: Array, state: OptimizerState, rate: float) -> None:
     """v = mu v + g, theta - rate v."""
     velocity = state.slots[0]
     velocity *= state.momentum
@@ -78,7 +78,7 @@ def _momentum(theta: Array, gradient: Array, state: State, rate: float) -> None:
     theta -= state.work
 
 
-def _nesterov(theta: Array, gradient: Array, state: State, rate: float) -> None:
+def _nesterov(theta: Array, gradient: Array, state: OptimizerState, rate: float) -> None:
     """v = mu v + g, theta - rate (g + mu v): the gradient is that of the point one step of v ahead."""
     velocity, work = state.slots[0], state.work
     velocity *= state.momentum
@@ -89,7 +89,7 @@ def _nesterov(theta: Array, gradient: Array, state: State, rate: float) -> None:
     theta -= work
 
 
-def _adam(theta: Array, gradient: Array, state: State, rate: float) -> None:
+def _adam(theta: Array, gradient: Array, state: OptimizerState, rate: float) -> None:
     """m, v = running means of g, g^2; theta - rate m' / (sqrt(v') + eps), with the means' start-up bias divided out."""
     mean, square, work = state.slots[0], state.slots[1], state.work
     np.subtract(gradient, mean, out=work)
@@ -107,7 +107,7 @@ def _adam(theta: Array, gradient: Array, state: State, rate: float) -> None:
     theta -= work
 
 
-def _adamw(theta: Array, gradient: Array, state: State, rate: float) -> None:
+def _adamw(theta: Array, gradient: Array, state: OptimizerState, rate: float) -> None:
     """Adam, after the weights (not the biases) have shrunk by rate * weight_decay."""
     np.multiply(theta, state.decay, out=state.work)
     state.work *= rate
@@ -115,14 +115,16 @@ def _adamw(theta: Array, gradient: Array, state: State, rate: float) -> None:
     _adam(theta, gradient, state, rate)
 
 
-RULES: Mapping[str, Rule] = {
-    "adam": Rule(_adam, slots=2, rate=0.02, source="Kingma and Ba 2015, algorithm 1"),
-    "adamw": Rule(_adamw, slots=2, rate=0.02, source="Loshchilov and Hutter 2019, algorithm 2"),
-    "momentum": Rule(
+RULES: Mapping[str, UpdateRule] = {
+    "adam": UpdateRule(_adam, slots=2, rate=0.02, source="Kingma and Ba 2015, algorithm 1"),
+    "adamw": UpdateRule(_adamw, slots=2, rate=0.02, source="Loshchilov and Hutter 2019, algorithm 2"),
+    "momentum": UpdateRule(
         _momentum, slots=1, rate=0.1, source="Polyak 1964, eq. 9, with the step size outside the velocity"
     ),
-    "nesterov": Rule(_nesterov, slots=1, rate=0.1, source="Sutskever et al. 2013, eqs. 3-4, in terms of theta + mu v"),
-    "sgd": Rule(_sgd, slots=0, rate=1.0, source="Robbins and Monro 1951"),
+    "nesterov": UpdateRule(
+        _nesterov, slots=1, rate=0.1, source="Sutskever et al. 2013, eqs. 3-4, in terms of theta + mu v"
+    ),
+    "sgd": UpdateRule(_sgd, slots=0, rate=1.0, source="Robbins and Monro 1951"),
 }
 """Update rules by name."""
 

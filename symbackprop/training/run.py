@@ -104,6 +104,7 @@ class Settings:
     weight_decay: float
     patience: int | None
     hyper: dict[str, float]
+    test: float = 0.0
 
     def __post_init__(self) -> None:
         wrong = [
@@ -130,6 +131,8 @@ class Settings:
         facts = {name: value for name, value in asdict(self).items() if name != "patience"}
         if self.schedule == "constant":
             del facts["epochs"]
+        if not self.test:
+            del facts["test"]
         rows = zlib.crc32(np.ascontiguousarray(data.Y).tobytes(), zlib.crc32(np.array(data.X[:BLOCK]).tobytes()))
         code = zlib.crc32(getattr(model, "source", "").encode())
         return facts | {"data": [*data.X.shape, data.Y.shape[1], rows], "generated code": f"{code:08x}"}
@@ -236,6 +239,11 @@ def evaluate(model: CompiledGradient, params: Params, data: DataSet, rows: Rows)
     Y = data.Y[rows]
     if data.classes:
         return accuracy(outputs, Y)
+    return r_squared(outputs, Y)
+
+
+def r_squared(outputs: Array, Y: Array) -> float:
+    """R2, the share of the variance of the targets that the outputs explain. Shapes: both (m, K)."""
     residual, total = float(((outputs - Y) ** 2).sum()), float(((Y - Y.mean(axis=0)) ** 2).sum())
     return 1.0 - residual / total if total > 0 else float(residual == 0)
 

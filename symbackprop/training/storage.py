@@ -135,6 +135,7 @@ def load_checkpoint(path: str | Path, *, shapes: Shapes, settings: Mapping[str, 
 def _read(path: str | Path, kind: str, mark: str) -> Arrays:
     """The arrays of a file that must carry `mark`."""
     arrays = read_arrays(path, kind)
+    arrays.pop("allow_pickle", None)  # is in files that were written by way of NumPy 1.26
     found = arrays.pop("format", None)
     if found is None or found.dtype.kind != "U" or str(found) != mark:
         names = ", ".join(arrays) or "nothing"

@@ -135,7 +135,34 @@ def largest():
     return program((x, weights), Equation(t, (n,), extremum("max", "j", D, lambda j: Entry(x, (n, j)))), cost)
 
 
+def exponents():
+    """t[n] = (1 + u[n]**2) ** u[n]: the base moves it, and the exponent."""
+    u, t = Tensor("u", (N,)), Tensor("t", (N,))
+    here = Entry(u, (n,))
+    weights, cost = total(t)
+    return program((u, weights), Equation(t, (n,), power(add(ONE, power(here, 2)), here)), cost)
+
+
+def strided():
+    """t[h] = u[2 * h] ** 2: the entries between them are not read."""
+    size = multiply(H, number(2))
+    u, t, h = Tensor("u", (size,)), Tensor("t", (H,)), Index("h", H)
+    weights, cost = total(t)
+    return program((u, weights), Equation(t, (h,), power(Entry(u, (multiply(number(2), h),)), 2)), cost)
+
+
+def strided_in_rows():
+    """t[h, e] = u[6 * h + 2 * e + 1] for e < 3: every other entry."""
+    u = Tensor("u", (multiply(H, number(6)),))
+    h, e = Index("h", H), Index("e", number(3))
+    t = Tensor("t", (H, number(3)))
+    weights, cost = total(t)
+    place = add(multiply(number(6), h), multiply(number(2), e), ONE)
+    return program((u, weights), Equation(t, (h, e), power(Entry(u, (place,)), 2)), cost)
+
+
 PROGRAMS = [affine, two_paths, softmax_with_labels, shifted, merged, split, branches, diagonal, largest]
+PROGRAMS += [exponents, strided, strided_in_rows]
 
 
 def inputs_of(made, seed=0):
@@ -152,6 +179,7 @@ def inputs_of(made, seed=0):
 
 def evaluate_shape(tensor):
     table = {N: 3, D: 2, K: 4, H: 2, E: 3, multiply(H, E): 6, subtract(N, ONE): 2}
+    table |= {multiply(H, number(2)): 4, multiply(H, number(6)): 12, number(3): 3}
     return tuple(table[s] for s in tensor.shape)
 
 

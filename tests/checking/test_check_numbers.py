@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.checking.decide import matter_of
+from symbackprop.checking.decide import goal_of
 from symbackprop.checking.refute import CLEAR, Search, refute
 from symbackprop.frontends.numpy.traced import trace_pair
 
@@ -25,7 +25,7 @@ def doubled(a, p):
 
 
 def search_for(forward, backward, shapes):
-    return Search(matter_of(trace_pair(forward, backward, shapes, {}, None, None)).question, 30.0)
+    return Search(goal_of(trace_pair(forward, backward, shapes, {}, None, None)).question, 30.0)
 
 
 def test_point_at_which_the_backward_also_divides_by_zero_is_second_choice():
@@ -60,7 +60,7 @@ def many_windows_backward(dout, x, w):
 def test_directed_points_end_with_the_time():
     """Twenty windows of three thresholds each: a pass over all of them takes far longer than the time given."""
     traced = trace_pair(many_windows, many_windows_backward, {"x": ("N", 22), "w": (3,)}, {}, None, None)
-    question = matter_of(traced).question
+    question = goal_of(traced).question
     start = time.perf_counter()
     assert refute(question, budget_seconds=0.2, stage="directed") is None
     assert time.perf_counter() - start < 2
@@ -123,7 +123,7 @@ def columns_put_back_turned(dout, x, w):
     return columns_put_back(dout, x, w, turned=True)
 
 
-def test_convolution_by_columns_is_proved_at_stated_sizes_at_least():
+def test_convolution_by_columns_is_proved_at_stated_sizes_at_least(own_time):
     options = {"shapes": {"x": ("N", "H", "W"), "w": (2, 2)}, "where": "H >= 2, W >= 2"}
     right = sb.check(convolution_by_columns, columns_put_back, **options)
     assert right.status == "PROVED" and ("all sizes" in right.scope or "H = " in right.scope)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.checking.check import generated_code
+from symbackprop.checking import generated_code
 from symbackprop.checking.generated_code import examine_network, examine_program, examined_code, truth_of
 from symbackprop.codegen.network import compile_network
 from symbackprop.codegen.program import compile_program

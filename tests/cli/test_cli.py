@@ -424,6 +424,29 @@ def test_unknown_option_exits_with_2(run, command):
     assert "Traceback" not in err
 
 
+def test_verify_writes_a_document_for_each_claim(run, tmp_path):
+    command = ["verify", "--layers", "3,5,4", RIGHT, WRONG]
+    status, out, _ = run(*command, "-o", "right.html", "-o", "wrong.md")
+    assert status == 1
+    assert "wrote right.html\nwrote wrong.md\n1 proved, 1 refuted" in out
+    assert "REFUTED" in (tmp_path / "wrong.md").read_text() and "PROVED" in (tmp_path / "right.html").read_text()
+    status, out, err = run(*command, "-o", "one.html")
+    assert (status, out) == (2, "")
+    assert err == "error: 2 claims, but 1 files for their documents\nhelp: give one --output for each claim\n"
+
+
+def test_verify_keeps_to_its_seconds(run):
+    status, out, _ = run("verify", "--layers", "3,5,4", RIGHT, "--seconds", "30")
+    assert status == 0 and out.startswith("PROVED")
+    assert run("verify", "--layers", "3,5,4", RIGHT, "--seconds", "0")[0] == 2
+
+
+def test_check_writes_a_document(run, tmp_path):
+    (tmp_path / "layer.py").write_text(LAYER.replace("BIAS", "dout.sum(axis=0)"))
+    assert run("check", "layer.py", "-o", "verdict.html", "-o", "verdict.tex", "--seconds", "60")[0] == 0
+    assert (tmp_path / "verdict.html").exists() and (tmp_path / "verdict.tex").exists()
+
+
 # Ctrl-C
 
 
@@ -459,7 +482,7 @@ def test_interrupted_check_exits_with_130_and_no_traceback(tmp_path):
     wait_for(tmp_path / "started", process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "")
+    assert (process.returncode, err) == (130, "error: interrupted\n")
 
 
 def test_prove_loads_neither_training_nor_pictures(tmp_path):

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sample_proofs import layer_norm_proof
 from derivations.build.gallery import folders, read_exhibit
 from symbackprop.api import check, prove, trace, verify
 from symbackprop.calculus.rules import RULES
+from symbackprop.document import reasons
 from symbackprop.document import save as saving
 from symbackprop.document.html import to_html
 from symbackprop.document.layer_families import families
@@ -27,7 +29,7 @@ from symbackprop.document.save import save
 from symbackprop.document.show import document_html, equality_latex
 from symbackprop.document.tex import to_latex_document
 from symbackprop.errors import DataError, UnsupportedError
-from symbackprop.expression.build import Entry, negate
+from symbackprop.expression.build import Entry, negate, number
 from symbackprop.frontends.network import Network
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.proofs.network import prove_network
@@ -516,3 +518,26 @@ def test_brief_proof_of_a_deep_network_with_a_penalty_is_one_page(tmp_path) -> N
     assert text.count(r"\cdots") == 1  # of the 63 penalties the first two and the last are shown
     _, pages = _compiled(text, "pdflatex", tmp_path)
     assert pages == 1
+
+
+def said_slopes() -> list[tuple[str, str]]:
+    """(function, derivative) of every sentence "the derivative of $A$ is $B$" that a reason may hold."""
+    powers = (2, 3, -1, -2, Fraction(1, 2), Fraction(-1, 2))
+    words = [reasons._SLOPES.get(number(p)) or reasons._of_power(number(p)) for p in powers]
+    words += reasons._OF_FUNCTIONS.values()
+    return [m.groups() for w in words if (m := re.fullmatch(r"the derivative of \$(.+)\$ is \$(.+)\$", w))]
+
+
+@pytest.mark.parametrize(("function", "derivative"), said_slopes())
+def test_derivative_that_a_reason_states_is_the_derivative(function: str, derivative: str) -> None:
+    u = sp.Symbol("u", positive=True)
+
+    def read(latex: str) -> sp.Expr:
+        plain = re.sub(r"\\(log|tanh)(\^2)? u", r"\1(u)\2", latex.replace(r"\sqrt{u}", "sqrt(u)"))
+        return sp.sympify(plain.replace("2sqrt", "2*sqrt").replace("^", "**"), locals={"u": u})
+
+    assert sp.simplify(sp.diff(read(function), u) - read(derivative)) == 0
+
+
+def test_reasons_state_derivatives() -> None:
+    assert len(said_slopes()) == 4

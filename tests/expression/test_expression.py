@@ -63,7 +63,10 @@ def test_powers_of_numbers_are_exact_and_roots_are_kept():
     assert power(X, 0) is ONE and power(X, 1) is X
     assert isinstance(power(number(2), Fraction(1, 2)), Power)
     assert isinstance(power(power(X, 2), Fraction(1, 2)), Power)  # the root of a square is no x
-    assert power(power(X, Fraction(1, 2)), 2) is X
+    assert isinstance(power(power(X, Fraction(1, 2)), 2), Power)  # nor is the square of a root, where x is negative
+    assert isinstance(power(power(X, -1), -1), Power)
+    assert power(power(X, Fraction(1, 2)), 3) is power(X, Fraction(3, 2))
+    assert power(power(X, -1), 2) is power(X, -2)
     assert isinstance(power(ZERO, MINUS_ONE), Power)  # 1/0 is not hidden
 
 

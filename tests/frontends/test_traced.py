@@ -259,7 +259,7 @@ def creations(x, y):
     n, d = x.shape
     return (
         np.eye(n), np.eye(n)[:, :1] * x, np.zeros((n, d)) + x, np.ones_like(x) * 2, np.full((n,), 0.25), np.arange(d) * x,
-        np.tril(np.ones((n, n))), np.triu(x @ y.T, 1), np.tri(n), np.full_like(x, 3.0), np.empty_like(x) * 0,
+        np.tril(np.ones((n, n))), np.triu(x @ y.T, 1), np.tri(n), np.full_like(x, 3.0), np.zeros_like(x),
         np.array([1.0, 2.0]), np.array([[1, 2], [3, 4]]) * 1.0, np.zeros(n), np.arange(1, d + 1), np.arange(0, 2 * d, 2),
     )  # fmt: skip
 
@@ -509,7 +509,7 @@ def opens_file(x):
 
 
 def random_numbers(x):
-    return x * np.random.rand(3)
+    return x * np.random.rand(*x.shape)
 
 
 def singular_values(x):

@@ -111,7 +111,7 @@ def test_load_csv_names_line_and_column_of_a_word(csv):
     path = csv("a,b,label\n1,2,0\n3,four,1\n")
     assert message(load_csv, path) == (
         f"line 3, column 2 is not a finite number: four\n    {path}\n"
-        "help: write classes as 0, 1, 2, ... and every other cell as a number; only the first line may be a header"
+        "help: write every cell but the label, which is last, as a number; only the first line may be a header"
     )
 
 
@@ -126,7 +126,7 @@ def test_load_csv_names_line_and_column_of_a_word(csv):
         ("a,b\n", "the file has no rows of numbers"),
         ("\n\n", "the file has no rows of numbers"),
         ("1\n2\n", "the table has a single column, but the inputs and the label need at least two"),
-        (b"\xff\xfe\x00\x01\n", "the file is not a text table"),
+        (b"\xff\xfe\x00\x01\n", "the file is not a text table in this encoding"),
         ("1,2,0\n3,4,0.5\n", "the label in row 2 is not a whole number"),
         ("1,2,0\n3,4,-1\n", "label out of range in row 2"),
         ("1,2,1\n3,4,1\n", "the labels hold one class only, so there is nothing to learn"),

@@ -28,7 +28,7 @@ MAXIMUM_RATIOS = 40
 
 
 @dataclass(frozen=True)
-class Mend:
+class Diagnosis:
     """A fault and its cure.
 
     Args:
@@ -42,7 +42,7 @@ class Mend:
     lines: tuple[Equation, ...] = ()
 
 
-def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Mend]:
+def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Diagnosis]:
     """What the comparison of each wrong gradient with the right one shows, with a cure if there is one."""
     for look in (
         comparison.factor,
@@ -55,13 +55,13 @@ def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Mend]:
         for name in wrong:
             try:
                 comparison.resolver.check_budget()
-                mend = look(name)
+                cause = look(name)
             except BudgetError:
                 return
             except UnsupportedError:
                 continue
-            if mend is not None:
-                yield mend
+            if cause is not None:
+                yield cause
 
 
 class Comparison:
@@ -97,33 +97,35 @@ class Comparison:
         words = to_text(expression(self.resolver, poly, called))
         return words if len(words) <= MAXIMUM_TEXT else ""
 
-    def factor(self, name: str) -> Mend | None:
+    def factor(self, name: str) -> Diagnosis | None:
         """B = r * A."""
         a, b, called = self.sides(name)
         if not b.terms:
-            return Mend(f"{name}: its gradient is zero", f"d{name} = 0")
+            return Diagnosis(f"{name}: its gradient is zero", f"d{name} = 0")
         if not a.terms:
-            return Mend(f"{name}: the gradient is missing (zero is returned)")
+            return Diagnosis(f"{name}: the gradient is missing (zero is returned)")
         for ratio in _ratios(a, b):
             if self.same(self.resolver.multiply(ratio, a), b):
                 return self._factor_words(name, ratio, called)
         return None
 
-    def _factor_words(self, name: str, ratio: Poly, called: Mapping[Index, Expr]) -> Mend | None:
+    def _factor_words(self, name: str, ratio: Poly, called: Mapping[Index, Expr]) -> Diagnosis | None:
         for mono, _ in ratio.terms:
             over, under = ({a.data[0] for a, e in mono.factors if a.kind == "entry" and e * s > 0} for s in (1, -1))
             if over & under:
                 return None  # one entry of a tensor over another: not a factor that anybody forgot
         words, inverse = self.text(ratio, called), self.text(self.resolver.power(ratio, -1), called)
         if words == "-1":
-            return Mend(f"{name}: wrong sign", f"d{name} = -(d{name} as claimed)")
+            return Diagnosis(f"{name}: wrong sign", f"d{name} = -(d{name} as claimed)")
         if words and (not inverse or len(words) <= len(inverse)):
-            return Mend(f"{name}: missing factor {words}", f"d{name} = (d{name} as claimed) * {_bracketed(words)}")
+            return Diagnosis(f"{name}: missing factor {words}", f"d{name} = (d{name} as claimed) * {_bracketed(words)}")
         if inverse:
-            return Mend(f"{name}: factor {inverse} too many", f"d{name} = (d{name} as claimed) / {_bracketed(inverse)}")
-        return Mend(f"{name}: a factor is wrong")
+            return Diagnosis(
+                f"{name}: factor {inverse} too many", f"d{name} = (d{name} as claimed) / {_bracketed(inverse)}"
+            )
+        return Diagnosis(f"{name}: a factor is wrong")
 
-    def transposed(self, name: str) -> Mend | None:
+    def transposed(self, name: str) -> Diagnosis | None:
         """B[i,j] = A[j,i]."""
         a, b, called = self.sides(name)
         places = list(called)
@@ -132,10 +134,10 @@ class Comparison:
                 if first.size is second.size:
                     swap = {first: self.resolver.size_of(second), second: self.resolver.size_of(first)}
                     if self.same(self.resolver.substitute(a, swap), b):
-                        return Mend(f"{name}: two axes are swapped", f"d{name} = (d{name} as claimed) transposed")
+                        return Diagnosis(f"{name}: two axes are swapped", f"d{name} = (d{name} as claimed) transposed")
         return None
 
-    def other_gradient(self, name: str) -> Mend | None:
+    def other_gradient(self, name: str) -> Diagnosis | None:
         """A is the gradient of another input."""
         claimed = self.traced.gradients[name]
         for other, tensor in self.inputs.items():
@@ -146,12 +148,12 @@ class Comparison:
                 and tensor.shape == claimed.shape
                 and self.resolver.meets(claimed, bar)
             ):
-                return Mend(
+                return Diagnosis(
                     f"{name}: this is the gradient of {other}", f"d{name} is not d{other}: they are interchanged"
                 )
         return None
 
-    def path(self, name: str) -> Mend | None:
+    def path(self, name: str) -> Diagnosis | None:
         """B is A and the contribution of one more path through the program."""
         tensor = self.inputs[name]
         derivation = self.gradient.derivations.get(tensor)
@@ -170,22 +172,22 @@ class Comparison:
                 return self._path_words(name, term)
         return None
 
-    def _path_words(self, name: str, term: Expr) -> Mend:
+    def _path_words(self, name: str, term: Expr) -> Diagnosis:
         """The path by the user's line that it goes through."""
         sources = {bar: t for t, bar in self.gradient.cotangents.items()}
         lines = self.gradient.program.by_tensor
         through = [lines[sources[t]] for t in tensors_in(term) if t in sources and sources[t] in lines]
         if not through:
             words = to_text(term)
-            return Mend(
+            return Diagnosis(
                 f"{name}: a path through the forward pass is missing", f"d{name} = (d{name} as claimed) + {words}"
             )
         places = ", ".join(dict.fromkeys(e.note or e.tensor.name for e in through))
         called = ", ".join(dict.fromkeys(self.traced.variables.get(e.tensor, e.tensor.name) for e in through))
         text = f"d{name} = (d{name} as claimed) + what {called} ({places}) sends back to {name}"
-        return Mend(f"{name}: the path through {called} ({places} of the forward pass) is missing", text)
+        return Diagnosis(f"{name}: the path through {called} ({places} of the forward pass) is missing", text)
 
-    def term(self, name: str) -> Mend | None:
+    def term(self, name: str) -> Diagnosis | None:
         """B = A + t for a short t."""
         a, b, called = self.sides(name)
         gap = self.resolver.difference(b, a)
@@ -194,12 +196,14 @@ class Comparison:
         words, opposite = self.text(gap, called), self.text(scale(gap, -1), called)
         known = {m for m, _ in b.terms}
         if words and all(m in known for m, _ in gap.terms):
-            return Mend(f"{name}: missing term {words}", f"d{name} = (d{name} as claimed) + {_bracketed(words)}")
+            return Diagnosis(f"{name}: missing term {words}", f"d{name} = (d{name} as claimed) + {_bracketed(words)}")
         if opposite:
-            return Mend(f"{name}: spurious term {opposite}", f"d{name} = (d{name} as claimed) - {_bracketed(opposite)}")
+            return Diagnosis(
+                f"{name}: spurious term {opposite}", f"d{name} = (d{name} as claimed) - {_bracketed(opposite)}"
+            )
         return None
 
-    def branch(self, name: str) -> Mend | None:
+    def branch(self, name: str) -> Diagnosis | None:
         """A and B differ in one branch only."""
         a, b, called = self.sides(name)
         gap = self.resolver.difference(b, a)
@@ -215,7 +219,9 @@ class Comparison:
                     ]
                     if not self.resolver.collect(rest).terms:
                         condition = self.text(Poly.make({Mono.make(((atom, 1),)): 1}), called)
-                        return Mend(f"{name}: wrong only where {holds}{_condition(condition)}") if condition else None
+                        return (
+                            Diagnosis(f"{name}: wrong only where {holds}{_condition(condition)}") if condition else None
+                        )
         return None
 
 

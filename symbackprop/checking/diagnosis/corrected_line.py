@@ -34,7 +34,7 @@ def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[
         return ()
     try:
         program = replace(backward, equations=tuple(new.get(e.tensor, e) for e in backward.equations))
-        plain = squeezed(program)
+        plain, old = squeezed(program), squeezed(backward)
     except SymbackpropError:
         return ()
     found: dict[int, CuredLine] = {}
@@ -43,8 +43,10 @@ def cured_lines(backward: Program, called: Mapping[str, str], changed: Sequence[
         target = _whole_line(program.equations, place) if equation.tensor in new and line else None
         if target is None or line is None:
             continue
-        shown = plain.equations[target]
+        shown, before = plain.equations[target], old.equations[target]
         value = factored(with_parts(shown.value, _parts(plain)))
+        if value is factored(with_parts(before.value, _parts(old))):
+            continue  # what is shown would be the line that it replaces
         found[target] = CuredLine(
             int(line[1]),
             with_users_names(shown.left, called),
@@ -93,10 +95,11 @@ def _code(program: Program, equation: Equation, called: Mapping[str, str]) -> st
     line = re.sub(r"\b(\w+)_\b", lambda m: m[1] if m[1] in names and m[0] not in names else m[0], line)
     used = set(re.findall(r"(?<![\w.\"'])[A-Za-z_]\w*(?!\w*=[^=])", line)) - {"np", "None", "True"}
     lengths = {to_text(n): f"{t.name}.shape[{k}]" for t in inputs for k, n in reversed(list(enumerate(t.shape)))}
-    told = [f"{size} = {place}" for size, place in lengths.items() if size in used]
     if used - names - lengths.keys():  # a name that the user does not have
         return ""
-    return line + (f"  # {', '.join(told)}" if told and line else "")
+    for size in used - names:  # the user need not have a name for a size
+        line = re.sub(rf"(?<![\w.\"']){size}(?!\w*=[^=])\b", lengths[size], line)
+    return line
 
 
 # What code generation writes for axes of length 1, as one writes it with keepdims.

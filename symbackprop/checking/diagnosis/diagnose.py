@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from symbackprop.checking.diagnosis.compare import Comparison, Mend, compared
+from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
-from symbackprop.checking.diagnosis.search import Search, Stage, folded
+from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.sweep import sweep
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import mentioned
@@ -34,17 +34,17 @@ MAXIMUM_NODES = 6000  # of both passes: beyond that a proof would take too long
 AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
 
 
-def mends(case: Refuted, deadline: float) -> Mend | None:
+def diagnoses(case: Refuted, deadline: float) -> Diagnosis | None:
     """A cure of a backward pass with wrong gradients, or the best that can be said about its fault."""
     for name in case.wrong:
         if case.question.pairs[name][0] not in case.gradient.cotangents:
-            return Mend(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
+            return Diagnosis(f"{name}: the output does not depend on {name}, so its gradient is 0", f"d{name} = 0")
     try:
         trials = Trials(case)
     except UnsupportedError:
         return _first(_compared(case, deadline))
     own, derivation = _own_search(case, trials), _derivation_search(case, trials)
-    looks: tuple[Callable[[], Iterator[Mend]], ...] = (
+    searches: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _interchanged(case, trials),
         lambda: _cures(case, own, "likely", deadline),
         lambda: _cures(case, own, "plausible", deadline),
@@ -54,41 +54,41 @@ def mends(case: Refuted, deadline: float) -> Mend | None:
         lambda: _cures(case, own, "unlikely", deadline),
         lambda: _slips(case, derivation, "several", deadline),
     )
-    fallback: Mend | None = None
-    for look in looks:
-        for mend in look():
-            if mend.text:
-                return mend
-            fallback = fallback or mend
+    fallback: Diagnosis | None = None
+    for search in searches:
+        for cause in search():
+            if cause.text:
+                return cause
+            fallback = fallback or cause
     return fallback or _each(case, deadline) or located(case, trials, own)
 
 
-def _each(case: Refuted, deadline: float) -> Mend | None:
+def _each(case: Refuted, deadline: float) -> Diagnosis | None:
     """A cure of some of the wrong gradients, each on its own: there may be several faults."""
-    if len(case.wrong) < 2 or case.aside:
+    if len(case.wrong) < 2 or case.set_aside:
         return None
     found = []
     for name in case.wrong:
         if time.perf_counter() > deadline:
             break
-        alone = replace(case, wrong=(name,), aside=frozenset(case.wrong) - {name})
-        mend = mends(alone, deadline)
-        if mend is not None and mend.text:
-            words = mend.words if mend.words.startswith(f"{name}:") else f"{name}: {mend.words}"
-            found.append(replace(mend, words=words))
+        alone = replace(case, wrong=(name,), set_aside=frozenset(case.wrong) - {name})
+        cause = diagnoses(alone, deadline)
+        if cause is not None and cause.text:
+            words = cause.words if cause.words.startswith(f"{name}:") else f"{name}: {cause.words}"
+            found.append(replace(cause, words=words))
     if not found:
         return None
     lines = tuple({e.tensor: e for m in found for e in m.lines}.values())
-    return Mend("; ".join(m.words for m in found), "; ".join(m.text for m in found), lines)
+    return Diagnosis("; ".join(m.words for m in found), "; ".join(m.text for m in found), lines)
 
 
-def _first(found: Iterator[Mend]) -> Mend | None:
+def _first(found: Iterator[Diagnosis]) -> Diagnosis | None:
     """The first with a cure, or the first."""
     every = list(found)
     return next((m for m in every if m.text), every[0] if every else None)
 
 
-def _compared(case: Refuted, deadline: float) -> Iterator[Mend]:
+def _compared(case: Refuted, deadline: float) -> Iterator[Diagnosis]:
     seconds = max(0.05, min(COMPARING, deadline - time.perf_counter()))
     resolver = _resolver(case, (*case.derived_lines, *case.traced.backward.equations), seconds, UNLIMITED)
     yield from compared(Comparison(resolver, case.traced, case.gradient, case.derived), case.wrong)
@@ -97,7 +97,7 @@ def _compared(case: Refuted, deadline: float) -> Iterator[Mend]:
 # --- searches
 
 
-def _interchanged(case: Refuted, trials: Trials) -> Iterator[Mend]:
+def _interchanged(case: Refuted, trials: Trials) -> Iterator[Diagnosis]:
     """Gradients that are those of another input."""
     if not trials.telling:
         return
@@ -113,23 +113,23 @@ def _interchanged(case: Refuted, trials: Trials) -> Iterator[Mend]:
                 proved = resolver.meets(claimed, bar)
             except SymbackpropError:
                 proved = False
-            yield Mend(f"{name}: this is the gradient of {other}{'' if proved else AS_SHOWN}")
+            yield Diagnosis(f"{name}: this is the gradient of {other}{'' if proved else AS_SHOWN}")
 
 
-def _own_search(case: Refuted, trials: Trials) -> Search:
+def _own_search(case: Refuted, trials: Trials) -> EditSearch:
     goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     goals |= {t: t for n, t in case.traced.gradients.items() if n in case.right}
     forward, derived = trials.like(case.traced.forward.tensors), trials.like(e.tensor for e in case.derived_lines)
-    return Search(case, trials, folded(case, trials), goals, case.traced.variables, forward, derived)
+    return EditSearch(case, trials, folded(case, trials), goals, case.traced.variables, forward, derived)
 
 
-def _derivation_search(case: Refuted, trials: Trials) -> Search:
+def _derivation_search(case: Refuted, trials: Trials) -> EditSearch:
     user = case.traced.variables
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     variables = {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
     goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
     goals |= {t: t for n, t in _right(case) if n in case.right}
-    return Search(case, trials, _plain_derivation(case, trials), goals, variables, derivation=True)
+    return EditSearch(case, trials, _plain_derivation(case, trials), goals, variables, derivation=True)
 
 
 def _round_name(case: Refuted, tensor: Tensor) -> str:
@@ -144,7 +144,7 @@ def _round_name(case: Refuted, tensor: Tensor) -> str:
     return others.pop() if len(others) == 1 else name
 
 
-def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
+def _cures(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> Iterator[Diagnosis]:
     """Lines of the backward pass that can be made right."""
     for edit in search.agreeing(stage, SECONDS[stage], deadline):
         line = search.changed(edit)
@@ -155,12 +155,12 @@ def _cures(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iter
         words = f"{place}: {edit.words}" if place else edit.words
         if _proved(case, edit, search, deadline):
             plain = len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right
-            yield Mend(words, text if plain else f"{called} with that changed", edit.equations)
+            yield Diagnosis(words, text if plain else f"{called} with that changed", edit.equations)
         elif search.trials.telling:
-            yield Mend(f"{words}{AS_SHOWN}")
+            yield Diagnosis(f"{words}{AS_SHOWN}")
 
 
-def _slips(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iterator[Mend]:
+def _slips(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> Iterator[Diagnosis]:
     """Slips in the derivation that lead to what is claimed."""
     known = {e.tensor: e for e in case.derived_lines}
     for edit in search.agreeing(stage, SECONDS[stage], deadline):
@@ -175,9 +175,9 @@ def _slips(case: Refuted, search: Search, stage: Stage, deadline: float) -> Iter
             # derivatives that the user has no name for would say nothing: claimed is derived without these terms
             text = f"{called} = ({called} as claimed) + what {_described(case, path[1])} sends back to {path[0].name}"
         if _proved(case, edit, search, deadline):
-            yield Mend(words, text if len(text) <= MAXIMUM_CURE else "")
+            yield Diagnosis(words, text if len(text) <= MAXIMUM_CURE else "")
         elif search.trials.telling:
-            yield Mend(f"{words}{AS_SHOWN}")
+            yield Diagnosis(f"{words}{AS_SHOWN}")
 
 
 def _derivative_names(case: Refuted) -> dict[Tensor, str]:
@@ -189,7 +189,7 @@ def _derivative_names(case: Refuted) -> dict[Tensor, str]:
     return {bar: f"d{name}" if names.count(name) == 1 else f"d{tensors[bar]}" for bar, name in sources.items()}
 
 
-def _slip(case: Refuted, edit: Edit, search: Search) -> str:
+def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
     """What was left out, or put in, on the way to the claimed gradients."""
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     line = search.changed(edit)
@@ -206,7 +206,7 @@ def _slip(case: Refuted, edit: Edit, search: Search) -> str:
     return f"in the derivative with respect to {here}, {edit.reverse}"
 
 
-def _missing_path(case: Refuted, edit: Edit, search: Search) -> tuple[Tensor, Tensor, bool] | None:
+def _missing_path(case: Refuted, edit: Edit, search: EditSearch) -> tuple[Tensor, Tensor, bool] | None:
     """(x, y, rest) if the edit leaves out what y sends back to x; `rest` if y still sends back something."""
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     line = search.changed(edit)
@@ -302,7 +302,7 @@ def _renamed(expr: Expr, names: Mapping[Tensor, str]) -> Expr:
 # --- proofs
 
 
-def _proved(case: Refuted, edit: Edit, search: Search, deadline: float) -> bool:
+def _proved(case: Refuted, edit: Edit, search: EditSearch, deadline: float) -> bool:
     """True if with the edit every goal has the normal form of its value."""
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
@@ -334,10 +334,10 @@ def _proved(case: Refuted, edit: Edit, search: Search, deadline: float) -> bool:
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:
     program = case.gradient.program
-    kinds = {a.tensor: a.kind for a in program.assumptions}
+    kinds = program.known
     expanded = WRITTEN_OUT if case.traced.sizes else 0
     table = defined_once(equations)
     return Resolver(table.values(), program.facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
 
 
-__all__ = ["PART", "Mend", "Refuted", "mends"]
+__all__ = ["PART", "Diagnosis", "Refuted", "diagnoses"]

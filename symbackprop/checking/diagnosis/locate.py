@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from symbackprop.checking.diagnosis.compare import Mend
+from symbackprop.checking.diagnosis.compare import Diagnosis
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
-from symbackprop.checking.diagnosis.search import Search, defined
+from symbackprop.checking.diagnosis.search import EditSearch, defined
 from symbackprop.evaluation.arrays import Numbers, Vectors, mentioned
 from symbackprop.expression.build import Compare, Expr, Index, Tensor, free_indices, nodes_once, substitute
 from symbackprop.expression.program import Equation
@@ -25,11 +25,11 @@ LEAST_EVIDENCE = 4  # points at which a gradient must be wrong before a rule is 
 _NAMES_OF_GRADIENTS = (r"d_?(.+)", r"grad_?(.+)", r"(.+)_grad", r"d[A-Z]_?d(.+)", r"(.+)_bar", r"delta_?(.+)")
 
 
-def located(case: Refuted, trials: Trials, own: Search) -> Mend | None:
+def located(case: Refuted, trials: Trials, own: EditSearch) -> Diagnosis | None:
     """The fault as far as it can be placed."""
     found = [_region(case, trials, name) for name in case.wrong] + [_first_difference(case, trials)]
     words = [w for w in found if w] or [w for w in [_line(trials, own)] if w]
-    return Mend("; ".join(words)) if words else None
+    return Diagnosis("; ".join(words)) if words else None
 
 
 # --- entries
@@ -161,7 +161,7 @@ def _meanings(case: Refuted, tensor: Tensor) -> Iterator[tuple[Tensor, str]]:
 # --- lines
 
 
-def _line(trials: Trials, own: Search) -> str:
+def _line(trials: Trials, own: EditSearch) -> str:
     """The line that would do with other values: the one with the fewest entries, if the goals outnumber them."""
     best: tuple[int, str] | None = None
     for group, response in own.responses():

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from symbackprop.checking.diagnosis.node_slips import both, extra
-from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Words, value_nodes
+from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Wording, value_nodes
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -289,7 +289,7 @@ def _in_place_of(
             yield other, Entry(other, here)
 
 
-def _stood(node: Entry, new: Entry, v: Vocabulary) -> Words:
+def _stood(node: Entry, new: Entry, v: Vocabulary) -> Wording:
     used, other = node.tensor, new.tensor
     if used is other:
         return _stands(v.text(new), v.text(node))
@@ -336,9 +336,9 @@ def multiplied(line: Equation, v: Vocabulary) -> Found:
                     yield node, (("times", v.label(other)), words, multiply(node, entry))
 
 
-def _lack(what: str) -> Words:
+def _lack(what: str) -> Wording:
     return f"{what} is missing", f"{what} is too many"
 
 
-def _stands(right: str, wrong: str) -> Words:
+def _stands(right: str, wrong: str) -> Wording:
     return f"{right} belongs where {wrong} stands", f"{wrong} belongs where {right} stands"

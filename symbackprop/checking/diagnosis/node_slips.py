@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from fractions import Fraction
 from typing import Literal
 
-from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Words, inside_abs, short
+from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Wording, inside_abs, short
 from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -293,24 +293,24 @@ SLIPS: tuple[Callable[[Expr, Vocabulary], Iterator[Change]], ...] = (
 )  # fmt: skip
 
 
-def both(words: str) -> Words:
+def both(words: str) -> Wording:
     """What is wrong, whichever of the two is right."""
     return words, words
 
 
-def extra(what: str) -> Words:
+def extra(what: str) -> Wording:
     """Something that should go."""
     return f"{what} does not belong there", f"{what} is missing"
 
 
-def _instead(what: str, old: Expr, new: Expr) -> Words:
+def _instead(what: str, old: Expr, new: Expr) -> Wording:
     a, b = short(old), short(new)
     return f"the {what} {a} is wrong: {b} belongs there", f"the {what} {b} is wrong: {a} belongs there"
 
 
-def _exception(condition: str) -> Words:
+def _exception(condition: str) -> Wording:
     return f"no exception belongs where {condition}", f"it is an exception where {condition}, which is missing"
 
 
-def _zero(condition: str) -> Words:
+def _zero(condition: str) -> Wording:
     return f"0 belongs where {condition}", f"it should not be 0 where {condition}"

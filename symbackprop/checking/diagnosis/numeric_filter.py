@@ -50,7 +50,7 @@ class Refuted:
     wrong: tuple[str, ...]
     derived: Mapping[str, Tensor]
     found: Counterexample | None = None
-    aside: frozenset[str] = frozenset()
+    set_aside: frozenset[str] = frozenset()
 
     @property
     def inputs(self) -> frozenset[Tensor]:
@@ -60,7 +60,7 @@ class Refuted:
     @property
     def right(self) -> frozenset[str]:
         """The names of the gradients that are right."""
-        return frozenset(self.traced.gradients) - set(self.wrong) - self.aside
+        return frozenset(self.traced.gradients) - set(self.wrong) - self.set_aside
 
     @property
     def own_lines(self) -> tuple[Equation, ...]:

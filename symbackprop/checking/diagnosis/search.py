@@ -34,7 +34,7 @@ Stage = Literal["likely", "plausible", "several", "unlikely"]
 LOOK_FURTHER = 0.15  # seconds for a better edit when one was found
 
 
-class Search:
+class EditSearch:
     """Lines that may be edited, and what is to come of it.
 
     Args:
@@ -157,4 +157,4 @@ def downstream(lines: Sequence[Equation], sources: set[Tensor]) -> set[Tensor]:
     return found
 
 
-__all__ = ["Search", "Stage", "defined", "downstream"]
+__all__ = ["EditSearch", "Stage", "defined", "downstream"]

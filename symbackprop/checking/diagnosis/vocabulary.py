@@ -40,8 +40,8 @@ from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sympy_bridge import slope
 from symbackprop.rendering.text import to_text
 
-Words = tuple[str, str]  # what is wrong if the change cures, and what is wrong if it makes right into wrong
-Change = tuple[Hashable, Words, Expr]  # what is done, in a form that is the same in every round of a loop; the result
+Wording = tuple[str, str]  # what is wrong if the change cures, and what is wrong if it makes right into wrong
+Change = tuple[Hashable, Wording, Expr]  # what is done, in a form that is the same in every round of a loop; the result
 MAXIMUM_LAYOUTS = 12
 
 

@@ -22,9 +22,9 @@ from scipy.linalg import cython_blas
 from symbackprop.codegen.arguments import Array, size_value
 from symbackprop.codegen.c.build import build
 from symbackprop.codegen.c.prelude import epoch, head
-from symbackprop.codegen.c.printer import Kernel, print_kernel
+from symbackprop.codegen.c.printer import CKernel, print_kernel
 from symbackprop.codegen.choice import c_block_rows
-from symbackprop.codegen.flat_parameters import Layout
+from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, soon
 from symbackprop.codegen.numpy.plain import names_of
 from symbackprop.errors import UnsupportedError
@@ -49,7 +49,7 @@ class CNetwork:
         runners: those of `KERNELS`.
     """
 
-    def __init__(self, forms: Mapping[str, Form], layout: Layout) -> None:
+    def __init__(self, forms: Mapping[str, Form], layout: FlatLayout) -> None:
         if None in layout.shapes:
             raise UnsupportedError("the C backend needs the width of every layer", help="give the widths as numbers")
         single = layout.dtype == np.float32
@@ -133,7 +133,7 @@ def _stopped_by_ctrl_c(stop: ctypes.c_int) -> Iterator[None]:
 class CRunner:
     """One kernel, called like a printed NumPy function, with the workspaces of recent batch sizes."""
 
-    def __init__(self, function: Any, kernel: Kernel, layout: Layout, in_blocks: bool = True) -> None:
+    def __init__(self, function: Any, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True) -> None:
         self.function, self.kernel, self.layout, self.in_blocks = function, kernel, layout, in_blocks
         function.restype = ctypes.c_double
         function.argtypes = [ctypes.c_void_p]

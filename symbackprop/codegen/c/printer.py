@@ -27,7 +27,7 @@ SMALL_LAYER = 400
 
 
 @dataclass
-class Kernel:
+class CKernel:
     """What a printed C function takes and needs.
 
     Args:
@@ -46,7 +46,7 @@ def print_kernel(
     single: bool,
     parameters: Sequence[Tensor],
     step: bool = False,
-) -> Kernel:
+) -> CKernel:
     """The C function `name(slots)`; slots: inputs, array outputs, workspace arrays, sizes m and block,
     hyper-parameters.
 
@@ -136,7 +136,7 @@ class KernelPrinter:
         self.endings: dict[Tensor, Ending] = {}  # by gradient
         self.lines: list[str] = []
 
-    def run(self, split: Split) -> Kernel:
+    def run(self, split: Split) -> CKernel:
         """The function whose statements are split like this."""
         assert self.rows is not None, "blocks are of rows"
         before, loop, after, sums = split.before, split.loop, split.after, split.sums
@@ -160,7 +160,7 @@ class KernelPrinter:
         self.lines.append("    }")
         self.tasks([s for s in after if s.target.tensor not in moved], "    ")
         self._plain_endings()
-        return Kernel(self._function(tall), tuple(self.work))
+        return CKernel(self._function(tall), tuple(self.work))
 
     def _plain_endings(self) -> None:
         """What no product has done, after the rows."""

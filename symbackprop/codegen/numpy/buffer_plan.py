@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from symbackprop.codegen.lowering.form import Contract, Form, Map, Reduce, Statement, axes, reads
 from symbackprop.codegen.names import Names
-from symbackprop.codegen.numpy.expressions import ATOM, Writer, over_and_under
+from symbackprop.codegen.numpy.expressions import ATOM, ArrayWriter, over_and_under
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -67,22 +67,22 @@ class Plan:
     rows: Symbol | None = None
     setup: list[str] = field(default_factory=list)
     made: dict[str, str] = field(default_factory=dict)
-    called: dict[str, Buffer | None] = field(default_factory=dict)
-    writer: Writer = field(init=False)
+    called: dict[str, OutBuffer | None] = field(default_factory=dict)
+    writer: ArrayWriter = field(init=False)
     lines: list[str] = field(default_factory=list)
-    buffers: list[Buffer] = field(default_factory=list)
-    holds: dict[Tensor, Buffer] = field(default_factory=dict)
-    free: list[Buffer] = field(default_factory=list)
+    buffers: list[OutBuffer] = field(default_factory=list)
+    holds: dict[Tensor, OutBuffer] = field(default_factory=dict)
+    free: list[OutBuffer] = field(default_factory=list)
     numbers: dict[str, str] = field(default_factory=dict)
     joined: set[Tensor] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.writer = Writer(self.names)
+        self.writer = ArrayWriter(self.names)
         self.last = {t: p for p, s in enumerate(self.form.statements) for t in reads(s)}
         self.last.update(self.kept)
         for tensor in self.form.outputs:
             if tensor.shape:
-                self.holds[tensor] = Buffer(self.names[tensor], tensor.shape)
+                self.holds[tensor] = OutBuffer(self.names[tensor], tensor.shape)
         self.given = set(self.holds.values())
         self._coalesce()
 
@@ -158,17 +158,17 @@ class Plan:
             if self.last[tensor] == position:
                 self.free.append(buffer)
 
-    def take(self, shape: Shape, name: str | None = None) -> Buffer:
+    def take(self, shape: Shape, name: str | None = None) -> OutBuffer:
         """A free buffer of this shape, or a new one."""
         for buffer in self.free:
             if buffer.shape == shape:
                 self.free.remove(buffer)
                 return buffer
-        buffer = Buffer(name or self.names.numbered("s"), shape)
+        buffer = OutBuffer(name or self.names.numbered("s"), shape)
         self.buffers.append(buffer)
         return buffer
 
-    def home(self, target: Entry) -> Buffer:
+    def home(self, target: Entry) -> OutBuffer:
         """The buffer in which the target's array lives, under the target's own name."""
         tensor = target.tensor
         buffer = self.holds.get(tensor)
@@ -177,7 +177,7 @@ class Plan:
         self.rename(tensor, buffer)
         return buffer
 
-    def rename(self, tensor: Tensor, buffer: Buffer) -> None:
+    def rename(self, tensor: Tensor, buffer: OutBuffer) -> None:
         """Let the code call `buffer` by the name of the tensor that it holds from here on."""
         self.holds[tensor] = buffer
         if self.called.get(self.names[tensor], buffer) is not buffer:  # a temporary had this name, and another buffer
@@ -213,7 +213,7 @@ class Plan:
             return self.once(f"np.array({text}, DTYPE)", "c")
         name = self.numbers.get(text)
         if name is None:
-            buffer = Buffer(self.names.numbered("c"), ())
+            buffer = OutBuffer(self.names.numbered("c"), ())
             self.buffers.append(buffer)
             name = self.numbers[text] = buffer.name
             (self.lines if self.rows is None else self.setup).append(f"{name}[()] = {text}")
@@ -265,7 +265,7 @@ class Plan:
     def _copy(self, text: str, name: str, shape: Shape) -> str:
         """The name of a buffer of this shape into which `setup` copies `text`."""
         if text not in self.made:
-            buffer = Buffer(self.names.fresh(name), shape)
+            buffer = OutBuffer(self.names.fresh(name), shape)
             self.buffers.append(buffer)
             self.made[text] = buffer.name
             self.setup.append(f"np.copyto({buffer.name}, {text})")
@@ -289,7 +289,7 @@ class Plan:
         for buffer in self.buffers:
             if buffer.shape == shape and buffer.fill == "ones":
                 return buffer.name
-        buffer = Buffer(self.names.fresh("ones"), shape, "ones")
+        buffer = OutBuffer(self.names.fresh("ones"), shape, "ones")
         self.buffers.append(buffer)
         return buffer.name
 
@@ -299,7 +299,7 @@ def _without(operand: Entry, index: Index) -> tuple[Expr, ...]:
 
 
 @dataclass(frozen=True)
-class Buffer:
+class OutBuffer:
     """An array of the workspace: its name in the code and the shape it is allocated with."""
 
     name: str
@@ -316,7 +316,7 @@ class Operand:
     """
 
     text: str
-    buffer: Buffer | None = None
+    buffer: OutBuffer | None = None
     is_number: bool = False
     reads: tuple[Tensor, ...] = ()
 
@@ -429,13 +429,13 @@ class Elementwise:
         total = self._call("np.tanh", [self._call("np.multiply", [inner, half], root)], root)
         return self._call("np.add", [self._call("np.multiply", [total, half], root), half], root)
 
-    def _is_safe(self, own: Buffer, operands: list[Operand]) -> bool:
+    def _is_safe(self, own: OutBuffer, operands: list[Operand]) -> bool:
         """True if nothing that is still to be read lives in the target's buffer."""
         held = [t for t, b in self.plan.holds.items() if b is own and t is not self.target.tensor]
         return all(self.left[t] == 0 for t in held)
 
     @staticmethod
-    def _name(out: Buffer, operands: list[Operand]) -> str:
+    def _name(out: OutBuffer, operands: list[Operand]) -> str:
         return next((o.text for o in operands if o.buffer is out), out.name)
 
     def _sum(self, terms: list[Expr], root: bool) -> Operand:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from symbackprop.codegen.lowering.form import Form, Statement, reads, size_sources
 from symbackprop.codegen.lowering.row_blocks import Split
 from symbackprop.codegen.names import Names
-from symbackprop.codegen.numpy.buffer_plan import Buffer, Plan
-from symbackprop.codegen.numpy.expressions import Writer
+from symbackprop.codegen.numpy.buffer_plan import OutBuffer, Plan
+from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.plain import comment, docstring, names_of, size_lines, source_text
 from symbackprop.expression.build import Symbol
 from symbackprop.expression.program import symbols
@@ -115,7 +115,7 @@ def _function(name: str, form: Form, names: Names, plan: Plan, body: list[str]) 
 
 
 def _workspace(
-    name: str, form: Form, names: Names, buffers: list[Buffer], tall: tuple[list[Buffer], Symbol] | None
+    name: str, form: Form, names: Names, buffers: list[OutBuffer], tall: tuple[list[OutBuffer], Symbol] | None
 ) -> str:
     """The function that allocates the buffers for inputs of these shapes."""
     every = buffers + (tall[0] if tall else [])
@@ -131,8 +131,8 @@ def _workspace(
     return "\n".join([*lines, f"    return ({flat}), ({rows}), rows"]) + "\n"
 
 
-def _allocations(buffers: list[Buffer], names: Names, rows: Symbol | None) -> str:
-    writer = Writer(names)
+def _allocations(buffers: list[OutBuffer], names: Names, rows: Symbol | None) -> str:
+    writer = ArrayWriter(names)
     made = []
     for buffer in buffers:
         shape = "".join(("rows" if size is rows else writer.size(size)) + ", " for size in buffer.shape)

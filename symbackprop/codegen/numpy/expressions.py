@@ -42,7 +42,7 @@ FUNCTION_TEXT = {"relu": "{np}.maximum({}, 0.0)", "abs": "{np}.abs({})", "sigmoi
 HELPERS = ("sigmoid", "tail", "erf")
 
 
-class Writer:
+class ArrayWriter:
     """Writes expressions and statements.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from symbackprop.codegen.lowering.form import Form, Map, reads, size_sources
 from symbackprop.codegen.names import Names
-from symbackprop.codegen.numpy.expressions import Writer
+from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.expression.build import Symbol, Tensor, entries
 from symbackprop.expression.program import Equation
@@ -52,7 +52,7 @@ def print_module(functions: Mapping[str, Form], *, title: str, dtype: str, modul
 def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str:
     """One function; the helpers that it calls are added to `helpers`."""
     names = names_of(form)
-    writer = Writer(names, module)
+    writer = ArrayWriter(names, module)
     single = _inlinable(form)
     body = list[str]()
     for statement in form.statements:

@@ -17,7 +17,7 @@ from symbackprop.codegen.lowering.penalty import DECAY, Penalty, without_penalty
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.buffer_plan import Plan
 from symbackprop.codegen.numpy.buffered import equation_comment
-from symbackprop.codegen.numpy.expressions import Writer
+from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.plain import docstring, names_of, size_lines
 from symbackprop.expression.build import ZERO, Add, Apply, Expr, Tensor, add, children, rebuild
 from symbackprop.expression.functions import FUNCTIONS
@@ -97,7 +97,7 @@ def _product_step(plan: Plan, statement: Contract, parameter: Tensor, factor: Ex
     plan.lines.append(f"gemm({down}, {sides[0]}, {sides[1]}, {keep}, {target}, {flags[0]}, {flags[1]}, 1)")
 
 
-def _shrink(writer: Writer, parameters: Sequence[Tensor], found: Penalty, shrink: str, penalty: str) -> list[str]:
+def _shrink(writer: ArrayWriter, parameters: Sequence[Tensor], found: Penalty, shrink: str, penalty: str) -> list[str]:
     """What theta is multiplied by: the factor of each parameter, along the flat vector."""
     parts = []
     for parameter, factor in zip(parameters, found.factors, strict=True):

@@ -14,7 +14,7 @@ from math import prod
 from symbackprop.codegen.arguments import size_value
 from symbackprop.codegen.lowering.form import Contract, Form, Map, Reduce, Statement, axes
 from symbackprop.codegen.lowering.row_blocks import Split
-from symbackprop.codegen.numpy.expressions import ADD, ATOM, COMPARE, MULTIPLY, NEGATE, Axes, Text, Writer
+from symbackprop.codegen.numpy.expressions import ADD, ATOM, COMPARE, MULTIPLY, NEGATE, ArrayWriter, Axes, Text
 from symbackprop.codegen.numpy.plain import docstring, names_of
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Apply, Entry, Expr, Index, Number, Power, Symbol, Tensor, free_indices
@@ -43,7 +43,7 @@ def print_unrolled(name: str, form: Form, split: Split, rows: Symbol, known: Map
         return None
 
 
-class _Unrolled(Writer):
+class _Unrolled(ArrayWriter):
     def __init__(self, form: Form, rows: Symbol, known: Mapping[Symbol, int]) -> None:
         super().__init__(names_of(form), "math")
         self.form, self.rows, self.known = form, rows, known

@@ -19,11 +19,24 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Number, add, children, nodes_once, where
+from symbackprop.frontends.numpy.dtypes import EXACT, as_dtype, example, kind_of_type
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite
+from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
-from symbackprop.frontends.numpy.session import Content, as_int, axis_indices, current, entry, product_of, user_line
+from symbackprop.frontends.numpy.session import (
+    Content,
+    as_int,
+    as_numpy,
+    asked_by_user,
+    axis_indices,
+    current,
+    entry,
+    product_of,
+    user_line,
+)
 from symbackprop.frontends.numpy.size import size
+from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
 # An expression with more nodes than this becomes an equation as soon as it is used.
 LARGE = 60
@@ -48,12 +61,18 @@ class Buffer:
 
     Args:
         content: the entry at an index tuple.
-        kind: "real", "integer" or "bool".
+        kind: "real", "integer" or "bool", or NumPy's type.
         summed: it holds a sum or an extremum that a nonlinear use should name first.
     """
 
-    def __init__(self, shape: tuple[Expr, ...], content: Content, kind: str = "real", summed: bool = False) -> None:
-        self.shape, self.content, self.kind, self.summed = shape, content, kind, summed
+    def __init__(
+        self, shape: tuple[Expr, ...], content: Content, kind: str | np.dtype[Any] = "real", summed: bool = False
+    ) -> None:
+        self.shape, self.content, self.summed = shape, content, summed
+        self.dtype = as_dtype(kind)
+        self.kind = kind_of_type(self.dtype)
+        self.weak = False  # it is a number of Python's own
+        self.rounding = EXACT  # how far floats may be from it, where it is a number
         self.settled = False
         self.unsettled = content  # the contents before they were settled
         self.uses = 0
@@ -108,22 +127,30 @@ class View:
 
 def order_of(values: Array) -> Order | None:
     """The permutation that an integer array is known to be."""
-    whole = values.view is IDENTITY and values.axes == values.buffer.shape
+    whole = values.through is IDENTITY and values.axes == values.buffer.shape
     return values.buffer.order if whole else None
 
 
 IDENTITY = View(lambda indices: indices, lambda indices: (ONE, indices))
 
 
+def exemplar(value: Array) -> Any:
+    """A real value of the same type, of which questions about types are asked."""
+    return example(value.dtype, value.buffer.weak, -1 if value.scalar else value.ndim)
+
+
+@stands_for(np.ndarray, "a symbolic array")
 class Array:
     """A symbolic `numpy.ndarray`, or a NumPy scalar (`scalar`), which is never changed in place."""
 
+    __slots__ = ("axes", "base_version", "buffer", "contiguous", "scalar", "through")
     __array_priority__ = 1000
+    __class__ = class_of(exemplar)
 
     def __init__(
         self, buffer: Buffer, shape: tuple[Expr, ...] | None = None, view: View = IDENTITY, *, scalar: bool = False
     ) -> None:
-        self.buffer, self.view, self.scalar = buffer, view, scalar
+        self.buffer, self.through, self.scalar = buffer, view, scalar
         self.axes = buffer.shape if shape is None else shape
         self.contiguous = True  # False: not known to be C-contiguous
         self.base_version: tuple[Buffer, int] | None = None  # may be a view of this buffer, or a copy
@@ -152,13 +179,28 @@ class Array:
 
     @property
     def dtype(self) -> Any:
-        """NumPy's type of that kind."""
-        return np.dtype({"real": float, "integer": int, "bool": bool}[self.kind])
+        """NumPy's type."""
+        return self.buffer.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of an entry."""
+        return int(self.dtype.itemsize)
+
+    @property
+    def nbytes(self) -> Any:
+        """The bytes of all entries."""
+        return self.size * self.itemsize
 
     @property
     def T(self) -> Array:
         """The transposed view."""
         return OPERATIONS["transpose"](self)  # type: ignore[no-any-return]
+
+    @property
+    def mT(self) -> Array:
+        """The view with the last two axes exchanged."""
+        return OPERATIONS["matrix_transpose"](self)  # type: ignore[no-any-return]
 
     @property
     def real(self) -> Array:
@@ -174,14 +216,26 @@ class Array:
         if name in METHODS:
             method = METHODS[name]
             return lambda *args, **options: method(self, *args, **options)
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise TraceError(f"the array method .{name} cannot be traced")
+        if hasattr(exemplar(self), name):
+            raise TraceError(f"the array method .{name} cannot be traced")
+        kind = type(exemplar(self)).__name__
+        raise as_numpy(AttributeError(f"'{kind}' object has no attribute '{name}'"))
 
     def __repr__(self) -> str:
+        if asked_by_user():
+            raise TraceError("the text of an array cannot be traced")
         return f"<array of shape {self.shape}>"
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        if self.scalar:
+            raise TraceError("the hash of a number that depends on data cannot be traced")
+        raise as_numpy(TypeError("unhashable type: 'numpy.ndarray'"))
+
+    def __copy__(self) -> Array:
+        return OPERATIONS["copy"](self)  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, _: Any) -> Array:
+        return OPERATIONS["copy"](self)  # type: ignore[no-any-return]
 
     # --- reading
 
@@ -201,12 +255,12 @@ class Array:
             if name or buffer.uses or (nonlinear and buffer.summed) or _large(buffer):
                 buffer.settle(name)
         buffer.uses += 1
-        content, forward = buffer.content, self.view.forward
-        return content if self.view is IDENTITY else lambda indices: content(forward(indices))
+        content, forward = buffer.content, self.through.forward
+        return content if self.through is IDENTITY else lambda indices: content(forward(indices))
 
     def definition(self, indices: tuple[Expr, ...]) -> Expr:
         """The entry as it was computed, also where it has become an equation since."""
-        return self.buffer.unsettled(self.view.forward(indices))
+        return self.buffer.unsettled(self.through.forward(indices))
 
     def _is_name(self, value: object) -> bool:
         return isinstance(value, Array) and value.buffer is self.buffer
@@ -219,7 +273,7 @@ class Array:
 
     def write(self, value: Content, added: bool = False) -> None:
         """Replace each entry seen by this view by `value` at the array's indices, or add `value` to it."""
-        buffer, inverse = self.buffer, self.view.inverse
+        buffer, inverse = self.buffer, self.through.inverse
         if inverse is None or self.scalar:
             raise TraceError("assignment to an array that cannot be written (a broadcast view)")
         if self.base_version:
@@ -244,7 +298,7 @@ class Array:
 
     def __len__(self) -> int:
         if not self.axes:
-            raise TypeError("len() of unsized object")
+            raise as_numpy(TypeError("len() of unsized object"))
         known = as_int(self.axes[0])
         if known is None:
             raise NeedsConcreteSizes("len() of an axis of symbolic size", size_symbols(self.axes[0]))
@@ -252,7 +306,7 @@ class Array:
 
     def __iter__(self) -> Iterator[Array]:
         if not self.axes:
-            raise TypeError("iteration over a 0-d array")
+            raise as_numpy(TypeError("iteration over a 0-d array"))
         if as_int(self.axes[0]) is None:
             raise NeedsConcreteSizes("a loop over an axis of symbolic size", size_symbols(self.axes[0]))
         return iter([self[k] for k in range(len(self))])
@@ -261,6 +315,8 @@ class Array:
         value = self.constant()
         if isinstance(value, Number):
             return value.value != 0
+        if value is not None and size_symbols(value) and not has_entry(value):
+            raise NeedsConcreteSizes("a branch that depends on the sizes", size_symbols(value))
         raise TraceError("a branch that depends on the data, not only on sizes", help="use np.where")
 
     def __int__(self) -> int:
@@ -268,8 +324,8 @@ class Array:
 
     def __index__(self) -> int:
         value = self._number()
-        if value.denominator != 1:
-            raise TypeError("only integer scalar arrays can be converted to an index")
+        if self.kind == "real":
+            raise as_numpy(TypeError("only integer scalar arrays can be converted to an index"))
         return int(value)
 
     def __float__(self) -> float:
@@ -306,9 +362,15 @@ def _operation(name: str) -> Callable[..., Any]:
 
 def _binary(name: str, swapped: bool = False) -> Callable[[Array, Any], Any]:
     def operator(self: Array, other: Any) -> Any:
+        if type(other) is Opaque:
+            return other
         return OPERATIONS[name](other, self) if swapped else OPERATIONS[name](self, other)
 
     return operator
+
+
+def _unary(name: str) -> Callable[[Array], Any]:
+    return lambda self: OPERATIONS[name](self)
 
 
 def _inplace(name: str) -> Callable[[Array, Any], Any]:
@@ -340,20 +402,24 @@ for _symbol, _name in {"lt": "less", "le": "less_equal", "gt": "greater", "ge": 
 for _symbol, _name in {"eq": "equal", "ne": "not_equal"}.items():
     setattr(Array, f"__{_symbol}__", _binary(_name))
 for _symbol, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}.items():
-    setattr(Array, f"__{_symbol}__", lambda self, _name=_name: OPERATIONS[_name](self))
+    setattr(Array, f"__{_symbol}__", _unary(_name))
 
 
 # --- making arrays ------------------------------------------------------------------------------------------------
 
 
-def array(shape: tuple[Expr, ...], content: Content, kind: str = "real", *, summed: bool = False) -> Array:
+def array(
+    shape: tuple[Expr, ...], content: Content, kind: str | np.dtype[Any] = "real", *, summed: bool = False
+) -> Array:
     """A new array of its own memory; 0-d results are scalars, as in NumPy."""
     return Array(Buffer(shape, content, kind, summed), scalar=not shape)
 
 
-def scalar(value: Expr, kind: str = "real") -> Array:
-    """A NumPy scalar."""
-    return array((), lambda _: value, kind)
+def scalar(value: Expr, kind: str | np.dtype[Any] = "real", *, weak: bool = False, rounding: int = EXACT) -> Array:
+    """A NumPy scalar, or a number of Python's own (`weak`)."""
+    result = array((), lambda _: value, kind)
+    result.buffer.weak, result.buffer.rounding = weak, rounding
+    return result
 
 
 def has_entry(expr: Expr) -> bool:

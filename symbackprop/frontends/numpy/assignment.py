@@ -25,7 +25,15 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.frontends.numpy.array import IDENTITY, Array
-from symbackprop.frontends.numpy.elementwise import Masked, Places, broadcast_shape, must_hold, same_entries, stretched
+from symbackprop.frontends.numpy.elementwise import (
+    Masked,
+    Places,
+    broadcast_shape,
+    held,
+    integers_fit,
+    same_entries,
+    stretched,
+)
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
@@ -61,17 +69,17 @@ def _setitem(base: Array, key: Any, value: Any) -> None:
         _assign_mask(base, whole_mask(base, key, mask), mask, value)
         return
     parts = parts_of(base, key)
-    given = as_array(value)
-    must_hold(base, given.kind)
+    given = held(base, as_array(value))
     if any(isinstance(p, Chosen) for p in parts):
         _scatter(base, parts, given)
         return
     target = sliced(base, parts)
     if given.buffer is target.buffer and given.axes == target.axes:
         indices = axis_indices(given.axes)
-        if given.view.forward(indices) == target.view.forward(indices):
+        if given.through.forward(indices) == target.through.forward(indices):
             return  # x[s] += v: already done in place
     target.write(stretched(_fitted(given, target.axes), target.axes))
+    integers_fit(target)
 
 
 def _fitted(given: Array, shape: Indices) -> Array:
@@ -90,7 +98,7 @@ def _scatter(base: Array, parts: Sequence[Part], given: Array, added: bool = Fal
     value = stretched(_fitted(given, shape), shape)
     places = [stretched(c, chosen) for c in choices(parts)]
     finder = _Finder(parts, places, chosen, at)
-    if base.view.inverse is None:
+    if base.through.inverse is None:
         raise TraceError("assignment to an array that cannot be written (a broadcast view)")
     step = view_of(base, base.axes, IDENTITY, contiguous=base.contiguous)
     if added:
@@ -216,13 +224,15 @@ def _accumulate(target: Array, key: Any, value: Any) -> None:
     if not any(isinstance(p, Chosen) for p in parts):
         target[key] += value
         return
-    must_hold(target, value.kind)
-    _scatter(target, parts, value, added=True)
+    if target.kind == "bool":
+        raise TraceError("np.add.at of booleans cannot be traced", help="count in an integer array")
+    _scatter(target, parts, held(target, value), added=True)
+    integers_fit(target)
 
 
 def _assign_mask(base: Array, mask: Array, source: Array, value: Any) -> None:
     given = value.inner if isinstance(value, Masked) else as_array(value)
-    must_hold(base, given.kind)
+    given = held(base, given)
     if isinstance(value, Masked) and not same_entries(value.source, source):
         raise TraceError("entries selected by one mask are assigned through another")
     if not isinstance(value, Masked) and given.ndim:

@@ -10,46 +10,55 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number
-from symbackprop.frontends.numpy.array import Array, Buffer, array
-from symbackprop.frontends.numpy.elementwise import Places, must_hold, plain_type
+from symbackprop.frontends.numpy.array import Array, Buffer, array, has_entry, scalar
+from symbackprop.frontends.numpy.dtypes import ROUNDED, as_dtype, kind_of_type, near_integer, needs_floats
+from symbackprop.frontends.numpy.elementwise import Places, held, integers_fit, plain_type
 from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import current, holds, minus, must_know, product_of, reduced
+from symbackprop.frontends.numpy.session import current, entry, holds, minus, must_know, product_of, reduced
 from symbackprop.frontends.numpy.size import Size, size
-from symbackprop.frontends.numpy.subscripts import diagonal
+from symbackprop.frontends.numpy.subscripts import diagonal, labels_help
 from symbackprop.frontends.numpy.views import copy_of, flatten, unflatten
 
 Indices = tuple[Expr, ...]
 
 
-def kind_of(dtype: Any, default: str = "real") -> str:
-    """real, integer or bool, from a NumPy dtype or a Python type."""
-    if dtype is None:
-        return default
-    dtype = np.dtype(getattr(dtype, "traced_type", dtype))
-    letter = dtype.kind
-    if letter not in "fiub":
-        raise TraceError(f"arrays of type {dtype} cannot be traced")
-    return {"f": "real", "b": "bool"}.get(letter, "integer")
+def type_of(dtype: Any, default: str | np.dtype[Any] = "real") -> np.dtype[Any]:
+    """NumPy's type for what stands behind dtype=: a type, its stand-in, its name, or nothing.
+
+    Raises:
+        TraceError: numbers of that type cannot be traced.
+    """
+    found = as_dtype(default) if dtype is None else np.dtype(getattr(dtype, "traced_type", dtype))
+    kind_of_type(found)
+    return found
 
 
-def filled(shape: Indices, value: Expr, kind: str) -> Array:
+def filled(shape: Indices, value: Expr, kind: str | np.dtype[Any]) -> Array:
     """An array of one value, with memory of its own (also when it is 0-d)."""
     return Array(Buffer(shape, lambda _: value, kind))
+
+
+def _row_major(order: Any) -> None:
+    """Refuse column-major memory, which changes what is a view."""
+    if order not in ("C", "K", "A", None):
+        raise TraceError(f"order={order!r} cannot be traced")
 
 
 def _maker(name: str, value: Expr | None) -> None:
     """zeros, ones and empty; without a value each array holds a number of its own, of which nothing is known."""
 
     @implements(name)
-    def make(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Array:
-        return filled(shape_of(shape), current().unwritten() if value is None else value, kind_of(dtype))
+    def make(shape: Any, dtype: Any = None, order: str = "C") -> Array:
+        _row_major(order)
+        return filled(shape_of(shape), current().unwritten() if value is None else value, type_of(dtype))
 
     @implements(f"{name}_like")
     def make_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Array:
+        _row_major(order)
         base = as_array(a)
         entry = current().unwritten() if value is None else value
-        result = filled(base.axes if shape is None else shape_of(shape), entry, kind_of(dtype, base.kind))
+        result = filled(base.axes if shape is None else shape_of(shape), entry, type_of(dtype, base.dtype))
         result.contiguous = base.contiguous
         return result
 
@@ -59,36 +68,49 @@ for _title, _value in {"zeros": ZERO, "ones": ONE}.items():
 _maker("empty", None)
 
 
+@implements("drawn")
+def _drawn(shape: Any, what: str, help: str | None) -> Array:
+    """Random numbers: an array of unknown entries, which may be computed with and overwritten."""
+    session = current()
+    tensor = session.new_tensor("drawn", shape_of(shape))
+    session.drawn[tensor] = TraceError(f"{what} cannot be traced", where=session.place(), help=help)
+    result = Array(Buffer(tensor.shape, entry(tensor)))
+    result.buffer.settled = True
+    return result
+
+
 @implements("full")
-def _full(shape: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Array:
+def _full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> Array:
+    _row_major(order)
     fill = as_array(fill_value)
-    return _filled_with(fill, shape_of(shape), kind_of(dtype, fill.kind))
+    return _filled_with(fill, shape_of(shape), type_of(dtype, fill.dtype))
 
 
 @implements("full_like")
-def _full_like(a: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Array:
+def _full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True) -> Array:
+    _row_major(order)
     base = as_array(a)
-    return _filled_with(as_array(fill_value), base.axes, kind_of(dtype, base.kind))
+    return _filled_with(as_array(fill_value), base.axes, type_of(dtype, base.dtype))
 
 
-def _filled_with(fill: Array, shape: Indices, kind: str) -> Array:
+def _filled_with(fill: Array, shape: Indices, dtype: np.dtype[Any]) -> Array:
     """An array of one value, which must fit into it as it is."""
     if fill.ndim:
         raise TraceError("np.full with an array cannot be traced")
-    result = filled(shape, fill.read()(()), kind)
-    must_hold(result, fill.kind)
-    return result
+    result = filled(shape, ZERO, dtype)
+    value = held(result, fill).read()(())
+    return filled(shape, value, dtype)
 
 
 @implements("eye", "identity")
 def _eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None, M: Any = None) -> Array:
     rows, columns = shape_of(n)[0], shape_of(n if m is None and M is None else m if M is None else M)[0]
     offset = integer_of(k) or ZERO
-    return _fresh((rows, columns), lambda i: holds("==", reduced(add(i[0], offset)), i[1]), kind_of(dtype))
+    return _fresh((rows, columns), lambda i: holds("==", reduced(add(i[0], offset)), i[1]), type_of(dtype))
 
 
-def _fresh(shape: Indices, content: Callable[[Indices], Expr], kind: str) -> Array:
-    return Array(Buffer(shape, content, kind))
+def _fresh(shape: Indices, content: Callable[[Indices], Expr], kind: str | np.dtype[Any]) -> Array:
+    return integers_fit(Array(Buffer(shape, content, kind)))
 
 
 @implements("arange")
@@ -103,14 +125,16 @@ def _arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> A
         length = reduced(Quotient(add(minus(b, a), number(by.value - 1)), by))
     if not must_know("<=", ZERO, length, "the length of np.arange"):
         length = ZERO
-    return _fresh((length,), lambda i: reduced(add(a, multiply(by, i[0]))), kind_of(dtype, "integer"))
+    return _fresh((length,), lambda i: reduced(add(a, multiply(by, i[0]))), type_of(dtype, "integer"))
 
 
 @implements("linspace")
 def _linspace(start: Any, stop: Any, num: Any = 50) -> Any:
     (count,) = shape_of(num)
     steps = _fresh((count,), lambda i: i[0], "integer")
-    return start + (as_array(stop) - start) * steps / size(minus(count, ONE))
+    result = start + (as_array(stop) - start) * steps / size(minus(count, ONE))
+    result.buffer.rounding = ROUNDED
+    return result
 
 
 @implements("indices", "meshgrid", "ogrid", "mgrid", "fromfunction", "vectorize", "ix_")
@@ -129,7 +153,7 @@ def _triangle(name: str, lower: bool) -> None:
             kept = holds("<=", i[-1], diagonal_) if lower else holds("<=", diagonal_, i[-1])
             return multiply(kept, content(i))
 
-        return array(base.axes, entries, base.kind, summed=base.buffer.summed)
+        return array(base.axes, entries, base.dtype, summed=base.buffer.summed)
 
 
 _triangle("tril", True)
@@ -140,7 +164,7 @@ _triangle("triu", False)
 def _tri(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Array:
     rows, columns = shape_of(n)[0], shape_of(n if m is None else m)[0]
     offset = integer_of(k) or ZERO
-    return _fresh((rows, columns), lambda i: holds("<=", i[1], reduced(add(i[0], offset))), kind_of(dtype))
+    return _fresh((rows, columns), lambda i: holds("<=", i[1], reduced(add(i[0], offset))), type_of(dtype))
 
 
 def _triangle_places(name: str, lower: bool) -> None:
@@ -182,46 +206,69 @@ def _diagflat(v: Any, k: Any = 0) -> Array:
     base = as_array(v).ravel()
     (n,) = base.axes
     content = base.read()
-    return array((n, n), lambda i: multiply(holds("==", i[0], i[1]), content((i[0],))), base.kind)
+    return array((n, n), lambda i: multiply(holds("==", i[0], i[1]), content((i[0],))), base.dtype)
 
 
 @implements("array")
-def _array(value: Any, dtype: Any = None, copy: Any = True, **_: Any) -> Array:
+def _array(value: Any, dtype: Any = None, copy: Any = True, order: Any = "K", ndmin: Any = 0, **options: Any) -> Array:
+    if options or int(ndmin):
+        raise TraceError(f"np.array with {', '.join(options) or 'ndmin'} cannot be traced")
     if not copy:
         return _asarray(value, dtype)
-    base = _converted(copy_of(value), dtype)
+    return _whole(_converted(copy_of(value), dtype))
+
+
+def _whole(base: Array) -> Array:
+    """An array, also of a scalar."""
     return Array(base.buffer) if base.scalar else base
 
 
 @implements("asarray", "asanyarray")
-def _asarray(value: Any, dtype: Any = None, **_: Any) -> Array:
+def _asarray(value: Any, dtype: Any = None, order: Any = "K", *, copy: Any = None) -> Array:
     """The array itself if it has that type already, else a copy."""
+    _row_major(order)
+    if copy:
+        return _whole(_converted(copy_of(value), dtype))
     base = as_array(value)
     same = dtype is None or np.dtype(plain_type(dtype)) == base.dtype
-    return base if same else _converted(copy_of(base), dtype)
+    return base if same and not base.scalar else _whole(_converted(copy_of(base), dtype))
 
 
 @implements("astype", method=True)
-def _astype(a: Any, dtype: Any, copy: Any = True, **_: Any) -> Array:
+def _astype(
+    a: Any, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: Any = True
+) -> Array:
+    _row_major(order)
+    if not np.can_cast(as_array(a).dtype, type_of(dtype), casting):  # type: ignore[arg-type]
+        raise TraceError(f"astype with casting={casting!r} cannot be traced")
     return _converted(copy_of(a), dtype) if copy else _asarray(a, dtype)
 
 
 def _converted(base: Array, dtype: Any) -> Array:
-    kind = kind_of(dtype, base.kind)
-    if kind == base.kind:
+    wanted = type_of(dtype, base.dtype)
+    if wanted == base.dtype:
         return base
-    if kind == "bool":
+    if wanted.kind == "b":
         return OPERATIONS["not_equal"](base, 0)  # type: ignore[no-any-return]
-    if kind == "integer" and base.kind == "real":
-        raise TraceError("real numbers are rounded to integers")
-    return array(base.axes, base.read(), kind, summed=base.buffer.summed)
+    if wanted.kind in "iu" and base.kind == "real":
+        raise TraceError("real numbers are rounded to integers", help=labels_help(base))
+    given = held(filled(base.axes, ZERO, wanted), base)
+    result = array(base.axes, given.read(), wanted, summed=base.buffer.summed)
+    result.buffer.rounding = base.buffer.rounding
+    return result
 
 
 def convert_to(dtype: Any) -> Callable[..., Any]:
-    """np.float64, np.int64, ...: called like functions."""
+    """np.float64, np.int64, ...: called like functions; a number becomes NumPy's."""
 
-    def convert(value: Any = 0) -> Any:
-        return _converted(copy_of(value), dtype)
+    def convert(value: Any = 0, *more: Any) -> Any:
+        if more or isinstance(value, (str, bytes)):
+            return as_array(dtype(value, *more))
+        base = copy_of(value)
+        result = _converted(base, dtype)
+        if not result.ndim:
+            return scalar(result.read()(()), result.dtype, rounding=result.buffer.rounding)
+        return result
 
     return convert
 
@@ -276,24 +323,34 @@ def _join(*_: Any) -> Any:
 
 
 def to_integer(value: Any, down: bool = False) -> Any:
-    """int(value): of a size or a label it is the thing itself; a quotient of sizes is rounded towards 0, or `down`."""
+    """int(value): of a size or a label it is the thing itself; a quotient of sizes is rounded towards 0, or `down`.
+
+    NumPy and Python round floats: 0.29 * 100 is below 29. So of a number that is not exact as a float, or a quotient of
+    whole numbers (which rounds to the right side), only that much is said which rounding cannot change.
+    """
     if isinstance(value, Size):
         return value
-    if isinstance(value, Array) and value.ndim == 0:
-        if value.kind != "real":
-            return value
-        content = reduced(value.read()(()))
-        if isinstance(content, Number):
-            return math.floor(content.value) if down else int(content.value)
-        scale = _scale(content)
-        if scale is not None:
-            whole = reduced(multiply(number(scale), content))
-            rounded = size(Quotient(whole, number(scale)))
-            if down or must_know("<=", ZERO, whole, "int() of what may be negative"):
-                return rounded
-            return -size(Quotient(reduced(multiply(number(-1), whole)), number(scale)))
+    if not isinstance(value, Array):
+        return math.floor(value) if down else int(value)
+    if value.ndim:
+        raise TraceError("int() of an array with axes cannot be traced", help="take the entry: x[0]")
+    content = reduced(value.read()(()))
+    if value.kind != "real":
+        return scalar(content, "integer", weak=True) if has_entry(content) else size(content)
+    if isinstance(content, Number):
+        if value.buffer.rounding == ROUNDED and near_integer(float(content.value)):
+            raise needs_floats("int()", content)
+        return math.floor(content.value) if down else int(content.value)
+    scale = _scale(content)
+    if scale is None and has_entry(content):
         raise TraceError("int() of a real number that depends on data or roots")
-    return math.floor(value) if down else int(value)
+    if scale is None or value.buffer.rounding == ROUNDED:
+        raise needs_floats("int()", content)
+    whole = reduced(multiply(number(scale), content))
+    rounded = size(Quotient(whole, number(scale)))
+    if down or must_know("<=", ZERO, whole, "int() of what may be negative"):
+        return rounded
+    return -size(Quotient(reduced(multiply(number(-1), whole)), number(scale)))
 
 
 def _scale(content: Expr) -> int | None:

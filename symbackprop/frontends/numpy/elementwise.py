@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,31 +26,42 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.frontends.numpy.array import Array, array, has_entry
+from symbackprop.frontends.numpy.dtypes import (
+    DIVIDED,
+    EXACT,
+    NEAR,
+    ROUNDED,
+    as_dtype,
+    joint_type,
+    must_fit,
+    needs_floats,
+    ufunc_type,
+)
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.infinity import is_infinite, lifted
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import Content, axis_indices, holds, is_so, reduced
-from symbackprop.frontends.numpy.size import Size, size_expr
+from symbackprop.frontends.numpy.size import Size
+from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
 Scalar = Callable[..., Expr]
 
 
+@stands_for(np.ndarray, "an array selected by a mask")
 class Masked:
     """x[mask]: the entries where a mask holds, kept at their places; only elementwise work is done on it."""
 
+    __slots__ = ("inner", "mask", "source")
     __array_priority__ = 2000
+    __class__ = class_of(lambda value: np.ones(1, value.inner.dtype))
 
     def __init__(self, inner: Array, mask: Array, source: Array) -> None:
         self.inner, self.mask, self.source = inner, mask, source
 
-    def __iadd__(self, other: Any) -> Masked:
-        return elementwise_masked(OPERATIONS["add"], self, other)
-
-    def __isub__(self, other: Any) -> Masked:
-        return elementwise_masked(OPERATIONS["subtract"], self, other)
-
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method != "__call__" or options or ufunc.__name__ not in OPERATIONS:
+            raise TraceError(f"np.{ufunc.__name__} of an array selected by a mask cannot be traced")
         return elementwise_masked(OPERATIONS[ufunc.__name__], *inputs)
 
     def sum(self) -> Any:
@@ -60,6 +71,16 @@ class Masked:
     def mean(self) -> Any:
         """The mean of the entries that the mask keeps."""
         return self.sum() / self.size
+
+    @property
+    def ndim(self) -> int:
+        """One: NumPy puts the entries in a row."""
+        return 1
+
+    @property
+    def dtype(self) -> Any:
+        """NumPy's type."""
+        return self.inner.dtype
 
     @property
     def size(self) -> Any:
@@ -74,17 +95,36 @@ def _masked_binary(name: str, swapped: bool) -> Callable[[Masked, Any], Masked]:
     return operator
 
 
+def _masked_inplace(name: str) -> Callable[[Masked, Any], Masked]:
+    def operator(self: Masked, other: Any) -> Masked:
+        result = elementwise_masked(OPERATIONS[name], self, other)
+        if result.inner.dtype != self.inner.dtype:
+            raise TraceError(f"numbers of type {result.inner.dtype} are put into an array of type {self.inner.dtype}")
+        self.inner = result.inner  # for all who hold it
+        return self
+
+    return operator
+
+
 for _symbol, _name in {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
     "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
 }.items():  # fmt: skip
     setattr(Masked, f"__{_symbol}__", _masked_binary(_name, False))
     setattr(Masked, f"__r{_symbol}__", _masked_binary(_name, True))
+for _symbol, _name in {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
+}.items():  # fmt: skip
+    setattr(Masked, f"__i{_symbol}__", _masked_inplace(_name))
 setattr(Masked, "__neg__", lambda self: elementwise_masked(OPERATIONS["negative"], self))  # noqa: B010
 
 
+@stands_for(tuple, "the places where a mask holds")
 class Places:
     """The places where a mask holds, as np.where(mask), np.nonzero and np.triu_indices give them: a subscript only."""
+
+    __slots__ = ("mask",)
+    __class__ = class_of(lambda _: (np.zeros(1, int),))
 
     def __init__(self, mask: Array) -> None:
         self.mask = mask
@@ -146,17 +186,74 @@ def stretched(operand: Array, shape: tuple[Expr, ...], nonlinear: bool = False) 
     return entries
 
 
-def elementwise(make: Scalar, *operands: Any, kind: str = "real", nonlinear: bool = True) -> Any:
-    """make(entries of the operands), entry by entry."""
+def elementwise(
+    make: Scalar, *operands: Any, name: str = "", kind: str | np.dtype[Any] = "real", nonlinear: bool = True
+) -> Any:
+    """make(entries of the operands), entry by entry.
+
+    Args:
+        name: the ufunc that this is, which says what type the result has.
+        kind: the type of the result where no ufunc says it.
+    """
     if any(isinstance(o, Masked) for o in operands):
-        return elementwise_masked(lambda *o: elementwise(make, *o, kind=kind, nonlinear=nonlinear), *operands)
+        return elementwise_masked(
+            lambda *o: elementwise(make, *o, name=name, kind=kind, nonlinear=nonlinear), *operands
+        )
     arrays = [as_array(o) for o in operands]
+    dtype = type_by(name, *arrays) if name else as_dtype(kind)
     shape = broadcast_shape(*(a.axes for a in arrays))
     parts = [stretched(a, shape, nonlinear) for a in arrays]
     summed = not nonlinear and any(a.buffer.summed for a in arrays)
-    result = array(shape, lambda indices: _made(make, tuple(p(indices) for p in parts)), kind, summed=summed)
+    result = array(shape, lambda indices: _made(make, tuple(p(indices) for p in parts)), dtype, summed=summed)
     result.contiguous = all(a.contiguous for a in arrays if a.ndim == len(shape))
+    result.buffer.weak = all(a.buffer.weak for a in arrays) and name in _OF_PYTHON
+    result.buffer.rounding = _rounding(name, arrays)
+    return integers_fit(result)
+
+
+_OF_PYTHON = {"add", "subtract", "multiply", "divide", "negative", "positive", "power"}  # operators of numbers
+
+
+def type_by(name: str, *arrays: Array) -> np.dtype[Any]:
+    """The type that NumPy gives the result of a ufunc."""
+    return ufunc_type(name, *((a.dtype, a.buffer.weak) for a in arrays))
+
+
+def integers_fit(result: Array) -> Array:
+    """The array, whose integers are those that NumPy's type holds.
+
+    Raises:
+        TraceError: they might wrap around.
+    """
+    if result.kind == "integer":
+        shape = result.buffer.shape
+        value = result.buffer.content(tuple(ZERO if i.size is ONE else i for i in axis_indices(shape)))
+        must_fit([value], result.dtype, lambda v: is_so("<=", ZERO, v) is True)
     return result
+
+
+def _rounding(name: str, arrays: Sequence[Array]) -> int:
+    """How far floats are from the numbers of a result: sums and dyadic factors round nothing of the size of ours."""
+    worst = max((a.buffer.rounding for a in arrays), default=EXACT)
+    if name in ("add", "subtract", "negative", "positive") or (
+        all(a.kind != "real" for a in arrays) and name != "divide"
+    ):
+        return worst
+    if name in ("multiply", "divide") and len(arrays) == 2:
+        factor = arrays[1] if name == "divide" else next((a for a in arrays if _dyadic(a)), arrays[1])
+        if _dyadic(factor) or (name == "multiply" and worst == EXACT):
+            return worst
+        return DIVIDED if name == "divide" and worst == EXACT else ROUNDED
+    return ROUNDED
+
+
+def _dyadic(a: Array) -> bool:
+    """True for the number 2**k, up to its sign."""
+    value = a.constant()
+    if not isinstance(value, Number) or not value.value:
+        return False
+    n, d = abs(value.value.numerator), value.value.denominator
+    return n & (n - 1) == 0 and d & (d - 1) == 0
 
 
 def _made(make: Scalar, values: tuple[Expr, ...]) -> Expr:
@@ -180,48 +277,61 @@ def is_data(operand: Any) -> bool:
 # --- arithmetic ---------------------------------------------------------------------------------------------------
 
 
+def _type_of(name: str, *operands: Any) -> np.dtype[Any]:
+    return type_by(name, *(o.inner if isinstance(o, Masked) else as_array(o) for o in operands))
+
+
 @implements("add")
 def _add(left: Any, right: Any, **options: Any) -> Any:
-    if _both_bool(left, right):
-        return _logical_or(left, right)
-    return into(elementwise(add, left, right, kind=kind_of_all(left, right), nonlinear=False), options)
+    if _type_of("add", left, right).kind == "b":
+        return into(_logical_or(left, right), options)
+    return into(elementwise(add, left, right, name="add", nonlinear=False), options)
 
 
 @implements("subtract")
 def _subtract(left: Any, right: Any, **options: Any) -> Any:
-    if _both_bool(left, right):
-        raise TypeError("numpy boolean subtract, the `-` operator, is not supported")
-    return into(elementwise(subtract, left, right, kind=kind_of_all(left, right), nonlinear=False), options)
+    return into(elementwise(subtract, left, right, name="subtract", nonlinear=False), options)
 
 
 @implements("multiply")
 def _multiply(left: Any, right: Any, **options: Any) -> Any:
-    kind = "bool" if _both_bool(left, right) else kind_of_all(left, right)
     nonlinear = is_data(left) and is_data(right)
-    return into(elementwise(multiply, left, right, kind=kind, nonlinear=nonlinear), options)
-
-
-def _both_bool(left: Any, right: Any) -> bool:
-    return all(isinstance(o, Array) and o.kind == "bool" for o in (left, right))
+    return into(elementwise(multiply, left, right, name="multiply", nonlinear=nonlinear), options)
 
 
 @implements("divide", "true_divide")
 def _divide(left: Any, right: Any, **options: Any) -> Any:
-    return into(elementwise(divide, left, right, nonlinear=is_data(right)), options)
+    return into(elementwise(divide, left, right, name="divide", nonlinear=is_data(right)), options)
 
 
 def into(result: Any, options: dict[str, Any]) -> Any:
-    """Honour out=, and refuse a type that would round the result."""
+    """Honour out= and dtype= where they round nothing; other options than those that only tune are refused."""
     target = options.pop("out", None)
     target = target[0] if isinstance(target, tuple) else target
-    if options.get("where", True) is not True:
+    if options.pop("where", True) is not True:
         raise TraceError("the option where= of an elementwise operation cannot be traced")
-    if options.get("dtype") is not None and not rounds_nothing(result, options["dtype"]):
-        raise TraceError(f"a result is rounded to the type {np.dtype(plain_type(options['dtype']))}")
+    dtype = options.pop("dtype", None)
+    unknown = options.keys() - {"casting", "order", "subok"}
+    if unknown:
+        raise TraceError(f"the option {', '.join(sorted(unknown))} cannot be traced")
+    if dtype is not None:
+        result = _in_type(result, np.dtype(plain_type(dtype)))
     if target is None:
         return result
+    if not np.can_cast(as_array(result).dtype, target.dtype, "same_kind"):
+        raise TraceError(f"a result of type {as_array(result).dtype} is put into an array of type {target.dtype}")
     target[...] = result
     return target
+
+
+def _in_type(result: Any, dtype: np.dtype[Any]) -> Any:
+    """A result that NumPy works out in another type, with the same numbers."""
+    values = as_array(result.inner if isinstance(result, Masked) else result)
+    if values.dtype == dtype:
+        return result
+    if dtype.kind != "f" or values.kind == "bool" or isinstance(result, Masked):
+        raise TraceError(f"a result is rounded to the type {dtype}")
+    return array(values.axes, values.read(), dtype, summed=values.buffer.summed)
 
 
 def plain_type(dtype: Any) -> Any:
@@ -229,34 +339,33 @@ def plain_type(dtype: Any) -> Any:
     return getattr(dtype, "traced_type", dtype)
 
 
-def rounds_nothing(result: Any, dtype: Any) -> bool:
-    """True if the entries of `result` fit into the type as they are."""
-    kind = as_array(result.inner if isinstance(result, Masked) else result).kind
-    return np.dtype(plain_type(dtype)).kind == "f" or kind != "real"
-
-
 @implements("negative")
-def _negative(x: Any) -> Any:
-    if isinstance(x, Array) and x.kind == "bool":
-        raise TypeError("The numpy boolean negative, the `-` operator, is not supported")
-    return elementwise(negate, x, kind=kind_of_all(x), nonlinear=False)
+def _negative(x: Any, **options: Any) -> Any:
+    return into(elementwise(negate, x, name="negative", nonlinear=False), options)
 
 
 @implements("positive")
-def _positive(x: Any) -> Any:
-    return elementwise(lambda v: v, x, kind=kind_of_all(x), nonlinear=False)
+def _positive(x: Any, **options: Any) -> Any:
+    return into(elementwise(lambda v: v, x, name="positive", nonlinear=False), options)
 
 
 @implements("floor_divide")
 def _floor_divide(left: Any, right: Any) -> Any:
     _only_integers(left, right, "//")
-    return elementwise(lambda a, b: reduced(Quotient(a, b)), left, right, kind="integer")
+    return elementwise(lambda a, b: reduced(Quotient(a, _nonzero(b))), left, right, name="floor_divide")
 
 
 @implements("remainder", "mod")
 def _remainder(left: Any, right: Any) -> Any:
     _only_integers(left, right, "%")
-    return elementwise(lambda a, b: reduced(Remainder(a, b)), left, right, kind="integer")
+    return elementwise(lambda a, b: reduced(Remainder(a, _nonzero(b))), left, right, name="remainder")
+
+
+def _nonzero(divisor: Expr) -> Expr:
+    """The divisor of integers, of which NumPy makes 0 where it is 0."""
+    if is_so("<", ZERO, divisor) is not True and is_so("<", divisor, ZERO) is not True:
+        raise TraceError("a division of integers by what may be 0 cannot be traced")
+    return divisor
 
 
 def _only_integers(left: Any, right: Any, sign: str) -> None:
@@ -264,14 +373,21 @@ def _only_integers(left: Any, right: Any, sign: str) -> None:
         raise TraceError(f"{sign} of real numbers cannot be traced")
 
 
-@implements("power", "float_power")
-def _power(base: Any, exponent: Any) -> Any:
-    kind = kind_of_all(base, exponent)
-    if kind == "integer" and (
-        size_expr(exponent) is None or is_so("<=", ZERO, size_expr(exponent) or ZERO) is not True
-    ):
-        kind = "real"
-    return elementwise(power, base, exponent, kind=kind)
+@implements("power", "pow")
+def _power(base: Any, exponent: Any, **options: Any) -> Any:
+    if kind_of_all(base, exponent) == "real":
+        return into(elementwise(power, base, exponent, name="power"), options)
+    least = is_so("<=", ZERO, as_array(exponent).read()(axis_indices(as_array(exponent).axes)))
+    if as_array(base).buffer.weak and as_array(exponent).buffer.weak and least is not True:
+        return elementwise(power, base, exponent)  # Python's 2 ** -1 is 0.5
+    if least is not True:
+        raise TraceError("NumPy raises integers to no negative powers", help="make the base a float")
+    return into(elementwise(power, base, exponent, name="power"), options)
+
+
+@implements("float_power")
+def _float_power(base: Any, exponent: Any) -> Any:
+    return elementwise(power, base, exponent, name="float_power")
 
 
 # --- comparisons --------------------------------------------------------------------------------------------------
@@ -282,17 +398,24 @@ def _comparison(relation: Any, swapped: bool = False, denied: bool = False) -> C
 
     def compare(left: Any, right: Any) -> Any:
         if left is None or right is None:
-            return (left is right) != denied
+            raise TraceError("an array is compared with None, entry by entry", help="use `is None`")
         a, b = (right, left) if swapped else (left, right)
         integers = kind_of_all(a, b) == "integer"
+        rounded = any(not isinstance(o, Masked) and as_array(o).buffer.rounding > EXACT for o in (a, b))
 
         def make(x: Expr, y: Expr) -> Expr:
+            if rounded and isinstance(x, Number) and isinstance(y, Number) and _close(x, y):
+                raise needs_floats("a comparison of numbers", x, y)
             value = holds(relation, x, y) if integers else compared(relation, x, y)
             return subtract(ONE, value) if denied else value
 
         return elementwise(make, a, b, kind="bool")
 
     return compare
+
+
+def _close(x: Number, y: Number) -> bool:
+    return abs(x.value - y.value) <= NEAR * max(abs(x.value), abs(y.value))
 
 
 def compared(relation: Any, left: Expr, right: Expr) -> Expr:
@@ -350,13 +473,13 @@ def _logical_not(x: Any) -> Any:
 
 @implements("logical_xor")
 def _logical_xor(left: Any, right: Any) -> Any:
-    return OPERATIONS["not_equal"](OPERATIONS["multiply"](truth(left), 1), OPERATIONS["multiply"](truth(right), 1))
+    return OPERATIONS["not_equal"](truth(left), truth(right))
 
 
 def _bitwise(name: str, logical: str) -> None:
     @implements(name)
     def operation(*operands: Any) -> Any:
-        if any(as_array(o).kind != "bool" for o in operands):
+        if any(isinstance(o, Masked) or as_array(o).kind != "bool" for o in operands):
             raise TraceError(f"np.{name} of numbers cannot be traced")
         return OPERATIONS[logical](*operands)
 
@@ -370,7 +493,7 @@ def _invert(x: Any) -> Any:
     if as_array(x).kind == "bool":
         return _logical_not(x)
     _only_integers(x, 1, "~")
-    return elementwise(lambda a: subtract(negate(a), ONE), x, kind="integer")
+    return elementwise(lambda a: subtract(negate(a), ONE), x, name="invert")
 
 
 # --- in place ---------------------------------------------------------------------------------------------------------
@@ -382,16 +505,36 @@ def _inplace(name: str, target: Array, other: Any) -> Array:
     other = as_array(other)
     if broadcast_shape(target.axes, other.axes) != target.axes:
         raise ShapesDoNotFit(f"an array of shape {other.shape} does not fit into one of shape {target.shape}")
-    must_hold(target, "real" if name == "divide" else other.kind)
+    joint = type_by(name, target, other) if name != "matmul" else joint_type_of(target, other)
+    if not np.can_cast(joint, target.dtype, "same_kind"):
+        what = "real numbers" if joint.kind == "f" else f"numbers of type {joint}"
+        raise TraceError(f"{what} are assigned to an array of type {target.dtype}", help="make it a float array")
     if name in ("add", "subtract") and target.kind != "bool":
         value = stretched(other if name == "add" else _negative(other), target.axes)
         target.write(value, added=True)
     else:
         target.write(stretched(OPERATIONS[name](target, other), target.axes))
+    integers_fit(target)
     return target
 
 
-def must_hold(target: Array, kind: str) -> None:
-    """Refuse to put real numbers into an integer array: NumPy would round them or fail."""
-    if target.kind in ("integer", "bool") and kind == "real":
+def joint_type_of(*arrays: Array) -> np.dtype[Any]:
+    """The type that holds all of them, as NumPy has it."""
+    return joint_type(*((a.dtype, a.buffer.weak) for a in arrays))
+
+
+def held(target: Array, given: Array) -> Array:
+    """What stands in an array once `given` is assigned to it: itself, or its truth value in an array of booleans.
+
+    Raises:
+        TraceError: NumPy would round or wrap it.
+    """
+    if target.kind == "real" or given.kind == "bool":
+        return given
+    if given.kind == "real":
         raise TraceError(f"real numbers are assigned to an array of type {target.dtype}", help="make it a float array")
+    if target.kind == "bool":
+        return truth(given)  # type: ignore[no-any-return]
+    value = given.read()(axis_indices(given.axes))
+    must_fit([value], target.dtype, lambda v: is_so("<=", ZERO, v) is True)
+    return given

@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, ZERO, Expr, Quotient, Remainder, add, multiply, number, where
 from symbackprop.frontends.numpy.array import Array, array
+from symbackprop.frontends.numpy.dtypes import joint_type
+from symbackprop.frontends.numpy.elementwise import held
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.operands import as_array, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import implements
@@ -49,8 +53,11 @@ def concatenate(arrays: Any, axis: Any = 0) -> Array:
         ]
         return choose(indices[k], ends, pieces)
 
-    kind = parts[0].kind if len({p.kind for p in parts}) == 1 else "real"
-    return array(shape, entries, kind, summed=any(p.buffer.summed for p in parts))
+    return array(shape, entries, _joint(parts), summed=any(p.buffer.summed for p in parts))
+
+
+def _joint(parts: Sequence[Array]) -> np.dtype[Any]:
+    return joint_type(*((p.dtype, False) for p in parts))
 
 
 def choose(index: Expr, ends: Sequence[Expr], pieces: Sequence[Callable[[], Expr]]) -> Expr:
@@ -86,8 +93,9 @@ def stack(arrays: Any, axis: Any = 0) -> Array:
         ends = [number(m + 1) for m in range(len(parts))]
         return choose(indices[k], ends, [partial(c, others) for c in contents])
 
-    kinds = {p.kind for p in parts}
-    return array(shape, entries, kinds.pop() if len(kinds) == 1 else "real", summed=any(p.buffer.summed for p in parts))
+    result = array(shape, entries, _joint(parts), summed=any(p.buffer.summed for p in parts))
+    result.buffer.rounding = max(p.buffer.rounding for p in parts)
+    return result
 
 
 @implements("hstack")
@@ -148,7 +156,7 @@ def _pad(a: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 
     if mode != "constant" or options:
         raise TraceError(f"np.pad with mode={mode!r} cannot be traced")
     widths = [(shape_of(p[0])[0], shape_of(p[1])[0]) for p in _pairs(pad_width, base.ndim)]
-    content, fill = base.read(), as_array(constant_values).read()(())
+    content, fill = base.read(), held(base, as_array(constant_values)).read()(())
     shape = tuple(reduced(add(n, low, high)) for n, (low, high) in zip(base.axes, widths, strict=True))
 
     def entries(indices: Indices) -> Expr:
@@ -159,7 +167,7 @@ def _pad(a: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 
         condition = multiply(*inside)
         return fill if condition is ZERO else where(condition, content(inner), fill)
 
-    return array(shape, entries, base.kind, summed=base.buffer.summed)
+    return array(shape, entries, base.dtype, summed=base.buffer.summed)
 
 
 def _pairs(pad_width: Any, ndim: int) -> list[tuple[Any, Any]]:
@@ -179,7 +187,7 @@ def _repeat(a: Any, repeats: Any, axis: Any = None) -> Array:
     (count,) = shape_of(repeats)
     content = base.read()
     shape = (*base.axes[:k], reduced(multiply(base.axes[k], count)), *base.axes[k + 1 :])
-    return array(shape, lambda i: content((*i[:k], reduced(Quotient(i[k], count)), *i[k + 1 :])), base.kind)
+    return array(shape, lambda i: content((*i[:k], reduced(Quotient(i[k], count)), *i[k + 1 :])), base.dtype)
 
 
 @implements("tile")
@@ -195,7 +203,7 @@ def _tile(a: Any, reps: Any) -> Array:
             tuple(ZERO if n is ONE else reduced(Remainder(i, n)) for i, n in zip(indices, axes, strict=True))
         )
 
-    return array(tuple(reduced(multiply(n, c)) for n, c in zip(axes, counts, strict=True)), entries, base.kind)
+    return array(tuple(reduced(multiply(n, c)) for n, c in zip(axes, counts, strict=True)), entries, base.dtype)
 
 
 @implements("roll")
@@ -206,7 +214,9 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Array:
     k, (by,) = axis_of(axis, base.ndim), shape_of(shift)
     content = base.read()
     n = base.axes[k]
-    return array(base.axes, lambda i: content((*i[:k], reduced(Remainder(minus(i[k], by), n)), *i[k + 1 :])), base.kind)
+    return array(
+        base.axes, lambda i: content((*i[:k], reduced(Remainder(minus(i[k], by), n)), *i[k + 1 :])), base.dtype
+    )
 
 
 # --- windows ------------------------------------------------------------------------------------------------------
@@ -235,4 +245,4 @@ def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, **options:
             moved[k] = reduced(add(moved[k], offset))
         return content(tuple(moved))
 
-    return maybe_copy(base, array((*shape, *lengths), entries, base.kind))  # NumPy's is a view
+    return maybe_copy(base, array((*shape, *lengths), entries, base.dtype))  # NumPy's is a view

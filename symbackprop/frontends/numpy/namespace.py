@@ -6,16 +6,15 @@ replaced by a namespace with functions of the same names. What is missing is ref
 
 from __future__ import annotations
 
-import builtins
+import contextlib
 import math
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-# These fill the table of operations.
 import symbackprop.frontends.numpy.assignment
 import symbackprop.frontends.numpy.joining
 import symbackprop.frontends.numpy.products
@@ -24,32 +23,20 @@ import symbackprop.frontends.numpy.scalar_functions
 import symbackprop.frontends.numpy.sorting  # noqa: F401
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, Symbol
-from symbackprop.frontends.numpy.array import Array, scalar
+from symbackprop.frontends.numpy.array import Array, exemplar, has_entry, scalar
 from symbackprop.frontends.numpy.creation import convert_to, to_integer
-from symbackprop.frontends.numpy.elementwise import Masked
-from symbackprop.frontends.numpy.operands import exact
+from symbackprop.frontends.numpy.dtypes import ROUNDED
+from symbackprop.frontends.numpy.elementwise import Masked, Places
+from symbackprop.frontends.numpy.opaque import RANDOM, NotUsable, Refused, Source, first_opaque
+from symbackprop.frontends.numpy.operands import exact, rounding_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.size import Size, SymbolicRange, size
+from symbackprop.frontends.numpy.session import as_numpy, asked_by_user, current, guarded
+from symbackprop.frontends.numpy.size import Size, SymbolicRange
+from symbackprop.frontends.numpy.symbolic import STAND_INS
+
+# These fill the table of operations.
 
 PI = Symbol("pi", "positive")
-RANDOM = "random numbers: randomness must come in as an input"
-
-
-class Refused:
-    """Something that cannot be traced; it says so when it is called or looked into."""
-
-    def __init__(self, name: str, help: str | None = None) -> None:
-        self._name, self._help = name, help
-
-    def __call__(self, *_: Any, **__: Any) -> Any:
-        """Refuse."""
-        raise TraceError(f"{self._name} cannot be traced", help=self._help)
-
-    def __getattr__(self, name: str) -> Any:
-        return self if name.startswith("_") else Refused(f"{self._name}.{name}", self._help)
-
-    def __getitem__(self, _: Any) -> Any:
-        return self()
 
 
 class Operation:
@@ -59,10 +46,14 @@ class Operation:
         self.__name__, self._shown = name, shown
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """The operation; of unknown numbers it is unknown."""
+        unknown = first_opaque(args)
+        if unknown is not None:
+            return unknown(*args[1:] if args[0] is unknown else args, **options)
         return OPERATIONS[self.__name__](*args, **options)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("_") or not asked_by_user():
             raise AttributeError(name)
         inner = f"{self.__name__}.{name}"
         return Operation(inner, f"{self._shown}.{name}") if inner in OPERATIONS else Refused(f"{self._shown}.{name}")
@@ -83,52 +74,142 @@ class Namespace:
     def __getattr__(self, name: str) -> Any:
         shown = f"{self._shown}.{name}"
         if name in ("random", "rand", "randn"):
-            return Refused(shown, RANDOM)
+            return Source(shown, RANDOM)
         if self._prefix + name in OPERATIONS:
             return Operation(self._prefix + name, shown)
         if not hasattr(self._module, name):
-            raise AttributeError(f"module {self._shown!r} has no attribute {name!r}")
+            raise as_numpy(AttributeError(f"module {self._shown!r} has no attribute {name!r}"))
         return self._other(getattr(self._module, name), name, shown)
+
+    @guarded
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            raise TraceError(f"an assignment to {self._shown}.{name} cannot be traced")
+        object.__setattr__(self, name, value)
 
     def _other(self, value: Any, name: str, shown: str) -> Any:
         if isinstance(value, types.ModuleType):
             return Namespace(value, f"{self._prefix}{name}.", shown)
         if isinstance(value, float):
             return constant(value)
+        if isinstance(value, type) and value in STAND_INS:
+            return STAND_INS[value]
         if isinstance(value, type) and issubclass(value, np.generic):
-            return Convert(convert_to(value), value)
-        if isinstance(value, type) or value is None or isinstance(value, (int, str)):
-            return value
+            return type_stand_in(value, convert_to(value))
         if name in _CONTEXTS:
+            return _CONTEXTS[name]
+        if isinstance(value, type) and name not in _REAL_TYPES and not issubclass(value, Exception):
+            return type_stand_in(value, Refused(shown))
+        if isinstance(value, type) or value is None or isinstance(value, (int, str)) or name in _REAL_TYPES:
             return value
         return Refused(shown, "read the data outside and pass it as an input" if name in _FILES else None)
 
 
-_CONTEXTS = ("errstate", "seterr", "finfo", "iinfo", "dtype", "result_type", "set_printoptions")
+_REAL_TYPES = ("finfo", "iinfo", "dtype", "result_type", "promote_types", "can_cast", "issubdtype", "set_printoptions",
+               "ndindex", "isdtype")  # fmt: skip
 _FILES = ("load", "loadtxt", "genfromtxt", "fromfile", "save", "savez", "savetxt", "memmap")
 
 
-class Convert:
+class _FloatingPoint:
+    """np.errstate: nothing is printed while tracing; what turns an overflow into an exception is refused."""
+
+    def __init__(self, shown: str, answer: Any) -> None:
+        self._shown, self._answer = shown, answer
+
+    @guarded
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """The context, or what was set before."""
+        if any(v not in (None, "ignore", "warn", "print") for v in (*args, *options.values())):
+            raise TraceError(f"{self._shown} that raises exceptions cannot be traced",
+                             help="ask for the domain before the operation")  # fmt: skip
+        return self._answer()
+
+
+_CONTEXTS = {
+    "errstate": _FloatingPoint("np.errstate", contextlib.nullcontext),
+    "seterr": _FloatingPoint("np.seterr", dict),
+}
+
+
+class TypeStandIn(type):
     """int, float, np.float64, ...: called it converts, as a dtype or in isinstance it is the type itself."""
 
-    def __init__(self, convert: Callable[..., Any], kind: type) -> None:
-        self._convert, self.traced_type = convert, kind
+    traced_type: type
+    _convert: Callable[..., Any]
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return self._convert(*args, **options)
+    def __new__(cls, *args: Any) -> Any:
+        """A stand-in; a class that traced code derives from one is refused."""
+        if len(args) != 2:
+            raise _not_derived(args[1][0])
+        bases = (args[0],) if args[0] in (int, float) else ()  # so that `case int(n):` binds n to the number itself
+        return super().__new__(cls, args[0].__name__, bases, {"__module__": args[0].__module__})
 
-    def __eq__(self, other: Any) -> bool:
+    def __init__(cls, *args: Any) -> None:
+        type.__setattr__(cls, "traced_type", args[0])
+        type.__setattr__(cls, "_convert", staticmethod(guarded(args[1])))
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        """Convert a value to the type."""
+        return cls._convert(*args, **options)
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(plain(value), cls.traced_type)
+
+    def __subclasscheck__(cls, kind: Any) -> bool:
+        return issubclass(getattr(kind, "traced_type", kind), cls.traced_type)
+
+    def __eq__(cls, other: Any) -> bool:
         """x.dtype == np.float64 and type(x) == float compare the types themselves."""
         other = getattr(other, "traced_type", other)
-        return bool(np.dtype(self.traced_type) == other if isinstance(other, np.dtype) else self.traced_type is other)
+        return bool(np.dtype(cls.traced_type) == other if isinstance(other, np.dtype) else cls.traced_type is other)
 
-    def __hash__(self) -> int:
-        return hash(self.traced_type)
+    def __hash__(cls) -> int:
+        return hash(cls.traced_type)
+
+    def __repr__(cls) -> str:
+        return repr(cls.traced_type)
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name.startswith("_") or name in ("traced_type", "dtype", "mro"):
+            return type.__getattribute__(cls, name)
+        if not hasattr(cls.traced_type, name):
+            raise as_numpy(AttributeError(f"type object '{cls.__name__}' has no attribute '{name}'"))
+        return Refused(f"{cls.__name__}.{name}")
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(cls) -> np.dtype[Any]:
         """NumPy's type, which makes np.dtype(np.float64) and x.dtype == np.float64 work."""
-        return np.dtype(self.traced_type)
+        return np.dtype(cls.traced_type)
+
+
+@guarded
+def _not_derived(kind: type) -> Exception:
+    raise TraceError(f"a class derived from {kind.__name__} cannot be traced")
+
+
+def type_stand_in(kind: type, convert: Callable[..., Any]) -> Any:
+    """The one stand-in of a type, so that `type(x) is float` holds where it does."""
+    if kind not in STAND_INS:
+        STAND_INS[kind] = TypeStandIn(kind, convert)
+    return STAND_INS[kind]
+
+
+def plain(value: Any) -> Any:
+    """A real value of the type that a symbolic one stands for; a real value is itself.
+
+    Raises:
+        TraceError: nothing is known of its type.
+    """
+    if isinstance(value, Array):
+        return exemplar(value)
+    if isinstance(value, Masked):
+        return np.ones(1, value.inner.dtype)
+    if isinstance(value, NotUsable):
+        raise value.stop()
+    for kind, real in ((Size, 1), (SymbolicRange, range(1)), (Places, (np.zeros(1, int),))):
+        if isinstance(value, kind):
+            return real
+    return value
 
 
 def constant(value: float) -> Any:
@@ -136,10 +217,10 @@ def constant(value: float) -> Any:
     if not math.isfinite(value):
         return value
     if value == math.pi:
-        return scalar(PI)
+        return scalar(PI, weak=True, rounding=ROUNDED)
     if value == math.e:
-        return OPERATIONS["exp"](scalar(ONE))
-    return scalar(exact(value))
+        return scalar(OPERATIONS["exp"](scalar(ONE)).read()(()), weak=True, rounding=ROUNDED)
+    return scalar(exact(value), weak=True, rounding=rounding_of(value))
 
 
 NUMPY = Namespace(np, "", "np")
@@ -149,11 +230,48 @@ class _Math(Namespace):
     """`math`: the functions of NumPy on scalars."""
 
     def __getattr__(self, name: str) -> Any:
+        if not hasattr(math, name):
+            raise as_numpy(AttributeError(f"module 'math' has no attribute {name!r}"))
         if name in ("floor", "ceil", "trunc", "prod", "gcd", "factorial", "comb", "isclose"):
-            return lambda *args: _math(name, *args)
+            return guarded(lambda *args: _math(name, *args))
         if name == "tau":
             return OPERATIONS["multiply"](2, scalar(PI))
-        return getattr(NUMPY, {"pow": "power"}.get(name, name)) if name != "erf" else OPERATIONS["special.erf"]
+        found = OPERATIONS["special.erf"] if name == "erf" else getattr(NUMPY, {"pow": "power"}.get(name, name))
+        return _raising(found, name) if name in _RAISE else found
+
+
+_RAISE = (
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sqrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "pow",
+    "cosh",
+    "sinh",
+    "fmod",
+    "acos",
+    "asin",
+)
+
+
+def _raising(function: Any, name: str) -> Any:
+    """A function of `math`, which raises where NumPy gives nan or infinity: nobody may catch that."""
+
+    def call(*args: Any) -> Any:
+        if current().may_catch() and any(map(_is_data, args)):
+            raise TraceError(f"math.{name} of data, which may raise an exception, where one may be caught",
+                             help=f"use np.{name}, and state the domain")  # fmt: skip
+        return function(*args)
+
+    return guarded(call)
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, Array) and not value.axes and has_entry(value.read()(()))
 
 
 def _math(name: str, *args: Any) -> Any:
@@ -167,7 +285,7 @@ def _math(name: str, *args: Any) -> Any:
         return -to_integer(-args[0], down=True)
     if name == "isclose":
         return math.isclose(*(float(a) for a in args))
-    return getattr(math, name)(*(int(a) if isinstance(a, Array) else a for a in args))
+    return getattr(math, name)(*(int(a) if isinstance(a, (Array, Size)) else a for a in args))
 
 
 MATH = _Math(math, "", "math")
@@ -191,9 +309,12 @@ SPECIAL = Namespace(SCIPY_SPECIAL, "special.", "scipy.special")
 MODULES = {"numpy": NUMPY, "math": MATH, "scipy.special": SPECIAL}
 
 
-class _Scipy(Namespace):
+class _Scipy:
     def __getattr__(self, name: str) -> Any:
         return SPECIAL if name == "special" else Refused(f"scipy.{name}")
+
+
+SCIPY = _Scipy()
 
 
 def by_identity() -> dict[int, Any]:
@@ -206,119 +327,5 @@ def by_identity() -> dict[int, Any]:
     return table
 
 
-# --- builtins -----------------------------------------------------------------------------------------------------
-
-
-def _len(value: Any) -> Any:
-    if isinstance(value, Array):
-        if not value.axes:
-            raise TypeError("len() of unsized object")
-        return size(value.axes[0])
-    return builtins.len(value)
-
-
-def _range(*bounds: Any) -> Any:
-    if any(isinstance(b, Size) for b in bounds):
-        return SymbolicRange(*bounds)
-    return range(*(int(b) for b in bounds))
-
-
-def _int(value: Any = 0, *base: Any) -> Any:
-    return int(value, *base) if base or isinstance(value, str) else to_integer(value)
-
-
-def _float(value: Any = 0.0) -> Any:
-    return OPERATIONS["multiply"](value, 1) if isinstance(value, (Array, Size)) else constant(float(value))
-
-
-def _round(value: Any, digits: int | None = None) -> Any:
-    if isinstance(value, Array):
-        raise TraceError("round() of an array cannot be traced")
-    return value if isinstance(value, Size) else builtins.round(value, digits)
-
-
-def _isinstance(value: Any, kinds: Any) -> bool:
-    wanted = kinds if isinstance(kinds, tuple) else (kinds,)
-    wanted = tuple(_type_of(k) for w in wanted for k in (w if isinstance(w, tuple) else (w,)))
-    if isinstance(value, Size):
-        return any(k in (int, np.integer, object) for k in wanted)
-    if isinstance(value, Array):
-        plain = value.scalar
-        return any(k in ((float, np.floating, np.float64, np.generic) if plain else (np.ndarray,)) for k in wanted)
-    return builtins.isinstance(value, wanted)
-
-
-def _type(value: Any, *more: Any, **options: Any) -> Any:
-    """type(x): the type that the value has when NumPy runs the code, as it is written there."""
-    if more:
-        return type(value, *more, **options)
-    if isinstance(value, Size):
-        return _INT
-    if isinstance(value, Array):
-        return Convert(convert_to(np.float64), np.float64) if value.scalar else np.ndarray
-    return {int: _INT, float: _FLOAT}.get(type(value), type(value))
-
-
-def _type_of(kind: Any) -> Any:
-    """The real type behind a stand-in."""
-    return getattr(kind, "traced_type", kind)
-
-
-def _extreme(name: str, array_name: str) -> Callable[..., Any]:
-    """max or min: of sizes by proof, of scalars entry by entry, of an array as NumPy does."""
-    plain = getattr(builtins, name)
-
-    def extreme(*args: Any, **options: Any) -> Any:
-        items = list(args[0]) if builtins.len(args) == 1 and not isinstance(args[0], Array) else list(args)
-        if builtins.len(args) == 1 and isinstance(args[0], Array):
-            return OPERATIONS[name](args[0])
-        if not options and any(isinstance(i, Array) for i in items):
-            if any(isinstance(i, Array) and i.ndim for i in items):
-                raise TraceError(f"{name}() of arrays, whose truth value is ambiguous", help=f"use np.{array_name}")
-            result = items[0]
-            for item in items[1:]:
-                result = OPERATIONS[array_name](result, item)
-            return result
-        return plain(items, **options)
-
-    return extreme
-
-
-def _sum(items: Iterable[Any], start: Any = 0) -> Any:
-    if isinstance(items, Array):
-        return OPERATIONS["sum"](items, axis=0) + start
-    return builtins.sum(items, start)
-
-
-_INT, _FLOAT = Convert(_int, int), Convert(_float, float)
-
-
-def shadow_builtins(imported: Callable[..., Any]) -> dict[str, Any]:
-    """Python's builtins for traced code.
-
-    Args:
-        imported: what `import` inside the function calls.
-    """
-    files = "read the data outside and pass it as an input"
-    return vars(builtins) | {
-        "int": _INT,
-        "float": _FLOAT,
-        "len": _len,
-        "range": _range,
-        "sum": _sum,
-        "max": _extreme("max", "maximum"),
-        "min": _extreme("min", "minimum"),
-        "round": _round,
-        "isinstance": _isinstance,
-        "type": Convert(_type, type),
-        "print": lambda *_, **__: None,
-        "open": Refused("open()", files),
-        "input": Refused("input()", files),
-        "eval": Refused("eval()"),
-        "exec": Refused("exec()"),
-        "globals": Refused("globals()"),
-        "__import__": imported,
-    }
-
-
-__all__ = ["MODULES", "NUMPY", "Masked", "Refused", "by_identity", "constant", "shadow_builtins"]
+for _kind in (np.ndarray, np.float64, np.float32, np.int64, np.int32, np.bool_):
+    type_stand_in(_kind, Refused("np.ndarray()") if _kind is np.ndarray else convert_to(_kind))

@@ -6,20 +6,21 @@ A decimal in the user's code is the number that was meant: 0.1 is 1/10 (`exact`)
 from __future__ import annotations
 
 from fractions import Fraction
-from math import isqrt
 from typing import Any
 
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Expr, multiply, number, power
+from symbackprop.expression.build import ONE, ZERO, Expr, Number, number
+from symbackprop.expression.constants import read
 from symbackprop.frontends.numpy.array import Array, array, scalar
+from symbackprop.frontends.numpy.dtypes import EXACT, ROUNDED
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY
+from symbackprop.frontends.numpy.opaque import NotUsable
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import reduced
+from symbackprop.frontends.numpy.session import assume, reduced
 from symbackprop.frontends.numpy.size import Size, SymbolicRange, size_expr
-
-ROUNDING = Fraction(1, 2**53)  # of one operation on numbers of size 1
+from symbackprop.rendering.text import to_text
 
 
 def as_array(value: Any) -> Array:
@@ -31,13 +32,15 @@ def as_array(value: Any) -> Array:
     if isinstance(value, Array):
         return value
     if isinstance(value, Size):
-        return scalar(value.expr, "integer")
-    if isinstance(value, (bool, np.bool_)):
-        return scalar(ONE if value else ZERO, "bool")
-    if isinstance(value, (int, np.integer)):
-        return scalar(number(int(value)), "integer")
-    if isinstance(value, (float, np.floating, Fraction)):
-        return scalar(exact(value))
+        return scalar(value.expr, "integer", weak=True)
+    if isinstance(value, bool):
+        return scalar(ONE if value else ZERO, "bool", weak=True)
+    if isinstance(value, int):
+        return scalar(number(value), "integer", weak=True)
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return scalar(exact(value), value.dtype, rounding=rounding_of(value))
+    if isinstance(value, (float, Fraction)):
+        return scalar(exact(value), weak=True, rounding=rounding_of(value))
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return _constant_array(value)
     if isinstance(value, (SymbolicRange, range)):
@@ -47,6 +50,10 @@ def as_array(value: Any) -> Array:
         return _nested(value)
     if value is None:
         raise TraceError("None is used where an array is needed")
+    if isinstance(value, NotUsable):
+        raise value.stop()
+    if isinstance(value, np.ndarray):
+        raise TraceError(f"arrays of type {value.dtype} cannot be traced", help="use arrays of numbers")
     raise TraceError(f"a value of type {type(value).__name__} is used where an array is needed")
 
 
@@ -57,20 +64,31 @@ def _nested(values: list[Any] | tuple[Any, ...]) -> Array:
 
 
 def _constant_array(value: np.ndarray[Any, Any]) -> Array:
-    kind = {"b": "bool", "f": "real"}.get(value.dtype.kind, "integer")
     if value.ndim == 0:
-        return scalar(exact(value.item()), kind)
+        return scalar(exact(value.item()), value.dtype, rounding=rounding_of(value.item()))
     parts = OPERATIONS["stack"]([_constant_array(np.asarray(v)) for v in value])
-    return array(parts.axes, parts.read(), kind)
+    result = array(parts.axes, parts.read(), value.dtype)
+    result.buffer.rounding = parts.buffer.rounding
+    return result
+
+
+def rounding_of(value: Any) -> int:
+    """How far a float is from the number that it was meant to be."""
+    if not isinstance(value, (float, np.floating)):
+        return EXACT
+    meant = exact(value)
+    return EXACT if isinstance(meant, Number) and meant.value == Fraction(float(value)) else ROUNDED
 
 
 def exact(value: Any) -> Expr:
-    """The number that was meant by a decimal: 0.1 is 1/10, and a float with all its digits may be p/q or its root.
+    """The number that a float64 stands for, as `constants.read` has it; a rounding error is noted as a condition.
 
     Example:
         >>> exact(1e-5), exact(1 / 3)
         (Number(value=Fraction(1, 100000)), Number(value=Fraction(1, 3)))
     """
+    if isinstance(value, (np.bool_, np.integer)):
+        return number(int(value))
     if not isinstance(value, (float, np.floating)):
         return number(Fraction(value))
     value = float(value)
@@ -78,16 +96,10 @@ def exact(value: Any) -> Expr:
         return MINUS_INFINITY
     if not np.isfinite(value):
         raise TraceError(f"the value {value} cannot be traced", help="use a large finite number such as -1e9")
-    if len(repr(value).strip("-0.").replace(".", "").split("e")[0]) < 15:
-        return number(Fraction(repr(value)))
-    near = Fraction(value).limit_denominator(10000)
-    if abs(near - Fraction(value)) <= ROUNDING * (1 + abs(near)):  # 1 - 0.9, which Python works out, is 1/10
-        return number(near)
-    square = Fraction(value * value).limit_denominator(1000)
-    if square > 0 and float(square) ** 0.5 == abs(value) and isqrt(square.denominator) <= 1000:
-        root = power(number(square), number(Fraction(1, 2)))
-        return root if value > 0 else multiply(number(-1), root)
-    return number(Fraction(repr(value)))
+    reading = read(value)
+    if not reading.nearest:
+        assume(f"{value!r} counts as {to_text(reading.value)}, up to rounding of constants")
+    return reading.value
 
 
 def integer_of(value: Any) -> Expr | None:

@@ -8,7 +8,8 @@ from typing import Any
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, ZERO, Expr, close_sum, fresh, multiply
 from symbackprop.frontends.numpy.array import Array, array
-from symbackprop.frontends.numpy.elementwise import broadcast_shape, into
+from symbackprop.frontends.numpy.dtypes import joint_type
+from symbackprop.frontends.numpy.elementwise import broadcast_shape, integers_fit, into
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.reductions import sum_
@@ -58,14 +59,15 @@ def contract(operands: list[Array], labels: list[list[Any]], output: list[Any]) 
             value = value if index.size is ONE else close_sum(index, value)
         return value
 
-    kind = "real" if any(a.kind == "real" for a in operands) else "integer"
-    return array(tuple(sizes[name] for name in output), entries, kind, summed=True)
+    kind = joint_type(*((a.dtype, False) for a in operands))
+    if kind.kind == "b" and summed:  # a product of booleans is "and", a sum "or"
+        counts = array(tuple(sizes[name] for name in output), entries, "integer", summed=True)
+        return OPERATIONS["not_equal"](counts, 0)  # type: ignore[no-any-return]
+    return integers_fit(array(tuple(sizes[name] for name in output), entries, kind, summed=True))
 
 
 @implements("matmul")
 def _matmul(a: Any, b: Any, **options: Any) -> Any:
-    if options.keys() - {"out", "dtype", "casting", "order"}:
-        raise TraceError(f"np.matmul with {', '.join(options)} cannot be traced")
     return into(_product(a, b), options)
 
 
@@ -149,8 +151,8 @@ for _name in ("multiply", "add", "subtract", "divide", "maximum", "minimum"):
 
 
 @implements("trace", method=True)
-def _trace(a: Any) -> Any:
-    return sum_(diagonal(as_array(a)), axis=-1)
+def _trace(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: Any = None) -> Any:
+    return sum_(diagonal(as_array(a), offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 @implements("linalg.multi_dot")
@@ -162,8 +164,8 @@ def _multi_dot(arrays: Any) -> Any:
 
 
 @implements("einsum")
-def _einsum(subscripts: Any, *operands: Any, out: Any = None, **_: Any) -> Any:
-    return into(_contracted(subscripts, *operands), {"out": out})
+def _einsum(subscripts: Any, *operands: Any, out: Any = None, optimize: Any = False, **options: Any) -> Any:
+    return into(_contracted(subscripts, *operands), {"out": out, **options})
 
 
 def _contracted(subscripts: Any, *operands: Any) -> Array:

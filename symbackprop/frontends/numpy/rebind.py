@@ -1,7 +1,8 @@
-"""Rebuilding a user's function so that its `np`, its builtins, its constants and its helpers are the traced ones.
+"""Rebuilding a user's functions and classes so that their `np`, builtins, constants and helpers are the traced ones.
 
-The function is not changed: a copy of it gets globals of its own, in which modules are stand-ins, helper functions are
-rebuilt in the same way, and containers are copies. Decimal constants in its code become exact numbers.
+Nothing of the user's is changed: a copy of each function gets globals of its own, in which modules are stand-ins,
+helper functions and classes are rebuilt in the same way, objects are copies of rebuilt classes, and containers are
+copies. Decimal constants in the code become exact numbers. What cannot be rebuilt is refused by name once it is used.
 """
 
 from __future__ import annotations
@@ -9,119 +10,189 @@ from __future__ import annotations
 import builtins
 import copy
 import dis
+import enum
 import functools
-import io
-import random
-import sys
 import types
-from collections.abc import Iterator
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.frontends.numpy.namespace import MODULES, RANDOM, Refused, by_identity, constant, shadow_builtins
-from symbackprop.frontends.numpy.session import Session
-
-_REFUSED_MODULES = {
-    "random": RANDOM,
-    "os": "files and the environment are not part of a formula",
-    "time": "the time is not part of a formula",
-    "pickle": "read the data outside and pass it as an input",
-    "pathlib": "read the data outside and pass it as an input",
-}
-
-
-_RANDOM_SOURCES = (np.random.Generator, np.random.RandomState, random.Random)
+from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
+from symbackprop.frontends.numpy.namespace import by_identity, constant
+from symbackprop.frontends.numpy.opaque import Opaque, Refused
+from symbackprop.frontends.numpy.python_builtins import is_symbolic, shadow_builtins
+from symbackprop.frontends.numpy.session import Session, as_numpy, guarded
+from symbackprop.frontends.numpy.state import Place, State, attributes_of
+from symbackprop.frontends.numpy.symbolic import STAND_INS
 
 
 class Overlay:
-    """The stand-ins of one session; `patch` gives the one for any value that the user's code can reach."""
+    """The stand-ins of one session; `patch` gives the one for any value that the user's code can reach.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        unknown: places in the user's objects that calls change: what they hold at first is opaque.
+    """
+
+    def __init__(self, session: Session, unknown: Iterable[Place] = ()) -> None:
         self.session = session
-        self._known = by_identity()
-        self._done: dict[int, Any] = {}
-        self._keep: list[Any] = []  # ids stay unique while their objects live
-        self._containers: list[tuple[str, Any, str]] = []
+        self.state = State(unknown)
         self._builtins = shadow_builtins(self._import)
+        self._known = by_identity() | {
+            id(real): self._builtins[name] for name, real in vars(builtins).items() if callable(real)
+        }
+        self._done: dict[int, Any] = {}
+        self._identities = self._types = False  # code compares identities, and reaches for real types
+        self._keep: list[Any] = []  # ids stay unique while their objects live
+        self._later: dict[int, list[Callable[[Any], None]]] = {}  # who waits for a class that is being rebuilt
 
     def patch(self, value: Any, name: str = "") -> Any:
-        """What stands in for `value` in traced code."""
+        """What stands in for `value` in traced code.
+
+        Args:
+            name: what messages call it; a container of that name must not change.
+        """
         if id(value) in self._known:
             return self._known[id(value)]
         if id(value) in self._done:
             return self._done[id(value)]
-        self._keep.append(value)
-        refused = _source(value, name)
-        if refused is not None:
-            return refused
-        if isinstance(value, types.FunctionType):
-            return self.function(value)
-        if isinstance(value, types.ModuleType):
-            return self._module(value)
         if isinstance(value, float):
             return constant(value)
+        if isinstance(value, CONSTANTS) or is_symbolic(value):
+            return value
+        self._keep.append(value)
+        if isinstance(value, types.ModuleType):
+            stand_in = module_stand_in(value)
+            return _UserModule(self, value) if stand_in is None else stand_in
+        if isinstance(value, type) and value in STAND_INS:
+            return STAND_INS[value]
+        made = self._callable(value, name) if callable(value) else self._object(value, name)
+        if id(value) not in self._later:
+            self._done[id(value)] = made  # the same object has the same stand-in: code may ask `a is b`
+        return made
+
+    def _callable(self, value: Any, name: str) -> Any:
+        """A function, a method, a class, or an object that can be called."""
+        if isinstance(value, types.FunctionType):
+            return self.function(value)
+        if isinstance(value, functools._lru_cache_wrapper):
+            return self._cached(value)
         if isinstance(value, np.ufunc):
             return Refused(f"np.{value.__name__}")
-        if isinstance(value, np.ndarray) and name:
-            return self._array(value, name)
         if isinstance(value, types.MethodType):
-            return types.MethodType(self.patch(value.__func__), self._instance(value.__self__))
+            return types.MethodType(self.patch(value.__func__), self.patch(value.__self__))
         if isinstance(value, functools.partial):
             args = [self.patch(a) for a in value.args]
             return functools.partial(
                 self.patch(value.func), *args, **{k: self.patch(v) for k, v in value.keywords.items()}
             )
+        stand_in = value_stand_in(value, name)
+        if stand_in is not value:
+            return stand_in
+        if isinstance(value, types.BuiltinMethodType):
+            return self._builtin(value, name)
+        if isinstance(value, type):
+            return self._class(value)
+        return self._object(value, name)
+
+    def _builtin(self, value: types.BuiltinMethodType, name: str) -> Any:
+        """A function written in C: a method of a value, or of a library that may run as it is."""
+        owner = value.__self__
+        if owner is None or isinstance(owner, types.ModuleType):
+            top = library_of(getattr(value, "__module__", None))
+            return value if top not in (None, "numpy") else Refused(name or value.__name__)
+        return getattr(self.patch(owner), value.__name__)
+
+    def _object(self, value: Any, name: str) -> Any:
+        if isinstance(value, np.ndarray):
+            copied = self._done[id(value)] = value.copy()
+            self.state.watch_array(name, copied)
+            return copied
         if type(value) in (dict, list, set):
             return self._container(value, name)
         if type(value) is tuple:
             return tuple(self.patch(v) for v in value)
-        if any("__call__" in vars(c) for c in type(value).__mro__ if not _is_library(c.__module__)):
-            return self._instance(value)
-        return value
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*(self.patch(v) for v in value))
+        if isinstance(value, tuple) and library_of(type(value).__module__):
+            return value  # sys.float_info and its like
+        return self._instance(value, name)
 
-    def _instance(self, value: Any) -> Any:
-        """A copy of an object whose methods are rebuilt: what traced code keeps in it must not reach the user's."""
+    def _instance(self, value: Any, name: str) -> Any:
+        """A copy of an object whose class is rebuilt: what traced code keeps in it must not reach the user's."""
         kind = type(value)
-        if id(value) in self._done or _is_library(kind.__module__) or not hasattr(value, "__dict__"):
-            return self._done.get(id(value), value)
-        methods = {
-            n: f for c in reversed(kind.__mro__) for n, f in vars(c).items() if isinstance(f, types.FunctionType)
-        }
-        new = self._done[id(value)] = copy.copy(value)
-        self._keep.append(value)
-        new.__class__ = type(kind.__name__, (kind,), {n: self.patch(f) for n, f in methods.items()})
-        vars(new).update({n: self.patch(v) for n, v in vars(value).items()})
+        stand_in = value_stand_in(value, name)
+        if stand_in is not value:
+            return stand_in
+        shown = name or f"an object of type {kind.__name__}"
+        if isinstance(value, types.SimpleNamespace) or kind in (OrderedDict, defaultdict, Counter, deque):
+            return self._collection(value, name)
+        if library_of(kind.__module__):
+            return value if kind.__module__ in ("typing", "dataclasses") else Refused(shown)
+        new_kind = self._class(kind)
+        if not isinstance(new_kind, type):
+            return Refused(shown)
+        base = next((b for b in (dict, list, set) if issubclass(kind, b)), object)
+        try:
+            new: Any = base.__new__(new_kind)
+        except TypeError:
+            return Refused(shown)
+        self._done[id(value)] = new
+        if base is dict:
+            dict.update(new, {k: self.patch(v) for k, v in value.items()})
+        elif base is not object:
+            new += [self.patch(v) for v in value] if base is list else set(map(self.patch, value))
+        for attribute, content in attributes_of(value).items():
+            object.__setattr__(new, attribute, self._first(value, attribute, content))
+        for attribute in self.state.created(value):
+            object.__setattr__(new, attribute, self.state.opaque(value, attribute))
+        self.state.watch_object(value, new)
         return new
 
-    def _container(self, value: Any, name: str) -> Any:
-        """A copy: what traced code writes into a global must not reach the user's."""
-        copied: Any
-        if isinstance(value, dict):
-            copied = self._done[id(value)] = {k: self.patch(v, name) for k, v in value.items()}
+    def _collection(self, value: Any, name: str) -> Any:
+        """A copy of one of the standard library's collections."""
+        new: Any = copy.copy(value)
+        self._done[id(value)] = new
+        if isinstance(value, types.SimpleNamespace):
+            vars(new).update({k: self._first(value, k, v) for k, v in vars(value).items()})
+            vars(new).update({k: self.state.opaque(value, k) for k in self.state.created(value)})
+            self.state.watch_object(value, new)
+        elif isinstance(value, dict):
+            new.update({k: self.patch(v) for k, v in value.items()})
+            if isinstance(value, defaultdict):
+                new.default_factory = self.patch(value.default_factory)
+            self.state.watch_dict(name or "a dictionary", value, new)
         else:
-            copied = self._done[id(value)] = type(value)(self.patch(v, name) for v in value)
-        if name:
-            self._containers.append((name, copied, self._print(copied)))
-        return copied
+            new.clear()
+            new.extend(map(self.patch, value))
+            self.state.watch_sequence(name, new)
+        return new
 
-    def _array(self, value: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
-        """A copy of a global array, watched as containers are."""
-        copied = self._done[id(value)] = value.copy()
-        self._containers.append((name, copied, self._print(copied)))
-        return copied
+    def _first(self, owner: Any, key: Any, content: Any) -> Any:
+        """What a place of an object holds before the run: unknown where calls change it."""
+        if self.state.is_unknown(owner, key):
+            return self.state.opaque(owner, key)
+        return self.patch(content)
 
-    @staticmethod
-    def _print(value: Any) -> str:
-        if isinstance(value, np.ndarray):
-            return repr(value.tolist())
-        items = value.items() if isinstance(value, dict) else value
-        return str([(id(i[1]), repr(i[0])) if isinstance(i, tuple) and len(i) == 2 else id(i) for i in items])
+    def _container(self, value: Any, name: str) -> Any:
+        """A copy: what traced code writes into it must not reach the user's."""
+        copied: Any = type(value)()
+        if isinstance(value, dict):
+            self._done[id(value)] = copied
+            copied.update({k: self._first(value, k, v) for k, v in value.items()})
+            copied.update({k: self.state.opaque(value, k) for k in self.state.created(value)})
+            self.state.watch_dict(name, value, copied)
+            return copied
+        copied = self._done[id(value)] = type(value)(self.patch(v, name) for v in value)
+        self.state.watch_sequence(name, copied)
+        return copied
 
     def changed_global(self) -> str | None:
-        """The name of a global container that the traced code has changed."""
-        return next((name for name, value, before in self._containers if self._print(value) != before), None)
+        """The name of something that outlives the call and that traced code has changed."""
+        return self.state.changed_global()
 
     # --- functions
 
@@ -131,34 +202,82 @@ class Overlay:
         Raises:
             TraceError: it assigns to a global, or cannot be read.
         """
-        if _is_library(function.__module__):
-            return function
+        home = library_of(function.__module__)
+        if in_library(function.__code__.co_filename) or home in ("numpy", "scipy", "sympy", "symbackprop"):
+            stand_in = value_stand_in(function, function.__name__)
+            return Refused(f"{home}.{function.__name__}") if home in ("numpy", "scipy") else stand_in
         code = self._code(function.__code__)
-        names = set(_global_names(function.__code__))
         scope: dict[str, Any] = {"__builtins__": self._builtins, "__name__": function.__globals__.get("__name__", "")}
         cells = tuple(types.CellType() for _ in function.__closure__ or ())
         new = types.FunctionType(code, scope, function.__name__, None, cells or None)
         self._done[id(function)] = new
         self._keep.append(function)
-        for name in names & function.__globals__.keys():
-            scope[name] = self.patch(function.__globals__[name], name)
-        for cell, old in zip(cells, function.__closure__ or (), strict=True):
-            try:
-                cell.cell_contents = self.patch(old.cell_contents)
-            except ValueError:  # an empty cell: a name that is bound later
-                continue
-        new.__defaults__ = None if function.__defaults__ is None else tuple(map(self.patch, function.__defaults__))
-        new.__kwdefaults__ = {k: self.patch(v) for k, v in (function.__kwdefaults__ or {}).items()} or None
+        for name in set(_global_names(function.__code__)) & function.__globals__.keys():
+            self._give(function.__globals__[name], name, partial(scope.__setitem__, name))
+        for cell, old, name in zip(cells, function.__closure__ or (), code.co_freevars, strict=True):
+            self._fill(cell, old, name)
+        new.__defaults__ = None if function.__defaults__ is None else tuple(
+            self.patch(d, "default argument") for d in function.__defaults__
+        )  # fmt: skip
+        new.__kwdefaults__ = {k: self.patch(v, k) for k, v in (function.__kwdefaults__ or {}).items()} or None
+        new.__qualname__, new.__doc__ = function.__qualname__, function.__doc__
+        new.__dict__.update({k: self.patch(v, k) for k, v in vars(function).items() if k != "__wrapped__"})
+        self.state.watch_function(new)
         return new
+
+    def _give(self, value: Any, name: str, take: Callable[[Any], None]) -> None:
+        """Hand over the stand-in of a value: at once, or when the class that it is has been rebuilt."""
+        if id(value) in self._later:
+            self._later[id(value)].append(take)
+        else:
+            take(self.patch(value, name))
+
+    def _fill(self, cell: types.CellType, old: types.CellType, name: str) -> None:
+        """What a function sees of the scope around it; a name that is bound later is left out."""
+
+        def take(value: Any) -> None:
+            cell.cell_contents = value
+            self.state.watch_cell(name, cell)
+
+        try:
+            content = old.cell_contents
+        except ValueError:
+            return
+        self._give(content, name, take)
+
+    def _cached(self, value: Any) -> Any:
+        """A function under functools.lru_cache: called anew each time; its arguments must have a hash, as there."""
+        plain = self.patch(value.__wrapped__)
+
+        def call(*args: Any, **options: Any) -> Any:
+            hash((args, tuple(options.items())))
+            return plain(*args, **options)
+
+        self._done[id(value)] = call
+        return call
 
     def _code(self, code: types.CodeType) -> types.CodeType:
         """The code with exact decimal constants, entered in the session with all functions inside it."""
+        before = None
         for step in dis.get_instructions(code):
             if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 raise TraceError(f"{code.co_name} assigns to the global {step.argval}", help="return the value instead")
+            if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+                self._introspection(step.argval)
+            elif step.opname == "IS_OP" and not (before and before.opname == "LOAD_CONST"):
+                self._identities = True
+            before = step
+        if self._identities and self._types and not _by_dataclasses(code):
+            raise TraceError(f"{code.co_name} asks whether types are identical", help="use isinstance, or ==")
         new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
-        self.session.codes.add(new)
+        self.session.codes[id(new)] = new
         return new
+
+    def _introspection(self, name: str) -> None:
+        """Refuse to look behind the stand-ins; note what may bring a real type into the code."""
+        if name in _INSIDE:
+            raise TraceError(f"the attribute {name} cannot be traced")
+        self._types = self._types or name in _TYPES
 
     def _constant(self, value: Any) -> Any:
         if isinstance(value, float):
@@ -169,53 +288,95 @@ class Overlay:
             return tuple(self._constant(v) for v in value)
         return value
 
-    # --- modules
+    # --- classes
 
-    def _module(self, module: types.ModuleType) -> Any:
-        name = module.__name__
-        if name in MODULES:
-            return MODULES[name]
-        if name == "scipy":
-            return types.SimpleNamespace(special=MODULES["scipy.special"])
-        if name.partition(".")[0] in _REFUSED_MODULES:
-            return Refused(name, _REFUSED_MODULES[name.partition(".")[0]])
-        return module if _is_library(name) else _UserModule(self, module)
+    def _class(self, kind: type) -> Any:
+        """A class with rebuilt methods, over rebuilt base classes."""
+        if id(kind) in self._done:
+            return self._done[id(kind)]
+        if library_of(kind.__module__):
+            return kind
+        if issubclass(kind, enum.Enum):
+            own = [f for f in vars(kind).values() if isinstance(f, types.FunctionType)]
+            plainly = all(in_library(f.__code__.co_filename) for f in own)
+            return kind if plainly else Refused(f"the class {kind.__name__}")
+        if not library_of(type(kind).__module__):
+            return Refused(f"the class {kind.__name__}")
+        if id(kind) in self._later:
+            return Refused(f"the class {kind.__name__}, which holds itself,")
+        self._keep.append(kind)
+        waiting = self._later[id(kind)] = []
+        names = {n: v for n, v in vars(kind).items() if n not in _OF_PYTHON and not _is_slot(v)}
+        try:
+            bases = tuple(self.patch(b) for b in kind.__bases__)
+            make: Any = type(kind)
+            new = make(kind.__name__, bases, {n: self._member(v, n) for n, v in names.items()})
+        except TypeError:
+            new = Refused(f"the class {kind.__name__}")
+        del self._later[id(kind)]
+        self._done[id(kind)] = new
+        for take in waiting:
+            take(new)
+        if isinstance(new, type):
+            self.state.watch_class(new)
+        return new
 
+    def _member(self, value: Any, name: str) -> Any:
+        """A method, a property, a nested class or a value of a class."""
+        match value:
+            case staticmethod() | classmethod():
+                return type(value)(self.patch(value.__func__))
+            case property():
+                get, put, drop = (None if f is None else self.patch(f) for f in (value.fget, value.fset, value.fdel))
+                return property(get, put, drop, value.__doc__)
+            case functools.cached_property():
+                return functools.cached_property(self.patch(value.func))
+        return value if name in _AS_THEY_ARE else self.patch(value, name)
+
+    @guarded
     def _import(self, name: str, *args: Any, **options: Any) -> Any:
-        return self.patch(builtins.__import__(name, *args, **options))
+        try:
+            module = builtins.__import__(name, *args, **options)
+        except ImportError as error:
+            raise as_numpy(error) from None
+        return self.patch(module)
+
+
+_INSIDE = {"__globals__", "__code__", "__closure__", "__builtins__", "__subclasses__", "__module__", "__slots__",
+           "gi_frame", "gi_code", "cr_frame", "ag_frame", "tb_frame", "f_back", "f_locals", "f_globals"}  # fmt: skip
+_TYPES = {"__class__", "type", "__mro__", "__base__", "__bases__", "attrgetter"}
+_OF_PYTHON = {"__dict__", "__weakref__", "_abc_impl", "__abstractmethods__"}
+_AS_THEY_ARE = {"__slots__", "__annotations__", "__module__", "__doc__", "__qualname__", "__match_args__",
+                "__dataclass_fields__", "__dataclass_params__", "__orig_bases__", "__parameters__"}  # fmt: skip
+
+
+def _by_dataclasses(code: types.CodeType) -> bool:
+    """True for a comparison that dataclasses have written: it asks for the classes of the user's own objects."""
+    return code.co_filename == "<string>" and code.co_name in ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
+
+
+def _is_slot(value: Any) -> bool:
+    return isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType))
 
 
 class _UserModule:
     """A module of the user's own: what is taken from it is patched."""
 
     def __init__(self, overlay: Overlay, module: types.ModuleType) -> None:
-        self._overlay, self._module = overlay, module
+        object.__setattr__(self, "_overlay", overlay)
+        object.__setattr__(self, "_module", module)
 
+    @guarded
     def __getattr__(self, name: str) -> Any:
-        return self._overlay.patch(getattr(self._module, name), name)
+        try:
+            value = getattr(self._module, name)
+        except AttributeError as error:
+            raise as_numpy(error) from None
+        return self._overlay.patch(value, name)
 
-
-def _source(value: Any, name: str) -> Refused | None:
-    """A stand-in for what would bring other numbers at each run: a generator, a file, a function of such a module."""
-    method = isinstance(value, (types.MethodType, types.BuiltinMethodType))
-    owner = value.__self__ if method else value
-    shown = name or getattr(value, "__name__", type(value).__name__)
-    if isinstance(owner, _RANDOM_SOURCES):
-        return Refused(shown, RANDOM)
-    if isinstance(owner, io.IOBase):
-        return Refused(shown, "read the data outside and pass it as an input")
-    if method or isinstance(value, types.FunctionType):
-        module = (getattr(value, "__module__", None) or "").partition(".")[0]
-        return Refused(shown, _REFUSED_MODULES[module]) if module in _REFUSED_MODULES else None
-    return None
-
-
-def _is_library(name: str | None) -> bool:
-    """True for the standard library and the packages this one is built on."""
-    top = (name or "").partition(".")[0]
-    if top in ("numpy", "scipy", "sympy", "symbackprop"):
-        return True
-    return top in sys.stdlib_module_names and top != "__main__"
+    @guarded
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise TraceError(f"an assignment to {self._module.__name__}.{name} cannot be traced")
 
 
 def _global_names(code: types.CodeType) -> Iterator[str]:
@@ -223,3 +384,6 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
             yield from _global_names(inner)
+
+
+__all__ = ["Opaque", "Overlay"]

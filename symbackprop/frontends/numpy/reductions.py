@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
     ONE,
@@ -18,16 +20,16 @@ from symbackprop.expression.build import (
     fresh,
     multiply,
     number,
-    subtract,
 )
 from symbackprop.frontends.numpy.array import Array, array, has_entry, scalar
-from symbackprop.frontends.numpy.elementwise import Masked, into, truth
+from symbackprop.frontends.numpy.dtypes import is_finite, sum_type
+from symbackprop.frontends.numpy.elementwise import Masked, held, integers_fit, into, plain_type, truth
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.infinity import without_infinity
 from symbackprop.frontends.numpy.operands import as_array
-from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import as_int, holds, index_name, product_of
-from symbackprop.frontends.numpy.size import size
+from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS, implements
+from symbackprop.frontends.numpy.session import as_int, axis_indices, guarded, holds, index_name, must_know, product_of
+from symbackprop.frontends.numpy.size import size, size_expr
 from symbackprop.frontends.numpy.views import axes_of, axis_of, broadcast_to, ravel, reshape
 
 Indices = tuple[Expr, ...]
@@ -64,6 +66,9 @@ def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     if out is not None or options:
         raise TraceError("np.sum with out=, where= or initial= cannot be traced")
     base = as_array(a)
+    wanted = _sum_type(base, dtype)
+    if wanted.kind == "b":
+        return _any(base, axis, keepdims=keepdims)
     axes = axes_of(axis, base.ndim)
     content = base.read(nonlinear=True)
 
@@ -75,8 +80,23 @@ def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
             value = value if index.size is ONE else close_sum(index, value)
         return value
 
-    kind = "real" if base.kind == "real" else "integer"
-    return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, kind, summed=True)
+    return integers_fit(array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, wanted, summed=True))
+
+
+def _sum_type(base: Array, dtype: Any) -> np.dtype[Any]:
+    """The type in which NumPy adds up (or multiplies), which may be asked for.
+
+    Raises:
+        TraceError: real numbers would be rounded to it.
+    """
+    if dtype is None:
+        return sum_type(base.dtype)
+    wanted: np.dtype[Any] = np.dtype(plain_type(dtype))
+    if base.kind == "real" and wanted.kind != "f":
+        raise TraceError(f"a result is rounded to the type {wanted}")
+    if base.kind == "integer" and wanted.kind != "f":
+        held(array((), lambda _: ZERO, wanted), base)
+    return wanted
 
 
 def _reduce(name: str, reduction: str) -> None:
@@ -84,7 +104,9 @@ def _reduce(name: str, reduction: str) -> None:
 
     @implements(f"{name}.reduce")
     def reduce(a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-        return into(OPERATIONS[reduction](a, axis, keepdims=keepdims), {"out": out, "dtype": dtype})
+        adds = {"dtype": dtype} if reduction in ("sum", "prod") else {}
+        rest = {} if adds else {"dtype": dtype}
+        return into(OPERATIONS[reduction](a, axis, keepdims=keepdims, **adds), {"out": out, **rest})
 
 
 for _ufunc, _reduction in {
@@ -98,12 +120,12 @@ def _count(base: Array, axis: Any) -> Expr:
     return product_of(tuple(base.axes[k] for k in axes_of(axis, base.ndim)))
 
 
-@implements("mean", "nanmean", method=True)
+@implements("mean", method=True)
 def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     if isinstance(a, Masked):
         return a.mean()
     base = as_array(a)
-    total = sum_(base, axis, keepdims=keepdims)
+    total = sum_(base, axis, None if base.kind != "integer" else np.float64, keepdims=keepdims)
     return into(OPERATIONS["divide"](total, size(_count(base, axis))), {"out": out, "dtype": dtype})
 
 
@@ -158,15 +180,15 @@ def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> A
             value = value if index.size is ONE else Extremum(kind, index, without_infinity(kind, index, value))
         return value
 
-    return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, base.kind, summed=True)
+    return array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, base.dtype, summed=True)
 
 
-@implements("max", "amax", "nanmax", method=True)
+@implements("max", "amax", method=True)
 def _max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     return into(_extreme("max", a, axis, keepdims), {"out": out})
 
 
-@implements("min", "amin", "nanmin", method=True)
+@implements("min", "amin", method=True)
 def _min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     return into(_extreme("min", a, axis, keepdims), {"out": out})
 
@@ -223,11 +245,9 @@ def _decided(result: Array, a: Any, empty: Expr) -> Any:
 
 @implements("prod", method=True)
 def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    if isinstance(a, (tuple, list)) and axis is None:
-        result: Any = 1
-        for item in a:
-            result = result * item
-        return result
+    if isinstance(a, (tuple, list)) and axis is None and dtype is None and all(size_expr(v) is not None for v in a):
+        exprs = [e for v in a if (e := size_expr(v)) is not None]  # of a shape: NumPy's integer, also of no numbers
+        return integers_fit(scalar(product_of(tuple(exprs)), "integer" if exprs else "real"))
     base = as_array(a)
     axes = axes_of(axis, base.ndim)
     content = base.read(nonlinear=True)
@@ -241,9 +261,11 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
     def entries(indices: Indices) -> Expr:
         return multiply(*(content(_full(indices, p, axes, base.ndim, bool(keepdims))) for p in places))
 
-    kind = "integer" if base.kind == "bool" else base.kind
-    result = array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, kind)
-    return into(result, {"out": out, "dtype": dtype})
+    wanted = _sum_type(base, dtype)
+    if wanted.kind == "b":
+        return into(_all(base, axis, keepdims=keepdims), {"out": out})
+    result = integers_fit(array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, wanted))
+    return into(result, {"out": out})
 
 
 @implements("add.accumulate")
@@ -262,8 +284,10 @@ def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any
         before = holds("<=", bound, indices[k])
         return Sum(bound, multiply(before, content((*indices[:k], bound, *indices[k + 1 :]))))
 
-    kind = "integer" if base.kind == "bool" else base.kind
-    return into(array(base.axes, entries, kind, summed=True), {"out": out, "dtype": dtype})
+    wanted = _sum_type(base, dtype)
+    if wanted.kind == "b":
+        raise TraceError("np.cumsum in booleans cannot be traced")
+    return into(integers_fit(array(base.axes, entries, wanted, summed=True)), {"out": out})
 
 
 @implements("diff")
@@ -279,14 +303,14 @@ def _diff(a: Any, n: Any = 1, axis: Any = -1) -> Any:
 
 @implements("linalg.norm")
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
-    base = as_array(x)
+    base = OPERATIONS["multiply"](x, 1.0)
     order = 2 if ord is None or ord == "fro" else ord
     if ord not in (None, "fro") and len(axes_of(axis, base.ndim)) != 1:
         raise TraceError("a matrix norm other than Frobenius cannot be traced")
     if order == 2:
         return OPERATIONS["sqrt"](sum_(OPERATIONS["square"](base), axis, keepdims=keepdims))
     if order == 1:
-        return sum_(OPERATIONS["absolute"](base), axis, keepdims=keepdims)
+        return sum_(OPERATIONS["fabs"](base), axis, keepdims=keepdims)
     raise TraceError(f"np.linalg.norm with ord={ord!r} cannot be traced")
 
 
@@ -313,19 +337,41 @@ def _count_nonzero(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
     return sum_(truth(a), axis, keepdims=keepdims)
 
 
-@implements("array_equal", "allclose")
-def _array_equal(a: Any, b: Any, **_: Any) -> bool:
+@implements("array_equal")
+def _array_equal(a: Any, b: Any, **options: Any) -> bool:
+    left, right = as_array(a), as_array(b)
+    if left.ndim != right.ndim:
+        return False
+    if not all(
+        must_know("==", m, n, "whether two shapes are equal") for m, n in zip(left.axes, right.axes, strict=True)
+    ):
+        return False
+    return _same_numbers(left, right)
+
+
+@implements("allclose")
+def _allclose(a: Any, b: Any, *_: Any, **__: Any) -> bool:
     left, right = as_array(a), as_array(b)
     if left.axes != right.axes:
-        return False
-    difference = subtract(left.read()(tuple(map(number, range(left.ndim)))), ZERO)
-    if has_entry(difference):
+        raise TraceError("np.allclose of arrays of different shapes cannot be traced")
+    return _same_numbers(left, right)
+
+
+def _same_numbers(left: Array, right: Array) -> bool:
+    """True if the same array is met twice; where the data decide, that is refused."""
+    indices = axis_indices(left.axes)
+    values = left.read()(indices), right.read()(indices)
+    if values[0] is values[1] and is_finite(values[0]):
+        return True
+    if any(map(has_entry, values)):
         raise TraceError("a branch that depends on the data, not only on sizes")
     return bool(_all(OPERATIONS["equal"](left, right)))
 
 
 def _item(a: Array, *key: Any) -> Any:
-    return a[key] if key else reshape(a, ())
+    """A number of Python's own."""
+    value = a[key if len(key) != 1 else key[0]] if key else reshape(a, ())
+    return scalar(value.read()(()), value.dtype, weak=True, rounding=value.buffer.rounding)
 
 
-implements("item", method=True)(_item)
+METHODS["item"] = guarded(_item)

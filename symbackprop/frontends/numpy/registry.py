@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from symbackprop.frontends.numpy.session import guarded
+
 F = TypeVar("F", bound=Callable[..., Any])
 OPERATIONS: dict[str, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
@@ -19,9 +21,9 @@ def implements(*names: str, method: bool = False) -> Callable[[F], F]:
 
     def enter(function: F) -> F:
         for name in names:
-            OPERATIONS[name] = function
+            OPERATIONS[name] = guarded(function)
             if method:
-                METHODS[name] = function
+                METHODS[name] = guarded(function)
         return function
 
     return enter

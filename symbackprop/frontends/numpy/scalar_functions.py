@@ -10,17 +10,22 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
+    Add,
     Expr,
+    Extremum,
     Number,
+    Where,
     add,
     apply,
     divide,
     multiply,
     negate,
+    nodes_once,
     number,
     power,
     subtract,
@@ -28,25 +33,55 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import ERF, EXP, FUNCTIONS, LOG, Function
 from symbackprop.frontends.numpy.array import has_entry
-from symbackprop.frontends.numpy.elementwise import Places, compared, elementwise, into, kind_of_all, truth
-from symbackprop.frontends.numpy.registry import implements
-from symbackprop.frontends.numpy.session import holds
+from symbackprop.frontends.numpy.dtypes import is_finite
+from symbackprop.frontends.numpy.elementwise import Masked, Places, compared, elementwise, into, joint_type_of, truth
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.session import assume, axis_indices, holds, value_of
+from symbackprop.rendering.text import to_text
 
 HALF = number(Fraction(1, 2))
 TWO = number(2)
+STANDS_FOR_INFINITY = -10_000  # exp of a constant below this is 0 in float64, with room for a sum to spare
 
 
 # --- branches -----------------------------------------------------------------------------------------------------
 
 
-@implements("maximum", "fmax")
+@implements("maximum")
 def _maximum(left: Any, right: Any, **options: Any) -> Any:
-    return into(elementwise(lambda a, b: _larger(a, b, a, b), left, right, kind=kind_of_all(left, right)), options)
+    return into(elementwise(lambda a, b: _larger(a, b, a, b), left, right, name="maximum"), options)
 
 
-@implements("minimum", "fmin")
+@implements("minimum")
 def _minimum(left: Any, right: Any, **options: Any) -> Any:
-    return into(elementwise(lambda a, b: _larger(b, a, a, b), left, right, kind=kind_of_all(left, right)), options)
+    return into(elementwise(lambda a, b: _larger(b, a, a, b), left, right, name="minimum"), options)
+
+
+@implements("fmax")
+def _fmax(left: Any, right: Any, **options: Any) -> Any:
+    """The larger, or the one that is a number: the maximum where both are."""
+    _must_be_finite("fmax", left, right)
+    return _maximum(left, right, **options)
+
+
+@implements("fmin")
+def _fmin(left: Any, right: Any, **options: Any) -> Any:
+    _must_be_finite("fmin", left, right)
+    return _minimum(left, right, **options)
+
+
+def _must_be_finite(name: str, *operands: Any) -> None:
+    """Refuse what asks whether its operands are numbers, where they may be nan or infinite.
+
+    Raises:
+        TraceError: an operand is not finite by its form.
+    """
+    for operand in operands:
+        values = as_array(operand.inner if isinstance(operand, Masked) else operand)
+        if not is_finite(values.read()(axis_indices(values.axes))):
+            raise TraceError(f"np.{name} of what may be nan or infinite cannot be traced",
+                             help="state the domain of the forward pass instead")  # fmt: skip
 
 
 def _below(left: Expr, right: Expr) -> Expr:
@@ -68,9 +103,14 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
     return into(result if high is None else _minimum(result, high), {"out": out})
 
 
-@implements("absolute", "abs", "fabs")
+@implements("fabs")
+def _fabs(x: Any) -> Any:
+    return _absolute(OPERATIONS["multiply"](x, 1.0))
+
+
+@implements("absolute", "abs")
 def _absolute(x: Any) -> Any:
-    return elementwise(lambda v: where(_below(v, ZERO), negate(v), v), x, kind=kind_of_all(x))
+    return elementwise(lambda v: where(_below(v, ZERO), negate(v), v), x, name="absolute")
 
 
 @implements("sign")
@@ -78,7 +118,7 @@ def _sign(x: Any) -> Any:
     def make(v: Expr) -> Expr:
         return where(_below(ZERO, v), ONE, where(_below(v, ZERO), MINUS_ONE, ZERO))
 
-    return elementwise(make, x, kind=kind_of_all(x))
+    return elementwise(make, x, name="sign")
 
 
 @implements("heaviside")
@@ -86,14 +126,17 @@ def _heaviside(x: Any, at_zero: Any) -> Any:
     def make(v: Expr, h: Expr) -> Expr:
         return where(compared("<", ZERO, v), ONE, where(compared("<", v, ZERO), ZERO, h))
 
-    return elementwise(make, x, at_zero)
+    return elementwise(make, x, at_zero, name="heaviside")
 
 
 @implements("where")
 def _where(condition: Any, then: Any = None, otherwise: Any = None) -> Any:
     if then is None or otherwise is None:
         return Places(truth(condition))
-    return elementwise(where, truth(condition), then, otherwise, kind=kind_of_all(then, otherwise))
+    if any(isinstance(o, Masked) for o in (condition, then, otherwise)):
+        raise TraceError("np.where of an array selected by a mask cannot be traced")
+    kind = joint_type_of(as_array(then), as_array(otherwise))
+    return elementwise(where, truth(condition), then, otherwise, kind=kind)
 
 
 @implements("nonzero")
@@ -107,7 +150,11 @@ def _nonzero(a: Any) -> Any:
 def _function(name: str, make: Callable[[Expr], Expr]) -> None:
     @implements(name)
     def operation(x: Any, **options: Any) -> Any:
-        return into(elementwise(make, x), options)
+        result = elementwise(make, x, name=name)
+        inner = result.inner if isinstance(result, Masked) else result
+        if name != "square" and inner.kind != "real":
+            raise TraceError(f"np.{name} of integers gives integers, which cannot be traced")
+        return into(result, options)
 
 
 def _call(function: Function) -> Callable[[Expr], Expr]:
@@ -115,7 +162,37 @@ def _call(function: Function) -> Callable[[Expr], Expr]:
 
 
 def _exp(v: Expr) -> Expr:
+    if isinstance(v, Where) and (_far_below_zero(v.then) or _far_below_zero(v.otherwise)):
+        return where(v.condition, _exp(v.then), _exp(v.otherwise))
+    if _far_below_zero(v):
+        assume(f"exp({to_text(v)}) counts as 0, as it is in float64")
+        return ZERO
+    masked = _masked_score(v)
+    if masked is not None:
+        score, lowest = masked
+        assume(f"exp({to_text(lowest)} - the largest) counts as 0, as it is in float64 above {to_text(lowest)}")
+        parts = (ZERO if p is lowest else apply(EXP, v) for p in (score.then, score.otherwise))
+        return where(score.condition, *parts)
     return ONE if v is ZERO else apply(EXP, v)
+
+
+def _far_below_zero(v: Expr) -> bool:
+    """True for a constant that stands for minus infinity: people write -1e9 in masks."""
+    return isinstance(v, Number) and v.value < STANDS_FOR_INFINITY
+
+
+def _masked_score(v: Expr) -> tuple[Where, Expr] | None:
+    """(where(mask, score, -1e9), -1e9) if `v` is that minus a maximum, as a softmax takes it."""
+    whole = value_of(v)
+    if not isinstance(whole, Add) or len(whole.terms) != 2:
+        return None
+    for term, other in (whole.terms, whole.terms[::-1]):
+        score, shift = value_of(term), value_of(negate(other))
+        if isinstance(score, Where) and isinstance(shift, Extremum) and shift.kind == "max":
+            lowest = next((p for p in (score.then, score.otherwise) if _far_below_zero(p)), None)
+            if lowest is not None and lowest in nodes_once(value_of(shift.body)):
+                return score, lowest
+    return None
 
 
 def _log(v: Expr) -> Expr:
@@ -154,19 +231,38 @@ for _title, _make in _FUNCTIONS.items():
 
 @implements("logaddexp")
 def _logaddexp(left: Any, right: Any) -> Any:
-    return elementwise(lambda a, b: _log(add(_exp(a), _exp(b))), left, right)
+    return elementwise(lambda a, b: _log(add(_exp(a), _exp(b))), left, right, name="logaddexp")
 
 
 @implements("hypot")
 def _hypot(left: Any, right: Any) -> Any:
-    return elementwise(lambda a, b: power(add(power(a, 2), power(b, 2)), HALF), left, right)
+    return elementwise(lambda a, b: power(add(power(a, 2), power(b, 2)), HALF), left, right, name="hypot")
 
 
-@implements("isnan", "isinf")
+@implements("isnan", "isinf", "isneginf", "isposinf")
 def _never(x: Any) -> Any:
+    _must_be_finite("isnan", x)
     return elementwise(lambda v: ZERO, x, kind="bool")
 
 
 @implements("isfinite")
 def _always(x: Any) -> Any:
+    _must_be_finite("isfinite", x)
     return elementwise(lambda v: ONE, x, kind="bool")
+
+
+@implements("nan_to_num")
+def _nan_to_num(x: Any, **_: Any) -> Any:
+    _must_be_finite("nan_to_num", x)
+    return elementwise(lambda v: v, x, name="positive", nonlinear=False)
+
+
+def _without_nan(name: str, plain: str) -> None:
+    @implements(name)
+    def reduction(a: Any, *args: Any, **options: Any) -> Any:
+        _must_be_finite(name, a)
+        return OPERATIONS[plain](a, *args, **options)
+
+
+for _plain in ("sum", "mean", "var", "std", "max", "min", "prod", "cumsum", "argmax", "argmin"):
+    _without_nan(f"nan{_plain}", _plain)

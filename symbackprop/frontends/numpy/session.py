@@ -6,11 +6,14 @@ tensors from a function of indices, and finds the user's name for an object by l
 
 from __future__ import annotations
 
+import functools
+import linecache
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType, FrameType
+from typing import Any, TypeVar
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
@@ -27,6 +30,7 @@ from symbackprop.expression.build import (
     add,
     kronecker,
     multiply,
+    substitute,
 )
 from symbackprop.expression.program import PART, Equation, symbols
 from symbackprop.expression.sizes import NO_FACTS, Facts, Relation, decide, simplify
@@ -35,6 +39,7 @@ from symbackprop.frontends.numpy.infinity import MINUS_INFINITY
 from symbackprop.rendering.text import to_text
 
 Content = Callable[[tuple[Expr, ...]], Expr]
+F = TypeVar("F", bound=Callable[..., Any])
 UNWRITTEN = "unwritten "
 _SPARE = "ijklpqrsuvabcdefgh"
 
@@ -50,10 +55,25 @@ class Session:
         self.facts = facts
         self.equations: list[Equation] = []
         self.variables: dict[Tensor, str] = {}  # the user's own name for a tensor
-        self.codes: set[CodeType] = set()  # the user's code, rebuilt
+        self.codes: dict[int, CodeType] = {}  # the user's code, rebuilt, by its id
         self.names: set[str] = set()
+        self.drawn: dict[Tensor, TraceError] = {}  # arrays of random numbers: no result may depend on them
         self.conditions: dict[str, None] = {}
         self.empties = 0
+        self.values: dict[Tensor, Expr] = {}  # what the equations' right sides are
+        self.intervals: dict[Expr, object] = {}  # the memo of `integers.interval`
+        self.stop: BaseException | None = None  # the first one that left the tracer
+        self.stopped_at: str | None = None  # and the line of the user's code
+
+    def remember(self, stop: BaseException) -> None:
+        """Enter an exception that goes out to the user's code, unless it is NumPy's own answer."""
+        if self.stop is None and not getattr(stop, "as_numpy", False):
+            self.stop, self.stopped_at = stop, self.place()
+
+    def place(self) -> str | None:
+        """The running line of the user's code: "line 14: u, s, v = np.linalg.svd(x)"."""
+        frame = self.frame()
+        return line_text(frame.f_code.co_filename, frame.f_lineno) if frame else None
 
     # --- equations
 
@@ -79,6 +99,7 @@ class Session:
             self.variables[tensor] = variable
         place = f"line {line}" if variable else f"{PART}line {line}"
         self.equations.append(Equation(tensor, indices, value, place if line else ""))
+        self.values[tensor] = value
         return tensor
 
     def unwritten(self) -> Symbol:
@@ -91,9 +112,18 @@ class Session:
     def frame(self) -> FrameType | None:
         """The innermost frame that runs the user's code."""
         frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code not in self.codes:
+        while frame is not None and id(frame.f_code) not in self.codes:
             frame = frame.f_back
         return frame
+
+    def may_catch(self) -> bool:
+        """True if running code of the user's has handlers of exceptions (or contexts, which may be such)."""
+        frame = self.frame()
+        while frame is not None:
+            if id(frame.f_code) in self.codes and frame.f_code.co_exceptiontable:
+                return True
+            frame = frame.f_back
+        return False
 
     def line(self) -> int | None:
         """The line of the user's file that is running."""
@@ -116,6 +146,24 @@ def current() -> Session:
     return _SESSION.get()
 
 
+def assume(condition: str) -> None:
+    """Note what a reading of the user's code assumes; the verdict tells it."""
+    session = _SESSION.get(None)
+    if session is not None:
+        session.conditions[condition] = None
+
+
+def value_of(expr: Expr) -> Expr:
+    """What an entry stands for, where an equation of the session says so; other expressions are themselves."""
+    session = _SESSION.get(None)
+    if session is None or not isinstance(expr, Entry):
+        return expr
+    for equation in reversed(session.equations):
+        if equation.tensor is expr.tensor:
+            return value_of(substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True))))
+    return expr
+
+
 def user_line() -> int | None:
     """The line of the user's code that is running, if any is."""
     session = _SESSION.get(None)
@@ -130,6 +178,65 @@ def running(session: Session) -> Iterator[None]:
         yield
     finally:
         _SESSION.reset(token)
+
+
+# --- what leaves the tracer ---------------------------------------------------------------------------------------
+#
+# An exception that goes out to the user's code must be NumPy's own for every size (`as_numpy`), or the trace has
+# failed: the session remembers it, whatever the code does with it (`except`, `finally: return`, a generator,
+# contextlib), and every later operation of that session raises it again.
+
+
+def as_numpy(error: Exception) -> Exception:
+    """An exception that NumPy raises as well, at all sizes: code may catch it and go on."""
+    error.as_numpy = True  # type: ignore[attr-defined]
+    return error
+
+
+def guarded(function: F) -> F:
+    """A function that the user's code can reach: what it raises is remembered."""
+    if hasattr(function, "guards"):
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        session = _SESSION.get(None)
+        if session is None:
+            return function(*args, **options)
+        if session.stop is not None:
+            raise session.stop
+        try:
+            return function(*args, **options)
+        except BaseException as stop:
+            session.remember(stop)
+            raise
+
+    call.guards = function  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
+
+
+def asked_by_user() -> bool:
+    """True if traced code asks, be it through the standard library; False for the tracer's own messages."""
+    session = _SESSION.get(None)
+    frame: FrameType | None = sys._getframe(2)
+    while session is not None and frame is not None:
+        if id(frame.f_code) in session.codes:
+            return True
+        name = frame.f_globals.get("__name__", "")
+        if name.partition(".")[0] == _PACKAGE and frame.f_code not in _GUARDS and name not in _FOR_USERS:
+            return False
+        frame = frame.f_back
+    return False
+
+
+def line_text(file: str, line: int) -> str:
+    """A line of a file as a message shows it; its number alone where the file cannot be read."""
+    return f"line {line}: {linecache.getline(file, line).strip()}".rstrip(": ")
+
+
+_PACKAGE = __name__.partition(".")[0]
+_FOR_USERS = (f"{__package__}.python_builtins",)  # getattr(x, name) asks for the user
+_GUARDS = {next(c for c in guarded.__code__.co_consts if isinstance(c, CodeType))}
 
 
 def index_name(size: Expr, used: set[str]) -> str:

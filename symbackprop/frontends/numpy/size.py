@@ -3,9 +3,12 @@ must be fixed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any, NoReturn
 
+from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
     ZERO,
     Expr,
@@ -20,25 +23,63 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.expression.sizes import Relation
+from symbackprop.frontends.numpy.dtypes import EXACT, near_integer, needs_floats
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_int, must_know, reduced
+from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, must_know, reduced
+from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 from symbackprop.rendering.text import to_text
 
 
+def _needs_number(value: Any, name: str) -> Exception:
+    parts = [e for e in map(size_expr, getattr(value, "bounds", (value,))) if e is not None]
+    return NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(*parts))
+
+
+@stands_for(int, "a symbolic size", _needs_number)
 class Size:
-    """A symbolic integer: a size, or something computed from sizes."""
+    """A symbolic integer: a size, or something computed from sizes. What is not answered here for all sizes (its hash,
+    its text, its bits) asks for concrete ones."""
 
     __slots__ = ("expr",)
+    __class__ = class_of(lambda _: 1)
 
     def __init__(self, expr: Expr) -> None:
         self.expr = expr
 
     def __repr__(self) -> str:
+        if asked_by_user():
+            raise _needs_number(self, "__repr__")
         return to_text(self.expr)
 
     def __hash__(self) -> int:
-        return hash(self.expr)
+        raise _needs_number(self, "__hash__")
+
+    def __copy__(self) -> Size:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Size:
+        return self
+
+    @property
+    def real(self) -> Size:
+        """The size itself, as of every integer."""
+        return self
+
+    @property
+    def numerator(self) -> Size:
+        """The size itself, as of every integer."""
+        return self
+
+    @property
+    def imag(self) -> int:
+        """0, as of every integer."""
+        return 0
+
+    @property
+    def denominator(self) -> int:
+        """1, as of every integer."""
+        return 1
 
     def __add__(self, other: Any) -> Any:
         return _both(self, other, add, "add")
@@ -79,13 +120,23 @@ class Size:
     def __rtruediv__(self, other: Any) -> Any:
         return OPERATIONS["divide"](other, self)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Any, modulus: Any = None) -> Any:
+        if modulus is not None:
+            raise _needs_number(self, "__pow__")
         if isinstance(other, int) and other >= 0:
             return size(power(self.expr, other))
         return OPERATIONS["power"](self, other)
 
-    def __rpow__(self, other: Any) -> Any:
+    def __rpow__(self, other: Any, modulus: Any = None) -> Any:
+        if modulus is not None:
+            raise _needs_number(self, "__rpow__")
         return OPERATIONS["power"](other, self)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        if name not in OPERATIONS:
+            raise TraceError(f"np.{name} cannot be traced")
+        return OPERATIONS[name](*inputs, **options)
 
     def __neg__(self) -> Any:
         return size(negate(self.expr))
@@ -128,8 +179,12 @@ class Size:
         return float(_concrete(self.expr, "a number is needed here, not a symbolic size"))
 
 
+@stands_for(range, "a range of symbolic length", _needs_number)
 class SymbolicRange:
     """range(n) of a symbolic size: a subscript like np.arange(n), but no loop."""
+
+    __slots__ = ("bounds",)
+    __class__ = class_of(lambda _: range(1))
 
     def __init__(self, *bounds: Any) -> None:
         self.bounds = bounds
@@ -138,8 +193,14 @@ class SymbolicRange:
         parts = [e for e in map(size_expr, self.bounds) if e is not None]
         raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(*parts))
 
-    __reversed__ = __iter__
-    __len__ = __iter__
+    def __eq__(self, other: object) -> bool:
+        raise _needs_number(self, "__eq__")
+
+    def __hash__(self) -> int:
+        raise _needs_number(self, "__hash__")
+
+    def __repr__(self) -> str:
+        raise _needs_number(self, "__repr__")
 
 
 def size(expr: Expr) -> Any:
@@ -162,22 +223,76 @@ def _concrete(expr: Expr, why: str) -> NoReturn:
     raise NeedsConcreteSizes(why, size_symbols(expr))
 
 
+def _is_symbolic(value: Any) -> bool:
+    return hasattr(value, "buffer") or isinstance(value, float)
+
+
 def _both(left: Any, right: Any, make: Callable[[Expr, Expr], Expr], name: str) -> Any:
     """The operation on two integers; with a float it is one of real numbers, with an array it is the array's."""
-    a, b = size_expr(left), size_expr(right)
+    a, b = _integer(left), _integer(right)
     if a is not None and b is not None:
         if make in (Quotient, Remainder) and isinstance(b, Number) and b is ZERO:
-            raise ZeroDivisionError("integer division or modulo by zero")
+            raise as_numpy(ZeroDivisionError("integer division or modulo by zero"))
         return size(make(a, b))
-    if hasattr(left, "buffer") or hasattr(right, "buffer") or isinstance(left, float) or isinstance(right, float):
+    if _is_symbolic(left) or _is_symbolic(right):
         return OPERATIONS[name](left, right)
-    return NotImplemented
+    return _neither(left, right)
+
+
+def _integer(value: Any) -> Expr | None:
+    """The integer of an int, a Size or a bool, which counts as a number in Python."""
+    return number(int(value)) if isinstance(value, bool) else size_expr(value)
+
+
+_NO_NUMBERS = (str, bytes, list, tuple, dict, set, frozenset, type(None), type(Ellipsis))
+
+
+def _neither(left: Any, right: Any) -> Any:
+    """What Python makes of a size beside something else: it asks the other; of other numbers nothing is said here."""
+    other = right if isinstance(left, Size) else left
+    if isinstance(other, _NO_NUMBERS):
+        return NotImplemented
+    raise TraceError(f"a size and a value of type {type(other).__name__} cannot be traced")
 
 
 def _compare(relation: Relation, left: Any, right: Any) -> Any:
-    a, b = size_expr(left), size_expr(right)
-    if a is not None and b is not None:
-        return must_know(relation, a, b, "a branch that depends on the sizes")
-    if hasattr(left, "buffer") or hasattr(right, "buffer") or isinstance(left, float) or isinstance(right, float):
+    for a, b in ((left, right), (right, left)):
+        if isinstance(a, Size) and isinstance(b, float) and not math.isfinite(b):
+            values = (1, b) if a is left else (b, 1)  # a size is finite
+            return {"<": values[0] < values[1], "<=": values[0] <= values[1], "==": False}[relation]
+    low, high = _bound(left, relation != "<"), _bound(right, relation == "<")
+    if relation == "==" and (low is None) == (high is None) and (_broken(left) or _broken(right)):
+        return False
+    if low is not None and high is not None:
+        return must_know(relation, low, high, "a branch that depends on the sizes")
+    if _is_symbolic(left) or _is_symbolic(right):
         return OPERATIONS[{"<": "less", "<=": "less_equal", "==": "equal"}[relation]](left, right)
-    return NotImplemented
+    return _neither(left, right)
+
+
+def _bound(value: Any, up: bool) -> Expr | None:
+    """The integer that takes the place of a number in a comparison with integers: the next one up or down."""
+    exact = _integer(value)
+    if exact is not None:
+        return exact
+    known = _fraction(value)
+    return None if known is None else number(math.ceil(known) if up else math.floor(known))
+
+
+def _fraction(value: Any) -> Fraction | None:
+    """The number that a decimal is, None for anything else; how floats round must not matter."""
+    if isinstance(value, float):
+        return Fraction(value)
+    if not hasattr(value, "buffer") or value.axes or value.kind != "real":
+        return None
+    constant = value.constant()
+    if not isinstance(constant, Number):
+        return None
+    if value.buffer.rounding > EXACT and near_integer(float(constant.value)):
+        raise needs_floats("a comparison", constant)
+    return constant.value
+
+
+def _broken(value: Any) -> bool:
+    known = _fraction(value)
+    return known is not None and known.denominator != 1

@@ -12,7 +12,7 @@ from typing import Any
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, ZERO, Compare, Expr, Sum, add, fresh, multiply, where
 from symbackprop.frontends.numpy.array import Array, Order, array, order_of
-from symbackprop.frontends.numpy.elementwise import must_hold, stretched
+from symbackprop.frontends.numpy.elementwise import held, stretched
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import implements
 from symbackprop.frontends.numpy.session import Content, holds, index_name, reduced
@@ -63,13 +63,13 @@ def _sorted_axis(a: Any, axis: Any) -> tuple[Array, int]:
 
 
 @implements("sort")
-def _sort(a: Any, axis: Any = -1, **_: Any) -> Array:
+def _sort(a: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Array:
     base, k = _sorted_axis(a, axis)
-    return array(base.axes, permuted(base.read(), k, base.axes[k], _ranks(base, k), False), base.kind, summed=True)
+    return array(base.axes, permuted(base.read(), k, base.axes[k], _ranks(base, k), False), base.dtype, summed=True)
 
 
 @implements("argsort", method=True)
-def _argsort(a: Any, axis: Any = -1, **_: Any) -> Array:
+def _argsort(a: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Array:
     base, k = _sorted_axis(a, axis)
     known = order_of(base)
     if known is not None and known.axis == k and not known.is_rank:  # what sorts a permutation is its inverse
@@ -89,17 +89,17 @@ def _take_along_axis(a: Any, indices: Any, axis: Any) -> Any:
     content, at, order = base.read(), places.read(), order_of(places)
     if order is not None and order.axis == k and places.axes == base.axes:
         entries = permuted(content, k, base.axes[k], order.rank, order.is_rank)
-        return array(base.axes, entries, base.kind, summed=True)
+        return array(base.axes, entries, base.dtype, summed=True)
     shape = tuple(places.axes[j] if j == k else n for j, n in enumerate(base.axes))
     source = stretched(places, shape) if places.axes != shape else at
-    return array(shape, lambda i: content(_at(i, k, reduced(source(i)))), base.kind)
+    return array(shape, lambda i: content(_at(i, k, reduced(source(i)))), base.dtype)
 
 
 @implements("put_along_axis")
 def _put_along_axis(a: Array, indices: Any, values: Any, axis: Any) -> None:
     places, given = as_array(indices), as_array(values)
     k = axis_of(axis, a.ndim)
-    must_hold(a, given.kind)
+    given = held(a, given)
     order, old = order_of(places), a.read()
     if order is not None and order.axis == k and places.axes == a.axes:
         a.write(permuted(stretched(given, a.axes), k, a.axes[k], order.rank, not order.is_rank))

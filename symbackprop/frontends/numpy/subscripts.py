@@ -36,6 +36,7 @@ from symbackprop.frontends.numpy.session import as_int, axis_indices, holds, is_
 from symbackprop.frontends.numpy.size import Size, SymbolicRange
 from symbackprop.frontends.numpy.sorting import permuted
 from symbackprop.frontends.numpy.views import maybe_copy, transpose, view_of
+from symbackprop.rendering.text import to_text
 
 Indices = tuple[Expr, ...]
 
@@ -97,9 +98,18 @@ def _part(item: Any, size: Expr) -> Part:
         return Picked(_place(place, size))
     if isinstance(item, Array) and item.kind == "integer":
         return Chosen(_from_the_end(item, size))
-    raise TraceError(
-        f"a subscript of type {type(item).__name__}" if not isinstance(item, Array) else "a real subscript"
-    )
+    if not isinstance(item, Array):
+        raise TraceError(f"a subscript of type {type(item).__name__}")
+    raise TraceError("a real subscript", help=labels_help(item, size))
+
+
+def labels_help(item: Array, size: Expr | None = None) -> str | None:
+    """What to say where an input is used as labels; None if `item` is no input's array."""
+    value = item.read()(axis_indices(item.axes))
+    if not isinstance(value, Entry):
+        return None
+    classes = "C" if size is None else to_text(size)
+    return f'if {value.tensor.name} holds class numbers, say so: assume={{"{value.tensor.name}": "labels:{classes}"}}'
 
 
 def _from_the_end(places: Array, size: Expr) -> Array:
@@ -184,7 +194,7 @@ def _getitem(base: Array, key: Any) -> Any:
     key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     if mask is not None:
-        return Masked(array(base.axes, base.read(), base.kind), whole_mask(base, key, mask), mask)
+        return Masked(array(base.axes, base.read(), base.dtype), whole_mask(base, key, mask), mask)
     parts = parts_of(base, key)
     if any(isinstance(p, Chosen) for p in parts):
         return _gather(base, parts)
@@ -192,7 +202,7 @@ def _getitem(base: Array, key: Any) -> Any:
     if result.ndim == 0 and not (isinstance(key, tuple) and any(k is Ellipsis for k in key)):
         content = base.read()
         forward = _forward(parts)
-        return array((), lambda _: content(forward(())), base.kind, summed=base.buffer.summed)
+        return array((), lambda _: content(forward(())), base.dtype, summed=base.buffer.summed)
     return result
 
 
@@ -275,7 +285,7 @@ def _gather(base: Array, parts: Sequence[Part]) -> Array:
     if order is not None and all(p is None or isinstance(p, (Chosen, Picked)) or p.step == 1 for p in parts):
         whole = sliced(base, [slice_of(n) if isinstance(p, Chosen) else p for p, n in _with_sizes(base, parts)])
         entries = permuted(whole.read(), at, chosen[0], lambda i: order.rank((i[at],)), order.is_rank)
-        return array(shape, entries, base.kind, summed=True)
+        return array(shape, entries, base.dtype, summed=True)
     places = [stretched(c, chosen) for c in choices(parts)]
     content = base.read()
 
@@ -292,7 +302,7 @@ def _gather(base: Array, parts: Sequence[Part]) -> Array:
                 full.append(reduced(next(picked)))
         return content(tuple(full))
 
-    return array(shape, gathered, base.kind, summed=base.buffer.summed)
+    return array(shape, gathered, base.dtype, summed=base.buffer.summed)
 
 
 def slice_of(size: Expr) -> Ranged:
@@ -386,7 +396,7 @@ def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Array:
     result = array(
         (*moved.axes[:-2], below if shorter else beside),
         lambda k: content((*k[:-1], reduced(add(k[-1], first)), reduced(add(k[-1], second)))),
-        base.kind,
+        base.dtype,
         summed=base.buffer.summed,
     )
     return maybe_copy(base, result)  # NumPy's is a view that cannot be written

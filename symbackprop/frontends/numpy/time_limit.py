@@ -1,11 +1,18 @@
-"""A time limit on the user's code."""
+"""A time limit on the user's code, and on whatever calls it."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
+import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from typing import TypeVar
+
+T = TypeVar("T")
 
 AGAIN = 0.01  # seconds until the next ring: the user's code may catch everything and go on
 
@@ -23,7 +30,7 @@ def alarm(seconds: float) -> Iterator[None]:
 
     def ring() -> None:
         wait = max(seconds, 0.01)
-        while not over.wait(wait):
+        while not over.wait(min(wait, threading.TIMEOUT_MAX)):
             wait = AGAIN
             with turn:
                 if not over.is_set():
@@ -38,3 +45,51 @@ def alarm(seconds: float) -> Iterator[None]:
             over.set()
         if fired.is_set():  # one that has not arrived is taken back; where there is none, CPython 3.11 keeps a flag set
             raise_in(thread, None)
+
+
+GRACE = 0.3  # seconds in which work that was told to end may still give an answer
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """work(), in a thread of its own that is left behind if it does not end.
+
+    Code of the user's may sleep or compute in C, where no exception reaches it; whoever waits for it is not held up.
+
+    Raises:
+        OutOfTime: there was no answer after `seconds`.
+    """
+    answers: list[tuple[T | None, BaseException | None]] = []
+    before = sys.stdout, warnings.filters[:], gc.isenabled()
+
+    def run() -> None:
+        try:
+            answers.append((work(), None))
+        except BaseException as error:
+            answers.append((None, error))
+
+    thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
+    thread.start()
+    try:
+        thread.join(min(seconds, threading.TIMEOUT_MAX))
+    finally:
+        if thread.is_alive():
+            _end(thread)
+    if not answers:  # it is left behind, with all that it has changed for a while
+        sys.stdout = before[0]
+        warnings.filters[:] = before[1]  # type: ignore[index]
+        if before[2]:
+            gc.enable()
+        raise OutOfTime
+    answer, error = answers[0]
+    if error is not None:
+        raise error
+    return answer  # type: ignore[return-value]
+
+
+def _end(thread: threading.Thread) -> None:
+    """Raise `OutOfTime` in a thread, and give it a moment to end."""
+    for _ in range(5):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(OutOfTime))
+        thread.join(GRACE / 5)
+        if not thread.is_alive():
+            return

@@ -9,18 +9,20 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from symbackprop.errors import MalformedError
+from symbackprop.errors import MalformedError, TraceError, reports_all
 from symbackprop.expression.build import ZERO, Expr, Symbol, Tensor, substitute
 from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.opaque import NotUsable
 from symbackprop.frontends.numpy.session import UNWRITTEN
 from symbackprop.frontends.numpy.size import Size
+from symbackprop.frontends.numpy.state import Place, numbered
 from symbackprop.frontends.numpy.tracer import Shape, Tracer, known_names, name_of
 
 ALL_WRITTEN = "every entry of an np.empty array is written before it is read"
@@ -38,6 +40,7 @@ class Traced:
         gradients: name of an input -> the tensor that the backward returned for it.
         variables: tensor -> the user's own name for it.
         sizes: the sizes that were fixed to numbers.
+        unasked: why NumPy could not be asked whether the equations are what it computes; "" if it was.
     """
 
     forward: Program
@@ -46,6 +49,7 @@ class Traced:
     gradients: dict[str, Tensor]
     variables: dict[Tensor, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    unasked: str = ""
 
     def written(self) -> Traced:
         """The same with 0 for every entry of an np.empty array that is not written: to be asked for when it has been
@@ -59,6 +63,7 @@ class Traced:
 # --- one function, or two -----------------------------------------------------------------------------------------
 
 
+@reports_all
 def trace(
     function: Callable[..., Any],
     shapes: Mapping[str, Shape],
@@ -91,12 +96,44 @@ def trace(
         ['t', 'out']
     """
     attributes = _check_arguments(function, shapes)
-    tracer = Tracer(shapes, assume, where, sizes, attributes, seconds)
-    result = tracer.run(function, **_arguments(tracer, function))
-    named = _named_outputs(result, function)
-    outputs = [tracer.tensor(v, n) for n, v in named.items()]
-    program = tracer.program(tuple(tracer.inputs.values()), outputs)
+
+    def once(unknown: Sequence[Place]) -> tuple[Program, list[Place]]:
+        tracer = Tracer(shapes, assume, where, sizes, attributes, seconds, unknown)
+        result = tracer.run(function, **_arguments(tracer, function))
+        named = _named_outputs(result, function)
+        outputs = [tracer.tensor(v, n) for n, v in named.items()]
+        return tracer.program(tuple(tracer.inputs.values()), outputs), tracer.overlay.state.changed_places()
+
+    program = _whatever_was_kept(once, function)
     return replace(_written(program), name=name_of(function), lines=_code(function), function=function)
+
+
+def _equations(traced: Any) -> list[Any]:
+    """What a trace says, with bound indices by number: two traces never share them."""
+    if isinstance(traced, Traced):
+        return [_equations(traced.forward), _equations(traced.backward), list(traced.gradients.items())]
+    said = [(e.tensor, e.indices, numbered(e.value, {})) for e in traced.equations]
+    return [said, traced.inputs, traced.outputs, traced.parameters]
+
+
+T = TypeVar("T")
+
+
+def _whatever_was_kept(once: Callable[[Sequence[Place]], tuple[T, list[Place]]], function: Callable[..., Any]) -> T:
+    """What a trace gives, whatever earlier calls have left in the user's objects.
+
+    Raises:
+        TraceError: it depends on that.
+    """
+    first, changed = once(())
+    if not changed:
+        return first
+    again, _ = once(changed)
+    if _equations(again) != _equations(first):
+        shown = ", ".join(dict.fromkeys(p.shown.partition(",")[0] for p in changed))
+        raise TraceError(f"{name_of(function)} changes {shown}, and what it returns depends on that",
+                         help="a result must depend on the arguments alone")  # fmt: skip
+    return first
 
 
 def _code(function: Callable[..., Any]) -> dict[int, str]:
@@ -150,8 +187,19 @@ def trace_pair(
         MalformedError: the arguments or results are not of one of these forms.
     """
     attributes = _check_arguments(forward, shapes)
-    tracer = Tracer(shapes, assume, where, sizes, attributes, seconds)
     roles = backward_roles(backward, shapes)
+
+    def once(unknown: Sequence[Place]) -> tuple[Traced, list[Place]]:
+        tracer = Tracer(shapes, assume, where, sizes, attributes, seconds, unknown)
+        return _both_traced(tracer, forward, backward, roles), tracer.overlay.state.changed_places()
+
+    return _whatever_was_kept(once, forward)
+
+
+def _both_traced(
+    tracer: Tracer, forward: Callable[..., Any], backward: Callable[..., Any], roles: Mapping[str, str]
+) -> Traced:
+    """Forward and backward, run in one session."""
     result = tracer.run(forward, **_arguments(tracer, forward))
     cache: Any = None
     if "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2:
@@ -195,8 +243,10 @@ def _check_arguments(function: Callable[..., Any], shapes: Mapping[str, Shape]) 
         if p.kind is p.POSITIONAL_ONLY or (p.kind is p.VAR_POSITIONAL and not by_name)
     ]  # fmt: skip
     if by_place and not isinstance(function, np.ufunc):
-        raise MalformedError(f"{name_of(function)} takes {', '.join(by_place)} by place alone",
-                             help="inputs are handed over by their names: give each a name")  # fmt: skip
+        name = name_of(function)
+        example = f"lambda x: {name}(x)" if len(by_place) == 1 else "def f(x, w): ..."
+        help = f"inputs are handed over by their names: give each a name, as in {example}"
+        raise MalformedError(f"{name} takes {', '.join(by_place)} by place alone", help=help)
     if not by_name:
         known_names(shapes, parameters, "shapes")
     missing = [
@@ -250,6 +300,8 @@ def _output(value: Any, function: Callable[..., Any]) -> Any:
         raise MalformedError(f"{name_of(function)} is an async function", help="write def, without async")
     if isinstance(value, (Array, Size, float)):
         return value
+    if isinstance(value, NotUsable):
+        raise value.stop()
     raise MalformedError(f"{name_of(function)} returns {_description(value)}, not an array",
                          help="return an array, a tuple of arrays, or a scalar computed from the inputs")  # fmt: skip
 
@@ -276,6 +328,8 @@ def _gradients(returned: Any, tracer: Tracer, backward: Callable[..., Any]) -> d
         inputs = "inputs:  " + ", ".join(tracer.inputs)
         raise MalformedError(f"{name_of(backward)} returns no gradient", evidence=[inputs])
     for name, value in named.items():
+        if isinstance(value, NotUsable):
+            raise value.stop()
         if not isinstance(value, (Array, Size, float, int)):
             raise MalformedError(f"{name_of(backward)} returns {_description(value)} as the gradient of {name}")
     return named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import linecache
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -15,10 +15,11 @@ from symbackprop.expression.build import ONE, Compare, Expr, Tensor, entries_onc
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.sizes import Facts, decide
 from symbackprop.frontends.numpy.array import IDENTITY, Array, Buffer
-from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes
+from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.rebind import Overlay
-from symbackprop.frontends.numpy.session import Session, axis_indices, entry, running
+from symbackprop.frontends.numpy.session import Session, axis_indices, entry, line_text, running
+from symbackprop.frontends.numpy.state import Place
 from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
 from symbackprop.frontends.size_text import parse_assumption, parse_size, parse_where
 from symbackprop.rendering.text import to_text
@@ -36,6 +37,7 @@ class Tracer:
         sizes: sizes that are fixed to numbers; the others stay symbolic.
         attributes: keyword defaults that `where` may mention.
         seconds: how long `run` may take.
+        unknown: places of the user's objects whose first contents no result may depend on.
 
     Raises:
         FormulaError: a shape, an assumption or the domain cannot be read.
@@ -50,6 +52,7 @@ class Tracer:
         sizes: Mapping[str, int] | None = None,
         attributes: Mapping[str, Any] | None = None,
         seconds: float = 20.0,
+        unknown: Sequence[Place] = (),
     ) -> None:
         self.sizes = dict(sizes or {})
         self.deadline = time.monotonic() + seconds
@@ -74,7 +77,7 @@ class Tracer:
         ranges = {a.tensor: a.size for a in self.assumptions if a.size is not None}
         self.session = Session(Facts(self.domain, ranges))
         self.session.names |= set(shapes)
-        self.overlay = Overlay(self.session)
+        self.overlay = Overlay(self.session, unknown)
         self.upstream: tuple[Tensor, ...] = ()
 
     def array(self, tensor: Tensor) -> Array:
@@ -103,26 +106,50 @@ class Tracer:
             try:
                 with alarm(self.deadline - time.monotonic()):
                     result = rebuilt(*args, **patched)
-            except OutOfTime as stop:
-                raise BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s",
-                                  where=self._where(stop.__traceback__)) from None  # fmt: skip
-            except RecursionError as stop:
-                raise TraceError("recursion without an end", where=self._where(stop.__traceback__)) from None
-            except SymbackpropError as stop:
-                raise self._located(stop) from None
-            except (Exception, SystemExit) as stop:
-                what = f"{name_of(function)} raises {type(stop).__name__}: {stop}"
-                raise CodeRaisesError(what, type(stop).__name__, where=self._where(stop.__traceback__)) from stop
+            except BaseException as stop:
+                if isinstance(stop, KeyboardInterrupt):
+                    raise
+                raise self._failed(stop, function) from (stop if isinstance(stop, Exception) else None)
+        if self.session.stop is not None:
+            raise self._swallowed(self.session.stop, function)
         changed = self.overlay.changed_global()
         if changed:
             raise TraceError(f"{name_of(function)} changes the global {changed}", help="pass it in and return it")
         return result
 
+    def _failed(self, stop: BaseException, function: Callable[..., Any]) -> SymbackpropError:
+        """What to say of an exception that ended a run."""
+        first = self.session.stop
+        if first is not None and stop is not first and not isinstance(stop, OutOfTime):
+            return self._swallowed(first, function)
+        where = self._where(stop.__traceback__)
+        if isinstance(stop, OutOfTime):
+            return BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s", where=where)
+        if isinstance(stop, RecursionError):
+            return TraceError("recursion without an end", where=where)
+        if isinstance(stop, SymbackpropError):
+            return self._located(stop)
+        what = f"{name_of(function)} raises {type(stop).__name__}: {stop}"
+        return CodeRaisesError(what, type(stop).__name__, where=where)
+
+    def _swallowed(self, stop: BaseException, function: Callable[..., Any]) -> SymbackpropError:
+        """What to say where the user's code caught a stop and went on: NumPy would have given it something else."""
+        where = self.session.stopped_at
+        if isinstance(stop, OutOfTime):
+            return BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s", where=where)
+        if isinstance(stop, ShapesDoNotFit):
+            symbols = size_symbols(*(n for t in self.inputs.values() for n in t.shape))
+            what = f"{name_of(function)} catches an exception: {stop.what}"
+            return NeedsConcreteSizes(what, symbols, where=where) if symbols else TraceError(what, where=where)
+        if isinstance(stop, SymbackpropError):
+            return self._located(stop, where)
+        return TraceError(f"{name_of(function)} catches {type(stop).__name__}: {stop}", where=where)
+
     def tensor(self, value: Any, name: str) -> Tensor:
         """The tensor of a returned array; an equation called `name` is written where it has none."""
         with running(self.session):
             values = as_array(value)
-            if values.view is IDENTITY:  # the array itself becomes the tensor, for whoever holds it in a cache
+            if values.through is IDENTITY:  # the array itself becomes the tensor, for whoever holds it in a cache
                 values.buffer.settle(name, forced=True)
             indices = axis_indices(values.axes)
             content = values.read()
@@ -136,6 +163,9 @@ class Tracer:
     def program(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Program:
         """The program of the equations that the outputs need."""
         equations = _needed(self.session.equations, outputs)
+        for tensor in (t for e in equations for t in {read.tensor for read in entries_once(e.value)}):
+            if tensor in self.session.drawn:
+                raise self.session.drawn[tensor]
         given = set(inputs)
         used = [e.value for e in equations] + [n for t in (*inputs, *outputs) for n in t.shape]
         parameters = {s: None for v in used for s in symbols(v) if s.kind != "size" and s.name != "pi"}
@@ -148,17 +178,16 @@ class Tracer:
         """The innermost line of the user's code in a traceback: "line 14: u, s, v = np.linalg.svd(x)"."""
         found = None
         while traceback is not None:
-            if traceback.tb_frame.f_code in self.session.codes:
+            if id(traceback.tb_frame.f_code) in self.session.codes:
                 found = traceback
             traceback = traceback.tb_next
         if found is None:
             return None
-        file, line = found.tb_frame.f_code.co_filename, found.tb_lineno
-        return f"line {line}: {linecache.getline(file, line).strip()}".rstrip(": ")
+        return line_text(found.tb_frame.f_code.co_filename, found.tb_lineno)
 
-    def _located(self, stop: SymbackpropError) -> SymbackpropError:
+    def _located(self, stop: SymbackpropError, where: str | None = None) -> SymbackpropError:
         """The same error with the user's line, unless it says where already."""
-        where = stop.where or self._where(stop.__traceback__)
+        where = stop.where or where or self._where(stop.__traceback__)
         parts: dict[str, Any] = {"where": where, "span": stop.span, "evidence": stop.evidence, "help": stop.help}
         if isinstance(stop, NeedsConcreteSizes):
             return NeedsConcreteSizes(stop.what, stop.symbols, **parts)
@@ -186,7 +215,10 @@ def known_names(names: Mapping[str, Any], known: Mapping[str, Any], what: str) -
 def _as_shape(name: str, shape: Any) -> tuple[str | int, ...]:
     if isinstance(shape, (tuple, list)):
         return tuple(shape)
-    raise MalformedError(f"the shape of {name} is {shape!r}, not a tuple", help=f"write ({shape!r},)")
+    axes = re.findall(r"[^\s,()\[\]]+", shape) if isinstance(shape, str) else [shape]
+    written = ", ".join(f'"{axis}"' if isinstance(axis, str) and not axis.isdigit() else str(axis) for axis in axes)
+    help = f"write ({written}{',' if len(axes) == 1 else ''})"
+    raise MalformedError(f"the shape of {name} is {shape!r}, not a tuple", help=help)
 
 
 def _no_clash(tensors: Any, attributes: Mapping[str, int]) -> None:

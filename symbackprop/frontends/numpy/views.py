@@ -40,7 +40,7 @@ def view_of(base: Array, shape: Indices, step: View, *, contiguous: bool) -> Arr
     """A view of `base`; `step` maps the indices of the view to those of `base`. Of a scalar it is a copy."""
     if base.scalar:
         base = copy_of(base)
-    outer = base.view
+    outer = base.through
 
     def inverse(indices: Indices) -> tuple[Expr, Indices]:
         assert outer.inverse is not None and step.inverse is not None
@@ -136,7 +136,7 @@ def reshaped(base: Array, new: Indices) -> Array:
     if base.scalar or base.contiguous:
         return result
     content = base.read()
-    copy = Array(Buffer(new, lambda i: content(step.forward(i)), base.kind, base.buffer.summed))
+    copy = Array(Buffer(new, lambda i: content(step.forward(i)), base.dtype, base.buffer.summed))
     return maybe_copy(base, copy)
 
 
@@ -207,10 +207,12 @@ def _flatten_copy(a: Array, order: str = "C") -> Array:
 
 
 @implements("copy")
-def copy_of(a: Any, order: str = "K", *_: Any, **__: Any) -> Array:
+def copy_of(a: Any, order: str = "K", subok: bool = False) -> Array:
     """np.copy: memory of its own, laid out as the original."""
+    if order not in ("C", "K", "A"):
+        raise TraceError(f"a copy with order={order!r} cannot be traced")
     base = as_array(a)
-    result = Array(Buffer(base.axes, base.read(), base.kind, base.buffer.summed), scalar=base.scalar)
+    result = Array(Buffer(base.axes, base.read(), base.dtype, base.buffer.summed), scalar=base.scalar)
     result.contiguous = base.contiguous or order == "C"
     return result
 

@@ -32,7 +32,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Program
 from symbackprop.proofs.shortening.factor import size_of
-from symbackprop.proofs.shortening.rewrite import Rewording, Words
+from symbackprop.proofs.shortening.rewrite import Rewriter, Rewritten
 from symbackprop.rendering.conventions import signed
 
 MOST_EQUATIONS = 40  # a longer program is left in the steps of reverse mode
@@ -59,6 +59,8 @@ def shortened(gradient: Gradient, kernel: Kernel) -> dict[Tensor, Derivation]:
     """
     if len(gradient.program.equations) > MOST_EQUATIONS:
         return dict(gradient.derivations)
+    if not gradient.derivations:
+        return {}
     search = _Search(gradient, kernel)
     return {tensor: search.derivation(tensor) for tensor in gradient.derivations}
 
@@ -69,7 +71,7 @@ class _Search:
         self.order = {t: k for k, t in enumerate(self.program.tensors)}
         self.forms: dict[Tensor, Derivation] = {}  # by bar
         self.deadline = time.monotonic() + SECONDS
-        self.rewording = Rewording(kernel, next(iter(gradient.derivations.values())), self.deadline)
+        self.rewording = Rewriter(kernel, next(iter(gradient.derivations.values())), self.deadline)
 
     def derivation(self, tensor: Tensor) -> Derivation:
         """The derivation of one tensor's cotangent, with its closed form at the end if that shortens the whole."""
@@ -158,7 +160,7 @@ class _Search:
             return form
         return self._by_trail(form, words, derivation) or self._at_once(form, words, derivation) or form
 
-    def _by_trail(self, form: _Form, words: Words, derivation: Derivation) -> _Form | None:
+    def _by_trail(self, form: _Form, words: Rewritten, derivation: Derivation) -> _Form | None:
         """The form by way of the values on the trail: what is replaced, then what is collected."""
         if words.sums:
             return None
@@ -173,7 +175,7 @@ class _Search:
             here = value
         return _Form(here, (*form.steps, *steps)) if steps else None
 
-    def _at_once(self, form: _Form, words: Words, derivation: Derivation) -> _Form | None:
+    def _at_once(self, form: _Form, words: Rewritten, derivation: Derivation) -> _Form | None:
         for uses in _growing(words.used, self.rewording.needed(words.sums)):
             rule = "equation" if uses else "algebra"
             step = Step(form.value, words.value, rule, _reason(words.used, words.sums), tuple(uses))

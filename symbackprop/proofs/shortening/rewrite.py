@@ -2,7 +2,7 @@
 
 The equations of the program, solved for their parts (`relations`), are put in one after the other, the result is
 collected (`collect`), and what is shorter is kept. Sums that are always 0 or always 1, such as those of deviations from
-a mean or of a row of probabilities, are found by asking the kernel. Main names: `Rewording`, `Words`.
+a mean or of a row of probabilities, are found by asking the kernel. Main names: `Rewriter`, `Rewritten`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SHORT = 10  # how long what stands for an unnamed tensor may be
 
 
 @dataclass(frozen=True)
-class Words:
+class Rewritten:
     """A value said in other words.
 
     Args:
@@ -59,7 +59,7 @@ class Words:
     trail: tuple[tuple[Expr, tuple[Tensor, ...], str], ...] = ()
 
 
-class Rewording:
+class Rewriter:
     """Finds other words for expressions about one program.
 
     Args:
@@ -75,7 +75,7 @@ class Rewording:
         names = {i.size: i.name for e in reversed(self.program.equations) for i in e.indices}
         self.tidier = Tidier(names, self.facts)
         self.sums: dict[tuple[Tensor, int], tuple[Expr, list[Tensor]] | None] = {}
-        self.tidied: dict[Expr, Words] = {}
+        self.tidied: dict[Expr, Rewritten] = {}
         self.relations = self._relations()
 
     def _relations(self) -> tuple[Relation, ...]:
@@ -98,7 +98,7 @@ class Rewording:
                             more.append(replace(relation, meaning=short, uses=(*uses, *other.uses)))
         return (*found, *more)
 
-    def shortest(self, expr: Expr) -> Words:
+    def shortest(self, expr: Expr) -> Rewritten:
         """The shortest words that are found; each case of a concatenation is looked at by itself."""
         pieces = pieces_of(expr, self.facts)
         if pieces is None:
@@ -106,9 +106,9 @@ class Rewording:
         found = [self._shortest_of(local(p, self.facts)[1]) for p in pieces]
         used = tuple(dict.fromkeys(t for w in found for t in w.used))
         sums = tuple(dict.fromkeys(s for w in found for s in w.sums))
-        return Words(cases(pieces, [w.value for w in found], self.facts), used, sums)
+        return Rewritten(cases(pieces, [w.value for w in found], self.facts), used, sums)
 
-    def _shortest_of(self, expr: Expr) -> Words:
+    def _shortest_of(self, expr: Expr) -> Rewritten:
         """The shortest expression reached by relations, one after the other."""
         best = self._tidied(slopes_by_value(expr))
         progress = True
@@ -121,23 +121,23 @@ class Rewording:
                     continue
                 short = self._tidied(slopes_by_value(other))
                 if size_of(short.value) >= size_of(other):
-                    short = Words(other, (), short.sums)
+                    short = Rewritten(other, (), short.sums)
                 if size_of(short.value) < size_of(best.value):
                     used = tuple(dict.fromkeys((*best.used, *relation.uses)))
                     known = tuple(dict.fromkeys((*best.sums, *short.sums)))
                     collected = () if short.value is other else ((short.value, (), ""),)
                     trail = (*best.trail, (other, relation.uses, relation.says), *collected)
-                    best = Words(short.value, used, known, trail)
+                    best = Rewritten(short.value, used, known, trail)
                     progress = True
         return best
 
-    def _tidied(self, expr: Expr) -> Words:
+    def _tidied(self, expr: Expr) -> Rewritten:
         """`expr` with like terms collected, and sums of single tensors that are known to be 0 or 1."""
         known = self.tidied.get(expr)
         if known is None:
             told: dict[str, None] = {}
             short = self.tidier.short(expr, lambda e: self._known_sums(e, told))
-            known = self.tidied[expr] = Words(short, (), tuple(told) if short is not expr else ())
+            known = self.tidied[expr] = Rewritten(short, (), tuple(told) if short is not expr else ())
         return known
 
     def _known_sums(self, expr: Expr, told: dict[str, None]) -> Expr:

@@ -1,0 +1,430 @@
+"""What a claim asks for to have a value: divisors that are not 0, logarithms of what is positive, roots of what is not
+negative.
+
+Equal normal forms are equal wherever both sides have values: x**2/x is x where x is not 0, exp(log(x)) is x where x is
+positive. The derived gradients have values wherever the forward pass has a derivative; a claim may ask for more. What
+is not sure to hold there is a condition of a proof. This module must not know how equality is decided, or who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from typing import Literal
+
+from symbackprop.checking.question import Question
+from symbackprop.checking.threshold_points import thresholds
+from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
+from symbackprop.expression.build import (
+    ONE,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Multiply,
+    Number,
+    Power,
+    Tensor,
+    Where,
+    children,
+    nodes_once,
+    number,
+    substitute,
+)
+from symbackprop.expression.build import subtract as subtract_expr
+from symbackprop.expression.functions import LOG, Function, is_arbitrary
+from symbackprop.expression.program import PART, Program
+from symbackprop.expression.sizes import Facts
+from symbackprop.expression.sympy_bridge import PLACES, definition
+from symbackprop.normal_form.bound_names import abstract
+from symbackprop.normal_form.data import Atom, Mono, Poly, as_constant, combine, constant, of_atom, scale, subtract
+from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.to_expression import expression
+from symbackprop.rendering.text import to_text
+
+Relation = Literal["!=", ">", ">="]
+Guard = tuple[Expr, bool]
+LONGEST = 80  # of a condition in terms of the inputs; longer ones are told in the user's own
+NAMED = 6  # terms beyond which a tensor stays one atom, where time is short
+
+
+@dataclass(frozen=True)
+class Demand:
+    """`value` must stand in this relation to 0, wherever all guards hold (or do not hold)."""
+
+    relation: Relation
+    value: Expr
+    guards: tuple[Guard, ...] = ()
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a claim asks for beyond what the forward pass does.
+
+    Args:
+        open: True if it may fail on a set that matters, so that points must be sought at which it does.
+    """
+
+    text: str
+    open: bool
+
+
+# --- what programs ask for
+
+
+def demands(program: Program, *, differentiable: bool = False) -> list[Demand]:
+    """What a program asks for to have values.
+
+    Args:
+        differentiable: and derivatives.
+    """
+    return list(_Walk(program, differentiable).found)
+
+
+class _Walk:
+    """Collects demands; what is used under a guard alone is asked for there alone."""
+
+    def __init__(self, program: Program, differentiable: bool) -> None:
+        self.lines, self.differentiable = program.by_tensor, differentiable
+        self.found: dict[Demand, None] = {}
+        self.seen: set[tuple[Expr, tuple[Guard, ...]]] = set()
+        self.sure = set(program.outputs)
+        for equation in reversed(program.equations):
+            if equation.tensor in self.sure:
+                self.sure |= set(_plain_tensors(equation.value))
+        for equation in program.equations:
+            if equation.tensor in self.sure:
+                self.visit(equation.value, ())
+
+    def visit(self, node: Expr, guards: tuple[Guard, ...]) -> None:
+        """Collect what a node asks for."""
+        if (node, guards) in self.seen:
+            return
+        self.seen.add((node, guards))
+        match node:
+            case Entry(tensor, _):
+                if tensor in self.lines and tensor not in self.sure:
+                    line = self.lines[tensor]
+                    self.visit(substitute(line.value, dict(zip(line.indices, node.indices, strict=True))), guards)
+                return
+            case Where(condition, then, otherwise):
+                self.visit(condition, guards)
+                self.visit(then, (*guards, (condition, True)))
+                self.visit(otherwise, (*guards, (condition, False)))
+                return
+            case Power(base, Number(exponent)):
+                self._power(base, exponent, guards)
+            case Apply(function, (argument,)) if function is LOG:
+                self.found[Demand(">", argument, guards)] = None
+            case Apply(function, arguments) if not is_total(function):
+                meaning = definition(function)
+                assert meaning is not None
+                self.visit(substitute(meaning, dict(zip(PLACES, arguments, strict=False))), guards)
+        for child in children(node):
+            self.visit(child, guards)
+
+    def _power(self, base: Expr, exponent: Fraction, guards: tuple[Guard, ...]) -> None:
+        if exponent.denominator == 1 and exponent >= 0:
+            return
+        relation: Relation = "!=" if exponent.denominator == 1 else ">"
+        if exponent > (1 if self.differentiable else 0):
+            relation = ">="
+        if not (isinstance(base, Number) and base.value > 0):
+            self.found[Demand(relation, base, guards)] = None
+
+
+def _plain_tensors(expr: Expr) -> Iterator[Tensor]:
+    """The tensors that are read whatever the conditions are."""
+    stack = [expr]
+    seen: set[Expr] = set()
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, Entry):
+            yield node.tensor
+        stack.extend([node.condition] if isinstance(node, Where) else children(node))
+
+
+@cache
+def is_total(function: Function) -> bool:
+    """True if a function has a value everywhere, as far as its definition shows."""
+    meaning = definition(function)
+    if meaning is None or is_arbitrary(function):
+        return True
+    asked: dict[Demand, None] = {}
+    for node in nodes_once(meaning):
+        if isinstance(node, Power) and not (isinstance(node.exponent, Number) and node.exponent.value.denominator == 1):
+            return False
+        if isinstance(node, Power) and isinstance(node.exponent, Number) and node.exponent.value < 0:
+            asked[Demand("!=", node.base)] = None
+        if isinstance(node, Apply):
+            if node.function is LOG:
+                asked[Demand(">", node.arguments[0])] = None
+            elif not is_total(node.function):
+                return False
+    table = Canonical()
+    try:
+        return all(_Sure(table).holds(d.relation, table.normal(d.value)) for d in asked)
+    except SymbackpropError:
+        return False
+
+
+# --- what is sure to hold
+
+
+class _Sure:
+    """What holds wherever a forward pass has a derivative.
+
+    Args:
+        table: a normal form that knows the equations.
+    """
+
+    def __init__(self, table: Canonical) -> None:
+        self.table = table
+        self.known: dict[Relation, set[Poly]] = {"!=": set(), ">": set(), ">=": set()}
+
+    def learn(self, relation: Relation, poly: Poly) -> None:
+        """This holds, for all values of its indices."""
+        self.known[relation].add(_template(poly))
+        if relation == ">=":
+            return
+        (_, mono), core = self.table.factor(poly)
+        for part in (*(self._part(a) for a, _ in mono.factors), core):
+            self.known["!="] |= {_template(part), _template(scale(part, -1))}
+
+    def holds(self, relation: Relation, poly: Poly, facts: tuple[tuple[Relation, Poly], ...] = ()) -> bool:
+        """True if it is sure, given what is known and these facts."""
+        value = as_constant(poly)
+        if value is not None:
+            return value > 0 or (value < 0 and relation == "!=") or (value == 0 and relation == ">=")
+        if self._plainly(relation, poly) or self._follows(relation, poly, facts):
+            return True
+        parts = self.table.split(poly)
+        if parts is not None:
+            gate, on, off = parts
+            ((mono, _),) = gate.terms
+            with_it, without = self._facts_of(mono.factors[0][0])
+            return self.holds(relation, on, (*facts, *with_it)) and self.holds(relation, off, (*facts, *without))
+        return not self.doubtful(relation, poly, facts)
+
+    def doubtful(
+        self, relation: Relation, poly: Poly, facts: tuple[tuple[Relation, Poly], ...] = ()
+    ) -> list[tuple[Relation, Poly]]:
+        """What is not sure: that factors are not 0; of an inequality, that what is not positive for sure is."""
+        (coefficient, mono), core = self.table.factor(poly)
+        parts = [(self._part(a), e) for a, e in mono.factors]
+        parts += [] if as_constant(core) is not None else [(core, 1)]
+        if relation == "!=":
+            return [("!=", p) for p, _ in parts if not self._never_zero(p, poly, facts)]
+        unsure = [(p, e) for p, e in parts if not (p is not poly and self._positive(p, relation, facts))]
+        squares = [p for p, e in unsure if e == int(e) and int(e) % 2 == 0]
+        rest = [p for p, _ in unsure if p not in squares]
+        if rest or coefficient < 0:
+            return [(relation, self.table.product(constant(1 if coefficient > 0 else -1), *rest, *squares))]
+        return [("!=", p) for p in squares if relation == ">" and not self._never_zero(p, poly, facts)]
+
+    def _part(self, atom: Atom) -> Poly:
+        """A factor; of a sum kept as one atom the sum."""
+        return self.table.definition(atom) if atom.kind == "base" else of_atom(atom)
+
+    def _never_zero(self, part: Poly, whole: Poly, facts: tuple[tuple[Relation, Poly], ...]) -> bool:
+        if self._plainly("!=", part) or self._follows("!=", part, facts):
+            return True
+        return part is not whole and self.holds("!=", part, facts)
+
+    def _positive(self, part: Poly, relation: Relation, facts: tuple[tuple[Relation, Poly], ...]) -> bool:
+        return self._plainly(relation, part) or self._follows(relation, part, facts)
+
+    def _plainly(self, relation: Relation, poly: Poly) -> bool:
+        """By the signs of its terms, or because the forward pass asks for it too."""
+        template = _template(poly)
+        stronger: dict[Relation, tuple[Relation, ...]] = {"!=": ("!=", ">"), ">": (">",), ">=": (">", ">=")}
+        if any(template in self.known[r] for r in stronger[relation]):
+            return True
+        sign = self.table.sign(poly) or self._sign_of_size(poly)
+        if sign is not None:
+            return sign > 0 or relation == "!="
+        sides = (poly, scale(poly, -1)) if relation == "!=" else (poly,)
+        return any(self._sum_of_positive(side, strict=relation != ">=") for side in sides)
+
+    def _sum_of_positive(self, poly: Poly, *, strict: bool) -> bool:
+        """True if no term is negative and, if that is asked for, one is known to be positive."""
+        if not all(c > 0 and self.table.weakly_positive(m) for m, c in poly.terms):
+            return False
+        return not strict or any(self._known_positive(m) for m, _ in poly.terms)
+
+    def _known_positive(self, mono: Mono) -> bool:
+        if _template(Poly.make({mono: 1})) in self.known[">"]:
+            return True
+        return not mono.bound and all(
+            self.table.known_positive(a) or _template(self._part(a)) in self.known[">"] for a, _ in mono.factors
+        )
+
+    def _sign_of_size(self, poly: Poly) -> int | None:
+        if not all(_is_of_sizes(m) and isinstance(c, int) for m, c in poly.terms):
+            return None
+        size = self.table.size_expression(poly)
+        return 1 if self.table.decided(">", size) else -1 if self.table.decided("<", size) else None
+
+    def _follows(self, relation: Relation, poly: Poly, facts: tuple[tuple[Relation, Poly], ...]) -> bool:
+        """From one fact: p = fact, or p = fact + something that is not negative."""
+        sides = (poly, scale(poly, -1)) if relation == "!=" else (poly,)
+        for side in sides:
+            for kind, fact in facts:
+                gap = subtract(side, fact)
+                if not gap.terms and (kind in (relation, ">")):
+                    return True
+                if kind == "!=" or not gap.terms:
+                    continue
+                strict = self.table.sign(gap) == 1
+                if strict or (kind == ">" and self._sum_of_positive(gap, strict=False)):
+                    return True
+        return False
+
+    def _facts_of(self, gate: Atom) -> tuple[tuple[tuple[Relation, Poly], ...], tuple[tuple[Relation, Poly], ...]]:
+        """What holds where an indicator is 1, and where it is 0."""
+        if gate.kind not in ("positive", "zero"):
+            return (), ()
+        inside = self.table.definition(gate)
+        if gate.kind == "positive":
+            return ((">", inside),), ((">=", scale(inside, -1)),)
+        return (), (("!=", inside),)
+
+    def facts(self, guards: Iterable[Guard]) -> tuple[tuple[Relation, Poly], ...]:
+        """What guards say about reals."""
+        return tuple(fact for condition, holds in guards for fact in self._of_guard(condition, holds))
+
+    def _of_guard(self, condition: Expr, holds: bool) -> Iterator[tuple[Relation, Poly]]:
+        match condition:
+            case Compare(relation, left, right):
+                gap = self.table.normal(subtract_expr(right, left))
+                if relation == "==":
+                    yield from () if holds else (("!=", gap),)
+                else:
+                    strict = (relation == "<") == holds
+                    yield ">" if strict else ">=", gap if holds else scale(gap, -1)
+            case Multiply(factors) if holds:
+                for factor in factors:
+                    yield from self._of_guard(factor, True)
+            case Add((Multiply((Number(minus), inner)), Number(one))) if minus == -1 and one == 1:
+                yield from self._of_guard(inner, not holds)
+
+
+def _template(poly: Poly) -> Poly:
+    """The polynomial without the names of its indices."""
+    return abstract((poly,))[0][0]
+
+
+def _is_of_sizes(mono: Mono) -> bool:
+    return not mono.bound and all(a.kind == "symbol" and a.data.kind == "size" for a, _ in mono.factors)
+
+
+# --- conditions
+
+
+def conditions_of(question: Question, facts: Facts, seconds: float, *, expanded: int = 0) -> list[Condition]:
+    """What the claim of a question asks for beyond what its forward pass does.
+
+    Args:
+        facts: what is known about sizes.
+        seconds: for each of two ways to find out.
+    """
+    asked = demands(question.claimed)
+    if not asked:
+        return []
+    equations = {e.tensor: e for p in (question.claimed, question.forward) for e in p.equations}
+    kinds = question.forward.known
+    for limit in (UNLIMITED, NAMED):
+        table = Resolver(equations.values(), facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
+        try:
+            sure = _learnt(table, question)
+            return [c for demand in asked for c in _doubts(sure, demand, question.claimed)]
+        except BudgetError:
+            continue
+    return [Condition(_text_of(demand, demand.value), True) for demand in asked]
+
+
+def _learnt(table: Resolver, question: Question) -> _Sure:
+    """What the forward pass asks for to have a derivative."""
+    sure = _Sure(table)
+    for demand in demands(question.forward, differentiable=True):
+        if not demand.guards:
+            sure.learn(demand.relation, table.normal(demand.value))
+    for site in thresholds(question.forward):
+        if site.of_branch:
+            sure.learn("!=", table.normal(site.difference))
+    return sure
+
+
+def _doubts(sure: _Sure, demand: Demand, claimed: Program) -> Iterator[Condition]:
+    try:
+        poly = sure.table.normal(demand.value)
+        facts = sure.facts(demand.guards)
+        if sure.holds(demand.relation, poly, facts):
+            return
+        parts = sure.doubtful(demand.relation, poly, facts) or [(demand.relation, poly)]
+    except UnsupportedError:
+        yield Condition(_text_of(demand, demand.value), True)
+        return
+    for relation, part in parts:
+        of_sizes = all(_is_of_sizes(m) for m, _ in part.terms)
+        open = not of_sizes and (relation != "!=" or not sure.table.never_flat(part))
+        text = _text(sure.table, replace(demand, relation=relation), part)
+        own = _text_of(demand, demand.value)
+        shorter = len(parts) == 1 and len(own) < len(text) and not _has_parts(demand.value, claimed)
+        yield Condition(own if shorter else text, open)
+
+
+def _has_parts(value: Expr, claimed: Program) -> bool:
+    """True if the value mentions a tensor that the user has no name for."""
+    lines = claimed.by_tensor
+    return any(
+        isinstance(n, Entry) and n.tensor in lines and lines[n.tensor].note.startswith(PART) for n in nodes_once(value)
+    )
+
+
+def _text(table: Canonical, demand: Demand, part: Poly) -> str:
+    """The condition, solved for what stands alone in it: "x[n,d] != 0", "D != 40"."""
+    try:
+        solved = _solved(table, part)
+        if solved is not None:
+            left, right, flipped = solved
+            relation = {">": "<", ">=": "<="}.get(demand.relation, demand.relation) if flipped else demand.relation
+            return f"{to_text(left)} {relation} {to_text(right)}" + _where(demand)
+        shown = expression(table, part, {})
+    except SymbackpropError:
+        shown = demand.value
+    text = _text_of(demand, shown)
+    return text if len(text) <= LONGEST else _text_of(demand, demand.value)  # in the user's own terms
+
+
+def _solved(table: Canonical, part: Poly) -> tuple[Expr, Expr, bool] | None:
+    """(u, r, flipped) where part = c*u - c*r for an entry or size u and a number r; flipped if c < 0."""
+    rest = [(m, c) for m, c in part.terms if m.factors or m.bound]
+    if len(rest) != 1:
+        return None
+    (mono, c) = rest[0]
+    if mono.bound or len(mono.factors) != 1 or mono.factors[0][1] != 1:
+        return None
+    offset = combine([(1, part), (-c, Poly.make({mono: 1}))])
+    right = number(-Fraction(as_constant(offset) or 0) / Fraction(c))
+    return expression(table, Poly.make({mono: 1}), {}), right, c < 0
+
+
+def _text_of(demand: Demand, value: Expr) -> str:
+    return f"{to_text(value)} {demand.relation} 0" + _where(demand)
+
+
+def _where(demand: Demand) -> str:
+    """The guards, where there are any."""
+    shown = [to_text(c) if holds else f"not {to_text(c)}" for c, holds in demand.guards if c is not ONE]
+    return f", where {' and '.join(shown)}" if shown else ""
+
+
+__all__ = ["Condition", "Demand", "conditions_of", "demands", "is_total"]

@@ -1,0 +1,143 @@
+"""What a claim asks for beyond its forward pass: a condition of the verdict, or a refutation."""
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+from symbackprop.checking.domains import demands
+from symbackprop.frontends.numpy.traced import trace
+
+ROWS, VECTOR = {"x": ("N", "D")}, {"x": ("N",)}
+
+
+def square(x):
+    return x**2
+
+
+CONDITIONS = {
+    "x over x": (lambda x: x**3, lambda dout, x: {"x": 3 * dout * x**3 / x}, ROWS, "x[n,d] != 0"),
+    "away from 0": (square, lambda dout, x: {"x": 2 * dout * x * (x - 2) / (x - 2)}, VECTOR, "x[n] != 2"),
+    "a size": (square, lambda dout, x: {"x": 2 * dout * x * (x.shape[1] - 40) / (x.shape[1] - 40)}, ROWS, "D != 40"),
+    "twice the inverse": (square, lambda dout, x: {"x": 2 * dout * (x**-1) ** -1}, VECTOR, "x[n] != 0"),
+    "log of a square": (lambda x: x**3, lambda dout, x: {"x": 3 * dout * np.exp(np.log(x * x))}, VECTOR, "x[n] != 0"),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_check_tells_the_smallest_excluded_set(name):
+    forward, backward, shapes, condition = CONDITIONS[name]
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "PROVED"
+    assert verdict.conditions == (condition,)
+
+
+NEEDLESS = {
+    "the forward divides too": (np.log, lambda dout, x: {"x": dout / x}, VECTOR, {}),
+    "the root of the forward": (
+        lambda x: np.sqrt((x * x).sum(axis=1)),
+        lambda dout, x: {"x": dout[:, None] * x / np.sqrt((x * x).sum(axis=1, keepdims=True))},
+        ROWS,
+        {},
+    ),
+    "a clipped divisor": (
+        lambda x: x**3,
+        lambda dout, x: {"x": 3 * dout * x * x * (np.exp(x) + 1) / (np.exp(x) + 1)},
+        VECTOR,
+        {},
+    ),
+    "what is assumed": (square, lambda dout, x: {"x": 2 * dout * np.exp(np.log(x))}, VECTOR, {"assume": {"x": "pos"}}),
+    "the domain of sizes": (
+        square,
+        lambda dout, x: {"x": 2 * dout * x * (x.shape[0] - 1) / (x.shape[0] - 1)},
+        ROWS,
+        {"where": "N >= 2"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEEDLESS)
+def test_check_names_no_needless_condition(name):
+    forward, backward, shapes, options = NEEDLESS[name]
+    verdict = sb.check(forward, backward, shapes=shapes, **options)
+    assert verdict.status == "PROVED"
+    assert not any("!=" in c or "> 0" in c for c in verdict.conditions if "positive" not in c)
+
+
+OPEN = {
+    "exp of log": lambda dout, x: {"x": 2 * dout * (np.exp(np.log(x + 1000)) - 1000)},
+    "square of a root": lambda dout, x: {"x": 2 * dout * (np.sqrt(x + 1000) ** 2 - 1000)},
+    "product of roots": lambda dout, x: {"x": 2 * dout * ((x + 30) ** 0.5 * (x + 30) ** 0.5 - 30)},
+    "far away": lambda dout, x: {"x": 2 * dout * (np.exp(np.log(x + 1e6)) - 1e6)},
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_check_refutes_what_has_no_value_on_an_open_set(name):
+    verdict = sb.check(square, OPEN[name], shapes=VECTOR)
+    assert verdict.status == "REFUTED"
+    point = verdict.counterexample
+    with np.errstate(all="ignore"):
+        claimed = OPEN[name](point.upstream, point.inputs["x"])["x"]
+    assert np.isnan(claimed).any()
+
+
+ON_A_THRESHOLD = {
+    "at 0": (square, lambda dout, x: {"x": dout * np.where(x == 0, 5, 2 * x)}, VECTOR),
+    "at 3": (square, lambda dout, x: {"x": dout * np.where(x == 3, 5, 2 * x)}, VECTOR),
+    "at a square": (square, lambda dout, x: {"x": dout * np.where(x * x == 4, 5, 2 * x)}, VECTOR),
+    "where two agree": (
+        lambda x, y: x * y,
+        lambda dout, x, y: {"x": dout * np.where(x == y, 5, y), "y": dout * x},
+        {"x": ("N",), "y": ("N",)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ON_A_THRESHOLD)
+def test_check_refutes_a_wrong_value_where_the_forward_is_smooth(name):
+    forward, backward, shapes = ON_A_THRESHOLD[name]
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "REFUTED"
+    assert verdict.counterexample.entry.claimed != verdict.counterexample.entry.correct
+
+
+@pytest.mark.parametrize("slope", [lambda x: x > 0, lambda x: x >= 0])
+def test_check_takes_any_convention_at_a_kink(slope):
+    verdict = sb.check(lambda x: np.maximum(x, 0), lambda dout, x: {"x": dout * slope(x)}, shapes=VECTOR)
+    assert verdict.status == "PROVED"
+
+
+def test_check_does_not_take_ties_on_an_open_set_for_none():
+    def places(x, y):
+        clipped = np.maximum(x, -1000)
+        return y * (clipped == clipped.max(axis=1, keepdims=True)).sum(axis=1)
+
+    def backward(dout, x, y):
+        return {"x": 0 * x, "y": dout}
+
+    verdict = sb.check(places, backward, shapes={"x": ("N", "D"), "y": ("N",)})
+    assert verdict.status == "REFUTED"
+
+
+def test_demands_are_asked_under_their_guards_alone():
+    def forward(x):
+        inverse = 1 / x
+        return np.where(x > 0, inverse, 0)
+
+    (demand,) = demands(trace(forward, {"x": ("N",)}))
+    assert demand.relation == "!=" and len(demand.guards) == 1
+
+
+NET = sb.Network([3, 5, 4], activation="sigmoid", cost="cross_entropy")
+
+
+def test_verify_tells_what_a_formula_asks_for():
+    verdict = sb.verify(NET, "delta3[n,k]", "(a3[n,k] - y[n,k])*z3[n,k]/z3[n,k]/m")
+    assert (verdict.status, verdict.conditions) == ("PROVED", ("z3[n,k] != 0",))
+
+
+@pytest.mark.parametrize("factor", ["exp(log(z3[n,k]))/z3[n,k]", "sqrt(z3[n,k] + 5)**2/(z3[n,k] + 5)"])
+def test_verify_refutes_what_has_no_value_on_an_open_set(factor):
+    verdict = sb.verify(NET, "delta3[n,k]", f"(a3[n,k] - y[n,k])*({factor})/m")
+    assert verdict.status == "REFUTED"
+    assert np.isnan(verdict.counterexample.entry.claimed)

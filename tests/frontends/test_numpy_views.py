@@ -1,0 +1,113 @@
+"""Views, strides and types that are easily read wrong: the trace has NumPy's result, or it is refused."""
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+from symbackprop.evaluation.exact import evaluate
+
+SIZES = {"N": 4, "D": 6}
+X = np.random.default_rng(4).normal(size=(4, 6))
+
+
+def shifted_onto_itself(x):
+    row = x * 1.0
+    row[:, 1:] = row[:, :-1]
+    return row
+
+
+def shifted_back_onto_itself(x):
+    row = x * 1.0
+    row[:, :-1] = row[:, 1:]
+    return row
+
+
+def added_in_place(x):
+    row = x * 1.0
+    row[:, 1:] += row[:, :-1]
+    return row
+
+
+def written_with_a_step(x):
+    out = x * 0.5
+    out[:, 3::2] = 2.0 * x[:, 3::2]
+    return out
+
+
+def written_with_a_step_from_the_second(x):
+    out = x * 0.5
+    out[:, 1::2] = 2.0 * x[:, :3]
+    return out
+
+
+def written_backwards(x):
+    out = x * 0.5
+    out[:, 4::-2] = 2.0 * x[:, :3]
+    return out
+
+
+FORWARDS = {
+    "differences": lambda x: np.diff(x),
+    "differences of rows": lambda x: np.diff(x, axis=0),
+    "differences twice": lambda x: np.diff(x, 2),
+    "shifted onto itself": shifted_onto_itself,
+    "shifted back onto itself": shifted_back_onto_itself,
+    "added in place": added_in_place,
+    "written from the fourth": written_with_a_step,
+    "written from the second": written_with_a_step_from_the_second,
+    "written backwards": written_backwards,
+    "read from the fourth": lambda x: x[:, 3::2] ** 2,
+    "read backwards": lambda x: x[::-1, 4::-2] ** 2,
+    "chosen axes side by side": lambda x: x.reshape(4, 2, 3)[:, np.array([0, 1]), np.array([2, 0])],
+    "chosen axes apart": lambda x: x.reshape(4, 2, 3)[np.array([3, 0]), :, np.array([2, 0])],
+    "chosen axes apart after a slice": lambda x: x.reshape(2, 2, 2, 3)[:, np.array([0, 1]), :, np.array([2, 0])],
+    "chosen axes after a slice": lambda x: x.reshape(4, 2, 3)[1:, np.array([1, 1]), np.array([2, 0])],
+    "a number and an array apart": lambda x: x.reshape(4, 2, 3)[1, :, np.array([2, 0])],
+}
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_trace_has_the_result_of_numpy(name):
+    forward = FORWARDS[name]
+    program = sb.trace(forward, {"x": (4, 6)})
+    found = evaluate(program, {}, {"x": X})[program.outputs[0].name]
+    expected = forward(X.copy())
+    assert np.shape(found) == np.shape(expected) and np.allclose(found, expected)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in FORWARDS if "reshape" not in n and "chosen" not in n and "number" not in n]
+)
+def test_trace_has_the_result_of_numpy_for_all_sizes(name):
+    forward = FORWARDS[name]
+    try:
+        program = sb.trace(forward, {"x": ("N", "D")}, where="D >= 4")
+    except sb.errors.TraceError:
+        return  # asks for sizes
+    found = evaluate(program, SIZES, {"x": X})[program.outputs[0].name]
+    expected = forward(X.copy())
+    assert np.shape(found) == np.shape(expected) and np.allclose(found, expected)
+
+
+def rounded_where_written(x):
+    count = np.zeros(x.shape, dtype=int)
+    count[:, 0] = x[:, 0]
+    return count * x
+
+
+def rounded_where_scattered(x):
+    count = np.zeros(x.shape, dtype=int)
+    count[np.arange(x.shape[0]), np.arange(x.shape[0])] = x[:, 0]
+    return count * x
+
+
+def rounded_where_added(x):
+    count = np.zeros(x.shape[0], dtype=int)
+    np.add.at(count, np.arange(x.shape[0]), x[:, 0])
+    return x * count[:, None]
+
+
+@pytest.mark.parametrize("forward", [rounded_where_written, rounded_where_scattered, rounded_where_added])
+def test_numbers_that_integers_would_round_are_refused(forward):
+    with pytest.raises(sb.errors.SymbackpropError):
+        sb.trace(forward, {"x": (4, 6)})

@@ -1,0 +1,557 @@
+"""Do the tests guard the trusted part? Small wrong edits are made, one at a time; each must be caught by a test.
+
+    python tests/mutation.py                            # all trusted rooms, every edit
+    python tests/mutation.py --room normal_form --most 40
+    python tests/mutation.py --list                     # the edits, without running anything
+    python tests/mutation.py --patches DIRECTORY        # edits made by hand, one diff a file
+
+The edits are rows of `KINDS`: found in the syntax tree, told by their function and text, so that they survive it when
+files move. An edit is judged in a copy of the project, by the tests nearest to its room, until the first one fails.
+Survivors that were shown to change nothing that is promised stand in `mutation_survivors.md` with the reason; they are
+left out of the count. Exit status 0 if at least 90 % of the others were caught.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import hashlib
+import importlib
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "symbackprop"
+SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
+SECONDS, SLOWER = 20.0, 4.0  # for the tests of one edit: so long, and so often what they take without one
+WANTED = 0.9
+LEFT_OUT = shutil.ignore_patterns(".git", "shared", "benchmarks", ".*_cache", ".hypothesis", "docs")
+
+
+class Room(NamedTuple):
+    """A part of the package, and the fast tests nearest to it, the nearest first.
+
+    Args:
+        files: patterns below the package.
+        tests: patterns below `tests`.
+        trusted: whether edits are made here; the others only say which tests are near.
+    """
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    trusted: bool = True
+
+
+ROOMS = {
+    "kernel": Room(
+        ("calculus/kernel.py",),
+        ("calculus/test_forgeries.py", "calculus/test_kernel.py", "normal_form/test_renaming.py"),
+    ),
+    "rules": Room(
+        ("calculus/rules.py", "calculus/pull_back.py"),
+        (
+            "calculus/test_rules.py",
+            "calculus/test_reverse_mode.py",
+            "calculus/test_forgeries.py",
+            "calculus/test_kernel.py",
+        ),
+    ),
+    "normal_form": Room(("normal_form/[!m]*.py",), ("normal_form/test_[!m]*.py", "calculus/test_kernel.py")),
+    "equations": Room(
+        ("normal_form/modulo_*.py",), ("normal_form/test_modulo_equations.py", "checking/test_check_ranges.py")
+    ),
+    "sizes": Room(
+        ("expression/siz*.py", "expression/cancellation.py", "expression/build.py", "expression/nodes.py"),
+        ("expression/test_wrong_orders.py", "expression/test_expression.py", "expression/test_sizes.py"),
+    ),
+    "judge": Room(
+        tuple(f"checking/{name}.py" for name in ("decide", "check", "verify", "refute", "question", "trace_agreement")),
+        tuple(
+            f"checking/test_{name}.py"
+            for name in ("lines_of_defence", "judge", "trace_agreement", "refute", "no_number", "check_raising")
+        ),
+    ),
+    "trace": Room(
+        ("frontends/numpy/*.py",),
+        tuple(f"frontends/test_{name}.py" for name in ("numpy_views", "numpy_meaning", "traced")),
+        trusted=False,
+    ),
+    "codegen": Room(
+        ("codegen/**/*.py", "proofs/stable_logs.py"),
+        ("proofs/test_stable_logs.py", "codegen/test_codegen_network.py"),
+        trusted=False,
+    ),
+    "training": Room(
+        ("training/*.py",),
+        tuple(f"training/test_{name}.py" for name in ("training_steps", "data", "loop")),
+        trusted=False,
+    ),
+    "printing": Room(
+        ("rendering/*.py", "document/*.py"), ("rendering/test_math.py", "document/test_document.py"), trusted=False
+    ),
+}
+
+
+def files_of(room: Room) -> list[Path]:
+    """The modules of a room."""
+    return [f for pattern in room.files for f in sorted(PACKAGE.glob(pattern))]
+
+
+def tests_of(room: Room) -> list[str]:
+    """The test files near a room, below the project's folder, the nearest first."""
+    folder = Path(__file__).parent
+    found = [f for pattern in room.tests for f in sorted(folder.glob(pattern))]
+    return [str(f.relative_to(ROOT)) for f in found]
+
+
+def room_of(file: Path) -> str:
+    """The first room that holds the file."""
+    return next((name for name, room in ROOMS.items() if file in files_of(room)), "judge")
+
+
+# --- the kinds of edits ---------------------------------------------------------------------------------------------
+
+# Nothing timed is asserted in tests: what only says how long a search goes on is not edited.
+TIMED = re.compile(
+    r"deadline|seconds|SECONDS|perf_counter|monotonic|time_left|budget|\bnow\b|patience|BUDGET|late\(\)|fits\("
+)
+Edit = tuple[ast.AST, ast.AST | str]  # what is replaced, and by what
+
+
+def _variant(node: ast.AST, change: Callable[[ast.AST], object]) -> ast.AST:
+    other = copy.deepcopy(node)
+    change(other)
+    return other
+
+
+def operand_dropped(node: ast.AST) -> Iterator[Edit]:
+    """`a and b` is `b`, then `a`; likewise for `or`."""
+    if isinstance(node, ast.BoolOp):
+        for k in range(len(node.values)):
+            rest = node.values[:k] + node.values[k + 1 :]
+            yield node, rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
+
+
+_STRICT: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
+
+
+def strictness_flipped(node: ast.AST) -> Iterator[Edit]:
+    """< is <=, and the other way round."""
+    if isinstance(node, ast.Compare):
+        for k, operator in enumerate(node.ops):
+            if type(operator) in _STRICT:
+                ops = [*node.ops[:k], _STRICT[type(operator)](), *node.ops[k + 1 :]]
+                yield node, ast.Compare(node.left, ops, node.comparators)
+
+
+def bound_moved(node: ast.AST) -> Iterator[Edit]:
+    """A number in a comparison, a sum or a slice is one larger."""
+    if isinstance(node, ast.Compare):
+        inside: list[ast.expr] = [node.left, *node.comparators]
+    elif isinstance(node, ast.BinOp):
+        inside = [node.left, node.right]
+    elif isinstance(node, ast.Slice):
+        inside = [e for e in (node.lower, node.upper) if e is not None]
+    else:
+        return
+    for part in inside:
+        if isinstance(part, ast.Constant) and type(part.value) is int:
+            yield part, ast.Constant(part.value + 1)
+
+
+def guard_skipped(node: ast.AST) -> Iterator[Edit]:
+    """A check before `return None`, `return False`, `raise` or `continue` is not made."""
+    if isinstance(node, ast.If) and not node.orelse and len(node.body) == 1 and _refuses(node.body[0]):
+        yield node.test, ast.Constant(False)
+
+
+def _refuses(statement: ast.stmt) -> bool:
+    if isinstance(statement, (ast.Raise, ast.Continue)):
+        return True
+    return isinstance(statement, ast.Return) and (
+        statement.value is None
+        or (isinstance(statement.value, ast.Constant) and statement.value.value in (None, False, ""))
+        or (isinstance(statement.value, ast.List) and not statement.value.elts)
+    )
+
+
+def guard_negated(node: ast.AST) -> Iterator[Edit]:
+    """A branch is taken where it should not be."""
+    if isinstance(node, (ast.If, ast.IfExp)):
+        yield node.test, ast.UnaryOp(ast.Not(), node.test)
+
+
+_TWINS = {"max": "min", "min": "max", "any": "all", "all": "any"}
+
+
+def extremes_swapped(node: ast.AST) -> Iterator[Edit]:
+    """max for min, all for any."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TWINS:
+        yield node.func, ast.Name(_TWINS[node.func.id])
+    if isinstance(node, ast.Constant) and node.value in ("max", "min"):
+        yield node, ast.Constant(_TWINS[str(node.value)])
+
+
+def condition_forgotten(node: ast.AST) -> Iterator[Edit]:
+    """What a proof made use of is not written down."""
+    target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+    if (
+        isinstance(node, ast.Assign)
+        and isinstance(target, ast.Subscript)
+        and ast.unparse(target.value).endswith("used")
+    ):
+        yield node, "pass"
+    if isinstance(node, ast.AugAssign) and ast.unparse(node.target).endswith("used"):
+        yield node, "pass"
+
+
+def said_at_once(node: ast.AST) -> Iterator[Edit]:
+    """A function that answers yes or no says yes without looking."""
+    if isinstance(node, ast.FunctionDef) and node.returns is not None and ast.unparse(node.returns) == "bool":
+        first = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0]
+        yield first, "return True"
+
+
+_BINARY = ("add", "plus", "minus", "subtract", "multiply", "times", "intersection", "union")
+
+
+def operand_lost(node: ast.AST) -> Iterator[Edit]:
+    """A sum, product, union or intersection of two things is the one, then the other."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitOr, ast.BitAnd)):
+        yield node, node.left
+        yield node, node.right
+    if isinstance(node, ast.Call) and len(node.args) == 2 and not any(isinstance(a, ast.Starred) for a in node.args):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called in _BINARY:
+            yield node, node.args[0]
+
+
+def filter_dropped(node: ast.AST) -> Iterator[Edit]:
+    """A comprehension takes everything."""
+    if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        for k, loop in enumerate(node.generators):
+            for n in range(len(loop.ifs)):
+                yield node, _variant(node, lambda c, k=k, n=n: c.generators[k].ifs.pop(n))  # type: ignore[attr-defined, misc]
+
+
+def sign_lost(node: ast.AST) -> Iterator[Edit]:
+    """-a is a; a - b is a + b."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield node, node.operand
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+        yield node, ast.BinOp(node.left, ast.Add(), node.right)
+
+
+KINDS: tuple[Callable[[ast.AST], Iterator[Edit]], ...] = (
+    operand_dropped,
+    strictness_flipped,
+    bound_moved,
+    guard_skipped,
+    guard_negated,
+    extremes_swapped,
+    condition_forgotten,
+    said_at_once,
+    operand_lost,
+    filter_dropped,
+    sign_lost,
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One edit.
+
+    Args:
+        name: function, kind and text: the same wherever the function stands.
+        source: the whole file, edited.
+    """
+
+    name: str
+    file: Path
+    line: int
+    source: str
+
+
+def mutants_of(file: Path) -> Iterator[Mutant]:
+    """The edits of one module, in the order of its lines."""
+    data = file.read_bytes()
+    seen: dict[str, int] = {}
+    for function, node in _inside_functions(ast.parse(data), ""):
+        for kind in KINDS:
+            for old, new in kind(node):
+                start, end = _span(data, old)
+                whole = _span(data, node) if isinstance(node, ast.expr) else (start, end)
+                if TIMED.search(data[whole[0] : whole[1]].decode()) and kind is not said_at_once:
+                    continue
+                before = data[start:end].decode()
+                after = new if isinstance(new, str) else ast.unparse(ast.fix_missing_locations(new))
+                if kind is said_at_once:
+                    end, before = start, ""
+                    after += "\n" + " " * old.col_offset  # type: ignore[attr-defined]
+                elif isinstance(old, ast.expr):
+                    after = f"({after})"
+                name = f"{function}: {kind.__name__}: {_short(before)} -> {_short(after)}"
+                seen[name] = seen.get(name, 0) + 1
+                told = name if seen[name] == 1 else f"{name} #{seen[name]}"
+                source = (data[:start] + after.encode() + data[end:]).decode()
+                if _compiles(source):
+                    yield Mutant(told, file, old.lineno, source)  # type: ignore[attr-defined]
+
+
+def _inside_functions(node: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:
+    """The nodes of function bodies with the functions' names; no annotations, patterns, messages or assertions."""
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "returns", "decorator_list", "pattern", "defaults", "kw_defaults"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if not isinstance(child, ast.AST) or isinstance(child, (ast.Assert, ast.JoinedStr)):
+                continue
+            inner = function
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+                inner = f"{function}.{child.name}".lstrip(".")
+            if inner and not isinstance(child, ast.ClassDef):
+                yield inner, child
+            if not isinstance(child, ast.Raise):
+                yield from _inside_functions(child, inner)
+
+
+def _span(data: bytes, node: ast.AST) -> tuple[int, int]:
+    lines = data.split(b"\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    first = starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
+    last = starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+    return first, last
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split()).replace("|", "¦")
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "mutant", "exec")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _patched(patches: Iterable[Path]) -> Iterator[Mutant]:
+    for patch in patches:
+        try:
+            yield by_patch(patch)
+        except LookupError as error:
+            print(f"{patch.stem}: left out: {error}", file=sys.stderr)
+
+
+def by_patch(patch: Path) -> Mutant:
+    """The edit of a diff: put where its lines stand now, whatever the file is called."""
+    files: dict[Path, str] = {}
+    blocks: list[tuple[list[str], list[str]]] = []
+    for line in patch.read_text().splitlines():
+        if line.startswith("@@"):
+            blocks.append(([], []))
+        elif blocks and not line.startswith(("diff", "index", "---", "+++")):
+            for side, marks in zip(blocks[-1], (" -", " +"), strict=True):
+                if line[:1] in tuple(marks) or not line:
+                    side.append(line[1:])
+    changed: Mutant | None = None
+    for before, after in blocks:
+        file, old, new = _place(before, after)
+        text = files.get(file) or file.read_text()
+        files[file] = text.replace(old, new, 1)
+        changed = Mutant(patch.stem, file, text[: text.index(old)].count("\n") + 1, files[file])
+    if changed is None or len(files) != 1:
+        raise LookupError(f"{patch.name}: the edit is not in one file")
+    return changed
+
+
+def _place(before: list[str], after: list[str]) -> tuple[Path, str, str]:
+    """The one module that holds the lines, with as much of the context as still stands there."""
+    for cut in range(4):
+        top = cut if before[:cut] == after[:cut] else 0
+        low = cut if before[len(before) - cut :] == after[len(after) - cut :] else 0
+        old = "\n".join(before[top : len(before) - low])
+        new = "\n".join(after[top : len(after) - low])
+        holding = [f for f in sorted(PACKAGE.rglob("*.py")) if f.read_text().count(old) == 1]
+        if len(holding) == 1:
+            return holding[0], old, new
+    raise LookupError("the lines stand nowhere in the package: " + " ".join(before)[:80])
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an edit: the test that caught it, "" if none did."""
+
+    mutant: Mutant
+    caught_by: str
+    seconds: float
+
+
+def run_tests(place: Path, tests: Sequence[str], seconds: float) -> str:
+    """The first test that fails in a copy of the project, "time" if they do not end, "" if all pass.
+
+    The tests run in a fork of this process, which has imported what is slow to import and is not judged.
+    """
+    log = place / "output.txt"
+    child = os.fork()
+    if child == 0:
+        _in_the_child(place, tests, log)
+    deadline = time.monotonic() + seconds
+    status = None
+    while status is None and time.monotonic() < deadline:
+        done, code = os.waitpid(child, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(code) if done else None
+        time.sleep(0 if done else 0.02)
+    if status is None:
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return "time"
+    if status == 0:
+        return ""
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", log.read_text(errors="replace"), re.MULTILINE)
+    return found[1] if found else "does not import"
+
+
+def _in_the_child(place: Path, tests: Sequence[str], log: Path) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        os.chdir(place)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        here = {str(ROOT), str(ROOT / "tests")}
+        sys.path[:] = [str(place), *(p for p in sys.path if p not in here)]
+        os.environ["PYTHONPATH"] = str(place)
+        sys.dont_write_bytecode = True
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", *tests]))
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def judged(mutants: Sequence[Mutant], jobs: int) -> Iterator[Outcome]:
+    """Each edit with what became of it, as they are done."""
+    with tempfile.TemporaryDirectory() as folder:
+        places = [Path(folder) / f"copy{k}" for k in range(jobs)]
+        for place in places:
+            shutil.copytree(ROOT, place, ignore=LEFT_OUT)
+        limits: dict[str, float] = {}
+        for room in dict.fromkeys(room_of(m.file) for m in mutants):
+            start = time.perf_counter()
+            failed = run_tests(places[0], tests_of(ROOMS[room]), 10 * SECONDS)
+            if failed:
+                sys.exit(f"the tests near {room} fail without any edit: {failed}")
+            limits[room] = SECONDS + SLOWER * (time.perf_counter() - start)
+        context = multiprocessing.get_context("fork")
+        free = context.Queue()
+        for place in places:
+            free.put(place)
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_take, initargs=(free,)) as pool:
+            yield from pool.map(_judge, mutants, [limits[room_of(m.file)] for m in mutants])
+
+
+_own: list[Path] = []  # in a worker: its copy of the project
+
+
+def _take(free: Any) -> None:
+    _own.append(free.get())
+
+
+def _judge(mutant: Mutant, seconds: float) -> Outcome:
+    edited = _own[0] / mutant.file.relative_to(ROOT)
+    start, original = time.perf_counter(), edited.read_bytes()
+    try:
+        edited.write_text(mutant.source)
+        caught = run_tests(_own[0], tests_of(ROOMS[room_of(mutant.file)]), seconds)
+    finally:
+        edited.write_bytes(original)
+    return Outcome(mutant, caught, time.perf_counter() - start)
+
+
+def known_survivors() -> dict[str, str]:
+    """The edits that change nothing that is promised, with the reason."""
+    if not SURVIVORS.exists():
+        return {}
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \|$", SURVIVORS.read_text(), re.MULTILINE)
+    return dict(rows)
+
+
+def chosen(mutants: Iterable[Mutant], most: int | None) -> list[Mutant]:
+    """At most so many edits, spread over all of them: the same ones in every run."""
+    everything = list(mutants)
+    if most is None or len(everything) <= most:
+        return everything
+    ranked = sorted(everything, key=lambda m: hashlib.sha256(m.name.encode()).digest())
+    kept = set(ranked[:most])
+    return [m for m in everything if m in kept]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the edits, run the tests, and say which edits survived."""
+    trusted = [name for name, room in ROOMS.items() if room.trusted]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--room", choices=trusted, help="one room of the trusted part; all of them without")
+    parser.add_argument("--most", type=int, help="at most so many edits in each room")
+    parser.add_argument("--list", action="store_true", help="only list the edits")
+    parser.add_argument("--jobs", type=int, default=2, help="edits that are judged at once")
+    parser.add_argument("--only", default="", help="edits whose name this pattern is found in")
+    parser.add_argument("--patches", type=Path, help="a folder of diffs, instead of the edits of the table")
+    options = parser.parse_args(arguments)
+    if options.patches:
+        mutants = list(_patched(p for p in sorted(options.patches.glob("*.patch")) if re.match(options.only, p.stem)))
+    else:
+        rooms = [options.room] if options.room else trusted
+        mutants = []
+        for name in rooms:
+            found = (m for f in files_of(ROOMS[name]) for m in mutants_of(f) if re.search(options.only, m.name))
+            mutants += chosen(found, options.most)
+    if options.list:
+        for mutant in mutants:
+            print(f"{mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")
+        return 0
+    return _report(mutants, options.jobs)
+
+
+def _report(mutants: Sequence[Mutant], jobs: int) -> int:
+    harmless, caught, survived = known_survivors(), 0, list[Mutant]()
+    for outcome in judged([m for m in mutants if m.name not in harmless], jobs):
+        mutant = outcome.mutant
+        caught += bool(outcome.caught_by)
+        survived += [] if outcome.caught_by else [mutant]
+        word = f"caught by {outcome.caught_by}" if outcome.caught_by else "SURVIVED"
+        place = mutant.file.relative_to(ROOT)
+        print(f"{place}:{mutant.line}: {mutant.name}: {word} ({outcome.seconds:.1f} s)", flush=True)
+    left_out = sum(m.name in harmless for m in mutants)
+    total = caught + len(survived)
+    share = caught / total if total else 1.0
+    print(f"\n{caught} of {total} caught ({100 * share:.1f} %), {left_out} more are known to be harmless")
+    for mutant in survived:
+        print(f"  survived: {mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")
+    return 0 if share >= WANTED else 1
+
+
+if __name__ == "__main__":
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    for name in ("numpy", "sympy", "scipy.special", "flint", "hypothesis"):
+        importlib.import_module(name)
+    sys.exit(main())
