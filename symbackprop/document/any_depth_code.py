@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
 
-from symbackprop.document.matrix_form import Entrywise, Form, Hadamard, Leaf, Ones, Product, Total, matrix_form
+from symbackprop.document.matrix_form import Entrywise, Form, Hadamard, Leaf, Ones, Product, SumOfAll, matrix_form
 from symbackprop.document.protocols import ProofLike, is_about_computed
 from symbackprop.expression.build import ONE, Apply, Entry, Expr, Tensor, nodes_once
 from symbackprop.expression.functions import BASIC, Function, is_arbitrary

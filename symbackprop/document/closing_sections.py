@@ -67,7 +67,7 @@ def batch(about: Context) -> tuple[Block, ...]:
     """Each theorem about a network for whole arrays, with shapes."""
     if about.proof.network is None:
         return ()
-    lines: list[tuple[Equality | Symbolic, Text]] = []
+    lines: list[tuple[DisplayedEquality | Symbolic, Text]] = []
     for theorem in (g[0] for g in about.groups if not is_about_computed(g[0])):
         left, right = sides(theorem)
         form = matrix_form(right, left.indices) if isinstance(left, Entry) else None

@@ -80,7 +80,7 @@ class DerivationSections:
         """The theorem of a family's first member with its proof, and the equalities of the others."""
         theorem, others = group[0], group[1:]
         statement: list[Block] = [
-            Display((*self._computed(theorem), (Equality(*sides(theorem)), self._scope(theorem))))
+            Display((*self._computed(theorem), (DisplayedEquality(*sides(theorem)), self._scope(theorem))))
         ]
         lines = self._lines(theorem.derivation, brief=False)
         proof: list[Block] = [Chain(lines)] if lines else []
@@ -89,7 +89,7 @@ class DerivationSections:
             proof.append(Paragraph((f"The same steps prove the equality for {runs(layers)}.",)))
         elif others:
             proof.append(Paragraph(("The same steps, with other layer numbers, prove:",)))
-            proof.append(Display(tuple((Equality(*sides(t)), self._scope(t)) for t in others)))
+            proof.append(Display(tuple((DisplayedEquality(*sides(t)), self._scope(t)) for t in others)))
         blocks = self._lemmas(theorem.derivation)
         blocks += [
             Statement(self._kind(theorem), self.about.words(theorem.name), tuple(statement)),
@@ -99,14 +99,14 @@ class DerivationSections:
             blocks.append(Paragraph((Strong("Remark. "), *self.about.words(theorem.remark))))
         return blocks
 
-    def _computed(self, theorem: TheoremLike) -> tuple[tuple[Equality | Symbolic, Text], ...]:
+    def _computed(self, theorem: TheoremLike) -> tuple[tuple[DisplayedEquality | Symbolic, Text], ...]:
         """The definition of d, what a backward pass computes, where a theorem is about it."""
         right = theorem.derivation.right
         if not isinstance(right, Entry) or not (self.about.notation.layered and is_about_computed(theorem)):
             return ()
         equation = theorem.derivation.program.by_tensor[right.tensor]
         told = self.about.words(f"This is {equation.note}.")
-        return ((Equality(equation.left, equation.value), told),)
+        return ((DisplayedEquality(equation.left, equation.value), told),)
 
     def _kind(self, theorem: TheoremLike) -> str:
         """In a backward pass the gradients of the inputs are the theorems, all else leads to them."""
@@ -180,9 +180,8 @@ class DerivationSections:
         proved = {t.derivation.left.tensor for t in self.about.proof.theorems if isinstance(t.derivation.left, Entry)}
         known = gradient.derivations if gradient is not None else {}
         lemmas = [known.get(derivation.definitions.get(u, u)) for u in step.uses if u not in proved]
-        shown = [
-            Equality(d.left, d.right) for d in lemmas if d is not None and d.left.tensor in tensors_in(step.before)
-        ]  # type: ignore[attr-defined]
+        here = tensors_in(step.before)
+        shown = [DisplayedEquality(d.left, d.right) for d in lemmas if d is not None and tensors_in(d.left) & here]
         return ("Put in ", *joined(shown, " and "), ".") if shown else ()
 
     def _continued(self, derivation: Derivation) -> TheoremLike | None:

@@ -210,7 +210,7 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
         elided = len(group) > 1 and (brief or len(group) > _MOST)
         if not elided or equation is group[0]:
             note = _forward_note(about, equation, group if elided else (), brief=brief)
-            lines.append((Equality(equation.left, equation.value), note))
+            lines.append((DisplayedEquality(equation.left, equation.value), note))
     blocks: list[Block] = [Display(tuple(lines)), *(_in_brief(about) if brief else ())]
     network = about.proof.network
     if network is not None and not brief:
@@ -289,7 +289,7 @@ def functions(about: Context) -> tuple[Block, ...]:
     names |= {f.name for f in mentioned}
     blocks: list[Block] = []
     if shown:
-        lines: list[tuple[Equality | Symbolic, Text]] = [(Equality(*d), ()) for d in shown]
+        lines: list[tuple[DisplayedEquality | Symbolic, Text]] = [(DisplayedEquality(*d), ()) for d in shown]
         blocks += [Paragraph(("For every number z:",)), Display(tuple(lines))]
     words = [text for name, text in _IN_WORDS.items() if name in names]
     arbitrary = next((f for f in mentioned if f.definition is None and f.name not in BASIC), None)

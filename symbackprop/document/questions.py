@@ -94,7 +94,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Question:
+class ReaderQuestion:
     """A question that a reader may have.
 
     Args:
@@ -106,7 +106,7 @@ class Question:
     fits: Callable[[Facts], bool]
 
 
-def answers(facts: Facts) -> tuple[Question, ...]:
+def answers(facts: Facts) -> tuple[ReaderQuestion, ...]:
     """The questions that arise, each with the answer that is true here."""
     return tuple(q for q in QUESTIONS if q.fits(facts))
 
@@ -132,7 +132,7 @@ _SINGLE = (
 )
 
 QUESTIONS = (
-    Question(
+    ReaderQuestion(
         _HALF,
         "For tidiness only. Differentiating the square brings down a 2, and the ½ cancels it. It stands in front of "
         "the "
@@ -141,38 +141,38 @@ QUESTIONS = (
         "changes which step size suits.",
         lambda f: f.halved_data and not f.penalised,
     ),
-    Question(
+    ReaderQuestion(
         _HALF,
         "Each ½ cancels the 2 that its square brings down. Leaving out the one of the data alone, or that of the "
         "penalty "
         "alone, would change how the two weigh against each other, and so the minimum.",
         lambda f: f.halved_data and f.halved_penalty,
     ),
-    Question(
+    ReaderQuestion(
         _HALF,
         "It cancels the 2 that the square of the data term brings down. Without it the data would weigh twice as much "
         "against the penalty, and the minimum would move.",
         lambda f: f.halved_data and f.penalised and not f.halved_penalty,
     ),
-    Question(
+    ReaderQuestion(
         _HALF,
         "It belongs to the penalty: there it cancels the 2 that the squared weights bring down. Leaving it out is the "
         "same as doubling the coefficient, and moves the minimum.",
         lambda f: not f.halved_data and f.halved_penalty,
     ),
-    Question(
+    ReaderQuestion(
         _MEAN,
         "The mean is the sum times $1/m$, a positive factor in front of the whole cost, so both have the same minima. "
         + _COMPARABLE,
         lambda f: f.averages and not f.penalised,
     ),
-    Question(
+    ReaderQuestion(
         _MEAN,
         "Here the penalty is divided by $m$ too, so the cost is $1/m$ times one without any $m$, and has the same "
         "minima. " + _COMPARABLE + " The penalty brings its own $1/m$ to the gradient of the weights.",
         lambda f: f.averages and f.penalised and f.penalty_is_divided_too,
     ),
-    Question(
+    ReaderQuestion(
         _MEAN,
         "It decides how the data weigh against the penalty, which is not divided by $m$: with a sum instead of the "
         "mean, "
@@ -180,7 +180,7 @@ QUESTIONS = (
         + _COMPARABLE,
         lambda f: f.averages and f.penalised and f.penalty_is_free_of_m,
     ),
-    Question(
+    ReaderQuestion(
         "What is the penalty on the weights for?",
         "With a positive coefficient it makes large weights expensive, so that of all weights that fit the examples "
         "about "
@@ -192,7 +192,7 @@ QUESTIONS = (
         "a constant, minus the logarithm of a prior density that is largest where the weights are zero.",
         lambda f: f.penalised,
     ),
-    Question(
+    ReaderQuestion(
         _OUTPUT,
         _SINGLE
         + " Half the square has the derivative $a - y$; written as $-(y - a)$ the minus sign is the derivative of $y "
@@ -200,15 +200,15 @@ QUESTIONS = (
         "with respect to $a$.",
         lambda f: f.elementwise and f.squares,
     ),
-    Question(_OUTPUT, _SINGLE, lambda f: f.elementwise and not f.squares),
-    Question(
+    ReaderQuestion(_OUTPUT, _SINGLE, lambda f: f.elementwise and not f.squares),
+    ReaderQuestion(
         _OUTPUT,
         "From the chain rule with as many paths as there are outputs: a pre-activation of a softmax moves every output "
         "of its example, its own through the numerator and all of them through the common denominator. So each output "
         "contributes the derivative of the cost with respect to it, times one entry of the slope of the softmax.",
         lambda f: not f.elementwise,
     ),
-    Question(
+    ReaderQuestion(
         _NO_SLOPE,
         "The logarithms of the cost bring the denominators $a$ and $1 - a$, which are exactly the factors of the "
         "slope of "
@@ -217,7 +217,7 @@ QUESTIONS = (
         "of cost and output: a unit that is confidently wrong still learns.",
         lambda f: f.no_slope_left and f.elementwise,
     ),
-    Question(
+    ReaderQuestion(
         _NO_SLOPE,
         "The slope of a softmax is a matrix, with entries $a_p ([p = k] - a_k)$. The logarithm of output $p$ brings "
         "the "
@@ -225,7 +225,7 @@ QUESTIONS = (
         "$a_k \\sum_p y_p - y_k$, and the targets of an example add up to 1.",
         lambda f: f.no_slope_left and not f.elementwise,
     ),
-    Question(
+    ReaderQuestion(
         "Where does the sum over the later layer come from?",
         "A unit sends its activation to every unit of the next layer, so a small change in it reaches the cost along "
         "each of those connections at once. Each connection contributes its weight times the error term at its far "
@@ -234,7 +234,7 @@ QUESTIONS = (
         "question; the units of the later layer, which are all visited, need a letter of their own.",
         lambda f: f.hidden_layers,
     ),
-    Question(
+    ReaderQuestion(
         "Why does a sum collapse to a single term?",
         "For a direct derivative the entries of an array count as independent variables, so the derivative of one by "
         "another is 1 when all their indices agree and 0 otherwise, which a bracket such as $[j = i]$ says. Under a "

@@ -30,7 +30,7 @@ from symbackprop.frontends.network import M, Network
 from symbackprop.proofs.error_terms import Output, cotangent_name, cut_at, output_theorems, units_of, with_inner
 from symbackprop.proofs.functions import function_lemmas
 from symbackprop.proofs.theorem import Proof, Theorem
-from symbackprop.proofs.work import Work
+from symbackprop.proofs.theorem_maker import TheoremMaker
 
 PENALTIES = Tensor("R")  # the penalties of all layers, in the fragment of the last
 
@@ -223,7 +223,7 @@ def _induction(fragment: Program, proved: Theorem, lemmas: Iterable[Derivation],
     indices = tuple(i for i in delta.indices if isinstance(i, Index))
     equation = Equation(computed, indices, value, f"what the backward pass computes for layer {layer}")
     program = replace(fragment, inputs=inputs, equations=(*fragment.equations, equation))
-    work = Work(program, {t: replace(d, program=program) for t, d in hypotheses.items()})
+    work = TheoremMaker(program, {t: replace(d, program=program) for t, d in hypotheses.items()})
     for derivation in (*lemmas, proved.derivation):
         work.replay(replace(derivation, program=program))
     here = replace(proved.derivation, program=program, right=delta, steps=())

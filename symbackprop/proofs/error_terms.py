@@ -41,7 +41,7 @@ from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.frontends.network import M, Network
 from symbackprop.proofs.functions import closed_slope, softmax_slope
 from symbackprop.proofs.theorem import Theorem
-from symbackprop.proofs.work import Work
+from symbackprop.proofs.theorem_maker import TheoremMaker
 from symbackprop.rendering.conventions import signed
 from symbackprop.rendering.text import to_text
 
@@ -56,7 +56,7 @@ def cotangent_name(tensor: Tensor) -> str:
 # Error terms.
 
 
-def error_terms(work: Work, network: Network, number: int, derivation: Derivation) -> list[Theorem]:
+def error_terms(work: TheoremMaker, network: Network, number: int, derivation: Derivation) -> list[Theorem]:
     """The theorem about delta of one layer, and for the output layer its special forms."""
     z, a = network.pre_activation(number), network.activations(number)
     if number == len(network.layers):
@@ -87,7 +87,7 @@ class Output:
     y: Tensor
 
 
-def output_theorems(work: Work, network: Network, derivation: Derivation, tensors: Output) -> list[Theorem]:
+def output_theorems(work: TheoremMaker, network: Network, derivation: Derivation, tensors: Output) -> list[Theorem]:
     """The error term of the output layer, and the simpler forms that the kernel accepts, simplest last."""
     remark = "How fast the cost changes with the pre-activation of an output unit in one example."
     name = "error term of the output layer"
@@ -119,7 +119,7 @@ class Proposal:
     uses: tuple[Tensor, ...] = ()
 
 
-def _further(work: Work, derivation: Derivation, line: Proposal) -> Derivation:
+def _further(work: TheoremMaker, derivation: Derivation, line: Proposal) -> Derivation:
     """The derivation with one more line, or as it is if the kernel does not accept it."""
     if line.after is derivation.right:
         return derivation
@@ -127,7 +127,7 @@ def _further(work: Work, derivation: Derivation, line: Proposal) -> Derivation:
     return work.extend(derivation, line.after, line.rule, line.reason, uses) or derivation
 
 
-def with_inner(work: Work, derivation: Derivation, cut: int) -> Derivation:
+def with_inner(work: TheoremMaker, derivation: Derivation, cut: int) -> Derivation:
     """Put in the derivatives of what lies between this pre-activation and the next."""
     inner = [t for t in tensors_in(derivation.right) if t.name.startswith("dJ_d")]
     if not inner:
@@ -216,7 +216,7 @@ def _softmax_forms(network: Network, of: Output) -> list[tuple[str, list[Proposa
     ]
 
 
-def _by_activations(work: Work, network: Network, derivation: Derivation, of: Output) -> Derivation:
+def _by_activations(work: TheoremMaker, network: Network, derivation: Derivation, of: Output) -> Derivation:
     """The error term of a softmax from its activations and the rate g of the cost: a g - a (sum of a g).
 
     No exponential and no denominator of the softmax is left, so this is what becomes code.

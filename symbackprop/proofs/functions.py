@@ -39,7 +39,7 @@ from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sympy_bridge import PI, PLACES, definition
 from symbackprop.frontends.network import M, Network
 from symbackprop.proofs.theorem import Theorem
-from symbackprop.proofs.work import Work
+from symbackprop.proofs.theorem_maker import TheoremMaker
 from symbackprop.rendering.text import to_text
 
 Line = tuple[Expr, str, str]  # the expression, the rule, the reason
@@ -98,13 +98,13 @@ def closed_slope(function: Function, z: Expr) -> Expr | None:
     return None
 
 
-def _about(function: Function) -> Work:
+def _about(function: Function) -> TheoremMaker:
     """A kernel for a program that applies the function to one number z."""
     z, a = Tensor("z"), Tensor("a")
-    return Work(Program((z,), (Equation(a, (), apply(function, _Z)),), (a,)))
+    return TheoremMaker(Program((z,), (Equation(a, (), apply(function, _Z)),), (a,)))
 
 
-def _chain(work: Work, left: Expr, lines: Sequence[Line]) -> Derivation:
+def _chain(work: TheoremMaker, left: Expr, lines: Sequence[Line]) -> Derivation:
     """left = line = line ..., without the lines that the kernel does not accept."""
     derivation = Derivation("", work.program, left, left, (), cost=Entry(work.program.outputs[0]))
     for after, rule, reason in lines:
@@ -234,7 +234,7 @@ def _logarithms() -> list[Theorem]:
     return [work.theorem(n, "", d) for n, d in zip(names, (of_value, of_rest), strict=True)]
 
 
-def softmax_slope(work: Work, z: Tensor, a: Tensor, S: Tensor) -> Theorem:
+def softmax_slope(work: TheoremMaker, z: Tensor, a: Tensor, S: Tensor) -> Theorem:
     """How output p of a softmax changes with logit k: a_p ([p = k] - a_k).
 
     Args:

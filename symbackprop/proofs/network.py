@@ -44,7 +44,7 @@ from symbackprop.proofs.error_terms import (
 from symbackprop.proofs.functions import closed_slope, function_lemmas
 from symbackprop.proofs.stable_logs import stabilise, stabilised_logarithm
 from symbackprop.proofs.theorem import Proof, Theorem
-from symbackprop.proofs.work import ALL_SIZES, Work
+from symbackprop.proofs.theorem_maker import ALL_SIZES, TheoremMaker
 
 
 @lru_cache(maxsize=16)
@@ -104,7 +104,7 @@ def _describe(parameter: Tensor, network: Network, number: int) -> tuple[str, st
     return (f"gradient with respect to {parameter.name}", "A bias is a weight from a unit that always sends 1.")
 
 
-def _stable_cost(work: Work, network: Network, stable: Program) -> list[Theorem]:
+def _stable_cost(work: TheoremMaker, network: Network, stable: Program) -> list[Theorem]:
     """The cost computed from the logits equals the cost of the textbook."""
     last = len(network.layers)
     z, a, S = network.pre_activation(last), network.activations(last), network.denominator
@@ -194,7 +194,7 @@ def _adjoint(work: TheoremMaker, network: Network, gradient: Gradient, theorems:
     return replace(gradient.adjoint, equations=(*network.program.equations, *equations), assumptions=())
 
 
-def _cheaper(work: Work, network: Network, derivation: Derivation) -> Derivation:
+def _cheaper(work: TheoremMaker, network: Network, derivation: Derivation) -> Derivation:
     """The derivation with slopes computed from activations, where there is a form for the same function."""
     known = {derivative(layer.function): layer.function for layer in network.layers[1:] if layer.function is not None}
     activations = {network.pre_activation(k): network.activations(k) for k in range(2, len(network.layers) + 1)}

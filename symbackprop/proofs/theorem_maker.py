@@ -1,4 +1,4 @@
-"""A kernel that makes theorems of what it has accepted. Main name: `Work`."""
+"""A kernel that makes theorems of what it has accepted. Main name: `TheoremMaker`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from symbackprop.rendering.text import to_text
 ALL_SIZES = "all sizes"
 
 
-class Work:
+class TheoremMaker:
     """A kernel with its program, and the making of theorems from what it has accepted.
 
     Args:
