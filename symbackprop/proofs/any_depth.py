@@ -227,11 +227,16 @@ def _induction(fragment: Program, proved: Theorem, lemmas: Iterable[Derivation],
     for derivation in (*lemmas, proved.derivation):
         work.replay(replace(derivation, program=program))
     here = replace(proved.derivation, program=program, right=delta, steps=())
-    named = (proved.derivation.right, "earlier_result", f"This is “{proved.name}” above.", [delta.tensor])
-    put_in = (value, "induction", "The hypothesis: for layer l + 1 the error term is what was computed.", [following])
-    last = (Entry(computed, delta.indices), "equation", f"This is what is computed for layer {layer}.", [computed])
-    for after, rule, reason, uses in (named, *([put_in] if following else []), last):
-        longer = work.extend(here, after, rule, reason, [t for t in uses if t is not None])
+    lines: list[tuple[Expr, str, str, tuple[Tensor, ...]]] = [
+        (proved.derivation.right, "earlier_result", f"This is “{proved.name}” above.", (delta.tensor,))
+    ]
+    if following is not None:
+        said = "The hypothesis: for layer l + 1 the error term is what was computed."
+        lines.append((value, "induction", said, (following,)))
+    said = f"This is what is computed for layer {layer}."
+    lines.append((Entry(computed, delta.indices), "equation", said, (computed,)))
+    for after, rule, reason, uses in lines:
+        longer = work.extend(here, after, rule, reason, uses)
         assert longer is not None, "a line of the induction"
         here = longer
     name = "step of the induction: layer l, if layer l + 1" if following else f"base of the induction: layer {layer}"

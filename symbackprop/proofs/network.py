@@ -140,7 +140,9 @@ def _stable_cost(work: TheoremMaker, network: Network, stable: Program) -> list[
 
     softmax_says = "The logarithm of a quotient; log and exp undo each other."
     shift = "$\\log\\sum_k e^{z_k} = M + \\log\\sum_k e^{z_k - M}$ for every $M$, here the largest of the $z_k$."
-    lines = [(cost, "equation", "The definition of the cost.", (left.tensor,))]
+    lines: list[tuple[Expr, str, str, tuple[Tensor, ...]]] = [
+        (cost, "equation", "The definition of the cost.", (left.tensor,))
+    ]
     if network.softmax:
         logarithms = rewrite(cost, softmax)
         lines.append((logarithms, "function", softmax_says, (a, S)))
