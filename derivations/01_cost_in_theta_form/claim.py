@@ -8,7 +8,7 @@ LAYER = """
     b[i] = Theta[i,0]                                      # the biases are column 0
     a_tilde[n,j] = where(j < 1, 1, a[n,j-1])                   # one more unit, which always sends 1
     z[n,i] = sum(j < s + 1, Theta[i,j]*a_tilde[n,j])
-    J = sum(n, sum(i, g[n,i]*z[n,i]))                      # any cost that feels z at the rate g
+    J = sum(n, sum(i, g[n,i]*z[n,i]))                      # some cost; the theorem does not depend on it
 """
 LAYER_SHAPES = {
     "a": ("m", "s"), "Theta": ("r", "s + 1"), "g": ("m", "r"),
@@ -72,7 +72,7 @@ def exhibit() -> Exhibit:
             "The triple sum, written out for both matrices.",
         ),
         why="The weights are the columns after the first; two finite sums may be exchanged.",
-        remark="The inner index starts at 1, so column 0 stays out: biases are not regularised.",
+        remark="The column read is one more than the summed index, so column 0 stays out: biases are not regularised.",
     )
     cost.theorem(
         "cost",

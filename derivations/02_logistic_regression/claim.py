@@ -7,14 +7,14 @@ from symbackprop.frontends.equations import joined, read_program, resized
 
 LOGISTIC = """
     theta[j] = W1[0,j]                                     # the only row of weights
-    theta_0 = b1[0]
+    beta = b1[0]
     t[n] = y[n,0]
-    p[n] = sigmoid(sum(j, theta[j]*x[n,j]) + theta_0)
+    p[n] = sigmoid(sum(j, theta[j]*x[n,j]) + beta)
     C = -1/m*sum(n, t[n]*log(p[n]) + (1 - t[n])*log(1 - p[n])) + lam/(2*m)*sum(j, theta[j]**2)    # cost of logistic regression
 """
 LOGISTIC_SHAPES = {
     "W1": (1, "s_1"), "b1": (1,), "x": ("m", "s_1"), "y": ("m", 1),
-    "theta": ("s_1",), "theta_0": (), "t": ("m",), "p": ("m",), "C": (),
+    "theta": ("s_1",), "beta": (), "t": ("m",), "p": ("m",), "C": (),
 }  # fmt: skip
 
 UNITS = """
@@ -79,7 +79,7 @@ def exhibit() -> Exhibit:
     squares.refuted(
         "the triple sum adds up all parameters",
         "R = A",
-        remark="True of the weights, not of the biases: the inner index starts at 1.",
+        remark="True of the weights, not of the biases: the column read is one more than the summed index, so never 0.",
     )
     return Exhibit(
         "Regularised logistic regression as a network, and what its sums add up",

@@ -14,8 +14,8 @@ ORDER = """
     w = where(J_b < J_a, 1, 0)                             # 1 if $b$ is better than $a$
 """
 SQUARE = """
-    r = where(a**2 < b**2, 1, 0)
-    s = where(c*a**2 < c*b**2, 1, 0)
+    p = where(a**2 < b**2, 1, 0)                           # 1 if $a^2 < b^2$, else 0
+    q = where(c*a**2 < c*b**2, 1, 0)                       # the same with a factor $c$ of any sign
 """
 
 
@@ -33,7 +33,7 @@ def exhibit() -> Exhibit:
         read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v", "w"], ()), output="r", positive=["c"])
     )
     order.theorem(
-        "positive factors keep the order",
+        "order under a factor $c > 0$",
         "s = r",
         ("where(c*J_a < c*J_b, 1, 0)", "This is $s$."),
         ("where(J_a < J_b, 1, 0)", "Dividing an inequality by a positive number keeps its direction."),
@@ -41,22 +41,22 @@ def exhibit() -> Exhibit:
         remark="The point $a$ is a minimiser if no $b$ is better. Which $b$ is better does not change, so neither do the minimisers: that is all that the ½ and the $1/m$ do.",
     )
     order.theorem(
-        "negative factors turn the order round",
+        "order under a factor $-c < 0$",
         "v = w",
         ("where(-c*J_a < -c*J_b, 1, 0)", "This is $v$."),
         ("where(J_b < J_a, 1, 0)", "Dividing an inequality by a negative number turns it round."),
         why="This is $w$.",
         remark="Where the two values differ the worse one is now the better: minimisers become maximisers.",
     )
-    square = Claims(read_program(SQUARE, dict.fromkeys(["a", "b", "c", "r", "s"], ()), output="r"))
+    square = Claims(read_program(SQUARE, dict.fromkeys(["a", "b", "c", "p", "q"], ()), output="p"))
     square.refuted(
         "any real factor keeps the order",
-        "s = r",
-        remark="For the cost $J(t) = t^2$ and a negative factor the better of two points becomes the worse one; its minimum at 0 becomes a maximum.",
+        "q = p",
+        remark="Here $p$ is 1 where $a^2 < b^2$ and 0 elsewhere, $q$ is 1 where $c a^2 < c b^2$ and 0 elsewhere. For the cost $J(t) = t^2$ and a negative factor the better of two points becomes the worse one; its minimum at 0 becomes a maximum.",
     )
     return Exhibit(
         "A constant factor in front of the cost",
-        "$\\nabla(cJ) = c\\,\\nabla J$, and for $c > 0$ the minimisers are the same; for $c < 0$ they are not.",
+        "$\\nabla(cJ) = c\\,\\nabla J$, and for $c > 0$ the minimisers are the same; for $c < 0$ they become the maximisers.",
         (slope.proof("The gradient"), order.proof("The minimisers")),
         square.refutations,
     )

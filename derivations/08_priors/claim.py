@@ -5,7 +5,7 @@ from symbackprop.frontends.equations import read_program
 
 NOISE = """
     p[n,k] = (2*pi*s**2)**(-1/2)*exp(-(y[n,k] - h[n,k])**2/(2*s**2))      # density of a target: Gaussian around the output
-    L = -sum(n, sum(k, log(p[n,k]))) - sum(i, sum(j, log(q[i,j]))) + Z    # negative log posterior; Z is that of the evidence
+    L = -sum(n, sum(k, log(p[n,k]))) - sum(i, sum(j, log(q[i,j]))) + Z    # negative log posterior; Z is the logarithm of the evidence
 """
 GAUSS = "q[i,j] = (2*pi*t**2)**(-1/2)*exp(-W[i,j]**2/(2*t**2))                # prior of a weight: Gaussian around 0\n"
 LAPLACE = "q[i,j] = 1/(2*t)*exp(-abs(W[i,j])/t)                                  # prior of a weight: Laplace\n"
@@ -21,7 +21,7 @@ LAPLACE_COST = """
 """
 POSTERIOR = (
     "-sum(n, sum(k, log(p[n,k]))) - sum(i, sum(j, log(q[i,j]))) + Z",
-    "The posterior is likelihood times prior over evidence, and a logarithm makes a sum of it.",
+    "The posterior is likelihood times prior over evidence; noise and weights are independent, so both are products.",
 )
 FIT = "sum(n, sum(k, (y[n,k] - h[n,k])**2/(2*s**2) + log(2*pi*s**2)/2))"
 ERROR = "1/m*sum(n, 1/2*sum(k, (h[n,k] - y[n,k])**2))"
@@ -47,7 +47,7 @@ def exhibit() -> Exhibit:
             "The constants are counted, and $m/s^2$ is taken out of the rest.",
         ),
         why="These are $J$, with $\\lambda = s^2/(m t^2)$, and $C$.",
-        remark="The outputs $h$ may come from any network. The factor $m/s^2$ is positive, so the most probable weights are those of least regularised squared error.",
+        remark="Here $s > 0$ and $t > 0$ are the standard deviations of the noise and of the weights; a bias has a flat prior. The outputs $h$ may come from any network. The factor $m/s^2$ is positive, so the most probable weights are those of least regularised squared error.",
     )
     laplace = Claims(read_program(LAPLACE + NOISE + LAPLACE_COST, SHAPES, output="L", positive=["s", "t"]))
     laplace.theorem(
@@ -63,12 +63,12 @@ def exhibit() -> Exhibit:
             "The constants are counted, and $m/s^2$ is taken out of the rest.",
         ),
         why="These are $J$, with $\\lambda = s^2/(m t)$, and $C$.",
-        remark="The same with the sum of absolute values: the L1 penalty.",
+        remark="The same with the sum of absolute values: the L1 penalty. Here $t > 0$ is the scale of the Laplace density.",
     )
     gauss.refuted(
         "the factor may be left out",
         "L = J + C",
-        remark="The two differ by the factor $m/s^2$, which moves no minimum but is part of the value.",
+        remark="$L - C$ and $J$ differ by the factor $m/s^2$, which moves no minimum but is part of the value.",
     )
     return Exhibit(
         "The penalty as a prior",

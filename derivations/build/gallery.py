@@ -54,7 +54,7 @@ from symbackprop.rendering.notation import (
 )
 
 DERIVATIONS = Path(__file__).resolve().parents[1]
-FORMATS = (".tex", ".html")
+FORMATS = (".tex", ".html", ".md")
 PICTURE = "proof.png"
 _IN_A_ROW = 3
 
@@ -189,11 +189,11 @@ def _index(exhibits: Sequence[tuple[str, Exhibit]]) -> str:
     """The page that shows them all: pictures side by side, then a table."""
     intro = (
         "# Derivations\n\nEach folder holds a claim as input (`claim.py`, and for layers the NumPy code that it is "
-        "about), and its proof as LaTeX and as a page.\nEvery step was replayed by the kernel; every false claim comes "
+        "about), and its proof as LaTeX, as a page and as Markdown, which code hosts render.\nEvery step was replayed by the kernel; every false claim comes "
         "with numbers at which it fails.\nRebuild all with `python -m derivations.build`.\n\n"
     )
     table = "| folder | what is claimed | theorems | refuted |\n|---|---|---|---|\n" + "".join(
-        f"| [{name}]({name}/) [tex]({name}/proof.tex) [html]({name}/proof.html) | {e.line} "
+        f"| [{name}]({name}/) [tex]({name}/proof.tex) [html]({name}/proof.html) [md]({name}/proof.md) | {e.line} "
         f"| {sum(len(p.theorems) for p in e.proofs)} | {len(e.refutations)} |\n"
         for name, e in exhibits
     )

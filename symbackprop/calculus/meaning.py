@@ -4,8 +4,10 @@
     chain_rule            a derivative of the cost by the sum over all equations that use the variable
     definition,
     derivative            a partial derivative of an entry by that of its equation, worked out; names likewise
-    equation              entries of the tensors that the step names, by their equations
-    earlier_result        entries of the names that the step names, by what was accepted of them
+    equation, function,
+    algebra, assumption   entries of the tensors that the step names, by their equations
+    earlier_result,
+    induction             entries of the names that the step names, by what was accepted of them
 
 A step is an instance of its rule if both sides are equal after these replacements: the other rules replace nothing.
 What is left of a derivative becomes an entry of an `Opaque` tensor, which is known by what is differentiated and by
@@ -110,7 +112,11 @@ class Meaning:
             "definition": defined,
             "derivative": defined,
             "equation": values,
+            "function": lambda node: defined(node) if isinstance(node, Partial) else values(node),
+            "algebra": values,
+            "assumption": values,
             "earlier_result": earlier,
+            "induction": earlier,
         }
         return table.get(step.rule, lambda node: None)
 

@@ -172,7 +172,7 @@ _STEPS = (
         "chain_rule",
         "{tensor} occurs in the equation of {users} and nowhere else, so the cost feels it only through there.",
     ),
-    ("definition", "Derivatives worked out earlier get their names; each equation is written out."),
+    ("definition", "The equation is written out; a derivative that has a name is called by it."),
     ("derivative", "Differentiate the equation; every entry other than the one asked for counts as a constant."),
     ("contract_delta", "Only the terms in which the indices agree survive."),
 )

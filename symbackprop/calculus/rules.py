@@ -66,33 +66,56 @@ _TABLE = (
     Rule(
         "chain_rule",
         "A quantity moves the cost only through the equations in which it occurs: "
-        "multiply along each path, add over all paths.",
+        "multiply along each path, add over all paths. The sum over $u$ runs over all tensors whose equation contains "
+        "the tensor $v$; $p$ and $q$ stand for all their indices; where the cost itself is such a $u$, the factor is "
+        "1.",
         "the functions on the path are differentiable at the point",
-        r"\frac{\partial J}{\partial x_p} = \sum_y \sum_q "
-        r"\frac{\partial J}{\partial y_q}\frac{\partial y_q}{\partial x_p}",
-        "Goodfellow, Bengio & Courville, Deep Learning (2016), equation (6.46)",
+        r"\frac{\partial J}{\partial v_p} = \sum_u \sum_q "
+        r"\frac{\partial J}{\partial u_q}\frac{\hat{\partial} u_q}{\hat{\partial} v_p}",
+        "Goodfellow, Bengio & Courville, Deep Learning (2016), section 6.5.2",
     ),
-    Rule("definition", "The derivative of a tensor is the derivative of the right side of its equation."),
-    Rule("equation", "A tensor may be replaced by the right side of its own equation."),
+    Rule(
+        "definition",
+        "The direct derivative of a tensor is that of the right side of its equation, of which the terms without "
+        "the variable may be left out: their derivative is 0. A derivative that has a name is called by it.",
+    ),
+    Rule("equation", "A tensor may be replaced by the right side of its own equation, and the other way round."),
+    Rule(
+        "function",
+        "A function, or its derivative, may be replaced by what it is: its definition, or what a lemma about it says "
+        "for every argument; an activation $a = f(z)$ stands for its value.",
+    ),
     Rule(
         "derivative",
         "Differentiate term by term: sums, products and functions by their rules; "
         "an entry with respect to itself gives 1, "
-        "with respect to any other 0, which is a Kronecker delta.",
+        "with respect to any other 0, which a bracket says: $[q = p]$ is 1 if the two agree and 0 otherwise.",
         "the functions are differentiable at the point",
-        r"\frac{\partial x_q}{\partial x_p} = \delta_{qp},\quad (uv)' = u'v + uv',\quad "
-        r"\frac{\partial f(u)}{\partial x_p} = f'(u)\,\frac{\partial u}{\partial x_p}",
+        r"\frac{\hat{\partial} v_q}{\hat{\partial} v_p} = [q = p],\quad (gh)' = g'h + gh',\quad "
+        r"\frac{\hat{\partial} f(g)}{\hat{\partial} v_p} = f'(g)\,\frac{\hat{\partial} g}{\hat{\partial} v_p}",
         "Spivak, Calculus (2008), chapter 10",
     ),
     Rule(
         "contract_delta",
-        "In a sum, a Kronecker delta keeps the one term in which its two indices agree.",
+        "In a sum, a bracket $[j = i]$ (a Kronecker delta) keeps the one term in which its two indices agree.",
         "both indices range over the same axis",
-        r"\sum_{j} \delta_{ji}\, A_j = A_i",
+        r"\sum_{j} [j = i]\, A_j = A_i",
     ),
-    Rule("algebra", "Both sides have the same normal form: rearranged, factored or renamed, nothing more."),
+    Rule(
+        "algebra",
+        "The laws of real numbers and finite sums, of exponentials and logarithms: both sides have the same normal "
+        "form. A factor is cancelled only where it is not 0.",
+    ),
+    Rule(
+        "assumption",
+        "What is taken for granted about the data is put in; the theorem says that it assumes it.",
+    ),
     Rule("earlier_result", "A derivative that has been worked out above is put in."),
-    Rule("induction", "The result for layer l + 1 is the hypothesis from which the result for layer l follows."),
+    Rule(
+        "induction",
+        "The statement for layer $l+1$ is the hypothesis from which the statement for layer $l$ follows.",
+        "it has been proved for the last layer",
+    ),
 )
 RULES: dict[str, Rule] = {rule.name: rule for rule in _TABLE}
 

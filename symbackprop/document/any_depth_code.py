@@ -15,7 +15,7 @@ import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
 
 from symbackprop.document.matrix_form import Entrywise, Form, Hadamard, Leaf, Ones, Product, SumOfAll, matrix_form
-from symbackprop.document.protocols import ProofLike
+from symbackprop.document.protocols import ProofLike, is_about_computed
 from symbackprop.expression.build import ONE, Apply, Entry, Expr, Tensor, nodes_once
 from symbackprop.expression.functions import BASIC, Function, is_arbitrary
 from symbackprop.expression.program import Equation
@@ -30,7 +30,7 @@ _DIRECT = {"exp": "np.exp", "log": "np.log", "tanh": "np.tanh", "abs": "np.abs",
 def loop_lines(proof: ProofLike) -> Mapping[Tensor, str]:
     """For the error terms and gradients of a proof for any depth the line that computes each."""
     lines: dict[Tensor, str] = {}
-    for theorem in proof.theorems:
+    for theorem in (t for t in proof.theorems if not is_about_computed(t)):
         left = theorem.derivation.left
         form = matrix_form(theorem.derivation.right, left.indices) if isinstance(left, Entry) else None
         if form is not None and isinstance(left, Entry):

@@ -5,6 +5,7 @@ Each function gives the blocks of one section, or none where there is nothing to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from symbackprop.document.any_depth_code import loop_module
@@ -12,6 +13,7 @@ from symbackprop.document.context import Context, sentence, sides
 from symbackprop.document.matrix_form import form_layout, matrix_form, matrix_name
 from symbackprop.document.model import (
     Block,
+    Chain,
     Code,
     Display,
     DisplayedEquality,
@@ -22,29 +24,43 @@ from symbackprop.document.model import (
     Strong,
     Symbolic,
     Text,
+    blocks,
 )
-from symbackprop.document.sentences import QUESTIONS
+from symbackprop.document.protocols import is_about_computed
+from symbackprop.document.questions import Facts, answers
 from symbackprop.expression.build import Entry, Expr, Tensor
 from symbackprop.expression.functions import Function
 from symbackprop.proofs.shortening.unit_axes import factored
+from symbackprop.proofs.theorem import Proof as ProvedNetwork
 from symbackprop.rendering.layout import operator, relation, row
 from symbackprop.rendering.notation import Notation, function_layout
 from symbackprop.rendering.text import to_text
 
 
 def induction(about: Context) -> tuple[Block, ...]:
-    """Why one step for a general layer is enough."""
+    """What the single results come to: for every layer of this network, or for every depth."""
     network = about.proof.network
     if network is None or (network.depth is None and len(network.layers) < 3):
         return ()
-    text = (
-        "The error term of the output layer is computed from the cost alone. Each earlier one is computed from the "
-        "one after it by the same equation, whatever the number of the layer. So the result for the last layer "
-        "carries over to the layer before it, from there to the one before that, and so on down to layer 2: by "
-        "induction it holds for every layer, and for every depth. The gradients of weights and biases need only the "
-        "error term of the layer they feed."
-    )
-    return (Section("From layer to layer", (Paragraph((text,)),)),)
+    last = network.depth or str(len(network.layers))
+    if network.depth is None:
+        text = (
+            "The error term of the output layer is computed from the cost and the slope of the output. Each earlier "
+            "one "
+            "is computed from the one after it, by the same equation in every hidden layer; the gradients of weights "
+            "and biases need only the error term of the layer they feed. All layers of this network have been treated "
+            "above, one by one or by the same steps; for any number of layers, prove the network with a symbol for "
+            "its depth."
+        )
+    else:
+        text = (
+            f"Let $P(l)$ be the statement that what the backward pass computes for layer $l$ is its error term. The "
+            f"base proves $P({last})$, the step proves $P(l)$ from $P(l+1)$ for $2 \\le l \\le {last}-1$. By induction "
+            f"downwards from $l = {last}$, $P(l)$ holds for every $l = 2, \\ldots, {last}$ and for every depth ${last} "
+            "\\ge 2$. The gradients of the weights and biases with the number $l$, for $1 \\le l \\le "
+            f"{last}-1$, need the error term of layer $l+1$ alone, so they are right as well."
+        )
+    return (Section("From layer to layer", (Paragraph(about.words(text)),)),)
 
 
 def batch(about: Context) -> tuple[Block, ...]:
@@ -52,7 +68,7 @@ def batch(about: Context) -> tuple[Block, ...]:
     if about.proof.network is None:
         return ()
     lines: list[tuple[DisplayedEquality | Symbolic, Text]] = []
-    for theorem in (g[0] for g in about.groups):
+    for theorem in (g[0] for g in about.groups if not is_about_computed(g[0])):
         left, right = sides(theorem)
         form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
         if form is None or not isinstance(left, Entry):
@@ -64,15 +80,24 @@ def batch(about: Context) -> tuple[Block, ...]:
     intro: Text = (
         "All entries at once, with the shape of the result. Capitals stand for whole arrays, ",
         Symbolic(operator("⊙")),
-        " multiplies entry by entry, and a bold 1 is a column of ones, which adds up or repeats.",
+        " multiplies entry by entry, functions act on every entry, and a bold 1 is a column of ones, which adds up or "
+        "repeats.",
     )
     return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)))),)
+
+
+_NAMES_IN_CODE = {
+    "DTYPE": "is the number type of all arrays.",
+    "top": "is the largest pre-activation of an example's output units.",
+    "total": "is the sum of the exponentials of the pre-activations less `top`.".replace("`", ""),
+    "tail": "is the exponential of minus the size of a pre-activation, which cannot overflow.",
+}
 
 
 def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     """The generated lines beside the equations they compute."""
     forms: dict[Tensor, list[tuple[Entry, Expr]]] = {}
-    for left, right in (sides(g[0]) for g in about.groups):
+    for left, right in (sides(g[0]) for g in about.groups if not is_about_computed(g[0])):
         if isinstance(left, Entry):
             forms.setdefault(left.tensor, []).append((left, right))
     lines: list[tuple[DisplayedEquality | Symbolic, Text]] = [
@@ -82,8 +107,13 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     ]
     if not lines:
         return ()
-    intro = "The generated NumPy lines, each beside the equality that it computes."
-    body: list[Block] = [Paragraph((intro,)), Display(tuple(lines))]
+    intro = (
+        "The generated NumPy lines, each beside the equality that it computes, one for all layers that go in the same "
+        "way; the forward pass comes before them."
+    )
+    text = " ".join(code[tensor] for tensor in forms if tensor in code)
+    named = [(Code(name), f" {what}") for name, what in _NAMES_IN_CODE.items() if re.search(rf"\b{name}\b", text)]
+    body: list[Block] = [Paragraph((intro,)), *([Items(tuple(named))] if named else []), Display(tuple(lines))]
     network = about.proof.network
     module = loop_module(about.proof, about.equations) if network is not None and network.depth is not None else ""
     if module:
@@ -103,12 +133,10 @@ def _computed(about: Context, forms: Sequence[tuple[Entry, Expr]]) -> tuple[Entr
 
 def questions(about: Context) -> tuple[Block, ...]:
     """The questions that this proof may raise, answered."""
-    chains = tuple(s.after for t in about.proof.theorems for s in t.derivation.steps)
-    if about.proof.network is None or not about.proof.program.outputs:
+    proof = about.proof
+    if not isinstance(proof, ProvedNetwork) or proof.network is None:
         return ()
-    name = about.proof.program.outputs[0].name
-    costs = [e.value for e in about.equations if e.tensor.name == name]  # for any depth: of the last and of each layer
-    asked = [q for q in QUESTIONS if any(q.arises(cost, chains) for cost in costs)]
+    asked = answers(Facts(proof, proof.network))
     points = tuple((Strong(q.ask + " "), *about.words(q.answer)) for q in asked)
     return (Section("Questions a reader may have", (Items(points),)),) if points else ()
 
@@ -118,6 +146,10 @@ def conditions(about: Context) -> tuple[Block, ...]:
     found = [*about.proof.program.conditions, *about.proof.conditions]
     for theorem in about.proof.theorems:
         found += [*theorem.conditions, *theorem.derivation.conditions]
+    if any("in every layer" in c for c in found):  # it says what the theorems say one by one
+        found = [c for c in found if not re.match(r"W\w+\[", c)]
+    if about.proof.network is not None and about.notation.layered:
+        found = [c for c in found if c != "z != 0"]  # of a lemma about a function, which says so itself
     points = [about.words(sentence(c)) for c in dict.fromkeys(found)]
     network = about.proof.network
     if network is not None:
@@ -131,17 +163,26 @@ def conditions(about: Context) -> tuple[Block, ...]:
     return (Section("Conditions", (Paragraph(("The equalities hold wherever:",)), Items(tuple(points)))),)
 
 
-def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool = False) -> tuple[Block, ...]:
-    """How many steps were replayed, what else was tried, and how to do it again."""
-    steps = sum(len(t.derivation.steps) for t in about.proof.theorems)
-    count = f"{_count(steps, 'step')} in {_count(len(about.proof.theorems), 'derivation')}"
+def checked(
+    about: Context, command: str, checks: Sequence[str], told: Sequence[Block] = (), *, brief: bool = False
+) -> tuple[Block, ...]:
+    """How many lines the document has, what replayed them, what else was tried, and how to do it again.
+
+    Args:
+        told: the derivations as they stand in the document.
+    """
+    chains = [b for b in blocks(tuple(told)) if isinstance(b, Chain)]
+    lines = sum(len(c.lines) for c in chains)
+    count = f"{_count(lines, 'line')} with a reason, in {_count(len(chains), 'derivation')}"
     if brief:
         again: Text = (" To run it again: ", Code(command.split("\n")[-1])) if command else ()
         return (Paragraph((f"Checked: {count}, each replayed by a program that knows only the rules.", *again)),)
+    likewise = len(about.proof.theorems) - len(about.groups)
     text = (
-        f"{count}. A small program, which knows the rules but not how the derivations were found, replayed each step: "
-        "it either applied the named rule itself or reduced both sides to a normal form that decides equality for "
-        "all sizes."
+        f"This document has {count}"
+        + (f"; {_count(likewise, 'further equality')} for other layers went through the same steps" if likewise else "")
+        + ". A small program, which knows the rules but not how the derivations were found, replayed each step: "
+        "it put in what the named rule allows and then reduced both sides to one normal form, for all sizes."
     )
     body: list[Block] = [Paragraph((text,))]
     if checks:
@@ -156,12 +197,13 @@ def checked(about: Context, command: str, checks: Sequence[str], *, brief: bool 
 
 def _count(number: int, noun: str) -> str:
     """1 step, 2 steps."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def _kink(function: Function, notation: Notation) -> Text:
     return (
         Symbolic(function_layout(function, notation)),
-        "has a kink: there the slope is taken to be the one of the branch that its definition uses at that point, "
+        " has a kink: there the slope is taken to be the one of the branch that its definition uses at that point, "
         "and the equalities are claimed away from it.",
     )

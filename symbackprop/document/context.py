@@ -18,13 +18,17 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.protocols import ProofLike, TheoremLike
 from symbackprop.document.sentences import described, spelled
-from symbackprop.expression.build import Expr, Tensor, entries_once, tensors_in
+from symbackprop.expression.build import Add, Apply, Entry, Expr, Tensor, entries_once, tensors_in
 from symbackprop.expression.program import UPSTREAM, Equation
-from symbackprop.rendering.layout import Layout, operator, row
+from symbackprop.rendering.layout import Fence, Layout, operator, row
 from symbackprop.rendering.math import layout_of
-from symbackprop.rendering.notation import Notation, tensor_layout
+from symbackprop.rendering.notation import Notation, split_name, tensor_layout
 
-_LABELS = {"definition_of_delta": "Definition of δ", "contract_delta": "Kronecker delta"}
+_LABELS = {
+    "definition_of_delta": "Definition of δ",
+    "contract_delta": "Kronecker delta",
+    "function": "Value of a function",
+}
 
 
 class Context:
@@ -40,16 +44,28 @@ class Context:
 
     def _all_equations(self) -> tuple[Equation, ...]:
         """The program's equations; for a proof for any depth, those of the general layer too."""
-        programs = [self.proof.program, *(t.derivation.program for t in self.proof.theorems)]
+        programs = [self.proof.program, *(t.derivation.program for t in self._about_the_program())]
         distinct = {id(p): p for p in programs}.values()
-        return tuple({(e.left, e.value): e for p in distinct for e in p.equations}.values())
+        found = {(e.left, e.value): e for p in distinct for e in p.equations}
+        if not self.notation.layered or self.proof.network is None:
+            return tuple(found.values())
+        # d is what a backward pass computes; that J is E where there is no penalty says nothing
+        return tuple(
+            e
+            for e in found.values()
+            if split_name(e.tensor.name)[0] != "d" and not (isinstance(e.value, Entry) and e.value.tensor.name == "E")
+        )
+
+    def _about_the_program(self) -> tuple[TheoremLike, ...]:
+        """The theorems that are not about a function alone."""
+        return tuple(t for t in self.proof.theorems if not isinstance(t.derivation.left, Apply))
 
     def _all_tensors(self) -> tuple[Tensor, ...]:
         """All tensors that the document mentions: those of the programs, then those of the derivations."""
         found = dict.fromkeys(self.proof.program.tensors)
-        for theorem in self.proof.theorems:
+        for theorem in self._about_the_program():
             found.update(dict.fromkeys(theorem.derivation.program.tensors))
-        for theorem in self.proof.theorems:
+        for theorem in self._about_the_program():
             for expr in (theorem.derivation.left, *(s.after for s in theorem.derivation.steps)):
                 found.update(dict.fromkeys(e.tensor for e in entries_once(expr)))
         return tuple(found)
@@ -89,14 +105,17 @@ class Context:
         """The proof's title, without the description that stands in the lead."""
         return self.proof.title.partition(": ")[0]
 
-    def lead(self) -> Text:
+    def lead(self, *, brief: bool = False) -> Text:
         """The status, how many equalities, and for which sizes."""
         count = len(self.proof.theorems)
+        shown = len(self.groups)
         scopes = list(dict.fromkeys(t.scope for t in self.proof.theorems if t.scope))
         scope = f", for {listed(scopes)}" if scopes else ""
         about = self.proof.title.partition(": ")[2]
         further = f" {sentence(about)}" if about else ""
-        told = self.words(f": {count} equalit{'y' if count == 1 else 'ies'}{scope}.{further}")
+        rest = f", {shown} below and {count - shown} by the same steps for other layers" if shown < count else ""
+        rest = ", the main ones below" if brief else rest
+        told = self.words(f": {count} equalit{'y' if count == 1 else 'ies'}{rest}{scope}.{further}")
         return (Strong(self.proof.status), *told)
 
     def name(self, tensor: Tensor) -> Layout:
@@ -110,7 +129,8 @@ class Context:
     def meaning(self, group: Sequence[Tensor]) -> Text:
         """What the tensors of one letter are."""
         tensor = group[0]
-        first = described(tensor, any_layer=len(group) > 1) if self.notation.layered else ""
+        known = self.notation.layered and (self.proof.network is not None or tensor.name not in ("E", "R", "S"))
+        first = described(tensor, any_layer=len(group) > 1) if known else ""
         if not first and tensor in self.upstream:
             first = "upstream gradient, handed in"
         if first or len(group) == 1:
@@ -121,7 +141,7 @@ class Context:
         """Where a tensor that is called by no name of the field comes from."""
         equation = next((e for e in self.equations if e.tensor is tensor), None)
         if equation is None:
-            return "the rest of the cost" if tensor.name == "E" else "given"
+            return "given"
         if "line" in equation.note:
             return f"computed in {equation.note}"
         if equation.note:
@@ -131,7 +151,10 @@ class Context:
 
 def shape_layout(tensor: Tensor, notation: Notation) -> Layout:
     """The shape of a tensor: s_2 × s_1."""
-    parts = [p for size in tensor.shape for p in (operator("×"), layout_of(size, notation))][1:]
+    sizes = [
+        Fence("(", layout_of(s, notation), ")") if isinstance(s, Add) else layout_of(s, notation) for s in tensor.shape
+    ]
+    parts = [p for size in sizes for p in (operator("×"), size)][1:]
     return row(*parts)
 
 

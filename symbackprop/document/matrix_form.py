@@ -181,6 +181,8 @@ def form_layout(form: Form, notation: Notation) -> Layout:
 def matrix_name(tensor: Tensor, notation: Notation) -> Layout:
     """A whole matrix: the capital of its letter, in a network; the user's own name elsewhere."""
     stem, layer = split_name(tensor.name)
+    if stem == "a" and notation.bias_column and layer is not None and layer == notation.output_layer:
+        return row(Script(letter("h"), letter("Theta")), Fence("(", letter("X"), ")"))
     capital = {"a": "A", "z": "Z", "delta": "Delta", "x": "X", "y": "Y", "h": "H"}.get(stem)
     if not notation.layered or capital is None:
         return tensor_layout(tensor.name, (), notation)

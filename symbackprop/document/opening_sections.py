@@ -6,12 +6,14 @@ Each function gives the blocks of one section, or none where there is nothing to
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from symbackprop.calculus.rules import RULES
 from symbackprop.document.context import Context, joined, label, runs, sentence, sides
 from symbackprop.document.layer_families import families, layer_of
 from symbackprop.document.model import (
     Block,
+    Chain,
     Display,
     DisplayedEquality,
     Inline,
@@ -22,13 +24,32 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
+from symbackprop.document.model import blocks as nested
 from symbackprop.document.network_figure import network_figure
-from symbackprop.document.protocols import NetworkLike, TheoremLike
+from symbackprop.document.protocols import NetworkLike, RuleLike, TheoremLike
 from symbackprop.document.sentences import CONVENTIONS
-from symbackprop.expression.build import Entry, Expr, Tensor, number, tensors_in
-from symbackprop.expression.program import Equation
-from symbackprop.rendering.layout import Atom, relation, row
-from symbackprop.rendering.notation import derivative_layout, letter
+from symbackprop.expression.build import (
+    Apply,
+    Entry,
+    Expr,
+    Kronecker,
+    Partial,
+    Symbol,
+    Tensor,
+    apply,
+    nodes_once,
+    number,
+    substitute,
+    tensors_in,
+)
+from symbackprop.expression.functions import BASIC
+from symbackprop.expression.program import Equation, symbols
+from symbackprop.expression.sympy_bridge import PI, PLACES, definition
+from symbackprop.frontends.network import Network
+from symbackprop.proofs.functions import functions_of
+from symbackprop.rendering.layout import Atom, Layout, relation, row
+from symbackprop.rendering.math import layout_of
+from symbackprop.rendering.notation import derivative_layout, letter, tensor_layout
 from symbackprop.rendering.tex_reader import read_tex
 
 _MOST = 6  # equations of a family that are all written out
@@ -81,17 +102,61 @@ def notation_table(about: Context) -> tuple[Block, ...]:
                 about.meaning(kind),
             )
         )
-    table = Table(("Symbol", "Shape", "Meaning"), tuple(rows))
+    table = Table(("Symbol", "Shape", "Meaning"), (*rows, *_scalars(about)))
     return (
         Section(
             "Notation",
             (
                 Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))),
                 table,
+                *_derivatives(about),
                 *_bars(about),
             ),
         ),
     )
+
+
+def _scalars(about: Context) -> list[tuple[Text, ...]]:
+    """Sizes and hyper-parameters, of a network."""
+    network = about.proof.network
+    if network is None:
+        return []
+    m = ((Symbolic(letter("m")),), ("a number",), ("number of examples, a positive integer",))
+    sizes = dict.fromkeys(s for t in about.tensors for s in t.shape if isinstance(s, Symbol) and s.name != "m")
+    if network.depth is None:
+        sizes = dict.fromkeys(layer.size for layer in network.layers)
+        sizes = dict.fromkeys([*list(sizes)[:2], *list(sizes)[-1:]]) if len(sizes) > _MOST else sizes
+    shown = joined([Symbolic(layout_of(s, about.notation)) for s in sizes], ", ")
+    last = f"; $K = s_{network.depth}$ is that of the output layer" if network.depth else ""
+    units = (shown, ("numbers",), about.words(f"numbers of units of the layers, positive integers{last}"))
+    scalars = dict.fromkeys(s for e in about.equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
+    given = [((Symbolic(letter(s.name)),), ("a number",), ("hyper-parameter, any real number",)) for s in scalars]
+    x: Text = (Symbolic(row(letter("x"), relation("="), tensor_layout("a1", (), about.notation))),)
+    inputs = (x, (Symbolic(read_tex("m \\times s_1")),), ("inputs, one row for each example",))
+    return [*([inputs] if network.depth else []), m, units, *given]
+
+
+def _derivatives(about: Context) -> tuple[Block, ...]:
+    """How a direct derivative and a total one are told apart, and what an equality with free indices says."""
+    lines = [step.after for t in about.proof.theorems for step in t.derivation.steps]
+    nodes = {type(n) for line in lines for n in nodes_once(line)}
+    free = "An equality holds for all values of the indices that are not summed over."
+    if Partial not in nodes:
+        return (Paragraph((free,)),)
+    cost, other = (tensor_layout(n, (), about.notation) for n in ("J", "u"))
+    variable = tensor_layout("v", (), about.notation)
+    total, direct = derivative_layout(cost, variable), derivative_layout(other, variable, direct=True)
+    text: Text = (
+        "Two kinds of derivatives occur. ",
+        Symbolic(total),
+        " is the total one: how the cost changes with an entry, through all that is computed from it. With hats, ",
+        Symbolic(direct),
+        " is the direct one: the derivative of the right side of the equation of ",
+        Symbolic(other),
+        " alone, in which all other tensors are held fixed. ",
+    )
+    bracket = about.words(" A bracket $[j = i]$ is 1 if the two indices are equal and 0 otherwise.")
+    return (Paragraph((*text, free, *(bracket if Kronecker in nodes else ()))),)
 
 
 def setting(about: Context) -> tuple[Block, ...]:
@@ -127,7 +192,12 @@ def _bars(about: Context) -> tuple[Block, ...]:
         return ()
     bar = next(b for b, t in about.bars.items() if t is first)
     meaning = row(about.name(bar), relation("="), derivative_layout(about.name(about.cost), about.name(first)))
-    text: Text = ("A bar marks a derivative of the cost, entry by entry: ", Symbolic(meaning), " has the shape of ")
+    text: Text = (
+        Strong("Meaning of the bar."),
+        " It marks a derivative of the cost, entry by entry: ",
+        Symbolic(meaning),
+        " has the shape of ",
+    )
     return (Paragraph((*text, Symbolic(about.name(first)), ".")),)
 
 
@@ -141,7 +211,7 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
         if not elided or equation is group[0]:
             note = _forward_note(about, equation, group if elided else (), brief=brief)
             lines.append((DisplayedEquality(equation.left, equation.value), note))
-    blocks: list[Block] = [Display(tuple(lines))]
+    blocks: list[Block] = [Display(tuple(lines)), *(_in_brief(about) if brief else ())]
     network = about.proof.network
     if network is not None and not brief:
         blocks.insert(0, network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
@@ -159,6 +229,28 @@ def _in_order_of_lines(about: Context) -> Sequence[Equation]:
     return [e for _, e in sorted(numbered, key=lambda pair: pair[0])]
 
 
+def _in_brief(about: Context) -> tuple[Block, ...]:
+    """What the signs of a brief proof mean, in a few lines."""
+    if about.proof.network is None:
+        return ()
+    if about.proof.network.depth is not None:
+        layers = f"; $a^{{(1)}} = x$, the equations hold for each $l < {about.proof.network.depth}$"
+    else:
+        layers = ""
+    text = (
+        f"Rows of $x$ and $y$ are the $m$ examples{layers}. The error term $\\delta$ is the derivative of the cost "
+        f"by $z$; "
+        "with hats, only the one equation is differentiated; $[j = i]$ is 1 if the indices agree, else 0."
+    )
+    return (Paragraph(about.words(text)),)
+
+
+_RANGES = {
+    "a_l": "$2 \\le l \\le L-1$, where $a^{(1)} = x$",
+    "z_l+1": "$1 \\le l \\le L-1$",
+}
+
+
 def _forward_note(about: Context, equation: Equation, group: Sequence[Equation], *, brief: bool) -> Text:
     """Where an equation comes from, the layers it also speaks for, or its shape."""
     code = about.code(equation) if not brief else None
@@ -167,26 +259,93 @@ def _forward_note(about: Context, equation: Equation, group: Sequence[Equation],
         note = [code, f", {equation.note}"]
     if equation.indices and not brief:
         note += [", ", about.shape(equation.tensor)] if note else [about.shape(equation.tensor)]
+    depth = about.proof.network.depth if about.proof.network is not None else None
+    if depth is not None and equation.tensor.name in _RANGES and not brief:
+        note += about.words(", for " + _RANGES[equation.tensor.name].replace("L", depth))
     layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]
     note += [f"{'; in' if note else 'In'} the same way for {runs(layers)}"] if layers else []
     return (*note, ".") if note else ()
 
 
-def rules(about: Context) -> tuple[Block, ...]:
-    """The rules that the derivations use, each once."""
-    used = dict.fromkeys(s.rule for t in about.proof.theorems for s in t.derivation.steps)
+def definitions(network: NetworkLike | None) -> list[tuple[Expr, Expr]]:
+    """f(z) and what it is, for each function that the proof of a network is written with."""
+    if not isinstance(network, Network):
+        return []
+    z, found = Entry(Tensor("z")), []
+    for function in functions_of(network, logits=True):
+        meaning = definition(function)
+        if meaning is not None and function.arity == 1:
+            found.append((apply(function, z), substitute(meaning, {PLACES[0]: z})))
+    return found
+
+
+def functions(about: Context) -> tuple[Block, ...]:
+    """The definitions of all functions that are more than arithmetic."""
+    known = definitions(about.proof.network)
+    mentioned = {n.function for t in about.proof.theorems for n in _applied(t)}
+    mentioned |= {n.function for e in about.equations for n in nodes_once(e.value) if isinstance(n, Apply)}
+    shown = [d for d in known if isinstance(d[0], Apply) and d[0].function in mentioned]
+    names = {n.function.name for d in shown for n in nodes_once(d[1]) if isinstance(n, Apply)}
+    names |= {f.name for f in mentioned}
+    blocks: list[Block] = []
+    if shown:
+        lines: list[tuple[DisplayedEquality | Symbolic, Text]] = [(DisplayedEquality(*d), ()) for d in shown]
+        blocks += [Paragraph(("For every number z:",)), Display(tuple(lines))]
+    words = [text for name, text in _IN_WORDS.items() if name in names]
+    arbitrary = next((f for f in mentioned if f.definition is None and f.name not in BASIC), None)
+    if arbitrary is not None and about.proof.network is not None:
+        base = arbitrary.primitive_of[0] if arbitrary.primitive_of else arbitrary
+        words.append(f"${base.latex}$ is any differentiable function, $ {base.latex}'$ its derivative.")
+    if about.proof.network is None or not (blocks or words):
+        return ()
+    blocks += [Paragraph(about.words(" ".join(words)))] if words else []
+    return (Section("Functions", tuple(blocks)),)
+
+
+_IN_WORDS = {
+    "step": "$\\operatorname{step}(z)$ is 1 for $z > 0$ and 0 otherwise.",
+    "log": "The logarithm is the natural one.",
+    "erf": "$\\operatorname{erf}(z)$ is $2/\\sqrt{\\pi}$ times the integral of $e^{-t^2}$ from 0 to $z$.",
+}
+
+
+def _applied(theorem: TheoremLike) -> Iterator[Apply]:
+    """All applications of functions in a derivation."""
+    for expr in (theorem.derivation.left, *(s.after for s in theorem.derivation.steps)):
+        yield from (n for n in nodes_once(expr) if isinstance(n, Apply))
+
+
+def rules(about: Context, told: Sequence[Block]) -> tuple[Block, ...]:
+    """The rules that the derivations use, each once.
+
+    Args:
+        told: the derivations as they stand in the document.
+    """
+    cited = dict.fromkeys(line.label for b in nested(tuple(told)) if isinstance(b, Chain) for line in b.lines)
+    by_label = {label(name, about.notation): name for name in RULES}
+    used = dict.fromkeys(by_label[c] for c in cited if c in by_label)
     blocks: list[Block] = []
     if not about.notation.layered:
         used.pop("definition_of_delta", None)  # the notation has told what a bar means
-    for rule in (about.proof.rules[name] for name in used if name in about.proof.rules):
-        says: list[Inline] = [Strong(label(rule.name, about.notation) + ". "), rule.statement]
+    for rule in map(RULES.__getitem__, used):
+        says: list[Inline] = [Strong(label(rule.name, about.notation) + ". "), *about.words(rule.statement)]
         says += [f" Condition: {rule.condition}."] if rule.condition else []
         says += [f" ({rule.source}.)"] if rule.source not in ("", "definition") else []
         blocks.append(Paragraph(tuple(says)))
-        blocks += [Display(((Symbolic(read_tex(rule.latex)), ()),))] if rule.latex else []
+        blocks += [Display(((Symbolic(_law(rule, about)), ()),))] if rule.latex else []
     if not blocks:
         return ()
     return (Section("Rules", (Paragraph(("These are all the rules that the derivations use.",)), *blocks)),)
+
+
+def _law(rule: RuleLike, about: Context) -> Layout:
+    """The formula of a rule in the notation of the document."""
+    if rule.name == "definition_of_delta" and about.notation.layered:
+        indices = [letter(about.notation.rename.get(i, i)) for i in ("n", "i")]
+        delta, z = (tensor_layout(n, indices, about.notation) for n in ("delta_l", "z_l"))
+        return row(delta, relation("="), derivative_layout(tensor_layout("J", (), about.notation), z))
+    cost = about.notation.letters.get("J", "J")
+    return read_tex(rule.latex.replace("\\partial J", f"\\partial {cost}"))
 
 
 def widths_of(network: NetworkLike) -> tuple[Expr, ...]:

@@ -54,22 +54,24 @@ def proof_document(
         body = (
             *overview.forward(about, brief=True),
             *(chains or overview.claims(about, brief=True)),
-            *supplements.checked(about, command, (), brief=True),
+            *supplements.checked(about, command, (), chains, brief=True),
         )
-        return Document(about.title(), about.lead(), body, notation, compact=True)
+        return Document(about.title(), about.lead(brief=True), body, notation, compact=True)
+    derivations = told.derivations()
     body = (
         *overview.setting(about),
         *overview.claims(about),
         *overview.notation_table(about),
         *overview.forward(about),
-        *overview.rules(about),
-        *told.derivations(),
+        *overview.functions(about),
+        *overview.rules(about, derivations),
+        *derivations,
         *supplements.induction(about),
         *supplements.batch(about),
         *supplements.listing(about, code or {}),
         *supplements.questions(about),
         *supplements.conditions(about),
-        *supplements.checked(about, command, checks),
+        *supplements.checked(about, command, checks, derivations),
     )
     return Document(about.title(), about.lead(), body, notation)
 
@@ -95,4 +97,5 @@ def unbacked(document: Document, proof: ProofLike) -> tuple[DisplayedEquality, .
         chain = [derivation.left, *(s.after for s in derivation.steps)]
         known |= set(itertools.combinations(chain, 2)) | {(derivation.left, derivation.right)}
         known |= {(e.left, e.value) for e in derivation.program.equations}
+    known |= set(overview.definitions(proof.network))
     return tuple(e for e in equations(document) if (e.left, e.right) not in known)

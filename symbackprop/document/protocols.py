@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from symbackprop.calculus.derivation import Derivation, Gradient
-from symbackprop.expression.build import Symbol
+from symbackprop.expression.build import Entry, Symbol
 from symbackprop.expression.functions import Function
 from symbackprop.expression.program import Program
+from symbackprop.rendering.notation import split_name
 
 
 class RuleLike(Protocol):
@@ -88,3 +89,9 @@ class ProofLike(Protocol):
     def gradient(self) -> Gradient | None: ...
     @property
     def rules(self) -> Mapping[str, RuleLike]: ...
+
+
+def is_about_computed(theorem: TheoremLike) -> bool:
+    """True for base and step of an induction: an error term is what the backward pass computes, called d."""
+    right = theorem.derivation.right
+    return isinstance(right, Entry) and split_name(right.tensor.name)[0] == "d"

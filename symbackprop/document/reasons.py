@@ -18,6 +18,7 @@ from symbackprop.expression.build import (
     Expr,
     Extremum,
     Index,
+    Kronecker,
     Number,
     Power,
     Sum,
@@ -45,6 +46,7 @@ _OF_FUNCTIONS = {
 
 _PLAIN = {
     "derivative": "Differentiate the equation; every entry other than the one asked for counts as a constant.",
+    "definition": "The equation is written out; a derivative that has a name is called by it.",
     "contract_delta": "Only the terms in which the indices agree survive.",
 }
 
@@ -65,8 +67,10 @@ def reason_of(step: Step, derivation: Derivation, about: Context, *, first: bool
     match step.rule:
         case "chain_rule" if not about.notation.layered:
             return _chain(tensor, users, about)
+        case "definition":
+            return _written_out(tensor, users, derivation, about)
         case "derivative":
-            return _calculus(tensor, users, about, first=first)
+            return _calculus(tensor, users, about, first=first and _has_bracket(step.after))
         case "contract_delta":
             return _reductions(tensor, users, about)
     return about.words(step.reason)
@@ -78,9 +82,28 @@ def _chain(tensor: Tensor, users: Sequence[Equation], about: Context) -> Text:
     return (Symbolic(about.name(tensor)), f" occurs in the {several} of ", *names, " and nowhere else.")
 
 
+def _written_out(tensor: Tensor, users: Sequence[Equation], derivation: Derivation, about: Context) -> Text:
+    """Whose equation is put in, what is left out of it, and which derivatives are called by their names."""
+    names = joined([Symbolic(about.name(e.tensor)) for e in users], " and ")
+    text: list[Inline] = [f"The equation{'s' if len(users) > 1 else ''} of ", *names, " written out"]
+    shortened = [e for e in users if any(tensor not in tensors_in(t) for t in getattr(e.value, "terms", ()))]
+    if shortened:
+        text += [", without the terms that do not contain ", Symbolic(about.name(tensor)), ": their derivative is 0"]
+    bars = {t: bar for bar, t in derivation.definitions.items()}
+    called = [e.tensor for e in users if e.tensor in bars and bars[e.tensor].name.startswith("delta")]
+    if called:
+        shown = [p for t in called for p in (Symbolic(about.name(bars[t])), Symbolic(about.name(t)))]
+        text += ["; ", shown[0], " is the derivative by ", shown[1]]
+    return (*text, ".")
+
+
+def _has_bracket(expr: Expr) -> bool:
+    return any(isinstance(node, Kronecker) for node in nodes_once(expr))
+
+
 def _calculus(tensor: Tensor, users: Sequence[Equation], about: Context, *, first: bool) -> Text:
     """The rules of calculus that the equations ask for."""
-    also = about.words(" A $\\delta$ says which entry is meant.") if first else ()
+    also = about.words(" A bracket says which entry is meant.") if first else ()
     found = list(dict.fromkeys(word for e in users for word in _slopes(e.value, tensor)))
     name = Symbolic(about.name(tensor))
     if found:

@@ -5,12 +5,16 @@ Main names: `command_for`, `arguments_of`.
 
 from __future__ import annotations
 
-from collections.abc import Container
+import re
+from collections.abc import Callable, Container
 
-from symbackprop.expression.build import Tensor, tensors_in
+from symbackprop.errors import SymbackpropError
+from symbackprop.expression.build import Symbol, Tensor, substitute, tensors_in
 from symbackprop.expression.functions import FUNCTIONS, Function
 from symbackprop.expression.program import UPSTREAM, Program
+from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.frontends.network import Network
+from symbackprop.frontends.network_options import read_activation, read_cost
 from symbackprop.proofs.theorem import Proof
 from symbackprop.rendering.text import to_text
 
@@ -24,19 +28,53 @@ def command_of(network: Network | None) -> str:
     """What to type to prove all of it again; "" for what the command line cannot say."""
     if network is None:
         return ""
-    own = [f for f in _functions(network) if f is not None and f.name != "f" and f is not FUNCTIONS.get(f.name)]
-    if own or (network.softmax and len(set(_functions(network))) != 2):
+    names = [_activation_text(f) for f in _functions(network)]
+    cost = _cost_text(network)
+    if None in names or cost is None or ("," in "".join(n or "" for n in names)):
         return ""
-    if network.cost_name not in ("squared_error", "cross_entropy", "softmax_cross_entropy"):
-        return ""
+    if network.cost_name == "softmax_cross_entropy" and len(set(names)) == 2:
+        names = names[:-1]  # a softmax at the output is what this cost takes
     widths = ",".join(str(w) for w in network.widths)
     words = ["symbackprop prove", f"--depth {network.depth}" if network.depth else f"--layers {widths}"]
-    names = [f.name for f in _functions(network) if f is not None]
-    words.append(f"--activation {names[0] if len(set(names)) == 1 else ','.join(names)}")
-    words.append(f"--cost {network.cost_name.replace('_', '-')}")
+    activations = str(names[0]) if len(set(names)) == 1 else ",".join(n or "" for n in names)
+    words += [f"--activation {_quoted(activations)}", f"--cost {_quoted(cost)}"]
     words += [f'--{kind} "{to_text(v)}"' for kind, v in (("l2", network.l2), ("l1", network.l1)) if v is not None]
     words += ["--reduction sum"] if network.reduction == "sum" else []
     return " ".join(words)
+
+
+def _activation_text(function: Function | None) -> str | None:
+    """How an activation is given on the command line; None where its formula is not read back as it is."""
+    if function is None:
+        return "softmax"
+    if function.name == "f" or function is FUNCTIONS.get(function.name):
+        return function.name
+    meaning = definition(function)
+    text = to_text(meaning) if meaning is not None else ""
+    return text if text and _reads_back(lambda: read_activation(text), function) else None
+
+
+def _cost_text(network: Network) -> str | None:
+    """How a cost is given on the command line."""
+    own = network.cost_function
+    if own is None:
+        return network.cost_name.replace("_", "-")
+    meaning = definition(own)
+    if meaning is None:
+        return None
+    text = to_text(substitute(meaning, {PLACES[0]: Symbol("h"), PLACES[1]: Symbol("y")}))
+    return text if _reads_back(lambda: read_cost(text)[0], own) else None
+
+
+def _reads_back(read: Callable[[], Function | None], function: Function) -> bool:
+    try:
+        return read() == function
+    except SymbackpropError:
+        return False
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w,-]+", text) else f'"{text}"'
 
 
 def python_command(program: Program) -> str:

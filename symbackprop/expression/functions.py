@@ -74,7 +74,7 @@ def basic(name: str, latex: str = "") -> Function:
 
 EXP, LOG, ERF = basic("exp"), basic("log"), basic("erf", r"\operatorname{erf}")
 SIN, COS = basic("sin"), basic("cos")
-STEP = basic("step", r"\mathbf{1}_{>0}")
+STEP = basic("step", r"\operatorname{step}")
 BASIC = {f.name: f for f in (EXP, LOG, ERF, SIN, COS, STEP)}
 _SYMPY_BASIC = {"exp": sp.exp(z), "log": sp.log(z), "erf": sp.erf(z), "sin": sp.sin(z), "cos": sp.cos(z)}
 

@@ -41,13 +41,14 @@ from symbackprop.expression.build import (
     number,
     power,
     rewrite,
+    substitute,
     subtract,
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, Function
 from symbackprop.expression.nodes import interned
 from symbackprop.expression.program import Assumption, Equation, Program, symbols
 from symbackprop.expression.shown import Shown
-from symbackprop.expression.sympy_bridge import PI, from_sympy, to_sympy
+from symbackprop.expression.sympy_bridge import PI, PLACES, definition, from_sympy, to_sympy
 from symbackprop.frontends.formula import Scope, parse
 from symbackprop.frontends.network_options import Activation, read_activations, read_cost, read_widths
 
@@ -246,7 +247,9 @@ class Network(Shown):
             if layer.function is not None and layer.function.kinks:
                 found += [f"{str(k).replace('z', f'z{layer.number}[n,i]')} != 0" for k in layer.function.kinks]
         output = self.layers[-1].function
-        if self.cost_name == "cross_entropy" and not self.softmax and output is not FUNCTIONS["sigmoid"]:
+        if self.cost_name == "cross_entropy" and self.softmax:
+            found.append(f"{self.layers[-1].size.name} >= 2")
+        elif self.cost_name == "cross_entropy" and output is not FUNCTIONS["sigmoid"]:
             found.append(f"0 < a{len(self.layers)}[n,k] < 1")
         if self.cost_function is not None:
             last = {"z": f"a{len(self.layers)}[n,k]", "y": "y[n,k]"}
@@ -318,8 +321,9 @@ class Network(Shown):
             return negate(add(multiply(y, apply(LOG, a)), multiply(subtract(ONE, y), apply(LOG, subtract(ONE, a)))))
         if self.cost_name == "softmax_cross_entropy":
             return negate(multiply(y, apply(LOG, a)))
-        assert self.cost_function is not None
-        return apply(self.cost_function, a, y)
+        meaning = definition(self.cost_function) if self.cost_function is not None else None
+        assert meaning is not None, "a cost is a formula"
+        return substitute(meaning, {PLACES[0]: a, PLACES[1]: y})
 
     # For users.
 

@@ -4,6 +4,7 @@ The layer number L, or l, is part of the tensors' names, so nothing in a proof d
 Main name: `prove_any_depth`.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from symbackprop.calculus.derivation import Derivation, Gradient
@@ -26,8 +27,12 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import derivative
 from symbackprop.expression.program import Equation, Program
 from symbackprop.frontends.network import M, Network
-from symbackprop.proofs.error_terms import TheoremMaker, cotangent_name, cut_at, output_forms, units_of, with_inner
+from symbackprop.proofs.error_terms import Output, cotangent_name, cut_at, output_theorems, units_of, with_inner
+from symbackprop.proofs.functions import function_lemmas
 from symbackprop.proofs.theorem import Proof, Theorem
+from symbackprop.proofs.theorem_maker import TheoremMaker
+
+PENALTIES = Tensor("R")  # the penalties of all layers, in the fragment of the last
 
 
 def prove_any_depth(network: Network) -> Proof:
@@ -36,10 +41,14 @@ def prove_any_depth(network: Network) -> Proof:
     base, step = _output_fragment(network, str(L)), _layer_fragment(network)
     first, lemmas = _base_theorems(network, base, str(L))
     general, further = _step_theorems(step)
+    induction = [
+        _induction(base, next(t for t in first if t.name == _BASE_NAME), lemmas.values(), str(L)),
+        _induction(step, general[0], further.values(), "l"),
+    ]
     names = {t: bar for d in (*lemmas.values(), *further.values()) for bar, t in d.definitions.items()}
     gradient = Gradient(base, names, base, lemmas | further)
     title = f"Backpropagation in a network of any depth: {units_of(network)}"
-    theorems = (*first, *general)
+    theorems = (*function_lemmas(network), *first, *general, *induction)
     cost = base.equations[-1].value
     return Proof(title, base, cost, theorems, gradient, network, (base, step), 0.0, network.conditions)
 
@@ -60,14 +69,15 @@ def _output_fragment(network: Network, L: str) -> Program:
     equations = []
     for equation in program.equations:
         value = equation.value
-        if equation.tensor.name == "J":
-            value = _without(value, penalties)
+        if equation.tensor.name == "J" and penalties & tensors_in(value):
+            value = add(_without(value, penalties), Entry(PENALTIES))
         indices = tuple(Index(i.name, substitute(i.size, names)) for i in equation.indices)
         value = substitute(_retensored(value, tensors), {**names, **dict(zip(equation.indices, indices, strict=True))})
         equations.append(
             Equation(tensors[equation.tensor], indices, value, equation.note.replace(f"layer {last}", f"layer {L}"))
         )
     inputs = tuple(tensors[t] for t in program.inputs if t in kept and t not in penalties)
+    inputs += (PENALTIES,) if penalties & kept else ()
     assumptions = tuple(replace(a, tensor=tensors[a.tensor]) for a in network.assumptions)
     return Program(inputs, tuple(equations), (Tensor("J"),), program.parameters, assumptions)
 
@@ -109,7 +119,10 @@ def _layer_fragment(network: Network) -> Program:
     sizes: dict[Expr, Expr] = {network.layers[0].size: here, network.layers[1].size: there}
     equations.append(
         Equation(
-            Tensor("J"), (), add(Entry(rest), *(substitute(p, sizes) for p in penalties)), "E is the rest of the cost"
+            Tensor("J"),
+            (),
+            add(Entry(rest), *(substitute(p, sizes) for p in penalties)),
+            "cost, for each layer; E has no penalty on W_l",
         )
     )
     return Program((z, W, b, rest), tuple(equations), (Tensor("J"), following), network.program.parameters)
@@ -117,6 +130,15 @@ def _layer_fragment(network: Network) -> Program:
 
 def _per_layer(network: Network) -> int:
     return (network.l1 is not None) + (network.l2 is not None)
+
+
+_BASE_NAME = "base: error term of the output layer"
+_BASE = {
+    "error term of the output layer": _BASE_NAME,
+    "output layer: error times slope": "base: output layer: error times slope",
+    "output layer: softmax, any targets": "base: output layer: softmax, any targets",
+    "output layer: activation minus target": "base: output layer: activation minus target",
+}
 
 
 def _base_theorems(network: Network, base: Program, L: str) -> tuple[list[Theorem], dict[Tensor, Derivation]]:
@@ -130,24 +152,14 @@ def _base_theorems(network: Network, base: Program, L: str) -> tuple[list[Theore
     for tensor, derivation in gradient.derivations.items():
         if tensor is not base.inputs[1 if base.inputs[0] is z else 0]:
             work.replay(derivation)
-    inner = with_inner(work, gradient.derivations[z], 0)
+    y = next(t for t in base.inputs if t.name == "y")
+    output = Output(z, Tensor(f"a_{L}", z.shape), Tensor("S", (M,)), y)
     theorems = [
-        work.theorem(
-            "base: error term of the output layer",
-            "The induction starts where the cost is known: at the last layer.",
-            inner,
-            layer=L,
-        )
+        replace(t, name=_BASE.get(t.name, t.name), layer=L)
+        for t in output_theorems(work, network, gradient.derivations[z], output)
     ]
-    a, S = Tensor(f"a_{L}", z.shape), Tensor("S", (M,))
-    last = len(network.layers)
-    names = {network.activations(last): a, network.pre_activation(last): z, network.y: Tensor("y", z.shape)}
-    K: dict[Expr, Expr] = {network.layers[-1].size: z.shape[1]}
-    for form, title, why in output_forms(network):
-        shape = substitute(_retensored(form, names), {**K, Index("k", network.layers[-1].size): Index("k", z.shape[1])})
-        special = work.extend(inner, shape, "equation", why, [t for t in (a, S) if t in base.by_tensor])
-        if special is not None:
-            theorems.append(work.theorem("base: " + title, why, special, layer=L))
+    start = "The induction starts where the cost is known: at the last layer."
+    theorems = [replace(t, remark=start) if t.name == _BASE_NAME else t for t in theorems]
     return theorems, {t: d for t, d in gradient.derivations.items() if t in base.by_tensor}
 
 
@@ -166,15 +178,11 @@ def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivatio
     slope = step.equations[0].value
     assert isinstance(slope, Apply)
     form = multiply(total, apply(derivative(slope.function), Entry(z, (n, i))))
-    delta = (
-        work.extend(inner, form, "algebra", "The slope does not depend on the summed index: take it out of the sum.")
-        or inner
-    )
+    delta = work.extend(inner, form, "algebra", "The weight first, and the summed index renamed.") or inner
     theorems = [
         work.theorem(
             "step: error term of a general layer",
-            "From delta of layer l + 1 to delta of layer l. "
-            "With the base, induction downwards from layer L gives every layer.",
+            "From delta of layer l + 1 to delta of layer l.",
             delta,
             layer="l",
         ),
@@ -192,3 +200,44 @@ def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivatio
         ),
     ]
     return theorems, {a: lemma}
+
+
+def _induction(fragment: Program, proved: Theorem, lemmas: Iterable[Derivation], layer: str) -> Theorem:
+    """What the backward recursion computes for a layer is the derivative of the cost: base or step of the induction.
+
+    d is what is computed, by the same equation as the error term. For layer l, that d_l+1 is delta_l+1 is the
+    hypothesis: the kernel may use it and knows nothing else about layer l + 1.
+    """
+    delta, value = proved.derivation.left, proved.derivation.right
+    assert isinstance(delta, Entry)
+    following = next((t for t in tensors_in(value) if t.name == "delta_l+1"), None)
+    computed = Tensor(f"d_{layer}", delta.tensor.shape)
+    inputs, hypotheses = fragment.inputs, {}
+    if following is not None:
+        before = Tensor("d_l+1", following.shape)
+        place = Entry(following, (Index("n", M), Index("i", following.shape[1])))
+        right = Entry(before, place.indices)
+        hypotheses[following] = replace(proved.derivation, left=place, right=right, steps=())
+        inputs = (*inputs, before)
+        value = _retensored(value, {following: before})
+    indices = tuple(i for i in delta.indices if isinstance(i, Index))
+    equation = Equation(computed, indices, value, f"what the backward pass computes for layer {layer}")
+    program = replace(fragment, inputs=inputs, equations=(*fragment.equations, equation))
+    work = TheoremMaker(program, {t: replace(d, program=program) for t, d in hypotheses.items()})
+    for derivation in (*lemmas, proved.derivation):
+        work.replay(replace(derivation, program=program))
+    here = replace(proved.derivation, program=program, right=delta, steps=())
+    lines: list[tuple[Expr, str, str, tuple[Tensor, ...]]] = [
+        (proved.derivation.right, "earlier_result", f"This is “{proved.name}” above.", (delta.tensor,))
+    ]
+    if following is not None:
+        said = "The hypothesis: for layer l + 1 the error term is what was computed."
+        lines.append((value, "induction", said, (following,)))
+    said = f"This is what is computed for layer {layer}."
+    lines.append((Entry(computed, delta.indices), "equation", said, (computed,)))
+    for after, rule, reason, uses in lines:
+        longer = work.extend(here, after, rule, reason, uses)
+        assert longer is not None, "a line of the induction"
+        here = longer
+    name = "step of the induction: layer l, if layer l + 1" if following else f"base of the induction: layer {layer}"
+    return work.theorem(name, "", here, layer=layer)

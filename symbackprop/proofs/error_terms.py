@@ -1,16 +1,13 @@
 """The error terms of a dense network as theorems, each replayed by the kernel: what every depth has in common.
 
-Main names: `TheoremMaker` (a kernel that makes theorems), `error_terms`, `output_forms`. Simpler forms are proposals:
-each is kept only where the kernel accepts it.
+Main names: `error_terms`, `output_theorems`. Simpler forms are proposals: each is kept only where the kernel accepts
+it, line by line.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-import sympy as sp
-
-from symbackprop.calculus.derivation import Derivation, Step
-from symbackprop.calculus.kernel import Kernel
+from symbackprop.calculus.derivation import Derivation
 from symbackprop.expression.build import (
     ONE,
     Add,
@@ -21,28 +18,33 @@ from symbackprop.expression.build import (
     Multiply,
     Number,
     Power,
+    Symbol,
     Tensor,
     add,
     apply,
     contraction,
     divide,
+    kronecker,
     multiply,
     negate,
     nodes_once,
+    number,
     power,
     rewrite,
     substitute,
     subtract,
     tensors_in,
 )
-from symbackprop.expression.functions import ARGUMENTS, FUNCTIONS, derivative
+from symbackprop.expression.functions import FUNCTIONS, Function, derivative
 from symbackprop.expression.program import Program
 from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.frontends.network import M, Network
+from symbackprop.proofs.functions import closed_slope, softmax_slope
 from symbackprop.proofs.theorem import Theorem
+from symbackprop.proofs.theorem_maker import TheoremMaker
+from symbackprop.rendering.conventions import signed
 from symbackprop.rendering.text import to_text
 
-ALL_SIZES = "all sizes"
 LONG = 24  # characters that the widths may take in a title
 
 
@@ -51,111 +53,78 @@ def cotangent_name(tensor: Tensor) -> str:
     return "delta" + tensor.name[1:] if tensor.name[0] == "z" else f"dJ_d{tensor.name}"
 
 
-class TheoremMaker:
-    """A kernel with its program, and the making of theorems from what it has accepted."""
-
-    def __init__(self, program: Program) -> None:
-        self.program, self.kernel = program, Kernel(program)
-
-    def replay(self, derivation: Derivation) -> tuple[str, ...]:
-        """Have the kernel accept a derivation; returns the conditions that it makes use of."""
-        return self.kernel.replay(derivation)
-
-    def theorem(self, name: str, remark: str, derivation: Derivation, *, layer: int | str | None = None) -> Theorem:
-        """A theorem, after the kernel has accepted every step."""
-        used = self.replay(derivation)
-        conditions = tuple(dict.fromkeys((*_kinks(derivation), *used)))
-        return Theorem(
-            name, replace(derivation, name=name, conditions=conditions), "PROVED", ALL_SIZES, conditions, remark, layer
-        )
-
-    def result(self, entry: Entry) -> Expr:
-        """What the kernel has accepted of the tensor, at the indices of `entry`."""
-        known = self.kernel.accepted[entry.tensor]
-        assert isinstance(known.left, Entry), "an accepted result defines an entry"
-        return substitute(known.right, dict(zip(known.left.indices, entry.indices, strict=True)))
-
-    def put_in(
-        self, derivation: Derivation, bars: Sequence[Tensor], named: Sequence[Tensor] | None = None
-    ) -> Derivation:
-        """The derivation with accepted results in the place of these derivatives.
-
-        Args:
-            named: those of them that the reason names; default: all.
-        """
-
-        def earlier(node: Expr) -> Expr | None:
-            return rewrite(self.result(node), earlier) if isinstance(node, Entry) and node.tensor in bars else None
-
-        names = " and ".join(t.name.replace("dJ_d", "dJ/d") for t in named or bars)
-        after, reason = rewrite(derivation.right, earlier), f"Put in {names}, worked out above."
-        longer = self.extend(derivation, after, "earlier_result", reason, bars)
-        assert longer is not None, "an accepted result put into itself"
-        return longer
-
-    def extend(
-        self, derivation: Derivation, after: Expr, rule: str, reason: str, uses: Sequence[Tensor] = ()
-    ) -> Derivation | None:
-        """The derivation with one more step, or None if the kernel does not accept it."""
-        step = Step(derivation.right, after, rule, reason, tuple(uses))
-        longer = replace(derivation, right=after, steps=(*derivation.steps, step))
-        return longer if self.kernel.accepts(step, longer) else None
-
-
-def _kinks(derivation: Derivation) -> tuple[str, ...]:
-    """The points that the functions in a derivation exclude."""
-    found: dict[str, None] = {}
-    for step in derivation.steps:
-        for node in _applications(step.after):
-            if node.function.primitive_of is None or not all(isinstance(a, Entry) for a in node.arguments):
-                continue
-            places = {s: sp.Symbol(to_text(a)) for s, a in zip(ARGUMENTS, node.arguments, strict=False)}
-            found.update(dict.fromkeys(f"{k.subs(places, simultaneous=True)} != 0" for k in node.function.kinks))
-    return tuple(found)
-
-
-def is_unconditional(theorem: Theorem) -> bool:
-    """True if the theorem excludes kinks at most, and takes nothing about the inputs for granted."""
-    return set(theorem.conditions) <= set(_kinks(theorem.derivation))
-
-
-def _applications(expr: Expr) -> list[Apply]:
-    found: list[Apply] = []
-
-    def look(node: Expr) -> Expr | None:
-        if isinstance(node, Apply):
-            found.append(node)
-        return None
-
-    rewrite(expr, look)
-    return found
-
-
 # Error terms.
 
 
 def error_terms(work: TheoremMaker, network: Network, number: int, derivation: Derivation) -> list[Theorem]:
-    """The theorem about delta of one layer, and for the output layer its special form."""
-    last = number == len(network.layers)
-    inner = with_inner(work, derivation, cut=0 if last else 1)
-    name = "error term of the output layer" if last else f"error term of layer {number}"
-    remark = (
-        "How fast the cost changes with the weighted input of an output unit."
-        if last
-        else f"The sum runs over layer {number + 1}, since each unit of layer {number} feeds every unit there; "
-        "f' is taken at z, where the derivative of f is."
-    )
-    theorems = [work.theorem(name, remark, _tidied(work, inner, network, number), layer=number)]
-    if last:
-        if network.softmax and network.cost_name != "softmax_cross_entropy":
-            theorems.append(_by_activations(work, network, derivation))
-        for form, title, why in output_forms(network):
-            special = _special_form(work, network, inner, form, why)
-            if special is not None:
-                theorems.append(work.theorem(title, why, special, layer=number))
+    """The theorem about delta of one layer, and for the output layer its special forms."""
+    z, a = network.pre_activation(number), network.activations(number)
+    if number == len(network.layers):
+        theorems = output_theorems(work, network, derivation, Output(z, a, network.denominator, network.y))
+    else:
+        inner = with_inner(work, derivation, cut=1)
+        theorems = [work.theorem(f"error term of layer {number}", "", _tidied(work, inner, network, number))]
+        theorems = [replace(theorems[0], remark=_remark(network, number))]
     # later results use the general form, which needs no condition
-    work.replay(theorems[0].derivation)
+    work.replay(next(t for t in theorems if t.name.startswith("error term")).derivation)
+    return [replace(t, layer=number) for t in theorems]
+
+
+def _remark(network: Network, number: int) -> str:
+    """What a reader should know about the error term of a hidden layer."""
+    remark = f"The sum runs over layer {number + 1}, since each unit of layer {number} feeds every unit there"
+    function = network.layers[number - 1].function
+    return remark + ("." if function is FUNCTIONS["identity"] else "; the slope is taken at $z$, not at $a$.")
+
+
+@dataclass(frozen=True)
+class Output:
+    """The tensors of an output layer: pre-activations, activations, denominators of a softmax, targets."""
+
+    z: Tensor
+    a: Tensor
+    S: Tensor
+    y: Tensor
+
+
+def output_theorems(work: TheoremMaker, network: Network, derivation: Derivation, tensors: Output) -> list[Theorem]:
+    """The error term of the output layer, and the simpler forms that the kernel accepts, simplest last."""
+    remark = "How fast the cost changes with the pre-activation of an output unit in one example."
+    name = "error term of the output layer"
+    if network.softmax:
+        general = _by_activations(work, network, derivation, tensors)
+        slope = softmax_slope(work, tensors.z, tensors.a, tensors.S)
+        forms = _softmax_forms(network, tensors)
+        theorems = [slope, work.theorem(name, remark, general)]
+    else:
+        general = with_inner(work, derivation, cut=0)
+        forms = _elementwise_forms(network, general, tensors)
+        theorems = [work.theorem(name, remark, general)]
+    for title, lines in forms:
+        special = general
+        for line in lines:
+            special = _further(work, special, line)
+        if lines and special.right is lines[-1].after and special is not general:
+            theorems.append(work.theorem(title, "", special))
     return theorems
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A line that the kernel may accept after the one before."""
+
+    after: Expr
+    rule: str
+    reason: str
+    uses: tuple[Tensor, ...] = ()
+
+
+def _further(work: TheoremMaker, derivation: Derivation, line: Proposal) -> Derivation:
+    """The derivation with one more line, or as it is if the kernel does not accept it."""
+    if line.after is derivation.right:
+        return derivation
+    uses = [t for t in line.uses if t in work.program.by_tensor]
+    return work.extend(derivation, line.after, line.rule, line.reason, uses) or derivation
 
 
 def with_inner(work: TheoremMaker, derivation: Derivation, cut: int) -> Derivation:
@@ -178,12 +147,7 @@ def _tidied(work: TheoremMaker, derivation: Derivation, network: Network, number
     W, delta = network.weight(number), bars[network.pre_activation(number + 1)]
     total = contraction("j", W.shape[0], lambda j: multiply(Entry(W, (j, i)), Entry(delta, (n, j))))
     form = multiply(total, slope_of(network, number, Entry(network.pre_activation(number), left.indices)))
-    return (
-        work.extend(
-            derivation, form, "algebra", "The slope does not depend on the summed index: take it out of the sum."
-        )
-        or derivation
-    )
+    return work.extend(derivation, form, "algebra", "The weight first, and the summed index renamed.") or derivation
 
 
 def slope_of(network: Network, number: int, z: Expr) -> Expr:
@@ -193,55 +157,71 @@ def slope_of(network: Network, number: int, z: Expr) -> Expr:
     return ONE if function is FUNCTIONS["identity"] else apply(derivative(function), z)
 
 
-def _special_form(
-    work: TheoremMaker, network: Network, derivation: Derivation, form: Expr, why: str
-) -> Derivation | None:
-    opened = (network.activations(len(network.layers)), network.denominator)
-    return work.extend(derivation, form, "equation", why, [t for t in opened if t in work.program.by_tensor])
+def _scaled(network: Network, expr: Expr) -> Expr:
+    return divide(expr, M) if network.reduction == "mean" else expr
 
 
-def output_forms(network: Network) -> list[tuple[Expr, str, str]]:
-    """Proposals for the error term of the output layer: simplest last."""
-    last = len(network.layers)
-    n, k = Index("n", M), Index("k", network.layers[-1].size)
-    a, y = Entry(network.activations(last), (n, k)), Entry(network.y, (n, k))
-    scale = (lambda e: divide(e, M)) if network.reduction == "mean" else (lambda e: e)
-    forms: list[tuple[Expr, str, str]] = []
+def _elementwise_forms(network: Network, general: Derivation, of: Output) -> list[tuple[str, list[Proposal]]]:
+    """Proposals where each output depends on its own pre-activation alone."""
+    assert isinstance(general.left, Entry)
+    here = general.left.indices
+    a, y, z = (Entry(t, here) for t in (of.a, of.y, of.z))
     function = network.layers[-1].function
-    if function is not None and function is not FUNCTIONS["identity"]:
-        slope = apply(derivative(function), Entry(network.pre_activation(last), (n, k)))
-        forms.append(
-            (
-                scale(negate(multiply(subtract(y, a), slope))),
-                "output layer: error times slope",
-                "The same with the target first: the factor 2 of the square and the 1/2 of the cost have cancelled.",
-            )
-        )
-    if network.softmax:
-        total = contraction("k", k.size, lambda j: Entry(network.y, (n, j)))
-        forms.append(
-            (
-                scale(subtract(multiply(a, total), y)),
-                "output layer: softmax, any targets",
-                "Every logit moves every output through the common denominator; the terms add up to this.",
-            )
-        )
-    forms.append(
-        (
-            scale(subtract(a, y)),
-            "output layer: activation minus target",
-            "The slope of the output activation cancels against the denominators that the logarithms bring.",
-        )
+    assert function is not None, "a softmax is not elementwise"
+    forms: list[tuple[str, list[Proposal]]] = []
+    slope = apply(derivative(function), z)
+    if function is not FUNCTIONS["identity"]:
+        first = _scaled(network, negate(multiply(subtract(y, a), slope)))
+        turned = "The same with the target first: $a - y = -(y - a)$."
+        forms.append(("output layer: error times slope", [Proposal(first, "algebra", turned)]))
+    last = _scaled(network, subtract(a, y))
+    if function is FUNCTIONS["identity"]:
+        lines = [Proposal(last, "function", "The slope of the identity is 1.")]
+    elif function is FUNCTIONS["sigmoid"]:
+        lines = [*_cancelled(network, general, z, a, y), Proposal(last, "algebra", "Multiplied out, $a y$ cancels.")]
+    else:
+        lines = []
+    return [*forms, ("output layer: activation minus target", lines)]
+
+
+def _cancelled(network: Network, general: Derivation, z: Entry, a: Entry, y: Entry) -> list[Proposal]:
+    """The slope of a sigmoid against the denominators of the cross-entropy."""
+    sigmoid = FUNCTIONS["sigmoid"]
+    closed = closed_slope(sigmoid, z)
+    assert closed is not None, "the slope of a sigmoid"
+    slope = substitute(closed, {apply(sigmoid, z): a})
+    known = substitute(general.right, {apply(derivative(sigmoid), z): slope})
+    rest = subtract(multiply(subtract(ONE, y), a), multiply(y, subtract(ONE, a)))
+    why = "Each denominator cancels a factor of the slope; as values of sigmoid, $a$ and $1 - a$ are above 0."
+    return [
+        Proposal(known, "function", "The slope of sigmoid by its lemma, its value being the activation.", (a.tensor,)),
+        Proposal(_scaled(network, rest), "algebra", why, (a.tensor,)),
+    ]
+
+
+def _softmax_forms(network: Network, of: Output) -> list[tuple[str, list[Proposal]]]:
+    """Proposals for a softmax with the cross-entropy of a distribution."""
+    n, k = Index("n", M), Index("k", of.z.shape[1])
+    a, y = Entry(of.a, (n, k)), Entry(of.y, (n, k))
+    total = contraction("k", k.size, lambda j: Entry(of.y, (n, j)))
+    any_targets = Proposal(
+        _scaled(network, subtract(multiply(a, total), y)),
+        "algebra",
+        "What does not depend on the summed unit is taken out of the sum.",
     )
-    return forms
+    given = Proposal(_scaled(network, subtract(a, y)), "assumption", "The targets of an example add up to 1.")
+    return [
+        ("output layer: softmax, any targets", [any_targets]),
+        ("output layer: activation minus target", [any_targets, given]),
+    ]
 
 
-def _by_activations(work: TheoremMaker, network: Network, derivation: Derivation) -> Theorem:
+def _by_activations(work: TheoremMaker, network: Network, derivation: Derivation, of: Output) -> Derivation:
     """The error term of a softmax from its activations and the rate g of the cost: a g - a (sum of a g).
 
     No exponential and no denominator of the softmax is left, so this is what becomes code.
     """
-    a, S = network.activations(len(network.layers)), network.denominator
+    a, S = of.a, of.S
     bars = {tensor: bar for bar, tensor in derivation.definitions.items()}
     left = derivation.left
     assert isinstance(left, Entry), "an error term is an entry"
@@ -249,24 +229,39 @@ def _by_activations(work: TheoremMaker, network: Network, derivation: Derivation
     assert isinstance(k, Index), "the places of an error term are free"
 
     def form(weighted: Callable[[Entry], Expr]) -> Expr:
-        total = contraction("k", k.size, lambda p: weighted(Entry(a, (n, p))))
-        return subtract(weighted(Entry(a, (n, k))), multiply(Entry(a, (n, k)), total))
+        own = weighted(Entry(a, (n, k)))
+        sign = -1 if signed(own)[0] else 1  # a sum of -y is taken away as a sum of y is added
+        total = contraction("k", k.size, lambda p: multiply(number(sign), weighted(Entry(a, (n, p)))))
+        return add(own, multiply(number(-sign), Entry(a, (n, k)), total))
 
     def rate(here: Entry) -> Expr:
         return work.result(Entry(bars[a], here.indices))
 
-    why = (
-        "Every logit moves every output through the common denominator: output p changes with logit k at the rate "
-        "a_p([p = k] - a_k)."
-    )
     proved = work.put_in(derivation, [bars[S]])
     named = form(lambda here: multiply(here, Entry(bars[a], here.indices)))
-    shorter = work.extend(proved, named, "equation", "exp(z) over its denominator is the activation. " + why, [a])
+    sent = contraction(
+        "k", k.size, lambda p: _sent_back(Entry(bars[a], (n, p)), Entry(a, (n, p)), Entry(a, (n, k)), p, k)
+    )
+    why = (
+        "Each exponential over the denominator is an activation: what every output sends back, by the slope of softmax."
+    )
+    shorter = work.extend(proved, sent, "function", why, [a])
     assert shorter is not None, "the slope of a softmax"
+    why = "The bracket keeps one term; the factor that does not depend on the summed unit is taken out."
+    shorter = work.extend(shorter, named, "contract_delta", why)
+    assert shorter is not None, "the sum over the outputs"
     shorter = work.put_in(shorter, [bars[a]])
     cancelled = form(lambda here: _times(here, rewrite(rate(here), _written)))
-    shorter = work.extend(shorter, cancelled, "algebra", "What the rate divides by a cancels.") or shorter
-    return work.theorem("output layer: softmax", why, shorter, layer=len(network.layers))
+    divided = any(
+        isinstance(n, Power) and isinstance(n.base, Entry) and n.base.tensor is a for n in nodes_once(shorter.right)
+    )
+    why = "The activation cancels; as a value of softmax it is above 0." if divided else "The factors in another order."
+    return work.extend(shorter, cancelled, "algebra", why, [a] if divided else []) or shorter
+
+
+def _sent_back(rate: Expr, output: Expr, own: Expr, p: Expr, k: Expr) -> Expr:
+    """dJ/da_p times the slope a_p ([p = k] - a_k) of a softmax."""
+    return multiply(rate, output, subtract(kronecker(p, k), own))
 
 
 def _times(a: Entry, rate: Expr) -> Expr:
@@ -305,10 +300,21 @@ def cut_at(program: Program, z: Tensor) -> Program:
 
 
 def units_of(network: Network) -> str:
-    """The activations and the cost in words: "tanh units, squared error"."""
-    named = [("softmax" if x.function is None else x.function.name) for x in network.layers[1:]]
+    """The activations and the cost in words: "tanh units, squared error"; formulas of the user's as they are read."""
+    named = [_spoken(layer.function) for layer in network.layers[1:]]
     hidden, output = list(dict.fromkeys(named[:-1])) or named[-1:], named[-1]
     units = "any activation f" if hidden == ["f"] else f"{' and '.join(hidden)} units"
     units += f", {output} output" if [output] != hidden else ""
     cost = network.cost_name.replace("cross_entropy", "cross-entropy").replace("_", " ")
+    meaning = definition(network.cost_function) if network.cost_function is not None else None
+    if meaning is not None:
+        cost = f"cost `{to_text(substitute(meaning, {PLACES[0]: Symbol('h'), PLACES[1]: Symbol('y')}))}`"
     return f"{units}, {cost}"
+
+
+def _spoken(function: Function | None) -> str:
+    """The name of an activation, or for a user's own its formula."""
+    if function is None:
+        return "softmax"
+    meaning = definition(function) if function.name == "phi" else None
+    return function.name if meaning is None else f"`{to_text(meaning)}`"

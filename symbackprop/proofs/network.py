@@ -8,7 +8,7 @@ equal, and the kernel replays everything. A proof for any depth is the output la
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -21,42 +21,30 @@ from symbackprop.expression.build import (
     Expr,
     Index,
     Tensor,
-    add,
     apply,
-    multiply,
-    power,
+    negate,
     rewrite,
     substitute,
     subtract,
+    tensors_in,
 )
-from symbackprop.expression.functions import FUNCTIONS, STEP, Function, derivative
+from symbackprop.expression.functions import FUNCTIONS, LOG, derivative
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Equation, Program
-from symbackprop.frontends.network import M, Network, written_out
+from symbackprop.frontends.network import Network, written_out
 from symbackprop.proofs.any_depth import prove_any_depth
 from symbackprop.proofs.error_terms import (
-    ALL_SIZES,
     LONG,
-    TheoremMaker,
     cotangent_name,
     cut_at,
     error_terms,
-    is_unconditional,
     slope_of,
     units_of,
 )
-from symbackprop.proofs.stable_logs import stabilise
+from symbackprop.proofs.functions import closed_slope, function_lemmas
+from symbackprop.proofs.stable_logs import stabilise, stabilised_logarithm
 from symbackprop.proofs.theorem import Proof, Theorem
-
-# Slopes written with the activation a = f(z) instead of z. They are proposals: each is kept only where it is proved.
-_SLOPES: dict[str, Callable[[Expr, Expr], Expr]] = {
-    "identity": lambda z, a: ONE,
-    "sigmoid": lambda z, a: multiply(a, subtract(ONE, a)),
-    "tanh": lambda z, a: subtract(ONE, power(a, 2)),
-    "relu": lambda z, a: apply(STEP, z),
-    "softplus": lambda z, a: apply(FUNCTIONS["sigmoid"], z),
-    "silu": lambda z, a: add(a, multiply(apply(FUNCTIONS["sigmoid"], z), subtract(ONE, a))),
-}
+from symbackprop.proofs.theorem_maker import ALL_SIZES, TheoremMaker
 
 
 @lru_cache(maxsize=16)
@@ -87,9 +75,14 @@ def _prove_layers(network: Network) -> Proof:
         elif tensor in parameters:
             number = parameters[tensor]
             theorems.append(work.theorem(*_describe(tensor, network, number), derivation, layer=number))
-    theorems += _slopes(work, network) + _stable_cost(work, network)
+    stable = stabilise(network.program)
+    logits = _has_logits(network, stable)
+    theorems = function_lemmas(network, logits=logits) + theorems
+    theorems += _stable_cost(work, network, stable) if logits else []
     widths = "-".join(str(w) for w in network.widths)
-    which = f"a {widths} network" if len(widths) <= LONG else f"a network of {len(network.layers)} layers"
+    named = not all(isinstance(w, int) for w in network.widths)
+    which = f"a network with layers {', '.join(map(str, network.widths))}" if named else f"a {widths} network"
+    which = which if len(widths) <= LONG else f"a network of {len(network.layers)} layers"
     title = f"Gradients of {which}: {units_of(network)}"
     gradient = replace(gradient, adjoint=_adjoint(work, network, gradient, theorems))
     cost = network.program.equations[-1].value
@@ -105,68 +98,77 @@ def _describe(parameter: Tensor, network: Network, number: int) -> tuple[str, st
     if parameter is network.weight(number):
         return (
             f"gradient with respect to {parameter.name}",
-            f"What unit j of layer {number} sends (its activation) times what unit i of layer {number + 1} lacks "
-            "(its error term).",
+            f"For each example, what unit j of layer {number} sends (its activation) times how fast the cost changes "
+            f"with the pre-activation of unit i of layer {number + 1} (its error term).",
         )
     return (f"gradient with respect to {parameter.name}", "A bias is a weight from a unit that always sends 1.")
 
 
-# Side results: slopes and the stable cost.
-
-
-def _slopes(work: TheoremMaker, network: Network) -> list[Theorem]:
-    """f'(z) = a(1 - a) and the like, once for each function."""
-    theorems, done = [], set()
-    for layer in network.layers[1:]:
-        function = layer.function
-        if (
-            function is None
-            or function.name in done
-            or function.name not in _SLOPES
-            or function is FUNCTIONS["identity"]
-        ):
-            continue
-        done.add(function.name)
-        derivation = _slope(work, network, layer.number, function)
-        if derivation is not None:
-            remark = f"The slope of {function.name} from its own value: the forward pass has computed it already."
-            theorems.append(work.theorem(f"slope of {function.name}", remark, derivation, layer=layer.number))
-    return theorems
-
-
-def _slope(work: TheoremMaker, network: Network, number: int, function: Function) -> Derivation | None:
-    n, i = Index("n", M), Index("i", network.layers[number - 1].size)
-    z, a = Entry(network.pre_activation(number), (n, i)), Entry(network.activations(number), (n, i))
-    left = apply(derivative(function), z)
-    blank = Derivation(f"slope of {function.name}", work.program, left, left, ())
-    reason = f"Differentiate the definition of {function.name} and put in a = {function.name}(z)."
-    return work.extend(blank, _SLOPES[function.name](z, a), "equation", reason, [a.tensor])
-
-
-def _stable_cost(work: TheoremMaker, network: Network) -> list[Theorem]:
+def _stable_cost(work: TheoremMaker, network: Network, stable: Program) -> list[Theorem]:
     """The cost computed from the logits equals the cost of the textbook."""
-    stable = stabilise(network.program)
-    cost = stable.equations[-1]
-    if network.program.equations[-1].value is cost.value:
-        return []
     last = len(network.layers)
-    shown = written_out(cut_at(stable, network.pre_activation(last)), cost.value)
-    left = Entry(cost.tensor)
-    blank = Derivation("stable cost", work.program, left, left, ())
-    reason = "Write out the output activation."
-    if network.cost_name.endswith("cross_entropy"):
-        reason = "Write out the output activation; log and exp cancel, and no logarithm of a small number is left."
-    uses = [cost.tensor, network.activations(last), network.denominator]
-    derivation = work.extend(blank, shown, "equation", reason, [t for t in uses if t in work.program.by_tensor])
-    if derivation is None:
-        return []
-    return [
-        work.theorem(
-            "the cost from the logits",
-            "This form is finite for every z: it is the one that the code computes.",
-            derivation,
-        )
+    z, a, S = network.pre_activation(last), network.activations(last), network.denominator
+    left, cost = Entry(stable.equations[-1].tensor), network.program.equations[-1].value
+    shown = written_out(cut_at(stable, z), stable.equations[-1].value)
+
+    def sigmoid(node: Expr) -> Expr | None:
+        if not isinstance(node, Apply) or node.function is not LOG:
+            return None
+        argument = node.arguments[0]
+        for inner in (argument, *(negate(t) for t in getattr(argument, "terms", ()))):
+            if not isinstance(inner, Entry) or inner.tensor is not a:
+                continue
+            here = Entry(z, inner.indices)
+            softplus = apply(FUNCTIONS["softplus"], here)
+            if argument is inner:
+                return subtract(here, softplus)
+            if argument is subtract(ONE, inner):
+                return negate(softplus)
+        return None
+
+    def softmax(node: Expr) -> Expr | None:
+        inner = node.arguments[0] if isinstance(node, Apply) and node.function is LOG else None
+        if not isinstance(inner, Entry) or inner.tensor is not a:
+            return None
+        return subtract(Entry(z, inner.indices), apply(LOG, Entry(S, inner.indices[:1])))
+
+    def shifted(node: Expr) -> Expr | None:
+        inner = node.arguments[0] if isinstance(node, Apply) and node.function is LOG else None
+        if not isinstance(inner, Entry) or inner.tensor is not S:
+            return None
+        return written_out(cut_at(stable, z), stabilised_logarithm(network.program, inner))
+
+    softmax_says = "The logarithm of a quotient; log and exp undo each other."
+    shift = "$\\log\\sum_k e^{z_k} = M + \\log\\sum_k e^{z_k - M}$ for every $M$, here the largest of the $z_k$."
+    lines: list[tuple[Expr, str, str, tuple[Tensor, ...]]] = [
+        (cost, "equation", "The definition of the cost.", (left.tensor,))
     ]
+    if network.softmax:
+        logarithms = rewrite(cost, softmax)
+        lines.append((logarithms, "function", softmax_says, (a, S)))
+        lines.append((rewrite(logarithms, shifted), "algebra", shift, (S,)))
+    else:
+        lines.append((rewrite(cost, sigmoid), "function", "The two logarithms by their lemmas.", (a,)))
+    lines.append((shown, "algebra", "Multiply out and gather.", ()))
+    derivation = Derivation("the cost from the logits", work.program, left, left, ())
+    for after, rule, reason, uses in lines:
+        if after is not derivation.right:
+            derivation = work.extend(derivation, after, rule, reason, uses) or derivation
+    if derivation.right is not shown:
+        return []
+    remark = (
+        "No logarithm of a number that floating point has rounded to 0 can occur in this form: the code computes it."
+    )
+    return [work.theorem(derivation.name, remark, derivation)]
+
+
+def _has_logits(network: Network, stable: Program) -> bool:
+    """True if every logarithm of the cost could be written in the pre-activations of the output layer."""
+    cost = stable.equations[-1].value
+    if network.program.equations[-1].value is cost:
+        return False
+    last = len(network.layers)
+    return network.activations(last) not in tensors_in(cost)
 
 
 # The adjoint program that becomes code.
@@ -181,13 +183,12 @@ def _adjoint(work: TheoremMaker, network: Network, gradient: Gradient, theorems:
     best: dict[Tensor, Derivation] = {}
     for theorem in theorems:
         left = theorem.derivation.left
-        if isinstance(left, Entry) and left.tensor in theorem.derivation.definitions and is_unconditional(theorem):
+        if isinstance(left, Entry) and left.tensor in theorem.derivation.definitions and work.is_unconditional(theorem):
             best[left.tensor] = theorem.derivation
-    slopes = [t.derivation for t in theorems if isinstance(t.derivation.left, Apply)]
     equations = []
     for bar in map(gradient.cotangents.__getitem__, gradient.derivations):
         if bar in best:
-            derivation = _cheaper(work, network, best[bar], slopes)
+            derivation = _cheaper(work, network, best[bar])
             left = derivation.left
             assert isinstance(left, Entry), "a cotangent is an entry"
             indices = tuple(i for i in left.indices if isinstance(i, Index))
@@ -195,9 +196,9 @@ def _adjoint(work: TheoremMaker, network: Network, gradient: Gradient, theorems:
     return replace(gradient.adjoint, equations=(*network.program.equations, *equations), assumptions=())
 
 
-def _cheaper(work: TheoremMaker, network: Network, derivation: Derivation, slopes: Sequence[Derivation]) -> Derivation:
-    """The derivation with slopes computed from activations, where a theorem does so for the same function."""
-    known = {d.left.function: d for d in slopes if isinstance(d.left, Apply)}
+def _cheaper(work: TheoremMaker, network: Network, derivation: Derivation) -> Derivation:
+    """The derivation with slopes computed from activations, where there is a form for the same function."""
+    known = {derivative(layer.function): layer.function for layer in network.layers[1:] if layer.function is not None}
     activations = {network.pre_activation(k): network.activations(k) for k in range(2, len(network.layers) + 1)}
     used: list[Tensor] = []
 
@@ -205,13 +206,12 @@ def _cheaper(work: TheoremMaker, network: Network, derivation: Derivation, slope
         here = node.arguments[0] if isinstance(node, Apply) and node.function in known else None
         if not isinstance(node, Apply) or not isinstance(here, Entry) or here.tensor not in activations:
             return None
-        slope = known[node.function]
-        assert isinstance(slope.left, Apply), "a slope is a function of z"
-        z = slope.left.arguments[0]
-        assert isinstance(z, Entry), "a slope is a function of z"
-        used.append(activations[here.tensor])
-        a = Entry(activations[z.tensor], z.indices)
-        return substitute(slope.right, {z: here, a: Entry(activations[here.tensor], here.indices)})
+        function, activation = known[node.function], Entry(activations[here.tensor], here.indices)
+        closed = closed_slope(function, here)
+        if closed is None:
+            return None
+        used.append(activation.tensor)
+        return substitute(closed, {apply(function, here): activation})
 
     cheaper = rewrite(derivation.right, visit)
     if cheaper is derivation.right:

@@ -66,6 +66,12 @@ def stabilise(program: Program) -> Program:
     return _Stabiliser(program).run()
 
 
+def stabilised_logarithm(program: Program, total: Entry) -> Expr:
+    """log(total) in its stable form, where `total` is a tensor of the program that is a sum of exponentials."""
+    stabiliser = _Stabiliser(program)
+    return stabiliser.logarithm(total) or apply(LOG, total)
+
+
 class _Stabiliser:
     """Rewrites one equation after the other.
 

@@ -39,7 +39,8 @@ def signed(expr: Expr) -> tuple[bool, Expr]:
     """
     leading = expr.factors[0] if isinstance(expr, Multiply) else expr
     if isinstance(leading, Number) and leading.value < 0:
-        return True, multiply(MINUS_ONE, expr)
+        inside, rest = signed(multiply(MINUS_ONE, expr))  # -(-x) is read as x
+        return not inside, rest
     factors = expr.factors if isinstance(expr, Multiply) else (expr,)
     for place, factor in enumerate(factors):
         if isinstance(factor, Sum) and signed(factor.body)[0]:  # sum(j, -x) is read as -sum(j, x)

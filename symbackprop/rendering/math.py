@@ -67,7 +67,6 @@ from symbackprop.rendering.notation import (
     function_layout,
     letter,
     separated,
-    subscript,
     tensor_layout,
 )
 from symbackprop.rendering.tex import to_tex
@@ -133,9 +132,10 @@ class _LayoutMaker:
             case Apply(function, arguments):
                 return self._applied(function, arguments, scope), _ATOM
             case Kronecker(left, right):
-                return Script(letter("delta"), subscript(self._indices((left, right), scope))), _ATOM
+                one, other = self._indices((left, right), scope)
+                return Fence("[", row(one, relation("="), other), "]"), _ATOM
             case Compare():
-                return row(Atom("1", "bold"), Fence("[", self._condition(expr, scope), "]")), _ATOM
+                return Fence("[", self._condition(expr, scope), "]"), _ATOM
             case Where():
                 return self._where(expr, scope), _REACHING
             case Quotient(left, right):
@@ -300,9 +300,9 @@ class _LayoutMaker:
     def _partial(self, expr: Partial, scope: IndexNames) -> tuple[Layout, int]:
         variable = self._entry(expr.variable, scope)
         if isinstance(expr.expression, Entry):
-            return derivative_layout(self._entry(expr.expression, scope), variable), _ATOM
+            return derivative_layout(self._entry(expr.expression, scope), variable, direct=True), _ATOM
         operand = self._at_least(expr.expression, scope, _MULTIPLY)
-        return row(derivative_layout(None, variable), TIMES, operand), _MULTIPLY
+        return row(derivative_layout(None, variable, direct=True), TIMES, operand), _MULTIPLY
 
     def _entry(self, expr: Entry, scope: IndexNames) -> Layout:
         return tensor_layout(expr.tensor.name, self._indices(expr.indices, scope), self.notation)

@@ -32,11 +32,11 @@ from symbackprop.rendering.layout import (
     row,
 )
 
-_LAYERED = re.compile(r"(W|b|z|a|delta|Theta)_?(\d+|[lL](?:[+-]\d+)?)")
+_LAYERED = re.compile(r"(W|b|z|a|d|delta|Theta)_?(\d+|[lL](?:[+-]\d+)?)")
 _ANY_LAYERED = re.compile(r"([A-Za-z])(\d+)")
 _DERIVATIVE = re.compile(r"d([A-Za-z]\w*?)_d(\w.*)")
 _ACCENTED = re.compile(r"(.+)_(bar|hat|tilde)")
-_PER_SAMPLE = frozenset(["z", "a", "delta", "x", "y", "h"])
+_PER_SAMPLE = frozenset(["z", "a", "d", "delta", "x", "y", "h"])
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ THETA = Notation(
     rename={"n": "i", "i": "p", "j": "q"},
     letters={"W": "Θ", "b": "Θ"},
     bias_column=True,
-    letters_of_units="pqrst",
+    letters_of_units="pqrtu",
 )
 NIELSEN = Notation(
     "nielsen",
@@ -146,7 +146,7 @@ def letter(name: str) -> Layout:
 def short(text: str) -> Layout:
     """The text of a layer or a subscript: numbers upright, letters italic, + and - as operators."""
     parts: list[Layout] = []
-    for piece in re.findall(r"\d+|[A-Za-z]+|.", text):
+    for piece in re.findall(r"\d+|[A-Za-z]+|\S", text):
         if piece.isdigit():
             parts.append(Atom(piece, "number"))
         elif piece in "+-":
@@ -191,7 +191,7 @@ def _primed(base: Layout) -> Layout:
 
 
 def _from_tex_name(code: str) -> Layout:
-    r"""The few forms in which `Function.latex` is written: \sigma, \operatorname{relu}, f', \mathbf{1}_{>0}."""
+    r"""The forms in which `Function.latex` is written: \sigma, \operatorname{relu}, f', \operatorname{gelu}_{\tanh}."""
     if code.endswith("'"):
         return _primed(_from_tex_name(code[:-1]))
     match = re.fullmatch(r"(.+)_\{([<>]?)(.*)\}", code)
@@ -258,9 +258,13 @@ def subscript(indices: Sequence[Layout]) -> Layout | None:
     return row(*indices) if single else separated(indices)
 
 
-def derivative_layout(top: Layout | None, bottom: Layout) -> Layout:
-    """The fraction of a partial derivative; without `top` the operator alone."""
-    curly = Atom("∂")
+def derivative_layout(top: Layout | None, bottom: Layout, *, direct: bool = False) -> Layout:
+    """The fraction of a partial derivative; without `top` the operator alone.
+
+    Args:
+        direct: by one equation alone, all other tensors held fixed: written with a hat on both ∂.
+    """
+    curly: Layout = Accent("hat", Atom("∂")) if direct else Atom("∂")
     return Fraction(row(curly, top) if top else curly, row(curly, bottom))
 
 

@@ -74,7 +74,7 @@ def test_main_rebuilds_the_folders_asked_for_and_draws_what_has_changed(tmp_path
     monkeypatch.setattr(first_page.shutil, "which", lambda name: None)
     assert main(["07"], tmp_path) == 0
     printed = capsys.readouterr()
-    assert printed.out.split() == [str(folder / "proof.tex"), str(folder / "proof.html")]
+    assert printed.out.split() == [str(folder / f"proof{ending}") for ending in (".tex", ".html", ".md")]
     assert printed.err == "the pictures are as they were: pdflatex and pdftoppm not found\n"
 
 

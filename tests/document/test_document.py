@@ -443,7 +443,14 @@ def test_html_passes_a_strict_parser(proofs, traced, name) -> None:
             Network([3, 4, 2], activation=["tanh", "sigmoid"]),
             "symbackprop prove --layers 3,4,2 --activation tanh,sigmoid --cost cross-entropy",
         ),
-        (Network([3, 2], cost=sp.Symbol("h") ** 4), ""),
+        (
+            Network([3, 2], activation="z**3 + z", cost=sp.Symbol("h") ** 4),
+            'symbackprop prove --layers 3,2 --activation "z + z**3" --cost "h**4"',
+        ),
+        (
+            Network([3, 5, 4], activation=["relu", "softmax"], cost="squared_error"),
+            "symbackprop prove --layers 3,5,4 --activation relu,softmax --cost squared-error",
+        ),
     ],
 )
 def test_command_proves_the_same_network_again(network, command) -> None:
@@ -475,9 +482,16 @@ def test_theta_writes_the_output_as_the_hypothesis(proofs) -> None:
     [
         (
             "any_depth",
-            ["factor ½", "average", "second term", "output layer come from", "sum over the later layer", "collapse"],
+            [
+                "factor ½",
+                "average",
+                "penalty on the weights",
+                "output layer come from",
+                "sum over the later layer",
+                "collapse",
+            ],
         ),
-        ("cross_entropy", ["average", "second term", "no slope", "sum over the later layer", "collapse"]),
+        ("cross_entropy", ["average", "penalty on the weights", "no slope", "sum over the later layer", "collapse"]),
     ],
 )
 def test_full_document_answers_what_the_readers_of_tutorials_ask(proofs, name, asked) -> None:

@@ -58,27 +58,19 @@ WRITTEN = {
         contraction("j", s, lambda j: add(Entry(b, (j,)), ONE)),
         r"\sum_{j=1}^{s_{1}}(b^{(1)}_{j} + 1)",
     ),
-    "kronecker": (kronecker(i, k), r"\delta_{ik}"),
-    "indicator": (Compare("<", ZERO, Z), r"\mathbf{1}[z^{(2)}_{ni} > 0]"),
-    "at_least": (Compare("<=", ONE, Z), r"\mathbf{1}[z^{(2)}_{ni} \ge 1]"),
-    "at_most": (Compare("<=", Z, ONE), r"\mathbf{1}[z^{(2)}_{ni} \le 1]"),
-    "below": (Compare("<", Z, ONE), r"\mathbf{1}[z^{(2)}_{ni} < 1]"),
-    "sum_in_front_needs_brackets": (
-        multiply(add(B, ONE), contraction("j", s, lambda j: Entry(b, (j,)))),
-        r"(b^{(1)}_{i} + 1)\sum_{j=1}^{s_{1}}b^{(1)}_{j}",
-    ),
-    "contraction_in_front_needs_brackets": (
-        multiply(contraction("j", s, lambda j: Entry(b, (j,))), Z),
-        r"\left(\sum_{j=1}^{s_{1}}b^{(1)}_{j}\right)z^{(2)}_{ni}",
-    ),
+    "kronecker": (kronecker(i, k), r"[i = k]"),
+    "indicator": (Compare("<", ZERO, Z), r"[z^{(2)}_{ni} > 0]"),
     "cases": (
         where(Compare("<", ZERO, Z), Z, ZERO),
         r"\begin{cases} z^{(2)}_{ni} & \text{if }z^{(2)}_{ni} > 0 \\ 0 & \text{otherwise} \end{cases}",
     ),
-    "partial_of_an_entry": (Partial(Z, Entry(W, (i, j))), r"\frac{\partial z^{(2)}_{ni}}{\partial W^{(1)}_{ij}}"),
+    "partial_of_an_entry": (
+        Partial(Z, Entry(W, (i, j))),
+        r"\frac{\hat{\partial}z^{(2)}_{ni}}{\hat{\partial}W^{(1)}_{ij}}",
+    ),
     "partial_of_a_sum": (
         Partial(add(B, ONE), B),
-        r"\frac{\partial}{\partial b^{(1)}_{i}}\,(b^{(1)}_{i} + 1)",
+        r"\frac{\hat{\partial}}{\hat{\partial}b^{(1)}_{i}}\,(b^{(1)}_{i} + 1)",
     ),
     "constant_fraction_in_front": (
         multiply(lam, power(multiply(number(2), m), -1), contraction("i", s, lambda i: power(Entry(b, (i,)), 2))),
@@ -98,7 +90,7 @@ WRITTEN = {
     "square_of_a_derivative": (power(apply(derivative(arbitrary()), B), 2), r"f'(b^{(1)}_{i})^{2}"),
     "named_function": (apply(FUNCTIONS["relu"], B), r"\operatorname{relu}(b^{(1)}_{i})"),
     "sigma": (apply(FUNCTIONS["sigmoid"], B), r"\sigma(b^{(1)}_{i})"),
-    "step": (apply(STEP, B), r"\mathbf{1}_{>0}(b^{(1)}_{i})"),
+    "step": (apply(STEP, B), r"\operatorname{step}(b^{(1)}_{i})"),
     "second_derivative": (apply(derivative(derivative(arbitrary())), B), r"f''(b^{(1)}_{i})"),
     "first_entry_counts_from_one": (Entry(b, (ZERO,)), r"b^{(1)}_{1}"),
     "maximum": (extremum("max", "k", s, lambda k: Entry(b, (k,))), r"\max_{1 \le k \le s_{1}}b^{(1)}_{k}"),
