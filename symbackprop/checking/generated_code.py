@@ -130,10 +130,16 @@ def examine_network(code: CompiledNetwork, network: Network) -> None:
         case.against_truth(first.name, outcome, truth)
         case.against_quotient(first, outcome, arrays, truth)
         for variant in others:
-            case.alike(variant.name, variant.run(arrays, truth.numbers), outcome)
+            rounding = _of_a_step(arrays[2:]) if variant.name == "cost_and_step" else 0.0
+            case.alike(variant.name, variant.run(arrays, truth.numbers), outcome, rounding)
         for form, predicted in predictions(code.numpy, arrays, truth.prediction.shape):
             case.close(form, "the prediction", predicted, truth.prediction, 1.0)
         _examine_backend(code, case, first, network)
+
+
+def _of_a_step(parameters: Sequence[Array]) -> float:
+    """How far a gradient may be off that is seen as the difference of parameters before and after a step."""
+    return max(8 * float(np.finfo(p.dtype).eps * np.max(np.abs(p), initial=0.0)) for p in parameters)
 
 
 def _examine_backend(code: CompiledNetwork, case: _Case, plain: Variant, network: Network) -> None:
@@ -230,16 +236,19 @@ class _Case:
         if all(abs(q - s) > QUOTIENT * norm + 10 * rounding for q, s in zip(quotients, slopes, strict=True)):
             self.close(plain.name, "the gradient beside the difference quotient of the cost", slopes, quotients, 0.0)
 
-    def alike(self, form: str, outcome: Outcome, expected: Outcome) -> None:
-        """Another form computes the same."""
+    def alike(self, form: str, outcome: Outcome, expected: Outcome, rounding: float = 0.0) -> None:
+        """Another form computes the same; `rounding` is what its gradients may be off whatever their size."""
         cost, gradients = outcome
         whole, parts = expected
         assert whole is not None and parts is not None, "the plain form computes both"
         if cost is not None:
             self.close(form, "the cost", cost, whole, abs(whole))
         largest = max(float(np.max(np.abs(p), initial=0.0)) for p in parts)
+        allowed = rounding / TOLERANCE[self.kind]
         for name, found, part in zip(self.names, gradients or (), parts, strict=False):
-            self.close(form, f"the gradient of {name}", found, part, max(largest * 1e-3, float(np.max(np.abs(part)))))
+            self.close(
+                form, f"the gradient of {name}", found, part, max(largest * 1e-3, float(np.max(np.abs(part)))) + allowed
+            )
 
 
 # Traced programs.

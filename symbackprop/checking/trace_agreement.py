@@ -365,7 +365,7 @@ def _missing_there(program: Evaluator, point: Point, tensor: Tensor, asked: NDAr
             entries = balls.run(point.values(balls.field), given)[tensor]
         except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
             return found
-    for position in zip(*np.nonzero(asked), strict=True):
+    for position in np.argwhere(asked):  # of a scalar, too
         where = tuple(int(k) for k in position)
         found[where] = isinstance(entries[where], Missing)
     return found

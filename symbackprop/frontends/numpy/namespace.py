@@ -187,6 +187,15 @@ def _not_derived(kind: type) -> Exception:
     raise TraceError(f"a class derived from {kind.__name__} cannot be traced")
 
 
+def operation_of(function: Any) -> Any:
+    """The operation that stands in for a function of NumPy, wherever it was imported from; None for others."""
+    home, name = getattr(function, "__module__", None), getattr(function, "__name__", None)
+    if type(function).__module__ != "numpy" or not isinstance(home, str) or not isinstance(name, str):
+        return None
+    own = f"{home.removeprefix('numpy').strip('.')}.{name}".strip(".")
+    return Operation(own, f"np.{own}") if own in OPERATIONS else None
+
+
 def type_stand_in(kind: type, convert: Callable[..., Any]) -> Any:
     """The one stand-in of a type, so that `type(x) is float` holds where it does."""
     if kind not in STAND_INS:

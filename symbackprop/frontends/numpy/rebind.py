@@ -22,7 +22,7 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
-from symbackprop.frontends.numpy.namespace import by_identity, constant
+from symbackprop.frontends.numpy.namespace import by_identity, constant, operation_of
 from symbackprop.frontends.numpy.opaque import Opaque, Refused
 from symbackprop.frontends.numpy.python_builtins import is_symbolic, shadow_builtins
 from symbackprop.frontends.numpy.session import Session, as_numpy, guarded
@@ -92,6 +92,9 @@ class Overlay:
         stand_in = value_stand_in(value, name)
         if stand_in is not value:
             return stand_in
+        operation = operation_of(value)
+        if operation is not None:
+            return operation
         if isinstance(value, types.BuiltinMethodType):
             return self._builtin(value, name)
         if isinstance(value, type):
