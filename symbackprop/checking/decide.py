@@ -52,6 +52,7 @@ from symbackprop.normal_form.rules_extrema import NO_TIES
 from symbackprop.rendering.text import to_text
 
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
+CAUSE_SECONDS = 2.0  # for the cause of what is refuted
 GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
 DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 1.5  # for what a claim asks for, and for points at which it does not hold
 BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
@@ -407,7 +408,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
         certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
     wrong = [n for n in goal.names if n in certain]
     exists = math.isfinite(found.entry.claimed)
-    until = min(deadline, time.perf_counter() + 2.0)
+    until = min(deadline, time.perf_counter() + CAUSE_SECONDS)
     cause = _cause(goal, wrong, found, until) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]

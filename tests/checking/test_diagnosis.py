@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import symbackprop as sb
+from symbackprop.checking import decide
 from symbackprop.checking.diagnosis import diagnose as mending
 
 FOLDER = Path(__file__).parent / "claims" / "slips"
@@ -41,6 +42,7 @@ def patience(monkeypatch):
     """What is found is asserted, not how soon: the limits of the search are meant for an idle machine."""
     monkeypatch.setattr(mending, "SECONDS", {stage: 10 * seconds for stage, seconds in mending.SECONDS.items()})
     monkeypatch.setattr(mending, "COMPARING", 10 * mending.COMPARING)
+    monkeypatch.setattr(decide, "CAUSE_SECONDS", 10 * decide.CAUSE_SECONDS)
 
 
 @pytest.mark.parametrize("name", MODULES)
