@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import codegen_nets as nets
 import numpy as np
@@ -372,9 +373,12 @@ def test_cache_that_cannot_be_written_is_passed_over(monkeypatch, tmp_path):
     assert net.backend == "c" and np.isfinite(net(params, X, Y, lam=LAM)[0])
 
 
+HERE = Path(__file__).parent
+
+
 def test_two_processes_may_build_the_same_kernel_at_once(tmp_path):
     code = (
-        "import sys; sys.path.insert(0, 'tests')\n"
+        f"import sys; sys.path[:0] = {[str(HERE), str(HERE.parent / 'helpers')]!r}\n"
         "from test_codegen_network import made, flat\n"
         "net, params, X, Y = made((3, 8, 4), backend='c')\n"
         "print(net.backend, net.flat(flat(params), X, Y, lam=1.0)[0])"
