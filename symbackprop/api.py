@@ -48,8 +48,8 @@ def prove(subject: Network | Program) -> Proof:
 
     Example:
         >>> proof = prove(Network([3, 5, 4], activation="sigmoid", cost="cross_entropy"))
-        >>> proof.status, proof.theorems[1].text
-        ('PROVED', 'delta3[n,k] = (a3[n,k] - y[n,k])/m')
+        >>> proof.status, "delta3[n,k] = (a3[n,k] - y[n,k])/m" in [t.text for t in proof.theorems]
+        ('PROVED', True)
     """
     if not isinstance(subject, (Network, Program)):
         raise MalformedError(

@@ -49,7 +49,7 @@ def test_help_shows_examples_that_can_be_typed(command, tmp_path):
 def test_help_keeps_brackets(tmp_path):
     text = " ".join(symbackprop("verify", "--help", folder=tmp_path).stdout.replace("│", " ").split())
     assert "Left side: delta2[n,i], dJ/dW1[i,j]" in text
-    assert "'delta3[n,k] = (a3[n,k] - y[n,k])/m'" in text
+    assert "delta3[n,k] = (a3[n,k] - y[n,k])/m" in text
 
 
 def test_completion_offers_the_sub_commands(tmp_path):

@@ -34,7 +34,6 @@ from symbackprop.expression.build import (
     add,
     apply,
     children,
-    divide,
     entries_once,
     free_indices,
     multiply,
@@ -177,11 +176,20 @@ def _inverted(value: Expr, target: Expr, here: Expr) -> Expr | None:
         return _inverted(inner, target, subtract(here, add(*(t for t in value.terms if t is not inner))))
     if isinstance(value, Multiply):
         others = [f for f in value.factors if f is not inner]
-        return _inverted(inner, target, divide(here, multiply(*others))) if all(map(_never_zero, others)) else None
+        if not all(map(_never_zero, others)):
+            return None
+        return _inverted(inner, target, multiply(here, *map(_reciprocal, others)))
     if inner is value.base and isinstance(value.exponent, Number) and value.exponent.value:
         root = 1 / value.exponent.value
         return _inverted(inner, target, power(here, number(root))) if root.denominator == 1 else None
     return None
+
+
+def _reciprocal(factor: Expr) -> Expr:
+    """1/factor of a factor that is not 0: of 1/s it is s."""
+    if isinstance(factor, Power) and isinstance(factor.exponent, Number):
+        return power(factor.base, number(-factor.exponent.value))
+    return power(factor, -1)
 
 
 def _never_zero(factor: Expr) -> bool:
