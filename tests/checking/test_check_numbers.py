@@ -67,7 +67,7 @@ def test_directed_points_end_with_the_time():
 
 
 @pytest.mark.parametrize("longest", [4, 5])
-def test_fault_of_long_sequences_alone_is_found_though_short_ones_are_right(longest):
+def test_fault_of_long_sequences_alone_is_found_though_short_ones_are_right(longest, own_time):
     """Sizes at which nothing is proved are examined all the same."""
 
     def forward(x):
