@@ -73,27 +73,11 @@ def trace(
     *,
     seconds: float = 20.0,
 ) -> Program:
-    """The program of a NumPy function, for all sizes.
-
-    Args:
-        function: takes the arrays of `shapes` by name; further arguments have defaults.
-        shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
-        assume: what is known about inputs: labels:C, onehot, prob, pos, bern, pm1.
-        where: comparisons of sizes that hold.
-        sizes: sizes to fix to numbers, e.g. {"T": 3}.
-
-    Returns:
-        Program whose outputs are what the function returns, an array or a tuple or dictionary of arrays.
+    """The program of a NumPy function as its lines say it; `api.trace`, which has the same arguments, asks NumPy too.
 
     Raises:
         NeedsConcreteSizes: `.symbols` are the sizes that must be fixed.
         TraceError: the function does something that cannot be traced.
-
-    Example:
-        >>> import numpy as np
-        >>> program = trace(lambda x, w: np.tanh(x @ w), {"x": ("N", "D"), "w": ("D", "M")})
-        >>> [e.tensor.name for e in program.equations]
-        ['t', 'out']
     """
     attributes = _check_arguments(function, shapes)
 
