@@ -18,10 +18,10 @@ from symbackprop.frontends.numpy.opaque import NotUsable, Opaque, Refused
 from symbackprop.frontends.numpy.operands import integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_int, as_numpy, guarded, reduced
-from symbackprop.frontends.numpy.size import Size, SymbolicRange, size
+from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicRange, size
 from symbackprop.frontends.numpy.symbolic import STAND_INS, class_of, stands_for, told_type
 
-SYMBOLIC = (Array, Size, Masked, Places, SymbolicRange, *NotUsable)
+SYMBOLIC = (Array, Size, Masked, Places, SymbolicRange, SymbolicItems, *NotUsable)
 
 
 def is_symbolic(value: Any) -> bool:
@@ -37,7 +37,7 @@ def _len(value: Any) -> Any:
         if not value.axes:
             raise as_numpy(TypeError("len() of unsized object"))
         return size(value.axes[0])
-    return len(value)
+    return value.size if isinstance(value, Masked) else len(value)
 
 
 def _range(*bounds: Any) -> Any:
@@ -82,6 +82,8 @@ def _round(value: Any, digits: int | None = None) -> Any:
 def _sum(items: Iterable[Any], start: Any = 0) -> Any:
     if isinstance(items, Array):
         return OPERATIONS["sum"](items, axis=0) + start
+    if isinstance(items, Masked):
+        return items.sum() + start
     return sum(items, start)
 
 

@@ -21,7 +21,10 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
+from symbackprop.frontends.numpy.branches import HELPERS
+from symbackprop.frontends.numpy.control_flow import rewritten_code
 from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
+from symbackprop.frontends.numpy.loops import LOOP_HELPERS
 from symbackprop.frontends.numpy.namespace import by_identity, constant, operation_of
 from symbackprop.frontends.numpy.opaque import Opaque, Refused
 from symbackprop.frontends.numpy.python_builtins import is_symbolic, shadow_builtins
@@ -40,7 +43,7 @@ class Overlay:
     def __init__(self, session: Session, unknown: Iterable[Place] = ()) -> None:
         self.session = session
         self.state = State(unknown)
-        self._builtins = shadow_builtins(self._import)
+        self._builtins = shadow_builtins(self._import) | HELPERS | LOOP_HELPERS
         self._known = by_identity() | {
             id(real): self._builtins[name] for name, real in vars(builtins).items() if callable(real)
         }
@@ -209,7 +212,7 @@ class Overlay:
         if in_library(function.__code__.co_filename) or home in ("numpy", "scipy", "sympy", "symbackprop"):
             stand_in = value_stand_in(function, function.__name__)
             return Refused(f"{home}.{function.__name__}") if home in ("numpy", "scipy") else stand_in
-        code = self._code(function.__code__)
+        code = self._code(function.__code__, rewritten_code(function.__code__))
         scope: dict[str, Any] = {"__builtins__": self._builtins, "__name__": function.__globals__.get("__name__", "")}
         cells = tuple(types.CellType() for _ in function.__closure__ or ())
         new = types.FunctionType(code, scope, function.__name__, None, cells or None)
@@ -259,8 +262,22 @@ class Overlay:
         self._done[id(value)] = call
         return call
 
-    def _code(self, code: types.CodeType) -> types.CodeType:
-        """The code with exact decimal constants, entered in the session with all functions inside it."""
+    def _code(self, code: types.CodeType, rewritten: types.CodeType) -> types.CodeType:
+        """The rewritten code with exact decimal constants, entered in the session with all functions inside it.
+
+        Args:
+            code: as the user wrote it.
+        """
+        self._examine(code)
+        return self._entered(rewritten)
+
+    def _entered(self, code: types.CodeType) -> types.CodeType:
+        new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
+        self.session.codes[id(new)] = new
+        return new
+
+    def _examine(self, code: types.CodeType) -> None:
+        """Refuse code that looks behind the stand-ins, or changes what outlives the call."""
         before = None
         for step in dis.get_instructions(code):
             if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
@@ -272,9 +289,9 @@ class Overlay:
             before = step
         if self._identities and self._types and not _by_dataclasses(code):
             raise TraceError(f"{code.co_name} asks whether types are identical", help="use isinstance, or ==")
-        new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
-        self.session.codes[id(new)] = new
-        return new
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._examine(constant)
 
     def _introspection(self, name: str) -> None:
         """Refuse to look behind the stand-ins; note what may bring a real type into the code."""
@@ -286,7 +303,7 @@ class Overlay:
         if isinstance(value, float):
             return constant(value)
         if isinstance(value, types.CodeType):
-            return self._code(value)
+            return self._entered(value)
         if type(value) is tuple:
             return tuple(self._constant(v) for v in value)
         return value

@@ -33,6 +33,7 @@ from symbackprop.rendering.text import to_text
 
 def _needs_number(value: Any, name: str) -> Exception:
     parts = [e for e in map(size_expr, getattr(value, "bounds", (value,))) if e is not None]
+    parts += [value.length] if isinstance(value, SymbolicItems) else []
     return NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(*parts))
 
 
@@ -201,6 +202,20 @@ class SymbolicRange:
 
     def __repr__(self) -> str:
         raise _needs_number(self, "__repr__")
+
+
+@stands_for(enumerate, "a sequence of symbolic length", _needs_number)
+class SymbolicItems:
+    """What a loop goes through: how many items, and which one comes in a round."""
+
+    __slots__ = ("item", "length")
+    __class__ = class_of(lambda _: enumerate(()))
+
+    def __init__(self, length: Expr, item: Callable[[Expr], Any]) -> None:
+        self.length, self.item = length, item
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(self.length))
 
 
 def size(expr: Expr) -> Any:
