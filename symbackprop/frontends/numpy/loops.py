@@ -19,10 +19,12 @@ from symbackprop.expression.build import (
     ONE,
     ZERO,
     Add,
+    Compare,
     Entry,
     Expr,
     Index,
     Kronecker,
+    Multiply,
     Tensor,
     Where,
     add,
@@ -34,6 +36,7 @@ from symbackprop.expression.build import (
     nodes_once,
     rewrite,
     substitute,
+    subtract,
     where,
 )
 from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array
@@ -55,6 +58,7 @@ from symbackprop.frontends.numpy.session import (
     is_so,
     minus,
     reduced,
+    value_of,
 )
 from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicRange
 
@@ -139,16 +143,22 @@ class Loop:
             if session.loops[-1] is not self or session.journals.pop() is not self.journal:
                 raise self.stop("a loop that is left by an exception")
             names, objects = self._locals(), self.heap.now()
-            done = not self._carry(names, objects)
-            if done:
+            changed, written = self._changed(names, objects), self._written()
+            if not self._new(changed) and not written:
                 self._close(names, objects)
-            session.loops.pop()
-            if done:
+                session.loops.pop()
                 return
+            session.loops.pop()
             self.heap.restore(objects)
             for buffer, state in self.journal.before.items():
                 buffer.restore(state)
             session.recall(memory)
+            for place, (old, dtype, weak) in changed.items():
+                kept = Array(Buffer(old.axes, old.read(), dtype), scalar=not old.axes)
+                kept.buffer.weak = weak
+                self.carried[place] = (self._unknown(old.axes, kept.kind, kept.buffer.content), kept)
+            for buffer in written:
+                self.carried[buffer] = (self._unknown(buffer.shape, buffer.kind, buffer.content), Array(buffer))
         raise self.stop()
 
     def _locals(self) -> Items:
@@ -176,8 +186,8 @@ class Loop:
         for key, held in self.held.items():
             put(self.heap.objects[key], held)
 
-    def _carry(self, names: Items, objects: Mapping[int, Items]) -> bool:
-        """Enter what has changed and is not carried yet; True if there is such."""
+    def _changed(self, names: Items, objects: Mapping[int, Items]) -> dict[Any, tuple[Array, Any, bool]]:
+        """Numbers that names and objects hold that a round changes: (the number before the loop, its type, weak)."""
         found: dict[Any, tuple[Any, Any]] = {}
         for name, value in names.items():
             if value is not self.start.get(name, _UNSET) and name in self.origin:
@@ -189,29 +199,26 @@ class Loop:
             for k, value in items.items():
                 if k in before and value is not self.held.get(key, before).get(k):
                     found[key, k] = (before[k], value)
-        new = False
+        result = {}
         for place, (old, value) in found.items():
-            if not isinstance(old, _NUMERIC) or not isinstance(value, _NUMERIC):
-                continue
-            new |= self._enter(place, as_array(old), as_array(value))
-        for buffer, state in self.journal.before.items():
-            if buffer.version != state["version"] and buffer not in self.carried:
-                self.carried[buffer] = (self._unknown(buffer.shape, buffer.kind, state["content"]), Array(buffer))
-                new = True
-        return new
+            if isinstance(old, _NUMERIC) and isinstance(value, _NUMERIC):
+                a, b = as_array(old), as_array(value)
+                if a.axes == b.axes:
+                    dtype = joint_type((a.dtype, a.buffer.weak), (b.dtype, b.buffer.weak))
+                    result[place] = (a, dtype, a.buffer.weak and b.buffer.weak)
+        return result
 
-    def _enter(self, place: Any, old: Array, value: Array) -> bool:
-        known = self.carried.get(place)
-        if old.axes != value.axes:
-            return False
-        dtype = joint_type((old.dtype, old.buffer.weak), (value.dtype, value.buffer.weak))
-        weak = old.buffer.weak and value.buffer.weak
-        if known is not None and known[1].dtype == dtype and known[1].buffer.weak == weak:
-            return False
-        kept = Array(Buffer(old.axes, old.read(), dtype), scalar=not old.axes)
-        kept.buffer.weak = weak
-        self.carried[place] = (self._unknown(old.axes, kept.kind, old.read()), kept)
-        return True
+    def _new(self, changed: Mapping[Any, tuple[Array, Any, bool]]) -> bool:
+        """True unless all of this is carried already, with its type."""
+        return any(
+            place not in self.carried or (k := self.carried[place][1]).dtype != dtype or k.buffer.weak != weak
+            for place, (_, dtype, weak) in changed.items()
+        )
+
+    def _written(self) -> list[Buffer]:
+        """The arrays that a round writes, as far as they are not carried yet."""
+        known = self.journal.before.items()
+        return [b for b, state in known if b.version != state["version"] and b not in self.carried]
 
     def _unknown(self, shape: tuple[Expr, ...], kind: str, before: Content) -> Tensor:
         self.session.unknowns += 1
@@ -267,6 +274,7 @@ class Loop:
         own = axis_indices(shape)
         at = tuple(ZERO if i.size is ONE else i for i in own)
         value = content(at)
+        value = self._at_own_place(value)
         unknown = [e for e in entries_once(value) if e.tensor in self.session.carried and self._mine(e.tensor)]
         summed = False
         if not unknown:
@@ -276,14 +284,40 @@ class Loop:
             if before is None or any(e is not old for e in unknown):
                 raise self.stop()
             assert old is not None
-            more = _increment(value, old)
-            if more is not None:
+            more, latched = _increment(value, old), _latched(value, old)
+            if latched is not None and self.index not in free_indices(latched[1]):
+                count = contraction(self.index.name, self.index.size, lambda k: self._at(latched[0], k))
+                final = where(Compare("<", ZERO, count), latched[1], before(at))
+            elif more is not None:
                 final = add(before(at), contraction(self.index.name, self.index.size, lambda k: self._at(more, k)))
                 summed = True
             else:
                 final = self._owned(value, old, before(at), own)
         final = reduced(final) if not any(isinstance(n, Entry) for n in nodes_once(final)) else final
         return (lambda i: substitute(final, dict(zip(own, i, strict=True)))), summed
+
+    def _at_own_place(self, value: Expr) -> Expr:
+        """where(i == y, P[y], ...) is where(i == y, P[i], ...)."""
+
+        def meaning(node: Expr) -> Expr | None:
+            if not isinstance(node, Where):
+                return None
+            factors = node.condition.factors if isinstance(node.condition, Multiply) else (node.condition,)
+            equal: dict[Expr, Expr] = {}
+            for f in factors:
+                if isinstance(f, Kronecker):
+                    own, other = (f.left, f.right) if isinstance(f.left, Index) and not f.left.uid else (f.right, f.left)
+                    if isinstance(own, Index) and not own.uid:
+                        equal |= {other: own, reduced(value_of(other)): own}
+            then = rewrite(node.then, lambda n: self._renamed(n, equal)) if equal else node.then
+            return where(node.condition, self._at_own_place(then), self._at_own_place(node.otherwise))
+
+        return rewrite(value, meaning)
+
+    def _renamed(self, node: Expr, equal: Mapping[Expr, Expr]) -> Expr | None:
+        if isinstance(node, Entry) and self._mine(node.tensor):
+            return Entry(node.tensor, tuple(equal.get(i, i) for i in node.indices))
+        return None
 
     def _mine(self, tensor: Tensor) -> bool:
         return any(t is tensor for t, _ in self.carried.values())
@@ -396,6 +430,19 @@ def _increment(value: Expr, old: Entry) -> Expr | None:
         then, other = _increment(value.then, old), _increment(value.otherwise, old)
         return None if then is None or other is None else where(value.condition, then, other)
     return None
+
+
+def _latched(value: Expr, old: Entry) -> tuple[Expr, Expr] | None:
+    """(the condition under which a round sets the number, what it is set to)."""
+    if not isinstance(value, Where) or any(n is old for n in nodes_once(value.condition)):
+        return None
+    condition, then, other = value.condition, value.then, value.otherwise
+    if then is old:
+        condition, then, other = subtract(ONE, condition), other, then
+    if other is old and not any(n is old for n in nodes_once(then)):
+        return condition, then
+    inner = _latched(then, old) if other is old else None
+    return None if inner is None else (multiply(condition, inner[0]), inner[1])
 
 
 def _symbolic(values: Any) -> list[SymbolicItems] | None:
