@@ -8,20 +8,37 @@ and a number, lists of two lengths) is refused once it is used, or at once where
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, Expr, free_indices, subtract, where
-from symbackprop.frontends.numpy.array import Array, Buffer, Journal, View, has_entry, scalar
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Add,
+    Compare,
+    Entry,
+    Expr,
+    Kronecker,
+    Multiply,
+    Number,
+    free_indices,
+    nodes_once,
+    rewrite,
+    subtract,
+    where,
+)
+from symbackprop.frontends.numpy.array import Array, Buffer, Journal, View, array, has_entry, scalar
+from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import Masked, truth
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.opaque import Opaque, Unsettled
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import Content, current, guarded
+from symbackprop.frontends.numpy.session import Content, current, defined_as, guarded
 from symbackprop.frontends.numpy.size import Size
 
 _UNSET = object()  # a name, or a place of an object, that holds nothing
@@ -176,7 +193,8 @@ class Branch:
         a, b = as_array(first), as_array(second)
         if a.axes != b.axes:
             return self._unsettled(name)
-        result: Array = OPERATIONS["where"](scalar(self.condition, "bool"), a, b)
+        kind = joint_type((a.dtype, a.buffer.weak), (b.dtype, b.buffer.weak))
+        result = array(a.axes, _either(self.condition, a.read(), b.read()), kind)
         result.buffer.weak = a.buffer.weak and b.buffer.weak
         result.buffer.rounding = max(a.buffer.rounding, b.buffer.rounding)
         if not result.axes:
@@ -189,7 +207,49 @@ class Branch:
 
 
 def _either(condition: Expr, first: Content, second: Content) -> Content:
-    return lambda indices: where(condition, first(indices), second(indices))
+    match condition:
+        case Add((Multiply((Number(minus), inner)), Number(one))) if one == 1 and minus == -1:
+            return _either(inner, second, first)
+    yes, no = _known(condition, True), _known(condition, False)
+    return lambda indices: where(condition, _under(yes, first(indices)), _under(no, second(indices)))
+
+
+# --- what an arm knows --------------------------------------------------------------------------------------------
+
+DEEPEST, LARGEST = 6, 200  # definitions inside definitions, and nodes of one, that are looked into
+
+
+def _known(condition: Expr, true: bool) -> dict[Expr, Expr]:
+    """The indicators of which a condition tells the value."""
+    match condition:
+        case Multiply(factors) if true and not any(isinstance(f, Number) for f in factors):
+            return {k: v for f in factors for k, v in _known(f, True).items()}
+        case Kronecker(left, right):
+            return dict.fromkeys((condition, Kronecker(right, left)), ONE if true else ZERO)
+        case Compare():
+            return {condition: ONE if true else ZERO}
+    return {}
+
+
+def _under(known: dict[Expr, Expr], value: Expr, depth: int = 0) -> Expr:
+    """A value of an arm, in which what the arm knows is decided, also inside the equations that it reads.
+
+    So log(q[i,j]) where i != j does not read the 0 that q has on its diagonal.
+    """
+    if not known:
+        return value
+
+    def meaning(node: Expr) -> Expr | None:
+        if node in known:
+            return known[node]
+        if isinstance(node, Entry) and depth < DEEPEST:
+            inside = defined_as(node)
+            if inside is not None and sum(1 for _ in itertools.islice(nodes_once(inside), LARGEST)) < LARGEST:
+                decided = _under(known, inside, depth + 1)
+                return node if decided is inside else decided
+        return None
+
+    return rewrite(value, meaning)
 
 
 def _place(owner: Any, key: Any) -> str:

@@ -195,15 +195,19 @@ def no_rounds_in(shape: tuple[Expr, ...]) -> None:
         raise session.loops[-1].stop()
 
 
+def defined_as(expr: Entry) -> Expr | None:
+    """The right side of an entry's equation; None for inputs."""
+    session = _SESSION.get(None)
+    for equation in reversed(session.equations) if session else ():
+        if equation.tensor is expr.tensor:
+            return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
+    return None
+
+
 def value_of(expr: Expr) -> Expr:
     """What an entry stands for, where an equation of the session says so; other expressions are themselves."""
-    session = _SESSION.get(None)
-    if session is None or not isinstance(expr, Entry):
-        return expr
-    for equation in reversed(session.equations):
-        if equation.tensor is expr.tensor:
-            return value_of(substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True))))
-    return expr
+    inside = defined_as(expr) if isinstance(expr, Entry) else None
+    return expr if inside is None else value_of(inside)
 
 
 def user_line() -> int | None:
