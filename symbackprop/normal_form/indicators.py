@@ -73,7 +73,19 @@ class Indicators(Signs):
         self.used[f"entries of {atom.data.name} are 0 or 1"] = None
         return True
 
+    def _is_sign(self, atom: Atom) -> bool:
+        if atom.kind != "entry" or self.assumptions.get(atom.data) != "pm1":
+            return False
+        self.used[f"entries of {atom.data.name} are -1 or 1"] = None
+        return True
+
     def _positive_atom(self, value: Poly) -> Poly:
+        if len(value.terms) == 1:
+            (mono, coefficient) = value.terms[0]
+            atoms = mono.factors
+            if not mono.bound and len(atoms) == 1 and atoms[0][1] == 1 and self._is_sign(atoms[0][0]):
+                sign = of_atom(atoms[0][0], 1)
+                return scale(add(ONE, sign if coefficient > 0 else scale(sign, -1)), Fraction(1, 2))
         (template,), args = abstract((value,))
         (other,), other_args = abstract((scale(value, -1),))
         flipped = other.id < template.id and self.never_flat(value)

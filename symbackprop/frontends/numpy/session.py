@@ -64,6 +64,7 @@ class Session:
         self.empties = 0
         self.values: dict[Tensor, Expr] = {}  # what the equations' right sides are
         self.intervals: dict[Expr, object] = {}  # the memo of `integers.interval`
+        self.two_valued: dict[Tensor, tuple[int, int]] = {}  # inputs whose entries have two values alone
         self.journals: list[Any] = []  # what open branches on data must know of arrays that are written
         self.loops: list[Any] = []  # loops over symbolic ranges that are running
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own

@@ -77,6 +77,8 @@ class Tracer:
         ranges = {a.tensor: a.size for a in self.assumptions if a.size is not None}
         self.session = Session(Facts(self.domain, ranges))
         self.session.names |= set(shapes)
+        kinds = {"bern": (0, 1), "onehot": (0, 1), "pm1": (-1, 1)}
+        self.session.two_valued = {a.tensor: kinds[a.kind] for a in self.assumptions if a.kind in kinds}
         self.overlay = Overlay(self.session, unknown)
         self.upstream: tuple[Tensor, ...] = ()
 
