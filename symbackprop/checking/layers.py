@@ -156,7 +156,7 @@ class _Finder:
     def passes(self) -> LayerPasses:
         """The two functions, and what was taken for what."""
         arguments, layer = self._made()
-        data, forward_arguments, forward_fixed = self._arguments(self.forward)
+        _, forward_arguments, forward_fixed = self._arguments(self.forward)
         inputs = set(forward_arguments.values())
         built = {v for v in arguments.values() if isinstance(v, str)}
         places: dict[str, tuple[Path, ...]] = {}
@@ -171,7 +171,9 @@ class _Finder:
                      {self.forward: forward_fixed}, None, None, {})  # fmt: skip
         with quietly():
             layer = _instance(plan, self.values)
-            result = self._called(layer, self.forward, {a: self.values[n] for a, n in forward_arguments.items()}, forward_fixed)
+            result = self._called(
+                layer, self.forward, {a: self.values[n] for a, n in forward_arguments.items()}, forward_fixed
+            )
         return self._completed(plan, layer, result)
 
     def _made(self) -> tuple[dict[str, Any], Any]:
@@ -349,10 +351,15 @@ class _Finder:
         if isinstance(returned, dict):
             for key, value in returned.items():
                 plain = str(key)
-                options = (plain, plain.removeprefix("d").lstrip("_"), plain.removeprefix("grad_"), plain.removesuffix("_grad"))
-                name = next((n for o in options for n in self.real if o == n), None)
-                if name is not None and np.shape(value) == np.shape(self.values[name]):
-                    found[name] = ("returned", key)
+                options = (
+                    plain,
+                    plain.removeprefix("d").lstrip("_"),
+                    plain.removeprefix("grad_"),
+                    plain.removesuffix("_grad"),
+                )
+                own = next((n for o in options for n in self.real if o == n), None)
+                if own is not None and np.shape(value) == np.shape(self.values[own]):
+                    found[own] = ("returned", key)
         elif isinstance(returned, (tuple, list)):
             for k, (name, value) in enumerate(zip(rest, returned, strict=False)):
                 if value is not None and np.shape(value) == np.shape(self.values[name]):
@@ -407,12 +414,15 @@ class _Finder:
 
     def _told(self, plan: _Plan) -> tuple[str, ...]:
         """What was taken for what."""
+
         def shown(path: Path) -> str:
             return self.name + "".join(_shown(s, k) for k, s in enumerate(path))
 
         def call(method: str, named: Mapping[str, str], first: str | None) -> str:
             own = [first] if first else []
-            return f"{self.name}.{method}({', '.join([*own, *(a if a == n else f'{a}={n}' for a, n in named.items())])})"
+            return (
+                f"{self.name}.{method}({', '.join([*own, *(a if a == n else f'{a}={n}' for a, n in named.items())])})"
+            )
 
         result = [f"took {call(plan.forward, plan.forward_arguments, None)} for the forward pass and "
                   f"{call(plan.backward, plan.backward_arguments, plan.upstream)} for the backward pass"]  # fmt: skip
@@ -501,7 +511,7 @@ def _instance(plan: _Plan, values: Mapping[str, Any]) -> Any:
 
 def _functions(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """forward(**inputs) and backward(dout, **inputs), in the user's own module: they are followed like his code."""
-    made, forward, backward = _makers(plan)
+    _, forward, backward = _makers(plan)
     return forward, backward
 
 
@@ -515,7 +525,7 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
     upstream, cache = plan.upstream, plan.cache
     gradients = [(n, how, at) for n, (how, at) in plan.gradients.items()]
 
-    def made(inputs):  # type: ignore[no-untyped-def]
+    def made(inputs: Any) -> Any:
         if is_class:
             values = {}
             for argument, told in arguments:
@@ -536,19 +546,19 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
                 setattr(holder, path[-1], inputs[name])
         return layer
 
-    def at(holder, path):  # type: ignore[no-untyped-def]
+    def at(holder: Any, path: Any) -> Any:
         for step in path:
             holder = holder[step] if isinstance(holder, (dict, list, tuple)) else getattr(holder, step)
         return holder
 
-    def run(layer, inputs):  # type: ignore[no-untyped-def]
+    def run(layer: Any, inputs: Any) -> Any:
         return getattr(layer, forward_name)(**{a: inputs[n] for a, n in forward_data}, **forward_fixed)
 
-    def forward(**inputs):  # type: ignore[no-untyped-def]
+    def forward(**inputs: Any) -> Any:
         result = run(made(inputs), inputs)
         return result[0] if cache is not None else result
 
-    def pulled(dout, inputs):  # type: ignore[no-untyped-def]
+    def pulled(dout: Any, inputs: Any) -> Any:
         layer = made(inputs)
         result = run(layer, inputs)
         values = {a: inputs[n] for a, n in backward_data}
@@ -565,10 +575,10 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
                 found[name] = returned if place is None else returned[place]
         return found
 
-    def backward(dout, **inputs):  # type: ignore[no-untyped-def]
+    def backward(dout: Any, **inputs: Any) -> Any:
         return pulled(dout, inputs)
 
-    def backward_of_scalar(**inputs):  # type: ignore[no-untyped-def]
+    def backward_of_scalar(**inputs: Any) -> Any:
         return pulled(None, inputs)
 
     kind = subject if is_class else type(subject)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,8 @@ DEEPEST, LARGEST = 6, 200  # definitions inside definitions, and nodes of one, t
 def _known(condition: Expr, true: bool) -> dict[Expr, Expr]:
     """The indicators of which a condition tells the value."""
     match condition:
+        case Add((Multiply((Number(minus), inner)), Number(one))) if one == 1 and minus == -1:
+            return _known(inner, not true)
         case Multiply(factors) if true and not any(isinstance(f, Number) for f in factors):
             return {k: v for f in factors for k, v in _known(f, True).items()}
         case Kronecker(left, right):
@@ -292,6 +295,10 @@ def _either_of(test: Any, first: Callable[[], Any], second: Callable[[], Any]) -
     return branch.value(*_both_values(branch, first, second), "a conditional expression")
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
 def _joined(name: str, stop: bool) -> Callable[..., Any]:
     """`and`, which stops at what is false, or `or`."""
 
@@ -303,12 +310,16 @@ def _joined(name: str, stop: bool) -> Callable[..., Any]:
                     return value
                 value = more()
                 continue
-            known: Any = value
-            arms = (lambda: known, more) if stop else (more, lambda: known)
-            a, b = _both_values(branch, *arms)  # type: ignore[arg-type]
+            keep = partial(_itself, value)
+            a, b = _both_values(branch, keep, more) if stop else _both_values(branch, more, keep)
             other = b if stop else a
-            booleans = all(isinstance(v, Array) and v.kind == "bool" for v in (known, other))
-            value = OPERATIONS[name](scalar(branch.condition, "bool"), other) if booleans else branch.value(a, b, "a condition")
+            assert branch.condition is not None
+            booleans = all(isinstance(v, Array) and v.kind == "bool" for v in (value, other))
+            value = (
+                OPERATIONS[name](scalar(branch.condition, "bool"), other)
+                if booleans
+                else branch.value(a, b, "a condition")
+            )
         return value
 
     return join
@@ -332,16 +343,14 @@ def _leave(word: str, around: Iterable[Any]) -> None:
             owner.must_not_be_left(word)
 
 
-def _kept(pairs: Iterable[tuple[Any, Callable[[], Any]]], as_list: bool) -> Any:
-    """What a comprehension with a filter gives: a list, or numbers under a mask where the filter depends on data."""
-    found: list[tuple[Expr | None, Any]] = []
-    for test, value in pairs:
-        condition = condition_of(test)
-        if condition is not None or test:
-            found.append((condition, value()))
+def kept(found: list[tuple[Expr | None, Any]]) -> list[Any] | Masked:
+    """What a comprehension with a filter gives: a list, or numbers under a mask where the filter depends on data.
+
+    Args:
+        found: (what the filter says, None for what it surely keeps; the value).
+    """
     if all(c is None for c, _ in found):
-        values = [v for _, v in found]
-        return values if as_list else iter(values)
+        return [v for _, v in found]
     if any(not isinstance(v, _NUMERIC) or as_array(v).axes for _, v in found):
         raise TraceError("a filter on data keeps values that are no numbers", help="use np.where")
     mask = OPERATIONS["stack"]([scalar(ONE if c is None else c, "bool") for c, _ in found])
@@ -357,6 +366,5 @@ HELPERS: dict[str, Any] = {
     "__denied__": guarded(_denied),
     "__is__": guarded(_is),
     "__leave__": guarded(_leave),
-    "__kept__": guarded(_kept),
 }
-__all__ = ["HELPERS", "Branch", "condition_of"]
+__all__ = ["HELPERS", "Branch", "condition_of", "kept"]

@@ -2,7 +2,7 @@
 
 An `if` becomes the two arms, one after the other, between calls that ask which are to run and merge what they leave
 (`branches`); a `for` hands its items over one by one, or one symbolic item for all (`loops`). Conditional expressions,
-`and`, `or`, `not`, chained comparisons and filters of comprehensions become calls as well. Code that jumps out of an arm
+`and`, `or`, `not`, chained comparisons and comprehensions become calls as well. Code that jumps out of an arm
 is first brought into a form in which it does not: what follows `if c: continue` becomes the other arm. Lines keep
 their numbers. Nothing is rewritten of which the source is not found, or is not that of the code.
 """
@@ -169,8 +169,7 @@ class _Rewriter(ast.NodeTransformer):
         for k, statement in enumerate(body):
             rest = body[k + 1 :]
             if kind and isinstance(statement, ast.If) and _jumps([statement], kind) and self._may_move(statement, rest):
-                moved = ast.copy_location(ast.If(
-                    statement.test, _with_rest(statement.body, rest), _with_rest(statement.orelse, rest)), statement)  # fmt: skip
+                moved = _moved(statement, rest)
                 if tail == "return":
                     result += self._branch(self._returning(moved), tail)
                     load = ast.Name(_RESULT, ast.Load())
@@ -205,8 +204,7 @@ class _Rewriter(ast.NodeTransformer):
                 return new
             if isinstance(statement, ast.If) and _jumps([statement], ast.Return):
                 rest = body[k + 1 :]
-                moved = ast.copy_location(ast.If(
-                    statement.test, _with_rest(statement.body, rest), _with_rest(statement.orelse, rest)), statement)  # fmt: skip
+                moved = _moved(statement, rest)
                 return [*new, self._returning(moved)]
             new.append(statement)
             if isinstance(statement, ast.Raise):
@@ -284,7 +282,7 @@ class _Rewriter(ast.NodeTransformer):
         self.open.pop()
         simple = not (orelse or _mangled(names) or _has(body, _SUSPENDS))
         start = _call("__loop__", items, _texts(names), ast.Constant(simple))
-        bound = _assigned([ast.Expr(node.target)])  # type: ignore[arg-type]
+        bound = _assigned([ast.Expr(node.target)])
         carried = tuple(n for n in names if n not in bound)
         restored = [_located(s, node) for s in _restored(own, "before", carried)] if simple else []
         items = ast.copy_location(ast.Name(own, ast.Load()), node)
@@ -296,7 +294,11 @@ class _Rewriter(ast.NodeTransformer):
         """Blocks of other statements are rewritten, each by itself."""
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
-            if self.function and isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case) and isinstance(block, list):
+            if (
+                self.function
+                and isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case)
+                and isinstance(block, list)
+            ):
                 rest = [n for n in ("body", "orelse", "finalbody") if isinstance(getattr(node, n, None), list)]
                 blocks = {n: self._block(getattr(node, n)) for n in rest}
                 for n in rest:
@@ -365,20 +367,28 @@ class _Rewriter(ast.NodeTransformer):
         return self._comprehension(node)
 
     def _comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> ast.expr:
-        last = node.generators[-1]
-        filters = len(last.ifs) == 1 and not any(g.ifs for g in node.generators[:-1])
-        element = self._later(node.elt) if filters and not any(g.is_async for g in node.generators) else None
-        if element is None:
+        """One over a single iterable: __listed__(items, lambda x: f(x), lambda x: c(x) or None, is it a list)."""
+        one = node.generators[0]
+        target = one.target
+        names = target.elts if isinstance(target, ast.Tuple) else [target]
+        plain = len(node.generators) == 1 and not one.is_async and len(one.ifs) <= 1
+        later = [self._later(e) for e in (node.elt, *one.ifs)] if plain else [None]
+        if None in later or not all(isinstance(n, ast.Name) for n in names):
             return self.generic_visit(node)  # type: ignore[return-value]
-        condition = last.ifs[0]
-        last.ifs = []
-        pair = ast.copy_location(ast.Tuple([condition, ast.Constant(None)], ast.Load()), node)
-        node.elt = pair
-        self.generic_visit(node)
-        pair.elts[1] = element
-        pairs = ast.GeneratorExp(pair, node.generators)
-        as_list = ast.Constant(isinstance(node, ast.ListComp))
-        return ast.copy_location(_call("__kept__", ast.copy_location(pairs, node), as_list), node)
+        given = [ast.arg(n.id) for n in names if isinstance(n, ast.Name)]
+        for function in later:
+            assert function is not None
+            function.args.args = [ast.copy_location(ast.arg(a.arg), node) for a in given]
+        test: ast.expr = later[1] if one.ifs and later[1] is not None else ast.Constant(None)
+        shape = ast.Constant(isinstance(target, ast.Tuple)), ast.Constant(isinstance(node, ast.ListComp))
+        assert later[0] is not None
+        return ast.copy_location(_call("__listed__", self.visit(one.iter), later[0], test, *shape), node)
+
+
+def _moved(statement: ast.If, rest: list[ast.stmt]) -> ast.If:
+    """An `if` with what follows it in its arms."""
+    arms = _with_rest(statement.body, rest), _with_rest(statement.orelse, rest)
+    return ast.copy_location(ast.If(statement.test, *arms), statement)
 
 
 def _with_rest(body: list[ast.stmt], rest: list[ast.stmt]) -> list[ast.stmt]:
@@ -421,7 +431,7 @@ def _located(statement: ast.stmt, at: ast.stmt) -> ast.stmt:
     for node in ast.walk(statement):
         if isinstance(node, (ast.expr, ast.stmt)) and not hasattr(node, "lineno"):
             ast.copy_location(node, at)
-            node.end_lineno, node.end_col_offset = at.lineno, at.col_offset  # type: ignore[attr-defined]
+            node.end_lineno, node.end_col_offset = at.lineno, at.col_offset
     return statement
 
 

@@ -102,7 +102,11 @@ def items_of(value: Any) -> Items | None:
             return {}
     if kind is Masked:
         return {"inner": value.inner}
-    if isinstance(value, type) or kind in STAND_INS or (library_of(kind.__module__) and kind is not types.SimpleNamespace):
+    if (
+        isinstance(value, type)
+        or kind in STAND_INS
+        or (library_of(kind.__module__) and kind is not types.SimpleNamespace)
+    ):
         return None
     return attributes_of(value)
 

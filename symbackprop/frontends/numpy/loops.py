@@ -40,8 +40,9 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array
+from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.dtypes import joint_type
-from symbackprop.frontends.numpy.elementwise import integers_fit
+from symbackprop.frontends.numpy.elementwise import Masked, integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.opaque import Unsettled
@@ -60,7 +61,7 @@ from symbackprop.frontends.numpy.session import (
     reduced,
     value_of,
 )
-from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicRange
+from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
 
 MOST_PASSES = 5
 _UNSET = object()
@@ -71,6 +72,8 @@ def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
     """What a loop goes through, if its length is no number."""
     if isinstance(value, SymbolicItems):
         return value
+    if isinstance(value, SymbolicList):
+        value = value.array
     if isinstance(value, SymbolicRange):
         numbers = as_array(value)
         content = numbers.read()
@@ -306,7 +309,9 @@ class Loop:
             equal: dict[Expr, Expr] = {}
             for f in factors:
                 if isinstance(f, Kronecker):
-                    own, other = (f.left, f.right) if isinstance(f.left, Index) and not f.left.uid else (f.right, f.left)
+                    own, other = (
+                        (f.left, f.right) if isinstance(f.left, Index) and not f.left.uid else (f.right, f.left)
+                    )
                     if isinstance(own, Index) and not own.uid:
                         equal |= {other: own, reduced(value_of(other)): own}
             then = rewrite(node.then, lambda n: self._renamed(n, equal)) if equal else node.then
@@ -452,14 +457,16 @@ def _symbolic(values: Any) -> list[SymbolicItems] | None:
     symbolic = [f for f in found if f is not None]
     if len(symbolic) < len(found) or any(is_so("==", f.length, symbolic[0].length) is not True for f in symbolic):
         lengths = [f.length for f in symbolic]
-        raise NeedsConcreteSizes("sequences of lengths that may differ are gone through together", size_symbols(*lengths))
+        raise NeedsConcreteSizes(
+            "sequences of lengths that may differ are gone through together", size_symbols(*lengths)
+        )
     return symbolic
 
 
 def _zip(*values: Any, **options: Any) -> Any:
     found = _symbolic(values)
     if found is None:
-        return zip(*values, **options)
+        return zip(*values, **options)  # noqa: B905 (as the user's code has it)
     return SymbolicItems(found[0].length, lambda i: tuple(f.item(i) for f in found))
 
 
@@ -478,7 +485,86 @@ def _reversed(values: Any) -> Any:
     return SymbolicItems(found[0].length, lambda i: found[0].item(minus(last, i)))
 
 
+# --- comprehensions -----------------------------------------------------------------------------------------------
+
+
+def _listed(items: Any, value: Callable[..., Any], test: Callable[..., Any] | None, spread: bool, as_list: bool) -> Any:
+    """[value(x) for x in items if test(x)]
+
+    Args:
+        spread: an item is handed over as several arguments.
+    """
+
+    def call(function: Callable[..., Any], item: Any) -> Any:
+        return function(*item) if spread else function(item)
+
+    symbolic = items_of_symbolic_length(items)
+    if symbolic is not None:
+        return _Round(symbolic).listed(lambda item: call(value, item), test and (lambda item: call(test, item)))
+    found: list[tuple[Expr | None, Any]] = []
+    for item in items:
+        asked = True if test is None else call(test, item)
+        condition = condition_of(asked)
+        if condition is not None or asked:
+            found.append((condition, call(value, item)))
+    result = kept(found)
+    return iter(result) if isinstance(result, list) and not as_list else result
+
+
+class _Round:
+    """The one round of a comprehension over a symbolic range, which changes nothing."""
+
+    def __init__(self, items: SymbolicItems) -> None:
+        self.session, self.items = current(), items
+        self.place = self.session.place()
+        self.index = fresh(_index_name(self.session), items.length)
+
+    def stop(self, why: str = "a comprehension over a symbolic range") -> Exception:
+        """What asks for concrete length."""
+        return NeedsConcreteSizes(why, size_symbols(self.index.size), where=self.place)
+
+    def listed(self, value: Callable[[Any], Any], test: Callable[[Any], Any] | None) -> Any:
+        """The values as an array, under a mask where there is a filter."""
+        heap, journal = Heap(self.session), Journal(self.place)
+        self.session.journals.append(journal)
+        self.session.loops.append(self)
+        item = self.items.item(self.index)
+        asked: Any = True if test is None else test(item)
+        condition = condition_of(asked)
+        result = value(item) if condition is not None or asked else None
+        if result is not None and not isinstance(result, _NUMERIC):
+            raise self.stop()
+        values = self._along(as_array(0.0 if result is None else result))
+        if self.session.journals.pop() is not journal or journal.before or heap.now():
+            raise self.stop("a comprehension over a symbolic range that changes something")
+        found: Any = SymbolicList(values)
+        if condition is not None or result is None:
+            if values.ndim > 1:
+                raise self.stop()
+            mask = self._along(array((), lambda _: ZERO if condition is None else condition, "bool"))
+            found = Masked(values, mask, mask)
+        self.session.loops.pop()
+        return found
+
+    def _along(self, value: Array) -> Array:
+        """The values of all rounds, along a first axis."""
+        content = value.read()
+        own = axis_indices(value.axes)
+        entry_ = content(tuple(ZERO if i.size is ONE else i for i in own))
+        if self.session.carried and any(e.tensor in self.session.carried for e in entries_once(entry_)):
+            raise self.stop()
+
+        def entries(indices: tuple[Expr, ...]) -> Expr:
+            return _reduced(substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))}))
+
+        return array((self.index.size, *value.axes), entries, value.dtype)
+
+
 LOOP_HELPERS: dict[str, Callable[..., Any]] = {
-    "__loop__": guarded(Loop), "zip": guarded(_zip), "enumerate": guarded(_enumerate), "reversed": guarded(_reversed),
-}  # fmt: skip
+    "__loop__": guarded(Loop),
+    "__listed__": guarded(_listed),
+    "zip": guarded(_zip),
+    "enumerate": guarded(_enumerate),
+    "reversed": guarded(_reversed),
+}
 __all__ = ["LOOP_HELPERS", "Loop"]

@@ -293,9 +293,9 @@ class Overlay:
             before = step
         if self._identities and self._types:
             raise TraceError(f"{code.co_name} asks whether types are identical", help="use isinstance, or ==")
-        for constant in code.co_consts:
-            if isinstance(constant, types.CodeType):
-                self._examine(constant)
+        for inner in code.co_consts:
+            if isinstance(inner, types.CodeType):
+                self._examine(inner)
 
     def _introspection(self, name: str, harmless: bool) -> None:
         """Refuse to look behind the stand-ins; note what may bring a real type into the code."""

@@ -143,9 +143,11 @@ class Tracer:
         return CodeRaisesError(what, type(stop).__name__, where=where)
 
     def _in_a_loop(self) -> SymbackpropError:
-        """What to say of anything that ends a run inside a loop over a symbolic range: at a concrete one we know more."""
+        """What to say of anything that ends a run inside a loop over a symbolic range: a concrete one tells more."""
         sizes = [loop.index.size for loop in self.session.loops]
-        return NeedsConcreteSizes("a loop over a symbolic range", size_symbols(*sizes), where=self.session.loops[0].place)
+        return NeedsConcreteSizes(
+            "a loop over a symbolic range", size_symbols(*sizes), where=self.session.loops[0].place
+        )
 
     def _swallowed(self, stop: BaseException, function: Callable[..., Any]) -> SymbackpropError:
         """What to say where the user's code caught a stop and went on: NumPy would have given it something else."""
