@@ -57,7 +57,7 @@ class Indicators(Signs):
         signed = core if coefficient > 0 else scale(core, -1)
         gates: Poly = ONE
         for atom, exponent in mono.factors:
-            if atom.kind in INDICATORS or self._is_zero_or_one(atom):
+            if atom.kind in INDICATORS or self.is_zero_or_one(atom):
                 gates = self.multiply(gates, of_atom(atom))
             elif not self.known_positive(atom):
                 odd = exact(exponent) == int(exponent) and int(exponent) % 2
@@ -67,7 +67,8 @@ class Indicators(Signs):
             return gates if known > 0 else ZERO
         return self.multiply(gates, self._positive_atom(signed))
 
-    def _is_zero_or_one(self, atom: Atom) -> bool:
+    def is_zero_or_one(self, atom: Atom) -> bool:
+        """True for an entry of an input that holds zeros and ones; that this is assumed is recorded."""
         if atom.kind != "entry" or self.assumptions.get(atom.data) not in ("bern", "onehot"):
             return False
         self.used[f"entries of {atom.data.name} are 0 or 1"] = None

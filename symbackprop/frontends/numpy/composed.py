@@ -96,6 +96,40 @@ def _diag_indices_from(arr: Any) -> Any:
     return OPERATIONS["diag_indices"](base.shape[0], base.ndim)
 
 
+@implements("indices")
+def _indices(dimensions: Any, dtype: Any = int, sparse: Any = False) -> Any:
+    grids = _meshgrid(*(OPERATIONS["arange"](n) for n in dimensions), sparse=sparse, indexing="ij")
+    if dtype is not int:
+        grids = [OPERATIONS["astype"](g, dtype) for g in grids]
+    return tuple(grids) if sparse else OPERATIONS["stack"](grids)
+
+
+@implements("meshgrid")
+def _meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "xy") -> Any:
+    flat = [ravel(x) for x in xi]
+    swapped = indexing == "xy" and len(flat) > 1
+    order = [1, 0, *range(2, len(flat))] if swapped else list(range(len(flat)))
+    shape = [flat[k].shape[0] for k in order]
+    grids = []
+    for place, x in zip(order, flat, strict=True):
+        own = [x.shape[0] if k == place else 1 for k in range(len(flat))]
+        grid = x.reshape(*own)
+        grids.append(grid if sparse else OPERATIONS["copy"](OPERATIONS["broadcast_to"](grid, tuple(shape))))
+    return tuple(grids)
+
+
+@implements("fromfunction")
+def _fromfunction(function: Any, shape: Any, *, dtype: Any = float, **options: Any) -> Any:
+    return function(*_indices(shape, dtype), **options)
+
+
+@implements("ix_")
+def _ix(*args: Any) -> Any:
+    parts = [ravel(a) for a in args]
+    shapes = [[a.shape[0] if k == j else 1 for k in range(len(parts))] for j, a in enumerate(parts)]
+    return tuple(a.reshape(*shape) for a, shape in zip(parts, shapes, strict=True))
+
+
 @implements("flatnonzero")
 def _flatnonzero(a: Any) -> Any:
     return Places(truth(ravel(a)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -47,7 +48,7 @@ from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.opaque import Unsettled
 from symbackprop.frontends.numpy.operands import as_array
-from symbackprop.frontends.numpy.registry import OPERATIONS
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
     Content,
     as_int,
@@ -62,6 +63,7 @@ from symbackprop.frontends.numpy.session import (
     value_of,
 )
 from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
+from symbackprop.frontends.numpy.views import axis_of
 
 MOST_PASSES = 5
 _UNSET = object()
@@ -558,6 +560,46 @@ class _Round:
             return _reduced(substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))}))
 
         return array((self.index.size, *value.axes), entries, value.dtype)
+
+
+# --- functions of NumPy that call the user's, again and again -----------------------------------------------------
+
+
+@implements("apply_along_axis")
+def _apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **options: Any) -> Any:
+    base = as_array(arr)
+    place = axis_of(axis, base.ndim)
+    result = as_array(_applied(lambda row: func1d(row, *args, **options), OPERATIONS["moveaxis"](base, place, -1)))
+    new = result.ndim - (base.ndim - 1)  # the axes of what the function gives come in place of the one it takes
+    order = [*range(place), *range(base.ndim - 1, base.ndim - 1 + new), *range(place, base.ndim - 1)]
+    return OPERATIONS["transpose"](result, tuple(order)) if result.ndim else result
+
+
+def _applied(function: Callable[[Any], Any], values: Array, kept: int = 1) -> Any:
+    """The function of every part with `kept` axes, along the axes before."""
+    if values.ndim == kept:
+        return function(values)
+    rows = _listed(values, lambda row: _applied(function, row, kept), None, False, True)
+    return OPERATIONS["array"](rows)
+
+
+@implements("vectorize")
+def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
+    """A function of scalars, called for each entry; the type of its results must be said, since NumPy takes that of the
+    first one."""
+    kinds = [getattr(t, "traced_type", t) for t in otypes] if isinstance(otypes, (list, tuple)) else [otypes]
+    if kinds not in ([float], ["d"], [np.float64]) or options:
+        raise TraceError("np.vectorize without otypes=[float] cannot be traced",
+                         help="say the type of the results: NumPy takes that of the first entry")  # fmt: skip
+
+    def call(*operands: Any) -> Any:
+        arrays = OPERATIONS["broadcast_arrays"](*operands)
+        if len(arrays) == 1:
+            return _applied(lambda v: OPERATIONS["multiply"](pyfunc(v[()]), 1.0), arrays[0], 0)
+        together = OPERATIONS["stack"](arrays, -1)
+        return _applied(lambda v: OPERATIONS["multiply"](pyfunc(*(v[k] for k in range(len(arrays)))), 1.0), together)
+
+    return guarded(call)
 
 
 LOOP_HELPERS: dict[str, Callable[..., Any]] = {
