@@ -134,13 +134,13 @@ class Functions(Powers):
     # Branches.
 
     def split(self, value: Poly) -> tuple[Poly, Poly, Poly] | None:
-        """(g, a, b) with value = g*a + (1 - g)*b for an indicator, or an input of zeros and ones, g outside sums, or None.
+        """(g, a, b) with value = g*a + (1 - g)*b for an indicator g that stands outside its sums, or None.
 
         A function of such a value is g*f(a) + (1 - g)*f(b).
         """
         for mono, _ in value.terms:
             for atom, _ in mono.factors:
-                if (atom.kind in INDICATORS or self._divides(atom, value)) and not atom.free & set(mono.bound):
+                if atom.kind in INDICATORS and not atom.free & set(mono.bound):
                     on, off = [], []
                     for m, c in value.terms:
                         factors = {a: e for a, e in m.factors if a is not atom}
@@ -149,10 +149,6 @@ class Functions(Powers):
                             off.append((c, factors, m.bound))
                     return of_atom(atom), self.collect(on), self.collect(off)
         return None
-
-    def _divides(self, atom: Atom, value: Poly) -> bool:
-        """True for an input of zeros and ones that no term is divided by."""
-        return all(e > 0 for m, _ in value.terms for a, e in m.factors if a is atom) and self.is_zero_or_one(atom)
 
     def branchwise(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
         """function(value) by branches, if the value has any."""
