@@ -139,9 +139,9 @@ def test_decide_is_never_wrong_about_neighbours() -> None:
     leaves = [H, E, N, h, e, q, LABEL, ONE, number(2)]
     facts = [(d, Facts(d, {LABEL.tensor: H}), allowed(d)) for d in DOMAIN_CHOICES]
     decided = 0
-    for _ in range(2500):
+    for _ in range(900):
         domain, known, points = r.choice(facts)
-        left = _built(r, leaves, 3)
+        left = _built(r, leaves, r.choice([2, 2, 3]))
         old, new = r.choice([(r.choice(leaves[:3]), r.choice(leaves[:3])), (r.choice(leaves[3:7]), r.choice(leaves))])
         right = add(substitute(left, {old: new}), number(r.choice([-1, 0, 0, 1])))  # a divisor stays a size
         relation = r.choice(["<", "<=", "=="])
@@ -150,7 +150,7 @@ def test_decide_is_never_wrong_about_neighbours() -> None:
             decided += 1
             for point in r.sample(points, 25) + points[:: len(points) // 10]:
                 assert bool(value(Compare(relation, left, right), point)) is answer, (domain, relation, left, right)
-    assert decided > 800
+    assert decided > 600
 
 
 def _built(r: random.Random, leaves: list[Expr], depth: int) -> Expr:
