@@ -15,6 +15,7 @@ settings.load_profile("symbackprop")
 SLOW = {
     *("calculus/test_oracles", "checking/test_check_numbers", "checking/test_check_ranges"),
     *("checking/test_claims_layers", "checking/test_claims_verify", "checking/test_diagnosis"),
+    *("document/test_code_lines_run", "document/test_any_depth_code", "frontends/test_trace_attacks"),
     *(
         "checking/test_generated_code",
         "cli/test_cli",
