@@ -58,6 +58,7 @@ def asked(net):
     return {q.ask: q.answer for q in answers(facts_of(net))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", MATRIX, ids=str)
 def test_each_question_has_at_most_one_answer_and_the_answer_is_true(row) -> None:
     net = network(*row)
@@ -68,6 +69,7 @@ def test_each_question_has_at_most_one_answer_and_the_answer_is_true(row) -> Non
         assert check(net), question.answer
 
 
+@pytest.mark.slow
 def test_every_answer_has_a_check_and_occurs_for_some_network() -> None:
     assert len(CHECKS) == len(QUESTIONS)
     seen = {q for row in MATRIX for q in answers(facts_of(network(*row)))}

@@ -20,6 +20,7 @@ def theorem(proof, name):
     return next(t for t in proof.theorems if t.name == name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, "f"])
 def test_every_activation_and_cost_is_proved(activation, cost):
