@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -44,7 +43,7 @@ def alarm(seconds: float) -> Iterator[None]:
         with turn:
             over.set()
         if fired.is_set():  # one that has not arrived is replaced by one that is caught here
-            with contextlib.suppress(OutOfTime):
+            with suppress(OutOfTime):
                 _raise_in(thread)
 
 
@@ -61,7 +60,7 @@ def _interrupt(thread: int) -> None:
     the other thread puts it up again when it wakes.
     """
     _raise_in(thread)
-    with contextlib.suppress(OutOfTime):
+    with suppress(OutOfTime):
         _raise_in(threading.get_ident())
 
 
