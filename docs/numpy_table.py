@@ -1,6 +1,6 @@
 """The table in numpy.md: what is known of each public function of NumPy, asked of the tracer's own stand-ins.
 
-    python docs/numpy_table.py      # writes it anew
+python docs/numpy_table.py      # writes it anew
 """
 
 from __future__ import annotations

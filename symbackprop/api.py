@@ -142,7 +142,7 @@ def check(
 
 def assert_proved(
     forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
     *,
     stated_sizes: bool = False,
     complete: bool = True,

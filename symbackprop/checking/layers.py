@@ -94,7 +94,7 @@ def layer_passes(
     Raises:
         MalformedError: something was not found; the message says where it was looked for.
     """
-    if not is_layer(subject):
+    if not (is_layer(subject) or (methods and not inspect.isroutine(subject))):
         raise MalformedError("a forward pass without a backward pass: neither a second function nor a layer",
                              evidence=[f"looked for a method:  {', '.join(BACKWARD)}"],
                              help="check(forward, backward, shapes=...), or check(Layer, shapes=...)")  # fmt: skip
@@ -139,7 +139,7 @@ class _Finder:
         if methods is not None:
             missing = [m for m in methods if not callable(getattr(self.kind, m, None))]
             if len(methods) != 2 or isinstance(methods, str) or missing:
-                what = f"{self.name} has no method {missing[0]}" if missing else "methods names two methods"
+                what = f"{self.name} has no method {missing[0]}" if missing else "methods does not name two methods"
                 raise MalformedError(what, help='write methods=("forward", "backward")')
             return methods[0], methods[1]
         found = []

@@ -64,7 +64,7 @@ def _atleast_3d(*arrays: Any) -> Any:
     if base.ndim >= 3:
         return base
     keys: dict[int, Any] = {0: (None, None, None), 1: (None, slice(None), None), 2: (slice(None), slice(None), None)}
-    return (base.reshape(1, 1, 1) if base.ndim == 0 else base[keys[base.ndim]])
+    return base.reshape(1, 1, 1) if base.ndim == 0 else base[keys[base.ndim]]
 
 
 @implements("unstack")
@@ -93,7 +93,9 @@ def _diag_indices_from(arr: Any) -> Any:
     base = as_array(arr)
     if base.ndim < 2 or any(must_know("==", n, base.axes[0], "np.diag_indices_from") is False for n in base.axes):
         raise TraceError("np.diag_indices_from of an array whose axes differ cannot be traced")
-    return OPERATIONS["diag_indices"](base.shape[0], base.ndim)
+    if base.ndim != 2:
+        raise TraceError("np.diag_indices_from of an array with other than two axes cannot be traced")
+    return OPERATIONS["diag_indices"](base.shape[0])
 
 
 @implements("indices")
@@ -303,6 +305,7 @@ LARGEST_MATRIX = 4  # rows: a determinant of more is too long a formula
 
 def _square(a: Any, name: str) -> tuple[Array, int]:
     base = as_array(OPERATIONS["multiply"](a, 1.0))
+    base.buffer.settle("matrix")  # each entry is read often
     if base.ndim < 2:
         raise TraceError(f"np.linalg.{name} of an array with fewer than two axes")
     rows, columns = (as_int(n) for n in base.axes[-2:])
@@ -344,7 +347,8 @@ def _inv(a: Any) -> Any:
     """The adjugate over the determinant."""
     base, n = _square(a, "inv")
     every = tuple(range(n))
-    determinant = _minor(base, every, every)
+    determinant = as_array(_minor(base, every, every))
+    determinant.buffer.settle("determinant")
     rows = []
     for i in every:
         minors = [_minor(base, every[:j] + every[j + 1 :], every[:i] + every[i + 1 :]) for j in every]

@@ -265,9 +265,7 @@ class Loop:
                 known[0] if known else None, given.read(), known[1].buffer.content if known else None, given.axes
             )
         except NeedsConcreteSizes:
-            if isinstance(place, str):
-                return self._unsettled(place)
-            raise
+            return self._unsettled(str(place))
         result = array(given.axes, content, given.dtype, summed=summed)
         result.buffer.weak, result.buffer.rounding = given.buffer.weak, given.buffer.rounding
         return integers_fit(result)
