@@ -84,7 +84,35 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, deadline: floa
     source = sources.get(fault.right)
     what = f"the derivative with respect to {_described(case, source)}" if source is not None else fault.right.name
     name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
-    return Diagnosis(f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right")
+    words = f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right"
+    return _lacking(case, trials, fault, final, words, deadline) or Diagnosis(words)
+
+
+def _lacking(
+    case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, deadline: float
+) -> Diagnosis | None:
+    """The cure that adds what the line lacks, worked out from the derivation."""
+    program = case.gradient.program
+    until = min(deadline, worked() + COMPOSING)
+    composition = Composition(case.question, case.gradient.adjoint, case.traced.backward, program.facts, until)
+    composition.walk()
+    lack = composition.lack(fault.line, fault.right)
+    if lack is None:
+        return None
+    line = replace(fault.line, value=add(fault.line.value, lack))
+    edit = Edit(words, "", (line,))
+    if not trials.agree(edit.equations, case.own_lines, final) or not _proved(
+        case, edit, case.own_lines, final, deadline
+    ):
+        return None
+    own = case.traced.variables.get(line.tensor, line.tensor.name)
+    names = _plainly_named(case, replace(line, value=lack))
+    names |= {t: f"{own}_before" for t in mentioned(lack) if case.traced.variables.get(t, t.name) == own}
+    shown = to_text(_renamed(lack, names))
+    text = f"{own}[{','.join(i.name for i in line.indices)}] = ({own} as claimed) + {shown}"
+    if f"{own}_before" in shown:
+        words = f"{words}; {own}_before is the {own} that this line reads"
+    return Diagnosis(words, text, (line,)) if len(text) <= MAXIMUM_CURE else None
 
 
 def _each(case: Refuted, deadline: float) -> Diagnosis | None:
