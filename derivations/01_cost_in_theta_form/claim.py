@@ -51,7 +51,7 @@ def exhibit() -> Exhibit:
         why=COLUMNS,
         remark="This is all that changes from one form to the other, so it carries over to every depth, layer by layer.",
     )
-    cost = Claims(read_program(NETWORK, SHAPES, real=["lam"]))
+    cost = Claims(read_program(NETWORK, SHAPES, real=["lam"], assume={"y": "bern"}))
     cost.theorem(
         "hidden layer",
         "z2[n,i] = sum(j, W1[i,j]*x[n,j]) + b1[i]",

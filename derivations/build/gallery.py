@@ -107,7 +107,8 @@ def _without_told(body: Sequence[Block], told: set[Block]) -> Iterator[Block]:
 def _judged(verdict: Verdict, folder: str) -> Section:
     """A backward pass written by hand, and what became of it."""
     document = verdict_document(verdict)
-    (claim,) = (b.body for b in document.body if isinstance(b, Section) and b.title == "The claim")
+    shown = {b.title: b for b in document.body if isinstance(b, Section)}
+    claim = (*shown["The claim"].body, *(shown[t] for t in ("Line by line",) if t in shown))
     file = f"derivations/{folder}/{verdict.subject}" if folder else verdict.subject
     again = (Paragraph(("To check it again:",)), Listing(f"symbackprop check {file}", "sh"))
     return Section("The backward pass written by hand", (Paragraph(document.lead), *claim, *again))

@@ -22,12 +22,23 @@ from symbackprop.expression.build import Add, Apply, Entry, Expr, Tensor, entrie
 from symbackprop.expression.program import UPSTREAM, Equation
 from symbackprop.rendering.layout import Fence, Layout, operator, row
 from symbackprop.rendering.math import layout_of
-from symbackprop.rendering.notation import Notation, split_name, tensor_layout
+from symbackprop.rendering.notation import Notation, derivative_name, split_name, tensor_layout
 
 _LABELS = {
     "definition_of_delta": "Definition of δ",
     "contract_delta": "Kronecker delta",
     "function": "Value of a function",
+}
+
+
+_ASSUMED = {
+    "labels": "whole numbers that count classes from 0",
+    "onehot": "one entry of each row is 1, the others are 0",
+    "simplex": "the entries of each row add up to 1",
+    "prob": "between 0 and 1",
+    "pos": "positive",
+    "bern": "each entry 0 or 1",
+    "pm1": "each entry 1 or −1",
 }
 
 
@@ -130,6 +141,7 @@ class Context:
         """What the tensors of one letter are."""
         tensor = group[0]
         known = self.notation.layered and (self.proof.network is not None or tensor.name not in ("E", "R", "S"))
+        known = known or derivative_name(tensor.name) is not None
         first = described(tensor, any_layer=len(group) > 1) if known else ""
         if not first and tensor in self.upstream:
             first = "upstream gradient, handed in"
@@ -141,7 +153,8 @@ class Context:
         """Where a tensor that is called by no name of the field comes from."""
         equation = next((e for e in self.equations if e.tensor is tensor), None)
         if equation is None:
-            return "given"
+            known = self.proof.program.known.get(tensor)
+            return f"given, {_ASSUMED[known.kind]}" if known else "given"
         if "line" in equation.note:
             return f"computed in {equation.note}"
         if equation.note:

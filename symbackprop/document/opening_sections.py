@@ -5,8 +5,11 @@ Each function gives the blocks of one section, or none where there is nothing to
 
 from __future__ import annotations
 
+import inspect
+import math
 import re
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 from symbackprop.calculus.rules import RULES
 from symbackprop.document.context import Context, joined, label, runs, sentence, sides
@@ -34,7 +37,6 @@ from symbackprop.expression.build import (
     Expr,
     Kronecker,
     Partial,
-    Symbol,
     Tensor,
     apply,
     nodes_once,
@@ -107,7 +109,7 @@ def notation_table(about: Context) -> tuple[Block, ...]:
         Section(
             "Notation",
             (
-                Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))),
+                *_conventions(about),
                 table,
                 *_derivatives(about),
                 *_bars(about),
@@ -116,24 +118,62 @@ def notation_table(about: Context) -> tuple[Block, ...]:
     )
 
 
+def _conventions(about: Context) -> tuple[Block, ...]:
+    """How names and indices are to be read, as far as there are any."""
+    if about.notation.layered:
+        return (Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))),)
+    said = ["All names are those of the program."] if about.proof.program.lines else []
+    said += ["Indices count from 0, as in NumPy."] if any(t.shape for t in about.tensors) else []
+    return (Paragraph((" ".join(said),)),) if said else ()
+
+
 def _scalars(about: Context) -> list[tuple[Text, ...]]:
-    """Sizes and hyper-parameters, of a network."""
+    """Sizes, hyper-parameters and fixed arguments."""
     network = about.proof.network
+    sizes = dict.fromkeys(s for t in about.tensors for size in t.shape for s in symbols(size) if s.kind == "size")
+    scalars = dict.fromkeys(s for e in about.equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
+    real = "any real number" if network is None else "hyper-parameter, any real number"
+    kinds = {"real": real, "positive": "any positive number"}
+    given = [((Symbolic(letter(s.name)),), ("a number",), (kinds[s.kind],)) for s in scalars]
     if network is None:
-        return []
+        sizes |= dict.fromkeys(s for e in about.equations for s in symbols(e.value) if s.kind == "size")
+        shown = joined([Symbolic(letter(s.name)) for s in sizes], ", ")
+        lengths = (shown, (_numbers(len(sizes)),), (_SIZES[len(sizes) > 1],))
+        return [*([lengths] if sizes else []), *given, *_fixed(about)]
     m = ((Symbolic(letter("m")),), ("a number",), ("number of examples, a positive integer",))
-    sizes = dict.fromkeys(s for t in about.tensors for s in t.shape if isinstance(s, Symbol) and s.name != "m")
+    shown_sizes: list[Expr] = [s for s in sizes if s.name != "m"]
     if network.depth is None:
-        sizes = dict.fromkeys(layer.size for layer in network.layers)
-        sizes = dict.fromkeys([*list(sizes)[:2], *list(sizes)[-1:]]) if len(sizes) > _MOST else sizes
-    shown = joined([Symbolic(layout_of(s, about.notation)) for s in sizes], ", ")
+        shown_sizes = list(dict.fromkeys(layer.size for layer in network.layers))
+        shown_sizes = [*shown_sizes[:2], *shown_sizes[-1:]] if len(shown_sizes) > _MOST else shown_sizes
+    shown = joined([Symbolic(layout_of(s, about.notation)) for s in shown_sizes], ", ")
     last = f"; $K = s_{network.depth}$ is that of the output layer" if network.depth else ""
     units = (shown, ("numbers",), about.words(f"numbers of units of the layers, positive integers{last}"))
-    scalars = dict.fromkeys(s for e in about.equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
-    given = [((Symbolic(letter(s.name)),), ("a number",), ("hyper-parameter, any real number",)) for s in scalars]
     x: Text = (Symbolic(row(letter("x"), relation("="), tensor_layout("a1", (), about.notation))),)
     inputs = (x, (Symbolic(read_tex("m \\times s_1")),), ("inputs, one row for each example",))
     return [*([inputs] if network.depth else []), m, units, *given]
+
+
+_SIZES = ("size of an axis, a positive integer", "sizes of axes, positive integers")
+
+
+def _numbers(count: int) -> str:
+    return "numbers" if count > 1 else "a number"
+
+
+def _fixed(about: Context) -> list[tuple[Text, ...]]:
+    """Keyword arguments of the user's function, with the values that they have in this proof."""
+    function = about.proof.program.function
+    arguments = inspect.signature(function).parameters.values() if function is not None else ()
+    defaults = {a.name: a.default for a in arguments if type(a.default) in (int, float)}
+    return [
+        ((Symbolic(letter(name)),), ("a number",), ("argument, here ", Symbolic(layout_of(_exact(value)))))
+        for name, value in defaults.items()
+        if math.isfinite(value)
+    ]
+
+
+def _exact(value: float) -> Expr:
+    return number(Fraction(str(value)))
 
 
 def _derivatives(about: Context) -> tuple[Block, ...]:

@@ -61,7 +61,6 @@ CONVENTIONS = {
         "Weights with the number $l$ lead from layer $l$ to layer $l+1$; the first index receives, the second sends. "
         "Indices count from 0, so that column 0 can be that of the biases, and $n$ numbers the examples."
     ),
-    "names": "All names are those of the program. Indices count from 0, as in NumPy.",
 }
 
 
@@ -73,7 +72,11 @@ def described(tensor: Tensor, *, any_layer: bool = False) -> str:
     """
     cotangent = derivative_name(tensor.name)
     if cotangent:
-        return "derivatives of the cost" if any_layer else f"derivative of the cost with respect to {cotangent[1]}"
+        return (
+            "derivatives of the cost"
+            if any_layer
+            else f"derivative of {_called(cotangent[0])} with respect to {cotangent[1]}"
+        )
     stem, layer = split_name(tensor.name)
     layer = "l" if any_layer and layer else layer
     number = int(layer) if layer and layer.isdigit() else None
@@ -82,6 +85,10 @@ def described(tensor: Tensor, *, any_layer: bool = False) -> str:
     if layer is None and ("{layer}" in meaning or "{next}" in meaning):
         return ""
     return meaning.replace("{layer}", str(layer)).replace("{next}", following)
+
+
+def _called(cost: str) -> str:
+    return "the cost" if cost == "J" else cost
 
 
 def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:

@@ -383,7 +383,7 @@ def test_verdict_saves_the_claim_as_written_the_counterexample_and_the_cure(tmp_
     verdict = check(lambda x, w: x @ w, wrong_backward, shapes={"x": ("N", "D"), "w": ("D", "M")})
     text = verdict.save(tmp_path / "verdict.md").read_text(encoding="utf-8")
     here = "**the first difference**"
-    assert rf"`dw = 2 * x.T @ dout` | {here} $\mathit{{dw}} = 2x^{{\top}} \cdot \mathit{{dout}}$ |" in text
+    assert rf"`dw = 2 * x.T @ dout` | {here} $\mathit{{dw}} = 2x^{{\top}}\,\mathit{{dout}}$ |" in text
     assert "`return {'x': dx, 'w': dw}` | — |" in text
     assert "With this change the claim was proved:" in text
     assert r"\mathit{dw}_{dm} = \sum_{n=0}^{N-1}x_{nd}\,\mathit{dout}_{nm}" in text
