@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from symbackprop.document.any_depth_code import loop_module
-from symbackprop.document.context import Context, sentence, sides
-from symbackprop.document.matrix_form import form_layout, matrix_form, matrix_name
+from symbackprop.document.context import Context, sentence, shape_layout, sides
+from symbackprop.document.flow_figure import flow_figure
+from symbackprop.document.matrix_form import form_layout, matrix_form, matrix_name, shapes_of
 from symbackprop.document.model import (
     Block,
     Chain,
@@ -23,16 +24,17 @@ from symbackprop.document.model import (
     Section,
     Strong,
     Symbolic,
+    Table,
     Text,
     blocks,
 )
 from symbackprop.document.protocols import is_about_computed
 from symbackprop.document.questions import Facts, answers
-from symbackprop.expression.build import Entry, Expr, Tensor
+from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, number
 from symbackprop.expression.functions import Function
 from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof as ProvedNetwork
-from symbackprop.rendering.layout import operator, relation, row
+from symbackprop.rendering.layout import Fence, operator, relation, row
 from symbackprop.rendering.notation import Notation, function_layout
 from symbackprop.rendering.text import to_text
 
@@ -60,7 +62,9 @@ def induction(about: Context) -> tuple[Block, ...]:
             "\\ge 2$. The gradients of the weights and biases with the number $l$, for $1 \\le l \\le "
             f"{last}-1$, need the error term of layer $l+1$ alone, so they are right as well."
         )
-    return (Section("From layer to layer", (Paragraph(about.words(text)),)),)
+    count = len(network.layers)
+    layers = ["1", "2", network.depth] if network.depth is not None else [str(k + 1) for k in range(count)]
+    return (Section("From layer to layer", (Paragraph(about.words(text)), flow_figure(layers, about.notation))),)
 
 
 def batch(about: Context) -> tuple[Block, ...]:
@@ -68,22 +72,49 @@ def batch(about: Context) -> tuple[Block, ...]:
     if about.proof.network is None:
         return ()
     lines: list[tuple[DisplayedEquality | Symbolic, Text]] = []
+    rows = [row_ for e in about.equations for row_ in _shapes(about, e.left, e.value)]
     for theorem in (g[0] for g in about.groups if not is_about_computed(g[0])):
         left, right = sides(theorem)
         form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
         if form is None or not isinstance(left, Entry):
             continue
         whole = row(matrix_name(left.tensor, about.notation), relation("="), form_layout(form, about.notation))
-        lines.append((DisplayedEquality(left, right), (Symbolic(whole), ", ", about.shape(left.tensor))))
+        lines.append((DisplayedEquality(left, right), (Symbolic(whole),)))
+        rows += _shapes(about, left, right)
     if not lines:
         return ()
     intro: Text = (
-        "All entries at once, with the shape of the result. Capitals stand for whole arrays, ",
+        "All entries at once. Capitals stand for whole arrays, ",
         Symbolic(operator("⊙")),
         " multiplies entry by entry, functions act on every entry, and a bold 1 is a column of ones, which adds up or "
-        "repeats.",
+        "repeats. In a product of matrices the sizes that meet agree, and arrays that are added or multiplied entry "
+        "by entry have one shape.",
     )
-    return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)))),)
+    table = Table(("Array", "Its shape, from the shapes of what it is computed from"), tuple(rows), shares=(0.2, 0.72))
+    return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)), table)),)
+
+
+def _shapes(about: Context, left: Expr, right: Expr) -> list[tuple[Text, Text]]:
+    """A row of the table of shapes: Δ2 | (m × s_3)(s_3 × s_2) ⊙ (m × s_2) = m × s_2."""
+    form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
+    if form is None or not isinstance(left, Entry):
+        return []
+    shape = shape_layout(left.tensor, about.notation)
+    parts = shapes_of(form, about.notation)
+    alone = isinstance(parts, Fence)
+    shown: Text = (Symbolic(shape if alone else row(parts, relation("="), shape)),)
+    widths = _in_numbers(about, left.tensor)
+    return [((Symbolic(matrix_name(left.tensor, about.notation)),), (*shown, *widths))]
+
+
+def _in_numbers(about: Context, tensor: Tensor) -> Text:
+    """The shape with the widths of this network, where they are numbers."""
+    network = about.proof.network
+    known = {x.size: number(x.width) for x in network.layers if isinstance(x.width, int)} if network else {}
+    if not any(n in known for n in tensor.shape):
+        return ()
+    sizes = tuple(known.get(n, n) if isinstance(n, Symbol) else n for n in tensor.shape)
+    return (", here ", Symbolic(shape_layout(Tensor("shape", sizes), about.notation)))
 
 
 _NAMES_IN_CODE = {

@@ -73,7 +73,7 @@ class DerivationSections:
         conditions = f" Provided {listed(list(theorem.conditions))}." if theorem.conditions else ""
         name = (Strong(part) if isinstance(part, str) else part for part in self.about.words(sentence(theorem.name)))
         head = (*name, *self.about.words(conditions + likewise))
-        lines = self._lines(theorem.derivation, brief=True)
+        lines = self.lines(theorem.derivation, brief=True)
         return [Paragraph(head), *([Chain(lines)] if lines else [Display(((DisplayedEquality(*sides(theorem)), ()),))])]
 
     def _family(self, group: Sequence[TheoremLike]) -> list[Block]:
@@ -82,7 +82,7 @@ class DerivationSections:
         statement: list[Block] = [
             Display((*self._computed(theorem), (DisplayedEquality(*sides(theorem)), self._scope(theorem))))
         ]
-        lines = self._lines(theorem.derivation, brief=False)
+        lines = self.lines(theorem.derivation, brief=False)
         proof: list[Block] = [Chain(lines)] if lines else []
         if len(others) > _MOST:
             layers = [n for t in others if (n := layer_of(t.derivation.left)) is not None]
@@ -130,10 +130,10 @@ class DerivationSections:
             self.shown.add(tensor)
             title = self.about.words(lemma.name)
             blocks.append(Statement("Lemma", title, (Display(((DisplayedEquality(lemma.left, lemma.right), ()),)),)))
-            blocks.append(ProofBlock((Chain(self._lines(lemma, brief=False)),)))
+            blocks.append(ProofBlock((Chain(self.lines(lemma, brief=False)),)))
         return blocks
 
-    def _lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
+    def lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
         """The steps as lines; one that would print a formula twice, or that only spells out, is joined to the next.
 
         A chain that goes on where an earlier theorem ended does not repeat that theorem's lines.

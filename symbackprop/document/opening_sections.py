@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from symbackprop.calculus.rules import RULES
 from symbackprop.document.context import Context, joined, label, runs, sentence, sides
+from symbackprop.document.function_figure import function_figure
 from symbackprop.document.layer_families import families, layer_of
 from symbackprop.document.model import (
     Block,
@@ -330,7 +331,10 @@ def functions(about: Context) -> tuple[Block, ...]:
     blocks: list[Block] = []
     if shown:
         lines: list[tuple[DisplayedEquality | Symbolic, Text]] = [(DisplayedEquality(*d), ()) for d in shown]
-        blocks += [Paragraph(("For every number z:",)), Display(tuple(lines))]
+        blocks += [Paragraph(about.words("For every number $z$:")), Display(tuple(lines))]
+        drawn = [d[0].function for d in shown if isinstance(d[0], Apply) and d[0].function.primitive_of is None]
+        figure = function_figure(drawn, about.notation)
+        blocks += [figure] if figure is not None else []
     words = [text for name, text in _IN_WORDS.items() if name in names]
     arbitrary = next((f for f in mentioned if f.definition is None and f.name not in BASIC), None)
     if arbitrary is not None and about.proof.network is not None:

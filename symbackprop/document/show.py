@@ -23,7 +23,7 @@ from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.shown import in_a_line, register
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.program import short_backward
-from symbackprop.proofs.theorem import Detail, Proof, Theorem
+from symbackprop.proofs.theorem import PAPERS, Detail, Paper, Proof, Theorem
 from symbackprop.rendering.math import chain_latex, equality_mathml, latex
 from symbackprop.rendering.notation import NAMES, NOTATIONS, WEIGHTS, Notation
 from symbackprop.rendering.text import to_text
@@ -79,12 +79,31 @@ def _proof_html(proof: Proof) -> str:
     return fragment(proof_document(proof, detail="brief", notation=_proof_notation(proof, "weights")))
 
 
-def _save_proof(proof: Proof, path: str | Path, *, detail: Detail, notation: str) -> Path:
-    if notation not in NOTATIONS:
-        raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
-    chosen = _proof_notation(proof, notation)
-    code = numpy_lines(proof) if detail == "full" else {}
-    return save(proof_document(proof, detail=detail, notation=chosen, code=code, command=command_for(proof)), path)
+def _save_proof(
+    proof: Proof,
+    path: str | Path,
+    *,
+    detail: Detail,
+    notation: str,
+    paper: Paper,
+    fragment: bool,
+    example: bool,
+    exercises: bool,
+) -> Path:
+    for given, known, what in ((notation, tuple(NOTATIONS), "notation"), (paper, PAPERS, "paper")):
+        if given not in known:
+            raise UnsupportedError(f"unknown {what} {given!r}", evidence=["known:  " + ", ".join(known)])
+    document = proof_document(
+        proof,
+        detail=detail,
+        notation=_proof_notation(proof, notation),
+        code=numpy_lines(proof) if detail == "full" else {},
+        command=command_for(proof),
+        paper=paper,
+        example=example,
+        exercises=exercises,
+    )
+    return save(document, path, fragment=fragment)
 
 
 def _verdict_latex(verdict: Verdict) -> str | None:

@@ -44,7 +44,7 @@ from symbackprop.expression.build import (
     substitute,
     subtract,
 )
-from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, Function
+from symbackprop.expression.functions import ARGUMENTS, EXP, FUNCTIONS, LOG, Function
 from symbackprop.expression.nodes import interned
 from symbackprop.expression.program import Assumption, Equation, Program, symbols
 from symbackprop.expression.shown import Shown
@@ -140,6 +140,36 @@ class Network(Shown):
 
     def _description(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in _DESCRIPTION)
+
+    def like(
+        self,
+        layers: Sequence[int | str],
+        *,
+        activation: Activation | Sequence[Activation] | None = None,
+        cost: str | sp.Expr | None = None,
+    ) -> Network:
+        """A network with these layers, and for the rest as this one.
+
+        Args:
+            activation, cost: others than those of this network, whose hidden layers are like its first hidden one.
+
+        Example:
+            >>> Network([64, 30, 10], activation="tanh", cost="squared_error").like([2, 2, 1]).widths
+            (2, 2, 1)
+        """
+        functions: list[Activation] = [x.function if x.function is not None else "softmax" for x in self.layers[1:]]
+        hidden = functions[0] if functions[0] != "softmax" else "sigmoid"
+        own = self.cost_function
+        named = sp.Symbol("h", real=True)
+        known = self.cost_name if own is None else own.definition.subs(ARGUMENTS[0], named)  # type: ignore[union-attr]
+        return Network(
+            layers,
+            activation=activation if activation is not None else [*[hidden] * (len(layers) - 2), functions[-1]],
+            cost=cost if cost is not None else known,
+            l2=None if self.l2 is None else to_sympy(self.l2),
+            l1=None if self.l1 is None else to_sympy(self.l1),
+            reduction=self.reduction,
+        )
 
     @property
     def widths(self) -> tuple[int | str, ...]:

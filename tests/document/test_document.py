@@ -63,7 +63,7 @@ def proofs() -> dict[str, Proof]:
 class _Well(HTMLParser):
     """Every element is closed in order, no id twice, nothing is loaded, headings do not skip a level."""
 
-    void = frozenset(["meta", "line", "circle", "br", "hr", "img"])
+    void = frozenset(["meta", "line", "circle", "path", "polyline", "br", "hr", "img"])
 
     def __init__(self) -> None:
         super().__init__()
