@@ -3,6 +3,8 @@
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.frontends.equations import read_program
 
+SHOWN = "one layer"  # the theorem that stands in the index
+
 LAYER = """
     W[i,j] = Theta[i,j+1]                                  # the weights are columns $1, \\ldots, s$ of $\\Theta$
     b[i] = Theta[i,0]                                      # the biases are column 0

@@ -3,6 +3,8 @@
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.frontends.equations import read_program
 
+SHOWN = "the gradient"  # the theorem that stands in the index
+
 SLOPE = """
     J = f(t)                                               # the cost along one parameter t, all others held fixed
     C = c*J
@@ -28,9 +30,7 @@ def exhibit() -> Exhibit:
         "dC_dt = c*f_prime(t)",
         remark="$f$ is any differentiable function: the cost of any network as a function of any one of its parameters. So each entry of the gradient is multiplied by c.",
     )
-    order = Claims(
-        read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v"], ()), output="r", positive=["c"])
-    )
+    order = Claims(read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v"], ()), output="r", positive=["c"]))
     order.theorem(
         "order under a factor $c > 0$",
         "s = r",

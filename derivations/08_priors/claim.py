@@ -3,6 +3,8 @@
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.frontends.equations import read_program
 
+SHOWN = "Gaussian prior"  # the theorem that stands in the index
+
 NOISE = """
     p[n,k] = (2*pi*s**2)**(-1/2)*exp(-(y[n,k] - h[n,k])**2/(2*s**2))      # density of a target: Gaussian around the output
     L = -sum(n, sum(k, log(p[n,k]))) - sum(i, sum(j, log(q[i,j]))) + Z    # negative log posterior; Z is the logarithm of the evidence

@@ -75,11 +75,9 @@ class Network(Shown):
     Args:
         layers: widths from the input to the output, each an integer or the name of a symbol.
         activation: a name, a SymPy expression in one symbol, or "f" for an arbitrary differentiable function; one for
-        all
-            layers or a list (hidden ..., output).
+            all layers or a list (hidden ..., output).
         cost: "squared_error" (1/2 |h - y|^2), "cross_entropy" (per output unit), "softmax_cross_entropy" (softmax at
-        the
-            output), or a SymPy expression in the symbols h and y, added up over the output units.
+            the output), or a SymPy expression in the symbols h and y, added up over the output units.
         l1: coefficient of Sum |W|; l2: coefficient of Sum W^2; expressions such as "lambda/(2*m)".
         reduction: "mean" or "sum" over the m examples.
         depth: name of a symbol, for a network of any depth (then `layers` is left out).
@@ -151,7 +149,9 @@ class Network(Shown):
         """A network with these layers, and for the rest as this one.
 
         Args:
-            activation, cost: others than those of this network, whose hidden layers are like its first hidden one.
+            layers: widths, as for a network.
+            activation: others than those of this network; by default hidden layers are like its first hidden one.
+            cost: another than that of this network.
 
         Example:
             >>> Network([64, 30, 10], activation="tanh", cost="squared_error").like([2, 2, 1]).widths
