@@ -145,8 +145,8 @@ class Settings:
 class Run:
     """A run under way: what it works on, and what it has found so far.
 
-    `leader` is the best epoch so far, `gained` the best score and the epoch that first had it; `watched` says whether the
-    cost on the held-out rows is worked out too.
+    `leader` is the best epoch so far, `gained` the best score and the epoch that first had it; `watched` says whether
+    the cost on the held-out rows is worked out too.
     """
 
     model: CompiledGradient
