@@ -117,11 +117,11 @@ def _in_numbers(about: Context, tensor: Tensor) -> Text:
     return (", here ", Symbolic(shape_layout(Tensor("shape", sizes), about.notation)))
 
 
-_NAMES_IN_CODE = {
+NAMES_IN_CODE = {
     "DTYPE": "is the number type of all arrays.",
     "top": "is the largest pre-activation of an example's output units.",
-    "total": "is the sum of the exponentials of the pre-activations less `top`.".replace("`", ""),
-    "tail": "is the exponential of minus the size of a pre-activation, which cannot overflow.",
+    "total": "is the sum over the output units of $e^{z - t}$, where $t$ is the largest pre-activation.",
+    "tail": "of $z$ is $\\log(1 + e^{-|z|})$, in which nothing can overflow; with $\\max(z, 0)$ added it is softplus.",
 }
 
 
@@ -143,7 +143,8 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
         "way; the forward pass comes before them."
     )
     text = " ".join(code[tensor] for tensor in forms if tensor in code)
-    named = [(Code(name), f" {what}") for name, what in _NAMES_IN_CODE.items() if re.search(rf"\b{name}\b", text)]
+    called = {name: what for name, what in NAMES_IN_CODE.items() if re.search(rf"\b{name}\b", text)}
+    named: list[Text] = [(Code(name), " ", *about.words(what)) for name, what in called.items()]
     body: list[Block] = [Paragraph((intro,)), *([Items(tuple(named))] if named else []), Display(tuple(lines))]
     network = about.proof.network
     module = loop_module(about.proof, about.equations) if network is not None and network.depth is not None else ""

@@ -26,7 +26,7 @@ from symbackprop.document.model import (
     Text,
 )
 from symbackprop.document.protocols import TheoremLike, is_about_computed
-from symbackprop.document.reasons import reason_of
+from symbackprop.document.reasons import PLAIN, reason_of
 from symbackprop.expression.build import Apply, Entry, Kronecker, Partial, Tensor, nodes_once, tensors_in
 from symbackprop.rendering.math import layout_of
 
@@ -42,6 +42,7 @@ class DerivationSections:
         self.about = about
         self.shown: set[Tensor] = set()  # lemmas so far
         self.told: list[TheoremLike] = []  # theorems so far
+        self.said: set[str] = set()  # rules explained so far, on a page
 
     def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
         """The section of derivations; brief tells only one chain for each family."""
@@ -171,8 +172,17 @@ class DerivationSections:
         """Why a line follows, in the words of the equations that are differentiated."""
         if brief and self.about.notation.layered:
             put_in = self._put_in(step, derivation) if step.rule == "earlier_result" else ()
-            return put_in or self.about.words(step.reason)
+            return put_in or self._once(step)
         return reason_of(step, derivation, self.about, first=not self.told)
+
+    def _once(self, step: Step) -> Text:
+        """The reason of a step on a page: what its rule always says is said the first time alone."""
+        if PLAIN.get(step.rule) != step.reason:
+            return self.about.words(step.reason)
+        if step.rule in self.said:
+            return ()
+        self.said.add(step.rule)
+        return self.about.words(step.reason)
 
     def _put_in(self, step: Step, derivation: Derivation) -> Text:
         """What a brief proof puts in: the lemmas themselves, which have no place of their own there."""

@@ -32,6 +32,7 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
+from symbackprop.document.sentences import titled
 from symbackprop.document.tex import formula_layout
 from symbackprop.rendering.layout import Atom, Layout, Script, broken, parts_of, relation, row
 from symbackprop.rendering.math import layout_of
@@ -58,7 +59,7 @@ def fragment(document: Document) -> str:
     """The body of a document, to stand inside another page."""
     writer = _HtmlWriter(document.notation)
     parts = [
-        f"<header>\n<h1>{escape(document.title)}</h1>\n<p>{writer.text(document.lead)}</p>\n</header>",
+        f"<header>\n<h1>{writer.text(titled(document.title))}</h1>\n<p>{writer.text(document.lead)}</p>\n</header>",
         *(writer.block(b, 2) for b in document.body),
     ]
     return "\n".join(parts)

@@ -255,7 +255,7 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     blocks: list[Block] = [Display(tuple(lines)), *(_in_brief(about) if brief else ())]
     network = about.proof.network
     if network is not None and not brief:
-        blocks.insert(0, network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
+        blocks.append(network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
     return (Section("Forward equations", tuple(blocks)),)
 
 
@@ -335,7 +335,7 @@ def functions(about: Context) -> tuple[Block, ...]:
         drawn = [d[0].function for d in shown if isinstance(d[0], Apply) and d[0].function.primitive_of is None]
         figure = function_figure(drawn, about.notation)
         blocks += [figure] if figure is not None else []
-    words = [text for name, text in _IN_WORDS.items() if name in names]
+    words = [text for name, text in IN_WORDS.items() if name in names]
     arbitrary = next((f for f in mentioned if f.definition is None and f.name not in BASIC), None)
     if arbitrary is not None and about.proof.network is not None:
         base = arbitrary.primitive_of[0] if arbitrary.primitive_of else arbitrary
@@ -346,8 +346,11 @@ def functions(about: Context) -> tuple[Block, ...]:
     return (Section("Functions", tuple(blocks)),)
 
 
-_IN_WORDS = {
+# What is said of a function whose name occurs in a document, each with a check in tests/document/test_sentences.py.
+IN_WORDS = {
     "step": "$\\operatorname{step}(z)$ is 1 for $z > 0$ and 0 otherwise.",
+    "sigmoid": "For every $z$ it holds that $0 < \\sigma(z) < 1$.",
+    "exp": "The exponential is positive everywhere.",
     "log": "The logarithm is the natural one.",
     "erf": "$\\operatorname{erf}(z)$ is $2/\\sqrt{\\pi}$ times the integral of $e^{-t^2}$ from 0 to $z$.",
 }

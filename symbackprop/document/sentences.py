@@ -38,7 +38,17 @@ _COUNTED = r"(?<=[lL]ayer )[lL](?: ?[+-] ?\d)?(?!\w)|(?<=unit )[ijk](?!\w)|(?<=[
 _COUNTED += r"|(?<=ctivation )f(?!\w)|(?<!\w)delta(?= of )"
 _BEFORE_A_NAME = "|".join(
     rf"(?<={w} )"
-    for w in ("respect to", "[bB]ack to", "equation of", "and", "This is", ",", "entries of", "written with")
+    for w in (
+        "respect to",
+        "[bB]ack to",
+        "equation of",
+        "equations of",
+        "and",
+        "This is",
+        ",",
+        "entries of",
+        "written with",
+    )
 )
 
 CONVENTIONS = {
@@ -120,6 +130,17 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
             shown = [letter(notation.rename.get(i, i)) for i in indices.split(",") if i]
             parts.append(Symbolic(tensor_layout(name, shown, notation)))
     return tuple(parts)
+
+
+def titled(title: str) -> Text:
+    """A title with its names of sizes as mathematics: a network with layers s_1, s_2, K.
+
+    Example:
+        >>> [type(part).__name__ for part in titled("layers s_1, K")]
+        ['str', 'Symbolic', 'str', 'Symbolic']
+    """
+    parts = re.split(r"\b([A-Za-z]_\w+\b|[A-Z](?=[,:]|$))", title)
+    return tuple(p if k % 2 == 0 else Symbolic(letter(p)) for k, p in enumerate(parts) if p)
 
 
 def _counted(text: str, notation: Notation) -> Layout:

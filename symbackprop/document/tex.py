@@ -34,6 +34,7 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
+from symbackprop.document.sentences import titled
 from symbackprop.rendering.layout import Atom, Layout, broken, relation, row, tall
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation
@@ -52,11 +53,11 @@ def to_latex_document(document: Document) -> str:
         *([r"\PassOptionsToPackage{nosumlimits}{amsmath}"] if document.compact else []),
         _source("preamble.tex"),
         _source("macros.tex"),
-        rf"\proofsettings\geometry{{{'hmargin=18mm,vmargin=13mm' if document.compact else 'margin=25mm'}}}",
+        rf"\proofsettings\geometry{{{'hmargin=18mm,vmargin=11mm' if document.compact else 'margin=25mm'}}}",
         *([r"\compactlayout"] if document.compact else []),
         rf"\hypersetup{{pdftitle={{{title}}}}}",
         r"\begin{document}",
-        rf"\documenttitle{{{title}}}{{{writer.text(document.lead)}}}",
+        rf"\documenttitle{{{writer.text(titled(document.title))}}}{{{writer.text(document.lead)}}}",
         *(writer.block(b, 0) for b in document.body),
         r"\end{document}",
     ]
@@ -75,7 +76,7 @@ def to_latex_fragment(document: Document) -> str:
         _FRAGMENT,
         "\\ifdefined\\proofsettings\\else\n" + _source("macros.tex") + "\n\\fi",
         r"\begingroup\proofsettings",
-        rf"\section{{{tex_text(document.title)}}}",
+        rf"\section{{{writer.text(titled(document.title))}}}",
         writer.text(document.lead),
         *(writer.block(b, 1) for b in document.body),
         r"\par\endgroup",
@@ -191,7 +192,7 @@ class _TexWriter:
     def cell(self, text: Text) -> str:
         """A cell of a table; a tall formula in it is set full size and given room."""
         tallest = any(tall(formula_layout(p, self.notation)) for p in text if not isinstance(p, str | Code | Strong))
-        return (r"\tallcell" if tallest else "") + self.tall_text(text)
+        return (r"\tallcell{}" if tallest else "") + self.tall_text(text)
 
     def tall_text(self, text: Text) -> str:
         """Text with room for fractions of full size."""

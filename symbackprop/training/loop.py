@@ -290,9 +290,7 @@ def _minimize(run: Run) -> str:
 
 def _store(run: Run, state: OptimizerState, random: np.random.Generator, path: str | Path) -> None:
     """Write where the run stands."""
-    rows = [
-        [r.cost, _or_nan(r.held_out), r.learning_rate, r.seconds, _or_nan(r.held_out_cost)] for r in run.history
-    ]
+    rows = [[r.cost, _or_nan(r.held_out), r.learning_rate, r.seconds, _or_nan(r.held_out_cost)] for r in run.history]
     assert run.best is not None, "a checkpoint is written after an epoch, and an epoch leaves a best"
     save_checkpoint(
         path,
