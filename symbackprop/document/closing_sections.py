@@ -6,7 +6,7 @@ Each function gives the blocks of one section, or none where there is nothing to
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from symbackprop.document.any_depth_code import loop_module
 from symbackprop.document.context import Context, sentence, shape_layout, sides
@@ -30,11 +30,34 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.protocols import is_about_computed
 from symbackprop.document.questions import Facts, answers
-from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, number
-from symbackprop.expression.functions import Function
+from symbackprop.expression.build import (
+    ONE,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Kronecker,
+    Multiply,
+    Number,
+    Power,
+    Sum,
+    Symbol,
+    Tensor,
+    Where,
+    add,
+    negate,
+    nodes_once,
+    number,
+    tensors_in,
+)
+from symbackprop.expression.functions import LOG, Function
+from symbackprop.expression.program import Program
+from symbackprop.normal_form.modulo_unfolding import Unfolder
 from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof as ProvedNetwork
-from symbackprop.rendering.layout import Fence, operator, relation, row
+from symbackprop.rendering.layout import Atom, Fence, operator, relation, row
+from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation, function_layout
 from symbackprop.rendering.text import to_text
 
@@ -184,6 +207,7 @@ def conditions(about: Context) -> tuple[Block, ...]:
         found = [c for c in found if c != "z != 0"]  # of a lemma about a function, which says so itself
     points = [about.words(sentence(c)) for c in dict.fromkeys(found)]
     network = about.proof.network
+    points += [] if network is not None else list(_demands(about))
     if network is not None:
         points += [
             _kink(f, about.notation)
@@ -193,6 +217,70 @@ def conditions(about: Context) -> tuple[Block, ...]:
     if not points:
         return ()
     return (Section("Conditions", (Paragraph(("The equalities hold wherever:",)), Items(tuple(points)))),)
+
+
+def _demands(about: Context) -> Iterator[Text]:
+    """Divisors, roots and logarithms of the forward equations that need a condition to have a derivative."""
+    asked: dict[tuple[Expr, str], None] = {}
+    for node in (n for e in about.proof.program.equations for n in nodes_once(e.value)):
+        match node:
+            case Power(base, Number(value)) if tensors_in(base) and (value < 0 or value.denominator > 1):
+                asked[base, ">" if value.denominator > 1 else "≠"] = None
+            case Apply(function, (argument,)) if function is LOG and tensors_in(argument):
+                asked[argument, ">"] = None
+    for expr, wanted in asked:
+        if not _is_positive(expr, about.proof.program):
+            yield (Symbolic(row(layout_of(expr, about.notation), relation(wanted), Atom("0", "number"))), ".")
+
+
+def _is_positive(expr: Expr, program: Program) -> bool:
+    """Whether it is plainly above 0, once the program's equations are put in as they stand."""
+    unfolder = Unfolder(program, program.equations)
+    while known := [t for t in tensors_in(expr) if t in program.by_tensor]:
+        expr = unfolder.put_in(expr, known)
+    return _least(expr) is True
+
+
+def _least(expr: Expr) -> bool | None:
+    """True for what is above 0 by its form, False for what is at least 0, None for all else."""
+    match expr:
+        case Number(value):
+            return value > 0 if value >= 0 else None
+        case Symbol(_, kind):
+            return True if kind != "real" else None
+        case Add(terms) if len(terms) == 2 and ONE in terms and _is_below_1(negate(add(*terms, number(-1)))):
+            return True
+        case Add(terms):
+            signs = [_least(t) for t in terms]
+            return None if None in signs else any(signs)
+        case Multiply(factors):
+            signs = [_least(f) for f in factors]
+            return None if None in signs else all(signs)
+        case Power(base, Number(value)):
+            sign = _least(base)
+            even = value.denominator == 1 and value.numerator % 2 == 0
+            return sign if sign is not None else False if even else None
+        case Sum(index, body):  # an axis has at least one entry; a range such as N - 1 may be empty
+            sign = _least(body)
+            return sign if isinstance(index.size, Symbol) or sign is None else False
+        case Apply(function, _):
+            return {"exp": True, "sigmoid": True, "softplus": True, "abs": False}.get(function.name)
+        case Kronecker() | Compare():
+            return False
+        case Where(_, then, otherwise):
+            signs = [_least(then), _least(otherwise)]
+            return None if None in signs else all(signs)
+    return None
+
+
+def _is_below_1(expr: Expr) -> bool:
+    """True for a value of sigmoid, also as 1/(1 + u) with u above 0."""
+    match expr:
+        case Apply(function, _):
+            return function.name == "sigmoid"
+        case Power(Add(terms), Number(value)) if value == -1 and ONE in terms:
+            return _least(add(*(t for t in terms if t is not ONE))) is True
+    return False
 
 
 def checked(

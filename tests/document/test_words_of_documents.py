@@ -14,7 +14,8 @@ from symbackprop.calculus.rules import RULES
 from symbackprop.codegen.program import compile_program
 from symbackprop.document.closing_sections import NAMES_IN_CODE
 from symbackprop.document.flow_figure import FLOW
-from symbackprop.document.model import Chain, Figure, Items, Paragraph, blocks, texts
+from symbackprop.document.markdown import to_markdown
+from symbackprop.document.model import Chain, Document, Figure, Items, Paragraph, blocks, texts
 from symbackprop.document.opening_sections import IN_WORDS
 from symbackprop.document.proof_document import numpy_lines, proof_document
 from symbackprop.document.questions import QUESTIONS
@@ -272,3 +273,31 @@ def test_the_walk_sees_a_sentence_that_nobody_checks():
     assert list(unknown_prose(replace(document, body=(*document.body, claim)))) == [
         "Deeper networks always learn faster."
     ]
+
+
+# Conditions on the forward equations of a traced program.
+
+
+def conditions_of(function, shapes):
+    document = proof_document(prove(trace(function, shapes)), notation=NAMES)
+    found = [b for b in document.body if b.title == "Conditions"]
+    return to_markdown(Document("", (), tuple(found)))
+
+
+def test_divisors_roots_and_logarithms_that_may_fail_are_conditions():
+    assert r"x_{n} \ne 0" in conditions_of(lambda x: 1 / x, {"x": ("N",)})
+    assert "x_{n} > 0" in conditions_of(lambda x: np.log(x), {"x": ("N",)})
+    assert "x_{n} > 0" in conditions_of(lambda x: np.sqrt(x), {"x": ("N",)})
+    masked = conditions_of(lambda x: x / (np.exp(x) * (x > 0)).sum(axis=1, keepdims=True), {"x": ("N", "D")})
+    assert r"\ne 0" in masked  # a row of which nothing is left
+
+
+def test_what_is_above_0_by_its_form_is_no_condition():
+    safe = (
+        lambda x: x / np.exp(x).sum(axis=1, keepdims=True),
+        lambda x: np.log(1 + x**2),
+        lambda x: np.log(1 - 1 / (1 + np.exp(-x))),
+        lambda x: x / np.sqrt((x**2).mean(axis=1, keepdims=True) + 1e-5),
+    )
+    for function in safe:
+        assert conditions_of(function, {"x": ("N", "D")}).strip() == "#"
