@@ -154,7 +154,17 @@ def _reductions(tensor: Tensor, users: Sequence[Equation], about: Context) -> Te
         free = [i for i in equation.indices if i not in places and i.size is not ONE]
         here, name = Symbolic(about.name(equation.tensor)), Symbolic(about.name(tensor))
         inner = [s for s in nodes_once(equation.value) if isinstance(s, Sum) and s.index in places]
-        if free:
+        if any(not isinstance(i, Index | Number) for e in read for i in e.indices):
+            told.append(
+                (
+                    "each entry of ",
+                    here,
+                    " reads ",
+                    name,
+                    " at a place that is computed: the bracket that says which stays",
+                )
+            )
+        elif free:
             every, over = _readers(free, about)
             kept = (", so the sum over ", *over, " stays: what comes back from all of them is added")
             told.append((*every, " of ", here, " reads the same entry of ", name, *kept))
