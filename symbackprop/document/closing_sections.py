@@ -148,6 +148,9 @@ NAMES_IN_CODE = {
 }
 
 
+RESERVED = ", whose name generated modules keep for themselves."
+
+
 def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     """The generated lines beside the equations they compute."""
     forms: dict[Tensor, list[tuple[Entry, Expr]]] = {}
@@ -168,6 +171,8 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
     text = " ".join(code[tensor] for tensor in forms if tensor in code)
     called = {name: what for name, what in NAMES_IN_CODE.items() if re.search(rf"\b{name}\b", text)}
     named: list[Text] = [(Code(name), " ", *about.words(what)) for name, what in called.items()]
+    reserved = [t for t in about.tensors if re.search(rf"\b{re.escape(t.name)}_\b", text)]
+    named += [(Code(f"{t.name}_"), " is ", Symbolic(about.name(t)), RESERVED) for t in reserved]
     body: list[Block] = [Paragraph((intro,)), *([Items(tuple(named))] if named else []), Display(tuple(lines))]
     network = about.proof.network
     module = loop_module(about.proof, about.equations) if network is not None and network.depth is not None else ""

@@ -12,7 +12,7 @@ import sympy as sp
 from symbackprop import Network, compile, prove, trace
 from symbackprop.calculus.rules import RULES
 from symbackprop.codegen.program import compile_program
-from symbackprop.document.closing_sections import NAMES_IN_CODE
+from symbackprop.document.closing_sections import NAMES_IN_CODE, RESERVED
 from symbackprop.document.flow_figure import FLOW
 from symbackprop.document.markdown import to_markdown
 from symbackprop.document.model import Chain, Document, Figure, Items, Paragraph, blocks, texts
@@ -108,6 +108,16 @@ def test_a_reason_that_says_numbers_cancel_stands_where_they_do(name):
                 assert "2*" not in after and "/2" not in after and "/(2" not in after, after
                 said += 1
     assert said >= (name in ("cross-entropy", "any depth"))
+
+
+def test_a_name_with_an_underscore_is_the_one_that_generated_modules_keep():
+    from symbackprop.codegen.names import RESERVED as KEPT
+
+    proof = prove(trace(lambda p, x: p * x, {"p": ("N",), "x": ("N",)}))
+    document = proof_document(proof, notation=NAMES, code=numpy_lines(proof))
+    text = to_markdown(document)
+    assert "`p_` is $p$" in text and RESERVED in text
+    assert "p" in KEPT and "`x_`" not in text
 
 
 # What remarks say, each with a check on the theorem that it stands under.
