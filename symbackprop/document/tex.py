@@ -53,7 +53,7 @@ def to_latex_document(document: Document) -> str:
         *([r"\PassOptionsToPackage{nosumlimits}{amsmath}"] if document.compact else []),
         _source("preamble.tex"),
         _source("macros.tex"),
-        rf"\proofsettings\geometry{{{'hmargin=18mm,vmargin=11mm' if document.compact else 'margin=25mm'}}}",
+        rf"\proofsettings\geometry{{{'hmargin=18mm,vmargin=9mm' if document.compact else 'margin=25mm'}}}",
         *([r"\compactlayout"] if document.compact else []),
         rf"\hypersetup{{pdftitle={{{title}}}}}",
         r"\begin{document}",

@@ -196,7 +196,7 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_there_is():
 def test_to_dict_is_ready_for_json():
     facts = json.loads(json.dumps(small(epochs=2).to_dict()))
     assert facts["stopped"] == "epochs" and facts["interrupted"] is False and "params" not in facts
-    assert set(facts["history"][0]) == {"epoch", "cost", "held_out", "learning_rate", "seconds"}
+    assert set(facts["history"][0]) == {"epoch", "cost", "held_out", "learning_rate", "seconds", "held_out_cost"}
 
 
 def test_divergence_is_reported_with_epoch_and_cost():

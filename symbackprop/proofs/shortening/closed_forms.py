@@ -174,6 +174,8 @@ class _Search:
         here = form.value
         for value, uses, said in words.trail:
             rule, reason = ("equation", said) if uses else ("algebra", _COLLECTED)
+            if uses and isinstance(here, Add) and isinstance(value, Multiply):
+                reason += " What the terms share stands in front."
             step = Step(here, value, rule, reason, uses)
             if not self.kernel.accepts(step, derivation):
                 return None
