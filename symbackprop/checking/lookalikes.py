@@ -1,0 +1,173 @@
+"""Which tensors of two programs are probably equal: up to the order of axes, a sign and a constant factor.
+
+Every tensor gets its numbers at several points. Tensors with the same numbers are proposed to the normal form; numbers
+alone prove nothing here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symbackprop.checking.question import Question
+from symbackprop.checking.sample_points import Sampler
+from symbackprop.errors import SymbackpropError
+from symbackprop.evaluation.arrays import Vectors
+from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import Expr, Symbol, Tensor, multiply, number, power
+from symbackprop.expression.program import Equation
+
+TOLERANCE = 1e-8
+SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
+POINTS = 6
+LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
+Values = Mapping[Tensor, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """tensor[i, j, ...] is factor * other, whose axes are those at `order`, as far as numbers tell."""
+
+    other: Tensor
+    order: tuple[int, ...]
+    factor: Expr
+
+
+class Lookalikes:
+    """The numbers of all tensors of some equations at several points, and those tensors that may be found.
+
+    Args:
+        equations: in an order in which they can be evaluated.
+    """
+
+    def __init__(self, question: Question, equations: tuple[Equation, ...]) -> None:
+        self._at: list[tuple[Point, Values]] = []
+        for point in _points(question):
+            vectors = Vectors(point)
+            try:
+                with np.errstate(all="ignore"):
+                    vectors.run(equations)
+            except (SymbackpropError, ArithmeticError, LookupError, ValueError):
+                continue
+            self._at.append((point, vectors.arrays))
+        self._known: list[Tensor] = []
+        self._profiles: list[NDArray[np.float64]] = []
+
+    def add(self, tensor: Tensor) -> None:
+        """From now on the tensor may be found."""
+        profile = self._profile(tensor)
+        if profile is not None:
+            self._known.append(tensor)
+            self._profiles.append(profile)
+
+    def of(self, tensor: Tensor) -> list[Likeness]:
+        """The tensors that may be found and are like this one, those without a factor first."""
+        own = self._profile(tensor)
+        if own is None or not self._known:
+            return []
+        sums, shapes = np.array(self._profiles).transpose(1, 2, 0)
+        alike = np.isclose(shapes, own[1][:, None], rtol=1e-6, atol=0).all(axis=0)
+        same = alike & np.isclose(sums, own[0][:, None], rtol=1e-6, atol=0).all(axis=0)
+        order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
+        found = (self._likeness(tensor, self._known[k]) for k in order)
+        return [likeness for likeness in found if likeness is not None]
+
+    def _profile(self, tensor: Tensor) -> NDArray[np.float64] | None:
+        """The sum of absolute values at each point, which no order of axes and no sign changes, and that sum in units
+        of the largest, which no factor changes; None where there are no numbers."""
+        if tensor.kind != "real" or not self._at or not all(tensor in values for _, values in self._at):
+            return None
+        arrays = [np.abs(np.asarray(values[tensor], dtype=np.float64)) for _, values in self._at]
+        sums = np.array([float(a.sum()) for a in arrays])
+        largest = np.array([float(a.max(initial=0.0)) for a in arrays])
+        if not np.isfinite(sums).all():
+            return None
+        return np.array([sums, np.where(largest > 0, sums / np.where(largest > 0, largest, 1), 0)])
+
+    def _likeness(self, tensor: Tensor, other: Tensor) -> Likeness | None:
+        if len(other.shape) != len(tensor.shape):
+            return None
+        for order in itertools.permutations(range(len(tensor.shape))):
+            if other.shape != tuple(tensor.shape[k] for k in order):
+                continue
+            back = np.argsort(order) if order else ()
+            pairs = [(v[tensor], np.transpose(v[other], back) if order else v[other]) for _, v in self._at]
+            factor = self._factor([_ratio(a, b) for a, b in pairs])
+            if factor is not None:
+                return Likeness(other, order, factor)
+        return None
+
+    def _factor(self, ratios: list[float | None]) -> Expr | None:
+        """The constant factor that has these values at the points; None where there is none, or nothing to tell it by.
+
+        Args:
+            ratios: nan where both are 0 and so tell nothing, None where the two are no multiples of each other.
+        """
+        told = [(p, r) for (p, _), r in zip(self._at, ratios, strict=True) if r is not None and not np.isnan(r)]
+        if None in ratios or not told:
+            return None
+        symbols = [*told[0][0].sizes, *told[0][0].parameters][:8]
+        for count in range(MOST_SYMBOLS + 1):
+            for chosen in itertools.combinations(symbols, count):
+                for signs in itertools.product((1, -1), repeat=count):
+                    factor = _constant([r / _monomial(p, chosen, signs) for p, r in told])
+                    if factor is not None:
+                        powers = (power(s, number(e)) for s, e in zip(chosen, signs, strict=True))
+                        return multiply(number(factor), *powers) if chosen else number(factor)
+        return None
+
+
+def _monomial(point: Point, symbols: tuple[Symbol, ...], exponents: tuple[int, ...]) -> float:
+    values = {**point.sizes, **point.parameters}
+    return float(np.prod([float(values[s]) ** e for s, e in zip(symbols, exponents, strict=True)]))
+
+
+def _constant(values: list[float]) -> Fraction | None:
+    """The simple fraction that all values are."""
+    guess = Fraction(values[0]).limit_denominator(LARGEST_FACTOR)
+    if not guess or abs(guess.numerator) > LARGEST_FACTOR:
+        return None
+    return guess if all(abs(v - float(guess)) <= TOLERANCE * abs(float(guess)) for v in values) else None
+
+
+def _ratio(own: NDArray[Any], other: NDArray[Any]) -> float | None:
+    """What `other` is multiplied by to give `own`; nan where both are 0, None where it is no multiple."""
+    if own.shape != other.shape or not own.size:
+        return None
+    largest, place = float(np.max(np.abs(own))), int(np.argmax(np.abs(other)))
+    reference = float(other.flat[place])
+    if not (np.isfinite(largest) and np.isfinite(reference)) or (largest == 0) != (reference == 0):
+        return None
+    if largest == 0:
+        return float("nan")
+    ratio = float(own.flat[place]) / reference
+    return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=0.1 * TOLERANCE * largest) else None
+
+
+def _points(question: Question) -> Iterator[Point]:
+    """Small unequal sizes, some larger; signs mixed, and mostly positive, where more of a rectified net is alive."""
+    sampler, rng = Sampler(question, random.Random(7)), np.random.default_rng(5)
+    choices = sampler.size_choices()
+    for k in range(POINTS if choices else 0):
+        point = sampler.point(choices[(k // 2) % len(choices)] if k < POINTS - 1 else choices[-1], scale=SCALE)
+        yield (
+            replace(point, inputs={t: _mostly_positive(t, a, question, rng) for t, a in point.inputs.items()})
+            if (k % 3)
+            else point
+        )
+
+
+def _mostly_positive(
+    tensor: Tensor, values: NDArray[Any], question: Question, rng: np.random.Generator
+) -> NDArray[Any]:
+    if values.dtype.kind != "f" or tensor in question.forward.known:
+        return values
+    signed: NDArray[Any] = np.abs(values) * rng.choice([-1.0, 1.0, 1.0, 1.0], values.shape)
+    return signed
