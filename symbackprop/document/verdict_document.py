@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from symbackprop.checking.user_lines import ClaimedLine, claimed_lines, with_users_names
+from symbackprop.checking.verdict import GIVEN_SIZES
 from symbackprop.document.context import joined, listed, sentence
 from symbackprop.document.model import (
     Block,
@@ -31,7 +32,7 @@ from symbackprop.document.model import (
 from symbackprop.document.reproduce import arguments_of, handed_in
 from symbackprop.document.user_code import lines_of, span_of
 from symbackprop.expression.build import Expr, Tensor
-from symbackprop.expression.program import UPSTREAM, Program
+from symbackprop.expression.program import UPSTREAM, Equation, Program
 from symbackprop.proofs.line_by_line import identities
 from symbackprop.proofs.shortening.unit_axes import factored, letters_for, squeezed, with_letters
 from symbackprop.rendering.layout import relation, row
@@ -71,6 +72,7 @@ class VerdictLike(Protocol):
     called: Mapping[str, str]
     cured: Sequence[Any]
     cure_scope: str
+    lemmas: Sequence[Any]
 
 
 def verdict_document(verdict: Any) -> Document:
@@ -119,20 +121,18 @@ def _claim(verdict: VerdictLike) -> Iterator[Block]:
 
 def _line_by_line(verdict: VerdictLike) -> Iterator[Block]:
     """What the lines of a proved claim compute, each by the lines before it and the derivation."""
-    if verdict.status != "PROVED" or verdict.claim is None or verdict.program is None or not verdict.scope:
-        return
     lines: list[tuple[int, Symbolic, Text]] = []
     again: list[Symbolic] = []
-    for found in identities(_spared(verdict), squeezed(verdict.program)):
-        number = re.fullmatch(r"line (\d+)", found.claimed.note)
+    for own, value, conditions in _found_equal(verdict):
+        number = re.fullmatch(r"line (\d+)", own.note)
         if number is None:
             continue
-        left = layout_of(with_users_names(found.claimed.left, verdict.called), NAMES)
-        right = layout_of(found.value, NAMES)
+        left = layout_of(with_users_names(own.left, verdict.called), NAMES)
+        right = layout_of(value, NAMES)
         if left == right:
-            again.append(Symbolic(tensor_layout(verdict.called.get(found.claimed.tensor.name, ""), (), NAMES)))
+            again.append(Symbolic(tensor_layout(verdict.called.get(own.tensor.name, ""), (), NAMES)))
         else:
-            assumed = f", provided {listed(found.conditions)}" if found.conditions else ""
+            assumed = f", provided {listed(conditions)}" if conditions else ""
             shown = Symbolic(row(left, relation("="), right))
             lines.append((int(number[1]), shown, (f"Line {number[1]}{assumed}.",)))
     if not lines:
@@ -145,6 +145,17 @@ def _line_by_line(verdict: VerdictLike) -> Iterator[Block]:
     )
     ordered = tuple((shown, note) for _, shown, note in sorted(lines, key=lambda line: line[0]))
     yield Section("Line by line", (Paragraph((intro, *same)), Display(ordered)))
+
+
+def _found_equal(verdict: VerdictLike) -> Iterator[tuple[Equation, Expr, Sequence[str]]]:
+    """The equations of the claim, each with what it equals: lemmas of a composed proof, or what is found here."""
+    if verdict.status != "PROVED" or verdict.claim is None or verdict.program is None:
+        return
+    if verdict.lemmas:
+        yield from ((lemma.equation, lemma.equation.value, ()) for lemma in verdict.lemmas)
+    elif verdict.scope.startswith(("all sizes", GIVEN_SIZES)):
+        found = identities(_spared(verdict), squeezed(verdict.program))
+        yield from ((identity.claimed, identity.value, identity.conditions) for identity in found)
 
 
 def _numbers_in(claim: Program | None) -> list[str]:
