@@ -66,7 +66,7 @@ def verify(
 
     Args:
         left: "delta2[n,i]", "dJ/dW1[i,j]", "dJ/db1[i]", "dJ/da2[n,i]", "J"; or the whole equation, then without
-        `right`.
+            `right`.
         right: text in Python's expression syntax (parsed, never evaluated) or SymPy.
         seconds: time for a proof, and as much for a counterexample.
 
@@ -99,10 +99,10 @@ def check(
     Args:
         forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache).
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
-        gradient}.
+            gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
-        add up to 1), "prob", "pos", "bern" or "pm1".
+            add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
         seconds: time budget; when it is spent the answer is UNDECIDED.
         complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
@@ -168,7 +168,7 @@ def compile(
 
     Args:
         subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
-        input x.
+            input x.
         backend: "numpy", "c" or "jax".
         dtype: "float64" or "float32".
 
