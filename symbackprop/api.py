@@ -19,13 +19,14 @@ import sympy as sp
 from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer
 from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
+from symbackprop.checking.layers import layer_passes, malformed_layer
 from symbackprop.checking.trace_agreement import compared_with_numpy
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
-from symbackprop.errors import MalformedError, reports_all
+from symbackprop.errors import MalformedError, SymbackpropError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
@@ -86,18 +87,22 @@ def verify(
 
 def check(
     forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
     *,
     shapes: Shapes,
     assume: Mapping[str, str] | None = None,
     where: str | None = None,
+    fixed: Mapping[str, Any] | None = None,
     seconds: float = BUDGET_SECONDS,
     complete: bool = False,
+    methods: tuple[str, str] | None = None,
 ) -> Verdict:
     """Is this backward pass the gradient of this forward pass?
 
     Args:
-        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache).
+        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache). Or a layer: a
+        class with a forward and a backward method, or an instance; its parameters are inputs by name, and the verdict
+        says what was taken for what.
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
             gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
@@ -106,6 +111,8 @@ def check(
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
         seconds: time budget; when it is spent the answer is UNDECIDED.
         complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
+        fixed: of a layer, further arguments of its constructor and its methods: {"units": 3, "training": True}.
+        methods: of a layer, the names of its two methods, where they are not the usual ones.
 
     Returns:
         a Verdict; no exception for anything that the two functions do.
@@ -120,14 +127,22 @@ def check(
         PROVED  gradients of forward: x, w   (all sizes)
     """
     start = time.perf_counter()
+    told: tuple[str, ...] = ()
+    if backward is None:
+        try:
+            layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
+        except SymbackpropError as error:
+            return malformed_layer(forward, error)
+        forward, backward, told = layer.forward, layer.backward, layer.told
     verdict = answer(Case(forward, backward, shapes, assume or {}, where), seconds)
     verdict = complete_verdict(verdict) if complete else verdict
-    return replace(verdict, seconds=time.perf_counter() - start, written=backward)
+    notes = (*told, *verdict.notes)
+    return replace(verdict, seconds=time.perf_counter() - start, written=backward, notes=notes)
 
 
 def assert_proved(
     forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
     *,
     stated_sizes: bool = False,
     complete: bool = True,
