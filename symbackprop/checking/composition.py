@@ -112,24 +112,24 @@ class Composition:
         tensor, places = claimed.tensor, self.cuts.places(claimed.tensor)
         names: dict[Index, Expr] = dict(zip(places, claimed.indices, strict=True))
         self._restart()
+        best: Poly | None = None
         try:
             right = self.cuts.normal(self._rewritten(Entry(derived, places)))
             gap = subtract(right, self.cuts.normal(self._rewritten(Entry(tensor, places))))
-            best: Poly | None = None
             for _ in range(MOST_OPENED):
                 held = frozenset().union(*(tensors_in_term(m) for m, _ in gap.terms))
                 known = derived not in held and not held & self._aliens
                 if known and (best is None or len(gap.terms) < len(best.terms)):
                     best = gap
-                step = self._step(gap, frozenset()) if len(gap.terms) <= MOST_TERMS else None
+                step = self._step(gap, frozenset()) if 1 < len(gap.terms) <= MOST_TERMS else None
                 if step is None:
                     break
                 gap = step[1]
-            if best is None or len(best.terms) > MOST_LACKING:
-                return None
-            return self._in_own_names(expression(self.cuts, best, names))
         except (BudgetError, UnsupportedError):
+            pass
+        if best is None or len(best.terms) > MOST_LACKING:
             return None
+        return self._in_own_names(expression(self.cuts, best, names))
 
     def _in_own_names(self, expr: Expr) -> Expr:
         """With the derived tensors written as those of the user's that they are."""
