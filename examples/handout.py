@@ -1,4 +1,4 @@
-"""A proof as a handout, for any depth and for one network, with an example, exercises, and as a part of lecture notes."""
+"""A proof as a handout: for any depth and for one network, with an example and exercises, and as part of a text."""
 
 from pathlib import Path
 

@@ -130,7 +130,7 @@ def backwards(x, u):
 
 def together(x, u):
     total = np.zeros(x.shape[1])
-    for row, a in zip(x, u):
+    for row, a in zip(x, u):  # noqa: B905
         total += a * row
     return total
 
