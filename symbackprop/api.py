@@ -67,7 +67,7 @@ def verify(
 
     Args:
         left: "delta2[n,i]", "dJ/dW1[i,j]", "dJ/db1[i]", "dJ/da2[n,i]", "J"; or the whole equation, then without
-        `right`.
+            `right`.
         right: text in Python's expression syntax (parsed, never evaluated) or SymPy.
         seconds: time for a proof, and as much for a counterexample.
 
@@ -104,10 +104,10 @@ def check(
         class with a forward and a backward method, or an instance; its parameters are inputs by name, and the verdict
         says what was taken for what.
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
-        gradient}.
+            gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
-        add up to 1), "prob", "pos", "bern" or "pm1".
+            add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
         seconds: time budget; when it is spent the answer is UNDECIDED.
         complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
@@ -183,7 +183,7 @@ def compile(
 
     Args:
         subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
-        input x.
+            input x.
         backend: "numpy", "c" or "jax".
         dtype: "float64" or "float32".
 
