@@ -115,7 +115,7 @@ def replace(polynomial: Polynomial, atom: Expr, value: Polynomial) -> Polynomial
 
 
 def long_division(total: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial]:
-    """(q, r) with total = divisor * q + r and integer coefficients in q; no term of r has the divisor's lead left in it.
+    """(q, r) with total = divisor * q + r, integers in q, and no term of r a multiple of the divisor's lead.
 
     Each step takes away the largest term that is left and puts smaller ones there, which are looked at in their turn:
     2*H*H by H + 1 leaves -2*H, and that leaves 2.
