@@ -9,6 +9,7 @@ trace            run the function on symbolic arrays, and by NumPy beside its eq
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import Any, overload
 
 import sympy as sp
 
-from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer
+from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.trace_agreement import compared_with_numpy
@@ -25,11 +26,12 @@ from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
-from symbackprop.errors import MalformedError, reports_all
+from symbackprop.errors import MalformedError, SymbackpropError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.tracer import Shape
+from symbackprop.frontends.subject import all_shapes, passes_of, plainly
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
@@ -86,24 +88,30 @@ def verify(
 
 def check(
     forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
     *,
     shapes: Shapes,
     assume: Mapping[str, str] | None = None,
     where: str | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    intended: str | None = None,
     seconds: float = BUDGET_SECONDS,
     complete: bool = False,
 ) -> Verdict:
     """Is this backward pass the gradient of this forward pass?
 
     Args:
-        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache).
+        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache); or a
+        torch.autograd.Function class or a jax.custom_vjp function, which bring their backward along.
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
         gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
         add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
+        fixed: values of further arguments, by name: {"eps": 1e-6, "reduction": "mean"}.
+        intended: "surrogate" for a backward pass that is another one on purpose, as a straight-through estimator or a
+        gradient reversal is: the verdict says so, and what it is instead.
         seconds: time budget; when it is spent the answer is UNDECIDED.
         complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
 
@@ -120,14 +128,21 @@ def check(
         PROVED  gradients of forward: x, w   (all sizes)
     """
     start = time.perf_counter()
-    verdict = answer(Case(forward, backward, shapes, assume or {}, where), seconds)
+    try:
+        passes = passes_of(forward, backward, shapes, assume or {}, fixed)
+        wanted = intention(intended)
+    except SymbackpropError as error:
+        return Verdict("MALFORMED", "gradients", reason=str(error), diagnosis=error.what)
+    verdict = answer(Case(*passes, shapes, assume or {}, where), seconds)
     verdict = complete_verdict(verdict) if complete else verdict
-    return replace(verdict, seconds=time.perf_counter() - start, written=backward)
+    verdict = as_intended(verdict) if wanted else verdict
+    written = passes[1] if backward is None else backward
+    return replace(verdict, seconds=time.perf_counter() - start, written=inspect.unwrap(written))
 
 
 def assert_proved(
     forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
     *,
     stated_sizes: bool = False,
     complete: bool = True,
@@ -205,7 +220,8 @@ def trace(
     """The program of a NumPy function, for all sizes; NumPy has run the function beside its equations.
 
     Args:
-        function: takes the arrays of `shapes` by name; further arguments have defaults.
+        function: takes the arrays of `shapes` by name; further arguments have defaults. A function for torch or JAX, or
+        a torch.nn.Module, whose parameters are inputs by their dotted names.
         shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: what is known about inputs: labels:C, onehot:C, simplex:C, prob, pos, bern, pm1.
         where: comparisons of sizes that hold.
@@ -225,7 +241,8 @@ def trace(
         >>> [e.tensor.name for e in program.equations]
         ['t', 'out']
     """
-    program = traced.trace(function, shapes, assume, where, sizes, seconds=seconds)
+    subject = plainly(function, {}, differentiated=True)
+    program = traced.trace(subject, all_shapes(function, shapes), assume, where, sizes, seconds=seconds)
     return compared_with_numpy(program, sizes or {})
 
 

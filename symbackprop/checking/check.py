@@ -36,7 +36,7 @@ from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
 from symbackprop.checking.running_lines import Line, lines_that_run
 from symbackprop.checking.trace_agreement import agree_with_numpy
-from symbackprop.checking.verdict import GIVEN_SIZES, Verdict
+from symbackprop.checking.verdict import GIVEN_SIZES, SURROGATE, Verdict
 from symbackprop.errors import (
     BudgetError,
     DataError,
@@ -52,6 +52,7 @@ from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSiz
 from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
+from symbackprop.rendering.text import to_text
 
 BUDGET_SECONDS = 20.0
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80
@@ -188,6 +189,38 @@ def _scope(traced: Traced) -> str:
         return "all sizes"
     open_sizes = dict.fromkeys(s.name for n in axes for s in symbols_of(n) if s.kind == "size")
     return f"all sizes of {', '.join(open_sizes)}, the others as given" if open_sizes else GIVEN_SIZES
+
+
+def intention(text: str | None) -> bool:
+    """Whether a backward pass is meant to be another one than the gradient.
+
+    Raises:
+        MalformedError: the text says something else.
+    """
+    if text not in (None, SURROGATE):
+        raise MalformedError(f"intended is {text!r}", help=f'write intended="{SURROGATE}", or leave it out')
+    return text is not None
+
+
+def as_intended(verdict: Verdict) -> Verdict:
+    """The verdict on a backward pass that is meant not to be the gradient: what it is instead is no fault."""
+    if verdict.status == "PROVED":
+        reason = 'the backward is declared a surrogate, but it is the gradient itself: leave intended="surrogate" out'
+        return replace(verdict, status="MALFORMED", scope="", conditions=(), reason=reason, diagnosis=reason)
+    if verdict.status != "REFUTED":
+        return replace(verdict, notes=(*verdict.notes, "declared a surrogate: nothing was found about it"))
+    instead = tuple(f"instead of it, d{name}: {text}" for name, text in _claimed_lines(verdict))
+    note = f"a surrogate, as declared: {', '.join(verdict.wrong)} is not the gradient of the forward pass"
+    return replace(verdict, status="SURROGATE", diagnosis=note, notes=(*verdict.notes, *instead), cured=(), cure="")
+
+
+def _claimed_lines(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    """For each gradient that is another one: the last line of what the backward computes for it."""
+    if verdict.claim is None or verdict.counterexample is None:
+        return
+    outputs = [e for e in verdict.claim.equations if e.tensor in verdict.claim.outputs]
+    for equation in outputs[:LEFT_OUT_SHOWN]:
+        yield equation.tensor.name.removeprefix("d"), to_text(equation.value)
 
 
 def complete(verdict: Verdict) -> Verdict:

@@ -20,6 +20,7 @@ from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
 GIVEN_SIZES = "the sizes given"  # the scope where the user left none open
+SURROGATE = "surrogate"  # a backward pass that is declared to be another one than the gradient
 MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
 
 
@@ -51,7 +52,8 @@ class Verdict(Shown):
     """What is true of a claim about gradients.
 
     Args:
-        status: PROVED, REFUTED, UNDECIDED or MALFORMED.
+        status: PROVED, REFUTED, UNDECIDED or MALFORMED; SURROGATE for what was declared not to be the gradient, and is
+            not.
         subject: what the claim is about: "delta2[n,i]", "gradients of layernorm".
         claimed: the claim as it was read.
         derived: what was derived instead, in the same syntax.

@@ -9,6 +9,7 @@ Without it `clip`, hinges and piecewise costs would keep products of indicators 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from fractions import Fraction
 
 from symbackprop.expression.build import Index
@@ -48,6 +49,7 @@ class Indicators(Signs):
         if _is_integer(value):
             return self.nonneg(subtract(value, ONE))
         by_branch = self.branchwise(self.positive, value) if len(value.terms) > 1 else None
+        by_branch = by_branch or self._by_cases(self.positive, value)
         if by_branch is not None:
             return by_branch
         sign = self.sign(value)
@@ -66,6 +68,19 @@ class Indicators(Signs):
         if known is not None:
             return gates if known > 0 else ZERO
         return self.multiply(gates, self._positive_atom(signed))
+
+    def _by_cases(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
+        """The function of a polynomial in one entry that is 0 or 1, by these two cases; None for another value."""
+        atoms = {a for mono, _ in value.terms for a, _ in mono.factors}
+        if len(atoms) != 1 or any(m.bound or any(e <= 0 for _, e in m.factors) for m, _ in value.terms):
+            return None
+        (atom,) = atoms
+        if not self._is_zero_or_one(atom):
+            return None
+        constant_part = combine([(c, Poly.make({m: 1})) for m, c in value.terms if not m.factors])
+        gate, total = of_atom(atom), combine([(c, ONE) for _, c in value.terms])
+        on, off = function(total), function(constant_part)
+        return add(off, self.multiply(gate, subtract(on, off)))
 
     def _is_zero_or_one(self, atom: Atom) -> bool:
         if atom.kind != "entry" or self.assumptions.get(atom.data) not in ("bern", "onehot"):
@@ -93,7 +108,7 @@ class Indicators(Signs):
             return ZERO if number else ONE
         if _is_integer(value):
             return self.delta(value)
-        by_branch = self.branchwise(self.zero, value)
+        by_branch = self.branchwise(self.zero, value) or self._by_cases(self.zero, value)
         if by_branch is not None:
             return by_branch
         if self.sign(value) is not None:

@@ -31,7 +31,6 @@ from symbackprop.frontends.numpy.session import (
     asked_by_user,
     axis_indices,
     current,
-    entry,
     product_of,
     user_line,
 )
@@ -91,8 +90,8 @@ class Buffer:
         self.settled = True
         if not forced and (isinstance(value, Entry) or not has_entry(value)):
             return
-        kind = "integer" if self.kind == "integer" else "real"
-        self.content = entry(current().define(self.shape, self.content, kind, variable, self.line))
+        kind = "real" if self.kind == "real" else "integer"  # a mask has no derivative
+        self.content = current().settled(self.shape, self.content, kind, variable, self.line)
         self.summed = False
 
     def write(self, content: Content) -> None:
@@ -136,7 +135,7 @@ IDENTITY = View(lambda indices: indices, lambda indices: (ONE, indices))
 
 def exemplar(value: Array) -> Any:
     """A real value of the same type, of which questions about types are asked."""
-    return example(value.dtype, value.buffer.weak, -1 if value.scalar else value.ndim)
+    return value.exemplar()
 
 
 @stands_for(np.ndarray, "a symbolic array")
@@ -181,6 +180,10 @@ class Array:
     def dtype(self) -> Any:
         """NumPy's type."""
         return self.buffer.dtype
+
+    def exemplar(self) -> Any:
+        """A real value of the same type."""
+        return example(self.buffer.dtype, self.buffer.weak, -1 if self.scalar else self.ndim)
 
     @property
     def itemsize(self) -> int:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
+from symbackprop.frontends.numpy.dialects import DIALECTS, UNKNOWN
 from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
 from symbackprop.frontends.numpy.namespace import by_identity, constant, operation_of
 from symbackprop.frontends.numpy.opaque import Opaque, Refused
@@ -61,6 +62,11 @@ class Overlay:
             return self._done[id(value)]
         if isinstance(value, float):
             return constant(value)
+        for dialect in DIALECTS:
+            stand_in = dialect(self, value, name)
+            if stand_in is not UNKNOWN:
+                self.stands_for(value, stand_in)
+                return stand_in
         if isinstance(value, CONSTANTS) or is_symbolic(value):
             return value
         self._keep.append(value)
@@ -73,6 +79,11 @@ class Overlay:
         if id(value) not in self._later:
             self._done[id(value)] = made  # the same object has the same stand-in: code may ask `a is b`
         return made
+
+    def stands_for(self, value: Any, stand_in: Any) -> None:
+        """Say what stands in for a value from now on."""
+        self._keep.append(value)
+        self._done[id(value)] = stand_in
 
     def _callable(self, value: Any, name: str) -> Any:
         """A function, a method, a class, or an object that can be called."""

@@ -30,6 +30,7 @@ from symbackprop.expression.build import (
     add,
     kronecker,
     multiply,
+    nodes_once,
     substitute,
 )
 from symbackprop.expression.program import PART, Equation, symbols
@@ -60,6 +61,7 @@ class Session:
         self.drawn: dict[Tensor, TraceError] = {}  # arrays of random numbers: no result may depend on them
         self.conditions: dict[str, None] = {}
         self.empties = 0
+        self.batches: list[Index] = []  # the examples of the vmaps that are running, outermost first
         self.values: dict[Tensor, Expr] = {}  # what the equations' right sides are
         self.intervals: dict[Expr, object] = {}  # the memo of `integers.interval`
         self.stop: BaseException | None = None  # the first one that left the tracer
@@ -101,6 +103,38 @@ class Session:
         self.equations.append(Equation(tensor, indices, value, place if line else ""))
         self.values[tensor] = value
         return tensor
+
+    def settled(
+        self, shape: tuple[Expr, ...], content: Content, kind: str, variable: str | None, line: int | None
+    ) -> Content:
+        """The entries of a new tensor that is defined by `content`; inside a vmap it has an axis for the examples."""
+        used = self._examples_in(content(axis_indices(shape)))
+        if not used:
+            return entry(self.define(shape, content, kind, variable, line))
+        count = len(used)
+
+        def of_all(indices: tuple[Expr, ...]) -> Expr:
+            at: dict[Expr, Expr] = dict(zip(used, indices[:count], strict=True))
+            return substitute(content(indices[count:]), at)
+
+        whole = entry(self.define((*(b.size for b in used), *shape), of_all, kind, variable, line))
+        return lambda indices: whole((*used, *indices))
+
+    def _examples_in(self, value: Expr) -> tuple[Index, ...]:
+        """The examples of running vmaps on which a value depends."""
+        if not self.batches:
+            return ()
+        inside = set(nodes_once(value))
+        return tuple(b for b in self.batches if b in inside)
+
+    @contextmanager
+    def batch(self, example: Index) -> Iterator[None]:
+        """Run a function of one example."""
+        self.batches.append(example)
+        try:
+            yield
+        finally:
+            self.batches.pop()
 
     def unwritten(self) -> Symbol:
         """What the entries of an np.empty array are before they are written."""
