@@ -9,7 +9,6 @@ trace            run the function on symbolic arrays, and by NumPy beside its eq
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -136,8 +135,7 @@ def check(
     verdict = answer(Case(*passes, shapes, assume or {}, where), seconds)
     verdict = complete_verdict(verdict) if complete else verdict
     verdict = as_intended(verdict) if wanted else verdict
-    written = passes[1] if backward is None else backward
-    return replace(verdict, seconds=time.perf_counter() - start, written=inspect.unwrap(written))
+    return replace(verdict, seconds=time.perf_counter() - start, written=backward)
 
 
 def assert_proved(

@@ -45,13 +45,15 @@ from symbackprop.errors import (
     TraceError,
     UnsupportedError,
 )
-from symbackprop.expression.build import Number, Symbol
+from symbackprop.expression.build import Apply, Number, Symbol, nodes_once
+from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
+from symbackprop.frontends.passes import Pass
 from symbackprop.rendering.text import to_text
 
 BUDGET_SECONDS = 20.0
@@ -104,6 +106,7 @@ def judged(case: Case, deadline: float) -> Verdict:
     with collector_paused():
         general = _freed(case, deadline)
         verdict = _checked(case, deadline) if general is None else general
+        verdict = _read_twice(case, verdict, deadline)
         return _with_judged_code(case, verdict, deadline)
 
 
@@ -119,6 +122,32 @@ def _with_judged_code(case: Case, verdict: Verdict, deadline: float) -> Verdict:
     except SymbackpropError:
         right = False
     return verdict if right else replace(verdict, cured=tuple(replace(line, code="") for line in verdict.cured))
+
+
+def _read_twice(case: Case, verdict: Verdict, deadline: float) -> Verdict:
+    """UNDECIDED where a backward is the gradient of a forward only if what the forward detaches is no constant.
+
+    A framework never differentiates such a forward, so `detach` in it changes nothing; but its author may mean it.
+    """
+    forward = case.forward
+    if verdict.status != "REFUTED" or not getattr(forward, "unrecorded", False) or not _has_constants(verdict):
+        return verdict
+    assert isinstance(forward, Pass), "of others nothing is said about their differentiation"
+    try:
+        other = confirmed(replace(case, forward=forward.without_constants()), deadline)
+    except SymbackpropError:
+        return verdict
+    if not other:
+        return verdict
+    reason = (f"{forward.__name__} detaches something, or turns gradients off. Read as a constant, the backward is not "
+              "the gradient; read as if nothing was detached (in this forward it has no effect), it is")  # fmt: skip
+    return replace(other, status="UNDECIDED", scope="", conditions=(), reason=reason)
+
+
+def _has_constants(verdict: Verdict) -> bool:
+    """True if something in the forward counts as a constant."""
+    lines = () if verdict.program is None else verdict.program.equations
+    return any(isinstance(n, Apply) and n.function is STOP_GRADIENT for e in lines for n in nodes_once(e.value))
 
 
 def confirmed(case: Case, deadline: float) -> Verdict:

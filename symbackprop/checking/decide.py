@@ -309,8 +309,9 @@ def _expanded(goal: ProofGoal) -> int:
 
 def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadline: float) -> Verdict:
     """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
-    if goal.traced.unasked:
-        return Verdict("UNDECIDED", subject, reason=goal.traced.unasked)
+    unproved = goal.traced.unasked or _not_repeated(goal, deadline)
+    if unproved:
+        return Verdict("UNDECIDED", subject, reason=unproved)
     try:
         used = dict.fromkeys((*proof.used, *_replayed(goal)))
     except ProofError as error:
@@ -339,6 +340,26 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
     conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
     unjudged = _unjudged(goal.traced)
     return goal.with_names(Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged))
+
+
+def _not_repeated(goal: ProofGoal, deadline: float) -> str:
+    """Why it is not proved that a rule's forward returns what the function does; "" if it is, or there is none."""
+    forward, repeated = goal.traced.forward, goal.traced.repeated
+    if repeated is None:
+        return ""
+    equations = defined_once((*forward.equations, *repeated.equations)).values()
+    for strategy in (WHOLE, SWEEPING):
+        seconds = min(strategy.seconds, time_left(deadline))
+        resolver = Resolver(equations, forward.facts, forward.known, limit=strategy.limit, expanded=_expanded(goal),
+                            seconds=seconds)  # fmt: skip
+        if strategy.sweeping:
+            sweep(resolver, goal.question, forward, repeated)
+        try:
+            if all(resolver.meets(a, b) for a, b in zip(repeated.outputs, forward.outputs, strict=True)):
+                return ""
+        except (BudgetError, UnsupportedError):
+            continue
+    return "it is not proved that the forward of the rule returns what the function itself returns"
 
 
 def _where_it_does_not_hold(goal: ProofGoal, open: bool) -> Counterexample | None:

@@ -20,8 +20,9 @@ from symbackprop.errors import DataError, MalformedError
 if TYPE_CHECKING:
     from symbackprop.checking.verdict import Verdict
 
-COLOURS = {"PROVED": "green", "REFUTED": "red", "UNDECIDED": "yellow", "MALFORMED": "magenta"}
-GRAVITY = ("REFUTED", "MALFORMED", "UNDECIDED", "PROVED")
+COLOURS = {"PROVED": "green", "REFUTED": "red", "UNDECIDED": "yellow", "MALFORMED": "magenta",
+           "SURROGATE": "cyan"}  # fmt: skip
+GRAVITY = ("REFUTED", "MALFORMED", "UNDECIDED", "SURROGATE", "PROVED")
 
 
 def help_text(command: Callable[..., Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.numpy.dialects import UNKNOWN, dialect
+from symbackprop.frontends.numpy.differentiation import gradients
 from symbackprop.frontends.numpy.tracer import known_names
 
 REQUIRED = inspect.Parameter.empty
@@ -27,6 +28,7 @@ class Pass:
         signature: what it takes, by name.
         real: runs it on NumPy's arrays.
         traced: from the overlay of a session, what runs it on symbolic arrays.
+        unrecorded: the framework never differentiates it, whatever it says about that.
     """
 
     def __init__(
@@ -36,15 +38,31 @@ class Pass:
         signature: inspect.Signature,
         real: Callable[..., Any],
         traced: Callable[[Any], Callable[..., Any]],
+        *,
+        unrecorded: bool = False,
     ) -> None:
         self.__wrapped__, self.__name__, self.__signature__ = function, name, signature
         self.__code__ = getattr(inspect.unwrap(function), "__code__", None)
         self.__module__ = getattr(function, "__module__", "")
-        self._real, self.traced = real, traced
+        self._real, self.traced, self.unrecorded = real, traced, unrecorded
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
         """Run the user's own code on NumPy's arrays."""
         return self._real(*args, **inputs)
+
+    def without_constants(self) -> Pass:
+        """The same, read as if it detached nothing."""
+
+        def traced(overlay: Any) -> Callable[..., Any]:
+            plain = self.traced(overlay)
+
+            def run(*args: Any, **inputs: Any) -> Any:
+                with gradients("ignored"):
+                    return plain(*args, **inputs)
+
+            return run
+
+        return Pass(self.__wrapped__, self.__name__, self.__signature__, self._real, traced)
 
 
 class Kept:
@@ -75,6 +93,16 @@ def signature_of(names: Iterable[str], fixed: Mapping[str, Any], shapes: Mapping
     return inspect.Signature(parameters)
 
 
+def by_name(parameters: Mapping[str, inspect.Parameter], values: Mapping[str, Any]) -> inspect.Signature:
+    """A function's signature with other defaults; every argument that has a name is taken by it."""
+    shown = []
+    for name, p in parameters.items():
+        if p.kind is p.POSITIONAL_OR_KEYWORD:
+            p = p.replace(kind=p.KEYWORD_ONLY, default=values.get(name, p.default))
+        shown.append(p)
+    return inspect.Signature(shown)
+
+
 def arguments_in_order(
     parameters: Mapping[str, inspect.Parameter], shapes: Mapping[str, Any], fixed: Mapping[str, Any], what: str
 ) -> tuple[list[str], dict[str, Any]]:
@@ -95,8 +123,8 @@ def arguments_in_order(
     for name, parameter in named.items():
         if name not in shapes and name not in values:
             if parameter.default is parameter.empty:
-                raise MalformedError(f"{what} takes {name}, of which neither shapes nor fixed says anything",
-                                     help=f'give its shape in shapes, or its value: fixed={{"{name}": ...}}')  # fmt: skip
+                help = f'give its shape in shapes, or its value: fixed={{"{name}": ...}}'
+                raise MalformedError(f"{what} takes {name}, of which neither shapes nor fixed says anything", help=help)
             values[name] = parameter.default
         order.append(name)
     return order + rest, values

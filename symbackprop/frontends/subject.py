@@ -1,4 +1,4 @@
-"""What `check` and `trace` are given, as passes: which framework's code it is, and what is the forward and the backward.
+"""What `check` and `trace` are given, as passes: whose code it is, what is the forward and what the backward.
 
 torch and JAX are asked only where the user's code has imported them.
 """
@@ -46,7 +46,7 @@ def passes_of(
             return of_torch.function_passes(forward, shapes, assume, fixed)
         raise MalformedError(
             f"check needs a backward pass beside {_shown(forward)}",
-            help="check(forward, backward, ...); a torch.autograd.Function and a jax.custom_vjp function bring their own",
+            help="check(forward, backward, ...); a torch.autograd.Function and a jax.custom_vjp bring their own",
         )
     return plainly(forward, fixed, differentiated=True), plainly(backward, fixed, differentiated=False)
 

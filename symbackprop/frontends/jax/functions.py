@@ -13,6 +13,7 @@ from typing import Any
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, dressed
 from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.differentiation import stopped
 from symbackprop.frontends.numpy.dtypes import kind_of_type
 from symbackprop.frontends.numpy.namespace import constant
 from symbackprop.frontends.numpy.operands import as_array
@@ -172,7 +173,7 @@ _SAME = {
     "exp": "exp", "log": "log", "tanh": "tanh", "sin": "sin", "cos": "cos", "tan": "tan", "sqrt": "sqrt",
     "square": "square", "abs": "absolute", "neg": "negative", "sign": "sign", "floor": "floor", "ceil": "ceil",
     "log1p": "log1p", "expm1": "expm1", "erf": "special.erf", "erfc": "special.erfc", "logistic": "special.expit",
-    "reciprocal": "reciprocal", "exp2": "exp2", "sinh": "sinh", "cosh": "cosh", "stop_gradient": "stop_gradient",
+    "reciprocal": "reciprocal", "exp2": "exp2", "sinh": "sinh", "cosh": "cosh",
     "add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "pow": "power", "max": "maximum",
     "min": "minimum", "rem": "remainder", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",
     "gt": "greater", "ge": "greater_equal", "dot": "dot", "batch_matmul": "matmul",
@@ -251,6 +252,11 @@ def _iota_shape(dtype: Any, shape: Any, dimension: Any) -> Any:
     own: list[Any] = [1] * len(shape)
     own[dimension] = shape[dimension]
     return N["broadcast_to"](N["reshape"](base, tuple(own)), tuple(shape))
+
+
+@_enter(LAX, "stop_gradient")
+def _stop_gradient(x: Any) -> Any:
+    return [stopped(as_array(v)) for v in x] if isinstance(x, (tuple, list)) else stopped(as_array(x))
 
 
 _enter(LAX, "broadcasted_iota")(_iota_shape)

@@ -92,7 +92,9 @@ class _Operation:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """The operation of that name."""
-        options = {n: v for n, v in options.items() if n not in ("precision", "preferred_element_type", "promote_integers")}
+        options = {
+            n: v for n, v in options.items() if n not in ("precision", "preferred_element_type", "promote_integers")
+        }
         return call(self.__name__, *args, **options)
 
 
@@ -113,8 +115,8 @@ class _Nothing:
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *_: Any) -> bool:
-        return False
+    def __exit__(self, *_: Any) -> None:
+        pass
 
 
 _TRANSFORMS: dict[str, Any] = {

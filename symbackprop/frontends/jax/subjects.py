@@ -17,8 +17,9 @@ from symbackprop.errors import MalformedError
 from symbackprop.frontends.jax.array import bare, dressed, jax
 from symbackprop.frontends.jax.namespace import stand_in  # noqa: F401
 from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.differentiation import gradients
 from symbackprop.frontends.numpy.operands import as_array
-from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, signature_of
+from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, by_name, signature_of
 
 DATA = ("labels", "label", "onehot", "bern", "pm1")
 CLOSE = 1e-6  # relative: what the function returns, and what its fwd returns
@@ -136,7 +137,8 @@ class _OfCustom:
 
         def run(dout: Any, cache: Any) -> Any:
             upstream = _like(cache.outputs, iter([dressed(d) for d in _listed(dout)]))
-            found = plain(*(values[n] for n in self.undifferentiated), cache.kept, upstream)
+            with gradients("ignored"):
+                found = plain(*(values[n] for n in self.undifferentiated), cache.kept, upstream)
             names = [n for n in self.order if n not in self.undifferentiated]
             found = tuple(found) if isinstance(found, (tuple, list)) else (found,)
             if len(found) != len(names):
@@ -195,7 +197,7 @@ def custom_passes(
     own = _OfCustom(subject, order, values, [n for n in wanted if n not in _undifferentiated(subject, order)])
     backward = f"{name}'s {getattr(subject.bwd, '__name__', 'bwd')}"
     return (
-        Pass(subject.fun, name, signature_of(order, values, shapes), own.forward, own.traced_forward),
+        Pass(subject.fun, name, signature_of(order, values, shapes), own.forward, own.traced_forward, unrecorded=True),
         Pass(subject.bwd, backward, BACKWARD, own.backward, own.traced_backward),
     )
 
@@ -209,11 +211,7 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
     parameters = inspect.signature(function).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     values = {n: v for n, v in fixed.items() if takes_any or n in parameters}
-    shown = [
-        p.replace(kind=p.KEYWORD_ONLY if p.kind is p.POSITIONAL_OR_KEYWORD else p.kind, default=values.get(n, p.default))
-        if p.kind is not p.VAR_KEYWORD else p
-        for n, p in parameters.items()
-    ]  # fmt: skip
+    shown = by_name(parameters, values)
 
     def real(**inputs: Any) -> Any:
         with running():
@@ -225,12 +223,13 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
         patched = {n: overlay.patch(v) for n, v in values.items()}
 
         def run(**inputs: Any) -> Any:
-            return _undressed(plain(**{**patched, **{n: dressed(v) for n, v in inputs.items()}}))
+            with gradients("recorded" if differentiated else "ignored"):
+                return _undressed(plain(**{**patched, **{n: dressed(v) for n, v in inputs.items()}}))
 
         return run
 
     name = getattr(function, "__name__", type(function).__name__)
-    return Pass(function, name, inspect.Signature(shown), real, traced)
+    return Pass(function, name, shown, real, traced)
 
 
 def _undressed(value: Any) -> Any:

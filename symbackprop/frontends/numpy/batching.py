@@ -49,7 +49,9 @@ def _leaves(value: Any, axis: Any, bare: Convert) -> list[tuple[Any, int | None]
         axes = axis if isinstance(axis, (tuple, list)) else (axis,) * len(value)
         return [leaf for v, k in zip(value, axes, strict=True) for leaf in _leaves(v, k, bare)]
     if isinstance(value, dict):
-        return [leaf for n, v in value.items() for leaf in _leaves(v, axis[n] if isinstance(axis, dict) else axis, bare)]
+        return [
+            leaf for n, v in value.items() for leaf in _leaves(v, axis[n] if isinstance(axis, dict) else axis, bare)
+        ]
     plain = bare(value)
     if axis is None or not isinstance(plain, Array):
         return [(plain, None)]

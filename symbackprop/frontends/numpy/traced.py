@@ -210,8 +210,8 @@ def _both_traced(
     returned = tracer.run(backward, **values)
     gradients = {n: tracer.tensor(v, f"d{n}") for n, v in _gradients(returned, tracer, backward).items()}
     second = tracer.program((*tracer.upstream, *inputs), tuple(gradients.values()))
-    names, sizes = dict(tracer.session.variables), dict(tracer.sizes)
-    return Traced(first, second, tracer.upstream, gradients, names, sizes, repeated)
+    variables, sizes = dict(tracer.session.variables), dict(tracer.sizes)
+    return Traced(first, second, tracer.upstream, gradients, variables, sizes, repeated)
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

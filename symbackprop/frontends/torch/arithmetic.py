@@ -7,11 +7,12 @@ from typing import Any
 
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.differentiation import stopped
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.numpy.session import product_of
 from symbackprop.frontends.numpy.size import size
-from symbackprop.frontends.torch.tensor import CASTS, cast, function, stopped, torch
+from symbackprop.frontends.torch.tensor import CASTS, cast, function, torch
 
 _UNARY = {
     "exp": "exp", "log": "log", "sqrt": "sqrt", "tanh": "tanh", "sin": "sin", "cos": "cos", "tan": "tan",

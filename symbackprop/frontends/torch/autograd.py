@@ -8,8 +8,9 @@ from typing import Any
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.differentiation import gradients
 from symbackprop.frontends.numpy.session import assume, guarded
-from symbackprop.frontends.torch.tensor import gradients, torch
+from symbackprop.frontends.torch.tensor import torch
 
 
 class Context:
@@ -98,8 +99,8 @@ def run_backward(cls: Any, ctx: Context, upstream: tuple[Any, ...], count: int) 
     extra = found[count:]
     if len(found) < count or any(g is not None for g in extra):
         name = cls.own.__name__
-        raise MalformedError(f"the backward of {name} returns {len(found)} gradients for {count} arguments of its forward",
-                             help="return None for an argument that has no gradient")  # fmt: skip
+        what = f"the backward of {name} returns {len(found)} gradients for {count} arguments of its forward"
+        raise MalformedError(what, help="return None for an argument that has no gradient")
     return found[:count]
 
 
@@ -133,4 +134,5 @@ def parameters_of(kind: type) -> dict[str, inspect.Parameter]:
 def own_function(kind: type, name: str) -> Callable[..., Any]:
     """A static method as it was written."""
     function = inspect.getattr_static(kind, name)
-    return inspect.unwrap(getattr(function, "__func__", function))
+    plain: Callable[..., Any] = inspect.unwrap(getattr(function, "__func__", function))
+    return plain

@@ -8,8 +8,8 @@ from typing import Any
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE
 from symbackprop.frontends.numpy.array import Array
-from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.opaque import RANDOM
+from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.numpy.session import as_int, must_know, reduced
 from symbackprop.frontends.numpy.size import Size, size, size_expr

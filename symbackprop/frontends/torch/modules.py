@@ -66,7 +66,7 @@ def rebuilt_layer(overlay: Any, kind: type) -> type:
     new = type(kind.__name__, tuple(b for b in bases if isinstance(b, type)) or (Module,), {})
     overlay.stands_for(kind, new)
     for name, value in vars(kind).items():
-        if name in _NOT_REBUILT or name.startswith("__") and not callable(value):
+        if name in _NOT_REBUILT or (name.startswith("__") and not callable(value)):
             continue
         try:
             setattr(new, name, _member(overlay, value, name))

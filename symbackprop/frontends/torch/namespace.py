@@ -14,13 +14,14 @@ import symbackprop.frontends.torch.neural
 import symbackprop.frontends.torch.reductions  # noqa: F401
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.dialects import UNKNOWN, dialect
+from symbackprop.frontends.numpy.differentiation import Recording, gradients
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
 from symbackprop.frontends.numpy.opaque import Refused
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.session import as_numpy, guarded
 from symbackprop.frontends.torch.autograd import Function, rebuilt_function
 from symbackprop.frontends.torch.modules import Module, rebuilt_layer
-from symbackprop.frontends.torch.tensor import FUNCTIONS, Shape, call, dressed, gradients, torch
+from symbackprop.frontends.torch.tensor import FUNCTIONS, Shape, call, dressed, torch
 
 # These fill the table of functions.
 
@@ -76,11 +77,12 @@ class _Gradients:
     """no_grad() and its like: a context and a decorator.
 
     Args:
-        how: what `gradients` takes; "" for a context that changes nothing.
+        how: what `gradients` takes.
     """
 
-    def __init__(self, how: str) -> None:
-        self._how, self._open = how, []  # type: ignore[var-annotated]
+    def __init__(self, how: Recording) -> None:
+        self._how = how
+        self._open: list[Any] = []
 
     def __call__(self, *args: Any, **_: Any) -> Any:
         """no_grad(), or no_grad(function)."""
@@ -94,12 +96,11 @@ class _Gradients:
         self._open.append(context)
         return self
 
-    def __exit__(self, *error: Any) -> bool:
+    def __exit__(self, *error: Any) -> None:
         self._open.pop().__exit__(*error)
-        return False
 
 
-def within_gradients(how: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def within_gradients(how: Recording, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, run with gradients on or off."""
 
     def run(*args: Any, **options: Any) -> Any:
@@ -127,8 +128,8 @@ class _Nothing:
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *_: Any) -> bool:
-        return False
+    def __exit__(self, *_: Any) -> None:
+        pass
 
 
 _CONTEXTS: dict[str, Any] = {
@@ -144,7 +145,7 @@ _CONTEXTS: dict[str, Any] = {
 def _by_identity() -> dict[int, str]:
     """id of torch's own functions -> their names in the table, however they were imported."""
     base = torch()
-    table = {}
+    table: dict[int, str] = {}
     for home in (base, base.nn.functional, base.special, base.linalg, base._C._nn):
         prefix = "linalg." if home is base.linalg else ""
         for name in FUNCTIONS:
@@ -241,8 +242,8 @@ def _of_torch(overlay: Any, function: types.FunctionType, name: str) -> Any:
         plain = overlay.patch(inner, name)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         context = getattr(cells["ctx_factory"].cell_contents, "__self__", None) if "ctx_factory" in cells else None
-        how = {"no_grad": "stopped", "inference_mode": "stopped"}.get(type(context).__name__)
-        return plain if how is None else within_gradients(how, plain)
+        off = type(context).__name__ in ("no_grad", "inference_mode")
+        return within_gradients("stopped", plain) if off else plain
     if function.__name__ in FUNCTIONS and function.__module__ in ("torch.nn.functional", "torch.functional"):
         return operation(function.__name__)
     if function.__module__ == "torch.nn.functional" or function.__module__.startswith("torch.nn.modules"):

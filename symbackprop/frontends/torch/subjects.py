@@ -16,10 +16,11 @@ import numpy as np
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.differentiation import gradients
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.size import size
-from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, signature_of
+from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, by_name, signature_of
 from symbackprop.frontends.torch.autograd import (
     own_function,
     parameters_of,
@@ -27,11 +28,10 @@ from symbackprop.frontends.torch.autograd import (
     run_forward,
 )
 from symbackprop.frontends.torch.namespace import stand_in  # noqa: F401
-from symbackprop.frontends.torch.tensor import FUNCTIONS, bare, call, dressed, gradients, torch
+from symbackprop.frontends.torch.tensor import FUNCTIONS, bare, call, dressed, torch
 
 DATA = ("labels", "label", "onehot", "bern", "pm1")  # kinds of inputs of which nobody asks a gradient
 METHODS = {*FUNCTIONS, *(f"{name}_" for name in FUNCTIONS)}
-Passes = tuple[Pass, Pass]
 
 
 # --- torch itself --------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def _symbolic_gradient(gradient: Any, inputs: Array, name: str, what: str) -> An
     if not fits:
         raise MalformedError(f"the backward of {what} returns a gradient of shape {own[1]} for {name}, "
                              f"whose shape is {own[0]}")  # fmt: skip
-    axes = (*range(lead), *(lead + k for k in ones if not (value.shape[lead + k] == 1)))
+    axes = (*range(lead), *(lead + k for k in ones if value.shape[lead + k] != 1))
     return OPERATIONS["reshape"](OPERATIONS["sum"](value, axis=axes, keepdims=True), tuple(map(size, inputs.axes)))
 
 
@@ -182,7 +182,9 @@ def _no_gradient(ctx: Any, output: Any) -> Any:
     return call("zeros_like", output) if isinstance(output, Array) and ctx.materialize_grads else None
 
 
-def function_passes(kind: Any, shapes: Mapping[str, Any], assume: Mapping[str, str], fixed: Mapping[str, Any]) -> Passes:
+def function_passes(
+    kind: Any, shapes: Mapping[str, Any], assume: Mapping[str, str], fixed: Mapping[str, Any]
+) -> tuple[Pass, Pass]:
     """The forward and the backward of a torch.autograd.Function class."""
     name = kind.__name__
     for needed in ("forward", "backward"):
@@ -192,7 +194,14 @@ def function_passes(kind: Any, shapes: Mapping[str, Any], assume: Mapping[str, s
     wanted = [n for n in order if n in shapes and not str(assume.get(n, "")).startswith(DATA)]
     own = _OfFunction(kind, order, values, wanted)
     return (
-        Pass(own_function(kind, "forward"), name, signature_of(order, values, shapes), own.forward, own.traced_forward),
+        Pass(
+            own_function(kind, "forward"),
+            name,
+            signature_of(order, values, shapes),
+            own.forward,
+            own.traced_forward,
+            unrecorded=True,
+        ),
         Pass(own_function(kind, "backward"), f"{name}.backward", BACKWARD, own.backward, own.traced_backward),
     )
 
@@ -210,9 +219,7 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
     parameters = inspect.signature(function).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     values = {n: v for n, v in fixed.items() if takes_any or n in parameters}
-    shown = [p.replace(default=values[n]) if n in values else p for n, p in parameters.items()]
-    signature = inspect.Signature(shown) if _in_order(shown) else inspect.Signature(
-        [p.replace(kind=p.KEYWORD_ONLY) if p.kind is p.POSITIONAL_OR_KEYWORD else p for p in shown])  # fmt: skip
+    signature = by_name(parameters, values)
 
     def real(**inputs: Any) -> Any:
         with running(), torch().no_grad():
@@ -231,17 +238,6 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
 
     name = getattr(function, "__name__", type(function).__name__)
     return Pass(function, name, signature, real, traced)
-
-
-def _in_order(parameters: Sequence[inspect.Parameter]) -> bool:
-    """True unless a parameter without a default follows one that has one."""
-    seen = False
-    for p in parameters:
-        if p.kind is p.POSITIONAL_OR_KEYWORD:
-            if seen and p.default is p.empty:
-                return False
-            seen = seen or p.default is not p.empty
-    return True
 
 
 def _of_arrays(value: Any) -> Any:

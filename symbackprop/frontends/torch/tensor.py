@@ -9,19 +9,19 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from symbackprop.errors import TraceError
-from symbackprop.frontends.numpy.array import Array, has_entry
+from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.differentiation import are_off, is_data, stopped
 from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_numpy, assume, axis_indices, guarded
+from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
 from symbackprop.frontends.numpy.size import size
 
 F = TypeVar("F", bound=Callable[..., Any])
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # by torch's name, methods and functions alike
+_IN_MEMORY: Any = vars(Array)["contiguous"]  # the slot under the method of that name
 CASTS = "casts between floating types (.float(), .to(...)) count as the identity"
 
 
@@ -30,39 +30,10 @@ def torch() -> Any:
     return sys.modules["torch"]
 
 
-# --- differentiation -----------------------------------------------------------------------------------------------
-
-# What happens to constants: "stopped" (gradients are off), "recorded" (a forward), "ignored" (a backward pass, or a
-# reading in which detach changes nothing).
-_GRADIENTS: ContextVar[str] = ContextVar("gradients", default="recorded")
-
-
-@contextmanager
-def gradients(how: str) -> Iterator[None]:
-    """Whether what is computed inside is differentiated; a backward pass, where nothing is, is not left."""
-    token = _GRADIENTS.set("ignored" if _GRADIENTS.get() == "ignored" else how)
-    try:
-        yield
-    finally:
-        _GRADIENTS.reset(token)
-
-
-def stopped(value: Array) -> Array:
-    """The same numbers with derivative 0."""
-    if _GRADIENTS.get() == "ignored" or value.kind != "real" or not _is_data(value):
-        return value
-    assume("what is detached, or computed without gradients, counts as constant")
-    return OPERATIONS["stop_gradient"](value)  # type: ignore[no-any-return]
-
-
-def _is_data(value: Array) -> bool:
-    return has_entry(value.buffer.content(axis_indices(value.buffer.shape)))
-
-
 # --- tensors -------------------------------------------------------------------------------------------------------
 
 
-class Shape(tuple):  # type: ignore[type-arg]
+class Shape(tuple[Any, ...]):
     """torch.Size, of symbolic sizes."""
 
     __slots__ = ()
@@ -86,7 +57,7 @@ class Tensor(Array):
         """The sizes of the axes."""
         return Shape(size(n) for n in self.axes)
 
-    def size(self, dim: Any = None) -> Any:  # type: ignore[override]
+    def size(self, dim: Any = None) -> Any:
         """x.size(), x.size(0)."""
         return self.shape if dim is None else self.shape[dim]
 
@@ -107,13 +78,13 @@ class Tensor(Array):
         return torch().strided
 
     @property
-    def contiguous(self) -> Any:  # type: ignore[override]
+    def contiguous(self) -> Any:
         """x.contiguous(); how an array lies in memory is asked of `bare(x)`."""
         return functools.partial(call, "contiguous", self)
 
     @contiguous.setter
     def contiguous(self, value: bool) -> None:
-        Array.contiguous.__set__(self, value)  # type: ignore[attr-defined]
+        _IN_MEMORY.__set__(self, value)
 
     requires_grad = True
     is_cuda = is_sparse = is_quantized = is_mps = is_nested = is_leaf = False
@@ -194,7 +165,7 @@ def bare(value: Any) -> Any:
     """A tensor as a plain array on the same memory; tensors inside tuples and lists alike; other values as they are."""
     if isinstance(value, Tensor):
         plain = Array(value.buffer, value.axes, value.through)
-        plain.contiguous = Array.contiguous.__get__(value)  # type: ignore[attr-defined]
+        plain.contiguous = _IN_MEMORY.__get__(value)
         plain.base_version = value.base_version
         return plain
     if type(value) in (tuple, list):
@@ -207,7 +178,7 @@ def dressed(value: Any) -> Any:
     if isinstance(value, Tensor) or not isinstance(value, (Array, tuple, list)):
         return value
     if isinstance(value, Array):
-        if _GRADIENTS.get() == "stopped":
+        if are_off():
             value = stopped(value)
         result = Tensor(value.buffer, value.axes, value.through)
         result.contiguous, result.base_version = value.contiguous, value.base_version
@@ -219,7 +190,7 @@ def dressed(value: Any) -> Any:
 
 def _write(tensor: Tensor, change: Callable[[Array], Any]) -> None:
     """Change a tensor in place."""
-    if _GRADIENTS.get() == "stopped" and _is_data(tensor):
+    if are_off() and is_data(tensor):
         raise TraceError("a change in place where gradients are off cannot be traced")
     plain = bare(tensor)
     change(plain)
