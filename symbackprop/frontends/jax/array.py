@@ -25,6 +25,7 @@ class JaxArray(Array):
     """A symbolic jax.Array."""
 
     __slots__ = ()
+    own_operators = True
 
     def exemplar(self) -> Any:
         """A real array of the same type; the value of a Python number stays one."""

@@ -47,6 +47,7 @@ class Tensor(Array):
     """A symbolic torch.Tensor."""
 
     __slots__ = ()
+    own_operators = True
 
     def exemplar(self) -> Any:
         """A real tensor of the same type."""
