@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+OWN_CODE: list[str] = []  # folders of libraries whose own Python code is rebuilt with the user's
 UNKNOWN = object()  # the answer of a dialect to what is none of its library's
 # (the overlay of the session, a value, its name) -> what stands in for it
 DIALECTS: list[Callable[[Any, Any, str], Any]] = []

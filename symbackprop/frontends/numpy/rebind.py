@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.frontends.numpy.dialects import DIALECTS, UNKNOWN
+from symbackprop.frontends.numpy.dialects import DIALECTS, OWN_CODE, UNKNOWN
 from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
 from symbackprop.frontends.numpy.namespace import by_identity, constant, operation_of
 from symbackprop.frontends.numpy.opaque import Opaque, Refused
@@ -146,7 +146,7 @@ class Overlay:
             return self._collection(value, name)
         if library_of(kind.__module__):
             return value if kind.__module__ in ("typing", "dataclasses") else Refused(shown)
-        new_kind = self._class(kind)
+        new_kind = self.patch(kind)
         if not isinstance(new_kind, type):
             return Refused(shown)
         base = next((b for b in (dict, list, set) if issubclass(kind, b)), object)
@@ -273,15 +273,18 @@ class Overlay:
     def _code(self, code: types.CodeType) -> types.CodeType:
         """The code with exact decimal constants, entered in the session with all functions inside it."""
         before = None
+        whose = "" if code.co_filename.startswith(tuple(OWN_CODE)) else "the user's"
         for step in dis.get_instructions(code):
             if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 raise TraceError(f"{code.co_name} assigns to the global {step.argval}", help="return the value instead")
+            if not whose:
+                continue  # a library asks for types in its own way, of which no result depends
             if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
                 self._introspection(step.argval)
             elif step.opname == "IS_OP" and not (before and before.opname == "LOAD_CONST"):
                 self._identities = True
             before = step
-        if self._identities and self._types and not _by_dataclasses(code):
+        if whose and self._identities and self._types and not _by_dataclasses(code):
             raise TraceError(f"{code.co_name} asks whether types are identical", help="use isinstance, or ==")
         new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
         self.session.codes[id(new)] = new

@@ -9,11 +9,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import symbackprop.frontends.torch.layout
-import symbackprop.frontends.torch.neural
-import symbackprop.frontends.torch.reductions  # noqa: F401
 from symbackprop.errors import TraceError
-from symbackprop.frontends.numpy.dialects import UNKNOWN, dialect
+from symbackprop.frontends.numpy.dialects import OWN_CODE, UNKNOWN, dialect
 from symbackprop.frontends.numpy.differentiation import Recording, gradients
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
 from symbackprop.frontends.numpy.opaque import Refused
@@ -135,7 +132,8 @@ class _Nothing:
 _CONTEXTS: dict[str, Any] = {
     "no_grad": _Gradients("stopped"), "inference_mode": _Gradients("stopped"), "enable_grad": _Gradients("recorded"),
     "set_grad_enabled": _Grad("recorded"), "autocast": _Nothing(), "custom_fwd": _Nothing(), "custom_bwd": _Nothing(),
-    "once_differentiable": _Nothing(), "is_grad_enabled": lambda: False, "is_autocast_enabled": lambda *_: False,
+    "once_differentiable": _Nothing(), "is_grad_enabled": lambda: False, "get_fastpath_enabled": lambda: False,
+    "is_autocast_enabled": lambda *_: False,
     "is_tensor": lambda value: isinstance(value, torch().Tensor) or hasattr(value, "buffer"),
     "record_function": _Nothing(), "Size": Shape, "device": lambda *args, **_: torch().device("cpu"),
 }  # fmt: skip
@@ -157,8 +155,12 @@ def _by_identity() -> dict[int, str]:
 def _is_torchs(function: Any) -> bool:
     """True for code that lies in torch's own folder."""
     code = getattr(function, "__code__", None)
-    folder = os.path.dirname(torch().__file__) + os.sep
-    return code is not None and code.co_filename.startswith(folder)
+    return code is not None and code.co_filename.startswith(_folder())
+
+
+@functools.cache
+def _folder() -> str:
+    return os.path.dirname(torch().__file__) + os.sep
 
 
 def _home(value: Any) -> str:
@@ -171,6 +173,8 @@ def stand_in(overlay: Any, value: Any, name: str) -> Any:
     base = sys.modules.get("torch")
     if base is None or not hasattr(base, "nn"):
         return UNKNOWN
+    if _folder() not in OWN_CODE:
+        OWN_CODE.append(_folder())
     if isinstance(value, types.ModuleType):
         return Namespace(overlay, value) if value.__name__.partition(".")[0] == "torch" else UNKNOWN
     if isinstance(value, base.Tensor):
@@ -211,7 +215,7 @@ def _type_stand_in(overlay: Any, base: Any, kind: type, name: str) -> Any:
     if kind.__name__ in _CONTEXTS:
         return _CONTEXTS[kind.__name__]
     if issubclass(kind, base.nn.Module):
-        return rebuilt_layer(overlay, kind)
+        return rebuilt_layer(overlay, kind, operation)
     return Refused(name or f"torch.{kind.__name__}")
 
 

@@ -19,6 +19,7 @@ from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import gradients
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
+from symbackprop.frontends.numpy.session import assume
 from symbackprop.frontends.numpy.size import size
 from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, by_name, signature_of
 from symbackprop.frontends.torch.autograd import (
@@ -293,7 +294,7 @@ def module_pass(module: Any, fixed: Mapping[str, Any]) -> Pass:
         state = {n: tensor_of(v, False) for n, v in inputs.items() if n in named}
         given = {n: tensor_of(v, False) for n, v in inputs.items() if n not in named}
         held = {n: t.detach().clone().double() if t.is_floating_point() else t.clone() for n, t in named.items()}
-        with running(), torch().no_grad():
+        with running(), torch().no_grad(), _of_these_sizes(module, state):
             result = torch().func.functional_call(module, {**held, **state}, (), {**values, **given})
         return _to_arrays(result)
 
@@ -304,12 +305,37 @@ def module_pass(module: Any, fixed: Mapping[str, Any]) -> Pass:
             for name, tensor in named.items():
                 if name in inputs:
                     overlay.stands_for(tensor, dressed(inputs[name]))
+            for layer, weight in _normalizing(module):
+                if weight in inputs:
+                    assume(f"the normalized_shape of a {type(layer).__name__} is the shape of its weight")
+                    overlay.stands_for(layer.normalized_shape, dressed(inputs[weight]).shape)
             given = {n: dressed(v) for n, v in inputs.items() if n not in named}
             return _undressed(overlay.patch(module)(**{**patched, **given}))
 
         return run
 
     return Pass(forward, type(module).__name__, signature, real, traced)
+
+
+def _normalizing(module: Any) -> list[tuple[Any, str]]:
+    """The layers that keep the shape of their weight, each with the weight's name."""
+    layers = [(n, m) for n, m in module.named_modules() if getattr(m, "weight", None) is not None]
+    return [
+        (m, f"{n}.weight".lstrip(".")) for n, m in layers if isinstance(getattr(m, "normalized_shape", None), tuple)
+    ]
+
+
+@contextmanager
+def _of_these_sizes(module: Any, state: Mapping[str, Any]) -> Iterator[None]:
+    """The module with layers that know the sizes of the weights that they are given."""
+    layers = [(layer, layer.normalized_shape, name) for layer, name in _normalizing(module) if name in state]
+    for layer, _, name in layers:
+        layer.normalized_shape = tuple(state[name].shape)
+    try:
+        yield
+    finally:
+        for layer, shape, _ in layers:
+            layer.normalized_shape = shape
 
 
 def all_shapes(module: Any, shapes: Mapping[str, Any]) -> dict[str, Any]:
