@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import linecache
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -54,6 +53,7 @@ from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import Pass
+from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
 BUDGET_SECONDS = 20.0
@@ -90,9 +90,9 @@ class Case:
 
 def answer(case: Case, seconds: float) -> Verdict:
     """The verdict on a backward pass, within the budget, whatever the user's code does."""
-    subject, start = f"gradients of {name_of(case.forward)}", time.perf_counter()
+    subject = f"gradients of {name_of(case.forward)}"
     try:
-        return within(_limit(seconds), lambda: judged(case, start + seconds))
+        return within(_limit(seconds), lambda: judged(case, worked() + seconds))
     except OutOfTime:
         return Verdict("UNDECIDED", subject, reason=f"no answer within {seconds:g} s")
     except KeyboardInterrupt:
@@ -116,7 +116,7 @@ def _with_judged_code(case: Case, verdict: Verdict, deadline: float) -> Verdict:
     if not lines:
         return verdict
     changed = edited(case.backward, lines) if len(lines) == sum(bool(line.code) for line in verdict.cured) else None
-    until = min(deadline, time.perf_counter() + JUDGING_SECONDS)
+    until = min(deadline, worked() + JUDGING_SECONDS)
     try:
         right = changed is not None and bool(confirmed(replace(case, backward=changed), until))
     except SymbackpropError:
@@ -177,7 +177,7 @@ def _freed(case: Case, deadline: float) -> Verdict | None:
     if found is None:
         return None
     general = replace(case, shapes=found[0], assume=found[1])
-    verdict = _checked(general, time.perf_counter() + time_left(deadline) / 2)
+    verdict = _checked(general, worked() + time_left(deadline) / 2)
     if verdict.status == "PROVED":
         return replace(verdict, notes=(*verdict.notes, "the sizes given are a case of this"))
     if sum(math.prod(n for n in shape if isinstance(n, int)) for shape in case.shapes.values()) < TOO_LARGE:
@@ -193,7 +193,7 @@ def _freed(case: Case, deadline: float) -> Verdict | None:
 def _checked(case: Case, deadline: float) -> Verdict:
     subject = f"gradients of {name_of(case.forward)}"
     try:
-        traced = case.trace(None, deadline - time.perf_counter())
+        traced = case.trace(None, deadline - worked())
     except NeedsConcreteSizes as stop:
         return _at_concrete_sizes(case, stop, subject, deadline)
     except CodeRaisesError as error:
@@ -204,10 +204,10 @@ def _checked(case: Case, deadline: float) -> Verdict:
     if verdict.status != "UNDECIDED":
         return verdict
     symbols = _telling_symbols(traced)
-    if not symbols or time.perf_counter() > deadline - STATED_SECONDS / 4:
+    if not symbols or worked() > deadline - STATED_SECONDS / 4:
         return verdict
     why = NeedsConcreteSizes("a proof for all sizes", symbols)
-    stated = _at_concrete_sizes(case, why, subject, min(deadline, time.perf_counter() + STATED_SECONDS))
+    stated = _at_concrete_sizes(case, why, subject, min(deadline, worked() + STATED_SECONDS))
     return stated if stated.status in ("PROVED", "REFUTED") else verdict
 
 
@@ -326,12 +326,12 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadl
     the first few.
     """
     stated = Stated(tuple(stop.symbols))
-    start = time.perf_counter()
+    start = worked()
     try:
         for sizes in _choices(stated.symbols):
             if (
                 len(stated.traces) == max(CONCRETE_SCREENED, len(stated.symbols) + 3)
-                or time.perf_counter() > deadline - (deadline - start) / 2
+                or worked() > deadline - (deadline - start) / 2
             ):
                 break
             _trace_at(case, sizes, deadline, stated)

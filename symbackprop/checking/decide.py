@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -49,6 +48,7 @@ from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.normal_form.rules_extrema import NO_TIES
+from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
@@ -120,7 +120,7 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
 
     Args:
         scope: the sizes of which a proof speaks.
-        deadline: the time, as `time.perf_counter` has it, by which there must be an answer.
+        deadline: the work, as `worked` counts it, by which there must be an answer.
     """
     try:
         goal = goal_of(traced)
@@ -167,7 +167,7 @@ def decide(goal: ProofGoal, subject: str, scope: str, deadline: float) -> Verdic
             seconds = min(SCREEN_SECONDS, time_left(deadline))
             found = refute(goal.question.only(proof.unproved), budget_seconds=seconds, stage="directed")
         if found is None and proof.unproved:
-            patience = min(deadline, time.perf_counter() + PATIENCE_SECONDS)
+            patience = min(deadline, worked() + PATIENCE_SECONDS)
             proof = proof.then(prove(goal, proof.unproved, PATIENT, patience))
         if not proof.unproved:
             return _confirmed(goal, subject, scope, proof, deadline)
@@ -191,7 +191,7 @@ def no_answer(error: SymbackpropError, subject: str) -> Verdict:
 
 def time_left(deadline: float) -> float:
     """Seconds until the deadline, a few hundredths at least."""
-    return max(0.05, deadline - time.perf_counter())
+    return max(0.05, deadline - worked())
 
 
 def goal_of(traced: Traced) -> ProofGoal:
@@ -274,7 +274,7 @@ def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy],
             if equal:
                 left.remove(name)
                 used |= resolver.used
-        if not left or time.perf_counter() > deadline:
+        if not left or worked() > deadline:
             break
     return Attempt(tuple(left), tuple(used), reason)
 
@@ -424,12 +424,12 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
     seen = wrong_gradients(goal.question, budget_seconds=min(GLANCE_SECONDS, time_left(deadline)), stage="first look")
     certain = {found.entry.name, *seen}
     doubtful = [n for n in goal.names if n not in certain]
-    proof = prove(goal, doubtful, (*_quick(goal), *PATIENT), min(deadline, time.perf_counter() + 3.0))
+    proof = prove(goal, doubtful, (*_quick(goal), *PATIENT), min(deadline, worked() + 3.0))
     if proof.unproved:
         certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
     wrong = [n for n in goal.names if n in certain]
     exists = math.isfinite(found.entry.claimed)
-    until = min(deadline, time.perf_counter() + CAUSE_SECONDS)
+    until = min(deadline, worked() + CAUSE_SECONDS)
     cause = _cause(goal, wrong, found, until) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
@@ -479,11 +479,11 @@ def _up_to_rounding(
 ) -> Verdict | None:
     """The verdict on a claim that is right but for rounded constants; None on others."""
     claimed, rounded = without_rounding(goal.traced.forward, goal.traced.backward)
-    if not rounded or time.perf_counter() > deadline:
+    if not rounded or worked() > deadline:
         return None
     try:
         exact = goal_of(replace(goal.traced, backward=claimed))
-        proof = prove(exact, exact.names, _quick(exact), min(deadline, time.perf_counter() + ROUNDED_SECONDS))
+        proof = prove(exact, exact.names, _quick(exact), min(deadline, worked() + ROUNDED_SECONDS))
         if proof.unproved:
             return None
         verdict = _confirmed(exact, subject, scope or "", proof, deadline)

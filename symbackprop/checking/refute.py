@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -25,6 +24,7 @@ from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.number_types import FLOAT, Field, TooCloseError, ball
 from symbackprop.evaluation.point import Point
+from symbackprop.normal_form.work_time import worked
 
 PRECISIONS = (128, 256, 1024)
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
@@ -41,24 +41,24 @@ class Search:
         self.question = question
         self.rng = random.Random(seed)
         self.sampler = Sampler(question, self.rng)
-        self.deadline = time.perf_counter() + seconds
+        self.deadline = worked() + seconds
         self._examiners: dict[tuple[str, ...], Examiner] = {}
         self._slowest = 0.0  # seconds for each number held, of the points examined so far
 
     def late(self) -> bool:
         """True once the budget is spent."""
-        return time.perf_counter() > self.deadline
+        return worked() > self.deadline
 
     def fits(self, point: Point) -> bool:
         """True if the point can be expected to be done in time, as far as the earlier ones tell."""
-        return time.perf_counter() + self._slowest * self.sampler.entries(dict(point.sizes)) <= self.deadline
+        return worked() + self._slowest * self.sampler.entries(dict(point.sizes)) <= self.deadline
 
     def examine(self, point: Point, bits: int = PRECISIONS[0]) -> Examination | None:
         """Both sides, at rising precision until enclosures are narrow; None where nothing can be compared."""
-        start = time.perf_counter()
+        start = worked()
         found = self._examined(point, bits)
         if bits == PRECISIONS[0]:
-            seconds = time.perf_counter() - start
+            seconds = worked() - start
             self._slowest = max(self._slowest, seconds / self.sampler.entries(dict(point.sizes)))
         return found
 
@@ -176,7 +176,7 @@ def refute(
     strongest, patience = 0.0, math.inf
     unusable = 0.0
     for point, bits in search.points(stage):
-        now = time.thread_time()  # what is found must not depend on what else the machine does
+        now = worked()
         if now > patience or search.late():
             break
         if not search.fits(point):

@@ -6,7 +6,6 @@ What counts as "still refutes" is a function of the caller. This module must not
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from symbackprop.checking.sample_points import Sampler, Sizes, movable
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Tensor
+from symbackprop.normal_form.work_time import worked
 
 GRIDS = (1.0, 2.0, 4.0, 16.0)
 SIMPLE = (1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5)
@@ -25,15 +25,15 @@ ENTRIES_EACH = 24  # numbers are simplified one by one in arrays up to this size
 
 def shrink(point: Point, sampler: Sampler, refutes: Callable[[Point], bool], seconds: float) -> Point:
     """The smallest, simplest point found in the time given; at worst the point itself."""
-    deadline = time.thread_time() + seconds
+    deadline = worked() + seconds
     for smaller in _smaller(point, sampler):
-        if time.thread_time() > deadline:
+        if worked() > deadline:
             return point
         if refutes(smaller):
             point = smaller
             break
     for attempt in _simpler(point, sampler):
-        if time.thread_time() > deadline:
+        if worked() > deadline:
             break
         changed = attempt(point)
         if changed is not None and refutes(changed):

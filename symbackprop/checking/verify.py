@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from dataclasses import dataclass, replace
 
 import sympy as sp
@@ -41,6 +40,7 @@ from symbackprop.frontends.formula import Reading, Scope, left_indices, read_cla
 from symbackprop.frontends.matrix_formula import own_indices, read_arrays, speaks_of_arrays
 from symbackprop.frontends.network import M, Network
 from symbackprop.normal_form.modulo_unfolding import Unfolder
+from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.network import ALL_SIZES, prove_network
 from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
@@ -321,9 +321,9 @@ def _target(network: Network, claim: Claim, definitions: dict[Tensor, Tensor]) -
 
 def _cure(network: Network, claim: Claim, unfolder: Unfolder) -> Cure | None:
     """The first edit of the claim that is proved right."""
-    deadline = time.thread_time() + 2.0  # how far the search comes must not depend on what else the machine does
+    deadline = worked() + 2.0
     for cure in cures(claim.left, claim.reading.value, claim.reading.strays, network):
-        if time.thread_time() > deadline:
+        if worked() > deadline:
             return None
         if (
             free_indices(cure.value) <= free_indices(claim.left)

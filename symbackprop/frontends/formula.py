@@ -110,8 +110,11 @@ def translated(text: str) -> str:
     return text.strip()
 
 
-def tree(source: str) -> ast.expr:
+def tree(source: str, refusal: str = "this is not a formula", help: str | None = None) -> ast.expr:
     """Python's syntax tree of a formula, of limited depth.
+
+    Args:
+        refusal, help: what to say of text that is none, and how to write it.
 
     Raises:
         FormulaError: it is not a formula, or nested too deeply.
@@ -131,7 +134,7 @@ def tree(source: str) -> ast.expr:
     except (SyntaxError, ValueError) as error:
         line = source.split("\n")[(getattr(error, "lineno", None) or 1) - 1]
         column = (getattr(error, "offset", None) or 1) - 1
-        raise FormulaError("this is not a formula", where=line, span=(column, column + 1)) from None
+        raise FormulaError(refusal, where=line, span=(column, column + 1), help=help) from None
     level: list[ast.AST] = [parsed]
     for _ in range(MAXIMUM_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]

@@ -1,30 +1,18 @@
 """The texts of a check: shapes ("4*H"), domains ("H + 2*pad >= KH, C % G == 0") and assumptions ("labels:C").
 
-They are read by a whitelist over Python's syntax tree and never evaluated.
+They are read by the whitelist of `formula`, narrowed to whole numbers, and never evaluated.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import Any, NoReturn
 
 from symbackprop.errors import FormulaError, nearest
-from symbackprop.expression.build import (
-    Compare,
-    Expr,
-    Quotient,
-    Remainder,
-    Symbol,
-    Tensor,
-    add,
-    multiply,
-    negate,
-    number,
-    power,
-)
+from symbackprop.expression.build import Expr, Quotient, Remainder, Symbol, Tensor, number, power
 from symbackprop.expression.program import Assumption
 from symbackprop.expression.sizes import simplify
+from symbackprop.frontends.formula import Reader, Scope, tree
 
 LARGEST_POWER = 8
 KINDS = ("labels", "label", "onehot", "simplex", "prob", "pos", "bern", "pm1")
@@ -47,7 +35,7 @@ def parse_size(text: str | int, known: Mapping[str, int]) -> Expr:
         return number(text)
     if not isinstance(text, str):
         raise FormulaError(f"a size is an int or text, not {type(text).__name__}")
-    return simplify(_expression(_parse(text).body, text, known))
+    return simplify(SizeReader(text.strip(), known).read(tree(text.strip(), "this is not an expression of sizes")))
 
 
 def parse_where(text: str, known: Mapping[str, int]) -> tuple[Expr, ...]:
@@ -58,12 +46,12 @@ def parse_where(text: str, known: Mapping[str, int]) -> tuple[Expr, ...]:
     """
     if not isinstance(text, str):
         raise FormulaError(f"where is of type {type(text).__name__}, not text", help=_WHERE)
-    try:
-        body = ast.parse(f"({text.strip()},)" if text.strip() else "()", mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise FormulaError("where takes comparisons of sizes", where=text, help=_WHERE) from None
-    assert isinstance(body, ast.Tuple)
-    return tuple(relation for item in body.elts for relation in _relations(item, text, known))
+    text = text.strip().rstrip(",").rstrip()
+    if not text:
+        return ()
+    body = tree(text, "where takes comparisons of sizes", help=_WHERE)
+    reader = SizeReader(text, known)
+    return tuple(r for item in (body.elts if isinstance(body, ast.Tuple) else [body]) for r in reader.relations(item))
 
 
 def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Assumption:
@@ -107,65 +95,55 @@ def _axis(text: str, size: str, tensor: Tensor, known: Mapping[str, int]) -> int
     return places[0]
 
 
-def _parse(text: str) -> ast.Expression:
-    try:
-        return ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise FormulaError("this is not an expression of sizes", where=text) from None
-
-
 _WHERE = 'write comparisons with commas between them, such as "N >= 2, H % 2 == 0"'
 
 
-def _refuse(node: ast.AST, text: str, what: str) -> NoReturn:
-    raise FormulaError(what, where=text)
+class SizeReader(Reader):
+    """Reads whole numbers: names are sizes, and // and % are what Python means by them.
 
+    Args:
+        known: names that stand for numbers.
+    """
 
-_BINARY: dict[type[ast.operator], Any] = {
-    ast.Add: add,
-    ast.Sub: lambda a, b: add(a, negate(b)),
-    ast.Mult: multiply,
-    ast.FloorDiv: Quotient,
-    ast.Mod: Remainder,
-}
+    def __init__(self, source: str, known: Mapping[str, int]) -> None:
+        super().__init__(source, Scope())
+        self.known = known
 
+    def read(self, node: ast.expr) -> Expr:
+        """The size that a node stands for."""
+        match node:
+            case ast.Constant(value=bool() | float()) | ast.Subscript() | ast.Call() | ast.Compare():
+                raise self.refused(node)
+            case ast.Constant() | ast.Name() | ast.UnaryOp(op=ast.USub() | ast.UAdd()) | ast.BinOp():
+                return super().read(node)
+        raise self.refused(node)
 
-def _expression(node: ast.AST, text: str, known: Mapping[str, int]) -> Expr:
-    match node:
-        case ast.Constant(value=int(value)) if not isinstance(value, bool):
-            return number(value)
-        case ast.Name(id=name):
-            return number(known[name]) if name in known else Symbol(name, "size")
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return negate(_expression(operand, text, known))
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](_expression(left, text, known), _expression(right, text, known))  # type: ignore[no-any-return]
-        case ast.BinOp(left=left, op=ast.Pow(), right=ast.Constant(value=int(exponent))) if (
-            0 <= exponent <= LARGEST_POWER
-        ):
-            return power(_expression(left, text, known), exponent)
-    _refuse(node, text, f"{ast.unparse(node)!r} is not an expression of sizes")
+    def refused(self, node: ast.expr) -> FormulaError:
+        """The error for what is no size."""
+        return FormulaError(f"{ast.unparse(node)!r} is not an expression of sizes", where=self.source)
 
+    def relations(self, node: ast.expr) -> list[Expr]:
+        """The comparisons of `a < b <= c and ...`."""
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+            return [r for value in node.values for r in self.relations(value)]
+        if not isinstance(node, ast.Compare):
+            raise FormulaError(f"{ast.unparse(node)!r} is not a comparison of sizes", where=self.source, help=_WHERE)
+        if any(not isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq)) for op in node.ops):
+            raise FormulaError("only <, <=, >, >= and == are read here", where=self.source)
+        sides = [self.read(side) for side in (node.left, *node.comparators)]
+        return [self._compare(*pair, node) for pair in zip(sides, node.ops, sides[1:], strict=False)]
 
-def _relations(node: ast.AST, text: str, known: Mapping[str, int]) -> list[Expr]:
-    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
-        return [r for value in node.values for r in _relations(value, text, known)]
-    if not isinstance(node, ast.Compare):
-        raise FormulaError(f"{ast.unparse(node)!r} is not a comparison of sizes", where=text, help=_WHERE)
-    sides = [_expression(side, text, known) for side in (node.left, *node.comparators)]
-    relations: list[Expr] = []
-    for left, op, right in zip(sides, node.ops, sides[1:], strict=False):
-        match op:
-            case ast.Lt():
-                relations.append(Compare("<", left, right))
-            case ast.LtE():
-                relations.append(Compare("<=", left, right))
-            case ast.Gt():
-                relations.append(Compare("<", right, left))
-            case ast.GtE():
-                relations.append(Compare("<=", right, left))
-            case ast.Eq():
-                relations.append(Compare("==", left, right))
-            case _:
-                _refuse(node, text, "only <, <=, >, >= and == are read here")
-    return relations
+    def _name(self, name: str, node: ast.expr) -> Expr:
+        return number(self.known[name]) if name in self.known else Symbol(name, "size")
+
+    def _binary(self, left: ast.expr, operator: ast.operator, right: ast.expr, node: ast.expr) -> Expr:
+        match operator, right:
+            case ((ast.Add() | ast.Sub() | ast.Mult()), _):
+                return super()._binary(left, operator, right, node)
+            case ast.FloorDiv(), _:
+                return Quotient(self.read(left), self.read(right))
+            case ast.Mod(), _:
+                return Remainder(self.read(left), self.read(right))
+            case ast.Pow(), ast.Constant(value=int(exponent)) if 0 <= exponent <= LARGEST_POWER:
+                return power(self.read(left), exponent)
+        raise self.refused(node)

@@ -7,7 +7,6 @@ whatever the depth.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression.build import Apply, Entry, Expr, Tensor, rewrite, tensors_in
 from symbackprop.expression.program import Equation, Program
 from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.work_time import worked
 
 MAXIMUM_ROUNDS = 60
 
@@ -53,7 +53,7 @@ class Unfolder:
 
     def equal(self, left: Expr, right: Expr, *, rounds: int = MAXIMUM_ROUNDS) -> Answer:
         """Try to show left = right for all sizes, putting in at most `rounds` - 1 tensors."""
-        deadline = time.monotonic() + self.seconds
+        deadline = worked() + self.seconds
         unfolded: list[Tensor] = []
         reason = "the normal forms differ"
         for _ in range(rounds):
@@ -63,7 +63,7 @@ class Unfolder:
                     return Answer(True, used, (*unfolded, *extra))
                 reason = why or reason
             tensor = self._next(left, right)
-            if tensor is None or time.monotonic() > deadline:
+            if tensor is None or worked() > deadline:
                 break
             unfolded.append(tensor)
             left, right = self.put_in(left, [tensor]), self.put_in(right, [tensor])
@@ -108,7 +108,7 @@ class Unfolder:
         if self.kinds:
             attempts.append(Canonical(self.facts, self.kinds, seconds=self.seconds))
         for canonical in attempts:
-            canonical.restart_clock(max(0.0, deadline - time.monotonic()))
+            canonical.restart_clock(max(0.0, deadline - worked()))
             try:
                 if canonical.equal(left, right):
                     return tuple(canonical.used), ""

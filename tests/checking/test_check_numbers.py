@@ -67,7 +67,7 @@ def test_directed_points_end_with_the_time():
 
 
 @pytest.mark.parametrize("longest", [4, 5])
-def test_fault_of_long_sequences_alone_is_found_though_short_ones_are_right(longest, own_time):
+def test_fault_of_long_sequences_alone_is_found_though_short_ones_are_right(longest):
     """Sizes at which nothing is proved are examined all the same."""
 
     def forward(x):
@@ -123,7 +123,7 @@ def columns_put_back_turned(dout, x, w):
     return columns_put_back(dout, x, w, turned=True)
 
 
-def test_convolution_by_columns_is_proved_at_stated_sizes_at_least(own_time):
+def test_convolution_by_columns_is_proved_at_stated_sizes_at_least():
     options = {"shapes": {"x": ("N", "H", "W"), "w": (2, 2)}, "where": "H >= 2, W >= 2"}
     right = sb.check(convolution_by_columns, columns_put_back, **options)
     assert right.status == "PROVED" and ("all sizes" in right.scope or "H = " in right.scope)

@@ -94,7 +94,7 @@ def test_shape_test_that_holds_is_no_hindrance():
     assert (verdict.status, verdict.scope) == ("PROVED", "all sizes")
 
 
-def test_sizes_that_the_forward_refuses_are_left_out_and_noted(own_time):
+def test_sizes_that_the_forward_refuses_are_left_out_and_noted():
     verdict = sb.check(product, product_backward, shapes={"x": ("N", "D"), "w": ("K", "M")})
     assert verdict.status == "PROVED", str(verdict)
     assert "D = 2, K = 2" in verdict.scope

@@ -8,8 +8,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 import symbackprop as sb
 
-pytestmark = pytest.mark.usefixtures("own_time")  # what is found does not depend on the load
-
 
 def squared_sums(x, y):
     return np.sum((np.cumsum(x, axis=1) - y) ** 2)

@@ -16,8 +16,6 @@ import symbackprop as sb
 from symbackprop.checking import decide
 from symbackprop.checking.diagnosis import diagnose as mending
 
-pytestmark = pytest.mark.usefixtures("own_time")  # what is found does not depend on the load
-
 FOLDER = Path(__file__).parent / "claims" / "slips"
 
 

@@ -5,8 +5,6 @@ import pytest
 
 import symbackprop as sb
 
-pytestmark = pytest.mark.usefixtures("own_time")  # what is found does not depend on the load
-
 ROWS = {"x": ("T", "D")}
 
 

@@ -8,7 +8,6 @@ as far as it is known.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -23,6 +22,7 @@ from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
+from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
 COMPARING, QUICK = 0.4, 0.3  # seconds
@@ -69,7 +69,7 @@ def _each(case: Refuted, deadline: float) -> Diagnosis | None:
         return None
     found = []
     for name in case.wrong:
-        if time.perf_counter() > deadline:
+        if worked() > deadline:
             break
         alone = replace(case, wrong=(name,), set_aside=frozenset(case.wrong) - {name})
         cause = diagnoses(alone, deadline)
@@ -89,7 +89,7 @@ def _first(found: Iterator[Diagnosis]) -> Diagnosis | None:
 
 
 def _compared(case: Refuted, deadline: float) -> Iterator[Diagnosis]:
-    seconds = max(0.05, min(COMPARING, deadline - time.perf_counter()))
+    seconds = max(0.05, min(COMPARING, deadline - worked()))
     resolver = _resolver(case, (*case.derived_lines, *case.traced.backward.equations), seconds, UNLIMITED)
     yield from compared(Comparison(resolver, case.traced, case.gradient, case.derived), case.wrong)
 
@@ -316,7 +316,7 @@ def _proved(case: Refuted, edit: Edit, search: EditSearch, deadline: float) -> b
     stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
     pairs = {**{a: b for a, b in search.goals.items() if a is not b}, **stay}
     for limit, sweeping, seconds in ((UNLIMITED, False, QUICK), (1, True, 10.0)):
-        left = deadline - time.perf_counter()
+        left = deadline - worked()
         if left <= 0:
             return False
         resolver = _resolver(case, lines, min(seconds, left), limit)

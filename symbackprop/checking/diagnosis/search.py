@@ -7,7 +7,6 @@ several lines, then lines whose values are what they should be.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -29,6 +28,7 @@ from symbackprop.expression.build import (
     rewrite,
 )
 from symbackprop.expression.program import Equation
+from symbackprop.normal_form.work_time import worked
 
 Stage = Literal["likely", "plausible", "several", "unlikely"]
 LOOK_FURTHER = 0.15  # seconds for a better edit when one was found
@@ -73,10 +73,10 @@ class EditSearch:
     def agreeing(self, stage: Stage, seconds: float, deadline: float) -> Iterator[Edit]:
         """Edits with which numbers agree with every goal, the smallest change first, until the time is up."""
         found: list[Edit] = []
-        end = time.thread_time() + seconds
+        end = worked() + seconds
         for edit in self._candidates(stage):
-            now = time.thread_time()  # how far the search comes must not depend on what else the machine does
-            if now > end or time.perf_counter() > deadline:
+            now = worked()
+            if now > min(end, deadline):
                 break
             if edit is not None and self.trials.agree(edit.equations, self.lines, self.goals):
                 found.append(edit)

@@ -160,7 +160,7 @@ def _is_torchs(function: Any) -> bool:
 
 @functools.cache
 def _folder() -> str:
-    return os.path.dirname(torch().__file__) + os.sep
+    return os.path.dirname(str(torch().__file__)) + os.sep
 
 
 def _home(value: Any) -> str:

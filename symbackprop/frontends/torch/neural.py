@@ -16,7 +16,7 @@ from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.numpy.session import must_know
 from symbackprop.frontends.torch.layout import random
 from symbackprop.frontends.torch.reductions import norm
-from symbackprop.frontends.torch.tensor import cast, function
+from symbackprop.frontends.torch.tensor import cast, function, number
 
 
 def _decimal(value: Any) -> Any:
@@ -105,7 +105,7 @@ def logsigmoid(input: Any) -> Any:
 @function("softplus")
 def softplus(input: Any, beta: Any = 1.0, threshold: Any = 20.0) -> Any:
     """log(1 + exp(beta x)) / beta; the linear part beyond the threshold is its rounding."""
-    if isinstance(beta, (int, float)) and beta == 1:
+    if number(beta) == 1:
         return N["log1p"](N["exp"](input))
     return N["divide"](N["log1p"](N["exp"](N["multiply"](_decimal(beta), input))), _decimal(beta))
 
@@ -184,7 +184,7 @@ def _softmax_backward(grad_output: Any, output: Any, dim: Any, input_dtype: Any 
 
 @function("dropout", "alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "dropout3d")
 def _dropout(input: Any, p: Any = 0.5, training: Any = True, inplace: Any = False) -> Any:
-    if training and not (isinstance(p, (int, float)) and p == 0):
+    if training and number(p) != 0:
         return random()
     return input
 
@@ -301,7 +301,7 @@ def _attention(
     scale: Any = None, **_: Any,
 ) -> Any:  # fmt: skip
     q, k = as_array(query), as_array(key)
-    if not (isinstance(dropout_p, (int, float)) and dropout_p == 0):
+    if number(dropout_p) != 0:
         random()
     factor = N["reciprocal"](N["sqrt"](N["multiply"](q.shape[-1], 1.0))) if scale is None else scale
     scores = N["multiply"](N["matmul"](q, N["swapaxes"](k, -2, -1)), factor)
@@ -411,7 +411,7 @@ def _cross_entropy(
     base, labels = as_array(input), as_array(target)
     axis = 1 if base.ndim > 1 else 0
     logs = N["special.log_softmax"](base, axis)
-    smooth = not (isinstance(label_smoothing, (int, float)) and label_smoothing == 0)
+    smooth = number(label_smoothing) != 0
     if labels.kind == "integer" and not smooth:
         return nll_loss(logs, labels, weight, ignore_index=ignore_index, reduction=reduction)
     _no_weight(weight, "cross_entropy with probabilities or smoothing")

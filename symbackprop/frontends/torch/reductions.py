@@ -10,7 +10,7 @@ from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.torch.arithmetic import scaled
-from symbackprop.frontends.torch.tensor import cast, function
+from symbackprop.frontends.torch.tensor import cast, function, number
 
 
 class Extremes(NamedTuple):
@@ -92,11 +92,12 @@ def _std_mean(input: Any, dim: Any = None, *args: Any, keepdim: Any = False, **o
 def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: Any = False, *, ord: Any = None, dtype: Any = None) -> Any:
     """The norm of all entries, or along axes; p is 1, 2 or infinity."""
     order = p if ord is None else ord
-    order = int(order) if isinstance(order, Array) and order.constant() is not None else order
+    known = number(order)
+    order = int(known) if known is not None and known.denominator == 1 else order
     base = as_array(input)
     whole = N["ravel"](base) if dim is None else base
     at = None if dim is None else axes(dim)
-    if order in ("fro", 2, 2.0, None):
+    if order in ("fro", 2, None):
         squares = N["sum"](N["square"](whole), axis=at, keepdims=keepdim)
         return N["sqrt"](squares)
     sizes = N["absolute"](whole)

@@ -7,11 +7,14 @@ again. What is detached, or computed while gradients are off, has derivative 0 f
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from symbackprop.errors import TraceError
+from symbackprop.expression.build import Number
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import are_off, is_data, stopped
 from symbackprop.frontends.numpy.opaque import Opaque
@@ -277,6 +280,14 @@ for _symbol, _name in {"neg": "negative", "pos": "positive", "abs": "absolute", 
         return dressed(OPERATIONS[name](bare(self)))
 
     setattr(Tensor, f"__{_symbol}__", guarded(_unary))
+
+
+def number(value: Any) -> Fraction | None:
+    """The number that an argument is, None for one that depends on data or sizes, or is none."""
+    if isinstance(value, (int, float)):
+        return Fraction(value) if math.isfinite(value) else None
+    known = value.constant() if isinstance(value, Array) else None
+    return known.value if isinstance(known, Number) else None
 
 
 def cast(value: Array, dtype: Any) -> Array:

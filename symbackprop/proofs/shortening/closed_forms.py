@@ -9,7 +9,6 @@ result wins, and the kernel has to accept every line. Main name: `shortened`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -31,6 +30,7 @@ from symbackprop.expression.build import (
     tensors_in,
 )
 from symbackprop.expression.program import Program
+from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.shortening.factor import size_of
 from symbackprop.proofs.shortening.rewrite import Rewriter, Rewritten
 from symbackprop.rendering.conventions import signed
@@ -70,13 +70,13 @@ class _Search:
         self.gradient, self.kernel, self.program = gradient, kernel, gradient.program
         self.order = {t: k for k, t in enumerate(self.program.tensors)}
         self.forms: dict[Tensor, Derivation] = {}  # by bar
-        self.deadline = time.monotonic() + SECONDS
+        self.deadline = worked() + SECONDS
         self.rewording = Rewriter(kernel, next(iter(gradient.derivations.values())), self.deadline)
 
     def derivation(self, tensor: Tensor) -> Derivation:
         """The derivation of one tensor's cotangent, with its closed form at the end if that shortens the whole."""
         derivation = self.gradient.derivations[tensor]
-        best = self._best(derivation) if time.monotonic() < self.deadline else None
+        best = self._best(derivation) if worked() < self.deadline else None
         if best is not None:
             longer = replace(derivation, right=best.value, steps=(*derivation.steps, *best.steps))
             try:
@@ -106,7 +106,7 @@ class _Search:
         assert isinstance(derivation.left, Entry), "a cotangent is an entry"
         for _ in range(_ROUNDS):
             bar = self._nearest(form.value, derivation.left)
-            if bar is None or time.monotonic() > self.deadline:
+            if bar is None or worked() > self.deadline:
                 return
             put = self._put_in(form.value, bar)
             reason = f"The derivative with respect to {derivation.definitions[bar].name} is put in."

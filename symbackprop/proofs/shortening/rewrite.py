@@ -8,7 +8,6 @@ a mean or of a row of probabilities, are found by asking the kernel. Main names:
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -33,6 +32,7 @@ from symbackprop.expression.build import (
     tensors_in,
 )
 from symbackprop.expression.program import PART, Program
+from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.shortening.collect import Tidier
 from symbackprop.proofs.shortening.concatenation import cases, local, pieces_of
 from symbackprop.proofs.shortening.factor import size_of
@@ -65,7 +65,7 @@ class Rewriter:
     Args:
         kernel: decides what sums are; its program is the one spoken of.
         example: any derivation about the program: in its names the questions are asked.
-        deadline: the `time.monotonic()` after which no more words are looked for.
+        deadline: the `worked()` after which no more words are looked for.
     """
 
     def __init__(self, kernel: Kernel, example: Derivation, deadline: float) -> None:
@@ -112,7 +112,7 @@ class Rewriter:
         """The shortest expression reached by relations, one after the other."""
         best = self._tidied(slopes_by_value(expr))
         progress = True
-        while progress and time.monotonic() < self.deadline:
+        while progress and worked() < self.deadline:
             progress = False
             starts = (best.value,) if best.used else (best.value, expr)  # collecting may hide what a relation fits
             for relation, start in itertools.product(self.relations, starts):
