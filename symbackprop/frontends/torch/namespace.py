@@ -18,9 +18,8 @@ from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.session import as_numpy, guarded
 from symbackprop.frontends.torch.autograd import Function, rebuilt_function
 from symbackprop.frontends.torch.modules import Module, rebuilt_layer
-from symbackprop.frontends.torch.tensor import FUNCTIONS, Shape, call, dressed, torch
-
-# These fill the table of functions.
+from symbackprop.frontends.torch.table import FUNCTIONS
+from symbackprop.frontends.torch.tensor import Shape, call, dressed, torch
 
 
 class Namespace:
