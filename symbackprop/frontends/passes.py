@@ -28,6 +28,7 @@ class Pass:
         signature: what it takes, by name.
         real: runs it on NumPy's arrays.
         traced: from the overlay of a session, what runs it on symbolic arrays.
+        framework: what runs it, as messages call it.
         unrecorded: the framework never differentiates it, whatever it says about that.
     """
 
@@ -38,6 +39,7 @@ class Pass:
         signature: inspect.Signature,
         real: Callable[..., Any],
         traced: Callable[[Any], Callable[..., Any]],
+        framework: str,
         *,
         unrecorded: bool = False,
     ) -> None:
@@ -45,6 +47,7 @@ class Pass:
         self.__code__ = getattr(inspect.unwrap(function), "__code__", None)
         self.__module__ = getattr(function, "__module__", "")
         self._real, self.traced, self.unrecorded = real, traced, unrecorded
+        self.framework = framework
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
         """Run the user's own code on NumPy's arrays."""
@@ -62,7 +65,7 @@ class Pass:
 
             return run
 
-        return Pass(self.__wrapped__, self.__name__, self.__signature__, self._real, traced)
+        return Pass(self.__wrapped__, self.__name__, self.__signature__, self._real, traced, self.framework)
 
 
 class Kept:
@@ -84,6 +87,11 @@ class Kept:
 @dialect
 def _rebuilt(overlay: Any, value: Any, _: str) -> Any:
     return value.traced(overlay) if isinstance(value, Pass) else value if isinstance(value, Kept) else UNKNOWN
+
+
+def framework_of(function: Any) -> str:
+    """What runs a user's function, as messages call it."""
+    return function.framework if isinstance(function, Pass) else "NumPy"
 
 
 def signature_of(names: Iterable[str], fixed: Mapping[str, Any], shapes: Mapping[str, Any]) -> inspect.Signature:

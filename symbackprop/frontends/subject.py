@@ -55,7 +55,7 @@ def plainly(function: Any, fixed: Mapping[str, Any], *, differentiated: bool) ->
     """A function as a pass of the framework that it is written for; one for NumPy is itself."""
     if of_torch.is_module(function):
         return of_torch.module_pass(function, fixed)
-    framework = framework_of(function)
+    framework = language_of(function)
     if framework == "torch":
         return of_torch.plain_pass(function, fixed, differentiated=differentiated)
     if framework == "jax":
@@ -81,7 +81,7 @@ def _shown(value: Any) -> str:
     return str(getattr(value, "__name__", f"an object of type {type(value).__name__}"))
 
 
-def framework_of(function: Any) -> str | None:
+def language_of(function: Any) -> str | None:
     """torch or jax, if the function uses one of them, itself or by way of others of the user's; None for NumPy."""
     loaded = [name for name in FRAMEWORKS if name in sys.modules]
     if not loaded:
@@ -155,4 +155,4 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(inner)
 
 
-__all__ = ["Callable", "all_shapes", "framework_of", "passes_of", "plainly"]
+__all__ = ["Callable", "all_shapes", "language_of", "passes_of", "plainly"]

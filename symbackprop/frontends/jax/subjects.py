@@ -198,8 +198,16 @@ def custom_passes(
     own = _OfCustom(subject, order, values, [n for n in wanted if n not in _undifferentiated(subject, order)])
     backward = f"{name}'s {getattr(subject.bwd, '__name__', 'bwd')}"
     return (
-        Pass(subject.fun, name, signature_of(order, values, shapes), own.forward, own.traced_forward, unrecorded=True),
-        Pass(subject.bwd, backward, BACKWARD, own.backward, own.traced_backward),
+        Pass(
+            subject.fun,
+            name,
+            signature_of(order, values, shapes),
+            own.forward,
+            own.traced_forward,
+            "JAX",
+            unrecorded=True,
+        ),
+        Pass(subject.bwd, backward, BACKWARD, own.backward, own.traced_backward, "JAX"),
     )
 
 
@@ -230,7 +238,7 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
         return run
 
     name = getattr(function, "__name__", type(function).__name__)
-    return Pass(function, name, shown, real, traced)
+    return Pass(function, name, shown, real, traced, "JAX")
 
 
 def _undressed(value: Any) -> Any:

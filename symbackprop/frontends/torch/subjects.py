@@ -203,9 +203,10 @@ def function_passes(
             signature_of(order, values, shapes),
             own.forward,
             own.traced_forward,
+            "torch",
             unrecorded=True,
         ),
-        Pass(own_function(kind, "backward"), f"{name}.backward", BACKWARD, own.backward, own.traced_backward),
+        Pass(own_function(kind, "backward"), f"{name}.backward", BACKWARD, own.backward, own.traced_backward, "torch"),
     )
 
 
@@ -240,7 +241,7 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
         return run
 
     name = getattr(function, "__name__", type(function).__name__)
-    return Pass(function, name, signature, real, traced)
+    return Pass(function, name, signature, real, traced, "torch")
 
 
 def _of_arrays(value: Any) -> Any:
@@ -316,7 +317,7 @@ def module_pass(module: Any, fixed: Mapping[str, Any]) -> Pass:
 
         return run
 
-    return Pass(forward, type(module).__name__, signature, real, traced)
+    return Pass(forward, type(module).__name__, signature, real, traced, "torch")
 
 
 def _normalizing(module: Any) -> list[tuple[Any, str]]:
