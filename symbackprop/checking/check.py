@@ -141,7 +141,7 @@ def _read_twice(case: Case, verdict: Verdict, deadline: float) -> Verdict:
         return verdict
     reason = (f"{forward.__name__} detaches something, or turns gradients off. Read as a constant, the backward is not "
               "the gradient; read as if nothing was detached (in this forward it has no effect), it is")  # fmt: skip
-    return replace(other, status="UNDECIDED", scope="", conditions=(), reason=reason)
+    return replace(other, status="UNDECIDED", subject=verdict.subject, scope="", conditions=(), reason=reason)
 
 
 def _has_constants(verdict: Verdict) -> bool:
