@@ -52,7 +52,7 @@ from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSiz
 from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
-from symbackprop.frontends.passes import Pass
+from symbackprop.frontends.passes import Pass, framework_of
 from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
@@ -84,8 +84,15 @@ class Case:
     def trace(self, sizes: Mapping[str, int] | None, seconds: float) -> Traced:
         """Both functions as equations, which give what NumPy gives."""
         traced = trace_pair(self.forward, self.backward, self.shapes, self.assume, self.where, sizes, seconds=seconds)
-        unasked = agree_with_numpy(traced, self.forward, self.backward, choices=2 if sizes else 4)
+        unasked = agree_with_numpy(
+            traced, self.forward, self.backward, choices=2 if sizes else _choices_of(self.forward)
+        )
         return replace(traced.written(), unasked=unasked)
+
+
+def _choices_of(function: Callable[..., Any]) -> int:
+    """At how many choices of sizes a function is run: each is a compilation for JAX."""
+    return 3 if framework_of(function) == "JAX" else 4
 
 
 def answer(case: Case, seconds: float) -> Verdict:
@@ -244,12 +251,11 @@ def as_intended(verdict: Verdict) -> Verdict:
 
 
 def _claimed_lines(verdict: Verdict) -> Iterator[tuple[str, str]]:
-    """For each gradient that is another one: the last line of what the backward computes for it."""
-    if verdict.claim is None or verdict.counterexample is None:
-        return
-    outputs = [e for e in verdict.claim.equations if e.tensor in verdict.claim.outputs]
-    for equation in outputs[:LEFT_OUT_SHOWN]:
-        yield equation.tensor.name.removeprefix("d"), to_text(equation.value)
+    """For each gradient that is another one: what the backward returns for it."""
+    lines = {} if verdict.claim is None else verdict.claim.by_tensor
+    for name in verdict.wrong[:LEFT_OUT_SHOWN]:
+        tensor = verdict.claims[name]
+        yield name, to_text(lines[tensor].value) if tensor in lines else tensor.name
 
 
 def complete(verdict: Verdict) -> Verdict:

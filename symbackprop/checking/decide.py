@@ -107,7 +107,13 @@ class ProofGoal:
 
     def with_names(self, verdict: Verdict) -> Verdict:
         """The verdict with what a document shows of the matter: the derived equations, and the claimed ones."""
-        return replace(verdict, program=self.gradient.adjoint, claim=self.traced.backward, called=self.called)
+        return replace(
+            verdict,
+            program=self.gradient.adjoint,
+            claim=self.traced.backward,
+            called=self.called,
+            claims=self.traced.gradients,
+        )
 
     @property
     def called(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.checking.counterexample import Counterexample
-from symbackprop.expression.build import Expr
+from symbackprop.expression.build import Expr, Tensor
 from symbackprop.expression.program import Program
 from symbackprop.expression.shown import Shown, in_a_line, saved
 from symbackprop.proofs.theorem import Status
@@ -68,6 +68,7 @@ class Verdict(Shown):
         program: the forward equations and the derived cotangents, for a backward pass.
         written: the user's backward pass.
         claim: the equations that the user's backward pass was traced to.
+        claims: the tensors of these equations that are claimed to be gradients, by the names of the inputs.
         called: for its tensors, by their names, the user's own names.
         cured: the user's lines as they would be right.
         unjudged: inputs of which no gradient was returned, so that nothing is said about it.
@@ -91,6 +92,7 @@ class Verdict(Shown):
     program: Program | None = field(default=None, repr=False, compare=False)
     written: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     claim: Program | None = field(default=None, repr=False, compare=False)
+    claims: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     called: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     cured: tuple[CuredLine, ...] = field(default=(), repr=False, compare=False)
     cure_scope: str = ""

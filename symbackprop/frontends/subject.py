@@ -107,11 +107,25 @@ def _by_methods(function: Any, loaded: list[str]) -> str | None:
     if code is None:
         return None
     imported = {_home(v) for v in scope.values() if isinstance(v, types.ModuleType)}
+    used = {*_names(code), *_keywords(code)}
     for name in loaded:
-        own = set(_names(code)) & of_torch.METHODS if name == "torch" else {"at"} & set(_names(code))
-        if name in imported and ("numpy" not in imported or any(not hasattr(np.ndarray, n) for n in own)):
+        told = used & KEYWORDS[name] or any(hasattr(ARRAYS[name](), n) and not hasattr(np.ndarray, n) for n in used)
+        if name in imported and ("numpy" not in imported or told):
             return name
     return None
+
+
+ARRAYS = {"torch": lambda: sys.modules["torch"].Tensor, "jax": lambda: sys.modules["jax"].Array}
+KEYWORDS = {"torch": {"dim", "keepdim"}, "jax": set()}  # arguments that NumPy's methods do not have
+
+
+def _keywords(code: types.CodeType) -> Iterator[str]:
+    """The names of arguments in a function's calls."""
+    for value in code.co_consts:
+        if isinstance(value, tuple):
+            yield from (v for v in value if isinstance(v, str))
+        elif isinstance(value, types.CodeType):
+            yield from _keywords(value)
 
 
 def _home(value: Any) -> str | None:

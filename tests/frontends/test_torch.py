@@ -360,7 +360,7 @@ ROW_FUNCTIONS = {
     "addcdiv": lambda x: torch.addcdiv(x, x, x.exp(), value=0.5),
     "masked_fill": lambda x: x.masked_fill(x > 0, 0.5),
     "clamp": lambda x: x.clamp(min=-0.5, max=0.5),
-    "one_hot": lambda x: x * ONLY_F.one_hot(torch.arange(4), 4),
+    "one_hot": lambda x: x * ONLY_F.one_hot(torch.arange(4), 4).sum(0),
     "pairs": lambda x: torch.einsum("ni, mi -> nm", x, x),
     "diag": lambda x: torch.diag_embed(x) + torch.eye(4),
     "max_pool": lambda x: ONLY_F.max_pool1d(x.unsqueeze(1), 2),

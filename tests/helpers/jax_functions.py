@@ -211,13 +211,15 @@ def rope(x, cos, sin):
 
 
 def rope_fwd(x, cos, sin):
-    return rope(x, cos, sin), (cos, sin)
+    return rope(x, cos, sin), (x, cos, sin)
 
 
 def rope_bwd(res, g):
-    cos, sin = res
-    a, b = jnp.split(g, 2, axis=-1)
-    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1), None, None  # not the inverse rotation
+    x, cos, sin = res
+    a, b = jnp.split(x, 2, axis=-1)
+    ga, gb = jnp.split(g, 2, axis=-1)
+    turned = jnp.concatenate([ga * cos - gb * sin, gb * cos + ga * sin], -1)  # not the inverse rotation
+    return turned, ga * a + gb * b, gb * a - ga * b
 
 
 rope.defvjp(rope_fwd, rope_bwd)

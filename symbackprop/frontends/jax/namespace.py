@@ -149,6 +149,9 @@ def stand_in(overlay: Any, value: Any, name: str) -> Any:
         return UNKNOWN
     if isinstance(value, types.ModuleType):
         return Namespace(overlay, value) if value.__name__.partition(".")[0] == "jax" else UNKNOWN
+    known = _by_identity().get(id(value))
+    if known is not None:
+        return known
     if isinstance(value, (base.custom_vjp, base.custom_jvp)):
         return _nested(overlay, value)
     if isinstance(value, base.Array):
@@ -159,17 +162,14 @@ def stand_in(overlay: Any, value: Any, name: str) -> Any:
     own = (getattr(value, "__module__", "") or "").partition(".")[0]
     if not {home, own} & {"jax", "jaxlib"}:
         return UNKNOWN
-    return _of_jax(overlay, base, value, name)
+    return _of_jax(overlay, value, name)
 
 
 def _not_made(*_: Any, **__: Any) -> Any:
     raise TraceError("an array that is made by calling its class cannot be traced", help="use jnp.array")
 
 
-def _of_jax(overlay: Any, base: Any, value: Any, name: str) -> Any:
-    known = _by_identity().get(id(value))
-    if known is not None:
-        return known
+def _of_jax(overlay: Any, value: Any, name: str) -> Any:
     inner = getattr(value, "__wrapped__", None)
     if inner is not None and callable(value):
         return overlay.patch(inner, name)  # jit, checkpoint

@@ -77,30 +77,31 @@ class _OfCustom:
     def __init__(self, subject: Any, order: Sequence[str], values: Mapping[str, Any], wanted: Sequence[str]) -> None:
         self.subject, self.order, self.values, self.wanted = subject, list(order), values, list(wanted)
         self.undifferentiated = [self.order[k % len(self.order)] for k in subject.nondiff_argnums]
-        self._primal = compiled(lambda inputs: subject.fun(*self._arguments(inputs)))
-        self._pulled = compiled(self._pull)
+        self._run = compiled(self._both)
 
     def _arguments(self, inputs: Mapping[str, Any]) -> list[Any]:
         return [inputs[n] if n in inputs else self.values[n] for n in self.order]
 
-    def _pull(self, inputs: Any, upstream: Any) -> Any:
+    def _both(self, inputs: Any, upstream: Any) -> Any:
+        """What the function itself returns, what its fwd returns, and the gradients: compiled together."""
+        primal = jax().tree.leaves(self.subject.fun(*self._arguments(inputs)))
         rest = {n: v for n, v in inputs.items() if n not in self.wanted}
         moved = {n: inputs[n] for n in self.wanted}
         outputs, pull = jax().vjp(lambda m: self.subject(*self._arguments({**rest, **m})), moved)
         leaves, tree = jax().tree.flatten(outputs)
         given = [jax().numpy.reshape(u, o.shape) for u, o in zip(upstream, leaves, strict=True)]
-        return leaves, pull(jax().tree.unflatten(tree, given))[0]
+        return primal, leaves, pull(jax().tree.unflatten(tree, given))[0]
 
     # by JAX
 
     def forward(self, **inputs: Any) -> Any:
-        outputs = self._primal(inputs)
-        leaves = jax().tree.leaves(outputs)
-        return _shown(outputs, leaves), (inputs, leaves)
+        with running():
+            shapes = jax().eval_shape(lambda i: self.subject.fun(*self._arguments(i)), inputs)
+        upstream = [np.zeros(o.shape) for o in jax().tree.leaves(shapes)]
+        return _shown(self._run(inputs, upstream)[0]), inputs
 
     def backward(self, dout: Any, cache: Any) -> Any:
-        inputs, primal = cache
-        again, found = self._pulled(inputs, _listed(dout))
+        primal, again, found = self._run(cache, _listed(dout))
         for one, other in zip(primal, again, strict=True):
             scale = float(np.max(np.abs(one), initial=1e-9))
             if one.shape != other.shape or not np.allclose(one, other, rtol=0, atol=CLOSE * scale):
@@ -128,7 +129,7 @@ class _OfCustom:
             if len(leaves) != len(again):
                 raise MalformedError(f"fwd of {self.subject.__name__} returns {len(again)} outputs, "
                                      f"the function itself {len(leaves)}")  # fmt: skip
-            return _shown(outputs, leaves), Kept(map(bare, again), kept=residuals, outputs=outputs)
+            return _shown(leaves), Kept(map(bare, again), kept=residuals, outputs=outputs)
 
         return run
 
@@ -175,7 +176,7 @@ def _like(value: Any, leaves: Iterator[Any]) -> Any:
     return None if value is None else next(leaves)
 
 
-def _shown(outputs: Any, leaves: Sequence[Any]) -> Any:
+def _shown(leaves: Sequence[Any]) -> Any:
     """The outputs as the checker takes them: an array, or a tuple of arrays."""
     plain = tuple(bare(v) if isinstance(v, Array) else v for v in leaves)
     return plain if len(plain) != 1 else plain[0]

@@ -273,21 +273,21 @@ class Overlay:
     def _code(self, code: types.CodeType) -> types.CodeType:
         """The code with exact decimal constants, entered in the session with all functions inside it."""
         before = None
-        whose = "" if code.co_filename.startswith(tuple(OWN_CODE)) else "the user's"
+        of_user = not code.co_filename.startswith(tuple(OWN_CODE))
         for step in dis.get_instructions(code):
             if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 raise TraceError(f"{code.co_name} assigns to the global {step.argval}", help="return the value instead")
-            if not whose:
+            if not of_user:
                 continue  # a library asks for types in its own way, of which no result depends
             if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
                 self._introspection(step.argval)
             elif step.opname == "IS_OP" and not (before and before.opname == "LOAD_CONST"):
                 self._identities = True
             before = step
-        if whose and self._identities and self._types and not _by_dataclasses(code):
+        if of_user and self._identities and self._types and not _by_dataclasses(code):
             raise TraceError(f"{code.co_name} asks whether types are identical", help="use isinstance, or ==")
         new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
-        self.session.codes[id(new)] = new
+        (self.session.codes if of_user else self.session.library)[id(new)] = new
         return new
 
     def _introspection(self, name: str) -> None:

@@ -29,12 +29,10 @@ from symbackprop.frontends.torch.autograd import (
     run_forward,
 )
 from symbackprop.frontends.torch.namespace import stand_in
-from symbackprop.frontends.torch.table import FUNCTIONS
 from symbackprop.frontends.torch.tensor import bare, call, dressed, torch
 
 DATA = ("labels", "label", "onehot", "bern", "pm1")  # kinds of inputs of which nobody asks a gradient
 STAND_INS = stand_in  # entered among the dialects
-METHODS = {*FUNCTIONS, *(f"{name}_" for name in FUNCTIONS)}
 
 
 # --- torch itself --------------------------------------------------------------------------------------------------
