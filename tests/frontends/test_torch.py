@@ -1,5 +1,11 @@
 """PyTorch code, unchanged: the verdict on gradients that people wrote, against torch's own differentiation."""
 
+import contextlib
+import io
+import re
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -394,3 +400,14 @@ REFUSED = {
 def test_functions_that_are_missing_are_named(name):
     with pytest.raises((TraceError, MalformedError), match=r"cannot be traced|random"):
         sb.trace(REFUSED[name], {"x": (3, 3)})
+
+
+def test_the_page_about_torch_prints_what_it_shows(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "check.md").read_text(encoding="utf-8")
+    parts = re.findall(r"^```(py|output)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    code = tmp_path / "page.py"
+    code.write_text("".join(text for kind, text in parts if kind == "py"), encoding="utf-8")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        runpy.run_path(str(code))
+    assert printed.getvalue() == "".join(text for kind, text in parts if kind == "output")
