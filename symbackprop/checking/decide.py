@@ -17,6 +17,7 @@ from typing import NamedTuple
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, with_cost
+from symbackprop.checking.composition import Composition
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
@@ -32,9 +33,8 @@ from symbackprop.checking.refute import (
 )
 from symbackprop.checking.rounded_constants import ROUNDING, rounded_to, without_rounding
 from symbackprop.checking.sample_points import Sampler
-from symbackprop.checking.sweep import sweep
 from symbackprop.checking.threshold_points import sites
-from symbackprop.checking.verdict import CuredLine, Verdict
+from symbackprop.checking.verdict import CuredLine, Lemma, Verdict
 from symbackprop.errors import (
     BudgetError,
     MalformedError,
@@ -62,25 +62,23 @@ class Strategy(NamedTuple):
     """One way to a proof.
 
     Args:
-        limit: how large a tensor may grow before it is kept as one atom.
-        sweeping: whether equal intermediates are sought first.
+        limit: how large a tensor may grow before it is kept as one atom; 0 for a composed proof, tensor by tensor.
         written_out: whether sums over a fixed number of values are written out though other sizes are free.
     """
 
     limit: int
-    sweeping: bool
     seconds: float
     written_out: bool = False
 
 
-WHOLE = Strategy(UNLIMITED, False, 0.2)
-SWEEPING = Strategy(1, True, 1.0)
-WRITTEN = Strategy(UNLIMITED, False, 1.0, True)
-PATIENT = (WRITTEN, Strategy(1, True, 2.0), Strategy(6, True, 1.0), Strategy(UNLIMITED, False, 2.0))
+WHOLE = Strategy(UNLIMITED, 0.2)
+COMPOSED = Strategy(0, math.inf)
+WRITTEN = Strategy(UNLIMITED, 1.0, True)
+PATIENT = (WRITTEN, Strategy(6, 1.0), Strategy(UNLIMITED, 2.0))
 PATIENCE_SECONDS = 5.0  # for all of these together
 SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
 LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
-LONG = 36  # equations: beyond that equal intermediates are sought first
+LONG = 36  # equations: beyond that a composed proof is sought first
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
 
@@ -251,38 +249,59 @@ class Attempt:
     unproved: tuple[str, ...]
     used: tuple[str, ...]
     reason: str
+    lemmas: tuple[Lemma, ...] = ()
 
     def then(self, later: Attempt) -> Attempt:
         """This and what was proved later of the rest."""
-        return Attempt(later.unproved, tuple(dict.fromkeys((*self.used, *later.used))), later.reason)
+        used = tuple(dict.fromkeys((*self.used, *later.used)))
+        return Attempt(later.unproved, used, later.reason, later.lemmas or self.lemmas)
 
 
 def _quick(goal: ProofGoal) -> tuple[Strategy, ...]:
     long = len(goal.gradient.adjoint.equations) + len(goal.traced.backward.equations) > LONG
-    return (SWEEPING, WHOLE) if long else (WHOLE, SWEEPING)
+    return (COMPOSED, WHOLE) if long else (WHOLE, COMPOSED)
 
 
 def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy], deadline: float) -> Attempt:
     """Compare each claimed gradient with the derived one, by normal form."""
-    left, reason = list(names), ""
-    used: dict[str, None] = {}
+    proof = Attempt(tuple(names), (), "")
     for strategy in strategies:
-        resolver = _resolver(goal, strategy.limit, min(strategy.seconds, time_left(deadline)), strategy.written_out)
-        if strategy.sweeping:
-            sweep(resolver, goal.question, goal.gradient.adjoint, goal.traced.backward)
-            resolver.restart_clock(min(strategy.seconds, time_left(deadline)))
-        for name in list(left):
-            try:
-                equal = resolver.meets(goal.traced.gradients[name], derived(goal, name))
-                reason = reason if equal else f"the normal forms of the gradient of {name} differ"
-            except (BudgetError, UnsupportedError) as error:
-                equal, reason = False, error.what
-            if equal:
-                left.remove(name)
-                used |= resolver.used
-        if not left or worked() > deadline:
+        until = min(deadline, worked() + strategy.seconds)
+        step = _at_once(goal, proof, strategy, until) if strategy.limit else _composed(goal, proof, until)
+        proof = proof.then(step)
+        if not proof.unproved or worked() > deadline:
             break
+    return proof
+
+
+def _at_once(goal: ProofGoal, so_far: Attempt, strategy: Strategy, deadline: float) -> Attempt:
+    """By the normal forms of whole gradients, down to the inputs."""
+    resolver = _resolver(goal, strategy.limit, time_left(deadline), strategy.written_out)
+    left, reason, used = list(so_far.unproved), so_far.reason, dict[str, None]()
+    for name in so_far.unproved:
+        try:
+            equal = resolver.meets(goal.traced.gradients[name], derived(goal, name))
+            reason = reason if equal else f"the normal forms of the gradient of {name} differ"
+        except (BudgetError, UnsupportedError) as error:
+            equal, reason = False, error.what
+        if equal:
+            left.remove(name)
+            used |= resolver.used
     return Attempt(tuple(left), tuple(used), reason)
+
+
+def _composed(goal: ProofGoal, so_far: Attempt, deadline: float) -> Attempt:
+    """By a chain of lemmas about the user's tensors."""
+    gradient = goal.gradient
+    composition = Composition(goal.question, gradient.adjoint, goal.traced.backward, gradient.program.facts, deadline)
+    composition.walk()
+    left = [
+        n
+        for n in so_far.unproved
+        if not composition.proves(goal.traced.gradients[n], gradient.cotangents.get(goal.question.pairs[n][0]))
+    ]
+    reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
+    return Attempt(tuple(left), tuple(composition.cuts.used), reason, tuple(composition.lemmas))
 
 
 def derived(goal: ProofGoal, name: str) -> Tensor:
@@ -345,7 +364,8 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
     read = (*goal.traced.forward.conditions, *goal.traced.backward.conditions)
     conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
     unjudged = _unjudged(goal.traced)
-    return goal.with_names(Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged))
+    verdict = Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged, lemmas=proof.lemmas)
+    return goal.with_names(verdict)
 
 
 def _not_repeated(goal: ProofGoal, deadline: float) -> str:

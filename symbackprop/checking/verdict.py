@@ -14,7 +14,7 @@ import numpy as np
 
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.expression.build import Expr, Tensor
-from symbackprop.expression.program import Program
+from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.shown import Shown, in_a_line, saved
 from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
@@ -47,6 +47,25 @@ class CuredLine:
         return f"{to_text(self.left)} = {to_text(self.right)}"
 
 
+@dataclass(frozen=True)
+class Lemma:
+    """One link of a composed proof: what one of the user's tensors is.
+
+    Args:
+        equation: the user's tensor, and the derived one that it equals, up to the order of axes and a factor; its note
+            is the user's line.
+        opened: the tensors whose definitions the proof put in, in this order.
+    """
+
+    equation: Equation
+    opened: tuple[Tensor, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """In plain text: "d[n,h] = z_bar[n,h]"."""
+        return f"{to_text(self.equation.left)} = {to_text(self.equation.value)}"
+
+
 @dataclass(frozen=True, repr=False)
 class Verdict(Shown):
     """What is true of a claim about gradients.
@@ -73,6 +92,7 @@ class Verdict(Shown):
         cured: the user's lines as they would be right.
         unjudged: inputs of which no gradient was returned, so that nothing is said about it.
         cure_scope: the sizes for which a cure holds, "" for all.
+        lemmas: of a composed proof, what each of the user's tensors is, in the order of the program.
     """
 
     status: Status
@@ -96,6 +116,7 @@ class Verdict(Shown):
     called: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     cured: tuple[CuredLine, ...] = field(default=(), repr=False, compare=False)
     cure_scope: str = ""
+    lemmas: tuple[Lemma, ...] = field(default=(), repr=False, compare=False)
     unjudged: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:

@@ -6,7 +6,7 @@ Powers, signs and functions are in `powers`, `signs` and `functions`; the rules 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from symbackprop.errors import BudgetError, UnsupportedError
@@ -133,7 +133,7 @@ class Algebra(Functions):
                 if a in atoms or (a.kind == "named" and a.data in {x.data for x in atoms})
             ]
             values = [self.power(self.definition(a), e) for a, e in opened]
-            if any(_has_branches(v, bound) for v in values):
+            if any(has_branches(v, bound) for v in values):
                 body = self.product(self.collect([(coefficient, table, ())]), *values)
                 for index in bound:  # summed anew, so that no branch is read outside of its range
                     body = self.sum_over(index, body)
@@ -172,15 +172,8 @@ class Algebra(Functions):
         if atom.kind == "index":
             return values[atom.data]
         args = tuple(self.substitute(a, values) for a in atom.args)
-        match atom.kind:
-            case "entry":
-                return of_atom(Atom.make("entry", atom.data, args))
-            case "delta":
-                return self.delta(args[0])
-            case "nonneg":
-                return self.nonneg(args[0])
-            case "quotient":
-                return self.quotient(args[0], args[1])
+        if atom.kind in ("entry", "delta", "nonneg", "quotient"):
+            return self._instantiate(atom, args)
         if self._renamed_only(atom, args):
             return of_atom(Atom.make(atom.kind, atom.data, settle_arguments(atom.kind, atom.data, args)))
         return self._instantiate(atom, args)
@@ -197,11 +190,26 @@ class Algebra(Functions):
 
     def _instantiate(self, atom: Atom, args: tuple[Poly, ...]) -> Poly:
         """Build the atom anew from its templates with these arguments."""
+        return self.rebuilt(atom, args, lambda template: template)
+
+    def rebuilt(self, atom: Atom, args: tuple[Poly, ...], change: Callable[[Poly], Poly]) -> Poly:
+        """The atom with these arguments and its templates changed; may simplify."""
 
         def fill(template: Poly) -> Poly:
-            return self.substitute(template, {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"})
+            inner = change(template)
+            return self.substitute(inner, {i: args[int(i.name[1:])] for i in inner.free if i.name[0] == "p"})
 
         match atom.kind, atom.data:
+            case (("symbol" | "index"), _):
+                return of_atom(atom)
+            case "entry", tensor:
+                return of_atom(Atom.make("entry", tensor, args))
+            case "delta", _:
+                return self.delta(args[0])
+            case "nonneg", _:
+                return self.nonneg(args[0])
+            case "quotient", _:
+                return self.quotient(args[0], args[1])
             case "apply", (function, templates):
                 return self.apply(function, tuple(fill(t) for t in templates))
             case "base", (template,):
@@ -213,10 +221,11 @@ class Algebra(Functions):
             case "zero", (template,):
                 return self.zero(fill(template))
             case (("extremum" | "position"), (kind, size, template)):
-                inner = {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
+                changed = change(template)
+                inner = {i: args[int(i.name[1:])] for i in changed.free if i.name[0] == "p"}
                 index = spare(size, frozenset().union(*(a.free for a in args)))
-                inner |= {i: of_index(index) for i in template.free if i.name == "e"}
-                return self.extremum(atom.kind, kind, index, self.substitute(template, inner))
+                inner |= {i: of_index(index) for i in changed.free if i.name == "e"}
+                return self.extremum(atom.kind, kind, index, self.substitute(changed, inner))
         raise AssertionError(f"no way to rebuild an atom of kind {atom.kind}")
 
     # Integers.
@@ -318,6 +327,6 @@ class Algebra(Functions):
         return (self.substitute(templates[0], names),), args
 
 
-def _has_branches(poly: Poly, bound: tuple[Index, ...]) -> bool:
+def has_branches(poly: Poly, bound: tuple[Index, ...]) -> bool:
     """True if an inequality of one of these indices stands in the polynomial."""
     return any(a.kind == "nonneg" and not a.free.isdisjoint(bound) for m, _ in poly.terms for a, _ in m.factors)

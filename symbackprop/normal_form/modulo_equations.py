@@ -14,16 +14,15 @@ from functools import cache
 from symbackprop.expression.build import Expr, Index, Number, Tensor, substitute
 from symbackprop.expression.program import Equation, Known
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.data import Atom, Poly, combine, constant, of_index, parameter, subtract
+from symbackprop.normal_form.data import Atom, Poly, constant, parameter, subtract
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.rules_extrema import by_position
-from symbackprop.normal_form.rules_merged_axes import exact_parts, radices
+from symbackprop.normal_form.rules_merged_axes import in_digits
 from symbackprop.normal_form.signs import templates_of
 
 UNLIMITED = 10**9
 SHORT = 8  # where two tensors do not meet as they stand, axes up to this length are compared entry by entry
 MAXIMUM_OPENED, MAXIMUM_TERMS = 200, 20_000
-LOW = 1000  # the parameters of the lower digits of indices: no tensor has so many axes
 
 
 class Resolver(Canonical):
@@ -118,22 +117,10 @@ class Resolver(Canonical):
     def _split_places(self, left: Tensor, right: Tensor, at: tuple[Index, ...]) -> list[tuple[tuple[Poly, ...], ...]]:
         """Where an index is divided by E, and E divides its range: its quotients with each remainder by itself."""
         places = tuple(self.size_of(p) for p in at)
-        atoms = {a for side in (left, right) for m, _ in self.entry(side, places).terms for a, _ in m.factors}
-        axes, found = [], False
-        for k, index in enumerate(at):
-            parts = [x for r in radices(dict.fromkeys(atoms, 1), index) if (x := exact_parts(self, index, r))]
-            axes.append(self._digits(k, *parts[0]) if parts else [places[k]])
-            found = found or bool(parts)
-        return [tuple(itertools.product(*axes))] if found else []
-
-    def _digits(self, place: int, count: Expr, unit: Expr) -> list[Poly]:
-        """Every index below count * unit, as unit * high + low."""
-        high, by = of_index(parameter(place, count)), self.size_of(unit)
-        if isinstance(unit, Number) and unit.value <= SHORT:
-            lows = [constant(k) for k in range(int(unit.value))]
-        else:
-            lows = [of_index(parameter(LOW + place, unit))]
-        return [combine([(1, self.multiply(by, high)), (1, low)]) for low in lows]
+        sides = (self.entry(left, places), self.entry(right, places))
+        digits = [in_digits(self, index, sides) for index in at]
+        axes = [d or [place] for d, place in zip(digits, places, strict=True)]
+        return [tuple(itertools.product(*axes))] if any(digits) else []
 
     def _meet_at(self, left: Tensor, right: Tensor, places: tuple[Poly, ...], opened: int, terms: int) -> bool:
         a, b = self.entry(left, places), self.entry(right, places)
@@ -143,7 +130,7 @@ class Resolver(Canonical):
                 return True
             atom = _to_open(a, b)
             if atom is None or len(a.terms) + len(b.terms) > terms:
-                return _has_place(gap) and self.vanishes(by_position(self, gap))
+                return has_place(gap) and self.vanishes(by_position(self, gap))
             self.check_budget()
             a, b = self.unname(a, frozenset([atom])), self.unname(b, frozenset([atom]))
         return self.vanishes(self.difference(a, b))
@@ -153,7 +140,7 @@ class Resolver(Canonical):
         return subtract(left, right)
 
 
-def _has_place(poly: Poly) -> bool:
+def has_place(poly: Poly) -> bool:
     """True if a term names the place of a maximum or minimum."""
     atoms = {a for m, _ in poly.terms for a, _ in m.factors}
     return any(p.kind == "position" for a in atoms for t in a.args for m, _ in t.terms for p, _ in m.factors)

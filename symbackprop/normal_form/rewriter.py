@@ -243,10 +243,29 @@ class TermRules:
             return ONE
         if self.decided("<", e):
             return constant(0)
+        high = self._high_digit(value)
+        if high is not None:
+            return self.nonneg(high)
         if dict(value.terms).get(UNIT, 0) >= 0:
             return self.single(Atom.make("nonneg", None, (value,)))
         opposite = Atom.make("nonneg", None, (combine([(-1, value), (-1, ONE)]),))
         return subtract(ONE, self.single(opposite))
+
+    def _high_digit(self, value: Poly) -> Poly | None:
+        """A where the integer is E*A + r with 0 <= r < E: the sign is that of A, as of the first digit of a number."""
+        for low in sorted(value.free, key=lambda i: (i.name, i.uid)):
+            unit = self.size_of(low.size)
+            if len(unit.terms) != 1 or unit.terms[0][0] is UNIT:
+                continue
+            high, rest = _divided(value, unit)
+            if not high.terms or low not in rest.free or len(rest.terms) > 2:
+                continue
+            for carried in (0, 1):
+                digit = self.size_expression(combine([(1, rest), (carried, unit)]))
+                below = self.size_expression(combine([(1, rest), (carried - 1, unit)]))
+                if self.decided(">=", digit) and self.decided("<", below):
+                    return combine([(1, high), (-carried, ONE)])
+        return None
 
     def single(self, atom: Atom) -> Poly:
         """The polynomial of one atom that no rule applies to."""
@@ -280,15 +299,9 @@ class TermRules:
         """For value = r - E*s and size = E the range 0 <= value < E says s = r // E: one delta, no two inequalities."""
         if len(size.terms) != 1:
             return None
-        (unit, e), own = size.terms[0], dict[Mono, Rational]()
-        for mono, c in value.terms:
-            table = dict(mono.factors)
-            others = {a: exact(table.get(a, 0) - k) for a, k in unit.factors}
-            if mono.free and all(k >= 0 for k in others.values()) and Fraction(c) % Fraction(e) == 0:
-                rest = tuple((a, k) for a, k in (table | others).items() if k)
-                own[Mono.make(tuple(sorted(rest, key=lambda f: f[0].id)))] = exact(-Fraction(c) / Fraction(e))
-        s = Poly.make(own)
-        r = subtract(value, scale(self.multiply(size, s), -1)) if own else value
+        own, _ = _divided(Poly.make({m: c for m, c in value.terms if m.free}), size)
+        s = scale(own, -1)
+        r = subtract(value, scale(self.multiply(size, s), -1)) if own.terms else value
         if not s.free or not r.free:
             return None
         return self.delta(subtract(s, self.size_of(Quotient(self.size_expression(r), self.size_expression(size)))))
@@ -299,6 +312,20 @@ class TermRules:
         """The value of each parameter of the templates of `atom`."""
         from_name = {int(i.name[1:]): i for i in template.free}
         return {index: atom.args[k] for k, index in from_name.items()}
+
+
+def _divided(value: Poly, unit: Poly) -> tuple[Poly, Poly]:
+    """What of `value` is a multiple of a unit of one term, divided by it, and the rest."""
+    (mono, e), high, rest = unit.terms[0], dict[Mono, Rational](), dict[Mono, Rational]()
+    for own, c in value.terms:
+        powers = dict(own.factors)
+        left = {a: exact(powers.get(a, 0) - k) for a, k in mono.factors}
+        if all(k >= 0 for k in left.values()) and Fraction(c) % Fraction(e) == 0:
+            factors = sorted(((a, k) for a, k in (powers | left).items() if k), key=lambda f: f[0].id)
+            high[Mono.make(tuple(factors))] = exact(Fraction(c) / Fraction(e))
+        else:
+            rest[own] = c
+    return Poly.make(high), Poly.make(rest)
 
 
 def spare(size: Expr, used: Container[Index]) -> Index:

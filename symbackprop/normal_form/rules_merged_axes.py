@@ -6,6 +6,8 @@ quotient and its remainder, whose ranges are the two axes. This module knows ind
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from symbackprop.expression.build import Expr, Index, Number, Quotient, Remainder, multiply
 from symbackprop.expression.sizes import simplify
 from symbackprop.normal_form.data import (
@@ -19,9 +21,13 @@ from symbackprop.normal_form.data import (
     combine,
     constant,
     of_index,
+    parameter,
     scale,
 )
 from symbackprop.normal_form.rewriter import TermRules, Terms, spare
+
+LOW = 1000  # the parameters of the lower digits of indices: no tensor has so many axes
+SHORT = 8  # digits up to this range are written out
 
 
 def split_merged_index(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
@@ -38,6 +44,24 @@ def split_merged_index(rules: TermRules, factors: Factors, bound: tuple[Index, .
             remaining = (*(i for i in bound if i is not index), high, low)
             return rules.substitute_factors(factors, remaining, {index: value})
     return None
+
+
+def in_digits(rules: TermRules, index: Index, polys: Iterable[Poly]) -> list[Poly]:
+    """Every value of a parameter that these divide by E, where E divides its range, as E * high + low; [] for others.
+
+    A short E is written out, one low digit after another.
+    """
+    atoms: Factors = dict.fromkeys((a for poly in polys for m, _ in poly.terms for a, _ in m.factors), 1)
+    parts = [x for r in radices(atoms, index) if (x := exact_parts(rules, index, r))]
+    if not parts:
+        return []
+    (count, unit), place = parts[0], int(index.name[1:])
+    high, by = of_index(parameter(place, count)), rules.size_of(unit)
+    if isinstance(unit, Number) and unit.value <= SHORT:
+        lows = [constant(k) for k in range(int(unit.value))]
+    else:
+        lows = [of_index(parameter(LOW + place, unit))]
+    return [combine([(1, rules.multiply(by, high)), (1, low)]) for low in lows]
 
 
 def exact_parts(rules: TermRules, index: Index, radix: Poly) -> tuple[Expr, Expr] | None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from symbackprop.checking.composition import Composition
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
-from symbackprop.checking.sweep import sweep
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
@@ -25,7 +25,7 @@ from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
-COMPARING, QUICK = 0.4, 0.3  # seconds
+COMPARING, QUICK, COMPOSING = 0.4, 0.3, 10.0  # seconds
 SECONDS: dict[Stage, float] = {"likely": 0.5, "plausible": 0.3, "several": 0.3, "unlikely": 0.3}
 WRITTEN_OUT = 8
 MAXIMUM_CURE = 320  # longer formulas cure nothing
@@ -315,21 +315,21 @@ def _proved(case: Refuted, edit: Edit, search: EditSearch, deadline: float) -> b
     # A goal that is its own value is a right gradient, and must stay so.
     stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
     pairs = {**{a: b for a, b in search.goals.items() if a is not b}, **stay}
-    for limit, sweeping, seconds in ((UNLIMITED, False, QUICK), (1, True, 10.0)):
-        left = deadline - worked()
-        if left <= 0:
-            return False
-        resolver = _resolver(case, lines, min(seconds, left), limit)
-        try:
-            if sweeping:
-                sweep(resolver, case.question, derived, claimed)
-            if all(resolver.meets(a, b) for a, b in pairs.items()):
-                return True
-        except BudgetError:
-            continue
-        except SymbackpropError:
-            return False
-    return False
+    left = deadline - worked()
+    if left <= 0:
+        return False
+    try:
+        resolver = _resolver(case, lines, min(QUICK, left), UNLIMITED)
+        if all(resolver.meets(a, b) for a, b in pairs.items()):
+            return True
+    except BudgetError:
+        pass
+    except SymbackpropError:
+        return False
+    until = min(deadline, worked() + COMPOSING)
+    composition = Composition(case.question, derived, claimed, case.gradient.program.facts, until)
+    composition.walk()
+    return all(composition.proves(a, b) for a, b in pairs.items())
 
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:

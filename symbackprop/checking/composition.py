@@ -1,0 +1,224 @@
+"""Proofs of whole models: a chain of small equalities between the user's tensors and the derived ones.
+
+Both programs are walked in the order of their equations. Numbers propose which of the user's tensors is which derived
+one; the normal form proves it with all tensors as atoms, putting in definitions one level at a time, only where the
+difference does not vanish without. What is proved stands for one tensor from then on. So each proof is as long as one
+layer, and their number grows as the program does.
+
+Equivalence checkers of circuits work like this, at cut points (Kuehlmann and Krohm, "Equivalence checking using cuts
+and heaps", 1997).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+
+from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.checking.question import Question
+from symbackprop.checking.verdict import Lemma
+from symbackprop.errors import BudgetError, UnsupportedError
+from symbackprop.expression.build import ZERO as NOTHING
+from symbackprop.expression.build import (
+    Entry,
+    Expr,
+    Multiply,
+    Number,
+    Tensor,
+    multiply,
+    rewrite,
+    substitute,
+    tensors_in,
+)
+from symbackprop.expression.program import Equation, Program, defined_once
+from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term
+from symbackprop.normal_form.data import Poly, constant, subtract
+from symbackprop.normal_form.modulo_equations import has_place
+from symbackprop.normal_form.rules_extrema import by_position
+from symbackprop.normal_form.rules_merged_axes import in_digits
+from symbackprop.normal_form.work_time import worked
+
+MOST_OPENED, MOST_TERMS = 24, 300
+MOST_ENTRIES = 256  # of short axes, compared one by one
+LEMMA_SECONDS = 2.0
+LONGEST_WRITTEN_OUT = 64
+
+
+class Composition:
+    """The walk over both programs.
+
+    Args:
+        derived: the forward equations and the derived cotangents.
+        claimed: the user's backward pass.
+        deadline: the work by which it must have ended.
+    """
+
+    def __init__(self, question: Question, derived: Program, claimed: Program, facts: Facts, deadline: float) -> None:
+        self.derived, self.claimed, self.deadline = derived, claimed, deadline
+        forward = {e.tensor for e in question.forward.equations}
+        self._adjoints = {e.tensor for e in derived.equations if e.tensor not in forward}
+        self._aliens: set[Tensor] = set()
+        self._known: list[Tensor] = []
+        self._depth: dict[Tensor, int] = {}
+        self._reads: dict[Tensor, frozenset[Tensor]] = {}
+        self._replaced: dict[Tensor, Equation] = {}
+        self.lemmas: list[Lemma] = []
+        self.strays: list[Equation] = []
+        equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
+        longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
+        self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
+        self._alike = Lookalikes(question, equations)
+
+    def walk(self) -> None:
+        """Find the user's tensors among the derived ones, as far as the time goes."""
+        own = {e.tensor for e in self.derived.equations}
+        for equation in self.derived.equations:
+            self._take(equation)
+        for equation in self.claimed.equations:
+            if equation.tensor not in own:
+                self._aliens.add(equation.tensor)
+                self._take(equation)
+
+    def proves(self, claimed: Tensor, derived: Tensor | None) -> bool:
+        """True if a claimed gradient is the derived one, or 0 where there is none."""
+        places = self.cuts.places(claimed)
+        left = self._rewritten(Entry(claimed, places))
+        right = NOTHING if derived is None else self._rewritten(Entry(derived, places))
+        if left is right:
+            return True
+        try:
+            return self._meet(self.cuts.normal(left), right, None) is not None
+        except (BudgetError, UnsupportedError):
+            return False
+
+    def _rewritten(self, expr: Expr) -> Expr:
+        """With each tensor that was found to be another written as that one."""
+
+        def at(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in self._replaced:
+                return self._rewritten(self._replaced[node.tensor].at(node.indices))
+            return None
+
+        return rewrite(expr, at)
+
+    def _take(self, equation: Equation) -> None:
+        tensor, value = equation.tensor, self._rewritten(equation.value)
+        own = Equation(tensor, equation.indices, value, equation.note)
+        if tensor.kind != "real" or _is_view(value):
+            self._replaced[tensor] = own
+            return
+        self._reads[tensor] = frozenset(tensors_in(value))
+        self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
+        if worked() > self.deadline:
+            return
+        self._restart()
+        try:
+            self.cuts.define(tensor, own.indices, value)
+        except (BudgetError, UnsupportedError):
+            return
+        if not self._found(own):
+            self._known.append(tensor)
+            if tensor in self._aliens:
+                self.strays.append(own)
+
+    def _found(self, own: Equation) -> bool:
+        """Whether the tensor was proved to be a known one."""
+        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
+        for likeness in self._alike.of(own.tensor, self._known):
+            other = multiply(likeness.factor, Entry(likeness.other, tuple(own.indices[k] for k in likeness.order)))
+            opened = self._meet(self.cuts.value(own.tensor), substitute(other, places), own.tensor)
+            if opened is not None:
+                self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
+                if own.tensor in self._aliens:
+                    self.lemmas.append(Lemma(self._replaced[own.tensor], tuple(dict.fromkeys(opened))))
+                return True
+            if worked() > self.deadline:
+                break
+        return False
+
+    def _restart(self) -> None:
+        self.cuts.restart_clock(max(0.01, min(LEMMA_SECONDS, self.deadline - worked())))
+
+    def _meet(self, left: Poly, right: Expr, own: Tensor | None) -> list[Tensor] | None:
+        """The tensors that were opened until the two sides met; None if they did not.
+
+        Args:
+            own: the tensor that is being looked for, which is not opened on the other side.
+        """
+        opened: list[Tensor] = []
+        self._restart()
+        try:
+            gap = subtract(left, self.cuts.normal(right))
+            while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
+                if self._vanishes(gap):
+                    return opened
+                step = self._step(gap, frozenset() if own is None else frozenset([own]))
+                if step is None:
+                    return None
+                opened.append(step[0])
+                gap = step[1]
+        except (BudgetError, UnsupportedError):
+            pass
+        return None
+
+    def _vanishes(self, gap: Poly) -> bool:
+        """True if the difference is 0, as it stands or entry by entry along short or merged axes."""
+        cuts = self.cuts
+        if cuts.vanishes(gap) or (has_place(gap) and cuts.vanishes(by_position(cuts, gap))):
+            return True
+        axes = []
+        for index in gap.free:
+            written = range(cuts.written_out(index.size))
+            values = [constant(k) for k in written] or in_digits(cuts, index, (gap,))
+            axes += [[(index, v) for v in values]] if values else []
+        if not axes or math.prod(map(len, axes)) > MOST_ENTRIES:
+            return False
+        return all(cuts.vanishes(cuts.substitute(gap, dict(at))) for at in itertools.product(*axes))
+
+    def _step(self, gap: Poly, own: frozenset[Tensor]) -> tuple[Tensor, Poly] | None:
+        """The tensor to open next, and the difference with it opened.
+
+        What stands in every term may cancel as it is; so first those that stand in some terms only, or read such ones:
+        the user's that were not found, then cotangents, the deepest first. Before a tensor of the forward pass is
+        opened, each tensor is tried on its own: one that makes the difference shorter is the one.
+        """
+        held = [tensors_in_term(m) for m, _ in gap.terms]
+        every, some = frozenset.intersection(*held), frozenset.union(*held)
+        uneven = some - every
+        uneven |= {t for t in every if self._reads.get(t, frozenset()) & uneven}
+        group = self._openable(uneven - own)
+        if group and (group[0] in self._aliens or group[0] in self._adjoints):
+            return group[0], self.cuts.put_in(gap, group[0])
+        every_one = self._openable(some - own)
+        best: tuple[Tensor, Poly] | None = None
+        for tensor in every_one:
+            shorter = self.cuts.put_in(gap, tensor)
+            if not shorter.terms or (len(gap.terms) == 1 and self._vanishes(shorter)):
+                return tensor, shorter
+            if len(shorter.terms) < len((best[1] if best else gap).terms):
+                best = tensor, shorter
+        if best is not None or not every_one:
+            return best
+        first = (group or every_one)[0]
+        return first, self.cuts.put_in(gap, first)
+
+    def _openable(self, tensors: Iterable[Tensor]) -> list[Tensor]:
+        found = [t for t in tensors if self.cuts.is_defined(t)]
+        return sorted(
+            found, key=lambda t: (t in self._aliens, t in self._adjoints, self._depth[t], t.name), reverse=True
+        )
+
+
+def _length(size: Expr) -> int:
+    return int(size.value) if isinstance(size, Number) else 0
+
+
+def _is_view(value: Expr) -> bool:
+    """True for one entry of a tensor up to a number (a transposition, a slice, a gather, a sign), and for a number."""
+    if isinstance(value, Multiply):
+        return sum(isinstance(f, Entry) for f in value.factors) == 1 and all(
+            isinstance(f, (Entry, Number)) for f in value.factors
+        )
+    return isinstance(value, (Entry, Number))

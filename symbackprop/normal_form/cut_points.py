@@ -1,0 +1,158 @@
+"""The normal form with every tensor as an atom, whose definition is put in where that is asked for.
+
+Two deep programs that compute the same are compared tensor by tensor: what stands inside a tensor stays out of sight,
+so a normal form is as long as one equation, whatever the depth. `put_in` opens one tensor by one level, also inside
+functions.
+
+A tensor is no free variable, though: a rectified layer is 0 on an open set. So what the normal form knows of reals that
+vary freely (`never_flat`) holds here for inputs alone, and for tensors that have a parameter of their own.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from symbackprop.errors import BudgetError
+from symbackprop.expression.build import Expr, Index, Tensor, substitute
+from symbackprop.expression.program import Known
+from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form.algebra import has_branches
+from symbackprop.normal_form.bound_names import memoised
+from symbackprop.normal_form.data import Atom, Mono, Poly, Term, parameter
+from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.signs import templates_of
+
+MOST_LEVELS = 3  # of definitions that are opened to find a parameter of a tensor's own
+
+
+class CutPoints(Canonical):
+    """A normal form of expressions of tensors that are defined one after another.
+
+    Args:
+        seconds, expanded: as `TermRules` has them.
+    """
+
+    def __init__(
+        self, facts: Facts, assumptions: Known | None = None, *, seconds: float | None = 20.0, expanded: int = 0
+    ) -> None:
+        super().__init__(facts, assumptions, seconds, expanded=expanded)
+        self._templates: dict[Tensor, tuple[tuple[Index, ...], Poly]] = {}
+        self._inputs: dict[Tensor, frozenset[Tensor]] = {}
+
+    def places(self, tensor: Tensor) -> tuple[Index, ...]:
+        """The parameters that stand for the indices of a tensor."""
+        return tuple(parameter(k, size) for k, size in enumerate(tensor.shape))
+
+    def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> Poly:
+        """Say what a tensor is, before it is used: its normal form, over its places.
+
+        Raises:
+            BudgetError, UnsupportedError: it has none; the tensor remains an atom that cannot be opened.
+        """
+        self._inputs[tensor] = frozenset([tensor])
+        places = self.places(tensor)
+        poly = self.normal(substitute(value, dict(zip(indices, places, strict=True))))
+        self._templates[tensor] = (places, poly)
+        self._inputs[tensor] = self._inputs_of(tensors_of(poly))
+        return poly
+
+    def is_defined(self, tensor: Tensor) -> bool:
+        """True if the tensor can be opened."""
+        return tensor in self._templates
+
+    def value(self, tensor: Tensor) -> Poly:
+        """The normal form of a tensor over its places."""
+        return self._templates[tensor][1]
+
+    def _inputs_of(self, tensors: frozenset[Tensor]) -> frozenset[Tensor]:
+        """What these are computed from, down to inputs."""
+        return frozenset().union(*(self._inputs.get(t, frozenset([t])) for t in tensors))
+
+    def put_in(self, poly: Poly, tensor: Tensor) -> Poly:
+        """`poly` with every entry of the tensor replaced by what it is, wherever it stands."""
+        if tensor not in tensors_of(poly):
+            return poly
+        self.check_budget()
+        terms: list[Term] = []
+        for mono, coefficient in poly.terms:
+            factors, bound = self.open_mono(mono)
+            table = dict(factors)
+            opened = [(a, table.pop(a)) for a in list(table) if tensor in tensors_at(a)]
+            values = [self.power(self._put_in_atom(a, tensor), e) for a, e in opened]
+            if any(has_branches(v, bound) for v in values):
+                body = self.product(self.collect([(coefficient, table, ())]), *values)
+                for index in bound:  # summed anew, so that no branch is read outside of its range
+                    body = self.sum_over(index, body)
+                terms += [(c, dict(f), b) for m, c in body.terms for f, b in [self.open_mono(m)]]
+                continue
+            part: list[Term] = [(coefficient, table, bound)]
+            for value in values:
+                part = self.times(part, value)
+            terms += part
+        return self.collect(terms)
+
+    def _put_in_atom(self, atom: Atom, tensor: Tensor) -> Poly:
+        args = tuple(self.put_in(a, tensor) for a in atom.args)
+        if atom.kind == "entry" and atom.data is tensor:
+            places, template = self._templates[tensor]
+            return self.substitute(template, {p: a for p, a in zip(places, args, strict=True) if p in template.free})
+        return self.rebuilt(atom, args, lambda template: self.put_in(template, tensor))
+
+    # What varies freely.
+
+    def _is_free(self, tensor: Tensor) -> bool:
+        return tensor not in self._inputs and super()._is_free(tensor)
+
+    def known_positive(self, atom: Atom) -> bool:
+        """As `Signs` has it; a tensor is positive if what it stands for is."""
+        if atom.kind == "entry" and atom.data in self._templates:
+            return self._positive(atom.data)
+        return super().known_positive(atom)
+
+    @memoised
+    def _positive(self, tensor: Tensor) -> bool:
+        return self.sign(self.value(tensor)) == 1
+
+    @memoised
+    def never_flat(self, value: Poly) -> bool:
+        """As `Signs` has it, by an input of which no tensor in sight depends, but for those that were put in."""
+        return self._varies(value, MOST_LEVELS)
+
+    def _varies(self, value: Poly, levels: int) -> bool:
+        seen = tensors_of(value)
+        hidden = {t: self._inputs[t] for t in seen if t in self._inputs}
+        within = frozenset().union(*hidden.values())
+        if any(self._varies_with(t, value) for t in seen if self._is_free(t) and t not in within):
+            return True
+        if not levels:
+            return False
+        for tensor, inputs in hidden.items():
+            others = frozenset().union(*(i for t, i in hidden.items() if t is not tensor))
+            own = any(self._is_free(t) for t in inputs - others)
+            if own and self.is_defined(tensor):
+                try:
+                    found = self._varies(self.put_in(value, tensor), levels - 1)
+                except BudgetError:
+                    continue
+                if found:
+                    return True
+        return False
+
+
+@cache
+def tensors_of(poly: Poly) -> frozenset[Tensor]:
+    """The tensors that stand in a polynomial, also inside functions and indices."""
+    return frozenset().union(*(tensors_at(a) for m, _ in poly.terms for a, _ in m.factors))
+
+
+@cache
+def tensors_at(atom: Atom) -> frozenset[Tensor]:
+    """The tensors that stand in an atom."""
+    own = frozenset([atom.data]) if atom.kind == "entry" else frozenset[Tensor]()
+    return own.union(*(tensors_of(p) for p in (*atom.args, *templates_of(atom))))
+
+
+@cache
+def tensors_in_term(mono: Mono) -> frozenset[Tensor]:
+    """The tensors that stand in one term."""
+    return frozenset().union(*(tensors_at(a) for a, _ in mono.factors))
