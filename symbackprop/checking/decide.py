@@ -374,17 +374,20 @@ def _not_repeated(goal: ProofGoal, deadline: float) -> str:
     if repeated is None:
         return ""
     equations = defined_once((*forward.equations, *repeated.equations)).values()
-    for strategy in (WHOLE, SWEEPING):
-        seconds = min(strategy.seconds, time_left(deadline))
-        resolver = Resolver(equations, forward.facts, forward.known, limit=strategy.limit, expanded=_expanded(goal),
-                            seconds=seconds)  # fmt: skip
-        if strategy.sweeping:
-            sweep(resolver, goal.question, forward, repeated)
-        try:
-            if all(resolver.meets(a, b) for a, b in zip(repeated.outputs, forward.outputs, strict=True)):
-                return ""
-        except (BudgetError, UnsupportedError):
-            continue
+    pairs = list(zip(repeated.outputs, forward.outputs, strict=True))
+    seconds = min(WHOLE.seconds, time_left(deadline))
+    resolver = Resolver(equations, forward.facts, forward.known, limit=UNLIMITED, expanded=_expanded(goal),
+                        seconds=seconds)  # fmt: skip
+    try:
+        if all(resolver.meets(*pair) for pair in pairs):
+            return ""
+    except (BudgetError, UnsupportedError):
+        pass
+    until = min(deadline, worked() + COMPOSED.seconds)
+    composition = Composition(goal.question, forward, repeated, forward.facts, until)
+    composition.walk()
+    if all(composition.proves(*pair) for pair in pairs):
+        return ""
     return "it is not proved that the forward of the rule returns what the function itself returns"
 
 
