@@ -147,8 +147,9 @@ def _unasked(pair: _Pair, telling: list[Sizes], lengths: int) -> str:
     if not pair.asked:
         return f"{what}: no point was found at which all values are finite"
     missing = _missing(pair.asked, telling, lengths)
+    elsewhere = f": elsewhere it raises {pair.stopped}" if pair.stopped else ": elsewhere no finite values were found"
     if missing:
-        return f"{what}, but at {' and at '.join(_sizes(a) for a in pair.asked)}: elsewhere no finite values were found"
+        return f"{what}, but at {' and at '.join(_sizes(a) for a in pair.asked)}{elsewhere}"
     return ""
 
 

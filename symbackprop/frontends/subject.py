@@ -48,14 +48,22 @@ def passes_of(
             f"check needs a backward pass beside {_shown(forward)}",
             help="check(forward, backward, ...); a torch.autograd.Function and a jax.custom_vjp bring their own",
         )
-    return plainly(forward, fixed, differentiated=True), plainly(backward, fixed, differentiated=False)
+    language = language_of(forward) or language_of(backward)
+    return (
+        plainly(forward, fixed, differentiated=True, language=language),
+        plainly(backward, fixed, differentiated=False, language=language),
+    )
 
 
-def plainly(function: Any, fixed: Mapping[str, Any], *, differentiated: bool) -> Any:
-    """A function as a pass of the framework that it is written for; one for NumPy is itself."""
+def plainly(function: Any, fixed: Mapping[str, Any], *, differentiated: bool, language: str | None = None) -> Any:
+    """A function as a pass of the framework that it is written for; one for NumPy is itself.
+
+    Args:
+        language: the framework, where the function itself need not tell.
+    """
     if of_torch.is_module(function):
         return of_torch.module_pass(function, fixed)
-    framework = language_of(function)
+    framework = language or language_of(function)
     if framework == "torch":
         return of_torch.plain_pass(function, fixed, differentiated=differentiated)
     if framework == "jax":

@@ -87,7 +87,7 @@ def bare(value: Any) -> Any:
         return plain
     if type(value) in (tuple, list):
         return type(value)(map(bare, value))
-    return value
+    return {k: bare(v) for k, v in value.items()} if type(value) is dict else value
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +100,8 @@ def dressed(value: Any) -> Any:
         made = JaxArray(value.buffer, value.axes, value.through, scalar=value.scalar)
         made.contiguous = True
         return made
+    if type(value) is dict:
+        return {k: dressed(v) for k, v in value.items()}
     if isinstance(value, (tuple, list)):
         return type(value)(*map(dressed, value)) if hasattr(value, "_fields") else type(value)(map(dressed, value))
     return value

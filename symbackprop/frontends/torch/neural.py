@@ -13,7 +13,7 @@ from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.namespace import constant
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
-from symbackprop.frontends.numpy.session import must_know
+from symbackprop.frontends.numpy.session import assume, must_know
 from symbackprop.frontends.torch.layout import random
 from symbackprop.frontends.torch.reductions import norm
 from symbackprop.frontends.torch.tensor import cast, function, number
@@ -105,6 +105,7 @@ def logsigmoid(input: Any) -> Any:
 @function("softplus")
 def softplus(input: Any, beta: Any = 1.0, threshold: Any = 20.0) -> Any:
     """log(1 + exp(beta x)) / beta; the linear part beyond the threshold is its rounding."""
+    assume("softplus beyond its threshold counts as the logarithm that it rounds")
     if number(beta) == 1:
         return N["log1p"](N["exp"](input))
     return N["divide"](N["log1p"](N["exp"](N["multiply"](_decimal(beta), input))), _decimal(beta))
@@ -363,7 +364,7 @@ def _huber(input: Any, target: Any, reduction: str = "mean", delta: Any = 1.0, w
 @function("binary_cross_entropy")
 def _bce(input: Any, target: Any, weight: Any = None, size_average: Any = None, reduce: Any = None,
          reduction: str = "mean") -> Any:  # fmt: skip
-    """torch's logarithms are at least -100, which no float above exp(-100) shows."""
+    assume("the logarithms in binary_cross_entropy are above -100, where torch cuts them off")
     first = N["multiply"](target, N["log"](input))
     second = N["multiply"](N["subtract"](1, target), N["log"](N["subtract"](1, input)))
     value = N["negative"](N["add"](first, second))

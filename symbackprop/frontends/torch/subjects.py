@@ -246,6 +246,8 @@ def _of_arrays(value: Any) -> Any:
     """Arrays as tensors, wherever they are; a cache that a forward returned is left as it is."""
     if isinstance(value, (np.ndarray, np.generic)):
         return tensor_of(value, False)
+    if type(value) is dict:
+        return {k: _of_arrays(v) for k, v in value.items()}
     return type(value)(map(_of_arrays, value)) if type(value) in (tuple, list) else value
 
 

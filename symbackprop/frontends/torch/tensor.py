@@ -174,11 +174,13 @@ def bare(value: Any) -> Any:
         return plain
     if type(value) in (tuple, list):
         return type(value)(map(bare, value))
-    return value
+    return {k: bare(v) for k, v in value.items()} if type(value) is dict else value
 
 
 def dressed(value: Any) -> Any:
     """Arrays as tensors, those inside tuples and lists alike; a number of Python's own stays one."""
+    if type(value) is dict:
+        return {k: dressed(v) for k, v in value.items()}
     if isinstance(value, Tensor) or not isinstance(value, (Array, tuple, list)):
         return value
     if isinstance(value, Array):
