@@ -214,6 +214,53 @@ def test_check_tells_what_is_wrong_with_a_function(subject, shapes, status, text
     assert text in verdict.reason
 
 
+class Straight(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.round()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+class Around(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return Twofold.apply(x) + 1
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g
+
+
+class Twofold(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g
+
+
+def through_a_rule(x):
+    return Straight.apply(x)
+
+
+def through_a_rule_backward(dout, x):
+    return {"x": dout}
+
+
+def test_a_function_inside_another_counts_by_its_formula_where_nothing_differentiates_it():
+    verdict = sb.check(Around, shapes=ROWS)
+    assert verdict
+    assert "the derivative rule of Twofold is that of its formula" in verdict.conditions
+    verdict = sb.check(through_a_rule, through_a_rule_backward, shapes=ROWS)
+    assert verdict.status == "UNDECIDED"
+    assert "Straight inside a function that is differentiated" in verdict.reason
+
+
 def test_check_tells_rounded_constants():
     class Gelu(Function):
         @staticmethod

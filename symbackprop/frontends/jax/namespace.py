@@ -15,11 +15,12 @@ from symbackprop.frontends.jax.array import bare, call, dressed, jax
 from symbackprop.frontends.jax.functions import LAX, NN
 from symbackprop.frontends.numpy.batching import batched
 from symbackprop.frontends.numpy.dialects import UNKNOWN, dialect
+from symbackprop.frontends.numpy.differentiation import by_its_formula
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
 from symbackprop.frontends.numpy.opaque import RANDOM, Refused, Source
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
+from symbackprop.frontends.numpy.session import as_numpy, guarded
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
 _LOOPS = {"scan", "fori_loop", "while_loop", "map", "associative_scan", "cond", "switch"}
@@ -188,7 +189,7 @@ def _nested(overlay: Any, value: Any) -> Callable[..., Any]:
     plain = overlay.patch(value.fun)
 
     def run(*args: Any, **options: Any) -> Any:
-        assume(f"the derivative rule of {value.__name__} is that of its formula")
+        by_its_formula(value.__name__)
         return plain(*args, **options)
 
     return run

@@ -17,7 +17,7 @@ from symbackprop.errors import MalformedError
 from symbackprop.frontends.jax.array import bare, dressed, jax
 from symbackprop.frontends.jax.namespace import stand_in
 from symbackprop.frontends.numpy.array import Array
-from symbackprop.frontends.numpy.differentiation import gradients
+from symbackprop.frontends.numpy.differentiation import gradients, of_a_rule
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, by_name, signature_of
 
@@ -120,8 +120,9 @@ class _OfCustom:
             def fresh() -> list[Any]:
                 return [dressed(inputs[n]) if n in inputs else values[n] for n in self.order]
 
-            outputs = plain(*fresh())
-            returned = forward(*fresh())
+            with of_a_rule():
+                outputs = plain(*fresh())
+                returned = forward(*fresh())
             if not isinstance(returned, tuple) or len(returned) != 2:
                 raise MalformedError(f"fwd of {self.subject.__name__} does not return (output, residuals)")
             leaves = _leaves(outputs)

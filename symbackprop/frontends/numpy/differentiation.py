@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
+from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.array import Array, has_entry
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import assume, axis_indices
@@ -18,6 +19,7 @@ from symbackprop.frontends.numpy.session import assume, axis_indices
 # nothing is a constant.
 Recording = Literal["recorded", "stopped", "ignored"]
 _RECORDING: ContextVar[Recording] = ContextVar("recording", default="recorded")
+_OF_A_RULE: ContextVar[bool] = ContextVar("of_a_rule", default=False)
 CONSTANT = "what is detached, or computed without gradients, counts as constant"
 
 
@@ -34,6 +36,30 @@ def gradients(how: Recording) -> Iterator[None]:
 def are_off() -> bool:
     """True inside torch.no_grad()."""
     return _RECORDING.get() == "stopped"
+
+
+@contextmanager
+def of_a_rule() -> Iterator[None]:
+    """The forward of a derivative rule, which no framework differentiates."""
+    token = _OF_A_RULE.set(True)
+    try:
+        yield
+    finally:
+        _OF_A_RULE.reset(token)
+
+
+def by_its_formula(name: str) -> None:
+    """Go on with the formula of a function that has a derivative rule of its own, where only its values count.
+
+    Raises:
+        TraceError: it is differentiated here, and so its rule decides, whatever its formula is.
+    """
+    if _RECORDING.get() == "ignored":
+        return
+    if not _OF_A_RULE.get():
+        raise TraceError(f"{name} inside a function that is differentiated cannot be traced: it has a rule of its own",
+                         help=f"check {name} alone, and write its formula here")  # fmt: skip
+    assume(f"the derivative rule of {name} is that of its formula")
 
 
 def stopped(value: Array) -> Array:

@@ -8,8 +8,8 @@ from typing import Any
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.numpy.array import Array
-from symbackprop.frontends.numpy.differentiation import gradients
-from symbackprop.frontends.numpy.session import assume, guarded
+from symbackprop.frontends.numpy.differentiation import by_its_formula, gradients, of_a_rule
+from symbackprop.frontends.numpy.session import guarded
 from symbackprop.frontends.torch.tensor import torch
 
 
@@ -68,7 +68,7 @@ class Function:
 
 @guarded
 def _applied(cls: Any, args: tuple[Any, ...]) -> Any:
-    assume(f"the backward of {cls.own.__name__} is the gradient of its forward")
+    by_its_formula(cls.own.__name__)
     return run_forward(cls, args, tuple(isinstance(a, Array) and a.kind == "real" for a in args))[0]
 
 
@@ -80,10 +80,11 @@ def has_setup(kind: type) -> bool:
 def run_forward(cls: Any, args: tuple[Any, ...], needs: tuple[bool, ...]) -> tuple[Any, Context]:
     """What the forward of a rebuilt class returns, and its ctx."""
     ctx = Context(needs)
-    if not has_setup(cls.own):
-        return cls.forward(ctx, *args), ctx
-    result = cls.forward(*args)
-    cls.setup_context(ctx, args, result)
+    with of_a_rule():
+        if not has_setup(cls.own):
+            return cls.forward(ctx, *args), ctx
+        result = cls.forward(*args)
+        cls.setup_context(ctx, args, result)
     return result, ctx
 
 
