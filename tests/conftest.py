@@ -11,10 +11,12 @@ from symbackprop.checking import check
 settings.register_profile("symbackprop", deadline=None, derandomize=True)
 settings.load_profile("symbackprop")
 
-# What proves, compiles or typesets many things; `-m "not slow"` leaves it out, and the rest takes less than a minute.
+# What proves, compiles or typesets many things; `-m "not slow"` leaves it out, and the rest takes less than a
+# minute on two cores. Single tests have the mark themselves.
 SLOW = {
     *("calculus/test_oracles", "checking/test_check_numbers", "checking/test_check_ranges"),
     *("checking/test_claims_layers", "checking/test_claims_verify", "checking/test_diagnosis"),
+    *("document/test_code_lines_run", "document/test_any_depth_code", "frontends/test_trace_attacks"),
     *(
         "checking/test_generated_code",
         "cli/test_cli",

@@ -60,7 +60,6 @@ class Composition:
         forward = {e.tensor for e in question.forward.equations}
         self._adjoints = {e.tensor for e in derived.equations if e.tensor not in forward}
         self._aliens: set[Tensor] = set()
-        self._known: list[Tensor] = []
         self._depth: dict[Tensor, int] = {}
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
         self._replaced: dict[Tensor, Equation] = {}
@@ -119,14 +118,14 @@ class Composition:
         except (BudgetError, UnsupportedError):
             return
         if not self._found(own):
-            self._known.append(tensor)
+            self._alike.add(tensor)
             if tensor in self._aliens:
                 self.strays.append(own)
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
-        for likeness in self._alike.of(own.tensor, self._known):
+        for likeness in self._alike.of(own.tensor):
             other = multiply(likeness.factor, Entry(likeness.other, tuple(own.indices[k] for k in likeness.order)))
             opened = self._meet(self.cuts.value(own.tensor), substitute(other, places), own.tensor)
             if opened is not None:

@@ -41,7 +41,7 @@ class Likeness:
 
 
 class Lookalikes:
-    """The numbers of all tensors of some equations at several points.
+    """The numbers of all tensors of some equations at several points, and those tensors that may be found.
 
     Args:
         equations: in an order in which they can be evaluated.
@@ -57,29 +57,43 @@ class Lookalikes:
             except (SymbackpropError, ArithmeticError, LookupError, ValueError):
                 continue
             self._at.append((point, vectors.arrays))
-        self._sizes = [abs_sums(values) for _, values in self._at]
+        self._known: list[Tensor] = []
+        self._profiles: list[NDArray[np.float64]] = []
 
-    def of(self, tensor: Tensor, known: list[Tensor]) -> Iterator[Likeness]:
-        """The known tensors that are like this one, those without a factor first."""
-        if not all(tensor in values for _, values in self._at):
-            return
-        for exact in (True, False):
-            for other in known:
-                if len(other.shape) == len(tensor.shape) and self._plausible(tensor, other, exact):
-                    found = self._likeness(tensor, other)
-                    if found is not None:
-                        yield found
+    def add(self, tensor: Tensor) -> None:
+        """From now on the tensor may be found."""
+        profile = self._profile(tensor)
+        if profile is not None:
+            self._known.append(tensor)
+            self._profiles.append(profile)
 
-    def _plausible(self, tensor: Tensor, other: Tensor, exact: bool) -> bool:
-        """A first look at the sums of absolute values, which no order of axes and no sign changes."""
-        pairs = [(sizes.get(tensor), sizes.get(other)) for sizes in self._sizes]
-        same = all(
-            a is not None and b is not None and abs(a - b) <= 1e-6 * max(abs(a), abs(b), 1e-300) for a, b in pairs
-        )
-        zeros = all(a is not None and b is not None and (a == 0) == (b == 0) for a, b in pairs)
-        return same if exact else zeros and not same
+    def of(self, tensor: Tensor) -> list[Likeness]:
+        """The tensors that may be found and are like this one, those without a factor first."""
+        own = self._profile(tensor)
+        if own is None or not self._known:
+            return []
+        sums, shapes = np.array(self._profiles).transpose(1, 2, 0)
+        alike = np.isclose(shapes, own[1][:, None], rtol=1e-6, atol=0).all(axis=0)
+        same = alike & np.isclose(sums, own[0][:, None], rtol=1e-6, atol=0).all(axis=0)
+        order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
+        found = (self._likeness(tensor, self._known[k]) for k in order)
+        return [likeness for likeness in found if likeness is not None]
+
+    def _profile(self, tensor: Tensor) -> NDArray[np.float64] | None:
+        """The sum of absolute values at each point, which no order of axes and no sign changes, and that sum in units
+        of the largest, which no factor changes; None where there are no numbers."""
+        if tensor.kind != "real" or not self._at or not all(tensor in values for _, values in self._at):
+            return None
+        arrays = [np.abs(np.asarray(values[tensor], dtype=np.float64)) for _, values in self._at]
+        sums = np.array([float(a.sum()) for a in arrays])
+        largest = np.array([float(a.max(initial=0.0)) for a in arrays])
+        if not np.isfinite(sums).all():
+            return None
+        return np.array([sums, np.where(largest > 0, sums / np.where(largest > 0, largest, 1), 0)])
 
     def _likeness(self, tensor: Tensor, other: Tensor) -> Likeness | None:
+        if len(other.shape) != len(tensor.shape):
+            return None
         for order in itertools.permutations(range(len(tensor.shape))):
             if other.shape != tuple(tensor.shape[k] for k in order):
                 continue
@@ -135,11 +149,6 @@ def _ratio(own: NDArray[Any], other: NDArray[Any]) -> float | None:
         return float("nan")
     ratio = float(own.flat[place]) / reference
     return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=0.1 * TOLERANCE * largest) else None
-
-
-def abs_sums(values: Values) -> dict[Tensor, float]:
-    """The sum of absolute values of each tensor of real numbers."""
-    return {t: float(np.sum(np.abs(a))) for t, a in values.items() if a.dtype.kind in "fiu"}
 
 
 def _points(question: Question) -> Iterator[Point]:

@@ -43,6 +43,7 @@ class Question:
         pairs: by name: a tensor of `forward`, input or defined, and the tensor of `claimed` said to be its gradient.
         upstream: the gradient with respect to each output, inputs of `claimed`; empty if the only output is a cost.
         truths: inputs of `claimed` that hold the true gradient of a tensor of `forward`: delta3 -> z3.
+        told_sizes: the sizes at which numbers tell most, once they have been sought.
     """
 
     forward: Program
@@ -50,6 +51,7 @@ class Question:
     pairs: Mapping[str, tuple[Tensor, Tensor]]
     upstream: tuple[Tensor, ...] = ()
     truths: Mapping[Tensor, Tensor] = field(default_factory=dict)
+    told_sizes: list[dict[Symbol, int]] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.upstream and len(self.upstream) != len(self.forward.outputs):
@@ -77,7 +79,7 @@ class Question:
     def only(self, names: Iterable[str]) -> Question:
         """The same question about some of the pairs."""
         kept = {name: self.pairs[name] for name in names}
-        return Question(self.forward, self.claimed, kept, self.upstream, self.truths)
+        return Question(self.forward, self.claimed, kept, self.upstream, self.truths, self.told_sizes)
 
 
 def probed(program: Program, tensor: Tensor) -> tuple[Program, Tensor]:

@@ -78,7 +78,10 @@ class Sampler:
 
     def size_choices(self) -> list[Sizes]:
         """Sizes in the order in which they are worth trying; empty if none is in the domain."""
-        return telling_sizes(self.symbols, self.allowed, self.entries, self.rng)
+        known = self.question.told_sizes
+        if not known:
+            known += telling_sizes(self.symbols, self.allowed, self.entries, self.rng)
+        return [dict(sizes) for sizes in known]
 
     def point(self, sizes: Sizes, *, scale: float = 1.0, spread: bool = False) -> Point:
         """A random point: entries of size about `scale`; with `spread` each tensor has a scale of its own."""

@@ -61,6 +61,17 @@ class _Pair:
     floor: float
     asked: list[Sizes] = field(default_factory=list)
     stopped: str = ""  # what the forward raised last
+    _enclosures: list[tuple[Program, Point, dict[Tensor, Array]]] = field(default_factory=list)
+
+    def enclosed(self, program: Program, point: Point) -> dict[Tensor, Array]:
+        """Every entry of a program with its error bounds; empty where there are none. The last point is remembered."""
+        for own, place, arrays in self._enclosures:
+            if own is program and place is point:
+                return arrays
+        self._enclosures[:] = [e for e in self._enclosures if e[1] is point]
+        arrays = _enclosed(program, point)
+        self._enclosures.append((program, point, arrays))
+        return arrays
 
 
 def agree_with_numpy(
@@ -350,9 +361,10 @@ def _same(
     exists = np.isfinite(needed)
     scale = max(float(np.abs(a[exists & np.isfinite(a)]).max(initial=0.0)) for a in (given, needed))
     far = exists & ~(np.abs(given - needed) <= CLOSE * scale + pair.floor)
-    far |= _missing_there(program, point, tensor, np.isfinite(given) & ~exists)
+    far |= _missing_there(pair, program, point, tensor, np.isfinite(given) & ~exists)
     if far.any():  # floats of the equations may overflow where those of the code do not: balls tell
-        far &= ~(np.abs(given - _by_balls(program, point, tensor)) <= CLOSE * scale + pair.floor)
+        balls = _by_balls(pair, program, point, tensor, given.shape)
+        far &= ~(np.abs(given - balls) <= CLOSE * scale + pair.floor)
     if far.any():
         at = tuple(int(k) for k in np.argwhere(far)[0])
         values = f"{name}{list(at) if at else ''}:  {given[at]:.6g} by {by}, {needed[at]:.6g} as traced"
@@ -360,23 +372,15 @@ def _same(
     return bool(exists.all() and np.isfinite(given).all())
 
 
-def _by_balls(program: Evaluator, point: Point, tensor: Tensor) -> Floats:
+def _by_balls(pair: _Pair, program: Evaluator, point: Point, tensor: Tensor, shape: tuple[int, ...]) -> Floats:
     """The entries of a tensor, which no overflow spoils; nan where the enclosures tell nothing."""
-    balls = Evaluator(program.program, ball(), point.functions)
-    shape = balls.shape(tensor, point.values(FLOAT))
     found = np.full(shape, np.nan)
-    with balls.field.working():
-        given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, balls.field) for t in program.program.inputs}
-        try:
-            entries = balls.run(point.values(balls.field), given)[tensor]
-        except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
-            return found
-        for place, value in entries.items():
-            found[place] = np.nan if isinstance(value, Missing) else float(value)
+    for place, value in (pair.enclosed(program.program, point).get(tensor) or {}).items():
+        found[place] = np.nan if isinstance(value, Missing) else float(value)
     return found
 
 
-def _missing_there(program: Evaluator, point: Point, tensor: Tensor, asked: NDArray[Any]) -> NDArray[Any]:
+def _missing_there(pair: _Pair, program: Evaluator, point: Point, tensor: Tensor, asked: NDArray[Any]) -> NDArray[Any]:
     """Of these entries, which NumPy has a number for, those that are certainly none by the equations.
 
     A float that is none may also be the overflow of a way to compute it; enclosures tell.
@@ -384,17 +388,21 @@ def _missing_there(program: Evaluator, point: Point, tensor: Tensor, asked: NDAr
     found = np.zeros_like(asked)
     if not asked.any():
         return found
-    balls = Evaluator(program.program, ball(), point.functions)
-    with balls.field.working():
-        given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, balls.field) for t in program.program.inputs}
-        try:
-            entries = balls.run(point.values(balls.field), given)[tensor]
-        except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
-            return found
+    entries = pair.enclosed(program.program, point).get(tensor, {})
     for position in np.argwhere(asked):  # of a scalar, too
         where = tuple(int(k) for k in position)
-        found[where] = isinstance(entries[where], Missing)
+        found[where] = isinstance(entries.get(where), Missing)
     return found
+
+
+def _enclosed(program: Program, point: Point) -> dict[Tensor, Array]:
+    balls = Evaluator(program, ball(), point.functions)
+    with balls.field.working():
+        given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, balls.field) for t in program.inputs}
+        try:
+            return balls.run(point.values(balls.field), given)
+        except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
+            return {}
 
 
 def _sizes(sizes: Mapping[Any, int]) -> str:

@@ -195,15 +195,6 @@ def test_results_that_lead_back_to_each_other_are_not_kept():
     assert kernel.accepted == before
 
 
-def test_a_result_on_the_diagonal_is_not_used_elsewhere():
-    program_index = Index("n", M)
-    square = Tensor("D", (M, M))
-    left = Entry(square, (program_index, program_index))
-    kernel = Kernel(PROGRAM)
-    kernel.replay(Derivation("diagonal", PROGRAM, left, left, ()))
-    assert square not in kernel.accepted
-
-
 def test_a_name_cannot_stand_for_two_derivatives():
     kernel = Kernel(PROGRAM)
     kernel.replay(BY_NAME["z3"])

@@ -164,7 +164,7 @@ NETS = [
     ([3, 5, 4], 1, "sigmoid", "cross_entropy", "cross"),
     ([3, 5, 4], 1, "tanh", "squared_error", "squared"),
     ([3, 5, 4], 1, "sigmoid", "softmax_cross_entropy", "softmax"),
-    ([3, 5, 5, 4], 1, "sigmoid", "cross_entropy", "cross"),
+    ([2, 3, 4, 2], 1, "sigmoid", "cross_entropy", "cross"),
     ([3, 5, 5, 4], 1, "tanh", "squared_error", "squared"),
 ]
 

@@ -100,6 +100,7 @@ def test_a_wrong_derivation_is_refused_by_the_kernel(doubling, blind):
     assert answer.status == "UNDECIDED" and "the kernel does not accept the derivation" in answer.reason
 
 
+@pytest.mark.slow
 def test_a_wrong_derivation_does_not_refute_what_is_right(doubling):
     assert verdict(right).status == "UNDECIDED"
 

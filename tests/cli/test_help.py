@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+from command_line import run_here
 
 COMMANDS = ("prove", "verify", "check", "train", "predict", "export", "demo")
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
 
 
-def symbackprop(*arguments, folder, **variables):
+def process(*arguments, folder, **variables):
     environment = os.environ | {"COLUMNS": "80", "TERM": "dumb"} | variables
     command = [sys.executable, "-m", "symbackprop", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -25,7 +26,7 @@ def symbackprop(*arguments, folder, **variables):
 
 def examples(command, folder):
     """The lines beneath "Examples:" of a sub-command's help, as they are printed."""
-    lines = [line.rstrip() for line in symbackprop(command, "--help", folder=folder).stdout.splitlines()]
+    lines = [line.rstrip() for line in run_here([command, "--help"], folder).stdout.splitlines()]
     start = lines.index(" Examples:") + 1
     return [line.strip() for line in lines[start : lines.index("", start)]]
 
@@ -38,24 +39,24 @@ def test_help_shows_examples_that_can_be_typed(command, tmp_path):
     right = layer.replace("dx = (", "dx = -xhat * (dxhat * xhat).mean(axis=1, keepdims=True) / root + (")
     (tmp_path / "layernorm.py").write_text(right)
     if command == "predict":
-        symbackprop("train", "--layers", "64,10", "--epochs", "2", "--save", "model.npz", folder=tmp_path)
+        run_here(["train", "--layers", "64,10", "--epochs", "2", "--save", "model.npz"], tmp_path)
     for line in found:
         name, *words = shlex.split(line)
         assert name == "symbackprop" and words[0] == command
-        run = symbackprop(*words, folder=tmp_path)
+        run = run_here(words, tmp_path)
         assert (run.returncode, run.stderr) == (0, ""), line
 
 
 def test_help_keeps_brackets(tmp_path):
-    text = " ".join(symbackprop("verify", "--help", folder=tmp_path).stdout.replace("│", " ").split())
+    text = " ".join(run_here(["verify", "--help"], tmp_path).stdout.replace("│", " ").split())
     assert "Left side: delta2[n,i], dJ/dW1[i,j]" in text
     assert "delta3[n,k] = (a3[n,k] - y[n,k])/m" in text
 
 
 def test_completion_offers_the_sub_commands(tmp_path):
     words = {"_SYMBACKPROP_COMPLETE": "complete_bash", "COMP_WORDS": "symbackprop ver", "COMP_CWORD": "1"}
-    assert "verify" in symbackprop(folder=tmp_path, **words).stdout.split()
-    assert "--show-completion" in symbackprop("--help", folder=tmp_path).stdout
+    assert "verify" in process(folder=tmp_path, **words).stdout.split()
+    assert "--show-completion" in process("--help", folder=tmp_path).stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to send")

@@ -78,7 +78,6 @@ def test_library_cut_off_half_way_is_built_again(monkeypatch, tmp_path):
         pytest.skip("no C compiler")
     (library,) = (tmp_path / "symbackprop").glob("*.so")
     library.write_bytes(library.read_bytes()[:1000])
-    assert run() == "c"
     assert run() == "c" and library.stat().st_size > 1000  # mended, not passed over
 
 

@@ -6,6 +6,7 @@ after a tensor has been moved by hand, and direct ones move a tensor in one equa
 
 import itertools
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ def network(activations, cost, penalty, reduction):
     return Network([2, 3, 2], activation=list(activations), cost=cost, reduction=reduction, **penalty)
 
 
+@cache
 def facts_of(net):
     return Facts(prove_network(net), net)
 
@@ -56,6 +58,7 @@ def asked(net):
     return {q.ask: q.answer for q in answers(facts_of(net))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", MATRIX, ids=str)
 def test_each_question_has_at_most_one_answer_and_the_answer_is_true(row) -> None:
     net = network(*row)
@@ -66,6 +69,7 @@ def test_each_question_has_at_most_one_answer_and_the_answer_is_true(row) -> Non
         assert check(net), question.answer
 
 
+@pytest.mark.slow
 def test_every_answer_has_a_check_and_occurs_for_some_network() -> None:
     assert len(CHECKS) == len(QUESTIONS)
     seen = {q for row in MATRIX for q in answers(facts_of(network(*row)))}
@@ -212,7 +216,7 @@ class Point:
 
     def __init__(self, program: Program, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.program = program
+        self.program, self.totals = program, {}
         self.sizes = {s.name: SIZES.get(s.name, 2) for t in program.tensors for s in t.shape}
         self.values = {}
         for tensor in program.inputs:
@@ -242,7 +246,9 @@ class Point:
 
     def total(self, cost, tensor):
         """dJ/d(tensor), through everything."""
-        out = np.zeros(np.shape(self.values[tensor]))
+        if (cost, tensor) in self.totals:
+            return self.totals[cost, tensor]
+        out = self.totals[cost, tensor] = np.zeros(np.shape(self.values[tensor]))
         for place in np.ndindex(out.shape):
             ends = [float(self.run(self._moved(tensor, place, s))[cost]) for s in (1e-5, -1e-5)]
             out[place] = (ends[0] - ends[1]) / 2e-5
@@ -323,7 +329,7 @@ def test_every_line_of_a_document_holds_in_numbers_total_and_direct_derivatives_
 
 @pytest.mark.parametrize("row", MATRIX[::3], ids=str)
 def test_every_equality_of_the_matrix_is_backed_and_no_sentence_is_left_half_written(row) -> None:
-    proof = prove_network(network(*row))
+    proof = facts_of(network(*row)).proof
     document = proof_document(proof)
     assert unbacked(document, proof) == ()
     words = [p for b in blocks(document.body) for t in texts(b) for p in t if isinstance(p, str)]

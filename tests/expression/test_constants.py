@@ -120,7 +120,8 @@ def test_check_takes_no_tiny_constant_for_zero(wrong):
     [lambda x: np.exp(x - 20000), lambda x: np.log(1 + np.exp(x - 20000)), lambda x: 1 / (1 + np.exp(20000 - x))],
 )
 def test_exp_of_what_varies_is_no_zero(forward):
-    assert sb.check(forward, lambda dout, x: {"x": 0 * dout}, shapes=VECTOR).status != "PROVED"
+    """A wrong proof would be there at once; the rest of the time is a search for numbers, all of which are zero."""
+    assert sb.check(forward, lambda dout, x: {"x": 0 * dout}, shapes=VECTOR, seconds=2).status != "PROVED"
 
 
 def test_exp_of_a_masks_constant_counts_as_zero_and_says_so():

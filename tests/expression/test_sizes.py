@@ -4,6 +4,7 @@ import itertools
 import random
 from fractions import Fraction
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,9 +140,9 @@ def test_decide_is_never_wrong_about_neighbours() -> None:
     leaves = [H, E, N, h, e, q, LABEL, ONE, number(2)]
     facts = [(d, Facts(d, {LABEL.tensor: H}), allowed(d)) for d in DOMAIN_CHOICES]
     decided = 0
-    for _ in range(2500):
+    for _ in range(900):
         domain, known, points = r.choice(facts)
-        left = _built(r, leaves, 3)
+        left = _built(r, leaves, r.choice([2, 2, 3]))
         old, new = r.choice([(r.choice(leaves[:3]), r.choice(leaves[:3])), (r.choice(leaves[3:7]), r.choice(leaves))])
         right = add(substitute(left, {old: new}), number(r.choice([-1, 0, 0, 1])))  # a divisor stays a size
         relation = r.choice(["<", "<=", "=="])
@@ -150,7 +151,7 @@ def test_decide_is_never_wrong_about_neighbours() -> None:
             decided += 1
             for point in r.sample(points, 25) + points[:: len(points) // 10]:
                 assert bool(value(Compare(relation, left, right), point)) is answer, (domain, relation, left, right)
-    assert decided > 800
+    assert decided > 600
 
 
 def _built(r: random.Random, leaves: list[Expr], depth: int) -> Expr:
@@ -184,6 +185,7 @@ DIVISIBLE = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(EXPRESSIONS, st.lists(FACTORS, min_size=1, max_size=3), DIVISIBLE)
 def test_simplify_ends_whatever_divides_what(expr: Expr, divisors: list[list[Expr]], domain: list[Expr]) -> None:

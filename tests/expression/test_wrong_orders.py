@@ -127,6 +127,7 @@ UNDECIDED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", UNDECIDED.values(), ids=UNDECIDED.keys())
 def test_decide_leaves_open_what_depends_on_the_sizes(row):
     for names in NAMES:

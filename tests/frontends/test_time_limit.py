@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import cProfile
+import sys
+import threading
 import time
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, apply, entries_once, multiply
 from symbackprop.expression.functions import EXP
 from symbackprop.expression.program import Equation, Program
-from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
+from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm, within
 
 
 def test_alarm_stops_a_loop_that_calls_nothing():
@@ -26,6 +28,27 @@ def test_alarm_that_did_not_ring_leaves_nothing_behind():
         pass
     profile = cProfile.Profile()
     assert profile.runcall(sorted, [2, 1]) == [1, 2]
+
+
+def test_code_that_sleeps_on_does_not_stop_what_is_followed_line_by_line():
+    """An exception that waits for a sleeping thread made all functions hang that ran under `sys.settrace`."""
+    awake = threading.Event()
+
+    def sleeps():
+        with alarm(0.01):
+            awake.wait()
+
+    def followed():
+        sys.settrace(lambda *_: None)
+        try:
+            return [(lambda: k)() for k in range(1000)]
+        finally:
+            sys.settrace(None)
+
+    with pytest.raises(OutOfTime):
+        within(0.1, sleeps)
+    assert within(10, followed) == list(range(1000))
+    awake.set()
 
 
 def test_program_with_shared_parts_is_read_in_the_time_of_its_distinct_nodes():

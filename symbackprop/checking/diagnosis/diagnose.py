@@ -8,11 +8,12 @@ as far as it is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from symbackprop.checking.composition import Composition
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
+from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search_between
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
@@ -30,7 +31,8 @@ SECONDS: dict[Stage, float] = {"likely": 0.5, "plausible": 0.3, "several": 0.3, 
 WRITTEN_OUT = 8
 MAXIMUM_CURE = 320  # longer formulas cure nothing
 MAXIMUM_NAME = 40
-MAXIMUM_NODES = 6000  # of both passes: beyond that a proof would take too long
+LONG, FAR_TOO_LONG = 30, 120  # lines of a backward pass: beyond the first a fault is sought between cut points
+MAXIMUM_NODES = 60_000  # of both passes: beyond that a proof would take too long
 AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
 
 
@@ -43,6 +45,11 @@ def diagnoses(case: Refuted, deadline: float) -> Diagnosis | None:
         trials = Trials(case)
     except UnsupportedError:
         return _first(_compared(case, deadline))
+    fault = cut_fault(case, trials, case.own_lines) if len(case.own_lines) > LONG else None
+    if fault is not None:
+        cause = _between_cuts(case, trials, fault, deadline)
+        if cause.text or len(case.own_lines) > FAR_TOO_LONG:
+            return cause
     own, derivation = _own_search(case, trials), _derivation_search(case, trials)
     searches: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _interchanged(case, trials),
@@ -60,7 +67,24 @@ def diagnoses(case: Refuted, deadline: float) -> Diagnosis | None:
             if cause.text:
                 return cause
             fallback = fallback or cause
+    if fault is not None:
+        return fallback or cause
     return fallback or _each(case, deadline) or located(case, trials, own)
+
+
+def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, deadline: float) -> Diagnosis:
+    """A cure of the lines between two cut points, or in words what should come out of them."""
+    search = search_between(case, trials, fault)
+    final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
+    for stage in ("likely", "plausible", "several"):
+        for cause in _cures(case, search, stage, deadline, final):
+            if cause.text:
+                return cause
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    source = sources.get(fault.right)
+    what = f"the derivative with respect to {_described(case, source)}" if source is not None else fault.right.name
+    name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
+    return Diagnosis(f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right")
 
 
 def _each(case: Refuted, deadline: float) -> Diagnosis | None:
@@ -144,8 +168,14 @@ def _round_name(case: Refuted, tensor: Tensor) -> str:
     return others.pop() if len(others) == 1 else name
 
 
-def _cures(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> Iterator[Diagnosis]:
-    """Lines of the backward pass that can be made right."""
+def _cures(
+    case: Refuted, search: EditSearch, stage: Stage, deadline: float, final: Mapping[Tensor, Tensor] | None = None
+) -> Iterator[Diagnosis]:
+    """Lines of the backward pass that can be made right.
+
+    Args:
+        final: what must come out in the end, where the search looks at a part alone.
+    """
     for edit in search.agreeing(stage, SECONDS[stage], deadline):
         line = search.changed(edit)
         called = case.traced.variables.get(line.tensor, line.tensor.name)
@@ -153,7 +183,7 @@ def _cures(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> 
         text = f"{called}[{','.join(i.name for i in line.indices)}] = {right}"
         place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
         words = f"{place}: {edit.words}" if place else edit.words
-        if _proved(case, edit, search, deadline):
+        if _proved(case, edit, search.lines, final or search.goals, deadline):
             plain = len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right
             yield Diagnosis(words, text if plain else f"{called} with that changed", edit.equations)
         elif search.trials.telling:
@@ -174,7 +204,7 @@ def _slips(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> 
         if path is not None and not mentioned(known[line.tensor].value) & set(known) <= set(names):
             # derivatives that the user has no name for would say nothing: claimed is derived without these terms
             text = f"{called} = ({called} as claimed) + what {_described(case, path[1])} sends back to {path[0].name}"
-        if _proved(case, edit, search, deadline):
+        if _proved(case, edit, search.lines, search.goals, deadline):
             yield Diagnosis(words, text if len(text) <= MAXIMUM_CURE else "")
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
@@ -302,11 +332,13 @@ def _renamed(expr: Expr, names: Mapping[Tensor, str]) -> Expr:
 # --- proofs
 
 
-def _proved(case: Refuted, edit: Edit, search: EditSearch, deadline: float) -> bool:
+def _proved(
+    case: Refuted, edit: Edit, edited: Sequence[Equation], goals: Mapping[Tensor, Tensor], deadline: float
+) -> bool:
     """True if with the edit every goal has the normal form of its value."""
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
-    table = {e.tensor: e for e in (*search.lines, *edit.equations)}
+    table = {e.tensor: e for e in (*edited, *edit.equations)}
     adjoint, claimed = case.gradient.adjoint, case.traced.backward
     derived = replace(adjoint, equations=tuple(table.get(e.tensor, e) for e in adjoint.equations))
     every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
@@ -314,7 +346,7 @@ def _proved(case: Refuted, edit: Edit, search: EditSearch, deadline: float) -> b
     lines = (*derived.equations, *claimed.equations)
     # A goal that is its own value is a right gradient, and must stay so.
     stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
-    pairs = {**{a: b for a, b in search.goals.items() if a is not b}, **stay}
+    pairs = {**{a: b for a, b in goals.items() if a is not b}, **stay}
     left = deadline - worked()
     if left <= 0:
         return False

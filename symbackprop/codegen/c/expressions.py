@@ -50,6 +50,12 @@ class CWriter:
     local: set[Tensor] = field(default_factory=set)
     into: dict[Tensor, Tensor] = field(default_factory=dict)
     rows: Symbol | None = None
+    loops: dict[Index, int] = field(default_factory=dict)
+
+    def index(self, index: Index) -> str:
+        """The C variable of an index, numbered as they come: the same program has the same text, compiled once."""
+        number = self.loops.setdefault(index, len(self.loops) + 1)
+        return f"i{number}_{''.join(c for c in index.name if c.isalnum())}"
 
     def number(self, value: float) -> str:
         """A constant of the number type."""
@@ -63,7 +69,7 @@ class CWriter:
             case Symbol():
                 return self.names[expr]
             case Index():
-                return index_name(expr)
+                return self.index(expr)
             case Entry():
                 return self.entry(expr)
             case Add(terms):
@@ -106,7 +112,7 @@ class CWriter:
             case Symbol(_, kind):
                 return f"(real){self.names[expr]}" if kind == "size" else self.names[expr]
             case Index():
-                return f"(real){index_name(expr)}"
+                return f"(real){self.index(expr)}"
             case Entry():
                 return self.entry(expr)
             case Add(terms):
@@ -151,8 +157,3 @@ class CWriter:
         ):
             return f"SQRT({self.value(expr.base)})"
         return f"POW({self.value(expr.base)}, {self.value(expr.exponent)})"
-
-
-def index_name(index: Index) -> str:
-    """The C variable of an index; bound indices of one name have different numbers."""
-    return f"i{index.uid}_{''.join(c for c in index.name if c.isalnum())}"

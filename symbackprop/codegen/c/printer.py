@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf, prod
 
 from symbackprop.codegen.arguments import size_value
-from symbackprop.codegen.c.expressions import CWriter, index_name
+from symbackprop.codegen.c.expressions import CWriter
 from symbackprop.codegen.c.loops import Nest, folded, is_product, nests
 from symbackprop.codegen.choice import C_FUSED_PENALTY
 from symbackprop.codegen.lowering.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
@@ -230,7 +230,7 @@ class KernelPrinter:
             self.lines.append(f"{indent}{self.c.entry(s.target)} += squares({count}, {self.names[reads(s)[0]]});")
             return
         for depth, index in enumerate(nest.order):
-            v = index_name(index)
+            v = self.c.index(index)
             pad = indent + "    " * depth
             self.lines.append(f"{pad}for (long {v} = 0; {v} < {self.c.extent(index.size)}; {v}++) {{")
         pad = indent + "    " * len(nest.order)
@@ -282,7 +282,7 @@ class KernelPrinter:
                 new = self.c.entry(operand)
                 best = self.c.entry(Entry(operand.tensor, tuple(s.target if i is over else i for i in operand.indices)))
                 first_nan = f"({new} != {new} && {best} == {best})"
-                return f"{left} = {new} {sign} {best} || {first_nan} ? {index_name(over)} : {left};"
+                return f"{left} = {new} {sign} {best} || {first_nan} ? {self.c.index(over)} : {left};"
         raise UnsupportedError("an extremum over several axes has no C form")
 
     def _product(self, s: Contract, indent: str) -> None:

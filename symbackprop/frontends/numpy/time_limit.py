@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -24,8 +24,7 @@ class OutOfTime(BaseException):
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
     """Raise `OutOfTime` in this thread after `seconds`, also inside a loop that calls nothing."""
-    thread = ctypes.c_ulong(threading.get_ident())
-    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    thread = threading.get_ident()
     fired, over, turn = threading.Event(), threading.Event(), threading.Lock()
 
     def ring() -> None:
@@ -35,7 +34,7 @@ def alarm(seconds: float) -> Iterator[None]:
             with turn:
                 if not over.is_set():
                     fired.set()
-                    raise_in(thread, ctypes.py_object(OutOfTime))
+                    _interrupt(thread)
 
     threading.Thread(target=ring, daemon=True).start()
     try:
@@ -43,8 +42,26 @@ def alarm(seconds: float) -> Iterator[None]:
     finally:
         with turn:
             over.set()
-        if fired.is_set():  # one that has not arrived is taken back; where there is none, CPython 3.11 keeps a flag set
-            raise_in(thread, None)
+        if fired.is_set():  # one that has not arrived is replaced by one that is caught here
+            with suppress(OutOfTime):
+                _raise_in(thread)
+
+
+def _raise_in(thread: int) -> None:
+    """Raise `OutOfTime` in a thread, as soon as it runs Python again."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))
+
+
+def _interrupt(thread: int) -> None:
+    """Raise `OutOfTime` in another thread.
+
+    While it waits there, in a thread that sleeps, CPython 3.11 keeps a flag up for all threads, and one that runs under
+    `sys.settrace` then enters no function any more. An exception that this thread raises in itself takes the flag down;
+    the other thread puts it up again when it wakes.
+    """
+    _raise_in(thread)
+    with suppress(OutOfTime):
+        _raise_in(threading.get_ident())
 
 
 GRACE = 0.3  # seconds in which work that was told to end may still give an answer
@@ -89,7 +106,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 def _end(thread: threading.Thread) -> None:
     """Raise `OutOfTime` in a thread, and give it a moment to end."""
     for _ in range(5):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(OutOfTime))
+        _interrupt(thread.ident or 0)
         thread.join(GRACE / 5)
         if not thread.is_alive():
             return

@@ -1,0 +1,120 @@
+"""The place of a fault in a long backward pass: the first of the user's tensors that should be a derivative and is not.
+
+A tensor that has the numbers of a derived one, or from which such a one is computed, is right as far as numbers tell.
+Among those after which nothing is right any more, the first is sought that, given the numbers of a derivative, makes
+every gradient right. The fault lies between the last right tensors and this one, however deep the model is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from symbackprop.checking.diagnosis.numeric_filter import FAILURES, Refuted, Trials, same
+from symbackprop.checking.diagnosis.search import EditSearch
+from symbackprop.evaluation.arrays import mentioned
+from symbackprop.expression.build import Tensor
+from symbackprop.expression.program import Equation, Program
+
+MOST_SUSPECTS, MOST_DERIVATIVES = 12, 12
+LEVELS = 3  # of the forward definitions beside a derivative that a cure may speak of
+
+
+@dataclass(frozen=True)
+class CutFault:
+    """A fault between cut points.
+
+    Args:
+        line: of the user's tensor that is wrong.
+        right: the derivative that it should be.
+        lines: the user's lines between the last right tensors and this one.
+    """
+
+    line: Equation
+    right: Tensor
+    lines: tuple[Equation, ...]
+
+
+def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFault | None:
+    """Where the backward pass leaves the derivation, as far as numbers tell."""
+    named = {e.tensor for e in (*case.traced.forward.equations, *case.derived_lines)}
+    like = trials.like(named)
+    leads = set(like)
+    for line in reversed(lines):
+        if line.tensor in leads:
+            leads |= mentioned(line.value)
+    suspects = [line for line in lines if line.tensor not in leads][:MOST_SUSPECTS]
+    for line in suspects:
+        for right in _missing(case, trials, lines, line.tensor):
+            if _mends(case, trials, lines, line.tensor, right):
+                return CutFault(line, right, _between(lines, line, like))
+    return None
+
+
+def _missing(case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor) -> list[Tensor]:
+    """Derivatives of this shape that no tensor of the user's is, those first whose parts are all there."""
+    there: set[Hashable] = {trials.alike(e.tensor) for e in lines}
+    absent = [e for e in case.derived_lines if trials.alike(e.tensor) not in there]
+    missing = {e.tensor for e in absent}
+    fitting = [e for e in absent if e.tensor.shape == tensor.shape]
+    fitting.sort(key=lambda e: len(mentioned(e.value) & missing))
+    return [e.tensor for e in fitting[:MOST_DERIVATIVES]]
+
+
+def _mends(case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor, right: Tensor) -> bool:
+    """True if every gradient is right where the tensor has the values of this derivative, at every point."""
+    goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
+    with np.errstate(all="ignore"):
+        try:
+            for bench in trials.benches:
+                after = bench.changed({tensor: bench.arrays[right]}, lines)
+                if not all(same(after.arrays[a], bench.arrays[b], 1e-8) for a, b in goals.items()):
+                    return False
+        except FAILURES:
+            return False
+    return True
+
+
+def _between(lines: Sequence[Equation], last: Equation, right: frozenset[Tensor]) -> tuple[Equation, ...]:
+    """The lines that lead to the last one from tensors that are right."""
+    wanted, found = {last.tensor}, []
+    for line in reversed(lines):
+        if line.tensor in wanted and (line is last or line.tensor not in right):
+            found.append(line)
+            wanted |= mentioned(line.value)
+    return tuple(reversed(found))
+
+
+def search_between(case: Refuted, trials: Trials, fault: CutFault) -> EditSearch:
+    """A search for edits of these lines alone, that speak of what stands near the derivative."""
+    wanted = {fault.right} | {t for line in fault.lines for t in mentioned(line.value)}
+    derived = {e.tensor: e for e in case.derived_lines}
+    forward = case.traced.forward.by_tensor
+    for _ in range(LEVELS):
+        wanted |= {t for w in wanted for e in _defining(w, derived, forward) for t in mentioned(e.value)}
+    kept = tuple(e for e in case.traced.forward.equations if e.tensor in wanted)
+    near = replace(case, traced=replace(case.traced, forward=_cut_off(case.traced.forward, kept, wanted)))
+    return EditSearch(
+        near,
+        trials,
+        fault.lines,
+        {fault.line.tensor: fault.right},
+        case.traced.variables,
+        trials.like(case.traced.forward.tensors),
+        trials.like(derived),
+    )
+
+
+def _defining(tensor: Tensor, *tables: Mapping[Tensor, Equation]) -> Iterator[Equation]:
+    for table in tables:
+        if tensor in table:
+            yield table[tensor]
+
+
+def _cut_off(forward: Program, kept: tuple[Equation, ...], wanted: set[Tensor]) -> Program:
+    """These equations alone, what they read as inputs."""
+    own = {e.tensor for e in kept}
+    read = {t for e in kept for t in mentioned(e.value)} | {t for t in forward.inputs if t in wanted}
+    return replace(forward, inputs=tuple(t for t in forward.tensors if t in read - own), equations=kept, outputs=())
