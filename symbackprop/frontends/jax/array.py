@@ -11,9 +11,10 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.differentiation import CASTS
 from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
-from symbackprop.frontends.numpy.session import as_numpy, guarded
+from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
 
 
 def jax() -> Any:
@@ -56,6 +57,8 @@ class JaxArray(Array):
     def __getattr__(self, name: str) -> Any:
         if name in METHODS:
             method = METHODS[name]
+            if name == "astype" and self.kind == "real":
+                assume(CASTS)
             return lambda *args, **options: dressed(method(bare(self), *map(bare, args), **_plain(options)))
         raise _missing(self, name)
 

@@ -89,7 +89,8 @@ class _OfCustom:
         moved = {n: inputs[n] for n in self.wanted}
         outputs, pull = jax().vjp(lambda m: self.subject(*self._arguments({**rest, **m})), moved)
         leaves, tree = jax().tree.flatten(outputs)
-        given = [jax().numpy.reshape(u, o.shape) for u, o in zip(upstream, leaves, strict=True)]
+        pairs = zip(upstream, leaves, strict=True)
+        given = [jax().numpy.reshape(u, o.shape).astype(o.dtype) for u, o in pairs]
         return primal, leaves, pull(jax().tree.unflatten(tree, given))[0]
 
     # by JAX
@@ -224,7 +225,15 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
     values = {n: v for n, v in fixed.items() if takes_any or n in parameters}
     shown = by_name(parameters, values)
 
+    whole = compiled(lambda inputs: function(**{**values, **inputs}))
+
     def real(**inputs: Any) -> Any:
+        try:
+            return whole(inputs)
+        except (jax().errors.JAXTypeError, TypeError):
+            return eagerly(**inputs)  # it asks for numbers, which there are none yet while it is compiled
+
+    def eagerly(**inputs: Any) -> Any:
         with running():
             arrays = {n: jax().tree.map(jax().numpy.asarray, v) for n, v in inputs.items()}
             return jax().tree.map(np.asarray, function(**{**values, **arrays}))

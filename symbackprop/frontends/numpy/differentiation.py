@@ -20,6 +20,7 @@ from symbackprop.frontends.numpy.session import assume, axis_indices
 Recording = Literal["recorded", "stopped", "ignored"]
 _RECORDING: ContextVar[Recording] = ContextVar("recording", default="recorded")
 _OF_A_RULE: ContextVar[bool] = ContextVar("of_a_rule", default=False)
+CASTS = "casts between floating types (.float(), .to(...), .astype(...)) count as the identity"
 CONSTANT = "what is detached, or computed without gradients, counts as constant"
 
 

@@ -317,6 +317,8 @@ class Overlay:
             own = [f for f in vars(kind).values() if isinstance(f, types.FunctionType)]
             plainly = all(in_library(f.__code__.co_filename) for f in own)
             return kind if plainly else Refused(f"the class {kind.__name__}")
+        if issubclass(kind, tuple) and hasattr(kind, "_fields") and not _has_code(kind):
+            return kind  # a named tuple holds values and does nothing with them
         if not library_of(type(kind).__module__):
             return Refused(f"the class {kind.__name__}")
         if id(kind) in self._later:
@@ -370,6 +372,12 @@ _AS_THEY_ARE = {"__slots__", "__annotations__", "__module__", "__doc__", "__qual
 def _by_dataclasses(code: types.CodeType) -> bool:
     """True for a comparison that dataclasses have written: it asks for the classes of the user's own objects."""
     return code.co_filename == "<string>" and code.co_name in ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
+
+
+def _has_code(kind: type) -> bool:
+    """True if a named tuple has methods of the user's own; those that `collections` has written have no file."""
+    own = [f for c in kind.__mro__ for f in vars(c).values() if isinstance(f, types.FunctionType)]
+    return any(not in_library(f.__code__.co_filename) and not f.__code__.co_filename.startswith("<") for f in own)
 
 
 def _is_slot(value: Any) -> bool:

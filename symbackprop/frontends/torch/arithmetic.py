@@ -12,7 +12,7 @@ from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.numpy.session import product_of
 from symbackprop.frontends.numpy.size import size
-from symbackprop.frontends.torch.tensor import CASTS, cast, function, torch
+from symbackprop.frontends.torch.tensor import cast, function, torch
 
 _UNARY = {
     "exp": "exp", "log": "log", "sqrt": "sqrt", "tanh": "tanh", "sin": "sin", "cos": "cos", "tan": "tan",
@@ -250,4 +250,4 @@ def _get_device(input: Array) -> int:
     return -1
 
 
-__all__ = ["CASTS", "scaled"]
+__all__ = ["scaled"]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import Number
 from symbackprop.frontends.numpy.array import Array
-from symbackprop.frontends.numpy.differentiation import are_off, is_data, stopped
+from symbackprop.frontends.numpy.differentiation import CASTS, are_off, is_data, stopped
 from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
@@ -25,7 +25,6 @@ from symbackprop.frontends.numpy.size import size
 F = TypeVar("F", bound=Callable[..., Any])
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # by torch's name, methods and functions alike
 _IN_MEMORY: Any = vars(Array)["contiguous"]  # the slot under the method of that name
-CASTS = "casts between floating types (.float(), .to(...)) count as the identity"
 
 
 def torch() -> Any:
