@@ -1,4 +1,4 @@
-"""A proof as a handout, for any depth and for one network; files go to a folder of their own."""
+"""A proof as a handout: for any depth and for one network, with an example and exercises, and as part of a text."""
 
 from pathlib import Path
 
@@ -16,3 +16,10 @@ for name, proof in proofs.items():
     assert proof.status == "PROVED"
     for ending in ("html", "tex", "md"):
         print("  wrote", proof.save(folder / f"{name}.{ending}"))
+
+network = sb.prove(sb.Network([3, 5, 4], activation="sigmoid", cost="cross_entropy"))
+page = network.save(folder / "exercises.html", example=True, exercises=True)
+assert "A worked example" in page.read_text(encoding="utf-8")
+part = network.save(folder / "part.tex", fragment=True)
+assert "documentclass" not in part.read_text(encoding="utf-8")
+print("  wrote", page, "and", part)

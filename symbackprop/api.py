@@ -19,6 +19,7 @@ import sympy as sp
 from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
+from symbackprop.checking.layers import layer_passes, malformed_layer
 from symbackprop.checking.trace_agreement import compared_with_numpy
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
@@ -30,7 +31,7 @@ from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.tracer import Shape
-from symbackprop.frontends.subject import all_shapes, passes_of, plainly
+from symbackprop.frontends.subject import all_shapes, brings_its_backward, passes_of, plainly
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
@@ -67,7 +68,7 @@ def verify(
 
     Args:
         left: "delta2[n,i]", "dJ/dW1[i,j]", "dJ/db1[i]", "dJ/da2[n,i]", "J"; or the whole equation, then without
-        `right`.
+            `right`.
         right: text in Python's expression syntax (parsed, never evaluated) or SymPy.
         seconds: time for a proof, and as much for a counterexample.
 
@@ -96,23 +97,28 @@ def check(
     intended: str | None = None,
     seconds: float = BUDGET_SECONDS,
     complete: bool = False,
+    methods: tuple[str, str] | None = None,
 ) -> Verdict:
     """Is this backward pass the gradient of this forward pass?
 
     Args:
-        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache); or a
-        torch.autograd.Function class or a jax.custom_vjp function, which bring their backward along.
+        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache). Or what
+            brings its backward along: a torch.autograd.Function class, a jax.custom_vjp function, or a layer, a class
+            with a forward and a backward method, or an instance; its parameters are inputs by name, and the verdict
+            says what was taken for what.
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
-        gradient}.
+            gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
-        add up to 1), "prob", "pos", "bern" or "pm1".
+            add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
-        fixed: values of further arguments, by name: {"eps": 1e-6, "reduction": "mean"}.
+        fixed: values of further arguments, by name: {"eps": 1e-6, "reduction": "mean"}; of a layer, those of its
+            constructor and its methods: {"units": 3, "training": True}.
         intended: "surrogate" for a backward pass that is another one on purpose, as a straight-through estimator or a
-        gradient reversal is: the verdict says so, and what it is instead.
+            gradient reversal is: the verdict says so, and what it is instead.
         seconds: time budget; when it is spent the answer is UNDECIDED.
         complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
+        methods: of a layer, the names of its two methods, where they are not the usual ones.
 
     Returns:
         a Verdict; no exception for anything that the two functions do.
@@ -127,15 +133,22 @@ def check(
         PROVED  gradients of forward: x, w   (all sizes)
     """
     start = time.perf_counter()
+    told: tuple[str, ...] = ()
     try:
-        passes = passes_of(forward, backward, shapes, assume or {}, fixed)
         wanted = intention(intended)
+        if backward is None and not brings_its_backward(forward):
+            layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
+            passes, told = (layer.forward, layer.backward), layer.told
+        else:
+            passes = passes_of(forward, backward, shapes, assume or {}, fixed)
     except SymbackpropError as error:
-        return Verdict("MALFORMED", "gradients", reason=str(error), diagnosis=error.what)
+        return malformed_layer(forward, error)
     verdict = answer(Case(*passes, shapes, assume or {}, where), seconds)
     verdict = complete_verdict(verdict) if complete else verdict
     verdict = as_intended(verdict) if wanted else verdict
-    return replace(verdict, seconds=time.perf_counter() - start, written=backward)
+    written = backward if backward is not None or brings_its_backward(forward) else passes[1]
+    notes = (*told, *verdict.notes)
+    return replace(verdict, seconds=time.perf_counter() - start, written=written, notes=notes)
 
 
 def assert_proved(
@@ -181,7 +194,7 @@ def compile(
 
     Args:
         subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
-        input x.
+            input x.
         backend: "numpy", "c" or "jax".
         dtype: "float64" or "float32".
 

@@ -28,6 +28,7 @@ SLOW = {
     *("frontends/test_jax", "frontends/test_torch"),
     *("codegen/test_jax_parallel", "derivations/test_gallery", "derivations/test_gallery_pages"),
     *("document/test_document", "proofs/test_closed_forms", "test_benchmarks", "test_docs", "test_readme"),
+    *("document/test_handout", "document/test_words_of_documents", "test_site"),
     "test_examples",
     "test_types",
     *("codegen/test_line_breaks", "training/test_estimators", "training/test_loop"),

@@ -33,12 +33,6 @@ def test_python_of_a_page_prints_what_the_page_shows(page, tmp_path, monkeypatch
     assert printed.getvalue().split("<block>\n")[1:] == shown
 
 
-def test_docs_name_no_file_that_is_missing() -> None:
-    for page in DOCS.glob("*.md"):
-        for target in re.findall(r"\]\(([\w./]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
 def test_picture_of_the_rooms_is_not_stale() -> None:
     rooms = runpy.run_path(str(DOCS / "rooms.py"))
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")

@@ -3,6 +3,8 @@
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.frontends.equations import read_program
 
+SHOWN = "one layer"  # the theorem that stands in the index
+
 LAYER = """
     W[i,j] = Theta[i,j+1]                                  # the weights are columns $1, \\ldots, s$ of $\\Theta$
     b[i] = Theta[i,0]                                      # the biases are column 0
@@ -51,7 +53,7 @@ def exhibit() -> Exhibit:
         why=COLUMNS,
         remark="This is all that changes from one form to the other, so it carries over to every depth, layer by layer.",
     )
-    cost = Claims(read_program(NETWORK, SHAPES, real=["lam"]))
+    cost = Claims(read_program(NETWORK, SHAPES, real=["lam"], assume={"y": "bern"}))
     cost.theorem(
         "hidden layer",
         "z2[n,i] = sum(j, W1[i,j]*x[n,j]) + b1[i]",

@@ -5,6 +5,8 @@ from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.expression.build import ONE, Symbol
 from symbackprop.frontends.equations import joined, read_program, resized
 
+SHOWN = "the double sum"  # the theorem that stands in the index
+
 LOGISTIC = """
     theta[j] = W1[0,j]                                     # the only row of weights
     beta = b1[0]

@@ -4,6 +4,8 @@ from symbackprop import Network
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.frontends.equations import joined, read_program
 
+SHOWN = "the mean of the costs of the examples"  # the theorem that stands in the index
+
 PARTS = """
     E[n] = 1/2*sum(k, (a3[n,k] - y[n,k])**2)               # cost of example $n$: half the squared distance
     Q = sum(i, sum(j, W1[i,j]**2)) + sum(i, sum(j, W2[i,j]**2))

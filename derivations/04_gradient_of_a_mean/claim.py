@@ -4,6 +4,8 @@ from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.expression.build import Tensor
 from symbackprop.frontends.equations import for_each, joined, read_program
 
+SHOWN = "weights of layer 1"  # the theorem that stands in the index
+
 EXAMPLE = """
     z2[i] = sum(j, W1[i,j]*x[j]) + b1[i]
     a2[i] = f(z2[i])

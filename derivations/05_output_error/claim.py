@@ -3,6 +3,8 @@
 from symbackprop import Network, prove
 from symbackprop.checking.claims import Exhibit
 
+SHOWN = "output layer: activation minus target"  # the theorem that stands in the index
+
 NETWORKS = (
     Network(["s_1", "K"], activation="f", cost="squared_error", reduction="sum"),
     Network(["s_1", "K"], activation="sigmoid", cost="cross_entropy", reduction="sum"),

@@ -6,6 +6,8 @@ from symbackprop.expression.build import Symbol
 from symbackprop.frontends.equations import resized
 from symbackprop.proofs.network import cotangent_name
 
+SHOWN = "error term of layer 2"  # the theorem that stands in the index
+
 
 def exhibit() -> Exhibit:
     """Four layers; the slipped lines are read for layers of equal width, since their indices fit no other."""

@@ -3,6 +3,8 @@
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.frontends.equations import read_program
 
+SHOWN = "the gradient"  # the theorem that stands in the index
+
 SLOPE = """
     J = f(t)                                               # the cost along one parameter t, all others held fixed
     C = c*J
@@ -10,8 +12,7 @@ SLOPE = """
 ORDER = """
     r = where(J_a < J_b, 1, 0)                             # 1 if $a$ is better than $b$, else 0
     s = where(c*J_a < c*J_b, 1, 0)                         # the same with the factor $c > 0$
-    v = where(-c*J_a < -c*J_b, 1, 0)                       # the same with the factor $-c < 0$
-    w = where(J_b < J_a, 1, 0)                             # 1 if $b$ is better than $a$
+    v = where(-c*J_b < -c*J_a, 1, 0)                       # 1 if $b$ is better than $a$ with the factor $-c < 0$
 """
 SQUARE = """
     p = where(a**2 < b**2, 1, 0)                           # 1 if $a^2 < b^2$, else 0
@@ -29,9 +30,7 @@ def exhibit() -> Exhibit:
         "dC_dt = c*f_prime(t)",
         remark="$f$ is any differentiable function: the cost of any network as a function of any one of its parameters. So each entry of the gradient is multiplied by c.",
     )
-    order = Claims(
-        read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v", "w"], ()), output="r", positive=["c"])
-    )
+    order = Claims(read_program(ORDER, dict.fromkeys(["J_a", "J_b", "r", "s", "v"], ()), output="r", positive=["c"]))
     order.theorem(
         "order under a factor $c > 0$",
         "s = r",
@@ -42,11 +41,11 @@ def exhibit() -> Exhibit:
     )
     order.theorem(
         "order under a factor $-c < 0$",
-        "v = w",
-        ("where(-c*J_a < -c*J_b, 1, 0)", "This is $v$."),
-        ("where(J_b < J_a, 1, 0)", "Dividing an inequality by a negative number turns it round."),
-        why="This is $w$.",
-        remark="Where the two values differ the worse one is now the better: minimisers become maximisers.",
+        "v = r",
+        ("where(-c*J_b < -c*J_a, 1, 0)", "This is $v$."),
+        ("where(J_a < J_b, 1, 0)", "Dividing an inequality by a negative number turns it round."),
+        why="This is $r$.",
+        remark="With a negative factor $b$ is the better one exactly where $a$ was: minimisers become maximisers.",
     )
     square = Claims(read_program(SQUARE, dict.fromkeys(["a", "b", "c", "p", "q"], ()), output="p"))
     square.refuted(

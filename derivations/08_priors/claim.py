@@ -3,6 +3,8 @@
 from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.frontends.equations import read_program
 
+SHOWN = "Gaussian prior"  # the theorem that stands in the index
+
 NOISE = """
     p[n,k] = (2*pi*s**2)**(-1/2)*exp(-(y[n,k] - h[n,k])**2/(2*s**2))      # density of a target: Gaussian around the output
     L = -sum(n, sum(k, log(p[n,k]))) - sum(i, sum(j, log(q[i,j]))) + Z    # negative log posterior; Z is the logarithm of the evidence
@@ -21,7 +23,7 @@ LAPLACE_COST = """
 """
 POSTERIOR = (
     "-sum(n, sum(k, log(p[n,k]))) - sum(i, sum(j, log(q[i,j]))) + Z",
-    "The posterior is likelihood times prior over evidence; noise and weights are independent, so both are products.",
+    "The posterior is likelihood times prior over evidence; the noise of the targets is independent, and so are the weights, so both are products.",
 )
 FIT = "sum(n, sum(k, (y[n,k] - h[n,k])**2/(2*s**2) + log(2*pi*s**2)/2))"
 ERROR = "1/m*sum(n, 1/2*sum(k, (h[n,k] - y[n,k])**2))"
@@ -63,7 +65,7 @@ def exhibit() -> Exhibit:
             "The constants are counted, and $m/s^2$ is taken out of the rest.",
         ),
         why="These are $J$, with $\\lambda = s^2/(m t)$, and $C$.",
-        remark="The same with the sum of absolute values: the L1 penalty. Here $t > 0$ is the scale of the Laplace density.",
+        remark="The same with the sum of absolute values: the L1 penalty. Here $t > 0$ is the scale of the Laplace density, whose standard deviation is $\\sqrt{2}\\,t$.",
     )
     gauss.refuted(
         "the factor may be left out",

@@ -5,6 +5,8 @@ from symbackprop.checking.claims import Claims, Exhibit
 from symbackprop.frontends.equations import joined, read_program, renamed
 from symbackprop.proofs.network import network_gradient
 
+SHOWN = "along any direction"  # the theorem that stands in the index
+
 ANY_COST = """
     u[p] = theta[p] - alpha*g[p]                           # the parameters after the step
     J = E                                                  # any cost of u: its equations are not listed

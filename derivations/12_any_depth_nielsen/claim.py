@@ -3,6 +3,8 @@
 from symbackprop import Network, prove
 from symbackprop.checking.claims import Exhibit
 
+SHOWN = "error term of a general layer"  # the theorem that stands in the index
+
 
 def exhibit() -> Exhibit:
     """The derivation of 10_any_depth in the notation of Nielsen's book."""

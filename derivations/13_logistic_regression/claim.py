@@ -5,6 +5,8 @@ from pathlib import Path
 from derivations.build.layer_exhibit import Form, layer_exhibit
 from symbackprop.checking.claims import Exhibit
 
+SHOWN = "back to z, simplified"  # the theorem that stands in the index
+
 FORMS = (
     Form(
         "z_bar[n] = (p[n] - y[n])/N",

@@ -5,6 +5,8 @@ from pathlib import Path
 from derivations.build.layer_exhibit import Form, layer_exhibit
 from symbackprop.checking.claims import Exhibit
 
+SHOWN = "gradient with respect to z, simplified"  # the theorem that stands in the index
+
 FORMS = (
     Form(
         "z_bar[n,c] = (exp(z[n,c])/sum(k, exp(z[n,k])) - kronecker(c, labels[n]))/N",

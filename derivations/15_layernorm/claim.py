@@ -5,6 +5,8 @@ from pathlib import Path
 from derivations.build.layer_exhibit import layer_exhibit
 from symbackprop.checking.claims import Exhibit
 
+SHOWN = "gradient with respect to x"  # the theorem that stands in the index
+
 REMARKS = {
     "mu_bar": "Deviations from a mean add up to zero, so the path through the variance drops out.",
     "x_bar": "What arrives, less its mean over the row, less a part along x_hat: to shift a row changes nothing, to "

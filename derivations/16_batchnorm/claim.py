@@ -5,6 +5,8 @@ from pathlib import Path
 from derivations.build.layer_exhibit import Form, layer_exhibit
 from symbackprop.checking.claims import Exhibit
 
+SHOWN = "gradient with respect to x, simplified"  # the theorem that stands in the index
+
 ROOT = "sqrt(var[d] + 1/100000)"
 FORMS = (
     Form(

@@ -5,6 +5,8 @@ from pathlib import Path
 from derivations.build.layer_exhibit import layer_exhibit
 from symbackprop.checking.claims import Exhibit
 
+SHOWN = "back to s"  # the theorem that stands in the index
+
 
 def exhibit() -> Exhibit:
     """Queries, keys and values of any number and any two widths."""

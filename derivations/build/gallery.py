@@ -39,7 +39,7 @@ from symbackprop.document.sentences import spelled
 from symbackprop.document.verdict_document import verdict_document
 from symbackprop.errors import DataError
 from symbackprop.expression.build import Index, entries
-from symbackprop.proofs.theorem import Proof
+from symbackprop.proofs.theorem import Proof, Theorem
 from symbackprop.rendering.layout import Atom, relation, row
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import (
@@ -52,6 +52,7 @@ from symbackprop.rendering.notation import (
     split_name,
     tensor_layout,
 )
+from symbackprop.rendering.tex import to_tex
 
 DERIVATIONS = Path(__file__).resolve().parents[1]
 FORMATS = (".tex", ".html", ".md")
@@ -107,7 +108,8 @@ def _without_told(body: Sequence[Block], told: set[Block]) -> Iterator[Block]:
 def _judged(verdict: Verdict, folder: str) -> Section:
     """A backward pass written by hand, and what became of it."""
     document = verdict_document(verdict)
-    (claim,) = (b.body for b in document.body if isinstance(b, Section) and b.title == "The claim")
+    shown = {b.title: b for b in document.body if isinstance(b, Section)}
+    claim = (*shown["The claim"].body, *(shown[t] for t in ("Line by line",) if t in shown))
     file = f"derivations/{folder}/{verdict.subject}" if folder else verdict.subject
     again = (Paragraph(("To check it again:",)), Listing(f"symbackprop check {file}", "sh"))
     return Section("The backward pass written by hand", (Paragraph(document.lead), *claim, *again))
@@ -168,12 +170,32 @@ def read_exhibit(folder: Path) -> Exhibit:
     return made
 
 
+def shown_theorem(folder: Path, exhibit: Exhibit) -> Theorem:
+    """The theorem that stands for the exhibit in the index: the one that its claim.py calls SHOWN.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    name = runpy.run_path(str(folder / "claim.py"))["SHOWN"]
+    found = [t for p in exhibit.proofs for t in p.theorems if t.name == name]
+    if not found:
+        raise DataError(f"no theorem is called {name!r}", where=str(folder))
+    return found[-1]
+
+
+def _in_a_line(theorem: Theorem, exhibit: Exhibit) -> str:
+    """A theorem as a formula for a cell of a Markdown table."""
+    notation = NOTATIONS[exhibit.notation] if exhibit.notation else _notation(exhibit.proofs)
+    sides = (to_tex(layout_of(side, notation)) for side in (theorem.derivation.left, theorem.derivation.right))
+    return f"${' = '.join(' '.join(side.split()) for side in sides)}$".replace("|", "\\vert ")
+
+
 def build(source: Path, target: Path, prefixes: Sequence[str] = ()) -> Iterator[Path]:
     """Write the documents of every folder of `source` below `target`, and the index; yields each file."""
-    lines = []
+    lines: list[tuple[str, Exhibit, str]] = []
     for folder in folders(source, prefixes):
         exhibit = read_exhibit(folder)
-        lines.append((folder.name, exhibit))
+        lines.append((folder.name, exhibit, _in_a_line(shown_theorem(folder, exhibit), exhibit)))
         document = exhibit_document(exhibit, folder.name)
         place = target / folder.name
         place.mkdir(parents=True, exist_ok=True)
@@ -185,27 +207,27 @@ def build(source: Path, target: Path, prefixes: Sequence[str] = ()) -> Iterator[
         yield index
 
 
-def _index(exhibits: Sequence[tuple[str, Exhibit]]) -> str:
+def _index(exhibits: Sequence[tuple[str, Exhibit, str]]) -> str:
     """The page that shows them all: pictures side by side, then a table."""
     intro = (
         "# Derivations\n\nEach folder holds a claim as input (`claim.py`, and for layers the NumPy code that it is "
         "about), and its proof as LaTeX, as a page and as Markdown, which code hosts render.\nEvery step was replayed by the kernel; every false claim comes "
         "with numbers at which it fails.\nRebuild all with `python -m derivations.build`.\n\n"
     )
-    table = "| folder | what is claimed | theorems | refuted |\n|---|---|---|---|\n" + "".join(
-        f"| [{name}]({name}/) [tex]({name}/proof.tex) [html]({name}/proof.html) [md]({name}/proof.md) | {e.line} "
-        f"| {sum(len(p.theorems) for p in e.proofs)} | {len(e.refutations)} |\n"
-        for name, e in exhibits
+    table = "| folder | in one line | what is claimed | theorems | refuted |\n|---|---|---|---|---|\n" + "".join(
+        f"| [{name}]({name}/) [tex]({name}/proof.tex) [html]({name}/proof.html) [md]({name}/proof.md) | {formula} "
+        f"| {e.line} | {sum(len(p.theorems) for p in e.proofs)} | {len(e.refutations)} |\n"
+        for name, e, formula in exhibits
     )
     return intro + table + "\n" + _pictures(exhibits)
 
 
-def _pictures(exhibits: Sequence[tuple[str, Exhibit]]) -> str:
+def _pictures(exhibits: Sequence[tuple[str, Exhibit, str]]) -> str:
     """The first pages, a few to a row."""
     cells = [
         f'<td align="center"><a href="{name}/proof.html"><img src="{name}/{PICTURE}" width="260" '
         f'alt="first page: {escape(e.title)}"></a><br>{escape(e.title)}</td>\n'
-        for name, e in exhibits
+        for name, e, _ in exhibits
     ]
     rows = ("".join(cells[k : k + _IN_A_ROW]) for k in range(0, len(cells), _IN_A_ROW))
     return "<table>\n" + "".join(f"<tr>\n{row}</tr>\n" for row in rows) + "</table>\n"

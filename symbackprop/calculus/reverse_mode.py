@@ -148,7 +148,8 @@ class CotangentBuilder:
         steps = []
         for (before, after), (rule, reason) in zip(itertools.pairwise(lines), _STEPS, strict=True):
             if before is not after:
-                said = reason.format(tensor=tensor.name, users=self._names(tensor))
+                several = "equations" if len(self.users[tensor]) > 1 else "equation"
+                said = reason.format(tensor=tensor.name, equations=several, users=self._names(tensor))
                 said += _HALVED if rule == "derivative" and _has_halved_square(before) else ""
                 steps.append(Step(before, after, rule, said))
         return Derivation(
@@ -170,7 +171,7 @@ _STEPS = (
     ("definition_of_delta", "This is what the name stands for."),
     (
         "chain_rule",
-        "{tensor} occurs in the equation of {users} and nowhere else, so the cost feels it only through there.",
+        "{tensor} occurs in the {equations} of {users} and nowhere else, so the cost feels it only through there.",
     ),
     ("definition", "The equation is written out; a derivative that has a name is called by it."),
     ("derivative", "Differentiate the equation; every entry other than the one asked for counts as a constant."),

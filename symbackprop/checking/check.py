@@ -394,7 +394,7 @@ def _trace_at(case: Case, sizes: Mapping[str, int], deadline: float, stated: Sta
     refused = isinstance(stop, CodeRaisesError) and _refuses(case, sizes)
     if not refused:
         stated.elsewhere |= lines
-    reason = stop.what + (f" ({stop.where})" if stop.where else "")
+    reason = stop.what + (f" ({stop.where})" if stop.where else "") + (f": {stop.help}" if stop.help else "")
     stated.left_out.setdefault(reason, []).append(_at(sizes))
 
 
@@ -423,6 +423,9 @@ def _summed_up(verdicts: list[Verdict], order: list[int], stated: Stated, subjec
     """One verdict from those at several sizes."""
     if not verdicts:
         symbols = ", ".join(stated.symbols)
+        if stated.left_out:
+            why, where = next(iter(stated.left_out.items()))
+            return Verdict("UNDECIDED", subject, reason=f"{why}, where {where[0]}")
         return Verdict("UNDECIDED", subject, reason=f"no small sizes of {symbols} were found that the functions accept")
     last, proved = verdicts[-1], [k for k, v in zip(order, verdicts, strict=False) if v.status == "PROVED"]
     places = " and ".join(_at(stated.traces[k].sizes) for k in proved)

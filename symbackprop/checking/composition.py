@@ -23,6 +23,7 @@ from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.build import (
     Entry,
     Expr,
+    Index,
     Multiply,
     Number,
     Tensor,
@@ -38,9 +39,11 @@ from symbackprop.normal_form.data import Poly, constant, subtract
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.rules_extrema import by_position
 from symbackprop.normal_form.rules_merged_axes import in_digits
+from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
+MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_ENTRIES = 256  # of short axes, compared one by one
 LEMMA_SECONDS = 2.0
 LONGEST_WRITTEN_OUT = 64
@@ -53,9 +56,18 @@ class Composition:
         derived: the forward equations and the derived cotangents.
         claimed: the user's backward pass.
         deadline: the work by which it must have ended.
+        alike: the numbers of all tensors, where they are known already.
     """
 
-    def __init__(self, question: Question, derived: Program, claimed: Program, facts: Facts, deadline: float) -> None:
+    def __init__(
+        self,
+        question: Question,
+        derived: Program,
+        claimed: Program,
+        facts: Facts,
+        deadline: float,
+        alike: Lookalikes | None = None,
+    ) -> None:
         self.derived, self.claimed, self.deadline = derived, claimed, deadline
         forward = {e.tensor for e in question.forward.equations}
         self._adjoints = {e.tensor for e in derived.equations if e.tensor not in forward}
@@ -68,7 +80,7 @@ class Composition:
         equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
         longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
         self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
-        self._alike = Lookalikes(question, equations)
+        self._alike = Lookalikes(question, equations) if alike is None else alike.afresh()
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
@@ -91,6 +103,48 @@ class Composition:
             return self._meet(self.cuts.normal(left), right, None) is not None
         except (BudgetError, UnsupportedError):
             return False
+
+    def lack(self, claimed: Equation, derived: Tensor) -> Expr | None:
+        """What must be added to a line of the user's so that it is a derivative, in tensors that both sides have.
+
+        None if the difference is no shorter than the derivative itself.
+        """
+        tensor, places = claimed.tensor, self.cuts.places(claimed.tensor)
+        names: dict[Index, Expr] = dict(zip(places, claimed.indices, strict=True))
+        self._restart()
+        best: Poly | None = None
+        try:
+            right = self.cuts.normal(self._rewritten(Entry(derived, places)))
+            gap = subtract(right, self.cuts.normal(self._rewritten(Entry(tensor, places))))
+            for _ in range(MOST_OPENED):
+                held = frozenset().union(*(tensors_in_term(m) for m, _ in gap.terms))
+                known = derived not in held and not held & self._aliens
+                if known and (best is None or len(gap.terms) < len(best.terms)):
+                    best = gap
+                step = self._step(gap, frozenset()) if 1 < len(gap.terms) <= MOST_TERMS else None
+                if step is None:
+                    break
+                gap = step[1]
+        except (BudgetError, UnsupportedError):
+            pass
+        if best is None or len(best.terms) > MOST_LACKING:
+            return None
+        return self._in_own_names(expression(self.cuts, best, names))
+
+    def _in_own_names(self, expr: Expr) -> Expr:
+        """With the derived tensors written as those of the user's that they are."""
+        own = {
+            same.equation.value.tensor: tensor
+            for tensor, same in ((m.equation.tensor, m) for m in reversed(self.lemmas))
+            if isinstance(same.equation.value, Entry) and same.equation.value.indices == same.equation.indices
+        }
+
+        def at(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in own:
+                return Entry(own[node.tensor], node.indices)
+            return None
+
+        return rewrite(expr, at)
 
     def _rewritten(self, expr: Expr) -> Expr:
         """With each tensor that was found to be another written as that one."""

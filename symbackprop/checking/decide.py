@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from symbackprop.calculus.derivation import Gradient
@@ -22,6 +23,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
 from symbackprop.checking.domains import conditions_of
+from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.refute import (
     Stage,
@@ -42,6 +44,7 @@ from symbackprop.errors import (
     SymbackpropError,
     UnsupportedError,
 )
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import ZERO, Index, Tensor
 from symbackprop.expression.program import Equation, defined_once, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
@@ -52,7 +55,7 @@ from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
 SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
-CAUSE_SECONDS = 2.0  # for the cause of what is refuted
+CAUSE_SECONDS, CAUSE_A_LINE = 2.0, 0.02  # for the cause of what is refuted, and more for each line of a whole model
 GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
 DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 1.5  # for what a claim asks for, and for points at which it does not hold
 BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
@@ -79,6 +82,7 @@ PATIENCE_SECONDS = 5.0  # for all of these together
 SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
 LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
 LONG = 36  # equations: beyond that a composed proof is sought first
+MOST_SUSPICIOUS = 3  # points
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
 
@@ -112,6 +116,33 @@ class ProofGoal:
             called=self.called,
             claims=self.traced.gradients,
         )
+
+    @property
+    def is_long(self) -> bool:
+        """True for whole models, of which equal intermediates are sought first."""
+        return len(self.gradient.adjoint.equations) + len(self.traced.backward.equations) > LONG
+
+    @cached_property
+    def alike(self) -> Lookalikes:
+        """The numbers of all tensors of both programs, at several points."""
+        equations = defined_once((*self.gradient.adjoint.equations, *self.traced.backward.equations))
+        return Lookalikes(self.question, tuple(equations.values()))
+
+    @cached_property
+    def suspicious(self) -> tuple[Point, ...]:
+        """Points at which floating point shows a gradient of a whole model to be wrong: there exact numbers are asked.
+
+        One point costs so much there that it must be chosen.
+        """
+        if not self.is_long:
+            return ()
+        bars = {n: self.gradient.cotangents.get(tensor) for n, (tensor, _) in self.question.pairs.items()}
+        pairs = {self.question.pairs[n][1]: bar for n, bar in bars.items() if bar is not None}
+        inputs = {claimed: tensor for tensor, claimed in self.question.pairs.values()}
+        found = self.alike.disagreements(pairs.items())
+        for _, places in found:
+            self.question.told_entries.update({inputs[t]: place for t, place in places.items()})
+        return tuple(point for point, _ in found[:MOST_SUSPICIOUS])
 
     @property
     def called(self) -> dict[str, str]:
@@ -156,7 +187,8 @@ def first_refutation(
     goal: ProofGoal, seconds: float, deadline: float, stage: Stage = "first look"
 ) -> Counterexample | None:
     """What numbers alone have to say."""
-    return refute(goal.question, budget_seconds=min(seconds, time_left(deadline)), stage=stage)
+    seconds = min(seconds, time_left(deadline))
+    return refute(goal.question, budget_seconds=seconds, stage=stage, at=goal.suspicious)
 
 
 def decide(goal: ProofGoal, subject: str, scope: str, deadline: float) -> Verdict:
@@ -258,8 +290,7 @@ class Attempt:
 
 
 def _quick(goal: ProofGoal) -> tuple[Strategy, ...]:
-    long = len(goal.gradient.adjoint.equations) + len(goal.traced.backward.equations) > LONG
-    return (COMPOSED, WHOLE) if long else (WHOLE, COMPOSED)
+    return (COMPOSED, WHOLE) if goal.is_long else (WHOLE, COMPOSED)
 
 
 def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy], deadline: float) -> Attempt:
@@ -293,7 +324,8 @@ def _at_once(goal: ProofGoal, so_far: Attempt, strategy: Strategy, deadline: flo
 def _composed(goal: ProofGoal, so_far: Attempt, deadline: float) -> Attempt:
     """By a chain of lemmas about the user's tensors."""
     gradient = goal.gradient
-    composition = Composition(goal.question, gradient.adjoint, goal.traced.backward, gradient.program.facts, deadline)
+    facts, claimed = gradient.program.facts, goal.traced.backward
+    composition = Composition(goal.question, gradient.adjoint, claimed, facts, deadline, goal.alike)
     composition.walk()
     left = [
         n
@@ -450,7 +482,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
         told = _up_to_rounding(goal, subject, found, deadline, scope)
         if told is not None:
             return told
-    seen = wrong_gradients(goal.question, budget_seconds=min(GLANCE_SECONDS, time_left(deadline)), stage="first look")
+    seconds = min(GLANCE_SECONDS, time_left(deadline))
+    seen = wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)
     certain = {found.entry.name, *seen}
     doubtful = [n for n in goal.names if n not in certain]
     proof = prove(goal, doubtful, (*_quick(goal), *PATIENT), min(deadline, worked() + 3.0))
@@ -458,7 +491,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
         certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
     wrong = [n for n in goal.names if n in certain]
     exists = math.isfinite(found.entry.claimed)
-    until = min(deadline, worked() + CAUSE_SECONDS)
+    lines = len(goal.traced.backward.equations) if goal.is_long else 0
+    until = min(deadline, worked() + CAUSE_SECONDS + CAUSE_A_LINE * lines)
     cause = _cause(goal, wrong, found, until) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -25,10 +25,12 @@ from symbackprop.expression.build import Expr, Symbol, Tensor, multiply, number,
 from symbackprop.expression.program import Equation
 
 TOLERANCE = 1e-8
+PLAIN = 1e-6  # a relative difference that is no rounding
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
 Values = Mapping[Tensor, NDArray[Any]]
+Places = dict[Tensor, tuple[int, ...]]  # an entry of each
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ class Lookalikes:
         self._known: list[Tensor] = []
         self._profiles: list[NDArray[np.float64]] = []
 
+    def afresh(self) -> Lookalikes:
+        """The same numbers, with no tensor that may be found yet."""
+        other = Lookalikes.__new__(Lookalikes)
+        other._at, other._known, other._profiles = self._at, [], []
+        return other
+
     def add(self, tensor: Tensor) -> None:
         """From now on the tensor may be found."""
         profile = self._profile(tensor)
@@ -78,6 +86,29 @@ class Lookalikes:
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
         found = (self._likeness(tensor, self._known[k]) for k in order)
         return [likeness for likeness in found if likeness is not None]
+
+    def disagreements(
+        self, pairs: Iterable[tuple[Tensor, Tensor]]
+    ) -> list[tuple[Point, dict[Tensor, tuple[int, ...]]]]:
+        """Points at which tensors that should be equal plainly differ: the first of each, and where they differ most.
+
+        Each point comes with what differs there and at none before it, the point at which most do first.
+        """
+        pairs = list(pairs)
+        shown = []
+        for point, values in self._at:
+            places = {a: place for a, b in pairs if (place := _farthest(values.get(a), values.get(b))) is not None}
+            shown.append((point, places))
+        found: list[tuple[Point, Places]] = []
+        seen: set[Tensor] = set()
+        while shown:
+            point, places = max(shown, key=lambda s: len(s[1].keys() - seen))
+            new = {t: p for t, p in places.items() if t not in seen}
+            if not new:
+                break
+            found.append((point, new))
+            seen |= new.keys()
+        return found
 
     def _profile(self, tensor: Tensor) -> NDArray[np.float64] | None:
         """The sum of absolute values at each point, which no order of axes and no sign changes, and that sum in units
@@ -149,6 +180,17 @@ def _ratio(own: NDArray[Any], other: NDArray[Any]) -> float | None:
         return float("nan")
     ratio = float(own.flat[place]) / reference
     return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=0.1 * TOLERANCE * largest) else None
+
+
+def _farthest(claimed: NDArray[Any] | None, right: NDArray[Any] | None) -> tuple[int, ...] | None:
+    """The entry at which two arrays plainly differ most, None if they do nowhere."""
+    if claimed is None or right is None or claimed.shape != right.shape or not np.isfinite(claimed).all():
+        return None
+    gaps, scale = np.abs(claimed - right), float(np.max(np.abs(right), initial=0.0))
+    scale = max(scale, float(np.max(np.abs(claimed), initial=0.0)))
+    if not np.isfinite(scale) or not gaps.size or float(gaps.max()) <= PLAIN * scale:
+        return None
+    return tuple(int(k) for k in np.unravel_index(int(np.argmax(gaps)), gaps.shape))
 
 
 def _points(question: Question) -> Iterator[Point]:

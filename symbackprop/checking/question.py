@@ -28,6 +28,7 @@ from symbackprop.expression.build import Entry, Number, Symbol, Tensor, fresh, m
 from symbackprop.expression.functions import Function
 from symbackprop.expression.program import Equation, Program
 
+SLOPES_LIMIT = 1_500_000  # numbers held at once: fewer directions where there are many entries
 DIRECTION_LIMIT = 512  # slopes are dense vectors: beyond this a tensor's entries are examined in part
 
 INFINITE, NOTHING = 1e4, 2.0**-1020
@@ -44,6 +45,7 @@ class Question:
         upstream: the gradient with respect to each output, inputs of `claimed`; empty if the only output is a cost.
         truths: inputs of `claimed` that hold the true gradient of a tensor of `forward`: delta3 -> z3.
         told_sizes: the sizes at which numbers tell most, once they have been sought.
+        told_entries: of a tensor, the entry whose gradient is probably wrong: examined first where not all can be.
     """
 
     forward: Program
@@ -52,6 +54,7 @@ class Question:
     upstream: tuple[Tensor, ...] = ()
     truths: Mapping[Tensor, Tensor] = field(default_factory=dict)
     told_sizes: list[dict[Symbol, int]] = field(default_factory=list, repr=False, compare=False)
+    told_entries: dict[Tensor, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.upstream and len(self.upstream) != len(self.forward.outputs):
@@ -79,7 +82,7 @@ class Question:
     def only(self, names: Iterable[str]) -> Question:
         """The same question about some of the pairs."""
         kept = {name: self.pairs[name] for name in names}
-        return Question(self.forward, self.claimed, kept, self.upstream, self.truths, self.told_sizes)
+        return replace(self, pairs=kept)
 
 
 def probed(program: Program, tensor: Tensor) -> tuple[Program, Tensor]:
@@ -210,7 +213,7 @@ class Examiner:
         wanted = dict.fromkeys([t for t, _ in question.pairs.values()] + list(question.truths.values()))
         with self.base.working():
             values = point.values(self.base)
-            arrays, gradients = slopes(self._forward, point, values, wanted, question.upstream)
+            arrays, gradients = slopes(self._forward, point, values, wanted, question.upstream, question.told_entries)
             settled = {t: gradients[source] for t, source in question.truths.items()}
             settled |= {t: _still(arrays[t]) for t in question.claimed.inputs if t in arrays and t not in point.inputs}
             inputs = {t: settled[t] if t in settled else _given(t, point, self.base) for t in question.claimed.inputs}
@@ -230,12 +233,16 @@ def slopes(
     values: Mapping[Symbol, Value],
     wanted: Iterable[Tensor],
     upstream: tuple[Tensor, ...],
+    first: Mapping[Tensor, tuple[int, ...]] | None = None,
 ) -> tuple[dict[Tensor, Array], dict[Tensor, Array]]:
     """All tensors of the forward program, and the derivative of its cost with respect to the entries of `wanted`.
 
     A tensor in the middle is moved after its equation, so the derivative runs along every path that starts there.
+
+    Args:
+        first: for some tensors an entry that is among those examined.
     """
-    places = _places(forward, values, list(wanted))
+    places = _places(forward, values, list(wanted), first or {})
     base_unit = forward.field.unit
     assert base_unit is not None, "a field of dual numbers has directions"
     count = len(places)
@@ -286,15 +293,23 @@ def _lost(slope: Any, base_unit: Callable[[int, int], Any]) -> Any:
 
 
 def _places(
-    forward: Evaluator, values: Mapping[Symbol, Value], wanted: list[Tensor]
+    forward: Evaluator,
+    values: Mapping[Symbol, Value],
+    wanted: list[Tensor],
+    first: Mapping[Tensor, tuple[int, ...]],
 ) -> dict[tuple[Tensor, tuple[int, ...]], int]:
     """A number for each direction; of a tensor with too many entries, an even selection."""
-    share = max(1, DIRECTION_LIMIT // max(1, len(wanted)))
+    entries = sum(math.prod(forward.shape(t, values)) for t in forward.program.tensors)
+    limit = min(DIRECTION_LIMIT, max(len(wanted), SLOPES_LIMIT // max(1, entries)))
+    share = max(1, limit // max(1, len(wanted)))
     found: dict[tuple[Tensor, tuple[int, ...]], int] = {}
     for tensor in wanted:
         positions = list(np.ndindex(*forward.shape(tensor, values)))
         stride = -(-len(positions) // share)
-        for position in positions[::stride]:
+        chosen = positions[::stride]
+        if stride > 1 and first.get(tensor) in positions:
+            chosen = [first[tensor], *(p for p in chosen[1:] if p != first[tensor])]
+        for position in chosen:
             found[tensor, position] = len(found)
     return found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from symbackprop.checking.counterexample import Counterexample, counterexample
@@ -107,8 +107,9 @@ class Search:
         allowed = abs(exact[0] - exact[1]) / 10
         return all(abs(a - b) <= allowed for a, b in zip(exact, near, strict=True))
 
-    def points(self, stage: Stage = "all") -> Iterator[tuple[Point, int]]:
-        """Points with the precision to begin with, from likely to exotic, until the time is up."""
+    def points(self, stage: Stage = "all", at: Sequence[Point] = ()) -> Iterator[tuple[Point, int]]:
+        """Points with the precision to begin with, from likely to exotic, until the time is up; first those of `at`."""
+        yield from ((point, PRECISIONS[0]) for point in at)
         choices = self.sampler.size_choices()
         if not choices:
             return
@@ -160,12 +161,14 @@ def refute(
     stage: Stage = "all",
     small: bool = True,
     shrink_seconds: float = 0.2,
+    at: Sequence[Point] = (),
 ) -> Counterexample | None:
     """A counterexample to the claim that every pair of the question is right, or None if none was found in time.
 
     Args:
         stage: "first look" for some random points at telling sizes, "directed" for what comes after them.
         small: shrink it, for at most `shrink_seconds`.
+        at: points that are examined first, whatever they cost: floating point has shown a disagreement there.
 
     Raises:
         MalformedError: a claimed gradient has another shape than its tensor, and no other is refuted.
@@ -175,11 +178,12 @@ def refute(
     misshapen: dict[str, Examination] = {}
     strongest, patience = 0.0, math.inf
     unusable = 0.0
-    for point, bits in search.points(stage):
+    for point, bits in search.points(stage, at):
         now = worked()
-        if now > patience or search.late():
+        expected = any(point is p for p in at)
+        if not expected and (now > patience or search.late()):
             break
-        if not search.fits(point):
+        if not expected and not search.fits(point):
             continue
         found = search.examine(point, bits)
         if found is None:
@@ -280,18 +284,19 @@ def wrong_gradients(
     budget_seconds: float = 1.0,
     seed: int = 0,
     stage: Stage = "all",
+    at: Sequence[Point] = (),
 ) -> list[str]:
     """The names of the pairs that are certainly wrong, in their order.
 
     Args:
         names: the pairs in doubt; all by default. Leave out those that are proved: a right pair costs the whole budget.
-        stage: as `refute` has it.
+        stage, at: as `refute` has them.
     """
     left = list(question.pairs if names is None else names)
     order, wrong = list(left), set()
     search = Search(question.only(left), budget_seconds, seed)
-    for point, bits in search.points(stage):
-        if not left or search.late():
+    for point, bits in search.points(stage, at):
+        if not left or (search.late() and not any(point is p for p in at)):
             break
         found = search.examine(point, bits)
         if found is not None:

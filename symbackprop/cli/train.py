@@ -177,6 +177,7 @@ def train(
             checkpoint=checkpoint,
             resume=resume,
             observer=bar,
+            held_out_cost=plot is not None,
         )
     text = {"activation": activation, "cost": cost, "l2": l2, "l1": l1, "reduction": reduction}
     facts = description(text, network, numbers, rows, result)

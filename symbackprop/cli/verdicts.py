@@ -12,7 +12,9 @@ from symbackprop.cli import options
 from symbackprop.cli.lazy import api, theorems
 from symbackprop.cli.show import check_documents, check_writable, coloured, finish, print_json
 from symbackprop.cli.user_file import read_user_file
+from symbackprop.errors import MalformedError
 
+HANDOUT = "A handout"
 Documents = Annotated[
     list[Path] | None,
     typer.Option(
@@ -41,6 +43,22 @@ def prove(
     ] = None,
     detail: Annotated[Literal["brief", "full"], typer.Option(help="A page, or an answer to every why.")] = "full",
     notation: Annotated[str, typer.Option(help="weights, theta or nielsen.")] = "weights",
+    paper: Annotated[Literal["a4", "letter"], typer.Option(help="Of .pdf and .tex.", rich_help_panel=HANDOUT)] = "a4",
+    fragment: Annotated[
+        bool,
+        typer.Option(
+            "--fragment", help=escape("A .tex without preamble, for \\input into your own."), rich_help_panel=HANDOUT
+        ),
+    ] = False,
+    example: Annotated[
+        bool,
+        typer.Option(
+            "--example", help="Add a 2-2-1 network with numbers: forward, backward, a step.", rich_help_panel=HANDOUT
+        ),
+    ] = False,
+    exercises: Annotated[
+        bool, typer.Option("--exercises", help="Add exercises, solutions last.", rich_help_panel=HANDOUT)
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Derive a network's gradients and prove them for every width and batch size.
@@ -48,12 +66,24 @@ def prove(
     Examples:
       symbackprop prove --layers 3,5,5,4 --l2 "lambda/(2*m)" -o proof.html
       symbackprop prove --depth L --activation f --cost squared-error
+      symbackprop prove --layers 3,5,4 --example --exercises -o handout.html
+      symbackprop prove --layers 3,5,4 --paper letter --fragment -o section.tex
     """
     files = output or []
     check_writable(*files)
+    if not files and (fragment or example or exercises):
+        raise MalformedError("--fragment, --example and --exercises are about a document", help="-o handout.html")
     proof = theorems.prove_network(options.describe(layers, activation, cost, l2, l1, reduction, depth))
     for path in files:
-        proof.save(path, detail=detail, notation=notation)
+        proof.save(
+            path,
+            detail=detail,
+            notation=notation,
+            paper=paper,
+            fragment=fragment,
+            example=example,
+            exercises=exercises,
+        )
     if as_json:
         print_json(proof.to_dict() | {"files": [str(path) for path in files]})
     else:

@@ -6,11 +6,12 @@ Each function gives the blocks of one section, or none where there is nothing to
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from symbackprop.document.any_depth_code import loop_module
-from symbackprop.document.context import Context, sentence, sides
-from symbackprop.document.matrix_form import form_layout, matrix_form, matrix_name
+from symbackprop.document.context import Context, sentence, shape_layout, sides
+from symbackprop.document.flow_figure import flow_figure
+from symbackprop.document.matrix_form import form_layout, matrix_form, matrix_name, shapes_of
 from symbackprop.document.model import (
     Block,
     Chain,
@@ -23,16 +24,40 @@ from symbackprop.document.model import (
     Section,
     Strong,
     Symbolic,
+    Table,
     Text,
     blocks,
 )
 from symbackprop.document.protocols import is_about_computed
 from symbackprop.document.questions import Facts, answers
-from symbackprop.expression.build import Entry, Expr, Tensor
-from symbackprop.expression.functions import Function
+from symbackprop.expression.build import (
+    ONE,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Kronecker,
+    Multiply,
+    Number,
+    Power,
+    Sum,
+    Symbol,
+    Tensor,
+    Where,
+    add,
+    negate,
+    nodes_once,
+    number,
+    tensors_in,
+)
+from symbackprop.expression.functions import LOG, Function
+from symbackprop.expression.program import Program
+from symbackprop.normal_form.modulo_unfolding import Unfolder
 from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof as ProvedNetwork
-from symbackprop.rendering.layout import operator, relation, row
+from symbackprop.rendering.layout import Atom, Fence, operator, relation, row
+from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation, function_layout
 from symbackprop.rendering.text import to_text
 
@@ -60,7 +85,9 @@ def induction(about: Context) -> tuple[Block, ...]:
             "\\ge 2$. The gradients of the weights and biases with the number $l$, for $1 \\le l \\le "
             f"{last}-1$, need the error term of layer $l+1$ alone, so they are right as well."
         )
-    return (Section("From layer to layer", (Paragraph(about.words(text)),)),)
+    count = len(network.layers)
+    layers = ["1", "2", network.depth] if network.depth is not None else [str(k + 1) for k in range(count)]
+    return (Section("From layer to layer", (Paragraph(about.words(text)), flow_figure(layers, about.notation))),)
 
 
 def batch(about: Context) -> tuple[Block, ...]:
@@ -68,30 +95,60 @@ def batch(about: Context) -> tuple[Block, ...]:
     if about.proof.network is None:
         return ()
     lines: list[tuple[DisplayedEquality | Symbolic, Text]] = []
+    rows = [row_ for e in about.equations for row_ in _shapes(about, e.left, e.value)]
     for theorem in (g[0] for g in about.groups if not is_about_computed(g[0])):
         left, right = sides(theorem)
         form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
         if form is None or not isinstance(left, Entry):
             continue
         whole = row(matrix_name(left.tensor, about.notation), relation("="), form_layout(form, about.notation))
-        lines.append((DisplayedEquality(left, right), (Symbolic(whole), ", ", about.shape(left.tensor))))
+        lines.append((DisplayedEquality(left, right), (Symbolic(whole),)))
+        rows += _shapes(about, left, right)
     if not lines:
         return ()
     intro: Text = (
-        "All entries at once, with the shape of the result. Capitals stand for whole arrays, ",
+        "All entries at once. Capitals stand for whole arrays, ",
         Symbolic(operator("⊙")),
         " multiplies entry by entry, functions act on every entry, and a bold 1 is a column of ones, which adds up or "
-        "repeats.",
+        "repeats. In a product of matrices the sizes that meet agree, and arrays that are added or multiplied entry "
+        "by entry have one shape.",
     )
-    return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)))),)
+    table = Table(("Array", "Its shape, from the shapes of what it is computed from"), tuple(rows), shares=(0.2, 0.72))
+    return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)), table)),)
 
 
-_NAMES_IN_CODE = {
+def _shapes(about: Context, left: Expr, right: Expr) -> list[tuple[Text, Text]]:
+    """A row of the table of shapes: Δ2 | (m × s_3)(s_3 × s_2) ⊙ (m × s_2) = m × s_2."""
+    form = matrix_form(right, left.indices) if isinstance(left, Entry) else None
+    if form is None or not isinstance(left, Entry):
+        return []
+    shape = shape_layout(left.tensor, about.notation)
+    parts = shapes_of(form, about.notation)
+    alone = isinstance(parts, Fence)
+    shown: Text = (Symbolic(shape if alone else row(parts, relation("="), shape)),)
+    widths = _in_numbers(about, left.tensor)
+    return [((Symbolic(matrix_name(left.tensor, about.notation)),), (*shown, *widths))]
+
+
+def _in_numbers(about: Context, tensor: Tensor) -> Text:
+    """The shape with the widths of this network, where they are numbers."""
+    network = about.proof.network
+    known = {x.size: number(x.width) for x in network.layers if isinstance(x.width, int)} if network else {}
+    if not any(n in known for n in tensor.shape):
+        return ()
+    sizes = tuple(known.get(n, n) if isinstance(n, Symbol) else n for n in tensor.shape)
+    return (", here ", Symbolic(shape_layout(Tensor("shape", sizes), about.notation)))
+
+
+NAMES_IN_CODE = {
     "DTYPE": "is the number type of all arrays.",
     "top": "is the largest pre-activation of an example's output units.",
-    "total": "is the sum of the exponentials of the pre-activations less `top`.".replace("`", ""),
-    "tail": "is the exponential of minus the size of a pre-activation, which cannot overflow.",
+    "total": "is the sum over the output units of $e^{z - t}$, where $t$ is the largest pre-activation.",
+    "tail": "of $z$ is $\\log(1 + e^{-|z|})$, in which nothing can overflow; with $\\max(z, 0)$ added it is softplus.",
 }
+
+
+RESERVED = ", whose name generated modules keep for themselves."
 
 
 def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
@@ -112,7 +169,10 @@ def listing(about: Context, code: Mapping[Tensor, str]) -> tuple[Block, ...]:
         "way; the forward pass comes before them."
     )
     text = " ".join(code[tensor] for tensor in forms if tensor in code)
-    named = [(Code(name), f" {what}") for name, what in _NAMES_IN_CODE.items() if re.search(rf"\b{name}\b", text)]
+    called = {name: what for name, what in NAMES_IN_CODE.items() if re.search(rf"\b{name}\b", text)}
+    named: list[Text] = [(Code(name), " ", *about.words(what)) for name, what in called.items()]
+    reserved = [t for t in about.tensors if re.search(rf"\b{re.escape(t.name)}_\b", text)]
+    named += [(Code(f"{t.name}_"), " is ", Symbolic(about.name(t)), RESERVED) for t in reserved]
     body: list[Block] = [Paragraph((intro,)), *([Items(tuple(named))] if named else []), Display(tuple(lines))]
     network = about.proof.network
     module = loop_module(about.proof, about.equations) if network is not None and network.depth is not None else ""
@@ -152,6 +212,7 @@ def conditions(about: Context) -> tuple[Block, ...]:
         found = [c for c in found if c != "z != 0"]  # of a lemma about a function, which says so itself
     points = [about.words(sentence(c)) for c in dict.fromkeys(found)]
     network = about.proof.network
+    points += [] if network is not None else list(_demands(about))
     if network is not None:
         points += [
             _kink(f, about.notation)
@@ -161,6 +222,70 @@ def conditions(about: Context) -> tuple[Block, ...]:
     if not points:
         return ()
     return (Section("Conditions", (Paragraph(("The equalities hold wherever:",)), Items(tuple(points)))),)
+
+
+def _demands(about: Context) -> Iterator[Text]:
+    """Divisors, roots and logarithms of the forward equations that need a condition to have a derivative."""
+    asked: dict[tuple[Expr, str], None] = {}
+    for node in (n for e in about.proof.program.equations for n in nodes_once(e.value)):
+        match node:
+            case Power(base, Number(value)) if tensors_in(base) and (value < 0 or value.denominator > 1):
+                asked[base, ">" if value.denominator > 1 else "≠"] = None
+            case Apply(function, (argument,)) if function is LOG and tensors_in(argument):
+                asked[argument, ">"] = None
+    for expr, wanted in asked:
+        if not _is_positive(expr, about.proof.program):
+            yield (Symbolic(row(layout_of(expr, about.notation), relation(wanted), Atom("0", "number"))), ".")
+
+
+def _is_positive(expr: Expr, program: Program) -> bool:
+    """Whether it is plainly above 0, once the program's equations are put in as they stand."""
+    unfolder = Unfolder(program, program.equations)
+    while known := [t for t in tensors_in(expr) if t in program.by_tensor]:
+        expr = unfolder.put_in(expr, known)
+    return _least(expr) is True
+
+
+def _least(expr: Expr) -> bool | None:
+    """True for what is above 0 by its form, False for what is at least 0, None for all else."""
+    match expr:
+        case Number(value):
+            return value > 0 if value >= 0 else None
+        case Symbol(_, kind):
+            return True if kind != "real" else None
+        case Add(terms) if len(terms) == 2 and ONE in terms and _is_below_1(negate(add(*terms, number(-1)))):
+            return True
+        case Add(terms):
+            signs = [_least(t) for t in terms]
+            return None if None in signs else any(signs)
+        case Multiply(factors):
+            signs = [_least(f) for f in factors]
+            return None if None in signs else all(signs)
+        case Power(base, Number(value)):
+            sign = _least(base)
+            even = value.denominator == 1 and value.numerator % 2 == 0
+            return sign if sign is not None else False if even else None
+        case Sum(index, body):  # an axis has at least one entry; a range such as N - 1 may be empty
+            sign = _least(body)
+            return sign if isinstance(index.size, Symbol) or sign is None else False
+        case Apply(function, _):
+            return {"exp": True, "sigmoid": True, "softplus": True, "abs": False}.get(function.name)
+        case Kronecker() | Compare():
+            return False
+        case Where(_, then, otherwise):
+            signs = [_least(then), _least(otherwise)]
+            return None if None in signs else all(signs)
+    return None
+
+
+def _is_below_1(expr: Expr) -> bool:
+    """True for a value of sigmoid, also as 1/(1 + u) with u above 0."""
+    match expr:
+        case Apply(function, _):
+            return function.name == "sigmoid"
+        case Power(Add(terms), Number(value)) if value == -1 and ONE in terms:
+            return _least(add(*(t for t in terms if t is not ONE))) is True
+    return False
 
 
 def checked(

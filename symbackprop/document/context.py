@@ -20,14 +20,28 @@ from symbackprop.document.protocols import ProofLike, TheoremLike
 from symbackprop.document.sentences import described, spelled
 from symbackprop.expression.build import Add, Apply, Entry, Expr, Tensor, entries_once, tensors_in
 from symbackprop.expression.program import UPSTREAM, Equation
+from symbackprop.frontends.network import Network
 from symbackprop.rendering.layout import Fence, Layout, operator, row
 from symbackprop.rendering.math import layout_of
-from symbackprop.rendering.notation import Notation, split_name, tensor_layout
+from symbackprop.rendering.notation import Notation, derivative_name, letter, split_name, tensor_layout
+from symbackprop.rendering.tex import to_tex
+from symbackprop.rendering.tex_reader import read_tex
 
 _LABELS = {
     "definition_of_delta": "Definition of δ",
     "contract_delta": "Kronecker delta",
     "function": "Value of a function",
+}
+
+
+_ASSUMED = {
+    "labels": "whole numbers that count classes from 0",
+    "onehot": "one entry of each row is 1, the others are 0",
+    "simplex": "the entries of each row add up to 1",
+    "prob": "between 0 and 1",
+    "pos": "positive",
+    "bern": "each entry 0 or 1",
+    "pm1": "each entry 1 or −1",
 }
 
 
@@ -130,18 +144,34 @@ class Context:
         """What the tensors of one letter are."""
         tensor = group[0]
         known = self.notation.layered and (self.proof.network is not None or tensor.name not in ("E", "R", "S"))
+        known = known or derivative_name(tensor.name) is not None
         first = described(tensor, any_layer=len(group) > 1) if known else ""
+        if first and tensor.name == "R":
+            return (*self.words(first), *self._penalties())
         if not first and tensor in self.upstream:
             first = "upstream gradient, handed in"
         if first or len(group) == 1:
             return self.words(first or self._origin(tensor))
         return self.words(re.sub(r"\blayer \d+", "layer l", self._origin(tensor)))
 
+    def _penalties(self) -> Text:
+        """: the penalties of a network of any depth, as a formula."""
+        network = self.proof.network
+        if not isinstance(network, Network) or network.depth is None:
+            return ()
+        weight = to_tex(tensor_layout("W_l", [letter(self.notation.rename.get(i, i)) for i in "ij"], self.notation))
+        i, j = (self.notation.rename.get(k, k) for k in "ij")
+        sums = rf"\sum_{{l=1}}^{{{network.depth}-1}} \sum_{{{i}}} \sum_{{{j}}}"
+        kinds = [(network.l2, f"({weight})^2"), (network.l1, f"|{weight}|")]
+        terms = [rf"{to_tex(layout_of(c, self.notation))} {sums} {body}" for c, body in kinds if c is not None]
+        return (": ", Symbolic(read_tex(" + ".join(terms))))
+
     def _origin(self, tensor: Tensor) -> str:
         """Where a tensor that is called by no name of the field comes from."""
         equation = next((e for e in self.equations if e.tensor is tensor), None)
         if equation is None:
-            return "given"
+            known = self.proof.program.known.get(tensor)
+            return f"given, {_ASSUMED[known.kind]}" if known else "given"
         if "line" in equation.note:
             return f"computed in {equation.note}"
         if equation.note:

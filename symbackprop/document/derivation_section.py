@@ -26,7 +26,7 @@ from symbackprop.document.model import (
     Text,
 )
 from symbackprop.document.protocols import TheoremLike, is_about_computed
-from symbackprop.document.reasons import reason_of
+from symbackprop.document.reasons import PLAIN, reason_of
 from symbackprop.expression.build import Apply, Entry, Kronecker, Partial, Tensor, nodes_once, tensors_in
 from symbackprop.rendering.math import layout_of
 
@@ -42,6 +42,7 @@ class DerivationSections:
         self.about = about
         self.shown: set[Tensor] = set()  # lemmas so far
         self.told: list[TheoremLike] = []  # theorems so far
+        self.said: set[str] = set()  # rules explained so far, on a page
 
     def derivations(self, *, brief: bool = False) -> tuple[Block, ...]:
         """The section of derivations; brief tells only one chain for each family."""
@@ -73,7 +74,7 @@ class DerivationSections:
         conditions = f" Provided {listed(list(theorem.conditions))}." if theorem.conditions else ""
         name = (Strong(part) if isinstance(part, str) else part for part in self.about.words(sentence(theorem.name)))
         head = (*name, *self.about.words(conditions + likewise))
-        lines = self._lines(theorem.derivation, brief=True)
+        lines = self.lines(theorem.derivation, brief=True)
         return [Paragraph(head), *([Chain(lines)] if lines else [Display(((DisplayedEquality(*sides(theorem)), ()),))])]
 
     def _family(self, group: Sequence[TheoremLike]) -> list[Block]:
@@ -82,7 +83,7 @@ class DerivationSections:
         statement: list[Block] = [
             Display((*self._computed(theorem), (DisplayedEquality(*sides(theorem)), self._scope(theorem))))
         ]
-        lines = self._lines(theorem.derivation, brief=False)
+        lines = self.lines(theorem.derivation, brief=False)
         proof: list[Block] = [Chain(lines)] if lines else []
         if len(others) > _MOST:
             layers = [n for t in others if (n := layer_of(t.derivation.left)) is not None]
@@ -130,10 +131,10 @@ class DerivationSections:
             self.shown.add(tensor)
             title = self.about.words(lemma.name)
             blocks.append(Statement("Lemma", title, (Display(((DisplayedEquality(lemma.left, lemma.right), ()),)),)))
-            blocks.append(ProofBlock((Chain(self._lines(lemma, brief=False)),)))
+            blocks.append(ProofBlock((Chain(self.lines(lemma, brief=False)),)))
         return blocks
 
-    def _lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
+    def lines(self, derivation: Derivation, *, brief: bool) -> tuple[Line, ...]:
         """The steps as lines; one that would print a formula twice, or that only spells out, is joined to the next.
 
         A chain that goes on where an earlier theorem ended does not repeat that theorem's lines.
@@ -171,8 +172,17 @@ class DerivationSections:
         """Why a line follows, in the words of the equations that are differentiated."""
         if brief and self.about.notation.layered:
             put_in = self._put_in(step, derivation) if step.rule == "earlier_result" else ()
-            return put_in or self.about.words(step.reason)
+            return put_in or self._once(step)
         return reason_of(step, derivation, self.about, first=not self.told)
+
+    def _once(self, step: Step) -> Text:
+        """The reason of a step on a page: what its rule always says is said the first time alone."""
+        if PLAIN.get(step.rule) != step.reason:
+            return self.about.words(step.reason)
+        if step.rule in self.said:
+            return ()
+        self.said.add(step.rule)
+        return self.about.words(step.reason)
 
     def _put_in(self, step: Step, derivation: Derivation) -> Text:
         """What a brief proof puts in: the lemmas themselves, which have no place of their own there."""

@@ -7,6 +7,7 @@ page itself never scrolls sideways. Main names: `to_html`, `fragment` (for noteb
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from html import escape
 from importlib import resources
@@ -31,6 +32,7 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
+from symbackprop.document.sentences import titled
 from symbackprop.document.tex import formula_layout
 from symbackprop.rendering.layout import Atom, Layout, Script, broken, parts_of, relation, row
 from symbackprop.rendering.math import layout_of
@@ -47,7 +49,8 @@ def to_html(document: Document) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(document.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<title>{escape(document.title)}</title>\n<style>\n{style}@page {{ size: {document.paper}; }}\n</style>\n"
+        "</head>\n<body>\n"
         f"<main>\n{fragment(document)}\n</main>\n</body>\n</html>\n"
     )
 
@@ -56,7 +59,7 @@ def fragment(document: Document) -> str:
     """The body of a document, to stand inside another page."""
     writer = _HtmlWriter(document.notation)
     parts = [
-        f"<header>\n<h1>{escape(document.title)}</h1>\n<p>{writer.text(document.lead)}</p>\n</header>",
+        f"<header>\n<h1>{writer.text(titled(document.title))}</h1>\n<p>{writer.text(document.lead)}</p>\n</header>",
         *(writer.block(b, 2) for b in document.body),
     ]
     return "\n".join(parts)
@@ -179,12 +182,29 @@ def _mark(mark: Mark) -> str:
             return f'<circle class="unit" cx="{x:g}" cy="{y:g}" r="10"/>'
         case "dot":
             return f'<circle class="dot" cx="{x:g}" cy="{y:g}" r="1.7"/>'
+        case "arrow":
+            return f'<path class="arrow" d="{_arrow(mark)}"/>'
+        case "curve" | "dashed":
+            through = " ".join(f"{_UNIT * u:.1f},{_UNIT * v:.1f}" for u, v in mark.points)
+            return f'<polyline class="{mark.kind}" points="{through}"/>'
     assert mark.label is not None, "a label has something to say"
     return f'<text x="{x:g}" y="{y + 4:g}">{_svg_words(mark.label)}</text>'
 
 
+def _arrow(mark: Mark) -> str:
+    """A line with a head, as the path of an SVG."""
+    (x, y), (u, v) = ((_UNIT * a, _UNIT * b) for a, b in (mark.at, mark.to))
+    length = math.hypot(u - x, v - y)
+    along, across = ((u - x) / length, (v - y) / length), ((y - v) / length, (u - x) / length)
+    sides = [(u - 7 * along[0] + s * across[0], v - 7 * along[1] + s * across[1]) for s in (-3.2, 3.2)]
+    (a, b), (c, d) = sides
+    return f"M{x:.1f} {y:.1f}L{u:.1f} {v:.1f}M{a:.1f} {b:.1f}L{u:.1f} {v:.1f}L{c:.1f} {d:.1f}"
+
+
 def _svg_words(layout: Layout, shift: float = 0.0) -> str:
     """A label in SVG text: scripts are small and shifted, letters slanted."""
+    if isinstance(layout, Script) and isinstance(layout.above, Atom) and set(layout.above.text) == {"′"}:
+        return _svg_words(layout.base) + layout.above.text
     if isinstance(layout, Script):
         out = _svg_words(layout.base)
         for part, by in ((layout.above, -5.0), (layout.below, 4.0)):

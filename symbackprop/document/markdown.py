@@ -23,6 +23,7 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
+from symbackprop.document.sentences import titled
 from symbackprop.document.tex import formula_layout
 from symbackprop.rendering.layout import Layout, broken, relation, row
 from symbackprop.rendering.math import layout_of
@@ -36,7 +37,8 @@ _SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#$"})
 def to_markdown(document: Document) -> str:
     """The complete Markdown text of a document."""
     writer = _MarkdownWriter(document.notation)
-    parts = [f"# {_words(document.title)}", writer.text(document.lead), *(writer.block(b, 2) for b in document.body)]
+    title = writer.text(titled(document.title))
+    parts = [f"# {title}", writer.text(document.lead), *(writer.block(b, 2) for b in document.body)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -178,6 +178,44 @@ def form_layout(form: Form, notation: Notation) -> Layout:
     return _layout(form, notation)[0]
 
 
+def shapes_of(form: Form, notation: Notation) -> Layout:
+    """A form with the shape of each array in its place: (m × s_3)(s_3 × s_2) ⊙ (m × s_2)."""
+    match form:
+        case Leaf(tensor, transposed):
+            sizes = tensor.shape if len(tensor.shape) == 2 else (*tensor.shape, ONE)
+            return _sizes(sizes[::-1] if transposed else sizes, notation)
+        case Ones(length, transposed):
+            return _sizes((ONE, length) if transposed else (length, ONE), notation)
+        case Product(left, right, _):
+            return row(_grouped(left, notation), TIMES, _grouped(right, notation))
+        case Entrywise(_, arguments, _):
+            return _joined([shapes_of(a, notation) for a in arguments], "⊙")
+        case SumOfAll(terms):
+            return _joined([shapes_of(t, notation) for t in terms], "+")
+        case Hadamard(factors, _):
+            many = len(factors) > 1
+            inner = [
+                _grouped(f, notation) if many and isinstance(f, SumOfAll) else shapes_of(f, notation) for f in factors
+            ]
+            return _joined(inner, "⊙")
+
+
+def _sizes(sizes: tuple[Expr, ...], notation: Notation) -> Layout:
+    parts = [p for size in sizes for p in (operator("×"), layout_of(size, notation))][1:]
+    return Fence("(", row(*parts), ")")
+
+
+def _grouped(form: Form, notation: Notation) -> Layout:
+    inner = shapes_of(form, notation)
+    return inner if isinstance(inner, Fence) or isinstance(form, Leaf | Ones | Product) else Fence("[", inner, "]")
+
+
+def _joined(parts: list[Layout], sign: str) -> Layout:
+    """Parts with a sign between them; those that are the same once."""
+    distinct = list(dict.fromkeys(parts))
+    return row(*[p for part in distinct for p in (operator(sign), part)][1:])
+
+
 def matrix_name(tensor: Tensor, notation: Notation) -> Layout:
     """A whole matrix: the capital of its letter, in a network; the user's own name elsewhere."""
     stem, layer = split_name(tensor.name)

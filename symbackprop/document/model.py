@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from symbackprop.expression.build import Expr
+from symbackprop.proofs.theorem import Paper
 from symbackprop.rendering.layout import Layout
 from symbackprop.rendering.notation import WEIGHTS, Notation
 
@@ -114,19 +115,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Mark:
-    """One thing in a picture: a circle, a dot, a line, or a label; y points down, two units of a layer are 1 apart.
+    """One thing in a picture; y points down, two units of a layer are 1 apart.
 
     Args:
-        kind: circle, dot, line or label.
-        at: where; for a line its start.
-        to: the end of a line.
+        kind: circle, dot, line, arrow, label, curve or dashed (a broken curve).
+        at: where; for a line or an arrow its start.
+        to: the end of a line or an arrow.
         label: what stands there; mathematics, or words.
+        points: what a curve passes through.
     """
 
     kind: str
     at: tuple[float, float]
     to: tuple[float, float] = (0.0, 0.0)
     label: Layout | None = None
+    points: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,7 @@ class Document:
         lead: one or two sentences under the title: what is claimed, and its status.
         notation: how the mathematics is written.
         compact: set small, for one page.
+        paper: the size of its pages.
     """
 
     title: str
@@ -194,6 +198,7 @@ class Document:
     body: tuple[Block, ...]
     notation: Notation = field(default=WEIGHTS)
     compact: bool = False
+    paper: Paper = "a4"
 
 
 def blocks(body: tuple[Block, ...]) -> Iterator[Block]:

@@ -13,7 +13,7 @@ from symbackprop.document.model import Figure, Mark
 from symbackprop.expression.build import Expr, Number
 from symbackprop.rendering.layout import Layout, relation, row, word
 from symbackprop.rendering.math import layout_of
-from symbackprop.rendering.notation import Notation, short, tensor_layout
+from symbackprop.rendering.notation import Notation, shifted, short, tensor_layout
 from symbackprop.rendering.text import to_text
 
 _STEP = 2.6  # between two columns
@@ -49,7 +49,11 @@ def network_figure(widths: Sequence[Expr], notation: Notation, *, any_depth: boo
         "; dots stand for units or layers that are not drawn." if gaps or any(c.dots for c in columns) else ".",
     )
     return Figure(
-        tuple(marks), (columns[-1].x, 2 * reach + 0.8), caption, _described(widths, any_depth), _diagram(columns)
+        tuple(marks),
+        (columns[-1].x, 2 * reach + 0.8),
+        caption,
+        _described(widths, any_depth),
+        _diagram(columns, notation),
     )
 
 
@@ -104,7 +108,7 @@ def _described(widths: Sequence[Expr], any_depth: bool) -> str:
     return f"A fully connected network of {depth}, with widths {', '.join(names)} from input to output."
 
 
-def _diagram(columns: Sequence[_Column]) -> str:
+def _diagram(columns: Sequence[_Column], notation: Notation) -> str:
     """The layers as the boxes of a Mermaid diagram, an arrow for each weight matrix."""
     boxes = [
         f'  l{c.layer}["layer {c.layer}: {to_text(c.width)} unit{"" if _is_one(c.width) else "s"}"]' for c in columns
@@ -112,6 +116,13 @@ def _diagram(columns: Sequence[_Column]) -> str:
     arrows = []
     for left, right in pairwise(columns):
         adjoining = right.x - left.x < _STEP * 1.2
-        label = f"W{left.layer}, b{left.layer}" if adjoining else "…"
+        label = _parameters(left.layer, notation) if adjoining else "…"
         arrows.append(f'  l{left.layer} {"-->" if adjoining else "-.->"}|"{label}"| l{right.layer}')
     return "\n".join(["flowchart LR", *boxes, *arrows])
+
+
+def _parameters(layer: str, notation: Notation) -> str:
+    """What leads from a layer to the next, as plain text: W1, b1; w2, b2 where they have the number of the next."""
+    number = shifted(layer, notation.weight_shift)
+    weights = f"{notation.letters.get('W', 'W')}{number}"
+    return weights if notation.bias_column else f"{weights}, {notation.letters.get('b', 'b')}{number}"

@@ -5,11 +5,15 @@ Each function gives the blocks of one section, or none where there is nothing to
 
 from __future__ import annotations
 
+import inspect
+import math
 import re
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 from symbackprop.calculus.rules import RULES
 from symbackprop.document.context import Context, joined, label, runs, sentence, sides
+from symbackprop.document.function_figure import function_figure
 from symbackprop.document.layer_families import families, layer_of
 from symbackprop.document.model import (
     Block,
@@ -34,7 +38,6 @@ from symbackprop.expression.build import (
     Expr,
     Kronecker,
     Partial,
-    Symbol,
     Tensor,
     apply,
     nodes_once,
@@ -107,7 +110,7 @@ def notation_table(about: Context) -> tuple[Block, ...]:
         Section(
             "Notation",
             (
-                Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))),
+                *_conventions(about),
                 table,
                 *_derivatives(about),
                 *_bars(about),
@@ -116,24 +119,62 @@ def notation_table(about: Context) -> tuple[Block, ...]:
     )
 
 
+def _conventions(about: Context) -> tuple[Block, ...]:
+    """How names and indices are to be read, as far as there are any."""
+    if about.notation.layered:
+        return (Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))),)
+    said = ["All names are those of the program."] if about.proof.program.lines else []
+    said += ["Indices count from 0, as in NumPy."] if any(t.shape for t in about.tensors) else []
+    return (Paragraph((" ".join(said),)),) if said else ()
+
+
 def _scalars(about: Context) -> list[tuple[Text, ...]]:
-    """Sizes and hyper-parameters, of a network."""
+    """Sizes, hyper-parameters and fixed arguments."""
     network = about.proof.network
+    sizes = dict.fromkeys(s for t in about.tensors for size in t.shape for s in symbols(size) if s.kind == "size")
+    scalars = dict.fromkeys(s for e in about.equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
+    real = "any real number" if network is None else "hyper-parameter, any real number"
+    kinds = {"real": real, "positive": "any positive number"}
+    given = [((Symbolic(letter(s.name)),), ("a number",), (kinds[s.kind],)) for s in scalars]
     if network is None:
-        return []
+        sizes |= dict.fromkeys(s for e in about.equations for s in symbols(e.value) if s.kind == "size")
+        shown = joined([Symbolic(letter(s.name)) for s in sizes], ", ")
+        lengths = (shown, (_numbers(len(sizes)),), (_SIZES[len(sizes) > 1],))
+        return [*([lengths] if sizes else []), *given, *_fixed(about)]
     m = ((Symbolic(letter("m")),), ("a number",), ("number of examples, a positive integer",))
-    sizes = dict.fromkeys(s for t in about.tensors for s in t.shape if isinstance(s, Symbol) and s.name != "m")
+    shown_sizes: list[Expr] = [s for s in sizes if s.name != "m"]
     if network.depth is None:
-        sizes = dict.fromkeys(layer.size for layer in network.layers)
-        sizes = dict.fromkeys([*list(sizes)[:2], *list(sizes)[-1:]]) if len(sizes) > _MOST else sizes
-    shown = joined([Symbolic(layout_of(s, about.notation)) for s in sizes], ", ")
+        shown_sizes = list(dict.fromkeys(layer.size for layer in network.layers))
+        shown_sizes = [*shown_sizes[:2], *shown_sizes[-1:]] if len(shown_sizes) > _MOST else shown_sizes
+    shown = joined([Symbolic(layout_of(s, about.notation)) for s in shown_sizes], ", ")
     last = f"; $K = s_{network.depth}$ is that of the output layer" if network.depth else ""
     units = (shown, ("numbers",), about.words(f"numbers of units of the layers, positive integers{last}"))
-    scalars = dict.fromkeys(s for e in about.equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
-    given = [((Symbolic(letter(s.name)),), ("a number",), ("hyper-parameter, any real number",)) for s in scalars]
     x: Text = (Symbolic(row(letter("x"), relation("="), tensor_layout("a1", (), about.notation))),)
     inputs = (x, (Symbolic(read_tex("m \\times s_1")),), ("inputs, one row for each example",))
     return [*([inputs] if network.depth else []), m, units, *given]
+
+
+_SIZES = ("size of an axis, a positive integer", "sizes of axes, positive integers")
+
+
+def _numbers(count: int) -> str:
+    return "numbers" if count > 1 else "a number"
+
+
+def _fixed(about: Context) -> list[tuple[Text, ...]]:
+    """Keyword arguments of the user's function, with the values that they have in this proof."""
+    function = about.proof.program.function
+    arguments = inspect.signature(function).parameters.values() if function is not None else ()
+    defaults = {a.name: a.default for a in arguments if type(a.default) in (int, float)}
+    return [
+        ((Symbolic(letter(name)),), ("a number",), ("argument, here ", Symbolic(layout_of(_exact(value)))))
+        for name, value in defaults.items()
+        if math.isfinite(value)
+    ]
+
+
+def _exact(value: float) -> Expr:
+    return number(Fraction(str(value)))
 
 
 def _derivatives(about: Context) -> tuple[Block, ...]:
@@ -214,7 +255,7 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     blocks: list[Block] = [Display(tuple(lines)), *(_in_brief(about) if brief else ())]
     network = about.proof.network
     if network is not None and not brief:
-        blocks.insert(0, network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
+        blocks.append(network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
     return (Section("Forward equations", tuple(blocks)),)
 
 
@@ -290,8 +331,11 @@ def functions(about: Context) -> tuple[Block, ...]:
     blocks: list[Block] = []
     if shown:
         lines: list[tuple[DisplayedEquality | Symbolic, Text]] = [(DisplayedEquality(*d), ()) for d in shown]
-        blocks += [Paragraph(("For every number z:",)), Display(tuple(lines))]
-    words = [text for name, text in _IN_WORDS.items() if name in names]
+        blocks += [Paragraph(about.words("For every number $z$:")), Display(tuple(lines))]
+        drawn = [d[0].function for d in shown if isinstance(d[0], Apply) and d[0].function.primitive_of is None]
+        figure = function_figure(drawn, about.notation)
+        blocks += [figure] if figure is not None else []
+    words = [text for name, text in IN_WORDS.items() if name in names]
     arbitrary = next((f for f in mentioned if f.definition is None and f.name not in BASIC), None)
     if arbitrary is not None and about.proof.network is not None:
         base = arbitrary.primitive_of[0] if arbitrary.primitive_of else arbitrary
@@ -302,8 +346,11 @@ def functions(about: Context) -> tuple[Block, ...]:
     return (Section("Functions", tuple(blocks)),)
 
 
-_IN_WORDS = {
+# What is said of a function whose name occurs in a document, each with a check in tests/document/test_sentences.py.
+IN_WORDS = {
     "step": "$\\operatorname{step}(z)$ is 1 for $z > 0$ and 0 otherwise.",
+    "sigmoid": "For every $z$ it holds that $0 < \\sigma(z) < 1$.",
+    "exp": "The exponential is positive everywhere.",
     "log": "The logarithm is the natural one.",
     "erf": "$\\operatorname{erf}(z)$ is $2/\\sqrt{\\pi}$ times the integral of $e^{-t^2}$ from 0 to $z$.",
 }

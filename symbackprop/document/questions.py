@@ -176,8 +176,8 @@ QUESTIONS = (
         _MEAN,
         "It decides how the data weigh against the penalty, which is not divided by $m$: with a sum instead of the "
         "mean, "
-        "the same penalty would count for less the more examples there are, and the minimum would lie elsewhere. "
-        + _COMPARABLE,
+        "the same penalty would count for less the more examples there are, and in general the minimum would lie "
+        "elsewhere. " + _COMPARABLE,
         lambda f: f.averages and f.penalised and f.penalty_is_free_of_m,
     ),
     ReaderQuestion(

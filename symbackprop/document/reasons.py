@@ -7,6 +7,7 @@ why another collapses to one term. Main name: `reason_of`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.document.context import Context, joined
@@ -19,6 +20,7 @@ from symbackprop.expression.build import (
     Extremum,
     Index,
     Kronecker,
+    Multiply,
     Number,
     Power,
     Sum,
@@ -33,6 +35,7 @@ from symbackprop.expression.program import Equation
 from symbackprop.rendering.layout import Layout
 from symbackprop.rendering.notation import letter
 
+TWO, HALF = number(2), number(Fraction(1, 2))
 _SLOPES = {
     number(2): "the square brings down a 2",
     number(-1): "the derivative of $1/u$ is $-1/u^2$",
@@ -44,7 +47,7 @@ _OF_FUNCTIONS = {
 }
 
 
-_PLAIN = {
+PLAIN = {
     "derivative": "Differentiate the equation; every entry other than the one asked for counts as a constant.",
     "definition": "The equation is written out; a derivative that has a name is called by it.",
     "contract_delta": "Only the terms in which the indices agree survive.",
@@ -61,7 +64,7 @@ def reason_of(step: Step, derivation: Derivation, about: Context, *, first: bool
     if tensor is None:
         return about.words(step.reason)
     users = [e for e in derivation.program.equations if tensor in tensors_in(e.value)]
-    plain = _PLAIN.get(step.rule, "")
+    plain = PLAIN.get(step.rule, "")
     if plain and step.reason != plain:  # it has more to say than that the rule was applied
         return about.words(step.reason)
     match step.rule:
@@ -72,7 +75,7 @@ def reason_of(step: Step, derivation: Derivation, about: Context, *, first: bool
         case "derivative":
             return _calculus(tensor, users, about, first=first and _has_bracket(step.after))
         case "contract_delta":
-            return _reductions(tensor, users, about)
+            return (*_reductions(tensor, users, about), *_products(step))
     return about.words(step.reason)
 
 
@@ -151,7 +154,17 @@ def _reductions(tensor: Tensor, users: Sequence[Equation], about: Context) -> Te
         free = [i for i in equation.indices if i not in places and i.size is not ONE]
         here, name = Symbolic(about.name(equation.tensor)), Symbolic(about.name(tensor))
         inner = [s for s in nodes_once(equation.value) if isinstance(s, Sum) and s.index in places]
-        if free:
+        if any(not isinstance(i, Index | Number) for e in read for i in e.indices):
+            told.append(
+                (
+                    "each entry of ",
+                    here,
+                    " reads ",
+                    name,
+                    " at a place that is computed: the bracket that says which stays",
+                )
+            )
+        elif free:
             every, over = _readers(free, about)
             kept = (", so the sum over ", *over, " stays: what comes back from all of them is added")
             told.append((*every, " of ", here, " reads the same entry of ", name, *kept))
@@ -169,6 +182,17 @@ def _reductions(tensor: Tensor, users: Sequence[Equation], about: Context) -> Te
     if isinstance(out[0], str):
         out[0] = out[0][0].upper() + out[0][1:]
     return (*out, ".")
+
+
+def _products(step: Step) -> Text:
+    """That numbers cancel, where a 2 and a half are left on the line before and neither on this one."""
+    before, after = (_numbers_of(side) for side in (step.before, step.after))
+    return (" The 2 and the ½ cancel.",) if {TWO, HALF} <= before and not {TWO, HALF} & after else ()
+
+
+def _numbers_of(expr: Expr) -> set[Expr]:
+    """The numbers that stand as factors, not as exponents."""
+    return {f for n in nodes_once(expr) if isinstance(n, Multiply) for f in n.factors if isinstance(f, Number)}
 
 
 def _readers(free: Sequence[Index], about: Context) -> tuple[Text, Text]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from symbackprop.document.html import to_html
 from symbackprop.document.markdown import to_markdown
 from symbackprop.document.model import Document
-from symbackprop.document.tex import to_latex_document
+from symbackprop.document.tex import to_latex_document, to_latex_fragment
 from symbackprop.errors import DataError, UnsupportedError, nearest
 from symbackprop.files import write_file
 
@@ -23,18 +23,29 @@ _ENGINES = ("pdflatex", "lualatex")
 _SECONDS = 120.0
 
 
-def save(document: Document, path: str | Path) -> Path:
+def save(document: Document, path: str | Path, *, fragment: bool = False) -> Path:
     """Write a document to `path`; .tex, .pdf, .html or .md.
+
+    Args:
+        fragment: for .tex: without a preamble, to be put into another document with \\input.
 
     Returns:
         The path that was written.
 
     Raises:
-        UnsupportedError: another ending; or .pdf without a LaTeX, in which case the .tex is written beside it.
+        UnsupportedError: another ending; a fragment that is no .tex; or .pdf without a LaTeX, in which case the .tex
+            is written beside it.
         DataError: the file cannot be written there.
     """
     path = Path(path)
     ending = path.suffix.lower()
+    if fragment and ending != ".tex":
+        raise UnsupportedError(
+            "only LaTeX is written as a fragment", where=str(path), help="save it as .tex, and \\input it"
+        )
+    if fragment:
+        _write(path, to_latex_fragment(document).encode())
+        return path
     if ending == ".pdf":
         _save_pdf(document, path)
         return path

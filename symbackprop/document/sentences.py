@@ -38,7 +38,17 @@ _COUNTED = r"(?<=[lL]ayer )[lL](?: ?[+-] ?\d)?(?!\w)|(?<=unit )[ijk](?!\w)|(?<=[
 _COUNTED += r"|(?<=ctivation )f(?!\w)|(?<!\w)delta(?= of )"
 _BEFORE_A_NAME = "|".join(
     rf"(?<={w} )"
-    for w in ("respect to", "[bB]ack to", "equation of", "and", "This is", ",", "entries of", "written with")
+    for w in (
+        "respect to",
+        "[bB]ack to",
+        "equation of",
+        "equations of",
+        "and",
+        "This is",
+        ",",
+        "entries of",
+        "written with",
+    )
 )
 
 CONVENTIONS = {
@@ -61,7 +71,6 @@ CONVENTIONS = {
         "Weights with the number $l$ lead from layer $l$ to layer $l+1$; the first index receives, the second sends. "
         "Indices count from 0, so that column 0 can be that of the biases, and $n$ numbers the examples."
     ),
-    "names": "All names are those of the program. Indices count from 0, as in NumPy.",
 }
 
 
@@ -73,7 +82,11 @@ def described(tensor: Tensor, *, any_layer: bool = False) -> str:
     """
     cotangent = derivative_name(tensor.name)
     if cotangent:
-        return "derivatives of the cost" if any_layer else f"derivative of the cost with respect to {cotangent[1]}"
+        return (
+            "derivatives of the cost"
+            if any_layer
+            else f"derivative of {_called(cotangent[0])} with respect to {cotangent[1]}"
+        )
     stem, layer = split_name(tensor.name)
     layer = "l" if any_layer and layer else layer
     number = int(layer) if layer and layer.isdigit() else None
@@ -82,6 +95,10 @@ def described(tensor: Tensor, *, any_layer: bool = False) -> str:
     if layer is None and ("{layer}" in meaning or "{next}" in meaning):
         return ""
     return meaning.replace("{layer}", str(layer)).replace("{next}", following)
+
+
+def _called(cost: str) -> str:
+    return "the cost" if cost == "J" else cost
 
 
 def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
@@ -113,6 +130,17 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
             shown = [letter(notation.rename.get(i, i)) for i in indices.split(",") if i]
             parts.append(Symbolic(tensor_layout(name, shown, notation)))
     return tuple(parts)
+
+
+def titled(title: str) -> Text:
+    """A title with its names of sizes as mathematics: a network with layers s_1, s_2, K.
+
+    Example:
+        >>> [type(part).__name__ for part in titled("layers s_1, K")]
+        ['str', 'Symbolic', 'str', 'Symbolic']
+    """
+    parts = re.split(r"\b([A-Za-z]_\w+\b|[A-Z](?=[,:]|$))", title)
+    return tuple(p if k % 2 == 0 else Symbolic(letter(p)) for k, p in enumerate(parts) if p)
 
 
 def _counted(text: str, notation: Notation) -> Layout:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html import escape
+from importlib import resources
 from pathlib import Path
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.checking.verdict import Verdict
 from symbackprop.document.html import fragment
-from symbackprop.document.model import Document
 from symbackprop.document.proof_document import numpy_lines, proof_document
 from symbackprop.document.reproduce import command_for
 from symbackprop.document.save import save
@@ -23,7 +23,7 @@ from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.shown import in_a_line, register
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.program import short_backward
-from symbackprop.proofs.theorem import Detail, Proof, Theorem
+from symbackprop.proofs.theorem import PAPERS, Detail, Paper, Proof, Theorem
 from symbackprop.rendering.math import chain_latex, equality_mathml, latex
 from symbackprop.rendering.notation import NAMES, NOTATIONS, WEIGHTS, Notation
 from symbackprop.rendering.text import to_text
@@ -34,9 +34,10 @@ def equality_latex(left: Expr, right: Expr, notation: Notation = WEIGHTS) -> str
     return rf"$\displaystyle {latex(left, notation)} = {latex(right, notation)}$"
 
 
-def document_html(document: Document) -> str:
-    """A whole document inside a notebook cell; the notebook's own style sets it."""
-    return f'<div class="symbackprop">{fragment(document)}</div>'
+def in_notebook(html: str) -> str:
+    """HTML for a cell of a notebook, with the few rules that set formulas and reasons apart, in this cell alone."""
+    style = resources.files("symbackprop.document").joinpath("notebook.css").read_text(encoding="utf-8")
+    return f'<div class="symbackprop">\n<style>\n{style}</style>\n{html}\n</div>'
 
 
 def _notation(program: Program) -> Notation:
@@ -49,7 +50,7 @@ def _program_latex(program: Program) -> str:
 
 
 def _program_html(program: Program) -> str:
-    return "".join(equality_mathml(e.left, e.value, _notation(program)) for e in program.equations)
+    return in_notebook("".join(equality_mathml(e.left, e.value, _notation(program)) for e in program.equations))
 
 
 def _derivation_latex(derivation: Derivation) -> str:
@@ -61,7 +62,7 @@ def _derivation_latex(derivation: Derivation) -> str:
 def _derivation_html(derivation: Derivation) -> str:
     """Each step as an equality, with its reason."""
     lines = [f"{equality_mathml(s.before, s.after)}<p><em>{escape(s.reason)}</em></p>" for s in derivation.steps]
-    return "".join(lines) or equality_mathml(derivation.left, derivation.right)
+    return in_notebook("".join(lines) or equality_mathml(derivation.left, derivation.right))
 
 
 def _proof_notation(proof: Proof, wanted: str) -> Notation:
@@ -76,15 +77,34 @@ def _proof_latex(proof: Proof) -> str:
 
 
 def _proof_html(proof: Proof) -> str:
-    return fragment(proof_document(proof, detail="brief", notation=_proof_notation(proof, "weights")))
+    return in_notebook(fragment(proof_document(proof, detail="brief", notation=_proof_notation(proof, "weights"))))
 
 
-def _save_proof(proof: Proof, path: str | Path, *, detail: Detail, notation: str) -> Path:
-    if notation not in NOTATIONS:
-        raise UnsupportedError(f"unknown notation {notation!r}", evidence=["known:  " + ", ".join(NOTATIONS)])
-    chosen = _proof_notation(proof, notation)
-    code = numpy_lines(proof) if detail == "full" else {}
-    return save(proof_document(proof, detail=detail, notation=chosen, code=code, command=command_for(proof)), path)
+def _save_proof(
+    proof: Proof,
+    path: str | Path,
+    *,
+    detail: Detail,
+    notation: str,
+    paper: Paper,
+    fragment: bool,
+    example: bool,
+    exercises: bool,
+) -> Path:
+    for given, known, what in ((notation, tuple(NOTATIONS), "notation"), (paper, PAPERS, "paper")):
+        if given not in known:
+            raise UnsupportedError(f"unknown {what} {given!r}", evidence=["known:  " + ", ".join(known)])
+    document = proof_document(
+        proof,
+        detail=detail,
+        notation=_proof_notation(proof, notation),
+        code=numpy_lines(proof) if detail == "full" else {},
+        command=command_for(proof),
+        paper=paper,
+        example=example,
+        exercises=exercises,
+    )
+    return save(document, path, fragment=fragment)
 
 
 def _verdict_latex(verdict: Verdict) -> str | None:
@@ -134,14 +154,14 @@ register(Program, _program_html, _program_latex, text=_program_text, brief=_prog
 register(Network, lambda n: _program_html(n.program), lambda n: _program_latex(n.program))
 register(
     Equation,
-    lambda e: equality_mathml(e.left, e.value),
+    lambda e: in_notebook(equality_mathml(e.left, e.value)),
     lambda e: chain_latex([(e.left, e.value)]),
     text=_equation_text,
     brief=lambda e: f"Equation({in_a_line(_equation_text(e))})",
 )
 register(
     Step,
-    lambda s: equality_mathml(s.before, s.after),
+    lambda s: in_notebook(equality_mathml(s.before, s.after)),
     lambda s: chain_latex([(s.before, s.after)]),
     text=lambda s: f"{to_text(s.before)}\n" + "\n".join(_step_lines(s)),
     brief=lambda s: f"Step({s.rule}: {in_a_line(f'{to_text(s.before)} = {to_text(s.after)}')})",
@@ -149,13 +169,13 @@ register(
 register(Derivation, _derivation_html, _derivation_latex, text=_derivation_text, brief=_derivation_brief)
 register(
     Theorem,
-    lambda t: equality_mathml(t.derivation.left, t.derivation.right),
+    lambda t: in_notebook(equality_mathml(t.derivation.left, t.derivation.right)),
     lambda t: equality_latex(t.derivation.left, t.derivation.right),
 )
 register(Proof, _proof_html, _proof_latex, _save_proof)
 register(
     Verdict,
-    lambda v: fragment(verdict_document(_with_closed_forms(v))),
+    lambda v: in_notebook(fragment(verdict_document(_with_closed_forms(v)))),
     _verdict_latex,
     lambda v, path: save(verdict_document(_with_closed_forms(v)), path),
 )

@@ -34,6 +34,7 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
+from symbackprop.document.sentences import titled
 from symbackprop.rendering.layout import Atom, Layout, broken, relation, row, tall
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation
@@ -48,18 +49,43 @@ def to_latex_document(document: Document) -> str:
     writer = _TexWriter(document.notation)
     title = tex_text(document.title)
     parts = [
-        rf"\documentclass[{'10pt' if document.compact else '11pt'},a4paper]{{article}}",
+        rf"\documentclass[{'10pt' if document.compact else '11pt'},{document.paper}paper]{{article}}",
         *([r"\PassOptionsToPackage{nosumlimits}{amsmath}"] if document.compact else []),
-        resources.files("symbackprop.document").joinpath("preamble.tex").read_text(encoding="utf-8").rstrip(),
-        rf"\geometry{{{'hmargin=18mm,vmargin=13mm' if document.compact else 'margin=25mm'}}}",
+        _source("preamble.tex"),
+        _source("macros.tex"),
+        rf"\proofsettings\geometry{{{'hmargin=18mm,vmargin=9mm' if document.compact else 'margin=25mm'}}}",
         *([r"\compactlayout"] if document.compact else []),
         rf"\hypersetup{{pdftitle={{{title}}}}}",
         r"\begin{document}",
-        rf"\documenttitle{{{title}}}{{{writer.text(document.lead)}}}",
+        rf"\documenttitle{{{writer.text(titled(document.title))}}}{{{writer.text(document.lead)}}}",
         *(writer.block(b, 0) for b in document.body),
         r"\end{document}",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+_FRAGMENT = r"""% To be put into a document with \input. The document loads:
+% \usepackage{amsmath,amssymb,amsthm,array,booktabs,longtable,graphicx,tikz,listings}
+% Several of these may be put into one document; its own theorem and lemma are used where it has them."""
+
+
+def to_latex_fragment(document: Document) -> str:
+    """A document as a section without a preamble: what it needs is defined at its beginning, once in a document."""
+    writer = _TexWriter(document.notation)
+    parts = [
+        _FRAGMENT,
+        "\\ifdefined\\proofsettings\\else\n" + _source("macros.tex") + "\n\\fi",
+        r"\begingroup\proofsettings",
+        rf"\section{{{writer.text(titled(document.title))}}}",
+        writer.text(document.lead),
+        *(writer.block(b, 1) for b in document.body),
+        r"\par\endgroup",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _source(name: str) -> str:
+    return resources.files("symbackprop.document").joinpath(name).read_text(encoding="utf-8").rstrip()
 
 
 class _TexWriter:
@@ -76,7 +102,7 @@ class _TexWriter:
             case str():
                 return tex_text(part)
             case Code(code):
-                return rf"\code{{{_breakable(tex_text(code))}}}"
+                return rf"\codetext{{{_breakable(tex_text(code))}}}"
             case Strong(words):
                 return rf"\textbf{{{tex_text(words)}}}"
         return f"${to_tex(formula_layout(part, self.notation))}$"
@@ -102,20 +128,20 @@ class _TexWriter:
                 return _listing(code)
             case Statement(kind, name, body):
                 inner, kind = self.body(body, depth), kind.lower()
-                head = f"\\room{{{_room(block)}\\baselineskip}}\\begin{{{kind}}}[{{{self.text(name)}}}]\\leavevmode"
+                head = f"\\pageroom{{{_room(block)}\\baselineskip}}\\begin{{{kind}}}[{{{self.text(name)}}}]\\leavevmode"
                 return f"{head}\n{inner}\n\\end{{{kind}}}"
             case ProofBlock(body):
                 kind = "longderivation" if isinstance(body[0], Chain) else "proof"
                 return f"\\begin{{{kind}}}\n{self.body(body, depth)}\n\\end{{{kind}}}"
             case Section(title, body):
                 command = ("section", "subsection", "subsubsection")[min(depth, 2)]
-                head = f"\\room{{{_room(block)}\\baselineskip}}\\{command}{{{tex_text(title)}}}"
+                head = f"\\pageroom{{{_room(block)}\\baselineskip}}\\{command}{{{tex_text(title)}}}"
                 return f"{head}\n\n{self.body(body, depth + 1)}"
 
     def body(self, body: tuple[Block, ...], depth: int) -> str:
         """Blocks one after the other; a formula stays with the words before it."""
         parts = [self.block(b, depth) for b in body]
-        stays = (isinstance(a, Paragraph) and isinstance(b, Display) for a, b in itertools.pairwise(body))
+        stays = (isinstance(a, Paragraph) and isinstance(b, Display | Chain) for a, b in itertools.pairwise(body))
         return "\n\n".join(
             ("\\nopagebreak\n" if keep else "") + part for keep, part in zip((False, *stays), parts, strict=bool(parts))
         )
@@ -166,7 +192,7 @@ class _TexWriter:
     def cell(self, text: Text) -> str:
         """A cell of a table; a tall formula in it is set full size and given room."""
         tallest = any(tall(formula_layout(p, self.notation)) for p in text if not isinstance(p, str | Code | Strong))
-        return (r"\tallcell" if tallest else "") + self.tall_text(text)
+        return (r"\tallcell{}" if tallest else "") + self.tall_text(text)
 
     def tall_text(self, text: Text) -> str:
         """Text with room for fractions of full size."""
@@ -205,6 +231,12 @@ def _mark(mark: Mark) -> str:
             return rf"\draw[fill=white] {at} circle [radius=2.6mm];"
         case "dot":
             return rf"\fill {at} circle [radius=0.35mm];"
+        case "arrow":
+            return rf"\draw[-stealth, semithick] {at} -- ({mark.to[0]:g},{mark.to[1]:g});"
+        case "curve" | "dashed":
+            style = "thick" if mark.kind == "curve" else "thick, densely dashed"
+            through = " -- ".join(f"({x:g},{y:g})" for x, y in mark.points)
+            return rf"\draw[{style}] {through};"
     assert mark.label is not None, "a label has something to say"
     return rf"\node at {at} {{{label_tex(mark.label)}}};"
 

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from symbackprop.checking.user_lines import ClaimedLine, claimed_lines
-from symbackprop.document.context import sentence
+from symbackprop.checking.user_lines import ClaimedLine, claimed_lines, with_users_names
+from symbackprop.checking.verdict import GIVEN_SIZES
+from symbackprop.document.context import joined, listed, sentence
 from symbackprop.document.model import (
     Block,
     Code,
@@ -30,10 +31,13 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.reproduce import arguments_of, handed_in
 from symbackprop.document.user_code import lines_of, span_of
-from symbackprop.expression.build import Expr
-from symbackprop.expression.program import UPSTREAM, Program
-from symbackprop.proofs.shortening.unit_axes import factored, squeezed
-from symbackprop.rendering.notation import NAMES, WEIGHTS
+from symbackprop.expression.build import Expr, Tensor
+from symbackprop.expression.program import UPSTREAM, Equation, Program
+from symbackprop.proofs.line_by_line import identities
+from symbackprop.proofs.shortening.unit_axes import factored, letters_for, squeezed, with_letters
+from symbackprop.rendering.layout import relation, row
+from symbackprop.rendering.math import layout_of
+from symbackprop.rendering.notation import NAMES, WEIGHTS, tensor_layout
 
 _MOST = 24  # entries of an array that are shown
 _MOST_EQUATIONS = 12  # forward equations that are shown
@@ -70,6 +74,7 @@ class VerdictLike(Protocol):
     called: Mapping[str, str]
     cured: Sequence[Any]
     cure_scope: str
+    lemmas: Sequence[Any]
 
 
 def verdict_document(verdict: Any) -> Document:
@@ -81,7 +86,7 @@ def verdict_document(verdict: Any) -> Document:
         Code(verdict.subject),
         f", for {verdict.scope}." if verdict.scope else ".",
     )
-    parts = (_claim, _fault, _numbers, _derived, _remarks, _again)
+    parts = (_claim, _line_by_line, _fault, _numbers, _derived, _remarks, _again)
     body = tuple(block for part in parts for block in part(verdict))
     return Document(
         f"Verdict on {_title(verdict.subject)}", lead, (Paragraph((_MEANING[verdict.status],)), *body), notation
@@ -94,7 +99,7 @@ def _title(subject: str) -> str:
 
 def _claim(verdict: VerdictLike) -> Iterator[Block]:
     """The claim as it was written, with the mathematics of each line where it could be read."""
-    lines = lines_of(verdict.written) if verdict.written is not None else ()
+    lines = lines_of(verdict.written, _numbers_in(verdict.claim)) if verdict.written is not None else ()
     formula = next(((left, right) for kind, left, right in verdict.formulas if kind == "claimed"), None)
     if lines:
         suspect, traced = _suspects(verdict), _traced(verdict)
@@ -116,6 +121,57 @@ def _claim(verdict: VerdictLike) -> Iterator[Block]:
         yield Section("The claim", (Paragraph((Code(verdict.claimed),)),))
 
 
+def _line_by_line(verdict: VerdictLike) -> Iterator[Block]:
+    """What the lines of a proved claim compute, each by the lines before it and the derivation."""
+    lines: list[tuple[int, Symbolic, Text]] = []
+    again: list[Symbolic] = []
+    for own, value, conditions in _found_equal(verdict):
+        number = re.fullmatch(r"line (\d+)", own.note)
+        if number is None:
+            continue
+        left = layout_of(with_users_names(own.left, verdict.called), NAMES)
+        right = layout_of(value, NAMES)
+        if left == right:
+            again.append(Symbolic(tensor_layout(verdict.called.get(own.tensor.name, ""), (), NAMES)))
+        else:
+            assumed = f", provided {listed(conditions)}" if conditions else ""
+            shown = Symbolic(row(left, relation("="), right))
+            lines.append((int(number[1]), shown, (f"Line {number[1]}{assumed}.",)))
+    if not lines:
+        return
+    same: Text = (" Computed again as in the forward pass: ", *joined(again, ", "), ".") if again else ()
+    intro = (
+        "With the lines before it put in, each of these lines was found equal to a quantity of the derivation, by the "
+        "normal form; a line that is not listed is put in as it stands. A bar marks the derivative of the cost with "
+        "respect to what is under it."
+    )
+    ordered = tuple((shown, note) for _, shown, note in sorted(lines, key=lambda line: line[0]))
+    yield Section("Line by line", (Paragraph((intro, *same)), Display(ordered)))
+
+
+def _found_equal(verdict: VerdictLike) -> Iterator[tuple[Equation, Expr, Sequence[str]]]:
+    """The equations of the claim, each with what it equals: lemmas of a composed proof, or what is found here."""
+    if verdict.status != "PROVED" or verdict.claim is None or verdict.program is None:
+        return
+    if verdict.lemmas:
+        yield from ((lemma.equation, lemma.equation.value, ()) for lemma in verdict.lemmas)
+    elif verdict.scope.startswith(("all sizes", GIVEN_SIZES)):
+        found = identities(_spared(verdict), squeezed(verdict.program))
+        yield from ((identity.claimed, identity.value, identity.conditions) for identity in found)
+
+
+def _numbers_in(claim: Program | None) -> list[str]:
+    """The tensors of a claim that are single numbers, and the sizes."""
+    return [*(t.name for t in claim.tensors if not t.shape), *(s.name for s in claim.sizes)] if claim else []
+
+
+def _spared(verdict: VerdictLike) -> Program:
+    """The claim without axes of length 1, and without indices that are called like something the user has."""
+    assert verdict.claim is not None
+    names = [Tensor(name) for name in verdict.called.values()]
+    return squeezed(with_letters(verdict.claim, letters_for(verdict.claim, (*verdict.claim.inputs, *names))))
+
+
 def _suspects(verdict: VerdictLike) -> set[int]:
     """The lines of the first difference."""
     return {int(n) for n in re.findall(r"\bline (\d+)", verdict.diagnosis)} if verdict.status != "MALFORMED" else set()
@@ -125,7 +181,7 @@ def _traced(verdict: VerdictLike) -> tuple[ClaimedLine, ...]:
     """The lines in index notation, as they were traced."""
     if verdict.claim is None or verdict.written is None:
         return ()
-    return claimed_lines(verdict.claim, verdict.called, span_of(verdict.written))
+    return claimed_lines(_spared(verdict), verdict.called, span_of(verdict.written))
 
 
 def _in_index_notation(traced: Sequence[ClaimedLine], suspects: set[int]) -> Iterator[Block]:

@@ -14,17 +14,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from symbackprop.errors import FormulaError
-from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, rewrite, substitute, tensors_in
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Entry,
+    Expr,
+    Index,
+    Sum,
+    Symbol,
+    Tensor,
+    rewrite,
+    substitute,
+    tensors_in,
+)
 from symbackprop.expression.functions import Function, arbitrary, derivative
-from symbackprop.expression.program import Equation, Program, defined_once, symbols
+from symbackprop.expression.program import Assumption, AssumptionKind, Equation, Program, defined_once, symbols
 from symbackprop.expression.sizes import simplify
 from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.formula import Scope, left_indices, parse, split_equation
 from symbackprop.normal_form.normal_form import Canonical
 
 Shape = Sequence[str | int]
+NOTHING_ASSUMED: Mapping[str, AssumptionKind] = MappingProxyType({})
 
 
 def read_program(
@@ -37,6 +51,7 @@ def read_program(
     real: Sequence[str] = (),
     positive: Sequence[str] = (),
     functions: Sequence[str] = ("f",),
+    assume: Mapping[str, AssumptionKind] = NOTHING_ASSUMED,
 ) -> Program:
     """The Program that the equations in `text` describe.
 
@@ -47,6 +62,7 @@ def read_program(
         sizes: names of sizes that stand in no shape.
         real, positive: names of scalars without equation, such as lam.
         functions: names of arbitrary differentiable functions; each NAME has its derivative NAME_prime.
+        assume: what is known about the entries of an input: {"y": "bern"} for 0 or 1.
 
     Raises:
         FormulaError: a line is no equation, or a name is unknown.
@@ -67,7 +83,8 @@ def read_program(
     inputs = tuple(t for t in tensors.values() if t not in defined)
     used = dict.fromkeys(s for e in equations for s in symbols(e.value) if s.kind != "size" and s is not PI)
     outputs = (tensors[output], *(tensors[name] for name in outside))
-    return Program(inputs, tuple(equations), outputs, tuple(used))
+    known = tuple(Assumption(kind, tensors[name]) for name, kind in assume.items())
+    return Program(inputs, tuple(equations), outputs, tuple(used), known)
 
 
 def _sizes(shapes: Iterable[Shape]) -> Mapping[str, Expr]:
@@ -109,13 +126,13 @@ def renamed(program: Program, name: Callable[[Tensor], str]) -> Program:
 
 
 def resized(program: Program, sizes: Mapping[Expr, Expr]) -> Program:
-    """The same program at special sizes: K = 1, say."""
+    """The same program at special sizes: K = 1, say. A sum over an axis of length 1 is its only term."""
     table = {t: Tensor(t.name, tuple(substitute(s, sizes) for s in t.shape), t.kind) for t in program.tensors}
 
     def equation(e: Equation) -> Equation:
         indices = tuple(Index(i.name, substitute(i.size, sizes), i.uid) for i in e.indices)
         value = substitute(_put(e.value, table), {**sizes, **dict(zip(e.indices, indices, strict=True))})
-        return Equation(table[e.tensor], indices, value, e.note)
+        return Equation(table[e.tensor], indices, rewrite(value, _only_term), e.note)
 
     inputs, outputs = tuple(table[t] for t in program.inputs), tuple(table[t] for t in program.outputs)
     assumptions = tuple(replace(a, tensor=table[a.tensor]) for a in program.assumptions)
@@ -126,6 +143,12 @@ def resized(program: Program, sizes: Mapping[Expr, Expr]) -> Program:
         outputs=outputs,
         assumptions=assumptions,
     )
+
+
+def _only_term(node: Expr) -> Expr | None:
+    if isinstance(node, Sum) and node.index.size is ONE:
+        return rewrite(substitute(node.body, {node.index: ZERO}), _only_term)
+    return None
 
 
 def for_each(program: Program, index: str, size: str, mapped: Sequence[str]) -> Program:

@@ -44,7 +44,7 @@ from symbackprop.expression.build import (
     substitute,
     subtract,
 )
-from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, Function
+from symbackprop.expression.functions import ARGUMENTS, EXP, FUNCTIONS, LOG, Function
 from symbackprop.expression.nodes import interned
 from symbackprop.expression.program import Assumption, Equation, Program, symbols
 from symbackprop.expression.shown import Shown
@@ -75,11 +75,9 @@ class Network(Shown):
     Args:
         layers: widths from the input to the output, each an integer or the name of a symbol.
         activation: a name, a SymPy expression in one symbol, or "f" for an arbitrary differentiable function; one for
-        all
-            layers or a list (hidden ..., output).
+            all layers or a list (hidden ..., output).
         cost: "squared_error" (1/2 |h - y|^2), "cross_entropy" (per output unit), "softmax_cross_entropy" (softmax at
-        the
-            output), or a SymPy expression in the symbols h and y, added up over the output units.
+            the output), or a SymPy expression in the symbols h and y, added up over the output units.
         l1: coefficient of Sum |W|; l2: coefficient of Sum W^2; expressions such as "lambda/(2*m)".
         reduction: "mean" or "sum" over the m examples.
         depth: name of a symbol, for a network of any depth (then `layers` is left out).
@@ -140,6 +138,38 @@ class Network(Shown):
 
     def _description(self) -> tuple[Any, ...]:
         return tuple(getattr(self, name) for name in _DESCRIPTION)
+
+    def like(
+        self,
+        layers: Sequence[int | str],
+        *,
+        activation: Activation | Sequence[Activation] | None = None,
+        cost: str | sp.Expr | None = None,
+    ) -> Network:
+        """A network with these layers, and for the rest as this one.
+
+        Args:
+            layers: widths, as for a network.
+            activation: others than those of this network; by default hidden layers are like its first hidden one.
+            cost: another than that of this network.
+
+        Example:
+            >>> Network([64, 30, 10], activation="tanh", cost="squared_error").like([2, 2, 1]).widths
+            (2, 2, 1)
+        """
+        functions: list[Activation] = [x.function if x.function is not None else "softmax" for x in self.layers[1:]]
+        hidden = functions[0] if functions[0] != "softmax" else "sigmoid"
+        own = self.cost_function
+        named = sp.Symbol("h", real=True)
+        known = self.cost_name if own is None else own.definition.subs(ARGUMENTS[0], named)  # type: ignore[union-attr]
+        return Network(
+            layers,
+            activation=activation if activation is not None else [*[hidden] * (len(layers) - 2), functions[-1]],
+            cost=cost if cost is not None else known,
+            l2=None if self.l2 is None else to_sympy(self.l2),
+            l1=None if self.l1 is None else to_sympy(self.l1),
+            reduction=self.reduction,
+        )
 
     @property
     def widths(self) -> tuple[int | str, ...]:

@@ -55,6 +55,11 @@ def passes_of(
     )
 
 
+def brings_its_backward(subject: Any) -> bool:
+    """True for a torch.autograd.Function class and for a jax.custom_vjp function."""
+    return of_jax.is_custom(subject) or of_torch.is_function_class(subject)
+
+
 def plainly(function: Any, fixed: Mapping[str, Any], *, differentiated: bool, language: str | None = None) -> Any:
     """A function as a pass of the framework that it is written for; one for NumPy is itself.
 
@@ -177,4 +182,4 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(inner)
 
 
-__all__ = ["Callable", "all_shapes", "language_of", "passes_of", "plainly"]
+__all__ = ["Callable", "all_shapes", "brings_its_backward", "language_of", "passes_of", "plainly"]

@@ -49,7 +49,6 @@ class Indicators(Signs):
         if _is_integer(value):
             return self.nonneg(subtract(value, ONE))
         by_branch = self.branchwise(self.positive, value) if len(value.terms) > 1 else None
-        by_branch = by_branch or self._by_cases(self.positive, value)
         if by_branch is not None:
             return by_branch
         sign = self.sign(value)
@@ -69,26 +68,39 @@ class Indicators(Signs):
             return gates if known > 0 else ZERO
         return self.multiply(gates, self._positive_atom(signed))
 
-    def _by_cases(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
-        """The function of a polynomial in one entry that is 0 or 1, by these two cases; None for another value."""
-        atoms = {a for mono, _ in value.terms for a, _ in mono.factors}
-        if len(atoms) != 1 or any(m.bound or any(e <= 0 for _, e in m.factors) for m, _ in value.terms):
+    def _by_value(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
+        """function(a + b*y) = y*function(a + b) + (1 - y)*function(a) for one entry y of an input of zeros and ones."""
+        atoms = {a: e for m, _ in value.terms for a, e in m.factors}
+        if len(atoms) != 1 or any(m.bound for m, _ in value.terms):
             return None
-        (atom,) = atoms
-        if not self._is_zero_or_one(atom):
+        ((atom, exponent),) = atoms.items()
+        if exponent != 1 or not self._is_zero_or_one(atom):
             return None
-        constant_part = combine([(c, Poly.make({m: 1})) for m, c in value.terms if not m.factors])
-        gate, total = of_atom(atom), combine([(c, ONE) for _, c in value.terms])
-        on, off = function(total), function(constant_part)
-        return add(off, self.multiply(gate, subtract(on, off)))
+        rest = sum(Fraction(c) for m, c in value.terms if not m.factors)
+        slope = sum(Fraction(c) for m, c in value.terms if m.factors)
+        on, off = (function(scale(ONE, exact(v))) if v else function(ZERO) for v in (rest + slope, rest))
+        return add(self.multiply(of_atom(atom), subtract(on, off)), off)
 
     def _is_zero_or_one(self, atom: Atom) -> bool:
+        """True for an entry of an input that holds zeros and ones; that this is assumed is recorded."""
         if atom.kind != "entry" or self.assumptions.get(atom.data) not in ("bern", "onehot"):
             return False
         self.used[f"entries of {atom.data.name} are 0 or 1"] = None
         return True
 
+    def _is_sign(self, atom: Atom) -> bool:
+        if atom.kind != "entry" or self.assumptions.get(atom.data) != "pm1":
+            return False
+        self.used[f"entries of {atom.data.name} are -1 or 1"] = None
+        return True
+
     def _positive_atom(self, value: Poly) -> Poly:
+        if len(value.terms) == 1:
+            (mono, coefficient) = value.terms[0]
+            atoms = mono.factors
+            if not mono.bound and len(atoms) == 1 and atoms[0][1] == 1 and self._is_sign(atoms[0][0]):
+                sign = of_atom(atoms[0][0], 1)
+                return scale(add(ONE, sign if coefficient > 0 else scale(sign, -1)), Fraction(1, 2))
         (template,), args = abstract((value,))
         (other,), other_args = abstract((scale(value, -1),))
         flipped = other.id < template.id and self.never_flat(value)
@@ -108,7 +120,7 @@ class Indicators(Signs):
             return ZERO if number else ONE
         if _is_integer(value):
             return self.delta(value)
-        by_branch = self.branchwise(self.zero, value) or self._by_cases(self.zero, value)
+        by_branch = self.branchwise(self.zero, value) or self._by_value(self.zero, value)
         if by_branch is not None:
             return by_branch
         if self.sign(value) is not None:

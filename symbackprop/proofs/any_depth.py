@@ -42,7 +42,7 @@ def prove_any_depth(network: Network) -> Proof:
     first, lemmas = _base_theorems(network, base, str(L))
     general, further = _step_theorems(step)
     induction = [
-        _induction(base, next(t for t in first if t.name == _BASE_NAME), lemmas.values(), str(L)),
+        _induction(base, next(t for t in first if t.name == _OUTPUT), lemmas.values(), str(L)),
         _induction(step, general[0], further.values(), "l"),
     ]
     names = {t: bar for d in (*lemmas.values(), *further.values()) for bar, t in d.definitions.items()}
@@ -132,13 +132,7 @@ def _per_layer(network: Network) -> int:
     return (network.l1 is not None) + (network.l2 is not None)
 
 
-_BASE_NAME = "base: error term of the output layer"
-_BASE = {
-    "error term of the output layer": _BASE_NAME,
-    "output layer: error times slope": "base: output layer: error times slope",
-    "output layer: softmax, any targets": "base: output layer: softmax, any targets",
-    "output layer: activation minus target": "base: output layer: activation minus target",
-}
+_OUTPUT = "error term of the output layer"
 
 
 def _base_theorems(network: Network, base: Program, L: str) -> tuple[list[Theorem], dict[Tensor, Derivation]]:
@@ -154,12 +148,9 @@ def _base_theorems(network: Network, base: Program, L: str) -> tuple[list[Theore
             work.replay(derivation)
     y = next(t for t in base.inputs if t.name == "y")
     output = Output(z, Tensor(f"a_{L}", z.shape), Tensor("S", (M,)), y)
-    theorems = [
-        replace(t, name=_BASE.get(t.name, t.name), layer=L)
-        for t in output_theorems(work, network, gradient.derivations[z], output)
-    ]
+    theorems = [replace(t, layer=L) for t in output_theorems(work, network, gradient.derivations[z], output)]
     start = "The induction starts where the cost is known: at the last layer."
-    theorems = [replace(t, remark=start) if t.name == _BASE_NAME else t for t in theorems]
+    theorems = [replace(t, remark=start) if t.name == _OUTPUT else t for t in theorems]
     return theorems, {t: d for t, d in gradient.derivations.items() if t in base.by_tensor}
 
 
@@ -181,7 +172,7 @@ def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivatio
     delta = work.extend(inner, form, "algebra", "The weight first, and the summed index renamed.") or inner
     theorems = [
         work.theorem(
-            "step: error term of a general layer",
+            "error term of a general layer",
             "From delta of layer l + 1 to delta of layer l.",
             delta,
             layer="l",

@@ -25,7 +25,7 @@ from symbackprop.frontends.equations import renamed
 from symbackprop.frontends.numpy.session import axis_indices
 from symbackprop.proofs.network import ALL_SIZES
 from symbackprop.proofs.shortening.closed_forms import short_adjoint, shortened
-from symbackprop.proofs.shortening.unit_axes import factored, folded, index_names, squeezed
+from symbackprop.proofs.shortening.unit_axes import factored, folded, index_names, letters_for, squeezed
 from symbackprop.proofs.theorem import Proof, Theorem
 
 Conditions = Mapping[Tensor, tuple[str, ...]]
@@ -90,8 +90,9 @@ def replayed(derivations: Mapping[Tensor, Derivation], kernel: Kernel) -> Condit
 def _readable_gradient(program: Program, upstream: Iterable[Tensor]) -> Gradient:
     """The cotangents of a program with a cost, without axes of length 1; x_bar is the cotangent of x."""
     readable = squeezed(program)
-    taken = {t.name for t in readable.tensors}
-    places = {t: index_names(axis_indices(t.shape), taken) for t in readable.inputs}
+    axes = {t: axis_indices(t.shape) for t in readable.inputs}
+    letters = letters_for(program, readable.tensors, (i for indices in axes.values() for i in indices))
+    places = {t: index_names(indices, letters) for t, indices in axes.items()}
     given = {t.name for t in upstream}  # nobody asks for the derivative by the upstream gradient
     wanted = [t for t in readable.inputs if t.kind == "real" and t.name not in given]
     return differentiate(readable, name=lambda t: f"{t.name}_bar", wanted=wanted, places=places)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import sympy as sp
 
@@ -26,6 +26,8 @@ from symbackprop.rendering.text import to_text
 
 Status = Literal["PROVED", "REFUTED", "UNDECIDED", "MALFORMED", "SURROGATE"]
 Detail = Literal["brief", "full"]
+Paper = Literal["a4", "letter"]
+PAPERS: tuple[Paper, ...] = get_args(Paper)
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,18 +125,43 @@ class Proof(Shown):
         """PROVED if there are theorems and every one is."""
         return "PROVED" if self.theorems and all(t.status == "PROVED" for t in self.theorems) else "UNDECIDED"
 
-    def save(self, path: str | Path, *, detail: Detail = "full", notation: str = "weights") -> Path:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        detail: Detail = "full",
+        notation: str = "weights",
+        paper: Paper = "a4",
+        fragment: bool = False,
+        example: bool = False,
+        exercises: bool = False,
+    ) -> Path:
         """Write the proof; the ending picks the format: .tex, .pdf, .html or .md.
 
         Args:
             detail: "full" answers every why, "brief" is a page.
             notation: "weights", "theta" or "nielsen".
+            paper: "a4" or "letter".
+            fragment: for .tex: without a preamble, to be put into a document of your own with \\input.
+            example: add a worked example: a 2-2-1 network like this one, with numbers forward, backward and through
+                a step.
+            exercises: add exercises, with their solutions at the end.
 
         Raises:
-            UnsupportedError: another ending, or .pdf without an installed LaTeX.
+            UnsupportedError: another ending, notation or paper; .pdf without an installed LaTeX; a fragment that is
+                no .tex; an example or exercises for a traced program.
             DataError: the file cannot be written there.
         """
-        return saved(self, path, detail=detail, notation=notation)
+        return saved(
+            self,
+            path,
+            detail=detail,
+            notation=notation,
+            paper=paper,
+            fragment=fragment,
+            example=example,
+            exercises=exercises,
+        )
 
     @property
     def rules(self) -> Mapping[str, Rule]:

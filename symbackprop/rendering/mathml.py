@@ -61,7 +61,8 @@ def to_mathml(layout: Layout) -> str:
 
 def _ml_script(base: Layout, below: Layout | None, above: Layout | None) -> str:
     if below is None and isinstance(above, Atom) and set(above.text) == {"′"} and isinstance(base, Atom):
-        return f'<mi class="primed">{escape(base.text + above.text)}</mi>'  # as a script inside a script it is a speck
+        kind = "primed upright" if base.kind == "function" else "primed"
+        return f'<mi class="{kind}">{escape(base.text + above.text)}</mi>'  # as a script inside a script it is a speck
     inner = to_mathml(base) + "".join(to_mathml(p) for p in (below, above) if p)
     tag = "msubsup" if below and above else "msub" if below else "msup"
     return f"<{tag}>{inner}</{tag}>"

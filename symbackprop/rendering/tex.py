@@ -34,6 +34,7 @@ _TEX = {letter: rf"\{name}" for name, letter in GREEK.items()} | {
     "≤": r"\le",
     "≥": r"\ge",
     "≠": r"\ne",
+    "≈": r"\approx",
     "∈": r"\in",
     "→": r"\to",
     "←": r"\leftarrow",

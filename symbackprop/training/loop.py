@@ -116,6 +116,7 @@ def train(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     observer: Observer | None = None,
+    held_out_cost: bool = False,
 ) -> TrainingResult:
     """Fit the parameters of a network to a data set.
 
@@ -138,6 +139,7 @@ def train(
         checkpoint: a file that is rewritten after each epoch.
         resume: go on from the checkpoint.
         observer: is told how it goes.
+        held_out_cost: work out the cost of the held-out rows after each epoch too, which takes a little time.
 
     Scale:
         the costs in the history are per minibatch, as the model defines them (mean or sum over examples).
@@ -171,7 +173,7 @@ def train(
     shapes = shapes_of(initial)
     _check_fit(data, shapes)
     kept, held, tested = split_three(data, holdout, test, seed)
-    run = Run(model, data, settings, shapes, flatten(initial), kept, held, observer)
+    run = Run(model, data, settings, shapes, flatten(initial), kept, held, observer, held_out_cost)
     if observer:
         observer.start(epochs, len(kept))
     try:
@@ -288,7 +290,7 @@ def _minimize(run: Run) -> str:
 
 def _store(run: Run, state: OptimizerState, random: np.random.Generator, path: str | Path) -> None:
     """Write where the run stands."""
-    rows = [[r.cost, math.nan if r.held_out is None else r.held_out, r.learning_rate, r.seconds] for r in run.history]
+    rows = [[r.cost, _or_nan(r.held_out), r.learning_rate, r.seconds, _or_nan(r.held_out_cost)] for r in run.history]
     assert run.best is not None, "a checkpoint is written after an epoch, and an epoch leaves a best"
     save_checkpoint(
         path,
@@ -306,6 +308,14 @@ def _store(run: Run, state: OptimizerState, random: np.random.Generator, path: s
     )
 
 
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
 def _restore(run: Run, state: OptimizerState, random: np.random.Generator, path: str | Path) -> None:
     """Go to where a checkpoint stands."""
     found = load_checkpoint(path, shapes=run.shapes, settings=run.settings.fingerprint(run.data, run.model))
@@ -314,8 +324,9 @@ def _restore(run: Run, state: OptimizerState, random: np.random.Generator, path:
     state.slots[:] = found.slots
     run.theta[:] = found.theta
     run.best = found.best
-    for epoch, (cost, score, rate, seconds) in enumerate(found.history.tolist(), start=1):
-        run.remember(EpochRecord(epoch, cost, None if math.isnan(score) else score, rate, seconds))
+    for epoch, (cost, score, rate, seconds, *others) in enumerate(found.history.tolist(), start=1):
+        held_out_cost = _or_none(others[0]) if others else None  # files of before have four columns
+        run.remember(EpochRecord(epoch, cost, _or_none(score), rate, seconds, held_out_cost))
     run.started -= run.history[-1].seconds
 
 

@@ -22,8 +22,8 @@ try:
 except ImportError:
     raise UnsupportedError("pictures need matplotlib", help="pip install 'symbackprop[plot]'") from None
 
-INK, MUTED, GRID, COST, SCORE = "#1f2933", "#6b7785", "#e4e8ec", "#2463a8", "#c2571a"
-"""Colours: text, secondary text, grid lines, the two curves (told apart by the colour-blind as well)."""
+INK, MUTED, GRID, COST, SCORE, HELD = "#1f2933", "#6b7785", "#e4e8ec", "#2463a8", "#c2571a", "#7a5195"
+"""Colours: text, secondary text, grid lines, the curves (told apart by the colour-blind as well)."""
 
 FORMATS = ("png", "svg", "pdf", "jpg")
 
@@ -77,7 +77,12 @@ def _figure(result: TrainingResult, title: str) -> Figure:
     figure.suptitle(title, x=0.016, ha="left", fontsize=13, fontweight="bold", color=INK)
     epochs = [record.epoch for record in result.history]
     costs = [record.cost for record in result.history]
-    _curve(axes[0], epochs, costs, COST, "Training cost")
+    held = [(r.epoch, r.held_out_cost) for r in result.history if r.held_out_cost is not None]
+    _curve(axes[0], epochs, costs, COST, "Cost" if held else "Training cost")
+    if held:
+        axes[0].plot(*zip(*held, strict=True), color=HELD, linewidth=1.8, linestyle=(0, (4, 2)), zorder=2)
+        _name_curves(axes[0], epochs, costs, [cost for _, cost in held])
+        costs = [*costs, *(cost for _, cost in held)]
     if min(costs) > 0 and max(costs) > 20 * min(costs):
         axes[0].set_yscale("log")
         axes[0].yaxis.set_major_formatter("{x:g}")
@@ -105,6 +110,21 @@ def _curve(axes: Axes, epochs: list[int], values: list[float], colour: str, head
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GRID)
+
+
+def _name_curves(axes: Axes, epochs: list[int], costs: list[float], held: list[float]) -> None:
+    """The names of the two costs at their ends, the higher one's above its curve."""
+    above = held[-1] >= costs[-1]
+    for name, value, colour, up in (("training", costs[-1], COST, not above), ("held-out", held[-1], HELD, above)):
+        axes.annotate(
+            name,
+            (epochs[-1], value),
+            xytext=(0, 8 if up else -13),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            color=colour,
+        )
 
 
 def _score_axis(axes: Axes, scores: list[float], metric: str) -> None:

@@ -64,6 +64,8 @@ class EpochRecord:
         held_out: accuracy, or R2 for regression, on the held-out rows; None without any.
         learning_rate: the rate of this epoch; 0 for L-BFGS, which chooses its own steps.
         seconds: since the start of the run.
+        held_out_cost: mean over minibatches of the held-out rows of the cost after the epoch, where it was asked for;
+            None without.
     """
 
     epoch: int
@@ -71,6 +73,7 @@ class EpochRecord:
     held_out: float | None
     learning_rate: float
     seconds: float
+    held_out_cost: float | None = None
 
 
 class Observer(Protocol):
@@ -142,7 +145,8 @@ class Settings:
 class Run:
     """A run under way: what it works on, and what it has found so far.
 
-    `leader` is the best epoch so far, `gained` the best score and the epoch that first had it.
+    `leader` is the best epoch so far, `gained` the best score and the epoch that first had it; `watched` says whether
+    the cost on the held-out rows is worked out too.
     """
 
     model: CompiledGradient
@@ -153,6 +157,7 @@ class Run:
     kept: Rows
     held: Rows
     observer: Observer | None
+    watched: bool = False
     history: list[EpochRecord] = field(default_factory=list)
     best: Array | None = None
     leader: EpochRecord | None = None
@@ -193,12 +198,22 @@ class Run:
         if cost > EXPLODED * max(1.0, abs(self.first_cost or 0.0)) or not np.isfinite(theta).all():
             raise self.diverged(epoch, cost)
         score = evaluate(self.model, views(theta, self.shapes), self.data, self.held) if len(self.held) else None
-        record = EpochRecord(epoch, cost, score, rate, time.perf_counter() - self.started)
+        record = EpochRecord(epoch, cost, score, rate, time.perf_counter() - self.started, self._held_out_cost(theta))
         if self.remember(record):
             self.best = theta.copy()
         if self.observer:
             self.observer.epoch(record)
         return self.out_of_patience()
+
+    def _held_out_cost(self, theta: Array) -> float | None:
+        """The cost of the held-out rows, in minibatches as those that train; None where nobody asked."""
+        if not self.watched or not len(self.held):
+            return None
+        size, total = self.settings.batch_size, 0.0
+        for start in range(0, len(self.held), size):
+            X, Y = self.gather(self.held[start : start + size])
+            total += float(self.model.flat(theta, X, Y, **self.settings.hyper)[0]) * len(X)
+        return total / len(self.held)
 
     def remember(self, record: EpochRecord) -> bool:
         """Add the figures of an epoch; whether it is the best so far."""

@@ -55,8 +55,9 @@ def hinge(W, X, y):
         for j in range(W.shape[1]):
             if j != y[i]:
                 margin = scores[j] - scores[y[i]] + 1
-                if margin > 0:
-                    loss += margin
+                if margin < 0:
+                    break
+                loss += margin
     return loss / X.shape[0]
 
 
@@ -65,7 +66,9 @@ def hinge_without_the_label(W, X, y):
     for i in range(X.shape[0]):
         scores = X[i] @ W
         for j in range(W.shape[1]):
-            if j != y[i] and scores[j] - scores[y[i]] + 1 > 0:
+            if j != y[i]:
+                if scores[j] - scores[y[i]] + 1 < 0:
+                    break
                 dW[:, j] += X[i]
     return {"W": dW / X.shape[0]}
 

@@ -80,7 +80,7 @@ def test_any_depth_is_base_step_and_gradients(cost, activation):
     proof = prove_network(Network(depth="L", activation=activation, cost=cost, l2="lambda/(2*m)"))
     names = {t.name for t in proof.theorems}
     assert proof.status == "PROVED"
-    assert {"base: error term of the output layer", "step: error term of a general layer",
+    assert {"error term of the output layer", "error term of a general layer",
             "gradient of the weights of a general layer", "gradient of the biases of a general layer"} <= names  # fmt: skip
 
 

@@ -196,7 +196,7 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_there_is():
 def test_to_dict_is_ready_for_json():
     facts = json.loads(json.dumps(small(epochs=2).to_dict()))
     assert facts["stopped"] == "epochs" and facts["interrupted"] is False and "params" not in facts
-    assert set(facts["history"][0]) == {"epoch", "cost", "held_out", "learning_rate", "seconds"}
+    assert set(facts["history"][0]) == {"epoch", "cost", "held_out", "learning_rate", "seconds", "held_out_cost"}
 
 
 def test_divergence_is_reported_with_epoch_and_cost():
@@ -478,3 +478,32 @@ def test_mapped_data_train_like_data_in_memory(compiled, tmp_path):
     mapped = train(model, load(tmp_path), **settings)
     assert same(mapped, train(model, replace(CLOUD, X=X), **settings))
     assert mapped.params["W1"].dtype == np.float32
+
+
+def test_held_out_cost_is_that_of_the_held_out_rows_and_changes_nothing_else():
+    network = HandWritten([3, 4, 3])
+    result = small(epochs=1, batch_size=1000, held_out_cost=True)
+    rows = split(CLOUD, 0.2, 0)[1]
+    expected = network.flat(flatten(result.params), CLOUD.X[rows], CLOUD.Y[rows])[0]
+    assert result.history[0].held_out_cost == pytest.approx(expected, rel=1e-12)
+    plain = small(epochs=1, batch_size=1000)
+    assert same(result, plain) and figures(result) == figures(plain) and plain.history[0].held_out_cost is None
+    assert small(epochs=2, holdout=0.0, held_out_cost=True).history[-1].held_out_cost is None
+
+
+def test_held_out_cost_survives_a_checkpoint(tmp_path):
+    whole = small(epochs=4, schedule="constant", held_out_cost=True)
+    kept = tmp_path / "kept.npz"
+    small(epochs=2, schedule="constant", held_out_cost=True, checkpoint=kept)
+    resumed = small(epochs=4, schedule="constant", held_out_cost=True, checkpoint=kept, resume=True)
+    assert [r.held_out_cost for r in resumed.history] == [r.held_out_cost for r in whole.history]
+
+
+def test_picture_has_the_held_out_cost_beside_the_training_cost(tmp_path):
+    pytest.importorskip("matplotlib")
+    from symbackprop.training.plot import save_learning_curve
+
+    save_learning_curve(tmp_path / "a.svg", small(held_out_cost=True))
+    save_learning_curve(tmp_path / "b.svg", small())
+    assert "<!-- held-out -->" in (tmp_path / "a.svg").read_text()
+    assert "<!-- held-out -->" not in (tmp_path / "b.svg").read_text()

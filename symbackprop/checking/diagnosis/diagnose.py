@@ -76,15 +76,48 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, deadline: floa
     """A cure of the lines between two cut points, or in words what should come out of them."""
     search = search_between(case, trials, fault)
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
-    for stage in ("likely", "plausible", "several"):
-        for cause in _cures(case, search, stage, deadline, final):
-            if cause.text:
-                return cause
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     source = sources.get(fault.right)
     what = f"the derivative with respect to {_described(case, source)}" if source is not None else fault.right.name
     name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
-    return Diagnosis(f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right")
+    words = f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right"
+    ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
+        lambda: _cures(case, search, "likely", deadline, final),
+        lambda: _lacking(case, trials, fault, final, words, deadline),
+        lambda: _cures(case, search, "plausible", deadline, final),
+        lambda: _cures(case, search, "several", deadline, final),
+    )
+    for way in ways:
+        for cause in way():
+            if cause.text:
+                return cause
+    return Diagnosis(words)
+
+
+def _lacking(
+    case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, deadline: float
+) -> Iterator[Diagnosis]:
+    """The cure that adds what the line lacks, worked out from the derivation."""
+    program = case.gradient.program
+    until = min(deadline, worked() + COMPOSING)
+    composition = Composition(case.question, case.gradient.adjoint, case.traced.backward, program.facts, until)
+    composition.walk()
+    lack = composition.lack(fault.line, fault.right)
+    if lack is None:
+        return
+    line = replace(fault.line, value=add(fault.line.value, lack))
+    edit, lines = Edit(words, "", (line,)), case.own_lines
+    if not trials.agree(edit.equations, lines, final) or not _proved(case, edit, lines, final, deadline):
+        return
+    own = case.traced.variables.get(line.tensor, line.tensor.name)
+    names = _plainly_named(case, replace(line, value=lack))
+    names |= {t: f"{own}_before" for t in mentioned(lack) if case.traced.variables.get(t, t.name) == own}
+    shown = to_text(_renamed(lack, names))
+    text = f"{own}[{','.join(i.name for i in line.indices)}] = ({own} as claimed) + {shown}"
+    if f"{own}_before" in shown:
+        words = f"{words}; {own}_before is the {own} that this line reads"
+    if len(text) <= MAXIMUM_CURE:
+        yield Diagnosis(words, text, (line,))
 
 
 def _each(case: Refuted, deadline: float) -> Diagnosis | None:

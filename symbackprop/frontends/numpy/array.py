@@ -10,6 +10,7 @@ Operations look up `registry.OPERATIONS`; this module must not know what they do
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,6 +32,8 @@ from symbackprop.frontends.numpy.session import (
     asked_by_user,
     axis_indices,
     current,
+    entry,
+    no_rounds_in,
     product_of,
     user_line,
 )
@@ -39,6 +42,7 @@ from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
 # An expression with more nodes than this becomes an equation as soon as it is used.
 LARGE = 60
+_births = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -79,25 +83,31 @@ class Buffer:
         self.doubt: str | None = None  # why its contents are uncertain
         self.order: Order | None = None  # what is known of an argsort
         self.line = user_line()
+        self.born = next(_births)
 
     def settle(self, variable: str | None, forced: bool = False) -> None:
         """Write the contents down as an equation, unless they are an entry or hold no data."""
         if self.settled:
             return
         value = self.content(axis_indices(self.shape))
-        if is_infinite(value):
+        session = current()
+        if is_infinite(value) or session.is_carried(value):
             return
+        for journal in session.journals:
+            journal.note(self, settled=True)
         self.settled = True
         if not forced and (isinstance(value, Entry) or not has_entry(value)):
             return
         kind = "real" if self.kind == "real" else "integer"  # a mask has no derivative
-        self.content = current().settled(self.shape, self.content, kind, variable, self.line)
+        tensor = session.define(self.shape, self.content, kind, variable, self.line)
+        self.content = entry(tensor, session.rounds.get(tensor, ()))
         self.summed = False
 
     def write(self, content: Content) -> None:
         """Replace the contents."""
         if self.doubt:
             raise TraceError(self.doubt)
+        self.changes()
         self.content = self.unsettled = content
         self.line = user_line()
         self.settled = False
@@ -107,8 +117,48 @@ class Buffer:
         if self.version % 8 == 0:  # a long chain of assignments: keep each equation short
             self.settle(self._variable())
 
+    def changes(self) -> None:
+        """Tell the open branches on data, each of which puts back what its arms change."""
+        for journal in current().journals:
+            journal.note(self)
+
+    def state(self) -> dict[str, Any]:
+        """All that a change in place changes."""
+        return {name: getattr(self, name) for name in _CHANGING}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Undo what has changed since the state was taken."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def _variable(self) -> str | None:
         return current().variable_of(lambda value: isinstance(value, Array) and value.buffer is self)
+
+
+_CHANGING = ("content", "unsettled", "settled", "summed", "uses", "version", "doubt", "order", "line")
+
+
+class Journal:
+    """The arrays that have changed since it was opened, with what they held then. New ones are left out.
+
+    Args:
+        place: the line of the user's code.
+        settling: whether arrays are entered too that only become an equation.
+    """
+
+    def __init__(self, place: str | None, settling: bool = False) -> None:
+        self.place, self.settling, self.start = place, settling, next(_births)
+        self.before: dict[Buffer, dict[str, Any]] = {}
+
+    def note(self, buffer: Buffer, settled: bool = False) -> None:
+        """A buffer is about to change, or to be settled."""
+        if settled <= self.settling:
+            self.note_as(buffer, None)
+
+    def note_as(self, buffer: Buffer, state: dict[str, Any] | None) -> None:
+        """A buffer has changed, which was in this state before."""
+        if buffer.born < self.start and buffer not in self.before:
+            self.before[buffer] = state or buffer.state()
 
 
 @dataclass(frozen=True)
@@ -151,6 +201,7 @@ class Array:
     ) -> None:
         self.buffer, self.through, self.scalar = buffer, view, scalar
         self.axes = buffer.shape if shape is None else shape
+        no_rounds_in(self.axes)
         self.contiguous = True  # False: not known to be C-contiguous
         self.base_version: tuple[Buffer, int] | None = None  # may be a view of this buffer, or a copy
 
@@ -281,6 +332,7 @@ class Array:
             raise TraceError("assignment to an array that cannot be written (a broadcast view)")
         if self.base_version:
             base, _ = self.base_version
+            base.changes()
             base.doubt = "an array is used whose reshape, changed in place, may or may not share its memory"
             self.base_version = None
         old = buffer.content
@@ -441,4 +493,4 @@ def _large(buffer: Buffer) -> bool:
     return count > LARGE
 
 
-__all__ = ["IDENTITY", "Array", "Buffer", "View", "array", "has_entry", "scalar"]
+__all__ = ["IDENTITY", "Array", "Buffer", "Journal", "View", "array", "has_entry", "scalar"]

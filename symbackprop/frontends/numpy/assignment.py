@@ -37,7 +37,16 @@ from symbackprop.frontends.numpy.elementwise import (
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import Content, axis_indices, holds, index_name, minus
+from symbackprop.frontends.numpy.session import (
+    Content,
+    as_numpy,
+    axis_indices,
+    holds,
+    index_name,
+    minus,
+    must_know,
+    product_of,
+)
 from symbackprop.frontends.numpy.size import Size
 from symbackprop.frontends.numpy.sorting import permuted
 from symbackprop.frontends.numpy.subscripts import (
@@ -53,7 +62,7 @@ from symbackprop.frontends.numpy.subscripts import (
     whole_mask,
     within,
 )
-from symbackprop.frontends.numpy.views import view_of
+from symbackprop.frontends.numpy.views import unflatten, view_of
 
 Indices = tuple[Expr, ...]
 
@@ -80,6 +89,29 @@ def _setitem(base: Array, key: Any, value: Any) -> None:
             return  # x[s] += v: already done in place
     target.write(stretched(_fitted(given, target.axes), target.axes))
     integers_fit(target)
+
+
+@implements("fill_diagonal")
+def _fill_diagonal(a: Array, val: Any, wrap: Any = False) -> None:
+    """Write into the entries whose indices are all equal, in place."""
+    base, given = as_array(a), held(a, as_array(val))
+    if base.ndim < 2:
+        raise as_numpy(ValueError("array must be at least 2-d"))
+    square = base.ndim == 2 or all(n is base.axes[0] for n in base.axes)
+    if not square or wrap:
+        raise TraceError("np.fill_diagonal with wrap=, or of more than two axes of unequal lengths, cannot be traced")
+    if given.ndim > 1:
+        raise TraceError("np.fill_diagonal with an array of several axes cannot be traced", help="write x.ravel()")
+    shorter = base.axes[0]
+    if base.ndim == 2 and must_know("<", base.axes[1], base.axes[0], "the length of a diagonal"):
+        shorter = base.axes[1]
+    value = stretched(_fitted(given, (shorter,)), (shorter,))
+    old = base.read()
+
+    def entries(i: Indices) -> Expr:
+        return where(multiply(*(holds("==", i[0], k) for k in i[1:])), value((i[0],)), old(i))
+
+    base.write(entries)
 
 
 def _fitted(given: Array, shape: Indices) -> Array:
@@ -189,18 +221,19 @@ class _Finder:
         if not unknown:
             named = multiply(*conditions, self.matches(own, values))
             return where(named, value(self._indices(values, rest)), old(indices)) if named is not ZERO else old(indices)
-        if len(unknown) > 1:
-            raise TraceError("an assignment to places named by an integer array with two axes")
-        n = unknown[0].size
-        named = contraction(unknown[0].name, n, lambda i: self._match_at(own, values, unknown[0], i))
+        sizes = tuple(n.size for n in unknown)  # of several axes the last place counts in row-major order
+        n = product_of(sizes)
+        named = contraction(unknown[0].name, n, lambda i: self._match_at(own, values, unknown, i))
         last = fresh(unknown[0].name, n)
-        position = Position("max", last, multiply(self._match_at(own, values, unknown[0], last), add(last, ONE)))
-        at = [position if v is unknown[0] else v for v in values]
+        position = Position("max", last, multiply(self._match_at(own, values, unknown, last), add(last, ONE)))
+        table = dict(zip(unknown, unflatten(position, sizes), strict=True))
+        at = [table[v] if isinstance(v, Index) and v in table else v for v in values]
         hit = multiply(*conditions, Compare("<", ZERO, named))
         return where(hit, value(self._indices(at, rest)), old(indices))
 
-    def _match_at(self, own: Indices, values: list[Expr], unknown: Index, index: Expr) -> Expr:
-        return self.matches(own, [index if v is unknown else v for v in values])
+    def _match_at(self, own: Indices, values: list[Expr], unknown: list[Index], index: Expr) -> Expr:
+        table = dict(zip(unknown, unflatten(index, tuple(n.size for n in unknown)), strict=True))
+        return self.matches(own, [table[v] if isinstance(v, Index) and v in table else v for v in values])
 
 
 def _contains(expr: Expr, indices: Sequence[Index]) -> bool:

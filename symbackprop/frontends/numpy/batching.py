@@ -1,7 +1,7 @@
 """vmap: a function of one example, run once with the example's number as a free index, which becomes an axis.
 
 Whatever the function computes depends on that index, and what it writes down as an equation has an axis for it
-(`Session.batches`). So names and lines are kept, and the number of examples stays symbolic.
+(`Session.rounds`). So names and lines are kept, and the number of examples stays symbolic.
 """
 
 from __future__ import annotations
@@ -17,6 +17,21 @@ from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import current
 
 Convert = Callable[[Any], Any]
+
+
+class _Examples:
+    """The examples, which a session takes for the rounds of a loop that carry nothing on.
+
+    Args:
+        index: the example's number.
+    """
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def stop(self) -> TraceError:
+        """What to say where a loop around it carries something on."""
+        return TraceError("vmap inside a loop over a symbolic range cannot be traced")
 
 
 def batched(function: Callable[..., Any], in_axes: Any, out_axes: Any, bare: Convert, dressed: Convert) -> Any:
@@ -36,10 +51,13 @@ def batched(function: Callable[..., Any], in_axes: Any, out_axes: Any, bare: Con
             raise TraceError("vmap over no argument cannot be traced")
         first, axis = mapped[0]
         example = fresh("e", first.axes[axis])
-        with current().batch(example):
+        running = current().loops
+        running.append(_Examples(example))
+        try:
             given = [_example(a, k, example, bare, dressed) for a, k in zip(args, axes, strict=True)]
-            result = function(*given)
-            return _collected(result, out_axes, example, bare, dressed)
+            return _collected(function(*given), out_axes, example, bare, dressed)
+        finally:
+            running.pop()
 
     return run
 

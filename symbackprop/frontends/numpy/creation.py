@@ -137,7 +137,10 @@ def _linspace(start: Any, stop: Any, num: Any = 50) -> Any:
     return result
 
 
-@implements("indices", "meshgrid", "ogrid", "mgrid", "fromfunction", "vectorize", "ix_")
+REFUSED = ("ogrid", "mgrid")
+
+
+@implements(*REFUSED)
 def _unsupported_grid(*_: Any, **__: Any) -> Any:
     raise TraceError("grids of indices cannot be traced", help="use np.arange and broadcasting")
 

@@ -12,6 +12,7 @@ from symbackprop.expression.build import (
     ONE,
     ZERO,
     Compare,
+    Entry,
     Expr,
     Kronecker,
     Multiply,
@@ -22,6 +23,7 @@ from symbackprop.expression.build import (
     divide,
     multiply,
     negate,
+    number,
     power,
     subtract,
 )
@@ -41,7 +43,7 @@ from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.infinity import is_infinite, lifted
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import Content, axis_indices, holds, is_so, reduced
+from symbackprop.frontends.numpy.session import Content, axis_indices, current, holds, is_so, reduced, value_of
 from symbackprop.frontends.numpy.size import Size
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
@@ -425,12 +427,28 @@ def compared(relation: Any, left: Expr, right: Expr) -> Expr:
         return ONE if {"<": a < b, "<=": a <= b, "==": a == b}[relation] else ZERO
     if left is right:
         return ZERO if relation == "<" else ONE
+    two_valued = _of_two_values(relation, left, right)
+    if two_valued is not None:
+        return two_valued
     for side, other, swapped in ((left, right, False), (right, left, True)):
         if isinstance(other, Number) and is_indicator(side):
             at = [(other, v) if swapped else (v, other) for v in (ZERO, ONE)]
             low, high = (compared(relation, *pair) for pair in at)
             return low if low is high else side if high is ONE else subtract(ONE, side)
     return Compare(relation, left, right)
+
+
+def _of_two_values(relation: Any, left: Expr, right: Expr) -> Expr | None:
+    """y == 1, y != 0 and y > 0.5 of an input that has two values alone: all of them are [y > 0], or what it is not."""
+    for side, other, swapped in ((left, right, False), (right, left, True)):
+        inner = value_of(side)
+        values = current().two_valued.get(inner.tensor) if isinstance(inner, Entry) else None
+        if values is not None and isinstance(other, Number):
+            at = [(other, number(v)) if swapped else (number(v), other) for v in values]
+            low, high = (compared(relation, *pair) for pair in at)
+            above = Compare("<", ZERO, inner)
+            return low if low is high else above if high is ONE else subtract(ONE, above)
+    return None
 
 
 def is_indicator(value: Expr) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import symbackprop.frontends.numpy.assignment
+import symbackprop.frontends.numpy.composed
 import symbackprop.frontends.numpy.joining
 import symbackprop.frontends.numpy.products
 import symbackprop.frontends.numpy.reductions

@@ -114,6 +114,10 @@ class Refused:
         return self
 
 
+class Unsettled(Refused):
+    """What a name, or a place of an object, holds after a branch on data that sets it on one way alone."""
+
+
 class Source(Refused):
     """A module, generator or function whose numbers differ at each run: what it gives is opaque.
 

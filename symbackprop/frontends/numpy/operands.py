@@ -19,7 +19,7 @@ from symbackprop.frontends.numpy.infinity import MINUS_INFINITY
 from symbackprop.frontends.numpy.opaque import NotUsable
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import assume, reduced
-from symbackprop.frontends.numpy.size import Size, SymbolicRange, size_expr
+from symbackprop.frontends.numpy.size import Size, SymbolicList, SymbolicRange, size_expr
 from symbackprop.rendering.text import to_text
 
 
@@ -43,6 +43,8 @@ def as_array(value: Any) -> Array:
         return scalar(exact(value), weak=True, rounding=rounding_of(value))
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return _constant_array(value)
+    if isinstance(value, SymbolicList):
+        return value.array  # type: ignore[no-any-return]
     if isinstance(value, (SymbolicRange, range)):
         bounds = value.bounds if isinstance(value, SymbolicRange) else (value.start, value.stop, value.step)
         return OPERATIONS["arange"](*bounds)  # type: ignore[no-any-return]

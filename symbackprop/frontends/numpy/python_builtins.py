@@ -18,10 +18,10 @@ from symbackprop.frontends.numpy.opaque import NotUsable, Opaque, Refused
 from symbackprop.frontends.numpy.operands import integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_int, as_numpy, guarded, reduced
-from symbackprop.frontends.numpy.size import Size, SymbolicRange, size
+from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange, size
 from symbackprop.frontends.numpy.symbolic import STAND_INS, class_of, stands_for, told_type
 
-SYMBOLIC = (Array, Size, Masked, Places, SymbolicRange, *NotUsable)
+SYMBOLIC = (Array, Size, Masked, Places, SymbolicRange, SymbolicItems, SymbolicList, *NotUsable)
 
 
 def is_symbolic(value: Any) -> bool:
@@ -33,11 +33,12 @@ def is_symbolic(value: Any) -> bool:
 
 
 def _len(value: Any) -> Any:
+    value = value.array if isinstance(value, SymbolicList) else value
     if isinstance(value, Array):
         if not value.axes:
             raise as_numpy(TypeError("len() of unsized object"))
         return size(value.axes[0])
-    return len(value)
+    return value.size if isinstance(value, Masked) else len(value)
 
 
 def _range(*bounds: Any) -> Any:
@@ -80,8 +81,11 @@ def _round(value: Any, digits: int | None = None) -> Any:
 
 
 def _sum(items: Iterable[Any], start: Any = 0) -> Any:
+    items = items.array if isinstance(items, SymbolicList) else items
     if isinstance(items, Array):
         return OPERATIONS["sum"](items, axis=0) + start
+    if isinstance(items, Masked):
+        return items.sum() + start
     return sum(items, start)
 
 
@@ -90,6 +94,7 @@ def _extreme(name: str, array_name: str) -> Callable[..., Any]:
     plain_extreme = getattr(builtins, name)
 
     def extreme(*args: Any, **options: Any) -> Any:
+        args = tuple(a.array if isinstance(a, SymbolicList) else a for a in args)
         if len(args) == 1 and isinstance(args[0], Array):
             if options or args[0].ndim != 1:
                 raise TraceError(f"{name}() of an array with other than one axis cannot be traced")

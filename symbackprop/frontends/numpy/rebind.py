@@ -21,8 +21,11 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
+from symbackprop.frontends.numpy.branches import HELPERS
+from symbackprop.frontends.numpy.control_flow import rewritten_code
 from symbackprop.frontends.numpy.dialects import DIALECTS, OWN_CODE, UNKNOWN
 from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
+from symbackprop.frontends.numpy.loops import LOOP_HELPERS
 from symbackprop.frontends.numpy.namespace import by_identity, constant, operation_of
 from symbackprop.frontends.numpy.opaque import Opaque, Refused
 from symbackprop.frontends.numpy.python_builtins import is_symbolic, shadow_builtins
@@ -41,14 +44,16 @@ class Overlay:
     def __init__(self, session: Session, unknown: Iterable[Place] = ()) -> None:
         self.session = session
         self.state = State(unknown)
-        self._builtins = shadow_builtins(self._import)
+        self._builtins = shadow_builtins(self._import) | HELPERS | LOOP_HELPERS
         self._known = by_identity() | {
             id(real): self._builtins[name] for name, real in vars(builtins).items() if callable(real)
         }
         self._done: dict[int, Any] = {}
         self._identities = self._types = False  # code compares identities, and reaches for real types
         self._keep: list[Any] = []  # ids stay unique while their objects live
-        self._later: dict[int, list[Callable[[Any], None]]] = {}  # who waits for a class that is being rebuilt
+        self._making: set[int] = set()  # classes that are being rebuilt
+        self._postponed: list[Callable[[], None]] = []  # what waits until they are
+        self._draining = False  # it is being done
 
     def patch(self, value: Any, name: str = "") -> Any:
         """What stands in for `value` in traced code.
@@ -76,7 +81,7 @@ class Overlay:
         if isinstance(value, type) and value in STAND_INS:
             return STAND_INS[value]
         made = self._callable(value, name) if callable(value) else self._object(value, name)
-        if id(value) not in self._later:
+        if id(value) not in self._making:
             self._done[id(value)] = made  # the same object has the same stand-in: code may ask `a is b`
         return made
 
@@ -220,7 +225,8 @@ class Overlay:
         if in_library(function.__code__.co_filename) or home in ("numpy", "scipy", "sympy", "symbackprop"):
             stand_in = value_stand_in(function, function.__name__)
             return Refused(f"{home}.{function.__name__}") if home in ("numpy", "scipy") else stand_in
-        code = self._code(function.__code__)
+        own = function.__code__
+        code = self._code(own, own if _of_library(own) else rewritten_code(own))
         scope: dict[str, Any] = {"__builtins__": self._builtins, "__name__": function.__globals__.get("__name__", "")}
         cells = tuple(types.CellType() for _ in function.__closure__ or ())
         new = types.FunctionType(code, scope, function.__name__, None, cells or None)
@@ -240,9 +246,9 @@ class Overlay:
         return new
 
     def _give(self, value: Any, name: str, take: Callable[[Any], None]) -> None:
-        """Hand over the stand-in of a value: at once, or when the class that it is has been rebuilt."""
-        if id(value) in self._later:
-            self._later[id(value)].append(take)
+        """Hand over the stand-in of a value: at once, or when the classes that are being rebuilt are there."""
+        if self._making:
+            self._postponed.append(lambda: take(self.patch(value, name)))
         else:
             take(self.patch(value, name))
 
@@ -270,37 +276,53 @@ class Overlay:
         self._done[id(value)] = call
         return call
 
-    def _code(self, code: types.CodeType) -> types.CodeType:
-        """The code with exact decimal constants, entered in the session with all functions inside it."""
+    def _code(self, code: types.CodeType, rewritten: types.CodeType) -> types.CodeType:
+        """The rewritten code with exact decimal constants, entered in the session with all functions inside it.
+
+        Args:
+            code: as the user wrote it.
+        """
+        self._examine(code)
+        return self._entered(rewritten)
+
+    def _entered(self, code: types.CodeType) -> types.CodeType:
+        new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
+        (self.session.library if _of_library(code) else self.session.codes)[id(new)] = new
+        return new
+
+    def _examine(self, code: types.CodeType) -> None:
+        """Refuse code that looks behind the stand-ins, or changes what outlives the call."""
         before = None
-        of_user = not code.co_filename.startswith(tuple(OWN_CODE))
+        of_user = not _of_library(code)
         for step in dis.get_instructions(code):
             if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 raise TraceError(f"{code.co_name} assigns to the global {step.argval}", help="return the value instead")
             if not of_user:
                 continue  # a library asks for types in its own way, of which no result depends
             if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-                self._introspection(step.argval)
+                self._introspection(step.argval, _by_dataclasses(code))
+            elif _by_dataclasses(code):
+                continue
             elif step.opname == "IS_OP" and not (before and before.opname == "LOAD_CONST"):
                 self._identities = True
             before = step
-        if of_user and self._identities and self._types and not _by_dataclasses(code):
+        if of_user and self._identities and self._types:
             raise TraceError(f"{code.co_name} asks whether types are identical", help="use isinstance, or ==")
-        new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
-        (self.session.codes if of_user else self.session.library)[id(new)] = new
-        return new
+        for inner in code.co_consts:
+            if isinstance(inner, types.CodeType):
+                self._examine(inner)
 
-    def _introspection(self, name: str) -> None:
+    def _introspection(self, name: str, harmless: bool) -> None:
         """Refuse to look behind the stand-ins; note what may bring a real type into the code."""
         if name in _INSIDE:
             raise TraceError(f"the attribute {name} cannot be traced")
-        self._types = self._types or name in _TYPES
+        self._types = self._types or (name in _TYPES and not harmless)
 
     def _constant(self, value: Any) -> Any:
         if isinstance(value, float):
             return constant(value)
         if isinstance(value, types.CodeType):
-            return self._code(value)
+            return self._entered(value)
         if type(value) is tuple:
             return tuple(self._constant(v) for v in value)
         return value
@@ -321,28 +343,39 @@ class Overlay:
             return kind  # a named tuple holds values and does nothing with them
         if not library_of(type(kind).__module__):
             return Refused(f"the class {kind.__name__}")
-        if id(kind) in self._later:
+        if id(kind) in self._making:
             return Refused(f"the class {kind.__name__}, which holds itself,")
         self._keep.append(kind)
-        waiting = self._later[id(kind)] = []
+        self._making.add(id(kind))
         names = {n: v for n, v in vars(kind).items() if n not in _OF_PYTHON and not _is_slot(v)}
+        held = {n: v for n, v in names.items() if n not in _AS_THEY_ARE and not _is_behaviour(v)}
         try:
             bases = tuple(self.patch(b) for b in kind.__bases__)
             make: Any = type(kind)
-            new = make(kind.__name__, bases, {n: self._member(v, n) for n, v in names.items()})
+            new = make(kind.__name__, bases, {n: self._member(v, n) for n, v in names.items() if n not in held})
         except TypeError:
             new = Refused(f"the class {kind.__name__}")
-        del self._later[id(kind)]
+        self._making.discard(id(kind))
         self._done[id(kind)] = new
-        for take in waiting:
-            take(new)
         if isinstance(new, type):
-            self.state.watch_class(new)
+            self._postponed[:0] = [partial(self._hold, new, n, v) for n, v in held.items()]
+            self._postponed.append(partial(self.state.watch_class, new))
+        if not self._making and not self._draining:
+            self._draining = True
+            while self._postponed:
+                self._postponed.pop(0)()
+            self._draining = False
         return new
+
+    def _hold(self, kind: type, name: str, value: Any) -> None:
+        """Give a class a value of its own: a dictionary, another class, an object."""
+        setattr(kind, name, self.patch(value, name))
 
     def _member(self, value: Any, name: str) -> Any:
         """A method, a property, a nested class or a value of a class."""
         match value:
+            case classmethod() if name == "__init_subclass__":
+                return classmethod(self._at_definition(self.patch(value.__func__)))
             case staticmethod() | classmethod():
                 return type(value)(self.patch(value.__func__))
             case property():
@@ -351,6 +384,10 @@ class Overlay:
             case functools.cached_property():
                 return functools.cached_property(self.patch(value.func))
         return value if name in _AS_THEY_ARE else self.patch(value, name)
+
+    def _at_definition(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """__init_subclass__, which ran when the user's classes were defined, and not when they are rebuilt."""
+        return lambda *args, **options: None if self._making else function(*args, **options)
 
     @guarded
     def _import(self, name: str, *args: Any, **options: Any) -> Any:
@@ -369,6 +406,11 @@ _AS_THEY_ARE = {"__slots__", "__annotations__", "__module__", "__doc__", "__qual
                 "__dataclass_fields__", "__dataclass_params__", "__orig_bases__", "__parameters__"}  # fmt: skip
 
 
+def _of_library(code: types.CodeType) -> bool:
+    """True for the code of a library that is rebuilt with the user's."""
+    return code.co_filename.startswith(tuple(OWN_CODE))
+
+
 def _by_dataclasses(code: types.CodeType) -> bool:
     """True for a comparison that dataclasses have written: it asks for the classes of the user's own objects."""
     return code.co_filename == "<string>" and code.co_name in ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
@@ -378,6 +420,13 @@ def _has_code(kind: type) -> bool:
     """True if a named tuple has methods of the user's own; those that `collections` has written have no file."""
     own = [f for c in kind.__mro__ for f in vars(c).values() if isinstance(f, types.FunctionType)]
     return any(not in_library(f.__code__.co_filename) and not f.__code__.co_filename.startswith("<") for f in own)
+
+
+def _is_behaviour(value: Any) -> bool:
+    """True for what makes a class behave as it does, and for plain constants; False for what it merely holds."""
+    if isinstance(value, (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)):
+        return True
+    return isinstance(value, (*CONSTANTS, float)) or hasattr(value, "__set_name__") or hasattr(type(value), "__get__")
 
 
 def _is_slot(value: Any) -> bool:

@@ -28,9 +28,10 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     add,
+    entries_once,
+    free_indices,
     kronecker,
     multiply,
-    nodes_once,
     substitute,
 )
 from symbackprop.expression.program import PART, Equation, symbols
@@ -62,9 +63,14 @@ class Session:
         self.drawn: dict[Tensor, TraceError] = {}  # arrays of random numbers: no result may depend on them
         self.conditions: dict[str, None] = {}
         self.empties = 0
-        self.batches: list[Index] = []  # the examples of the vmaps that are running, outermost first
         self.values: dict[Tensor, Expr] = {}  # what the equations' right sides are
         self.intervals: dict[Expr, object] = {}  # the memo of `integers.interval`
+        self.two_valued: dict[Tensor, tuple[int, int]] = {}  # inputs whose entries have two values alone
+        self.journals: list[Any] = []  # what open branches on data must know of arrays that are written
+        self.loops: list[Any] = []  # loops over symbolic ranges that are running
+        self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
+        self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
+        self.unknowns = 0
         self.stop: BaseException | None = None  # the first one that left the tracer
         self.stopped_at: str | None = None  # and the line of the user's code
 
@@ -95,9 +101,18 @@ class Session:
         """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code."""
         indices = axis_indices(shape)
         value = content(tuple(ZERO if i.size is ONE else i for i in indices))
+        rounds = tuple(loop.index for loop in self.loops if loop.index in free_indices(value))
+        if self.is_carried(value):
+            raise self.loops[-1].stop()
+        if rounds:
+            outer = axis_indices((*(i.size for i in rounds), *shape))
+            inner = dict(zip((*rounds, *indices), outer, strict=True))
+            indices, shape, value = outer, tuple(i.size for i in outer), substitute(value, inner)
         if MINUS_INFINITY in symbols(value):
             raise TraceError("minus infinity is used in a way that cannot be traced", help="use a number such as -1e9")
         tensor = self.new_tensor(variable or "t", shape, kind)
+        if rounds:
+            self.rounds[tensor] = rounds
         if variable:
             self.variables[tensor] = variable
         place = f"line {line}" if variable else f"{PART}line {line}"
@@ -105,37 +120,24 @@ class Session:
         self.values[tensor] = value
         return tensor
 
-    def settled(
-        self, shape: tuple[Expr, ...], content: Content, kind: str, variable: str | None, line: int | None
-    ) -> Content:
-        """The entries of a new tensor that is defined by `content`; inside a vmap it has an axis for the examples."""
-        used = self._examples_in(content(axis_indices(shape)))
-        if not used:
-            return entry(self.define(shape, content, kind, variable, line))
-        count = len(used)
+    # --- loops over symbolic ranges
 
-        def of_all(indices: tuple[Expr, ...]) -> Expr:
-            at: dict[Expr, Expr] = dict(zip(used, indices[:count], strict=True))
-            return substitute(content(indices[count:]), at)
+    def is_carried(self, value: Expr) -> bool:
+        """True if a value depends on what a round of a loop finds."""
+        return bool(self.loops) and any(e.tensor in self.carried for e in entries_once(value))
 
-        whole = entry(self.define((*(b.size for b in used), *shape), of_all, kind, variable, line))
-        return lambda indices: whole((*used, *indices))
+    def memory(self) -> tuple[Any, ...]:
+        """What must be as it was when the body of a loop runs again."""
+        return (list(self.equations), dict(self.variables), set(self.names), dict(self.drawn), dict(self.conditions),
+                dict(self.values), dict(self.rounds))  # fmt: skip
 
-    def _examples_in(self, value: Expr) -> tuple[Index, ...]:
-        """The examples of running vmaps on which a value depends."""
-        if not self.batches:
-            return ()
-        inside = set(nodes_once(value))
-        return tuple(b for b in self.batches if b in inside)
-
-    @contextmanager
-    def batch(self, example: Index) -> Iterator[None]:
-        """Run a function of one example."""
-        self.batches.append(example)
-        try:
-            yield
-        finally:
-            self.batches.pop()
+    def recall(self, memory: tuple[Any, ...]) -> None:
+        """Forget what has come since; the unknown numbers of loops stay known."""
+        carried = {t: v for t, v in self.values.items() if t in self.carried}
+        equations, variables, names, drawn, conditions, values, rounds = memory
+        self.equations, self.variables, self.names = list(equations), dict(variables), set(names)
+        self.drawn, self.conditions = dict(drawn), dict(conditions)
+        self.values, self.rounds = {**values, **carried}, dict(rounds)
 
     def unwritten(self) -> Symbol:
         """What the entries of an np.empty array are before they are written."""
@@ -189,15 +191,26 @@ def assume(condition: str) -> None:
         session.conditions[condition] = None
 
 
+def no_rounds_in(shape: tuple[Expr, ...]) -> None:
+    """Refuse a shape that depends on the round of a loop over a symbolic range."""
+    session = _SESSION.get(None)
+    if session and session.loops and any(loop.index in free_indices(n) for n in shape for loop in session.loops):
+        raise session.loops[-1].stop()
+
+
+def defined_as(expr: Entry) -> Expr | None:
+    """The right side of an entry's equation; None for inputs."""
+    session = _SESSION.get(None)
+    for equation in reversed(session.equations) if session else ():
+        if equation.tensor is expr.tensor:
+            return substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True)))
+    return None
+
+
 def value_of(expr: Expr) -> Expr:
     """What an entry stands for, where an equation of the session says so; other expressions are themselves."""
-    session = _SESSION.get(None)
-    if session is None or not isinstance(expr, Entry):
-        return expr
-    for equation in reversed(session.equations):
-        if equation.tensor is expr.tensor:
-            return value_of(substitute(equation.value, dict(zip(equation.indices, expr.indices, strict=True))))
-    return expr
+    inside = defined_as(expr) if isinstance(expr, Entry) else None
+    return expr if inside is None else value_of(inside)
 
 
 def user_line() -> int | None:
@@ -337,9 +350,9 @@ def holds(relation: Relation, left: Expr, right: Expr) -> Expr:
     return kronecker(a, b) if relation == "==" else Compare(relation, a, b)
 
 
-def entry(tensor: Tensor) -> Content:
-    """The content of an array that is a tensor."""
-    return lambda indices: Entry(tensor, tuple(reduced(i) for i in indices))
+def entry(tensor: Tensor, rounds: tuple[Expr, ...] = ()) -> Content:
+    """The content of an array that is a tensor, which may have axes for the rounds of loops before its own."""
+    return lambda indices: Entry(tensor, (*rounds, *(reduced(i) for i in indices)))
 
 
 def product_of(shape: tuple[Expr, ...]) -> Expr:

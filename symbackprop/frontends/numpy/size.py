@@ -33,6 +33,8 @@ from symbackprop.rendering.text import to_text
 
 def _needs_number(value: Any, name: str) -> Exception:
     parts = [e for e in map(size_expr, getattr(value, "bounds", (value,))) if e is not None]
+    parts += [value.length] if isinstance(value, SymbolicItems) else []
+    parts += list(value.array.axes) if isinstance(value, SymbolicList) else []
     return NeedsConcreteSizes("a number is needed here, not a symbolic size", size_symbols(*parts))
 
 
@@ -217,6 +219,37 @@ class SymbolicRange:
 
     def __repr__(self) -> str:
         raise _needs_number(self, "__repr__")
+
+
+@stands_for(enumerate, "a sequence of symbolic length", _needs_number)
+class SymbolicItems:
+    """What a loop goes through: how many items, and which one comes in a round."""
+
+    __slots__ = ("item", "length")
+    __class__ = class_of(lambda _: enumerate(()))
+
+    def __init__(self, length: Expr, item: Callable[[Expr], Any]) -> None:
+        self.length, self.item = length, item
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(self.length))
+
+
+@stands_for(list, "a list of symbolic length", _needs_number)
+class SymbolicList:
+    """A list of numbers, or of arrays of one shape, of symbolic length: they lie along the first axis of an array."""
+
+    __slots__ = ("array",)
+    __class__ = class_of(lambda _: [1])
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.array)
+
+    def __getitem__(self, key: Any) -> Any:
+        return SymbolicList(self.array[key]) if isinstance(key, slice) else self.array[key]
 
 
 def size(expr: Expr) -> Any:

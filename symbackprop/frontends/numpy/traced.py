@@ -86,7 +86,7 @@ def trace(
     def once(unknown: Sequence[Place]) -> tuple[Program, list[Place]]:
         tracer = Tracer(shapes, assume, where, sizes, attributes, seconds, unknown)
         result = tracer.run(function, **_arguments(tracer, function))
-        named = _named_outputs(result, function)
+        named = _named_outputs(result, function, tracer.sizes)
         outputs = [tracer.tensor(v, n) for n, v in named.items()]
         return tracer.program(tuple(tracer.inputs.values()), outputs), tracer.overlay.state.changed_places()
 
@@ -190,7 +190,7 @@ def _both_traced(
     cache: Any = None
     if "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2:
         result, cache = result
-    named = _named_outputs(result, forward)
+    named = _named_outputs(result, forward, tracer.sizes)
     outputs = [tracer.tensor(v, n) for n, v in named.items()]
     inputs = tuple(tracer.inputs.values())
     first = tracer.program(inputs, outputs)
@@ -274,8 +274,14 @@ def backward_roles(backward: Callable[..., Any], shapes: Iterable[str]) -> dict[
     return dict(zip(own, ("upstream", "cache"), strict=False))
 
 
-def _named_outputs(result: Any, function: Callable[..., Any]) -> dict[str, Any]:
-    """The returned arrays, each with a name for its equation."""
+def _named_outputs(result: Any, function: Callable[..., Any], fixed: Mapping[str, int]) -> dict[str, Any]:
+    """The returned arrays, each with a name for its equation.
+
+    Args:
+        fixed: sizes that are fixed; at some of them a sum may be one of no terms, which is Python's 0.
+    """
+    if fixed and type(result) is int:
+        result = float(result)
     if isinstance(result, dict) and result:
         return {str(k): _output(v, function) for k, v in result.items()}
     if isinstance(result, tuple) and result:

@@ -77,6 +77,8 @@ class Tracer:
         ranges = {a.tensor: a.size for a in self.assumptions if a.size is not None}
         self.session = Session(Facts(self.domain, ranges))
         self.session.names |= set(shapes)
+        kinds = {"bern": (0, 1), "onehot": (0, 1), "pm1": (-1, 1)}
+        self.session.two_valued = {a.tensor: kinds[a.kind] for a in self.assumptions if a.kind in kinds}
         self.overlay = Overlay(self.session, unknown)
         self.upstream: tuple[Tensor, ...] = ()
 
@@ -112,6 +114,9 @@ class Tracer:
                 raise self._failed(stop, function) from (stop if isinstance(stop, Exception) else None)
         if self.session.stop is not None:
             raise self._swallowed(self.session.stop, function)
+        if self.session.journals:
+            raise TraceError("an exception on one way of a branch on data is caught",
+                             where=self.session.journals[-1].place)  # fmt: skip
         changed = self.overlay.changed_global()
         if changed:
             raise TraceError(f"{name_of(function)} changes the global {changed}", help="pass it in and return it")
@@ -119,6 +124,8 @@ class Tracer:
 
     def _failed(self, stop: BaseException, function: Callable[..., Any]) -> SymbackpropError:
         """What to say of an exception that ended a run."""
+        if self.session.loops and not isinstance(stop, OutOfTime):
+            return self._in_a_loop()
         first = self.session.stop
         if first is not None and stop is not first and not isinstance(stop, OutOfTime):
             return self._swallowed(first, function)
@@ -130,11 +137,23 @@ class Tracer:
         if isinstance(stop, SymbackpropError):
             return self._located(stop)
         what = f"{name_of(function)} raises {type(stop).__name__}: {stop}"
+        if self.session.journals:
+            help = "keep such inputs out by assume= or where=, or use np.where"
+            return TraceError(f"{what}, on one way of a branch on data", where=where, help=help)
         return CodeRaisesError(what, type(stop).__name__, where=where)
+
+    def _in_a_loop(self) -> SymbackpropError:
+        """What to say of anything that ends a run inside a loop over a symbolic range: a concrete one tells more."""
+        sizes = [loop.index.size for loop in self.session.loops]
+        return NeedsConcreteSizes(
+            "a loop over a symbolic range", size_symbols(*sizes), where=self.session.loops[0].place
+        )
 
     def _swallowed(self, stop: BaseException, function: Callable[..., Any]) -> SymbackpropError:
         """What to say where the user's code caught a stop and went on: NumPy would have given it something else."""
         where = self.session.stopped_at
+        if self.session.loops and not isinstance(stop, OutOfTime):
+            return self._in_a_loop()
         if isinstance(stop, OutOfTime):
             return BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s", where=where)
         if isinstance(stop, ShapesDoNotFit):

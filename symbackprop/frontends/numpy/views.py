@@ -258,16 +258,20 @@ def _expand_dims(a: Any, axis: Any) -> Array:
 
 
 @implements("atleast_1d")
-def atleast_1d(a: Any) -> Array:
-    """An array with one axis at least."""
-    base = as_array(a)
+def atleast_1d(*arrays: Any) -> Any:
+    """Arrays with one axis at least."""
+    if len(arrays) != 1:
+        return tuple(map(atleast_1d, arrays))
+    base = as_array(arrays[0])
     return base if base.ndim else reshaped(base, (ONE,))
 
 
 @implements("atleast_2d")
-def atleast_2d(a: Any) -> Array:
-    """An array with two axes at least."""
-    base = as_array(a)
+def atleast_2d(*arrays: Any) -> Any:
+    """Arrays with two axes at least."""
+    if len(arrays) != 1:
+        return tuple(map(atleast_2d, arrays))
+    base = as_array(arrays[0])
     return base if base.ndim >= 2 else reshaped(base, (ONE,) * (2 - base.ndim) + base.axes)
 
 

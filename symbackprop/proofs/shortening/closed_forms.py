@@ -17,14 +17,19 @@ from symbackprop.calculus.kernel import Kernel
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import (
     MINUS_ONE,
+    Add,
     Entry,
     Expr,
+    Index,
     Multiply,
     Sum,
     Tensor,
+    add,
     close_sum,
+    free_indices,
     multiply,
     nodes_once,
+    open_binder,
     rewrite,
     substitute,
     tensors_in,
@@ -33,6 +38,7 @@ from symbackprop.expression.program import Program
 from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.shortening.factor import size_of
 from symbackprop.proofs.shortening.rewrite import Rewriter, Rewritten
+from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.rendering.conventions import signed
 
 MOST_EQUATIONS = 40  # a longer program is left in the steps of reverse mode
@@ -168,6 +174,8 @@ class _Search:
         here = form.value
         for value, uses, said in words.trail:
             rule, reason = ("equation", said) if uses else ("algebra", _COLLECTED)
+            if uses and isinstance(here, Add) and isinstance(value, Multiply):
+                reason += " What the terms share stands in front."
             step = Step(here, value, rule, reason, uses)
             if not self.kernel.accepts(step, derivation):
                 return None
@@ -176,12 +184,67 @@ class _Search:
         return _Form(here, (*form.steps, *steps)) if steps else None
 
     def _at_once(self, form: _Form, words: Rewritten, derivation: Derivation) -> _Form | None:
-        for uses in _growing(words.used, self.rewording.needed(words.sums)):
-            rule = "equation" if uses else "algebra"
-            step = Step(form.value, words.value, rule, _reason(words.used, words.sums), tuple(uses))
-            if self.kernel.accepts(step, derivation):
-                return _Form(words.value, (*form.steps, step))
+        shown = self._sums_shown(form, words, derivation)
+        for start in (shown, form) if shown is not None else (form,):
+            for uses in _growing(words.used, self.rewording.needed(words.sums)):
+                rule = "equation" if uses else "algebra"
+                step = Step(start.value, words.value, rule, _reason(words.used, words.sums), tuple(uses))
+                if self.kernel.accepts(step, derivation):
+                    return _Form(words.value, (*start.steps, step))
         return None
+
+    def _sums_shown(self, form: _Form, words: Rewritten, derivation: Derivation) -> _Form | None:
+        """The form with a sum that is always 0 or always 1 taken apart: by itself, then with what it adds up put in."""
+        here, steps = form.value, list(form.steps)
+        for tensor in self.rewording.summed(words.sums):
+            apart, opened = _apart(here, tensor), _opened(here, tensor, self.kernel.program)
+            lines = [
+                (apart, "algebra", (), f"The sum over the entries of {tensor.name} stands by itself."),
+                (opened, "equation", (tensor,), f"The equation of {tensor.name} is put in, and its terms are summed."),
+            ]
+            for value, rule, uses, reason in lines:
+                step = Step(here, value, rule, reason, uses)
+                if value is here:
+                    continue
+                if not self.kernel.accepts(step, derivation):
+                    return None
+                steps.append(step)
+                here = value
+        return None if here is form.value else _Form(here, tuple(steps))
+
+
+def _apart(expr: Expr, tensor: Tensor) -> Expr:
+    """`expr` with each sum over terms, one of which has an entry of the tensor, written as a sum of sums."""
+
+    def visit(node: Expr) -> Expr | None:
+        if not isinstance(node, Sum) or tensor not in tensors_in(node.body):
+            return None
+        index, body = open_binder(node)
+        inner = factored(rewrite(body, visit))
+        terms = inner.terms if isinstance(inner, Add) else (inner,)
+        return add(*(_summed(index, t) for t in terms))
+
+    return rewrite(expr, visit)
+
+
+def _opened(expr: Expr, tensor: Tensor, program: Program) -> Expr:
+    """`_apart`, and in each sum of single entries of the tensor what its equation says, summed term by term."""
+
+    def visit(node: Expr) -> Expr | None:
+        if isinstance(node, Sum) and isinstance(node.body, Entry) and node.body.tensor is tensor:
+            index, body = open_binder(node)
+            assert isinstance(body, Entry), "a renamed entry is an entry"
+            value = program.by_tensor[tensor].at(body.indices)
+            terms = value.terms if isinstance(value, Add) else (value,)
+            return add(*(_summed(index, t) for t in terms))
+        return None
+
+    return rewrite(_apart(expr, tensor), visit)
+
+
+def _summed(index: Index, term: Expr) -> Expr:
+    """The sum of a term over an index, which is the size of the axis times a term that does not depend on it."""
+    return factored(close_sum(index, term)) if index in free_indices(term) else multiply(index.size, term)
 
 
 def _growing(used: tuple[Tensor, ...], sums: list[Tensor]) -> Iterator[list[Tensor]]:

@@ -206,6 +206,11 @@ class Rewriter:
 
     def needed(self, sums: tuple[str, ...]) -> list[Tensor]:
         """The tensors whose equations show what the sums are."""
-        names = {s.removeprefix("the entries of ").partition(" ")[0] for s in sums}
-        known = [found[1] for (t, _), found in self.sums.items() if found is not None and t.name in names]
+        summed = self.summed(sums)
+        known = [found[1] for (t, _), found in self.sums.items() if found is not None and t in summed]
         return list(dict.fromkeys(t for uses in known for t in uses))
+
+    def summed(self, sums: tuple[str, ...]) -> list[Tensor]:
+        """The tensors whose entries are summed."""
+        names = {s.removeprefix("the entries of ").partition(" ")[0] for s in sums}
+        return list(dict.fromkeys(t for (t, _), found in self.sums.items() if found is not None and t.name in names))

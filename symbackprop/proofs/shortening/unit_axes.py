@@ -8,6 +8,7 @@ without them. Main names: `squeezed`, `factored`, `folded`.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from symbackprop.expression.build import (
@@ -28,6 +29,7 @@ from symbackprop.expression.build import (
     free_indices,
     fresh,
     multiply,
+    nodes_once,
     open_binder,
     rewrite,
     substitute,
@@ -46,8 +48,8 @@ def squeezed(program: Program) -> Program:
         name = _name_of_part(equation, taken - {tensor.name}) if equation.note.startswith(PART) else tensor.name
         taken.add(name)
         thin[tensor] = Tensor(name, tuple(n for n in tensor.shape if n is not ONE), tensor.kind)
-    taken = {t.name for t in (*program.inputs, *program.outputs, *thin.values())}
-    equations = tuple(_squeezed(e, thin, taken) for e in program.equations)
+    letters = letters_for(program, (*program.inputs, *program.outputs, *thin.values()))
+    equations = tuple(_squeezed(e, thin, letters) for e in program.equations)
     return replace(program, equations=equations)
 
 
@@ -60,40 +62,57 @@ def _name_of_part(equation: Equation, taken: set[str]) -> str:
     return next(n for k in itertools.count(1) if (n := wanted if k == 1 else f"{wanted}{k}") not in taken)
 
 
-def index_names(indices: tuple[Index, ...], taken: set[str]) -> tuple[Index, ...]:
-    """The same free indices, each with a name that is not among those taken."""
-    used = set(taken)
-    out: list[Index] = []
-    for index in indices:
-        name = _another(index.name, used)
-        used.add(name)
-        out.append(index if name == index.name else Index(name, index.size))
-    return tuple(out)
+def letters_for(program: Program, shown: Iterable[Tensor], further: Iterable[Index] = ()) -> dict[str, str]:
+    """For each index called like a tensor that is shown another letter, the same everywhere and unlike all in use.
+
+    Args:
+        further: indices that stand in no equation.
+    """
+    tensors = {t.name for t in shown}
+    names = [i.name for e in program.equations for i in _indices(e)] + [i.name for i in further]
+    used, table = tensors | set(names), dict[str, str]()
+    for name in dict.fromkeys(n for n in names if n in tensors):
+        table[name] = next((c for c in _LETTERS if c not in used), f"{name}_")
+        used.add(table[name])
+    return table
 
 
-def _another(name: str, taken: set[str]) -> str:
-    return name if name not in taken else next((c for c in _LETTERS if c not in taken), f"{name}_")
+def _indices(equation: Equation) -> list[Index]:
+    """The free and the bound indices of an equation."""
+    return [*equation.indices, *(n.index for n in nodes_once(equation.value) if isinstance(n, BINDERS))]
 
 
-def _squeezed(equation: Equation, thin: dict[Tensor, Tensor], taken: set[str]) -> Equation:
+def index_names(indices: tuple[Index, ...], letters: Mapping[str, str]) -> tuple[Index, ...]:
+    """The same free indices, with other letters for those in the table."""
+    return tuple(Index(letters[i.name], i.size) if i.name in letters else i for i in indices)
+
+
+def with_letters(program: Program, letters: Mapping[str, str]) -> Program:
+    """The same program with other letters for the indices in the table."""
+    return (
+        replace(program, equations=tuple(_squeezed(e, {}, letters) for e in program.equations)) if letters else program
+    )
+
+
+def _squeezed(equation: Equation, thin: dict[Tensor, Tensor], letters: Mapping[str, str]) -> Equation:
     tensor = thin.get(equation.tensor, equation.tensor)
     kept = tuple(i for i in equation.indices if i.size is not ONE or equation.tensor not in thin)
-    named = index_names(kept, taken)
+    named = index_names(kept, letters)
     at: dict[Expr, Expr] = dict.fromkeys((i for i in equation.indices if i not in kept), ZERO)
     at |= dict(zip(kept, named, strict=True))
-    return Equation(tensor, named, _rewritten(substitute(equation.value, at), thin, taken), equation.note)
+    return Equation(tensor, named, _rewritten(substitute(equation.value, at), thin, letters), equation.note)
 
 
-def _rewritten(expr: Expr, thin: dict[Tensor, Tensor], taken: set[str]) -> Expr:
+def _rewritten(expr: Expr, thin: dict[Tensor, Tensor], letters: Mapping[str, str]) -> Expr:
     def meaning(node: Expr) -> Expr | None:
         if isinstance(node, Entry) and node.tensor in thin:
             pairs = zip(node.indices, node.tensor.shape, strict=True)
-            return Entry(thin[node.tensor], tuple(_rewritten(i, thin, taken) for i, n in pairs if n is not ONE))
+            return Entry(thin[node.tensor], tuple(_rewritten(i, thin, letters) for i, n in pairs if n is not ONE))
         if isinstance(node, Sum) and node.index.size is ONE:
-            return _rewritten(substitute(node.body, {node.index: ZERO}), thin, taken)
-        if isinstance(node, BINDERS) and node.index.name in taken:
-            index = fresh(_another(node.index.name, taken), node.index.size)
-            body = _rewritten(substitute(node.body, {node.index: index}), thin, taken)
+            return _rewritten(substitute(node.body, {node.index: ZERO}), thin, letters)
+        if isinstance(node, BINDERS) and node.index.name in letters:
+            index = fresh(letters[node.index.name], node.index.size)
+            body = _rewritten(substitute(node.body, {node.index: index}), thin, letters)
             return Sum(index, body) if isinstance(node, Sum) else type(node)(node.kind, index, body)
         return None
 

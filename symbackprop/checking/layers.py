@@ -1,0 +1,592 @@
+"""A layer's class, or an instance of one, as a forward and a backward function.
+
+    found = layer_passes(Dense, {"x": ("N", "D"), "W": ("D", "M"), "b": ("M",)}, {}, None, {}, None)
+
+What is what is found by asking: an instance is made at small sizes, its forward and backward run under NumPy, and
+looked at before and after. `found.told` says what was taken for what; what was not found is said as well, never guessed
+in silence. The two functions make a fresh instance at each call, so the user's own class and instance stay as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import itertools
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symbackprop.checking.question import Question
+from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.user_run import quietly
+from symbackprop.checking.verdict import Verdict
+from symbackprop.errors import MalformedError, SymbackpropError
+from symbackprop.expression.program import Program
+from symbackprop.frontends.numpy.tracer import Tracer
+
+FORWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "fprop", "fwd", "loss", "predict")
+BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bprop", "bwd", "gradient", "gradients",
+            "grad")  # fmt: skip
+HELD = ("data", "value", "val", "weight", "array", "w", "params")  # where a parameter object keeps its numbers
+DEEPEST = 4
+DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11)
+MOST_TRIED = 200  # ways to fill in the arguments of a constructor
+Path = tuple[Any, ...]  # steps from the instance: attributes, keys of dictionaries, places of lists
+
+
+@dataclass(frozen=True)
+class LayerPasses:
+    """What a layer is taken for.
+
+    Args:
+        told: what was taken for what, a line each.
+    """
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    told: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How to make an instance, run it, and find its gradients."""
+
+    subject: Any
+    arguments: dict[str, Any]  # of the constructor: an input's name, (input, axis), or a value in a list
+    places: dict[str, tuple[Path, ...]]  # parameter -> where it is put
+    forward: str
+    backward: str
+    forward_arguments: dict[str, str]  # argument of the forward method -> input
+    backward_arguments: dict[str, str]
+    fixed: dict[str, dict[str, Any]]
+    upstream: str | None
+    cache: str | None
+    gradients: dict[str, tuple[str, Any]]  # input -> ("returned", place in what backward returns) or ("kept", path)
+
+
+def is_layer(subject: Any) -> bool:
+    """True for a class, or an object of one, that has a forward and a backward method of some name."""
+    if inspect.isroutine(subject) or inspect.ismodule(subject):
+        return False
+    return any(callable(getattr(subject, n, None)) for n in BACKWARD)
+
+
+def layer_passes(
+    subject: Any,
+    shapes: Mapping[str, Any],
+    assume: Mapping[str, str],
+    where: str | None,
+    fixed: Mapping[str, Any],
+    methods: Sequence[str] | None,
+) -> LayerPasses:
+    """The forward and the backward pass of a layer.
+
+    Args:
+        subject: its class, or an instance.
+        shapes: of the data that its forward takes, and of its parameters: "W" is an attribute, an argument of the
+        constructor, or a key of a dictionary that the layer holds; "fc1.W" is that of one of its layers.
+        fixed: further arguments of the constructor and of the methods.
+        methods: the names of the forward and the backward method, where they have others than usual.
+
+    Raises:
+        MalformedError: something was not found; the message says where it was looked for.
+    """
+    if not (is_layer(subject) or (methods and not inspect.isroutine(subject))):
+        raise MalformedError("a forward pass without a backward pass: neither a second function nor a layer",
+                             evidence=[f"looked for a method:  {', '.join(BACKWARD)}"],
+                             help="check(forward, backward, shapes=...), or check(Layer, shapes=...)")  # fmt: skip
+    return _Finder(subject, dict(shapes), dict(assume), where, dict(fixed), methods).passes()
+
+
+def malformed_layer(subject: Any, error: SymbackpropError) -> Verdict:
+    """The verdict on what is no layer whose forward and backward pass are found."""
+    kind = subject if isinstance(subject, type) else type(subject)
+    name = getattr(subject, "__name__", kind.__name__)
+    return Verdict("MALFORMED", f"gradients of {name}", reason=str(error), diagnosis=error.what)
+
+
+class _Finder:
+    """Finds out what is what in a layer."""
+
+    def __init__(
+        self,
+        subject: Any,
+        shapes: dict[str, Any],
+        assume: dict[str, str],
+        where: str | None,
+        fixed: dict[str, Any],
+        methods: Sequence[str] | None,
+    ) -> None:
+        self.subject, self.shapes, self.fixed = subject, shapes, fixed
+        self.kind = subject if isinstance(subject, type) else type(subject)
+        self.name = self.kind.__name__
+        self.real = [n for n in shapes if not str(assume.get(n, "")).startswith("label")]
+        self.forward, self.backward = self._methods(methods)
+        tracer = Tracer(shapes, assume, where)
+        program = Program(tuple(tracer.inputs.values()), (), (), (), tracer.assumptions, tracer.domain)
+        sampler = Sampler(Question(program, program, {}), random.Random(3))
+        distinct = dict(zip(sampler.symbols, DISTINCT, strict=False))  # lengths tell axes apart
+        choices = [distinct] if sampler.allowed(distinct) else sampler.size_choices()
+        if not choices:
+            raise MalformedError("no small sizes were found at which the layer could be tried")
+        point = sampler.point(max(choices, key=lambda sizes: len(set(sizes.values()))))
+        self.values = {t.name: point.inputs[t].copy()[()] for t in tracer.inputs.values()}
+
+    def _methods(self, methods: Sequence[str] | None) -> tuple[str, str]:
+        if methods is not None:
+            missing = [m for m in methods if not callable(getattr(self.kind, m, None))]
+            if len(methods) != 2 or isinstance(methods, str) or missing:
+                what = f"{self.name} has no method {missing[0]}" if missing else "methods does not name two methods"
+                raise MalformedError(what, help='write methods=("forward", "backward")')
+            return methods[0], methods[1]
+        found = []
+        for names, what in ((FORWARD, "forward"), (BACKWARD, "backward")):
+            name = next((n for n in names if inspect.isroutine(getattr(self.kind, n, None))), None)
+            if name is None or (name == "__call__" and "__call__" not in dir(self.kind)):
+                raise MalformedError(f"{self.name} has no {what} method", evidence=[f"looked for:  {', '.join(names)}"],
+                                     help='name them: methods=("run", "pull_back")')  # fmt: skip
+            found.append(name)
+        return found[0], found[1]
+
+    # --- the instance
+
+    def passes(self) -> LayerPasses:
+        """The two functions, and what was taken for what."""
+        arguments, layer = self._made()
+        _, forward_arguments, forward_fixed = self._arguments(self.forward)
+        inputs = set(forward_arguments.values())
+        built = {v for v in arguments.values() if isinstance(v, str)}
+        places: dict[str, tuple[Path, ...]] = {}
+        for name in self.shapes:
+            if name not in inputs:
+                found = tuple(self._places(layer, name))
+                if not found and name not in built:
+                    raise self._unfound(layer, name)
+                places[name] = () if name in built else found
+        # from here on the layer is one with the parameters that were drawn
+        plan = _Plan(self.subject, arguments, places, self.forward, self.backward, forward_arguments, {},
+                     {self.forward: forward_fixed}, None, None, {})  # fmt: skip
+        with quietly():
+            layer = _instance(plan, self.values)
+            result = self._called(
+                layer, self.forward, {a: self.values[n] for a, n in forward_arguments.items()}, forward_fixed
+            )
+        return self._completed(plan, layer, result)
+
+    def _made(self) -> tuple[dict[str, Any], Any]:
+        """An instance, and what its constructor is given."""
+        if not isinstance(self.subject, type):
+            return {}, copy.deepcopy(self.subject)
+        parameters = list(inspect.signature(self.subject).parameters.values())
+        known: dict[str, Any] = {}
+        wanted: list[str] = []
+        for p in parameters:
+            if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                continue
+            if p.name in self.fixed:
+                known[p.name] = [self.fixed[p.name]]
+            elif p.name in self.shapes:
+                known[p.name] = p.name
+            elif p.default is p.empty:
+                wanted.append(p.name)
+        found = self._sizes()
+        sizes = [sorted(found, key=lambda at, w=w: str(self.shapes[at[0]][at[1]]) != w) for w in wanted]  # type: ignore[misc]
+        failed: Exception | None = None
+        for chosen in itertools.islice(itertools.product(*sizes), MOST_TRIED):
+            arguments = {**known, **dict(zip(wanted, chosen, strict=True))}
+            try:
+                with quietly():
+                    layer = self.subject(**{k: _value(v, self.values) for k, v in arguments.items()})
+                if self._fits(layer):
+                    return arguments, layer
+            except Exception as error:  # whatever the constructor raises
+                failed = error
+        why = f": {type(failed).__name__}: {failed}" if failed else ""
+        raise MalformedError(f"no {self.name} could be made with parameters of the shapes given{why}",
+                             evidence=[f"its constructor takes:  {', '.join(p.name for p in parameters)}"],
+                             help='say its arguments: fixed={"units": 3}, or hand over an instance')  # fmt: skip
+
+    def _sizes(self) -> list[tuple[str, int]]:
+        """Axes of inputs that have different lengths: what a constructor may be told."""
+        found: dict[int, tuple[str, int]] = {}
+        parameters = [n for n in self.shapes if n in self.real]
+        for name in reversed(parameters):  # of parameters first: the data come first in shapes
+            for axis, n in enumerate(np.shape(self.values[name])):
+                found.setdefault(n, (name, axis))
+        return list(found.values())
+
+    def _fits(self, layer: Any) -> bool:
+        """True if the parameters that the layer holds have the shapes given."""
+        for name in self.shapes:
+            for path in self._places(layer, name):
+                held = _at(layer, path)
+                if isinstance(held, np.ndarray) and np.shape(held) != np.shape(self.values[name]):
+                    return False
+        return True
+
+    def _places(self, layer: Any, name: str) -> Iterator[Path]:
+        """Where a layer keeps a parameter; several places that hold the same array are all told."""
+        *before, leaf = name.split(".")
+        holder = layer
+        try:
+            for step in before:
+                holder = _step(holder, step)
+        except (AttributeError, KeyError, IndexError, ValueError, TypeError):
+            return
+        prefix = tuple(int(s) if s.isdigit() else s for s in before)
+        first = next((p for p in self._candidates(holder, leaf)), None)
+        if first is None:
+            return
+        held = _at(holder, first)
+        yield (*prefix, *first)
+        for path, other in _walk(layer):
+            if other is held and path != (*prefix, *first) and isinstance(held, np.ndarray):
+                yield path
+
+    def _candidates(self, holder: Any, leaf: str) -> Iterator[Path]:
+        for path in ((leaf,), *(((a, leaf)) for a, v in _attributes(holder).items() if isinstance(v, dict))):
+            try:
+                held = _at(holder, path)
+            except (AttributeError, KeyError, IndexError, TypeError):
+                continue
+            if callable(held) and not hasattr(held, "__dict__"):
+                continue
+            if held is None or isinstance(held, (np.ndarray, int, float, np.generic)):
+                yield path
+            else:
+                yield from ((*path, h) for h in HELD if isinstance(getattr(held, h, None), (np.ndarray, float, int)))
+
+    def _unfound(self, layer: Any, name: str) -> MalformedError:
+        dictionaries = [f"{self.name}.{a}[{name!r}]" for a, v in _attributes(layer).items() if isinstance(v, dict)]
+        looked = [f"an argument of {self.forward}", f"{self.name}.{name}", *dictionaries]
+        return MalformedError(f"{name} was not found in {self.name}", evidence=[f"looked for:  {', '.join(looked)}"],
+                              help="name an argument of its forward, or a parameter as the layer calls it")  # fmt: skip
+
+    # --- methods
+
+    def _arguments(self, method: str, upstream: bool = False) -> tuple[list[str], dict[str, str], dict[str, Any]]:
+        """(arguments that no input is named for, argument -> input, argument -> fixed value)."""
+        function = inspect.getattr_static(self.kind, method)
+        parameters = list(inspect.signature(getattr(self.kind, method)).parameters.values())
+        if not isinstance(function, (staticmethod, classmethod)):
+            parameters = parameters[1:]
+        named: dict[str, str] = {}
+        fixed: dict[str, Any] = {}
+        open_: list[str] = []
+        for p in parameters:
+            if p.name in self.fixed:
+                fixed[p.name] = self.fixed[p.name]
+            elif p.name in self.shapes:
+                named[p.name] = p.name
+            elif p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+                open_.append(p.name)
+        if not upstream:  # what has another name in shapes is taken in order
+            left = [n for n in self.shapes if n not in named.values() and not self._is_held(n)]
+            for argument, name in zip(list(open_), left, strict=False):
+                named[argument] = name
+                open_.remove(argument)
+            if open_:
+                raise MalformedError(f"{self.name}.{method} takes {', '.join(open_)}, of which shapes says nothing",
+                                     help="give its shape, or its value by fixed=")  # fmt: skip
+        return open_, named, fixed
+
+    def _is_held(self, name: str) -> bool:
+        if not hasattr(self, "_held"):
+            arguments, layer = self._made()
+            built = {v for v in arguments.values() if isinstance(v, str)}
+            self._held = {n for n in self.shapes if n in built or next(self._places(layer, n), None) is not None}
+        return name in self._held
+
+    def _called(self, layer: Any, method: str, values: dict[str, Any], fixed: dict[str, Any]) -> Any:
+        try:
+            return getattr(layer, method)(**values, **fixed)
+        except Exception as error:
+            what = f"{self.name}.{method} raises {type(error).__name__}: {error}"
+            raise MalformedError(what, help="say what else it needs by fixed=, or write two functions") from None
+
+    def _completed(self, plan: _Plan, layer: Any, result: Any) -> LayerPasses:
+        open_, named, fixed = self._arguments(self.backward, upstream=True)
+        cached = isinstance(result, tuple) and len(result) == 2 and len(open_) == 2
+        output = result[0] if cached else result
+        signature = inspect.signature(getattr(self.kind, self.backward)).parameters
+        if not open_ and np.ndim(output) > 0:  # an upstream gradient with a default
+            rest = [n for n, p in signature.items() if n not in named and n not in fixed and p.default is not p.empty]
+            open_ = rest[:1]
+        if len(open_) > 1 + cached:
+            raise MalformedError(f"{self.name}.{self.backward} takes {', '.join(open_)}, of which shapes says nothing",
+                                 help="it takes the upstream gradient; give other values by fixed=")  # fmt: skip
+        upstream, cache = (open_[0] if open_ else None), (open_[1] if cached else None)
+        values = {a: self.values[n] for a, n in named.items()}
+        if upstream is not None:
+            values[upstream] = _upstream(output)
+        if cache is not None:
+            values[cache] = result[1]
+        before = {path: np.copy(v) for path, v in _walk(layer) if isinstance(v, np.ndarray)}
+        with quietly():
+            returned = self._called(layer, self.backward, values, fixed)
+        gradients = self._gradients(plan, layer, returned, before)
+        if not gradients:
+            raise MalformedError(f"no gradient was found: {self.name}.{self.backward} returns none and leaves none",
+                                 help="return it, or leave it as self.dW, self.grads['W'] or W.grad")  # fmt: skip
+        whole = _Plan(plan.subject, plan.arguments, plan.places, plan.forward, plan.backward, plan.forward_arguments,
+                      named, {**plan.fixed, self.backward: fixed}, upstream, cache, gradients)  # fmt: skip
+        return LayerPasses(*_functions(whole), self._told(whole))
+
+    # --- gradients
+
+    def _gradients(
+        self, plan: _Plan, layer: Any, returned: Any, before: Mapping[Path, Any]
+    ) -> dict[str, tuple[str, Any]]:
+        found: dict[str, tuple[str, Any]] = {}
+        data = [n for n in plan.forward_arguments.values() if n in self.real]
+        for name in self.shapes:
+            if name in plan.places and name in self.real:
+                path = self._gradient_path(plan, layer, name)
+                if path is not None:
+                    found[name] = ("kept", path)
+        rest = [n for n in (*data, *plan.places) if n in self.real]
+        if isinstance(returned, dict):
+            for key, value in returned.items():
+                plain = str(key)
+                options = (
+                    plain,
+                    plain.removeprefix("d").lstrip("_"),
+                    plain.removeprefix("grad_"),
+                    plain.removesuffix("_grad"),
+                )
+                own = next((n for o in options for n in self.real if o == n), None)
+                if own is not None and np.shape(value) == np.shape(self.values[own]):
+                    found[own] = ("returned", key)
+        elif isinstance(returned, (tuple, list)):
+            for k, (name, value) in enumerate(zip(rest, returned, strict=False)):
+                if value is not None and np.shape(value) == np.shape(self.values[name]):
+                    found[name] = ("returned", k)
+        elif returned is not None and data and np.shape(returned) == np.shape(self.values[data[0]]):
+            found[data[0]] = ("returned", None)
+        for name in data:
+            if name not in found:
+                path = self._gradient_path(plan, layer, name)
+                if path is not None:
+                    found[name] = ("kept", path)
+        return {n: found[n] for n in self.shapes if n in found}
+
+    def _gradient_path(self, plan: _Plan, layer: Any, name: str) -> Path | None:
+        """Where a gradient is left on the layer."""
+        shape = np.shape(self.values[name])
+        for path in self._gradient_places(plan, layer, name):
+            try:
+                held = _at(layer, path)
+            except (AttributeError, KeyError, IndexError, TypeError):
+                continue
+            if isinstance(held, (np.ndarray, float, int, np.generic)) and np.shape(held) == shape:
+                return path
+        return None
+
+    def _gradient_places(self, plan: _Plan, layer: Any, name: str) -> Iterator[Path]:
+        *before, leaf = name.split(".")
+        prefix = tuple(int(s) if s.isdigit() else s for s in before)
+        names = (f"d{leaf}", f"d_{leaf}", f"grad_{leaf}", f"{leaf}_grad", f"g{leaf}", f"grad{leaf}", f"d{leaf.lower()}",
+                 f"{leaf}grad", f"delta_{leaf}", f"{leaf}_gradient", f"gradient_{leaf}", f"nabla_{leaf}")  # fmt: skip
+        places = plan.places.get(name, ())
+        for place in places:  # a parameter object has its own: W.grad beside W.data
+            yield from ((*place[:-1], g) for g in ("grad", "gradient", "g", "dw") if len(place) > 1)
+        for n in names:
+            yield (*prefix, n)
+        try:
+            holder = _at(layer, prefix)
+        except (AttributeError, KeyError, IndexError, TypeError):
+            return
+        for attribute, value in _attributes(holder).items():
+            if isinstance(value, dict) and "cache" not in attribute:
+                if "grad" in attribute.lower() or attribute.lower().startswith("d"):
+                    yield (*prefix, attribute, leaf)
+                yield from ((*prefix, attribute, n) for n in names)
+            elif isinstance(value, list) and "grad" in attribute.lower():  # params and grads, side by side
+                for place in places:
+                    if isinstance(place[-1], int):
+                        yield (*prefix, attribute, place[-1])
+                for path, held in _walk(layer):
+                    if isinstance(path[-1], int) and "grad" not in str(path[-2]) and held is self.values[name]:
+                        yield (*prefix, attribute, path[-1])
+
+    def _told(self, plan: _Plan) -> tuple[str, ...]:
+        """What was taken for what."""
+
+        def shown(path: Path) -> str:
+            return self.name + "".join(_shown(s, k) for k, s in enumerate(path))
+
+        def call(method: str, named: Mapping[str, str], first: str | None) -> str:
+            own = [first] if first else []
+            return (
+                f"{self.name}.{method}({', '.join([*own, *(a if a == n else f'{a}={n}' for a, n in named.items())])})"
+            )
+
+        result = [f"took {call(plan.forward, plan.forward_arguments, None)} for the forward pass and "
+                  f"{call(plan.backward, plan.backward_arguments, plan.upstream)} for the backward pass"]  # fmt: skip
+        made = {k: v if isinstance(v, str) else f"{v[0]}.shape[{v[1]}]" for k, v in plan.arguments.items()
+                if isinstance(v, (str, tuple))}  # fmt: skip
+        if made:
+            result.append(f"took for its constructor: {', '.join(f'{k}={v}' for k, v in made.items())}")
+        held = [f"{n} is {shown(p[0])}" for n, p in plan.places.items() if p]
+        if held:
+            result.append(f"took for its parameters: {', '.join(held)}")
+        places = [f"of {n} what {plan.backward} returns{'' if at is None else f' at {at!r}'}" if how == "returned"
+                  else f"of {n} {shown(at)}" for n, (how, at) in plan.gradients.items()]  # fmt: skip
+        result.append(f"took for the gradients: {', '.join(places)}")
+        missing = [n for n in self.real if n not in plan.gradients]
+        if missing:
+            looked = f"{self.name}.d{missing[0]}, {self.name}.grads[{missing[0]!r}], {missing[0]}.grad"
+            result.append(f"no gradient of {', '.join(missing)} was found (looked for {looked} and their like)")
+        return tuple(result)
+
+
+def _shown(step: Any, k: int) -> str:
+    return f"[{step}]" if isinstance(step, int) else f".{step}"
+
+
+def _upstream(output: Any) -> Any:
+    """Numbers in the shape of the outputs."""
+    if isinstance(output, (tuple, list)):
+        return tuple(_upstream(o) for o in output)
+    shape = np.shape(output)
+    return np.linspace(0.5, 1.5, int(np.prod(shape))).reshape(shape)[()]
+
+
+# --- walking through an instance ----------------------------------------------------------------------------------
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    return dict(vars(value)) if hasattr(value, "__dict__") and not isinstance(value, type) else {}
+
+
+def _step(holder: Any, step: Any) -> Any:
+    if isinstance(holder, (list, tuple)):
+        return holder[int(step)]
+    return holder[step] if isinstance(holder, dict) else getattr(holder, str(step))
+
+
+def _at(holder: Any, path: Path) -> Any:
+    for step in path:
+        holder = _step(holder, step)
+    return holder
+
+
+def _walk(layer: Any) -> Iterator[tuple[Path, Any]]:
+    """All that an instance holds, with the steps that lead there."""
+    stack: list[tuple[Path, Any]] = [((), layer)]
+    seen: set[int] = set()
+    while stack:
+        path, value = stack.pop()
+        if path:
+            yield path, value
+        if id(value) in seen or len(path) >= DEEPEST or isinstance(value, (np.ndarray, str)):
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            inner = list(value.items())
+        elif isinstance(value, (list, tuple)):
+            inner = list(enumerate(value))
+        else:
+            inner = list(_attributes(value).items())
+        stack.extend((*path, k) and ((*path, k), v) for k, v in reversed(inner))
+
+
+# --- the two functions --------------------------------------------------------------------------------------------
+
+
+def _value(told: Any, values: Mapping[str, Any]) -> Any:
+    """What an argument of a constructor is: an input, one of its lengths, or a fixed value."""
+    if isinstance(told, str):
+        return values[told]
+    return told[0] if isinstance(told, list) else values[told[0]].shape[told[1]]
+
+
+def _instance(plan: _Plan, values: Mapping[str, Any]) -> Any:
+    made, _, _ = _makers(plan)
+    return made(values)
+
+
+def _functions(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """forward(**inputs) and backward(dout, **inputs), in the user's own module: they are followed like his code."""
+    _, forward, backward = _makers(plan)
+    return forward, backward
+
+
+def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    subject, is_class = plan.subject, isinstance(plan.subject, type)
+    template = None if is_class else copy.deepcopy(subject)
+    arguments, places = list(plan.arguments.items()), [(n, p) for n, paths in plan.places.items() for p in paths]
+    forward_name, backward_name = plan.forward, plan.backward
+    forward_data, backward_data = list(plan.forward_arguments.items()), list(plan.backward_arguments.items())
+    forward_fixed, backward_fixed = plan.fixed.get(forward_name, {}), plan.fixed.get(backward_name, {})
+    upstream, cache = plan.upstream, plan.cache
+    gradients = [(n, how, at) for n, (how, at) in plan.gradients.items()]
+
+    def made(inputs: Any) -> Any:
+        if is_class:
+            values = {}
+            for argument, told in arguments:
+                if isinstance(told, str):
+                    values[argument] = inputs[told]
+                elif isinstance(told, list):
+                    values[argument] = told[0]
+                else:
+                    values[argument] = inputs[told[0]].shape[told[1]]
+            layer = subject(**values)
+        else:
+            layer = copy.deepcopy(template)
+        for name, path in places:
+            holder = at(layer, path[:-1])
+            if isinstance(holder, (dict, list)):
+                holder[path[-1]] = inputs[name]
+            else:
+                setattr(holder, path[-1], inputs[name])
+        return layer
+
+    def at(holder: Any, path: Any) -> Any:
+        for step in path:
+            holder = holder[step] if isinstance(holder, (dict, list, tuple)) else getattr(holder, step)
+        return holder
+
+    def run(layer: Any, inputs: Any) -> Any:
+        return getattr(layer, forward_name)(**{a: inputs[n] for a, n in forward_data}, **forward_fixed)
+
+    def forward(**inputs: Any) -> Any:
+        result = run(made(inputs), inputs)
+        return result[0] if cache is not None else result
+
+    def pulled(dout: Any, inputs: Any) -> Any:
+        layer = made(inputs)
+        result = run(layer, inputs)
+        values = {a: inputs[n] for a, n in backward_data}
+        if upstream is not None:
+            values[upstream] = dout
+        if cache is not None:
+            values[cache] = result[1]
+        returned = getattr(layer, backward_name)(**values, **backward_fixed)
+        found = {}
+        for name, how, place in gradients:
+            if how == "kept":
+                found[name] = at(layer, place)
+            else:
+                found[name] = returned if place is None else returned[place]
+        return found
+
+    def backward(dout: Any, **inputs: Any) -> Any:
+        return pulled(dout, inputs)
+
+    def backward_of_scalar(**inputs: Any) -> Any:
+        return pulled(None, inputs)
+
+    kind = subject if is_class else type(subject)
+    for function in (made, at, run, forward, pulled, backward, backward_of_scalar):
+        function.__module__ = kind.__module__
+    forward.__name__ = f"{kind.__name__}.{forward_name}"
+    backward.__name__ = backward_of_scalar.__name__ = f"{kind.__name__}.{backward_name}"
+    return made, forward, backward if upstream is not None else backward_of_scalar
+
+
+__all__ = ["LayerPasses", "is_layer", "layer_passes", "malformed_layer"]

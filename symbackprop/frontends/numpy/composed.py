@@ -1,0 +1,414 @@
+"""NumPy functions that are others put together: each is exactly what NumPy gives, in terms of operations beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import ONE, Symbol, multiply, number, where
+from symbackprop.frontends.numpy.array import Array, array, scalar
+from symbackprop.frontends.numpy.dtypes import ROUNDED
+from symbackprop.frontends.numpy.elementwise import Places, truth
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.session import as_int, holds, must_know
+from symbackprop.frontends.numpy.views import axis_of, ravel
+
+
+def _np(name: str) -> Callable[..., Any]:
+    return lambda *args, **options: OPERATIONS[name](*args, **options)
+
+
+_add, _subtract, _multiply, _divide = _np("add"), _np("subtract"), _np("multiply"), _np("divide")
+
+# --- layout -------------------------------------------------------------------------------------------------------
+
+
+@implements("flipud")
+def _flipud(m: Any) -> Any:
+    return OPERATIONS["flip"](m, 0)
+
+
+@implements("fliplr")
+def _fliplr(m: Any) -> Any:
+    return OPERATIONS["flip"](m, 1)
+
+
+@implements("rot90")
+def _rot90(m: Any, k: Any = 1, axes: Any = (0, 1)) -> Any:
+    base = as_array(m)
+    first, second = (axis_of(a, base.ndim) for a in axes)
+    turns = int(k) % 4
+    if turns == 2:
+        return OPERATIONS["flip"](base, (first, second))
+    if turns == 0:
+        return base
+    flipped = OPERATIONS["flip"](base, second) if turns == 1 else base
+    turned = OPERATIONS["swapaxes"](flipped, first, second)
+    return turned if turns == 1 else OPERATIONS["flip"](turned, second)
+
+
+@implements("dstack")
+def _dstack(tup: Any) -> Any:
+    return OPERATIONS["concatenate"]([_atleast_3d(a) for a in tup], 2)
+
+
+@implements("atleast_3d")
+def _atleast_3d(*arrays: Any) -> Any:
+    """Arrays with three axes at least: of a vector the middle one is its own."""
+    if len(arrays) != 1:
+        return tuple(_atleast_3d(a) for a in arrays)
+    base = as_array(arrays[0])
+    if base.ndim >= 3:
+        return base
+    keys: dict[int, Any] = {0: (None, None, None), 1: (None, slice(None), None), 2: (slice(None), slice(None), None)}
+    return base.reshape(1, 1, 1) if base.ndim == 0 else base[keys[base.ndim]]
+
+
+@implements("unstack")
+def _unstack(x: Any, *, axis: Any = 0) -> Any:
+    return tuple(OPERATIONS["moveaxis"](x, axis, 0))
+
+
+@implements("rollaxis")
+def _rollaxis(a: Any, axis: Any, start: Any = 0) -> Any:
+    base = as_array(a)
+    source, target = axis_of(axis, base.ndim), int(start) + (base.ndim if int(start) < 0 else 0)
+    return OPERATIONS["moveaxis"](base, source, target - (source < target))
+
+
+for _of, _plain in {"tril_indices_from": "tril", "triu_indices_from": "triu"}.items():
+
+    def _indices_from(arr: Any, k: Any = 0, _plain: str = _plain) -> Any:
+        base = as_array(arr)
+        return OPERATIONS[f"{_plain}_indices"](base.shape[0], k=k, m=base.shape[1])
+
+    implements(_of)(_indices_from)
+
+
+@implements("diag_indices_from")
+def _diag_indices_from(arr: Any) -> Any:
+    base = as_array(arr)
+    if base.ndim < 2 or any(must_know("==", n, base.axes[0], "np.diag_indices_from") is False for n in base.axes):
+        raise TraceError("np.diag_indices_from of an array whose axes differ cannot be traced")
+    if base.ndim != 2:
+        raise TraceError("np.diag_indices_from of an array with other than two axes cannot be traced")
+    return OPERATIONS["diag_indices"](base.shape[0])
+
+
+@implements("indices")
+def _indices(dimensions: Any, dtype: Any = int, sparse: Any = False) -> Any:
+    grids = _meshgrid(*(OPERATIONS["arange"](n) for n in dimensions), sparse=sparse, indexing="ij")
+    if dtype is not int:
+        grids = [OPERATIONS["astype"](g, dtype) for g in grids]
+    return tuple(grids) if sparse else OPERATIONS["stack"](grids)
+
+
+@implements("meshgrid")
+def _meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "xy") -> Any:
+    flat = [ravel(x) for x in xi]
+    swapped = indexing == "xy" and len(flat) > 1
+    order = [1, 0, *range(2, len(flat))] if swapped else list(range(len(flat)))
+    shape = [flat[k].shape[0] for k in order]
+    grids = []
+    for place, x in zip(order, flat, strict=True):
+        own = [x.shape[0] if k == place else 1 for k in range(len(flat))]
+        grid = x.reshape(*own)
+        grids.append(grid if sparse else OPERATIONS["copy"](OPERATIONS["broadcast_to"](grid, tuple(shape))))
+    return tuple(grids)
+
+
+@implements("fromfunction")
+def _fromfunction(function: Any, shape: Any, *, dtype: Any = float, **options: Any) -> Any:
+    return function(*_indices(shape, dtype), **options)
+
+
+@implements("ix_")
+def _ix(*args: Any) -> Any:
+    parts = [ravel(a) for a in args]
+    shapes = [[a.shape[0] if k == j else 1 for k in range(len(parts))] for j, a in enumerate(parts)]
+    return tuple(a.reshape(*shape) for a, shape in zip(parts, shapes, strict=True))
+
+
+@implements("flatnonzero")
+def _flatnonzero(a: Any) -> Any:
+    return Places(truth(ravel(a)))
+
+
+@implements("extract")
+def _extract(condition: Any, arr: Any) -> Any:
+    return ravel(arr)[truth(ravel(condition))]
+
+
+@implements("copyto")
+def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
+    dst[...] = src if where is True else OPERATIONS["where"](where, src, dst)
+
+
+@implements("putmask")
+def _putmask(a: Any, mask: Any, values: Any) -> None:
+    """Of numbers alone: an array of values is repeated along the array, which no formula needs."""
+    if as_array(values).ndim and as_array(values).axes != as_array(a).axes:
+        raise TraceError("np.putmask with an array of another shape cannot be traced", help="use np.where")
+    a[...] = OPERATIONS["where"](mask, values, a)
+
+
+@implements("select")
+def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    result = default
+    for condition, choice in zip(reversed(list(condlist)), reversed(list(choicelist)), strict=True):
+        result = OPERATIONS["where"](condition, choice, result)
+    return result
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+
+@implements("real", "conj", "conjugate")
+def _real(x: Any) -> Any:
+    """Of real numbers it is the number."""
+    return as_array(x)
+
+
+@implements("deg2rad", "radians")
+def _deg2rad(x: Any) -> Any:
+    return _multiply(x, _divide(_pi(), 180))
+
+
+@implements("rad2deg", "degrees")
+def _rad2deg(x: Any) -> Any:
+    return _multiply(x, _divide(180, _pi()))
+
+
+def _pi() -> Any:
+    return scalar(Symbol("pi", "positive"), weak=True, rounding=ROUNDED)
+
+
+@implements("divmod")
+def _divmod(x1: Any, x2: Any) -> Any:
+    return OPERATIONS["floor_divide"](x1, x2), OPERATIONS["remainder"](x1, x2)
+
+
+@implements("logaddexp2")
+def _logaddexp2(x1: Any, x2: Any) -> Any:
+    return OPERATIONS["log2"](_add(OPERATIONS["exp2"](x1), OPERATIONS["exp2"](x2)))
+
+
+@implements("arcsinh", "asinh")
+def _arcsinh(x: Any) -> Any:
+    root = OPERATIONS["sqrt"](_add(OPERATIONS["square"](x), 1))
+    return OPERATIONS["log"](_add(x, root))
+
+
+@implements("arctanh", "atanh")
+def _arctanh(x: Any) -> Any:
+    return _divide(OPERATIONS["log"](_divide(_add(1, x), _subtract(1, x))), 2)
+
+
+@implements("arccosh", "acosh")
+def _arccosh(x: Any) -> Any:
+    roots = _multiply(OPERATIONS["sqrt"](_subtract(x, 1)), OPERATIONS["sqrt"](_add(x, 1)))
+    return OPERATIONS["log"](_add(x, roots))
+
+
+@implements("polyval")
+def _polyval(p: Any, x: Any) -> Any:
+    result: Any = 0
+    for c in as_array(p):
+        result = _add(_multiply(result, x), c)
+    return result
+
+
+# --- products and sums --------------------------------------------------------------------------------------------
+
+
+@implements("vecdot", "linalg.vecdot")
+def _vecdot(x1: Any, x2: Any, axis: Any = -1) -> Any:
+    return OPERATIONS["sum"](_multiply(x1, x2), axis)
+
+
+@implements("matvec")
+def _matvec(x1: Any, x2: Any) -> Any:
+    return OPERATIONS["matmul"](x1, as_array(x2)[..., None])[..., 0]
+
+
+@implements("vecmat")
+def _vecmat(x1: Any, x2: Any) -> Any:
+    return OPERATIONS["matmul"](as_array(x1)[..., None, :], x2)[..., 0, :]
+
+
+@implements("cross", "linalg.cross")
+def _cross(a: Any, b: Any, axis: Any = -1) -> Any:
+    """Of vectors with three entries."""
+    if int(axis) != -1:
+        raise TraceError("np.cross along another axis than the last cannot be traced")
+    left, right = as_array(a), as_array(b)
+    if any(as_int(v.axes[-1]) != 3 for v in (left, right) if v.ndim):
+        raise TraceError("np.cross of vectors with other than three entries cannot be traced")
+    x, y = ([v[..., k] for k in range(3)] for v in (left, right))
+    parts = [_subtract(_multiply(x[i], y[j]), _multiply(x[j], y[i])) for i, j in ((1, 2), (2, 0), (0, 1))]
+    return OPERATIONS["stack"](parts, -1)
+
+
+@implements("trapezoid")
+def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
+    base = as_array(y)
+    if axis_of(axis, base.ndim) != base.ndim - 1:
+        raise TraceError("np.trapezoid along another axis than the last cannot be traced")
+    step = dx if x is None else OPERATIONS["diff"](x)
+    return OPERATIONS["sum"](_divide(_multiply(step, _add(base[..., 1:], base[..., :-1])), 2.0), -1)
+
+
+@implements("cumprod", "cumulative_prod", "nancumprod", method=True)
+def _cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    base = ravel(a) if axis is None else as_array(a)
+    k = axis_of(0 if axis is None else axis, base.ndim)
+    length = as_int(base.axes[k])
+    if length is None:
+        raise NeedsConcreteSizes("np.cumprod over an axis of symbolic size", size_symbols(base.axes[k]))
+    if base.kind != "real" or dtype is not None or out is not None:
+        raise TraceError("np.cumprod of integers, or with dtype= or out=, cannot be traced")
+    content = base.read(nonlinear=True)
+
+    def entries(indices: tuple[Any, ...]) -> Any:
+        parts = [content((*indices[:k], number(j), *indices[k + 1 :])) for j in range(length)]
+        return multiply(*(where(holds("<=", number(j), indices[k]), part, ONE) for j, part in enumerate(parts)))
+
+    return array(base.axes, entries, base.dtype)
+
+
+@implements("cumulative_sum")
+def _cumulative_sum(x: Any, *, axis: Any = None, dtype: Any = None) -> Any:
+    return OPERATIONS["cumsum"](x, axis, dtype)
+
+
+@implements("cov")
+def _cov(m: Any, rowvar: Any = True, bias: Any = False, ddof: Any = None) -> Any:
+    """The covariance of the rows of a matrix."""
+    base = as_array(m)
+    if base.ndim != 2:
+        raise TraceError("np.cov of other than a matrix cannot be traced")
+    rows = base if rowvar else base.T
+    centred = _subtract(rows, OPERATIONS["mean"](rows, 1, keepdims=True))
+    lost = int(ddof) if ddof is not None else 0 if bias else 1
+    if must_know("<", rows.axes[0], number(2), "whether np.cov gives a number or a matrix"):
+        raise TraceError("np.cov of one row cannot be traced")
+    return _divide(OPERATIONS["matmul"](centred, centred.T), _subtract(rows.shape[1], lost))
+
+
+# --- matrices of a few rows ---------------------------------------------------------------------------------------
+
+LARGEST_MATRIX = 4  # rows: a determinant of more is too long a formula
+
+
+def _square(a: Any, name: str) -> tuple[Array, int]:
+    base = as_array(OPERATIONS["multiply"](a, 1.0))
+    base.buffer.settle("matrix")  # each entry is read often
+    if base.ndim < 2:
+        raise TraceError(f"np.linalg.{name} of an array with fewer than two axes")
+    rows, columns = (as_int(n) for n in base.axes[-2:])
+    if rows is None or columns is None:
+        raise NeedsConcreteSizes(f"np.linalg.{name} of a matrix of symbolic size", size_symbols(*base.axes[-2:]))
+    if rows != columns:
+        raise TraceError(f"np.linalg.{name} of a matrix that is not square")
+    if rows > LARGEST_MATRIX:
+        raise TraceError(f"np.linalg.{name} of more than {LARGEST_MATRIX} rows cannot be traced")
+    return base, rows
+
+
+def _minor(a: Array, rows: tuple[int, ...], columns: tuple[int, ...]) -> Any:
+    """The determinant of some rows and columns, along the first row."""
+    if not rows:
+        return as_array(1.0)
+    total: Any = None
+    for k, column in enumerate(columns):
+        rest = _minor(a, rows[1:], columns[:k] + columns[k + 1 :])
+        term = _multiply(a[..., rows[0], column], rest)
+        total = term if total is None else (_subtract if k % 2 else _add)(total, term)
+    return total
+
+
+@implements("linalg.det")
+def _det(a: Any) -> Any:
+    base, n = _square(a, "det")
+    return _minor(base, tuple(range(n)), tuple(range(n)))
+
+
+@implements("linalg.slogdet")
+def _slogdet(a: Any) -> Any:
+    determinant = _det(a)
+    return OPERATIONS["sign"](determinant), OPERATIONS["log"](OPERATIONS["absolute"](determinant))
+
+
+@implements("linalg.inv")
+def _inv(a: Any) -> Any:
+    """The adjugate over the determinant."""
+    base, n = _square(a, "inv")
+    every = tuple(range(n))
+    determinant = as_array(_minor(base, every, every))
+    determinant.buffer.settle("determinant")
+    rows = []
+    for i in every:
+        minors = [_minor(base, every[:j] + every[j + 1 :], every[:i] + every[i + 1 :]) for j in every]
+        rows.append(OPERATIONS["stack"]([_divide(m if (i + j) % 2 == 0 else OPERATIONS["negative"](m), determinant)
+                                         for j, m in enumerate(minors)], -1))  # fmt: skip
+    return OPERATIONS["stack"](rows, -2)
+
+
+@implements("linalg.solve")
+def _solve(a: Any, b: Any) -> Any:
+    right = as_array(b)
+    if as_array(a).ndim != 2 or right.ndim > 2:
+        raise TraceError("np.linalg.solve of several systems cannot be traced", help="use np.linalg.inv(a) @ b")
+    return OPERATIONS["matmul"](_inv(a), right)
+
+
+@implements("linalg.cholesky")
+def _cholesky(a: Any, *, upper: Any = False) -> Any:
+    """The lower triangle, row by row; the entries above the diagonal are not read."""
+    base, n = _square(a, "cholesky")
+    if upper:
+        raise TraceError("np.linalg.cholesky with upper=True cannot be traced")
+    lower: list[list[Any]] = []
+    for i in range(n):
+        row: list[Any] = []
+        for j in range(i + 1):
+            rest = base[..., i, j]
+            for k in range(j):
+                rest = _subtract(rest, _multiply(row[k], lower[j][k] if j < i else row[k]))
+            row.append(OPERATIONS["sqrt"](rest) if i == j else _divide(rest, lower[j][j]))
+        zero = _multiply(base[..., 0, 0], 0.0)
+        lower.append([*row, *[zero] * (n - i - 1)])
+    return OPERATIONS["stack"]([OPERATIONS["stack"](row, -1) for row in lower], -2)
+
+
+@implements("linalg.matrix_power")
+def _matrix_power(a: Any, n: Any) -> Any:
+    count = int(n)
+    if not 1 <= count <= 8:
+        raise TraceError(f"np.linalg.matrix_power with the exponent {count} cannot be traced")
+    result = as_array(a)
+    for _ in range(count - 1):
+        result = OPERATIONS["matmul"](result, a)
+    return result
+
+
+for _same in ("matmul", "outer", "tensordot", "matrix_transpose"):
+    implements(f"linalg.{_same}")(_np(_same))
+
+
+@implements("linalg.trace")
+def _linalg_trace(x: Any, *, offset: Any = 0) -> Any:
+    return OPERATIONS["sum"](_linalg_diagonal(x, offset=offset), -1)
+
+
+@implements("linalg.diagonal")
+def _linalg_diagonal(x: Any, *, offset: Any = 0) -> Any:
+    return OPERATIONS["diagonal"](x, offset, -2, -1)
+
+
+@implements("linalg.vector_norm")
+def _vector_norm(x: Any, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
+    return OPERATIONS["linalg.norm"](ravel(x) if axis is None else x, ord, axis, keepdims)

@@ -1,0 +1,610 @@
+"""Loops over a symbolic range whose rounds do not depend on each other, but for what they add up.
+
+The body runs with a symbolic index in place of a number. Whatever it changes holds an unknown number before the round
+(`carried`): the body is run again until no more is found to change. What a place holds after the round says what it
+holds after the loop: its old number and something more is a sum over the rounds; what is written in one round alone, at
+the place that the round's index names, is read off at that index; what does not depend on rounds before is that of the
+last. Anything else asks for a loop of concrete length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Add,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Kronecker,
+    Multiply,
+    Tensor,
+    Where,
+    add,
+    contraction,
+    entries_once,
+    free_indices,
+    fresh,
+    multiply,
+    nodes_once,
+    rewrite,
+    substitute,
+    subtract,
+    where,
+)
+from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array
+from symbackprop.frontends.numpy.branches import condition_of, kept
+from symbackprop.frontends.numpy.dtypes import joint_type
+from symbackprop.frontends.numpy.elementwise import Masked, integers_fit
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.heap import Heap, Items, put
+from symbackprop.frontends.numpy.opaque import Unsettled
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.session import (
+    Content,
+    as_int,
+    axis_indices,
+    current,
+    entry,
+    guarded,
+    holds,
+    is_so,
+    minus,
+    reduced,
+    value_of,
+)
+from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
+from symbackprop.frontends.numpy.views import axis_of
+
+MOST_PASSES = 5
+_UNSET = object()
+_NUMERIC = (Array, Size, int, float, np.generic)
+
+
+def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
+    """What a loop goes through, if its length is no number."""
+    if isinstance(value, SymbolicItems):
+        return value
+    if isinstance(value, SymbolicList):
+        value = value.array
+    if isinstance(value, SymbolicRange):
+        numbers = as_array(value)
+        content = numbers.read()
+        return SymbolicItems(numbers.axes[0], lambda i: _number(content((i,))))
+    if isinstance(value, Array) and value.axes and as_int(value.axes[0]) is None:
+        return SymbolicItems(value.axes[0], lambda i: value[_number(i)])
+    return None
+
+
+def _number(value: Expr) -> Array:
+    result = array((), lambda _: value, "integer")
+    result.buffer.weak = True
+    return result
+
+
+class Loop:
+    """One `for` as it runs."""
+
+    def __init__(self, items: Any, names: tuple[str, ...], simple: bool) -> None:
+        self.items, self.names, self.session = items, names, current()
+        found = items_of_symbolic_length(items) if simple else None
+        self.merges = found is not None
+        if found is not None:
+            self.symbolic = found
+            self.index = fresh(_index_name(self.session), found.length)
+
+    def __iter__(self) -> Iterator[Any]:
+        return _Guarded(self._passes()) if self.merges else iter(self.items)
+
+    @guarded
+    def join(self) -> bool:
+        """Whether names must be given what they hold after the loop."""
+        return self.merges
+
+    @guarded
+    def before(self, name: str) -> Any:
+        """What a name holds before a round."""
+        value = self.start.get(name, _UNSET)
+        return self._unsettled(name) if value is _UNSET else value
+
+    @guarded
+    def after(self, name: str) -> Any:
+        """What a name holds after the loop."""
+        return self.final[name]
+
+    def must_not_be_left(self, word: str) -> None:
+        """Refuse a jump out of the loop: how many rounds there are then depends on more than sizes."""
+        raise self.stop(f"{word!r} in a loop over a symbolic range")
+
+    def stop(self, why: str = "a loop over a symbolic range, in which rounds depend on each other") -> Exception:
+        """What asks for a loop of concrete length."""
+        return NeedsConcreteSizes(why, size_symbols(self.index.size), where=self.place)
+
+    # --- the passes
+
+    def _passes(self) -> Iterator[Any]:
+        session = self.session
+        self.place = session.place()
+        if any(free_indices(self.index.size)):
+            raise self.stop("a loop whose length depends on the round of another")
+        self.heap, self.origin = Heap(session), self._locals()
+        self.carried: dict[Any, tuple[Tensor, Array]] = {}  # name, (object, key) or buffer -> the unknown number
+        self.journal = Journal(self.place, settling=True)
+        memory = session.memory()
+        for _ in range(MOST_PASSES):
+            self._prepare()
+            session.journals.append(self.journal)
+            session.loops.append(self)
+            yield self.symbolic.item(self.index)
+            if session.loops[-1] is not self or session.journals.pop() is not self.journal:
+                raise self.stop("a loop that is left by an exception")
+            names, objects = self._locals(), self.heap.now()
+            changed, written = self._changed(names, objects), self._written()
+            if not self._new(changed) and not written:
+                self._close(names, objects)
+                session.loops.pop()
+                return
+            session.loops.pop()
+            self.heap.restore(objects)
+            for buffer, state in self.journal.before.items():
+                buffer.restore(state)
+            session.recall(memory)
+            for place, (old, dtype, weak) in changed.items():
+                kept = Array(Buffer(old.axes, old.read(), dtype), scalar=not old.axes)
+                kept.buffer.weak = weak
+                self.carried[place] = (self._unknown(old.axes, kept.kind, kept.buffer.content), kept)
+            for buffer in written:
+                self.carried[buffer] = (self._unknown(buffer.shape, buffer.kind, buffer.content), Array(buffer))
+        raise self.stop()
+
+    def _locals(self) -> Items:
+        frame = self.session.frame()
+        held = frame.f_locals if frame is not None else {}
+        return {n: held[n] for n in self.names if n in held}
+
+    def _prepare(self) -> None:
+        """Put unknown numbers where a round finds what the rounds before have left."""
+        self.start: Items = dict(self.origin)
+        self.held: dict[int, Items] = {}
+        for place, (tensor, old) in self.carried.items():
+            if isinstance(place, Buffer):
+                place.changes()
+                place.content = place.unsettled = entry(tensor)
+                place.settled, place.uses = True, 0
+                continue
+            unknown = Array(Buffer(old.axes, entry(tensor), old.dtype), scalar=not old.axes)
+            unknown.buffer.weak, unknown.buffer.settled = old.buffer.weak, True
+            if isinstance(place, str):
+                self.start[place] = unknown
+            else:
+                key, name = place
+                self.held.setdefault(key, dict(self.heap.before[key]))[name] = unknown
+        for key, held in self.held.items():
+            put(self.heap.objects[key], held)
+
+    def _changed(self, names: Items, objects: Mapping[int, Items]) -> dict[Any, tuple[Array, Any, bool]]:
+        """Numbers that names and objects hold that a round changes: (the number before the loop, its type, weak)."""
+        found: dict[Any, tuple[Any, Any]] = {}
+        for name, value in names.items():
+            if value is not self.start.get(name, _UNSET) and name in self.origin:
+                found[name] = (self.origin[name], value)
+        for key, items in objects.items():
+            before = self.heap.before[key]
+            if isinstance(self.heap.objects[key], (list, set)) and items.keys() != before.keys():
+                raise self.stop("a list or a set that grows in a loop over a symbolic range")
+            for k, value in items.items():
+                if k in before and value is not self.held.get(key, before).get(k):
+                    found[key, k] = (before[k], value)
+        result = {}
+        for place, (old, value) in found.items():
+            if isinstance(old, _NUMERIC) and isinstance(value, _NUMERIC):
+                a, b = as_array(old), as_array(value)
+                if a.axes == b.axes:
+                    dtype = joint_type((a.dtype, a.buffer.weak), (b.dtype, b.buffer.weak))
+                    result[place] = (a, dtype, a.buffer.weak and b.buffer.weak)
+        return result
+
+    def _new(self, changed: Mapping[Any, tuple[Array, Any, bool]]) -> bool:
+        """True unless all of this is carried already, with its type."""
+        return any(
+            place not in self.carried or (k := self.carried[place][1]).dtype != dtype or k.buffer.weak != weak
+            for place, (_, dtype, weak) in changed.items()
+        )
+
+    def _written(self) -> list[Buffer]:
+        """The arrays that a round writes, as far as they are not carried yet."""
+        known = self.journal.before.items()
+        return [b for b, state in known if b.version != state["version"] and b not in self.carried]
+
+    def _unknown(self, shape: tuple[Expr, ...], kind: str, before: Content) -> Tensor:
+        self.session.unknowns += 1
+        tensor = Tensor(f"carried {self.session.unknowns}", shape, "integer" if kind == "integer" else "real")
+        self.session.carried.add(tensor)
+        self.session.values[tensor] = before(axis_indices(shape))
+        return tensor
+
+    # --- after the loop
+
+    def _close(self, names: Items, objects: Mapping[int, Items]) -> None:
+        for buffer in list(self.journal.before):
+            if buffer in self.carried:
+                self._close_buffer(buffer)
+        for key, items in objects.items():
+            before = self.heap.before[key]
+            put(self.heap.objects[key], {k: self._closed((key, k), v, before.get(k, _UNSET)) for k, v in items.items()})
+        self.final = {n: self._closed(n, names.get(n, _UNSET), self.origin.get(n, _UNSET)) for n in self.names}
+
+    def _close_buffer(self, buffer: Buffer) -> None:
+        tensor, _ = self.carried[buffer]
+        before = self.journal.before[buffer]
+        content, summed = self._content(tensor, buffer.content, before["content"], buffer.shape)
+        buffer.content = buffer.unsettled = content
+        buffer.settled, buffer.order, buffer.uses, buffer.summed = False, None, 0, summed
+        for journal in self.session.journals:
+            journal.note_as(buffer, before)
+
+    def _closed(self, place: Any, value: Any, before: Any) -> Any:
+        """What a name, or a place of an object, holds after the loop."""
+        if value is before:
+            return self._unsettled(str(place)) if value is _UNSET else value
+        if not isinstance(value, _NUMERIC):
+            return self._unsettled(str(place))
+        given = as_array(value)
+        known = self.carried.get(place)
+        try:
+            content, summed = self._content(
+                known[0] if known else None, given.read(), known[1].buffer.content if known else None, given.axes
+            )
+        except NeedsConcreteSizes:
+            return self._unsettled(str(place))
+        result = array(given.axes, content, given.dtype, summed=summed)
+        result.buffer.weak, result.buffer.rounding = given.buffer.weak, given.buffer.rounding
+        return integers_fit(result)
+
+    def _content(
+        self, tensor: Tensor | None, content: Content, before: Content | None, shape: tuple[Expr, ...]
+    ) -> tuple[Content, bool]:
+        """The entries after the loop, and whether they are sums."""
+        own = axis_indices(shape)
+        at = tuple(ZERO if i.size is ONE else i for i in own)
+        value = content(at)
+        value = self._at_own_place(value)
+        unknown = [e for e in entries_once(value) if e.tensor in self.session.carried and self._mine(e.tensor)]
+        summed = False
+        if not unknown:
+            final = self._last(value)
+        else:
+            old = Entry(tensor, at) if tensor is not None else None
+            if before is None or any(e is not old for e in unknown):
+                raise self.stop()
+            assert old is not None
+            more, latched = _increment(value, old), _latched(value, old)
+            if latched is not None and self.index not in free_indices(latched[1]):
+                count = contraction(self.index.name, self.index.size, lambda k: self._at(latched[0], k))
+                final = where(Compare("<", ZERO, count), latched[1], before(at))
+            elif more is not None:
+                final = add(before(at), contraction(self.index.name, self.index.size, lambda k: self._at(more, k)))
+                summed = True
+            else:
+                final = self._owned(value, old, before(at), own)
+        final = reduced(final) if not any(isinstance(n, Entry) for n in nodes_once(final)) else final
+        return (lambda i: substitute(final, dict(zip(own, i, strict=True)))), summed
+
+    def _at_own_place(self, value: Expr) -> Expr:
+        """where(i == y, P[y], ...) is where(i == y, P[i], ...)."""
+
+        def meaning(node: Expr) -> Expr | None:
+            if not isinstance(node, Where):
+                return None
+            factors = node.condition.factors if isinstance(node.condition, Multiply) else (node.condition,)
+            equal: dict[Expr, Expr] = {}
+            for f in factors:
+                if isinstance(f, Kronecker):
+                    own, other = (
+                        (f.left, f.right) if isinstance(f.left, Index) and not f.left.uid else (f.right, f.left)
+                    )
+                    if isinstance(own, Index) and not own.uid:
+                        equal |= {other: own, reduced(value_of(other)): own}
+            then = rewrite(node.then, lambda n: self._renamed(n, equal)) if equal else node.then
+            return where(node.condition, self._at_own_place(then), self._at_own_place(node.otherwise))
+
+        return rewrite(value, meaning)
+
+    def _renamed(self, node: Expr, equal: Mapping[Expr, Expr]) -> Expr | None:
+        if isinstance(node, Entry) and self._mine(node.tensor):
+            return Entry(node.tensor, tuple(equal.get(i, i) for i in node.indices))
+        return None
+
+    def _mine(self, tensor: Tensor) -> bool:
+        return any(t is tensor for t, _ in self.carried.values())
+
+    def _at(self, value: Expr | None, index: Expr) -> Expr:
+        assert value is not None
+        return _reduced(substitute(value, {self.index: index}))
+
+    def _last(self, value: Expr) -> Expr:
+        if self.index not in free_indices(value):
+            if is_so("<=", ONE, self.index.size) is not True:
+                raise self.stop("a loop that may be empty")
+            return value
+        if is_so("<=", ONE, self.index.size) is not True:
+            raise self.stop("a loop that may be empty")
+        return self._at(value, minus(self.index.size, ONE))
+
+    def _owned(self, value: Expr, old: Entry, before: Expr, own: tuple[Index, ...]) -> Expr:
+        """The entry that is written in one round alone: the one whose index the place names."""
+        tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
+        for solution in dict.fromkeys(tests.values()):
+            mine = {n for n, s in tests.items() if s is solution}
+            if rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is not old:  # type: ignore[misc]
+                continue
+            there = rewrite(value, lambda n, mine=mine: ONE if n in mine else None)  # type: ignore[misc]
+            there = _reduced(substitute(there, {self.index: solution, old: before}))
+            inside = multiply(holds("<=", ZERO, solution), holds("<", solution, self.index.size))
+            return where(inside, there, before)
+        raise self.stop()
+
+    def _solved(self, node: Expr) -> Expr | None:
+        """The round in which two integers are equal, which the other indices name."""
+        if not isinstance(node, Kronecker) or self.index not in free_indices(node):
+            return None
+        difference = minus(node.left, node.right)
+        step = minus(substitute(difference, {self.index: add(self.index, ONE)}), difference)
+        rest = reduced(substitute(difference, {self.index: ZERO}))
+        if step not in (ONE, MINUS_ONE) or self.index in free_indices(rest) or any(
+            isinstance(n, Entry) for n in nodes_once(difference)
+        ):  # fmt: skip
+            return None
+        return reduced(multiply(MINUS_ONE, rest)) if step is ONE else rest
+
+    def _unsettled(self, name: str) -> Unsettled:
+        return _LoopUnsettled(name, self)
+
+
+class _LoopUnsettled(Unsettled):
+    """What rounds leave that no formula tells: whoever uses it needs a loop of concrete length."""
+
+    def __init__(self, name: str, loop: Loop) -> None:
+        super().__init__(name)
+        self._loop = loop
+
+    def stop(self) -> Any:
+        """The error that asks for it."""
+        return self._loop.stop()
+
+    @guarded
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Refuse."""
+        raise self.stop()
+
+
+class _Guarded:
+    """The passes of a loop: what stops them is remembered by the session."""
+
+    def __init__(self, passes: Iterator[Any]) -> None:
+        self._passes = passes
+
+    def __iter__(self) -> Any:
+        return self
+
+    @guarded
+    def __next__(self) -> Any:
+        try:
+            return next(self._passes)
+        except StopIteration as end:
+            end.as_numpy = True  # type: ignore[attr-defined]
+            raise
+
+
+def _index_name(session: Any) -> str:
+    return f"k{len(session.loops) + 1}" if session.loops else "k"
+
+
+def _reduced(value: Expr) -> Expr:
+    """An expression whose indices of entries are simplified."""
+
+    def meaning(node: Expr) -> Expr | None:
+        if isinstance(node, Entry) and node.indices:
+            inner = tuple(reduced(_reduced(i)) for i in node.indices)
+            return Entry(node.tensor, inner)
+        return None
+
+    return rewrite(value, meaning)
+
+
+def _increment(value: Expr, old: Entry) -> Expr | None:
+    """What is added to the old number, where something is; None else."""
+    if value is old:
+        return ZERO
+    if not any(n is old for n in nodes_once(value)):
+        return None
+    if isinstance(value, Add):
+        holding = [t for t in value.terms if any(n is old for n in nodes_once(t))]
+        inner = _increment(holding[0], old) if len(holding) == 1 else None
+        return None if inner is None else add(*(t for t in value.terms if t is not holding[0]), inner)
+    if isinstance(value, Where) and not any(n is old for n in nodes_once(value.condition)):
+        then, other = _increment(value.then, old), _increment(value.otherwise, old)
+        return None if then is None or other is None else where(value.condition, then, other)
+    return None
+
+
+def _latched(value: Expr, old: Entry) -> tuple[Expr, Expr] | None:
+    """(the condition under which a round sets the number, what it is set to)."""
+    if not isinstance(value, Where) or any(n is old for n in nodes_once(value.condition)):
+        return None
+    condition, then, other = value.condition, value.then, value.otherwise
+    if then is old:
+        condition, then, other = subtract(ONE, condition), other, then
+    if other is old and not any(n is old for n in nodes_once(then)):
+        return condition, then
+    inner = _latched(then, old) if other is old else None
+    return None if inner is None else (multiply(condition, inner[0]), inner[1])
+
+
+def _symbolic(values: Any) -> list[SymbolicItems] | None:
+    found = [items_of_symbolic_length(v) for v in values]
+    if all(f is None for f in found):
+        return None
+    symbolic = [f for f in found if f is not None]
+    if len(symbolic) < len(found) or any(is_so("==", f.length, symbolic[0].length) is not True for f in symbolic):
+        lengths = [f.length for f in symbolic]
+        raise NeedsConcreteSizes(
+            "sequences of lengths that may differ are gone through together", size_symbols(*lengths)
+        )
+    return symbolic
+
+
+def _zip(*values: Any, **options: Any) -> Any:
+    found = _symbolic(values)
+    if found is None:
+        return zip(*values, **options)  # noqa: B905 (as the user's code has it)
+    return SymbolicItems(found[0].length, lambda i: tuple(f.item(i) for f in found))
+
+
+def _enumerate(values: Any, start: Any = 0) -> Any:
+    found = _symbolic([values])
+    if found is None:
+        return enumerate(values, start)
+    return SymbolicItems(found[0].length, lambda i: (OPERATIONS["add"](_number(i), start), found[0].item(i)))
+
+
+def _reversed(values: Any) -> Any:
+    found = _symbolic([values])
+    if found is None:
+        return reversed(values)
+    last = minus(found[0].length, ONE)
+    return SymbolicItems(found[0].length, lambda i: found[0].item(minus(last, i)))
+
+
+# --- comprehensions -----------------------------------------------------------------------------------------------
+
+
+def _listed(items: Any, value: Callable[..., Any], test: Callable[..., Any] | None, spread: bool, as_list: bool) -> Any:
+    """[value(x) for x in items if test(x)]
+
+    Args:
+        spread: an item is handed over as several arguments.
+    """
+
+    def call(function: Callable[..., Any], item: Any) -> Any:
+        return function(*item) if spread else function(item)
+
+    symbolic = items_of_symbolic_length(items)
+    if symbolic is not None:
+        return _Round(symbolic).listed(lambda item: call(value, item), test and (lambda item: call(test, item)))
+    found: list[tuple[Expr | None, Any]] = []
+    for item in items:
+        asked = True if test is None else call(test, item)
+        condition = condition_of(asked)
+        if condition is not None or asked:
+            found.append((condition, call(value, item)))
+    result = kept(found)
+    return iter(result) if isinstance(result, list) and not as_list else result
+
+
+class _Round:
+    """The one round of a comprehension over a symbolic range, which changes nothing."""
+
+    def __init__(self, items: SymbolicItems) -> None:
+        self.session, self.items = current(), items
+        self.place = self.session.place()
+        self.index = fresh(_index_name(self.session), items.length)
+
+    def stop(self, why: str = "a comprehension over a symbolic range") -> Exception:
+        """What asks for concrete length."""
+        return NeedsConcreteSizes(why, size_symbols(self.index.size), where=self.place)
+
+    def listed(self, value: Callable[[Any], Any], test: Callable[[Any], Any] | None) -> Any:
+        """The values as an array, under a mask where there is a filter."""
+        heap, journal = Heap(self.session), Journal(self.place)
+        self.session.journals.append(journal)
+        self.session.loops.append(self)
+        item = self.items.item(self.index)
+        asked: Any = True if test is None else test(item)
+        condition = condition_of(asked)
+        result = value(item) if condition is not None or asked else None
+        if result is not None and not isinstance(result, _NUMERIC):
+            raise self.stop()
+        values = self._along(as_array(0.0 if result is None else result))
+        if self.session.journals.pop() is not journal or journal.before or heap.now():
+            raise self.stop("a comprehension over a symbolic range that changes something")
+        found: Any = SymbolicList(values)
+        if condition is not None or result is None:
+            if values.ndim > 1:
+                raise self.stop()
+            mask = self._along(array((), lambda _: ZERO if condition is None else condition, "bool"))
+            found = Masked(values, mask, mask)
+        self.session.loops.pop()
+        return found
+
+    def _along(self, value: Array) -> Array:
+        """The values of all rounds, along a first axis."""
+        content = value.read()
+        own = axis_indices(value.axes)
+        entry_ = content(tuple(ZERO if i.size is ONE else i for i in own))
+        if self.session.carried and any(e.tensor in self.session.carried for e in entries_once(entry_)):
+            raise self.stop()
+
+        def entries(indices: tuple[Expr, ...]) -> Expr:
+            return _reduced(substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))}))
+
+        return array((self.index.size, *value.axes), entries, value.dtype)
+
+
+# --- functions of NumPy that call the user's, again and again -----------------------------------------------------
+
+
+@implements("apply_along_axis")
+def _apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **options: Any) -> Any:
+    base = as_array(arr)
+    place = axis_of(axis, base.ndim)
+    result = as_array(_applied(lambda row: func1d(row, *args, **options), OPERATIONS["moveaxis"](base, place, -1)))
+    new = result.ndim - (base.ndim - 1)  # the axes of what the function gives come in place of the one it takes
+    order = [*range(place), *range(base.ndim - 1, base.ndim - 1 + new), *range(place, base.ndim - 1)]
+    return OPERATIONS["transpose"](result, tuple(order)) if result.ndim else result
+
+
+def _applied(function: Callable[[Any], Any], values: Array, kept: int = 1) -> Any:
+    """The function of every part with `kept` axes, along the axes before."""
+    if values.ndim == kept:
+        return function(values)
+    rows = _listed(values, lambda row: _applied(function, row, kept), None, False, True)
+    return OPERATIONS["array"](rows)
+
+
+@implements("vectorize")
+def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
+    """A function of scalars, called for each entry; the type of its results must be said, since NumPy takes that of the
+    first one."""
+    kinds = [getattr(t, "traced_type", t) for t in otypes] if isinstance(otypes, (list, tuple)) else [otypes]
+    if kinds not in ([float], ["d"], [np.float64]) or options:
+        raise TraceError("np.vectorize without otypes=[float] cannot be traced",
+                         help="say the type of the results: NumPy takes that of the first entry")  # fmt: skip
+
+    def call(*operands: Any) -> Any:
+        arrays = OPERATIONS["broadcast_arrays"](*operands)
+        if len(arrays) == 1:
+            return _applied(lambda v: OPERATIONS["multiply"](pyfunc(v[()]), 1.0), arrays[0], 0)
+        together = OPERATIONS["stack"](arrays, -1)
+        return _applied(lambda v: OPERATIONS["multiply"](pyfunc(*(v[k] for k in range(len(arrays)))), 1.0), together)
+
+    return guarded(call)
+
+
+LOOP_HELPERS: dict[str, Callable[..., Any]] = {
+    "__loop__": guarded(Loop),
+    "__listed__": guarded(_listed),
+    "zip": guarded(_zip),
+    "enumerate": guarded(_enumerate),
+    "reversed": guarded(_reversed),
+}
+__all__ = ["LOOP_HELPERS", "Loop"]

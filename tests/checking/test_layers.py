@@ -1,0 +1,215 @@
+"""check of a layer's class or instance: what is taken for what, where gradients are found, and what is said of the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+
+DENSE = {"x": ("N", "D"), "W": ("D", "M"), "b": ("M",)}
+
+
+class Dense:
+    factor = 1.0
+
+    def __init__(self, units_in, units_out):
+        self.params = {"W": np.random.randn(units_in, units_out), "b": np.zeros(units_out)}
+        self.grads = {}
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params["W"] + self.params["b"]
+
+    def backward(self, dout):
+        self.grads["W"] = self.factor * (self.x.T @ dout)
+        self.grads["b"] = dout.sum(axis=0)
+        return dout @ self.params["W"].T
+
+
+class Doubled(Dense):
+    factor = 2.0
+
+
+class Forgetful(Dense):
+    def backward(self, dout):
+        dx = super().backward(dout)
+        del self.grads["b"]
+        return dx
+
+
+class ByArguments:
+    def __init__(self, W, b):
+        self.params, self.grads = [W, b], [np.zeros_like(W), np.zeros_like(b)]
+
+    def forward(self, x):
+        W, b = self.params
+        self.x = x
+        return np.dot(x, W) + b
+
+    def backward(self, dout):
+        self.grads[0][...] = np.dot(self.x.T, dout)
+        self.grads[1][...] = np.sum(dout, axis=0)
+        return np.dot(dout, self.params[0].T)
+
+
+class Parameter:
+    def __init__(self, data):
+        self.data, self.grad = data, None
+
+
+class Wrapped:
+    def __init__(self, D, M):
+        self.W, self.b = Parameter(np.zeros((D, M))), Parameter(np.zeros(M))
+
+    def __call__(self, x):
+        self.x = x
+        return x @ self.W.data + self.b.data
+
+    def backward(self, g):
+        self.W.grad, self.b.grad = self.x.T @ g, g.sum(0)
+        return g @ self.W.data.T
+
+
+class Attributes:
+    def __init__(self, M, D):
+        self.W, self.b = np.zeros((D, M)), np.zeros(M)
+
+    def forward(self, inputs):
+        self.inputs = inputs
+        return inputs @ self.W + self.b
+
+    def backward(self, grad):
+        self.dW, self.db = self.inputs.T @ grad, grad.sum(axis=0)
+        self.dinputs = grad @ self.W.T
+        return self.dinputs
+
+
+class Static:
+    @staticmethod
+    def forward(x, W, b):
+        return x @ W + b, (x, W)
+
+    @staticmethod
+    def backward(dout, cache):
+        x, W = cache
+        return dout @ W.T, x.T @ dout, dout.sum(0)
+
+
+class Entropy:
+    def forward(self, z, y):
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        self.p, self.y = e / e.sum(axis=1, keepdims=True), y
+        return -np.mean(np.log(self.p[np.arange(len(y)), y]))
+
+    def backward(self):
+        d = self.p.copy()
+        d[np.arange(len(self.y)), self.y] -= 1
+        return d / len(self.y)
+
+
+class Scaled:
+    def __init__(self, rate, *, bias):
+        self.rate, self.bias = rate, bias
+
+    def run(self, x, training):
+        return x * self.rate + self.bias if training else x
+
+    def pull(self, d):
+        return d * self.rate
+
+
+class Picky(Entropy):
+    def __init__(self, mode):
+        raise ValueError("no")
+
+
+class Net:
+    def __init__(self, D, H, M):
+        self.first, self.second = Dense(D, H), Dense(H, M)
+
+    def forward(self, x):
+        self.h = np.tanh(self.first.forward(x))
+        return self.second.forward(self.h)
+
+    def backward(self, d):
+        return self.first.backward(self.second.backward(d) * (1 - self.h**2))
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        (Dense, "of W Dense.grads.W, of b Dense.grads.b"),
+        (Dense(3, 2), "of x what backward returns"),
+        (ByArguments, "of W ByArguments.grads[0], of b ByArguments.grads[1]"),
+        (Wrapped, "of W Wrapped.W.grad, of b Wrapped.b.grad"),
+        (Attributes, "of W Attributes.dW, of b Attributes.db"),
+        (Static, "of W what backward returns at 1, of b what backward returns at 2"),
+    ],
+    ids=lambda v: getattr(v, "__name__", type(v).__name__),
+)
+def test_check_of_a_layer_says_what_it_took_for_what(layer, told):
+    verdict = sb.check(layer, shapes=DENSE)
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), str(verdict)
+    assert told in "\n".join(verdict.notes)
+    assert "for the forward pass" in verdict.notes[0]
+
+
+def test_check_of_a_layer_refutes_what_is_left_on_it():
+    verdict = sb.check(Doubled, shapes=DENSE)
+    assert (verdict.status, verdict.wrong) == ("REFUTED", ("W",)) or list(verdict.wrong) == ["W"]
+
+
+def test_a_gradient_that_is_not_found_is_not_passed_over():
+    verdict = sb.check(Forgetful, shapes=DENSE)
+    assert any("no gradient of b was found (looked for Forgetful.db" in n for n in verdict.notes)
+    with pytest.raises(AssertionError, match="no gradient was returned of b"):
+        sb.assert_proved(Forgetful, shapes=DENSE)
+
+
+def test_check_of_a_loss_takes_its_inputs_by_name():
+    assert sb.check(Entropy, shapes={"z": ("N", "C"), "y": ("N",)}, assume={"y": "labels:C"}).status == "PROVED"
+
+
+def test_check_of_a_network_finds_parameters_of_its_layers():
+    shapes = {"x": ("N", "D"), "first.W": ("D", "H"), "first.b": ("H",), "second.W": ("H", "M"), "second.b": ("M",)}
+    verdict = sb.check(Net, shapes=shapes)
+    assert verdict.status == "PROVED", str(verdict)
+    assert "first.W is Net.first.params.W" in "\n".join(verdict.notes)
+
+
+def test_methods_and_fixed_arguments_can_be_stated():
+    given = {"rate": 3.0, "bias": 0.5, "training": True}
+    verdict = sb.check(Scaled, shapes={"x": ("N",)}, fixed=given, methods=("run", "pull"))
+    assert verdict.status == "PROVED", str(verdict)
+
+
+def test_a_layer_stays_as_it_is():
+    layer = Dense(3, 2)
+    weights = layer.params["W"].copy()
+    sb.check(layer, shapes=DENSE)
+    assert list(vars(layer)) == ["params", "grads"] and not layer.grads
+    assert np.array_equal(layer.params["W"], weights)
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "message"),
+    [
+        (np.tanh, {"shapes": {"x": ("N",)}}, "neither a second function nor a layer"),
+        (Dense, {"shapes": {"x": ("N", "D"), "V": ("D", "M")}}, "V was not found in Dense"),
+        (Scaled, {"shapes": {"x": ("N",)}, "methods": ("run", "pull"), "fixed": {"rate": 1.0}}, "run takes training"),
+        (
+            Picky,
+            {"shapes": {"x": ("N",)}},
+            "no Picky could be made with parameters of the shapes given: ValueError: no",
+        ),
+        (Scaled, {"shapes": {"x": ("N",)}, "methods": ("run", "push")}, "Scaled has no method push"),
+        (Scaled, {"shapes": {"x": ("N",)}}, "neither a second function nor a layer"),
+        (Dense, {"shapes": {"x": ("N", "D"), "W": ("M", "M"), "b": ("M",)}}, "raises ValueError"),
+    ],
+    ids=["function", "parameter", "argument", "constructor", "method", "protocol", "shapes"],
+)
+def test_check_says_what_of_a_layer_it_did_not_find(layer, options, message):
+    verdict = sb.check(layer, **options)
+    assert verdict.status == "MALFORMED"
+    assert message in verdict.reason, str(verdict)

@@ -1,0 +1,313 @@
+"""What documents say beside their formulas, each sentence with its check; a walk finds every sentence that has none."""
+
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.special
+import sympy as sp
+
+from symbackprop import Network, compile, prove, trace
+from symbackprop.calculus.rules import RULES
+from symbackprop.codegen.program import compile_program
+from symbackprop.document.closing_sections import NAMES_IN_CODE, RESERVED
+from symbackprop.document.flow_figure import FLOW
+from symbackprop.document.markdown import to_markdown
+from symbackprop.document.model import Chain, Document, Figure, Items, Paragraph, blocks, texts
+from symbackprop.document.opening_sections import IN_WORDS
+from symbackprop.document.proof_document import numpy_lines, proof_document
+from symbackprop.document.questions import QUESTIONS
+from symbackprop.expression.build import Apply, Entry, Extremum, Sum, nodes_once, tensors_in
+from symbackprop.expression.functions import FUNCTIONS, derivative
+from symbackprop.rendering.notation import NAMES
+from symbackprop.rendering.text import to_text
+
+Z = np.linspace(-30, 30, 601)
+
+
+def sigmoid_is_between_0_and_1():
+    z = sp.Symbol("z", real=True)
+    value = FUNCTIONS["sigmoid"].definition
+    slope = sp.simplify(sp.diff(value.subs(sp.Symbol("z", real=True), z), z))
+    rising = all(float(slope.subs(z, v)) > 0 for v in range(-9, 10))  # from its limit 0 to its limit 1
+    return rising and (sp.limit(value, z, -sp.oo), sp.limit(value, z, sp.oo)) == (0, 1)
+
+
+def step_is_1_above_0():
+    slope = sp.lambdify(
+        sp.Symbol("z", real=True), derivative(FUNCTIONS["relu"]).definition, [{"step": lambda v: v > 0}]
+    )
+    return [float(slope(v)) for v in (-2.0, 0.0, 2.0)] == [0.0, 0.0, 1.0]
+
+
+def erf_is_the_integral():
+    t = sp.Symbol("t")
+    return all(
+        abs(float(sp.Integral(sp.exp(-(t**2)), (t, 0, v)).evalf()) * 2 / math.sqrt(math.pi) - math.erf(v)) < 1e-12
+        for v in (-1, 0.5, 2)
+    )
+
+
+WORD_CHECKS = {
+    "step": step_is_1_above_0,
+    "sigmoid": sigmoid_is_between_0_and_1,
+    "exp": lambda: bool((np.exp(Z) > 0).all()),
+    "log": lambda: abs(np.log(math.e) - 1) < 1e-15,
+    "erf": erf_is_the_integral,
+}
+
+
+@pytest.mark.parametrize("name", IN_WORDS)
+def test_word_about_a_function_is_true(name):
+    assert WORD_CHECKS[name]()
+
+
+def module_of(net):
+    namespace: dict = {}
+    source = compile_program(prove(net).gradient.adjoint).source
+    exec(source, namespace)
+    return source, namespace
+
+
+def test_names_in_the_code_are_what_the_document_says():
+    source, module = module_of(Network([2, 3, 2]))
+    np.testing.assert_allclose(module["tail"](Z.copy()), np.log1p(np.exp(-np.abs(Z))), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.maximum(Z, 0) + module["tail"](Z.copy()),
+        scipy.special.softplus(Z) if hasattr(scipy.special, "softplus") else np.logaddexp(0, Z),
+        rtol=1e-12,
+    )
+    assert np.isfinite(module["tail"](np.array([-1e6, 1e6]))).all()
+    source, _ = module_of(Network([2, 3, 2], activation=["relu", "softmax"], cost="softmax_cross_entropy"))
+    assert "# top[n] = max(k, z3[n,k])" in source and "# total[n] = sum(k, exp(z3[n,k] - top[n]))" in source
+    assert "DTYPE = np.float64" in source
+    assert set(NAMES_IN_CODE) == {"DTYPE", "top", "total", "tail"}  # each is looked at above
+
+
+DOCUMENTS = {
+    "cross-entropy": Network(["s_1", "s_2", "K"], l2="lambda/(2*m)"),
+    "softmax": Network([3, 4, 3], activation=["relu", "softmax"], cost="softmax_cross_entropy", l1="mu"),
+    "any depth": Network(depth="L", activation="f", cost="squared_error", l2="lambda/2"),
+    "own": Network([3, 5, 5, 4], activation="z/(1+exp(-z))", cost="log(1+(h-y)**2)", reduction="sum"),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_reason_that_says_numbers_cancel_stands_where_they_do(name):
+    """“The 2 and the ½ cancel”: the line before has both as factors, this one has neither."""
+    proof = prove(DOCUMENTS[name])
+    said = 0
+    for block in blocks(proof_document(proof).body):
+        for line in block.lines if isinstance(block, Chain) else ():
+            words = "".join(p for p in line.reason if isinstance(p, str))
+            if "The 2 and the ½ cancel" in words:
+                before, after = to_text(line.before), to_text(line.after)
+                assert (re.search(r"\b2\*[A-Z]", before) and "/(2" in before) or "/2" in before, before
+                assert "2*" not in after and "/2" not in after and "/(2" not in after, after
+                said += 1
+    assert said >= (name in ("cross-entropy", "any depth"))
+
+
+def test_a_name_with_an_underscore_is_the_one_that_generated_modules_keep():
+    from symbackprop.codegen.names import RESERVED as KEPT
+
+    proof = prove(trace(lambda p, x: p * x, {"p": ("N",), "x": ("N",)}))
+    document = proof_document(proof, notation=NAMES, code=numpy_lines(proof))
+    text = to_markdown(document)
+    assert "`p_` is $p$" in text and RESERVED in text
+    assert "p" in KEPT and "`x_`" not in text
+
+
+# What remarks say, each with a check on the theorem that it stands under.
+
+
+def reads(theorem):
+    return {t.name for t in tensors_in(theorem.derivation.right)}
+
+
+def only_its_own_value(theorem):
+    functions = {n.function for n in nodes_once(theorem.derivation.right) if isinstance(n, Apply)}
+    return functions == {theorem.derivation.left.function.primitive_of[0]}
+
+
+def sums_over_the_next_layer(theorem):
+    (layer,) = re.findall(r"runs over layer (\d+)", theorem.remark)
+    sums = [n for n in nodes_once(theorem.derivation.right) if isinstance(n, Sum)]
+    slopes = [n for n in nodes_once(theorem.derivation.right) if isinstance(n, Apply)]
+    at_z = all(a.tensor.name.startswith("z") for n in slopes for a in n.arguments if isinstance(a, Entry))
+    return [f"delta{layer}" in {t.name for t in tensors_in(s)} for s in sums] == [True] and at_z
+
+
+def sender_times_receiver(theorem):
+    layers = [int(n) for n in re.findall(r"layer (\d+)", theorem.remark)]
+    sender = "x" if layers[0] == 1 else f"a{layers[0]}"
+    return {sender, f"delta{layers[1]}"} <= reads(theorem)
+
+
+def softmax_slope_is_a_matrix_and_total(theorem):
+    rng, z = np.random.default_rng(2), None
+    z = rng.normal(size=4)
+    a = np.exp(z) / np.exp(z).sum()
+    measured = np.empty((4, 4))
+    for k in range(4):
+        move = np.zeros(4)
+        move[k] = 1e-6
+        up, down = (np.exp(z + s * move) / np.exp(z + s * move).sum() for s in (1, -1))
+        measured[:, k] = (up - down) / 2e-6
+    return np.allclose(measured, a[:, None] * (np.eye(4) - a), atol=1e-8) and (np.abs(measured) > 1e-6).all()
+
+
+def no_logarithm_of_0(theorem):
+    """The stable cost is finite where every activation has been rounded to 0 or 1."""
+    softmax = any(isinstance(n, Extremum) for n in nodes_once(theorem.derivation.right))
+    net = Network(
+        [1, 2],
+        activation="softmax" if softmax else "sigmoid",
+        cost="softmax_cross_entropy" if softmax else "cross_entropy",
+    )
+    f = compile(net)
+    params = {"W1": np.array([[1000.0], [-1000.0]]), "b1": np.zeros(2)}
+    x, y = np.array([[1.0], [-1.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
+    return (f.predict(params, x) == 0).any() and np.isfinite(f(params, x, y)[0])
+
+
+REMARKS = (
+    (r"The slope follows from the value alone", only_its_own_value),
+    (
+        r"How fast the cost changes with the pre-activation of an output unit",
+        lambda t: t.derivation.steps[0].rule == "definition_of_delta",
+    ),
+    (r"The sum runs over layer \d+", sums_over_the_next_layer),
+    (r"A bias is a weight from a unit that always sends 1", lambda t: all(n.startswith("delta") for n in reads(t))),
+    (r"For each example, what unit j of layer \d+ sends", sender_times_receiver),
+    (r"No logarithm of a number that floating point has rounded to 0", no_logarithm_of_0),
+    (r"All outputs of an example change with each of its logits", softmax_slope_is_a_matrix_and_total),
+    (r"The induction starts where the cost is known", lambda t: t.layer == "L"),
+    (r"From delta of layer l \+ 1 to delta of layer l", lambda t: "delta_l+1" in reads(t)),
+    (r"Activation of the sender times error term of the receiver", lambda t: {"a_l", "delta_l+1"} <= reads(t)),
+)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_remark_has_a_check_and_is_true(name):
+    for theorem in prove(DOCUMENTS[name]).theorems:
+        if theorem.remark:
+            (check,) = (c for pattern, c in REMARKS if re.match(pattern, theorem.remark))
+            assert check(theorem), theorem.remark
+
+
+# Paragraphs, points and captions: each is of a kind that some test checks; a new one fails until it is named here.
+KINDS = {
+    r"Each of these equalities is derived below": "test_document: every equality is backed",
+    r"Weights with the number": "test_code_lines_run, test_handout: shapes",
+    r"Two kinds of derivatives occur": "test_sentences: every line in numbers, direct and total apart",
+    r"The network: each circle is a unit": "test_document: the picture",
+    r"For every number": "test_sentences: definitions in numbers",
+    r"Each function \(solid line\)|The function \(solid line\)": "test_handout: graphs",
+    r"is any differentiable function": "test_network_theorems: f has no definition",
+    r"These are all the rules": "test_document: rules cited are rules listed",
+    r"The error term of the output layer is computed from": "test_network_theorems",
+    r"Let  be the statement that what the backward pass computes": "test_any_depth: base and step are theorems",
+    r"All entries at once": "test_handout: shapes",
+    r"The generated NumPy lines": "test_code_lines_run",
+    r"Put together for any number of layers": "test_any_depth_code",
+    r"The equalities hold wherever": "test_document: conditions",
+    r"has a kink": "test_functions: kinks",
+    r"[^.]* != 0|[^.]* ≠ 0": "conditions of the theorems",
+    r"the rows of  add up to 1|The rows of  add up to 1": "conditions of the theorems",
+    r"The same equations with numbers, for a": "test_handout: every number is recomputed",
+    r"(Forward|Backward|Show):$": "headings",
+    r"One step of gradient descent with": "test_handout: the step",
+    r"With these the cost is": "test_handout: the step has lowered it",
+    r"Which of these is right": "test_handout: one right answer, wrong ones that differ in numbers",
+    r"Differentiate the definition|Let the (output units|penalty)|The network of these exercises": "test_handout: settings",
+    r"Exercise \d+\.": "test_handout: solutions are counted",
+    r"\([abcd]\) ": "test_handout: refuted, with a diagnosis",
+    r"The function returns": "test_program: upstream gradients",
+    r"All names are those of the program|Indices count from 0": "test_document: traced programs",
+    r"Meaning of the bar": "test_program: cotangents",
+    r"This document has \d+ lines": "test_document: counts",
+    r"To run all of this again": "test_reproduce",
+    r"The same steps(, with other layer numbers,)? prove": "test_document: families",
+}
+
+
+def prose(document):
+    """The running texts outside of tables, notes and reasons, without their formulas."""
+    for block in blocks(document.body):
+        if isinstance(block, Paragraph | Items | Figure):
+            for text in texts(block):
+                yield "".join(p if isinstance(p, str) else getattr(p, "text", "") for p in text).strip()
+
+
+def bare(text):
+    return re.sub(r"[^A-Za-z]", "", re.sub(r"\$[^$]*\$|`[^`]*`|\b[a-zA-Z]\d\b", "", text))
+
+
+def unknown_prose(document):
+    """What no test is known to check."""
+    answers = [bare(q.ask + q.answer) for q in QUESTIONS]
+    rules = [bare(r.statement)[:20] for r in RULES.values()]
+    known = [bare(w) for w in (*NAMES_IN_CODE.values(), *IN_WORDS.values())] + [bare(FLOW)]
+    for text in prose(document):
+        letters = bare(text)
+        if text.startswith("Remark.") or any(re.match(kind, text) for kind in KINDS):
+            continue
+        if any(letters == a for a in answers) or any(r and r in letters for r in rules):
+            continue
+        if letters and any(letters in k or k in letters for k in known if k):
+            continue
+        if letters:
+            yield text
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_paragraph_of_a_document_is_of_a_kind_that_some_test_checks(name):
+    proof = prove(DOCUMENTS[name])
+    assert list(unknown_prose(proof_document(proof, code=numpy_lines(proof), command="x"))) == []
+
+
+def test_every_paragraph_of_a_handout_and_of_a_traced_program_is_of_such_a_kind():
+    proof = prove(DOCUMENTS["cross-entropy"])
+    assert list(unknown_prose(proof_document(proof, example=True, exercises=True))) == []
+    traced = prove(trace(lambda x, w: np.tanh(x @ w), {"x": ("N", "D"), "w": ("D", "M")}))
+    assert list(unknown_prose(proof_document(traced, notation=NAMES))) == []
+
+
+def test_the_walk_sees_a_sentence_that_nobody_checks():
+    proof = prove(DOCUMENTS["cross-entropy"])
+    document = proof_document(proof)
+    claim = Paragraph(("Deeper networks always learn faster.",))
+    assert list(unknown_prose(replace(document, body=(*document.body, claim)))) == [
+        "Deeper networks always learn faster."
+    ]
+
+
+# Conditions on the forward equations of a traced program.
+
+
+def conditions_of(function, shapes):
+    document = proof_document(prove(trace(function, shapes)), notation=NAMES)
+    found = [b for b in document.body if b.title == "Conditions"]
+    return to_markdown(Document("", (), tuple(found)))
+
+
+def test_divisors_roots_and_logarithms_that_may_fail_are_conditions():
+    assert r"x_{n} \ne 0" in conditions_of(lambda x: 1 / x, {"x": ("N",)})
+    assert "x_{n} > 0" in conditions_of(lambda x: np.log(x), {"x": ("N",)})
+    assert "x_{n} > 0" in conditions_of(lambda x: np.sqrt(x), {"x": ("N",)})
+    masked = conditions_of(lambda x: x / (np.exp(x) * (x > 0)).sum(axis=1, keepdims=True), {"x": ("N", "D")})
+    assert r"\ne 0" in masked  # a row of which nothing is left
+
+
+def test_what_is_above_0_by_its_form_is_no_condition():
+    safe = (
+        lambda x: x / np.exp(x).sum(axis=1, keepdims=True),
+        lambda x: np.log(1 + x**2),
+        lambda x: np.log(1 - 1 / (1 + np.exp(-x))),
+        lambda x: x / np.sqrt((x**2).mean(axis=1, keepdims=True) + 1e-5),
+    )
+    for function in safe:
+        assert conditions_of(function, {"x": ("N", "D")}).strip() == "#"

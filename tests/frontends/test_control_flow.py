@@ -1,0 +1,347 @@
+"""Branches on data and loops over symbolic ranges: the equations give what NumPy gives; what cannot be merged says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from symbackprop.errors import SymbackpropError, TraceError
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes
+from symbackprop.frontends.numpy.traced import trace
+
+SHAPES = {"x": ("N", "D"), "u": ("N",), "w": ("D",), "s": (), "y": ("N",), "m": ("N", "D"), "p": ("N",)}
+ASSUME = {"y": "labels:D", "m": "bern", "p": "pm1"}
+SIZES = ({"N": 4, "D": 3}, {"N": 2, "D": 5}, {"N": 1, "D": 2})
+
+
+def drawn(name, sizes, rng):
+    shape = tuple(sizes[n] for n in SHAPES[name])
+    if name == "y":
+        return rng.integers(0, sizes["D"], shape)
+    if name in ("m", "p"):
+        return (rng.random(shape) < 0.5) * (2.0 if name == "p" else 1.0) - (name == "p")
+    return rng.standard_normal(shape) if shape else float(rng.standard_normal())
+
+
+def same_as_numpy(function, sizes=None):
+    """The program, after it has been evaluated beside the function."""
+    names = list(function.__code__.co_varnames[: function.__code__.co_argcount])
+    known = {n: a for n, a in ASSUME.items() if n in names}
+    program = trace(function, {n: SHAPES[n] for n in names}, known, None, sizes)
+    used = {n.name for n in program.sizes}
+    for seed, lengths in enumerate(SIZES if sizes is None else [{**SIZES[0], **sizes}]):
+        for turn in range(4):
+            inputs = {n: drawn(n, lengths, np.random.default_rng(10 * seed + turn)) for n in names}
+            found = evaluate(program, {n: v for n, v in lengths.items() if n in used}, inputs)
+            right = function(**{n: np.copy(v)[()] for n, v in inputs.items()})
+            for tensor, value in zip(program.outputs, right if isinstance(right, tuple) else (right,), strict=True):
+                np.testing.assert_allclose(np.asarray(found[tensor.name], float), value, rtol=1e-9, atol=1e-9)
+    return program
+
+
+class Counter:
+    def __init__(self):
+        self.total, self.hits, self.kept = 0.0, 0, {"last": 0.0}
+
+    def add(self, v):
+        if v > 0:
+            self.total += v
+            self.hits += 1
+            self.kept["last"] = v
+
+
+def either_way(s):
+    if s > 0.3:
+        return s * s
+    if s > 0:
+        return -s
+    return 3.0 + s
+
+
+def names_and_arrays(s, w):
+    out = np.zeros_like(w)
+    if s > 0:
+        out[0] = s
+        scale = 2.0
+    else:
+        out[1:] = w[1:]
+        scale = s
+    return out * scale
+
+
+def attributes(u):
+    c = Counter()
+    for i in range(len(u)):
+        c.add(u[i])
+    return c.total / max(c.hits, 1)
+
+
+def nested(s, w):
+    a = 1.0
+    if s > 0:
+        if w[0] > 0:
+            a = w[0] * s
+        elif w[0] > -1 and s < 1:
+            a = w[0] - 1
+    return a + (s if not s > 0.5 else 0.5)
+
+
+def chained(s):
+    return s if -0.5 < s < 0.5 else (1.0 if s > 0 or s < -2 else -1.0)
+
+
+def tuples(s, w):
+    a, b = (s, w) if s > 0 else (-s, 2 * w)
+    return a * b
+
+
+def skips(x, y):
+    total = 0.0
+    for i in range(x.shape[0]):
+        if y[i] == 0:
+            continue
+        total += x[i, y[i]] ** 2
+    return total
+
+
+def two_loops(x, y):
+    out = np.zeros_like(x)
+    for i in range(len(x)):
+        for j in range(x.shape[1]):
+            if j != y[i]:
+                out[i, j] = max(0, x[i, j] - x[i, y[i]] + 1)
+    return out
+
+
+def rows(x, w):
+    out = np.empty_like(x)
+    for i, row in enumerate(x):
+        out[i] = np.tanh(row * w)
+    return out
+
+
+def backwards(x, u):
+    out = np.zeros_like(u)
+    for i in reversed(range(len(u))):
+        out[i] = x[i].sum() * u[i]
+    return out
+
+
+def together(x, u):
+    total = np.zeros(x.shape[1])
+    for row, a in zip(x, u):  # noqa: B905
+        total += a * row
+    return total
+
+
+def latched(u):
+    seen = 0.0
+    for v in u:
+        if v > 0:
+            seen = 1.0
+    return seen
+
+
+def scattered(x, y):
+    out = np.zeros(x.shape[1])
+    for i in range(len(y)):
+        out[y[i]] += x[i, 0]
+    return out
+
+
+def last_one(x):
+    for row in x:
+        kept = row * 2
+    return kept
+
+
+def listed(x, w):
+    return np.array([np.dot(row, w) for row in x])
+
+
+def filtered(u):
+    return sum(v * v for v in u if v > 0)
+
+
+def counted(u):
+    return len([v for v in u if v > 0]) * 1.0
+
+
+def doubly(x):
+    return sum(sum(v for v in row if v > 0) for row in x)
+
+
+def binary(m, x):
+    a = np.where(m == 1, x, 0) + np.where(m != 0, x, 1) + (m > 0.5) * x
+    return a + np.where(m == 0, x, 2)
+
+
+def signs(p, u):
+    return np.where(p == 1, u, 2 * u) + (p < 0) * u + np.where(p >= 0, 1, u)
+
+
+def helper_in_arm(u):
+    def pulled(k):
+        return u[k] ** 2 if u[k] > 0 else -u[k]
+
+    total = 0.0
+    for k in range(len(u)):
+        total = total + pulled(k)
+    return total
+
+
+FOR_ALL = [
+    either_way, names_and_arrays, attributes, nested, chained, tuples, skips, two_loops, rows, backwards, together,
+    latched, scattered, last_one, listed, filtered, counted, doubly, binary, signs, helper_in_arm,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FOR_ALL, ids=lambda f: f.__name__)
+def test_trace_gives_what_numpy_gives_for_all_sizes(function):
+    same_as_numpy(function)
+
+
+@pytest.mark.parametrize("function", [skips, two_loops, attributes, filtered, rows], ids=lambda f: f.__name__)
+def test_trace_at_stated_sizes_gives_the_same(function):
+    same_as_numpy(function, {"N": 3})
+
+
+def recurrence(u):
+    h = 0.0
+    for v in u:
+        h = np.tanh(h + v)
+    return h
+
+
+def grows(u):
+    kept = []
+    for v in u:
+        kept.append(v)
+    return sum(kept)
+
+
+def stops_early(u):
+    total = 0.0
+    for v in u:
+        if total > 1:
+            break
+        total = total + v
+    return total
+
+
+def neighbours(u):
+    out = np.zeros_like(u)
+    for i in range(len(u) - 1):
+        out[i + 1] = out[i] + u[i]
+    return out
+
+
+@pytest.mark.parametrize("function", [recurrence, grows, stops_early, neighbours], ids=lambda f: f.__name__)
+def test_rounds_that_depend_on_each_other_ask_for_concrete_sizes(function):
+    with pytest.raises(NeedsConcreteSizes) as caught:
+        same_as_numpy(function)
+    assert caught.value.symbols == ("N",)
+
+
+@pytest.mark.parametrize("function", [recurrence, grows, neighbours], ids=lambda f: f.__name__)
+def test_rounds_that_depend_on_each_other_are_followed_at_a_stated_size(function):
+    same_as_numpy(function, {"N": 3})
+
+
+def breaks(w):
+    total = 0.0
+    for k in range(2):
+        if w[k] > 0:
+            break
+        total = total + w[k]
+    return total
+
+
+def raises(s):
+    if s < 0:
+        raise ValueError("negative")
+    return s
+
+
+def lists_differ(s):
+    kept = []
+    if s > 0:
+        kept.append(s)
+    return sum(kept) + s
+
+
+def none_or_number(s):
+    found = None
+    if s > 0:
+        found = s
+    return 0.0 if found is None else found
+
+
+def unset(s):
+    if s > 0:
+        a = s
+    return a
+
+
+def caught_in_an_arm(s):
+    try:
+        if s > 0:
+            raise KeyError(s)
+        s = s + 1
+    except KeyError:
+        s = s - 1
+    return s
+
+
+def while_data(s):
+    while s > 1:
+        s = s / 2
+    return s
+
+
+def shared(s, w):
+    v = w if s > 0 else 2 * w
+    v += 1
+    return v
+
+
+def attribute_appears(s):
+    c = Counter()
+    if s > 0:
+        c.extra = s
+    return s
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (breaks, "'break' on one way of a branch on data cannot be traced"),
+        (raises, "raises ValueError: negative, on one way of a branch on data"),
+        (lists_differ, "a branch on data leaves a list of another length on each of its ways"),
+        (none_or_number, "found, on which the two ways of the branch on data in line"),
+        (unset, "a, on which the two ways of the branch on data in line"),
+        (caught_in_an_arm, "on one way of a branch on data is caught"),
+        (while_data, "a branch that depends on the data, not only on sizes"),
+        (shared, "an array that cannot be written"),
+        (attribute_appears, "a branch on data leaves other contents of a Counter"),
+    ],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_what_cannot_be_merged_is_refused_with_its_line(function, message):
+    with pytest.raises((TraceError, SymbackpropError)) as caught:
+        same_as_numpy(function)
+    assert message in str(caught.value)
+    assert "line " in str(caught.value)
+
+
+def test_the_users_own_objects_stay_as_they_are():
+    layer = Counter()
+
+    def function(s):
+        layer.add(s)
+        return s
+
+    trace(function, {"s": ()})
+    assert (layer.total, layer.hits, layer.kept) == (0.0, 0, {"last": 0.0})
+    assert vars(Counter)["add"].__globals__["np"] is np

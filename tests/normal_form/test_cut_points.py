@@ -1,0 +1,98 @@
+"""The normal form with tensors as atoms."""
+
+import pytest
+
+from symbackprop.expression.build import (
+    Apply,
+    Compare,
+    Entry,
+    Index,
+    Symbol,
+    Tensor,
+    add,
+    contraction,
+    multiply,
+    number,
+    power,
+    subtract,
+    where,
+)
+from symbackprop.expression.functions import FUNCTIONS
+from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form.cut_points import CutPoints, tensors_of
+
+N, H = Symbol("N", "size"), Symbol("H", "size")
+N_, H_ = Index("n", N), Index("h", H)
+X, W, B = Tensor("x", (N, H)), Tensor("W", (H, H)), Tensor("b", (H,))
+Z, A = Tensor("z", (N, H)), Tensor("a", (N, H))
+ZERO = number(0)
+
+
+def dense(bias=True):
+    body = contraction("k", H, lambda k: multiply(Entry(X, (N_, k)), Entry(W, (k, H_))))
+    return add(body, Entry(B, (H_,))) if bias else body
+
+
+@pytest.fixture
+def cuts():
+    found = CutPoints(Facts())
+    found.define(Z, (N_, H_), dense())
+    z = Entry(Z, (N_, H_))
+    found.define(A, (N_, H_), where(Compare("<", z, ZERO), ZERO, z))
+    return found
+
+
+def test_tensors_stay_atoms_until_they_are_put_in(cuts):
+    poly = cuts.normal(Apply(FUNCTIONS["tanh"], (Entry(A, (N_, H_)),)))
+    assert tensors_of(poly) == {A}
+    opened = cuts.put_in(poly, A)
+    assert tensors_of(opened) == {Z}
+    assert tensors_of(cuts.put_in(opened, Z)) == {X, W, B}
+
+
+def test_put_in_is_the_normal_form_of_the_substituted_expression(cuts):
+    expr = add(power(Entry(Z, (N_, H_)), 2), Apply(FUNCTIONS["exp"], (Entry(Z, (N_, H_)),)))
+    direct = add(power(dense(), 2), Apply(FUNCTIONS["exp"], (dense(),)))
+    assert cuts.put_in(cuts.normal(expr), Z) is cuts.normal(direct)
+
+
+def test_put_in_reaches_bound_indices(cuts):
+    total = contraction("m", N, lambda m: Entry(Z, (m, H_)))
+    written = contraction(
+        "m",
+        N,
+        lambda m: add(contraction("k", H, lambda k: multiply(Entry(X, (m, k)), Entry(W, (k, H_)))), Entry(B, (H_,))),
+    )
+    assert cuts.put_in(cuts.normal(total), Z) is cuts.normal(written)
+
+
+def test_layer_with_a_bias_of_its_own_is_never_flat(cuts):
+    assert cuts.never_flat(cuts.normal(Entry(Z, (N_, H_))))
+
+
+def test_rectified_layer_is_flat(cuts):
+    """It is 0 on an open set, so that [a = 0] is no 0."""
+    assert not cuts.never_flat(cuts.normal(Entry(A, (N_, H_))))
+    assert cuts.normal(Compare("==", Entry(A, (N_, H_)), ZERO)).terms
+
+
+def test_difference_with_its_own_definition_is_flat(cuts):
+    """z - x W - b is 0 everywhere, though W stands in it and z looks free."""
+    gap = cuts.normal(subtract(Entry(Z, (N_, H_)), dense()))
+    assert not cuts.never_flat(gap)
+    assert cuts.normal(Compare("==", subtract(Entry(Z, (N_, H_)), dense()), ZERO)).terms
+
+
+def test_readers_of_one_input_do_not_vary_apart():
+    """u = 2 s and v = s + s are equal everywhere, though each for itself is never flat: no input is u's own."""
+    cuts, s, u, v = CutPoints(Facts()), Tensor("s", (N,)), Tensor("u", (N,)), Tensor("v", (N,))
+    cuts.define(u, (N_,), multiply(number(2), Entry(s, (N_,))))
+    cuts.define(v, (N_,), add(Entry(s, (N_,)), Entry(s, (N_,))))
+    assert cuts.never_flat(cuts.normal(Entry(u, (N_,))))
+    assert not cuts.never_flat(cuts.normal(subtract(Entry(u, (N_,)), Entry(v, (N_,)))))
+
+
+def test_sum_of_exponentials_is_positive():
+    cuts, s, total = CutPoints(Facts()), Tensor("s", (N,)), Tensor("total", ())
+    cuts.define(total, (), contraction("m", N, lambda m: Apply(FUNCTIONS["exp"], (Entry(s, (m,)),))))
+    assert cuts.normal(Compare("<", ZERO, Entry(total, ()))) is cuts.normal(number(1))
