@@ -34,6 +34,14 @@ class JaxArray(Array):
             return super().exemplar()
         return jax().numpy.ones((1,) * self.ndim, dtype=self.buffer.dtype)
 
+    def plain(self) -> Array:
+        """The array as NumPy's, on the same memory."""
+        return bare(self)  # type: ignore[no-any-return]
+
+    def like(self, value: Array) -> Array:
+        """Another array as one of this library's."""
+        return dressed(value)  # type: ignore[no-any-return]
+
     @property
     def at(self) -> Any:
         """x.at[key].set(value) and its like."""

@@ -236,6 +236,14 @@ class Array:
         """A real value of the same type."""
         return example(self.buffer.dtype, self.buffer.weak, -1 if self.scalar else self.ndim)
 
+    def plain(self) -> Array:
+        """The array as NumPy's, on the same memory: another library's array has names and types of its own."""
+        return self
+
+    def like(self, value: Array) -> Array:
+        """Another array as one of this array's library."""
+        return value
+
     @property
     def itemsize(self) -> int:
         """The bytes of an entry."""

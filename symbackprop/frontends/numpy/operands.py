@@ -30,7 +30,7 @@ def as_array(value: Any) -> Array:
         TraceError: it is no number and no array.
     """
     if isinstance(value, Array):
-        return value
+        return value.plain()
     if isinstance(value, Size):
         return scalar(value.expr, "integer", weak=True)
     if isinstance(value, bool):

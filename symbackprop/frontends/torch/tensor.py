@@ -55,6 +55,14 @@ class Tensor(Array):
         """A real tensor of the same type."""
         return torch().ones((1,) * self.ndim, dtype=self.dtype)
 
+    def plain(self) -> Array:
+        """The array as NumPy's, on the same memory."""
+        return bare(self)  # type: ignore[no-any-return]
+
+    def like(self, value: Array) -> Array:
+        """Another array as one of this library's."""
+        return dressed(value)  # type: ignore[no-any-return]
+
     @property
     def shape(self) -> Any:
         """The sizes of the axes."""
