@@ -16,7 +16,23 @@ torch = pytest.importorskip("torch")
 from torch_functions import CASES  # noqa: E402
 
 DATA = ("labels", "bern")
-SIZES = {"N": 3, "D": 4, "C": 4, "B": 2, "T": 3, "K": 5, "M": 2, "H": 3, "L": 3, "V": 4, "O": 2, "I": 3, "E": 2}
+SIZES = {
+    "N": 3,
+    "D": 4,
+    "C": 4,
+    "B": 2,
+    "T": 3,
+    "K": 5,
+    "M": 2,
+    "H": 3,
+    "L": 3,
+    "V": 4,
+    "O": 2,
+    "I": 3,
+    "E": 2,
+    "S": 5,
+    "W": 2,
+}
 
 
 def name_of(case):
@@ -31,12 +47,18 @@ def passes(case):
     return case.subject if isinstance(case.subject, tuple) else (case.subject,)
 
 
+def length(axis):
+    """3, "N" or "2*N" as a number."""
+    factor, _, name = str(axis).rpartition("*")
+    return int(factor or 1) * int(SIZES.get(name, name))
+
+
 def sampled(case):
     """Tensors of small sizes, in double precision."""
     rng = np.random.default_rng(3)
     tensors = {}
     for name, shape in case.shapes.items():
-        dims = tuple(2 * SIZES[n[2:]] if str(n).startswith("2*") else SIZES.get(n, n) for n in shape)
+        dims = tuple(length(n) for n in shape)
         kind = (case.assume or {}).get(name, "")
         if kind.startswith("labels"):
             tensors[name] = torch.tensor(rng.integers(0, SIZES[kind[7:]], dims))

@@ -564,6 +564,237 @@ class SoftShrink(Function):
         return g * (y != 0), None
 
 
+@case("right", {"x": ("N", "T", "D"), "a": ("N", "T")})
+class WeightedPool(Function):
+    @staticmethod
+    def forward(ctx, x, a):
+        w = torch.softmax(a, dim=1)
+        out = torch.bmm(w.unsqueeze(1), x).squeeze(1)
+        ctx.save_for_backward(x, w, out)
+        return out
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w, out = ctx.saved_tensors
+        gx = w.unsqueeze(-1) * g.unsqueeze(1)
+        s = (x * g.unsqueeze(1)).sum(-1)
+        ga = w * (s - (out * g).sum(-1, keepdim=True))
+        return gx, ga
+
+
+@case(
+    "wrong",
+    {"q": ("B", "H", "T", "D"), "k": ("B", "H", "S", "D"), "v": ("B", "H", "S", "D"), "bias": ("H", "T", "S")},
+    wrong=("bias",),
+)
+class AttnBias(Function):
+    @staticmethod
+    def forward(ctx, q, k, v, bias):
+        s = q @ k.transpose(-1, -2) / math.sqrt(q.size(-1)) + bias
+        p = s.softmax(-1)
+        ctx.save_for_backward(q, k, v, p)
+        return p @ v
+
+    @staticmethod
+    def backward(ctx, do):
+        q, k, v, p = ctx.saved_tensors
+        scale = q.size(-1) ** -0.5
+        dv = p.mT @ do
+        dp = do @ v.mT
+        ds = p * (dp - (dp * p).sum(-1, True))
+        return ds @ k * scale, ds.mT @ q * scale, dv, ds.mean(0)
+
+
+@case("right", {"x": ("N", "D"), "scale": (), "zero": ()})
+class Affine(Function):
+    @staticmethod
+    def forward(ctx, x, scale, zero):
+        ctx.save_for_backward(x, scale)
+        return x * scale + zero
+
+    @staticmethod
+    def backward(ctx, g):
+        x, scale = ctx.saved_tensors
+        return g * scale, (g * x).sum(), g.sum()
+
+
+@case(
+    "wrong",
+    {"x": ("N", "D"), "s": ()},
+    fixed={"qmin": -8, "qmax": 7},
+    wrong=(
+        "x",
+        "s",
+    ),
+    intended="surrogate",
+)
+class LSQ(Function):
+    @staticmethod
+    def forward(ctx, x, s, qmin, qmax):
+        ctx.save_for_backward(x, s)
+        ctx.q = (qmin, qmax)
+        return (x / s).round().clamp(qmin, qmax) * s
+
+    @staticmethod
+    def backward(ctx, g):
+        x, s = ctx.saved_tensors
+        lo, hi = ctx.q
+        r = x / s
+        small, big = (r < lo).float(), (r > hi).float()
+        mid = 1.0 - small - big
+        gs = (small * lo + big * hi + mid * (-r + r.round())) * g
+        return mid * g, gs.sum(), None, None
+
+
+@case(
+    "right",
+    {"logits": ("N", "C"), "target": ("N",)},
+    fixed={"smoothing": 0.1, "ignore_index": -100},
+    assume={"target": "labels:C"},
+)
+class SmoothCE(Function):
+    @staticmethod
+    def forward(ctx, logits, target, smoothing, ignore_index):
+        _, c = logits.shape
+        lse = torch.logsumexp(logits, dim=-1)
+        loss = (
+            lse - (1 - smoothing) * logits.gather(-1, target.unsqueeze(-1)).squeeze(-1) - smoothing / c * logits.sum(-1)
+        )
+        ctx.save_for_backward(logits, target, lse)
+        ctx.smoothing = smoothing
+        return loss
+
+    @staticmethod
+    def backward(ctx, g):
+        logits, target, lse = ctx.saved_tensors
+        p = torch.exp(logits - lse[:, None])
+        p -= ctx.smoothing / logits.shape[1]
+        p[torch.arange(p.shape[0], device=p.device), target] -= 1 - ctx.smoothing
+        return p * g[:, None], None, None, None
+
+
+@case("wrong", {"x": ("B", "D"), "centers": ("K", "D"), "y": ("B",)}, assume={"y": "labels:K"}, wrong=("centers",))
+class CenterLoss(Function):
+    @staticmethod
+    def forward(ctx, x, centers, y):
+        c = centers.index_select(0, y)
+        ctx.save_for_backward(x, centers, y)
+        return (x - c).pow(2).sum() / 2.0 / x.size(0)
+
+    @staticmethod
+    def backward(ctx, g):
+        x, centers, y = ctx.saved_tensors
+        diff = centers.index_select(0, y) - x
+        counts = centers.new_ones(centers.size(0)).scatter_add_(0, y, torch.ones_like(y, dtype=x.dtype))
+        gc = torch.zeros_like(centers)
+        gc.scatter_add_(0, y.unsqueeze(1).expand(x.size()), diff)
+        gc = gc / counts.view(-1, 1)
+        return -g * diff / x.size(0), gc, None
+
+
+@case("right", {"h": ("N", "H"), "c": ("N", "H"), "gates": ("N", "4*H")})
+class LSTMPoint(Function):
+    @staticmethod
+    def forward(ctx, h, c, gates):
+        i, f, g, o = gates.chunk(4, 1)
+        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        c1 = f * c + i * g
+        t = c1.tanh()
+        ctx.save_for_backward(c, i, f, g, o, t)
+        return o * t + 0 * h, c1
+
+    @staticmethod
+    def backward(ctx, gh, gc):
+        c, i, f, g, o, t = ctx.saved_tensors
+        d = gc + gh * o * (1 - t * t)
+        dg = torch.cat([d * g * i * (1 - i), d * c * f * (1 - f), d * i * (1 - g * g), gh * t * o * (1 - o)], dim=1)
+        return torch.zeros_like(gh), d * f, dg
+
+
+@case("right", {"x": ("N", "D")}, fixed={"p": 0.3})
+class NormClip(Function):
+    @staticmethod
+    def forward(ctx, x, p):
+        n = x.norm(dim=-1, keepdim=True)
+        s = torch.clamp(p / n, max=1.0)
+        ctx.save_for_backward(x, n)
+        ctx.p = p
+        return x * s
+
+    @staticmethod
+    def backward(ctx, g):
+        x, n = ctx.saved_tensors
+        p = ctx.p
+        clipped = p * (g / n - x * (g * x).sum(-1, keepdim=True) / n**3)
+        return torch.where(n > p, clipped, g), None
+
+
+@case("wrong", {"a": ("N", "D"), "p": ("N", "D"), "n": ("N", "D")}, fixed={"margin": 1.0}, wrong=("n",))
+class Triplet(Function):
+    @staticmethod
+    def forward(ctx, a, p, n, margin):
+        d = (a - p).pow(2).sum(1) - (a - n).pow(2).sum(1) + margin
+        loss = F.relu(d)
+        ctx.save_for_backward(a, p, n, loss)
+        return loss.mean()
+
+    @staticmethod
+    def backward(ctx, g):
+        a, p, n, loss = ctx.saved_tensors
+        m = (loss > 0).to(a.dtype).unsqueeze(1) * (g / a.size(0)) * 2
+        return (n - p) * m, (p - a) * m, (n - a) * m, None
+
+
+@case("right", {"x": ("B", "C", "H", "W")}, fixed={"scale": 2})
+class UpNearest(Function):
+    @staticmethod
+    def forward(ctx, x, scale):
+        ctx.scale = scale
+        return x.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+
+    @staticmethod
+    def backward(ctx, g):
+        B, C, H, W = g.shape
+        s = ctx.scale
+        return g.view(B, C, H // s, s, W // s, s).sum((3, 5)), None
+
+
+@case("right", {"x": ("N", "D"), "perm": ("N",)}, assume={"perm": "labels:N"})
+class Gather(Function):
+    @staticmethod
+    def forward(ctx, x, perm):
+        ctx.save_for_backward(perm)
+        ctx.n = x.shape
+        return x[perm]
+
+    @staticmethod
+    def backward(ctx, g):
+        (perm,) = ctx.saved_tensors
+        return torch.zeros(ctx.n, dtype=g.dtype).index_put_((perm,), g, accumulate=True), None
+
+
+@case("right", {"x": ("N", "T")})
+class CumSum(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return torch.cumsum(x, dim=1)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.flip(1).cumsum(1).flip(1)
+
+
+@case("wrong", {"x": ("N", "T")}, wrong=("x",))
+class CumSumNoFlip(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.cumsum(-1)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.cumsum(-1)
+
+
 def relu_sum(x, w, b):
     return torch.relu(x @ w + b).sum()
 
