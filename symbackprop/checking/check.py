@@ -56,7 +56,7 @@ from symbackprop.frontends.passes import Pass, framework_of
 from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
-BUDGET_SECONDS = 20.0
+BUDGET_SECONDS = 60.0  # what a model of a dozen transformer blocks takes; one layer takes a fraction of a second
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80
 ENOUGH = 2  # proofs at stated sizes
 FEW, MAXIMUM_GRID = 3, 10_000  # symbols, and choices of their values

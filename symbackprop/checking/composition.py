@@ -45,7 +45,7 @@ from symbackprop.normal_form.work_time import worked
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_ENTRIES = 256  # of short axes, compared one by one
-LEMMA_SECONDS = 2.0
+LEMMA_SECONDS = 1.0
 LONGEST_WRITTEN_OUT = 64
 
 
@@ -105,12 +105,13 @@ class Composition:
             return False
 
     def lack(self, claimed: Equation, derived: Tensor) -> Expr | None:
-        """What must be added to a line of the user's so that it is a derivative, in tensors that both sides have.
+        """What must be added to a line of the user's so that it is a derivative, in tensors that the user has.
 
-        None if the difference is no shorter than the derivative itself.
+        None if nothing short was found.
         """
         tensor, places = claimed.tensor, self.cuts.places(claimed.tensor)
         names: dict[Index, Expr] = dict(zip(places, claimed.indices, strict=True))
+        own = self._own_tensors()
         self._restart()
         best: Poly | None = None
         try:
@@ -118,7 +119,7 @@ class Composition:
             gap = subtract(right, self.cuts.normal(self._rewritten(Entry(tensor, places))))
             for _ in range(MOST_OPENED):
                 held = frozenset().union(*(tensors_in_term(m) for m, _ in gap.terms))
-                known = derived not in held and not held & self._aliens
+                known = not held & self._aliens and not (held & self._adjoints) - own.keys()
                 if known and (best is None or len(gap.terms) < len(best.terms)):
                     best = gap
                 step = self._step(gap, frozenset()) if 1 < len(gap.terms) <= MOST_TERMS else None
@@ -129,22 +130,22 @@ class Composition:
             pass
         if best is None or len(best.terms) > MOST_LACKING:
             return None
-        return self._in_own_names(expression(self.cuts, best, names))
-
-    def _in_own_names(self, expr: Expr) -> Expr:
-        """With the derived tensors written as those of the user's that they are."""
-        own = {
-            same.equation.value.tensor: tensor
-            for tensor, same in ((m.equation.tensor, m) for m in reversed(self.lemmas))
-            if isinstance(same.equation.value, Entry) and same.equation.value.indices == same.equation.indices
-        }
 
         def at(node: Expr) -> Expr | None:
             if isinstance(node, Entry) and node.tensor in own:
                 return Entry(own[node.tensor], node.indices)
             return None
 
-        return rewrite(expr, at)
+        return rewrite(expression(self.cuts, best, names), at)
+
+    def _own_tensors(self) -> dict[Tensor, Tensor]:
+        """The derived tensors that the user has, each with the first of the user's that it is."""
+        found: dict[Tensor, Tensor] = {}
+        for lemma in self.lemmas:
+            value = lemma.equation.value
+            if isinstance(value, Entry) and value.indices == lemma.equation.indices:
+                found.setdefault(value.tensor, lemma.equation.tensor)
+        return found
 
     def _rewritten(self, expr: Expr) -> Expr:
         """With each tensor that was found to be another written as that one."""

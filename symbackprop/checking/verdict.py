@@ -65,6 +65,10 @@ class Lemma:
         """In plain text: "d[n,h] = z_bar[n,h]"."""
         return f"{to_text(self.equation.left)} = {to_text(self.equation.value)}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {"equation": self.text, "line": self.equation.note, "opened": [t.name for t in self.opened]}
+
 
 @dataclass(frozen=True, repr=False)
 class Verdict(Shown):
@@ -153,6 +157,7 @@ class Verdict(Shown):
             "counterexample": None if self.counterexample is None else self.counterexample.to_dict(),
             "reason": self.reason,
             "notes": list(self.notes),
+            "lemmas": [m.to_dict() for m in self.lemmas],
             "seconds": round(self.seconds, 4),
         }
 
