@@ -111,7 +111,13 @@ class ProofGoal:
 
     def with_names(self, verdict: Verdict) -> Verdict:
         """The verdict with what a document shows of the matter: the derived equations, and the claimed ones."""
-        return replace(verdict, program=self.gradient.adjoint, claim=self.traced.backward, called=self.called)
+        return replace(
+            verdict,
+            program=self.gradient.adjoint,
+            claim=self.traced.backward,
+            called=self.called,
+            claims=self.traced.gradients,
+        )
 
     @property
     def is_long(self) -> bool:
@@ -367,8 +373,9 @@ def _expanded(goal: ProofGoal) -> int:
 
 def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadline: float) -> Verdict:
     """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
-    if goal.traced.unasked:
-        return Verdict("UNDECIDED", subject, reason=goal.traced.unasked)
+    unproved = goal.traced.unasked or _not_repeated(goal, deadline)
+    if unproved:
+        return Verdict("UNDECIDED", subject, reason=unproved)
     try:
         used = dict.fromkeys((*proof.used, *_replayed(goal)))
     except ProofError as error:
@@ -399,6 +406,29 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
     unjudged = _unjudged(goal.traced)
     verdict = Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged, lemmas=proof.lemmas)
     return goal.with_names(verdict)
+
+
+def _not_repeated(goal: ProofGoal, deadline: float) -> str:
+    """Why it is not proved that a rule's forward returns what the function does; "" if it is, or there is none."""
+    forward, repeated = goal.traced.forward, goal.traced.repeated
+    if repeated is None:
+        return ""
+    equations = defined_once((*forward.equations, *repeated.equations)).values()
+    pairs = list(zip(repeated.outputs, forward.outputs, strict=True))
+    seconds = min(WHOLE.seconds, time_left(deadline))
+    resolver = Resolver(equations, forward.facts, forward.known, limit=UNLIMITED, expanded=_expanded(goal),
+                        seconds=seconds)  # fmt: skip
+    try:
+        if all(resolver.meets(*pair) for pair in pairs):
+            return ""
+    except (BudgetError, UnsupportedError):
+        pass
+    until = min(deadline, worked() + COMPOSED.seconds)
+    composition = Composition(goal.question, forward, repeated, forward.facts, until)
+    composition.walk()
+    if all(composition.proves(*pair) for pair in pairs):
+        return ""
+    return "it is not proved that the forward of the rule returns what the function itself returns"
 
 
 def _where_it_does_not_hold(goal: ProofGoal, open: bool) -> Counterexample | None:
