@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import scipy.special
 
+import symbackprop.frontends.numpy.rebind  # noqa: F401 (fills the table of operations)
 from symbackprop.frontends.numpy.creation import REFUSED
 from symbackprop.frontends.numpy.namespace import MODULES, Namespace, Operation
 from symbackprop.frontends.numpy.opaque import Refused

@@ -130,7 +130,7 @@ def backwards(x, u):
 
 def together(x, u):
     total = np.zeros(x.shape[1])
-    for row, a in zip(x, u):  # noqa: B905
+    for row, a in zip(x, u, strict=True):
         total += a * row
     return total
 
@@ -191,9 +191,27 @@ def helper_in_arm(u):
     return total
 
 
+def outside(w, y):
+    out = np.zeros(len(w) - 1)
+    for i in range(len(y)):
+        if y[i] < len(out):
+            out[y[i]] += np.exp(w[y[i]])
+        if y[i] > 0:
+            out[y[i] - 1] -= 2 * np.exp(w[y[i] - 1])
+    return out
+
+
+def read_twice_in_an_arm(s, u):
+    a = s * u
+    out = a + 1
+    if s > 0:
+        out[0] = np.exp(out[0]) + out[0]
+    return out * a
+
+
 FOR_ALL = [
     either_way, names_and_arrays, attributes, nested, chained, tuples, skips, two_loops, rows, backwards, together,
-    latched, scattered, last_one, listed, filtered, counted, doubly, binary, signs, helper_in_arm,
+    latched, scattered, outside, read_twice_in_an_arm, last_one, listed, filtered, counted, doubly, binary, signs, helper_in_arm,
 ]  # fmt: skip
 
 
@@ -205,6 +223,11 @@ def test_trace_gives_what_numpy_gives_for_all_sizes(function):
 @pytest.mark.parametrize("function", [skips, two_loops, attributes, filtered, rows], ids=lambda f: f.__name__)
 def test_trace_at_stated_sizes_gives_the_same(function):
     same_as_numpy(function, {"N": 3})
+
+
+@pytest.mark.parametrize("sizes", [{"N": 3, "D": 2}, {"D": 2}, {"N": 1}], ids=str)
+def test_arms_that_read_what_is_not_there_elsewhere(sizes):
+    same_as_numpy(outside, sizes)
 
 
 def recurrence(u):

@@ -99,7 +99,7 @@ class Buffer:
         if not forced and (isinstance(value, Entry) or not has_entry(value)):
             return
         kind = "real" if self.kind == "real" else "integer"  # a mask has no derivative
-        tensor = session.define(self.shape, self.content, kind, variable, self.line)
+        tensor = session.define(self.shape, self.content, kind, variable, self.line, self.born)
         self.content = entry(tensor, session.rounds.get(tensor, ()))
         self.summed = False
 

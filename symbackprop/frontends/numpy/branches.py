@@ -76,7 +76,7 @@ class Branch:
             self.place = self.session.place()
             self.heap = Heap(self.session)
             self.locals = self._locals()
-            self._open()
+            self._open(self.condition)
         return self.chosen
 
     @guarded
@@ -88,7 +88,8 @@ class Branch:
             for buffer, state in self.journal.before.items():
                 buffer.restore(state)
             self.opened = self.journal
-            self._open()
+            assert self.condition is not None
+            self._open(subtract(ONE, self.condition))
         return self.merges or not self.chosen
 
     @guarded
@@ -116,8 +117,10 @@ class Branch:
 
     # --- state
 
-    def _open(self) -> None:
+    def _open(self, holds: Expr | None) -> None:
+        assert holds is not None
         self.journal = Journal(self.place)
+        self.session.arms.append((self.journal.start, holds))
         self.session.journals.append(self.journal)
 
     def _locals(self) -> Items:
@@ -130,6 +133,7 @@ class Branch:
         if not self.session.journals or self.session.journals[-1] is not self.journal:
             raise TraceError("an arm of a branch on data is left by an exception that is caught", where=self.place)
         self.session.journals.pop()
+        self.session.arms.pop()
         return self._locals(), self.heap.now(), {b: b.state() for b in self.journal.before}
 
     def _merge(self, first: Any, second: Any) -> None:
@@ -220,6 +224,7 @@ def _either(condition: Expr, first: Content, second: Content) -> Content:
 # --- what an arm knows --------------------------------------------------------------------------------------------
 
 DEEPEST, LARGEST = 6, 200  # definitions inside definitions, and nodes of one, that are looked into
+INLINED = 40  # nodes of a definition that is written out
 
 
 def _known(condition: Expr, true: bool) -> dict[Expr, Expr]:
@@ -243,15 +248,17 @@ def _under(known: dict[Expr, Expr], value: Expr, depth: int = 0) -> Expr:
     """
     if not known:
         return value
+    places = any(isinstance(k, Kronecker) for k in known)  # a diagonal, or a label, that equations leave out
 
     def meaning(node: Expr) -> Expr | None:
         if node in known:
             return known[node]
-        if isinstance(node, Entry) and depth < DEEPEST:
+        if isinstance(node, Entry) and depth < DEEPEST and places:
             inside = defined_as(node)
             if inside is not None and sum(1 for _ in itertools.islice(nodes_once(inside), LARGEST)) < LARGEST:
                 decided = _under(known, inside, depth + 1)
-                return node if decided is inside else decided
+                small = sum(1 for _ in itertools.islice(nodes_once(decided), INLINED)) < INLINED
+                return decided if decided is not inside and small else node
         return None
 
     return rewrite(value, meaning)

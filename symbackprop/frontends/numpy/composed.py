@@ -300,7 +300,7 @@ def _cov(m: Any, rowvar: Any = True, bias: Any = False, ddof: Any = None) -> Any
 
 # --- matrices of a few rows ---------------------------------------------------------------------------------------
 
-LARGEST_MATRIX = 4  # rows: a determinant of more is too long a formula
+LARGEST_MATRIX = 3  # rows: a determinant of more is too long a formula
 
 
 def _square(a: Any, name: str) -> tuple[Array, int]:

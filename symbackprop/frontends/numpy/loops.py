@@ -277,7 +277,7 @@ class Loop:
         own = axis_indices(shape)
         at = tuple(ZERO if i.size is ONE else i for i in own)
         value = content(at)
-        value = self._at_own_place(value)
+        value = self._at_own_place(rewrite(value, lambda n: self._renamed(n, {})))
         unknown = [e for e in entries_once(value) if e.tensor in self.session.carried and self._mine(e.tensor)]
         summed = False
         if not unknown:
@@ -321,7 +321,8 @@ class Loop:
 
     def _renamed(self, node: Expr, equal: Mapping[Expr, Expr]) -> Expr | None:
         if isinstance(node, Entry) and self._mine(node.tensor):
-            return Entry(node.tensor, tuple(equal.get(i, i) for i in node.indices))
+            places = zip(node.indices, node.tensor.shape, strict=True)
+            return Entry(node.tensor, tuple(ZERO if n is ONE else equal.get(i, i) for i, n in places))
         return None
 
     def _mine(self, tensor: Tensor) -> bool:

@@ -32,7 +32,9 @@ from symbackprop.expression.build import (
     free_indices,
     kronecker,
     multiply,
+    nodes_once,
     substitute,
+    where,
 )
 from symbackprop.expression.program import PART, Equation, symbols
 from symbackprop.expression.sizes import NO_FACTS, Facts, Relation, decide, simplify
@@ -67,6 +69,7 @@ class Session:
         self.intervals: dict[Expr, object] = {}  # the memo of `integers.interval`
         self.two_valued: dict[Tensor, tuple[int, int]] = {}  # inputs whose entries have two values alone
         self.journals: list[Any] = []  # what open branches on data must know of arrays that are written
+        self.arms: list[tuple[int, Expr]] = []  # running arms of branches on data: when they began, what holds there
         self.loops: list[Any] = []  # loops over symbolic ranges that are running
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
@@ -96,11 +99,24 @@ class Session:
         return Tensor(name, shape, kind)  # type: ignore[arg-type]
 
     def define(
-        self, shape: tuple[Expr, ...], content: Content, kind: str, variable: str | None, line: int | None
+        self,
+        shape: tuple[Expr, ...],
+        content: Content,
+        kind: str,
+        variable: str | None,
+        line: int | None,
+        born: int = 0,
     ) -> Tensor:
-        """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code."""
+        """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code.
+
+        Args:
+            born: when its array was made: in an arm of a branch it may read what is not there elsewhere.
+        """
         indices = axis_indices(shape)
         value = content(tuple(ZERO if i.size is ONE else i for i in indices))
+        arms = [condition for start, condition in self.arms if start < born]
+        if arms and _may_read_outside(value):
+            value = where(multiply(*arms), value, ZERO)  # elsewhere nobody asks, and there may be no entry
         rounds = tuple(loop.index for loop in self.loops if loop.index in free_indices(value))
         if self.is_carried(value):
             raise self.loops[-1].stop()
@@ -348,6 +364,17 @@ def holds(relation: Relation, left: Expr, right: Expr) -> Expr:
         return ONE if answer else ZERO
     a, b = reduced(left), reduced(right)
     return kronecker(a, b) if relation == "==" else Compare(relation, a, b)
+
+
+def _may_read_outside(value: Expr) -> bool:
+    """True if data name an entry of which it is not known that there is one."""
+    for read in entries_once(value):
+        for place, n in zip(read.indices, read.tensor.shape, strict=True):
+            if any(isinstance(node, Entry) for node in nodes_once(place)) and not (
+                is_so("<=", ZERO, place) and is_so("<", place, n)
+            ):
+                return True
+    return False
 
 
 def entry(tensor: Tensor, rounds: tuple[Expr, ...] = ()) -> Content:
