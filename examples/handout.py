@@ -17,7 +17,7 @@ for name, proof in proofs.items():
     for ending in ("html", "tex", "md"):
         print("  wrote", proof.save(folder / f"{name}.{ending}"))
 
-network = sb.prove(sb.Network([3, 5, 4], activation="sigmoid", cost="cross_entropy"))
+network = sb.prove(sb.Network([3, 4], activation="sigmoid", cost="cross_entropy"))
 page = network.save(folder / "exercises.html", example=True, exercises=True)
 assert "A worked example" in page.read_text(encoding="utf-8")
 part = network.save(folder / "part.tex", fragment=True)

@@ -16,7 +16,7 @@ from typing import Any, overload
 
 import sympy as sp
 
-from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer
+from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.layers import layer_passes, malformed_layer
@@ -31,6 +31,7 @@ from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.tracer import Shape
+from symbackprop.frontends.subject import all_shapes, brings_its_backward, passes_of, plainly
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
@@ -93,6 +94,7 @@ def check(
     assume: Mapping[str, str] | None = None,
     where: str | None = None,
     fixed: Mapping[str, Any] | None = None,
+    intended: str | None = None,
     seconds: float = BUDGET_SECONDS,
     complete: bool = False,
     methods: tuple[str, str] | None = None,
@@ -100,18 +102,22 @@ def check(
     """Is this backward pass the gradient of this forward pass?
 
     Args:
-        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache). Or a layer: a
-        class with a forward and a backward method, or an instance; its parameters are inputs by name, and the verdict
-        says what was taken for what.
+        forward: takes the inputs by name, returns an array, a tuple of arrays, a scalar, or (out, cache). Or what
+            brings its backward along: a torch.autograd.Function class, a jax.custom_vjp function, or a layer, a class
+            with a forward and a backward method, or an instance; its parameters are inputs by name, and the verdict
+            says what was taken for what.
         backward: backward(dout, **inputs), backward(**inputs) for a scalar, or backward(dout, cache); returns {name:
             gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
             add up to 1), "prob", "pos", "bern" or "pm1".
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
+        fixed: values of further arguments, by name: {"eps": 1e-6, "reduction": "mean"}; of a layer, those of its
+            constructor and its methods: {"units": 3, "training": True}.
+        intended: "surrogate" for a backward pass that is another one on purpose, as a straight-through estimator or a
+            gradient reversal is: the verdict says so, and what it is instead.
         seconds: time budget; when it is spent the answer is UNDECIDED.
         complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
-        fixed: of a layer, further arguments of its constructor and its methods: {"units": 3, "training": True}.
         methods: of a layer, the names of its two methods, where they are not the usual ones.
 
     Returns:
@@ -128,16 +134,21 @@ def check(
     """
     start = time.perf_counter()
     told: tuple[str, ...] = ()
-    if backward is None:
-        try:
+    try:
+        wanted = intention(intended)
+        if backward is None and not brings_its_backward(forward):
             layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
-        except SymbackpropError as error:
-            return malformed_layer(forward, error)
-        forward, backward, told = layer.forward, layer.backward, layer.told
-    verdict = answer(Case(forward, backward, shapes, assume or {}, where), seconds)
+            passes, told = (layer.forward, layer.backward), layer.told
+        else:
+            passes = passes_of(forward, backward, shapes, assume or {}, fixed)
+    except SymbackpropError as error:
+        return malformed_layer(forward, error)
+    verdict = answer(Case(*passes, shapes, assume or {}, where), seconds)
     verdict = complete_verdict(verdict) if complete else verdict
+    verdict = as_intended(verdict) if wanted else verdict
+    written = backward if backward is not None or brings_its_backward(forward) else passes[1]
     notes = (*told, *verdict.notes)
-    return replace(verdict, seconds=time.perf_counter() - start, written=backward, notes=notes)
+    return replace(verdict, seconds=time.perf_counter() - start, written=written, notes=notes)
 
 
 def assert_proved(
@@ -220,7 +231,8 @@ def trace(
     """The program of a NumPy function, for all sizes; NumPy has run the function beside its equations.
 
     Args:
-        function: takes the arrays of `shapes` by name; further arguments have defaults.
+        function: takes the arrays of `shapes` by name; further arguments have defaults. A function for torch or JAX, or
+        a torch.nn.Module, whose parameters are inputs by their dotted names.
         shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: what is known about inputs: labels:C, onehot:C, simplex:C, prob, pos, bern, pm1.
         where: comparisons of sizes that hold.
@@ -240,7 +252,8 @@ def trace(
         >>> [e.tensor.name for e in program.equations]
         ['t', 'out']
     """
-    program = traced.trace(function, shapes, assume, where, sizes, seconds=seconds)
+    subject = plainly(function, {}, differentiated=True)
+    program = traced.trace(subject, all_shapes(function, shapes), assume, where, sizes, seconds=seconds)
     return compared_with_numpy(program, sizes or {})
 
 

@@ -25,6 +25,7 @@ SLOW = {
         "codegen/test_c_products",
     ),
     *("codegen/test_codegen_network", "codegen/test_compiled_traces", "codegen/test_generated_gradients"),
+    *("frontends/test_jax", "frontends/test_torch"),
     *("codegen/test_jax_parallel", "derivations/test_gallery", "derivations/test_gallery_pages"),
     *("document/test_document", "proofs/test_closed_forms", "test_benchmarks", "test_docs", "test_readme"),
     *("document/test_handout", "document/test_words_of_documents", "test_site"),

@@ -93,9 +93,13 @@ def _part(proof: Proof, notation: Notation, command: str) -> Document:
 
 
 def _without_told(body: Sequence[Block], told: set[Block]) -> Iterator[Block]:
-    """The sections of a later part; of its rules only those that no earlier part has shown."""
+    """The sections of a later part; of its rules and functions only those that no earlier part has shown."""
     for section in body:
-        if isinstance(section, Section) and section.title == "Rules":
+        if isinstance(section, Section) and section.title == "Functions":
+            if section not in told:
+                yield section
+            told.add(section)
+        elif isinstance(section, Section) and section.title == "Rules":
             intro, *rules = section.body
             new = [b for b in rules if b not in told]
             told.update(rules)

@@ -35,7 +35,7 @@ from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
 from symbackprop.checking.running_lines import Line, lines_that_run
 from symbackprop.checking.trace_agreement import agree_with_numpy
-from symbackprop.checking.verdict import GIVEN_SIZES, Verdict
+from symbackprop.checking.verdict import GIVEN_SIZES, SURROGATE, Verdict
 from symbackprop.errors import (
     BudgetError,
     DataError,
@@ -44,16 +44,19 @@ from symbackprop.errors import (
     TraceError,
     UnsupportedError,
 )
-from symbackprop.expression.build import Number, Symbol
+from symbackprop.expression.build import Apply, Number, Symbol, nodes_once
+from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
+from symbackprop.frontends.passes import Pass, framework_of
 from symbackprop.normal_form.work_time import worked
+from symbackprop.rendering.text import to_text
 
-BUDGET_SECONDS = 20.0
+BUDGET_SECONDS = 60.0  # what a model of a dozen transformer blocks takes; one layer takes a fraction of a second
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80
 ENOUGH = 2  # proofs at stated sizes
 FEW, MAXIMUM_GRID = 3, 10_000  # symbols, and choices of their values
@@ -81,8 +84,15 @@ class Case:
     def trace(self, sizes: Mapping[str, int] | None, seconds: float) -> Traced:
         """Both functions as equations, which give what NumPy gives."""
         traced = trace_pair(self.forward, self.backward, self.shapes, self.assume, self.where, sizes, seconds=seconds)
-        unasked = agree_with_numpy(traced, self.forward, self.backward, choices=2 if sizes else 4)
+        unasked = agree_with_numpy(
+            traced, self.forward, self.backward, choices=2 if sizes else _choices_of(self.forward)
+        )
         return replace(traced.written(), unasked=unasked)
+
+
+def _choices_of(function: Callable[..., Any]) -> int:
+    """At how many choices of sizes a function is run: each is a compilation for JAX."""
+    return 3 if framework_of(function) == "JAX" else 4
 
 
 def answer(case: Case, seconds: float) -> Verdict:
@@ -103,6 +113,7 @@ def judged(case: Case, deadline: float) -> Verdict:
     with collector_paused():
         general = _freed(case, deadline)
         verdict = _checked(case, deadline) if general is None else general
+        verdict = _read_twice(case, verdict, deadline)
         return _with_judged_code(case, verdict, deadline)
 
 
@@ -118,6 +129,32 @@ def _with_judged_code(case: Case, verdict: Verdict, deadline: float) -> Verdict:
     except SymbackpropError:
         right = False
     return verdict if right else replace(verdict, cured=tuple(replace(line, code="") for line in verdict.cured))
+
+
+def _read_twice(case: Case, verdict: Verdict, deadline: float) -> Verdict:
+    """UNDECIDED where a backward is the gradient of a forward only if what the forward detaches is no constant.
+
+    A framework never differentiates such a forward, so `detach` in it changes nothing; but its author may mean it.
+    """
+    forward = case.forward
+    if verdict.status != "REFUTED" or not getattr(forward, "unrecorded", False) or not _has_constants(verdict):
+        return verdict
+    assert isinstance(forward, Pass), "of others nothing is said about their differentiation"
+    try:
+        other = confirmed(replace(case, forward=forward.without_constants()), deadline)
+    except SymbackpropError:
+        return verdict
+    if not other:
+        return verdict
+    reason = (f"{forward.__name__} detaches something, or turns gradients off. Read as a constant, the backward is not "
+              "the gradient; read as if nothing was detached (in this forward it has no effect), it is")  # fmt: skip
+    return replace(other, status="UNDECIDED", subject=verdict.subject, scope="", conditions=(), reason=reason)
+
+
+def _has_constants(verdict: Verdict) -> bool:
+    """True if something in the forward counts as a constant."""
+    lines = () if verdict.program is None else verdict.program.equations
+    return any(isinstance(n, Apply) and n.function is STOP_GRADIENT for e in lines for n in nodes_once(e.value))
 
 
 def confirmed(case: Case, deadline: float) -> Verdict:
@@ -188,6 +225,37 @@ def _scope(traced: Traced) -> str:
         return "all sizes"
     open_sizes = dict.fromkeys(s.name for n in axes for s in symbols_of(n) if s.kind == "size")
     return f"all sizes of {', '.join(open_sizes)}, the others as given" if open_sizes else GIVEN_SIZES
+
+
+def intention(text: str | None) -> bool:
+    """Whether a backward pass is meant to be another one than the gradient.
+
+    Raises:
+        MalformedError: the text says something else.
+    """
+    if text not in (None, SURROGATE):
+        raise MalformedError(f"intended is {text!r}", help=f'write intended="{SURROGATE}", or leave it out')
+    return text is not None
+
+
+def as_intended(verdict: Verdict) -> Verdict:
+    """The verdict on a backward pass that is meant not to be the gradient: what it is instead is no fault."""
+    if verdict.status == "PROVED":
+        reason = 'the backward is declared a surrogate, but it is the gradient itself: leave intended="surrogate" out'
+        return replace(verdict, status="MALFORMED", scope="", conditions=(), reason=reason, diagnosis=reason)
+    if verdict.status != "REFUTED":
+        return replace(verdict, notes=(*verdict.notes, "declared a surrogate: nothing was found about it"))
+    instead = tuple(f"instead of it, d{name}: {text}" for name, text in _claimed_lines(verdict))
+    note = f"a surrogate, as declared: {', '.join(verdict.wrong)} is not the gradient of the forward pass"
+    return replace(verdict, status="SURROGATE", diagnosis=note, notes=(*verdict.notes, *instead), cured=(), cure="")
+
+
+def _claimed_lines(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    """For each gradient that is another one: what the backward returns for it."""
+    lines = {} if verdict.claim is None else verdict.claim.by_tensor
+    for name in verdict.wrong[:LEFT_OUT_SHOWN]:
+        tensor = verdict.claims[name]
+        yield name, to_text(lines[tensor].value) if tensor in lines else tensor.name
 
 
 def complete(verdict: Verdict) -> Verdict:

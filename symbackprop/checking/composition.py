@@ -45,7 +45,7 @@ from symbackprop.normal_form.work_time import worked
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_ENTRIES = 256  # of short axes, compared one by one
-LEMMA_SECONDS = 2.0
+LEMMA_SECONDS = 1.0
 LONGEST_WRITTEN_OUT = 64
 
 

@@ -219,9 +219,9 @@ def refute_outside(question: Question, seconds: float) -> Counterexample | None:
     for sizes in search.sampler.size_choices()[:1]:
         points = assignments(search.sampler.real_inputs, question.constants[:CONSTANTS], search.rng)
         for assignment in (None, None, *points):
-            if search.late():
-                return None
             point = search.sampler.point(sizes)
+            if search.late() or not search.fits(point):
+                return None
             found = search.examine(search.sampler.moved(point, assignment) if assignment else point)
             if found is not None and found.disagreements():
                 name = found.disagreements()[0]
@@ -243,7 +243,7 @@ def refute_on_thresholds(question: Question, seconds: float) -> Counterexample |
         base = search.sampler.point(sizes)
         settled = search.settled(base)
         for point in director.on_thresholds(base, {} if settled is None else settled.settled):
-            found = None if search.late() else search.examine(point)
+            found = None if search.late() or not search.fits(point) else search.examine(point)
             if found is not None and any(math.isfinite(found.worst(name)) for name in found.disagreements()):
                 return counterexample(question, found)
     return None

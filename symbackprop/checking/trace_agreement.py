@@ -28,8 +28,10 @@ from symbackprop.evaluation.number_types import FLOAT, Missing, TooCloseError, b
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Symbol, Tensor
 from symbackprop.expression.program import Program
+from symbackprop.expression.shown import in_a_line
 from symbackprop.frontends.numpy.traced import Traced, backward_roles, unwritten
 from symbackprop.frontends.numpy.tracer import name_of
+from symbackprop.frontends.passes import framework_of
 
 CHOICES = 4  # sizes that are tried: unequal ones first, then some with a size of 1
 LENGTHS = 3  # of every axis, where its domain has so many
@@ -58,6 +60,7 @@ class _Pair:
     programs: tuple[Evaluator, Evaluator]
     floor: float
     asked: list[Sizes] = field(default_factory=list)
+    stopped: str = ""  # what the forward raised last
     _enclosures: list[tuple[Program, Point, dict[Tensor, Array]]] = field(default_factory=list)
 
     def enclosed(self, program: Program, point: Point) -> dict[Tensor, Array]:
@@ -147,14 +150,17 @@ def _unasked(pair: _Pair, telling: list[Sizes], lengths: int) -> str:
     functions = f"{name_of(pair.forward)} and {name_of(pair.backward)} do what their lines say"
     if pair.forward is pair.backward:
         functions = f"{name_of(pair.forward)} does what its lines say"
-    what = f"NumPy could not be asked whether {functions}"
+    what = f"{framework_of(pair.forward)} could not be asked whether {functions}"
     if not telling:
         return f"{what}: no sizes were found that are small enough"
+    if not pair.asked and pair.stopped:
+        return f"{what}: {name_of(pair.forward)} raises {pair.stopped}"
     if not pair.asked:
         return f"{what}: no point was found at which all values are finite"
     missing = _missing(pair.asked, telling, lengths)
+    elsewhere = f": elsewhere it raises {pair.stopped}" if pair.stopped else ": elsewhere no finite values were found"
     if missing:
-        return f"{what}, but at {' and at '.join(_sizes(a) for a in pair.asked)}: elsewhere no finite values were found"
+        return f"{what}, but at {' and at '.join(_sizes(a) for a in pair.asked)}{elsewhere}"
     return ""
 
 
@@ -260,7 +266,8 @@ def _run_both(pair: _Pair, point: Point) -> bool:
     with quietly():
         try:
             result = run(pair.forward, pair.traced.forward.inputs, point)
-        except Exception:
+        except Exception as error:
+            pair.stopped = in_a_line(f"{type(error).__name__}: {error}")
             return False
         outputs, cache = outputs_and_cache(result, pair.roles)
         plain = [_plain(v) for v in _listed(outputs)]
@@ -291,7 +298,8 @@ def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
     try:
         return run(pair.backward, pair.traced.forward.inputs, point, **given)
     except Exception as error:
-        what = f"{name_of(pair.backward)} fails when NumPy runs it: {type(error).__name__}: {error}"
+        by = framework_of(pair.backward)
+        what = f"{name_of(pair.backward)} fails when {by} runs it: {type(error).__name__}: {error}"
         raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"]) from None
 
 
@@ -327,7 +335,7 @@ def _plain(value: Any) -> Floats:
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TraceDiffersError(f"NumPy's result is no array of numbers: {value!r}") from None
+        raise TraceDiffersError(f"the result is no array of numbers: {value!r}") from None
 
 
 def _same(
@@ -341,24 +349,35 @@ def _same(
     needed: Floats,
 ) -> bool:
     """Raise unless both have the same shape and nearly the same entries; True if all of them are finite."""
-    evidence = [f"sizes:  {_sizes(point.sizes)}"]
+    evidence, by = [f"sizes:  {_sizes(point.sizes)}"], framework_of(function)
     if np.isnan(given).any() and given.shape == needed.shape and np.isfinite(needed).all():
-        raise MalformedError(f"{name_of(function)} gives nan for {name} when NumPy runs it", evidence=evidence)
-    what = f"the result of {name_of(function)} when NumPy runs it is not what its lines say: {name}"
+        raise MalformedError(f"{name_of(function)} gives nan for {name} when {by} runs it", evidence=evidence)
+    what = f"the result of {name_of(function)} when {by} runs it is not what its lines say: {name}"
     help = "a result must depend on the arguments alone; if it does, please report this case"
     if given.shape != needed.shape:
         raise TraceDiffersError(
-            what, evidence=[*evidence, f"shape:  {given.shape} by NumPy, {needed.shape} as traced"], help=help
+            what, evidence=[*evidence, f"shape:  {given.shape} by {by}, {needed.shape} as traced"], help=help
         )
     exists = np.isfinite(needed)
     scale = max(float(np.abs(a[exists & np.isfinite(a)]).max(initial=0.0)) for a in (given, needed))
     far = exists & ~(np.abs(given - needed) <= CLOSE * scale + pair.floor)
     far |= _missing_there(pair, program, point, tensor, np.isfinite(given) & ~exists)
+    if far.any():  # floats of the equations may overflow where those of the code do not: balls tell
+        balls = _by_balls(pair, program, point, tensor, given.shape)
+        far &= ~(np.abs(given - balls) <= CLOSE * scale + pair.floor)
     if far.any():
         at = tuple(int(k) for k in np.argwhere(far)[0])
-        values = f"{name}{list(at) if at else ''}:  {given[at]:.6g} by NumPy, {needed[at]:.6g} as traced"
+        values = f"{name}{list(at) if at else ''}:  {given[at]:.6g} by {by}, {needed[at]:.6g} as traced"
         raise TraceDiffersError(what, evidence=[*evidence, values], help=help)
     return bool(exists.all() and np.isfinite(given).all())
+
+
+def _by_balls(pair: _Pair, program: Evaluator, point: Point, tensor: Tensor, shape: tuple[int, ...]) -> Floats:
+    """The entries of a tensor, which no overflow spoils; nan where the enclosures tell nothing."""
+    found = np.full(shape, np.nan)
+    for place, value in (pair.enclosed(program.program, point).get(tensor) or {}).items():
+        found[place] = np.nan if isinstance(value, Missing) else float(value)
+    return found
 
 
 def _missing_there(pair: _Pair, program: Evaluator, point: Point, tensor: Tensor, asked: NDArray[Any]) -> NDArray[Any]:

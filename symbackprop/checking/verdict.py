@@ -20,6 +20,7 @@ from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
 GIVEN_SIZES = "the sizes given"  # the scope where the user left none open
+SURROGATE = "surrogate"  # a backward pass that is declared to be another one than the gradient
 MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
 
 
@@ -64,13 +65,18 @@ class Lemma:
         """In plain text: "d[n,h] = z_bar[n,h]"."""
         return f"{to_text(self.equation.left)} = {to_text(self.equation.value)}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {"equation": self.text, "line": self.equation.note, "opened": [t.name for t in self.opened]}
+
 
 @dataclass(frozen=True, repr=False)
 class Verdict(Shown):
     """What is true of a claim about gradients.
 
     Args:
-        status: PROVED, REFUTED, UNDECIDED or MALFORMED.
+        status: PROVED, REFUTED, UNDECIDED or MALFORMED; SURROGATE for what was declared not to be the gradient, and is
+            not.
         subject: what the claim is about: "delta2[n,i]", "gradients of layernorm".
         claimed: the claim as it was read.
         derived: what was derived instead, in the same syntax.
@@ -85,6 +91,7 @@ class Verdict(Shown):
         program: the forward equations and the derived cotangents, for a backward pass.
         written: the user's backward pass.
         claim: the equations that the user's backward pass was traced to.
+        claims: the tensors of these equations that are claimed to be gradients, by the names of the inputs.
         called: for its tensors, by their names, the user's own names.
         cured: the user's lines as they would be right.
         unjudged: inputs of which no gradient was returned, so that nothing is said about it.
@@ -109,6 +116,7 @@ class Verdict(Shown):
     program: Program | None = field(default=None, repr=False, compare=False)
     written: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     claim: Program | None = field(default=None, repr=False, compare=False)
+    claims: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     called: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     cured: tuple[CuredLine, ...] = field(default=(), repr=False, compare=False)
     cure_scope: str = ""
@@ -149,6 +157,7 @@ class Verdict(Shown):
             "counterexample": None if self.counterexample is None else self.counterexample.to_dict(),
             "reason": self.reason,
             "notes": list(self.notes),
+            "lemmas": [m.to_dict() for m in self.lemmas],
             "seconds": round(self.seconds, 4),
         }
 

@@ -20,8 +20,9 @@ from symbackprop.errors import DataError, MalformedError
 if TYPE_CHECKING:
     from symbackprop.checking.verdict import Verdict
 
-COLOURS = {"PROVED": "green", "REFUTED": "red", "UNDECIDED": "yellow", "MALFORMED": "magenta"}
-GRAVITY = ("REFUTED", "MALFORMED", "UNDECIDED", "PROVED")
+COLOURS = {"PROVED": "green", "REFUTED": "red", "UNDECIDED": "yellow", "MALFORMED": "magenta",
+           "SURROGATE": "cyan"}  # fmt: skip
+GRAVITY = ("REFUTED", "MALFORMED", "UNDECIDED", "SURROGATE", "PROVED")
 
 
 def help_text(command: Callable[..., Any]) -> str:
@@ -62,7 +63,9 @@ def finish(verdicts: Sequence[Verdict], *, output: Sequence[Path], as_json: bool
         output: documents to write: any number for one verdict, or one for each.
     """
     counts = {status: sum(v.status == status for v in verdicts) for status in COLOURS}
-    worst = next(status for status in GRAVITY if counts[status])
+    if not counts["SURROGATE"]:
+        del counts["SURROGATE"]  # nobody declared one
+    worst = next(status for status in GRAVITY if counts.get(status))
     if as_json:
         _save(verdicts, output)
         files = {"files": [str(path) for path in output]} if output else {}

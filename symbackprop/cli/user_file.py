@@ -1,4 +1,5 @@
-"""The user's own file for `check`: run as a module, then its forward, backward, SHAPES, ASSUME and WHERE are taken.
+"""The user's own file for `check`: run as a module, then its forward, backward, SHAPES, ASSUME, WHERE and FIXED are
+taken; a FUNCTION (a torch.autograd.Function, a jax.custom_vjp function) stands for forward and backward.
 
 Main name: `read_user_file`. What it prints goes to standard error, so that --json stays clean.
 """
@@ -24,7 +25,8 @@ def read_user_file(path: Path) -> dict[str, Any]:
         MalformedError: a name is missing or of the wrong kind.
     """
     module = _run(path)
-    missing = [name for name in ("forward", "backward", "SHAPES") if not hasattr(module, name)]
+    names = ("FUNCTION",) if hasattr(module, "FUNCTION") else ("forward", "backward")
+    missing = [name for name in (*names, "SHAPES") if not hasattr(module, name)]
     if missing:
         defined = [name for name in vars(module) if not name.startswith("_")]
         raise MalformedError(
@@ -33,24 +35,27 @@ def read_user_file(path: Path) -> dict[str, Any]:
             evidence=["defined:  " + (", ".join(defined) or "nothing")],
             help='define forward, backward and SHAPES = {"x": ("N", "D"), ...}',
         )
+    subjects = [getattr(module, name) for name in names]
     case = {
-        "forward": module.forward,
-        "backward": module.backward,
+        "forward": subjects[0],
+        "backward": subjects[1] if len(subjects) > 1 else None,
         "shapes": module.SHAPES,
         "assume": getattr(module, "ASSUME", None),
         "where": getattr(module, "WHERE", None),
+        "fixed": getattr(module, "FIXED", None),
     }
     for name, kind, wanted in (
         ("SHAPES", dict, "a dictionary"),
         ("ASSUME", dict, "a dictionary"),
         ("WHERE", str, "a text"),
+        ("FIXED", dict, "a dictionary"),
     ):
         value = case[name.lower()]
         if value is not None and not isinstance(value, kind):
             raise MalformedError(f"{name} must be {wanted}, not {type(value).__name__}", where=str(path))
-    for name in ("forward", "backward"):
-        if not callable(case[name]):
-            raise MalformedError(f"{name} must be a function, not {type(case[name]).__name__}", where=str(path))
+    for name, subject in zip(names, subjects, strict=True):
+        if not callable(subject):
+            raise MalformedError(f"{name} must be a function, not {type(subject).__name__}", where=str(path))
     return case
 
 

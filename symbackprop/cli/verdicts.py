@@ -135,11 +135,12 @@ def check(
     complete: Annotated[bool, typer.Option("--complete", help="The gradient of every input must be returned.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Say whether a NumPy backward pass is the gradient of its forward pass. Exit status 0 only if all are PROVED.
+    """Say whether a backward pass is the gradient of its forward pass. Exit status 0 only if all are PROVED.
 
     This runs FILE, as python or pytest would: use it on code that you trust. FILE defines forward(**inputs),
     backward(dout, **inputs), which returns {name: gradient}, and SHAPES = {"x": ("N", "D"), ...}; where needed
-    ASSUME = {"y": "labels:C"} and WHERE = "N >= 2".
+    ASSUME = {"y": "labels:C"}, WHERE = "N >= 2" and FIXED = {"eps": 1e-6}. FUNCTION, a torch.autograd.Function or a
+    jax.custom_vjp function, stands for both.
 
     Examples:
       symbackprop check layernorm.py

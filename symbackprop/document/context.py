@@ -146,6 +146,8 @@ class Context:
         known = self.notation.layered and (self.proof.network is not None or tensor.name not in ("E", "R", "S"))
         known = known or derivative_name(tensor.name) is not None
         first = described(tensor, any_layer=len(group) > 1) if known else ""
+        if len(tensor.shape) < 2:  # of one example
+            first = first.replace(", one row for each example", "")
         if first and tensor.name == "R":
             return (*self.words(first), *self._penalties())
         if not first and tensor in self.upstream:
@@ -204,7 +206,7 @@ def runs(layers: Sequence[int]) -> str:
 def sentence(text: str) -> str:
     """A text that begins with a capital, unless with a name, and ends with a full stop."""
     word = text.split(" ", 1)[0]
-    begun = text[:1].upper() + text[1:] if re.fullmatch(r"[a-z][a-z-]+:?", word) else text
+    begun = text[:1].upper() + text[1:] if re.fullmatch(r"[a-z][a-z-]+[:,;]?", word) else text
     return begun if begun.endswith((".", "!", "?")) else begun + "."
 
 

@@ -173,7 +173,7 @@ def _with_penalty(network: Network) -> Change | None:
 def _derive(change: Change, about: Context) -> Statement:
     left, right = change.theorem.derivation.left, change.theorem.derivation.right
     shown = Display(((DisplayedEquality(left, right), ()),))
-    known = definitions(change.proof.network) if isinstance(left, Apply) else []
+    known = definitions(change.proof) if isinstance(left, Apply) else []
     given = [Display(tuple((DisplayedEquality(*d), ()) for d in known))] if known else []
     setting = Paragraph(about.words(change.setting))
     return Statement("Exercise", about.words(_subject(change.theorem)), (setting, *given, Paragraph(("Show:",)), shown))

@@ -30,7 +30,7 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.model import blocks as nested
 from symbackprop.document.network_figure import network_figure
-from symbackprop.document.protocols import NetworkLike, RuleLike, TheoremLike
+from symbackprop.document.protocols import NetworkLike, ProofLike, RuleLike, TheoremLike
 from symbackprop.document.sentences import CONVENTIONS
 from symbackprop.expression.build import (
     Apply,
@@ -308,24 +308,26 @@ def _forward_note(about: Context, equation: Equation, group: Sequence[Equation],
     return (*note, ".") if note else ()
 
 
-def definitions(network: NetworkLike | None) -> list[tuple[Expr, Expr]]:
-    """f(z) and what it is, for each function that the proof of a network is written with."""
-    if not isinstance(network, Network):
-        return []
+def definitions(proof: ProofLike) -> list[tuple[Expr, Expr]]:
+    """f(z) and what it is, for each function that the proof is written with."""
+    if isinstance(proof.network, Network):
+        functions = functions_of(proof.network, logits=True)
+    else:
+        nodes = (n for e in proof.program.equations for n in nodes_once(e.value))
+        functions = tuple(dict.fromkeys(n.function for n in nodes if isinstance(n, Apply)))
     z, found = Entry(Tensor("z")), []
-    for function in functions_of(network, logits=True):
+    for function in functions:
         meaning = definition(function)
-        if meaning is not None and function.arity == 1:
+        if meaning is not None and function.arity == 1 and function.name not in (*BASIC, "abs"):
             found.append((apply(function, z), substitute(meaning, {PLACES[0]: z})))
     return found
 
 
 def functions(about: Context) -> tuple[Block, ...]:
     """The definitions of all functions that are more than arithmetic."""
-    known = definitions(about.proof.network)
     mentioned = {n.function for t in about.proof.theorems for n in _applied(t)}
     mentioned |= {n.function for e in about.equations for n in nodes_once(e.value) if isinstance(n, Apply)}
-    shown = [d for d in known if isinstance(d[0], Apply) and d[0].function in mentioned]
+    shown = [d for d in definitions(about.proof) if isinstance(d[0], Apply) and d[0].function in mentioned]
     names = {n.function.name for d in shown for n in nodes_once(d[1]) if isinstance(n, Apply)}
     names |= {f.name for f in mentioned}
     blocks: list[Block] = []
@@ -337,10 +339,10 @@ def functions(about: Context) -> tuple[Block, ...]:
         blocks += [figure] if figure is not None else []
     words = [text for name, text in IN_WORDS.items() if name in names]
     arbitrary = next((f for f in mentioned if f.definition is None and f.name not in BASIC), None)
-    if arbitrary is not None and about.proof.network is not None:
+    if arbitrary is not None:
         base = arbitrary.primitive_of[0] if arbitrary.primitive_of else arbitrary
         words.append(f"${base.latex}$ is any differentiable function, $ {base.latex}'$ its derivative.")
-    if about.proof.network is None or not (blocks or words):
+    if about.proof.program.lines or not (blocks or words):  # what NumPy computes needs no definition
         return ()
     blocks += [Paragraph(about.words(" ".join(words)))] if words else []
     return (Section("Functions", tuple(blocks)),)

@@ -123,7 +123,7 @@ def unbacked(document: Document, *proofs: ProofLike) -> tuple[DisplayedEquality,
     """
     known: set[tuple[Expr, Expr]] = set()
     for proof in proofs:
-        known |= {(e.left, e.value) for e in proof.program.equations} | set(overview.definitions(proof.network))
+        known |= {(e.left, e.value) for e in proof.program.equations} | set(overview.definitions(proof))
         lemmas = proof.gradient.derivations.values() if proof.gradient is not None else ()
         for derivation in (*(t.derivation for t in proof.theorems), *lemmas):
             chain = [derivation.left, *(s.after for s in derivation.steps)]

@@ -48,6 +48,8 @@ _MEANING = {
     "REFUTED": "The claim is false: at the numbers below the two sides differ, by more than rounding could explain.",
     "UNDECIDED": "Neither a proof nor a counterexample was found. Agreement of numbers is no proof.",
     "MALFORMED": "The claim does not say anything that could be true or false.",
+    "SURROGATE": "The backward pass was declared to be another one than the gradient, and it is: at the numbers below "
+    "the two differ.",
 }
 
 

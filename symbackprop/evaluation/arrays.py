@@ -51,7 +51,7 @@ _DIRECT: dict[str, Callable[..., Numbers]] = {
     "exp": np.exp, "log": np.log, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
     "sigmoid": lambda z: 0.5 * (1 + np.tanh(0.5 * z)),
     "abs": np.abs, "relu": lambda z: np.maximum(z, 0.0), "step": lambda z: (z > 0) * 1.0,
-    "erf": np.vectorize(math.erf, otypes=[float]),
+    "erf": np.vectorize(math.erf, otypes=[float]), "floor": np.floor, "round": np.rint,
 }  # fmt: skip
 
 

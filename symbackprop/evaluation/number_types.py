@@ -122,6 +122,8 @@ _FLOAT_FUNCTIONS = {
     "erf": math.erf,
     "sin": _ieee(math.sin),
     "cos": _ieee(math.cos),
+    "floor": lambda x: float(math.floor(x)) if math.isfinite(x) else x,
+    "round": lambda x: float(round(x)) if math.isfinite(x) else x,
 }
 FLOAT = Field("float", float, _FLOAT_FUNCTIONS, _float_power, _float_compare, lambda: math.pi, unit=_float_unit)
 
@@ -162,7 +164,8 @@ def _no_pi() -> Fraction:
 EXACT = Field(
     "exact",
     to_fraction,
-    {name: _irrational(name) for name in _FLOAT_FUNCTIONS},
+    {name: _irrational(name) for name in _FLOAT_FUNCTIONS}
+    | {"floor": lambda x: Fraction(math.floor(x)), "round": lambda x: Fraction(round(x))},
     _fraction_power,
     lambda left, right: (left > right) - (left < right),
     _no_pi,
@@ -218,6 +221,23 @@ def _ball_log(value: Value) -> Value:
     return NO_NUMBER if x < 0 else POLE if x == 0 else x.log()
 
 
+def _ball_floor(x: flint.arb) -> flint.arb:
+    """The largest integer below, where it is one for the whole ball."""
+    found = x.floor().unique_fmpz()
+    if found is None:
+        raise TooCloseError("an enclosure that holds a jump of floor")
+    return flint.arb(found)
+
+
+def _ball_round(x: flint.arb) -> flint.arb:
+    """The nearest integer, where it is one for the whole ball; of an exact half the even one."""
+    twice = 2 * x
+    exact_half = twice.unique_fmpz() if twice.is_exact() and twice.is_integer() else None
+    if exact_half is not None and exact_half % 2:
+        return flint.arb(2 * ((int(exact_half) + 1) // 4))
+    return _ball_floor(x + flint.arb(1) / 2)
+
+
 def _ball_number(value: Exact) -> flint.arb:
     if isinstance(value, Fraction):
         return flint.arb(flint.fmpq(value.numerator, value.denominator))
@@ -269,6 +289,8 @@ def ball(bits: int = 128) -> Field:
         "erf": _ball_function(flint.arb.erf),
         "sin": _ball_function(flint.arb.sin),
         "cos": _ball_function(flint.arb.cos),
+        "floor": _ball_function(_ball_floor),
+        "round": _ball_function(_ball_round),
     }
     return Field(
         f"ball({bits})",
@@ -283,6 +305,11 @@ def ball(bits: int = 128) -> Field:
 
 
 # Dual numbers: a value and its slope along every direction at once.
+
+
+def held(value: Value) -> Value:
+    """The value as a number that nothing moves."""
+    return value.value if isinstance(value, Dual) else value
 
 
 class Dual:
@@ -335,6 +362,19 @@ def _lifted(base: Field) -> dict[str, Callable[[Value], Value]]:
         "cos": lambda x, value: -f["sin"](x),
     }
 
+    def jumping(name: str, shift: Fraction) -> Callable[[Value], Value]:
+        """A function that is constant between its jumps, which are at the integers, moved by `shift`."""
+
+        def call(x: Value) -> Value:
+            if not isinstance(x, Dual):
+                return f[name](x)
+            moved = x.value + base.number(shift)
+            if base.compare(moved, f["floor"](moved)) == 0:
+                raise TooCloseError(f"a jump of {name}")
+            return f[name](x.value)
+
+        return call
+
     def lift(name: str) -> Callable[[Value], Value]:
         function, slope = f[name], slopes[name]
 
@@ -346,7 +386,8 @@ def _lifted(base: Field) -> dict[str, Callable[[Value], Value]]:
 
         return call
 
-    return {name: lift(name) for name in f}
+    jumps = {"floor": jumping("floor", Fraction(0)), "round": jumping("round", Fraction(1, 2))}
+    return {name: lift(name) for name in slopes} | jumps
 
 
 @cache

@@ -12,8 +12,16 @@ from fractions import Fraction
 import sympy as sp
 
 from symbackprop.errors import UnsupportedError
-from symbackprop.evaluation.number_types import Field, Value
-from symbackprop.expression.functions import ARGUMENTS, BASIC, Function, derivative, is_arbitrary, step
+from symbackprop.evaluation.number_types import Field, Value, held
+from symbackprop.expression.functions import (
+    ARGUMENTS,
+    BASIC,
+    STOP_GRADIENT,
+    Function,
+    derivative,
+    is_arbitrary,
+    step,
+)
 
 Arguments = tuple[Value, ...]
 Scalar = Callable[[Arguments], Value]
@@ -37,6 +45,8 @@ class Scalars:
     def _scalar_of(self, function: Function) -> Scalar:
         if is_arbitrary(function):
             return self.of(self._chosen(function))
+        if function is STOP_GRADIENT:
+            return lambda args: held(args[0])
         if function.definition is not None:
             return self._definition(function.definition)
         if function is BASIC["step"]:

@@ -75,7 +75,11 @@ def basic(name: str, latex: str = "") -> Function:
 EXP, LOG, ERF = basic("exp"), basic("log"), basic("erf", r"\operatorname{erf}")
 SIN, COS = basic("sin"), basic("cos")
 STEP = basic("step", r"\operatorname{step}")
-BASIC = {f.name: f for f in (EXP, LOG, ERF, SIN, COS, STEP)}
+FLOOR, ROUND = basic("floor", r"\operatorname{floor}"), basic("round", r"\operatorname{round}")  # halves: to even
+BASIC = {f.name: f for f in (EXP, LOG, ERF, SIN, COS, STEP, FLOOR, ROUND)}
+# The value of its argument, with derivative 0: what code takes out of differentiation (detach, lax.stop_gradient).
+STOP_GRADIENT = Function("stop_gradient", 1, z, latex=r"\operatorname{sg}")
+CONSTANT_LOCALLY = (STEP, FLOOR, ROUND, STOP_GRADIENT)
 _SYMPY_BASIC = {"exp": sp.exp(z), "log": sp.log(z), "erf": sp.erf(z), "sin": sp.sin(z), "cos": sp.cos(z)}
 
 
@@ -102,7 +106,7 @@ _TABLE = (
     Function("silu", 1, z * _SIGMOID, latex=r"\operatorname{silu}"),
     Function("abs", 1, _positive_part(2 * z) - z, (z,), latex=r"\operatorname{abs}"),
 )
-FUNCTIONS: dict[str, Function] = {f.name: f for f in _TABLE} | BASIC
+FUNCTIONS: dict[str, Function] = {f.name: f for f in (*_TABLE, STOP_GRADIENT)} | BASIC
 # What SymPy and NumPy have names for, in terms of the others; formulas may use them, no proof needs to know them.
 WRITTEN_OUT: dict[str, sp.Expr] = {
     "sinh": (sp.exp(z) - sp.exp(-z)) / 2,
@@ -168,7 +172,7 @@ def activation(name: str) -> Function:
 def derivative(function: Function, argument: int = 0) -> Function:
     """The derivative of `function` with respect to its argument number `argument`, by SymPy's `diff`.
 
-    The step function has derivative 0: at its jump a kink is reported by whoever introduced the step.
+    Functions that are `CONSTANT_LOCALLY` have derivative 0: a jump is reported by whoever introduced the function.
 
     Example:
         >>> derivative(FUNCTIONS["relu"]).definition
@@ -178,7 +182,7 @@ def derivative(function: Function, argument: int = 0) -> Function:
     if is_arbitrary(function):
         mark = "'" if function.arity == 1 else f"_{{,{argument + 1}}}"
         return Function(prime, function.arity, latex=f"{function.latex}{mark}", primitive_of=(function, argument))
-    if function is STEP:
+    if function in CONSTANT_LOCALLY:
         return Function(prime, definition=sp.Integer(0), latex="0", primitive_of=(function, argument))
     definition = function.definition if function.definition is not None else _SYMPY_BASIC[function.name]
     slope = _without_step_slopes(sp.diff(definition, ARGUMENTS[argument]))

@@ -15,6 +15,7 @@ from symbackprop.expression.build import Expr, Index, Quotient, Symbol
 Monomial = tuple[tuple[Expr, int], ...]
 Polynomial = dict[Monomial, Fraction]
 CONSTANT: Monomial = ()
+MOST_STEPS = 200  # of a long division
 UNIT: Polynomial = {CONSTANT: Fraction(1)}
 
 
@@ -114,12 +115,21 @@ def replace(polynomial: Polynomial, atom: Expr, value: Polynomial) -> Polynomial
 
 
 def long_division(total: Polynomial, divisor: Polynomial) -> tuple[Polynomial, Polynomial]:
-    """(q, r) with total = divisor * q + r and integer coefficients in q."""
+    """(q, r) with total = divisor * q + r, integers in q, and no term of r a multiple of the divisor's lead.
+
+    Each step takes away the largest term that is left and puts smaller ones there, which are looked at in their turn:
+    2*H*H by H + 1 leaves -2*H, and that leaves 2.
+    """
     lead = max(divisor, key=order)
     quotient: Polynomial = {}
     rest = dict(total)
-    for monomial in sorted(total, key=order, reverse=True):
-        factor, coefficient = without(monomial, lead), rest.get(monomial, Fraction(0))
+    seen: set[Monomial] = set()
+    while len(seen) < MOST_STEPS:
+        monomial = max((m for m in rest if m not in seen), key=order, default=None)
+        if monomial is None:
+            break
+        seen.add(monomial)
+        factor, coefficient = without(monomial, lead), rest[monomial]
         whole = Fraction(coefficient // divisor[lead]) if factor is not None else Fraction(0)
         if factor is not None and whole:
             part = {factor: whole}

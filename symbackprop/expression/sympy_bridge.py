@@ -65,7 +65,8 @@ from symbackprop.expression.functions import (
 
 PI = Symbol("pi", "positive")
 _BASIC = {sp.exp: EXP, sp.log: LOG, sp.erf: ERF, sp.sin: SIN, sp.cos: COS, step: STEP}
-_SYMPY = {"exp": sp.exp, "log": sp.log, "erf": sp.erf, "sin": sp.sin, "cos": sp.cos, "step": step}
+_SYMPY = {"exp": sp.exp, "log": sp.log, "erf": sp.erf, "sin": sp.sin, "cos": sp.cos, "step": step,
+          "floor": sp.floor, "round": sp.Function("round")}  # fmt: skip
 # SymPy has names of its own for these; a user knows what to do with them.
 _WRITTEN: dict[str, Callable[[sp.Expr], sp.Expr]] = {"tanh": sp.tanh, "relu": lambda z: sp.Max(0, z), "abs": sp.Abs}
 

@@ -60,7 +60,7 @@ class Indicators(Signs):
         for atom, exponent in mono.factors:
             if atom.kind in INDICATORS or self._is_zero_or_one(atom):
                 gates = self.multiply(gates, of_atom(atom))
-            elif not self.known_positive(atom):
+            elif not self.known_positive(atom) and not _positive_where_it_exists(exponent):
                 odd = exact(exponent) == int(exponent) and int(exponent) % 2
                 signed = self.multiply(signed, of_atom(atom, 1 if odd else exponent))
         known = self.sign(signed) if signed is not value else None
@@ -135,6 +135,12 @@ class Indicators(Signs):
         data, args = min(sides, key=lambda side: side[0][0].id)
         remember_symmetries(data, data)
         return of_atom(Atom.make("zero", data, settle_arguments("zero", data, args)))
+
+
+def _positive_where_it_exists(exponent: Rational) -> bool:
+    """True for 1/sqrt(v), 1/v**2 and the like: where they have a value it is above 0."""
+    e = Fraction(exponent)
+    return e < 0 and (e.denominator % 2 == 0 or e.numerator % 2 == 0)
 
 
 def _is_integer(poly: Poly) -> bool:

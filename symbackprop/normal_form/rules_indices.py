@@ -358,6 +358,9 @@ def _within(template: Poly, name: str) -> int:
 
 
 def _sign(poly: Poly, index: Index) -> int:
-    """The sign with which the index stands in an integer polynomial, on its own or times a size."""
-    signs = {1 if c > 0 else -1 for m, c in poly.terms if index in m.free}
+    """The sign with which the index stands in an integer polynomial, on its own or times a size; 0 inside a label."""
+    own = [(m, c) for m, c in poly.terms if index in m.free]
+    if any(a.kind == "entry" and index in a.free for m, _ in own for a, _ in m.factors):
+        return 0
+    signs = {1 if c > 0 else -1 for _, c in own}
     return signs.pop() if len(signs) == 1 else 0

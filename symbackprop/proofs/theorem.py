@@ -24,7 +24,7 @@ from symbackprop.expression.shown import Shown, in_a_line, saved
 from symbackprop.expression.sympy_bridge import to_sympy
 from symbackprop.rendering.text import to_text
 
-Status = Literal["PROVED", "REFUTED", "UNDECIDED", "MALFORMED"]
+Status = Literal["PROVED", "REFUTED", "UNDECIDED", "MALFORMED", "SURROGATE"]
 Detail = Literal["brief", "full"]
 Paper = Literal["a4", "letter"]
 PAPERS: tuple[Paper, ...] = get_args(Paper)

@@ -279,3 +279,10 @@ def test_trials_hold_what_is_known_and_refuse_nothing_true() -> None:
     assert any(t.negative(gap) for t in found) and any(t.negative({m: -c for m, c in gap.items()}) for t in found)
     assert not any(t.negative({((H, 1),): Fraction(1), ((h, 1),): Fraction(-1)}) for t in found)
     assert not trials([Compare("<", H, ONE)], {})
+
+
+def test_simplify_divides_what_a_division_leaves() -> None:
+    """2*H*H by H + 1 leaves -2*H, which is divided once more."""
+    h = Symbol("H", "size")
+    expr = Quotient(multiply(h, add(h, h)), add(h, number(1)))
+    assert simplify(simplify(expr)) is simplify(expr)

@@ -98,7 +98,7 @@ class Buffer:
         self.settled = True
         if not forced and (isinstance(value, Entry) or not has_entry(value)):
             return
-        kind = "integer" if self.kind == "integer" else "real"
+        kind = "real" if self.kind == "real" else "integer"  # a mask has no derivative
         tensor = session.define(self.shape, self.content, kind, variable, self.line, self.born)
         self.content = entry(tensor, session.rounds.get(tensor, ()))
         self.summed = False
@@ -185,7 +185,7 @@ IDENTITY = View(lambda indices: indices, lambda indices: (ONE, indices))
 
 def exemplar(value: Array) -> Any:
     """A real value of the same type, of which questions about types are asked."""
-    return example(value.dtype, value.buffer.weak, -1 if value.scalar else value.ndim)
+    return value.exemplar()
 
 
 @stands_for(np.ndarray, "a symbolic array")
@@ -231,6 +231,18 @@ class Array:
     def dtype(self) -> Any:
         """NumPy's type."""
         return self.buffer.dtype
+
+    def exemplar(self) -> Any:
+        """A real value of the same type."""
+        return example(self.buffer.dtype, self.buffer.weak, -1 if self.scalar else self.ndim)
+
+    def plain(self) -> Array:
+        """The array as NumPy's, on the same memory: another library's array has names and types of its own."""
+        return self
+
+    def like(self, value: Array) -> Array:
+        """Another array as one of this array's library."""
+        return value
 
     @property
     def itemsize(self) -> int:

@@ -202,9 +202,11 @@ class Branch:
         result = array(a.axes, _either(self.condition, a.read(), b.read()), kind)
         result.buffer.weak = a.buffer.weak and b.buffer.weak
         result.buffer.rounding = max(a.buffer.rounding, b.buffer.rounding)
+        like = first if isinstance(first, Array) else second if isinstance(second, Array) else a
         if not result.axes:
-            return result
-        return Array(result.buffer, None, View(lambda indices: indices, None))  # it may share memory with either
+            return like.like(result)
+        # it may share memory with either
+        return like.like(Array(result.buffer, None, View(lambda indices: indices, None)))
 
     def _unsettled(self, name: str) -> Unsettled:
         shown = "the result of a function" if name.startswith("__") else name

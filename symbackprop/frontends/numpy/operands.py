@@ -30,7 +30,7 @@ def as_array(value: Any) -> Array:
         TraceError: it is no number and no array.
     """
     if isinstance(value, Array):
-        return value
+        return value.plain()
     if isinstance(value, Size):
         return scalar(value.expr, "integer", weak=True)
     if isinstance(value, bool):
@@ -67,7 +67,7 @@ def _nested(values: list[Any] | tuple[Any, ...]) -> Array:
 
 def _constant_array(value: np.ndarray[Any, Any]) -> Array:
     if value.ndim == 0:
-        return scalar(exact(value.item()), value.dtype, rounding=rounding_of(value.item()))
+        return scalar(exact(value[()]), value.dtype, rounding=rounding_of(value[()]))
     parts = OPERATIONS["stack"]([_constant_array(np.asarray(v)) for v in value])
     result = array(parts.axes, parts.read(), value.dtype)
     result.buffer.rounding = parts.buffer.rounding
@@ -93,7 +93,7 @@ def exact(value: Any) -> Expr:
         return number(int(value))
     if not isinstance(value, (float, np.floating)):
         return number(Fraction(value))
-    value = float(value)
+    value = shortest(value)
     if value == -np.inf:
         return MINUS_INFINITY
     if not np.isfinite(value):
@@ -102,6 +102,16 @@ def exact(value: Any) -> Expr:
     if not reading.nearest:
         assume(f"{value!r} counts as {to_text(reading.value)}, up to rounding of constants")
     return reading.value
+
+
+def shortest(value: Any) -> float:
+    """A float; one of single precision as its shortest decimal, which is what was written: 0.1, not 0.100000001."""
+    if isinstance(value, np.float32) and np.isfinite(value):
+        decimal = float(str(value))
+        if decimal != float(value):
+            assume(f"{decimal!r} in single precision counts as that decimal")
+        return decimal
+    return float(value)
 
 
 def integer_of(value: Any) -> Expr | None:

@@ -23,6 +23,7 @@ import numpy as np
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.branches import HELPERS
 from symbackprop.frontends.numpy.control_flow import rewritten_code
+from symbackprop.frontends.numpy.dialects import DIALECTS, OWN_CODE, UNKNOWN
 from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
 from symbackprop.frontends.numpy.loops import LOOP_HELPERS
 from symbackprop.frontends.numpy.namespace import by_identity, constant, operation_of
@@ -66,6 +67,11 @@ class Overlay:
             return self._done[id(value)]
         if isinstance(value, float):
             return constant(value)
+        for dialect in DIALECTS:
+            stand_in = dialect(self, value, name)
+            if stand_in is not UNKNOWN:
+                self.stands_for(value, stand_in)
+                return stand_in
         if isinstance(value, CONSTANTS) or is_symbolic(value):
             return value
         self._keep.append(value)
@@ -78,6 +84,11 @@ class Overlay:
         if id(value) not in self._making:
             self._done[id(value)] = made  # the same object has the same stand-in: code may ask `a is b`
         return made
+
+    def stands_for(self, value: Any, stand_in: Any) -> None:
+        """Say what stands in for a value from now on."""
+        self._keep.append(value)
+        self._done[id(value)] = stand_in
 
     def _callable(self, value: Any, name: str) -> Any:
         """A function, a method, a class, or an object that can be called."""
@@ -140,7 +151,7 @@ class Overlay:
             return self._collection(value, name)
         if library_of(kind.__module__):
             return value if kind.__module__ in ("typing", "dataclasses") else Refused(shown)
-        new_kind = self._class(kind)
+        new_kind = self.patch(kind)
         if not isinstance(new_kind, type):
             return Refused(shown)
         base = next((b for b in (dict, list, set) if issubclass(kind, b)), object)
@@ -214,7 +225,8 @@ class Overlay:
         if in_library(function.__code__.co_filename) or home in ("numpy", "scipy", "sympy", "symbackprop"):
             stand_in = value_stand_in(function, function.__name__)
             return Refused(f"{home}.{function.__name__}") if home in ("numpy", "scipy") else stand_in
-        code = self._code(function.__code__, rewritten_code(function.__code__))
+        own = function.__code__
+        code = self._code(own, own if _of_library(own) else rewritten_code(own))
         scope: dict[str, Any] = {"__builtins__": self._builtins, "__name__": function.__globals__.get("__name__", "")}
         cells = tuple(types.CellType() for _ in function.__closure__ or ())
         new = types.FunctionType(code, scope, function.__name__, None, cells or None)
@@ -275,15 +287,18 @@ class Overlay:
 
     def _entered(self, code: types.CodeType) -> types.CodeType:
         new = code.replace(co_consts=tuple(self._constant(c) for c in code.co_consts))
-        self.session.codes[id(new)] = new
+        (self.session.library if _of_library(code) else self.session.codes)[id(new)] = new
         return new
 
     def _examine(self, code: types.CodeType) -> None:
         """Refuse code that looks behind the stand-ins, or changes what outlives the call."""
         before = None
+        of_user = not _of_library(code)
         for step in dis.get_instructions(code):
             if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 raise TraceError(f"{code.co_name} assigns to the global {step.argval}", help="return the value instead")
+            if not of_user:
+                continue  # a library asks for types in its own way, of which no result depends
             if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
                 self._introspection(step.argval, _by_dataclasses(code))
             elif _by_dataclasses(code):
@@ -291,7 +306,7 @@ class Overlay:
             elif step.opname == "IS_OP" and not (before and before.opname == "LOAD_CONST"):
                 self._identities = True
             before = step
-        if self._identities and self._types:
+        if of_user and self._identities and self._types:
             raise TraceError(f"{code.co_name} asks whether types are identical", help="use isinstance, or ==")
         for inner in code.co_consts:
             if isinstance(inner, types.CodeType):
@@ -324,6 +339,8 @@ class Overlay:
             own = [f for f in vars(kind).values() if isinstance(f, types.FunctionType)]
             plainly = all(in_library(f.__code__.co_filename) for f in own)
             return kind if plainly else Refused(f"the class {kind.__name__}")
+        if issubclass(kind, tuple) and hasattr(kind, "_fields") and not _has_code(kind):
+            return kind  # a named tuple holds values and does nothing with them
         if not library_of(type(kind).__module__):
             return Refused(f"the class {kind.__name__}")
         if id(kind) in self._making:
@@ -389,9 +406,20 @@ _AS_THEY_ARE = {"__slots__", "__annotations__", "__module__", "__doc__", "__qual
                 "__dataclass_fields__", "__dataclass_params__", "__orig_bases__", "__parameters__"}  # fmt: skip
 
 
+def _of_library(code: types.CodeType) -> bool:
+    """True for the code of a library that is rebuilt with the user's."""
+    return code.co_filename.startswith(tuple(OWN_CODE))
+
+
 def _by_dataclasses(code: types.CodeType) -> bool:
     """True for a comparison that dataclasses have written: it asks for the classes of the user's own objects."""
     return code.co_filename == "<string>" and code.co_name in ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
+
+
+def _has_code(kind: type) -> bool:
+    """True if a named tuple has methods of the user's own; those that `collections` has written have no file."""
+    own = [f for c in kind.__mro__ for f in vars(c).values() if isinstance(f, types.FunctionType)]
+    return any(not in_library(f.__code__.co_filename) and not f.__code__.co_filename.startswith("<") for f in own)
 
 
 def _is_behaviour(value: Any) -> bool:

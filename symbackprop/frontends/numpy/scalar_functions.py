@@ -31,7 +31,7 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
-from symbackprop.expression.functions import ERF, EXP, FUNCTIONS, LOG, Function
+from symbackprop.expression.functions import ERF, EXP, FLOOR, FUNCTIONS, LOG, ROUND, STOP_GRADIENT, Function
 from symbackprop.frontends.numpy.array import has_entry
 from symbackprop.frontends.numpy.dtypes import is_finite
 from symbackprop.frontends.numpy.elementwise import Masked, Places, compared, elementwise, into, joint_type_of, truth
@@ -227,6 +227,39 @@ _FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {
 }
 for _title, _make in _FUNCTIONS.items():
     _function(_title, _make)
+
+
+# --- constant between jumps
+
+
+def _jumping(name: str, make: Callable[[Expr], Expr]) -> None:
+    @implements(name)
+    def operation(x: Any, decimals: int = 0, **options: Any) -> Any:
+        values = as_array(x)
+        if values.kind != "real" or decimals:
+            raise TraceError(f"np.{name} of integers, or to {decimals} decimals, cannot be traced")
+        if has_entry(values.read()(axis_indices(values.axes))):
+            assume(f"no argument of {name} is at a jump")
+        return into(elementwise(make, x), options)
+
+
+def _truncated(v: Expr) -> Expr:
+    return where(_below(v, ZERO), negate(apply(FLOOR, negate(v))), apply(FLOOR, v))
+
+
+for _title, _make in {
+    "floor": _call(FLOOR), "ceil": lambda v: negate(apply(FLOOR, negate(v))), "rint": _call(ROUND),
+    "round": _call(ROUND), "around": _call(ROUND), "trunc": _truncated, "fix": _truncated,
+}.items():  # fmt: skip
+    _jumping(_title, _make)
+
+
+@implements("stop_gradient")
+def _stop_gradient(x: Any) -> Any:
+    """The same numbers, as constants: detach, lax.stop_gradient."""
+    if as_array(x).kind != "real":
+        return x
+    return elementwise(_call(STOP_GRADIENT), x, nonlinear=False)
 
 
 @implements("logaddexp")

@@ -60,6 +60,7 @@ class Session:
         self.equations: list[Equation] = []
         self.variables: dict[Tensor, str] = {}  # the user's own name for a tensor
         self.codes: dict[int, CodeType] = {}  # the user's code, rebuilt, by its id
+        self.library: dict[int, CodeType] = {}  # that of a library, rebuilt with it: its names and lines are not told
         self.names: set[str] = set()
         self.drawn: dict[Tensor, TraceError] = {}  # arrays of random numbers: no result may depend on them
         self.conditions: dict[str, None] = {}
@@ -172,7 +173,8 @@ class Session:
         """True if running code of the user's has handlers of exceptions (or contexts, which may be such)."""
         frame = self.frame()
         while frame is not None:
-            if id(frame.f_code) in self.codes and frame.f_code.co_exceptiontable:
+            known = id(frame.f_code) in self.codes or id(frame.f_code) in self.library
+            if known and frame.f_code.co_exceptiontable:
                 return True
             frame = frame.f_back
         return False
@@ -283,7 +285,7 @@ def asked_by_user() -> bool:
     session = _SESSION.get(None)
     frame: FrameType | None = sys._getframe(2)
     while session is not None and frame is not None:
-        if id(frame.f_code) in session.codes:
+        if id(frame.f_code) in session.codes or id(frame.f_code) in session.library:
             return True
         name = frame.f_globals.get("__name__", "")
         if name.partition(".")[0] == _PACKAGE and frame.f_code not in _GUARDS and name not in _FOR_USERS:

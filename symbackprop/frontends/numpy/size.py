@@ -181,6 +181,22 @@ class Size:
         return float(_concrete(self.expr, "a number is needed here, not a symbolic size"))
 
 
+def _deferring(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator that leaves the answer to arrays that have operators of their own, as those of torch and JAX."""
+
+    def deferring(self: Size, other: Any, *rest: Any) -> Any:
+        return NotImplemented if getattr(type(other), "own_operators", False) else operator(self, other, *rest)
+
+    return deferring
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+    for _side in ("", "r"):
+        setattr(Size, f"__{_side}{_name}__", _deferring(getattr(Size, f"__{_side}{_name}__")))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(Size, f"__{_name}__", _deferring(getattr(Size, f"__{_name}__")))
+
+
 @stands_for(range, "a range of symbolic length", _needs_number)
 class SymbolicRange:
     """range(n) of a symbolic size: a subscript like np.arange(n), but no loop."""

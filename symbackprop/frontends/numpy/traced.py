@@ -40,6 +40,7 @@ class Traced:
         gradients: name of an input -> the tensor that the backward returned for it.
         variables: tensor -> the user's own name for it.
         sizes: the sizes that were fixed to numbers.
+        repeated: the outputs once more, as a rule for the derivative computes them: they must be the same.
         unasked: why NumPy could not be asked whether the equations are what it computes; "" if it was.
     """
 
@@ -49,6 +50,7 @@ class Traced:
     gradients: dict[str, Tensor]
     variables: dict[Tensor, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    repeated: Program | None = None
     unasked: str = ""
 
     def written(self) -> Traced:
@@ -192,6 +194,8 @@ def _both_traced(
     outputs = [tracer.tensor(v, n) for n, v in named.items()]
     inputs = tuple(tracer.inputs.values())
     first = tracer.program(inputs, outputs)
+    again = [tracer.tensor(v, "again") for v in getattr(cache, "repeated", ())]
+    repeated = tracer.program(inputs, again) if again else None
     scalar = len(outputs) == 1 and not outputs[0].shape
     upstream: Any = None
     if "upstream" in roles.values():
@@ -206,7 +210,8 @@ def _both_traced(
     returned = tracer.run(backward, **values)
     gradients = {n: tracer.tensor(v, f"d{n}") for n, v in _gradients(returned, tracer, backward).items()}
     second = tracer.program((*tracer.upstream, *inputs), tuple(gradients.values()))
-    return Traced(first, second, tracer.upstream, gradients, dict(tracer.session.variables), dict(tracer.sizes))
+    variables, sizes = dict(tracer.session.variables), dict(tracer.sizes)
+    return Traced(first, second, tracer.upstream, gradients, variables, sizes, repeated)
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

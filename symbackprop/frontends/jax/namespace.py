@@ -1,0 +1,195 @@
+"""What stands in for jax, its modules, functions and values in traced code."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import TraceError
+from symbackprop.frontends.jax.array import bare, call, dressed, jax
+from symbackprop.frontends.jax.functions import LAX, NN
+from symbackprop.frontends.numpy.batching import batched
+from symbackprop.frontends.numpy.dialects import UNKNOWN, dialect
+from symbackprop.frontends.numpy.differentiation import by_its_formula
+from symbackprop.frontends.numpy.namespace import constant, type_stand_in
+from symbackprop.frontends.numpy.opaque import RANDOM, Refused, Source
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.registry import OPERATIONS
+from symbackprop.frontends.numpy.session import as_numpy, guarded
+from symbackprop.frontends.numpy.symbolic import STAND_INS
+
+_LOOPS = {"scan", "fori_loop", "while_loop", "map", "associative_scan", "cond", "switch"}
+_FLOATS = {"float32", "float64", "float16", "bfloat16", "float_", "double", "single"}
+_PREFIX = {"jax.numpy": "", "jax.numpy.linalg": "linalg.", "jax.scipy.special": "special."}
+
+
+class Namespace:
+    """A module of JAX."""
+
+    def __init__(self, overlay: Any, module: types.ModuleType) -> None:
+        self._overlay, self._module = overlay, module
+
+    @guarded
+    def __getattr__(self, name: str) -> Any:
+        home = self._module.__name__
+        found = _operation(home, name)
+        if found is not None:
+            return found
+        if not hasattr(self._module, name):
+            raise as_numpy(AttributeError(f"module {home!r} has no attribute {name!r}"))
+        value = getattr(self._module, name)
+        if home == "jax.numpy" and name in _FLOATS:
+            return STAND_INS[np.float64]
+        if isinstance(value, float):
+            return constant(value)
+        if home == "jax" and name in _TRANSFORMS:
+            return _TRANSFORMS[name]
+        if home.startswith("jax.random"):
+            return Source(f"{home}.{name}", RANDOM)
+        if home == "jax.lax" and name in _LOOPS:
+            return Refused(f"jax.lax.{name}", "a loop of JAX: write it in Python, or give its lengths as numbers")
+        if isinstance(value, type) and home == "jax.numpy":
+            scalar = getattr(value, "dtype", None)
+            known = STAND_INS.get(scalar.type) if isinstance(scalar, np.dtype) else None
+            return known if known is not None else self._overlay.patch(value, f"{home}.{name}")
+        if value is None or isinstance(value, (int, str)):
+            return value
+        return self._overlay.patch(value, f"{home}.{name}")
+
+    @guarded
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            raise TraceError(f"an assignment to {self._module.__name__}.{name} cannot be traced")
+        object.__setattr__(self, name, value)
+
+
+def _operation(home: str, name: str) -> Any:
+    """The function of that name of a module of JAX, on symbolic arrays."""
+    if home == "jax.nn" and name in NN:
+        return NN[name]
+    if home == "jax.lax" and name in LAX:
+        return LAX[name]
+    if home in _PREFIX:
+        if home == "jax.numpy" and name in NN and _PREFIX[home] + name not in OPERATIONS:
+            return NN[name] if name == "softmax" else None
+        if _PREFIX[home] + name in OPERATIONS and name not in _MUTATING:
+            return _Operation(_PREFIX[home] + name)
+    return None
+
+
+_MUTATING = {"put_along_axis", "fill_diagonal", "setitem", "inplace", "drawn", "getitem"}
+
+
+class _Operation:
+    """A function of jax.numpy."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """The operation of that name."""
+        options = {
+            n: v for n, v in options.items() if n not in ("precision", "preferred_element_type", "promote_integers")
+        }
+        return call(self.__name__, *args, **options)
+
+
+def _itself(function: Any = None, *_: Any, **options: Any) -> Any:
+    """jit, checkpoint, remat: the function."""
+    return functools.partial(_itself, **options) if function is None else function
+
+
+def _vmap(function: Any, in_axes: Any = 0, out_axes: Any = 0, **_: Any) -> Any:
+    return guarded(batched(function, in_axes, out_axes, bare, dressed))
+
+
+class _Nothing:
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """A context that changes nothing."""
+        return self
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+
+_TRANSFORMS: dict[str, Any] = {
+    "jit": _itself, "checkpoint": _itself, "remat": _itself, "vmap": guarded(_vmap), "named_scope": _Nothing(),
+    "named_call": _itself, "named_computation": _itself, "default_matmul_precision": _Nothing(),
+}  # fmt: skip
+
+
+@functools.cache
+def _by_identity() -> dict[int, Any]:
+    """id of JAX's own functions -> what stands in for them, however they were imported."""
+    base = jax()
+    table: dict[int, Any] = {}
+    for home in (base.numpy, base.numpy.linalg, base.nn, base.lax, base):
+        for name in dir(home):
+            value = getattr(home, name, None)
+            found = _operation(home.__name__, name)
+            if found is None and home is base:
+                found = _TRANSFORMS.get(name)
+            if found is not None and callable(value):
+                table.setdefault(id(value), found)
+    return table
+
+
+@dialect
+def stand_in(overlay: Any, value: Any, name: str) -> Any:
+    """What stands in for a value of JAX's."""
+    base = sys.modules.get("jax")
+    if base is None or not hasattr(base, "numpy"):
+        return UNKNOWN
+    if isinstance(value, types.ModuleType):
+        return Namespace(overlay, value) if value.__name__.partition(".")[0] == "jax" else UNKNOWN
+    known = _by_identity().get(id(value))
+    if known is not None:
+        return known
+    if isinstance(value, (base.custom_vjp, base.custom_jvp)):
+        return _nested(overlay, value)
+    if isinstance(value, base.Array):
+        return dressed(as_array(np.asarray(value)))
+    if value is base.Array:
+        return type_stand_in(base.Array, _not_made)
+    home = (getattr(type(value), "__module__", "") or "").partition(".")[0]
+    own = (getattr(value, "__module__", "") or "").partition(".")[0]
+    if not {home, own} & {"jax", "jaxlib"}:
+        return UNKNOWN
+    return _of_jax(overlay, value, name)
+
+
+def _not_made(*_: Any, **__: Any) -> Any:
+    raise TraceError("an array that is made by calling its class cannot be traced", help="use jnp.array")
+
+
+def _of_jax(overlay: Any, value: Any, name: str) -> Any:
+    inner = getattr(value, "__wrapped__", None)
+    if inner is not None and callable(value):
+        return overlay.patch(inner, name)  # jit, checkpoint
+    if isinstance(value, type):
+        scalar = getattr(value, "dtype", None)
+        if isinstance(scalar, np.dtype):
+            return STAND_INS[np.float64]
+        return value if issubclass(value, BaseException) else Refused(name or f"jax's {value.__name__}")
+    shown = name or getattr(value, "__name__", type(value).__name__)
+    leaf = shown.rpartition(".")[2]
+    return Refused(f"jax.lax.{leaf}" if leaf in _LOOPS else shown)
+
+
+def _nested(overlay: Any, value: Any) -> Callable[..., Any]:
+    """A custom_vjp function inside another one: its formula, of which its own rule is taken to be the derivative."""
+    plain = overlay.patch(value.fun)
+
+    def run(*args: Any, **options: Any) -> Any:
+        by_its_formula(value.__name__)
+        return plain(*args, **options)
+
+    return run

@@ -1,0 +1,185 @@
+"""What `check` and `trace` are given, as passes: whose code it is, what is the forward and what the backward.
+
+torch and JAX are asked only where the user's code has imported them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+import symbackprop.frontends.jax.subjects as of_jax
+import symbackprop.frontends.torch.subjects as of_torch
+from symbackprop.errors import MalformedError
+from symbackprop.frontends.numpy.library import library_of
+
+FRAMEWORKS = ("torch", "jax")
+MOST_LOOKED_AT = 400  # values that a function can reach, before it counts as NumPy's
+
+
+def passes_of(
+    forward: Any,
+    backward: Any,
+    shapes: Mapping[str, Any],
+    assume: Mapping[str, str],
+    fixed: Mapping[str, Any] | None,
+) -> tuple[Any, Any]:
+    """(forward, backward) as the checker takes them: functions on arrays.
+
+    Args:
+        backward: None where the forward brings it along: a torch.autograd.Function, a jax.custom_vjp function.
+
+    Raises:
+        MalformedError: there is no backward, or the arguments do not fit.
+    """
+    fixed = dict(fixed or {})
+    if backward is None:
+        if of_jax.is_custom(forward):
+            return of_jax.custom_passes(forward, shapes, assume, fixed)
+        if of_torch.is_function_class(forward):
+            return of_torch.function_passes(forward, shapes, assume, fixed)
+        raise MalformedError(
+            f"check needs a backward pass beside {_shown(forward)}",
+            help="check(forward, backward, ...); a torch.autograd.Function and a jax.custom_vjp bring their own",
+        )
+    language = language_of(forward) or language_of(backward)
+    return (
+        plainly(forward, fixed, differentiated=True, language=language),
+        plainly(backward, fixed, differentiated=False, language=language),
+    )
+
+
+def brings_its_backward(subject: Any) -> bool:
+    """True for a torch.autograd.Function class and for a jax.custom_vjp function."""
+    return of_jax.is_custom(subject) or of_torch.is_function_class(subject)
+
+
+def plainly(function: Any, fixed: Mapping[str, Any], *, differentiated: bool, language: str | None = None) -> Any:
+    """A function as a pass of the framework that it is written for; one for NumPy is itself.
+
+    Args:
+        language: the framework, where the function itself need not tell.
+    """
+    if of_torch.is_module(function):
+        return of_torch.module_pass(function, fixed)
+    framework = language or language_of(function)
+    if framework == "torch":
+        return of_torch.plain_pass(function, fixed, differentiated=differentiated)
+    if framework == "jax":
+        return of_jax.plain_pass(function, fixed, differentiated=differentiated)
+    known = {n: v for n, v in fixed.items() if _takes(function, n)}
+    return functools.partial(function, **known) if known else function
+
+
+def all_shapes(function: Any, shapes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The shapes that are given, and of a module those of its other parameters."""
+    return of_torch.all_shapes(function, shapes) if of_torch.is_module(function) else shapes
+
+
+def _takes(function: Any, name: str) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _shown(value: Any) -> str:
+    return str(getattr(value, "__name__", f"an object of type {type(value).__name__}"))
+
+
+def language_of(function: Any) -> str | None:
+    """torch or jax, if the function uses one of them, itself or by way of others of the user's; None for NumPy."""
+    loaded = [name for name in FRAMEWORKS if name in sys.modules]
+    if not loaded:
+        return None
+    seen: set[int] = set()
+    pending: list[Any] = [function]
+    while pending and len(seen) < MOST_LOOKED_AT:
+        value = pending.pop(0)
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        home = _home(value)
+        if home in loaded:
+            return home
+        if home is None or library_of(home) is None:
+            pending += _reached(value)
+    return _by_methods(function, loaded)
+
+
+def _by_methods(function: Any, loaded: list[str]) -> str | None:
+    """The framework of a function that only calls methods: that which its file imports, and whose names they are."""
+    code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    if code is None:
+        return None
+    imported = {_home(v) for v in scope.values() if isinstance(v, types.ModuleType)}
+    used = {*_names(code), *_keywords(code)}
+    for name in loaded:
+        told = used & KEYWORDS[name] or any(hasattr(ARRAYS[name](), n) and not hasattr(np.ndarray, n) for n in used)
+        if name in imported and ("numpy" not in imported or told):
+            return name
+    return None
+
+
+ARRAYS = {"torch": lambda: sys.modules["torch"].Tensor, "jax": lambda: sys.modules["jax"].Array}
+KEYWORDS = {"torch": {"dim", "keepdim"}, "jax": set()}  # arguments that NumPy's methods do not have
+
+
+def _keywords(code: types.CodeType) -> Iterator[str]:
+    """The names of arguments in a function's calls."""
+    for value in code.co_consts:
+        if isinstance(value, tuple):
+            yield from (v for v in value if isinstance(v, str))
+        elif isinstance(value, types.CodeType):
+            yield from _keywords(value)
+
+
+def _home(value: Any) -> str | None:
+    """The top of the module that a value comes from."""
+    if isinstance(value, types.ModuleType):
+        return value.__name__.partition(".")[0]
+    name = getattr(value, "__module__", None) or type(value).__module__
+    top = str(name).partition(".")[0]
+    return "jax" if top == "jaxlib" else top
+
+
+def _reached(value: Any) -> Iterator[Any]:
+    """What a function of the user's can reach in one step."""
+    if isinstance(value, (functools.partial, types.MethodType)):
+        yield getattr(value, "func", None) or getattr(value, "__func__", None)
+        yield getattr(value, "__self__", None)
+    inner = getattr(value, "__wrapped__", None)
+    if inner is not None:
+        yield inner
+    if isinstance(value, type):
+        yield from (getattr(v, "__func__", v) for v in vars(value).values() if callable(getattr(v, "__func__", v)))
+    elif not isinstance(value, types.FunctionType):
+        if not isinstance(value, types.ModuleType) and callable(value):
+            yield from vars(type(value)).values()
+        return
+    if isinstance(value, types.FunctionType):
+        names = set(_names(value.__code__))
+        yield from (value.__globals__[n] for n in sorted(names & value.__globals__.keys()))
+        for cell in value.__closure__ or ():
+            try:
+                yield cell.cell_contents
+            except ValueError:
+                continue
+        yield from value.__defaults__ or ()
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _names(inner)
+
+
+__all__ = ["Callable", "all_shapes", "brings_its_backward", "language_of", "passes_of", "plainly"]

@@ -1,0 +1,139 @@
+"""torch.autograd.Function as traced code sees it: the ctx, and a class whose static methods are rebuilt."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from symbackprop.errors import MalformedError
+from symbackprop.frontends.numpy.array import Array
+from symbackprop.frontends.numpy.differentiation import by_its_formula, gradients, of_a_rule
+from symbackprop.frontends.numpy.session import guarded
+from symbackprop.frontends.torch.tensor import torch
+
+
+class Context:
+    """The ctx of a forward and its backward.
+
+    Args:
+        needs: for each argument, whether a gradient of it is wanted.
+    """
+
+    def __init__(self, needs: tuple[bool, ...] = ()) -> None:
+        self.needs_input_grad = needs
+        self.saved_tensors: tuple[Any, ...] = ()
+        self.materialize_grads = True
+        self.without_gradient: list[Any] = []
+
+    @property
+    def saved_variables(self) -> tuple[Any, ...]:
+        """The old name of `saved_tensors`."""
+        return self.saved_tensors
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors for the backward pass."""
+        self.saved_tensors = tensors
+
+    def save_for_forward(self, *_: Any) -> None:
+        """Forward mode is not looked at."""
+
+    def mark_dirty(self, *_: Any) -> None:
+        """These were changed in place."""
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """These outputs have no gradient."""
+        self.without_gradient += tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether an output that is not used has a gradient of zeros, or None."""
+        self.materialize_grads = value
+
+    def differentiable(self, outputs: tuple[Any, ...]) -> list[int]:
+        """The places of the outputs that have a gradient."""
+        unmarked = [k for k, o in enumerate(outputs) if not any(o is m for m in self.without_gradient)]
+        return [k for k in unmarked if isinstance(outputs[k], Array) and outputs[k].kind == "real"]
+
+
+class Function:
+    """The base class that traced code sees; `apply` runs the rebuilt forward."""
+
+    own: Any = None  # the user's class
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """The forward of a function inside another one."""
+        return _applied(cls, args)
+
+
+@guarded
+def _applied(cls: Any, args: tuple[Any, ...]) -> Any:
+    by_its_formula(cls.own.__name__)
+    return run_forward(cls, args, tuple(isinstance(a, Array) and a.kind == "real" for a in args))[0]
+
+
+def has_setup(kind: type) -> bool:
+    """True if the class sets its ctx up apart from its forward."""
+    return bool(kind.setup_context is not torch().autograd.Function.setup_context)  # type: ignore[attr-defined]
+
+
+def run_forward(cls: Any, args: tuple[Any, ...], needs: tuple[bool, ...]) -> tuple[Any, Context]:
+    """What the forward of a rebuilt class returns, and its ctx."""
+    ctx = Context(needs)
+    with of_a_rule():
+        if not has_setup(cls.own):
+            return cls.forward(ctx, *args), ctx
+        result = cls.forward(*args)
+        cls.setup_context(ctx, args, result)
+    return result, ctx
+
+
+def run_backward(cls: Any, ctx: Context, upstream: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    """The gradients that the backward of a rebuilt class returns, one for each argument of its forward.
+
+    Raises:
+        MalformedError: there are too many or too few.
+    """
+    with gradients("ignored"):
+        returned = cls.backward(ctx, *upstream)
+    found = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
+    extra = found[count:]
+    if len(found) < count or any(g is not None for g in extra):
+        name = cls.own.__name__
+        what = f"the backward of {name} returns {len(found)} gradients for {count} arguments of its forward"
+        raise MalformedError(what, help="return None for an argument that has no gradient")
+    return found[:count]
+
+
+def rebuilt_function(overlay: Any, kind: type) -> type:
+    """The stand-in of a user's Function class: its own members rebuilt, over rebuilt base classes."""
+    bases = tuple(Function if b is torch().autograd.Function else overlay.patch(b) for b in kind.__bases__)
+    new = type(kind.__name__, bases, {"own": kind, "__module__": kind.__module__})
+    overlay.stands_for(kind, new)  # its functions may speak of the class
+    for name, value in vars(kind).items():
+        if name.startswith("__") or name == "_backward_cls":
+            continue
+        setattr(new, name, _member(overlay, value, name))
+    return new
+
+
+def _member(overlay: Any, value: Any, name: str) -> Any:
+    if isinstance(value, (staticmethod, classmethod)):
+        return type(value)(overlay.patch(value.__func__))
+    return overlay.patch(value, name)
+
+
+def parameters_of(kind: type) -> dict[str, inspect.Parameter]:
+    """The parameters of a Function's forward, without the ctx (and the class)."""
+    function = inspect.getattr_static(kind, "forward")
+    names = list(inspect.signature(inspect.unwrap(getattr(function, "__func__", function))).parameters.items())
+    if isinstance(function, classmethod):
+        names = names[1:]
+    return dict(names if has_setup(kind) else names[1:])
+
+
+def own_function(kind: type, name: str) -> Callable[..., Any]:
+    """A static method as it was written."""
+    function = inspect.getattr_static(kind, name)
+    plain: Callable[..., Any] = inspect.unwrap(getattr(function, "__func__", function))
+    return plain

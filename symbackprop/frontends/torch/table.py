@@ -1,0 +1,10 @@
+"""The table of torch's functions, filled by the modules that write them."""
+
+from __future__ import annotations
+
+from symbackprop.frontends.torch import arithmetic, layout, neural, reductions, windows
+from symbackprop.frontends.torch.tensor import FUNCTIONS
+
+WRITTEN_IN = (arithmetic, layout, reductions, neural, windows)
+
+__all__ = ["FUNCTIONS", "WRITTEN_IN"]

@@ -1,0 +1,120 @@
+"""torch's convolutions, pooling and recurrent cells, in the operations of `frontends.numpy`.
+
+Source: the formulas of torch's documentation of each function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symbackprop.errors import TraceError
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.registry import OPERATIONS as N
+from symbackprop.frontends.torch.tensor import function
+
+
+def _each(value: Any, count: int) -> tuple[Any, ...]:
+    """A number for each axis."""
+    if isinstance(value, (tuple, list)):
+        return tuple(value) * (count if len(value) == 1 else 1)
+    return (value,) * count
+
+
+def _windows(input: Any, lengths: tuple[Any, ...], stride: Any, padding: Any, fill: Any = 0) -> Any:
+    """The stretches of these lengths along the last axes: their places, then the places inside them."""
+    base, count = as_array(input), len(lengths)
+    widths = _each(padding, count)
+    if any(isinstance(w, str) or not (isinstance(w, int) and w == 0) for w in widths):
+        if any(isinstance(w, str) for w in widths):
+            raise TraceError("padding by a word cannot be traced", help="give its width as a number")
+        base = N["pad"](base, [(0, 0)] * (base.ndim - count) + [(w, w) for w in widths], constant_values=fill)
+    axes = tuple(range(base.ndim - count, base.ndim))
+    cut = N["lib.stride_tricks.sliding_window_view"](base, lengths, axes)
+    steps = _each(stride, count)
+    if all(isinstance(s, int) and s == 1 for s in steps):
+        return cut
+    return N["getitem"](cut, (*(slice(None),) * axes[0], *(slice(None, None, s) for s in steps)))
+
+
+def _convolution(name: str, count: int) -> Callable[..., Any]:
+    places, inside = "xyz"[:count], "ijk"[:count]
+
+    def convolution(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+                    groups: Any = 1) -> Any:  # fmt: skip
+        x, w = as_array(input), as_array(weight)
+        if any(not (isinstance(d, int) and d == 1) for d in _each(dilation, count)):
+            raise TraceError(f"{name} with dilation cannot be traced")
+        cut = _windows(x, w.shape[2:], stride, padding)
+        if isinstance(groups, int) and groups == 1:
+            result = N["einsum"](f"nc{places}{inside},oc{inside}->no{places}", cut, w)
+        else:
+            shape = cut.shape
+            cut = N["reshape"](cut, (shape[0], groups, shape[1] // groups, *shape[2:]))
+            w = N["reshape"](w, (groups, w.shape[0] // groups, *w.shape[1:]))
+            result = N["einsum"](f"ngc{places}{inside},goc{inside}->ngo{places}", cut, w)
+            result = N["reshape"](result, (shape[0], w.shape[0] * w.shape[1], *result.shape[3:]))
+        if bias is None:
+            return result
+        return N["add"](result, N["reshape"](bias, (as_array(bias).shape[0], *[1] * count)))
+
+    return function(name)(convolution)
+
+
+def _pooling(name: str, count: int, reduction: str) -> Callable[..., Any]:
+    def pooling(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *more: Any, **options: Any) -> Any:
+        lengths = _each(kernel_size, count)
+        unusual = [v for v in (*more, *options.values()) if v not in (None, False, True, 1)]
+        if unusual or options.get("ceil_mode") or options.get("return_indices"):
+            raise TraceError(f"{name} with dilation, ceil_mode or return_indices cannot be traced")
+        if reduction == "max" and any(not (isinstance(w, int) and w == 0) for w in _each(padding, count)):
+            raise TraceError(f"{name} with padding cannot be traced")
+        cut = _windows(input, lengths, kernel_size if stride in (None, []) else stride, padding)
+        return N[reduction](cut, axis=tuple(range(cut.ndim - count, cut.ndim)))
+
+    return function(name)(pooling)
+
+
+for _count in (1, 2, 3):
+    _convolution(f"conv{_count}d", _count)
+    _pooling(f"max_pool{_count}d", _count, "max")
+    _pooling(f"avg_pool{_count}d", _count, "mean")
+
+
+# --- recurrent cells -----------------------------------------------------------------------------------------------
+
+
+def _affine(input: Any, weight: Any, bias: Any) -> Any:
+    product = N["matmul"](input, N["transpose"](weight))
+    return product if bias is None else N["add"](product, bias)
+
+
+@function("lstm_cell")
+def _lstm_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
+    h, c = hx
+    gates = N["add"](_affine(input, w_ih, b_ih), _affine(h, w_hh, b_hh))
+    i, f, g, o = N["split"](gates, 4, 1)
+    sigmoid = N["special.expit"]
+    new = N["add"](N["multiply"](sigmoid(f), c), N["multiply"](sigmoid(i), N["tanh"](g)))
+    return N["multiply"](sigmoid(o), N["tanh"](new)), new
+
+
+@function("gru_cell")
+def _gru_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
+    r, z, n = N["split"](_affine(input, w_ih, b_ih), 3, 1)
+    rh, zh, nh = N["split"](_affine(hx, w_hh, b_hh), 3, 1)
+    sigmoid = N["special.expit"]
+    reset, update = sigmoid(N["add"](r, rh)), sigmoid(N["add"](z, zh))
+    new = N["tanh"](N["add"](n, N["multiply"](reset, nh)))
+    return N["add"](N["multiply"](N["subtract"](1, update), new), N["multiply"](update, hx))
+
+
+def _plain_cell(name: str, activation: Callable[[Any], Any]) -> Callable[..., Any]:
+    def cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
+        return activation(N["add"](_affine(input, w_ih, b_ih), _affine(hx, w_hh, b_hh)))
+
+    return function(name)(cell)
+
+
+_plain_cell("rnn_tanh_cell", lambda v: N["tanh"](v))
+_plain_cell("rnn_relu_cell", lambda v: N["maximum"](v, 0))

@@ -1,0 +1,135 @@
+"""JAX code, unchanged: the verdict on gradients that people wrote, against JAX's own differentiation."""
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+from symbackprop.errors import TraceError
+
+jax = pytest.importorskip("jax")
+import jax.numpy as jnp  # noqa: E402
+from jax_functions import CASES  # noqa: E402
+
+SIZES = {"N": 3, "D": 4, "C": 4, "B": 2, "T": 3, "M": 2, "E": 2}
+
+
+def name_of(case):
+    return (case.subject[0] if isinstance(case.subject, tuple) else case.subject).__name__
+
+
+def options(case):
+    return {"shapes": case.shapes, "fixed": case.fixed, "assume": case.assume, "where": case.where}
+
+
+def passes(case):
+    return case.subject if isinstance(case.subject, tuple) else (case.subject,)
+
+
+def sampled(case):
+    rng = np.random.default_rng(3)
+    arrays = {}
+    for name, shape in case.shapes.items():
+        dims = tuple(2 * SIZES[n[2:]] if str(n).startswith("2*") else SIZES.get(n, n) for n in shape)
+        kind = (case.assume or {}).get(name, "")
+        if kind.startswith("labels"):
+            arrays[name] = rng.integers(0, int(SIZES.get(kind[7:], kind[7:])), dims)
+        else:
+            arrays[name] = rng.standard_normal(dims)
+    return arrays
+
+
+def differ(case):
+    """The inputs at which the rule is not the derivative of the formula, by JAX itself."""
+    arrays = sampled(case)
+    wanted = [n for n in arrays if n not in (case.assume or {})]
+    found = []
+    for function in (case.subject.fun, case.subject):
+
+        def of(moved, function=function):
+            return function(*({**arrays, **moved}).values(), *(case.fixed or {}).values())
+
+        out, pull = jax.vjp(of, {n: jnp.asarray(arrays[n], jnp.float32) for n in wanted})
+        found.append(pull(jnp.linspace(0.5, 1.5, out.size).reshape(out.shape))[0])
+    return {n for n in wanted if not np.allclose(found[0][n], found[1][n], rtol=1e-3, atol=1e-4)}
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_check_agrees_with_jax(case):
+    if not isinstance(case.subject, tuple):
+        assert differ(case) == set(case.wrong)
+    verdict = sb.check(*passes(case), **options(case))
+    assert verdict.status == {"right": "PROVED", "wrong": "REFUTED"}[case.verdict], str(verdict)
+    assert verdict.wrong == case.wrong
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.intended], ids=name_of)
+def test_check_says_what_a_surrogate_is(case):
+    verdict = sb.check(*passes(case), **options(case), intended="surrogate")
+    assert verdict.status == "SURROGATE"
+    assert "surrogate" in str(verdict)
+
+
+def test_check_asks_whether_fwd_returns_the_function():
+    @jax.custom_vjp
+    def exponential(x):
+        return jnp.exp(x)
+
+    exponential.defvjp(lambda x: (jnp.exp(x) + 1e-3, jnp.exp(x)), lambda e, g: (g * e,))
+    verdict = sb.check(exponential, shapes={"x": ("N",)})
+    assert verdict.status == "MALFORMED"
+    assert "fwd returns something else than exponential itself" in verdict.reason
+
+
+def test_check_asks_for_a_rule():
+    verdict = sb.check(jax.custom_vjp(jnp.sin), shapes={"x": ("N",)})
+    assert verdict.status == "MALFORMED"
+    assert "has no rule" in verdict.reason
+
+
+def test_arrays_do_not_change_in_place():
+    def changed(x):
+        y = x
+        y += 1.0
+        return x * y
+
+    program = sb.trace(lambda x: changed(jnp.asarray(x)), {"x": ("N",)})
+    assert not any("could not be asked" in c for c in program.conditions)
+
+    def assigned(x):
+        y = jnp.zeros_like(x)
+        y[0] = 1.0
+        return y
+
+    with pytest.raises(TraceError, match="immutable"):
+        sb.trace(assigned, {"x": ("N",)})
+
+
+def test_scan_is_refused_by_name():
+    def scanned(x):
+        return jax.lax.scan(lambda c, v: (c + v, c), 0.0, x)[0]
+
+    with pytest.raises(TraceError, match=r"jax\.lax\.scan cannot be traced"):
+        sb.trace(scanned, {"x": ("N",)})
+
+
+FUNCTIONS = {
+    name: getattr(jax.nn, name)
+    for name in ("softmax", "log_softmax", "sigmoid", "relu", "relu6", "silu", "softplus", "log_sigmoid", "soft_sign",
+                 "gelu", "leaky_relu", "elu", "selu", "hard_tanh", "hard_sigmoid", "hard_silu", "glu", "standardize")
+} | {
+    name: getattr(jax.lax, name) for name in ("rsqrt", "logistic", "square", "erf", "floor", "stop_gradient")
+} | {
+    "at_set": lambda x: x.at[:, 0].set(1.0),
+    "at_multiply": lambda x: x.at[1:, 0].multiply(3.0),
+    "vmap": lambda x: jax.vmap(lambda row: row / jnp.sum(jnp.exp(row)))(x),
+    "vmap_in_axes": lambda x: jax.vmap(jnp.dot, in_axes=(0, None))(x, x[0]),
+    "nested_vmap": lambda x: jax.vmap(lambda a: jax.vmap(lambda b: jnp.dot(a, b))(x))(x),
+    "broadcast": lambda x: x + jax.lax.broadcasted_iota(jnp.int32, (x.shape[0], x.shape[1]), 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_those_of_jax(name):
+    function = FUNCTIONS[name]
+    program = sb.trace(lambda x: function(jnp.asarray(x)), {"x": ("N", 4)}, {"x": "prob"})
+    assert not any("could not be asked" in c for c in program.conditions)
