@@ -325,7 +325,14 @@ def _template(poly: Poly) -> Poly:
 
 
 def _is_of_sizes(mono: Mono) -> bool:
-    return not mono.bound and all(a.kind == "symbol" and a.data.kind == "size" for a, _ in mono.factors)
+    return not mono.bound and all(_is_size(a) for a, _ in mono.factors)
+
+
+def _is_size(atom: Atom) -> bool:
+    """True for a size, and for one size divided by another."""
+    if atom.kind == "quotient":
+        return all(_is_of_sizes(m) for a in atom.args for m, _ in a.terms)
+    return atom.kind == "symbol" and bool(atom.data.kind == "size")
 
 
 # --- conditions
