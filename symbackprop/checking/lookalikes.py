@@ -25,6 +25,7 @@ from symbackprop.expression.build import Expr, Symbol, Tensor, multiply, number,
 from symbackprop.expression.program import Equation
 
 TOLERANCE = 1e-8
+INFINITE = 1e6  # what is larger stands for infinity, and everything else is small beside it
 PLAIN = 1e-6  # a relative difference that is no rounding
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
@@ -179,7 +180,9 @@ def _ratio(own: NDArray[Any], other: NDArray[Any]) -> float | None:
     if largest == 0:
         return float("nan")
     ratio = float(own.flat[place]) / reference
-    return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=0.1 * TOLERANCE * largest) else None
+    sizes = np.abs(own)
+    usual = float(np.max(sizes[sizes < INFINITE], initial=0.0)) or largest
+    return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=0.1 * TOLERANCE * usual) else None
 
 
 def _farthest(claimed: NDArray[Any] | None, right: NDArray[Any] | None) -> tuple[int, ...] | None:
