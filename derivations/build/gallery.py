@@ -40,7 +40,7 @@ from symbackprop.document.verdict_document import verdict_document
 from symbackprop.errors import DataError
 from symbackprop.expression.build import Index, entries
 from symbackprop.proofs.theorem import Proof, Theorem
-from symbackprop.rendering.layout import Atom, relation, row
+from symbackprop.rendering.layout import Glyph, relation, row
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import (
     NAMES,
@@ -137,7 +137,7 @@ def _refuted(refutation: Refutation, notation: Notation) -> Iterator[Block]:
     found = refutation.counterexample
     entry = found.entry
     place = Symbolic(
-        tensor_layout(entry.name, [Atom(str(i + notation.first), "number") for i in entry.index], notation)
+        tensor_layout(entry.name, [Glyph(str(i + notation.first), "number") for i in entry.index], notation)
     )
     rows: list[tuple[Text, Text]] = [((Symbolic(letter(n)),), (str(size),)) for n, size in found.sizes.items()]
     arrays = {**found.inputs, **found.given}

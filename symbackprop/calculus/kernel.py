@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.equality import Equality
-from symbackprop.calculus.meaning import Meaning, Opaque
+from symbackprop.calculus.meaning import DerivativeTensor, Meaning
 from symbackprop.errors import ProofError, SymbackpropError
 from symbackprop.expression.build import Entry, Expr, Index, Partial, Tensor, Total, children, tensors_in
 from symbackprop.expression.program import Program
@@ -35,7 +35,7 @@ class Kernel:
     def __init__(
         self, program: Program, hypotheses: Mapping[Tensor, Derivation] | None = None, *, expanded: int = 0
     ) -> None:
-        if any(isinstance(t, Opaque) for t in program.tensors):
+        if any(isinstance(t, DerivativeTensor) for t in program.tensors):
             raise ProofError("a tensor of the program is a derivative, of which nothing is known")
         self.program = program
         self._accepted: dict[Tensor, Derivation] = dict(hypotheses or {})
@@ -108,7 +108,7 @@ class Kernel:
             raise ProofError(f"{name}: {cost.tensor.name} is not a cost of the program")
         if self._last != (derivation.definitions, cost):  # derivations of one program share their table of names
             for bar, tensor in derivation.definitions.items():
-                if bar in tensors or isinstance(bar, Opaque) or bar.shape != tensor.shape:
+                if bar in tensors or isinstance(bar, DerivativeTensor) or bar.shape != tensor.shape:
                     raise ProofError(
                         f"{name}: {bar.name} cannot stand for the derivative with respect to {tensor.name}"
                     )
@@ -123,7 +123,7 @@ class Kernel:
         """True if every entry has as many indices as its tensor has axes; shared parts are looked at once."""
         if expr not in self._fitting:
             own = not isinstance(expr, Entry) or len(expr.indices) == len(expr.tensor.shape)
-            own = own and not (isinstance(expr, Entry) and isinstance(expr.tensor, Opaque))
+            own = own and not (isinstance(expr, Entry) and isinstance(expr.tensor, DerivativeTensor))
             if isinstance(expr, (Partial, Total)):
                 own = isinstance(expr.variable, Entry) and isinstance(getattr(expr, "cost", expr.variable), Entry)
             if not own or not all(self._fits(c) for c in children(expr)):

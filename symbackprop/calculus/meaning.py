@@ -10,7 +10,7 @@
     induction             entries of the names that the step names, by what was accepted of them
 
 A step is an instance of its rule if both sides are equal after these replacements: the other rules replace nothing.
-What is left of a derivative becomes an entry of an `Opaque` tensor, which is known by what is differentiated and by
+What is left of a derivative becomes an entry of a `DerivativeTensor`, which is known by what is differentiated and by
 what, not by its text: no tensor of a program can be taken for one.
 """
 
@@ -45,7 +45,7 @@ Replacement = Callable[[Expr], Expr | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Opaque(Tensor):
+class DerivativeTensor(Tensor):
     """A derivative as a tensor of its own: `of` is what is differentiated and by what."""
 
     of: tuple[Tensor, ...] = ()
@@ -173,13 +173,13 @@ def opaque(node: Expr) -> Expr | None:
     if isinstance(node, Total):
         cost, variable = node.cost.tensor, node.variable
         name = f"total d{cost.name}/d{variable.tensor.name}"
-        return Entry(Opaque(name, variable.tensor.shape, "real", (cost, variable.tensor)), variable.indices)
+        return Entry(DerivativeTensor(name, variable.tensor.shape, "real", (cost, variable.tensor)), variable.indices)
     if isinstance(node, Partial):
         inner, variable = node.expression, node.variable
         if not isinstance(inner, Entry):
             raise ProofError("the derivative of an expression is carried out by the rule 'derivative' alone")
         shape = (*inner.tensor.shape, *variable.tensor.shape)
         name = f"partial d{inner.tensor.name}/d{variable.tensor.name}"
-        held = Opaque(name, shape, "real", (inner.tensor, variable.tensor, inner.tensor))
+        held = DerivativeTensor(name, shape, "real", (inner.tensor, variable.tensor, inner.tensor))
         return Entry(held, (*inner.indices, *variable.indices))
     return None

@@ -29,7 +29,7 @@ from symbackprop.document.model import (
     blocks,
 )
 from symbackprop.document.protocols import is_about_computed
-from symbackprop.document.questions import Facts, answers
+from symbackprop.document.questions import NetworkFacts, answers
 from symbackprop.expression.build import (
     ONE,
     Add,
@@ -56,7 +56,7 @@ from symbackprop.expression.program import Program
 from symbackprop.normal_form.modulo_unfolding import Unfolder
 from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof as ProvedNetwork
-from symbackprop.rendering.layout import Atom, Fence, operator, relation, row
+from symbackprop.rendering.layout import Fence, Glyph, operator, relation, row
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation, function_layout
 from symbackprop.rendering.text import to_text
@@ -196,7 +196,7 @@ def questions(about: Context) -> tuple[Block, ...]:
     proof = about.proof
     if not isinstance(proof, ProvedNetwork) or proof.network is None:
         return ()
-    asked = answers(Facts(proof, proof.network))
+    asked = answers(NetworkFacts(proof, proof.network))
     points = tuple((Strong(q.ask + " "), *about.words(q.answer)) for q in asked)
     return (Section("Questions a reader may have", (Items(points),)),) if points else ()
 
@@ -235,7 +235,7 @@ def _demands(about: Context) -> Iterator[Text]:
                 asked[argument, ">"] = None
     for expr, wanted in asked:
         if not _is_positive(expr, about.proof.program):
-            yield (Symbolic(row(layout_of(expr, about.notation), relation(wanted), Atom("0", "number"))), ".")
+            yield (Symbolic(row(layout_of(expr, about.notation), relation(wanted), Glyph("0", "number"))), ".")
 
 
 def _is_positive(expr: Expr, program: Program) -> bool:

@@ -40,7 +40,7 @@ from symbackprop.frontends.network import Network
 from symbackprop.proofs.functions import functions_of
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.theorem import Proof, Theorem
-from symbackprop.rendering.layout import Atom, relation, row, word
+from symbackprop.rendering.layout import Glyph, relation, row, word
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation, letter, tensor_layout
 from symbackprop.rendering.text import to_text
@@ -287,10 +287,10 @@ def _numbers(verdict: Verdict, about: Context) -> Text:
     pairs += [(tensor_layout(name, (), notation), _written(value)) for name, value in arrays.items()]
     pairs += [(letter(name), f"{value:g}") for name, value in found.parameters.items()]
     shown: list[Inline] = [
-        Symbolic(row(name, relation("="), Atom(value.replace("-", "−"), "number"))) for name, value in pairs
+        Symbolic(row(name, relation("="), Glyph(value.replace("-", "−"), "number"))) for name, value in pairs
     ]
     entry = found.entry
-    place = tensor_layout(entry.name, [Atom(str(i + notation.first), "number") for i in entry.index], notation)
+    place = tensor_layout(entry.name, [Glyph(str(i + notation.first), "number") for i in entry.index], notation)
     return (
         "With ",
         *joined(shown, ", "),
@@ -302,8 +302,8 @@ def _numbers(verdict: Verdict, about: Context) -> Text:
     )
 
 
-def _value(value: float) -> Atom:
-    return Atom(f"{value:.6g}".replace("-", "−"), "number")
+def _value(value: float) -> Glyph:
+    return Glyph(f"{value:.6g}".replace("-", "−"), "number")
 
 
 def _written(value: object) -> str:

@@ -15,7 +15,7 @@ from symbackprop.document.model import Figure, Mark
 from symbackprop.evaluation.exact import evaluate_expression
 from symbackprop.expression.build import Entry, Tensor, apply
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative, z
-from symbackprop.rendering.layout import Atom, operator, row
+from symbackprop.rendering.layout import Glyph, operator, row
 from symbackprop.rendering.notation import Notation, function_layout
 
 REACH, LOWEST, HIGHEST = 4.0, -1.5, 2.25  # the frame: |z| and the values that are shown
@@ -65,13 +65,15 @@ def _graph(function: Function, centre: Point, notation: Notation) -> list[Mark]:
     for kind, drawn in (("dashed", slope), ("curve", function)):
         curves = segments(drawn, function.kinks)
         marks += [Mark(kind, at(points[0]), points=tuple(map(at, points))) for points in curves]
-    names = row(function_layout(function, notation), operator(","), Atom(" ", "text"), function_layout(slope, notation))
+    names = row(
+        function_layout(function, notation), operator(","), Glyph(" ", "text"), function_layout(slope, notation)
+    )
     return [*marks, Mark("label", at((0.0, LOWEST - 0.5)), label=names)]
 
 
 def _number(value: int, at: Point) -> Mark:
     text = str(value).replace("-", "−")
-    return Mark("label", at, label=Atom(text, "number"))
+    return Mark("label", at, label=Glyph(text, "number"))
 
 
 def segments(function: Function, kinks: Sequence[sp.Expr]) -> tuple[tuple[Point, ...], ...]:

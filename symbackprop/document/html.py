@@ -34,7 +34,7 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.sentences import titled
 from symbackprop.document.tex import formula_layout
-from symbackprop.rendering.layout import Atom, Layout, Script, broken, parts_of, relation, row
+from symbackprop.rendering.layout import Glyph, Layout, Script, broken, parts_of, relation, row
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.mathml import to_mathml
 from symbackprop.rendering.notation import Notation
@@ -203,7 +203,7 @@ def _arrow(mark: Mark) -> str:
 
 def _svg_words(layout: Layout, shift: float = 0.0) -> str:
     """A label in SVG text: scripts are small and shifted, letters slanted."""
-    if isinstance(layout, Script) and isinstance(layout.above, Atom) and set(layout.above.text) == {"′"}:
+    if isinstance(layout, Script) and isinstance(layout.above, Glyph) and set(layout.above.text) == {"′"}:
         return _svg_words(layout.base) + layout.above.text
     if isinstance(layout, Script):
         out = _svg_words(layout.base)
@@ -213,7 +213,7 @@ def _svg_words(layout: Layout, shift: float = 0.0) -> str:
                     f'<tspan dy="{by:g}" font-size="75%">{_svg_words(part)}</tspan><tspan dy="{-by:g}">\u200b</tspan>'
                 )
         return out
-    if isinstance(layout, Atom):
+    if isinstance(layout, Glyph):
         text = escape(f" {layout.text} " if layout.kind == "relation" else layout.text)
         return f'<tspan font-style="italic">{text}</tspan>' if layout.kind == "variable" else text
     left, right = getattr(layout, "left", ""), getattr(layout, "right", "")

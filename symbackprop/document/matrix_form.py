@@ -31,7 +31,7 @@ from symbackprop.expression.build import (
     power,
 )
 from symbackprop.expression.functions import Function
-from symbackprop.rendering.layout import TIMES, Atom, Fence, Layout, Script, operator, row
+from symbackprop.rendering.layout import TIMES, Fence, Glyph, Layout, Script, operator, row
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation, function_layout, letter, split_name, tensor_layout
 
@@ -237,7 +237,7 @@ def _layout(form: Form, notation: Notation) -> tuple[Layout, int]:
             name = matrix_name(tensor, notation)
             return (_transposed(name), _ATOM) if transposed else (name, _ATOM)
         case Ones(_, transposed):
-            one = Atom("1", "bold")
+            one = Glyph("1", "bold")
             return (_transposed(one), _ATOM) if transposed else (one, _ATOM)
         case Product(left, right, _):
             return row(_wrapped(left, notation, _MULTIPLY), TIMES, _wrapped(right, notation, _MULTIPLY)), _MULTIPLY
@@ -285,7 +285,7 @@ def _wrapped(form: Form, notation: Notation, least: int) -> Layout:
 
 
 def _transposed(name: Layout) -> Layout:
-    mark = Atom("⊤", "operator")
+    mark = Glyph("⊤", "operator")
     if isinstance(name, Script) and name.above is not None:
         return Script(Fence("(", name, ")"), None, mark)
     if isinstance(name, Script):

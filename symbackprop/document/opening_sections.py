@@ -50,7 +50,7 @@ from symbackprop.expression.program import Equation, symbols
 from symbackprop.expression.sympy_bridge import PI, PLACES, definition
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.functions import functions_of
-from symbackprop.rendering.layout import Atom, Layout, relation, row
+from symbackprop.rendering.layout import Glyph, Layout, relation, row
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import derivative_layout, letter, tensor_layout
 from symbackprop.rendering.tex_reader import read_tex
@@ -407,5 +407,5 @@ def _widths(network: NetworkLike | None) -> Text:
     known = [layer for layer in network.layers if isinstance(layer.width, int)] if network else []
     if not known:
         return ()
-    sizes = [row(letter(layer.size.name), relation("="), Atom(str(layer.width), "number")) for layer in known]
+    sizes = [row(letter(layer.size.name), relation("="), Glyph(str(layer.width), "number")) for layer in known]
     return (" Here ", *joined([Symbolic(s) for s in sizes], ", "), ", but nothing below depends on these numbers.")

@@ -3,7 +3,7 @@
 A row of `QUESTIONS` is a question, an answer, and a predicate of the network that says when the answer is both asked
 for and true. One question may have several rows, at most one of which fits: whether dividing by m moves a minimum
 depends on the penalty. The predicates ask the proof (is there a theorem a - y?) and the equations, never a name alone.
-Main names: `Facts`, `answers`.
+Main names: `NetworkFacts`, `answers`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from symbackprop.proofs.theorem import Proof
 
 
 @dataclass(frozen=True)
-class Facts:
+class NetworkFacts:
     """What is true of a network and its proof, as far as a sentence needs it."""
 
     proof: Proof
@@ -103,10 +103,10 @@ class ReaderQuestion:
 
     ask: str
     answer: str
-    fits: Callable[[Facts], bool]
+    fits: Callable[[NetworkFacts], bool]
 
 
-def answers(facts: Facts) -> tuple[ReaderQuestion, ...]:
+def answers(facts: NetworkFacts) -> tuple[ReaderQuestion, ...]:
     """The questions that arise, each with the answer that is true here."""
     return tuple(q for q in QUESTIONS if q.fits(facts))
 

@@ -35,7 +35,7 @@ from symbackprop.document.model import (
     Text,
 )
 from symbackprop.document.sentences import titled
-from symbackprop.rendering.layout import Atom, Layout, broken, relation, row, tall
+from symbackprop.rendering.layout import Glyph, Layout, broken, relation, row, tall
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation
 from symbackprop.rendering.tex import tex_text, to_tex
@@ -243,7 +243,7 @@ def _mark(mark: Mark) -> str:
 
 def label_tex(label: Layout) -> str:
     """A label of a picture: words as words, all else as mathematics."""
-    if isinstance(label, Atom) and label.kind == "text":
+    if isinstance(label, Glyph) and label.kind == "text":
         return rf"\small {tex_text(label.text)}"
     return f"${to_tex(label)}$"
 

@@ -25,7 +25,7 @@ from symbackprop.expression.program import Equation, Program
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.theorem import Theorem
-from symbackprop.rendering.layout import TIMES, Atom, Fence, Grid, Layout, operator, relation, row
+from symbackprop.rendering.layout import TIMES, Fence, Glyph, Grid, Layout, operator, relation, row
 from symbackprop.rendering.notation import (
     WEIGHTS,
     Notation,
@@ -281,7 +281,7 @@ def _decimal(value: float) -> Layout:
     """A number with the digits that are shown, without zeros at its end."""
     text = f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
     text = "0" if text in ("-0", "") else text
-    minus, digits = text.startswith("-"), Atom(text.lstrip("-"), "number")
+    minus, digits = text.startswith("-"), Glyph(text.lstrip("-"), "number")
     return row(operator("−"), digits) if minus else digits
 
 

@@ -29,7 +29,7 @@ BITS = 300
 
 
 @dataclass(frozen=True)
-class Reading:
+class ConstantReading:
     """What a float64 stands for.
 
     Args:
@@ -42,27 +42,27 @@ class Reading:
 
 
 @lru_cache(maxsize=4096)
-def read(value: float) -> Reading:
+def read(value: float) -> ConstantReading:
     """The exact number that a finite float64 stands for.
 
     Example:
         >>> read(0.1).value, read(1 / 3).value
         (Number(value=Fraction(1, 10)), Number(value=Fraction(1, 3)))
         >>> read(1 - 0.9)
-        Reading(value=Number(value=Fraction(1, 10)), nearest=False)
+        ConstantReading(value=Number(value=Fraction(1, 10)), nearest=False)
         >>> read(1.0545718176461565e-34).value
         Number(value=Fraction(2109143635292313, 20000000000000000000000000000000000000000000000000))
     """
     if value < 0:
         found = read(-value)
-        return Reading(multiply(number(-1), found.value), found.nearest)
+        return ConstantReading(multiply(number(-1), found.value), found.nearest)
     if significant_digits(value) < SHORT:
-        return Reading(number(Fraction(repr(value))))
+        return ConstantReading(number(Fraction(repr(value))))
     for nearest in (True, False):
         found_value = _recognised(value, nearest)
         if found_value is not None:
-            return Reading(found_value, nearest)
-    return Reading(number(Fraction(repr(value))))
+            return ConstantReading(found_value, nearest)
+    return ConstantReading(number(Fraction(repr(value))))
 
 
 def significant_digits(value: float) -> int:
@@ -148,4 +148,4 @@ def _approximate(value: flint.arb) -> Fraction:
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
-__all__ = ["Reading", "read", "significant_digits"]
+__all__ = ["ConstantReading", "read", "significant_digits"]

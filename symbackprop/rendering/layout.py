@@ -21,7 +21,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Atom(Layout):
+class Glyph(Layout):
     """One symbol, number, name or piece of running text, in Unicode."""
 
     text: str
@@ -99,7 +99,7 @@ class Grid(Layout):
     lines: tuple[tuple[Layout, ...], ...]
 
 
-TIMES = Atom("\u2062", "operator")  # invisible: screen readers say "times", the eye sees a thin space
+TIMES = Glyph("\u2062", "operator")  # invisible: screen readers say "times", the eye sees a thin space
 EMPTY = Row(())
 
 
@@ -111,19 +111,19 @@ def row(*parts: Layout) -> Layout:
     return flat[0] if len(flat) == 1 else Row(tuple(flat))
 
 
-def operator(text: str) -> Atom:
+def operator(text: str) -> Glyph:
     """A binary operator: + − · ⊙."""
-    return Atom(text, "operator")
+    return Glyph(text, "operator")
 
 
-def relation(text: str) -> Atom:
+def relation(text: str) -> Glyph:
     """A relation: = < ≤ ≠."""
-    return Atom(text, "relation")
+    return Glyph(text, "relation")
 
 
-def word(text: str) -> Atom:
+def word(text: str) -> Glyph:
     """Running text inside mathematics."""
-    return Atom(text, "text")
+    return Glyph(text, "text")
 
 
 def _greek_name(char: str) -> str:
@@ -183,7 +183,7 @@ _ADVANCE = {
 def width(layout: Layout) -> float:
     """About how wide `layout` is, in em: an estimate for breaking lines, a few percent on the large side."""
     match layout:
-        case Atom(text, kind):
+        case Glyph(text, kind):
             return 0.17 if layout is TIMES else 0.45 if text == "," else _ADVANCE[kind] * len(text)
         case Row(parts):
             return sum(width(p) for p in parts)
@@ -223,21 +223,21 @@ def broken(layout: Layout, limit: float) -> tuple[Layout, ...]:
 
 def _begins_after(part: Layout) -> bool:
     """True for an equals sign or a bracket: a sign after it belongs to the first term."""
-    return isinstance(part, Atom) and part.kind in ("relation", "opening")
+    return isinstance(part, Glyph) and part.kind in ("relation", "opening")
 
 
 def _chunks(parts: tuple[Layout, ...], limit: float) -> list[list[Layout]]:
     """The pieces between the places where a line may end: before a plus or minus that stands between two terms."""
     chunks: list[list[Layout]] = [[]]
     for part in parts:
-        if isinstance(part, Atom) and part.text in ("+", "−") and chunks[-1] and not _begins_after(chunks[-1][-1]):
+        if isinstance(part, Glyph) and part.text in ("+", "−") and chunks[-1] and not _begins_after(chunks[-1][-1]):
             chunks.append([])
         if isinstance(part, Fence) and tall(part.body) and width(row(*chunks[-1], part)) > limit:
             body = part.body.parts if isinstance(part.body, Row) else (part.body,)
             first, *rest = _chunks(body, limit)
-            chunks[-1] += [Atom(part.left, "opening"), *first]
+            chunks[-1] += [Glyph(part.left, "opening"), *first]
             chunks += rest
-            chunks[-1].append(Atom(part.right, "closing"))
+            chunks[-1].append(Glyph(part.right, "closing"))
         else:
             chunks[-1].append(part)
     return chunks

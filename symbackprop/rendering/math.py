@@ -44,11 +44,11 @@ from symbackprop.expression.functions import Function
 from symbackprop.rendering.conventions import IndexNames, is_root, ordered_terms, over_and_under, scope_of, signed
 from symbackprop.rendering.layout import (
     TIMES,
-    Atom,
     Big,
     Cases,
     Fence,
     Fraction,
+    Glyph,
     Layout,
     Root,
     Script,
@@ -141,13 +141,13 @@ class _LayoutMaker:
             case Quotient(left, right):
                 return Fence(
                     "⌊",
-                    row(self._at_least(left, scope, _MULTIPLY), Atom("/"), self._at_least(right, scope, _ATOM)),
+                    row(self._at_least(left, scope, _MULTIPLY), Glyph("/"), self._at_least(right, scope, _ATOM)),
                     "⌋",
                 ), _ATOM
             case Remainder(left, right):
                 parts = (
                     self._at_least(left, scope, _MULTIPLY),
-                    Atom("mod", "function"),
+                    Glyph("mod", "function"),
                     self._at_least(right, scope, _MULTIPLY),
                 )
                 return row(parts[0], word(" "), parts[1], word(" "), parts[2]), _ADD
@@ -182,8 +182,8 @@ class _LayoutMaker:
     def _ratio(self, expr: Expr, scope: IndexNames) -> tuple[Layout, int]:
         """A positive product: constants such as λ/(2m) as one fraction in front, unless one factor is all there is."""
         if isinstance(expr, Number) and re.fullmatch("1/10{3,}", str(expr.value)):  # 10^-5
-            places = Atom(str(len(str(expr.value)) - 3), "number")
-            return Script(Atom("10", "number"), None, row(operator("−"), places)), _POWER
+            places = Glyph(str(len(str(expr.value)) - 3), "number")
+            return Script(Glyph("10", "number"), None, row(operator("−"), places)), _POWER
         over, under = over_and_under(expr)
         if not under:
             return self._factors(over, scope)
@@ -201,7 +201,7 @@ class _LayoutMaker:
     def _factors(self, factors: tuple[Expr, ...], scope: IndexNames, *, alone: bool = True) -> tuple[Layout, int]:
         """Factors beside each other; a sum may stand without brackets only at the end."""
         if len(factors) == 1 and isinstance(factors[0], Number):
-            return Atom(str(factors[0].value), "number"), _ATOM
+            return Glyph(str(factors[0].value), "number"), _ATOM
         if len(factors) == 1 and alone:
             return self.layout(factors[0], scope)
         parts: list[Layout] = []
@@ -210,7 +210,7 @@ class _LayoutMaker:
             last = place == len(factors) - 1
             body, binds = self.layout(factor, scope)
             if isinstance(factor, Number):
-                body, binds = Atom(str(factor.value), "number"), _ATOM
+                body, binds = Glyph(str(factor.value), "number"), _ATOM
             if binds < (_REACHING if last else _MULTIPLY):
                 body = _bracketed(body)
             elif last:
@@ -227,7 +227,7 @@ class _LayoutMaker:
             return self._ratio(expr, scope)
         exponent = self.layout(expr.exponent, scope)[0]
         if isinstance(expr.exponent, Number) and expr.exponent.value.denominator != 1:
-            exponent = Atom(str(expr.exponent.value), "number")  # 3/2, not a fraction with a bar
+            exponent = Glyph(str(expr.exponent.value), "number")  # 3/2, not a fraction with a bar
         if isinstance(expr.base, Apply) and isinstance(expr.exponent, Number):
             return self._applied(expr.base.function, expr.base.arguments, scope, exponent), _POWER
         base, level = self.layout(expr.base, scope)
@@ -240,7 +240,7 @@ class _LayoutMaker:
     def _binder(self, expr: Sum | Extremum | Position, scope: IndexNames) -> tuple[Layout, int]:
         inner = scope.enter(expr.index)
         name = letter(inner.names[expr.index])
-        first = Atom(str(self.notation.first), "number")
+        first = Glyph(str(self.notation.first), "number")
         last = self.layout(expr.index.size if self.notation.first else add(expr.index.size, MINUS_ONE), scope)[0]
         body = self._at_least(expr.body, inner, _REACHING)
         if isinstance(expr, Sum):
@@ -266,7 +266,7 @@ class _LayoutMaker:
     def _condition(self, expr: Expr, scope: IndexNames) -> Layout:
         """A relation as it is read: `z > 0` where the node says 0 < z."""
         if not isinstance(expr, Compare):
-            return row(self.layout(expr, scope)[0], relation("="), Atom("1", "number"))
+            return row(self.layout(expr, scope)[0], relation("="), Glyph("1", "number"))
         left, right, mark = expr.left, expr.right, {"<": "<", "<=": "≤", "==": "="}[expr.relation]
         if isinstance(left, Number) and not isinstance(right, Number):
             left, right, mark = right, left, {"<": ">", "≤": "≥", "=": "="}[mark]
@@ -321,7 +321,7 @@ def _elided(terms: list[tuple[Layout, ...]]) -> list[tuple[Layout, ...]]:
         counted = [[int(n) for n in re.findall(r"\d+", to_tex(row(*t[-1:])))] for t in run]
         steps = {tuple(m - n for m, n in zip(b, a, strict=True)) for a, b in itertools.pairwise(counted)}
         regular = len(run) > _MOST_TERMS and len(steps) == 1
-        out += [*run[:2], (operator("+"), Atom("⋯")), run[-1]] if regular else run
+        out += [*run[:2], (operator("+"), Glyph("⋯")), run[-1]] if regular else run
     return out
 
 

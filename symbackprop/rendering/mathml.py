@@ -7,11 +7,11 @@ from html import escape
 from symbackprop.rendering.layout import (
     TIMES,
     Accent,
-    Atom,
     Big,
     Cases,
     Fence,
     Fraction,
+    Glyph,
     Grid,
     Layout,
     Root,
@@ -24,7 +24,7 @@ from symbackprop.rendering.layout import (
 def to_mathml(layout: Layout) -> str:
     """The MathML of a layout, without the `math` element around it."""
     match layout:
-        case Atom():
+        case Glyph():
             return _ml_atom(layout)
         case Row(parts):
             return f"<mrow>{''.join(to_mathml(p) for p in parts)}</mrow>"
@@ -37,7 +37,7 @@ def to_mathml(layout: Layout) -> str:
         case Accent(mark, base):
             sign = {"bar": "¯", "hat": "^", "tilde": "~"}[mark]
             if mark == "bar":  # as an accent it would touch the letter
-                wide = ' class="wide"' if isinstance(base, Atom) and len(base.text) > 1 else ""  # drawn by the style
+                wide = ' class="wide"' if isinstance(base, Glyph) and len(base.text) > 1 else ""  # drawn by the style
                 return f"<mover{wide}>{to_mathml(base)}<mo>{sign}</mo></mover>"
             return f'<mover accent="true">{to_mathml(base)}<mo stretchy="false">{sign}</mo></mover>'
         case Big(symbol, under, over):
@@ -60,7 +60,7 @@ def to_mathml(layout: Layout) -> str:
 
 
 def _ml_script(base: Layout, below: Layout | None, above: Layout | None) -> str:
-    if below is None and isinstance(above, Atom) and set(above.text) == {"′"} and isinstance(base, Atom):
+    if below is None and isinstance(above, Glyph) and set(above.text) == {"′"} and isinstance(base, Glyph):
         kind = "primed upright" if base.kind == "function" else "primed"
         return f'<mi class="{kind}">{escape(base.text + above.text)}</mi>'  # as a script inside a script it is a speck
     inner = to_mathml(base) + "".join(to_mathml(p) for p in (below, above) if p)
@@ -68,7 +68,7 @@ def _ml_script(base: Layout, below: Layout | None, above: Layout | None) -> str:
     return f"<{tag}>{inner}</{tag}>"
 
 
-def _ml_atom(atom: Atom) -> str:
+def _ml_atom(atom: Glyph) -> str:
     text = escape(atom.text)
     match atom.kind:
         case "number":

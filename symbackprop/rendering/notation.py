@@ -21,9 +21,9 @@ from symbackprop.expression.functions import Function
 from symbackprop.rendering.layout import (
     GREEK,
     Accent,
-    Atom,
     Fence,
     Fraction,
+    Glyph,
     Layout,
     Row,
     Script,
@@ -123,11 +123,11 @@ def letter(name: str) -> Layout:
 
     Example:
         >>> letter("lambda")
-        Atom(text='λ', kind='variable')
+        Glyph(text='λ', kind='variable')
     """
     name = {"lam": "lambda", "lamda": "lambda", "lambda_": "lambda", "eps": "epsilon"}.get(name, name)
     if name in GREEK:
-        return Atom("ε" if name == "epsilon" else GREEK[name])
+        return Glyph("ε" if name == "epsilon" else GREEK[name])
     accent = _ACCENTED.fullmatch(name)
     if accent:
         inner = letter(accent[1])
@@ -140,7 +140,7 @@ def letter(name: str) -> Layout:
     prime = name.rstrip("'")
     if prime != name and prime:
         return Script(letter(prime), None, operator("′" * (len(name) - len(prime))))
-    return Atom(name)
+    return Glyph(name)
 
 
 def short(text: str) -> Layout:
@@ -148,7 +148,7 @@ def short(text: str) -> Layout:
     parts: list[Layout] = []
     for piece in re.findall(r"\d+|[A-Za-z]+|\S", text):
         if piece.isdigit():
-            parts.append(Atom(piece, "number"))
+            parts.append(Glyph(piece, "number"))
         elif piece in "+-":
             parts.append(operator("+" if piece == "+" else "−"))
         else:
@@ -178,12 +178,12 @@ def function_layout(function: Function, notation: Notation = WEIGHTS) -> Layout:
         base = function_layout(inner, notation)
         if function.arity == 1:
             return _primed(base)
-        return Script(base, row(operator(","), Atom(str(argument + 1), "number")))
+        return Script(base, row(operator(","), Glyph(str(argument + 1), "number")))
     return _from_tex_name(notation.letters.get(function.latex, function.latex) or function.name)
 
 
 def _primed(base: Layout) -> Layout:
-    if isinstance(base, Script) and isinstance(base.above, Atom):
+    if isinstance(base, Script) and isinstance(base.above, Glyph):
         return Script(base.base, base.below, operator(base.above.text + "′"))
     if isinstance(base, Script):
         return Script(base.base, base.below, operator("′"))
@@ -200,10 +200,10 @@ def _from_tex_name(code: str) -> Layout:
         return Script(_from_tex_name(match[1]), row(relation(match[2]), below) if match[2] else below)
     match = re.fullmatch(r"\\(operatorname|mathrm|mathbf)\{(.*)\}", code)
     if match:
-        return Atom(match[2], "bold" if match[1] == "mathbf" else "function")
+        return Glyph(match[2], "bold" if match[1] == "mathbf" else "function")
     if code.startswith("\\"):
         greek = letter(code[1:])
-        return greek if greek != Atom(code[1:]) else Atom(code[1:], "function")
+        return greek if greek != Glyph(code[1:]) else Glyph(code[1:], "function")
     return short(code)
 
 
@@ -218,7 +218,7 @@ def tensor_layout(name: str, indices: Sequence[Layout], notation: Notation = WEI
         return _scripted(letter(name), subscript(indices), None)
     stem, layer = split_name(name)
     if stem == "b" and notation.bias_column:
-        return _scripted(letter("Theta"), subscript([*indices, Atom("0", "number")]), _level(layer, notation))
+        return _scripted(letter("Theta"), subscript([*indices, Glyph("0", "number")]), _level(layer, notation))
     if layer is not None and stem in ("W", "b"):
         layer = shifted(layer, notation.weight_shift)
     sample: Layout | None = None
@@ -253,7 +253,7 @@ def subscript(indices: Sequence[Layout]) -> Layout | None:
     if not indices:
         return None
     single = all(
-        (isinstance(p, Atom) and len(p.text) == 1) or (isinstance(p, Script) and p.below is None) for p in indices
+        (isinstance(p, Glyph) and len(p.text) == 1) or (isinstance(p, Script) and p.below is None) for p in indices
     )
     return row(*indices) if single else separated(indices)
 
@@ -264,7 +264,7 @@ def derivative_layout(top: Layout | None, bottom: Layout, *, direct: bool = Fals
     Args:
         direct: by one equation alone, all other tensors held fixed: written with a hat on both ∂.
     """
-    curly: Layout = Accent("hat", Atom("∂")) if direct else Atom("∂")
+    curly: Layout = Accent("hat", Glyph("∂")) if direct else Glyph("∂")
     return Fraction(row(curly, top) if top else curly, row(curly, bottom))
 
 

@@ -8,11 +8,11 @@ from symbackprop.rendering.layout import (
     GREEK,
     TIMES,
     Accent,
-    Atom,
     Big,
     Cases,
     Fence,
     Fraction,
+    Glyph,
     Grid,
     Layout,
     Root,
@@ -102,7 +102,7 @@ def tex_text(text: str) -> str:
     return "".join(out)
 
 
-def _tex_atom(atom: Atom) -> str:
+def _tex_atom(atom: Glyph) -> str:
     text, kind = atom.text, atom.kind
     if text == "\u2003":
         return r"\quad"
@@ -124,7 +124,7 @@ def _tex_atom(atom: Atom) -> str:
 def to_tex(layout: Layout) -> str:
     """The LaTeX of a layout, for math mode with amsmath."""
     match layout:
-        case Atom():
+        case Glyph():
             return _tex_atom(layout)
         case Row(parts):
             return _tex_row(parts)
@@ -135,7 +135,7 @@ def to_tex(layout: Layout) -> str:
         case Script(base, below, above):
             return _tex_script(base, below, above)
         case Accent(mark, base):
-            wide = mark == "bar" and isinstance(base, Atom) and len(base.text) > 1
+            wide = mark == "bar" and isinstance(base, Glyph) and len(base.text) > 1
             return rf"\{'overline' if wide else mark}{{{to_tex(base)}}}"
         case Big(symbol, under, over):
             limits = f"_{{{_tight(under)}}}" + (f"^{{{_tight(over)}}}" if over else "")
@@ -162,7 +162,7 @@ def _tex_row(parts: tuple[Layout, ...]) -> str:
         if part is TIMES and _spaces_itself(parts[place + 1 : place + 2], parts[:place][-1:]):
             continue
         code = to_tex(part)
-        if isinstance(part, Atom) and part.kind in ("operator", "relation") and part is not TIMES and part.text != ",":
+        if isinstance(part, Glyph) and part.kind in ("operator", "relation") and part is not TIMES and part.text != ",":
             code = f" {code} " if out else f"{code} " if code[-1].isalpha() else code
         elif _ends_in_command(out) and code[:1].isalnum():
             out += " "
@@ -187,9 +187,9 @@ def _ends_in_command(text: str) -> bool:
 
 def _tex_script(base: Layout, below: Layout | None, above: Layout | None) -> str:
     last = base.parts[-1] if isinstance(base, Row) and base.parts else base
-    plain = isinstance(base, Atom | Accent) or isinstance(last, Fence)
+    plain = isinstance(base, Glyph | Accent) or isinstance(last, Fence)
     out = to_tex(base) if plain else f"{{{to_tex(base)}}}"
-    if isinstance(above, Atom) and not above.text.strip("′") and below is None:
+    if isinstance(above, Glyph) and not above.text.strip("′") and below is None:
         return out + "'" * len(above.text)
     out += f"^{{{_tight(above)}}}" if above else ""
     return out + (f"_{{{_tight(below)}}}" if below else "")

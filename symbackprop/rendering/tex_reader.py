@@ -18,11 +18,11 @@ from symbackprop.rendering.layout import (
     GREEK,
     TIMES,
     Accent,
-    Atom,
     Big,
     Cases,
     Fence,
     Fraction,
+    Glyph,
     Grid,
     Layout,
     Root,
@@ -108,7 +108,7 @@ class _Reader:
                 parts.append(self.scripts(base))
             elif token == "'":
                 self.place += 1
-                parts.append(Script(parts.pop() if parts else Row(()), None, Atom("′", "operator")))
+                parts.append(Script(parts.pop() if parts else Row(()), None, Glyph("′", "operator")))
             else:
                 part = self.atom()
                 parts += [] if part is None else [part]
@@ -149,19 +149,19 @@ class _Reader:
         if token in _SKIPPED:
             return TIMES if token == r"\," else None
         if token in (r"\quad", r"\qquad", "\\ "):
-            return Atom("\u2003", "text")
+            return Glyph("\u2003", "text")
         if token in _RELATIONS:
-            return Atom(_RELATIONS[token], "relation")
+            return Glyph(_RELATIONS[token], "relation")
         if token in _OPERATORS:
-            return Atom(_OPERATORS[token], "operator")
+            return Glyph(_OPERATORS[token], "operator")
         if token in _LETTERS:
-            return Atom(_LETTERS[token])
+            return Glyph(_LETTERS[token])
         if token in _BIG:
-            return Big(_BIG[token], Row(())) if self.peek() == "_" else Atom(token[1:], "function")
+            return Big(_BIG[token], Row(())) if self.peek() == "_" else Glyph(token[1:], "function")
         if token in _STYLES:
-            return Atom(self.words(), cast(Literal["function", "bold", "variable", "text"], _STYLES[token]))
+            return Glyph(self.words(), cast(Literal["function", "bold", "variable", "text"], _STYLES[token]))
         if token[:1].isdigit():
-            return Atom(token, "number")
+            return Glyph(token, "number")
         return self.structure(token)
 
     def structure(self, token: str) -> Layout | None:
@@ -182,15 +182,15 @@ class _Reader:
             case r"\begin":
                 return self.environment(self.words())
         if token.startswith("\\") and len(token) > 2:
-            return Atom(token[1:], "function")
-        return Atom(_FENCES.get(token, token), "variable" if token.isalpha() else "operator")
+            return Glyph(token[1:], "function")
+        return Glyph(_FENCES.get(token, token), "variable" if token.isalpha() else "operator")
 
     def fence(self, token: str) -> Layout:
         left = self.take() if token == r"\left" else token
         ends = (r"\right",) if token == r"\left" else (")", "]", r"\right", "}", "&")
         body = self.row(ends)
         if token != r"\left" and self.peek() not in (")", "]"):  # an interval or a lone bracket
-            return row(Atom(left, "operator"), body)
+            return row(Glyph(left, "operator"), body)
         self.place += token == r"\left"
         right = self.take()
         return Fence(_FENCES.get(left, left), body, _FENCES.get(right, right))

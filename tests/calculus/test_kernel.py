@@ -6,7 +6,7 @@ import pytest
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.kernel import Kernel
-from symbackprop.calculus.meaning import Opaque
+from symbackprop.calculus.meaning import DerivativeTensor
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import (
     ONE,
@@ -322,14 +322,17 @@ def test_an_input_called_like_a_derivative_is_none(name):
 
 def test_a_program_that_holds_a_derivative_as_a_tensor_is_refused():
     x = Tensor("x")
-    held = Opaque("total dJ/dx", (), "real", (J.tensor, x))
+    held = DerivativeTensor("total dJ/dx", (), "real", (J.tensor, x))
     program = Program((x, held), (Equation(J.tensor, (), power(Entry(x), 2)),), (J.tensor,))
     with pytest.raises(ProofError, match="a tensor of the program is a derivative"):
         Kernel(program)
 
 
 def test_an_entry_of_a_derivatives_tensor_is_refused():
-    left, right = Total(J, Entry(z2, (n, i))), Entry(Opaque("total dJ/dz2", z2.shape, "real", (J.tensor, z2)), (n, i))
+    left, right = (
+        Total(J, Entry(z2, (n, i))),
+        Entry(DerivativeTensor("total dJ/dz2", z2.shape, "real", (J.tensor, z2)), (n, i)),
+    )
     refused(
         Derivation("held", PROGRAM, left, right, (Step(left, right, "algebra", ""),)), "an entry has the wrong number"
     )

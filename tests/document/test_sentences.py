@@ -14,7 +14,7 @@ import sympy as sp
 
 from symbackprop.document.model import blocks, equations, texts
 from symbackprop.document.proof_document import proof_document, unbacked
-from symbackprop.document.questions import QUESTIONS, Facts, answers
+from symbackprop.document.questions import QUESTIONS, NetworkFacts, answers
 from symbackprop.evaluation.exact import evaluate_expression
 from symbackprop.expression.build import Entry, Partial, Tensor, Total, free_indices, nodes_once, rewrite
 from symbackprop.expression.functions import FUNCTIONS
@@ -51,7 +51,7 @@ def network(activations, cost, penalty, reduction):
 
 @cache
 def facts_of(net):
-    return Facts(prove_network(net), net)
+    return NetworkFacts(prove_network(net), net)
 
 
 def asked(net):

@@ -30,7 +30,7 @@ from symbackprop.frontends.numpy.namespace import by_identity, constant, operati
 from symbackprop.frontends.numpy.opaque import Opaque, Refused
 from symbackprop.frontends.numpy.python_builtins import is_symbolic, shadow_builtins
 from symbackprop.frontends.numpy.session import Session, as_numpy, guarded
-from symbackprop.frontends.numpy.state import Place, State, attributes_of
+from symbackprop.frontends.numpy.state import Place, SharedState, attributes_of
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
 
@@ -43,7 +43,7 @@ class Overlay:
 
     def __init__(self, session: Session, unknown: Iterable[Place] = ()) -> None:
         self.session = session
-        self.state = State(unknown)
+        self.state = SharedState(unknown)
         self._builtins = shadow_builtins(self._import) | HELPERS | LOOP_HELPERS
         self._known = by_identity() | {
             id(real): self._builtins[name] for name, real in vars(builtins).items() if callable(real)

@@ -32,7 +32,7 @@ class Place(NamedTuple):
     created: bool
 
 
-class State:
+class SharedState:
     """Everything that outlives the calls of one session.
 
     Args:
