@@ -210,7 +210,7 @@ def read_twice_in_an_arm(s, u):
 
 
 def functions_of_the_last(w):
-    scaled = [lambda v: k * v for k in (1.0, 2.0, 3.0)]
+    scaled = [lambda v: k * v for k in (1.0, 2.0, 3.0)]  # noqa: B023
     return scaled[0](w)
 
 

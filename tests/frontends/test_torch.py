@@ -236,6 +236,34 @@ def test_check_tells_what_is_wrong_with_a_function(subject, shapes, status, text
     assert text in verdict.reason
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        lambda x: torch.arange(x.shape[0], dtype=torch.uint8),
+        lambda x: torch.arange(x.shape[0]).to(torch.int16),
+        lambda x: (x > 0).cumsum(0, dtype=torch.int8),
+        lambda x: (x > 0).byte().sum(0, dtype=torch.uint8),
+        lambda x: (x > 0).byte() - 1,
+    ],
+    ids=["arange", "to", "cumsum", "sum", "below"],
+)
+def test_integers_that_may_wrap_around_are_refused(numbers):
+    """They do at sizes at which nobody runs the code to see."""
+
+    class Wrapped(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * numbers(x)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * numbers(ctx.saved_tensors[0])
+
+    verdict = sb.check(Wrapped, shapes={"x": ("N",)})
+    assert verdict.status == "UNDECIDED" and "wrap around" in verdict.reason, str(verdict)
+
+
 class Straight(Function):
     @staticmethod
     def forward(ctx, x):

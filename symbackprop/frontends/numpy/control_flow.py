@@ -397,7 +397,7 @@ def _with_rest(body: list[ast.stmt], rest: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _outlives(node: ast.expr) -> bool:
-    """True if the value may look at the item later, when it is the last: a function, a generator that nobody empties."""
+    """True if the value may look at the item once it is the last: a function, a generator that nobody empties."""
     emptied = {a for n in ast.walk(node) if isinstance(n, ast.Call) for a in n.args}
     found = (n for n in ast.walk(node) if isinstance(n, (ast.Lambda, ast.GeneratorExp)))
     return any(isinstance(n, ast.Lambda) or n not in emptied for n in found)
