@@ -210,6 +210,20 @@ class Drawn(Function):
         return g * ctx.saved_tensors[0]
 
 
+class Frozen(Function):
+    """The two places of needs_input_grad are interchanged, which shows where one input alone needs a gradient."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return x * w
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        return g * w if ctx.needs_input_grad[1] else None, g * x if ctx.needs_input_grad[0] else None
+
+
 class Backwardless(Function):
     @staticmethod
     def forward(ctx, x):
@@ -225,6 +239,7 @@ class Backwardless(Function):
         (Turned, {"x": ("N", "D"), "w": ("D", "M")}, "MALFORMED", "a gradient of shape (M, D) for w"),
         (Detached, ROWS, "UNDECIDED", "Read as a constant, the backward is not the gradient"),
         (Drawn, ROWS, "UNDECIDED", "random numbers cannot be traced"),
+        (Frozen, {"x": ("N", "D"), "w": ("N", "D")}, "MALFORMED", "where x alone needs a gradient"),
         (Backwardless, ROWS, "MALFORMED", "has no backward"),
         (Turned, {"x": ("N", "D"), "v": ("D", "M")}, "MALFORMED", "names 'v', which is no input"),
         (Turned, {"x": ("N", "D")}, "MALFORMED", "of which neither shapes nor fixed says anything"),
