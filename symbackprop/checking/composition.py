@@ -92,6 +92,10 @@ class Composition:
                 self._aliens.add(equation.tensor)
                 self._take(equation)
 
+    def read(self, expr: Expr) -> Poly:
+        """The normal form of an expression of tensors of either side."""
+        return self.cuts.normal(self._rewritten(expr))
+
     def proves(self, claimed: Tensor, derived: Tensor | None) -> bool:
         """True if a claimed gradient is the derived one, or 0 where there is none."""
         places = self.cuts.places(claimed)

@@ -288,12 +288,17 @@ class Attempt:
     unproved: tuple[str, ...]
     used: tuple[str, ...]
     reason: str
-    lemmas: tuple[Lemma, ...] = ()
+    composition: Composition | None = None
+
+    @property
+    def lemmas(self) -> tuple[Lemma, ...]:
+        """Of a composed proof, what each of the user's tensors is."""
+        return () if self.composition is None else tuple(self.composition.lemmas)
 
     def then(self, later: Attempt) -> Attempt:
         """This and what was proved later of the rest."""
         used = tuple(dict.fromkeys((*self.used, *later.used)))
-        return Attempt(later.unproved, used, later.reason, later.lemmas or self.lemmas)
+        return Attempt(later.unproved, used, later.reason, later.composition or self.composition)
 
 
 def _quick(goal: ProofGoal) -> tuple[Strategy, ...]:
@@ -322,6 +327,8 @@ def _at_once(goal: ProofGoal, so_far: Attempt, strategy: Strategy, deadline: flo
             reason = reason if equal else f"the normal forms of the gradient of {name} differ"
         except (BudgetError, UnsupportedError) as error:
             equal, reason = False, error.what
+        except RecursionError:
+            equal, reason = False, "the program is too deep for the normal form of whole gradients"
         if equal:
             left.remove(name)
             used |= resolver.used
@@ -340,7 +347,7 @@ def _composed(goal: ProofGoal, so_far: Attempt, deadline: float) -> Attempt:
         if not composition.proves(goal.traced.gradients[n], gradient.cotangents.get(goal.question.pairs[n][0]))
     ]
     reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
-    return Attempt(tuple(left), tuple(composition.cuts.used), reason, tuple(composition.lemmas))
+    return Attempt(tuple(left), tuple(composition.cuts.used), reason, composition)
 
 
 def derived(goal: ProofGoal, name: str) -> Tensor:
@@ -381,7 +388,8 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
     except ProofError as error:
         return Verdict("UNDECIDED", subject, reason=f"the kernel does not accept the derivation: {error.what}")
     facts = goal.gradient.program.facts
-    asked = conditions_of(goal.question, facts, DOMAIN_SECONDS, expanded=_expanded(goal))
+    composition = proof.composition if goal.is_long else None
+    asked = conditions_of(goal.question, facts, DOMAIN_SECONDS, expanded=_expanded(goal), composition=composition)
     try:
         # of a whole model one point is asked with bounds on every error; floating point has seen it at several others
         answer = cross_examine(goal.question, points=1 if goal.is_long else 2)

@@ -8,12 +8,13 @@ is not sure to hold there is a condition of a proof. This module must not know h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Literal
 
+from symbackprop.checking.composition import Composition
 from symbackprop.checking.question import Question
 from symbackprop.checking.threshold_points import thresholds
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
@@ -49,6 +50,7 @@ from symbackprop.rendering.text import to_text
 Relation = Literal["!=", ">", ">="]
 Guard = tuple[Expr, bool]
 LONGEST = 80  # of a condition in terms of the inputs; longer ones are told in the user's own
+SECONDS_EACH = 0.05  # and for each thing that is asked for, of a whole model
 NAMED = 6  # terms beyond which a tensor stays one atom, where time is short
 
 
@@ -185,8 +187,9 @@ class _Sure:
         table: a normal form that knows the equations.
     """
 
-    def __init__(self, table: Canonical) -> None:
+    def __init__(self, table: Canonical, read: Callable[[Expr], Poly] | None = None) -> None:
         self.table = table
+        self.read = table.normal if read is None else read
         self.known: dict[Relation, set[Poly]] = {"!=": set(), ">": set(), ">=": set()}
 
     def learn(self, relation: Relation, poly: Poly) -> None:
@@ -303,7 +306,7 @@ class _Sure:
     def _of_guard(self, condition: Expr, holds: bool) -> Iterator[tuple[Relation, Poly]]:
         match condition:
             case Compare(relation, left, right):
-                gap = self.table.normal(subtract_expr(right, left))
+                gap = self.read(subtract_expr(right, left))
                 if relation == "==":
                     yield from () if holds else (("!=", gap),)
                 else:
@@ -322,49 +325,67 @@ def _template(poly: Poly) -> Poly:
 
 
 def _is_of_sizes(mono: Mono) -> bool:
-    return not mono.bound and all(a.kind == "symbol" and a.data.kind == "size" for a, _ in mono.factors)
+    return not mono.bound and all(_is_size(a) for a, _ in mono.factors)
+
+
+def _is_size(atom: Atom) -> bool:
+    """True for a size, and for one size divided by another."""
+    if atom.kind == "quotient":
+        return all(_is_of_sizes(m) for a in atom.args for m, _ in a.terms)
+    return atom.kind == "symbol" and bool(atom.data.kind == "size")
 
 
 # --- conditions
 
 
-def conditions_of(question: Question, facts: Facts, seconds: float, *, expanded: int = 0) -> list[Condition]:
+def conditions_of(
+    question: Question,
+    facts: Facts,
+    seconds: float,
+    *,
+    expanded: int = 0,
+    composition: Composition | None = None,
+) -> list[Condition]:
     """What the claim of a question asks for beyond what its forward pass does.
 
     Args:
         facts: what is known about sizes.
         seconds: for each of two ways to find out.
+        composition: of a whole model, the lemmas by which it is proved: then tensors stay atoms here too.
     """
     asked = demands(question.claimed)
     if not asked:
         return []
     equations = {e.tensor: e for p in (question.claimed, question.forward) for e in p.equations}
     kinds = question.forward.known
-    for limit in (UNLIMITED, NAMED):
-        table = Resolver(equations.values(), facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
+    for limit in (UNLIMITED, NAMED) if composition is None else (0,):
+        if composition is None:
+            table = Resolver(equations.values(), facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
+            sure = _Sure(table)
+        else:
+            composition.cuts.restart_clock(seconds + SECONDS_EACH * len(asked))
+            sure = _Sure(composition.cuts, composition.read)
         try:
-            sure = _learnt(table, question)
+            _learn(sure, question)
             return [c for demand in asked for c in _doubts(sure, demand, question.claimed)]
         except BudgetError:
             continue
     return [Condition(_text_of(demand, demand.value), True) for demand in asked]
 
 
-def _learnt(table: Resolver, question: Question) -> _Sure:
+def _learn(sure: _Sure, question: Question) -> None:
     """What the forward pass asks for to have a derivative."""
-    sure = _Sure(table)
     for demand in demands(question.forward, differentiable=True):
         if not demand.guards:
-            sure.learn(demand.relation, table.normal(demand.value))
+            sure.learn(demand.relation, sure.read(demand.value))
     for site in thresholds(question.forward):
         if site.of_branch:
-            sure.learn("!=", table.normal(site.difference))
-    return sure
+            sure.learn("!=", sure.read(site.difference))
 
 
 def _doubts(sure: _Sure, demand: Demand, claimed: Program) -> Iterator[Condition]:
     try:
-        poly = sure.table.normal(demand.value)
+        poly = sure.read(demand.value)
         facts = sure.facts(demand.guards)
         if sure.holds(demand.relation, poly, facts):
             return

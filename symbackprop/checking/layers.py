@@ -324,7 +324,7 @@ class _Finder:
             values[upstream] = _upstream(output)
         if cache is not None:
             values[cache] = result[1]
-        before = {path: np.copy(v) for path, v in _walk(layer) if isinstance(v, np.ndarray)}
+        before = {path: np.copy(v) for path, v in _walk(layer) if isinstance(v, (np.ndarray, float, int, np.generic))}
         with quietly():
             returned = self._called(layer, self.backward, values, fixed)
         gradients = self._gradients(plan, layer, returned, before)
@@ -344,7 +344,7 @@ class _Finder:
         data = [n for n in plan.forward_arguments.values() if n in self.real]
         for name in self.shapes:
             if name in plan.places and name in self.real:
-                path = self._gradient_path(plan, layer, name)
+                path = self._gradient_path(plan, layer, name, before)
                 if path is not None:
                     found[name] = ("kept", path)
         rest = [n for n in (*data, *plan.places) if n in self.real]
@@ -368,22 +368,26 @@ class _Finder:
             found[data[0]] = ("returned", None)
         for name in data:
             if name not in found:
-                path = self._gradient_path(plan, layer, name)
+                path = self._gradient_path(plan, layer, name, before)
                 if path is not None:
                     found[name] = ("kept", path)
         return {n: found[n] for n in self.shapes if n in found}
 
-    def _gradient_path(self, plan: _Plan, layer: Any, name: str) -> Path | None:
-        """Where a gradient is left on the layer."""
+    def _gradient_path(self, plan: _Plan, layer: Any, name: str, before: Mapping[Path, Any]) -> Path | None:
+        """Where a gradient is left on the layer: what the backward pass has written first, never a parameter itself."""
         shape = np.shape(self.values[name])
+        parameters = {path for paths in plan.places.values() for path in paths}
+        found: list[Path] = []
         for path in self._gradient_places(plan, layer, name):
             try:
                 held = _at(layer, path)
             except (AttributeError, KeyError, IndexError, TypeError):
                 continue
-            if isinstance(held, (np.ndarray, float, int, np.generic)) and np.shape(held) == shape:
-                return path
-        return None
+            own = path in parameters or any(held is v for v in self.values.values())
+            if not own and isinstance(held, (np.ndarray, float, int, np.generic)) and np.shape(held) == shape:
+                found.append(path)
+        written = [p for p in found if p not in before or not np.array_equal(before[p], _at(layer, p))]
+        return next(iter([*written, *found]), None)
 
     def _gradient_places(self, plan: _Plan, layer: Any, name: str) -> Iterator[Path]:
         *before, leaf = name.split(".")
@@ -392,7 +396,8 @@ class _Finder:
                  f"{leaf}grad", f"delta_{leaf}", f"{leaf}_gradient", f"gradient_{leaf}", f"nabla_{leaf}")  # fmt: skip
         places = plan.places.get(name, ())
         for place in places:  # a parameter object has its own: W.grad beside W.data
-            yield from ((*place[:-1], g) for g in ("grad", "gradient", "g", "dw") if len(place) > 1)
+            if len(place) > 1 and not isinstance(_at(layer, place[:-1]), (dict, list)):
+                yield from ((*place[:-1], g) for g in ("grad", "gradient", "g", "dw"))
         for n in names:
             yield (*prefix, n)
         try:

@@ -24,7 +24,8 @@ from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Expr, Symbol, Tensor, multiply, number, power
 from symbackprop.expression.program import Equation
 
-TOLERANCE = 1e-8
+TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only propose
+INFINITE = 1e6  # what is larger stands for infinity, and everything else is small beside it
 PLAIN = 1e-6  # a relative difference that is no rounding
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
@@ -81,8 +82,8 @@ class Lookalikes:
         if own is None or not self._known:
             return []
         sums, shapes = np.array(self._profiles).transpose(1, 2, 0)
-        alike = np.isclose(shapes, own[1][:, None], rtol=1e-6, atol=0).all(axis=0)
-        same = alike & np.isclose(sums, own[0][:, None], rtol=1e-6, atol=0).all(axis=0)
+        alike = np.isclose(shapes, own[1][:, None], rtol=10 * TOLERANCE, atol=0).all(axis=0)
+        same = alike & np.isclose(sums, own[0][:, None], rtol=10 * TOLERANCE, atol=0).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
         found = (self._likeness(tensor, self._known[k]) for k in order)
         return [likeness for likeness in found if likeness is not None]
@@ -179,7 +180,9 @@ def _ratio(own: NDArray[Any], other: NDArray[Any]) -> float | None:
     if largest == 0:
         return float("nan")
     ratio = float(own.flat[place]) / reference
-    return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=0.1 * TOLERANCE * largest) else None
+    sizes = np.abs(own)
+    usual = float(np.max(sizes[sizes < INFINITE], initial=0.0)) or largest
+    return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=TOLERANCE * usual) else None
 
 
 def _farthest(claimed: NDArray[Any] | None, right: NDArray[Any] | None) -> tuple[int, ...] | None:

@@ -155,6 +155,37 @@ def test_check_of_a_layer_says_what_it_took_for_what(layer, told):
     assert "for the forward pass" in verdict.notes[0]
 
 
+class Scale:
+    """Its parameter has the name of what others call a gradient; its gradients lie where they were made."""
+
+    def __init__(self, width):
+        self.params, self.grads = {"g": np.ones(width)}, {"g": np.zeros(width)}
+
+    def forward(self, x):
+        self.x = x
+        return self.params["g"] * x
+
+    def backward(self, dout):
+        self.grads["g"] += np.sum(dout * self.x, axis=0)
+        return dout * self.params["g"]
+
+
+class Idle(Scale):
+    def backward(self, dout):
+        return dout * self.params["g"]
+
+
+def test_a_parameter_is_not_taken_for_its_gradient():
+    verdict = sb.check(Scale, shapes={"x": ("N", "D"), "g": ("D",)})
+    assert verdict.status == "PROVED", str(verdict)
+    assert "of g Scale.grads.g" in "\n".join(verdict.notes)
+
+
+def test_a_gradient_that_is_never_written_is_wrong():
+    verdict = sb.check(Idle, shapes={"x": ("N", "D"), "g": ("D",)})
+    assert (verdict.status, list(verdict.wrong)) == ("REFUTED", ["g"])
+
+
 def test_check_of_a_layer_refutes_what_is_left_on_it():
     verdict = sb.check(Doubled, shapes=DENSE)
     assert (verdict.status, verdict.wrong) == ("REFUTED", ("W",)) or list(verdict.wrong) == ["W"]
