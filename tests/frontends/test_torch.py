@@ -259,8 +259,9 @@ def test_check_tells_what_is_wrong_with_a_function(subject, shapes, status, text
         lambda x: (x > 0).cumsum(0, dtype=torch.int8),
         lambda x: (x > 0).byte().sum(0, dtype=torch.uint8),
         lambda x: (x > 0).byte() - 1,
+        lambda x: torch.where(torch.arange(x.shape[0]) ** 3 < 10**6, 1, 100).char() * torch.tensor(3),
     ],
-    ids=["arange", "to", "cumsum", "sum", "below"],
+    ids=["arange", "to", "cumsum", "sum", "below", "scalar"],
 )
 def test_integers_that_may_wrap_around_are_refused(numbers):
     """They do at sizes at which nobody runs the code to see."""

@@ -194,6 +194,8 @@ def dressed(value: Any) -> Any:
     if isinstance(value, Array):
         if are_off():
             value = stopped(value)
+        if value.buffer.dtype == np.int64 and not value.buffer.shape:
+            value.buffer.weak = True  # a tensor without axes leaves the type of one with axes as it is
         result = Tensor(value.buffer, value.axes, value.through)
         result.contiguous, result.base_version = value.contiguous, value.base_version
         return result
