@@ -7,18 +7,21 @@ every gradient right. The fault lies between the last right tensors and this one
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symbackprop.checking.diagnosis.numeric_filter import FAILURES, Refuted, Trials, same
+from symbackprop.checking.diagnosis.numeric_filter import FAILURES, Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch
-from symbackprop.evaluation.arrays import mentioned
+from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.evaluation.arrays import Numbers, mentioned
 from symbackprop.expression.build import Tensor
-from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.program import Equation, Program, defined_once
 
 MOST_SUSPECTS, MOST_DERIVATIVES = 12, 12
+CLOSE = 1e-4  # relative: what saturates loses digits on the way through many layers
+FAINT = 1e-12  # gradients where everything is saturated are rounding errors
 LEVELS = 3  # of the forward definitions beside a derivative that a cure may speak of
 
 
@@ -39,24 +42,32 @@ class CutFault:
 
 def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFault | None:
     """Where the backward pass leaves the derivation, as far as numbers tell."""
-    named = {e.tensor for e in (*case.traced.forward.equations, *case.derived_lines)}
-    like = trials.like(named)
-    leads = set(like)
+    found = _likenesses(case, lines)
+    leads = set(found)
     for line in reversed(lines):
         if line.tensor in leads:
             leads |= mentioned(line.value)
     suspects = [line for line in lines if line.tensor not in leads][:MOST_SUSPECTS]
+    absent = [e for e in case.derived_lines if not any(e.tensor in others for others in found.values())]
     for line in suspects:
-        for right in _missing(case, trials, lines, line.tensor):
+        for right in _missing(absent, line.tensor):
             if _mends(case, trials, lines, line.tensor, right):
-                return CutFault(line, right, _between(lines, line, like))
+                return CutFault(line, right, _between(lines, line, frozenset(found)))
     return None
 
 
-def _missing(case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor) -> list[Tensor]:
+def _likenesses(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, set[Tensor]]:
+    """The user's tensors that are like some of the forward pass or like some derivatives, with these."""
+    derived = (*case.traced.forward.equations, *case.derived_lines)
+    alike = Lookalikes(case.question, tuple(defined_once((*derived, *lines)).values()))
+    for line in derived:
+        alike.add(line.tensor)
+    found = {line.tensor: {likeness.other for likeness in alike.of(line.tensor)} for line in lines}
+    return {tensor: others for tensor, others in found.items() if others}
+
+
+def _missing(absent: Sequence[Equation], tensor: Tensor) -> list[Tensor]:
     """Derivatives of this shape that no tensor of the user's is, those first whose parts are all there."""
-    there: set[Hashable] = {trials.alike(e.tensor) for e in lines}
-    absent = [e for e in case.derived_lines if trials.alike(e.tensor) not in there]
     missing = {e.tensor for e in absent}
     fitting = [e for e in absent if e.tensor.shape == tensor.shape]
     fitting.sort(key=lambda e: len(mentioned(e.value) & missing))
@@ -66,15 +77,29 @@ def _missing(case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: T
 def _mends(case: Refuted, trials: Trials, lines: Sequence[Equation], tensor: Tensor, right: Tensor) -> bool:
     """True if every gradient is right where the tensor has the values of this derivative, at every point."""
     goals = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
+    told = False
     with np.errstate(all="ignore"):
         try:
             for bench in trials.benches:
                 after = bench.changed({tensor: bench.arrays[right]}, lines)
-                if not all(same(after.arrays[a], bench.arrays[b], 1e-8) for a, b in goals.items()):
+                pairs = [(after.arrays[a], bench.arrays[b]) for a, b in goals.items()]
+                largest = max(float(np.max(np.abs(b), initial=0.0)) for _, b in pairs)
+                if largest < FAINT:
+                    continue
+                told = True
+                if not all(_near(a, b, CLOSE * largest) for a, b in pairs):
                     return False
         except FAILURES:
             return False
-    return True
+    return told
+
+
+def _near(left: Numbers, right: Numbers, nothing: float) -> bool:
+    """True if two arrays agree but for what many layers lose; a gradient that is 0 is so up to rounding alone."""
+    if left.shape != right.shape:
+        return False
+    allowed = CLOSE * max(float(np.max(np.abs(right), initial=0.0)), CLOSE * nothing)
+    return bool(np.all(np.abs(left - right) <= allowed))
 
 
 def _between(lines: Sequence[Equation], last: Equation, right: frozenset[Tensor]) -> tuple[Equation, ...]:
