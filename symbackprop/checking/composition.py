@@ -169,6 +169,7 @@ class Composition:
             return
         self._reads[tensor] = frozenset(tensors_in(value))
         self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
+        self.cuts.depends(tensor, self._reads[tensor])
         if worked() > self.deadline:
             return
         self._restart()

@@ -10,10 +10,11 @@ vary freely (`never_flat`) holds here for inputs alone, and for tensors that hav
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from symbackprop.errors import BudgetError
-from symbackprop.expression.build import Expr, Index, Tensor, substitute
+from symbackprop.expression.build import Expr, Index, Tensor, substitute, tensors_in
 from symbackprop.expression.program import Known
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.algebra import has_branches
@@ -43,13 +44,17 @@ class CutPoints(Canonical):
         """The parameters that stand for the indices of a tensor."""
         return tuple(parameter(k, size) for k, size in enumerate(tensor.shape))
 
+    def depends(self, tensor: Tensor, on: Iterable[Tensor]) -> None:
+        """Say what a tensor is computed from; it is no input, whether it can be opened or not."""
+        self._inputs[tensor] = self._inputs_of(frozenset(on)) | {tensor}
+
     def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> Poly:
         """Say what a tensor is, before it is used: its normal form, over its places.
 
         Raises:
             BudgetError, UnsupportedError: it has none; the tensor remains an atom that cannot be opened.
         """
-        self._inputs[tensor] = frozenset([tensor])
+        self.depends(tensor, tensors_in(value))
         places = self.places(tensor)
         poly = self.normal(substitute(value, dict(zip(indices, places, strict=True))))
         self._templates[tensor] = (places, poly)

@@ -209,9 +209,15 @@ def read_twice_in_an_arm(s, u):
     return out * a
 
 
+def functions_of_the_last(w):
+    scaled = [lambda v: k * v for k in (1.0, 2.0, 3.0)]  # noqa: B023
+    return scaled[0](w)
+
+
 FOR_ALL = [
     either_way, names_and_arrays, attributes, nested, chained, tuples, skips, two_loops, rows, backwards, together,
     latched, scattered, outside, read_twice_in_an_arm, last_one, listed, filtered, counted, doubly, binary, signs, helper_in_arm,
+    functions_of_the_last,
 ]  # fmt: skip
 
 
@@ -260,14 +266,60 @@ def neighbours(u):
     return out
 
 
-@pytest.mark.parametrize("function", [recurrence, grows, stops_early, neighbours], ids=lambda f: f.__name__)
+def from_none(x):
+    total, previous = 0.0, None
+    for row in x:
+        if previous is not None:
+            total = total + np.sum((row - previous) ** 2)
+        previous = row
+    return total
+
+
+def from_a_number(x):
+    total = 0
+    for row in x:
+        total = total + row
+    return total
+
+
+def another_function(u):
+    """Rounds after the first that takes place far outside of what is tried are others."""
+    total, slope = 0.0, lambda v: 2 * v
+    for k in range(len(u)):
+        total = total + slope(u[k])
+        if k * k == 10**8:
+            slope = lambda v: 3 * v  # noqa: E731
+    return total
+
+
+def another_attribute(u):
+    counter = Counter()
+    for v in u:
+        counter.add(v * v)
+        if hasattr(counter, "late"):
+            counter.total += 1.0
+        counter.late = "late"
+    return counter.total
+
+
+def used_up(u):
+    kept, total = {"first": 3.0}, 0.0
+    for v in u:
+        total = total + v * kept.pop("first", 1.0)
+    return total
+
+
+CARRIED = [recurrence, grows, neighbours, from_none, from_a_number, another_function, another_attribute, used_up]
+
+
+@pytest.mark.parametrize("function", [*CARRIED, stops_early], ids=lambda f: f.__name__)
 def test_rounds_that_depend_on_each_other_ask_for_concrete_sizes(function):
     with pytest.raises(NeedsConcreteSizes) as caught:
         same_as_numpy(function)
     assert caught.value.symbols == ("N",)
 
 
-@pytest.mark.parametrize("function", [recurrence, grows, neighbours], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", CARRIED, ids=lambda f: f.__name__)
 def test_rounds_that_depend_on_each_other_are_followed_at_a_stated_size(function):
     same_as_numpy(function, {"N": 3})
 

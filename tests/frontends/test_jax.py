@@ -86,6 +86,22 @@ def test_check_asks_for_a_rule():
     assert "has no rule" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        lambda x: jnp.arange(x.shape[0], dtype=jnp.uint8),
+        lambda x: jnp.arange(x.shape[0]).astype(jnp.int16),
+        lambda x: jnp.cumsum((x > 0).astype(jnp.int8)),
+        lambda x: jax.lax.iota(jnp.uint8, x.shape[0]),
+    ],
+    ids=["arange", "astype", "cumsum", "iota"],
+)
+def test_integers_that_may_wrap_around_are_refused(numbers):
+    """They do at sizes at which nobody runs the code to see."""
+    with pytest.raises(TraceError, match="wrap around"):
+        sb.trace(lambda x: jnp.asarray(x) * numbers(jnp.asarray(x)), {"x": ("N",)})
+
+
 def test_arrays_do_not_change_in_place():
     def changed(x):
         y = x

@@ -210,6 +210,20 @@ class Drawn(Function):
         return g * ctx.saved_tensors[0]
 
 
+class Frozen(Function):
+    """The two places of needs_input_grad are interchanged, which shows where one input alone needs a gradient."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return x * w
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        return g * w if ctx.needs_input_grad[1] else None, g * x if ctx.needs_input_grad[0] else None
+
+
 class Backwardless(Function):
     @staticmethod
     def forward(ctx, x):
@@ -225,6 +239,7 @@ class Backwardless(Function):
         (Turned, {"x": ("N", "D"), "w": ("D", "M")}, "MALFORMED", "a gradient of shape (M, D) for w"),
         (Detached, ROWS, "UNDECIDED", "Read as a constant, the backward is not the gradient"),
         (Drawn, ROWS, "UNDECIDED", "random numbers cannot be traced"),
+        (Frozen, {"x": ("N", "D"), "w": ("N", "D")}, "MALFORMED", "where x alone needs a gradient"),
         (Backwardless, ROWS, "MALFORMED", "has no backward"),
         (Turned, {"x": ("N", "D"), "v": ("D", "M")}, "MALFORMED", "names 'v', which is no input"),
         (Turned, {"x": ("N", "D")}, "MALFORMED", "of which neither shapes nor fixed says anything"),
@@ -234,6 +249,35 @@ def test_check_tells_what_is_wrong_with_a_function(subject, shapes, status, text
     verdict = sb.check(subject, shapes=shapes)
     assert verdict.status == status, str(verdict)
     assert text in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        lambda x: torch.arange(x.shape[0], dtype=torch.uint8),
+        lambda x: torch.arange(x.shape[0]).to(torch.int16),
+        lambda x: (x > 0).cumsum(0, dtype=torch.int8),
+        lambda x: (x > 0).byte().sum(0, dtype=torch.uint8),
+        lambda x: (x > 0).byte() - 1,
+        lambda x: torch.where(torch.arange(x.shape[0]) ** 3 < 10**6, 1, 100).char() * torch.tensor(3),
+    ],
+    ids=["arange", "to", "cumsum", "sum", "below", "scalar"],
+)
+def test_integers_that_may_wrap_around_are_refused(numbers):
+    """They do at sizes at which nobody runs the code to see."""
+
+    class Wrapped(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * numbers(x)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * numbers(ctx.saved_tensors[0])
+
+    verdict = sb.check(Wrapped, shapes={"x": ("N",)})
+    assert verdict.status == "UNDECIDED" and "wrap around" in verdict.reason, str(verdict)
 
 
 class Straight(Function):

@@ -96,3 +96,13 @@ def test_sum_of_exponentials_is_positive():
     cuts, s, total = CutPoints(Facts()), Tensor("s", (N,)), Tensor("total", ())
     cuts.define(total, (), contraction("m", N, lambda m: Apply(FUNCTIONS["exp"], (Entry(s, (m,)),))))
     assert cuts.normal(Compare("<", ZERO, Entry(total, ()))) is cuts.normal(number(1))
+
+
+def test_tensor_that_cannot_be_opened_is_no_input(cuts):
+    """One for which no time was left may be anything that is computed from its inputs: a rectified layer, or -x."""
+    other = Tensor("other", (N, H))
+    cuts.depends(other, [Z])
+    own, x = Entry(other, (N_, H_)), Entry(X, (N_, H_))
+    assert not cuts.never_flat(cuts.normal(own))
+    assert not cuts.never_flat(cuts.normal(add(own, x)))
+    assert cuts.never_flat(cuts.normal(x))

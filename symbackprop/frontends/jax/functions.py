@@ -22,6 +22,7 @@ from symbackprop.frontends.numpy.session import guarded
 
 NN: dict[str, Callable[..., Any]] = {}
 LAX: dict[str, Callable[..., Any]] = {}
+JNP: dict[str, Callable[..., Any]] = {}  # functions of jax.numpy that do otherwise than those of NumPy
 
 
 def _enter(table: dict[str, Callable[..., Any]], *names: str) -> Callable[[Any], Any]:
@@ -247,8 +248,12 @@ def _concatenate(operands: Any, dimension: Any) -> Any:
     return N["concatenate"](list(operands), dimension)
 
 
+def _iota(dtype: Any, size: Any) -> Any:
+    return N["astype"](N["arange"](size), dtype)
+
+
 def _iota_shape(dtype: Any, shape: Any, dimension: Any) -> Any:
-    base = N["arange"](shape[dimension])
+    base = _iota(dtype, shape[dimension])
     own: list[Any] = [1] * len(shape)
     own[dimension] = shape[dimension]
     return N["broadcast_to"](N["reshape"](base, tuple(own)), tuple(shape))
@@ -260,14 +265,20 @@ def _stop_gradient(x: Any) -> Any:
 
 
 _enter(LAX, "broadcasted_iota")(_iota_shape)
-_enter(LAX, "iota")(lambda dtype, size: N["arange"](size))
+_enter(LAX, "iota")(_iota)
 _enter(LAX, "cumsum")(lambda operand, axis=0, reverse=False: _running_sum(operand, axis, reverse))
 
 
-def _running_sum(operand: Any, axis: Any, reverse: Any) -> Any:
+def _running_sum(operand: Any, axis: Any = None, reverse: Any = False, dtype: Any = None) -> Any:
+    base = as_array(operand)
+    if base.kind == "integer" and dtype is None:
+        dtype = base.dtype  # NumPy's would be a wider one
     if not reverse:
-        return N["cumsum"](operand, axis)
-    return N["flip"](N["cumsum"](N["flip"](operand, axis), axis), axis)
+        return N["cumsum"](base, axis, dtype=dtype)
+    return N["flip"](N["cumsum"](N["flip"](base, axis), axis, dtype=dtype), axis)
+
+
+_enter(JNP, "cumsum")(lambda a, axis=None, dtype=None: _running_sum(a, axis, False, dtype))
 
 
 def cast(value: Any, dtype: Any) -> Array:
@@ -276,4 +287,4 @@ def cast(value: Any, dtype: Any) -> Array:
     return base if kind_of_type(base.dtype) == "real" and dtype is float else N["astype"](base, dtype)
 
 
-__all__ = ["LAX", "NN", "cast", "sigmoid"]
+__all__ = ["JNP", "LAX", "NN", "cast", "sigmoid"]

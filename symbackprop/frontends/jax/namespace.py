@@ -12,8 +12,9 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, call, dressed, jax
-from symbackprop.frontends.jax.functions import LAX, NN
+from symbackprop.frontends.jax.functions import JNP, LAX, NN
 from symbackprop.frontends.numpy.batching import batched
+from symbackprop.frontends.numpy.creation import convert_to
 from symbackprop.frontends.numpy.dialects import UNKNOWN, dialect
 from symbackprop.frontends.numpy.differentiation import by_its_formula
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
@@ -54,9 +55,7 @@ class Namespace:
         if home == "jax.lax" and name in _LOOPS:
             return Refused(f"jax.lax.{name}", "a loop of JAX: write it in Python, or give its lengths as numbers")
         if isinstance(value, type) and home == "jax.numpy":
-            scalar = getattr(value, "dtype", None)
-            known = STAND_INS.get(scalar.type) if isinstance(scalar, np.dtype) else None
-            return known if known is not None else self._overlay.patch(value, f"{home}.{name}")
+            return self._overlay.patch(value, f"{home}.{name}")
         if value is None or isinstance(value, (int, str)):
             return value
         return self._overlay.patch(value, f"{home}.{name}")
@@ -74,6 +73,8 @@ def _operation(home: str, name: str) -> Any:
         return NN[name]
     if home == "jax.lax" and name in LAX:
         return LAX[name]
+    if home == "jax.numpy" and name in JNP:
+        return JNP[name]
     if home in _PREFIX:
         if home == "jax.numpy" and name in NN and _PREFIX[home] + name not in OPERATIONS:
             return NN[name] if name == "softmax" else None
@@ -176,8 +177,9 @@ def _of_jax(overlay: Any, value: Any, name: str) -> Any:
         return overlay.patch(inner, name)  # jit, checkpoint
     if isinstance(value, type):
         scalar = getattr(value, "dtype", None)
-        if isinstance(scalar, np.dtype):
-            return STAND_INS[np.float64]
+        if isinstance(scalar, np.dtype):  # integers of a few bits wrap around, as NumPy's do
+            own = scalar.type if scalar.kind in "biu" else np.float64
+            return type_stand_in(own, convert_to(own))
         return value if issubclass(value, BaseException) else Refused(name or f"jax's {value.__name__}")
     shown = name or getattr(value, "__name__", type(value).__name__)
     leaf = shown.rpartition(".")[2]

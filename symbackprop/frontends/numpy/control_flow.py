@@ -372,7 +372,7 @@ class _Rewriter(ast.NodeTransformer):
         target = one.target
         names = target.elts if isinstance(target, ast.Tuple) else [target]
         plain = len(node.generators) == 1 and not one.is_async and len(one.ifs) <= 1
-        later = [self._later(e) for e in (node.elt, *one.ifs)] if plain else [None]
+        later = [self._later(e) for e in (node.elt, *one.ifs)] if plain and not _outlives(node.elt) else [None]
         if None in later or not all(isinstance(n, ast.Name) for n in names):
             return self.generic_visit(node)  # type: ignore[return-value]
         given = [ast.arg(n.id) for n in names if isinstance(n, ast.Name)]
@@ -394,6 +394,13 @@ def _moved(statement: ast.If, rest: list[ast.stmt]) -> ast.If:
 def _with_rest(body: list[ast.stmt], rest: list[ast.stmt]) -> list[ast.stmt]:
     """An arm with what follows the `if`, unless it jumps before."""
     return body if _always_jumps(body) else [*body, *copy.deepcopy(rest)]
+
+
+def _outlives(node: ast.expr) -> bool:
+    """True if the value may look at the item once it is the last: a function, a generator that nobody empties."""
+    emptied = {a for n in ast.walk(node) if isinstance(n, ast.Call) for a in n.args}
+    found = (n for n in ast.walk(node) if isinstance(n, (ast.Lambda, ast.GeneratorExp)))
+    return any(isinstance(n, ast.Lambda) or n not in emptied for n in found)
 
 
 def _call(name: str, *arguments: ast.expr) -> ast.Call:

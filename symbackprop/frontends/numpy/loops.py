@@ -138,6 +138,7 @@ class Loop:
             raise self.stop("a loop whose length depends on the round of another")
         self.heap, self.origin = Heap(session), self._locals()
         self.carried: dict[Any, tuple[Tensor, Array]] = {}  # name, (object, key) or buffer -> the unknown number
+        self.lost: set[Any] = set()  # names and (object, key) that hold something else in each round, but no number
         self.journal = Journal(self.place, settling=True)
         memory = session.memory()
         for _ in range(MOST_PASSES):
@@ -148,8 +149,8 @@ class Loop:
             if session.loops[-1] is not self or session.journals.pop() is not self.journal:
                 raise self.stop("a loop that is left by an exception")
             names, objects = self._locals(), self.heap.now()
-            changed, written = self._changed(names, objects), self._written()
-            if not self._new(changed) and not written:
+            (changed, lost), written = self._changed(names, objects), self._written()
+            if not self._new(changed) and lost <= self.lost and not written:
                 self._close(names, objects)
                 session.loops.pop()
                 return
@@ -162,6 +163,7 @@ class Loop:
                 kept = Array(Buffer(old.axes, old.read(), dtype), scalar=not old.axes)
                 kept.buffer.weak = weak
                 self.carried[place] = (self._unknown(old.axes, kept.kind, kept.buffer.content), kept)
+            self.lost |= lost
             for buffer in written:
                 self.carried[buffer] = (self._unknown(buffer.shape, buffer.kind, buffer.content), Array(buffer))
         raise self.stop()
@@ -183,35 +185,45 @@ class Loop:
                 continue
             unknown = Array(Buffer(old.axes, entry(tensor), old.dtype), scalar=not old.axes)
             unknown.buffer.weak, unknown.buffer.settled = old.buffer.weak, True
-            if isinstance(place, str):
-                self.start[place] = unknown
-            else:
-                key, name = place
-                self.held.setdefault(key, dict(self.heap.before[key]))[name] = unknown
+            self._hold(place, unknown)
+        for place in self.lost:
+            self._hold(place, self._unsettled(place if isinstance(place, str) else str(place[1])))
         for key, held in self.held.items():
             put(self.heap.objects[key], held)
 
-    def _changed(self, names: Items, objects: Mapping[int, Items]) -> dict[Any, tuple[Array, Any, bool]]:
-        """Numbers that names and objects hold that a round changes: (the number before the loop, its type, weak)."""
+    def _hold(self, place: Any, value: Any) -> None:
+        """Let a name, or a place of an object, hold this before the round."""
+        if isinstance(place, str):
+            self.start[place] = value
+        else:
+            key, name = place
+            self.held.setdefault(key, dict(self.heap.before[key]))[name] = value
+
+    def _changed(
+        self, names: Items, objects: Mapping[int, Items]
+    ) -> tuple[dict[Any, tuple[Array, Any, bool]], set[Any]]:
+        """What names and objects hold that a round changes: numbers, as (the number before the loop, its type, weak),
+        and the places of all else, such as None that becomes a number: no one value stands for what they hold."""
         found: dict[Any, tuple[Any, Any]] = {}
         for name, value in names.items():
             if value is not self.start.get(name, _UNSET) and name in self.origin:
                 found[name] = (self.origin[name], value)
         for key, items in objects.items():
             before = self.heap.before[key]
-            if isinstance(self.heap.objects[key], (list, set)) and items.keys() != before.keys():
-                raise self.stop("a list or a set that grows in a loop over a symbolic range")
+            if items.keys() != before.keys():  # `in` and `hasattr` would answer otherwise in the first round
+                raise self.stop("an object that grows or shrinks in a loop over a symbolic range")
             for k, value in items.items():
-                if k in before and value is not self.held.get(key, before).get(k):
+                if value is not self.held.get(key, before)[k]:
                     found[key, k] = (before[k], value)
-        result = {}
+        result, lost = {}, set(found)
         for place, (old, value) in found.items():
             if isinstance(old, _NUMERIC) and isinstance(value, _NUMERIC):
                 a, b = as_array(old), as_array(value)
                 if a.axes == b.axes:
                     dtype = joint_type((a.dtype, a.buffer.weak), (b.dtype, b.buffer.weak))
                     result[place] = (a, dtype, a.buffer.weak and b.buffer.weak)
-        return result
+                    lost.discard(place)
+        return result, lost
 
     def _new(self, changed: Mapping[Any, tuple[Array, Any, bool]]) -> bool:
         """True unless all of this is carried already, with its type."""

@@ -192,8 +192,8 @@ def _to(input: Any, *args: Any, dtype: Any = None, **_: Any) -> Any:
 
 @function("type_as")
 def _as_type_of(input: Any, other: Any) -> Any:
-    kinds = {"real": torch().float64, "integer": torch().int64, "bool": torch().bool}
-    return cast(input, kinds[as_array(other).kind])
+    wanted = as_array(other).dtype
+    return cast(input, torch().float64 if wanted.kind == "f" else getattr(torch(), str(wanted)))
 
 
 def _cast_to(name: str, dtype: str) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.torch.arithmetic import scaled
-from symbackprop.frontends.torch.tensor import cast, function, number
+from symbackprop.frontends.torch.tensor import cast, function, number, numpy_type
 
 
 class Extremes(NamedTuple):
@@ -117,7 +117,7 @@ def _dist(input: Any, other: Any, p: Any = 2) -> Any:
 
 @function("cumsum")
 def _cumsum(input: Any, dim: Any, *, dtype: Any = None) -> Any:
-    return N["cumsum"](cast(as_array(input), dtype), dim)
+    return N["cumsum"](cast(as_array(input), dtype), dim, dtype=numpy_type(dtype, None))
 
 
 @function("sort")

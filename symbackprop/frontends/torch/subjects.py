@@ -133,8 +133,7 @@ class _OfFunction:
     def forward(self, **inputs: Any) -> Any:
         with running():
             leaves = {n: tensor_of(v, n in self.wanted) for n, v in inputs.items()}
-            outputs = self.kind.apply(*(leaves[n] if n in leaves else self.values[n] for n in self.order))
-        tensors = [o for o in listed(outputs) if isinstance(o, torch().Tensor) and o.requires_grad]
+            outputs, tensors = self._applied(leaves)
         plain = tuple(map(array_of, tensors))
         return (plain if isinstance(outputs, tuple) and len(plain) != 1 else plain[0]), (tensors, leaves)
 
@@ -142,8 +141,32 @@ class _OfFunction:
         outputs, leaves = cache
         with running():
             upstream = [tensor_of(d, False).reshape(o.shape) for d, o in zip(listed(dout), outputs, strict=True)]
+            kept = [u.clone() for u in upstream]  # the backward may write into them
             found = torch().autograd.grad(outputs, [leaves[n] for n in self.wanted], upstream, allow_unused=True)
-        return {n: array_of(g) for n, g in zip(self.wanted, found, strict=True) if g is not None}
+            named = {n: g for n, g in zip(self.wanted, found, strict=True) if g is not None}
+            for name in named if len(self.wanted) > 1 else ():
+                self._ask_alone(name, named[name], leaves, [u.clone() for u in kept])
+        return {n: array_of(g) for n, g in named.items()}
+
+    def _applied(self, leaves: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+        """What the function returns, and its tensors that have a gradient."""
+        outputs = self.kind.apply(*(leaves[n] if n in leaves else self.values[n] for n in self.order))
+        return outputs, [o for o in listed(outputs) if isinstance(o, torch().Tensor) and o.requires_grad]
+
+    def _ask_alone(self, name: str, gradient: Any, leaves: Mapping[str, Any], upstream: Sequence[Any]) -> None:
+        """Ask for the gradient of one input while no other needs one, as where a layer is frozen.
+
+        Raises:
+            ValueError: it is another one then.
+        """
+        alone = {n: t.detach().clone().requires_grad_(n == name) for n, t in leaves.items()}
+        _, tensors = self._applied(alone)
+        if len(tensors) != len(upstream):
+            return
+        (found,) = torch().autograd.grad(tensors, [alone[name]], upstream, allow_unused=True)
+        if found is None or not torch().allclose(found, gradient, rtol=1e-6, equal_nan=True):
+            what = "no gradient" if found is None else "another gradient"
+            raise ValueError(f"where {name} alone needs a gradient (needs_input_grad) it returns {what} of {name}")
 
     # on symbolic tensors
 

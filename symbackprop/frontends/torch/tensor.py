@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, TypeVar
 
+import numpy as np
+
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import Number
 from symbackprop.frontends.numpy.array import Array
@@ -75,8 +77,7 @@ class Tensor(Array):
     @property
     def dtype(self) -> Any:
         """torch's type: single and half precision count as double."""
-        kinds = torch()
-        return {"real": kinds.float64, "integer": kinds.int64, "bool": kinds.bool}[self.kind]
+        return torch().float64 if self.kind == "real" else getattr(torch(), str(self.buffer.dtype))
 
     @property
     def device(self) -> Any:
@@ -193,6 +194,8 @@ def dressed(value: Any) -> Any:
     if isinstance(value, Array):
         if are_off():
             value = stopped(value)
+        if value.buffer.dtype == np.int64 and not value.buffer.shape:
+            value.buffer.weak = True  # a tensor without axes leaves the type of one with axes as it is
         result = Tensor(value.buffer, value.axes, value.through)
         result.contiguous, result.base_version = value.contiguous, value.base_version
         return result
@@ -303,18 +306,18 @@ def cast(value: Array, dtype: Any) -> Array:
     """The numbers in another of torch's types: reals stay what they are."""
     if dtype is None:
         return value
-    kind = "real" if dtype.is_floating_point else "bool" if dtype is torch().bool else "integer"
     if dtype.is_complex:
         raise TraceError(f"numbers of type {dtype} cannot be traced")
-    if kind == value.kind:
-        if kind == "real" and dtype is not torch().float64:
+    if dtype.is_floating_point and value.kind == "real":
+        if dtype is not torch().float64:
             assume(CASTS)
         return value
-    return OPERATIONS["astype"](value, {"real": float, "bool": bool, "integer": int}[kind])  # type: ignore[no-any-return]
+    wanted = numpy_type(dtype, None)
+    return value if value.buffer.dtype == wanted else OPERATIONS["astype"](value, wanted)
 
 
 def numpy_type(dtype: Any, default: Any) -> Any:
-    """NumPy's type for torch's, or the default."""
+    """NumPy's type for torch's, or the default; integers of a few bits wrap around in both."""
     if dtype is None:
         return default
-    return float if dtype.is_floating_point else bool if dtype is torch().bool else int
+    return float if dtype.is_floating_point else np.dtype(str(dtype).removeprefix("torch."))
