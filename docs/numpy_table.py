@@ -39,10 +39,16 @@ def table(module: object, namespace: Namespace) -> dict[str, list[str]]:
     return found
 
 
+def asked_of() -> str:
+    """Which NumPy was asked: others have other functions."""
+    return f"Asked of NumPy {'.'.join(np.__version__.split('.')[:2])}."
+
+
 def page() -> str:
     """The page, as it is written."""
     text = PAGE.read_text(encoding="utf-8").partition(BEGIN)[0] + BEGIN
     numpy = MODULES["numpy"]
+    text += f"\n{asked_of()}\n"
     for title, module, namespace in (
         ("numpy", np, numpy),
         ("numpy.linalg", np.linalg, numpy.linalg),

