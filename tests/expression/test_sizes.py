@@ -134,6 +134,7 @@ def test_decide_is_never_wrong(relation, left: Expr, right: Expr, domain: list[E
             assert bool(value(Compare(relation, left, right), point)) is answer
 
 
+@pytest.mark.slow
 def test_decide_is_never_wrong_about_neighbours() -> None:
     """Pairs that are nearly the same are often decided, and a proof that is wrong by one shows there."""
     r = random.Random(3)
