@@ -122,12 +122,17 @@ class ProofGoal:
     @property
     def is_long(self) -> bool:
         """True for whole models, of which equal intermediates are sought first."""
-        return len(self.gradient.adjoint.equations) + len(self.traced.backward.equations) > LONG
+        return self.length > LONG
+
+    @property
+    def length(self) -> int:
+        """How many equations both sides have."""
+        return len(self.gradient.adjoint.equations) + len(self.traced.backward.equations)
 
     @property
     def composing(self) -> float:
         """Seconds of work for a composed proof."""
-        return 1.0 + LINE_SECONDS * (len(self.gradient.adjoint.equations) + len(self.traced.backward.equations))
+        return 1.0 + LINE_SECONDS * self.length
 
     @cached_property
     def alike(self) -> Lookalikes:
@@ -431,7 +436,7 @@ def _not_repeated(goal: ProofGoal, deadline: float) -> str:
             return ""
     except (BudgetError, UnsupportedError):
         pass
-    until = min(deadline, worked() + COMPOSED.seconds)
+    until = min(deadline, worked() + goal.composing)
     composition = Composition(goal.question, forward, repeated, forward.facts, until)
     composition.walk()
     if all(composition.proves(*pair) for pair in pairs):
