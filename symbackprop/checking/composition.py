@@ -76,7 +76,6 @@ class Composition:
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
         self._replaced: dict[Tensor, Equation] = {}
         self.lemmas: list[Lemma] = []
-        self.strays: list[Equation] = []
         equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
         longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
         self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
@@ -179,8 +178,6 @@ class Composition:
             return
         if not self._found(own):
             self._alike.add(tensor)
-            if tensor in self._aliens:
-                self.strays.append(own)
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
