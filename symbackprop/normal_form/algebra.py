@@ -41,7 +41,7 @@ from symbackprop.normal_form.functions import Functions
 from symbackprop.normal_form.indicators import one_threshold
 from symbackprop.normal_form.rewriter import Rule, spare
 from symbackprop.normal_form.rules_extrema import chain_of_extrema, sum_of_extremum
-from symbackprop.normal_form.rules_factors import expand_base, fold, sum_of_onehot, tidy
+from symbackprop.normal_form.rules_factors import expand_base, fold, one_of_a_row, sum_of_onehot, tidy
 from symbackprop.normal_form.rules_indices import (
     contract_delta,
     decide_by_delta,
@@ -70,6 +70,7 @@ class Algebra(Functions):
         ("nonneg", slide_window),
         ("delta", decide_by_delta),
         ("delta", use_delta),
+        ("entry", one_of_a_row),
         ("bound", unused_index),
         ("bound", sum_of_onehot),
         ("bound", split_merged_index),

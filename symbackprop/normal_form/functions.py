@@ -5,12 +5,14 @@ An atom of a function of a sum holds a closed template, so nothing is ever renam
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 
 import sympy as sp
 
 from symbackprop.errors import UnsupportedError
+from symbackprop.expression.build import Expr, Index, Tensor
 from symbackprop.expression.functions import COS, ERF, EXP, LOG, SIN, STEP, Function
 from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.normal_form.data import (
@@ -20,15 +22,20 @@ from symbackprop.normal_form.data import (
     Mono,
     Poly,
     Rational,
+    Term,
     add,
+    as_index,
     combine,
     constant,
     of_atom,
+    of_index,
     scale,
     subtract,
 )
 from symbackprop.normal_form.powers import LARGEST_FACTOR, Powers
 from symbackprop.normal_form.rewriter import INDICATORS
+
+CLASS = -5  # uid of the class of which one-hot rows are split
 
 
 class Functions(Powers):
@@ -134,13 +141,15 @@ class Functions(Powers):
     # Branches.
 
     def split(self, value: Poly) -> tuple[Poly, Poly, Poly] | None:
-        """(g, a, b) with value = g*a + (1 - g)*b for an indicator g that stands outside its sums, or None.
+        """(g, a, b) with value = g*a + (1 - g)*b for a g of 0 or 1 that stands outside its sums, or None.
 
-        A function of such a value is g*f(a) + (1 - g)*f(b).
+        Such a g is an indicator, or an entry of an input that holds zeros and ones. A function of the value is
+        g*f(a) + (1 - g)*f(b).
         """
         for mono, _ in value.terms:
-            for atom, _ in mono.factors:
-                if atom.kind in INDICATORS and not atom.free & set(mono.bound):
+            for atom, e in mono.factors:
+                gate = atom.kind in INDICATORS or (e == 1 and self._is_zero_or_one(atom))
+                if gate and not atom.free & set(mono.bound):
                     on, off = [], []
                     for m, c in value.terms:
                         factors = {a: e for a, e in m.factors if a is not atom}
@@ -151,10 +160,57 @@ class Functions(Powers):
         return None
 
     def branchwise(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
-        """function(value) by branches, if the value has any."""
+        """function(value) by branches, if the value has any; a one-hot row has as many as classes."""
         parts = self.split(value)
         if parts is None:
-            return None
+            return self._by_class(function, value)
         gate, on, off = parts
-        a, b = function(on), function(off)
+        data = gate.terms[0][0].factors[0][0].kind == "entry"
+        try:
+            a, b = function(on), function(off)
+        except UnsupportedError:
+            if data:  # log(y*p) has a value, if at all, at y = 1 alone
+                return None
+            raise
         return add(self.multiply(gate, subtract(a, b)), b)
+
+    def _by_class(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
+        """f(sum_k y_k*a_k + b) = sum_k y_k*f(a_k + b) for a one-hot row y that stands in sums over all classes."""
+        row = next((r for m, _ in value.terms if m.bound for a, e in m.factors if (r := self._row(a, e, m.bound))), None)
+        if row is None:
+            return None
+        tensor, others, size = row
+        chosen = next(i for k in itertools.count() if (i := Index(f"o{k}", size, CLASS)) not in value.free)
+        terms: list[Term] = []
+        for mono, coefficient in value.terms:
+            factors, bound = self.open_mono(mono, frozenset([chosen]))
+            own = [a for a, e in factors if (r := self._row(a, e, bound)) and r[:2] == (tensor, others)]
+            if len(own) == 1:
+                index = as_index(own[0].args[self.adding_up[tensor] % len(own[0].args)])
+                assert index is not None
+                rest = {a: e for a, e in factors if a is not own[0]}
+                left = tuple(i for i in bound if i is not index)
+                terms += [(coefficient * c, f, b) for c, f, b in self.substitute_factors(rest, left, {index: of_index(chosen)})]
+            else:
+                terms.append((coefficient, dict(factors), bound))
+        axis = self.adding_up[tensor] % (len(others) + 1)
+        entry = of_atom(Atom.make("entry", tensor, (*others[:axis], of_index(chosen), *others[axis:])))
+        try:
+            each = function(self.collect(terms))
+        except UnsupportedError:
+            return None
+        self.used[f"one entry of each {'row' if axis == len(others) else 'column'} of {tensor.name} is 1"] = None
+        return self.sum_over(chosen, self.multiply(entry, each))
+
+    def _row(self, atom: Atom, exponent: Rational, bound: tuple[Index, ...]) -> tuple[Tensor, tuple[Poly, ...], Expr] | None:
+        """(y, the other indices, the number of classes) of a one-hot entry whose class is summed over, else None."""
+        if atom.kind != "entry" or exponent != 1 or self.assumptions.get(atom.data) != "onehot" or not atom.args:
+            return None
+        axis = self.adding_up[atom.data] % len(atom.args)
+        index = as_index(atom.args[axis])
+        others = (*atom.args[:axis], *atom.args[axis + 1 :])
+        if index not in bound or any(a.free & set(bound) for a in others):
+            return None
+        assert index is not None
+        whole = self.size_of(index.size) is self.size_of(atom.data.shape[axis])
+        return (atom.data, others, index.size) if whole else None

@@ -68,19 +68,6 @@ class Indicators(Signs):
             return gates if known > 0 else ZERO
         return self.multiply(gates, self._positive_atom(signed))
 
-    def _by_value(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
-        """function(a + b*y) = y*function(a + b) + (1 - y)*function(a) for one entry y of an input of zeros and ones."""
-        atoms = {a: e for m, _ in value.terms for a, e in m.factors}
-        if len(atoms) != 1 or any(m.bound for m, _ in value.terms):
-            return None
-        ((atom, exponent),) = atoms.items()
-        if exponent != 1 or not self._is_zero_or_one(atom):
-            return None
-        rest = sum(Fraction(c) for m, c in value.terms if not m.factors)
-        slope = sum(Fraction(c) for m, c in value.terms if m.factors)
-        on, off = (function(scale(ONE, exact(v))) if v else function(ZERO) for v in (rest + slope, rest))
-        return add(self.multiply(of_atom(atom), subtract(on, off)), off)
-
     def _is_zero_or_one(self, atom: Atom) -> bool:
         """True for an entry of an input that holds zeros and ones; that this is assumed is recorded."""
         if atom.kind != "entry" or self.assumptions.get(atom.data) not in ("bern", "onehot"):
@@ -120,7 +107,7 @@ class Indicators(Signs):
             return ZERO if number else ONE
         if _is_integer(value):
             return self.delta(value)
-        by_branch = self.branchwise(self.zero, value) or self._by_value(self.zero, value)
+        by_branch = self.branchwise(self.zero, value)
         if by_branch is not None:
             return by_branch
         if self.sign(value) is not None:

@@ -20,6 +20,7 @@ from symbackprop.normal_form.data import (
     as_index,
     exact,
     magnitude,
+    subtract,
 )
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules, Terms
 
@@ -97,6 +98,21 @@ def sum_of_onehot(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) 
                 rules.used[f"the {lines} of {atom.data.name} add up to 1"] = None
                 rest = {a: e for a, e in factors.items() if a is not atom}
                 return [(1, rest, tuple(i for i in bound if i is not index))]
+    return None
+
+
+def one_of_a_row(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """Two entries of a one-hot row are both 1 only if they are the same: y_c*y_k = [c = k]*y_c."""
+    hot = [a for a, e in factors.items() if e == 1 and a.kind == "entry" and rules.assumptions.get(a.data) == "onehot"]
+    for first, second in itertools.combinations(hot, 2):
+        axis = rules.adding_up[first.data] % len(first.args) if first.args else 0
+        others = [(a, b) for k, (a, b) in enumerate(zip(first.args, second.args, strict=False)) if k != axis]
+        if first.data is second.data and first.args and all(a is b for a, b in others):
+            lines = "row" if axis == len(first.args) - 1 else "column"
+            rules.used[f"one entry of each {lines} of {first.data.name} is 1"] = None
+            rest = {a: e for a, e in factors.items() if a is not second}
+            same = rules.delta(subtract(first.args[axis], second.args[axis]))
+            return rules.times([(1, rest, bound)], same)
     return None
 
 
