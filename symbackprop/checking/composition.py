@@ -72,6 +72,7 @@ class Composition:
         forward = {e.tensor for e in question.forward.equations}
         self._adjoints = {e.tensor for e in derived.equations if e.tensor not in forward}
         self._aliens: set[Tensor] = set()
+        self._met: set[Tensor] = set()  # derived ones that the user has
         self._depth: dict[Tensor, int] = {}
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
         self._replaced: dict[Tensor, Equation] = {}
@@ -188,6 +189,7 @@ class Composition:
             if opened is not None:
                 self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
                 if own.tensor in self._aliens:
+                    self._met.add(likeness.other)
                     self.lemmas.append(Lemma(self._replaced[own.tensor], tuple(dict.fromkeys(opened))))
                 return True
             if worked() > self.deadline:
@@ -237,7 +239,7 @@ class Composition:
         """The tensor to open next, and the difference with it opened.
 
         What stands in every term may cancel as it is; so first those that stand in some terms only, or read such ones:
-        the user's that were not found, then cotangents, the deepest first. Before a tensor of the forward pass is
+        the user's that were not found, then cotangents that the user has not, the deepest first. Before another one is
         opened, each tensor is tried on its own: one that makes the difference shorter is the one.
         """
         held = [tensors_in_term(m) for m, _ in gap.terms]
@@ -245,8 +247,9 @@ class Composition:
         uneven = some - every
         uneven |= {t for t in every if self._reads.get(t, frozenset()) & uneven}
         group = self._openable(uneven - own)
-        if group and (group[0] in self._aliens or group[0] in self._adjoints):
-            return group[0], self.cuts.put_in(gap, group[0])
+        unmet = next((t for t in group if t in self._aliens or t in self._adjoints - self._met), None)
+        if unmet is not None:
+            return unmet, self.cuts.put_in(gap, unmet)
         every_one = self._openable(some - own)
         best: tuple[Tensor, Poly] | None = None
         for tensor in every_one:

@@ -43,6 +43,7 @@ from symbackprop.normal_form.algebra import Algebra
 from symbackprop.normal_form.bound_names import memoised
 from symbackprop.normal_form.data import ONE, Atom, Mono, Poly, Rational, add, combine, constant, exact, scale, subtract
 from symbackprop.normal_form.rewriter import INDICATORS
+from symbackprop.normal_form.summands import under_sums
 
 MANY_TERMS = 24  # of several branches: what does not vanish branch by branch is not cleared as a whole beyond that
 
@@ -69,7 +70,7 @@ class Canonical(Algebra):
         return self.vanishes(self.normal(expr))
 
     def vanishes(self, difference: Poly) -> bool:
-        """True if the polynomial is 0, after clearing the denominators that stand outside its sums.
+        """True if the polynomial is 0, after clearing denominators, those that stand under its sums too.
 
         Branches are looked at one by one where that is enough: the denominators of one do not matter to the others.
         """
@@ -87,9 +88,9 @@ class Canonical(Algebra):
                 return True
             cleared = self._clear(difference)
             if cleared is None:
-                return False
+                break
             difference = cleared
-        return not difference.terms
+        return not difference.terms or any(all(map(self.vanishes, parts)) for parts in under_sums(self, difference))
 
     def _clear(self, poly: Poly) -> Poly | None:
         """`poly` times the denominators that it is divided by, or None if there are none."""
