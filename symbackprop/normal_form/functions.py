@@ -22,7 +22,6 @@ from symbackprop.normal_form.data import (
     Mono,
     Poly,
     Rational,
-    Term,
     add,
     as_index,
     combine,
@@ -33,9 +32,10 @@ from symbackprop.normal_form.data import (
     subtract,
 )
 from symbackprop.normal_form.powers import LARGEST_FACTOR, Powers
-from symbackprop.normal_form.rewriter import INDICATORS
+from symbackprop.normal_form.rewriter import INDICATORS, Terms
 
 CLASS = -5  # uid of the class of which one-hot rows are split
+Row = tuple[Tensor, tuple[Poly, ...], Expr]
 
 
 class Functions(Powers):
@@ -148,8 +148,9 @@ class Functions(Powers):
         """
         for mono, _ in value.terms:
             for atom, e in mono.factors:
-                gate = atom.kind in INDICATORS or (e == 1 and self._is_zero_or_one(atom))
-                if gate and not atom.free & set(mono.bound):
+                if not atom.free.isdisjoint(mono.bound):
+                    continue
+                if atom.kind in INDICATORS or (e == 1 and self._is_zero_or_one(atom)):
                     on, off = [], []
                     for m, c in value.terms:
                         factors = {a: e for a, e in m.factors if a is not atom}
@@ -176,40 +177,43 @@ class Functions(Powers):
 
     def _by_class(self, function: Callable[[Poly], Poly], value: Poly) -> Poly | None:
         """f(sum_k y_k*a_k + b) = sum_k y_k*f(a_k + b) for a one-hot row y that stands in sums over all classes."""
-        row = next((r for m, _ in value.terms if m.bound for a, e in m.factors if (r := self._row(a, e, m.bound))), None)
+        rows = (self._row(a, e, m.bound) for m, _ in value.terms if m.bound for a, e in m.factors)
+        row = next((r for r in rows if r is not None), None)
         if row is None:
             return None
         tensor, others, size = row
         chosen = next(i for k in itertools.count() if (i := Index(f"o{k}", size, CLASS)) not in value.free)
-        terms: list[Term] = []
-        for mono, coefficient in value.terms:
-            factors, bound = self.open_mono(mono, frozenset([chosen]))
-            own = [a for a, e in factors if (r := self._row(a, e, bound)) and r[:2] == (tensor, others)]
-            if len(own) == 1:
-                index = as_index(own[0].args[self.adding_up[tensor] % len(own[0].args)])
-                assert index is not None
-                rest = {a: e for a, e in factors if a is not own[0]}
-                left = tuple(i for i in bound if i is not index)
-                terms += [(coefficient * c, f, b) for c, f, b in self.substitute_factors(rest, left, {index: of_index(chosen)})]
-            else:
-                terms.append((coefficient, dict(factors), bound))
         axis = self.adding_up[tensor] % (len(others) + 1)
         entry = of_atom(Atom.make("entry", tensor, (*others[:axis], of_index(chosen), *others[axis:])))
         try:
-            each = function(self.collect(terms))
+            each = function(self.collect([t for m, c in value.terms for t in self._at_class(c, m, row, chosen)]))
         except UnsupportedError:
             return None
         self.used[f"one entry of each {'row' if axis == len(others) else 'column'} of {tensor.name} is 1"] = None
         return self.sum_over(chosen, self.multiply(entry, each))
 
-    def _row(self, atom: Atom, exponent: Rational, bound: tuple[Index, ...]) -> tuple[Tensor, tuple[Poly, ...], Expr] | None:
+    def _at_class(self, coefficient: Rational, mono: Mono, row: Row, chosen: Index) -> Terms:
+        """A term where the entry of the row at one class is 1: what that entry stands with, instead of the sum."""
+        pairs, bound = self.open_mono(mono, frozenset([chosen]))
+        factors = dict(pairs)
+        own = [a for a, e in factors.items() if self._row(a, e, bound) == row]
+        if len(own) != 1:
+            return [(coefficient, factors, bound)]
+        index = as_index(own[0].args[self.adding_up[row[0]] % len(own[0].args)])
+        assert index is not None, "the class of such a row is summed over"
+        rest = {a: e for a, e in factors.items() if a is not own[0]}
+        left = tuple(i for i in bound if i is not index)
+        terms = self.substitute_factors(rest, left, {index: of_index(chosen)})
+        return [(coefficient * c, f, b) for c, f, b in terms]
+
+    def _row(self, atom: Atom, exponent: Rational, bound: tuple[Index, ...]) -> Row | None:
         """(y, the other indices, the number of classes) of a one-hot entry whose class is summed over, else None."""
         if atom.kind != "entry" or exponent != 1 or self.assumptions.get(atom.data) != "onehot" or not atom.args:
             return None
         axis = self.adding_up[atom.data] % len(atom.args)
         index = as_index(atom.args[axis])
         others = (*atom.args[:axis], *atom.args[axis + 1 :])
-        if index not in bound or any(a.free & set(bound) for a in others):
+        if index not in bound or any(not a.free.isdisjoint(bound) for a in others):
             return None
         assert index is not None
         whole = self.size_of(index.size) is self.size_of(atom.data.shape[axis])

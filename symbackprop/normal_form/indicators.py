@@ -9,7 +9,6 @@ Without it `clip`, hinges and piecewise costs would keep products of indicators 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from fractions import Fraction
 
 from symbackprop.expression.build import Index

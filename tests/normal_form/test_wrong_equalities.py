@@ -126,6 +126,8 @@ def rational(base, exponent):
 
 
 ties = {"kinds": {g: "bern", h: "bern", f: "bern"}}
+signs = {"kinds": {g: "pm1", h: "pm1"}}
+hot = {"kinds": {B: "onehot"}}
 ROWS = {
     # indices and ranges
     "sum over another range": (over(M, lambda s: t), multiply(N, t), {}),
@@ -267,6 +269,22 @@ ROWS = {
     "a sum that may be empty is never 0": (Kronecker(over(subtract(N, ONE), lambda s: at(x, s)), ZERO), ZERO, {}),
     "0/1 data below 1": (above(ONE, at(g, i)), ONE, ties),
     "0/1 data above 0": (above(at(g, i)), ONE, ties),
+    "two entries of a simplex row": (
+        multiply(at(B, i, m), over(M, lambda s: multiply(at(B, i, s), at(v, s)))), multiply(at(B, i, m), at(v, m)),
+        {"kinds": {B: "simplex"}},
+    ),
+    "two entries of one-hot rows": (multiply(at(B, i, m), at(B, j, m)), at(B, i, m), hot),
+    "the log of what 0/1 data choose": (
+        apply(EXP, over(M, lambda s: multiply(at(B, i, s), at(v, s)))),
+        over(M, lambda s: multiply(at(B, i, s), apply(EXP, at(v, s)))), {"kinds": {B: "bern"}},
+    ),
+    "what a one-hot row chooses in a part of its range": (
+        apply(EXP, over(N, lambda s: multiply(at(B, i, s), at(v, s)))),
+        over(N, lambda s: multiply(at(B, i, s), apply(EXP, at(v, s)))),
+        {"kinds": {B: "onehot"}, "domain": (Compare("<=", N, M),)},
+    ),
+    "a sum without its summands": (over(N, lambda s: divide(at(x, s), add(ONE, power(at(x, s), 2)))),
+                                   over(N, lambda s: divide(at(x, i), add(ONE, power(at(x, s), 2)))), {}),
     "a simplex squared": (power(at(B, i, m), 2), at(B, i, m), {"kinds": {B: "simplex"}}),
     "a label as its place": (at(v, at(label, i)), at(v, at(label, j)), {"kinds": {label: "labels"}}),
     "a label is no class": (kronecker(at(label, i), m), kronecker(at(label, j), m), {"kinds": {label: "labels"}}),
@@ -459,20 +477,50 @@ RIGHT = {
     "a value equal to 1 is above 0": (
         multiply(Kronecker(add(at(g, i), at(h, i)), ONE), above(add(at(g, i), at(h, i)))),
         Kronecker(add(at(g, i), at(h, i)), ONE),
-        ties,
+        signs,
         [],
     ),
     "a value equal to 1 is not above 2": (
-        multiply(Kronecker(add(at(g, i), at(h, i)), ONE), above(add(at(g, i), at(h, i)), two)), ZERO, ties, [],
+        multiply(Kronecker(add(at(g, i), at(h, i)), ONE), above(add(at(g, i), at(h, i)), two)), ZERO, signs, [],
     ),
     "a value equal to 1 is not below 0": (
-        multiply(Kronecker(add(at(g, i), at(h, i)), ONE), above(ZERO, add(at(g, i), at(h, i)))), ZERO, ties, [],
+        multiply(Kronecker(add(at(g, i), at(h, i)), ONE), above(ZERO, add(at(g, i), at(h, i)))), ZERO, signs, [],
     ),
     "a value equal to 1 is below 2": (
         multiply(Kronecker(add(at(g, i), at(h, i)), ONE), above(two, add(at(g, i), at(h, i)))),
         Kronecker(add(at(g, i), at(h, i)), ONE),
-        ties,
+        signs,
         [],
+    ),
+    "exp of 0/1 data times a value": (
+        apply(EXP, multiply(at(g, i), at(x, i))), add(ONE, multiply(at(g, i), subtract(apply(EXP, at(x, i)), ONE))),
+        {"kinds": {g: "bern"}}, ["entries of g are 0 or 1"],
+    ),
+    "a quotient by 0/1 data, shifted": (
+        power(add(at(x, i), multiply(at(g, i), at(y, i))), -1),
+        add(divide(at(g, i), add(at(x, i), at(y, i))), divide(subtract(ONE, at(g, i)), at(x, i))),
+        {"kinds": {g: "bern"}}, ["entries of g are 0 or 1"],
+    ),
+    "two entries of a one-hot row": (
+        multiply(at(B, i, m), over(M, lambda s: multiply(at(B, i, s), at(y, i), at(v, s)))),
+        multiply(at(B, i, m), at(y, i), at(v, m)), hot, ["one entry of each row of B is 1"],
+    ),
+    "the log of what a one-hot row chooses": (
+        apply(LOG, over(M, lambda s: multiply(at(B, i, s), apply(EXP, at(v, s))))),
+        over(M, lambda s: multiply(at(B, i, s), at(v, s))), hot, ["one entry of each row of B is 1"],
+    ),
+    "a power of what a one-hot row chooses, and of the rest": (
+        power(subtract(at(x, i), over(M, lambda s: multiply(at(B, i, s), at(v, s)))), -2),
+        over(M, lambda s: multiply(at(B, i, s), power(subtract(at(x, i), at(v, s)), -2))),
+        hot, ["one entry of each row of B is 1"],
+    ),
+    "a denominator under a sum": (
+        over(N, lambda s: divide(multiply(at(y, s), power(at(z, s), 4)),
+                                 multiply(t, power(add(power(t, 2), power(at(z, s), 2)), 2)))),
+        over(N, lambda s: multiply(at(y, s), add(
+            power(t, -1),
+            divide(multiply(number(-2), t), add(power(t, 2), power(at(z, s), 2))),
+            divide(power(t, 3), power(add(power(t, 2), power(at(z, s), 2)), 2))))), {}, [],
     ),
     "step of an index": (apply(STEP, i), Compare("<=", ONE, i), {}, []),
     "step of a difference": (apply(STEP, subtract(i, j)), Compare("<", j, i), {}, []),
