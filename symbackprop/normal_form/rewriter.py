@@ -106,6 +106,10 @@ class TermRules:
         """The product."""
         raise NotImplementedError
 
+    def sum_over(self, index: Index, body: Poly) -> Poly:
+        """The contraction over an index that is free in the body."""
+        raise NotImplementedError
+
     def power(self, base: Poly, exponent: Rational) -> Poly:
         """base ** exponent."""
         raise NotImplementedError
