@@ -139,8 +139,8 @@ class Meaning:
             return ZERO
         running = tuple(fresh(i.name, i.size) for i in equation.indices)
         there = Entry(equation.tensor, running)
-        if equation.tensor.kind == "integer" and partial(self._written_out(there), total.variable) is ZERO:
-            return ZERO  # a rank or a count: constant wherever it has a derivative
+        if _is_constant(equation, total.variable):
+            return ZERO
         outer = ONE if equation.tensor is total.cost.tensor else Total(total.cost, there)
         body: Expr = multiply(outer, Partial(there, total.variable))
         for index in reversed(running):
@@ -148,11 +148,13 @@ class Meaning:
         return body
 
     def _matters(self, tensor: Tensor) -> bool:
-        """True if an output depends on the tensor: what no output depends on moves no cost."""
+        """True if an output depends on the tensor: what no output depends on, or by ranks alone, moves no cost."""
         if tensor in self.program.outputs:
             return True
         if tensor not in self._relevant:
-            self._relevant[tensor] = any(self._matters(user.tensor) for user in self.users[tensor])
+            entry = Entry(tensor, tuple(fresh("i", n) for n in tensor.shape))
+            ways = (user for user in self.users[tensor] if not _is_constant(user, entry))
+            self._relevant[tensor] = any(self._matters(user.tensor) for user in ways)
         return self._relevant[tensor]
 
     def _written_out(self, expr: Expr) -> Expr:
@@ -160,6 +162,11 @@ class Meaning:
         if isinstance(expr, Entry) and expr.tensor in self.program.by_tensor:
             return self.program.by_tensor[expr.tensor].at(expr.indices)
         return expr
+
+
+def _is_constant(equation: Equation, variable: Entry) -> bool:
+    """True for a rank or a count: constant wherever it has a derivative."""
+    return equation.tensor.kind == "integer" and partial(equation.value, variable) is ZERO
 
 
 def _instance(derivation: Derivation, entry: Entry) -> Expr:

@@ -27,6 +27,7 @@ from symbackprop.expression.build import (
     Number,
     Symbol,
     Tensor,
+    Where,
     add,
     entries_once,
     free_indices,
@@ -329,6 +330,15 @@ def _facts() -> Facts:
 def reduced(expr: Expr) -> Expr:
     """`sizes.simplify` with the facts of the session."""
     return simplify(expr, _facts())
+
+
+def at_each_case(content: Content, places: tuple[Expr, ...]) -> Expr:
+    """An entry at places that are told by cases, as an array of given integers is: the entry by these cases."""
+    for k, place in enumerate(places):
+        if isinstance(place, Where):
+            then, otherwise = ((*places[:k], p, *places[k + 1 :]) for p in (place.then, place.otherwise))
+            return where(place.condition, at_each_case(content, then), at_each_case(content, otherwise))
+    return content(tuple(map(reduced, places)))
 
 
 def is_so(relation: Relation, left: Expr, right: Expr) -> bool | None:

@@ -10,12 +10,26 @@ from collections.abc import Callable
 from typing import Any
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Compare, Expr, Sum, add, fresh, multiply, where
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Compare,
+    Expr,
+    Number,
+    Sum,
+    add,
+    close_sum,
+    fresh,
+    multiply,
+    number,
+    subtract,
+    where,
+)
 from symbackprop.frontends.numpy.array import Array, Order, array, order_of
 from symbackprop.frontends.numpy.elementwise import held, stretched
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import implements
-from symbackprop.frontends.numpy.session import Content, holds, index_name, reduced
+from symbackprop.frontends.numpy.session import Content, at_each_case, axis_indices, holds, index_name, reduced
 from symbackprop.frontends.numpy.views import axis_of, ravel
 
 Indices = tuple[Expr, ...]
@@ -44,6 +58,7 @@ def _at(indices: Indices, axis: int, place: Expr) -> Indices:
 
 def _ranks(base: Array, axis: int) -> Content:
     """Where each entry stands after sorting, ties in their order."""
+    base.buffer.settle("key")  # an entry is compared with itself, too: there it must be one and the same number
     content, size = base.read(nonlinear=True), base.axes[axis]
 
     def entries(indices: Indices) -> Expr:
@@ -82,6 +97,19 @@ def _argsort(a: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Ar
     return result
 
 
+def _stretch(places: Array, base: Array, axis: int) -> tuple[Content, Expr] | None:
+    """(the ranks, the first of them) where places are a stretch of an argsort of `base`'s axis: argsort(x)[:, -2:]."""
+    order = places.buffer.order
+    if order is None or order.axis != axis or order.is_rank or places.buffer.shape != base.axes:
+        return None
+    indices = axis_indices(places.axes)
+    if len(indices) != len(base.axes):
+        return None
+    start = places.through.forward(_at(indices, axis, ZERO))[axis]
+    along = _at(indices, axis, reduced(add(start, indices[axis])))
+    return (order.rank, start) if places.through.forward(indices) == along else None
+
+
 @implements("take_along_axis")
 def _take_along_axis(a: Any, indices: Any, axis: Any) -> Any:
     base, places = as_array(a), as_array(indices)
@@ -90,9 +118,15 @@ def _take_along_axis(a: Any, indices: Any, axis: Any) -> Any:
     if order is not None and order.axis == k and places.axes == base.axes:
         entries = permuted(content, k, base.axes[k], order.rank, order.is_rank)
         return array(base.axes, entries, base.dtype, summed=True)
+    stretch = _stretch(places, base, k)
+    if stretch is not None:
+        rank, start = stretch
+        chosen = permuted(content, k, base.axes[k], rank, False)
+        shown = lambda i: chosen(_at(i, k, reduced(add(start, i[k]))))  # noqa: E731
+        return array(places.axes, shown, base.dtype, summed=True)
     shape = tuple(places.axes[j] if j == k else n for j, n in enumerate(base.axes))
     source = stretched(places, shape) if places.axes != shape else at
-    return array(shape, lambda i: content(_at(i, k, reduced(source(i)))), base.dtype)
+    return array(shape, lambda i: at_each_case(content, _at(i, k, source(i))), base.dtype)
 
 
 @implements("put_along_axis")
@@ -104,13 +138,34 @@ def _put_along_axis(a: Array, indices: Any, values: Any, axis: Any) -> None:
     if order is not None and order.axis == k and places.axes == a.axes:
         a.write(permuted(stretched(given, a.axes), k, a.axes[k], order.rank, not order.is_rank))
         return
-    if places.axes[k] is not ONE:
-        raise TraceError("np.put_along_axis at several places of an axis cannot be traced")
-    shape = _at(a.axes, k, ONE)
+    count = places.axes[k]
+    shape = _at(a.axes, k, count)
     place, value = stretched(places, shape), stretched(given, shape)
+    stretch = _stretch(places, a, k)
+    if stretch is not None:
+        a.write(_at_ranks(old, value, k, count, stretch))
+        return
+    if not isinstance(count, Number):
+        raise TraceError("np.put_along_axis at a symbolic number of places cannot be traced")
 
     def entries(i: Indices) -> Expr:
-        here = _at(i, k, ZERO)
-        return where(holds("==", i[k], place(here)), value(here), old(i))
+        result = old(i)
+        for j in range(int(count.value)):  # of a place that is named twice the last value stays
+            here = _at(i, k, number(j))
+            result = where(holds("==", i[k], place(here)), value(here), result)
+        return result
 
     a.write(entries)
+
+
+def _at_ranks(old: Content, value: Content, axis: int, count: Expr, stretch: tuple[Content, Expr]) -> Content:
+    """What stands where the values are put at the places of `count` ranks, the first of them given; each has one."""
+    rank, start = stretch
+
+    def entries(i: Indices) -> Expr:
+        bound = fresh(index_name(count, set()), count)
+        hit = holds("==", rank(i), reduced(add(start, bound)))
+        rest = multiply(subtract(ONE, close_sum(bound, hit)), old(i))
+        return add(close_sum(bound, multiply(hit, value(_at(i, axis, bound)))), rest)
+
+    return entries

@@ -32,7 +32,16 @@ from symbackprop.frontends.numpy.elementwise import Masked, Places, broadcast_sh
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import implements
-from symbackprop.frontends.numpy.session import as_int, axis_indices, holds, is_so, minus, must_know, reduced
+from symbackprop.frontends.numpy.session import (
+    as_int,
+    at_each_case,
+    axis_indices,
+    holds,
+    is_so,
+    minus,
+    must_know,
+    reduced,
+)
 from symbackprop.frontends.numpy.size import Size, SymbolicRange
 from symbackprop.frontends.numpy.sorting import permuted
 from symbackprop.frontends.numpy.views import maybe_copy, transpose, view_of
@@ -299,8 +308,8 @@ def _gather(base: Array, parts: Sequence[Part]) -> Array:
             elif isinstance(part, Ranged):
                 full.append(reduced(add(part.start, multiply(number(part.step), next(rest)))))
             else:
-                full.append(reduced(next(picked)))
-        return content(tuple(full))
+                full.append(next(picked))
+        return at_each_case(content, tuple(full))
 
     return array(shape, gathered, base.dtype, summed=base.buffer.summed)
 
