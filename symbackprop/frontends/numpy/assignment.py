@@ -25,16 +25,9 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.frontends.numpy.array import IDENTITY, Array
-from symbackprop.frontends.numpy.elementwise import (
-    Masked,
-    Places,
-    broadcast_shape,
-    held,
-    integers_fit,
-    same_entries,
-    stretched,
-)
+from symbackprop.frontends.numpy.elementwise import broadcast_shape, held, integers_fit, stretched
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
+from symbackprop.frontends.numpy.masked import Masked, Places, same_entries, spread
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
@@ -56,10 +49,10 @@ from symbackprop.frontends.numpy.subscripts import (
     choices,
     gathered_shape,
     mask_in,
+    mask_place,
     order_in,
     parts_of,
     sliced,
-    whole_mask,
     within,
 )
 from symbackprop.frontends.numpy.views import unflatten, view_of
@@ -75,7 +68,7 @@ def _setitem(base: Array, key: Any, value: Any) -> None:
     key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     if mask is not None:
-        _assign_mask(base, whole_mask(base, key, mask), mask, value)
+        _assign_mask(base, mask_place(base, key, mask), mask, value)
         return
     parts = parts_of(base, key)
     given = held(base, as_array(value))
@@ -263,12 +256,16 @@ def _accumulate(target: Array, key: Any, value: Any) -> None:
     integers_fit(target)
 
 
-def _assign_mask(base: Array, mask: Array, source: Array, value: Any) -> None:
-    given = value.inner if isinstance(value, Masked) else as_array(value)
-    given = held(base, given)
-    if isinstance(value, Masked) and not same_entries(value.source, source):
+def _assign_mask(base: Array, first: int, mask: Array, value: Any) -> None:
+    """base[mask] = value, where the axes of the mask begin at `first`."""
+    given = held(base, value.inner if isinstance(value, Masked) else as_array(value))
+    if isinstance(value, Masked) and not (same_entries(value.source, mask) and value.first == first):
         raise TraceError("entries selected by one mask are assigned through another")
-    if not isinstance(value, Masked) and given.ndim:
-        raise TraceError("an array is assigned through a mask", help="use np.where")
-    condition, content, old = mask.read(nonlinear=True), stretched(given, base.axes), base.read()
-    base.write(lambda i: where(condition(i), content(i), old(i)))
+    own = slice(first, first + mask.ndim)
+    if not isinstance(value, Masked):
+        after = base.ndim - own.stop
+        if given.ndim > after and given.axes[-after - 1] is not ONE:
+            raise TraceError("an array is assigned through a mask", help="use np.where")
+        given = spread(given, after, mask.ndim)
+    condition, content, old = mask.read(nonlinear=True), stretched(_fitted(given, base.axes), base.axes), base.read()
+    base.write(lambda i: where(condition(i[own]), content(i), old(i)))

@@ -9,8 +9,9 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, Symbol, multiply, number, where
 from symbackprop.frontends.numpy.array import Array, array, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED
-from symbackprop.frontends.numpy.elementwise import Places, truth
+from symbackprop.frontends.numpy.elementwise import truth
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.masked import Places
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import as_int, holds, must_know

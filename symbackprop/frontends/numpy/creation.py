@@ -12,7 +12,8 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number
 from symbackprop.frontends.numpy.array import Array, Buffer, array, has_entry, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED, as_dtype, kind_of_type, near_integer, needs_floats
-from symbackprop.frontends.numpy.elementwise import Places, held, integers_fit, plain_type
+from symbackprop.frontends.numpy.elementwise import held, integers_fit, plain_type
+from symbackprop.frontends.numpy.masked import Places
 from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import current, entry, holds, minus, must_know, product_of, reduced

@@ -41,115 +41,13 @@ from symbackprop.frontends.numpy.dtypes import (
 )
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.infinity import is_infinite, lifted
+from symbackprop.frontends.numpy.masked import Masked, elementwise_masked
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import Content, axis_indices, current, holds, is_so, reduced, value_of
 from symbackprop.frontends.numpy.size import Size
-from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
 Scalar = Callable[..., Expr]
-
-
-@stands_for(np.ndarray, "an array selected by a mask")
-class Masked:
-    """x[mask]: the entries where a mask holds, kept at their places; only elementwise work is done on it."""
-
-    __slots__ = ("inner", "mask", "source")
-    __array_priority__ = 2000
-    __class__ = class_of(lambda value: np.ones(1, value.inner.dtype))
-
-    def __init__(self, inner: Array, mask: Array, source: Array) -> None:
-        self.inner, self.mask, self.source = inner, mask, source
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if method != "__call__" or options or ufunc.__name__ not in OPERATIONS:
-            raise TraceError(f"np.{ufunc.__name__} of an array selected by a mask cannot be traced")
-        return elementwise_masked(OPERATIONS[ufunc.__name__], *inputs)
-
-    def sum(self) -> Any:
-        """The sum of the entries that the mask keeps."""
-        return OPERATIONS["sum"](OPERATIONS["where"](self.mask, self.inner, 0))
-
-    def mean(self) -> Any:
-        """The mean of the entries that the mask keeps."""
-        return self.sum() / self.size
-
-    @property
-    def ndim(self) -> int:
-        """One: NumPy puts the entries in a row."""
-        return 1
-
-    @property
-    def dtype(self) -> Any:
-        """NumPy's type."""
-        return self.inner.dtype
-
-    @property
-    def size(self) -> Any:
-        """How many entries the mask keeps."""
-        return OPERATIONS["sum"](self.mask)
-
-
-def _masked_binary(name: str, swapped: bool) -> Callable[[Masked, Any], Masked]:
-    def operator(self: Masked, other: Any) -> Masked:
-        return elementwise_masked(OPERATIONS[name], *((other, self) if swapped else (self, other)))
-
-    return operator
-
-
-def _masked_inplace(name: str) -> Callable[[Masked, Any], Masked]:
-    def operator(self: Masked, other: Any) -> Masked:
-        result = elementwise_masked(OPERATIONS[name], self, other)
-        if result.inner.dtype != self.inner.dtype:
-            raise TraceError(f"numbers of type {result.inner.dtype} are put into an array of type {self.inner.dtype}")
-        self.inner = result.inner  # for all who hold it
-        return self
-
-    return operator
-
-
-for _symbol, _name in {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
-    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-}.items():  # fmt: skip
-    setattr(Masked, f"__{_symbol}__", _masked_binary(_name, False))
-    setattr(Masked, f"__r{_symbol}__", _masked_binary(_name, True))
-for _symbol, _name in {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
-}.items():  # fmt: skip
-    setattr(Masked, f"__i{_symbol}__", _masked_inplace(_name))
-setattr(Masked, "__neg__", lambda self: elementwise_masked(OPERATIONS["negative"], self))  # noqa: B010
-
-
-@stands_for(tuple, "the places where a mask holds")
-class Places:
-    """The places where a mask holds, as np.where(mask), np.nonzero and np.triu_indices give them: a subscript only."""
-
-    __slots__ = ("mask",)
-    __class__ = class_of(lambda _: (np.zeros(1, int),))
-
-    def __init__(self, mask: Array) -> None:
-        self.mask = mask
-
-
-def elementwise_masked(operation: Callable[..., Any], *operands: Any) -> Masked:
-    """An elementwise operation on masked operands, all under the same mask, and scalars."""
-    first, *others = [o for o in operands if isinstance(o, Masked)]
-    if any(not same_entries(first.source, o.source) for o in others):
-        raise TraceError("two arrays selected by different masks are combined")
-    if any(not isinstance(o, Masked) and as_array(o).ndim for o in operands):
-        raise TraceError("an array selected by a mask is combined with a whole array")
-    return Masked(operation(*(o.inner if isinstance(o, Masked) else o for o in operands)), first.mask, first.source)
-
-
-def same_entries(left: Array, right: Array) -> bool:
-    """True if two arrays have the same entries, entry by entry the same expression."""
-    if left is right:
-        return True
-    if left.axes != right.axes:
-        return False
-    indices = axis_indices(left.axes)
-    return left.definition(indices) is right.definition(indices)
 
 
 # --- broadcasting -------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from symbackprop.frontends.numpy.elementwise import Masked
 from symbackprop.frontends.numpy.library import library_of
+from symbackprop.frontends.numpy.masked import Masked
 from symbackprop.frontends.numpy.session import Session
 from symbackprop.frontends.numpy.state import attributes_of
 from symbackprop.frontends.numpy.symbolic import STAND_INS
@@ -101,7 +101,7 @@ def items_of(value: Any) -> Items | None:
         except ValueError:
             return {}
     if kind is Masked:
-        return {"inner": value.inner}
+        return {"inner": value.inner, "source": value.source}
     if (
         isinstance(value, type)
         or kind in STAND_INS

@@ -43,9 +43,10 @@ from symbackprop.expression.build import (
 from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array
 from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.dtypes import joint_type
-from symbackprop.frontends.numpy.elementwise import Masked, integers_fit
+from symbackprop.frontends.numpy.elementwise import integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.heap import Heap, Items, put
+from symbackprop.frontends.numpy.masked import Masked
 from symbackprop.frontends.numpy.opaque import Unsettled
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
@@ -555,7 +556,7 @@ class _Round:
             if values.ndim > 1:
                 raise self.stop()
             mask = self._along(array((), lambda _: ZERO if condition is None else condition, "bool"))
-            found = Masked(values, mask, mask)
+            found = Masked(values, mask)
         self.session.loops.pop()
         return found
 

@@ -27,7 +27,7 @@ from symbackprop.expression.build import ONE, Symbol
 from symbackprop.frontends.numpy.array import Array, exemplar, has_entry, scalar
 from symbackprop.frontends.numpy.creation import convert_to, to_integer
 from symbackprop.frontends.numpy.dtypes import ROUNDED
-from symbackprop.frontends.numpy.elementwise import Masked, Places
+from symbackprop.frontends.numpy.masked import Masked, Places
 from symbackprop.frontends.numpy.opaque import RANDOM, NotUsable, Refused, Source, first_opaque
 from symbackprop.frontends.numpy.operands import exact, rounding_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
@@ -213,7 +213,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Array):
         return exemplar(value)
     if isinstance(value, Masked):
-        return np.ones(1, value.inner.dtype)
+        return np.ones((1,) * value.ndim, value.inner.dtype)
     if isinstance(value, NotUsable):
         raise value.stop()
     for kind, real in ((Size, 1), (SymbolicRange, range(1)), (Places, (np.zeros(1, int),))):

@@ -20,6 +20,7 @@ from symbackprop.frontends.numpy.opaque import NotUsable
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import assume, reduced
 from symbackprop.frontends.numpy.size import Size, SymbolicList, SymbolicRange, size_expr
+from symbackprop.frontends.numpy.symbolic import STANDS_FOR
 from symbackprop.rendering.text import to_text
 
 
@@ -56,7 +57,8 @@ def as_array(value: Any) -> Array:
         raise value.stop()
     if isinstance(value, np.ndarray):
         raise TraceError(f"arrays of type {value.dtype} cannot be traced", help="use arrays of numbers")
-    raise TraceError(f"a value of type {type(value).__name__} is used where an array is needed")
+    shown = STANDS_FOR.get(type(value))
+    raise TraceError(f"{shown or f'a value of type {type(value).__name__}'} is used where an array is needed")
 
 
 def _nested(values: list[Any] | tuple[Any, ...]) -> Array:

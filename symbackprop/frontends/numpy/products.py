@@ -7,10 +7,11 @@ from typing import Any
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, ZERO, Expr, close_sum, fresh, multiply
-from symbackprop.frontends.numpy.array import Array, array
+from symbackprop.frontends.numpy.array import array
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import broadcast_shape, integers_fit, into
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
+from symbackprop.frontends.numpy.masked import Masked, contract_masked
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.reductions import sum_
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
@@ -21,12 +22,19 @@ from symbackprop.frontends.numpy.views import axes_of, maybe_copy, ravel
 Indices = tuple[Expr, ...]
 
 
-def contract(operands: list[Array], labels: list[list[Any]], output: list[Any]) -> Array:
+def operand_of(value: Any) -> Any:
+    """A factor of a product: an array, or what a mask selects."""
+    return value if isinstance(value, Masked) else as_array(value)
+
+
+def contract(operands: list[Any], labels: list[list[Any]], output: list[Any]) -> Any:
     """The sum over all labels that are not in `output` of the product of the operands.
 
     Args:
         labels: for each operand one label (any hashable) an axis; an axis of size 1 under a larger label is stretched.
     """
+    if any(isinstance(o, Masked) for o in operands):
+        return contract_masked(contract, operands, labels, output)
     sizes: dict[Any, Expr] = {}
     for a, names in zip(operands, labels, strict=True):
         if len(names) != a.ndim:
@@ -62,7 +70,7 @@ def contract(operands: list[Array], labels: list[list[Any]], output: list[Any]) 
     kind = joint_type(*((a.dtype, False) for a in operands))
     if kind.kind == "b" and summed:  # a product of booleans is "and", a sum "or"
         counts = array(tuple(sizes[name] for name in output), entries, "integer", summed=True)
-        return OPERATIONS["not_equal"](counts, 0)  # type: ignore[no-any-return]
+        return OPERATIONS["not_equal"](counts, 0)
     return integers_fit(array(tuple(sizes[name] for name in output), entries, kind, summed=True))
 
 
@@ -71,29 +79,32 @@ def _matmul(a: Any, b: Any, **options: Any) -> Any:
     return into(_product(a, b), options)
 
 
-def _product(a: Any, b: Any) -> Array:
-    left, right = as_array(a), as_array(b)
+def _product(a: Any, b: Any) -> Any:
+    left, right = operand_of(a), operand_of(b)
     if not left.ndim or not right.ndim:
         raise ShapesDoNotFit("matmul of a scalar")
     _same(left, left.ndim - 1, right, max(right.ndim - 2, 0))
     first = ["i", "k"][2 - min(left.ndim, 2) :]
     second = ["k", "j"][: min(right.ndim, 2)]
     stack = [f"b{k}" for k in range(max(left.ndim, right.ndim) - 2)]
-    broadcast_shape(left.axes[:-2], right.axes[:-2])
+    if stack:
+        broadcast_shape(as_array(left).axes[:-2], as_array(right).axes[:-2])
     own = [stack[len(stack) - (a.ndim - 2) :] if a.ndim > 2 else [] for a in (left, right)]
     output = stack + [name for name in first + second if name != "k"]
     return contract([left, right], [own[0] + first, own[1] + second], output)
 
 
-def _same(left: Array, i: int, right: Array, j: int) -> None:
+def _same(left: Any, i: int, right: Any, j: int) -> None:
     """The contracted axes must have the same size: here even 1 does not fit to N."""
+    if isinstance(left, Masked) or isinstance(right, Masked):
+        return  # what fits is seen when they are contracted
     if is_so("==", left.axes[i], right.axes[j]) is not True:
         raise ShapesDoNotFit(f"arrays of shapes {left.shape} and {right.shape} are multiplied")
 
 
 @implements("dot", method=True)
 def _dot(a: Any, b: Any, out: Any = None) -> Any:
-    left, right = as_array(a), as_array(b)
+    left, right = operand_of(a), operand_of(b)
     if not left.ndim or not right.ndim:
         result = OPERATIONS["multiply"](left, right)
     elif left.ndim <= 2 and right.ndim <= 2:
@@ -105,20 +116,24 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
 
 @implements("vdot")
 def _vdot(a: Any, b: Any) -> Any:
-    return _dot(ravel(a), ravel(b))
+    return _dot(_in_a_row(a), _in_a_row(b))
+
+
+def _in_a_row(value: Any) -> Any:
+    return value if isinstance(value, Masked) and value.ndim == 1 else ravel(value)
 
 
 @implements("inner")
 def _inner(a: Any, b: Any) -> Any:
-    left, right = as_array(a), as_array(b)
+    left, right = operand_of(a), operand_of(b)
     if not left.ndim or not right.ndim:
         return OPERATIONS["multiply"](left, right)
     return _tensordot(left, right, ([left.ndim - 1], [right.ndim - 1]))
 
 
 @implements("tensordot")
-def _tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
-    left, right = as_array(a), as_array(b)
+def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    left, right = operand_of(a), operand_of(b)
     if isinstance(axes, int):
         first, second = list(range(left.ndim - axes, left.ndim)), list(range(axes))
     else:
@@ -135,7 +150,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
 
 @implements("outer")
 def _outer(a: Any, b: Any, out: Any = None) -> Any:
-    return into(contract([ravel(a), ravel(b)], [["i"], ["j"]], ["i", "j"]), {"out": out})
+    return into(contract([_in_a_row(a), _in_a_row(b)], [["i"], ["j"]], ["i", "j"]), {"out": out})
 
 
 def _of_all_pairs(name: str) -> None:
@@ -168,10 +183,10 @@ def _einsum(subscripts: Any, *operands: Any, out: Any = None, optimize: Any = Fa
     return into(_contracted(subscripts, *operands), {"out": out, **options})
 
 
-def _contracted(subscripts: Any, *operands: Any) -> Array:
+def _contracted(subscripts: Any, *operands: Any) -> Any:
     if not isinstance(subscripts, str):
         raise TraceError("np.einsum with lists of axes cannot be traced", help="write the subscripts as a string")
-    arrays = [as_array(a) for a in operands]
+    arrays = [operand_of(a) for a in operands]
     text = subscripts.replace(" ", "")
     left, arrow, right = text.partition("->")
     terms = left.split(",")

@@ -12,7 +12,7 @@ from symbackprop.expression.build import ONE
 from symbackprop.frontends.numpy.array import Array, scalar
 from symbackprop.frontends.numpy.creation import to_integer
 from symbackprop.frontends.numpy.dtypes import EXACT, near_integer, needs_floats
-from symbackprop.frontends.numpy.elementwise import Masked, Places
+from symbackprop.frontends.numpy.masked import Masked, Places
 from symbackprop.frontends.numpy.namespace import TypeStandIn, constant, plain, type_stand_in
 from symbackprop.frontends.numpy.opaque import NotUsable, Opaque, Refused
 from symbackprop.frontends.numpy.operands import integer_of
@@ -38,7 +38,7 @@ def _len(value: Any) -> Any:
         if not value.axes:
             raise as_numpy(TypeError("len() of unsized object"))
         return size(value.axes[0])
-    return value.size if isinstance(value, Masked) else len(value)
+    return value.shape[0] if isinstance(value, Masked) else len(value)
 
 
 def _range(*bounds: Any) -> Any:
@@ -85,7 +85,7 @@ def _sum(items: Iterable[Any], start: Any = 0) -> Any:
     if isinstance(items, Array):
         return OPERATIONS["sum"](items, axis=0) + start
     if isinstance(items, Masked):
-        return items.sum() + start
+        return items.sum(axis=0) + start
     return sum(items, start)
 
 

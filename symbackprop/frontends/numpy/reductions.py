@@ -23,9 +23,10 @@ from symbackprop.expression.build import (
 )
 from symbackprop.frontends.numpy.array import Array, array, has_entry, scalar
 from symbackprop.frontends.numpy.dtypes import is_finite, sum_type
-from symbackprop.frontends.numpy.elementwise import Masked, held, integers_fit, into, plain_type, truth
+from symbackprop.frontends.numpy.elementwise import held, integers_fit, into, plain_type, truth
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.infinity import without_infinity
+from symbackprop.frontends.numpy.masked import Masked, reduced_masked
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS, implements
 from symbackprop.frontends.numpy.session import as_int, axis_indices, guarded, holds, index_name, must_know, product_of
@@ -62,7 +63,7 @@ def _full(indices: Indices, bound: Sequence[Expr], axes: tuple[int, ...], ndim: 
 def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
     """np.sum; a mean, a norm and most other reductions are written in it."""
     if isinstance(a, Masked):
-        return a.sum()
+        return reduced_masked("sum", a, axis, keepdims, dtype=dtype, out=out, **options)
     if out is not None or options:
         raise TraceError("np.sum with out=, where= or initial= cannot be traced")
     base = as_array(a)
@@ -123,7 +124,7 @@ def _count(base: Array, axis: Any) -> Expr:
 @implements("mean", method=True)
 def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     if isinstance(a, Masked):
-        return a.mean()
+        return reduced_masked("mean", a, axis, keepdims, dtype=dtype, out=out)
     base = as_array(a)
     total = sum_(base, axis, None if base.kind != "integer" else np.float64, keepdims=keepdims)
     return into(OPERATIONS["divide"](total, size(_count(base, axis))), {"out": out, "dtype": dtype})
@@ -185,11 +186,15 @@ def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> A
 
 @implements("max", "amax", method=True)
 def _max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    if isinstance(a, Masked):
+        return reduced_masked("max", a, axis, keepdims, out=out)
     return into(_extreme("max", a, axis, keepdims), {"out": out})
 
 
 @implements("min", "amin", method=True)
 def _min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    if isinstance(a, Masked):
+        return reduced_masked("min", a, axis, keepdims, out=out)
     return into(_extreme("min", a, axis, keepdims), {"out": out})
 
 

@@ -34,7 +34,8 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import ERF, EXP, FLOOR, FUNCTIONS, LOG, ROUND, STOP_GRADIENT, Function
 from symbackprop.frontends.numpy.array import has_entry
 from symbackprop.frontends.numpy.dtypes import is_finite
-from symbackprop.frontends.numpy.elementwise import Masked, Places, compared, elementwise, into, joint_type_of, truth
+from symbackprop.frontends.numpy.elementwise import compared, elementwise, into, joint_type_of, truth
+from symbackprop.frontends.numpy.masked import Masked, Places, elementwise_masked
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import assume, axis_indices, holds, value_of
@@ -134,7 +135,7 @@ def _where(condition: Any, then: Any = None, otherwise: Any = None) -> Any:
     if then is None or otherwise is None:
         return Places(truth(condition))
     if any(isinstance(o, Masked) for o in (condition, then, otherwise)):
-        raise TraceError("np.where of an array selected by a mask cannot be traced")
+        return elementwise_masked(_where, condition, then, otherwise)
     kind = joint_type_of(as_array(then), as_array(otherwise))
     return elementwise(where, truth(condition), then, otherwise, kind=kind)
 

@@ -28,8 +28,9 @@ from symbackprop.expression.build import (
     number,
 )
 from symbackprop.frontends.numpy.array import Array, Order, View, array, order_of, scalar
-from symbackprop.frontends.numpy.elementwise import Masked, Places, broadcast_shape, stretched
+from symbackprop.frontends.numpy.elementwise import broadcast_shape, stretched
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
+from symbackprop.frontends.numpy.masked import Masked, Places
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import implements
 from symbackprop.frontends.numpy.session import (
@@ -203,7 +204,7 @@ def _getitem(base: Array, key: Any) -> Any:
     key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     if mask is not None:
-        return Masked(array(base.axes, base.read(), base.dtype), whole_mask(base, key, mask), mask)
+        return Masked(array(base.axes, base.read(), base.dtype), mask, mask_place(base, key, mask))
     parts = parts_of(base, key)
     if any(isinstance(p, Chosen) for p in parts):
         return _gather(base, parts)
@@ -365,16 +366,15 @@ def mask_in(key: Any) -> Array | None:
     return masks[0] if masks else None
 
 
-def whole_mask(base: Array, key: Any, mask: Array) -> Array:
-    """The mask, spread over all axes of `base`."""
+def mask_place(base: Array, key: Any, mask: Array) -> int:
+    """Which axis of `base` is the first of the mask's."""
     items = key if isinstance(key, tuple) else (key,)
     before = next(k for k, i in enumerate(items) if i is mask)
     if any(i is Ellipsis for i in items[:before]):
         before = base.ndim - mask.ndim
     if base.axes[before : before + mask.ndim] != mask.axes:
         raise ShapesDoNotFit(f"a mask of shape {mask.shape} on an array of shape {base.shape}")
-    content = mask.read()
-    return array(base.axes, lambda i: content(i[before : before + mask.ndim]), "bool")
+    return before
 
 
 @implements("take", method=True)

@@ -43,6 +43,7 @@ def stands_for(
                 setattr(cls, name, guarded(value))
             elif isinstance(value, property) and value.fset is None and hasattr(kind, name) and name not in _LEFT:
                 setattr(cls, name, property(value.fget, _refusal(stop, name), _refusal(stop, name), value.__doc__))
+        STANDS_FOR[cls] = shown
         own = {n for c in cls.__mro__[:-1] for n in vars(c)}
         for name in dir(kind):
             method = callable(getattr(kind, name))
@@ -91,6 +92,7 @@ def class_of(example: Callable[[Any], Any]) -> property:
     return property(get)
 
 
+STANDS_FOR: dict[type, str] = {}  # a class of stand-ins -> what messages call such a value
 STAND_INS: dict[type, Any] = {}  # real type -> what traced code is given in its place; filled by `namespace`
 
 
