@@ -144,8 +144,9 @@ class _Finder:
             return methods[0], methods[1]
         found = []
         for names, what in ((FORWARD, "forward"), (BACKWARD, "backward")):
-            name = next((n for n in names if inspect.isroutine(getattr(self.kind, n, None))), None)
-            if name is None or (name == "__call__" and "__call__" not in dir(self.kind)):
+            own = set(dir(self.kind))  # every class can be called, not every object
+            name = next((n for n in names if n in own and inspect.isroutine(getattr(self.kind, n))), None)
+            if name is None:
                 raise MalformedError(f"{self.name} has no {what} method", evidence=[f"looked for:  {', '.join(names)}"],
                                      help='name them: methods=("run", "pull_back")')  # fmt: skip
             found.append(name)

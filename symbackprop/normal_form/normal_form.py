@@ -12,6 +12,7 @@ True
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
@@ -34,6 +35,7 @@ from symbackprop.expression.build import (
     Where,
     free_indices,
     fresh,
+    nodes_once,
     substitute,
 )
 from symbackprop.expression.build import subtract as subtract_expr
@@ -116,6 +118,10 @@ class Canonical(Algebra):
             BudgetError: the time or term budget ran out.
         """
         self.check_budget()
+        case = case_of_place(expr)
+        if case is not None:
+            then, otherwise = (substitute(expr, {case: v}) for v in (case.then, case.otherwise))
+            return self.normal(Where(case.condition, then, otherwise))
         match expr:
             case Number(value):
                 return scale(ONE, exact(value))
@@ -214,6 +220,21 @@ def _branches(poly: Poly) -> list[Poly]:
     return [Poly.make(part) for part in parts.values()]
 
 
+@cache
+def case_of_place(expr: Expr) -> Where | None:
+    """What tells an index, or an integer that is divided, by cases: x[where(c, i, j)] is where(c, x[i], x[j])."""
+    match expr:
+        case Entry(_, places):
+            inside: tuple[Expr, ...] = places
+        case Kronecker(left, right) | Compare(_, left, right) if is_integer(left) and is_integer(right):
+            inside = (left, right)
+        case Quotient(left, right) | Remainder(left, right):
+            inside = (left, right)
+        case _:
+            return None
+    return next((n for place in inside for n in nodes_once(place) if isinstance(n, Where)), None)
+
+
 def is_indicator(expr: Expr) -> bool:
     """True for expressions that can only be 0 or 1."""
     match expr:
@@ -245,6 +266,8 @@ def is_integer(expr: Expr) -> bool:
             return all(is_integer(p) for p in parts)
         case Power(base, Number(value)):
             return value.denominator == 1 and value >= 0 and is_integer(base)
+        case Where(_, then, otherwise):
+            return is_integer(then) and is_integer(otherwise)
     return False
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from symbackprop.errors import TraceError
+from symbackprop.errors import BudgetError, TraceError, UnsupportedError
 from symbackprop.expression.build import (
     ONE,
     ZERO,
@@ -23,14 +23,18 @@ from symbackprop.expression.build import (
     Symbol,
     Where,
     fresh,
+    multiply,
     rebuild,
     substitute,
     subtract,
     where,
 )
 from symbackprop.expression.functions import EXP
+from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form.normal_form import Canonical
 
 MINUS_INFINITY = Symbol("-inf", "real")
+DECIDED_SECONDS = 0.5  # for whether a branch is ever taken
 
 
 def is_infinite(value: Expr) -> bool:
@@ -38,6 +42,22 @@ def is_infinite(value: Expr) -> bool:
     if isinstance(value, Where):
         return is_infinite(value.then) or is_infinite(value.otherwise)
     return value is MINUS_INFINITY
+
+
+def finite(value: Expr, guard: Expr, facts: Facts) -> Expr:
+    """`value` without the branches of minus infinity that are never taken, as a diagonal where i + B is read at i."""
+    if not (isinstance(value, Where) and is_infinite(value)):
+        return value
+    then, otherwise = multiply(guard, value.condition), multiply(guard, subtract(ONE, value.condition))
+    try:
+        table = Canonical(facts, seconds=DECIDED_SECONDS)
+        if table.is_zero(then):
+            return finite(value.otherwise, otherwise, facts)
+        if table.is_zero(otherwise):
+            return finite(value.then, then, facts)
+    except (BudgetError, UnsupportedError):
+        pass
+    return where(value.condition, finite(value.then, then, facts), finite(value.otherwise, otherwise, facts))
 
 
 def lifted(make: Callable[..., Expr], values: tuple[Expr, ...]) -> Expr:

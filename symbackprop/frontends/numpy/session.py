@@ -40,7 +40,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import PART, Equation, symbols
 from symbackprop.expression.sizes import NO_FACTS, Facts, Relation, decide, simplify
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
-from symbackprop.frontends.numpy.infinity import MINUS_INFINITY
+from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, finite, is_infinite
 from symbackprop.rendering.text import to_text
 
 Content = Callable[[tuple[Expr, ...]], Expr]
@@ -334,11 +334,12 @@ def reduced(expr: Expr) -> Expr:
 
 def at_each_case(content: Content, places: tuple[Expr, ...]) -> Expr:
     """An entry at places that are told by cases, as an array of given integers is: the entry by these cases."""
-    for k, place in enumerate(places):
-        if isinstance(place, Where):
-            then, otherwise = ((*places[:k], p, *places[k + 1 :]) for p in (place.then, place.otherwise))
-            return where(place.condition, at_each_case(content, then), at_each_case(content, otherwise))
-    return content(tuple(map(reduced, places)))
+    case = next((n for place in places for n in nodes_once(place) if isinstance(n, Where)), None)
+    if case is None:
+        return content(tuple(map(reduced, places)))
+    then, otherwise = (tuple(substitute(p, {case: v}) for p in places) for v in (case.then, case.otherwise))
+    value = where(case.condition, at_each_case(content, then), at_each_case(content, otherwise))
+    return finite(value, ONE, _facts()) if is_infinite(value) else value
 
 
 def is_so(relation: Relation, left: Expr, right: Expr) -> bool | None:
