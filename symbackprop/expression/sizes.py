@@ -382,24 +382,42 @@ def _quotient_bounds(
 
 
 def _largest(polynomial: Polynomial, facts: Facts) -> Polynomial:
-    """An upper bound of `polynomial`: each index at its end where its term is positive, at 0 where it is not.
+    """An upper bound of `polynomial`: indices and labels at their ends in positive terms, at 0 in others.
 
     An index stays where it stands if it is multiplied by something that may be negative.
     """
     total: Polynomial = {}
     for monomial, coefficient in polynomial.items():
-        if not all(isinstance(a, Index) or (isinstance(a, Symbol) and a.kind == "size") for a, _ in monomial):
+        sizes = [_range(atom, facts) for atom, _ in monomial]
+        if not all(
+            n is not None or (isinstance(a, Symbol) and a.kind == "size")
+            for n, (a, _) in zip(sizes, monomial, strict=True)
+        ):
             total = plus(total, {monomial: coefficient})
             continue
         term = {CONSTANT: coefficient}
-        for atom, exponent in monomial:
+        for size, (atom, exponent) in zip(sizes, monomial, strict=True):
             end = atom_of(atom)
-            if isinstance(atom, Index):
-                end = minus(_polynomial(atom.size, facts), UNIT) if coefficient > 0 else {}
+            if size is not None:
+                end = minus(_polynomial(size, facts), UNIT) if coefficient > 0 else {}
             for _ in range(exponent):
                 term = times(term, end)
         total = plus(total, term)
     return total
+
+
+def _is_size(atom: Expr) -> bool:
+    return isinstance(atom, Symbol) and atom.kind == "size"
+
+
+def _range(atom: Expr, facts: Facts) -> Expr | None:
+    """How many values, from 0 on, an atom has that is an index, a place or a label; None for others."""
+    match atom:
+        case Position(_, Index(_, size, _), _) | Index(_, size, _):
+            return size
+        case Entry(tensor, _):
+            return facts.ranges.get(tensor)
+    return None
 
 
 def relevant(polynomial: Polynomial, inequalities: list[Polynomial]) -> list[Polynomial]:

@@ -47,13 +47,14 @@ from symbackprop.normal_form.rules_indices import (
     decide_by_delta,
     first_value,
     joined_complements,
+    name_block,
     narrow_range,
     reflect,
     slide_window,
     unused_index,
     use_delta,
 )
-from symbackprop.normal_form.rules_merged_axes import solve_mixed_radix, split_merged_index, write_out
+from symbackprop.normal_form.rules_merged_axes import join_digits, solve_mixed_radix, split_merged_index, write_out
 
 MAXIMUM_TERMS = 20_000
 
@@ -66,8 +67,10 @@ class Algebra(Functions):
         ("", tidy),
         ("base", expand_base),
         ("delta", contract_delta),
+        ("nonneg", name_block),
         ("nonneg", narrow_range),
         ("nonneg", slide_window),
+        ("delta", join_digits),
         ("delta", decide_by_delta),
         ("delta", use_delta),
         ("entry", one_of_a_row),
@@ -298,6 +301,8 @@ class Algebra(Functions):
         # Any other integer-valued atom (an indicator, a position) is opaque to the arithmetic of sizes.
         opaque = Tensor(f"#{atom.id}", (), "integer")
         self._opaque[opaque] = atom  # its name comes back as the atom, with the indices that it depends on
+        if atom.kind == "position":
+            self.facts.ranges[opaque] = atom.data[1]
         return EntryNode(opaque, ())
 
     # Extrema.

@@ -293,13 +293,13 @@ class TermRules:
             return ONE
         if place is not None and place.kind == "position" and place.data[1] is size:
             return ONE
-        digit = self._digit(value, self.size_of(size))
+        digit = self.digit(value, self.size_of(size))
         if digit is not None:
             return digit
         above = self.nonneg(combine([(1, self.size_of(size)), (-1, ONE), (-1, value)]))
         return self.multiply(self.nonneg(value), above)
 
-    def _digit(self, value: Poly, size: Poly) -> Poly | None:
+    def digit(self, value: Poly, size: Poly) -> Poly | None:
         """For value = r - E*s and size = E the range 0 <= value < E says s = r // E: one delta, no two inequalities."""
         if len(size.terms) != 1:
             return None

@@ -28,6 +28,7 @@ from symbackprop.normal_form.data import (
     exact,
     magnitude,
     of_index,
+    scale,
     subtract,
 )
 from symbackprop.normal_form.rewriter import TermRules, Terms, between_indices, solve_for, spare
@@ -63,15 +64,21 @@ def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...])
 def _divided(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> tuple[Index, Poly, Poly] | None:
     """(i, its value, r) if gap = 0 says k*i = j + c for a bound index i and numbers k, c: that is where r = 0.
 
-    i is j // k and a number, and r says which remainder j must have: the quotient is that of j, whatever c is.
+    i is j // k and a number, and r says which remainder j must have: the quotient is that of j, whatever c is. Or c is
+    a digit below k.
     """
     for index in bound:
         own = of_index(index).terms[0][0]
         coefficient = dict(gap.terms).get(own, 0)
         rest = Poly.make({m: c for m, c in gap.terms if m is not own})
-        if not isinstance(coefficient, int) or abs(coefficient) < 2 or index in rest.free:
+        if not isinstance(coefficient, int) or abs(coefficient) < 2:
             continue
         by, sign = abs(coefficient), -1 if coefficient > 0 else 1
+        if index in rest.free:
+            found = _low_digit(rules, index, by, scale(rest, sign))
+            if found is None:
+                continue
+            return index, *found
         shift = sign * dict(rest.terms).get(UNIT, 0)
         whole = combine([(sign, rest), (-shift, ONE)])
         quotient = rules.size_of(Quotient(rules.size_expression(whole), number(by)))
@@ -79,6 +86,21 @@ def _divided(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> tuple[Ind
         value = combine([(1, quotient), (exact(Fraction(remainder + shift) / by), ONE)])
         return index, value, combine([(1, whole), (-by, quotient), (-remainder, ONE)])
     return None
+
+
+def _low_digit(rules: TermRules, index: Index, by: int, value: Poly) -> tuple[Poly, Poly] | None:
+    """(j // by, r) where by*i = j - d says it, for a d from 0 to by - 1 that depends on i: the place in a block i.
+
+    r = 0 where d is the remainder of j.
+    """
+    digit = Poly.make({m: -c for m, c in value.terms if index in m.free})
+    whole = combine([(1, value), (1, digit)])
+    place, beyond = rules.size_expression(digit), rules.size_expression(combine([(1, digit), (-by, ONE)]))
+    if not (rules.decided(">=", place) and rules.decided("<", beyond)):
+        return None
+    quotient = rules.size_of(Quotient(rules.size_expression(whole), number(by)))
+    own = rules.substitute(digit, {index: quotient})
+    return quotient, combine([(1, whole), (-by, quotient), (-1, own)])
 
 
 def _eliminated_first(rules: TermRules, index: Index, value: Poly) -> tuple[bool, bool]:
@@ -218,6 +240,20 @@ def narrow_range(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -
             both = combine([(1, atom.args[0]), (1, other.args[0])])
             if other is not atom and rules.decided("<", rules.size_expression(both)):
                 return []
+    return None
+
+
+def name_block(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """0 <= p - E*k < E says which block of length E an index is in: k = p // E."""
+    inequalities = [a for a in factors if a.kind == "nonneg"]
+    for above, below in itertools.permutations(inequalities, 2):
+        length = combine([(1, above.args[0]), (1, below.args[0]), (1, ONE)])
+        if length.free or length is ONE or not rules.decided(">", rules.size_expression(length)):
+            continue
+        block = rules.digit(above.args[0], length)
+        if block is not None:
+            rest = {a: e for a, e in factors.items() if a not in (above, below)}
+            return rules.times([(1, rest, bound)], block)
     return None
 
 

@@ -6,6 +6,7 @@ quotient and its remainder, whose ranges are the two axes. This module knows ind
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from symbackprop.expression.build import Expr, Index, Number, Quotient, Remainder, multiply
@@ -17,9 +18,11 @@ from symbackprop.normal_form.data import (
     Mono,
     Poly,
     Rational,
+    as_atom,
     as_index,
     combine,
     constant,
+    of_atom,
     of_index,
     parameter,
     scale,
@@ -108,6 +111,43 @@ def solve_mixed_radix(rules: TermRules, factors: Factors, bound: tuple[Index, ..
         remaining = tuple(i for i in bound if i not in digits)
         return rules.times(rules.substitute_factors(rest, remaining, values), condition)
     return None
+
+
+def join_digits(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """[v // E = a] [v % E = b] says that v = E*a + b, for a place v that is no index and a b from 0 to E - 1."""
+    deltas = [a for a in factors if a.kind == "delta" and a.free.isdisjoint(bound)]
+    for first, second in itertools.permutations(deltas, 2):
+        (high,), (low,) = first.args, second.args
+        for quotient, sign in _alone(high):
+            place, by = quotient.args
+            own = as_atom(place)
+            other = None if own is None or own.kind == "index" else _coefficient_of(low, own)
+            if other is None:
+                continue
+            digit = combine([(1, place), (-1, rules.multiply(by, of_atom(quotient))), (-other, low)])
+            if own in _atoms(digit) or quotient in _atoms(digit) or own in _atoms(high):
+                continue
+            within = [("<", combine([(1, digit), (-1, by)])), (">=", digit)]
+            if all(rules.decided(relation, rules.size_expression(p)) for relation, p in within):
+                whole = rules.multiply(by, combine([(1, of_atom(quotient)), (-sign, high)]))
+                rest = {a: e for a, e in factors.items() if a not in (first, second)}
+                return rules.times([(1, rest, bound)], rules.delta(combine([(1, whole), (1, digit), (-1, place)])))
+    return None
+
+
+def _alone(gap: Poly) -> list[tuple[Atom, int]]:
+    """The quotients that stand in a gap by themselves, with the coefficient 1 or -1."""
+    found = [(m.factors[0][0], c) for m, c in gap.terms if len(m.factors) == 1 and m.factors[0][1] == 1]
+    return [(a, int(c)) for a, c in found if a.kind == "quotient" and c in (1, -1)]
+
+
+def _coefficient_of(gap: Poly, atom: Atom) -> int | None:
+    """1 or -1 if the atom stands in the gap by itself with that coefficient."""
+    return next((int(c) for m, c in gap.terms if m.factors == ((atom, 1),) and c in (1, -1)), None)
+
+
+def _atoms(poly: Poly) -> set[Atom]:
+    return {a for m, _ in poly.terms for a, _ in m.factors}
 
 
 def _digits(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> list[Index]:
