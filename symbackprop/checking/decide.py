@@ -580,9 +580,9 @@ def _up_to_rounding(
         conditions = (*verdict.conditions, *(f"{r.text}, up to rounding of constants" for r in rounded))
         return None if scope is None else replace(verdict, conditions=conditions)
     words = f"right up to constants rounded to {rounded_to(rounded)}: {'; '.join(r.text for r in rounded)}"
-    return goal.with_names(
-        Verdict("REFUTED", subject, wrong=(found.entry.name,), diagnosis=words, counterexample=found)
-    )
+    others = wrong_gradients(goal.question, [n for n in goal.names if n != found.entry.name])
+    wrong = tuple(n for n in goal.names if n == found.entry.name or n in others)
+    return goal.with_names(Verdict("REFUTED", subject, wrong=wrong, diagnosis=words, counterexample=found))
 
 
 def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[str]) -> str:
