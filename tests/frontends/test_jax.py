@@ -120,12 +120,54 @@ def test_arrays_do_not_change_in_place():
         sb.trace(assigned, {"x": ("N",)})
 
 
-def test_scan_is_refused_by_name():
-    def scanned(x):
-        return jax.lax.scan(lambda c, v: (c + v, c), 0.0, x)[0]
+def decayed(xs, a, h0):
+    def step(h, x):
+        h = jnp.tanh(a * h + x)
+        return h, h
 
-    with pytest.raises(TraceError, match=r"jax\.lax\.scan cannot be traced"):
-        sb.trace(scanned, {"x": ("N",)})
+    return jax.lax.scan(step, h0, xs)[1]
+
+
+def decayed_backward(dout, xs, a, h0, forgets=False):
+    hs = decayed(xs, a, h0)
+
+    def step(g, at):
+        up, h, before = at
+        d = (up + (0 if forgets else g)) * (1 - h**2)
+        return a * d, (d, d * before)
+
+    before = jnp.concatenate([h0[None], hs[:-1]])
+    last, (dxs, da) = jax.lax.scan(step, jnp.zeros_like(h0), (dout, hs, before), reverse=True)
+    return {"xs": dxs, "a": da.sum(axis=0), "h0": last}
+
+
+def test_scan_is_followed_at_stated_lengths():
+    shapes = {"xs": ("T", "D"), "a": ("D",), "h0": ("D",)}
+    verdict = sb.check(decayed, decayed_backward, shapes=shapes)
+    assert verdict and "stated sizes T = 2" in verdict.scope
+    wrong = sb.check(decayed, decayed_backward, shapes=shapes, fixed={"forgets": True})
+    assert set(wrong.wrong) == {"xs", "a", "h0"}
+
+
+def test_cond_and_fori_loop_take_both_branches_and_every_step():
+    def forward(x, y):
+        grown = jax.lax.fori_loop(0, 3, lambda k, v: v + (k + 1) * y, x)
+        return jax.lax.cond(x[0] > 1, lambda v: v * x, lambda v: v + y, grown)
+
+    def backward(dout, x, y):
+        more = x[0] > 1
+        dx = jnp.where(more, dout * (2 * x + 6 * y), dout)
+        return {"x": dx, "y": jnp.where(more, 6 * dout * x, 7 * dout)}
+
+    assert sb.check(forward, backward, shapes={"x": ("N",), "y": ("N",)})
+
+
+def test_while_loop_is_refused_by_name():
+    def looped(x):
+        return jax.lax.while_loop(lambda v: v.sum() < 1, lambda v: 2 * v, x)
+
+    with pytest.raises(TraceError, match=r"jax\.lax\.while_loop cannot be traced"):
+        sb.trace(looped, {"x": ("N",)})
 
 
 FUNCTIONS = {

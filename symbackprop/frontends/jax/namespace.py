@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import symbackprop.frontends.jax.control_flow  # noqa: F401  enters its functions
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, call, dressed, jax
 from symbackprop.frontends.jax.functions import JNP, LAX, NN
@@ -24,7 +25,7 @@ from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_numpy, guarded
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
-_LOOPS = {"scan", "fori_loop", "while_loop", "map", "associative_scan", "cond", "switch"}
+_LOOPS = {"while_loop", "associative_scan", "switch"}
 _FLOATS = {"float32", "float64", "float16", "bfloat16", "float_", "double", "single"}
 _PREFIX = {"jax.numpy": "", "jax.numpy.linalg": "linalg.", "jax.scipy.special": "special."}
 
