@@ -25,11 +25,14 @@ from symbackprop.checking.user_run import quietly
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import MalformedError, SymbackpropError
 from symbackprop.expression.program import Program
+from symbackprop.frontends.numpy.dialects import OWN_CODE
 from symbackprop.frontends.numpy.tracer import Tracer
+from symbackprop.frontends.subject import must_be_taken
 
 FORWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "fprop", "fwd", "loss", "predict")
 BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bprop", "bwd", "gradient", "gradients",
             "grad")  # fmt: skip
+OWN_CODE.append(__file__)  # the functions that make a layer and run it are rebuilt with it, and no code of the user's
 HELD = ("data", "value", "val", "weight", "array", "w", "params")  # where a parameter object keeps its numbers
 DEEPEST = 4
 DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11)
@@ -156,6 +159,8 @@ class _Finder:
 
     def passes(self) -> LayerPasses:
         """The two functions, and what was taken for what."""
+        takers = [getattr(self.kind, m) for m in (self.forward, self.backward)]
+        must_be_taken(self.fixed, [*takers, *([self.subject] if isinstance(self.subject, type) else [])], self.name)
         arguments, layer = self._made()
         _, forward_arguments, forward_fixed = self._arguments(self.forward)
         inputs = set(forward_arguments.values())

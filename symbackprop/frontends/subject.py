@@ -5,18 +5,19 @@ torch and JAX are asked only where the user's code has imported them.
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 import symbackprop.frontends.jax.subjects as of_jax
 import symbackprop.frontends.torch.subjects as of_torch
-from symbackprop.errors import MalformedError
+from symbackprop.errors import MalformedError, nearest
 from symbackprop.frontends.numpy.library import library_of
 
 FRAMEWORKS = ("torch", "jax")
@@ -48,6 +49,8 @@ def passes_of(
             f"check needs a backward pass beside {_shown(forward)}",
             help="check(forward, backward, ...); a torch.autograd.Function and a jax.custom_vjp bring their own",
         )
+    if not of_torch.is_module(forward):
+        must_be_taken(fixed, [forward, backward], _shown(forward))
     language = language_of(forward) or language_of(backward)
     return (
         plainly(forward, fixed, differentiated=True, language=language),
@@ -80,6 +83,21 @@ def plainly(function: Any, fixed: Mapping[str, Any], *, differentiated: bool, la
 def all_shapes(function: Any, shapes: Mapping[str, Any]) -> Mapping[str, Any]:
     """The shapes that are given, and of a module those of its other parameters."""
     return of_torch.all_shapes(function, shapes) if of_torch.is_module(function) else shapes
+
+
+def must_be_taken(fixed: Mapping[str, Any], functions: Iterable[Any], what: str) -> None:
+    """Refuse values by `fixed` that none of these takes.
+
+    Raises:
+        MalformedError: names the arguments that there are.
+    """
+    for name in fixed:
+        if not any(_takes(f, name) for f in functions):
+            known = dict.fromkeys(n for f in functions for n in inspect.signature(f).parameters)
+            near = nearest(name, known)
+            raise MalformedError(f"fixed names {name!r}, which is no argument of {what}",
+                                 evidence=[f"arguments:  {', '.join(known)}"],
+                                 help=f"did you mean {near!r}" if near else None)  # fmt: skip
 
 
 def _takes(function: Any, name: str) -> bool:
@@ -119,13 +137,28 @@ def _by_methods(function: Any, loaded: list[str]) -> str | None:
     code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", {})
     if code is None:
         return None
-    imported = {_home(v) for v in scope.values() if isinstance(v, types.ModuleType)}
-    used = {*_names(code), *_keywords(code)}
+    modules = {n for n, v in scope.items() if isinstance(v, types.ModuleType)}
+    imported = {_home(scope[n]) for n in modules}
+    used = {*_methods(code, modules), *_keywords(code)}
     for name in loaded:
         told = used & KEYWORDS[name] or any(hasattr(ARRAYS[name](), n) and not hasattr(np.ndarray, n) for n in used)
         if name in imported and ("numpy" not in imported or told):
             return name
     return None
+
+
+def _methods(code: types.CodeType, modules: set[str]) -> Iterator[str]:
+    """The attributes that a function asks for, but for those of modules: of `np.exp(x).sum()` it is `sum`."""
+    before: dis.Instruction | None = None
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            of_module = before is not None and before.opname == "LOAD_GLOBAL" and before.argval in modules
+            if not of_module:
+                yield str(step.argval)
+        before = step
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _methods(inner, modules)
 
 
 ARRAYS = {"torch": lambda: sys.modules["torch"].Tensor, "jax": lambda: sys.modules["jax"].Array}

@@ -342,7 +342,7 @@ class Overlay:
         if issubclass(kind, tuple) and hasattr(kind, "_fields") and not _has_code(kind):
             return kind  # a named tuple holds values and does nothing with them
         if not library_of(type(kind).__module__):
-            return Refused(f"the class {kind.__name__}")
+            return Refused(f"the class {kind.__name__}, which is made by a metaclass of its own,")
         if id(kind) in self._making:
             return Refused(f"the class {kind.__name__}, which holds itself,")
         self._keep.append(kind)

@@ -468,4 +468,14 @@ def random(*_: Any, **__: Any) -> Any:
     raise TraceError("random numbers cannot be traced", help=RANDOM)
 
 
-__all__ = ["Size", "dims", "random", "size"]
+def dropped() -> Any:
+    """Dropout while a module is trained.
+
+    Raises:
+        TraceError: always.
+    """
+    help = "module.eval(), training=False or p=0 turns it off; or multiply by a mask that comes in as an input"
+    raise TraceError("dropout draws random numbers, which cannot be traced", help=help)
+
+
+__all__ = ["Size", "dims", "dropped", "random", "size"]

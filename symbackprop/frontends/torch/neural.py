@@ -14,7 +14,7 @@ from symbackprop.frontends.numpy.namespace import constant
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.numpy.session import assume, must_know
-from symbackprop.frontends.torch.layout import random
+from symbackprop.frontends.torch.layout import dropped
 from symbackprop.frontends.torch.reductions import norm
 from symbackprop.frontends.torch.tensor import cast, function, number
 
@@ -186,7 +186,7 @@ def _softmax_backward(grad_output: Any, output: Any, dim: Any, input_dtype: Any 
 @function("dropout", "alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "dropout3d")
 def _dropout(input: Any, p: Any = 0.5, training: Any = True, inplace: Any = False) -> Any:
     if training and number(p) != 0:
-        return random()
+        return dropped()
     return input
 
 
@@ -303,7 +303,7 @@ def _attention(
 ) -> Any:  # fmt: skip
     q, k = as_array(query), as_array(key)
     if number(dropout_p) != 0:
-        random()
+        dropped()
     factor = N["reciprocal"](N["sqrt"](N["multiply"](q.shape[-1], 1.0))) if scale is None else scale
     scores = N["multiply"](N["matmul"](q, N["swapaxes"](k, -2, -1)), factor)
     if is_causal:
