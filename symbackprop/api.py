@@ -19,6 +19,7 @@ import sympy as sp
 from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
+from symbackprop.checking.jacobians import pulled_back
 from symbackprop.checking.layers import layer_passes, malformed_layer
 from symbackprop.checking.trace_agreement import compared_with_numpy
 from symbackprop.checking.verdict import Verdict
@@ -98,6 +99,7 @@ def check(
     seconds: float = BUDGET_SECONDS,
     complete: bool = False,
     methods: tuple[str, str] | None = None,
+    jacobian: bool = False,
 ) -> Verdict:
     """Is this backward pass the gradient of this forward pass?
 
@@ -119,6 +121,8 @@ def check(
         seconds: time budget; when it is spent the answer is UNDECIDED.
         complete: refuse a backward pass that returns no gradient of some input that `assume` does not call data.
         methods: of a layer, the names of its two methods, where they are not the usual ones.
+        jacobian: `backward(**inputs)` takes no upstream gradient and returns derivatives, {input: Jacobian} or a list
+            for the last arguments, as models for curve fitting do.
 
     Returns:
         a Verdict; no exception for anything that the two functions do.
@@ -140,7 +144,11 @@ def check(
             layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told
         else:
-            passes = passes_of(forward, backward, shapes, assume or {}, fixed)
+            pull = backward
+            if jacobian:
+                pull, note = pulled_back(forward, backward, shapes)
+                told = (note,)
+            passes = passes_of(forward, pull, shapes, assume or {}, fixed)
     except SymbackpropError as error:
         return malformed_layer(forward, error)
     verdict = answer(Case(*passes, shapes, assume or {}, where), seconds)

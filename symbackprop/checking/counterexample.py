@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import flint
 import numpy as np
 from numpy.typing import NDArray
 
@@ -102,7 +103,12 @@ def counterexample(question: Question, found: Examination) -> Counterexample:
 def _entry(name: str, where: tuple[int, ...], claimed: Value, correct: Value) -> WrongEntry:
     """Both values, and their difference before it is lost in rounding."""
     difference = to_float(claimed - correct)
-    return WrongEntry(name, where, to_float(claimed), to_float(correct), difference)
+    return WrongEntry(name, where, _rounded(claimed), _rounded(correct), difference)
+
+
+def _rounded(value: Value) -> float:
+    """A value as a float; 0 where its enclosure, narrow as it is, holds 0."""
+    return 0.0 if isinstance(value, flint.arb) and value.contains(0) else to_float(value)
 
 
 def _floats(entries: Array, whole: Array) -> Floats:
@@ -110,7 +116,7 @@ def _floats(entries: Array, whole: Array) -> Floats:
     shape = tuple(max(axis) + 1 for axis in zip(*whole, strict=True))
     result = np.full(shape, np.nan)
     for position, value in entries.items():
-        result[position] = to_float(value)
+        result[position] = _rounded(value)
     return result
 
 
