@@ -140,7 +140,7 @@ def check(
     told: tuple[str, ...] = ()
     try:
         wanted = intention(intended)
-        if backward is None and not brings_its_backward(forward):
+        if backward is None and not jacobian and not brings_its_backward(forward):
             layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told
         else:

@@ -244,3 +244,45 @@ def test_check_says_what_of_a_layer_it_did_not_find(layer, options, message):
     verdict = sb.check(layer, **options)
     assert verdict.status == "MALFORMED"
     assert message in verdict.reason, str(verdict)
+
+
+class LogCosh:
+    def loss(self, p, t):
+        return np.sum(np.log(np.cosh(p - t)))
+
+    def gradient(self, p, t):
+        return np.tanh(p - t)
+
+
+def test_a_loss_is_a_forward_pass_though_every_class_can_be_called():
+    assert sb.check(LogCosh, shapes={"p": ("N",), "t": ("N",)})
+
+
+def test_a_fixed_value_that_nothing_takes_is_refused():
+    verdict = sb.check(Dense, shapes=DENSE, fixed={"unit_out": 3})
+    assert verdict.status == "MALFORMED"
+    assert "fixed names 'unit_out'" in verdict.reason
+    assert "'units_out'" in verdict.reason
+
+
+class Counted(type):
+    def __new__(cls, name, bases, members):
+        return super().__new__(cls, name, bases, {**members, "made": 1})
+
+
+class Made(metaclass=Counted):
+    def __init__(self, w):
+        self.w = w
+
+    def forward(self, x):
+        return x * self.w
+
+    def backward(self, dout):
+        return dout * self.w
+
+
+def test_a_class_of_a_metaclass_is_refused_by_what_it_is():
+    verdict = sb.check(Made, shapes={"x": ("N", "D"), "w": ("D",)})
+    assert verdict.status == "UNDECIDED"
+    assert "metaclass" in verdict.reason
+    assert "layer = " not in verdict.reason

@@ -188,3 +188,92 @@ def test_kernel_asks_for_an_integer_that_does_change():
     with pytest.raises(ProofError):
         for derivation in gradient.derivations.values():
             kernel.replay(derivation)
+
+
+def best_two(s):
+    best = np.argsort(s, axis=1)[:, -2:]
+    return (np.take_along_axis(s, best, axis=1) ** 2).sum(axis=1)
+
+
+def to_best_two(dout, s):
+    best, d = np.argsort(s, axis=1)[:, -2:], np.zeros_like(s)
+    np.put_along_axis(d, best, 2 * np.take_along_axis(s, best, axis=1) * dout[:, None], axis=1)
+    return {"s": d}
+
+
+def to_best_two_exchanged(dout, s):
+    best, d = np.argsort(s, axis=1)[:, -2:], np.zeros_like(s)
+    np.put_along_axis(d, best[:, ::-1], 2 * np.take_along_axis(s, best, axis=1) * dout[:, None], axis=1)
+    return {"s": d}
+
+
+def best_of_scores(x, w, k):
+    scores = x @ w
+    best = np.argsort(-scores, axis=1)[:, : k.shape[0]]
+    return np.take_along_axis(scores, best, axis=1) * k
+
+
+def to_best_of_scores(dout, x, w, k):
+    scores = x @ w
+    best, d = np.argsort(-scores, axis=1)[:, : k.shape[0]], np.zeros_like(scores)
+    np.put_along_axis(d, best, dout * k, axis=1)
+    return {"x": d @ w.T, "w": x.T @ d, "k": (dout * np.take_along_axis(scores, best, axis=1)).sum(axis=0)}
+
+
+def two_columns(s, w):
+    return s[:, [0, 1]] * w
+
+
+def to_two_columns(dout, s, w):
+    d = np.zeros_like(s)
+    np.put_along_axis(d, np.array([[0, 1]]), dout * w, axis=1)
+    return {"s": d, "w": dout * s[:, [0, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "shapes", "where", "wrong"),
+    [
+        (best_two, to_best_two, {"s": ("T", "E")}, "E >= 2", ()),
+        (best_two, to_best_two_exchanged, {"s": ("T", "E")}, "E >= 2", ("s",)),
+        (best_of_scores, to_best_of_scores, {"x": ("T", "D"), "w": ("D", "E"), "k": ("K",)}, "K <= E", ()),
+        (two_columns, to_two_columns, {"s": ("T", "E"), "w": ("T", 2)}, "E >= 2", ()),
+    ],
+    ids=lambda v: getattr(v, "__name__", None),
+)
+def test_check_follows_the_largest_few(forward, backward, shapes, where, wrong):
+    verdict = sb.check(forward, backward, shapes=shapes, where=where)
+    assert verdict.status == ("REFUTED" if wrong else "PROVED")
+    assert verdict.wrong == wrong
+
+
+def contrastive(z, t=0.5):
+    n = z.shape[0] // 2
+    s = z @ z.T / t
+    np.fill_diagonal(s, -np.inf)
+    pair = np.concatenate([np.arange(n, 2 * n), np.arange(n)])
+    return (np.log(np.exp(s).sum(axis=1)) - s[np.arange(2 * n), pair]).mean()
+
+
+def contrastive_backward(z, t=0.5):
+    n = z.shape[0] // 2
+    s = z @ z.T / t
+    np.fill_diagonal(s, -np.inf)
+    pair = np.concatenate([np.arange(n, 2 * n), np.arange(n)])
+    p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+    p[np.arange(2 * n), pair] -= 1
+    return {"z": (p + p.T) @ z / (2 * n * t)}
+
+
+def contrastive_one_sided(z, t=0.5):
+    n = z.shape[0] // 2
+    s = z @ z.T / t
+    np.fill_diagonal(s, -np.inf)
+    pair = np.concatenate([np.arange(n, 2 * n), np.arange(n)])
+    p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+    p[np.arange(2 * n), pair] -= 1
+    return {"z": 2 * p @ z / (2 * n * t)}
+
+
+def test_check_reads_beside_a_masked_diagonal():
+    assert sb.check(contrastive, contrastive_backward, shapes={"z": ("2*B", "D")}).for_all_sizes
+    assert sb.check(contrastive, contrastive_one_sided, shapes={"z": ("2*B", "D")}).wrong == ("z",)

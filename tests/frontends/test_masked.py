@@ -1,0 +1,158 @@
+"""What a mask selects: rows, columns, pixels; the labels are checked against central differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+
+SIZES = {"N": 4, "D": 3, "H": 3, "W": 2, "T": 4, "E": 4, "K": 2, "B": 2}
+
+
+def margins(w, X, y):
+    m = y * (X @ w)
+    near = m < 1
+    return np.sum(1 - m[near]) / len(y)
+
+
+def margins_by_rows(w, X, y):
+    near = y * (X @ w) < 1
+    return {"w": -(X[near].T @ y[near]) / len(y)}
+
+
+def margins_over_the_near(w, X, y):
+    near = y * (X @ w) < 1
+    return {"w": -(X[near].T @ y[near]) / near.sum()}
+
+
+def fit(X, w, t):
+    keep = t > 0
+    return ((X[keep] @ w - 1) ** 2).sum()
+
+
+def fit_by_broadcasting(X, w, t):
+    keep = t > 0
+    e = 2 * (X[keep] @ w - 1)
+    dX = np.zeros_like(X)
+    dX[keep] = e[:, None] * w
+    return {"X": dX, "w": (e[:, None] * X[keep]).sum(axis=0)}
+
+
+def fit_by_einsum(X, w, t):
+    keep = t > 0
+    e = 2 * (X[keep] @ w - 1)
+    dX = np.zeros_like(X)
+    dX[keep] = np.outer(e, w)
+    return {"X": dX, "w": np.einsum("n,nd->d", e, X[keep])}
+
+
+def fit_of_the_others(X, w, t):
+    keep = t > 0
+    e = 2 * (X[keep] @ w - 1)
+    dX = np.zeros_like(X)
+    dX[keep] = e[:, None] * w
+    return {"X": dX, "w": 2 * (X[~keep].T @ (X[~keep] @ w - 1))}
+
+
+def pixels(x, m):
+    return (x[m > 0] ** 2).mean()
+
+
+def pixels_by_count(x, m):
+    keep = m > 0
+    d = np.zeros_like(x)
+    d[keep] = 2 * x[keep] / keep.sum()
+    return {"x": d}
+
+
+def pixels_by_size(x, m):
+    keep = m > 0
+    d = np.zeros_like(x)
+    d[keep] = 2 * x[keep] / x.size
+    return {"x": d}
+
+
+def columns(X, w, t):
+    return X.T[:, t > 0].sum(axis=1) @ w
+
+
+def columns_by_assignment(X, w, t):
+    keep = t > 0
+    d = np.zeros_like(X.T)
+    d[:, keep] = w[:, None]
+    return {"X": d.T, "w": X.T[:, keep].sum(axis=1)}
+
+
+def huber(w, X, y):
+    r = y - X @ w
+    far = np.abs(r) > 1
+    return 0.5 * np.dot(r[~far], r[~far]) + np.sum(np.abs(r[far]) - 0.5)
+
+
+def huber_by_parts(w, X, y):
+    r = y - X @ w
+    far = np.abs(r) > 1
+    return {"w": -np.dot(r[~far], X[~far]) - np.dot(np.sign(r[far]), X[far])}
+
+
+def huber_signs_forgotten(w, X, y):
+    r = y - X @ w
+    far = np.abs(r) > 1
+    return {"w": -np.dot(r[~far], X[~far]) - X[far].sum(axis=0)}
+
+
+LINE = {"w": ("D",), "X": ("N", "D"), "y": ("N",)}
+ROWS = {"X": ("N", "D"), "w": ("D",), "t": ("N",)}
+IMAGE = {"x": ("H", "W"), "m": ("H", "W")}
+CASES = [
+    (margins, margins_by_rows, LINE, ()),
+    (margins, margins_over_the_near, LINE, ("w",)),
+    (fit, fit_by_broadcasting, ROWS, ()),
+    (fit, fit_by_einsum, ROWS, ()),
+    (fit, fit_of_the_others, ROWS, ("w",)),
+    (pixels, pixels_by_count, IMAGE, ()),
+    (pixels, pixels_by_size, IMAGE, ("x",)),
+    (columns, columns_by_assignment, ROWS, ()),
+    (huber, huber_by_parts, LINE, ()),
+    (huber, huber_signs_forgotten, LINE, ("w",)),
+]
+
+
+def wrong_by_differences(forward, backward, shapes):
+    """The gradients that central differences show to be wrong, at a few points."""
+    found = set()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        point = {n: 1.5 * rng.normal(size=[SIZES[a] for a in shape]) for n, shape in shapes.items()}
+        for name, gradient in backward(**point).items():
+            step = rng.normal(size=point[name].shape)
+            ends = [forward(**{**point, name: point[name] + h * step}) for h in (1e-6, -1e-6)]
+            if abs((ends[0] - ends[1]) / 2e-6 - (gradient * step).sum()) > 1e-4:
+                found.add(name)
+    return found
+
+
+@pytest.mark.parametrize(("forward", "backward", "shapes", "wrong"), CASES, ids=lambda v: getattr(v, "__name__", None))
+def test_check_follows_what_a_mask_selects(forward, backward, shapes, wrong):
+    assert wrong_by_differences(forward, backward, shapes) == set(wrong)
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == ("REFUTED" if wrong else "PROVED")
+    assert verdict.wrong == wrong
+    assert wrong or verdict.scope == "all sizes"
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (lambda X, w, t: X[t > 0] * X, "combined with a whole array"),
+        (lambda X, w, t: X[t > 0] + X[t < 0], "different masks"),
+        (lambda X, w, t: X[t > 0][0], "a subscript of an array selected by a mask"),
+        (lambda X, w, t: X[t > 0] @ X[t > 1].T, "two masks"),
+        (lambda X, w, t: np.cumsum(X[t > 0]), "an array selected by a mask is used where an array is needed"),
+    ],
+)
+def test_check_refuses_what_a_mask_selects_by_name(forward, said):
+    verdict = sb.check(forward, lambda dout, X, w, t: {"X": X}, shapes=ROWS)
+    assert verdict.status == "UNDECIDED"
+    assert said in verdict.reason
