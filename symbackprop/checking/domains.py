@@ -36,7 +36,7 @@ from symbackprop.expression.build import (
     substitute,
 )
 from symbackprop.expression.build import subtract as subtract_expr
-from symbackprop.expression.functions import LOG, Function, is_arbitrary
+from symbackprop.expression.functions import OF_POSITIVE, Function, is_arbitrary
 from symbackprop.expression.program import PART, Program
 from symbackprop.expression.sizes import Facts
 from symbackprop.expression.sympy_bridge import PLACES, definition
@@ -120,7 +120,7 @@ class _Walk:
                 return
             case Power(base, Number(exponent)):
                 self._power(base, exponent, guards)
-            case Apply(function, (argument,)) if function is LOG:
+            case Apply(function, (argument,)) if function in OF_POSITIVE:
                 self.found[Demand(">", argument, guards)] = None
             case Apply(function, arguments) if not is_total(function):
                 meaning = definition(function)
@@ -166,7 +166,7 @@ def is_total(function: Function) -> bool:
         if isinstance(node, Power) and isinstance(node.exponent, Number) and node.exponent.value < 0:
             asked[Demand("!=", node.base)] = None
         if isinstance(node, Apply):
-            if node.function is LOG:
+            if node.function in OF_POSITIVE:
                 asked[Demand(">", node.arguments[0])] = None
             elif not is_total(node.function):
                 return False

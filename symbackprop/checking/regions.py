@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.expression.build import Apply, Expr, Number, Power, Tensor, nodes_once
-from symbackprop.expression.functions import LOG
+from symbackprop.expression.functions import OF_POSITIVE
 from symbackprop.expression.program import Program
 from symbackprop.expression.sympy_bridge import definition
 
@@ -122,7 +122,7 @@ def _partial(node: Expr) -> bool:
             return True
         case Apply(function, _):
             meaning = definition(function)
-            return function is LOG or (meaning is not None and any(map(_partial, nodes_once(meaning))))
+            return function in OF_POSITIVE or (meaning is not None and any(map(_partial, nodes_once(meaning))))
     return False
 
 

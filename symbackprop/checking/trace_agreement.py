@@ -26,7 +26,8 @@ from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
 from symbackprop.evaluation.number_types import FLOAT, Missing, TooCloseError, ball
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Symbol, Tensor
+from symbackprop.expression.build import Apply, Symbol, Tensor, nodes_once
+from symbackprop.expression.functions import OF_POSITIVE
 from symbackprop.expression.program import Program
 from symbackprop.expression.shown import in_a_line
 from symbackprop.frontends.numpy.traced import Traced, backward_roles, unwritten
@@ -366,10 +367,18 @@ def _same(
         balls = _by_balls(pair, program, point, tensor, given.shape)
         far &= ~(np.abs(given - balls) <= CLOSE * scale + pair.floor)
     if far.any():
+        if np.isnan(needed[far]).any() and _has_gamma(program.program):
+            raise UnsupportedError("gammaln and its derivatives are read at positive numbers alone",
+                                   help='say that they are: assume={"x": "pos"}')  # fmt: skip
         at = tuple(int(k) for k in np.argwhere(far)[0])
         values = f"{name}{list(at) if at else ''}:  {given[at]:.6g} by {by}, {needed[at]:.6g} as traced"
         raise TraceDiffersError(what, evidence=[*evidence, values], help=help)
     return bool(exists.all() and np.isfinite(given).all())
+
+
+def _has_gamma(program: Program) -> bool:
+    nodes = (n for e in program.equations for n in nodes_once(e.value))
+    return any(isinstance(n, Apply) and n.function in OF_POSITIVE[1:] for n in nodes)
 
 
 def _by_balls(pair: _Pair, program: Evaluator, point: Point, tensor: Tensor, shape: tuple[int, ...]) -> Floats:

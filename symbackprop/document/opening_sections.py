@@ -354,6 +354,9 @@ IN_WORDS = {
     "sigmoid": "For every $z$ it holds that $0 < \\sigma(z) < 1$.",
     "exp": "The exponential is positive everywhere.",
     "log": "The logarithm is the natural one.",
+    "atan": "$\\arctan(z)$ lies between $-\\pi/2$ and $\\pi/2$.",
+    "lgamma": "$\\ln\\Gamma(z)$ is the logarithm of the gamma function, for $z > 0$.",
+    "digamma": "$\\psi$ is the derivative of $\\ln\\Gamma$, for $z > 0$.",
     "erf": "$\\operatorname{erf}(z)$ is $2/\\sqrt{\\pi}$ times the integral of $e^{-t^2}$ from 0 to $z$.",
 }
 

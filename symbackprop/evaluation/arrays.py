@@ -17,6 +17,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from symbackprop.errors import UnsupportedError
+from symbackprop.evaluation.number_types import FLOAT
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
     Add,
@@ -51,8 +52,9 @@ _DIRECT: dict[str, Callable[..., Numbers]] = {
     "exp": np.exp, "log": np.log, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
     "sigmoid": lambda z: 0.5 * (1 + np.tanh(0.5 * z)),
     "abs": np.abs, "relu": lambda z: np.maximum(z, 0.0), "step": lambda z: (z > 0) * 1.0,
-    "erf": np.vectorize(math.erf, otypes=[float]), "floor": np.floor, "round": np.rint,
+    "erf": np.vectorize(math.erf, otypes=[float]), "floor": np.floor, "round": np.rint, "atan": np.arctan,
 }  # fmt: skip
+_DIRECT |= {n: np.vectorize(FLOAT.functions[n], otypes=[float]) for n in ("lgamma", "digamma", "trigamma")}
 
 
 class Vectors:
@@ -319,6 +321,10 @@ def mentioned(expr: Expr) -> frozenset[Tensor]:
     return known
 
 
+def _polygamma(order: int, x: Numbers) -> Numbers:
+    return _DIRECT[("digamma", "trigamma")[order]](x)
+
+
 @cache
 def _numeric(function: Function) -> Callable[..., Numbers]:
     """A function on arrays."""
@@ -326,7 +332,8 @@ def _numeric(function: Function) -> Callable[..., Numbers]:
         return _DIRECT[function.name]
     if function.definition is None:
         raise UnsupportedError(f"no numbers for {function.name}")
-    modules: list[Any] = [{"step": _DIRECT["step"], "erf": _DIRECT["erf"]}, "numpy"]
+    own = {"step": _DIRECT["step"], "erf": _DIRECT["erf"], "loggamma": _DIRECT["lgamma"], "polygamma": _polygamma}
+    modules: list[Any] = [own, "numpy"]
     made = sp.lambdify(ARGUMENTS[: function.arity], function.definition, modules=modules, cse=True)
 
     def run(*arguments: Numbers) -> Numbers:

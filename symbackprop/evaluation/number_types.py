@@ -120,6 +120,10 @@ _FLOAT_FUNCTIONS = {
     "exp": _ieee(math.exp),
     "log": _ieee(_float_log),
     "erf": math.erf,
+    "atan": math.atan,
+    "lgamma": lambda x: math.lgamma(x) if x > 0 else math.nan,
+    "digamma": lambda x: float(flint.arb(x).digamma()) if x > 0 else math.nan,
+    "trigamma": lambda x: float(_ball_trigamma(flint.arb(x))) if x > 0 else math.nan,
     "sin": _ieee(math.sin),
     "cos": _ieee(math.cos),
     "floor": lambda x: float(math.floor(x)) if math.isfinite(x) else x,
@@ -132,7 +136,7 @@ FLOAT = Field("float", float, _FLOAT_FUNCTIONS, _float_power, _float_compare, la
 
 
 def _irrational(name: str) -> Callable[[Fraction], Fraction]:
-    at_zero = {"exp": 1, "cos": 1, "sin": 0, "erf": 0}
+    at_zero = {"exp": 1, "cos": 1, "sin": 0, "erf": 0, "atan": 0}
 
     def call(x: Fraction) -> Fraction:
         if x == 0 and name in at_zero:
@@ -221,6 +225,27 @@ def _ball_log(value: Value) -> Value:
     return NO_NUMBER if x < 0 else POLE if x == 0 else x.log()
 
 
+def _ball_trigamma(x: flint.arb) -> flint.arb:
+    """The Hurwitz zeta function at 2 and x."""
+    return flint.arb(2).zeta(x)
+
+
+def _of_positive(function: Callable[[flint.arb], flint.arb]) -> Callable[[Value], Value]:
+    """A function that is taken at positive numbers alone."""
+
+    def call(value: Value) -> Value:
+        if isinstance(value, Missing):
+            return value.applied()
+        x = flint.arb(value)
+        if x > 0:
+            return function(x)
+        if x <= 0:
+            return NO_NUMBER
+        raise TooCloseError("an enclosure that holds 0, below which there is no value")
+
+    return call
+
+
 def _ball_floor(x: flint.arb) -> flint.arb:
     """The largest integer below, where it is one for the whole ball."""
     found = x.floor().unique_fmpz()
@@ -289,6 +314,10 @@ def ball(bits: int = 128) -> Field:
         "erf": _ball_function(flint.arb.erf),
         "sin": _ball_function(flint.arb.sin),
         "cos": _ball_function(flint.arb.cos),
+        "atan": _ball_function(flint.arb.atan),
+        "lgamma": _of_positive(flint.arb.lgamma),
+        "digamma": _of_positive(flint.arb.digamma),
+        "trigamma": _of_positive(_ball_trigamma),
         "floor": _ball_function(_ball_floor),
         "round": _ball_function(_ball_round),
     }
@@ -347,6 +376,10 @@ class Dual:
     __rmul__ = __mul__
 
 
+def _no_third() -> Value:
+    raise UnsupportedError("the third derivative of the logarithm of the gamma function is not known here")
+
+
 def _lifted(base: Field) -> dict[str, Callable[[Value], Value]]:
     """The basic functions on dual numbers, by the chain rule."""
     f = base.functions
@@ -360,6 +393,10 @@ def _lifted(base: Field) -> dict[str, Callable[[Value], Value]]:
         "erf": lambda x, value: erf_slope(x),
         "sin": lambda x, value: f["cos"](x),
         "cos": lambda x, value: -f["sin"](x),
+        "atan": lambda x, value: base.power(x * x + 1, Fraction(-1)),
+        "lgamma": lambda x, value: f["digamma"](x),
+        "digamma": lambda x, value: f["trigamma"](x),
+        "trigamma": lambda x, value: _no_third(),
     }
 
     def jumping(name: str, shift: Fraction) -> Callable[[Value], Value]:

@@ -103,6 +103,9 @@ class Scalars:
             return self._sympy(expr.rewrite(sp.exp), names)
         if isinstance(expr, sp.Piecewise):
             return self._piecewise(expr, names)
+        if isinstance(expr, sp.polygamma) and expr.args[0] in (0, 1):
+            name, inside = ("digamma", "trigamma")[int(expr.args[0])], self._sympy(expr.args[1], names)
+            return lambda v: f.functions[name](inside(v))
         parts = [self._sympy(a, names) for a in expr.args]
         if expr.is_Pow:
             return self._sympy_power(expr, parts)
@@ -116,8 +119,9 @@ class Scalars:
             return lambda v: _product([f.compare(parts[0](v), 0), parts[0](v)])
         if expr.func is sp.sign:
             return lambda v: f.compare(parts[0](v), 0)
-        if expr.func.__name__ in f.functions:
-            call = f.functions[expr.func.__name__]
+        name = {"loggamma": "lgamma"}.get(expr.func.__name__, expr.func.__name__)
+        if name in f.functions:
+            call = f.functions[name]
             return lambda v: call(parts[0](v))
         raise UnsupportedError(f"a definition with {expr.func.__name__} cannot be evaluated", where=str(expr))
 

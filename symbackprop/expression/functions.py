@@ -73,14 +73,20 @@ def basic(name: str, latex: str = "") -> Function:
 
 
 EXP, LOG, ERF = basic("exp"), basic("log"), basic("erf", r"\operatorname{erf}")
-SIN, COS = basic("sin"), basic("cos")
+SIN, COS, ATAN = basic("sin"), basic("cos"), basic("atan", r"\arctan")
+# The logarithm of the gamma function and its first two derivatives, here for positive arguments alone.
+LGAMMA, DIGAMMA, TRIGAMMA = basic("lgamma", r"\ln\Gamma"), basic("digamma", r"\psi"), basic("trigamma", r"\psi_1")
+OF_POSITIVE = (LOG, LGAMMA, DIGAMMA, TRIGAMMA)
 STEP = basic("step", r"\operatorname{step}")
 FLOOR, ROUND = basic("floor", r"\operatorname{floor}"), basic("round", r"\operatorname{round}")  # halves: to even
-BASIC = {f.name: f for f in (EXP, LOG, ERF, SIN, COS, STEP, FLOOR, ROUND)}
+BASIC = {f.name: f for f in (EXP, LOG, ERF, SIN, COS, ATAN, LGAMMA, DIGAMMA, TRIGAMMA, STEP, FLOOR, ROUND)}
 # The value of its argument, with derivative 0: what code takes out of differentiation (detach, lax.stop_gradient).
 STOP_GRADIENT = Function("stop_gradient", 1, z, latex=r"\operatorname{sg}")
 CONSTANT_LOCALLY = (STEP, FLOOR, ROUND, STOP_GRADIENT)
-_SYMPY_BASIC = {"exp": sp.exp(z), "log": sp.log(z), "erf": sp.erf(z), "sin": sp.sin(z), "cos": sp.cos(z)}
+_SYMPY_BASIC = {
+    "exp": sp.exp(z), "log": sp.log(z), "erf": sp.erf(z), "sin": sp.sin(z), "cos": sp.cos(z), "atan": sp.atan(z),
+    "lgamma": sp.loggamma(z), "digamma": sp.polygamma(0, z), "trigamma": sp.polygamma(1, z),
+}  # fmt: skip
 
 
 def _positive_part(expr: sp.Expr) -> sp.Expr:

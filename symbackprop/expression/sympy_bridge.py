@@ -47,14 +47,18 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import (
     ARGUMENTS,
+    ATAN,
     BASIC,
     COS,
+    DIGAMMA,
     ERF,
     EXP,
     FUNCTIONS,
+    LGAMMA,
     LOG,
     SIN,
     STEP,
+    TRIGAMMA,
     WRITTEN_OUT,
     Function,
     arbitrary,
@@ -64,8 +68,11 @@ from symbackprop.expression.functions import (
 )
 
 PI = Symbol("pi", "positive")
-_BASIC = {sp.exp: EXP, sp.log: LOG, sp.erf: ERF, sp.sin: SIN, sp.cos: COS, step: STEP}
-_SYMPY = {"exp": sp.exp, "log": sp.log, "erf": sp.erf, "sin": sp.sin, "cos": sp.cos, "step": step,
+_BASIC = {sp.exp: EXP, sp.log: LOG, sp.erf: ERF, sp.sin: SIN, sp.cos: COS, sp.atan: ATAN, sp.loggamma: LGAMMA,
+          step: STEP}  # fmt: skip
+_POLYGAMMA = {sp.Integer(0): DIGAMMA, sp.Integer(1): TRIGAMMA}
+_SYMPY = {"exp": sp.exp, "log": sp.log, "erf": sp.erf, "sin": sp.sin, "cos": sp.cos, "atan": sp.atan, "step": step,
+          "lgamma": sp.loggamma, "digamma": lambda z: sp.polygamma(0, z), "trigamma": lambda z: sp.polygamma(1, z),
           "floor": sp.floor, "round": sp.Function("round")}  # fmt: skip
 # SymPy has names of its own for these; a user knows what to do with them.
 _WRITTEN: dict[str, Callable[[sp.Expr], sp.Expr]] = {"tanh": sp.tanh, "relu": lambda z: sp.Max(0, z), "abs": sp.Abs}
@@ -110,6 +117,8 @@ def _function_from_sympy(e: sp.Expr, names: Mapping[sp.Basic, Expr]) -> Expr:
         for branch, condition in reversed(e.args):
             value = where(_condition(condition, names), from_sympy(branch, names), value)
         return value
+    if isinstance(e, sp.polygamma) and e.args[0] in _POLYGAMMA:
+        return apply(_POLYGAMMA[e.args[0]], from_sympy(e.args[1], names))
     arguments = [from_sympy(a, names) for a in e.args]
     if e.func.__name__ in WRITTEN_OUT and len(arguments) == 1:
         return written_out(e.func.__name__, arguments[0])

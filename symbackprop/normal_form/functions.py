@@ -13,7 +13,7 @@ import sympy as sp
 
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr, Index, Tensor
-from symbackprop.expression.functions import COS, ERF, EXP, LOG, SIN, STEP, Function
+from symbackprop.expression.functions import ATAN, COS, ERF, EXP, LOG, SIN, STEP, Function
 from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.normal_form.data import (
     ONE,
@@ -50,7 +50,7 @@ class Functions(Powers):
             return self.log(first)
         if function is STEP:
             return self.positive(first)
-        if function in (ERF, SIN, COS):
+        if function in (ERF, ATAN, SIN, COS):
             return self._odd_or_even(function, first)
         return self._applied(function, arguments)
 

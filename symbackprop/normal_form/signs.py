@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from symbackprop.expression.build import Expr, Index, Tensor
-from symbackprop.expression.functions import ERF, EXP, LOG
+from symbackprop.expression.functions import ATAN, DIGAMMA, ERF, EXP, LOG
 from symbackprop.normal_form.data import ONE, UNIT, Atom, Mono, Poly, Rational, exact, subtract
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules
 
-MONOTONE = (EXP, LOG, ERF)  # strictly, on their domains
+MONOTONE = (EXP, LOG, ERF, ATAN, DIGAMMA)  # strictly, on their domains
 
 
 class Signs(TermRules):

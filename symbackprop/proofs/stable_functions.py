@@ -83,6 +83,8 @@ def applied(function: Function, arguments: tuple[Expr, ...]) -> Expr:
             f"{function.name} is an arbitrary function, so there is no code for it",
             help="name an activation, such as sigmoid, before compiling",
         )
+    if function.definition is None:
+        raise UnsupportedError(f"there is no code for {function.name}")
     return substitute(_definition(function), dict(zip(PLACES, arguments, strict=False)))
 
 

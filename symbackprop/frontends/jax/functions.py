@@ -174,6 +174,8 @@ _SAME = {
     "exp": "exp", "log": "log", "tanh": "tanh", "sin": "sin", "cos": "cos", "tan": "tan", "sqrt": "sqrt",
     "square": "square", "abs": "absolute", "neg": "negative", "sign": "sign", "floor": "floor", "ceil": "ceil",
     "log1p": "log1p", "expm1": "expm1", "erf": "special.erf", "erfc": "special.erfc", "logistic": "special.expit",
+    "lgamma": "special.gammaln", "digamma": "special.digamma", "atan": "arctan", "asin": "arcsin", "acos": "arccos",
+    "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
     "reciprocal": "reciprocal", "exp2": "exp2", "sinh": "sinh", "cosh": "cosh",
     "add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "pow": "power", "max": "maximum",
     "min": "minimum", "rem": "remainder", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",

@@ -38,7 +38,7 @@ from symbackprop.expression.build import (
     Symbol,
     Where,
 )
-from symbackprop.expression.functions import ERF, FUNCTIONS
+from symbackprop.expression.functions import ATAN, ERF, FUNCTIONS
 from symbackprop.expression.nodes import Power
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.session import UNWRITTEN, Session, current
@@ -226,7 +226,7 @@ def _told(bound: float) -> str:
 
 # --- numbers that are none ----------------------------------------------------------------------------------------
 
-_BOUNDED = frozenset({ERF, FUNCTIONS["tanh"], FUNCTIONS["sigmoid"], FUNCTIONS["sin"], FUNCTIONS["cos"]})
+_BOUNDED = frozenset({ERF, ATAN, FUNCTIONS["tanh"], FUNCTIONS["sigmoid"], FUNCTIONS["sin"], FUNCTIONS["cos"]})
 
 
 def is_finite(value: Expr) -> bool:

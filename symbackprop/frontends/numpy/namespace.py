@@ -246,7 +246,8 @@ class _Math(Namespace):
             return guarded(lambda *args: _math(name, *args))
         if name == "tau":
             return OPERATIONS["multiply"](2, scalar(PI))
-        found = OPERATIONS["special.erf"] if name == "erf" else getattr(NUMPY, {"pow": "power"}.get(name, name))
+        special = {"erf": "special.erf", "erfc": "special.erfc", "lgamma": "special.gammaln"}
+        found = OPERATIONS[special[name]] if name in special else getattr(NUMPY, {"pow": "power"}.get(name, name))
         return _raising(found, name) if name in _RAISE else found
 
 

@@ -31,7 +31,21 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
-from symbackprop.expression.functions import ERF, EXP, FLOOR, FUNCTIONS, LOG, ROUND, STOP_GRADIENT, Function
+from symbackprop.expression.functions import (
+    ATAN,
+    DIGAMMA,
+    ERF,
+    EXP,
+    FLOOR,
+    FUNCTIONS,
+    LGAMMA,
+    LOG,
+    ROUND,
+    STOP_GRADIENT,
+    TRIGAMMA,
+    Function,
+)
+from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.numpy.array import has_entry
 from symbackprop.frontends.numpy.dtypes import is_finite
 from symbackprop.frontends.numpy.elementwise import compared, elementwise, into, joint_type_of, truth
@@ -205,6 +219,10 @@ def _plus_exp(v: Expr, sign: Expr) -> Expr:
     return multiply(HALF, add(_exp(v), multiply(sign, _exp(negate(v)))))
 
 
+def _arcsine(v: Expr) -> Expr:
+    return apply(ATAN, divide(v, power(subtract(ONE, power(v, 2)), HALF)))
+
+
 _FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {
     "exp": _exp,
     "log": _log,
@@ -215,6 +233,11 @@ _FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {
     "special.erf": _call(ERF),
     "special.erfc": lambda v: subtract(ONE, apply(ERF, v)),
     "special.expit": _call(FUNCTIONS["sigmoid"]),
+    "special.gammaln": _call(LGAMMA),
+    "special.digamma": _call(DIGAMMA),
+    "arctan": _call(ATAN),
+    "arcsin": _arcsine,
+    "arccos": lambda v: subtract(multiply(HALF, PI), _arcsine(v)),
     "sqrt": lambda v: power(v, HALF),
     "square": lambda v: power(v, 2),
     "reciprocal": lambda v: power(v, MINUS_ONE),
@@ -228,6 +251,9 @@ _FUNCTIONS: dict[str, Callable[[Expr], Expr]] = {
 }
 for _title, _make in _FUNCTIONS.items():
     _function(_title, _make)
+for _title, _same in {"atan": "arctan", "asin": "arcsin", "acos": "arccos", "special.psi": "special.digamma",
+                      "special.loggamma": "special.gammaln"}.items():  # fmt: skip
+    implements(_title)(OPERATIONS[_same])
 
 
 # --- constant between jumps
@@ -266,6 +292,25 @@ def _stop_gradient(x: Any) -> Any:
 @implements("logaddexp")
 def _logaddexp(left: Any, right: Any) -> Any:
     return elementwise(lambda a, b: _log(add(_exp(a), _exp(b))), left, right, name="logaddexp")
+
+
+@implements("arctan2", "atan2")
+def _arctan2(left: Any, right: Any) -> Any:
+    """The angle of (right, left), but for the negative half of the first axis: 2*arctan(y/(r + x))."""
+
+    def angle(y: Expr, x: Expr) -> Expr:
+        r = power(add(power(x, 2), power(y, 2)), HALF)
+        return multiply(TWO, apply(ATAN, divide(y, add(r, x))))
+
+    return elementwise(angle, left, right, name="arctan2")
+
+
+@implements("special.polygamma")
+def _polygamma(n: Any, x: Any) -> Any:
+    orders = {0: DIGAMMA, 1: TRIGAMMA}
+    if not isinstance(n, int) or n not in orders:
+        raise TraceError("special.polygamma of an order other than 0 and 1 cannot be traced")
+    return elementwise(_call(orders[n]), x, name="special.digamma")
 
 
 @implements("hypot")

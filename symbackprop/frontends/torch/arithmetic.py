@@ -19,7 +19,9 @@ _UNARY = {
     "abs": "absolute", "absolute": "absolute", "neg": "negative", "negative": "negative", "positive": "positive",
     "sign": "sign", "sgn": "sign", "square": "square", "reciprocal": "reciprocal", "log1p": "log1p",
     "expm1": "expm1", "log2": "log2", "log10": "log10", "exp2": "exp2", "erf": "special.erf", "erfc": "special.erfc",
-    "sigmoid": "special.expit", "expit": "special.expit", "sinh": "sinh", "cosh": "cosh",
+    "lgamma": "special.gammaln", "digamma": "special.digamma", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
+    "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "sigmoid": "special.expit",
+    "expit": "special.expit", "sinh": "sinh", "cosh": "cosh",
     "logical_not": "logical_not", "bitwise_not": "invert", "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite",
     "floor": "floor", "ceil": "ceil", "round": "round", "trunc": "trunc", "fix": "trunc",
 }  # fmt: skip
@@ -30,7 +32,7 @@ _BINARY = {
     "greater": "greater", "ge": "greater_equal", "greater_equal": "greater_equal", "logical_and": "logical_and",
     "logical_or": "logical_or", "logical_xor": "logical_xor", "remainder": "remainder",
     "floor_divide": "floor_divide", "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or",
-    "logaddexp": "logaddexp", "hypot": "hypot", "heaviside": "heaviside",
+    "logaddexp": "logaddexp", "hypot": "hypot", "atan2": "arctan2", "heaviside": "heaviside",
 }  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def _xlogy(input: Any, other: Any) -> Any:
     return N["multiply"](input, N["log"](other))
 
 
-@function("sinc", "lgamma", "digamma", "erfinv", "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh", "fmod")
+@function("sinc", "erfinv", "fmod")
 def _missing(*_: Any, **__: Any) -> Any:
     raise TraceError("this function of torch has no counterpart here")
 
