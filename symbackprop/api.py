@@ -32,7 +32,7 @@ from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.tracer import Shape
-from symbackprop.frontends.subject import all_shapes, brings_its_backward, passes_of, plainly
+from symbackprop.frontends.subject import all_shapes, brings_its_backward, inputs_of, of_arguments, passes_of, plainly
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
@@ -151,7 +151,11 @@ def check(
             passes = passes_of(forward, pull, shapes, assume or {}, fixed)
     except SymbackpropError as error:
         return malformed_layer(forward, error)
-    verdict = answer(Case(*passes, shapes, assume or {}, where), seconds)
+    inputs = inputs_of(forward, shapes, assume or {})
+    verdict = answer(Case(*passes, inputs, assume or {}, where), seconds)
+    if inputs is not shapes:
+        verdict = replace(verdict, wrong=of_arguments(forward, verdict.wrong), unjudged=())
+        told = ("the rule for tangents was asked along x + step_x*x_dot, of an x > 0 along x*exp(step_x*x_dot)",)
     verdict = complete_verdict(verdict) if complete else verdict
     verdict = as_intended(verdict) if wanted else verdict
     written = backward if backward is not None or brings_its_backward(forward) else passes[1]

@@ -10,12 +10,13 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 import symbackprop.frontends.jax.subjects as of_jax
+import symbackprop.frontends.jax.tangents as tangents
 import symbackprop.frontends.torch.subjects as of_torch
 from symbackprop.errors import MalformedError, nearest
 from symbackprop.frontends.numpy.library import library_of
@@ -43,6 +44,8 @@ def passes_of(
     if backward is None:
         if of_jax.is_custom(forward):
             return of_jax.custom_passes(forward, shapes, assume, fixed)
+        if tangents.is_jvp(forward):
+            return tangents.jvp_passes(forward, shapes, assume, fixed)
         if of_torch.is_function_class(forward):
             return of_torch.function_passes(forward, shapes, assume, fixed)
         raise MalformedError(
@@ -59,8 +62,18 @@ def passes_of(
 
 
 def brings_its_backward(subject: Any) -> bool:
-    """True for a torch.autograd.Function class and for a jax.custom_vjp function."""
-    return of_jax.is_custom(subject) or of_torch.is_function_class(subject)
+    """True for a torch.autograd.Function class, a jax.custom_vjp and a jax.custom_jvp function."""
+    return of_jax.is_custom(subject) or tangents.is_jvp(subject) or of_torch.is_function_class(subject)
+
+
+def inputs_of(subject: Any, shapes: Mapping[str, Any], assume: Mapping[str, str]) -> Mapping[str, Any]:
+    """The shapes of what a forward pass takes: of a rule for tangents those and the numbers along its paths, too."""
+    return tangents.path_shapes(subject, shapes, assume) if tangents.is_jvp(subject) else shapes
+
+
+def of_arguments(subject: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """The names of a forward pass's inputs as the user has them."""
+    return tuple(n.removeprefix(tangents.STEP) for n in names) if tangents.is_jvp(subject) else tuple(names)
 
 
 def plainly(function: Any, fixed: Mapping[str, Any], *, differentiated: bool, language: str | None = None) -> Any:

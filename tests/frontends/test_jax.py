@@ -1,5 +1,7 @@
 """JAX code, unchanged: the verdict on gradients that people wrote, against JAX's own differentiation."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -191,3 +193,104 @@ def test_functions_are_those_of_jax(name):
     function = FUNCTIONS[name]
     program = sb.trace(lambda x: function(jnp.asarray(x)), {"x": ("N", 4)}, {"x": "prob"})
     assert not any("could not be asked" in c for c in program.conditions)
+
+
+@jax.custom_jvp
+def soft_sign(x):
+    return x / (1 + jnp.abs(x))
+
+
+@soft_sign.defjvp
+def _soft_sign_rule(primals, tangents):
+    (x,), (t,) = primals, tangents
+    return soft_sign(x), t / (1 + jnp.abs(x)) ** 2
+
+
+@jax.custom_jvp
+def log_sigmoid(x):
+    return -jnp.log(1 + jnp.exp(-x))
+
+
+@log_sigmoid.defjvp
+def _log_sigmoid_rule(primals, tangents):
+    (x,), (t,) = primals, tangents
+    return log_sigmoid(x), t * jax.nn.sigmoid(x)  # of -x
+
+
+@jax.custom_jvp
+def affine(a, b, c):
+    return a @ b + c
+
+
+@affine.defjvp
+def _affine_rule(primals, tangents):
+    (a, b, c), (da, db, dc) = primals, tangents
+    return a @ b + c, da @ b + 2 * a @ db + dc
+
+
+@jax.custom_jvp
+def x_log_y(x, y):
+    return x * jnp.log(y)
+
+
+x_log_y.defjvps(lambda t, ans, x, y: t * jnp.log(y), lambda t, ans, x, y: t * x / y)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def powered(x, n):
+    return x**n
+
+
+@powered.defjvp
+def _powered_rule(n, primals, tangents):
+    (x,), (t,) = primals, tangents
+    return x**n, n * x ** (n - 1) * t
+
+
+@jax.custom_jvp
+def doubled_there(x):
+    return jnp.tanh(x)
+
+
+@doubled_there.defjvp
+def _doubled_there_rule(primals, tangents):
+    (x,), (t,) = primals, tangents
+    return 2 * jnp.tanh(x), t * (1 - jnp.tanh(x) ** 2)
+
+
+RULES = [
+    (soft_sign, {"x": ("N",)}, {}, ()),
+    (log_sigmoid, {"x": ("N",)}, {}, ("x",)),
+    (affine, {"a": ("N", "K"), "b": ("K", "M"), "c": ("M",)}, {}, ("b",)),
+    (x_log_y, {"x": ("N",), "y": ("N",)}, {"assume": {"y": "pos"}}, ()),
+    (powered, {"x": ("N",)}, {"fixed": {"n": 3}}, ()),
+]
+
+
+@pytest.mark.parametrize(("rule", "shapes", "given", "wrong"), RULES, ids=lambda v: getattr(v, "__name__", None))
+def test_check_judges_rules_for_tangents(rule, shapes, given, wrong):
+    sizes = {"N": 3, "K": 2, "M": 4}
+    rng = np.random.default_rng(2)
+    arrays = {n: 0.5 + rng.random([sizes[a] for a in shape]) for n, shape in shapes.items()}
+    fixed = tuple(given.get("fixed", {}).values())
+    for name, x in arrays.items():  # JAX's own derivative of the formula, beside the rule
+
+        def along(v, name=name, function=rule.fun):
+            return function(*({**arrays, name: v}).values(), *fixed)
+
+        own = jax.jvp(along, (x,), (np.ones_like(x),))[1]
+        ruled = jax.jvp(lambda v: along(v, function=rule), (x,), (np.ones_like(x),))[1]
+        assert np.allclose(own, ruled, rtol=1e-4) == (name not in wrong)
+    verdict = sb.check(rule, shapes=shapes, **given)
+    assert verdict.status == ("REFUTED" if wrong else "PROVED")
+    assert verdict.wrong == wrong
+
+
+def test_a_rule_for_tangents_must_return_what_the_function_does():
+    assert sb.check(doubled_there, shapes={"x": ("N",)}).status == "UNDECIDED"
+
+
+def test_a_custom_jvp_without_a_rule_is_malformed():
+    verdict = sb.check(jax.custom_jvp(lambda x: x), shapes={"x": ("N",)})
+    assert verdict.status == "MALFORMED"
+    assert "has no rule" in verdict.reason

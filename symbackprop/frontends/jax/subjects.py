@@ -99,10 +99,10 @@ class _OfCustom:
         with running():
             shapes = jax().eval_shape(lambda i: self.subject.fun(*self._arguments(i)), inputs)
         upstream = [np.zeros(o.shape) for o in jax().tree.leaves(shapes)]
-        return _shown(self._run(inputs, upstream)[0]), inputs
+        return shown(self._run(inputs, upstream)[0]), inputs
 
     def backward(self, dout: Any, cache: Any) -> Any:
-        primal, again, found = self._run(cache, _listed(dout))
+        primal, again, found = self._run(cache, listed(dout))
         for one, other in zip(primal, again, strict=True):
             scale = float(np.max(np.abs(one), initial=1e-9))
             if one.shape != other.shape or not np.allclose(one, other, rtol=0, atol=CLOSE * scale):
@@ -126,12 +126,12 @@ class _OfCustom:
                 returned = forward(*fresh())
             if not isinstance(returned, tuple) or len(returned) != 2:
                 raise MalformedError(f"fwd of {self.subject.__name__} does not return (output, residuals)")
-            leaves = _leaves(outputs)
-            again, residuals = _leaves(returned[0]), returned[1]
+            leaves = leaves_of(outputs)
+            again, residuals = leaves_of(returned[0]), returned[1]
             if len(leaves) != len(again):
                 raise MalformedError(f"fwd of {self.subject.__name__} returns {len(again)} outputs, "
                                      f"the function itself {len(leaves)}")  # fmt: skip
-            return _shown(leaves), Kept(map(bare, again), kept=residuals, outputs=outputs)
+            return shown(leaves), Kept(map(bare, again), kept=residuals, outputs=outputs)
 
         return run
 
@@ -140,7 +140,7 @@ class _OfCustom:
         values = {n: overlay.patch(v) for n, v in self.values.items()}
 
         def run(dout: Any, cache: Any) -> Any:
-            upstream = _like(cache.outputs, iter([dressed(d) for d in _listed(dout)]))
+            upstream = _like(cache.outputs, iter([dressed(d) for d in listed(dout)]))
             with gradients("ignored"):
                 found = plain(*(values[n] for n in self.undifferentiated), cache.kept, upstream)
             names = [n for n in self.order if n not in self.undifferentiated]
@@ -154,16 +154,17 @@ class _OfCustom:
         return run
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """A value, or several, as a list."""
     return list(value) if isinstance(value, (tuple, list)) else [value]
 
 
-def _leaves(value: Any) -> list[Any]:
+def leaves_of(value: Any) -> list[Any]:
     """The arrays of a result, in JAX's order: dictionaries by their keys."""
     if isinstance(value, dict):
-        return [leaf for n in sorted(value) for leaf in _leaves(value[n])]
+        return [leaf for n in sorted(value) for leaf in leaves_of(value[n])]
     if isinstance(value, (tuple, list)):
-        return [leaf for v in value for leaf in _leaves(v)]
+        return [leaf for v in value for leaf in leaves_of(v)]
     return [] if value is None else [value]
 
 
@@ -178,7 +179,7 @@ def _like(value: Any, leaves: Iterator[Any]) -> Any:
     return None if value is None else next(leaves)
 
 
-def _shown(leaves: Sequence[Any]) -> Any:
+def shown(leaves: Sequence[Any]) -> Any:
     """The outputs as the checker takes them: an array, or a tuple of arrays."""
     plain = tuple(bare(v) if isinstance(v, Array) else v for v in leaves)
     return plain if len(plain) != 1 else plain[0]
@@ -223,7 +224,7 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
     parameters = inspect.signature(function).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     values = {n: v for n, v in fixed.items() if takes_any or n in parameters}
-    shown = by_name(parameters, values)
+    signature = by_name(parameters, values)
 
     whole = compiled(lambda inputs: function(**{**values, **inputs}))
 
@@ -249,7 +250,7 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
         return run
 
     name = getattr(function, "__name__", type(function).__name__)
-    return Pass(function, name, shown, real, traced, "JAX")
+    return Pass(function, name, signature, real, traced, "JAX")
 
 
 def _undressed(value: Any) -> Any:
@@ -260,4 +261,4 @@ def _undressed(value: Any) -> Any:
     return bare(value)
 
 
-__all__ = ["custom_passes", "is_custom", "plain_pass"]
+__all__ = ["compiled", "custom_passes", "is_custom", "leaves_of", "listed", "plain_pass", "shown"]
