@@ -24,6 +24,8 @@ from symbackprop.normal_form.data import (
 )
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules, Terms
 
+MANY_CHOICES = 64  # of indices for those of a leading term, between two looks at the budget
+
 
 def tidy(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
     """Powers of indicators and of 0/1 or -1/+1 data; no factor to the power 0."""
@@ -130,7 +132,7 @@ def fold(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms 
             continue
         (mono, unit), c = lead.terms[0], found[1]
         c = exact(c * unit)
-        matched = match(mono, factors, bound, atom)
+        matched = _match(rules, mono, factors, bound, atom)
         if matched is not None:
             left, indices = matched
             raised = {**left, atom: exact(left.get(atom, 0) + 1)}
@@ -173,12 +175,14 @@ def _leading(rules: TermRules, template: Poly) -> tuple[Poly, Rational, Poly] | 
     return rules.folds[template]
 
 
-def match(
-    lead: Mono, factors: Factors, bound: tuple[Index, ...], atom: Atom
+def _match(
+    rules: TermRules, lead: Mono, factors: Factors, bound: tuple[Index, ...], atom: Atom
 ) -> tuple[Factors, tuple[Index, ...]] | None:
     """`factors` divided by `lead`, whose bound indices must be bound indices of the term that occur nowhere else."""
     candidates = [[i for i in bound if i.size is b.size and i not in atom.free] for b in lead.bound]
-    for choice in itertools.product(*candidates):
+    for k, choice in enumerate(itertools.product(*candidates), start=1):
+        if k % MANY_CHOICES == 0:
+            rules.check_budget()
         if len(set(choice)) < len(choice):
             continue
         names = dict(zip(lead.bound, choice, strict=True))

@@ -16,7 +16,7 @@ from symbackprop.frontends.jax.array import bare, call, dressed, jax
 from symbackprop.frontends.jax.functions import JNP, LAX, NN
 from symbackprop.frontends.numpy.batching import batched
 from symbackprop.frontends.numpy.creation import convert_to
-from symbackprop.frontends.numpy.dialects import UNKNOWN, dialect
+from symbackprop.frontends.numpy.dialects import UNKNOWN, Unchanging, dialect
 from symbackprop.frontends.numpy.differentiation import by_its_formula
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
 from symbackprop.frontends.numpy.opaque import RANDOM, Refused, Source
@@ -110,21 +110,9 @@ def _vmap(function: Any, in_axes: Any = 0, out_axes: Any = 0, **_: Any) -> Any:
     return guarded(batched(function, in_axes, out_axes, bare, dressed))
 
 
-class _Nothing:
-    def __call__(self, *_: Any, **__: Any) -> Any:
-        """A context that changes nothing."""
-        return self
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        pass
-
-
 _TRANSFORMS: dict[str, Any] = {
-    "jit": _itself, "checkpoint": _itself, "remat": _itself, "vmap": guarded(_vmap), "named_scope": _Nothing(),
-    "named_call": _itself, "named_computation": _itself, "default_matmul_precision": _Nothing(),
+    "jit": _itself, "checkpoint": _itself, "remat": _itself, "vmap": guarded(_vmap), "named_scope": Unchanging(),
+    "named_call": _itself, "named_computation": _itself, "default_matmul_precision": Unchanging(),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from symbackprop.errors import TraceError
-from symbackprop.frontends.numpy.dialects import OWN_CODE, UNKNOWN, dialect
+from symbackprop.frontends.numpy.dialects import OWN_CODE, UNKNOWN, Unchanging, dialect
 from symbackprop.frontends.numpy.differentiation import Recording, gradients
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
 from symbackprop.frontends.numpy.opaque import Refused
@@ -114,27 +114,13 @@ class _Grad(_Gradients):
         return _Gradients("recorded" if mode else "stopped")
 
 
-class _Nothing:
-    """autocast(...), profiler ranges, amp's decorators: they change no number but its rounding."""
-
-    def __call__(self, *args: Any, **_: Any) -> Any:
-        """A context, or the function that is decorated."""
-        return args[0] if len(args) == 1 and isinstance(args[0], types.FunctionType) else self
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        pass
-
-
 _CONTEXTS: dict[str, Any] = {
     "no_grad": _Gradients("stopped"), "inference_mode": _Gradients("stopped"), "enable_grad": _Gradients("recorded"),
-    "set_grad_enabled": _Grad("recorded"), "autocast": _Nothing(), "custom_fwd": _Nothing(), "custom_bwd": _Nothing(),
-    "once_differentiable": _Nothing(), "is_grad_enabled": lambda: False, "get_fastpath_enabled": lambda: False,
+    "set_grad_enabled": _Grad("recorded"), "autocast": Unchanging(), "custom_fwd": Unchanging(),
+    "custom_bwd": Unchanging(), "once_differentiable": Unchanging(), "is_grad_enabled": lambda: False, "get_fastpath_enabled": lambda: False,
     "is_autocast_enabled": lambda *_: False,
     "is_tensor": lambda value: isinstance(value, torch().Tensor) or hasattr(value, "buffer"),
-    "record_function": _Nothing(), "Size": Shape, "device": lambda *args, **_: torch().device("cpu"),
+    "record_function": Unchanging(), "Size": Shape, "device": lambda *args, **_: torch().device("cpu"),
 }  # fmt: skip
 
 
