@@ -117,8 +117,8 @@ class _Grad(_Gradients):
 _CONTEXTS: dict[str, Any] = {
     "no_grad": _Gradients("stopped"), "inference_mode": _Gradients("stopped"), "enable_grad": _Gradients("recorded"),
     "set_grad_enabled": _Grad("recorded"), "autocast": Unchanging(), "custom_fwd": Unchanging(),
-    "custom_bwd": Unchanging(), "once_differentiable": Unchanging(), "is_grad_enabled": lambda: False, "get_fastpath_enabled": lambda: False,
-    "is_autocast_enabled": lambda *_: False,
+    "custom_bwd": Unchanging(), "once_differentiable": Unchanging(), "is_grad_enabled": lambda: False,
+    "get_fastpath_enabled": lambda: False, "is_autocast_enabled": lambda *_: False,
     "is_tensor": lambda value: isinstance(value, torch().Tensor) or hasattr(value, "buffer"),
     "record_function": Unchanging(), "Size": Shape, "device": lambda *args, **_: torch().device("cpu"),
 }  # fmt: skip
