@@ -293,7 +293,8 @@ def _stood(node: Entry, new: Entry, v: Vocabulary) -> Wording:
     used, other = node.tensor, new.tensor
     if used is other:
         return _stands(v.text(new), v.text(node))
-    return _stands(_name(other, used, v), _name(used, other, v))
+    right, wrong = _name(other, used, v), _name(used, other, v)
+    return _stands(right, wrong) if right != wrong else both(f"{right}, as another call has it, belongs there")
 
 
 def _name(tensor: Tensor, beside: Tensor, v: Vocabulary) -> str:
