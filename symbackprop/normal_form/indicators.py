@@ -31,6 +31,8 @@ from symbackprop.normal_form.data import (
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules, Terms
 from symbackprop.normal_form.signs import Signs
 
+MOST_FACTORS = 3  # of which a product above 0 is written by the signs of each
+
 
 class Indicators(Signs):
     """The indicators that depend on the signs of reals."""
@@ -54,18 +56,33 @@ class Indicators(Signs):
         if sign is not None:
             return ONE if sign > 0 else ZERO
         (coefficient, mono), core = self.factor(value)
-        signed = core if coefficient > 0 else scale(core, -1)
         gates: Poly = ONE
+        parts = [core if coefficient > 0 else scale(core, -1)]
         for atom, exponent in mono.factors:
             if atom.kind in INDICATORS or self._is_zero_or_one(atom):
                 gates = self.multiply(gates, of_atom(atom))
             elif not self.known_positive(atom) and not _positive_where_it_exists(exponent):
                 odd = exact(exponent) == int(exponent) and int(exponent) % 2
-                signed = self.multiply(signed, of_atom(atom, 1 if odd else exponent))
-        known = self.sign(signed) if signed is not value else None
-        if known is not None:
-            return gates if known > 0 else ZERO
-        return self.multiply(gates, self._positive_atom(signed))
+                parts.append(self.collect([(1, {atom: 1 if odd else exponent}, ())]))
+        if not 2 < len(parts) + (as_constant(parts[0]) is None) <= MOST_FACTORS + 1:
+            parts = [self.product(*parts)]
+        one = len(parts) == 1
+        return self.multiply(gates, self._positive_part(parts[0]) if one else self._positive_product(parts))
+
+    def _positive_product(self, parts: list[Poly]) -> Poly:
+        """1 where the product of these is above 0: where an even number of them is below."""
+        above, below = ONE, ZERO
+        for part in parts:
+            up, down = (self._positive_part(scale(part, sign)) for sign in (1, -1))
+            above, below = (
+                add(self.multiply(above, up), self.multiply(below, down)),
+                add(self.multiply(above, down), self.multiply(below, up)),
+            )
+        return above
+
+    def _positive_part(self, part: Poly) -> Poly:
+        sign = self.sign(part)
+        return self._positive_atom(part) if sign is None else ONE if sign > 0 else ZERO
 
     def _is_zero_or_one(self, atom: Atom) -> bool:
         """True for an entry of an input that holds zeros and ones; that this is assumed is recorded."""

@@ -106,6 +106,10 @@ class TermRules:
         """The product."""
         raise NotImplementedError
 
+    def product(self, *polys: Poly) -> Poly:
+        """The product of all."""
+        raise NotImplementedError
+
     def sum_over(self, index: Index, body: Poly) -> Poly:
         """The contraction over an index that is free in the body."""
         raise NotImplementedError

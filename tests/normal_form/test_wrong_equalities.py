@@ -267,6 +267,7 @@ ROWS = {
         {},
     ),
     "a sum that may be empty is never 0": (Kronecker(over(subtract(N, ONE), lambda s: at(x, s)), ZERO), ZERO, {}),
+    "a product above 0 where its factors are": (above(multiply(at(x, i), at(y, i))), multiply(above(at(x, i)), above(at(y, i))), {}),
     "0/1 data below 1": (above(ONE, at(g, i)), ONE, ties),
     "0/1 data above 0": (above(at(g, i)), ONE, ties),
     "two entries of a simplex row": (
@@ -521,6 +522,11 @@ RIGHT = {
             power(t, -1),
             divide(multiply(number(-2), t), add(power(t, 2), power(at(z, s), 2))),
             divide(power(t, 3), power(add(power(t, 2), power(at(z, s), 2)), 2))))), {}, [],
+    ),
+    "a product above 0": (
+        above(multiply(at(x, i), subtract(at(y, i), at(y, j)))),
+        add(multiply(above(at(x, i)), above(at(y, i), at(y, j))), multiply(above(ZERO, at(x, i)), above(at(y, j), at(y, i)))),
+        {}, [KINK],
     ),
     "step of an index": (apply(STEP, i), Compare("<=", ONE, i), {}, []),
     "step of a difference": (apply(STEP, subtract(i, j)), Compare("<", j, i), {}, []),
