@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Iterable
 
-from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.checking.lookalikes import Likeness, Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, UnsupportedError
@@ -27,17 +27,18 @@ from symbackprop.expression.build import (
     Multiply,
     Number,
     Tensor,
-    multiply,
     rewrite,
     substitute,
     tensors_in,
 )
 from symbackprop.expression.program import Equation, Program, defined_once
+from symbackprop.expression.recurrence import Recurrence, blocks, equations_of
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term
 from symbackprop.normal_form.data import Poly, constant, subtract
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.rules_extrema import by_position
+from symbackprop.normal_form.rules_indices import at_edges
 from symbackprop.normal_form.rules_merged_axes import in_digits
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
@@ -76,6 +77,7 @@ class Composition:
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
         self._replaced: dict[Tensor, Equation] = {}
         self.lemmas: list[Lemma] = []
+        self._recurrent = False
         equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
         longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
         self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
@@ -84,12 +86,19 @@ class Composition:
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
         own = {e.tensor for e in self.derived.equations}
-        for equation in self.derived.equations:
-            self._take(equation)
-        for equation in self.claimed.equations:
-            if equation.tensor not in own:
-                self._aliens.add(equation.tensor)
-                self._take(equation)
+        for block in blocks(self.derived.equations):
+            if isinstance(block, Recurrence):
+                self._take_together(block.equations)
+                for equation in block.equations:
+                    self._alike.add(equation.tensor)
+            else:
+                self._take(block)
+        for block in blocks(e for e in self.claimed.equations if e.tensor not in own):
+            self._aliens |= {e.tensor for e in equations_of(block)}
+            if isinstance(block, Recurrence):
+                self._by_induction(block.equations)
+            else:
+                self._take(block)
 
     def read(self, expr: Expr) -> Poly:
         """The normal form of an expression of tensors of either side."""
@@ -179,11 +188,73 @@ class Composition:
         if not self._found(own):
             self._alike.add(tensor)
 
+    # --- recurrences
+
+    def _take_together(self, equations: tuple[Equation, ...]) -> None:
+        """Define the tensors of a recurrence, each with those of the others that were found written as what they are."""
+        self._recurrent = True
+        values = {e.tensor: self._rewritten(e.value) for e in equations}
+        outside = frozenset().union(*(tensors_in(v) for v in values.values()))
+        self.cuts.depend(values, outside)
+        for equation in equations:
+            tensor = equation.tensor
+            self._reads[tensor] = frozenset(tensors_in(values[tensor]))
+            self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
+            if worked() > self.deadline:
+                return
+            self._restart()
+            try:
+                self.cuts.define(tensor, equation.indices, values[tensor])
+            except (BudgetError, UnsupportedError):
+                continue
+
+    def _by_induction(self, equations: tuple[Equation, ...]) -> None:
+        """Find the tensors of a recurrence of the user's.
+
+        Numbers propose what they are; that is supposed of all entries that are computed before an entry, and shown of
+        that entry. What cannot be shown is supposed no longer, until all that is supposed has been shown.
+        """
+        proposed = {e.tensor: self._alike.of(e.tensor) for e in equations}
+        by_tensor = {e.tensor: e for e in equations}
+        opened: dict[Tensor, list[Tensor]] = {}
+        while worked() < self.deadline:
+            supposed = {t: by_tensor[t] for t in by_tensor if proposed[t]}
+            for tensor, own in supposed.items():
+                value = proposed[tensor][0].at(own.indices)
+                self._replaced[tensor] = Equation(tensor, own.indices, value, own.note)
+            self._take_together(equations)
+            opened = {}
+            for tensor, own in supposed.items():
+                steps = self._shown(own, proposed[tensor][0]) if self.cuts.is_defined(tensor) else None
+                if steps is None:
+                    break
+                opened[tensor] = steps
+            if len(opened) == len(supposed):
+                break
+            failed = next(t for t in supposed if t not in opened)
+            proposed[failed] = proposed[failed][1:]
+            for tensor in supposed:
+                self._replaced.pop(tensor, None)
+        for tensor in by_tensor:
+            if tensor in opened and tensor in self._replaced:
+                beside = tuple(t for t in opened if t is not tensor)
+                self.lemmas.append(Lemma(self._replaced[tensor], tuple(dict.fromkeys(opened[tensor])), beside))
+            else:
+                self._replaced.pop(tensor, None)
+                self._alike.add(tensor)
+
+    def _shown(self, own: Equation, likeness: Likeness) -> list[Tensor] | None:
+        """What was opened to show what an entry is, given that those before are what is supposed of them."""
+        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
+        left, right = self.cuts.value(own.tensor), substitute(likeness.at(own.indices), places)
+        steps = self._meet(left, right, own.tensor, likeness.other)  # one step on either side
+        return self._meet(left, right, own.tensor) if steps is None else steps
+
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         for likeness in self._alike.of(own.tensor):
-            other = multiply(likeness.factor, Entry(likeness.other, tuple(own.indices[k] for k in likeness.order)))
+            other = likeness.at(own.indices)
             opened = self._meet(self.cuts.value(own.tensor), substitute(other, places), own.tensor)
             if opened is not None:
                 self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
@@ -197,16 +268,25 @@ class Composition:
     def _restart(self) -> None:
         self.cuts.restart_clock(max(0.01, min(LEMMA_SECONDS, self.deadline - worked())))
 
-    def _meet(self, left: Poly, right: Expr, own: Tensor | None) -> list[Tensor] | None:
+    def _meet(
+        self, left: Poly, right: Expr, own: Tensor | None, first: Tensor | None = None
+    ) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
             own: the tensor that is being looked for, which is not opened on the other side.
+            first: the tensor on the right side, where it is opened before anything is looked at.
         """
         opened: list[Tensor] = []
         self._restart()
         try:
-            gap = subtract(left, self.cuts.normal(right))
+            there = self.cuts.normal(right)
+            if first is not None:
+                if not self.cuts.is_defined(first):
+                    return None
+                there = self.cuts.put_in(there, first)
+                opened.append(first)
+            gap = self._gap(subtract(left, there))
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
                 if self._vanishes(gap):
                     return opened
@@ -214,10 +294,14 @@ class Composition:
                 if step is None:
                     return None
                 opened.append(step[0])
-                gap = step[1]
+                gap = self._gap(step[1])
         except (BudgetError, UnsupportedError):
             pass
         return None
+
+    def _gap(self, gap: Poly) -> Poly:
+        """The difference; beside recurrences with what is said of first and last steps said in one way."""
+        return at_edges(self.cuts, gap) if self._recurrent else gap
 
     def _vanishes(self, gap: Poly) -> bool:
         """True if the difference is 0, as it stands or entry by entry along short or merged axes."""

@@ -39,6 +39,8 @@ class CutPoints(Canonical):
         super().__init__(facts, assumptions, seconds, expanded=expanded)
         self._templates: dict[Tensor, tuple[tuple[Index, ...], Poly]] = {}
         self._inputs: dict[Tensor, frozenset[Tensor]] = {}
+        self._known_positive: dict[Tensor, bool] = {}
+        self._recurrent: frozenset[Tensor] = frozenset()
 
     def places(self, tensor: Tensor) -> tuple[Index, ...]:
         """The parameters that stand for the indices of a tensor."""
@@ -48,17 +50,33 @@ class CutPoints(Canonical):
         """Say what a tensor is computed from; it is no input, whether it can be opened or not."""
         self._inputs[tensor] = self._inputs_of(frozenset(on)) | {tensor}
 
+    def depend(self, tensors: Iterable[Tensor], on: Iterable[Tensor]) -> None:
+        """Say what the tensors of a recurrence are computed from, beside each other.
+
+        What was found out with other definitions of theirs is forgotten.
+        """
+        own = frozenset(tensors)
+        inputs = self._inputs_of(frozenset(on) - own) | own
+        self._inputs |= dict.fromkeys(own, inputs)
+        self._recurrent |= own
+        for tensor in own:
+            self._templates.pop(tensor, None)
+        self._known_positive.clear()
+        self.__dict__.pop("_memo_never_flat", None)
+
     def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> Poly:
         """Say what a tensor is, before it is used: its normal form, over its places.
 
         Raises:
             BudgetError, UnsupportedError: it has none; the tensor remains an atom that cannot be opened.
         """
-        self.depends(tensor, tensors_in(value))
+        if tensor not in self._recurrent:
+            self.depends(tensor, tensors_in(value))
         places = self.places(tensor)
         poly = self.normal(substitute(value, dict(zip(indices, places, strict=True))))
         self._templates[tensor] = (places, poly)
-        self._inputs[tensor] = self._inputs_of(tensors_of(poly))
+        if tensor not in self._recurrent:
+            self._inputs[tensor] = self._inputs_of(tensors_of(poly))
         return poly
 
     def is_defined(self, tensor: Tensor) -> bool:
@@ -114,9 +132,12 @@ class CutPoints(Canonical):
             return self._positive(atom.data)
         return super().known_positive(atom)
 
-    @memoised
     def _positive(self, tensor: Tensor) -> bool:
-        return self.sign(self.value(tensor)) == 1
+        """Whether what a tensor stands for is positive; of one that comes back on the way nothing is known."""
+        if tensor not in self._known_positive:
+            self._known_positive[tensor] = False
+            self._known_positive[tensor] = self.sign(self.value(tensor)) == 1
+        return self._known_positive[tensor]
 
     @memoised
     def never_flat(self, value: Poly) -> bool:

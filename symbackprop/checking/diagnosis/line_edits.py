@@ -21,7 +21,7 @@ from symbackprop.checking.diagnosis.node_replacements import (
 )
 from symbackprop.checking.diagnosis.node_slips import SLIPS, assignments, both, constants, exponents, reordered
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, short, value_nodes
-from symbackprop.evaluation.arrays import mentioned
+from symbackprop.expression.build import mentioned
 from symbackprop.expression.build import (
     ZERO,
     Add,

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Literal
 
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Wording, inside_abs, short
-from symbackprop.evaluation.arrays import mentioned
+from symbackprop.expression.build import mentioned
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,

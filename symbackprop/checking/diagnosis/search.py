@@ -13,7 +13,7 @@ from typing import Literal
 from symbackprop.checking.diagnosis.line_edits import Edit, edits, everywhere, groups, moved
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
-from symbackprop.evaluation.arrays import mentioned
+from symbackprop.expression.build import mentioned
 from symbackprop.expression.build import (
     MINUS_ONE,
     Apply,

@@ -40,7 +40,7 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
-from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array
+from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has_entry
 from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import Masked, integers_fit
@@ -48,6 +48,17 @@ from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.opaque import Unsettled
 from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.recurrences import (
+    Counter,
+    Found,
+    Growing,
+    State,
+    define_growing,
+    define_state,
+    new_growing,
+    new_state,
+    reduced_places,
+)
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
     Content,
@@ -140,6 +151,7 @@ class Loop:
         self.carried: dict[Any, tuple[Tensor, Array]] = {}  # name, (object, key) or buffer -> the unknown number
         self.lost: set[Any] = set()  # names and (object, key) that hold something else in each round, but no number
         self.journal = Journal(self.place, settling=True)
+        self.found: dict[Any, Found] = {}  # for a place that is carried: what a round finds there, once that is known
         memory = session.memory()
         for _ in range(MOST_PASSES):
             self._prepare()
@@ -150,7 +162,9 @@ class Loop:
                 raise self.stop("a loop that is left by an exception")
             names, objects = self._locals(), self.heap.now()
             (changed, lost), written = self._changed(names, objects), self._written()
-            if not self._new(changed) and lost <= self.lost and not written:
+            complete = not self._new(changed) and lost <= self.lost and not written
+            needed = {} if self.found or not complete else self._needed(names, objects)
+            if complete and not needed:
                 self._close(names, objects)
                 session.loops.pop()
                 return
@@ -159,6 +173,9 @@ class Loop:
             for buffer, state in self.journal.before.items():
                 buffer.restore(state)
             session.recall(memory)
+            if complete:
+                self.found = {place: self._finding(place, value) for place, value in needed.items()}
+                continue
             for place, (old, dtype, weak) in changed.items():
                 kept = Array(Buffer(old.axes, old.read(), dtype), scalar=not old.axes)
                 kept.buffer.weak = weak
@@ -178,12 +195,13 @@ class Loop:
         self.start: Items = dict(self.origin)
         self.held: dict[int, Items] = {}
         for place, (tensor, old) in self.carried.items():
+            content = self.found[place].found if place in self.found else entry(tensor)
             if isinstance(place, Buffer):
                 place.changes()
-                place.content = place.unsettled = entry(tensor)
+                place.content = place.unsettled = content
                 place.settled, place.uses = True, 0
                 continue
-            unknown = Array(Buffer(old.axes, entry(tensor), old.dtype), scalar=not old.axes)
+            unknown = Array(Buffer(old.axes, content, old.dtype), scalar=not old.axes)
             unknown.buffer.weak, unknown.buffer.settled = old.buffer.weak, True
             self._hold(place, unknown)
         for place in self.lost:
@@ -258,7 +276,10 @@ class Loop:
     def _close_buffer(self, buffer: Buffer) -> None:
         tensor, _ = self.carried[buffer]
         before = self.journal.before[buffer]
-        content, summed = self._content(tensor, buffer.content, before["content"], buffer.shape)
+        if buffer in self.found:
+            content, summed = self._as_found(buffer, buffer.content, before["content"], buffer.shape), False
+        else:
+            content, summed = self._content(tensor, buffer.content, before["content"], buffer.shape)
         buffer.content = buffer.unsettled = content
         buffer.settled, buffer.order, buffer.uses, buffer.summed = False, None, 0, summed
         for journal in self.session.journals:
@@ -273,14 +294,116 @@ class Loop:
         given = as_array(value)
         known = self.carried.get(place)
         try:
-            content, summed = self._content(
-                known[0] if known else None, given.read(), known[1].buffer.content if known else None, given.axes
-            )
+            if known and place in self.found:
+                content = self._as_found(place, given.read(), known[1].buffer.content, given.axes)
+                summed = False
+            else:
+                content, summed = self._content(
+                    known[0] if known else None, given.read(), known[1].buffer.content if known else None, given.axes
+                )
         except NeedsConcreteSizes:
             return self._unsettled(str(place))
         result = array(given.axes, content, given.dtype, summed=summed)
         result.buffer.weak, result.buffer.rounding = given.buffer.weak, given.buffer.rounding
         return integers_fit(result)
+
+    # --- rounds that depend on each other
+
+    def _needed(self, names: Items, objects: Mapping[int, Items]) -> dict[Any, Expr]:
+        """The places of which a round reads what the rounds before have left, in ways that no sum tells; with what they
+        hold after the round."""
+        values: dict[Any, Expr] = {}
+        contents: dict[Any, tuple[Content, Content, tuple[Expr, ...]]] = {}
+        for place, (_, old) in self.carried.items():
+            content, before, shape = self._left(place, old, names, objects)
+            contents[place] = content, before, shape
+            values[place] = self._at_own_place(content(_places(axis_indices(shape))))
+        owners = {tensor: place for place, (tensor, _) in self.carried.items()}
+        reads = {p: {e.tensor for e in entries_once(v) if e.tensor in owners} for p, v in values.items()}
+        crossed = {owners[t] for p, tensors in reads.items() for t in tensors if owners[t] is not p}
+        found = {}
+        for place, (tensor, _) in self.carried.items():
+            if place not in crossed and tensor not in reads[place]:
+                continue
+            if place in crossed or not self._is_simple(tensor, *contents[place]):
+                found[place] = values[place]
+        return found
+
+    def _left(
+        self, place: Any, old: Array, names: Items, objects: Mapping[int, Items]
+    ) -> tuple[Content, Content, tuple[Expr, ...]]:
+        """What a place holds after the round, and held before the loop."""
+        if isinstance(place, Buffer):
+            return place.content, self.journal.before[place]["content"], place.shape
+        value = names.get(place) if isinstance(place, str) else objects.get(place[0], self._held_by(place[0]))[place[1]]
+        if not isinstance(value, _NUMERIC):
+            raise self.stop()
+        given = as_array(value)
+        return given.read(), old.buffer.content, given.axes
+
+    def _held_by(self, key: int) -> Items:
+        return self.held.get(key, self.heap.before[key])
+
+    def _is_simple(self, tensor: Tensor, content: Content, before: Content, shape: tuple[Expr, ...]) -> bool:
+        try:
+            self._content(tensor, content, before, shape)
+        except NeedsConcreteSizes:
+            return False
+        return True
+
+    def _finding(self, place: Any, value: Expr) -> Found:
+        """What a round finds at such a place, told by what it leaves there."""
+        tensor, old = self.carried[place]
+        session, is_buffer = self.session, isinstance(place, Buffer)
+        before = self.journal.before[place]["content"] if is_buffer else old.buffer.content
+        shape = place.shape if is_buffer else old.axes
+        hint = place if isinstance(place, str) else self._name_of(place)
+        own = axis_indices(shape)
+        entry_ = Entry(tensor, _places(own))
+        if is_buffer and (at := self._written_at(value, entry_, own)) is not None:
+            return new_growing(session, hint, shape, tensor.kind, tensor, *at, before)
+        more = _increment(value, entry_) if tensor.kind == "integer" else None
+        if more is not None and self.index not in free_indices(more) and not has_entry(more):
+            return Counter(before, more, self.index)
+        return new_state(session, hint, shape, tensor.kind, self.index)
+
+    def _name_of(self, place: Any) -> str:
+        if isinstance(place, Buffer):
+            return self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place) or "t"
+        return str(place[1]) if str(place[1]).isidentifier() else "t"
+
+    def _written_at(self, value: Expr, old: Entry, own: tuple[Index, ...]) -> tuple[int, Expr, bool] | None:
+        """(the axis, the place, whether it rises) where a round writes at the one place that its index names."""
+        tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
+        for solution in dict.fromkeys(tests.values()):
+            mine = {n for n, s in tests.items() if s is solution}
+            named = [i for i in own if i in free_indices(solution)]
+            if len(named) != 1 or rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is not old:  # type: ignore[misc]
+                continue
+            base = reduced(substitute(solution, {named[0]: ZERO}))  # the round k is p + base, or base - p
+            rising = minus(solution, named[0]) is base
+            return own.index(named[0]), minus(self.index, base) if rising else minus(base, self.index), rising
+        return None
+
+    def _as_found(self, place: Any, after: Content, before: Content, shape: tuple[Expr, ...]) -> Content:
+        """What such a place holds after the loop; its equation is written."""
+        found, line = self.found[place], self.session.line()
+        own = axis_indices(shape)
+        value = after(_places(own))
+        if isinstance(found, Growing):
+            tensor, _ = self.carried[place]
+            if self._written_at(self._at_own_place(value), Entry(tensor, _places(own)), own) is None:
+                raise self.stop()
+            there = array(shape, after).read()
+            written = reduced_places(there((*own[: found.axis], found.place, *own[found.axis + 1 :])))
+            if self.session.is_carried(written):
+                raise self.stop()
+            define_growing(self.session, found, after, self.index, line)
+        elif isinstance(found, State):
+            if self.session.is_carried(value):
+                raise self.stop()
+            define_state(self.session, found, before, after, line)
+        return found.left
 
     def _content(
         self, tensor: Tensor | None, content: Content, before: Content | None, shape: tuple[Expr, ...]
@@ -342,7 +465,7 @@ class Loop:
 
     def _at(self, value: Expr | None, index: Expr) -> Expr:
         assert value is not None
-        return _reduced(substitute(value, {self.index: index}))
+        return reduced_places(substitute(value, {self.index: index}))
 
     def _last(self, value: Expr) -> Expr:
         if self.index not in free_indices(value):
@@ -361,7 +484,7 @@ class Loop:
             if rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is not old:  # type: ignore[misc]
                 continue
             there = rewrite(value, lambda n, mine=mine: ONE if n in mine else None)  # type: ignore[misc]
-            there = _reduced(substitute(there, {self.index: solution, old: before}))
+            there = reduced_places(substitute(there, {self.index: solution, old: before}))
             inside = multiply(holds("<=", ZERO, solution), holds("<", solution, self.index.size))
             return where(inside, there, before)
         raise self.stop()
@@ -418,20 +541,12 @@ class _Guarded:
             raise
 
 
+def _places(own: tuple[Index, ...]) -> tuple[Expr, ...]:
+    return tuple(ZERO if i.size is ONE else i for i in own)
+
+
 def _index_name(session: Any) -> str:
     return f"k{len(session.loops) + 1}" if session.loops else "k"
-
-
-def _reduced(value: Expr) -> Expr:
-    """An expression whose indices of entries are simplified."""
-
-    def meaning(node: Expr) -> Expr | None:
-        if isinstance(node, Entry) and node.indices:
-            inner = tuple(reduced(_reduced(i)) for i in node.indices)
-            return Entry(node.tensor, inner)
-        return None
-
-    return rewrite(value, meaning)
 
 
 def _increment(value: Expr, old: Entry) -> Expr | None:
@@ -568,7 +683,7 @@ class _Round:
             raise self.stop()
 
         def entries(indices: tuple[Expr, ...]) -> Expr:
-            return _reduced(substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))}))
+            return reduced_places(substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))}))
 
         return array((self.index.size, *value.axes), entries, value.dtype)
 
