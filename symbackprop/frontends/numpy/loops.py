@@ -45,6 +45,7 @@ from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import Masked, integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.opaque import Unsettled
 from symbackprop.frontends.numpy.operands import as_array
@@ -76,7 +77,7 @@ from symbackprop.frontends.numpy.session import (
 from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
 from symbackprop.frontends.numpy.views import axis_of
 
-MOST_PASSES = 5
+MOST_PASSES = 8
 _UNSET = object()
 _NUMERIC = (Array, Size, int, float, np.generic)
 
@@ -151,18 +152,22 @@ class Loop:
         self.carried: dict[Any, tuple[Tensor, Array]] = {}  # name, (object, key) or buffer -> the unknown number
         self.lost: set[Any] = set()  # names and (object, key) that hold something else in each round, but no number
         self.journal = Journal(self.place, settling=True)
+        self.growing = self._growing()
         self.found: dict[Any, Found] = {}  # for a place that is carried: what a round finds there, once that is known
+        self.made: dict[str, Array] = {}  # the arrays of the items of lists
         memory = session.memory()
         for _ in range(MOST_PASSES):
             self._prepare()
             session.journals.append(self.journal)
             session.loops.append(self)
             yield self.symbolic.item(self.index)
+            for items in self.growing.values():
+                items.items.end()
             if session.loops[-1] is not self or session.journals.pop() is not self.journal:
                 raise self.stop("a loop that is left by an exception")
             names, objects = self._locals(), self.heap.now()
             (changed, lost), written = self._changed(names, objects), self._written()
-            complete = not self._new(changed) and lost <= self.lost and not written
+            complete = not self._new(changed) and lost <= self.lost and not written and not self._arrived()
             needed = {} if self.found or not complete else self._needed(names, objects)
             if complete and not needed:
                 self._close(names, objects)
@@ -185,6 +190,37 @@ class Loop:
                 self.carried[buffer] = (self._unknown(buffer.shape, buffer.kind, buffer.content), Array(buffer))
         raise self.stop()
 
+    def _growing(self) -> dict[str, GrowingList | GrowingDict]:
+        """The lists and dictionaries that the loop may give items to; each has one name alone."""
+        found = {}
+        for name in self.names:
+            value = self.origin.get(name)
+            if type(value) in (list, dict) and self._names_of(value) == 1:
+                made = growing(self.session, value, self.index, self.stop)
+                if made is not None:
+                    found[name] = made
+        return found
+
+    def _names_of(self, value: Any) -> int:
+        """How often the user's code can reach an object."""
+        count, frame = 0, self.session.frame()
+        while frame is not None:
+            if id(frame.f_code) in self.session.codes:
+                count += sum(v is value for v in frame.f_locals.values())
+                count += sum(v is value for v in frame.f_globals.values())
+            frame = frame.f_back
+        return count + sum(v is value for held in self.heap.before.values() for v in held.values())
+
+    def _arrived(self) -> bool:
+        """True if the array of a list was made in this round: the next one writes to it."""
+        made = {name: g.items.array for name, g in self.growing.items() if g.items.array is not None}
+        new = any(array is not self.made.get(name) for name, array in made.items())
+        self.made = made
+        for name in made:
+            if self.growing[name].items.outlived(self.journal.before.keys()):
+                raise self.stop(f"an array that is put into {name} and may change afterwards")
+        return new
+
     def _locals(self) -> Items:
         frame = self.session.frame()
         held = frame.f_locals if frame is not None else {}
@@ -192,7 +228,9 @@ class Loop:
 
     def _prepare(self) -> None:
         """Put unknown numbers where a round finds what the rounds before have left."""
-        self.start: Items = dict(self.origin)
+        self.start: Items = {**self.origin, **self.growing}
+        for items in self.growing.values():
+            items.begin()
         self.held: dict[int, Items] = {}
         for place, (tensor, old) in self.carried.items():
             content = self.found[place].found if place in self.found else entry(tensor)
@@ -224,6 +262,8 @@ class Loop:
         and the places of all else, such as None that becomes a number: no one value stands for what they hold."""
         found: dict[Any, tuple[Any, Any]] = {}
         for name, value in names.items():
+            if name in self.growing and value is not self.growing[name]:
+                raise self.stop("a list that grows in some rounds, and is another one in others")
             if value is not self.start.get(name, _UNSET) and name in self.origin:
                 found[name] = (self.origin[name], value)
         for key, items in objects.items():
@@ -287,6 +327,8 @@ class Loop:
 
     def _closed(self, place: Any, value: Any, before: Any) -> Any:
         """What a name, or a place of an object, holds after the loop."""
+        if isinstance(value, GrowingList | GrowingDict) and value is self.growing.get(place):
+            return grown(value, before)
         if value is before:
             return self._unsettled(str(place)) if value is _UNSET else value
         if not isinstance(value, _NUMERIC):
@@ -313,11 +355,13 @@ class Loop:
         """The places of which a round reads what the rounds before have left, in ways that no sum tells; with what they
         hold after the round."""
         values: dict[Any, Expr] = {}
-        contents: dict[Any, tuple[Content, Content, tuple[Expr, ...]]] = {}
-        for place, (_, old) in self.carried.items():
-            content, before, shape = self._left(place, old, names, objects)
-            contents[place] = content, before, shape
-            values[place] = self._at_own_place(content(_places(axis_indices(shape))))
+        olds: dict[Any, Entry] = {}
+        for place in self.carried:
+            content, shape = self._left(place, names, objects)
+            at = _places(axis_indices(shape))
+            olds[place] = Entry(self.carried[place][0], at)
+            value = self._at_own_place(rewrite(content(at), lambda n: self._renamed(n, {})))
+            values[place] = value
         owners = {tensor: place for place, (tensor, _) in self.carried.items()}
         reads = {p: {e.tensor for e in entries_once(v) if e.tensor in owners} for p, v in values.items()}
         crossed = {owners[t] for p, tensors in reads.items() for t in tensors if owners[t] is not p}
@@ -325,31 +369,36 @@ class Loop:
         for place, (tensor, _) in self.carried.items():
             if place not in crossed and tensor not in reads[place]:
                 continue
-            if place in crossed or not self._is_simple(tensor, *contents[place]):
+            if place in crossed or not self._is_simple(values[place], olds[place]):
                 found[place] = values[place]
         return found
 
-    def _left(
-        self, place: Any, old: Array, names: Items, objects: Mapping[int, Items]
-    ) -> tuple[Content, Content, tuple[Expr, ...]]:
-        """What a place holds after the round, and held before the loop."""
+    def _left(self, place: Any, names: Items, objects: Mapping[int, Items]) -> tuple[Content, tuple[Expr, ...]]:
+        """What a place holds after the round."""
         if isinstance(place, Buffer):
-            return place.content, self.journal.before[place]["content"], place.shape
+            return place.content, place.shape
         value = names.get(place) if isinstance(place, str) else objects.get(place[0], self._held_by(place[0]))[place[1]]
         if not isinstance(value, _NUMERIC):
             raise self.stop()
         given = as_array(value)
-        return given.read(), old.buffer.content, given.axes
+        return given.read(), given.axes
 
     def _held_by(self, key: int) -> Items:
         return self.held.get(key, self.heap.before[key])
 
-    def _is_simple(self, tensor: Tensor, content: Content, before: Content, shape: tuple[Expr, ...]) -> bool:
-        try:
-            self._content(tensor, content, before, shape)
-        except NeedsConcreteSizes:
+    def _is_simple(self, value: Expr, old: Entry) -> bool:
+        """True for a sum, for what a condition sets, and for what is written at the place of the round."""
+        if any(e.tensor is old.tensor and e is not old for e in entries_once(value)):
             return False
-        return True
+        more, latched = _increment(value, old), _latched(value, old)
+        if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
+            return True
+        own = tuple(i for i in old.indices if isinstance(i, Index))
+        written = self._written_at(value, old, own)
+        if written is None:
+            return False
+        there = rewrite(value, lambda n: ONE if isinstance(n, Kronecker) and self._solved(n) is not None else None)
+        return old not in set(entries_once(there))
 
     def _finding(self, place: Any, value: Expr) -> Found:
         """What a round finds at such a place, told by what it leaves there."""
@@ -369,7 +418,8 @@ class Loop:
 
     def _name_of(self, place: Any) -> str:
         if isinstance(place, Buffer):
-            return self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place) or "t"
+            names = (n for n, array in self.made.items() if array.buffer is place)
+            return next(names, None) or self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place) or "t"
         return str(place[1]) if str(place[1]).isidentifier() else "t"
 
     def _written_at(self, value: Expr, old: Entry, own: tuple[Index, ...]) -> tuple[int, Expr, bool] | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symbackprop.expression.build import (
+    MINUS_ONE,
     ONE,
     ZERO,
     Entry,
@@ -164,12 +165,21 @@ def define_growing(session: Session, array: Growing, written: Content, index: In
     if array.tensor in mentioned(value):
         shape = tuple(i.size for i in rest)
         kind = array.tensor.kind
-        tensor = session.define(shape, in_round, kind, None, line)
+        tensor = session.define(shape, in_round, kind, None, line, hint=f"{array.tensor.name}_next")
         value = Entry(tensor, (*session.rounds.get(tensor, ()), *beside))
     there = reduced_places(substitute(value, {**around, index: solution}))
-    inside = multiply(holds("<=", ZERO, solution), holds("<", solution, index.size))
-    whole = where(inside, there, substitute(array.before(places), around))
+    whole = _where_written(solution, index.size, there, substitute(array.before(places), around))
     session.equations.append(Equation(array.tensor, indices, whole, f"line {line}" if line else ""))
+
+
+def _where_written(solution: Expr, rounds: Expr, there: Expr, before: Expr) -> Expr:
+    """What the round of this number has written, and where there is no such round what was there before."""
+    first, last = holds("<=", ZERO, solution), holds("<", solution, rounds)
+    if last is ONE and is_so("<=", MINUS_ONE, solution):
+        return where(holds("==", solution, MINUS_ONE), before, there)
+    if first is ONE and is_so("<=", solution, rounds):
+        return where(holds("==", solution, rounds), before, there)
+    return where(multiply(first, last), there, before)
 
 
 def _in_other_words(session: Session, state: State, after: Content, own: tuple[Index, ...], line: int | None) -> Content:
@@ -178,7 +188,8 @@ def _in_other_words(session: Session, state: State, after: Content, own: tuple[I
     if state.tensor not in mentioned(after(places)):
         return after
     shape = tuple(i.size for i in own)
-    tensor = session.define(shape, after, state.tensor.kind, None, line)
+    hint = state.tensor.name.removesuffix("_before")
+    tensor = session.define(shape, after, state.tensor.kind, None, line, hint=hint)
     rounds = session.rounds.get(tensor, ())
     return lambda indices: Entry(tensor, (*rounds, *map(reduced, indices)))
 

@@ -106,10 +106,12 @@ class Session:
         variable: str | None,
         line: int | None,
         born: int = 0,
+        hint: str = "t",
     ) -> Tensor:
         """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code.
 
         Args:
+            hint: how the tensor is called where there is no variable.
             born: when its array was made: in an arm of a branch it may read what is not there elsewhere.
         """
         indices = axis_indices(shape)
@@ -126,7 +128,7 @@ class Session:
             indices, shape, value = outer, tuple(i.size for i in outer), substitute(value, inner)
         if MINUS_INFINITY in symbols(value):
             raise TraceError("minus infinity is used in a way that cannot be traced", help="use a number such as -1e9")
-        tensor = self.new_tensor(variable or "t", shape, kind)
+        tensor = self.new_tensor(variable or hint, shape, kind)
         if rounds:
             self.rounds[tensor] = rounds
         if variable:
