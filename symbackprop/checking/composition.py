@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from symbackprop.checking.lookalikes import Likeness, Lookalikes
 from symbackprop.checking.question import Question
@@ -34,7 +34,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import Recurrence, blocks, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term
+from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term, tensors_of
 from symbackprop.normal_form.data import Poly, constant, subtract
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.rules_extrema import by_position
@@ -246,9 +246,9 @@ class Composition:
     def _shown(self, own: Equation, likeness: Likeness) -> list[Tensor] | None:
         """What was opened to show what an entry is, given that those before are what is supposed of them."""
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
-        left, right = self.cuts.value(own.tensor), substitute(likeness.at(own.indices), places)
-        steps = self._meet(left, right, own.tensor, likeness.other)  # one step on either side
-        return self._meet(left, right, own.tensor) if steps is None else steps
+        left, right = self.cuts.value(own.tensor), self.cuts.normal(substitute(likeness.at(own.indices), places))
+        steps = self._meet_by_sides(left, right, likeness.other)  # one step on either side
+        return self._meet_by_sides(left, right) if steps is None else steps
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
@@ -268,25 +268,16 @@ class Composition:
     def _restart(self) -> None:
         self.cuts.restart_clock(max(0.01, min(LEMMA_SECONDS, self.deadline - worked())))
 
-    def _meet(
-        self, left: Poly, right: Expr, own: Tensor | None, first: Tensor | None = None
-    ) -> list[Tensor] | None:
+    def _meet(self, left: Poly, right: Expr, own: Tensor | None) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
             own: the tensor that is being looked for, which is not opened on the other side.
-            first: the tensor on the right side, where it is opened before anything is looked at.
         """
         opened: list[Tensor] = []
         self._restart()
         try:
-            there = self.cuts.normal(right)
-            if first is not None:
-                if not self.cuts.is_defined(first):
-                    return None
-                there = self.cuts.put_in(there, first)
-                opened.append(first)
-            gap = self._gap(subtract(left, there))
+            gap = self._gap(subtract(left, self.cuts.normal(right)))
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
                 if self._vanishes(gap):
                     return opened
@@ -298,6 +289,49 @@ class Composition:
         except (BudgetError, UnsupportedError):
             pass
         return None
+
+    def _meet_by_sides(self, left: Poly, right: Poly, first: Tensor | None = None) -> list[Tensor] | None:
+        """As `_meet`, beside recurrences, where a tensor that stands on both sides leads on to other steps.
+
+        What stands on one side alone is opened, the user's tensors and derivatives first, the deepest before others;
+        where there is none, the tensor that makes the difference shorter.
+
+        Args:
+            first: a tensor of the right side that is opened before anything is looked at.
+        """
+        opened: list[Tensor] = []
+        self._restart()
+        try:
+            if first is not None:
+                if not self.cuts.is_defined(first):
+                    return None
+                right = self.cuts.put_in(right, first)
+                opened.append(first)
+            while len(opened) <= MOST_OPENED:
+                gap = self._gap(subtract(left, right))
+                if self._vanishes(gap):
+                    return opened
+                tensor = self._one_sided(left, right, gap, opened) if len(gap.terms) <= MOST_TERMS else None
+                if tensor is None:
+                    return None
+                left, right = self.cuts.put_in(left, tensor), self.cuts.put_in(right, tensor)
+                opened.append(tensor)
+        except (BudgetError, UnsupportedError):
+            pass
+        return None
+
+    def _one_sided(self, left: Poly, right: Poly, gap: Poly, opened: Sequence[Tensor]) -> Tensor | None:
+        """The tensor to open next."""
+        one_sided = [t for t in self._openable(tensors_of(left) ^ tensors_of(right)) if t not in opened]
+        strange = next((t for t in one_sided if t in self._aliens or t in self._adjoints), None)
+        if strange is not None:
+            return strange
+        best: tuple[int, Tensor] | None = None
+        for tensor in self._openable(tensors_of(gap)):
+            shorter = self._gap(self.cuts.put_in(gap, tensor))
+            if len(shorter.terms) < (best[0] if best else len(gap.terms)):
+                best = len(shorter.terms), tensor
+        return best[1] if best else next(iter(one_sided), None)
 
     def _gap(self, gap: Poly) -> Poly:
         """The difference; beside recurrences with what is said of first and last steps said in one way."""
