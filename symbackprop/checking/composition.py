@@ -44,6 +44,7 @@ from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
+MOST_TRIED = 40  # tensors that are opened, beside recurrences, until two sides meet
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_ENTRIES = 256  # of short axes, compared one by one
 LEMMA_SECONDS = 1.0
@@ -78,6 +79,7 @@ class Composition:
         self._replaced: dict[Tensor, Equation] = {}
         self.lemmas: list[Lemma] = []
         self._recurrent = False
+        self._tried = 0
         equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
         longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
         self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
@@ -293,45 +295,49 @@ class Composition:
     def _meet_by_sides(self, left: Poly, right: Poly, first: Tensor | None = None) -> list[Tensor] | None:
         """As `_meet`, beside recurrences, where a tensor that stands on both sides leads on to other steps.
 
-        What stands on one side alone is opened, the user's tensors and derivatives first, the deepest before others;
-        where there is none, the tensor that makes the difference shorter.
-
         Args:
             first: a tensor of the right side that is opened before anything is looked at.
         """
-        opened: list[Tensor] = []
         self._restart()
+        self._tried = 0
         try:
-            if first is not None:
-                if not self.cuts.is_defined(first):
-                    return None
-                right = self.cuts.put_in(right, first)
-                opened.append(first)
-            while len(opened) <= MOST_OPENED:
-                gap = self._gap(subtract(left, right))
-                if self._vanishes(gap):
-                    return opened
-                tensor = self._one_sided(left, right, gap, opened) if len(gap.terms) <= MOST_TERMS else None
-                if tensor is None:
-                    return None
-                left, right = self.cuts.put_in(left, tensor), self.cuts.put_in(right, tensor)
-                opened.append(tensor)
+            if first is None:
+                return self._search(left, right, ())
+            if self.cuts.is_defined(first):
+                return self._search(left, self.cuts.put_in(right, first), (first,))
         except (BudgetError, UnsupportedError):
             pass
         return None
 
-    def _one_sided(self, left: Poly, right: Poly, gap: Poly, opened: Sequence[Tensor]) -> Tensor | None:
-        """The tensor to open next."""
+    def _search(self, left: Poly, right: Poly, opened: tuple[Tensor, ...]) -> list[Tensor] | None:
+        """What to open next, and next to that, until both sides meet; None if no way was found."""
+        gap = self._gap(subtract(left, right))
+        if self._vanishes(gap):
+            return list(opened)
+        if len(opened) > MOST_OPENED or len(gap.terms) > MOST_TERMS:
+            return None
+        for tensor in self._one_sided(left, right, gap, opened):
+            self._tried += 1
+            if self._tried > MOST_TRIED:
+                return None
+            found = self._search(self.cuts.put_in(left, tensor), self.cuts.put_in(right, tensor), (*opened, tensor))
+            if found is not None:
+                return found
+        return None
+
+    def _one_sided(self, left: Poly, right: Poly, gap: Poly, opened: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors that may be opened next: the deepest of the user's or of the derivatives that stand on one side
+        alone; else the one that makes the difference shorter; else any that stands on one side."""
         one_sided = [t for t in self._openable(tensors_of(left) ^ tensors_of(right)) if t not in opened]
         strange = next((t for t in one_sided if t in self._aliens or t in self._adjoints), None)
         if strange is not None:
-            return strange
+            return [strange]
         best: tuple[int, Tensor] | None = None
         for tensor in self._openable(tensors_of(gap)):
             shorter = self._gap(self.cuts.put_in(gap, tensor))
             if len(shorter.terms) < (best[0] if best else len(gap.terms)):
                 best = len(shorter.terms), tensor
-        return best[1] if best else next(iter(one_sided), None)
+        return [best[1]] if best else one_sided
 
     def _gap(self, gap: Poly) -> Poly:
         """The difference; beside recurrences with what is said of first and last steps said in one way."""
