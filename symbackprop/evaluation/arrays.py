@@ -135,7 +135,34 @@ class Vectors:
 
     def _define(self, equation: Equation) -> None:
         tensor, indices = equation.tensor, equation.indices
-        array, axes = self.value(equation.value)
+        array = self.arrays[tensor] = self._shaped(equation.value, indices)
+        if array.ndim > len(indices):
+            self.trials.add(tensor)
+
+    def _step(self, block: Recurrence, given: Mapping[Tensor, Numbers]) -> None:
+        """Compute a recurrence, entry after entry along its steps; what is given stays."""
+        own = [e for e in block.equations if e.tensor not in given]
+        tried = [t for e in block.equations for t in (*mentioned(e.value), e.tensor) if t in self.trials]
+        count = len(self.arrays[tried[0]]) if tried else 0
+        lead = (count,) if tried else ()
+        for equation in own:
+            self.arrays[equation.tensor] = np.full((*lead, *(self._length(i) for i in equation.indices)), np.nan)
+            if tried:
+                self.trials.add(equation.tensor)
+        lengths = {e.tensor: self._length(e.indices[block.axes[e.tensor]]) for e in block.equations}
+        for equation, step in block.slices(lengths):
+            if equation.tensor in given:
+                continue
+            axis = block.axes[equation.tensor]
+            rest = (*equation.indices[:axis], *equation.indices[axis + 1 :])
+            value = self._shaped(substitute(equation.value, {equation.indices[axis]: number(step)}), rest)
+            if tried and value.ndim == len(rest):
+                value = np.broadcast_to(value, (count, *value.shape))
+            self.arrays[equation.tensor][(slice(None),) * (axis + len(lead)) + (step,)] = value
+
+    def _shaped(self, expr: Expr, indices: Axes) -> Numbers:
+        """An expression as an array over these indices, with the axis of trials in front where there are any."""
+        array, axes = self.value(expr)
         full = (TRIAL, *indices) if axes and axes[0] is TRIAL else indices
         if axes != full:
             missing = [i for i in full if i not in axes]
@@ -144,26 +171,7 @@ class Vectors:
             shape = tuple(self._length(i) if i is not TRIAL else array.shape[0] for i in full)
             if array.shape != shape:
                 array = np.broadcast_to(array, shape)
-        self.arrays[tensor] = array
-        if full is not indices:
-            self.trials.add(tensor)
-
-    def _step(self, block: Recurrence, given: Mapping[Tensor, Numbers]) -> None:
-        """Compute a recurrence, entry after entry along its steps; what is given stays."""
-        own = [e for e in block.equations if e.tensor not in given]
-        if any(mentioned(e.value) & self.trials for e in own):
-            raise UnsupportedError("trials side by side go through no recurrence")
-        for equation in own:
-            shape = [self._length(i) for i in equation.indices]
-            self.arrays[equation.tensor] = np.full(shape, np.nan)
-        lengths = {e.tensor: self._length(e.indices[block.axes[e.tensor]]) for e in block.equations}
-        for equation, step in block.slices(lengths):
-            if equation.tensor in given:
-                continue
-            axis = block.axes[equation.tensor]
-            rest = (*equation.indices[:axis], *equation.indices[axis + 1 :])
-            value = substitute(equation.value, {equation.indices[axis]: number(step)})
-            self.arrays[equation.tensor][(slice(None),) * axis + (step,)] = self.over(value, rest)
+        return array
 
     def over(self, expr: Expr, indices: Axes) -> Numbers:
         """An expression as an array over these indices."""

@@ -394,11 +394,7 @@ class Loop:
         if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
             return True
         own = tuple(i for i in old.indices if isinstance(i, Index))
-        written = self._written_at(value, old, own)
-        if written is None:
-            return False
-        there = rewrite(value, lambda n: ONE if isinstance(n, Kronecker) and self._solved(n) is not None else None)
-        return old not in set(entries_once(there))
+        return self._written_at(value, old, own) is not None
 
     def _finding(self, place: Any, value: Expr) -> Found:
         """What a round finds at such a place, told by what it leaves there."""
@@ -440,6 +436,8 @@ class Loop:
         found, line = self.found[place], self.session.line()
         own = axis_indices(shape)
         value = after(_places(own))
+        if self.session.is_carried(before(_places(own))):
+            raise self.stop()
         if isinstance(found, Growing):
             tensor, _ = self.carried[place]
             if self._written_at(self._at_own_place(value), Entry(tensor, _places(own)), own) is None:
