@@ -32,10 +32,10 @@ from symbackprop.expression.build import (
     tensors_in,
 )
 from symbackprop.expression.program import Equation, Program, defined_once
-from symbackprop.expression.recurrence import Recurrence, blocks, equations_of
+from symbackprop.expression.recurrence import Clock, Recurrence, blocks, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term, tensors_of
-from symbackprop.normal_form.data import Poly, constant, subtract
+from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term
+from symbackprop.normal_form.data import ONE, Poly, as_constant, combine, constant, subtract
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.rules_extrema import by_position
 from symbackprop.normal_form.rules_indices import at_edges
@@ -44,7 +44,6 @@ from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
-MOST_TRIED = 40  # tensors that are opened, beside recurrences, until two sides meet
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_ENTRIES = 256  # of short axes, compared one by one
 LEMMA_SECONDS = 1.0
@@ -79,7 +78,7 @@ class Composition:
         self._replaced: dict[Tensor, Equation] = {}
         self.lemmas: list[Lemma] = []
         self._recurrent = False
-        self._tried = 0
+        self._clocks: dict[Tensor, tuple[Recurrence, Clock]] = {}
         equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
         longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
         self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
@@ -90,7 +89,7 @@ class Composition:
         own = {e.tensor for e in self.derived.equations}
         for block in blocks(self.derived.equations):
             if isinstance(block, Recurrence):
-                self._take_together(block.equations)
+                self._take_together(block)
                 for equation in block.equations:
                     self._alike.add(equation.tensor)
             else:
@@ -98,7 +97,7 @@ class Composition:
         for block in blocks(e for e in self.claimed.equations if e.tensor not in own):
             self._aliens |= {e.tensor for e in equations_of(block)}
             if isinstance(block, Recurrence):
-                self._by_induction(block.equations)
+                self._by_induction(block)
             else:
                 self._take(block)
 
@@ -192,16 +191,18 @@ class Composition:
 
     # --- recurrences
 
-    def _take_together(self, equations: tuple[Equation, ...]) -> None:
+    def _take_together(self, block: Recurrence) -> None:
         """Define the tensors of a recurrence, each with those of the others that were found written as what they are."""
-        self._recurrent = True
+        self._recurrent, equations = True, block.equations
         values = {e.tensor: self._rewritten(e.value) for e in equations}
         outside = frozenset().union(*(tensors_in(v) for v in values.values()))
         self.cuts.depend(values, outside)
+        depth = 1 + max((self._depth.get(t, 0) for t in outside - values.keys()), default=0)
         for equation in equations:
             tensor = equation.tensor
             self._reads[tensor] = frozenset(tensors_in(values[tensor]))
-            self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
+            self._depth[tensor] = depth
+            self._clocks[tensor] = block, block.clocks[tensor]
             if worked() > self.deadline:
                 return
             self._restart()
@@ -210,12 +211,13 @@ class Composition:
             except (BudgetError, UnsupportedError):
                 continue
 
-    def _by_induction(self, equations: tuple[Equation, ...]) -> None:
+    def _by_induction(self, block: Recurrence) -> None:
         """Find the tensors of a recurrence of the user's.
 
         Numbers propose what they are; that is supposed of all entries that are computed before an entry, and shown of
         that entry. What cannot be shown is supposed no longer, until all that is supposed has been shown.
         """
+        equations = block.equations
         proposed = {e.tensor: self._alike.of(e.tensor) for e in equations}
         by_tensor = {e.tensor: e for e in equations}
         opened: dict[Tensor, list[Tensor]] = {}
@@ -224,7 +226,7 @@ class Composition:
             for tensor, own in supposed.items():
                 value = proposed[tensor][0].at(own.indices)
                 self._replaced[tensor] = Equation(tensor, own.indices, value, own.note)
-            self._take_together(equations)
+            self._take_together(block)
             opened = {}
             for tensor, own in supposed.items():
                 steps = self._shown(own, proposed[tensor][0]) if self.cuts.is_defined(tensor) else None
@@ -248,9 +250,9 @@ class Composition:
     def _shown(self, own: Equation, likeness: Likeness) -> list[Tensor] | None:
         """What was opened to show what an entry is, given that those before are what is supposed of them."""
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
-        left, right = self.cuts.value(own.tensor), self.cuts.normal(substitute(likeness.at(own.indices), places))
-        steps = self._meet_by_sides(left, right, likeness.other)  # one step on either side
-        return self._meet_by_sides(left, right) if steps is None else steps
+        left, right = self.cuts.value(own.tensor), substitute(likeness.at(own.indices), places)
+        steps = self._meet(left, right, None, likeness.other)  # one step on either side
+        return self._meet(left, right, None) if steps is None else steps
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
@@ -270,16 +272,25 @@ class Composition:
     def _restart(self) -> None:
         self.cuts.restart_clock(max(0.01, min(LEMMA_SECONDS, self.deadline - worked())))
 
-    def _meet(self, left: Poly, right: Expr, own: Tensor | None) -> list[Tensor] | None:
+    def _meet(
+        self, left: Poly, right: Expr, own: Tensor | None, first: Tensor | None = None
+    ) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
             own: the tensor that is being looked for, which is not opened on the other side.
+            first: a tensor of the right side that is opened before anything is looked at.
         """
         opened: list[Tensor] = []
         self._restart()
         try:
-            gap = self._gap(subtract(left, self.cuts.normal(right)))
+            there = self.cuts.normal(right)
+            if first is not None:
+                if not self.cuts.is_defined(first):
+                    return None
+                there = self.cuts.put_in(there, first)
+                opened.append(first)
+            gap = self._gap(subtract(left, there))
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
                 if self._vanishes(gap):
                     return opened
@@ -291,53 +302,6 @@ class Composition:
         except (BudgetError, UnsupportedError):
             pass
         return None
-
-    def _meet_by_sides(self, left: Poly, right: Poly, first: Tensor | None = None) -> list[Tensor] | None:
-        """As `_meet`, beside recurrences, where a tensor that stands on both sides leads on to other steps.
-
-        Args:
-            first: a tensor of the right side that is opened before anything is looked at.
-        """
-        self._restart()
-        self._tried = 0
-        try:
-            if first is None:
-                return self._search(left, right, ())
-            if self.cuts.is_defined(first):
-                return self._search(left, self.cuts.put_in(right, first), (first,))
-        except (BudgetError, UnsupportedError):
-            pass
-        return None
-
-    def _search(self, left: Poly, right: Poly, opened: tuple[Tensor, ...]) -> list[Tensor] | None:
-        """What to open next, and next to that, until both sides meet; None if no way was found."""
-        gap = self._gap(subtract(left, right))
-        if self._vanishes(gap):
-            return list(opened)
-        if len(opened) > MOST_OPENED or len(gap.terms) > MOST_TERMS:
-            return None
-        for tensor in self._one_sided(left, right, gap, opened):
-            self._tried += 1
-            if self._tried > MOST_TRIED:
-                return None
-            found = self._search(self.cuts.put_in(left, tensor), self.cuts.put_in(right, tensor), (*opened, tensor))
-            if found is not None:
-                return found
-        return None
-
-    def _one_sided(self, left: Poly, right: Poly, gap: Poly, opened: Sequence[Tensor]) -> list[Tensor]:
-        """The tensors that may be opened next: the deepest of the user's or of the derivatives that stand on one side
-        alone; else the one that makes the difference shorter; else any that stands on one side."""
-        one_sided = [t for t in self._openable(tensors_of(left) ^ tensors_of(right)) if t not in opened]
-        strange = next((t for t in one_sided if t in self._aliens or t in self._adjoints), None)
-        if strange is not None:
-            return [strange]
-        best: tuple[int, Tensor] | None = None
-        for tensor in self._openable(tensors_of(gap)):
-            shorter = self._gap(self.cuts.put_in(gap, tensor))
-            if len(shorter.terms) < (best[0] if best else len(gap.terms)):
-                best = len(shorter.terms), tensor
-        return [best[1]] if best else one_sided
 
     def _gap(self, gap: Poly) -> Poly:
         """The difference; beside recurrences with what is said of first and last steps said in one way."""
@@ -370,25 +334,66 @@ class Composition:
         uneven |= {t for t in every if self._reads.get(t, frozenset()) & uneven}
         group = self._openable(uneven - own)
         if group and (group[0] in self._aliens or group[0] in self._adjoints):
-            return group[0], self.cuts.put_in(gap, group[0])
+            tensor = self._latest(group, gap)
+            return tensor, self._opened(gap, tensor)
         every_one = self._openable(some - own)
         best: tuple[Tensor, Poly] | None = None
         for tensor in every_one:
-            shorter = self.cuts.put_in(gap, tensor)
+            shorter = self._opened(gap, tensor)
             if not shorter.terms or (len(gap.terms) == 1 and self._vanishes(shorter)):
                 return tensor, shorter
             if len(shorter.terms) < len((best[1] if best else gap).terms):
                 best = tensor, shorter
         if best is not None or not every_one:
             return best
-        first = (group or every_one)[0]
-        return first, self.cuts.put_in(gap, first)
+        first = self._latest(group or every_one, gap)
+        return first, self._opened(gap, first)
+
+    def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
+        """The first of these; of a recurrence the one of which an entry is computed after all others."""
+        first = tensors[0]
+        if first not in self._clocks:
+            return first
+        rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self._clocks]
+        times = {t: [self._time(t, p) for p in self.cuts.places_in(gap, t)] for t in rivals}
+        for tensor in rivals:
+            later = (b for t in rivals if t is not tensor for b in times[t])
+            if not any(all(_after(b, a) for a in times[tensor]) for b in later):
+                return tensor
+        return first
+
+    def _opened(self, gap: Poly, tensor: Tensor) -> Poly:
+        """The difference with a tensor opened; of a recurrence only the entries that are computed after all others of
+        the tensor: what they read may be the others."""
+        if tensor not in self._clocks:
+            return self.cuts.put_in(gap, tensor)
+        times = [self._time(tensor, p) for p in self.cuts.places_in(gap, tensor)]
+
+        def is_last(places: tuple[Poly, ...]) -> bool:
+            own = self._time(tensor, places)
+            return not any(_after(other, own) for other in times)
+
+        return self.cuts.put_in(gap, tensor, is_last)
+
+    def _time(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
+        """When an entry of a recurrence is computed."""
+        block, clock = self._clocks[tensor]
+        step = combine([(clock.sign, places[clock.axis]), (1, self.cuts.size_of(clock.origin))])
+        return combine([(block.pace, step), (block.ranks[tensor], ONE)])
 
     def _openable(self, tensors: Iterable[Tensor]) -> list[Tensor]:
         found = [t for t in tensors if self.cuts.is_defined(t)]
-        return sorted(
-            found, key=lambda t: (t in self._aliens, t in self._adjoints, self._depth[t], t.name), reverse=True
-        )
+        return sorted(found, key=lambda t: (*self._rank(t), t.name), reverse=True)
+
+    def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
+        """What is opened first: the user's tensors, then derivatives, the deepest first."""
+        return tensor in self._aliens, tensor in self._adjoints, self._depth[tensor]
+
+
+def _after(time: Poly, other: Poly) -> bool:
+    """True if one time is known to be later than the other."""
+    gap = as_constant(subtract(time, other))
+    return gap is not None and gap > 0
 
 
 def _length(size: Expr) -> int:

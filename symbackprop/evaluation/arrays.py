@@ -149,11 +149,13 @@ class Vectors:
             self.arrays[equation.tensor] = np.full((*lead, *(self._length(i) for i in equation.indices)), np.nan)
             if tried:
                 self.trials.add(equation.tensor)
-        lengths = {e.tensor: self._length(e.indices[block.axes[e.tensor]]) for e in block.equations}
-        for equation, step in block.slices(lengths):
+        clocks = block.clocks
+        lengths = {e.tensor: self._length(e.indices[clocks[e.tensor].axis]) for e in block.equations}
+        origins = {t: int(self.value(clock.origin)[0]) for t, clock in clocks.items()}
+        for equation, step in block.slices(lengths, origins):
             if equation.tensor in given:
                 continue
-            axis = block.axes[equation.tensor]
+            axis = clocks[equation.tensor].axis
             rest = (*equation.indices[:axis], *equation.indices[axis + 1 :])
             value = self._shaped(substitute(equation.value, {equation.indices[axis]: number(step)}), rest)
             if tried and value.ndim == len(rest):

@@ -34,6 +34,11 @@ class Evaluator:
         with number_field.working():
             compiler = Compiler(number_field, functions)
             self._values = {e.tensor: compiler.compile(e.value) for e in program.equations}
+            self._origins = {
+                block: {t: compiler.compile(clock.origin) for t, clock in block.clocks.items()}
+                for block in program.blocks
+                if isinstance(block, Recurrence)
+            }
             tensors = [e.tensor for e in program.equations]
             self._shapes = {t: [compiler.compile(n) for n in t.shape] for t in (*program.inputs, *tensors)}
 
@@ -71,9 +76,10 @@ class Evaluator:
                     state.arrays[block.tensor] = moved(block.tensor, entries)
                     continue
                 state.arrays |= {e.tensor: {} for e in own}
-                lengths = {t: len(every[block.axes[t]]) for t, every in ranges.items()}
-                for equation, step in block.slices(lengths):
-                    tensor, axis = equation.tensor, block.axes[equation.tensor]
+                lengths = {t: len(every[block.clocks[t].axis]) for t, every in ranges.items()}
+                origins = {t: int(origin(state)) for t, origin in self._origins[block].items()}
+                for equation, step in block.slices(lengths, origins):
+                    tensor, axis = equation.tensor, block.clocks[equation.tensor].axis
                     at = [*ranges[tensor]]
                     at[axis] = range(step, step + 1)
                     state.arrays[tensor] |= moved(tensor, self._entries(equation, at, state))

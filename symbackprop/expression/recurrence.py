@@ -3,11 +3,12 @@
     state[s,n] = h0[n] where s = 0, else h[s-1,n]
     h[t,n]     = tanh(x[t,n] + state[t,n])
 
-Each tensor of a recurrence has an axis of steps, and one entry leads to another at a fixed distance along it: from
-state[s] to h[s-1], from h[t] to state[t]. If every way from a tensor back to itself goes to an earlier step (or, where
-the recurrence runs backwards, to a later one), the entries can be computed one after another, whatever the length, so
-the equations have one solution, and what is shown of each entry under the hypothesis that it holds of those computed
-before is true of all: induction on the order of computation. `blocks` finds recurrences and makes sure of this.
+Each tensor of a recurrence has an axis of steps, and a clock along it: step s is at the time s + origin, or, where the
+steps run backwards, -s + origin. One entry leads to another at a fixed distance in time: from state[s] to h[s-1], from
+h[t] to state[t]. If every way from a tensor back to itself leads to an earlier time, the entries can be computed one
+after another, whatever the length, so the equations have one solution, and what is shown of each entry under the
+hypothesis that it holds of those computed before is true of all: induction on the order of computation. `blocks` finds
+recurrences and makes sure of this.
 """
 
 from __future__ import annotations
@@ -18,9 +19,39 @@ from dataclasses import dataclass
 from functools import cache
 
 from symbackprop.errors import IndexNotationError
-from symbackprop.expression.build import Expr, Number, Tensor, entries_once, mentioned, subtract
+from symbackprop.expression.build import (
+    ZERO,
+    Expr,
+    Number,
+    Tensor,
+    add,
+    entries_once,
+    free_indices,
+    mentioned,
+    negate,
+    subtract,
+)
 from symbackprop.expression.equation import Equation
 from symbackprop.expression.sizes import simplify
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the steps of a tensor run.
+
+    Args:
+        axis: the one that holds the steps.
+        sign: -1 if they run backwards.
+        origin: an integer expression; step s is at the time sign * s + origin.
+    """
+
+    axis: int
+    sign: int
+    origin: Expr
+
+    def time(self, place: Expr) -> Expr:
+        """The time of a step."""
+        return add(place if self.sign > 0 else negate(place), self.origin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,29 +59,30 @@ class Recurrence:
     """Equations that can only be computed together, step by step.
 
     Args:
-        equations: in the order in which they are computed where they stand at one rank.
-        axes: for each tensor, which of its axes holds the steps.
-        backwards: True if later steps are computed first.
-        ranks: an entry at step s is computed at the time `pace` * s + rank, of a backward recurrence
-            `pace` * -s + rank: after all that it reads.
-        pace: how far the times of one step and the next are apart.
+        equations: in the order in which they are computed at one time.
+        clocks: of each tensor.
+        ranks: an entry at the time t comes at `pace` * t + rank: after all that it reads.
+        pace: how far one time and the next are apart.
     """
 
     equations: tuple[Equation, ...]
-    axes: Mapping[Tensor, int]
-    backwards: bool
+    clocks: Mapping[Tensor, Clock]
     ranks: Mapping[Tensor, int]
     pace: int
 
-    def slices(self, lengths: Mapping[Tensor, int]) -> Iterator[tuple[Equation, int]]:
+    def slices(self, lengths: Mapping[Tensor, int], origins: Mapping[Tensor, int]) -> Iterator[tuple[Equation, int]]:
         """The equations with the steps at which they are to be computed, in the order of computation.
 
         Args:
             lengths: how many steps each tensor has.
+            origins: the values of their clocks' origins.
         """
-        sign = -1 if self.backwards else 1
-        every = ((e, s) for e in self.equations for s in range(lengths[e.tensor]))
-        yield from sorted(every, key=lambda at: sign * self.pace * at[1] + self.ranks[at[0].tensor])
+
+        def when(at: tuple[Equation, int]) -> int:
+            tensor = at[0].tensor
+            return self.pace * (self.clocks[tensor].sign * at[1] + origins[tensor]) + self.ranks[tensor]
+
+        yield from sorted(((e, s) for e in self.equations for s in range(lengths[e.tensor])), key=when)
 
 
 Block = Equation | Recurrence
@@ -86,7 +118,7 @@ def recurrent(equations: Iterable[Equation]) -> dict[Tensor, int]:
         IndexNotationError: an entry may depend on itself.
     """
     found = (block for block in blocks(equations) if isinstance(block, Recurrence))
-    return {tensor: axis for block in found for tensor, axis in block.axes.items()}
+    return {tensor: clock.axis for block in found for tensor, clock in block.clocks.items()}
 
 
 @cache
@@ -147,40 +179,53 @@ def _recurrence(equations: Sequence[Equation]) -> Recurrence:
     reads = [
         (e, read.tensor, read.indices) for e in equations for read in entries_once(e.value) if read.tensor in own
     ]
-    for axes in _axes({}, own, reads):
-        far = [(e.tensor, t, _distance(e, axes[e.tensor], places[axes[t]])) for e, t, places in reads]
+    for clocks in _clocks({}, own, reads):
+        far = [(e.tensor, t, _distance(e, clocks[e.tensor], clocks[t], places)) for e, t, places in reads]
         for sign in (1, -1):
             ranks = _ranks(own, [(a, b, sign * d) for a, b, d in far if d is not None], len(own) + 1)
             if ranks is not None:
                 ordered = tuple(sorted(equations, key=lambda e, ranks=ranks: ranks[e.tensor]))  # type: ignore[misc]
-                return Recurrence(ordered, axes, sign < 0, ranks, len(own) + 1)
+                run = {t: Clock(c.axis, sign * c.sign, c.origin if sign > 0 else negate(c.origin)) for t, c in clocks.items()}
+                return Recurrence(ordered, run, ranks, len(own) + 1)
     raise IndexNotationError(f"an entry of {names} may depend on itself")
 
 
-def _axes(
-    chosen: dict[Tensor, int], own: Mapping[Tensor, Equation], reads: Sequence[tuple[Equation, Tensor, tuple[Expr, ...]]]
-) -> Iterator[dict[Tensor, int]]:
-    """Choices of an axis for each tensor, along which every entry that is read is at a fixed distance."""
+Read = tuple[Equation, Tensor, tuple[Expr, ...]]
+
+
+def _clocks(chosen: dict[Tensor, Clock], own: Mapping[Tensor, Equation], reads: Sequence[Read]) -> Iterator[dict[Tensor, Clock]]:
+    """Clocks for all tensors, by which every entry that is read is at a fixed distance in time."""
     if len(chosen) == len(own):
         yield chosen
         return
-    known = [(e, t, p) for e, t, p in reads if e.tensor in chosen and t not in chosen]
-    tensor = known[0][1] if known else next(t for t in own if t not in chosen)
-    for axis in range(len(tensor.shape)):
-        wider = {**chosen, tensor: axis}
+    known = next(((e, t, p) for e, t, p in reads if e.tensor in chosen and t not in chosen), None)
+    tensor = known[1] if known else next(t for t in own if t not in chosen)
+    for axis, sign in itertools.product(range(len(tensor.shape)), (1, -1) if chosen else (1,)):
+        clock = Clock(axis, sign, ZERO)
+        if known is not None:  # set so that this entry is read at the time at which it is needed
+            equation, _, places = known
+            gap = simplify(subtract(chosen[equation.tensor].time(_step(equation, chosen)), clock.time(places[axis])))
+            if free_indices(gap) or any(True for _ in entries_once(gap)):
+                continue
+            clock = Clock(axis, sign, gap)
+        wider = {**chosen, tensor: clock}
         touched = [(e, t, p) for e, t, p in reads if e.tensor in wider and t in wider and tensor in (e.tensor, t)]
-        if all(_distance(e, wider[e.tensor], p[wider[t]]) is not None for e, t, p in touched):
-            yield from _axes(wider, own, reads)
+        if all(_distance(e, wider[e.tensor], wider[t], p) is not None for e, t, p in touched):
+            yield from _clocks(wider, own, reads)
 
 
-def _distance(equation: Equation, axis: int, place: Expr) -> int | None:
-    """How many steps further on an entry is read; None if that is no fixed number."""
-    gap = simplify(subtract(place, equation.indices[axis]))
+def _step(equation: Equation, clocks: Mapping[Tensor, Clock]) -> Expr:
+    return equation.indices[clocks[equation.tensor].axis]
+
+
+def _distance(equation: Equation, own: Clock, other: Clock, places: tuple[Expr, ...]) -> int | None:
+    """How much later an entry is that is read; None if that is no fixed number."""
+    gap = simplify(subtract(other.time(places[other.axis]), own.time(equation.indices[own.axis])))
     return int(gap.value) if isinstance(gap, Number) and gap.value.denominator == 1 else None
 
 
 def _ranks(own: Iterable[Tensor], reads: Sequence[tuple[Tensor, Tensor, int]], pace: int) -> dict[Tensor, int] | None:
-    """For each tensor a rank: an entry at step s comes after all that it reads, at the time pace * s + rank.
+    """For each tensor a rank, by which an entry at the time t comes, at pace * t + rank, after all that it reads.
 
     None if there are none: then some way leads back to the same step, or to a later one.
     """
@@ -196,4 +241,4 @@ def _ranks(own: Iterable[Tensor], reads: Sequence[tuple[Tensor, Tensor, int]], p
     return None
 
 
-__all__ = ["Block", "Recurrence", "blocks", "equations_of", "in_order", "recurrent"]
+__all__ = ["Block", "Clock", "Recurrence", "blocks", "equations_of", "in_order", "recurrent"]

@@ -10,7 +10,7 @@ vary freely (`never_flat`) holds here for inputs alone, and for tensors that hav
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from symbackprop.errors import BudgetError
@@ -23,6 +23,8 @@ from symbackprop.normal_form.data import Atom, Mono, Poly, Term, parameter
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.signs import templates_of
 
+Chosen = Callable[[tuple[Poly, ...]], bool] | None
+NOWHERE: Mapping[Index, Poly] = {}
 MOST_LEVELS = 3  # of definitions that are opened to find a parameter of a tensor's own
 
 
@@ -91,8 +93,15 @@ class CutPoints(Canonical):
         """What these are computed from, down to inputs."""
         return frozenset().union(*(self._inputs.get(t, frozenset([t])) for t in tensors))
 
-    def put_in(self, poly: Poly, tensor: Tensor) -> Poly:
-        """`poly` with every entry of the tensor replaced by what it is, wherever it stands."""
+    def put_in(
+        self, poly: Poly, tensor: Tensor, chosen: Chosen = None, inside: Mapping[Index, Poly] = NOWHERE
+    ) -> Poly:
+        """`poly` with every entry of the tensor replaced by what it is, wherever it stands.
+
+        Args:
+            chosen: whether to open an entry, by its places; all are opened where it is None.
+            inside: what the parameters of a template stand for, where `poly` is one.
+        """
         if tensor not in tensors_of(poly):
             return poly
         self.check_budget()
@@ -101,7 +110,7 @@ class CutPoints(Canonical):
             factors, bound = self.open_mono(mono)
             table = dict(factors)
             opened = [(a, table.pop(a)) for a in list(table) if tensor in tensors_at(a)]
-            values = [self.power(self._put_in_atom(a, tensor), e) for a, e in opened]
+            values = [self.power(self._put_in_atom(a, tensor, chosen, inside), e) for a, e in opened]
             if any(has_branches(v, bound) for v in values):
                 body = self.product(self.collect([(coefficient, table, ())]), *values)
                 for index in bound:  # summed anew, so that no branch is read outside of its range
@@ -114,12 +123,40 @@ class CutPoints(Canonical):
             terms += part
         return self.collect(terms)
 
-    def _put_in_atom(self, atom: Atom, tensor: Tensor) -> Poly:
-        args = tuple(self.put_in(a, tensor) for a in atom.args)
-        if atom.kind == "entry" and atom.data is tensor:
+    def _put_in_atom(self, atom: Atom, tensor: Tensor, chosen: Chosen, inside: Mapping[Index, Poly]) -> Poly:
+        args = tuple(self.put_in(a, tensor, chosen, inside) for a in atom.args)
+        there = tuple(self._seen(a, inside) for a in args) if chosen is not None else ()
+        if atom.kind == "entry" and atom.data is tensor and (chosen is None or chosen(there)):
             places, template = self._templates[tensor]
             return self.substitute(template, {p: a for p, a in zip(places, args, strict=True) if p in template.free})
-        return self.rebuilt(atom, args, lambda template: self.put_in(template, tensor))
+
+        def change(template: Poly) -> Poly:
+            known = {i: there[int(i.name[1:])] for i in template.free if i.name[0] == "p"} if there else NOWHERE
+            return self.put_in(template, tensor, chosen, known)
+
+        return self.rebuilt(atom, args, change)
+
+    def _seen(self, value: Poly, inside: Mapping[Index, Poly]) -> Poly:
+        """A value in a template as it is seen from outside."""
+        known = {i: inside[i] for i in value.free if i in inside}
+        return self.substitute(value, known) if known else value
+
+    def places_in(self, poly: Poly, tensor: Tensor, inside: Mapping[Index, Poly] = NOWHERE) -> set[tuple[Poly, ...]]:
+        """The places at which entries of a tensor are read."""
+        found: set[tuple[Poly, ...]] = set()
+        for mono, _ in poly.terms:
+            for atom, _ in mono.factors:
+                if tensor not in tensors_at(atom):
+                    continue
+                args = tuple(self._seen(a, inside) for a in atom.args)
+                if atom.kind == "entry" and atom.data is tensor:
+                    found.add(args)
+                for inner in atom.args:
+                    found |= self.places_in(inner, tensor, inside)
+                for template in templates_of(atom):
+                    known = {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
+                    found |= self.places_in(template, tensor, known)
+        return found
 
     # What varies freely.
 
