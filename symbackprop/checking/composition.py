@@ -34,7 +34,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import Clock, Recurrence, blocks, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term
+from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term, tensors_of
 from symbackprop.normal_form.data import ONE, Poly, as_constant, combine, constant, subtract
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.rules_extrema import by_position
@@ -290,7 +290,9 @@ class Composition:
                     return None
                 there = self.cuts.put_in(there, first)
                 opened.append(first)
-            gap = self._gap(subtract(left, there))
+            if self._recurrent:
+                return self._meet_in_time(left, there, opened)
+            gap = subtract(left, there)
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
                 if self._vanishes(gap):
                     return opened
@@ -298,14 +300,48 @@ class Composition:
                 if step is None:
                     return None
                 opened.append(step[0])
-                gap = self._gap(step[1])
+                gap = step[1]
         except (BudgetError, UnsupportedError):
             pass
         return None
 
-    def _gap(self, gap: Poly) -> Poly:
-        """The difference; beside recurrences with what is said of first and last steps said in one way."""
-        return at_edges(self.cuts, gap) if self._recurrent else gap
+    def _meet_in_time(self, left: Poly, right: Poly, opened: list[Tensor]) -> list[Tensor] | None:
+        """As `_meet`, beside recurrences: of several entries of a tensor those are opened that are computed last."""
+        while len(opened) <= MOST_OPENED:
+            gap = at_edges(self.cuts, subtract(left, right))
+            if self._vanishes(gap):
+                return opened
+            tensor = self._next(left, right, gap) if len(gap.terms) <= MOST_TERMS else None
+            if tensor is None:
+                return None
+            times = self._times(gap, tensor)
+            left, right = self._opened(left, tensor, times), self._opened(right, tensor, times)
+            opened.append(tensor)
+        return None
+
+    def _next(self, left: Poly, right: Poly, gap: Poly) -> Tensor | None:
+        """The tensor to open next.
+
+        The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
+        difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
+        the deepest on one side.
+        """
+        one_sided = self._openable(tensors_of(left) ^ tensors_of(right))
+        strange = [t for t in one_sided if t in self._aliens or t in self._adjoints]
+        if strange:
+            return self._latest(strange, gap)
+        best: tuple[int, Tensor] | None = None
+        for tensor in self._openable(tensors_of(gap)):
+            shorter = at_edges(self.cuts, self._opened(gap, tensor, self._times(gap, tensor)))
+            if len(shorter.terms) < (best[0] if best else len(gap.terms)):
+                best = len(shorter.terms), tensor
+        if best is not None:
+            return best[1]
+        held = [tensors_in_term(m) for m, _ in gap.terms]
+        uneven = self._openable(frozenset.union(*held) - frozenset.intersection(*held))
+        strange = [t for t in uneven if t in self._aliens or t in self._adjoints]
+        rest = strange or one_sided or uneven
+        return self._latest(rest, gap) if rest else None
 
     def _vanishes(self, gap: Poly) -> bool:
         """True if the difference is 0, as it stands or entry by entry along short or merged axes."""
@@ -334,20 +370,19 @@ class Composition:
         uneven |= {t for t in every if self._reads.get(t, frozenset()) & uneven}
         group = self._openable(uneven - own)
         if group and (group[0] in self._aliens or group[0] in self._adjoints):
-            tensor = self._latest(group, gap)
-            return tensor, self._opened(gap, tensor)
+            return group[0], self.cuts.put_in(gap, group[0])
         every_one = self._openable(some - own)
         best: tuple[Tensor, Poly] | None = None
         for tensor in every_one:
-            shorter = self._opened(gap, tensor)
+            shorter = self.cuts.put_in(gap, tensor)
             if not shorter.terms or (len(gap.terms) == 1 and self._vanishes(shorter)):
                 return tensor, shorter
             if len(shorter.terms) < len((best[1] if best else gap).terms):
                 best = tensor, shorter
         if best is not None or not every_one:
             return best
-        first = self._latest(group or every_one, gap)
-        return first, self._opened(gap, first)
+        first = (group or every_one)[0]
+        return first, self.cuts.put_in(gap, first)
 
     def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
         """The first of these; of a recurrence the one of which an entry is computed after all others."""
@@ -362,18 +397,20 @@ class Composition:
                 return tensor
         return first
 
-    def _opened(self, gap: Poly, tensor: Tensor) -> Poly:
-        """The difference with a tensor opened; of a recurrence only the entries that are computed after all others of
-        the tensor: what they read may be the others."""
-        if tensor not in self._clocks:
-            return self.cuts.put_in(gap, tensor)
-        times = [self._time(tensor, p) for p in self.cuts.places_in(gap, tensor)]
+    def _times(self, gap: Poly, tensor: Tensor) -> list[Poly]:
+        """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
+        return [self._time(tensor, p) for p in self.cuts.places_in(gap, tensor)] if tensor in self._clocks else []
+
+    def _opened(self, side: Poly, tensor: Tensor, times: Sequence[Poly]) -> Poly:
+        """A side with a tensor opened: those of its entries after which none of these times comes."""
+        if not times:
+            return self.cuts.put_in(side, tensor)
 
         def is_last(places: tuple[Poly, ...]) -> bool:
             own = self._time(tensor, places)
             return not any(_after(other, own) for other in times)
 
-        return self.cuts.put_in(gap, tensor, is_last)
+        return self.cuts.put_in(side, tensor, is_last)
 
     def _time(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
         """When an entry of a recurrence is computed."""
