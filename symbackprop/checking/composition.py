@@ -327,9 +327,11 @@ class Composition:
         the deepest on one side.
         """
         one_sided = self._openable(tensors_of(left) ^ tensors_of(right))
-        strange = [t for t in one_sided if t in self._aliens or t in self._adjoints]
+        held = [tensors_in_term(m) for m, _ in gap.terms]
+        uneven = self._openable(frozenset.union(*held) - frozenset.intersection(*held))
+        strange, others = ([t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven))
         if strange:
-            return self._latest(strange, gap)
+            return self._latest([*strange, *(t for t in others if t not in strange)], gap)
         best: tuple[int, Tensor] | None = None
         for tensor in self._openable(tensors_of(gap)):
             shorter = at_edges(self.cuts, self._opened(gap, tensor, self._times(gap, tensor)))
@@ -337,10 +339,7 @@ class Composition:
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        held = [tensors_in_term(m) for m, _ in gap.terms]
-        uneven = self._openable(frozenset.union(*held) - frozenset.intersection(*held))
-        strange = [t for t in uneven if t in self._aliens or t in self._adjoints]
-        rest = strange or one_sided or uneven
+        rest = others or one_sided or uneven
         return self._latest(rest, gap) if rest else None
 
     def _vanishes(self, gap: Poly) -> bool:

@@ -19,7 +19,7 @@ from symbackprop.expression.program import Known
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.algebra import has_branches
 from symbackprop.normal_form.bound_names import memoised
-from symbackprop.normal_form.data import Atom, Mono, Poly, Term, parameter
+from symbackprop.normal_form.data import ONE, Atom, Mono, Poly, Term, add, parameter, scale, subtract
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.signs import templates_of
 
@@ -157,6 +157,28 @@ class CutPoints(Canonical):
                     known = {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
                     found |= self.places_in(template, tensor, known)
         return found
+
+    def chosen(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
+        """As `Canonical` has it; what recurrences ask of their first and last steps becomes an inequality, which a sum
+        over the steps takes for a shorter range."""
+        other = self._elsewhere(gate) if self._recurrent else None
+        if other is None:
+            return super().chosen(gate, then, otherwise)
+        return add(self.multiply(gate, then), self.multiply(other, otherwise))
+
+    def _elsewhere(self, gate: Poly) -> Poly | None:
+        """[i >= 1] for [i = 0] where i is never negative, and so on; None for other gates."""
+        ((mono, coefficient), *rest) = gate.terms or ((None, 0),)
+        if rest or coefficient != 1 or mono is None or len(mono.factors) != 1:
+            return None
+        ((atom, _),) = mono.factors
+        if atom.kind != "delta":
+            return None
+        for sign in (1, -1):
+            distance = scale(atom.args[0], sign)
+            if self.decided(">=", self.size_expression(distance)):
+                return self.nonneg(subtract(distance, ONE))
+        return None
 
     # What varies freely.
 
