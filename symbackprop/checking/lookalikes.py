@@ -123,11 +123,13 @@ class Lookalikes:
         self._known: list[View] = []
         self._profiles: list[NDArray[np.float64]] = []
         self._steps = recurrent(equations)
+        self._lengths = {tensor.shape[axis] for tensor, axis in self._steps.items()}
 
     def afresh(self) -> Lookalikes:
         """The same numbers, with no tensor that may be found yet."""
         other = Lookalikes.__new__(Lookalikes)
-        other._at, other._steps, other._known, other._profiles = self._at, self._steps, [], []
+        other._at, other._steps, other._lengths = self._at, self._steps, self._lengths
+        other._known, other._profiles = [], []
         return other
 
     def add(self, tensor: Tensor) -> None:
@@ -196,18 +198,23 @@ class Lookalikes:
         for order in itertools.permutations(range(len(tensor.shape))):
             if shape != tuple(tensor.shape[k] for k in order):
                 continue
-            step = view.axis if view.axis is not None else None
-            if step is None and tensor in self._steps:
-                step = order.index(self._steps[tensor])
-            for down in (False, True) if step is not None else (False,):
+            for step, down in self._ways(view):
                 factor = self._factor([_ratio(v[tensor], _turned(view.of(v), order, step, down)) for _, v in self._at])
                 if factor is None:
                     continue
-                if step is None or not (down or view.first):
+                if step is None:
                     return Likeness(other, order, factor)
                 start = subtract(shape[step], ONE) if down else ZERO
                 return Likeness(other, order, factor, step, simplify(add(start, number(view.first))), down)
         return None
+
+    def _ways(self, view: View) -> Iterator[tuple[int | None, bool]]:
+        """The axis whose steps are counted otherwise, and whether they are counted from the last one down."""
+        yield (view.axis if view.first else None), False
+        if view.axis is not None:
+            yield view.axis, True
+        else:
+            yield from ((k, True) for k, n in enumerate(view.shape) if n in self._lengths)
 
     def _factor(self, ratios: list[float | None]) -> Expr | None:
         """The constant factor that has these values at the points; None where there is none, or nothing to tell it by.
