@@ -324,7 +324,7 @@ class Composition:
 
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
         difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
-        the deepest of those that stand on one side or in some terms only.
+        one that leads to no other steps; else the deepest of those that stand on one side or in some terms only.
         """
         one_sided = self._openable(tensors_of(left) ^ tensors_of(right))
         held = [tensors_in_term(m) for m, _ in gap.terms]
@@ -339,7 +339,9 @@ class Composition:
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        rest = others or self._openable((tensors_of(left) ^ tensors_of(right)) | frozenset(uneven))
+        every = self._openable(tensors_of(gap))
+        ending = [t for t in every if (t in self._aliens or t in self._adjoints) and t not in self._clocks]
+        rest = others or ending or self._openable((tensors_of(left) ^ tensors_of(right)) | frozenset(uneven))
         return self._latest(rest, gap) if rest else None
 
     def _vanishes(self, gap: Poly) -> bool:
