@@ -339,8 +339,7 @@ class Composition:
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        every = self._openable(tensors_of(gap))
-        ending = [t for t in every if (t in self._aliens or t in self._adjoints) and t not in self._clocks]
+        ending = [t for t in self._openable(tensors_of(gap)) if t not in self._clocks]
         rest = others or ending or self._openable((tensors_of(left) ^ tensors_of(right)) | frozenset(uneven))
         return self._latest(rest, gap) if rest else None
 
