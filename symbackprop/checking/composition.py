@@ -192,7 +192,7 @@ class Composition:
     # --- recurrences
 
     def _take_together(self, block: Recurrence) -> None:
-        """Define the tensors of a recurrence, each with those of the others that were found written as what they are."""
+        """Define the tensors of a recurrence, each with those that were found to be others written as these."""
         self._recurrent, equations = True, block.equations
         values = {e.tensor: self._rewritten(e.value) for e in equations}
         outside = frozenset().union(*(tensors_in(v) for v in values.values()))
@@ -272,9 +272,7 @@ class Composition:
     def _restart(self) -> None:
         self.cuts.restart_clock(max(0.01, min(LEMMA_SECONDS, self.deadline - worked())))
 
-    def _meet(
-        self, left: Poly, right: Expr, own: Tensor | None, first: Tensor | None = None
-    ) -> list[Tensor] | None:
+    def _meet(self, left: Poly, right: Expr, own: Tensor | None, first: Tensor | None = None) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
@@ -329,7 +327,9 @@ class Composition:
         one_sided = self._openable(tensors_of(left) ^ tensors_of(right))
         held = [tensors_in_term(m) for m, _ in gap.terms]
         uneven = self._openable(frozenset.union(*held) - frozenset.intersection(*held))
-        strange, others = ([t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven))
+        strange, others = (
+            [t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven)
+        )
         if strange:
             return self._latest([*strange, *(t for t in others if t not in strange)], gap)
         best: tuple[int, Tensor] | None = None

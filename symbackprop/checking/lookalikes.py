@@ -237,7 +237,7 @@ class Lookalikes:
 
 
 def _turned(values: NDArray[Any], order: tuple[int, ...], step: int | None, down: bool) -> NDArray[Any]:
-    """The other's numbers with the axes of the one that is looked for, the steps from the last to the first if `down`."""
+    """The other's numbers in this order of axes; if `down`, from the last step to the first."""
     turned = np.flip(values, step) if down and step is not None else values
     return np.transpose(turned, np.argsort(order)) if order else turned
 

@@ -60,7 +60,8 @@ class Evaluator:
             values: sizes and hyper-parameters, as numbers of the field.
             needed: the only equations to evaluate; it must hold all that they read.
             moved: called with every tensor and its entries before anything reads them, in a recurrence step by step;
-                returns the entries to go on with. This is how a tensor in the middle of a program is given directions of differentiation.
+                returns the entries to go on with. This is how a tensor in the middle of a program is given directions
+                of differentiation.
         """
         state = State(dict(values))
         with self.field.working():

@@ -176,16 +176,17 @@ def _recurrence(equations: Sequence[Equation]) -> Recurrence:
     for equation in equations:
         if equation.tensor in mentioned(equation.value):
             raise IndexNotationError(f"the equation for {equation.tensor.name} reads {equation.tensor.name} itself")
-    reads = [
-        (e, read.tensor, read.indices) for e in equations for read in entries_once(e.value) if read.tensor in own
-    ]
+    reads = [(e, read.tensor, read.indices) for e in equations for read in entries_once(e.value) if read.tensor in own]
     for clocks in _clocks({}, own, reads):
         far = [(e.tensor, t, _distance(e, clocks[e.tensor], clocks[t], places)) for e, t, places in reads]
         for sign in (1, -1):
             ranks = _ranks(own, [(a, b, sign * d) for a, b, d in far if d is not None], len(own) + 1)
             if ranks is not None:
                 ordered = tuple(sorted(equations, key=lambda e, ranks=ranks: ranks[e.tensor]))  # type: ignore[misc]
-                run = {t: Clock(c.axis, sign * c.sign, c.origin if sign > 0 else negate(c.origin)) for t, c in clocks.items()}
+                run = {
+                    t: Clock(c.axis, sign * c.sign, c.origin if sign > 0 else negate(c.origin))
+                    for t, c in clocks.items()
+                }
                 return Recurrence(ordered, run, ranks, len(own) + 1)
     raise IndexNotationError(f"an entry of {names} may depend on itself")
 
@@ -193,7 +194,9 @@ def _recurrence(equations: Sequence[Equation]) -> Recurrence:
 Read = tuple[Equation, Tensor, tuple[Expr, ...]]
 
 
-def _clocks(chosen: dict[Tensor, Clock], own: Mapping[Tensor, Equation], reads: Sequence[Read]) -> Iterator[dict[Tensor, Clock]]:
+def _clocks(
+    chosen: dict[Tensor, Clock], own: Mapping[Tensor, Equation], reads: Sequence[Read]
+) -> Iterator[dict[Tensor, Clock]]:
     """Clocks for all tensors, by which every entry that is read is at a fixed distance in time."""
     if len(chosen) == len(own):
         yield chosen

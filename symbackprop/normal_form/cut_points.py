@@ -93,9 +93,7 @@ class CutPoints(Canonical):
         """What these are computed from, down to inputs."""
         return frozenset().union(*(self._inputs.get(t, frozenset([t])) for t in tensors))
 
-    def put_in(
-        self, poly: Poly, tensor: Tensor, chosen: Chosen = None, inside: Mapping[Index, Poly] = NOWHERE
-    ) -> Poly:
+    def put_in(self, poly: Poly, tensor: Tensor, chosen: Chosen = None, inside: Mapping[Index, Poly] = NOWHERE) -> Poly:
         """`poly` with every entry of the tensor replaced by what it is, wherever it stands.
 
         Args:

@@ -170,7 +170,9 @@ def at_edges(rules: TermRules, poly: Poly) -> Poly:
                 (value,) = atom.args
                 equal = _as_equality(rules, value)
                 if equal is not None:
-                    part = rules.times([(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part], equal)
+                    part = rules.times(
+                        [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part], equal
+                    )
         terms += part
     return rules.collect(terms)
 

@@ -4,7 +4,7 @@
     for t in range(T):                 for t in range(T):
         hs.append(f(hs[-1], x[t]))         hs[t] = f(hs[t - 1], x[t])
 
-The items lie along the first axis of an array, that of round k at the place k + c, or c - k where they are put in front.
+The items lie along the first axis of an array, that of round k at the place k + c, or c - k where it is put in front.
 What a round puts in is the object itself until the round ends, and its numbers from then on: an object that changes
 later would change in the list as well, and is refused.
 """
@@ -17,7 +17,19 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import MINUS_ONE, ONE, ZERO, Expr, Index, Number, add, multiply, number, substitute, where
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Expr,
+    Index,
+    Number,
+    add,
+    multiply,
+    number,
+    substitute,
+    where,
+)
 from symbackprop.frontends.numpy.array import Array, Buffer
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS

@@ -415,7 +415,11 @@ class Loop:
     def _name_of(self, place: Any) -> str:
         if isinstance(place, Buffer):
             names = (n for n, array in self.made.items() if array.buffer is place)
-            return next(names, None) or self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place) or "t"
+            return (
+                next(names, None)
+                or self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place)
+                or "t"
+            )
         return str(place[1]) if str(place[1]).isidentifier() else "t"
 
     def _written_at(self, value: Expr, old: Entry, own: tuple[Index, ...]) -> tuple[int, Expr, bool] | None:
@@ -731,7 +735,9 @@ class _Round:
             raise self.stop()
 
         def entries(indices: tuple[Expr, ...]) -> Expr:
-            return reduced_places(substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))}))
+            return reduced_places(
+                substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))})
+            )
 
         return array((self.index.size, *value.axes), entries, value.dtype)
 

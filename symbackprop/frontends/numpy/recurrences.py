@@ -25,8 +25,8 @@ from symbackprop.expression.build import (
     mentioned,
     multiply,
     rewrite,
-    subtract,
     substitute,
+    subtract,
     where,
 )
 from symbackprop.expression.program import PART, Equation
@@ -182,7 +182,9 @@ def _where_written(solution: Expr, rounds: Expr, there: Expr, before: Expr) -> E
     return where(multiply(first, last), there, before)
 
 
-def _in_other_words(session: Session, state: State, after: Content, own: tuple[Index, ...], line: int | None) -> Content:
+def _in_other_words(
+    session: Session, state: State, after: Content, own: tuple[Index, ...], line: int | None
+) -> Content:
     """What a round leaves, as a tensor of its own where it reads the state itself."""
     places = tuple(ZERO if i.size is ONE else i for i in own)
     if state.tensor not in mentioned(after(places)):
@@ -205,4 +207,14 @@ def reduced_places(value: Expr) -> Expr:
     return rewrite(value, meaning)
 
 
-__all__ = ["Counter", "Found", "Growing", "State", "define_growing", "define_state", "new_growing", "new_state", "reduced_places"]
+__all__ = [
+    "Counter",
+    "Found",
+    "Growing",
+    "State",
+    "define_growing",
+    "define_state",
+    "new_growing",
+    "new_state",
+    "reduced_places",
+]

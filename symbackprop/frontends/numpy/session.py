@@ -387,7 +387,7 @@ def _inequalities(condition: Expr, holds: bool = True) -> list[Expr]:
     match condition:
         case Multiply(factors) if holds:
             return [r for f in factors for r in _inequalities(f)]
-        case Add((Multiply((Number(sign), negated)), Number(one))) if (sign, one) == (-1, 1):
+        case Add((Multiply((Number(sign), negated)), Number(one))) if sign == -1 and one == 1:
             return _inequalities(negated, not holds)
         case Compare("<" | "<=", left, right) if not any(isinstance(n, Entry) for n in nodes_once(condition)):
             if holds:
