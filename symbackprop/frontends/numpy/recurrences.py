@@ -29,7 +29,7 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
-from symbackprop.expression.program import PART, Equation
+from symbackprop.expression.program import Equation
 from symbackprop.frontends.numpy.session import Content, Session, axis_indices, holds, is_so, reduced
 
 Indices = tuple[Expr, ...]
@@ -142,7 +142,7 @@ def define_state(session: Session, state: State, before: Content, after: Content
     around: dict[Expr, Expr] = dict(zip(state.outer, outer, strict=True))
     later = substitute(after(places), {**around, state.index: subtract(step, ONE)})
     value = where(holds("==", step, ZERO), substitute(before(places), around), reduced_places(later))
-    session.equations.append(Equation(state.tensor, indices, value, f"{PART}line {line}" if line else ""))
+    session.equations.append(Equation(state.tensor, indices, value, f"line {line}" if line else ""))
 
 
 def define_growing(session: Session, array: Growing, written: Content, index: Index, line: int | None) -> None:
