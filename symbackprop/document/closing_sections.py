@@ -28,7 +28,7 @@ from symbackprop.document.model import (
     Text,
     blocks,
 )
-from symbackprop.document.protocols import is_about_computed
+from symbackprop.document.protocols import NetworkLike, is_about_computed
 from symbackprop.document.questions import NetworkFacts, answers
 from symbackprop.expression.build import (
     ONE,
@@ -71,11 +71,10 @@ def induction(about: Context) -> tuple[Block, ...]:
     if network.depth is None:
         text = (
             "The error term of the output layer is computed from the cost and the slope of the output. Each earlier "
-            "one "
-            "is computed from the one after it, by the same equation in every hidden layer; the gradients of weights "
-            "and biases need only the error term of the layer they feed. All layers of this network have been treated "
-            "above, one by one or by the same steps; for any number of layers, prove the network with a symbol for "
-            "its depth."
+            f"one is computed from the one after it, by the same equation in every hidden layer{_own_slopes(network)}; "
+            "the gradients of weights and biases need only the error term of the layer they feed. All layers of this "
+            "network have been treated above, one by one or by the same steps; for any number of layers, prove the "
+            "network with a symbol for its depth."
         )
     else:
         text = (
@@ -88,6 +87,12 @@ def induction(about: Context) -> tuple[Block, ...]:
     count = len(network.layers)
     layers = ["1", "2", network.depth] if network.depth is not None else [str(k + 1) for k in range(count)]
     return (Section("From layer to layer", (Paragraph(about.words(text)), flow_figure(layers, about.notation))),)
+
+
+def _own_slopes(network: NetworkLike) -> str:
+    """Where the hidden layers have several activations, that each equation has the slope of its own."""
+    several = len({layer.function for layer in network.layers[1:-1]}) > 1
+    return ", each with the slope of its own activation" if several else ""
 
 
 def batch(about: Context) -> tuple[Block, ...]:
@@ -113,7 +118,8 @@ def batch(about: Context) -> tuple[Block, ...]:
         "repeats. In a product of matrices the sizes that meet agree, and arrays that are added or multiplied entry "
         "by entry have one shape.",
     )
-    table = Table(("Array", "Its shape, from the shapes of what it is computed from"), tuple(rows), shares=(0.2, 0.72))
+    head = ("Array", "Its shape, from the shapes of what it is computed from")
+    table = Table(head, tuple(dict.fromkeys(rows)), shares=(0.2, 0.72))
     return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)), table)),)
 
 
@@ -207,7 +213,7 @@ def conditions(about: Context) -> tuple[Block, ...]:
     for theorem in about.proof.theorems:
         found += [*theorem.conditions, *theorem.derivation.conditions]
     if any("in every layer" in c for c in found):  # it says what the theorems say one by one
-        found = [c for c in found if not re.match(r"W\w+\[", c)]
+        found = [c.replace("W[", "W_l[") for c in found if not re.match(r"W\w+\[", c)]
     if about.proof.network is not None and about.notation.layered:
         found = [c for c in found if c != "z != 0"]  # of a lemma about a function, which says so itself
     points = [about.words(sentence(c)) for c in dict.fromkeys(found)]

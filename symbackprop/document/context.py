@@ -34,6 +34,9 @@ _LABELS = {
 }
 
 
+_ANY_WEIGHTS = Tensor("W_l")  # the weights of any layer, in a condition
+
+
 _ASSUMED = {
     "labels": "whole numbers that count classes from 0",
     "onehot": "one entry of each row is 1, the others are 0",
@@ -113,7 +116,9 @@ class Context:
     def words(self, text: str) -> Text:
         """A sentence with the names of tensors as mathematics."""
         gradient = self.proof.gradient
-        return spelled(text, (*self.tensors, *(gradient.cotangents.values() if gradient else ())), self.notation)
+        known = [*self.tensors, *(gradient.cotangents.values() if gradient else ())]
+        known += [_ANY_WEIGHTS] if self.proof.network is not None else []
+        return spelled(text, known, self.notation)
 
     def title(self) -> str:
         """The proof's title, without the description that stands in the lead."""
@@ -136,6 +141,10 @@ class Context:
         """A tensor's name as mathematics."""
         return tensor_layout(tensor.name, (), self.notation)
 
+    def first_layer(self) -> str:
+        """That the inputs are the activations of layer 1, as a formula in a sentence."""
+        return f"${to_tex(tensor_layout('a1', (), self.notation))} = {to_tex(tensor_layout('x', (), self.notation))}$"
+
     def shape(self, tensor: Tensor) -> Inline:
         """A tensor's shape, or that it is a number."""
         return Symbolic(shape_layout(tensor, self.notation)) if tensor.shape else "a number"
@@ -145,7 +154,8 @@ class Context:
         tensor = group[0]
         known = self.notation.layered and (self.proof.network is not None or tensor.name not in ("E", "R", "S"))
         known = known or derivative_name(tensor.name) is not None
-        first = described(tensor, any_layer=len(group) > 1) if known else ""
+        any_layer = len(group) > 1
+        first = described(tensor, any_layer=any_layer, weight_shift=self.notation.weight_shift) if known else ""
         if len(tensor.shape) < 2:  # of one example
             first = first.replace(", one row for each example", "")
         if first and tensor.name == "R":

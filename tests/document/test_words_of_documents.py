@@ -21,7 +21,7 @@ from symbackprop.document.proof_document import numpy_lines, proof_document
 from symbackprop.document.questions import QUESTIONS
 from symbackprop.expression.build import Apply, Entry, Extremum, Sum, nodes_once, tensors_in
 from symbackprop.expression.functions import FUNCTIONS, derivative
-from symbackprop.rendering.notation import NAMES
+from symbackprop.rendering.notation import NAMES, NOTATIONS
 from symbackprop.rendering.text import to_text
 
 Z = np.linspace(-30, 30, 601)
@@ -53,6 +53,7 @@ def erf_is_the_integral():
 WORD_CHECKS = {
     "step": step_is_1_above_0,
     "sigmoid": sigmoid_is_between_0_and_1,
+    "abs": lambda: sp.diff(sp.Abs(sp.Symbol("z", real=True))).equals(sp.sign(sp.Symbol("z", real=True))),
     "exp": lambda: bool((np.exp(Z) > 0).all()),
     "log": lambda: abs(np.log(math.e) - 1) < 1e-15,
     "erf": erf_is_the_integral,
@@ -143,7 +144,14 @@ def sums_over_the_next_layer(theorem):
 def sender_times_receiver(theorem):
     layers = [int(n) for n in re.findall(r"layer (\d+)", theorem.remark)]
     sender = "x" if layers[0] == 1 else f"a{layers[0]}"
-    return {sender, f"delta{layers[1]}"} <= reads(theorem)
+    return {sender, f"delta{layers[1]}"} <= reads(theorem) and the_penalty_adds_its_own(theorem, f"W{layers[0]}")
+
+
+def the_penalty_adds_its_own(theorem, weight):
+    """The sentence stands there if and only if the gradient has a term without any error term, in the weights alone."""
+    terms = getattr(theorem.derivation.right, "terms", (theorem.derivation.right,))
+    others = [{t.name for t in tensors_in(term)} for term in terms if "delta" not in to_text(term)]
+    return ("penalty adds its own" in theorem.remark) == bool(others) and all(names == {weight} for names in others)
 
 
 def softmax_slope_is_a_matrix_and_total(theorem):
@@ -181,12 +189,15 @@ REMARKS = (
     ),
     (r"The sum runs over layer \d+", sums_over_the_next_layer),
     (r"A bias is a weight from a unit that always sends 1", lambda t: all(n.startswith("delta") for n in reads(t))),
-    (r"For each example, what unit j of layer \d+ sends", sender_times_receiver),
+    (r"Over the examples is added up what unit j of layer \d+ sends", sender_times_receiver),
     (r"No logarithm of a number that floating point has rounded to 0", no_logarithm_of_0),
     (r"All outputs of an example change with each of its logits", softmax_slope_is_a_matrix_and_total),
     (r"The induction starts where the cost is known", lambda t: t.layer == "L"),
     (r"From delta of layer l \+ 1 to delta of layer l", lambda t: "delta_l+1" in reads(t)),
-    (r"Activation of the sender times error term of the receiver", lambda t: {"a_l", "delta_l+1"} <= reads(t)),
+    (
+        r"Over the examples is added up the activation of the sender times the error term of the receiver",
+        lambda t: {"a_l", "delta_l+1"} <= reads(t) and the_penalty_adds_its_own(t, "W_l"),
+    ),
 )
 
 
@@ -215,7 +226,7 @@ KINDS = {
     r"Put together for any number of layers": "test_any_depth_code",
     r"The equalities hold wherever": "test_document: conditions",
     r"has a kink": "test_functions: kinks",
-    r"[^.]* != 0|[^.]* ≠ 0": "conditions of the theorems",
+    r"[^.]* != 0|[^.]*≠ 0": "conditions of the theorems",
     r"the rows of  add up to 1|The rows of  add up to 1": "conditions of the theorems",
     r"The same equations with numbers, for a": "test_handout: every number is recomputed",
     r"(Forward|Backward|Show):$": "headings",
@@ -283,6 +294,60 @@ def test_the_walk_sees_a_sentence_that_nobody_checks():
     assert list(unknown_prose(replace(document, body=(*document.body, claim)))) == [
         "Deeper networks always learn faster."
     ]
+
+
+def words_of(net, notation="weights", **options):
+    return to_markdown(proof_document(prove(net), notation=NOTATIONS[notation], **options))
+
+
+def test_sentences_name_weights_and_inputs_as_the_notation_does():
+    net = Network(depth="L", activation="sigmoid", l2="lambda/2")
+    for notation, weights, inputs in (
+        ("weights", "$W^{(l)}$", "$a^{(1)} = x$"),
+        ("theta", r"$\Theta^{(l)}$", "$a^{(1)} = x$"),
+        ("nielsen", "$w^{l+1}$", "$a^{1} = x$"),
+    ):
+        text = words_of(net, notation)
+        assert f"the cost without the penalty on {weights}" in text and f"where {inputs}." in text
+    deep = words_of(Network([3, 3, 3, 3], activation="tanh", cost="squared_error"), "nielsen")
+    assert "weights from layer $l - 1$ to layer $l$: row receives" in deep and "| biases of layer $l$ |" in deep
+
+
+def test_the_step_of_the_induction_says_its_hypothesis():
+    text = words_of(DOCUMENTS["any depth"])
+    assert "Provided $2 \\le l \\le L - 1$ and the same equality holds for layer $l + 1$." in text
+
+
+def test_a_slope_that_the_line_writes_with_a_prime_is_not_told_in_other_words():
+    text = words_of(Network([2, 3, 2], activation="tanh", cost="squared_error"))
+    assert r"\tanh'(z^{(2)}" in text and r"\tanh u" not in text and "The slope of a function is taken" in text
+
+
+def test_several_activations_have_slopes_of_their_own():
+    said = "each with the slope of its own activation"
+    assert said in words_of(Network([2, 3, 3, 2], activation=["tanh", "sigmoid", "identity"], cost="squared_error"))
+    assert said not in words_of(Network([2, 3, 3, 2], activation=["tanh", "tanh", "identity"], cost="squared_error"))
+
+
+def test_conditions_are_typeset():
+    plain = words_of(Network([2, 3, 2], activation="sigmoid", cost="squared_error", l1="lambda"))
+    assert "- $W^{(l)}_{ij}$ ≠ 0 in every layer." in plain and r"|z| = 2\,z\,\operatorname{step}(z) - z" in plain
+    assert "- $s_{3}$ ≥ 2." in words_of(Network([2, 3, 2], activation=["sigmoid", "softmax"], cost="cross_entropy"))
+
+
+def test_a_page_defines_its_functions_and_gives_the_slopes_that_it_goes_on_from():
+    text = words_of(DOCUMENTS["cross-entropy"], detail="brief")
+    assert r"\sigma(z) = \frac{1}{\exp(-z) + 1}" in text
+    assert r"with slope $\sigma'(z) = \sigma(z)\,[1 - \sigma(z)]$" in text and "softplus" not in text
+    deep = words_of(DOCUMENTS["any depth"], detail="brief")
+    assert "$R$ is the penalty of all layers, $E$ the cost without that on $W^{(l)}$" in deep
+    relu = words_of(Network([2, 3, 2], activation=["relu", "identity"], cost="squared_error"), detail="brief")
+    assert r"$\operatorname{step}(z)$ is 1 for $z > 0$, else 0" in relu and "$R$" not in relu
+
+
+def test_an_activation_of_ones_own_is_a_greek_letter():
+    text = words_of(Network([2, 2], activation="z**3/(1 + z**2)", cost="squared_error"))
+    assert r"\varphi(z) = \frac{z^{3}}{z^{2} + 1}" in text and "{varphi}" not in text
 
 
 # Conditions on the forward equations of a traced program.
