@@ -114,7 +114,7 @@ class Indicators(Signs):
         return subtract(ONE, atom) if flipped else atom
 
     def seen_as(self, data: tuple[Poly, ...], side: str) -> None:
-        """Record from which side of its kink an indicator was asked for; both together say that nothing is at the kink."""
+        """Record from which side of its kink an indicator was asked for; both say that nothing is at the kink."""
         sides = self.sides.setdefault(data, set())
         sides.add(side)
         if len(sides) > 1:

@@ -99,8 +99,8 @@ def _describe(parameter: Tensor, network: Network, number: int) -> tuple[str, st
     if parameter is network.weight(number):
         return (
             f"gradient with respect to {parameter.name}",
-            f"Over the examples is added up what unit j of layer {number} sends (its activation) times how fast the cost "
-            f"changes with the pre-activation of unit i of layer {number + 1} (its error term)."
+            f"Over the examples is added up what unit j of layer {number} sends (its activation) times how fast the "
+            f"cost changes with the pre-activation of unit i of layer {number + 1} (its error term)."
             + (PENALTY_ADDS if network.penalties() else ""),
         )
     return (f"gradient with respect to {parameter.name}", "A bias is a weight from a unit that always sends 1.")

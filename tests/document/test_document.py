@@ -546,4 +546,4 @@ def test_derivative_that_a_reason_states_is_the_derivative(function: str, deriva
 
 
 def test_reasons_state_derivatives() -> None:
-    assert len(said_slopes()) == 4
+    assert len(said_slopes()) == 3
