@@ -52,7 +52,7 @@ from symbackprop.frontends.network import Network
 from symbackprop.proofs.functions import functions_of
 from symbackprop.rendering.layout import Glyph, Layout, relation, row
 from symbackprop.rendering.math import layout_of
-from symbackprop.rendering.notation import derivative_layout, letter, tensor_layout
+from symbackprop.rendering.notation import derivative_layout, letter, split_name, tensor_layout
 from symbackprop.rendering.tex_reader import read_tex
 
 _MOST = 6  # equations of a family that are all written out
@@ -121,10 +121,12 @@ def notation_table(about: Context) -> tuple[Block, ...]:
 
 def _conventions(about: Context) -> tuple[Block, ...]:
     """How names and indices are to be read, as far as there are any."""
-    if about.notation.layered:
+    has_layers = any(split_name(t.name)[1] for t in about.tensors)
+    if about.notation.layered and has_layers:
         return (Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))),)
     said = ["All names are those of the program."] if about.proof.program.lines else []
-    said += ["Indices count from 0, as in NumPy."] if any(t.shape for t in about.tensors) else []
+    counted = "Indices count from 1." if about.notation.first else "Indices count from 0, as in NumPy."
+    said += [counted] if any(t.shape for t in about.tensors) else []
     return (Paragraph((" ".join(said),)),) if said else ()
 
 
@@ -181,9 +183,10 @@ def _derivatives(about: Context) -> tuple[Block, ...]:
     """How a direct derivative and a total one are told apart, and what an equality with free indices says."""
     lines = [step.after for t in about.proof.theorems for step in t.derivation.steps]
     nodes = {type(n) for line in lines for n in nodes_once(line)}
-    free = "An equality holds for all values of the indices that are not summed over."
+    indexed = any(t.shape for t in about.tensors)
+    free = "An equality holds for all values of the indices that are not summed over." if indexed else ""
     if Partial not in nodes:
-        return (Paragraph((free,)),)
+        return (Paragraph((free,)),) if free else ()
     cost, other = (tensor_layout(n, (), about.notation) for n in ("J", "u"))
     variable = tensor_layout("v", (), about.notation)
     total, direct = derivative_layout(cost, variable), derivative_layout(other, variable, direct=True)

@@ -156,7 +156,7 @@ KINDS = {
     r"Exercise \d+\.": "test_handout: solutions are counted",
     r"\([abcd]\) ": "test_handout: refuted, with a diagnosis",
     r"The function returns": "test_program: upstream gradients",
-    r"All names are those of the program|Indices count from 0": "test_document: traced programs",
+    r"All names are those of the program|Indices count from [01]": "test_document: traced programs",
     r"Meaning of the bar": "test_program: cotangents",
     r"This document has \d+ lines": "test_document: counts",
     r"To run all of this again": "test_reproduce",
