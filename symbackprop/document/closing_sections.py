@@ -37,6 +37,7 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Expr,
+    Extremum,
     Kronecker,
     Multiply,
     Number,
@@ -148,7 +149,7 @@ def _in_numbers(about: Context, tensor: Tensor) -> Text:
 
 NAMES_IN_CODE = {
     "DTYPE": "is the number type of all arrays.",
-    "top": "is the largest pre-activation of an example's output units.",
+    "top": "is the largest exponent of each row: with it subtracted no exponential overflows.",
     "total": "is the sum over the output units of $e^{z - t}$, where $t$ is the largest pre-activation.",
     "tail": "of $z$ is $\\log(1 + e^{-|z|})$, in which nothing can overflow; with $\\max(z, 0)$ added it is softplus.",
 }
@@ -242,6 +243,30 @@ def _demands(about: Context) -> Iterator[Text]:
     for expr, wanted in asked:
         if not _is_positive(expr, about.proof.program):
             yield (Symbolic(row(layout_of(expr, about.notation), relation(wanted), Glyph("0", "number"))), ".")
+    if about.proof.gradient is not None:
+        yield from _kinks(about)
+
+
+def _kinks(about: Context) -> Iterator[Text]:
+    """Where the forward equations go over from one branch to another: there they need not have a derivative."""
+    nodes = dict.fromkeys(n for e in about.proof.program.equations for n in nodes_once(e.value))
+    told: dict[Text, None] = {}
+    for node in nodes:
+        shown = Symbolic(layout_of(node, about.notation))
+        match node:
+            case Compare(_, left, right) if _moves(left) or _moves(right):
+                sides_ = (layout_of(side, about.notation) for side in (left, right))
+                told[Symbolic(row(next(sides_), relation("≠"), next(sides_))), "."] = None
+            case Extremum(_, _, body) if _moves(body):
+                told[shown, " is attained at one place only."] = None
+            case Apply(function, (argument,)) if function.kinks and _moves(argument):
+                told[Symbolic(layout_of(argument, about.notation)), f" is at no kink of {function.name}."] = None
+    yield from told
+
+
+def _moves(expr: Expr) -> bool:
+    """Whether real numbers stand in it, which may come to lie at a kink."""
+    return any(t.kind == "real" for t in tensors_in(expr))
 
 
 def _is_positive(expr: Expr, program: Program) -> bool:

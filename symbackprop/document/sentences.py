@@ -116,7 +116,7 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
     sure = "|".join(re.escape(n) for n in names if _unmistakable(n)) or "$^"
     other = "|".join(re.escape(n) for n in names if not _unmistakable(n)) or "$^"
     pattern = (
-        rf"(`[^`]*`|\$[^$]*\$|(?<!\w)(?:dJ/d)?(?:{sure})(?:\[[\w,]+\])?(?!\w)"
+        rf"(`[^`]*`|\$[^$]*\$|(?<![\w'])(?:dJ/d)?(?:{sure})(?:\[[\w,]+\])?(?!\w)"
         rf"|(?:{_BEFORE_A_NAME})(?:{other})(?!\w)|^(?:{other})(?= occurs in )|{_SIZE}|{_COUNTED})"
     )
     parts: list[Inline] = []

@@ -14,12 +14,14 @@ from symbackprop import Network, prove, trace
 from symbackprop.calculus.rules import RULES
 from symbackprop.codegen.program import compile_program
 from symbackprop.document.closing_sections import NAMES_IN_CODE, RESERVED
+from symbackprop.document.context import Context
 from symbackprop.document.flow_figure import FLOW
 from symbackprop.document.markdown import to_markdown
-from symbackprop.document.model import Chain, Document, Figure, Items, Paragraph, blocks, texts
+from symbackprop.document.model import Chain, Document, Figure, Items, Paragraph, Symbolic, blocks, texts
 from symbackprop.document.opening_sections import IN_WORDS
 from symbackprop.document.proof_document import numpy_lines, proof_document
 from symbackprop.document.questions import QUESTIONS
+from symbackprop.expression.build import Tensor
 from symbackprop.expression.functions import FUNCTIONS, derivative
 from symbackprop.rendering.notation import NAMES, NOTATIONS
 from symbackprop.rendering.text import to_text
@@ -284,6 +286,22 @@ def test_divisors_roots_and_logarithms_that_may_fail_are_conditions():
     assert "x_{n} > 0" in conditions_of(lambda x: np.sqrt(x), {"x": ("N",)})
     masked = conditions_of(lambda x: x / (np.exp(x) * (x > 0)).sum(axis=1, keepdims=True), {"x": ("N", "D")})
     assert r"\ne 0" in masked  # a row of which nothing is left
+
+
+def test_kinks_are_conditions_where_something_is_differentiated():
+    assert "$x_{n} \\ne 0$" in conditions_of(lambda x: np.maximum(x, 0), {"x": ("N",)})
+    assert "$x_{n} \\ne 0$" in conditions_of(lambda x: np.abs(x), {"x": ("N",)})
+    assert "$1 \\ne x_{n}$" in conditions_of(lambda x: np.where(x > 1, x, 2 * x), {"x": ("N",)})
+    largest = conditions_of(lambda x: x.max(axis=1), {"x": ("N", "D")})
+    assert r"\max_{0 \le d \le D-1}x_{nd}$ is attained at one place only." in largest
+    masked = conditions_of(lambda x: x * np.tril(np.ones((len(x), len(x)))), {"x": ("N", "N")})
+    assert masked.strip() == "#"  # a mask of indices moves with nothing
+
+
+def test_a_possessive_s_is_no_tensor():
+    proof = prove(trace(lambda s: np.tanh(s), {"s": ("N",)}))
+    about = Context(proof, NAMES)
+    assert about.words("an example's units, and s") == ("an example's units, and ", Symbolic(about.name(Tensor("s"))))
 
 
 def test_what_is_above_0_by_its_form_is_no_condition():
