@@ -18,8 +18,8 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.protocols import ProofLike, TheoremLike
 from symbackprop.document.sentences import described, spelled
-from symbackprop.expression.build import Add, Apply, Entry, Expr, Tensor, entries_once, tensors_in
-from symbackprop.expression.program import UPSTREAM, Equation
+from symbackprop.expression.build import Add, Apply, Entry, Expr, Index, Tensor, entries_once, nodes_once, tensors_in
+from symbackprop.expression.program import UPSTREAM, Equation, Program, symbols
 from symbackprop.frontends.network import Network
 from symbackprop.rendering.layout import Fence, Layout, operator, row
 from symbackprop.rendering.math import layout_of
@@ -189,6 +189,29 @@ class Context:
         if equation.note:
             return equation.note
         return "cost" if tensor in self.proof.program.outputs else "defined below"
+
+
+def index_letters(program: Program) -> dict[str, str]:
+    """For each index that has the name of a size another letter: h for an axis of size hidden.
+
+    Example:
+        >>> from symbackprop.expression.build import Symbol
+        >>> hidden = Symbol("hidden", "size")
+        >>> index_letters(Program((Tensor("x", (hidden,)),), (), ()))
+        {'hidden': 'h'}
+    """
+    sizes = dict.fromkeys(s.name for t in program.tensors for n in t.shape for s in symbols(n) if s.kind == "size")
+    nodes = (n for e in program.equations for n in nodes_once(e.value))
+    used = {n.name for n in nodes if isinstance(n, Index)} | {i.name for e in program.equations for i in e.indices}
+    taken = {*sizes, *used, *(t.name for t in program.tensors)}
+    letters: dict[str, str] = {}
+    for name in (s for s in sizes if s == s.lower()):
+        letters[name] = next((c for c in (name[0], *_LETTERS) if c not in taken), f"i_{name}")
+        taken.add(letters[name])
+    return letters
+
+
+_LETTERS = "ijklpqrsuvabcdefghmnotwxyz"
 
 
 def shape_layout(tensor: Tensor, notation: Notation) -> Layout:

@@ -298,6 +298,14 @@ def test_kinks_are_conditions_where_something_is_differentiated():
     assert masked.strip() == "#"  # a mask of indices moves with nothing
 
 
+def test_an_index_never_has_the_name_of_its_size():
+    proof = prove(trace(lambda x, w: np.tanh(x @ w), {"x": ("n", "hidden"), "w": ("hidden", "h")}))
+    text = to_markdown(proof_document(proof, notation=NAMES))
+    assert r"\sum_{j=0}^{\mathit{hidden}-1}x_{ij}\,w_{jk}" in text  # h is the name of a size already
+    upper = prove(trace(lambda x: np.tanh(x).sum(axis=1), {"x": ("N", "D")}))
+    assert r"\sum_{d=0}^{D-1}" in to_markdown(proof_document(upper, notation=NAMES))
+
+
 def test_a_possessive_s_is_no_tensor():
     proof = prove(trace(lambda s: np.tanh(s), {"s": ("N",)}))
     about = Context(proof, NAMES)
