@@ -16,7 +16,7 @@ what, not by its text: no tensor of a program can be taken for one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from symbackprop.calculus.derivation import Derivation, Step
@@ -64,7 +64,7 @@ class Meaning:
         for equation in program.equations:
             for tensor in tensors_in(equation.value):
                 self.users[tensor].append(equation)
-        self._relevant: dict[Tensor, bool] = {}
+        self._relevant: set[Tensor] | None = None
 
     def sides(self, step: Step, derivation: Derivation) -> tuple[Expr, Expr] | None:
         """Both sides of a step with the meaning of its rule put in, free of derivatives; None for an unknown rule.
@@ -149,13 +149,24 @@ class Meaning:
 
     def _matters(self, tensor: Tensor) -> bool:
         """True if an output depends on the tensor: what no output depends on, or by ranks alone, moves no cost."""
-        if tensor in self.program.outputs:
-            return True
-        if tensor not in self._relevant:
-            entry = Entry(tensor, tuple(fresh("i", n) for n in tensor.shape))
-            ways = (user for user in self.users[tensor] if not _is_constant(user, entry))
-            self._relevant[tensor] = any(self._matters(user.tensor) for user in ways)
-        return self._relevant[tensor]
+        if self._relevant is None:
+            self._relevant = set()
+            waiting = list(self.program.outputs)
+            while waiting:
+                output = waiting.pop()
+                if output not in self._relevant:
+                    self._relevant.add(output)
+                    waiting += self._moving(output)
+        return tensor in self._relevant
+
+    def _moving(self, output: Tensor) -> Iterator[Tensor]:
+        """The tensors that the equation of a tensor depends on, but for those on which ranks alone do."""
+        equation = self.program.by_tensor.get(output)
+        if equation is None:
+            return
+        for tensor in tensors_in(equation.value):
+            if not _is_constant(equation, Entry(tensor, tuple(fresh("i", n) for n in tensor.shape))):
+                yield tensor
 
     def _written_out(self, expr: Expr) -> Expr:
         """The right side of the equation that defines the entry; other expressions as they are."""

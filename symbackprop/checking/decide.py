@@ -47,6 +47,7 @@ from symbackprop.errors import (
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import ZERO, Index, Tensor
 from symbackprop.expression.program import Equation, defined_once, unused
+from symbackprop.expression.recurrence import recurrent
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
@@ -122,7 +123,12 @@ class ProofGoal:
     @property
     def is_long(self) -> bool:
         """True for whole models, of which equal intermediates are sought first."""
-        return self.length > LONG
+        return self.length > LONG or self.is_recurrent
+
+    @cached_property
+    def is_recurrent(self) -> bool:
+        """True if steps depend on each other: what is shown of them takes induction, which composed proofs have."""
+        return bool(recurrent(self.gradient.program.equations) or recurrent(self.traced.backward.equations))
 
     @property
     def length(self) -> int:

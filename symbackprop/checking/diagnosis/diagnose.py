@@ -19,8 +19,7 @@ from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
-from symbackprop.evaluation.arrays import mentioned
-from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
+from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, mentioned, nodes_once, rewrite
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.normal_form.work_time import worked

@@ -13,7 +13,6 @@ from typing import Literal
 from symbackprop.checking.diagnosis.line_edits import Edit, edits, everywhere, groups, moved
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
-from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import (
     MINUS_ONE,
     Apply,
@@ -23,6 +22,7 @@ from symbackprop.expression.build import (
     Power,
     Tensor,
     entries_once,
+    mentioned,
     multiply,
     power,
     rewrite,
