@@ -13,17 +13,24 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, with_cost
-from symbackprop.checking.composition import Composition
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
 from symbackprop.checking.domains import conditions_of
-from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.checking.proof_search import (
+    COMPOSED,
+    PATIENT,
+    WHOLE,
+    WRITTEN_OUT,
+    Attempt,
+    Sides,
+    Strategy,
+    search_proof,
+)
 from symbackprop.checking.question import Question
 from symbackprop.checking.refute import (
     Stage,
@@ -36,7 +43,7 @@ from symbackprop.checking.refute import (
 from symbackprop.checking.rounded_constants import ROUNDING, rounded_to, without_rounding
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.threshold_points import sites
-from symbackprop.checking.verdict import CuredLine, Lemma, Verdict
+from symbackprop.checking.verdict import CuredLine, Verdict
 from symbackprop.errors import (
     BudgetError,
     MalformedError,
@@ -46,10 +53,9 @@ from symbackprop.errors import (
 )
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import ZERO, Index, Tensor
-from symbackprop.expression.program import Equation, defined_once, unused
+from symbackprop.expression.program import Equation, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
-from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.normal_form.rules_extrema import NO_TIES
 from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
@@ -61,31 +67,10 @@ DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 1.5  # for what a claim asks for, and for
 BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
 
 
-class Strategy(NamedTuple):
-    """One way to a proof.
-
-    Args:
-        limit: how large a tensor may grow before it is kept as one atom; 0 for a composed proof, tensor by tensor.
-        seconds: of work; 0 for as much as the length of the programs asks for.
-        written_out: whether sums over a fixed number of values are written out though other sizes are free.
-    """
-
-    limit: int
-    seconds: float
-    written_out: bool = False
-
-
-WHOLE = Strategy(UNLIMITED, 0.2)
-COMPOSED = Strategy(0, 0)
-WRITTEN = Strategy(UNLIMITED, 1.0, True)
-PATIENT = (WRITTEN, Strategy(6, 1.0), Strategy(UNLIMITED, 2.0))
 PATIENCE_SECONDS = 5.0  # for all of these together
 SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
-LINE_SECONDS = 0.15  # for each equation of a composed proof
 LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
-LONG = 36  # equations: beyond that a composed proof is sought first
 MOST_SUSPICIOUS = 3  # points
-WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
 
 def untraced(error: SymbackpropError, subject: str) -> Verdict:
@@ -122,23 +107,26 @@ class ProofGoal:
     @property
     def is_long(self) -> bool:
         """True for whole models, of which equal intermediates are sought first."""
-        return self.length > LONG
-
-    @property
-    def length(self) -> int:
-        """How many equations both sides have."""
-        return len(self.gradient.adjoint.equations) + len(self.traced.backward.equations)
-
-    @property
-    def composing(self) -> float:
-        """Seconds of work for a composed proof."""
-        return 1.0 + LINE_SECONDS * self.length
+        return self.sides.is_long
 
     @cached_property
-    def alike(self) -> Lookalikes:
-        """The numbers of all tensors of both programs, at several points."""
-        equations = defined_once((*self.gradient.adjoint.equations, *self.traced.backward.equations))
-        return Lookalikes(self.question, tuple(equations.values()))
+    def derived(self) -> dict[str, Tensor]:
+        """By name, the derived gradient of each input; a tensor of zeros if the cost does not depend on it."""
+        taken = {t.name for t in (*self.gradient.adjoint.tensors, *self.traced.backward.tensors)}
+        found: dict[str, Tensor] = {}
+        for name, (tensor, _) in self.question.pairs.items():
+            bar = self.gradient.cotangents.get(tensor)
+            found[name] = bar if bar is not None else Tensor(unused(f"zeros_{name}", taken), tensor.shape)
+        return found
+
+    @cached_property
+    def sides(self) -> Sides:
+        """Both programs, the derived one with an equation for each gradient that is 0."""
+        adjoint = self.gradient.adjoint
+        zeros = [t for t in self.derived.values() if t not in adjoint.by_tensor]
+        none = [Equation(t, tuple(Index(f"i{k}", n) for k, n in enumerate(t.shape)), ZERO) for t in zeros]
+        derived = replace(adjoint, equations=(*adjoint.equations, *none)) if none else adjoint
+        return Sides(self.question, derived, self.traced.backward, bool(self.traced.sizes))
 
     @cached_property
     def suspicious(self) -> tuple[Point, ...]:
@@ -151,7 +139,7 @@ class ProofGoal:
         bars = {n: self.gradient.cotangents.get(tensor) for n, (tensor, _) in self.question.pairs.items()}
         pairs = {self.question.pairs[n][1]: bar for n, bar in bars.items() if bar is not None}
         inputs = {claimed: tensor for tensor, claimed in self.question.pairs.values()}
-        found = self.alike.disagreements(pairs.items())
+        found = self.sides.alike.disagreements(pairs.items())
         for _, places in found:
             self.question.told_entries.update({inputs[t]: place for t, place in places.items()})
         return tuple(point for point, _ in found[:MOST_SUSPICIOUS])
@@ -189,7 +177,7 @@ def confirm_pair(traced: Traced, subject: str, deadline: float) -> Verdict:
     goal = goal_of(traced)
     if of_wrong_shape(goal, subject) is not None:
         return Verdict("UNDECIDED", subject, reason="a gradient has another shape than its input")
-    proof = prove(goal, goal.names, _quick(goal), deadline)
+    proof = prove(goal, goal.names, goal.sides.quick, deadline)
     if proof.unproved:
         return Verdict("UNDECIDED", subject, reason=proof.reason)
     return _confirmed(goal, subject, "all sizes", proof, deadline)
@@ -209,7 +197,7 @@ def decide(goal: ProofGoal, subject: str, scope: str, deadline: float) -> Verdic
     The quick ways to a proof come before the search for thin regions, the patient ones after it.
     """
     try:
-        proof = prove(goal, goal.names, _quick(goal), deadline)
+        proof = prove(goal, goal.names, goal.sides.quick, deadline)
         found = None
         if proof.unproved:
             seconds = min(SCREEN_SECONDS, time_left(deadline))
@@ -286,101 +274,10 @@ def shape_text(tensor: Tensor) -> str:
     return "(" + ", ".join(to_text(size) for size in tensor.shape) + ("," if len(tensor.shape) == 1 else "") + ")"
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """How far the proof came."""
-
-    unproved: tuple[str, ...]
-    used: tuple[str, ...]
-    reason: str
-    composition: Composition | None = None
-
-    @property
-    def lemmas(self) -> tuple[Lemma, ...]:
-        """Of a composed proof, what each of the user's tensors is."""
-        return () if self.composition is None else tuple(self.composition.lemmas)
-
-    def then(self, later: Attempt) -> Attempt:
-        """This and what was proved later of the rest."""
-        used = tuple(dict.fromkeys((*self.used, *later.used)))
-        return Attempt(later.unproved, used, later.reason, later.composition or self.composition)
-
-
-def _quick(goal: ProofGoal) -> tuple[Strategy, ...]:
-    return (COMPOSED, WHOLE) if goal.is_long else (WHOLE, COMPOSED)
-
-
 def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy], deadline: float) -> Attempt:
     """Compare each claimed gradient with the derived one, by normal form."""
-    proof = Attempt(tuple(names), (), "")
-    for strategy in strategies:
-        until = min(deadline, worked() + (strategy.seconds or goal.composing))
-        step = _at_once(goal, proof, strategy, until) if strategy.limit else _composed(goal, proof, until)
-        proof = proof.then(step)
-        if not proof.unproved or worked() > deadline:
-            break
-    return proof
-
-
-def _at_once(goal: ProofGoal, so_far: Attempt, strategy: Strategy, deadline: float) -> Attempt:
-    """By the normal forms of whole gradients, down to the inputs."""
-    resolver = _resolver(goal, strategy.limit, time_left(deadline), strategy.written_out)
-    left, reason, used = list(so_far.unproved), so_far.reason, dict[str, None]()
-    for name in so_far.unproved:
-        try:
-            equal = resolver.meets(goal.traced.gradients[name], derived(goal, name))
-            reason = reason if equal else f"the normal forms of the gradient of {name} differ"
-        except (BudgetError, UnsupportedError) as error:
-            equal, reason = False, error.what
-        except RecursionError:
-            equal, reason = False, "the program is too deep for the normal form of whole gradients"
-        if equal:
-            left.remove(name)
-            used |= resolver.used
-    return Attempt(tuple(left), tuple(used), reason)
-
-
-def _composed(goal: ProofGoal, so_far: Attempt, deadline: float) -> Attempt:
-    """By a chain of lemmas about the user's tensors."""
-    gradient = goal.gradient
-    facts, claimed = gradient.program.facts, goal.traced.backward
-    composition = Composition(goal.question, gradient.adjoint, claimed, facts, deadline, goal.alike)
-    composition.walk()
-    left = [
-        n
-        for n in so_far.unproved
-        if not composition.proves(goal.traced.gradients[n], gradient.cotangents.get(goal.question.pairs[n][0]))
-    ]
-    reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
-    return Attempt(tuple(left), tuple(composition.cuts.used), reason, composition)
-
-
-def derived(goal: ProofGoal, name: str) -> Tensor:
-    """The derived gradient of an input; a tensor of zeros if the cost does not depend on it."""
-    tensor = goal.question.pairs[name][0]
-    bar = goal.gradient.cotangents.get(tensor)
-    return bar if bar is not None else Tensor(unused(f"zeros_{name}", _names(goal)), tensor.shape)
-
-
-def _names(goal: ProofGoal) -> set[str]:
-    """What something of the two programs is called already."""
-    return {t.name for t in (*goal.gradient.adjoint.tensors, *goal.traced.backward.tensors)}
-
-
-def _resolver(goal: ProofGoal, limit: int, seconds: float, written_out: bool = False) -> Resolver:
-    program = goal.gradient.program
-    kinds = program.known
-    equations = defined_once((*goal.gradient.adjoint.equations, *goal.traced.backward.equations))
-    for name in goal.names:
-        zeros = derived(goal, name)
-        if goal.question.pairs[name][0] not in goal.gradient.cotangents:
-            equations[zeros] = Equation(zeros, tuple(Index(f"i{k}", n) for k, n in enumerate(zeros.shape)), ZERO)
-    expanded = WRITTEN_OUT if written_out else _expanded(goal)
-    return Resolver(equations.values(), program.facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
-
-
-def _expanded(goal: ProofGoal) -> int:
-    return WRITTEN_OUT if goal.traced.sizes else 0
+    pairs = {name: (goal.traced.gradients[name], goal.derived[name]) for name in names}
+    return search_proof(goal.sides, pairs, strategies, deadline)
 
 
 def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadline: float) -> Verdict:
@@ -394,7 +291,7 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
         return Verdict("UNDECIDED", subject, reason=f"the kernel does not accept the derivation: {error.what}")
     facts = goal.gradient.program.facts
     composition = proof.composition if goal.is_long else None
-    asked = conditions_of(goal.question, facts, DOMAIN_SECONDS, expanded=_expanded(goal), composition=composition)
+    asked = conditions_of(goal.question, facts, DOMAIN_SECONDS, expanded=goal.sides.expanded, composition=composition)
     try:
         # of a whole model one point is asked with bounds on every error; floating point has seen it at several others
         answer = cross_examine(goal.question, points=1 if goal.is_long else 2)
@@ -426,20 +323,9 @@ def _not_repeated(goal: ProofGoal, deadline: float) -> str:
     forward, repeated = goal.traced.forward, goal.traced.repeated
     if repeated is None:
         return ""
-    equations = defined_once((*forward.equations, *repeated.equations)).values()
-    pairs = list(zip(repeated.outputs, forward.outputs, strict=True))
-    seconds = min(WHOLE.seconds, time_left(deadline))
-    resolver = Resolver(equations, forward.facts, forward.known, limit=UNLIMITED, expanded=_expanded(goal),
-                        seconds=seconds)  # fmt: skip
-    try:
-        if all(resolver.meets(*pair) for pair in pairs):
-            return ""
-    except (BudgetError, UnsupportedError):
-        pass
-    until = min(deadline, worked() + goal.composing)
-    composition = Composition(goal.question, forward, repeated, forward.facts, until)
-    composition.walk()
-    if all(composition.proves(*pair) for pair in pairs):
+    pairs = {t.name: (t, own) for t, own in zip(repeated.outputs, forward.outputs, strict=True)}
+    sides = Sides(goal.question, forward, repeated, bool(goal.traced.sizes))
+    if not search_proof(sides, pairs, (WHOLE, COMPOSED), deadline).unproved:
         return ""
     return "it is not proved that the forward of the rule returns what the function itself returns"
 
@@ -507,7 +393,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
     seen = wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)
     certain = {found.entry.name, *seen}
     doubtful = [n for n in goal.names if n not in certain]
-    proof = prove(goal, doubtful, (*_quick(goal), *PATIENT), min(deadline, worked() + 3.0))
+    proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), min(deadline, worked() + 3.0))
     if proof.unproved:
         certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
     wrong = [n for n in goal.names if n in certain]
@@ -567,7 +453,7 @@ def _up_to_rounding(
         return None
     try:
         exact = goal_of(replace(goal.traced, backward=claimed))
-        proof = prove(exact, exact.names, _quick(exact), min(deadline, worked() + ROUNDED_SECONDS))
+        proof = prove(exact, exact.names, exact.sides.quick, min(deadline, worked() + ROUNDED_SECONDS))
         if proof.unproved:
             return None
         verdict = _confirmed(exact, subject, scope or "", proof, deadline)
@@ -597,8 +483,8 @@ def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[st
 
 
 def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, deadline: float) -> Diagnosis | None:
-    right = {n: derived(goal, n) for n in wrong}
-    case = Refuted(goal.question, goal.traced, goal.gradient, tuple(wrong), right, found)
+    right = {n: goal.derived[n] for n in wrong}
+    case = Refuted(goal.sides, goal.traced, goal.gradient, tuple(wrong), right, found)
     try:
         return diagnoses(case, deadline)
     except Exception:  # the refutation stands, whatever becomes of the search for its cause

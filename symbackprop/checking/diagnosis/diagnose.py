@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from symbackprop.checking.composition import Composition
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
 from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search_between
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
-from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
+from symbackprop.checking.proof_search import WRITTEN_OUT, Sides, Strategy, search_proof
+from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
 from symbackprop.expression.program import PART, Equation, defined_once
@@ -28,11 +28,11 @@ from symbackprop.rendering.text import to_text
 
 COMPARING, QUICK, COMPOSING = 0.4, 0.3, 10.0  # seconds
 SECONDS: dict[Stage, float] = {"likely": 0.5, "plausible": 0.3, "several": 0.3, "unlikely": 0.3}
-WRITTEN_OUT = 8
 MAXIMUM_CURE = 320  # longer formulas cure nothing
 MAXIMUM_NAME = 40
 LONG, FAR_TOO_LONG = 30, 120  # lines of a backward pass: beyond the first a fault is sought between cut points
 MAXIMUM_NODES = 60_000  # of both passes: beyond that a proof would take too long
+PROOFS = (Strategy(UNLIMITED, QUICK), Strategy(0, COMPOSING))
 AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
 
 
@@ -98,10 +98,7 @@ def _lacking(
     case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, deadline: float
 ) -> Iterator[Diagnosis]:
     """The cure that adds what the line lacks, worked out from the derivation."""
-    program = case.gradient.program
-    until = min(deadline, worked() + COMPOSING)
-    composition = Composition(case.question, case.gradient.adjoint, case.traced.backward, program.facts, until)
-    composition.walk()
+    composition = case.sides.composition(min(deadline, worked() + COMPOSING))
     lack = composition.lack(fault.line, fault.right)
     if lack is None:
         return
@@ -376,25 +373,14 @@ def _proved(
     derived = replace(adjoint, equations=tuple(table.get(e.tensor, e) for e in adjoint.equations))
     every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
     claimed = replace(claimed, equations=tuple(table.get(e.tensor, e) for e in every))
-    lines = (*derived.equations, *claimed.equations)
     # A goal that is its own value is a right gradient, and must stay so.
     stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
-    pairs = {**{a: b for a, b in goals.items() if a is not b}, **stay}
-    left = deadline - worked()
-    if left <= 0:
+    goals = {**{a: b for a, b in goals.items() if a is not b}, **stay}
+    pairs = {f"{a.name} is {b.name}": (a, b) for a, b in goals.items()}
+    if worked() > deadline:
         return False
-    try:
-        resolver = _resolver(case, lines, min(QUICK, left), UNLIMITED)
-        if all(resolver.meets(a, b) for a, b in pairs.items()):
-            return True
-    except BudgetError:
-        pass
-    except SymbackpropError:
-        return False
-    until = min(deadline, worked() + COMPOSING)
-    composition = Composition(case.question, derived, claimed, case.gradient.program.facts, until)
-    composition.walk()
-    return all(composition.proves(a, b) for a, b in pairs.items())
+    sides = Sides(case.question, derived, claimed, bool(case.traced.sizes))
+    return not search_proof(sides, pairs, PROOFS, deadline).unproved
 
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:

@@ -15,6 +15,7 @@ import numpy as np
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.counterexample import Counterexample
+from symbackprop.checking.proof_search import Sides
 from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import SymbackpropError, UnsupportedError
@@ -38,19 +39,25 @@ class Refuted:
     """A backward pass with wrong gradients.
 
     Args:
+        sides: the derived gradients beside the claimed ones.
         wrong: the names of the wrong ones.
         derived: by name, the tensor of each claimed gradient's right value.
         found: where the disagreement was found.
-        aside: wrong gradients of which nothing is asked.
+        set_aside: wrong gradients of which nothing is asked.
     """
 
-    question: Question
+    sides: Sides
     traced: Traced
     gradient: Gradient
     wrong: tuple[str, ...]
     derived: Mapping[str, Tensor]
     found: Counterexample | None = None
     set_aside: frozenset[str] = frozenset()
+
+    @property
+    def question(self) -> Question:
+        """What was asked."""
+        return self.sides.question
 
     @property
     def inputs(self) -> frozenset[Tensor]:
