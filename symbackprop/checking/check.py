@@ -18,12 +18,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symbackprop.checking.decide import (
+    Look,
     ProofGoal,
     confirm_pair,
     decide,
     decide_pair,
-    first_refutation,
     goal_of,
+    look,
     of_wrong_shape,
     refuted,
     time_left,
@@ -409,7 +410,7 @@ def _screened(goal: ProofGoal, subject: str, stage: Stage, deadline: float) -> V
         malformed = of_wrong_shape(goal, subject) if stage == "first look" else None
         if malformed is not None:
             return malformed
-        found = first_refutation(goal, CONCRETE_SECONDS, deadline, stage)
+        found = look(goal, goal.names, Look(stage, CONCRETE_SECONDS), deadline)
     except SymbackpropError:
         return None  # the proof will say what is the matter
     return None if found is None else refuted(goal, subject, found, deadline)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.kernel import Kernel
@@ -52,7 +53,7 @@ from symbackprop.errors import (
     UnsupportedError,
 )
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import ZERO, Index, Tensor
+from symbackprop.expression.build import ZERO, Entry, Expr, Index, Tensor
 from symbackprop.expression.program import Equation, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
@@ -70,6 +71,8 @@ BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined bes
 PATIENCE_SECONDS = 5.0  # for all of these together
 SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
 LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
+UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
+DISAGREES = "internal error: the proof and the numbers disagree; please report this case"
 MOST_SUSPICIOUS = 3  # points
 
 
@@ -83,11 +86,16 @@ def untraced(error: SymbackpropError, subject: str) -> Verdict:
 
 @dataclass(frozen=True)
 class ProofGoal:
-    """A traced pair with the derived gradients beside the claimed ones."""
+    """A traced pair with the derived gradients beside the claimed ones.
+
+    Args:
+        formula: the left side, where what is claimed is a formula: a backward pass of one line.
+    """
 
     traced: Traced
     gradient: Gradient
     question: Question
+    formula: Entry | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,7 +103,12 @@ class ProofGoal:
         return tuple(self.question.pairs)
 
     def with_names(self, verdict: Verdict) -> Verdict:
-        """The verdict with what a document shows of the matter: the derived equations, and the claimed ones."""
+        """The verdict with what a document shows of the matter: the derived equations, and the claimed ones.
+
+        Of a formula it shows the formula.
+        """
+        if self.formula is not None:
+            return verdict
         return replace(
             verdict,
             program=self.gradient.adjoint,
@@ -126,7 +139,8 @@ class ProofGoal:
         zeros = [t for t in self.derived.values() if t not in adjoint.by_tensor]
         none = [Equation(t, tuple(Index(f"i{k}", n) for k, n in enumerate(t.shape)), ZERO) for t in zeros]
         derived = replace(adjoint, equations=(*adjoint.equations, *none)) if none else adjoint
-        return Sides(self.question, derived, self.traced.backward, bool(self.traced.sizes))
+        by_name = self.formula is not None
+        return Sides(self.question, derived, self.traced.backward, bool(self.traced.sizes), by_name)
 
     @cached_property
     def suspicious(self) -> tuple[Point, ...]:
@@ -134,7 +148,7 @@ class ProofGoal:
 
         One point costs so much there that it must be chosen.
         """
-        if not self.is_long:
+        if not self.is_long or self.formula is not None:
             return ()
         bars = {n: self.gradient.cotangents.get(tensor) for n, (tensor, _) in self.question.pairs.items()}
         pairs = {self.question.pairs[n][1]: bar for n, bar in bars.items() if bar is not None}
@@ -150,6 +164,36 @@ class ProofGoal:
         return {tensor.name: name for tensor, name in self.traced.variables.items()}
 
 
+class Look(NamedTuple):
+    """A stage of the judgement: numbers that may refute.
+
+    Args:
+        seconds: of work.
+        seed: another one for another choice of points.
+    """
+
+    stage: Stage
+    seconds: float
+    seed: int = 0
+
+
+class Tries(NamedTuple):
+    """A stage of the judgement: strategies that may prove what is left.
+
+    Args:
+        strategies: none for the quick ones, in the order that suits the goal.
+        seconds: of work, for all of them together.
+    """
+
+    strategies: tuple[Strategy, ...] = ()
+    seconds: float = math.inf
+
+
+FIRST_LOOK = Look("first look", SCREEN_SECONDS)
+# The quick ways to a proof come before the search for thin regions, the patient ones after it.
+CLOSER = (Tries(), Look("directed", SCREEN_SECONDS), Tries(PATIENT, PATIENCE_SECONDS), Look("all", LAST_SECONDS, 1))
+
+
 def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Verdict:
     """PROVED, REFUTED, UNDECIDED or MALFORMED.
 
@@ -163,13 +207,7 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
         return untraced(error, subject)
     subject = f"{subject}: {', '.join(goal.names)}"
     malformed = of_wrong_shape(goal, subject)
-    if malformed is not None:
-        return malformed
-    try:
-        found = first_refutation(goal, SCREEN_SECONDS, deadline)
-    except SymbackpropError as error:
-        return no_answer(error, subject)
-    return decide(goal, subject, scope, deadline) if found is None else refuted(goal, subject, found, deadline, scope)
+    return decide(goal, subject, scope, deadline, (FIRST_LOOK, *CLOSER)) if malformed is None else malformed
 
 
 def confirm_pair(traced: Traced, subject: str, deadline: float) -> Verdict:
@@ -183,43 +221,49 @@ def confirm_pair(traced: Traced, subject: str, deadline: float) -> Verdict:
     return _confirmed(goal, subject, "all sizes", proof, deadline)
 
 
-def first_refutation(
-    goal: ProofGoal, seconds: float, deadline: float, stage: Stage = "first look"
-) -> Counterexample | None:
-    """What numbers alone have to say."""
-    seconds = min(seconds, time_left(deadline))
-    return refute(goal.question, budget_seconds=seconds, stage=stage, at=goal.suspicious)
+def decide(
+    goal: ProofGoal, subject: str, scope: str, deadline: float, stages: Sequence[Look | Tries] = CLOSER
+) -> Verdict:
+    """The verdict on what is claimed: numbers that refute and strategies that prove, in turn.
 
+    What is proved is cross-examined before it is said; of what is refuted a cause is sought.
 
-def decide(goal: ProofGoal, subject: str, scope: str, deadline: float) -> Verdict:
-    """The verdict on a backward pass in which a first look at random numbers found nothing.
-
-    The quick ways to a proof come before the search for thin regions, the patient ones after it.
+    Args:
+        stages: the cheap ones first.
     """
+    proof = Attempt(goal.names, (), "")
+    found = None
     try:
-        proof = prove(goal, goal.names, goal.sides.quick, deadline)
-        found = None
-        if proof.unproved:
-            seconds = min(SCREEN_SECONDS, time_left(deadline))
-            found = refute(goal.question.only(proof.unproved), budget_seconds=seconds, stage="directed")
-        if found is None and proof.unproved:
-            patience = min(deadline, worked() + PATIENCE_SECONDS)
-            proof = proof.then(prove(goal, proof.unproved, PATIENT, patience))
-        if not proof.unproved:
-            return _confirmed(goal, subject, scope, proof, deadline)
-        if found is None:
-            found = refute(
-                goal.question.only(proof.unproved), budget_seconds=min(LAST_SECONDS, time_left(deadline)), seed=1
-            )
-        if found is None:
-            return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
-    except SymbackpropError as error:
+        for stage in stages:
+            if isinstance(stage, Look):
+                found = look(goal, proof.unproved, stage, deadline)
+                if found is not None:
+                    break
+            else:
+                strategies = stage.strategies or goal.sides.quick
+                until = min(deadline, worked() + stage.seconds)
+                proof = proof.then(prove(goal, proof.unproved, strategies, until))
+                if not proof.unproved:
+                    return _confirmed(goal, subject, scope, proof, deadline)
+    except (SymbackpropError, ArithmeticError) as error:
         return no_answer(error, subject)
+    if found is None:
+        return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
     return refuted(goal, subject, found, deadline, scope)
 
 
-def no_answer(error: SymbackpropError, subject: str) -> Verdict:
+def look(goal: ProofGoal, names: Sequence[str], stage: Look, deadline: float) -> Counterexample | None:
+    """What numbers alone have to say of some gradients."""
+    question = goal.question if len(names) == len(goal.names) else goal.question.only(names)
+    at = goal.suspicious if stage.stage == "first look" else ()
+    seconds = min(stage.seconds, time_left(deadline))
+    return refute(question, budget_seconds=seconds, seed=stage.seed, stage=stage.stage, at=at)
+
+
+def no_answer(error: SymbackpropError | ArithmeticError, subject: str) -> Verdict:
     """The verdict where neither a proof nor numbers could be had."""
+    if isinstance(error, ArithmeticError):
+        return Verdict("UNDECIDED", subject, reason=f"no point could be examined: {error}")
     if isinstance(error, MalformedError):
         return Verdict("MALFORMED", subject, reason=str(error), diagnosis=error.what)
     return Verdict("UNDECIDED", subject, reason=str(error))
@@ -303,17 +347,15 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
             found = answer
         if answer is True and found is None and sites(goal.question):
             answer = refute(goal.question, budget_seconds=_branch_seconds(goal), seed=1, stage="directed") or True
-    except UnsupportedError:
-        reason = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
-        return Verdict("UNDECIDED", subject, reason=reason)
+    except (UnsupportedError, ArithmeticError):
+        return Verdict("UNDECIDED", subject, reason=UNEXAMINED)
     if found is not None:
         return refuted(goal, subject, found, deadline)
     if answer is not True:
-        reason = "internal error: the proof and the numbers disagree; please report this case"
-        return Verdict("UNDECIDED", subject, reason=reason, counterexample=answer)
+        return Verdict("UNDECIDED", subject, reason=DISAGREES, counterexample=answer)
     read = (*goal.traced.forward.conditions, *goal.traced.backward.conditions)
     conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
-    unjudged = _unjudged(goal.traced)
+    unjudged = _unjudged(goal.traced) if goal.formula is None else ()
     verdict = Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged, lemmas=proof.lemmas)
     return goal.with_names(verdict)
 
@@ -385,13 +427,14 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
     Args:
         scope: of a proof; None where none is asked for.
     """
-    if abs(found.entry.difference) <= SLIGHT * abs(found.entry.correct):
+    if goal.formula is None and abs(found.entry.difference) <= SLIGHT * abs(found.entry.correct):
         told = _up_to_rounding(goal, subject, found, deadline, scope)
         if told is not None:
             return told
     seconds = min(GLANCE_SECONDS, time_left(deadline))
-    seen = wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)
-    certain = {found.entry.name, *seen}
+    certain = {found.entry.name}
+    if len(goal.names) > 1:
+        certain |= {*wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)}
     doubtful = [n for n in goal.names if n not in certain]
     proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), min(deadline, worked() + 3.0))
     if proof.unproved:
@@ -417,9 +460,17 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
             counterexample=found,
             notes=notes,
             cured=cured,
+            formulas=_cure_of_formula(goal, cause),
             cure_scope=", ".join(f"{name} = {n}" for name, n in goal.traced.sizes.items()),
         )
     )
+
+
+def _cure_of_formula(goal: ProofGoal, cause: Diagnosis | None) -> tuple[tuple[str, Expr, Expr], ...]:
+    """The formula as it would be right, where one was claimed."""
+    if goal.formula is None or cause is None or not cause.lines:
+        return ()
+    return (("cure", goal.formula, cause.lines[0].value),)
 
 
 def _identifiers(text: str) -> set[str]:
@@ -484,7 +535,7 @@ def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[st
 
 def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, deadline: float) -> Diagnosis | None:
     right = {n: goal.derived[n] for n in wrong}
-    case = Refuted(goal.sides, goal.traced, goal.gradient, tuple(wrong), right, found)
+    case = Refuted(goal.sides, goal.traced, goal.gradient, tuple(wrong), right, found, formula=goal.formula)
     try:
         return diagnoses(case, deadline)
     except Exception:  # the refutation stands, whatever becomes of the search for its cause

@@ -7,7 +7,7 @@ it would be right, a rule's forward beside the function itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -33,15 +33,18 @@ class Strategy(NamedTuple):
         limit: how large a tensor may grow before it is kept as one atom; 0 for a composed proof, tensor by tensor.
         seconds: of work; 0 for as much as the length of the programs asks for.
         written_out: whether sums over a fixed number of values are written out though other sizes are free.
+        assuming: whether what is assumed of inputs may be made use of: what does without has a condition less.
     """
 
     limit: int
     seconds: float
     written_out: bool = False
+    assuming: bool = True
 
 
 WHOLE = Strategy(UNLIMITED, 0.2)
 COMPOSED = Strategy(0, 0)
+UNCONDITIONAL = Strategy(0, 0, assuming=False)
 WRITTEN = Strategy(UNLIMITED, 1.0, True)
 PATIENT = (WRITTEN, Strategy(6, 1.0), Strategy(UNLIMITED, 2.0))
 
@@ -55,17 +58,19 @@ class Sides:
         derived: the forward equations and what was derived from them.
         claimed: what was written by hand.
         fixed: whether sizes are fixed numbers.
+        by_name: whether what is claimed speaks of derived tensors by name, so that none has to be found among them.
     """
 
     question: Question
     derived: Program
     claimed: Program
     fixed: bool = False
+    by_name: bool = False
 
     @cached_property
     def alike(self) -> Lookalikes:
-        """The numbers of all tensors, at several points."""
-        return Lookalikes(self.question, tuple(self.equations.values()))
+        """The numbers of all tensors, at several points; of none where names say what is what."""
+        return Lookalikes(self.question, () if self.by_name else tuple(self.equations.values()))
 
     @property
     def equations(self) -> dict[Tensor, Equation]:
@@ -90,7 +95,7 @@ class Sides:
     @property
     def quick(self) -> tuple[Strategy, ...]:
         """The quick strategies, the likelier one first."""
-        return (COMPOSED, WHOLE) if self.is_long else (WHOLE, COMPOSED)
+        return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
 
     @property
     def expanded(self) -> int:
@@ -103,9 +108,10 @@ class Sides:
         return Resolver(self.equations.values(), self.derived.facts, self.derived.known, limit=limit, expanded=expanded,
                         seconds=seconds)  # fmt: skip
 
-    def composition(self, deadline: float) -> Composition:
+    def composition(self, deadline: float, *, assuming: bool = True) -> Composition:
         """The chain of equalities between both programs, as far as it comes by the deadline."""
-        found = Composition(self.question, self.derived, self.claimed, self.derived.facts, deadline, self.alike)
+        derived = self.derived if assuming else replace(self.derived, assumptions=())
+        found = Composition(self.question, derived, self.claimed, self.derived.facts, deadline, self.alike)
         found.walk()
         return found
 
@@ -177,7 +183,7 @@ def _at_once(sides: Sides, pairs: Pairs, strategy: Strategy, deadline: float) ->
 
 def _composed(sides: Sides, pairs: Pairs, strategy: Strategy, deadline: float) -> Attempt:
     """By a chain of lemmas about the tensors of the claimed program."""
-    composition = sides.composition(deadline)
+    composition = sides.composition(deadline, assuming=strategy.assuming)
     left = [name for name, pair in pairs.items() if not composition.proves(*pair)]
     reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
     return Attempt(tuple(left), tuple(composition.cuts.used), reason, composition)

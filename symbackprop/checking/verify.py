@@ -9,27 +9,29 @@ numerically first.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 
 import sympy as sp
 
-from symbackprop.checking.counterexample import Counterexample
-from symbackprop.checking.diagnosis.formula import Cure, cures
-from symbackprop.checking.domains import conditions_of
+from symbackprop.calculus.derivation import Gradient
+from symbackprop.checking.decide import CLOSER, FIRST_LOOK, Look, ProofGoal, Tries, decide, look, refuted
+from symbackprop.checking.proof_search import COMPOSED, UNCONDITIONAL
 from symbackprop.checking.question import Question, probed
-from symbackprop.checking.refute import cross_examine, refute, refute_on_thresholds, refute_outside
 from symbackprop.checking.verdict import Verdict
-from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
+from symbackprop.errors import IndexNotationError, MalformedError, SymbackpropError
 from symbackprop.expression.build import (
     ZERO,
+    Add,
     Compare,
     Entry,
     Expr,
     Index,
     Tensor,
+    add,
+    close_sum,
     free_indices,
+    fresh,
     substitute,
     tensors_in,
 )
@@ -39,14 +41,12 @@ from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation, translated
 from symbackprop.frontends.matrix_formula import own_indices, read_arrays, speaks_of_arrays
 from symbackprop.frontends.network import M, Network
-from symbackprop.normal_form.modulo_unfolding import Unfolder
+from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.network import ALL_SIZES, prove_network
-from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
 BUDGET_SECONDS = 5.0
-DOMAIN_SECONDS = 0.5  # for what a claim asks for to have a value
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def judged_formula(network: Network, left: str, right: str | sp.Expr | None, sec
     if network.depth is not None:
         return _any_depth(network, left, text)
     formulas = (("claimed", claim.left, claim.reading.value), ("derived", claim.left, claim.truth))
-    verdict = _decide(network, claim, seconds)
+    verdict = _judged(network, claim, worked() + 2 * seconds)
     return replace(verdict, formulas=(*formulas, *verdict.formulas))
 
 
@@ -169,7 +169,7 @@ def _equations(network: Network) -> dict[Tensor, Equation]:
     best = {
         t.derivation.left.tensor: t.derivation for t in reversed(proof.theorems) if isinstance(t.derivation.left, Entry)
     }
-    for tensor, bar in proof.gradient.cotangents.items():
+    for tensor, bar in reversed(proof.gradient.cotangents.items()):
         derivation = best.get(bar, proof.gradient.derivations[tensor])
         left = derivation.left
         assert isinstance(left, Entry)
@@ -184,63 +184,56 @@ def sympy_text(expression: sp.Expr) -> str:
     return str(expression.xreplace(names))
 
 
-# The decision.
+# The judgement.
 
 
-def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
-    subject, claimed, derived = to_text(claim.left), to_text(claim.reading.value), to_text(claim.truth)
-    unfolder = Unfolder(network.program, _equations(network).values(), seconds)
-    fits = claim.reading.problem is None
-    question = _question(network, claim)
-    answer = unfolder.equal(claim.reading.value, claim.truth) if fits else None
-    if answer is not None and answer.equal:
-        objection = _objection(question)
-        asked = conditions_of(question, unfolder.facts, DOMAIN_SECONDS)
-        reason, found = objection or ("", None)
-        if objection is not None and not (asked and found is not None and not math.isfinite(found.entry.claimed)):
-            return Verdict("UNDECIDED", subject, claimed, derived, counterexample=found, reason=reason)
-        found = found or _where_it_does_not_hold(question, any(c.open for c in asked))
-        if found is None:
-            texts = (c.text for c in asked)
-            conditions = tuple(dict.fromkeys((*answer.used, *_kink_conditions(network, claim), *texts)))
-            return Verdict("PROVED", subject, claimed, derived, ALL_SIZES, conditions)
+def _judged(network: Network, claim: Claim, deadline: float) -> Verdict:
+    """The verdict on the claim as a backward pass of one line."""
+    subject, problem = to_text(claim.left), claim.reading.problem
+    goal = _goal(network, claim)
+    if problem is None:
+        at_once = (UNCONDITIONAL, COMPOSED) if network.assumptions else (COMPOSED,)
+        verdict = decide(goal, subject, ALL_SIZES, deadline, (Tries(at_once), FIRST_LOOK, *CLOSER))
     else:
-        found, reason = _refuted(question, seconds)
-        reason = reason or (answer.reason if answer is not None else str(claim.reading.problem))
+        verdict = _of_misfit(goal, subject, problem, deadline)
+    if problem is not None and verdict.status == "REFUTED":
+        verdict = replace(verdict, notes=(_reading_note(claim), *verdict.notes))
+        if claim.reading.strays:
+            verdict = _with_sums(network, claim, verdict, deadline)
+    diagnosis = verdict.diagnosis.removeprefix(f"{claim.left.tensor.name}: ")
+    texts = to_text(claim.reading.value), to_text(claim.truth)
+    return replace(verdict, claimed=texts[0], derived=texts[1], diagnosis=diagnosis)
+
+
+def _with_sums(network: Network, claim: Claim, verdict: Verdict, deadline: float) -> Verdict:
+    """The verdict with what is found where every index that stands alone is summed over."""
+    value, reading = claim.reading.value, claim.reading
+    for index in reading.strays:
+        terms = value.terms if isinstance(value, Add) else (value,)
+        bound = fresh(index.name, index.size)
+        summed = add(*(substitute(t, {index: bound}) for t in terms if index in free_indices(t)))
+        value = add(close_sum(bound, summed), *(t for t in terms if index not in free_indices(t)))
+    problem = reading.problem if reading.clashes or reading.partial else None
+    claim = replace(claim, reading=replace(reading, value=value, strays=(), problem=problem))
+    words = "the sum over " + ", ".join(i.name for i in reading.strays) + " is missing"
+    other = _judged(network, claim, deadline)
+    if other:
+        cure = ("cure", claim.left, value)
+        return replace(verdict, diagnosis=words, cure=f"{to_text(claim.left)} = {to_text(value)}", formulas=(cure,))
+    if other.status != "REFUTED" or not other.cure:
+        return verdict
+    return replace(verdict, diagnosis=f"{words}, and {other.diagnosis}", cure=other.cure, formulas=other.formulas)
+
+
+def _of_misfit(goal: ProofGoal, subject: str, problem: IndexNotationError, deadline: float) -> Verdict:
+    """REFUTED where a claim whose indices do not fit is wrong even where they do, else MALFORMED."""
+    try:
+        found = look(goal, goal.names, Look("all", deadline - worked()), deadline)
+    except (SymbackpropError, ArithmeticError) as error:
+        return Verdict("MALFORMED", subject, reason=f"no point could be examined: {error}")
     if found is None:
-        status: Status = "UNDECIDED" if fits else "MALFORMED"
-        return Verdict(status, subject, claimed, derived, reason=reason)
-    cure = _cure(network, claim, unfolder)
-    notes = () if claim.reading.problem is None else (_reading_note(claim),)
-    return Verdict(
-        "REFUTED",
-        subject,
-        claimed,
-        derived,
-        wrong=(claim.left.tensor.name,),
-        diagnosis=cure.words if cure else "",
-        cure=f"{subject} = {to_text(cure.value)}" if cure else "",
-        formulas=(("cure", claim.left, cure.value),) if cure else (),
-        counterexample=found,
-        notes=notes,
-    )
-
-
-def _where_it_does_not_hold(question: Question, open: bool) -> Counterexample | None:
-    """A point at which a claim with the right normal form has no value, or a wrong one on a threshold of its own."""
-    try:
-        found = refute_on_thresholds(question, DOMAIN_SECONDS)
-        return refute_outside(question, DOMAIN_SECONDS) if found is None and open else found
-    except (SymbackpropError, ZeroDivisionError, OverflowError):
-        return None
-
-
-def _refuted(question: Question, seconds: float) -> tuple[Counterexample | None, str]:
-    """A counterexample, or None and why no point could be examined."""
-    try:
-        return refute(question, budget_seconds=seconds), ""
-    except (SymbackpropError, ZeroDivisionError, OverflowError) as error:
-        return None, f"no point could be examined: {error}"
+        return Verdict("MALFORMED", subject, reason=str(problem))
+    return refuted(goal, subject, found, deadline)
 
 
 def _reading_note(claim: Claim) -> str:
@@ -269,17 +262,30 @@ def _kink_conditions(network: Network, claim: Claim) -> tuple[str, ...]:
     return tuple(kept)
 
 
-UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
-DISAGREES = "internal error: the proof and the numbers disagree; please report this claim"
+def _goal(network: Network, claim: Claim) -> ProofGoal:
+    """The claim beside what is derived up to there, and after it nothing: it must not rest on what rests on it.
 
-
-def _objection(question: Question) -> tuple[str, Counterexample | None] | None:
-    """None if the numbers agree with the proof, else why it may not be said, and the disagreement if there is one."""
-    try:
-        answer = cross_examine(question)
-    except (UnsupportedError, ZeroDivisionError, OverflowError):
-        return UNEXAMINED, None
-    return None if answer is True else (DISAGREES, answer)
+    Whoever writes such a claim speaks of the derived tensors by name. The kernel has replayed how they were derived
+    with the network's theorems.
+    """
+    left, equations = claim.left.tensor, _equations(network)
+    question = _question(network, claim)
+    target, output = question.pairs[left.name]
+    table = list(equations.values())
+    derived = table[: table.index(equations[left]) + 1]
+    own = tuple(e for e in derived[:-1] if e.tensor in network.program.by_tensor)
+    outputs = tuple(t for t in network.program.outputs if t in {e.tensor for e in own})
+    forward = replace(network.program, equations=own, outputs=outputs, conditions=_kink_conditions(network, claim))
+    line = question.claimed.equations[-1]
+    read = {t for e in (*table, line) for t in tensors_in(e.value)}  # dJ/da is no stepping stone to anything
+    known = tuple(e.tensor for e in derived[len(own) : -1] if e.tensor in read)
+    inputs = (*forward.inputs, *known)
+    backward = replace(forward, inputs=inputs, equations=(*own, line), outputs=(output,), conditions=())
+    names = {t: t.name for t in (*forward.tensors, *known)} | {output: left.name}
+    traced = Traced(forward, backward, known, {left.name: output}, names)
+    adjoint = replace(forward, equations=tuple(derived), outputs=(left,))
+    gradient = Gradient(network.program, {**_cotangents(network), target: left}, adjoint, {})
+    return ProofGoal(traced, gradient, question, claim.left)
 
 
 def _question(network: Network, claim: Claim) -> Question:
@@ -317,20 +323,6 @@ def _target(network: Network, claim: Claim, definitions: dict[Tensor, Tensor]) -
     if claim.left.tensor in definitions:
         return network.program, definitions[claim.left.tensor]
     return probed(network.program, claim.left.tensor)
-
-
-def _cure(network: Network, claim: Claim, unfolder: Unfolder) -> Cure | None:
-    """The first edit of the claim that is proved right."""
-    deadline = worked() + 2.0
-    for cure in cures(claim.left, claim.reading.value, claim.reading.strays, network):
-        if worked() > deadline:
-            return None
-        if (
-            free_indices(cure.value) <= free_indices(claim.left)
-            and unfolder.equal(cure.value, claim.truth, rounds=2).equal
-        ):
-            return cure
-    return None
 
 
 __all__ = ["BUDGET_SECONDS", "judged_formula"]

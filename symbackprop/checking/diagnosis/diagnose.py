@@ -20,7 +20,7 @@ from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.proof_search import WRITTEN_OUT, Sides, Strategy, search_proof
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import mentioned
-from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
+from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite, substitute
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.normal_form.work_time import worked
@@ -145,7 +145,8 @@ def _first(found: Iterator[Diagnosis]) -> Diagnosis | None:
 def _compared(case: Refuted, deadline: float) -> Iterator[Diagnosis]:
     seconds = max(0.05, min(COMPARING, deadline - worked()))
     resolver = _resolver(case, (*case.derived_lines, *case.traced.backward.equations), seconds, UNLIMITED)
-    yield from compared(Comparison(resolver, case.traced, case.gradient, case.derived), case.wrong)
+    for cause in compared(Comparison(resolver, case.traced, case.gradient, case.derived), case.wrong):
+        yield cause if case.formula is None else Diagnosis(cause.words)  # a cure of a formula is a formula
 
 
 # --- searches
@@ -179,6 +180,9 @@ def _own_search(case: Refuted, trials: Trials) -> EditSearch:
 
 def _derivation_search(case: Refuted, trials: Trials) -> EditSearch:
     user = case.traced.variables
+    if case.formula is not None:
+        goals = {case.derived[n]: t for n, t in case.traced.gradients.items()}
+        return EditSearch(case, trials, case.derived_lines[-1:], goals, user, derivation=True)
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     variables = {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
     goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
@@ -214,7 +218,7 @@ def _cures(
         place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
         words = f"{place}: {edit.words}" if place else edit.words
         if _proved(case, edit, search.lines, final or search.goals, deadline):
-            plain = len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right
+            plain = (len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right) or case.formula is not None
             yield Diagnosis(words, text if plain else f"{called} with that changed", edit.equations)
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
@@ -222,6 +226,9 @@ def _cures(
 
 def _slips(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> Iterator[Diagnosis]:
     """Slips in the derivation that lead to what is claimed."""
+    if case.formula is not None:
+        yield from _left_behind(case, search, stage, deadline)
+        return
     known = {e.tensor: e for e in case.derived_lines}
     for edit in search.agreeing(stage, SECONDS[stage], deadline):
         line = search.changed(edit)
@@ -238,6 +245,19 @@ def _slips(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> 
             yield Diagnosis(words, text if len(text) <= MAXIMUM_CURE else "")
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
+
+
+def _left_behind(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> Iterator[Diagnosis]:
+    """What was left out of the derived formula, or put into it, so that it became what is claimed."""
+    (right,), claimed = search.lines, case.own_lines[-1]
+    value = substitute(right.value, dict(zip(right.indices, claimed.indices, strict=True)))
+    cure = replace(claimed, value=value)
+    left = Entry(right.tensor, claimed.indices)
+    for edit in search.agreeing(stage, SECONDS[stage], deadline):
+        if _proved(case, edit, search.lines, search.goals, deadline):
+            yield Diagnosis(edit.reverse, f"{to_text(left)} = {to_text(value)}", (cure,))
+        elif search.trials.telling:
+            yield Diagnosis(f"{edit.reverse}{AS_SHOWN}")
 
 
 def _derivative_names(case: Refuted) -> dict[Tensor, str]:

@@ -7,8 +7,9 @@ several equations; one slip changes them all. `diagnose` finds out which edit is
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from symbackprop.checking.diagnosis.misfits import fits, misplaced, resized
 from symbackprop.checking.diagnosis.node_replacements import (
     Found,
     added,
@@ -41,7 +42,12 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation
 
-COST: dict[Hashable, int] = {"slope": 2, "complement": 1, "alone": 1}  # small slips, however long they are
+COST: dict[Hashable, int] = {
+    "slope": 2,
+    "complement": 1,
+    "alone": 1,
+    "argument": 1,
+}  # small slips, however long they are
 ODD = 2  # few people forget to divide by a tensor
 MAXIMUM_LEAVES = 60
 MAXIMUM_NODES = 1500  # in all rounds of a line: beyond that only how it assigns is questioned
@@ -91,6 +97,7 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
     size = sum(len(list(nodes_once(e.value))) for e in group)
     sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
     scopes = _scopes(group[0].value) if len(group) == 1 else {}
+    fitting = all(fits(e.value) for e in group)
     for source in sources:
         together: dict[Hashable, Table] = {}
         single: list[Table] = []
@@ -107,11 +114,17 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
         found = [_everywhere(group, table) for table in together.values()]
         if len(group) == 1 and len(found) < len(single):
             found += [_everywhere(group, table) for table in single]
-        for edit in found:
+        for edit in found if fitting else filter(None, map(_refitted, found)):
             values = tuple(e.value for e in edit.equations)
             if values not in seen:
                 seen.add(values)
                 yield edit
+
+
+def _refitted(edit: Edit) -> Edit | None:
+    """The edit with its sums over the axes that they run along now; None if an index stands on a wrong axis still."""
+    lines = tuple(replace(e, value=resized(e.value)) for e in edit.equations)
+    return replace(edit, equations=lines) if all(fits(e.value) for e in lines) else None
 
 
 def _rounds(node: Expr, new: Expr, turn: int, vocabulary: Vocabulary) -> Iterator[Hashable]:
@@ -237,6 +250,6 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
                     yield node, ("own", _OWN, own)
 
 
-SOURCES = (_assigned, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
+SOURCES = (_assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
 
 __all__ = ["Edit", "edits", "everywhere", "groups", "moved"]

@@ -53,7 +53,8 @@ def _terms(node: Expr, v: Vocabulary) -> Iterator[Change]:
         for key, ks in choices:
             kept = [t for k, t in enumerate(node.terms) if k not in ks]
             gone = [t for k, t in enumerate(node.terms) if k in ks]
-            yield ("sign", key), both("a sign is wrong"), add(*kept, *(negate(t) for t in gone))
+            words = both(f"a sign is wrong: that of the term {v.text(gone[0])}")
+            yield ("sign", key), words, add(*kept, *(negate(t) for t in gone))
             words = extra(f"the term {v.text(gone[0])}") if mentioned(node) else _instead("size", node, add(*kept))
             yield ("term", key), words, add(*kept)
         for key, ks in alike.items():
@@ -147,12 +148,21 @@ def exponents(node: Expr, v: Vocabulary) -> Iterator[Change]:
         for other in dict.fromkeys((e - 1, e + 1, e / 2, 2 * e, -e, e - 2, e + Fraction(1, 2), e - Fraction(1, 2))):
             if other not in (e, 0):
                 words = _instead("exponent", node.exponent, number(other))
+                if isinstance(node.base, Symbol) and abs(other - e) == 1 and e * other > 0:
+                    words = _once_more(node.base, e, other)
                 yield ("exponent", other), words, power(node.base, other)
     elif isinstance(node, Power):
         for step in (ONE, MINUS_ONE):
             other_exponent = add(node.exponent, step)
             words = _instead("exponent", node.exponent, other_exponent)
             yield ("exponent", step), words, power(node.base, other_exponent)
+
+
+def _once_more(base: Symbol, old: Fraction, new: Fraction) -> Wording:
+    """1/m for 1/m**2: one factor is too many."""
+    factor = base.name if old > 0 else f"1/{base.name}"
+    missing, much = f"a factor {factor} is missing", f"a factor {factor} is too many"
+    return (missing, much) if abs(new) > abs(old) else (much, missing)
 
 
 def _swapped(node: Expr, v: Vocabulary) -> Iterator[Change]:
@@ -260,11 +270,22 @@ def _functions(node: Expr, v: Vocabulary) -> Iterator[Change]:
             yield "bare", (f"{name} does not belong there, only its argument", f"{name} is missing"), node.arguments[0]
             if node.function.primitive_of is not None:
                 source = node.function.primitive_of[0]
+                yield from _arguments(node, source.name, v)
                 words = (f"{source.name} belongs there, not its slope", f"the slope of {source.name} belongs there")
                 yield "function", words, Apply(source, node.arguments)
             else:
                 prime = slope(node.function, 0, node.arguments)
                 yield "slope", (f"the slope of {name} belongs there", f"{name} belongs there, not its slope"), prime
+
+
+def _arguments(node: Apply, source: str, v: Vocabulary) -> Iterator[Change]:
+    """A slope that is taken at the value of a function, and belongs at its argument."""
+    (argument,) = node.arguments
+    if isinstance(argument, Entry) and argument.tensor in v.arguments:
+        tensor = v.arguments[argument.tensor]
+        here, there = v.called(argument.tensor), v.called(tensor)
+        words = (f"{source}' must be taken at {there}, not at {here}", f"{source}' is taken at {there}, not at {here}")
+        yield "argument", words, Apply(node.function, (Entry(tensor, argument.indices),))
 
 
 def reordered(node: Expr, v: Vocabulary) -> Iterator[Change]:

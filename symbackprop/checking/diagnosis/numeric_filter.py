@@ -21,7 +21,7 @@ from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import TRIAL, Numbers, Vectors
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Expr, Index, Tensor
+from symbackprop.expression.build import Entry, Expr, Index, Tensor
 from symbackprop.expression.program import Equation
 from symbackprop.frontends.numpy.traced import Traced
 
@@ -44,6 +44,7 @@ class Refuted:
         derived: by name, the tensor of each claimed gradient's right value.
         found: where the disagreement was found.
         set_aside: wrong gradients of which nothing is asked.
+        formula: the left side, where what is claimed is a formula.
     """
 
     sides: Sides
@@ -53,6 +54,7 @@ class Refuted:
     derived: Mapping[str, Tensor]
     found: Counterexample | None = None
     set_aside: frozenset[str] = frozenset()
+    formula: Entry | None = None
 
     @property
     def question(self) -> Question:
