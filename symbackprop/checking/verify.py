@@ -10,12 +10,15 @@ numerically first.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import sympy as sp
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.decide import CLOSER, FIRST_LOOK, Look, ProofGoal, Tries, decide, look, refuted
+from symbackprop.checking.diagnosis.line_edits import edits
+from symbackprop.checking.diagnosis.vocabulary import Vocabulary
 from symbackprop.checking.proof_search import COMPOSED, UNCONDITIONAL
 from symbackprop.checking.question import Question, probed
 from symbackprop.checking.verdict import Verdict
@@ -86,6 +89,16 @@ def judged_formula(network: Network, left: str, right: str | sp.Expr | None, sec
 def _any_depth(network: Network, left: str, text: str) -> Verdict:
     reason = "verify takes a network with its layers listed; a proof for any depth is made by prove"
     return Verdict("UNDECIDED", left, claimed=text, reason=reason)
+
+
+def slips_of(network: Network, left: Entry, right: Expr) -> Iterator[tuple[str, Expr]]:
+    """What people make of a right formula: what is wrong with each, and its right side; likely slips first."""
+    reading = Reading(right, (), (), None)
+    traced = _goal(network, Claim(left, reading, _truth(network, left))).traced
+    line = traced.backward.equations[-1]
+    vocabulary = Vocabulary(traced.forward, traced.upstream, (line,), traced.variables, whole_axes=True)
+    for edit in edits((line,), vocabulary):
+        yield edit.reverse, edit.equations[0].value
 
 
 def network_scope(network: Network) -> Scope:
@@ -325,4 +338,4 @@ def _target(network: Network, claim: Claim, definitions: dict[Tensor, Tensor]) -
     return probed(network.program, claim.left.tensor)
 
 
-__all__ = ["BUDGET_SECONDS", "judged_formula"]
+__all__ = ["BUDGET_SECONDS", "judged_formula", "network_scope", "slips_of"]

@@ -97,7 +97,7 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
     size = sum(len(list(nodes_once(e.value))) for e in group)
     sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
     scopes = _scopes(group[0].value) if len(group) == 1 else {}
-    fitting = all(fits(e.value) for e in group)
+    fitting = all(fits(e.value, vocabulary) for e in group)
     for source in sources:
         together: dict[Hashable, Table] = {}
         single: list[Table] = []
@@ -114,17 +114,19 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
         found = [_everywhere(group, table) for table in together.values()]
         if len(group) == 1 and len(found) < len(single):
             found += [_everywhere(group, table) for table in single]
-        for edit in found if fitting else filter(None, map(_refitted, found)):
+        for edit in found if fitting else _refitted(found, vocabulary):
             values = tuple(e.value for e in edit.equations)
             if values not in seen:
                 seen.add(values)
                 yield edit
 
 
-def _refitted(edit: Edit) -> Edit | None:
-    """The edit with its sums over the axes that they run along now; None if an index stands on a wrong axis still."""
-    lines = tuple(replace(e, value=resized(e.value)) for e in edit.equations)
-    return replace(edit, equations=lines) if all(fits(e.value) for e in lines) else None
+def _refitted(found: Iterable[Edit], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """The edits with which every index stands on an axis of its size, each sum over the axis that it runs along now."""
+    for edit in found:
+        lines = tuple(replace(e, value=resized(e.value)) for e in edit.equations)
+        if all(fits(e.value, vocabulary) for e in lines):
+            yield replace(edit, equations=lines)
 
 
 def _rounds(node: Expr, new: Expr, turn: int, vocabulary: Vocabulary) -> Iterator[Hashable]:

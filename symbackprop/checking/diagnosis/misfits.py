@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symbackprop.checking.diagnosis.node_slips import both
+from symbackprop.checking.diagnosis.node_slips import both, stands
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, value_nodes
 from symbackprop.expression.build import Entry, Expr, Index, Sum, children, entries, fresh, rewrite, substitute
 from symbackprop.expression.program import Equation
 
 
-def fits(expr: Expr) -> bool:
-    """True if every plain index stands on an axis of its own size."""
+def fits(expr: Expr, v: Vocabulary) -> bool:
+    """True if every plain index stands on an axis of its own size, where it has to."""
+    return not v.whole_axes or _fits(expr)
+
+
+def _fits(expr: Expr) -> bool:
     if isinstance(expr, Entry) and any(
         isinstance(i, Index) and i.size is not s for i, s in zip(expr.indices, expr.tensor.shape, strict=False)
     ):
         return False
-    return all(fits(c) for c in children(expr))
+    return all(_fits(c) for c in children(expr))
 
 
 def resized(expr: Expr) -> Expr:
@@ -41,7 +45,7 @@ def resized(expr: Expr) -> Expr:
 
 def misplaced(line: Equation, v: Vocabulary) -> Iterator[tuple[Expr, Change]]:
     """Two indices of one tensor swapped, or another tensor with as many axes, in a line that does not fit."""
-    for node in value_nodes(line.value) if not fits(line.value) else ():
+    for node in value_nodes(line.value) if not fits(line.value, v) else ():
         if not isinstance(node, Entry) or node.tensor.kind != "real":
             continue
         own = node.tensor
@@ -50,8 +54,7 @@ def misplaced(line: Equation, v: Vocabulary) -> Iterator[tuple[Expr, Change]]:
             yield node, (("swapped", 0, 1), words, Entry(own, node.indices[::-1]))
         for other in v.before(line.tensor):
             if other is not own and len(other.shape) == len(own.shape):
-                right, wrong = v.called(other), v.called(own)
-                words = (f"{right} belongs where {wrong} stands", f"{wrong} belongs where {right} stands")
+                words = stands(v.called(other), v.called(own))
                 yield node, (("other", v.label(other)), words, Entry(other, node.indices))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from symbackprop.checking.diagnosis.misfits import fits
-from symbackprop.checking.diagnosis.node_slips import both, extra
+from symbackprop.checking.diagnosis.node_slips import both, extra, stands
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Wording, value_nodes
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -297,8 +297,8 @@ def _in_place_of(
 def _stood(node: Entry, new: Entry, v: Vocabulary) -> Wording:
     used, other = node.tensor, new.tensor
     if used is other:
-        return _stands(v.text(new), v.text(node))
-    return _stands(_name(other, used, v), _name(used, other, v))
+        return stands(v.text(new), v.text(node))
+    return stands(_name(other, used, v), _name(used, other, v))
 
 
 def _name(tensor: Tensor, beside: Tensor, v: Vocabulary) -> str:
@@ -313,7 +313,7 @@ def _name(tensor: Tensor, beside: Tensor, v: Vocabulary) -> str:
 def interchanged(line: Equation, v: Vocabulary) -> Found:
     """Two tensors of the line stand in each other's place."""
     used = sorted((t for t in tensors_in(line.value) if t.kind == "real"), key=lambda t: t.name)
-    fitting = fits(line.value)
+    fitting = fits(line.value, v)
     for k, first in enumerate(used):
         for second in used[k + 1 :]:
             if first.shape == second.shape or (len(first.shape) == len(second.shape) and not fitting):
@@ -344,7 +344,3 @@ def multiplied(line: Equation, v: Vocabulary) -> Found:
 
 def _lack(what: str) -> Wording:
     return f"{what} is missing", f"{what} is too many"
-
-
-def _stands(right: str, wrong: str) -> Wording:
-    return f"{right} belongs where {wrong} stands", f"{wrong} belongs where {right} stands"

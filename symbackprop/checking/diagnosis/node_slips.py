@@ -72,7 +72,9 @@ def _factors(node: Expr, v: Vocabulary) -> Iterator[Change]:
         for k, factor in enumerate(node.factors):
             rest = (*node.factors[:k], *node.factors[k + 1 :])
             tag = ("factor", v.key(factor), sum(v.key(f) == v.key(factor) for f in node.factors[:k]))
-            yield tag, extra(f"the factor {v.text(factor)}"), multiply(*rest)
+            right, wrong = extra(f"the factor {v.text(factor)}")
+            why = ": the sign is wrong" if factor is MINUS_ONE else ""
+            yield tag, (right + why, wrong + why), multiply(*rest)
             for m in range(k + 1, len(node.factors)):
                 second = node.factors[m]
                 others = (*node.factors[:k], *node.factors[k + 1 : m], *node.factors[m + 1 :])
@@ -121,11 +123,12 @@ def _complements(node: Expr, v: Vocabulary) -> Iterator[Change]:
     for k, factor in enumerate(factors):
         if isinstance(factor, Entry):
             other = add(ONE, negate(factor))
-            words = (
-                f"{v.text(other)} belongs where {v.text(factor)} stands",
-                f"{v.text(factor)} belongs where {v.text(other)} stands",
-            )
+            words = stands(v.text(other), v.text(factor))
             yield ("complement", v.key(factor)), words, multiply(*factors[:k], other, *factors[k + 1 :])
+        plain = add(ONE, negate(factor))
+        if isinstance(factor, Add) and isinstance(plain, Entry):
+            words = stands(v.text(plain), v.text(factor))
+            yield ("complement", v.key(plain)), words, multiply(*factors[:k], plain, *factors[k + 1 :])
 
 
 def exponents(node: Expr, v: Vocabulary) -> Iterator[Change]:
@@ -255,7 +258,7 @@ def constants(node: Expr, v: Vocabulary) -> Iterator[Change]:
         near = (c + 1, c - 1, 2 * c, c / 2, -c, 1 / c, *(n for n in v.numbers if abs(n) not in (0, 1)))
         for other in dict.fromkeys(near):
             if other not in (c, 0):
-                words = _instead("number", node, number(other))
+                words = both("a sign is wrong") if other == -c else _instead("number", node, number(other))
                 yield ("number", other), words, number(other)
     if isinstance(node, Symbol) and node.kind == "size":
         for value in (add(node, MINUS_ONE), add(node, ONE), *(s for s in v.sizes if s is not node), ONE):
@@ -317,6 +320,11 @@ SLIPS: tuple[Callable[[Expr, Vocabulary], Iterator[Change]], ...] = (
 def both(words: str) -> Wording:
     """What is wrong, whichever of the two is right."""
     return words, words
+
+
+def stands(right: str, wrong: str) -> Wording:
+    """One thing in the place of another."""
+    return f"{right} belongs where {wrong} stands", f"{wrong} belongs where {right} stands"
 
 
 def extra(what: str) -> Wording:

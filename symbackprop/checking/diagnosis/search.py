@@ -61,7 +61,13 @@ class EditSearch:
         self.variables = variables
         self.before = {e.tensor: e.value for e in lines}
         self.vocabulary = Vocabulary(
-            case.traced.forward, case.traced.upstream, lines, variables, trials.alike, derivation
+            case.traced.forward,
+            case.traced.upstream,
+            lines,
+            variables,
+            trials.alike,
+            derivation,
+            case.formula is not None,
         )
         self._wanted = {a: b for a, b in goals.items() if a is not b}
         self._suspects = [

@@ -80,6 +80,8 @@ class Vocabulary:
         variables: the user's names.
         alike: the same for tensors that probably have the same value: one of them is enough to try.
         derivation: whether the lines are those of the derived cotangents.
+        whole_axes: whether an index runs along the whole of every axis it stands on, as in formulas; that of a slice of
+            an array does not.
     """
 
     def __init__(
@@ -90,8 +92,9 @@ class Vocabulary:
         variables: dict[Tensor, str],
         alike: Callable[[Tensor], Hashable] = lambda tensor: tensor,
         derivation: bool = False,
+        whole_axes: bool = False,
     ) -> None:
-        self.derivation = derivation
+        self.derivation, self.whole_axes = derivation, whole_axes
         self.alike = alike
         self.forward, self.variables = forward, variables
         self.sizes = forward.sizes
