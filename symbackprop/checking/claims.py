@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import CotangentBuilder, differentiate
+from symbackprop.checking.budget import SHARES
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
 from symbackprop.checking.refute import refute
@@ -34,7 +35,6 @@ from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof, Theorem
 from symbackprop.rendering.text import to_text
 
-SEARCH_SECONDS = 20.0  # never reached in practice: a limit on the clock would make the numbers depend on the machine
 Line = tuple[str, str]
 
 
@@ -238,9 +238,8 @@ class Claims:
             ProofError: none were found.
         """
         left, claimed = self._sides(statement)
-        found = refute(
-            self._question(left, claimed), budget_seconds=SEARCH_SECONDS, shrink_seconds=SEARCH_SECONDS, seed=seed
-        )
+        seconds = SHARES["a false claim"].seconds
+        found = refute(self._question(left, claimed), budget_seconds=seconds, shrink_seconds=seconds, seed=seed)
         if found is None:
             raise ProofError(f"{name}: no numbers were found at which {to_text(left)} = {to_text(claimed)} fails")
         inputs = {

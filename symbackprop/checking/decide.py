@@ -18,6 +18,7 @@ from typing import NamedTuple
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, with_cost
+from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
@@ -58,19 +59,9 @@ from symbackprop.expression.program import Equation, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.rules_extrema import NO_TIES
-from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
-SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
-CAUSE_SECONDS, CAUSE_A_LINE = 2.0, 0.02  # for the cause of what is refuted, and more for each line of a whole model
-GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
-DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 1.5  # for what a claim asks for, and for points at which it does not hold
-BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
-
-
-PATIENCE_SECONDS = 5.0  # for all of these together
-SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
-LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
+SLIGHT = 1e-3  # a relative difference that rounded constants make
 UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
 DISAGREES = "internal error: the proof and the numbers disagree; please report this case"
 MOST_SUSPICIOUS = 3  # points
@@ -168,12 +159,12 @@ class Look(NamedTuple):
     """A stage of the judgement: numbers that may refute.
 
     Args:
-        seconds: of work.
+        share: of the budget.
         seed: another one for another choice of points.
     """
 
     stage: Stage
-    seconds: float
+    share: str
     seed: int = 0
 
 
@@ -182,24 +173,23 @@ class Tries(NamedTuple):
 
     Args:
         strategies: none for the quick ones, in the order that suits the goal.
-        seconds: of work, for all of them together.
+        share: of the budget, for all of them together; "" for what each of them has.
     """
 
     strategies: tuple[Strategy, ...] = ()
-    seconds: float = math.inf
+    share: str = ""
 
 
-FIRST_LOOK = Look("first look", SCREEN_SECONDS)
+FIRST_LOOK = Look("first look", "first look")
 # The quick ways to a proof come before the search for thin regions, the patient ones after it.
-CLOSER = (Tries(), Look("directed", SCREEN_SECONDS), Tries(PATIENT, PATIENCE_SECONDS), Look("all", LAST_SECONDS, 1))
+CLOSER = (Tries(), Look("directed", "directed look"), Tries(PATIENT, "patient"), Look("all", "last look", 1))
 
 
-def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Verdict:
+def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget) -> Verdict:
     """PROVED, REFUTED, UNDECIDED or MALFORMED.
 
     Args:
         scope: the sizes of which a proof speaks.
-        deadline: the work, as `worked` counts it, by which there must be an answer.
     """
     try:
         goal = goal_of(traced)
@@ -207,22 +197,22 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
         return untraced(error, subject)
     subject = f"{subject}: {', '.join(goal.names)}"
     malformed = of_wrong_shape(goal, subject)
-    return decide(goal, subject, scope, deadline, (FIRST_LOOK, *CLOSER)) if malformed is None else malformed
+    return decide(goal, subject, scope, budget, (FIRST_LOOK, *CLOSER)) if malformed is None else malformed
 
 
-def confirm_pair(traced: Traced, subject: str, deadline: float) -> Verdict:
+def confirm_pair(traced: Traced, subject: str, budget: Budget) -> Verdict:
     """PROVED or UNDECIDED: the quick ways to a proof alone, with all that is asked of one before it is said."""
     goal = goal_of(traced)
     if of_wrong_shape(goal, subject) is not None:
         return Verdict("UNDECIDED", subject, reason="a gradient has another shape than its input")
-    proof = prove(goal, goal.names, goal.sides.quick, deadline)
+    proof = prove(goal, goal.names, goal.sides.quick, budget)
     if proof.unproved:
         return Verdict("UNDECIDED", subject, reason=proof.reason)
-    return _confirmed(goal, subject, "all sizes", proof, deadline)
+    return _confirmed(goal, subject, "all sizes", proof, budget)
 
 
 def decide(
-    goal: ProofGoal, subject: str, scope: str, deadline: float, stages: Sequence[Look | Tries] = CLOSER
+    goal: ProofGoal, subject: str, scope: str, budget: Budget, stages: Sequence[Look | Tries] = CLOSER
 ) -> Verdict:
     """The verdict on what is claimed: numbers that refute and strategies that prove, in turn.
 
@@ -236,27 +226,27 @@ def decide(
     try:
         for stage in stages:
             if isinstance(stage, Look):
-                found = look(goal, proof.unproved, stage, deadline)
+                found = look(goal, proof.unproved, stage, budget)
                 if found is not None:
                     break
             else:
                 strategies = stage.strategies or goal.sides.quick
-                until = min(deadline, worked() + stage.seconds)
-                proof = proof.then(prove(goal, proof.unproved, strategies, until))
+                part = budget.part(stage.share) if stage.share else budget
+                proof = proof.then(prove(goal, proof.unproved, strategies, part))
                 if not proof.unproved:
-                    return _confirmed(goal, subject, scope, proof, deadline)
+                    return _confirmed(goal, subject, scope, proof, budget)
     except (SymbackpropError, ArithmeticError) as error:
         return no_answer(error, subject)
     if found is None:
         return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
-    return refuted(goal, subject, found, deadline, scope)
+    return refuted(goal, subject, found, budget, scope)
 
 
-def look(goal: ProofGoal, names: Sequence[str], stage: Look, deadline: float) -> Counterexample | None:
+def look(goal: ProofGoal, names: Sequence[str], stage: Look, budget: Budget) -> Counterexample | None:
     """What numbers alone have to say of some gradients."""
     question = goal.question if len(names) == len(goal.names) else goal.question.only(names)
     at = goal.suspicious if stage.stage == "first look" else ()
-    seconds = min(stage.seconds, time_left(deadline))
+    seconds = budget.part(stage.share).left
     return refute(question, budget_seconds=seconds, seed=stage.seed, stage=stage.stage, at=at)
 
 
@@ -267,11 +257,6 @@ def no_answer(error: SymbackpropError | ArithmeticError, subject: str) -> Verdic
     if isinstance(error, MalformedError):
         return Verdict("MALFORMED", subject, reason=str(error), diagnosis=error.what)
     return Verdict("UNDECIDED", subject, reason=str(error))
-
-
-def time_left(deadline: float) -> float:
-    """Seconds until the deadline, a few hundredths at least."""
-    return max(0.05, deadline - worked())
 
 
 def goal_of(traced: Traced) -> ProofGoal:
@@ -292,9 +277,8 @@ def of_wrong_shape(goal: ProofGoal, subject: str) -> Verdict | None:
         return None
     tensor, claimed = pairs[misfits[0]]
     rest = [n for n in pairs if n not in misfits]
-    others = (
-        wrong_gradients(goal.question.only(rest), budget_seconds=SCREEN_SECONDS, stage="first look") if rest else []
-    )
+    seconds = SHARES["first look"].seconds
+    others = wrong_gradients(goal.question.only(rest), budget_seconds=seconds, stage="first look") if rest else []
     error = MalformedError(
         f"the gradient of {misfits[0]} has another shape than {misfits[0]}",
         evidence=[f"{misfits[0]}:  {shape_text(tensor)}", f"d{misfits[0]}:  {shape_text(claimed)}"],
@@ -318,15 +302,15 @@ def shape_text(tensor: Tensor) -> str:
     return "(" + ", ".join(to_text(size) for size in tensor.shape) + ("," if len(tensor.shape) == 1 else "") + ")"
 
 
-def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy], deadline: float) -> Attempt:
+def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy], budget: Budget) -> Attempt:
     """Compare each claimed gradient with the derived one, by normal form."""
     pairs = {name: (goal.traced.gradients[name], goal.derived[name]) for name in names}
-    return search_proof(goal.sides, pairs, strategies, deadline)
+    return search_proof(goal.sides, pairs, strategies, budget)
 
 
-def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadline: float) -> Verdict:
+def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget: Budget) -> Verdict:
     """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
-    unproved = goal.traced.unasked or _not_repeated(goal, deadline)
+    unproved = goal.traced.unasked or _not_repeated(goal, budget)
     if unproved:
         return Verdict("UNDECIDED", subject, reason=unproved)
     try:
@@ -335,7 +319,7 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
         return Verdict("UNDECIDED", subject, reason=f"the kernel does not accept the derivation: {error.what}")
     facts = goal.gradient.program.facts
     composition = proof.composition if goal.is_long else None
-    asked = conditions_of(goal.question, facts, DOMAIN_SECONDS, expanded=goal.sides.expanded, composition=composition)
+    asked = conditions_of(goal.question, facts, expanded=goal.sides.expanded, composition=composition)
     try:
         # of a whole model one point is asked with bounds on every error; floating point has seen it at several others
         answer = cross_examine(goal.question, points=1 if goal.is_long else 2)
@@ -346,11 +330,12 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
         elif asked and not math.isfinite(answer.entry.claimed):
             found = answer
         if answer is True and found is None and sites(goal.question):
-            answer = refute(goal.question, budget_seconds=_branch_seconds(goal), seed=1, stage="directed") or True
+            share = SHARES["branches at stated sizes" if goal.traced.sizes else "branches"]
+            answer = refute(goal.question, budget_seconds=share.seconds, seed=1, stage="directed") or True
     except (UnsupportedError, ArithmeticError):
         return Verdict("UNDECIDED", subject, reason=UNEXAMINED)
     if found is not None:
-        return refuted(goal, subject, found, deadline)
+        return refuted(goal, subject, found, budget)
     if answer is not True:
         return Verdict("UNDECIDED", subject, reason=DISAGREES, counterexample=answer)
     read = (*goal.traced.forward.conditions, *goal.traced.backward.conditions)
@@ -360,14 +345,14 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
     return goal.with_names(verdict)
 
 
-def _not_repeated(goal: ProofGoal, deadline: float) -> str:
+def _not_repeated(goal: ProofGoal, budget: Budget) -> str:
     """Why it is not proved that a rule's forward returns what the function does; "" if it is, or there is none."""
     forward, repeated = goal.traced.forward, goal.traced.repeated
     if repeated is None:
         return ""
     pairs = {t.name: (t, own) for t, own in zip(repeated.outputs, forward.outputs, strict=True)}
     sides = Sides(goal.question, forward, repeated, bool(goal.traced.sizes))
-    if not search_proof(sides, pairs, (WHOLE, COMPOSED), deadline).unproved:
+    if not search_proof(sides, pairs, (WHOLE, COMPOSED), budget).unproved:
         return ""
     return "it is not proved that the forward of the rule returns what the function itself returns"
 
@@ -379,14 +364,11 @@ def _where_it_does_not_hold(goal: ProofGoal, open: bool) -> Counterexample | Non
     Args:
         open: whether what it asks for may fail on a set that matters.
     """
-    found = refute_on_thresholds(goal.question, OUTSIDE_SECONDS)
+    seconds = SHARES["outside"].seconds
+    found = refute_on_thresholds(goal.question, seconds)
     if found is None and open:
-        found = refute_outside(goal.question, OUTSIDE_SECONDS)
+        found = refute_outside(goal.question, seconds)
     return found
-
-
-def _branch_seconds(goal: ProofGoal) -> float:
-    return BRANCH_SECONDS / 2 if goal.traced.sizes else BRANCH_SECONDS
 
 
 def _replayed(goal: ProofGoal) -> list[str]:
@@ -419,7 +401,7 @@ def _tried(proof: Attempt) -> str:
     )
 
 
-def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: float, scope: str | None = None) -> Verdict:
+def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget, scope: str | None = None) -> Verdict:
     """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved.
 
     PROVED up to rounding where the claim's constants are the right ones but for a rounding error of float64.
@@ -428,22 +410,22 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
         scope: of a proof; None where none is asked for.
     """
     if goal.formula is None and abs(found.entry.difference) <= SLIGHT * abs(found.entry.correct):
-        told = _up_to_rounding(goal, subject, found, deadline, scope)
+        told = _up_to_rounding(goal, subject, found, budget, scope)
         if told is not None:
             return told
-    seconds = min(GLANCE_SECONDS, time_left(deadline))
+    seconds = budget.part("which are wrong").left
     certain = {found.entry.name}
     if len(goal.names) > 1:
         certain |= {*wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)}
     doubtful = [n for n in goal.names if n not in certain]
-    proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), min(deadline, worked() + 3.0))
+    proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), budget.part("which are right"))
     if proof.unproved:
-        certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
+        seconds = budget.part("which of the unproved are wrong").left
+        certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=seconds)}
     wrong = [n for n in goal.names if n in certain]
     exists = math.isfinite(found.entry.claimed)
     lines = len(goal.traced.backward.equations) if goal.is_long else 0
-    until = min(deadline, worked() + CAUSE_SECONDS + CAUSE_A_LINE * lines)
-    cause = _cause(goal, wrong, found, until) if exists else None
+    cause = _cause(goal, wrong, found, budget.part("cause", lines)) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
@@ -496,18 +478,18 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
 
 
 def _up_to_rounding(
-    goal: ProofGoal, subject: str, found: Counterexample, deadline: float, scope: str | None
+    goal: ProofGoal, subject: str, found: Counterexample, budget: Budget, scope: str | None
 ) -> Verdict | None:
     """The verdict on a claim that is right but for rounded constants; None on others."""
     claimed, rounded = without_rounding(goal.traced.forward, goal.traced.backward)
-    if not rounded or worked() > deadline:
+    if not rounded or budget.spent:
         return None
     try:
         exact = goal_of(replace(goal.traced, backward=claimed))
-        proof = prove(exact, exact.names, exact.sides.quick, min(deadline, worked() + ROUNDED_SECONDS))
+        proof = prove(exact, exact.names, exact.sides.quick, budget.part("without rounding"))
         if proof.unproved:
             return None
-        verdict = _confirmed(exact, subject, scope or "", proof, deadline)
+        verdict = _confirmed(exact, subject, scope or "", proof, budget)
     except SymbackpropError:
         return None
     if verdict.status != "PROVED":
@@ -533,10 +515,10 @@ def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[st
     return text if fits and (parts or not known) else cause.text if known else ""
 
 
-def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, deadline: float) -> Diagnosis | None:
+def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, budget: Budget) -> Diagnosis | None:
     right = {n: goal.derived[n] for n in wrong}
     case = Refuted(goal.sides, goal.traced, goal.gradient, tuple(wrong), right, found, formula=goal.formula)
     try:
-        return diagnoses(case, deadline)
+        return diagnoses(case, budget)
     except Exception:  # the refutation stands, whatever becomes of the search for its cause
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from symbackprop.checking.budget import Budget
 from symbackprop.checking.composition import Composition
 from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
@@ -19,10 +20,8 @@ from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression.build import Tensor
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
-from symbackprop.normal_form.work_time import worked
 
 LONG = 36  # equations: beyond that a composed proof is sought first
-LINE_SECONDS = 0.15  # for each equation of a composed proof
 WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
 
@@ -31,22 +30,22 @@ class Strategy(NamedTuple):
 
     Args:
         limit: how large a tensor may grow before it is kept as one atom; 0 for a composed proof, tensor by tensor.
-        seconds: of work; 0 for as much as the length of the programs asks for.
+        share: of the budget.
         written_out: whether sums over a fixed number of values are written out though other sizes are free.
         assuming: whether what is assumed of inputs may be made use of: what does without has a condition less.
     """
 
     limit: int
-    seconds: float
+    share: str
     written_out: bool = False
     assuming: bool = True
 
 
-WHOLE = Strategy(UNLIMITED, 0.2)
-COMPOSED = Strategy(0, 0)
-UNCONDITIONAL = Strategy(0, 0, assuming=False)
-WRITTEN = Strategy(UNLIMITED, 1.0, True)
-PATIENT = (WRITTEN, Strategy(6, 1.0), Strategy(UNLIMITED, 2.0))
+WHOLE = Strategy(UNLIMITED, "whole")
+COMPOSED = Strategy(0, "composed")
+UNCONDITIONAL = Strategy(0, "composed", assuming=False)
+WRITTEN = Strategy(UNLIMITED, "written out", True)
+PATIENT = (WRITTEN, Strategy(6, "named"), Strategy(UNLIMITED, "whole, patiently"))
 
 
 @dataclass(frozen=True)
@@ -88,11 +87,6 @@ class Sides:
         return self.length > LONG
 
     @property
-    def composing(self) -> float:
-        """Seconds of work for a composed proof."""
-        return 1.0 + LINE_SECONDS * self.length
-
-    @property
     def quick(self) -> tuple[Strategy, ...]:
         """The quick strategies, the likelier one first."""
         return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
@@ -108,10 +102,10 @@ class Sides:
         return Resolver(self.equations.values(), self.derived.facts, self.derived.known, limit=limit, expanded=expanded,
                         seconds=seconds)  # fmt: skip
 
-    def composition(self, deadline: float, *, assuming: bool = True) -> Composition:
-        """The chain of equalities between both programs, as far as it comes by the deadline."""
+    def composition(self, budget: Budget, *, assuming: bool = True) -> Composition:
+        """The chain of equalities between both programs, as far as it comes."""
         derived = self.derived if assuming else replace(self.derived, assumptions=())
-        found = Composition(self.question, derived, self.claimed, self.derived.facts, deadline, self.alike)
+        found = Composition(self.question, derived, self.claimed, self.derived.facts, budget.end, self.alike)
         found.walk()
         return found
 
@@ -146,26 +140,26 @@ class Attempt:
 Pairs = Mapping[str, tuple[Tensor, Tensor]]
 
 
-def search_proof(sides: Sides, pairs: Pairs, strategies: Iterable[Strategy], deadline: float) -> Attempt:
+def search_proof(sides: Sides, pairs: Pairs, strategies: Iterable[Strategy], budget: Budget) -> Attempt:
     """Prove that the two tensors of each pair, a claimed one and a derived one, are equal for all sizes.
 
     Args:
         strategies: tried in turn, each on what is left.
-        deadline: the work, as `worked` counts it, after which nothing more is begun.
+        budget: once it is spent nothing more is begun.
     """
     proof = Attempt(tuple(pairs), (), "")
     for strategy in strategies if pairs else ():
-        until = min(deadline, worked() + (strategy.seconds or sides.composing))
+        part = budget.part(strategy.share, sides.length)
         left = {name: pairs[name] for name in proof.unproved}
-        proof = proof.then((_at_once if strategy.limit else _composed)(sides, left, strategy, until))
-        if not proof.unproved or worked() > deadline:
+        proof = proof.then((_at_once if strategy.limit else _composed)(sides, left, strategy, part))
+        if not proof.unproved or budget.spent:
             break
     return proof
 
 
-def _at_once(sides: Sides, pairs: Pairs, strategy: Strategy, deadline: float) -> Attempt:
+def _at_once(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> Attempt:
     """By the normal forms of whole tensors, down to the inputs."""
-    resolver = sides.resolver(strategy.limit, max(0.05, deadline - worked()), strategy.written_out)
+    resolver = sides.resolver(strategy.limit, budget.left, strategy.written_out)
     left, reason, used = [], "", dict[str, None]()
     for name, (claimed, derived) in pairs.items():
         try:
@@ -181,9 +175,9 @@ def _at_once(sides: Sides, pairs: Pairs, strategy: Strategy, deadline: float) ->
     return Attempt(tuple(left), tuple(used), reason)
 
 
-def _composed(sides: Sides, pairs: Pairs, strategy: Strategy, deadline: float) -> Attempt:
+def _composed(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> Attempt:
     """By a chain of lemmas about the tensors of the claimed program."""
-    composition = sides.composition(deadline, assuming=strategy.assuming)
+    composition = sides.composition(budget, assuming=strategy.assuming)
     left = [name for name, pair in pairs.items() if not composition.proves(*pair)]
     reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
     return Attempt(tuple(left), tuple(composition.cuts.used), reason, composition)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import sympy as sp
 
 from symbackprop.calculus.derivation import Gradient
+from symbackprop.checking.budget import Budget
 from symbackprop.checking.decide import CLOSER, FIRST_LOOK, Look, ProofGoal, Tries, decide, look, refuted
 from symbackprop.checking.diagnosis.line_edits import edits
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
@@ -45,11 +46,8 @@ from symbackprop.frontends.formula import Reading, Scope, left_indices, read_cla
 from symbackprop.frontends.matrix_formula import own_indices, read_arrays, speaks_of_arrays
 from symbackprop.frontends.network import M, Network
 from symbackprop.frontends.numpy.traced import Traced
-from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.network import ALL_SIZES, prove_network
 from symbackprop.rendering.text import to_text
-
-BUDGET_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def judged_formula(network: Network, left: str, right: str | sp.Expr | None, sec
     if network.depth is not None:
         return _any_depth(network, left, text)
     formulas = (("claimed", claim.left, claim.reading.value), ("derived", claim.left, claim.truth))
-    verdict = _judged(network, claim, worked() + 2 * seconds)
+    verdict = _judged(network, claim, Budget.of(2 * seconds))
     return replace(verdict, formulas=(*formulas, *verdict.formulas))
 
 
@@ -200,25 +198,25 @@ def sympy_text(expression: sp.Expr) -> str:
 # The judgement.
 
 
-def _judged(network: Network, claim: Claim, deadline: float) -> Verdict:
+def _judged(network: Network, claim: Claim, budget: Budget) -> Verdict:
     """The verdict on the claim as a backward pass of one line."""
     subject, problem = to_text(claim.left), claim.reading.problem
     goal = _goal(network, claim)
     if problem is None:
         at_once = (UNCONDITIONAL, COMPOSED) if network.assumptions else (COMPOSED,)
-        verdict = decide(goal, subject, ALL_SIZES, deadline, (Tries(at_once), FIRST_LOOK, *CLOSER))
+        verdict = decide(goal, subject, ALL_SIZES, budget, (Tries(at_once), FIRST_LOOK, *CLOSER))
     else:
-        verdict = _of_misfit(goal, subject, problem, deadline)
+        verdict = _of_misfit(goal, subject, problem, budget)
     if problem is not None and verdict.status == "REFUTED":
         verdict = replace(verdict, notes=(_reading_note(claim), *verdict.notes))
         if claim.reading.strays:
-            verdict = _with_sums(network, claim, verdict, deadline)
+            verdict = _with_sums(network, claim, verdict, budget)
     diagnosis = verdict.diagnosis.removeprefix(f"{claim.left.tensor.name}: ")
     texts = to_text(claim.reading.value), to_text(claim.truth)
     return replace(verdict, claimed=texts[0], derived=texts[1], diagnosis=diagnosis)
 
 
-def _with_sums(network: Network, claim: Claim, verdict: Verdict, deadline: float) -> Verdict:
+def _with_sums(network: Network, claim: Claim, verdict: Verdict, budget: Budget) -> Verdict:
     """The verdict with what is found where every index that stands alone is summed over."""
     value, reading = claim.reading.value, claim.reading
     for index in reading.strays:
@@ -229,7 +227,7 @@ def _with_sums(network: Network, claim: Claim, verdict: Verdict, deadline: float
     problem = reading.problem if reading.clashes or reading.partial else None
     claim = replace(claim, reading=replace(reading, value=value, strays=(), problem=problem))
     words = "the sum over " + ", ".join(i.name for i in reading.strays) + " is missing"
-    other = _judged(network, claim, deadline)
+    other = _judged(network, claim, budget)
     if other:
         cure = ("cure", claim.left, value)
         return replace(verdict, diagnosis=words, cure=f"{to_text(claim.left)} = {to_text(value)}", formulas=(cure,))
@@ -238,15 +236,15 @@ def _with_sums(network: Network, claim: Claim, verdict: Verdict, deadline: float
     return replace(verdict, diagnosis=f"{words}, and {other.diagnosis}", cure=other.cure, formulas=other.formulas)
 
 
-def _of_misfit(goal: ProofGoal, subject: str, problem: IndexNotationError, deadline: float) -> Verdict:
+def _of_misfit(goal: ProofGoal, subject: str, problem: IndexNotationError, budget: Budget) -> Verdict:
     """REFUTED where a claim whose indices do not fit is wrong even where they do, else MALFORMED."""
     try:
-        found = look(goal, goal.names, Look("all", deadline - worked()), deadline)
+        found = look(goal, goal.names, Look("all", "look at what does not fit"), budget)
     except (SymbackpropError, ArithmeticError) as error:
         return Verdict("MALFORMED", subject, reason=f"no point could be examined: {error}")
     if found is None:
         return Verdict("MALFORMED", subject, reason=str(problem))
-    return refuted(goal, subject, found, deadline)
+    return refuted(goal, subject, found, budget)
 
 
 def _reading_note(claim: Claim) -> str:
@@ -338,4 +336,4 @@ def _target(network: Network, claim: Claim, definitions: dict[Tensor, Tensor]) -
     return probed(network.program, claim.left.tensor)
 
 
-__all__ = ["BUDGET_SECONDS", "judged_formula", "network_scope", "slips_of"]
+__all__ = ["judged_formula", "network_scope", "slips_of"]

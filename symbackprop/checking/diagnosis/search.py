@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from symbackprop.checking.budget import Budget
 from symbackprop.checking.diagnosis.line_edits import Edit, edits, everywhere, groups, moved
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
@@ -28,10 +29,8 @@ from symbackprop.expression.build import (
     rewrite,
 )
 from symbackprop.expression.program import Equation
-from symbackprop.normal_form.work_time import worked
 
 Stage = Literal["likely", "plausible", "several", "unlikely"]
-LOOK_FURTHER = 0.15  # seconds for a better edit when one was found
 
 
 class EditSearch:
@@ -76,17 +75,16 @@ class EditSearch:
             if g[0].tensor.kind == "real" and self._wanted.keys() <= downstream(lines, defined(g))
         ]
 
-    def agreeing(self, stage: Stage, seconds: float, deadline: float) -> Iterator[Edit]:
+    def agreeing(self, stage: Stage, budget: Budget) -> Iterator[Edit]:
         """Edits with which numbers agree with every goal, the smallest change first, until the time is up."""
         found: list[Edit] = []
-        end = worked() + seconds
+        left = budget.part(f"{stage} edits")
         for edit in self._candidates(stage):
-            now = worked()
-            if now > min(end, deadline):
+            if left.spent:
                 break
             if edit is not None and self.trials.agree(edit.equations, self.lines, self.goals):
                 found.append(edit)
-                end = min(end, now + LOOK_FURTHER)
+                left = left.part("a better edit")
         yield from sorted(found, key=lambda e: e.cost(self.before[line.tensor] for line in e.equations))
 
     def changed(self, edit: Edit) -> Equation:
