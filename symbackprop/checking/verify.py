@@ -21,7 +21,7 @@ from symbackprop.checking.decide import CLOSER, FIRST_LOOK, Look, ProofGoal, Tri
 from symbackprop.checking.diagnosis.line_edits import edits
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
 from symbackprop.checking.proof_search import COMPOSED, UNCONDITIONAL
-from symbackprop.checking.question import Question, probed
+from symbackprop.checking.question import Question, question_of_formula
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import IndexNotationError, MalformedError, SymbackpropError
 from symbackprop.expression.build import (
@@ -40,7 +40,7 @@ from symbackprop.expression.build import (
     tensors_in,
 )
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative
-from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.program import Equation
 from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation, translated
 from symbackprop.frontends.matrix_formula import own_indices, read_arrays, speaks_of_arrays
@@ -300,40 +300,13 @@ def _goal(network: Network, claim: Claim) -> ProofGoal:
 
 
 def _question(network: Network, claim: Claim) -> Question:
-    """The claim as a program beside the forward program, for exact evaluation."""
-    strays: dict[Expr, Expr] = {
-        i: ZERO for i in claim.reading.strays
-    }  # an index that stands alone: take its first value
+    """The claim beside the forward program, for exact evaluation; of an index that stands alone the first value."""
+    strays: dict[Expr, Expr] = dict.fromkeys(claim.reading.strays, ZERO)
     value = substitute(claim.reading.value, strays)
-    indices = tuple(i for i in claim.left.indices if isinstance(i, Index))
-    output = Tensor("claimed_" + claim.left.tensor.name, claim.left.tensor.shape)
-    definitions = {bar: t for t, bar in _cotangents(network).items()}
-    used = sorted(tensors_in(value), key=lambda t: t.name)
-    truths = {t: definitions[t] for t in used if t in definitions}
-    domain = tuple(Compare("==", a, b) for a, b in claim.reading.clashes)
-    domain += tuple(Compare("<=", a, b) for a, b in claim.reading.partial)
-    forward, target = _target(network, claim, definitions)
-    extra = tuple(t for t in used if t not in forward.inputs)
-    parameters = network.program.parameters
-    claimed = Program(
-        (*forward.inputs, *extra),
-        (Equation(output, indices, value),),
-        (output,),
-        parameters,
-        forward.assumptions,
-        domain,
-    )
-    return Question(forward, claimed, {claim.left.tensor.name: (target, output)}, truths=truths)
-
-
-def _target(network: Network, claim: Claim, definitions: dict[Tensor, Tensor]) -> tuple[Program, Tensor]:
-    """The forward program and the tensor whose gradient the claim is.
-
-    A claim about a value, not a derivative, becomes one: the value is the gradient of Sum(t * value) by t.
-    """
-    if claim.left.tensor in definitions:
-        return network.program, definitions[claim.left.tensor]
-    return probed(network.program, claim.left.tensor)
+    derived = {bar: t for t, bar in _cotangents(network).items()}
+    clashes = (Compare("==", a, b) for a, b in claim.reading.clashes)
+    partial = (Compare("<=", a, b) for a, b in claim.reading.partial)
+    return question_of_formula(network.program, claim.left, value, derived, (*clashes, *partial))
 
 
 __all__ = ["judged_formula", "network_scope", "slips_of"]
