@@ -35,6 +35,8 @@ SHARES: dict[str, Share] = {
     "last look": Share(2.0),
     "look at stated sizes": Share(0.12),
     "look at what does not fit": Share(5.0),
+    "a clearer disagreement": Share(0.5),
+    "a smaller example": Share(0.2),
     "which are wrong": Share(0.15),
     "which of the unproved are wrong": Share(1.0),
     # proofs: quick ones, then patient ones, all of these together
@@ -48,6 +50,7 @@ SHARES: dict[str, Share] = {
     "which are right": Share(3.0),
     "without rounding": Share(2.0),
     # before PROVED is said: what is asked for, where it does not hold, and beside thresholds
+    "cross-examination": Share(60.0),
     "conditions": Share(0.5, 0.05),
     "outside": Share(1.5),
     "branches": Share(0.1),
