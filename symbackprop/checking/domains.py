@@ -39,6 +39,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.build import subtract as subtract_expr
 from symbackprop.expression.functions import LOG, Function, is_arbitrary
 from symbackprop.expression.program import PART, Program
+from symbackprop.expression.recurrence import recurrent
 from symbackprop.expression.sizes import Facts
 from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.normal_form.bound_names import abstract
@@ -95,6 +96,7 @@ class _Walk:
         self.found: dict[Demand, None] = {}
         self.seen: set[tuple[Expr, tuple[Guard, ...]]] = set()
         self.sure = set(program.outputs)
+        self.sure |= recurrent(program.equations).keys()  # each step by the one before: what it asks for, all do
         for equation in reversed(program.equations):
             if equation.tensor in self.sure:
                 self.sure |= set(_plain_tensors(equation.value))

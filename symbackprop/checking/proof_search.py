@@ -19,6 +19,7 @@ from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression.build import Tensor
 from symbackprop.expression.program import Equation, Program, defined_once
+from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 
 LONG = 36  # equations: beyond that a composed proof is sought first
@@ -84,7 +85,12 @@ class Sides:
     @property
     def is_long(self) -> bool:
         """True for whole models, of which equal intermediates are sought first."""
-        return self.length > LONG
+        return self.length > LONG or self.is_recurrent
+
+    @cached_property
+    def is_recurrent(self) -> bool:
+        """True if steps depend on each other: what is shown of them takes induction, which composed proofs have."""
+        return bool(recurrent(self.derived.equations) or recurrent(self.claimed.equations))
 
     @property
     def quick(self) -> tuple[Strategy, ...]:

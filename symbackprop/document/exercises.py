@@ -36,6 +36,7 @@ from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import Apply, Entry, Expr
 from symbackprop.expression.functions import FUNCTIONS
 from symbackprop.frontends.network import Network
+from symbackprop.normal_form.work_time import counted
 from symbackprop.proofs.functions import functions_of
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.theorem import Proof, Theorem
@@ -44,7 +45,7 @@ from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation, letter, tensor_layout
 from symbackprop.rendering.text import to_text
 
-SECONDS = 1.0  # for one wrong answer
+SECONDS = 1.0  # for one wrong answer, in counted work: a handout is the same wherever it is made
 _WRONG = 3  # wrong answers beside the right one
 _TRIED = 12
 _LAYERS = 3
@@ -208,7 +209,8 @@ def choices(network: Network) -> tuple[Choice, ...]:
         forms = [t for t in prove_network(network).theorems if _name(t) == name and not t.conditions]
         if not forms:
             continue
-        wrong = list(_wrong_answers(forms[-1], network))
+        with counted():
+            wrong = list(_wrong_answers(forms[-1], network))
         if len(wrong) == _WRONG:
             place = (2 * len(found) + 1) % (_WRONG + 1)
             answers = [*wrong[:place], (forms[-1].derivation.right, None), *wrong[place:]]

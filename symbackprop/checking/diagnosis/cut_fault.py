@@ -14,8 +14,8 @@ import numpy as np
 
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch
-from symbackprop.evaluation.arrays import Numbers, mentioned
-from symbackprop.expression.build import Tensor
+from symbackprop.evaluation.arrays import Numbers
+from symbackprop.expression.build import Tensor, mentioned
 from symbackprop.expression.program import Equation, Program
 
 MOST_SUSPECTS, MOST_DERIVATIVES = 12, 12

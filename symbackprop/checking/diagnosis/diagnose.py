@@ -20,8 +20,7 @@ from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.proof_search import WRITTEN_OUT, Sides, Strategy, search_proof
 from symbackprop.errors import SymbackpropError, UnsupportedError
-from symbackprop.evaluation.arrays import mentioned
-from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite, substitute
+from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, mentioned, nodes_once, rewrite, substitute
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.rendering.text import to_text

@@ -22,7 +22,6 @@ from symbackprop.checking.diagnosis.node_replacements import (
 )
 from symbackprop.checking.diagnosis.node_slips import SLIPS, assignments, both, constants, exponents, reordered
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, short, value_nodes
-from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import (
     ZERO,
     Add,
@@ -36,6 +35,7 @@ from symbackprop.expression.build import (
     Where,
     add,
     children,
+    mentioned,
     nodes_once,
     rebuild,
     substitute,

@@ -14,8 +14,8 @@ import numpy as np
 from symbackprop.checking.diagnosis.compare import Diagnosis
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
 from symbackprop.checking.diagnosis.search import EditSearch, defined
-from symbackprop.evaluation.arrays import Numbers, Vectors, mentioned
-from symbackprop.expression.build import Compare, Expr, Index, Tensor, free_indices, nodes_once, substitute
+from symbackprop.evaluation.arrays import Numbers, Vectors
+from symbackprop.expression.build import Compare, Expr, Index, Tensor, free_indices, mentioned, nodes_once, substitute
 from symbackprop.expression.program import Equation
 from symbackprop.rendering.text import to_text
 

@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Literal
 
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Wording, inside_abs, short
-from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -33,6 +32,7 @@ from symbackprop.expression.build import (
     close_sum,
     free_indices,
     fresh,
+    mentioned,
     multiply,
     negate,
     nodes_once,

@@ -14,7 +14,6 @@ from symbackprop.checking.budget import Budget
 from symbackprop.checking.diagnosis.line_edits import Edit, double_edits, edits, everywhere, groups, moved
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
-from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import (
     MINUS_ONE,
     Apply,
@@ -24,6 +23,7 @@ from symbackprop.expression.build import (
     Power,
     Tensor,
     entries_once,
+    mentioned,
     multiply,
     power,
     rewrite,
