@@ -15,6 +15,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
+from symbackprop.checking.budget import SHARES
 from symbackprop.checking.lookalikes import Likeness, Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
@@ -46,7 +47,6 @@ from symbackprop.normal_form.work_time import worked
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_ENTRIES = 256  # of short axes, compared one by one
-LEMMA_SECONDS = 1.0
 LONGEST_WRITTEN_OUT = 64
 
 
@@ -272,7 +272,7 @@ class Composition:
         return False
 
     def _restart(self) -> None:
-        self.cuts.restart_clock(max(0.01, min(LEMMA_SECONDS, self.deadline - worked())))
+        self.cuts.restart_clock(max(0.01, min(SHARES["lemma"].seconds, self.deadline - worked())))
 
     def _meet(self, left: Poly, right: Expr, own: Tensor | None, first: Tensor | None = None) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.

@@ -112,7 +112,7 @@ class Lookalikes:
 
     def __init__(self, question: Question, equations: tuple[Equation, ...]) -> None:
         self._at: list[tuple[Point, Values]] = []
-        for point in _points(question):
+        for point in _points(question) if equations else ():
             vectors = Vectors(point)
             try:
                 with np.errstate(all="ignore"):

@@ -54,7 +54,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import LOG, Function
 from symbackprop.expression.program import Program
-from symbackprop.normal_form.modulo_unfolding import Unfolder
+from symbackprop.frontends.network import written_out
 from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof as ProvedNetwork
 from symbackprop.rendering.layout import Fence, Glyph, operator, relation, row
@@ -271,10 +271,7 @@ def _moves(expr: Expr) -> bool:
 
 def _is_positive(expr: Expr, program: Program) -> bool:
     """Whether it is plainly above 0, once the program's equations are put in as they stand."""
-    unfolder = Unfolder(program, program.equations)
-    while known := [t for t in tensors_in(expr) if t in program.by_tensor]:
-        expr = unfolder.put_in(expr, known)
-    return _least(expr) is True
+    return _least(written_out(program, expr)) is True
 
 
 def _least(expr: Expr) -> bool | None:

@@ -10,6 +10,7 @@ import pytest
 
 import symbackprop as sb
 from symbackprop.checking import check, decide, trace_agreement
+from symbackprop.checking.budget import SHARES, Share
 from symbackprop.checking.question import Examiner, Question
 from symbackprop.checking.refute import Search, cross_examine
 from symbackprop.checking.sample_points import Sampler
@@ -367,7 +368,7 @@ def test_patient_proofs_are_tried_where_no_number_speaks_against_it(monkeypatch)
         )  # fmt: skip
 
     monkeypatch.setattr(decide, "prove", late)
-    monkeypatch.setattr(decide, "SCREEN_SECONDS", 0.05)
+    monkeypatch.setitem(SHARES, "first look", Share(0.05))
     assert sb.check(lambda x: 2.0 * x, lambda dout, x: {"x": 2.0 * dout}, shapes=ROWS).status == "PROVED"
     assert decide.PATIENT in asked
 

@@ -28,7 +28,8 @@ _NAMES_OF_GRADIENTS = (r"d_?(.+)", r"grad_?(.+)", r"(.+)_grad", r"d[A-Z]_?d(.+)"
 def located(case: Refuted, trials: Trials, own: EditSearch) -> Diagnosis | None:
     """The fault as far as it can be placed."""
     found = [_region(case, trials, name) for name in case.wrong] + [_first_difference(case, trials)]
-    words = [w for w in found if w] or [w for w in [_line(trials, own)] if w]
+    lines = [_line(trials, own)] if case.formula is None else []
+    words = [w for w in found if w] or [w for w in lines if w]
     return Diagnosis("; ".join(words)) if words else None
 
 
