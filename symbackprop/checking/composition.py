@@ -11,20 +11,19 @@ and heaps", 1997).
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
-from symbackprop.errors import BudgetError, UnsupportedError
+from symbackprop.errors import BudgetError, ProofError, UnsupportedError
 from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.build import (
     Entry,
     Expr,
     Index,
-    Multiply,
     Number,
     Tensor,
     multiply,
@@ -32,21 +31,33 @@ from symbackprop.expression.build import (
     substitute,
     tensors_in,
 )
-from symbackprop.expression.program import Equation, Program, defined_once
+from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term
-from symbackprop.normal_form.data import Poly, constant, subtract
-from symbackprop.normal_form.modulo_equations import has_place
-from symbackprop.normal_form.rules_extrema import by_position
-from symbackprop.normal_form.rules_merged_axes import in_digits
+from symbackprop.normal_form.data import Poly, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
-MOST_ENTRIES = 256  # of short axes, compared one by one
 LEMMA_SECONDS = 1.0
 LONGEST_WRITTEN_OUT = 64
+
+
+@dataclass(frozen=True)
+class ComposedProof:
+    """What was proved by lemmas that the replay accepts.
+
+    Args:
+        unproved: the names of the pairs that were not proved.
+        conditions: what the lemmas make use of.
+        reason: why the rest was not proved.
+    """
+
+    unproved: tuple[str, ...]
+    lemmas: tuple[Lemma, ...] = ()
+    conditions: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class Composition:
@@ -75,21 +86,36 @@ class Composition:
         self._depth: dict[Tensor, int] = {}
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
         self._replaced: dict[Tensor, Equation] = {}
-        self.lemmas: list[Lemma] = []
-        equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
-        longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
-        self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
-        self._alike = Lookalikes(question, equations) if alike is None else alike.afresh()
+        self.lemmas: dict[Tensor, Lemma] = {}
+        self.program = joined(derived, claimed)
+        self._order = {t: k for k, t in enumerate(self.program.tensors)}
+        longest = max((_length(n) for e in self.program.equations for n in e.tensor.shape), default=0)
+        self.expanded = min(longest, LONGEST_WRITTEN_OUT)
+        self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
+        self._alike = Lookalikes(question, self.program.equations) if alike is None else alike.afresh()
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
         own = {e.tensor for e in self.derived.equations}
-        for equation in self.derived.equations:
-            self._take(equation)
-        for equation in self.claimed.equations:
+        for equation in self.program.equations:
             if equation.tensor not in own:
                 self._aliens.add(equation.tensor)
-                self._take(equation)
+            self._take(equation)
+
+    def proof(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> ComposedProof:
+        """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""
+        self.walk()
+        left = [name for name, pair in pairs.items() if not self.proves(*pair)]
+        reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
+        if len(left) == len(pairs):
+            return ComposedProof(tuple(left), reason=reason)
+        lemmas = sorted(self.lemmas.values(), key=lambda lemma: self._order[lemma.equation.tensor])
+        try:
+            replay = Replay(self.program, lemmas, expanded=self.expanded)
+        except ProofError as error:
+            return ComposedProof(tuple(pairs), reason=f"the kernel does not accept the proof: {error.what}")
+        left = [name for name, pair in pairs.items() if not replay.equal(*pair)]
+        return ComposedProof(tuple(left), replay.lemmas, replay.conditions, reason)
 
     def read(self, expr: Expr) -> Poly:
         """The normal form of an expression of tensors of either side."""
@@ -97,15 +123,25 @@ class Composition:
 
     def proves(self, claimed: Tensor, derived: Tensor | None) -> bool:
         """True if a claimed gradient is the derived one, or 0 where there is none."""
+        if derived is not None and self._order[derived] > self._order[claimed]:
+            claimed, derived = derived, claimed  # a lemma is about the later of two
         places = self.cuts.places(claimed)
-        left = self._rewritten(Entry(claimed, places))
         right = NOTHING if derived is None else self._rewritten(Entry(derived, places))
-        if left is right:
+        if self._rewritten(Entry(claimed, places)) is right:
             return True
+        line = self.program.by_tensor.get(claimed)
+        if line is None:
+            return False
+        self._restart()
         try:
-            return self._meet(self.cuts.normal(left), right, None) is not None
+            own = self._rewritten(line.at(places))
+            opened = self._meet(self.cuts.normal(own), right, claimed)
         except (BudgetError, UnsupportedError):
             return False
+        if opened is not None:
+            value = NOTHING if derived is None else Entry(derived, line.indices)
+            self.lemmas[claimed] = Lemma(Equation(claimed, line.indices, value, line.note), tuple(opened))
+        return opened is not None
 
     def lack(self, claimed: Equation, derived: Tensor) -> Expr | None:
         """What must be added to a line of the user's so that it is a derivative, in tensors that the user has.
@@ -144,9 +180,9 @@ class Composition:
     def _own_tensors(self) -> dict[Tensor, Tensor]:
         """The derived tensors that the user has, each with the first of the user's that it is."""
         found: dict[Tensor, Tensor] = {}
-        for lemma in self.lemmas:
+        for lemma in self.lemmas.values():
             value = lemma.equation.value
-            if isinstance(value, Entry) and value.indices == lemma.equation.indices:
+            if lemma.equation.tensor in self._aliens and isinstance(value, Entry) and value.indices == lemma.equation.indices:
                 found.setdefault(value.tensor, lemma.equation.tensor)
         return found
 
@@ -163,20 +199,13 @@ class Composition:
     def _take(self, equation: Equation) -> None:
         tensor, value = equation.tensor, self._rewritten(equation.value)
         own = Equation(tensor, equation.indices, value, equation.note)
-        if tensor.kind != "real" or _is_view(value):
+        if tensor.kind != "real" or is_view(value):
             self._replaced[tensor] = own
             return
         self._reads[tensor] = frozenset(tensors_in(value))
         self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
-        self.cuts.depends(tensor, self._reads[tensor])
-        if worked() > self.deadline:
-            return
-        self._restart()
-        try:
-            self.cuts.define(tensor, own.indices, value)
-        except (BudgetError, UnsupportedError):
-            return
-        if not self._found(own):
+        self.cuts.define(tensor, own.indices, value)
+        if worked() <= self.deadline and not self._found(own):
             self._alike.add(tensor)
 
     def _found(self, own: Equation) -> bool:
@@ -184,11 +213,14 @@ class Composition:
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         for likeness in self._alike.of(own.tensor):
             other = multiply(likeness.factor, Entry(likeness.other, tuple(own.indices[k] for k in likeness.order)))
-            opened = self._meet(self.cuts.value(own.tensor), substitute(other, places), own.tensor)
+            self._restart()
+            try:
+                opened = self._meet(self.cuts.value(own.tensor), substitute(other, places), own.tensor)
+            except (BudgetError, UnsupportedError):
+                return False
             if opened is not None:
                 self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
-                if own.tensor in self._aliens:
-                    self.lemmas.append(Lemma(self._replaced[own.tensor], tuple(dict.fromkeys(opened))))
+                self.lemmas[own.tensor] = Lemma(self._replaced[own.tensor], tuple(opened))
                 return True
             if worked() > self.deadline:
                 break
@@ -208,7 +240,7 @@ class Composition:
         try:
             gap = subtract(left, self.cuts.normal(right))
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
-                if self._vanishes(gap):
+                if self.cuts.vanishes_everywhere(gap):
                     return opened
                 step = self._step(gap, frozenset() if own is None else frozenset([own]))
                 if step is None:
@@ -218,20 +250,6 @@ class Composition:
         except (BudgetError, UnsupportedError):
             pass
         return None
-
-    def _vanishes(self, gap: Poly) -> bool:
-        """True if the difference is 0, as it stands or entry by entry along short or merged axes."""
-        cuts = self.cuts
-        if cuts.vanishes(gap) or (has_place(gap) and cuts.vanishes(by_position(cuts, gap))):
-            return True
-        axes = []
-        for index in gap.free:
-            written = range(cuts.written_out(index.size))
-            values = [constant(k) for k in written] or in_digits(cuts, index, (gap,))
-            axes += [[(index, v) for v in values]] if values else []
-        if not axes or math.prod(map(len, axes)) > MOST_ENTRIES:
-            return False
-        return all(cuts.vanishes(cuts.substitute(gap, dict(at))) for at in itertools.product(*axes))
 
     def _step(self, gap: Poly, own: frozenset[Tensor]) -> tuple[Tensor, Poly] | None:
         """The tensor to open next, and the difference with it opened.
@@ -251,7 +269,7 @@ class Composition:
         best: tuple[Tensor, Poly] | None = None
         for tensor in every_one:
             shorter = self.cuts.put_in(gap, tensor)
-            if not shorter.terms or (len(gap.terms) == 1 and self._vanishes(shorter)):
+            if not shorter.terms or (len(gap.terms) == 1 and self.cuts.vanishes_everywhere(shorter)):
                 return tensor, shorter
             if len(shorter.terms) < len((best[1] if best else gap).terms):
                 best = tensor, shorter
@@ -269,12 +287,3 @@ class Composition:
 
 def _length(size: Expr) -> int:
     return int(size.value) if isinstance(size, Number) else 0
-
-
-def _is_view(value: Expr) -> bool:
-    """True for one entry of a tensor up to a number (a transposition, a slice, a gather, a sign), and for a number."""
-    if isinstance(value, Multiply):
-        return sum(isinstance(f, Entry) for f in value.factors) == 1 and all(
-            isinstance(f, (Entry, Number)) for f in value.factors
-        )
-    return isinstance(value, (Entry, Number))

@@ -294,16 +294,13 @@ class Attempt:
     used: tuple[str, ...]
     reason: str
     composition: Composition | None = None
-
-    @property
-    def lemmas(self) -> tuple[Lemma, ...]:
-        """Of a composed proof, what each of the user's tensors is."""
-        return () if self.composition is None else tuple(self.composition.lemmas)
+    lemmas: tuple[Lemma, ...] = ()
 
     def then(self, later: Attempt) -> Attempt:
         """This and what was proved later of the rest."""
         used = tuple(dict.fromkeys((*self.used, *later.used)))
-        return Attempt(later.unproved, used, later.reason, later.composition or self.composition)
+        composition = later.composition or self.composition
+        return Attempt(later.unproved, used, later.reason, composition, later.lemmas or self.lemmas)
 
 
 def _quick(goal: ProofGoal) -> tuple[Strategy, ...]:
@@ -345,14 +342,9 @@ def _composed(goal: ProofGoal, so_far: Attempt, deadline: float) -> Attempt:
     gradient = goal.gradient
     facts, claimed = gradient.program.facts, goal.traced.backward
     composition = Composition(goal.question, gradient.adjoint, claimed, facts, deadline, goal.alike)
-    composition.walk()
-    left = [
-        n
-        for n in so_far.unproved
-        if not composition.proves(goal.traced.gradients[n], gradient.cotangents.get(goal.question.pairs[n][0]))
-    ]
-    reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
-    return Attempt(tuple(left), tuple(composition.cuts.used), reason, composition)
+    cotangents, inputs = gradient.cotangents, goal.question.pairs
+    proof = composition.proof({n: (goal.traced.gradients[n], cotangents.get(inputs[n][0])) for n in so_far.unproved})
+    return Attempt(proof.unproved, proof.conditions, proof.reason, composition, proof.lemmas)
 
 
 def derived(goal: ProofGoal, name: str) -> Tensor:
@@ -438,8 +430,7 @@ def _not_repeated(goal: ProofGoal, deadline: float) -> str:
         pass
     until = min(deadline, worked() + goal.composing)
     composition = Composition(goal.question, forward, repeated, forward.facts, until)
-    composition.walk()
-    if all(composition.proves(*pair) for pair in pairs):
+    if not composition.proof({right.name: (own, right) for own, right in pairs}).unproved:
         return ""
     return "it is not proved that the forward of the rule returns what the function itself returns"
 

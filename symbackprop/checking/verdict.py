@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from symbackprop.calculus import lemmas as calculus
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.expression.build import Expr, Tensor
-from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.program import Program
 from symbackprop.expression.shown import Shown, in_a_line, saved
 from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
@@ -48,17 +49,8 @@ class CuredLine:
 
 
 @dataclass(frozen=True)
-class Lemma:
-    """One link of a composed proof: what one of the user's tensors is.
-
-    Args:
-        equation: the user's tensor, and the derived one that it equals, up to the order of axes and a factor; its note
-            is the user's line.
-        opened: the tensors whose definitions the proof put in, in this order.
-    """
-
-    equation: Equation
-    opened: tuple[Tensor, ...] = ()
+class Lemma(calculus.Lemma):
+    """One link of a composed proof, as it is told: what a tensor of the user's, or a derived one, is."""
 
     @property
     def text(self) -> str:
@@ -66,8 +58,13 @@ class Lemma:
         return f"{to_text(self.equation.left)} = {to_text(self.equation.value)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines."""
-        return {"equation": self.text, "line": self.equation.note, "opened": [t.name for t in self.opened]}
+        """For machines: with the definitions put in, in this order, both sides of the equation are the same."""
+        return {
+            "equation": self.text,
+            "line": self.equation.note,
+            "definitions": [f"{to_text(d.left)} = {to_text(d.value)}" for d in self.definitions],
+            "conditions": list(self.conditions),
+        }
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,6 +9,7 @@ Everything here is a pure renaming: no rule of algebra is used.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from symbackprop.expression.build import (
@@ -29,10 +30,13 @@ from symbackprop.expression.build import (
 Pattern = tuple[tuple[Any, ...], ...]
 
 
-def pattern(*expressions: Expr) -> Pattern:
+def pattern(*expressions: Expr, fixed: Container[Symbol | Tensor] = ()) -> Pattern:
     """Equal for expressions that differ in names alone.
 
     Every distinct node is a row of its own, with the rows of what is in it: a name that occurs twice is one row.
+
+    Args:
+        fixed: tensors and symbols that keep their names, because something is known of them.
 
     Example:
         >>> from symbackprop.expression.build import add
@@ -42,7 +46,7 @@ def pattern(*expressions: Expr) -> Pattern:
         >>> pattern(a, a) == pattern(b, b), pattern(a, a) == pattern(a, b), pattern(a, b) == pattern(b, a)
         (True, False, True)
     """
-    rows = _Rows()
+    rows = _Rows(fixed)
     top = tuple([rows.of(e) for e in expressions])
     return (*rows.rows, top)
 
@@ -50,7 +54,8 @@ def pattern(*expressions: Expr) -> Pattern:
 class _Rows:
     """The distinct nodes so far, by number."""
 
-    def __init__(self) -> None:
+    def __init__(self, fixed: Container[Symbol | Tensor]) -> None:
+        self.fixed = fixed
         self.numbers: dict[Any, int] = {}
         self.rows: list[tuple[Any, ...]] = []
 
@@ -64,6 +69,8 @@ class _Rows:
         return found
 
     def _row(self, node: Expr | Tensor) -> tuple[Any, ...]:
+        if isinstance(node, (Symbol, Tensor)) and node in self.fixed:
+            return (node,)
         if isinstance(node, Tensor):
             return (Tensor, node.kind, *map(self.of, node.shape))
         inside = map(self.of, children(node))

@@ -393,8 +393,7 @@ def _proved(
         return False
     until = min(deadline, worked() + COMPOSING)
     composition = Composition(case.question, derived, claimed, case.gradient.program.facts, until)
-    composition.walk()
-    return all(composition.proves(a, b) for a, b in pairs.items())
+    return not composition.proof({b.name: (a, b) for a, b in pairs.items()}).unproved
 
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:
