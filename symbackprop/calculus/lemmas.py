@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from symbackprop.calculus.equality import names_that_matter
 from symbackprop.errors import ProofError, SymbackpropError
 from symbackprop.expression.build import (
     ZERO,
@@ -22,14 +23,13 @@ from symbackprop.expression.build import (
     Expr,
     Multiply,
     Number,
-    Symbol,
     Tensor,
     entries_once,
     free_indices,
     rewrite,
     substitute,
 )
-from symbackprop.expression.program import Equation, Program, defined_once, symbols
+from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.normal_form.cut_points import HIDDEN, CutPoints
 from symbackprop.normal_form.data import subtract
 from symbackprop.normal_form.renaming import Pattern, pattern
@@ -100,8 +100,7 @@ class Replay(Generic[AnyLemma]):
         self._order = {t: k for k, t in enumerate(program.tensors)}
         self._lines = program.by_tensor
         self._cuts = CutPoints(program.facts, program.known, seconds=None, expanded=expanded, most=MOST)
-        self._fixed: set[Symbol | Tensor] = {s for relation in program.domain for s in symbols(relation)}
-        self._fixed |= {t for t in program.tensors if t.kind != "real" or t in program.known}
+        self._names = names_that_matter(program)
         self._read: dict[Tensor, Equation] = {}  # the definitions, with what is found put in
         self._found: dict[Tensor, Equation] = {}  # what is put in for a tensor: its lemma, or its view of another
         self._shown: dict[Pattern, tuple[str, ...]] = {}
@@ -168,7 +167,7 @@ class Replay(Generic[AnyLemma]):
         equation = lemma.equation
         given = tuple(self._read[t] for t in (equation.tensor, *lemma.opened))
         sides = [e for d in given for e in (d.left, d.value)]
-        question = pattern(equation.left, self.rewritten(equation.value), *sides, fixed=self._fixed)
+        question = pattern(equation.left, self.rewritten(equation.value), *sides, fixed=self._names)
         used = self._shown.get(question)
         if used is None:
             used = self._conditions(lemma)
@@ -180,11 +179,11 @@ class Replay(Generic[AnyLemma]):
     def _conditions(self, lemma: Lemma) -> tuple[str, ...]:
         """What the normal form makes use of to find both sides equal."""
         cuts, equation = self._cuts, lemma.equation
-        places = dict(zip(equation.indices, cuts.places(equation.tensor), strict=True))
+        places: dict[Expr, Expr] = dict(zip(equation.indices, cuts.places(equation.tensor), strict=True))
         cuts.used = {}
         cuts.restart_clock()
         try:
-            right = cuts.normal(self.rewritten(substitute(equation.value, {**places})))
+            right = cuts.normal(self.rewritten(substitute(equation.value, places)))
             gap = subtract(cuts.value(equation.tensor), right)
             for tensor in lemma.opened:
                 gap = cuts.put_in(gap, tensor)

@@ -589,7 +589,8 @@ def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[st
 
 def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, deadline: float) -> Diagnosis | None:
     right = {n: derived(goal, n) for n in wrong}
-    case = Refuted(goal.question, goal.traced, goal.gradient, tuple(wrong), right, found)
+    alike = goal.alike if goal.is_long else None
+    case = Refuted(goal.question, goal.traced, goal.gradient, tuple(wrong), right, found, alike=alike)
     try:
         return diagnoses(case, deadline)
     except Exception:  # the refutation stands, whatever becomes of the search for its cause

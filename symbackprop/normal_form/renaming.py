@@ -46,18 +46,37 @@ def pattern(*expressions: Expr, fixed: Container[Symbol | Tensor] = ()) -> Patte
         >>> pattern(a, a) == pattern(b, b), pattern(a, a) == pattern(a, b), pattern(a, b) == pattern(b, a)
         (True, False, True)
     """
-    rows = _Rows(fixed)
-    top = tuple([rows.of(e) for e in expressions])
-    return (*rows.rows, top)
+    rows = Rows(fixed)
+    rows.add(*expressions)
+    return rows.pattern
 
 
-class _Rows:
-    """The distinct nodes so far, by number."""
+class Rows:
+    """The pattern of expressions that are looked at one after another.
 
-    def __init__(self, fixed: Container[Symbol | Tensor]) -> None:
+    Args:
+        fixed: as `pattern` has it.
+    """
+
+    def __init__(self, fixed: Container[Symbol | Tensor] = ()) -> None:
         self.fixed = fixed
-        self.numbers: dict[Any, int] = {}
+        self.numbers: dict[Any, int] = {}  # of the distinct nodes so far
         self.rows: list[tuple[Any, ...]] = []
+        self.top: list[int] = []
+
+    def add(self, *expressions: Expr) -> None:
+        """Look at further expressions."""
+        self.top += [self.of(e) for e in expressions]
+
+    @property
+    def pattern(self) -> Pattern:
+        """The pattern of all expressions so far, in this order."""
+        return (*self.rows, tuple(self.top))
+
+    def tensor(self, number: int) -> Tensor | None:
+        """The tensor with this number, if it is one."""
+        node = next((n for n, k in self.numbers.items() if k == number), None)
+        return node if isinstance(node, Tensor) else None
 
     def of(self, node: Expr | Tensor) -> int:
         """The number of a node, after those of all that is in it."""

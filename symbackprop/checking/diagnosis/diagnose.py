@@ -24,6 +24,8 @@ from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, no
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.normal_form.work_time import worked
+from symbackprop.proofs.shortening.factor import gathered
+from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.rendering.text import to_text
 
 COMPARING, QUICK, COMPOSING = 0.4, 0.3, 10.0  # seconds
@@ -97,27 +99,32 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, deadline: floa
 def _lacking(
     case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, deadline: float
 ) -> Iterator[Diagnosis]:
-    """The cure that adds what the line lacks, worked out from the derivation."""
-    program = case.gradient.program
+    """The cure that adds what the line lacks, or else the whole line, worked out from the derivation."""
+    program, line = case.gradient.program, fault.line
     until = min(deadline, worked() + COMPOSING)
-    composition = Composition(case.question, case.gradient.adjoint, case.traced.backward, program.facts, until)
+    adjoint, claimed = case.gradient.adjoint, case.traced.backward
+    composition = Composition(case.question, adjoint, claimed, program.facts, until, case.alike)
     composition.walk()
-    lack = composition.lack(fault.line, fault.right)
-    if lack is None:
-        return
-    line = replace(fault.line, value=add(fault.line.value, lack))
-    edit, lines = Edit(words, "", (line,)), case.own_lines
-    if not trials.agree(edit.equations, lines, final) or not _proved(case, edit, lines, final, deadline):
-        return
     own = case.traced.variables.get(line.tensor, line.tensor.name)
-    names = _plainly_named(case, replace(line, value=lack))
-    names |= {t: f"{own}_before" for t in mentioned(lack) if case.traced.variables.get(t, t.name) == own}
-    shown = to_text(_renamed(lack, names))
-    text = f"{own}[{','.join(i.name for i in line.indices)}] = ({own} as claimed) + {shown}"
-    if f"{own}_before" in shown:
-        words = f"{words}; {own}_before is the {own} that this line reads"
-    if len(text) <= MAXIMUM_CURE:
-        yield Diagnosis(words, text, (line,))
+    left = f"{own}[{','.join(i.name for i in line.indices)}]"
+    for lack in dict.fromkeys((composition.lack(line, fault.right), None)):
+        right = composition.derivative(line, fault.right) if lack is None else add(line.value, lack)
+        if right is None:
+            continue
+        if lack is None:
+            right = min(right, gathered(factored(right)), key=lambda e: len(to_text(e)))
+        cured = replace(line, value=right)
+        edit, shown = Edit(words, "", (cured,)), right if lack is None else lack
+        names = _plainly_named(case, replace(line, value=shown))
+        names |= {t: f"{own}_before" for t in mentioned(shown) if case.traced.variables.get(t, t.name) == own}
+        text = to_text(_renamed(shown, names))
+        before = f"; {own}_before is the {own} that this line reads" if f"{own}_before" in text else ""
+        text = f"{left} = {text}" if lack is None else f"{left} = ({own} as claimed) + {text}"
+        if len(text) > MAXIMUM_CURE or not trials.agree(edit.equations, case.own_lines, final):
+            continue
+        if _proved(case, edit, case.own_lines, final, deadline):
+            yield Diagnosis(f"{words}{before}", text, (cured,))
+            return
 
 
 def _each(case: Refuted, deadline: float) -> Diagnosis | None:
@@ -216,6 +223,8 @@ def _cures(
         text = f"{called}[{','.join(i.name for i in line.indices)}] = {right}"
         place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
         words = f"{place}: {edit.words}" if place else edit.words
+        if final is not None and not search.trials.agree(edit.equations, case.own_lines, final):
+            continue
         if _proved(case, edit, search.lines, final or search.goals, deadline):
             plain = len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right
             yield Diagnosis(words, text if plain else f"{called} with that changed", edit.equations)
@@ -392,7 +401,9 @@ def _proved(
     except SymbackpropError:
         return False
     until = min(deadline, worked() + COMPOSING)
-    composition = Composition(case.question, derived, claimed, case.gradient.program.facts, until)
+    edits = {e.tensor: e for e in edit.equations}
+    alike = None if case.alike is None else case.alike.afresh(edits)
+    composition = Composition(case.question, derived, claimed, case.gradient.program.facts, until, alike)
     return not composition.proof({b.name: (a, b) for a, b in pairs.items()}).unproved
 
 
