@@ -11,42 +11,60 @@ and heaps", 1997).
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from symbackprop.calculus.equality import names_that_matter
+from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
+from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
-from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import ZERO as NOTHING
+from symbackprop.errors import BudgetError, ProofError, UnsupportedError
 from symbackprop.expression.build import (
+    ONE,
     Entry,
     Expr,
     Index,
-    Multiply,
     Number,
     Tensor,
+    entries_once,
     multiply,
+    nodes_once,
+    power,
     rewrite,
     substitute,
     tensors_in,
 )
-from symbackprop.expression.program import Equation, Program, defined_once
+from symbackprop.expression.build import ZERO as NOTHING
+from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term
-from symbackprop.normal_form.data import Poly, constant, subtract
-from symbackprop.normal_form.modulo_equations import has_place
-from symbackprop.normal_form.rules_extrema import by_position
-from symbackprop.normal_form.rules_merged_axes import in_digits
+from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, tensors_in_term
+from symbackprop.normal_form.data import Poly, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
-MOST_ENTRIES = 256  # of short axes, compared one by one
+MOST_NODES = 400  # of what a line should compute: more explains nothing either
 LONGEST_WRITTEN_OUT = 64
+
+
+@dataclass(frozen=True)
+class ComposedProof:
+    """What was proved by lemmas that the replay accepts.
+
+    Args:
+        unproved: the names of the pairs that were not proved.
+        conditions: what the lemmas make use of.
+        reason: why the rest was not proved.
+    """
+
+    unproved: tuple[str, ...]
+    lemmas: tuple[Lemma, ...] = ()
+    conditions: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class Composition:
@@ -75,21 +93,38 @@ class Composition:
         self._depth: dict[Tensor, int] = {}
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
         self._replaced: dict[Tensor, Equation] = {}
-        self.lemmas: list[Lemma] = []
-        equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
-        longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
-        self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
-        self._alike = Lookalikes(question, equations) if alike is None else alike.afresh()
+        self._lines: dict[Tensor, Equation] = {}  # the definitions, with each found tensor as what it is
+        self.lemmas: dict[Tensor, Lemma] = {}
+        self.program = joined(derived, claimed)
+        self._order = {t: k for k, t in enumerate(self.program.tensors)}
+        longest = max((_length(n) for e in self.program.equations for n in e.tensor.shape), default=0)
+        self.expanded = min(longest, LONGEST_WRITTEN_OUT)
+        self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
+        self._names, self._recipes = names_that_matter(self.program), question.told_lemmas
+        self._alike = Lookalikes(question, self.program.equations) if alike is None else alike.afresh()
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
         own = {e.tensor for e in self.derived.equations}
-        for equation in self.derived.equations:
-            self._take(equation)
-        for equation in self.claimed.equations:
+        for equation in self.program.equations:
             if equation.tensor not in own:
                 self._aliens.add(equation.tensor)
-                self._take(equation)
+            self._take(equation)
+
+    def proof(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> ComposedProof:
+        """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""
+        self.walk()
+        left = [name for name, pair in pairs.items() if not self.proves(*pair)]
+        reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
+        if len(left) == len(pairs):
+            return ComposedProof(tuple(left), reason=reason)
+        lemmas = sorted(self.lemmas.values(), key=lambda lemma: self._order[lemma.equation.tensor])
+        try:
+            replay = Replay(self.program, lemmas, expanded=self.expanded)
+        except ProofError as error:
+            return ComposedProof(tuple(pairs), reason=f"the kernel does not accept the proof: {error.what}")
+        left = [name for name, pair in pairs.items() if not replay.equal(*pair)]
+        return ComposedProof(tuple(left), replay.lemmas, replay.conditions, reason)
 
     def read(self, expr: Expr) -> Poly:
         """The normal form of an expression of tensors of either side."""
@@ -97,24 +132,32 @@ class Composition:
 
     def proves(self, claimed: Tensor, derived: Tensor | None) -> bool:
         """True if a claimed gradient is the derived one, or 0 where there is none."""
+        if derived is not None and self._order[derived] > self._order[claimed]:
+            claimed, derived = derived, claimed  # a lemma is about the later of two
         places = self.cuts.places(claimed)
-        left = self._rewritten(Entry(claimed, places))
         right = NOTHING if derived is None else self._rewritten(Entry(derived, places))
-        if left is right:
+        if self._rewritten(Entry(claimed, places)) is right:
             return True
-        try:
-            return self._meet(self.cuts.normal(left), right, None) is not None
-        except (BudgetError, UnsupportedError):
+        own = self._lines.get(claimed)
+        if own is None or (derived is not None and self._alike.differ(claimed, derived)):
             return False
+        value = NOTHING if derived is None else Entry(derived, own.indices)
+        opened = self._proved(own, self._rewritten(value))
+        if opened is not None:
+            self.lemmas[claimed] = Lemma(Equation(claimed, own.indices, value, own.note), tuple(opened))
+        return opened is not None
 
     def lack(self, claimed: Equation, derived: Tensor) -> Expr | None:
         """What must be added to a line of the user's so that it is a derivative, in tensors that the user has.
 
         None if nothing short was found.
         """
+        one = self._one_tensor(claimed, derived)
+        if one is not None:
+            return one
         tensor, places = claimed.tensor, self.cuts.places(claimed.tensor)
         names: dict[Index, Expr] = dict(zip(places, claimed.indices, strict=True))
-        own = self._own_tensors()
+        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, claimed)}
         self._restart()
         best: Poly | None = None
         try:
@@ -134,21 +177,83 @@ class Composition:
         if best is None or len(best.terms) > MOST_LACKING:
             return None
 
-        def at(node: Expr) -> Expr | None:
-            if isinstance(node, Entry) and node.tensor in own:
-                return Entry(own[node.tensor], node.indices)
+        return self._told(expression(self.cuts, best, names), own, claimed)
+
+    def _one_tensor(self, claimed: Equation, derived: Tensor) -> Expr | None:
+        """What a line lacks, where that is one tensor that the user has there, as far as numbers tell."""
+        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, claimed)}
+        for tensor in self.program.inputs:
+            self._alike.add(tensor)
+        for likeness in self._alike.of_difference(derived, claimed.tensor):
+            other = likeness.other
+            entry = Entry(other, tuple(claimed.indices[k] for k in likeness.order))
+            theirs = other in self._aliens and self._order[other] < self._order[claimed.tensor]
+            if other in own or theirs or other not in self._adjoints | self._aliens:
+                return self._told(multiply(likeness.factor, entry), own, claimed)
+        return None
+
+    def derivative(self, line: Equation, right: Tensor) -> Expr | None:
+        """What a line of the user's should compute to be this derivative, in tensors that stand before it.
+
+        None if that is long.
+        """
+        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, line)}
+        expr = self._rewritten(Entry(right, line.indices))
+
+        def opened(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in self._adjoints - own.keys() and node.tensor in self._lines:
+                return self._lines[node.tensor].at(node.indices)
             return None
 
-        return rewrite(expression(self.cuts, best, names), at)
+        for _ in range(MOST_OPENED):
+            longer = rewrite(expr, opened)
+            if longer is expr:
+                return self._told(expr, own, line)
+            expr = longer
+            if sum(1 for _ in nodes_once(expr)) > MOST_NODES:
+                break
+        return None
 
-    def _own_tensors(self) -> dict[Tensor, Tensor]:
-        """The derived tensors that the user has, each with the first of the user's that it is."""
-        found: dict[Tensor, Tensor] = {}
-        for lemma in self.lemmas:
-            value = lemma.equation.value
-            if isinstance(value, Entry) and value.indices == lemma.equation.indices:
-                found.setdefault(value.tensor, lemma.equation.tensor)
+    def _told(self, expr: Expr, own: Mapping[Tensor, Lemma], line: Equation) -> Expr:
+        """An expression of derived tensors in those that the user has and names, with what earlier lines compute."""
+        table: dict[Expr, Expr] = {}
+        for tensor in self._aliens:
+            known = self._lines[tensor]
+            before = self._order[tensor] < self._order[line.tensor] and not known.note.startswith(PART)
+            if before and tensor.shape == line.tensor.shape:
+                table.setdefault(known.at(line.indices), Entry(tensor, line.indices))
+
+        def named(node: Expr) -> Expr | None:
+            if not isinstance(node, Entry) or node.tensor not in self._aliens:
+                return None
+            if self._lines[node.tensor].note.startswith(PART):
+                return rewrite(self.program.by_tensor[node.tensor].at(node.indices), named)
+            return None
+
+        folded = rewrite(rewrite(expr, table.get), lambda node: self._by_user(node, own))
+        return rewrite(folded, named)
+
+    def _before(self, lemma: Lemma, line: Equation) -> bool:
+        return self._order[lemma.equation.tensor] < self._order[line.tensor]
+
+    def _own_tensors(self) -> dict[Tensor, Lemma]:
+        """The derived tensors that the user has, each with what is known of the first of the user's that it is."""
+        found: dict[Tensor, Lemma] = {}
+        for lemma in self.lemmas.values():
+            entries = list(entries_once(lemma.equation.value))
+            if lemma.equation.tensor in self._aliens and len(entries) == 1:
+                found.setdefault(entries[0].tensor, lemma)
         return found
+
+    def _by_user(self, node: Expr, own: Mapping[Tensor, Lemma]) -> Expr | None:
+        """An entry of a derived tensor by the user's tensor that it is, up to the order of axes and a factor."""
+        if not isinstance(node, Entry) or node.tensor not in own:
+            return None
+        equation = own[node.tensor].equation
+        (entry,) = (e for e in entries_once(equation.value) if e.tensor is node.tensor)
+        places: dict[Expr, Expr] = dict(zip(entry.indices, node.indices, strict=True))
+        factor = substitute(equation.value, {entry: ONE})
+        return multiply(Entry(equation.tensor, tuple(places[i] for i in equation.indices)), power(factor, -1))
 
     def _rewritten(self, expr: Expr) -> Expr:
         """With each tensor that was found to be another written as that one."""
@@ -162,33 +267,24 @@ class Composition:
 
     def _take(self, equation: Equation) -> None:
         tensor, value = equation.tensor, self._rewritten(equation.value)
-        own = Equation(tensor, equation.indices, value, equation.note)
-        if tensor.kind != "real" or _is_view(value):
+        own = self._lines[tensor] = Equation(tensor, equation.indices, value, equation.note)
+        self.cuts.define(tensor, own.indices, value)
+        if tensor.kind != "real" or is_view(value):
             self._replaced[tensor] = own
             return
         self._reads[tensor] = frozenset(tensors_in(value))
         self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
-        self.cuts.depends(tensor, self._reads[tensor])
-        if worked() > self.deadline:
-            return
-        self._restart()
-        try:
-            self.cuts.define(tensor, own.indices, value)
-        except (BudgetError, UnsupportedError):
-            return
-        if not self._found(own):
+        if worked() <= self.deadline and not self._found(own):
             self._alike.add(tensor)
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
-        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         for likeness in self._alike.of(own.tensor):
             other = multiply(likeness.factor, Entry(likeness.other, tuple(own.indices[k] for k in likeness.order)))
-            opened = self._meet(self.cuts.value(own.tensor), substitute(other, places), own.tensor)
+            opened = self._proved(own, other)
             if opened is not None:
                 self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
-                if own.tensor in self._aliens:
-                    self.lemmas.append(Lemma(self._replaced[own.tensor], tuple(dict.fromkeys(opened))))
+                self.lemmas[own.tensor] = Lemma(self._replaced[own.tensor], tuple(opened))
                 return True
             if worked() > self.deadline:
                 break
@@ -197,20 +293,58 @@ class Composition:
     def _restart(self) -> None:
         self.cuts.restart_clock(max(0.01, min(SHARES["lemma"].seconds, self.deadline - worked())))
 
-    def _meet(self, left: Poly, right: Expr, own: Tensor | None) -> list[Tensor] | None:
-        """The tensors that were opened until the two sides met; None if they did not.
+    def _proved(self, own: Equation, other: Expr) -> list[Tensor] | None:
+        """The definitions, beside its own, by which a tensor is seen to be another one; None if it is not."""
+        attempt = Attempted(self._recipes, own, other, self._lines, self._names)
+        told = attempt.told()
+        if told is not None and (told[1] or self._holds(own, other, told[0])):
+            return told[0]
+        if attempt.hopeless():
+            return None
+        opened = self._meet(own, other)
+        if opened is None:
+            if worked() <= self.deadline:
+                attempt.failed()
+            return None
+        opened = self._fewest(own, other, opened)
+        self.cuts.used = {}
+        attempt.proved(opened, self._holds(own, other, opened) and HIDDEN not in self.cuts.used)
+        return opened
 
-        Args:
-            own: the tensor that is being looked for, which is not opened on the other side.
-        """
-        opened: list[Tensor] = []
-        self._restart()
+    def _holds(self, own: Equation, other: Expr, opened: Iterable[Tensor]) -> bool:
+        """Whether these definitions are enough."""
         try:
-            gap = subtract(left, self.cuts.normal(right))
+            gap = self._gap(own, other)
+            for tensor in opened:
+                gap = self.cuts.put_in(gap, tensor)
+            return self.cuts.vanishes_everywhere(gap)
+        except (BudgetError, UnsupportedError):
+            return False
+
+    def _fewest(self, own: Equation, other: Expr, opened: list[Tensor]) -> list[Tensor]:
+        """Definitions none of which can be left out, as far as the time goes."""
+        end = worked() + SHARES["lemma"].seconds
+        for k in reversed(range(len(opened))):
+            fewer = opened[:k] + opened[k + 1 :]
+            if worked() <= end and self._holds(own, other, fewer):
+                opened = fewer
+        return opened
+
+    def _gap(self, own: Equation, other: Expr) -> Poly:
+        """The difference between a tensor's definition and what it may equal."""
+        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
+        self._restart()
+        return subtract(self.cuts.value(own.tensor), self.cuts.normal(substitute(other, places)))
+
+    def _meet(self, own: Equation, other: Expr) -> list[Tensor] | None:
+        """The tensors that were opened until the two sides met; None if they did not."""
+        opened: list[Tensor] = []
+        try:
+            gap = self._gap(own, other)
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
-                if self._vanishes(gap):
+                if self.cuts.vanishes_everywhere(gap):
                     return opened
-                step = self._step(gap, frozenset() if own is None else frozenset([own]))
+                step = self._step(gap, frozenset([own.tensor]))
                 if step is None:
                     return None
                 opened.append(step[0])
@@ -218,20 +352,6 @@ class Composition:
         except (BudgetError, UnsupportedError):
             pass
         return None
-
-    def _vanishes(self, gap: Poly) -> bool:
-        """True if the difference is 0, as it stands or entry by entry along short or merged axes."""
-        cuts = self.cuts
-        if cuts.vanishes(gap) or (has_place(gap) and cuts.vanishes(by_position(cuts, gap))):
-            return True
-        axes = []
-        for index in gap.free:
-            written = range(cuts.written_out(index.size))
-            values = [constant(k) for k in written] or in_digits(cuts, index, (gap,))
-            axes += [[(index, v) for v in values]] if values else []
-        if not axes or math.prod(map(len, axes)) > MOST_ENTRIES:
-            return False
-        return all(cuts.vanishes(cuts.substitute(gap, dict(at))) for at in itertools.product(*axes))
 
     def _step(self, gap: Poly, own: frozenset[Tensor]) -> tuple[Tensor, Poly] | None:
         """The tensor to open next, and the difference with it opened.
@@ -251,7 +371,7 @@ class Composition:
         best: tuple[Tensor, Poly] | None = None
         for tensor in every_one:
             shorter = self.cuts.put_in(gap, tensor)
-            if not shorter.terms or (len(gap.terms) == 1 and self._vanishes(shorter)):
+            if not shorter.terms or (len(gap.terms) == 1 and self.cuts.vanishes_everywhere(shorter)):
                 return tensor, shorter
             if len(shorter.terms) < len((best[1] if best else gap).terms):
                 best = tensor, shorter
@@ -269,12 +389,3 @@ class Composition:
 
 def _length(size: Expr) -> int:
     return int(size.value) if isinstance(size, Number) else 0
-
-
-def _is_view(value: Expr) -> bool:
-    """True for one entry of a tensor up to a number (a transposition, a slice, a gather, a sign), and for a number."""
-    if isinstance(value, Multiply):
-        return sum(isinstance(f, Entry) for f in value.factors) == 1 and all(
-            isinstance(f, (Entry, Number)) for f in value.factors
-        )
-    return isinstance(value, (Entry, Number))

@@ -154,7 +154,9 @@ def _found_equal(verdict: VerdictLike) -> Iterator[tuple[Equation, Expr, Sequenc
     if verdict.status != "PROVED" or verdict.claim is None or verdict.program is None:
         return
     if verdict.lemmas:
-        yield from ((lemma.equation, lemma.equation.value, ()) for lemma in verdict.lemmas)
+        derived = verdict.program.by_tensor
+        own = (lemma for lemma in verdict.lemmas if lemma.equation.tensor not in derived)
+        yield from ((lemma.equation, lemma.equation.value, lemma.conditions) for lemma in own)
     elif verdict.scope.startswith(("all sizes", GIVEN_SIZES)):
         found = identities(_spared(verdict), squeezed(verdict.program))
         yield from ((identity.claimed, identity.value, identity.conditions) for identity in found)

@@ -10,20 +10,28 @@ vary freely (`never_flat`) holds here for inputs alone, and for tensors that hav
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable
 from functools import cache
 
-from symbackprop.errors import BudgetError
+from symbackprop.errors import BudgetError, SymbackpropError
 from symbackprop.expression.build import Expr, Index, Tensor, substitute, tensors_in
 from symbackprop.expression.program import Known
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.algebra import has_branches
 from symbackprop.normal_form.bound_names import memoised
-from symbackprop.normal_form.data import Atom, Mono, Poly, Term, parameter
+from symbackprop.normal_form.data import Atom, Mono, Poly, Term, constant, parameter
+from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.rules_extrema import by_position
+from symbackprop.normal_form.rules_merged_axes import in_digits
 from symbackprop.normal_form.signs import templates_of
 
 MOST_LEVELS = 3  # of definitions that are opened to find a parameter of a tensor's own
+MOST_NESTED = 24  # definitions that are read one for another, to find a sign
+MOST_ENTRIES = 256  # of short axes, compared one by one
+HIDDEN = "what tensors are computed from"  # among the conditions used: an answer that looked into definitions
 
 
 class CutPoints(Canonical):
@@ -34,11 +42,19 @@ class CutPoints(Canonical):
     """
 
     def __init__(
-        self, facts: Facts, assumptions: Known | None = None, *, seconds: float | None = 20.0, expanded: int = 0
+        self,
+        facts: Facts,
+        assumptions: Known | None = None,
+        *,
+        seconds: float | None = 20.0,
+        expanded: int = 0,
+        most: int | None = None,
     ) -> None:
-        super().__init__(facts, assumptions, seconds, expanded=expanded)
-        self._templates: dict[Tensor, tuple[tuple[Index, ...], Poly]] = {}
+        super().__init__(facts, assumptions, seconds, expanded=expanded, most=most)
+        self._definitions: dict[Tensor, Expr] = {}  # over the places of the tensor
+        self._values: dict[Tensor, Poly | None] = {}  # None where there is none within the budget
         self._inputs: dict[Tensor, frozenset[Tensor]] = {}
+        self._nested = 0  # definitions that are being read for a sign
 
     def places(self, tensor: Tensor) -> tuple[Index, ...]:
         """The parameters that stand for the indices of a tensor."""
@@ -48,26 +64,29 @@ class CutPoints(Canonical):
         """Say what a tensor is computed from; it is no input, whether it can be opened or not."""
         self._inputs[tensor] = self._inputs_of(frozenset(on)) | {tensor}
 
-    def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> Poly:
-        """Say what a tensor is, before it is used: its normal form, over its places.
-
-        Raises:
-            BudgetError, UnsupportedError: it has none; the tensor remains an atom that cannot be opened.
-        """
+    def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> None:
+        """Say what a tensor is, before it is used; it is read when it is opened first."""
         self.depends(tensor, tensors_in(value))
-        places = self.places(tensor)
-        poly = self.normal(substitute(value, dict(zip(indices, places, strict=True))))
-        self._templates[tensor] = (places, poly)
-        self._inputs[tensor] = self._inputs_of(tensors_of(poly))
-        return poly
+        self._definitions[tensor] = substitute(value, dict(zip(indices, self.places(tensor), strict=True)))
 
     def is_defined(self, tensor: Tensor) -> bool:
-        """True if the tensor can be opened."""
-        return tensor in self._templates
+        """True if the tensor can be opened, as far as is known."""
+        return tensor in self._definitions and self._values.get(tensor, ()) is not None
 
     def value(self, tensor: Tensor) -> Poly:
-        """The normal form of a tensor over its places."""
-        return self._templates[tensor][1]
+        """The normal form of a tensor over its places.
+
+        Raises:
+            BudgetError, UnsupportedError: it has none; from then on the tensor is an atom that cannot be opened.
+        """
+        known = self._values.get(tensor)
+        if known is None:
+            try:
+                known = self._values[tensor] = self.normal(self._definitions[tensor])
+            except SymbackpropError:
+                self._values[tensor] = None
+                raise
+        return known
 
     def _inputs_of(self, tensors: frozenset[Tensor]) -> frozenset[Tensor]:
         """What these are computed from, down to inputs."""
@@ -99,24 +118,46 @@ class CutPoints(Canonical):
     def _put_in_atom(self, atom: Atom, tensor: Tensor) -> Poly:
         args = tuple(self.put_in(a, tensor) for a in atom.args)
         if atom.kind == "entry" and atom.data is tensor:
-            places, template = self._templates[tensor]
-            return self.substitute(template, {p: a for p, a in zip(places, args, strict=True) if p in template.free})
+            template = self.value(tensor)
+            places = zip(self.places(tensor), args, strict=True)
+            return self.substitute(template, {p: a for p, a in places if p in template.free})
         return self.rebuilt(atom, args, lambda template: self.put_in(template, tensor))
+
+    def vanishes_everywhere(self, gap: Poly) -> bool:
+        """True if a difference is 0, as it stands or entry by entry along short or merged axes."""
+        if self.vanishes(gap) or (has_place(gap) and self.vanishes(by_position(self, gap))):
+            return True
+        axes = []
+        for index in gap.free:
+            written = range(self.written_out(index.size))
+            values = [constant(k) for k in written] or in_digits(self, index, (gap,))
+            axes += [[(index, v) for v in values]] if values else []
+        if not axes or math.prod(map(len, axes)) > MOST_ENTRIES:
+            return False
+        return all(self.vanishes(self.substitute(gap, dict(at))) for at in itertools.product(*axes))
 
     # What varies freely.
 
     def _is_free(self, tensor: Tensor) -> bool:
+        self.used[HIDDEN] = None
         return tensor not in self._inputs and super()._is_free(tensor)
 
     def known_positive(self, atom: Atom) -> bool:
         """As `Signs` has it; a tensor is positive if what it stands for is."""
-        if atom.kind == "entry" and atom.data in self._templates:
-            return self._positive(atom.data)
+        if atom.kind == "entry" and self.is_defined(atom.data):
+            self.used[HIDDEN] = None
+            return self._nested < MOST_NESTED and self._positive(atom.data)
         return super().known_positive(atom)
 
     @memoised
     def _positive(self, tensor: Tensor) -> bool:
-        return self.sign(self.value(tensor)) == 1
+        self._nested += 1
+        try:
+            return self.sign(self.value(tensor)) == 1
+        except SymbackpropError:
+            return False
+        finally:
+            self._nested -= 1
 
     @memoised
     def never_flat(self, value: Poly) -> bool:
@@ -124,6 +165,7 @@ class CutPoints(Canonical):
         return self._varies(value, MOST_LEVELS)
 
     def _varies(self, value: Poly, levels: int) -> bool:
+        self.used[HIDDEN] = None
         seen = tensors_of(value)
         hidden = {t: self._inputs[t] for t in seen if t in self._inputs}
         within = frozenset().union(*hidden.values())

@@ -28,6 +28,7 @@ from symbackprop.frontends.numpy.traced import Traced
 NOTHING = 1e-12
 NEAR = 1e-6
 SAME = 1e-9  # relative to the largest entry
+FAINT = 1e-12  # gradients where everything is saturated are rounding errors
 PLAIN = 1e-7  # a relative difference that is no rounding
 MAXIMUM_TRIALS = 160
 POINTS, DRAWN, LARGER = 3, 6, 6
@@ -167,7 +168,12 @@ class Trials:
         except FAILURES:
             return None
         goals = [bench.arrays[t] for t in (*self.case.derived.values(), *self.case.traced.gradients.values())]
-        return bench if all(np.all(np.isfinite(g)) for g in goals) else None
+        return bench if all(np.all(np.isfinite(g)) for g in goals) and not self._faint(bench) else None
+
+    def _faint(self, bench: Vectors) -> bool:
+        """True where a right gradient is a rounding error: everything is saturated, and nothing can be compared."""
+        scales = [float(np.max(np.abs(bench.arrays[t]), initial=0.0)) for t in self.case.derived.values()]
+        return any(0 < scale < FAINT for scale in scales)
 
     def _shows(self, bench: Vectors) -> bool:
         claimed, derived = self.case.traced.gradients, self.case.derived
