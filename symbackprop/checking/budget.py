@@ -59,6 +59,7 @@ SHARES: dict[str, Share] = {
     "plausible edits": Share(0.3),
     "several edits": Share(0.3),
     "unlikely edits": Share(0.3),
+    "double edits": Share(0.5),
     "a better edit": Share(0.15),
     "whole cure": Share(0.3),
     "composed cure": Share(10.0),

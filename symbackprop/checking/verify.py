@@ -10,7 +10,7 @@ numerically first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import sympy as sp
@@ -274,7 +274,7 @@ def _kink_conditions(network: Network, claim: Claim) -> tuple[str, ...]:
 
 
 def _goal(network: Network, claim: Claim) -> ProofGoal:
-    """The claim beside what is derived up to there, and after it nothing: it must not rest on what rests on it.
+    """The claim beside what is derived up to there, and what it speaks of itself.
 
     Whoever writes such a claim speaks of the derived tensors by name. The kernel has replayed how they were derived
     with the network's theorems.
@@ -282,21 +282,34 @@ def _goal(network: Network, claim: Claim) -> ProofGoal:
     left, equations = claim.left.tensor, _equations(network)
     question = _question(network, claim)
     target, output = question.pairs[left.name]
-    table = list(equations.values())
-    derived = table[: table.index(equations[left]) + 1]
-    own = tuple(e for e in derived[:-1] if e.tensor in network.program.by_tensor)
-    outputs = tuple(t for t in network.program.outputs if t in {e.tensor for e in own})
-    forward = replace(network.program, equations=own, outputs=outputs, conditions=_kink_conditions(network, claim))
     line = question.claimed.equations[-1]
+    table = list(equations.values())
+    wanted = {e.tensor for e in table[: table.index(equations[left])]} | _rests_on(line, equations)
+    kept = tuple(e for e in table if e.tensor in wanted)
+    own = tuple(e for e in kept if e.tensor in network.program.by_tensor)
+    outputs = tuple(t for t in network.program.outputs if t in wanted)
+    forward = replace(network.program, equations=own, outputs=outputs, conditions=_kink_conditions(network, claim))
     read = {t for e in (*table, line) for t in tensors_in(e.value)}  # dJ/da is no stepping stone to anything
-    known = tuple(e.tensor for e in derived[len(own) : -1] if e.tensor in read)
+    known = tuple(e.tensor for e in kept[len(own) :] if e.tensor in read)
     inputs = (*forward.inputs, *known)
     backward = replace(forward, inputs=inputs, equations=(*own, line), outputs=(output,), conditions=())
     names = {t: t.name for t in (*forward.tensors, *known)} | {output: left.name}
     traced = Traced(forward, backward, known, {left.name: output}, names)
-    adjoint = replace(forward, equations=tuple(derived), outputs=(left,))
+    derived = tuple(e for e in table if e.tensor in wanted or e.tensor is left)
+    adjoint = replace(forward, equations=derived, outputs=(left,))
     gradient = Gradient(network.program, {**_cotangents(network), target: left}, adjoint, {})
     return ProofGoal(traced, gradient, question, claim.left)
+
+
+def _rests_on(line: Equation, equations: Mapping[Tensor, Equation]) -> set[Tensor]:
+    """The defined tensors that a line is computed from."""
+    found: set[Tensor] = set()
+    new = [line]
+    while new:
+        more = {t for t in tensors_in(new.pop().value) if t in equations} - found
+        found |= more
+        new += [equations[t] for t in more]
+    return found
 
 
 def _question(network: Network, claim: Claim) -> Question:

@@ -60,6 +60,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
         lambda: _compared(case, budget),
         lambda: _cures(case, own, "unlikely", budget),
         lambda: _slips(case, derivation, "several", budget),
+        lambda: _cures(case, own, "double", budget) if case.formula is not None else iter(()),
     )
     fallback: Diagnosis | None = None
     for search in searches:
@@ -188,7 +189,8 @@ def _derivation_search(case: Refuted, trials: Trials) -> EditSearch:
     user = case.traced.variables
     if case.formula is not None:
         goals = {case.derived[n]: t for n, t in case.traced.gradients.items()}
-        return EditSearch(case, trials, case.derived_lines[-1:], goals, user, derivation=True)
+        line = case.gradient.adjoint.by_tensor[case.formula.tensor]
+        return EditSearch(case, trials, (line,), goals, user, derivation=True)
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     variables = {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
     goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
@@ -218,6 +220,8 @@ def _cures(
     """
     for edit in search.agreeing(stage, budget):
         line = search.changed(edit)
+        if case.formula is not None and case.formula.tensor in mentioned(line.value):
+            continue  # delta2 = delta2 is no cure
         called = case.traced.variables.get(line.tensor, line.tensor.name)
         right = to_text(_renamed(line.value, _plainly_named(case, line)))
         text = f"{called}[{','.join(i.name for i in line.indices)}] = {right}"

@@ -91,13 +91,17 @@ def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equat
     return list(table.values())
 
 
-def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
-    """What the line may have been meant to be, each thing once, likely slips first."""
+def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = False) -> Iterator[Edit]:
+    """What the line may have been meant to be, each thing once, likely slips first.
+
+    Args:
+        fitting: whether an index may still stand on an axis of another size.
+    """
     seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
     size = sum(len(list(nodes_once(e.value))) for e in group)
     sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
     scopes = _scopes(group[0].value) if len(group) == 1 else {}
-    fitting = all(fits(e.value, vocabulary) for e in group)
+    fitting = fitting or all(fits(e.value, vocabulary) for e in group)
     for source in sources:
         together: dict[Hashable, Table] = {}
         single: list[Table] = []
@@ -119,6 +123,16 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
             if values not in seen:
                 seen.add(values)
                 yield edit
+
+
+def double_edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """Two slips in one line, of which the first is a sign, or a tensor whose indices or place are wrong."""
+    misfit = not all(fits(e.value, vocabulary) for e in group)
+    for first in edits(group, vocabulary, fitting=True):
+        if first.kind == "sign" or (misfit and first.kind in ("swapped", "other", "interchanged")):
+            for second in edits(first.equations, vocabulary):
+                words = f"{first.words}, and {second.words}"
+                yield replace(second, words=words, reverse=f"{first.reverse}, and {second.reverse}")
 
 
 def _refitted(found: Iterable[Edit], vocabulary: Vocabulary) -> Iterator[Edit]:
@@ -254,4 +268,4 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
 
 SOURCES = (_assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
 
-__all__ = ["Edit", "edits", "everywhere", "groups", "moved"]
+__all__ = ["Edit", "double_edits", "edits", "everywhere", "groups", "moved"]

@@ -121,7 +121,7 @@ def _whole_factors(line: Equation, v: Vocabulary) -> Iterator[Change]:
     for value in (Fraction(-1), Fraction(2), Fraction(1, 2)):
         right, wrong = _lack(f"a factor {to_text(number(value))}")
         why = ": the sign is wrong" if value == -1 else ""
-        yield ("times", value), (right + why, wrong + why), number(value)
+        yield ("sign" if value == -1 else "times", value), (right + why, wrong + why), number(value)
     for size in v.sizes:
         why = f": {v.means[size]} is a mean over {size.name}" if size in v.means else ""
         right, wrong = _lack(f"a factor 1/{size.name}")

@@ -7,11 +7,11 @@ several lines, then lines whose values are what they should be.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from symbackprop.checking.budget import Budget
-from symbackprop.checking.diagnosis.line_edits import Edit, edits, everywhere, groups, moved
+from symbackprop.checking.diagnosis.line_edits import Edit, double_edits, edits, everywhere, groups, moved
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
 from symbackprop.evaluation.arrays import mentioned
@@ -30,7 +30,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation
 
-Stage = Literal["likely", "plausible", "several", "unlikely"]
+Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
 
 
 class EditSearch:
@@ -103,21 +103,27 @@ class EditSearch:
             kept = {a for a, b in self.goals.items() if a is b}
             free = [e for e in self.lines if not downstream(self.lines, {e.tensor}) & kept]
             return itertools.chain(everywhere(free, self.vocabulary), moved(free, self.vocabulary))
-        return self._promising(g for g in self._suspects if self._rank(g) == stage)
+        if stage == "double":
+            return self._promising(self._suspects, double_edits)
+        return self._promising((g for g in self._suspects if self._rank(g) == stage), edits)
 
     def _rank(self, group: list[Equation]) -> Stage:
         if defined(group) <= self.trusted:
             return "unlikely"
         return "plausible" if defined(group) <= self.derived else "likely"
 
-    def _promising(self, suspects: Iterable[list[Equation]]) -> Iterator[Edit | None]:
+    def _promising(
+        self,
+        suspects: Iterable[list[Equation]],
+        edits_of: Callable[[Sequence[Equation], Vocabulary], Iterator[Edit]],
+    ) -> Iterator[Edit | None]:
         """Edits of lines at which a cure is possible; None for one that is none at first sight."""
         for group in suspects:
             response = self.trials.response(group, self.lines, self._wanted)
             if response is None:
-                yield from edits(group, self.vocabulary)
+                yield from edits_of(group, self.vocabulary)
             elif response.curable:
-                for edit in edits(group, self.vocabulary):
+                for edit in edits_of(group, self.vocabulary):
                     yield edit if self.trials.promising(edit.equations, response) else None
 
 
