@@ -224,7 +224,7 @@ class Composition:
                 table.setdefault(known.at(line.indices), Entry(tensor, line.indices))
 
         def named(node: Expr) -> Expr | None:
-            if not isinstance(node, Entry) or node.tensor not in self._aliens:
+            if not isinstance(node, Entry) or node.tensor not in self._lines:
                 return None
             if self._lines[node.tensor].note.startswith(PART):
                 return rewrite(self.program.by_tensor[node.tensor].at(node.indices), named)

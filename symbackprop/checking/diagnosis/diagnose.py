@@ -19,6 +19,7 @@ from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.proof_search import WRITTEN_OUT, Strategy, search_proof
+from symbackprop.checking.user_lines import with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite, substitute
@@ -65,11 +66,18 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     fallback: Diagnosis | None = None
     for search in searches:
         for cause in search():
-            if cause.text:
-                return cause
-            fallback = fallback or cause
+            if cause.text and not case.unknown(cause.text):
+                told = fallback is not None and fallback.text  # what was proved in names that the user does not have
+                return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback and told else cause
+            if fallback is None or (cause.text and not fallback.text):
+                fallback = cause
     if fault is not None:
         return fallback or cause
+    fault = cut_fault(case, trials, case.own_lines) if not case.set_aside and case.formula is None else None
+    if fault is not None:
+        cause = _between_cuts(case, trials, fault, budget)
+        if cause.text and not case.unknown(cause.text):
+            return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback is not None else cause
     return fallback or _each(case, budget) or located(case, trials, own)
 
 
@@ -224,16 +232,28 @@ def _cures(
             continue  # delta2 = delta2 is no cure
         called = case.traced.variables.get(line.tensor, line.tensor.name)
         right = to_text(_renamed(line.value, _plainly_named(case, line)))
-        text = f"{called}[{','.join(i.name for i in line.indices)}] = {right}"
+        left = f"{called}[{','.join(i.name for i in line.indices)}]"
+        lines = edit.equations
+        if case.unknown(right):  # what has no name is written out
+            lines = tuple(replace(e, value=with_parts(e.value, _parts(case))) for e in lines)
+            line = next(e for e in lines if e.tensor is line.tensor)
+            right = to_text(_renamed(line.value, _plainly_named(case, line)))
+        text = f"{left} = {right}"
         place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
         words = f"{place}: {edit.words}" if place else edit.words
         if final is not None and not search.trials.agree(edit.equations, case.own_lines, final):
             continue
         if _proved(case, edit, search.lines, final or search.goals, budget):
             plain = (len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right) or case.formula is not None
-            yield Diagnosis(words, text if plain else f"{called} with that changed", edit.equations)
+            yield Diagnosis(words, text if plain else f"{called} with that changed", lines)
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
+
+
+def _parts(case: Refuted) -> dict[Tensor, Equation]:
+    """What lines compute on the way, under no name of the user's."""
+    every = (*case.traced.forward.equations, *case.traced.backward.equations)
+    return {e.tensor: e for e in every if e.note.startswith(PART)}
 
 
 def _slips(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> Iterator[Diagnosis]:

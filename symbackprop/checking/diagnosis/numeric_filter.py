@@ -7,6 +7,7 @@ out; what agrees is worth an attempt at a proof.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,19 @@ class Refuted:
     def question(self) -> Question:
         """What was asked."""
         return self.sides.question
+
+    @cached_property
+    def _own_names(self) -> frozenset[str]:
+        """What the user calls something, the gradients included."""
+        traced = self.traced
+        own = {*traced.variables.values(), *(t.name for t in (*traced.forward.inputs, *traced.upstream))}
+        return frozenset(own | {f"d{name}" for name in self.question.pairs})
+
+    def unknown(self, text: str) -> bool:
+        """True if a formula speaks of a tensor for which the user has no name."""
+        programs = (self.gradient.program, self.gradient.adjoint, self.traced.forward, self.traced.backward)
+        named = set(re.findall(r"[A-Za-z_]\w*(?=\[)", text))
+        return any(t.name in named for program in programs for t in program.tensors if t.name not in self._own_names)
 
     @property
     def inputs(self) -> frozenset[Tensor]:
