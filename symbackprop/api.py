@@ -146,7 +146,11 @@ def check(
     verdict = as_intended(verdict) if wanted else verdict
     written = backward if backward is not None or brings_its_backward(forward) else passes[1]
     notes = (*told, *verdict.notes)
-    return replace(verdict, seconds=time.perf_counter() - start, written=written, notes=notes)
+    found = verdict.counterexample
+    if found is not None:
+        found = replace(found, passes=(forward, backward or passes[1]), fixed=dict(fixed or {}))
+    seconds_taken = time.perf_counter() - start
+    return replace(verdict, seconds=seconds_taken, written=written, notes=notes, counterexample=found)
 
 
 def assert_proved(
