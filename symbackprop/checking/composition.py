@@ -39,15 +39,16 @@ from symbackprop.expression.build import (
 from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, tensors_in_term
+from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, tensors_in_term, tensors_of
 from symbackprop.normal_form.data import Poly, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
+MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
-LEMMA_SECONDS = 1.0
+LEMMA_SECONDS = 0.6
 LONGEST_WRITTEN_OUT = 64
 
 
@@ -87,8 +88,8 @@ class Composition:
         alike: Lookalikes | None = None,
     ) -> None:
         self.derived, self.claimed, self.deadline = derived, claimed, deadline
-        forward = {e.tensor for e in question.forward.equations}
-        self._adjoints = {e.tensor for e in derived.equations if e.tensor not in forward}
+        self._forward = frozenset(e.tensor for e in question.forward.equations)
+        self._adjoints = {e.tensor for e in derived.equations if e.tensor not in self._forward}
         self._aliens: set[Tensor] = set()
         self._depth: dict[Tensor, int] = {}
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
@@ -115,7 +116,7 @@ class Composition:
         """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""
         self.walk()
         left = [name for name, pair in pairs.items() if not self.proves(*pair)]
-        reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
+        reason = f"the gradient of {left[0]} was not found to be the derived one{self._unmet()}" if left else ""
         if len(left) == len(pairs):
             return ComposedProof(tuple(left), reason=reason)
         lemmas = sorted(self.lemmas.values(), key=lambda lemma: self._order[lemma.equation.tensor])
@@ -125,6 +126,16 @@ class Composition:
             return ComposedProof(tuple(pairs), reason=f"the kernel does not accept the proof: {error.what}")
         left = [name for name, pair in pairs.items() if not replay.equal(*pair)]
         return ComposedProof(tuple(left), replay.lemmas, replay.conditions, reason)
+
+    def _unmet(self) -> str:
+        """The first of the user's lines that seems to be a derivative, by numbers, and was not proved to be it."""
+        for equation in self.program.equations:
+            tensor = equation.tensor
+            if tensor in self._aliens and tensor not in self._replaced and equation.note:
+                seen = [s.other for s in self._alike.of(tensor) if s.other in self._adjoints]
+                if seen:
+                    return f"; {equation.note} has the numbers of {seen[0].name}, and no proof of that was found"
+        return ""
 
     def read(self, expr: Expr) -> Poly:
         """The normal form of an expression of tensors of either side."""
@@ -339,16 +350,19 @@ class Composition:
     def _meet(self, own: Equation, other: Expr) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not."""
         opened: list[Tensor] = []
+        level: dict[Tensor, int] = {}  # how many definitions had to be opened before a tensor came in sight
         try:
             gap = self._gap(own, other)
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
                 if self.cuts.vanishes_everywhere(gap):
                     return opened
                 step = self._step(gap, frozenset([own.tensor]))
-                if step is None:
+                seen = tensors_of(gap)
+                if step is None or (level.get(step[0], 0) > MOST_LEVELS and step[0] in self._forward):
                     return None
                 opened.append(step[0])
                 gap = step[1]
+                level |= dict.fromkeys(tensors_of(gap) - seen - level.keys(), level.get(step[0], 0) + 1)
         except (BudgetError, UnsupportedError):
             pass
         return None

@@ -214,7 +214,7 @@ def decide(goal: ProofGoal, subject: str, scope: str, deadline: float) -> Verdic
         if proof.unproved:
             seconds = min(SCREEN_SECONDS, time_left(deadline))
             found = refute(goal.question.only(proof.unproved), budget_seconds=seconds, stage="directed")
-        if found is None and proof.unproved:
+        if found is None and proof.unproved and not goal.is_long:
             patience = min(deadline, worked() + PATIENCE_SECONDS)
             proof = proof.then(prove(goal, proof.unproved, PATIENT, patience))
         if not proof.unproved:
@@ -300,7 +300,10 @@ class Attempt:
         """This and what was proved later of the rest."""
         used = tuple(dict.fromkeys((*self.used, *later.used)))
         composition = later.composition or self.composition
-        return Attempt(later.unproved, used, later.reason, composition, later.lemmas or self.lemmas)
+        told = (
+            self.reason if self.composition is not None else ""
+        )  # a composed proof knows the line at which it stopped
+        return Attempt(later.unproved, used, told or later.reason, composition, later.lemmas or self.lemmas)
 
 
 def _quick(goal: ProofGoal) -> tuple[Strategy, ...]:

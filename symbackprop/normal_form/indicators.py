@@ -61,7 +61,11 @@ class Indicators(Signs):
         if logarithm is not None:
             return self.positive(logarithm)
         if all(self.weakly_positive(m) for m, _ in value.terms) and len({c > 0 for _, c in value.terms}) == 1:
-            return subtract(ONE, self.zero(value)) if value.terms[0][1] > 0 else ZERO
+            if value.terms[0][1] < 0:
+                return ZERO
+            nothing = self.zero(value)
+            if nothing.terms:  # what is 0 at isolated points only is not positive there
+                return subtract(ONE, nothing)
         (coefficient, mono), core = self.factor(value)
         signed = core if coefficient > 0 else scale(core, -1)
         gates: Poly = ONE
