@@ -48,7 +48,8 @@ MOST_OPENED, MOST_TERMS = 24, 300
 MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
-LEMMA_SECONDS = 0.6
+LEMMA_SECONDS, SHARE = 1.0, 8  # for one lemma; or this part of all that is left, where that is more
+FEWER_SECONDS = 0.4  # to find out which definitions are not needed
 LONGEST_WRITTEN_OUT = 64
 
 
@@ -302,7 +303,8 @@ class Composition:
         return False
 
     def _restart(self) -> None:
-        self.cuts.restart_clock(max(0.01, min(LEMMA_SECONDS, self.deadline - worked())))
+        left = self.deadline - worked()
+        self.cuts.restart_clock(max(0.01, min(max(LEMMA_SECONDS, left / SHARE), left)))
 
     def _proved(self, own: Equation, other: Expr) -> list[Tensor] | None:
         """The definitions, beside its own, by which a tensor is seen to be another one; None if it is not."""
@@ -334,7 +336,7 @@ class Composition:
 
     def _fewest(self, own: Equation, other: Expr, opened: list[Tensor]) -> list[Tensor]:
         """Definitions none of which can be left out, as far as the time goes."""
-        end = worked() + LEMMA_SECONDS
+        end = worked() + FEWER_SECONDS
         for k in reversed(range(len(opened))):
             fewer = opened[:k] + opened[k + 1 :]
             if worked() <= end and self._holds(own, other, fewer):
