@@ -118,7 +118,7 @@ def experts(depth, fault=None):
 
 
 def siamese(depth, fault=None):
-    """Two towers with the same weights, and a contrastive cost."""
+    """Two towers with the same weights, and a smooth contrastive cost."""
 
     def tower(x, p):
         a = [x]
@@ -129,13 +129,13 @@ def siamese(depth, fault=None):
     def forward(x, y, same, **p):
         u, v = tower(x, p)[-1], tower(y, p)[-1]
         far = ((u - v) ** 2).sum(axis=1)
-        return np.mean(same * far + (1 - same) * np.maximum(1 - far, 0))
+        return np.mean(same * far + (1 - same) * np.log(1 + np.exp(1 - far)))
 
     def backward(x, y, same, **p):
         a, b = tower(x, p), tower(y, p)
         gap = a[-1] - b[-1]
         far = (gap**2).sum(axis=1)
-        weight = (same - (1 - same) * (far < 1)) / len(x)
+        weight = (same - (1 - same) * sigmoid(1 - far)) / len(x)
         d = 2 * gap * weight[:, None]
         e = -d
         g = {}
@@ -267,26 +267,28 @@ def convolutions(depth, fault=None):
 
     def forward(x, **p):
         for k in range(depth):
-            x = x + np.maximum(conv(x, p[f"w{k}"]), 0)
+            x = x + np.maximum(conv(x, p[f"w{k}"]) + p[f"b{k}"][:, None], 0)
         return x
 
     def backward(dout, x, **p):
         saved = []
         for k in range(depth):
-            z = conv(x, p[f"w{k}"])
+            z = conv(x, p[f"w{k}"]) + p[f"b{k}"][:, None]
             saved.append((x, z))
             x = x + np.maximum(z, 0)
         g, d = {}, dout
         for k in reversed(range(depth)):
             x, z = saved[k]
             dz, w = d * (z > 0), p[f"w{k}"]
+            g[f"b{k}"] = dz.sum(axis=(0, 2))
             g[f"w{k}"] = np.stack([np.einsum("nol,ncl->oc", dz, part) for part in taps(x)], axis=2)
             order = range(3) if fault and k == depth // 2 else (2, 1, 0)
             d = d + sum(np.einsum("oc,nol->ncl", w[:, :, j], part) for j, part in zip(order, taps(dz), strict=True))
         g["x"] = d
         return g
 
-    return forward, backward, {"x": ("N", "C", "L"), **{f"w{k}": ("C", "C", 3) for k in range(depth)}}
+    shapes = {"x": ("N", "C", "L"), **{f"w{k}": ("C", "C", 3) for k in range(depth)}}
+    return forward, backward, shapes | {f"b{k}": ("C",) for k in range(depth)}
 
 
 FAMILIES = [highway, swiglu, experts, siamese, gru, dense_skips, cross_attention, convolutions]
