@@ -22,6 +22,7 @@ from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.layers import layer_passes, malformed_layer
 from symbackprop.checking.trace_agreement import compared_with_numpy
+from symbackprop.checking.user_run import run_again
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
@@ -148,7 +149,7 @@ def check(
     notes = (*told, *verdict.notes)
     found = verdict.counterexample
     if found is not None:
-        found = replace(found, passes=(forward, backward or passes[1]), fixed=dict(fixed or {}))
+        found = replace(found, passes=run_again(forward, backward or passes[1], fixed or {}))
     seconds_taken = time.perf_counter() - start
     return replace(verdict, seconds=seconds_taken, written=written, notes=notes, counterexample=found)
 

@@ -16,9 +16,10 @@ Trusted, beside this module: the rooms `normal_form` and `expression`. Who propo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
 
+from symbackprop.calculus.derivation import Lemma
 from symbackprop.calculus.equality import names_that_matter
 from symbackprop.errors import ProofError, SymbackpropError
 from symbackprop.expression.build import (
@@ -42,30 +43,6 @@ from symbackprop.normal_form.renaming import Pattern, pattern
 
 NOTHING = constant(0)
 MOST = 50_000  # steps of the normal form for one lemma
-
-
-@dataclass(frozen=True)
-class Lemma:
-    """One link of a composed proof: what a tensor is.
-
-    Args:
-        equation: the tensor and what it equals, usually another tensor up to the order of axes and a factor; its note
-            is the user's line.
-        opened: the tensors whose definitions are put in after that of the tensor itself, in this order.
-        ahead: whether the first of these is put in on the right side alone, before the sides are compared: of a
-            recurrence the same step on both sides.
-        beside: the other tensors of its recurrence of which lemmas are supposed to hold at earlier steps.
-        definitions: all that was put in, in order, with what earlier lemmas say: with these the lemma can be checked
-            by itself. Said by the replay.
-        conditions: what it makes use of, in words. Said by the replay.
-    """
-
-    equation: Equation
-    opened: tuple[Tensor, ...] = ()
-    ahead: bool = False
-    beside: tuple[Tensor, ...] = ()
-    definitions: tuple[Equation, ...] = field(default=(), compare=False)
-    conditions: tuple[str, ...] = field(default=(), compare=False)
 
 
 AnyLemma = TypeVar("AnyLemma", bound=Lemma)

@@ -49,8 +49,10 @@ from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_AT_FIRST = 14  # where what stands on one side alone is opened
+MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
+SHARE = 8  # of all that is left, for one lemma, where that is more than what a lemma has
 LONGEST_WRITTEN_OUT = 64
 NO_TERMS = constant(0)
 
@@ -91,8 +93,8 @@ class Composition:
         alike: Lookalikes | None = None,
     ) -> None:
         self.derived, self.claimed, self.deadline = derived, claimed, deadline
-        forward = {e.tensor for e in question.forward.equations}
-        self._adjoints = {e.tensor for e in derived.equations if e.tensor not in forward}
+        self._forward = frozenset(e.tensor for e in question.forward.equations)
+        self._adjoints = {e.tensor for e in derived.equations if e.tensor not in self._forward}
         self._aliens: set[Tensor] = set()
         self._depth: dict[Tensor, int] = {}
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
@@ -125,7 +127,7 @@ class Composition:
         """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""
         self.walk()
         left = [name for name, pair in pairs.items() if not self.proves(*pair)]
-        reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
+        reason = f"the gradient of {left[0]} was not found to be the derived one{self._unmet()}" if left else ""
         if len(left) == len(pairs):
             return ComposedProof(tuple(left), reason=reason)
         lemmas = sorted(self.lemmas.values(), key=lambda lemma: self._order[lemma.equation.tensor])
@@ -135,6 +137,16 @@ class Composition:
             return ComposedProof(tuple(pairs), reason=f"the kernel does not accept the proof: {error.what}")
         left = [name for name, pair in pairs.items() if not replay.equal(*pair)]
         return ComposedProof(tuple(left), replay.lemmas, replay.conditions, reason)
+
+    def _unmet(self) -> str:
+        """The first of the user's lines that seems to be a derivative, by numbers, and was not proved to be it."""
+        for equation in self.program.equations:
+            tensor = equation.tensor
+            if tensor in self._aliens and tensor not in self._replaced and equation.note:
+                seen = [s.other for s in self._alike.of(tensor) if s.other in self._adjoints]
+                if seen:
+                    return f"; {equation.note} has the numbers of {seen[0].name}, and no proof of that was found"
+        return ""
 
     def read(self, expr: Expr) -> Poly:
         """The normal form of an expression of tensors of either side."""
@@ -362,7 +374,8 @@ class Composition:
         return False
 
     def _restart(self) -> None:
-        self.cuts.restart_clock(max(0.01, min(SHARES["lemma"].seconds, self.deadline - worked())))
+        left = self.deadline - worked()
+        self.cuts.restart_clock(max(0.01, min(max(SHARES["lemma"].seconds, left / SHARE), left)))
 
     def _proved(self, own: Equation, other: Expr) -> list[Tensor] | None:
         """The definitions, beside its own, by which a tensor is seen to be another one; None if it is not."""
@@ -396,7 +409,7 @@ class Composition:
 
     def _fewest(self, own: Equation, other: Expr, opened: list[Tensor]) -> list[Tensor]:
         """Definitions none of which can be left out, as far as the time goes."""
-        end = worked() + SHARES["lemma"].seconds
+        end = worked() + SHARES["fewer definitions"].seconds
         for k in reversed(range(len(opened))):
             fewer = opened[:k] + opened[k + 1 :]
             if worked() <= end and self._holds(own, other, fewer):
@@ -418,6 +431,7 @@ class Composition:
                 what stands on one alone.
         """
         opened: list[Tensor] = []
+        level: dict[Tensor, int] = {}  # how many definitions had to be opened before a tensor came in sight
         try:
             if self.cuts.clocks:
                 return self._meet_in_time(own, other, first, eager)
@@ -426,10 +440,12 @@ class Composition:
                 if self.cuts.vanishes_everywhere(gap):
                     return opened
                 step = self._step(gap, frozenset([own.tensor]))
-                if step is None:
+                seen = tensors_of(gap)
+                if step is None or (level.get(step[0], 0) > MOST_LEVELS and step[0] in self._forward):
                     return None
                 opened.append(step[0])
                 gap = step[1]
+                level |= dict.fromkeys(tensors_of(gap) - seen - level.keys(), level.get(step[0], 0) + 1)
         except (BudgetError, UnsupportedError):
             pass
         return None

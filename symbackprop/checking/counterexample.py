@@ -5,7 +5,7 @@ Every float in it is exactly the dyadic number that was used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.checking.question import Examination, Question, to_float
-from symbackprop.checking.replay_script import save_case
+from symbackprop.checking.replay_script import Passes, save_case
 from symbackprop.evaluation.compile import Array
 from symbackprop.evaluation.number_types import Value
 
@@ -46,8 +46,7 @@ class Counterexample:
         entry: where the disagreement is largest.
         given: values of tensors that the claim takes from the forward pass, such as true error terms.
         functions: what each arbitrary function stands for, by name.
-        passes: the user's forward and backward, where there are such.
-        fixed: values of their further arguments.
+        passes: how the user's forward and backward are run again, where there are such.
 
     Shapes: `claimed[name]` and `correct[name]` have the shape of the tensor they are the gradient of.
     """
@@ -61,8 +60,7 @@ class Counterexample:
     entry: WrongEntry
     given: dict[str, Floats] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
-    passes: tuple[Callable[..., Any], Callable[..., Any]] | None = field(default=None, repr=False, compare=False)
-    fixed: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    passes: Passes = field(default_factory=Passes, repr=False, compare=False)
 
     def save(self, path: str | Path) -> Path:
         """Write all arrays to an .npz file, and beside it a script that replays them under NumPy alone.
@@ -83,7 +81,7 @@ class Counterexample:
         arrays |= {f"sizes/{n}": k for n, k in self.sizes.items()} | {
             f"parameters/{n}": v for n, v in self.parameters.items()
         }
-        return save_case(path, arrays, (self.entry.name, self.entry.index), self.passes, self.fixed)
+        return save_case(path, arrays, (self.entry.name, self.entry.index), self.passes)
 
     def to_dict(self) -> dict[str, Any]:
         """Lists and numbers only, ready for JSON; a value that is not a number is None."""

@@ -145,7 +145,8 @@ class Attempt:
         """This and what was proved later of the rest."""
         used = tuple(dict.fromkeys((*self.used, *later.used)))
         composition = later.composition or self.composition
-        return Attempt(later.unproved, used, later.reason, composition, later.lemmas or self.lemmas)
+        told = self.reason if self.composition is not None else ""  # a composed proof knows at which line it stopped
+        return Attempt(later.unproved, used, told or later.reason, composition, later.lemmas or self.lemmas)
 
 
 Pairs = Mapping[str, tuple[Tensor, Tensor]]

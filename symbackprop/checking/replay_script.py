@@ -7,37 +7,45 @@ forward pass, so that nobody need trust this package.
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from symbackprop.errors import DataError, MalformedError, UnsupportedError
+from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.files import write_arrays, write_file
-from symbackprop.frontends.numpy.traced import backward_roles
-from symbackprop.frontends.passes import framework_of
 
 FIRST_LINE = "# A counterexample to a backward pass, replayed under NumPy alone. Written by symbackprop.\n"
 PLAIN = (bool, int, float, str, type(None))  # values of fixed arguments that a script can write down
 
 
-def save_case(
-    path: str | Path,
-    arrays: Mapping[str, Any],
-    entry: tuple[str, tuple[int, ...]],
-    functions: tuple[Callable[..., Any], Callable[..., Any]] | None,
-    fixed: Mapping[str, Any],
-) -> Path:
+@dataclass(frozen=True)
+class Passes:
+    """How the user's two functions are run again.
+
+    Args:
+        file: where both can be imported from; "" where they cannot.
+        forward, backward: their names there.
+        roles: which arguments of the backward are the upstream gradient and the cache.
+        fixed: values of further arguments.
+    """
+
+    file: str = ""
+    forward: str = ""
+    backward: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_case(path: str | Path, arrays: Mapping[str, Any], entry: tuple[str, tuple[int, ...]], passes: Passes) -> Path:
     """Write the arrays to an .npz file, and the script beside it.
 
     Args:
         arrays: by "inputs/x", "upstream/0", "claimed/x", "expected/x", "sizes/N".
         entry: where claim and truth differ most: the input and the place in it.
-        functions: forward and backward, as the user wrote them.
-        fixed: values of further arguments.
 
     Raises:
         UnsupportedError: another ending than .npz.
@@ -64,7 +72,7 @@ def save_case(
             help="choose another name, such as case.npz",
         )
     write_arrays(path, {name: np.asarray(a) for name, a in arrays.items()})
-    write_file(script, lambda stream: stream.write(_script(path.name, entry, functions, fixed).encode()))
+    write_file(script, lambda stream: stream.write(_script(path.name, entry, passes).encode()))
     return path
 
 
@@ -73,49 +81,18 @@ def _is_ours(script: Path) -> bool:
         return stream.read(len(FIRST_LINE)) == FIRST_LINE.encode()
 
 
-def _script(
-    case: str,
-    entry: tuple[str, tuple[int, ...]],
-    functions: tuple[Callable[..., Any], Callable[..., Any]] | None,
-    fixed: Mapping[str, Any],
-) -> str:
-    places = [_place(f) for f in functions] if functions is not None else []
-    known = [p for p in places if p is not None]
-    file = known[0][0] if len(known) == 2 and known[0][0] == known[1][0] else ""
+def _script(case: str, entry: tuple[str, tuple[int, ...]], passes: Passes) -> str:
     told = {
         "CASE": case,
         "NAME": entry[0],
         "ENTRY": entry[1],
-        "FIXED": {k: v for k, v in fixed.items() if isinstance(v, PLAIN)},
-        "ROLES": _roles(functions),
-        "FILE": file,
-        "FORWARD": known[0][1] if file else "",
-        "BACKWARD": known[1][1] if file else "",
+        "FIXED": {k: v for k, v in passes.fixed.items() if isinstance(v, PLAIN)},
+        "ROLES": dict(passes.roles),
+        "FILE": passes.file,
+        "FORWARD": passes.forward,
+        "BACKWARD": passes.backward,
     }
     return FIRST_LINE + HEAD + "".join(f"{name} = {value!r}\n" for name, value in told.items()) + BODY
-
-
-def _place(function: Callable[..., Any]) -> tuple[str, str] | None:
-    """The file of a function and its name there; None where it cannot be imported, or NumPy does not run it."""
-    name = getattr(function, "__qualname__", "")
-    if framework_of(function) != "NumPy" or not name.isidentifier() or not inspect.isfunction(function):
-        return None
-    try:
-        file = inspect.getsourcefile(function)
-    except TypeError:
-        return None
-    return (str(Path(file).resolve()), name) if file is not None and Path(file).is_file() else None
-
-
-def _roles(functions: tuple[Callable[..., Any], Callable[..., Any]] | None) -> dict[str, str]:
-    """Which arguments of the backward are the upstream gradient and the cache."""
-    if functions is None:
-        return {}
-    forward, backward = functions
-    try:
-        return backward_roles(backward, inspect.signature(forward).parameters)
-    except (MalformedError, ValueError, TypeError):
-        return {}
 
 
 HEAD = """

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.calculus import lemmas as calculus
+from symbackprop.calculus import derivation
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.expression.build import Expr, Tensor, entries_once
 from symbackprop.expression.program import Program
@@ -50,7 +50,7 @@ class CuredLine:
 
 
 @dataclass(frozen=True)
-class Lemma(calculus.Lemma):
+class Lemma(derivation.Lemma):
     """One link of a composed proof, as it is told: what a tensor of the user's, or a derived one, is."""
 
     @property

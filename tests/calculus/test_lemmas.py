@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
-from symbackprop.calculus.lemmas import Lemma, Replay, joined
+from symbackprop.calculus.derivation import Lemma
+from symbackprop.calculus.lemmas import Replay, joined
 from symbackprop.errors import IndexNotationError, ProofError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, entries_once, multiply, number
