@@ -23,6 +23,7 @@ from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.jacobians import pulled_back
 from symbackprop.checking.layers import layer_passes, malformed_layer
 from symbackprop.checking.trace_agreement import compared_with_numpy
+from symbackprop.checking.user_run import run_again
 from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
@@ -158,7 +159,11 @@ def check(
     verdict = as_intended(verdict) if wanted else verdict
     written = backward if backward is not None or brings_its_backward(forward) else passes[1]
     notes = (*told, *verdict.notes)
-    return replace(verdict, seconds=time.perf_counter() - start, written=written, notes=notes)
+    found = verdict.counterexample
+    if found is not None:
+        found = replace(found, passes=run_again(forward, backward or passes[1], fixed or {}))
+    seconds_taken = time.perf_counter() - start
+    return replace(verdict, seconds=seconds_taken, written=written, notes=notes, counterexample=found)
 
 
 def assert_proved(

@@ -32,6 +32,7 @@ SLOW = {
     *("document/test_handout", "document/test_words_of_documents", "test_site"),
     *(
         "checking/test_composition",
+        "checking/test_deep_families",
         "checking/test_claims_classes",
         "checking/test_refute",
         "checking/test_stated_sizes",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from symbackprop.expression.build import Entry, Expr, Tensor
-from symbackprop.expression.program import Program
+from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.shown import Shown
 
 THE_COST = Entry(Tensor("J"))
@@ -77,3 +77,27 @@ class Gradient:
     def cotangent(self, entry: Entry) -> Entry:
         """dJ/d(entry), by name."""
         return Entry(self.cotangents[entry.tensor], entry.indices)
+
+
+@dataclass(frozen=True)
+class Lemma:
+    """One link of a composed proof: what a tensor is.
+
+    Args:
+        equation: the tensor and what it equals, usually another tensor up to the order of axes and a factor; its note
+            is the user's line.
+        opened: the tensors whose definitions are put in after that of the tensor itself, in this order.
+        ahead: whether the first of these is put in on the right side alone, before the sides are compared: of a
+            recurrence the same step on both sides.
+        beside: the other tensors of its recurrence of which lemmas are supposed to hold at earlier steps.
+        definitions: all that was put in, in order, with what earlier lemmas say: with these the lemma can be checked
+            by itself. Said by the replay.
+        conditions: what it makes use of, in words. Said by the replay.
+    """
+
+    equation: Equation
+    opened: tuple[Tensor, ...] = ()
+    ahead: bool = False
+    beside: tuple[Tensor, ...] = ()
+    definitions: tuple[Equation, ...] = field(default=(), compare=False)
+    conditions: tuple[str, ...] = field(default=(), compare=False)

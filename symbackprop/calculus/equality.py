@@ -1,14 +1,14 @@
 """Equality of the two sides of a step, for all sizes and values: the normal form, and what it has answered already.
 
-Layer after layer of a deep network asks the same question under other names. An equality that was shown without any
-assumption, in a program without relations between its sizes, holds for every renaming of tensors and sizes, so it is
-remembered by its pattern. Work is counted, not timed: the answer does not depend on the machine.
+Layer after layer of a deep network asks the same question under other names. An equality holds for every renaming of
+tensors and sizes that leaves alone those of which something is assumed, so it is remembered by its pattern. Work is
+counted, not timed: the answer does not depend on the machine.
 """
 
 from __future__ import annotations
 
-from symbackprop.expression.build import Expr
-from symbackprop.expression.program import Program
+from symbackprop.expression.build import Expr, Symbol, Tensor
+from symbackprop.expression.program import Program, symbols
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.renaming import Pattern, pattern
 
@@ -25,8 +25,8 @@ class Equality:
     def __init__(self, program: Program, expanded: int = 0) -> None:
         self.facts, self.kinds = program.facts, program.known
         self.expanded = expanded
-        self._nameless = not self.kinds and not program.domain
-        self._shown: set[Pattern] = set()
+        self._names = names_that_matter(program)
+        self._shown: dict[Pattern, tuple[str, ...]] = {}
         self._tables: dict[bool, Canonical] = {}
 
     def conditions(self, left: Expr, right: Expr) -> tuple[str, ...] | None:
@@ -37,22 +37,28 @@ class Equality:
         Raises:
             UnsupportedError, BudgetError: the normal form does not know a construct, or needs too many steps.
         """
-        question = pattern(left, right) if self._nameless else None
+        question = pattern(left, right, fixed=self._names)
         if question in self._shown:
-            return ()
+            return self._shown[question]
         for knowing in (False, True) if self.kinds else (False,):
             table = self._table(knowing)
             if table.equal(left, right):
-                if question is not None and not table.used:
-                    self._shown.add(question)
-                return tuple(table.used)
+                return self._shown.setdefault(question, tuple(table.used))
         return None
 
     def _table(self, knowing: bool) -> Canonical:
-        """A normal form that has made use of nothing yet; what it remembers of earlier steps rests on no condition."""
-        table = self._tables.get(knowing)
-        if table is None or table.used:
+        """A normal form that has made use of nothing yet."""
+        if knowing not in self._tables:
             kinds = self.kinds if knowing else {}
-            table = self._tables[knowing] = Canonical(self.facts, kinds, None, expanded=self.expanded, most=MOST)
+            self._tables[knowing] = Canonical(self.facts, kinds, None, expanded=self.expanded, most=MOST)
+        table = self._tables[knowing]
+        table.used = {}
         table.restart_clock()
         return table
+
+
+def names_that_matter(program: Program) -> frozenset[Symbol | Tensor]:
+    """The tensors and sizes of which a program says something: what holds of others, holds of them by any name."""
+    sizes = {s for relation in program.domain for s in symbols(relation)}
+    sizes |= {s for a in program.assumptions if a.size is not None for s in symbols(a.size)}
+    return frozenset(sizes) | {t for t in program.tensors if t.kind != "real" or t in program.known}

@@ -43,6 +43,7 @@ SHARES: dict[str, Share] = {
     "whole": Share(0.2),
     "composed": Share(1.0, 0.15),
     "lemma": Share(1.0),
+    "fewer definitions": Share(0.4),  # to find out which are not needed
     "written out": Share(1.0),
     "named": Share(1.0),
     "whole, patiently": Share(2.0),

@@ -193,7 +193,7 @@ def _freed(case: Case, budget: Budget) -> Verdict | None:
 
 
 def _checked(case: Case, budget: Budget) -> Verdict:
-    subject = f"gradients of {name_of(case.forward)}"
+    subject, asked = f"gradients of {name_of(case.forward)}", budget.part("stated sizes")
     try:
         traced = case.trace(None, budget.left)
     except NeedsConcreteSizes as stop:
@@ -206,8 +206,8 @@ def _checked(case: Case, budget: Budget) -> Verdict:
     if verdict.status != "UNDECIDED":
         return verdict
     symbols = _telling_symbols(traced)
-    if not symbols or budget.left < SHARES["stated sizes"].seconds / 4:
-        return verdict
+    if not symbols or asked.spent or budget.left < SHARES["stated sizes"].seconds / 4:
+        return verdict  # what took that long is a whole model, which is not easier at stated sizes
     why = NeedsConcreteSizes("a proof for all sizes", symbols)
     stated = _at_concrete_sizes(case, why, subject, budget.part("stated sizes"))
     return stated if stated.status in ("PROVED", "REFUTED") else verdict

@@ -12,42 +12,65 @@ and heaps", 1997).
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from symbackprop.calculus.equality import names_that_matter
+from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.lookalikes import Likeness, Lookalikes
 from symbackprop.checking.question import Question
+from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
-from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import ZERO as NOTHING
+from symbackprop.errors import BudgetError, ProofError, UnsupportedError
 from symbackprop.expression.build import (
+    ONE,
     Entry,
     Expr,
     Index,
-    Multiply,
     Number,
     Tensor,
+    entries_once,
+    multiply,
+    nodes_once,
+    power,
     rewrite,
     substitute,
     tensors_in,
 )
-from symbackprop.expression.program import Equation, Program, defined_once
-from symbackprop.expression.recurrence import Clock, Recurrence, blocks, equations_of
+from symbackprop.expression.build import ZERO as NOTHING
+from symbackprop.expression.program import PART, Equation, Program
+from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term, tensors_of
-from symbackprop.normal_form.data import ONE, Poly, as_constant, combine, constant, subtract
-from symbackprop.normal_form.modulo_equations import has_place
-from symbackprop.normal_form.rules_extrema import by_position
-from symbackprop.normal_form.rules_indices import at_edges
-from symbackprop.normal_form.rules_merged_axes import in_digits
+from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, is_after, tensors_in_term, tensors_of
+from symbackprop.normal_form.data import Poly, constant, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
+MOST_AT_FIRST = 14  # where what stands on one side alone is opened
+MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
-MOST_ENTRIES = 256  # of short axes, compared one by one
+MOST_NODES = 400  # of what a line should compute: more explains nothing either
+SHARE = 8  # of all that is left, for one lemma, where that is more than what a lemma has
 LONGEST_WRITTEN_OUT = 64
+NO_TERMS = constant(0)
+
+
+@dataclass(frozen=True)
+class ComposedProof:
+    """What was proved by lemmas that the replay accepts.
+
+    Args:
+        unproved: the names of the pairs that were not proved.
+        conditions: what the lemmas make use of.
+        reason: why the rest was not proved.
+    """
+
+    unproved: tuple[str, ...]
+    lemmas: tuple[Lemma, ...] = ()
+    conditions: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class Composition:
@@ -70,37 +93,61 @@ class Composition:
         alike: Lookalikes | None = None,
     ) -> None:
         self.derived, self.claimed, self.deadline = derived, claimed, deadline
-        forward = {e.tensor for e in question.forward.equations}
-        self._adjoints = {e.tensor for e in derived.equations if e.tensor not in forward}
+        self._forward = frozenset(e.tensor for e in question.forward.equations)
+        self._adjoints = {e.tensor for e in derived.equations if e.tensor not in self._forward}
         self._aliens: set[Tensor] = set()
         self._met: set[Tensor] = set()  # derived ones that the user has
         self._depth: dict[Tensor, int] = {}
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
         self._replaced: dict[Tensor, Equation] = {}
-        self.lemmas: list[Lemma] = []
-        self._recurrent = False
-        self._clocks: dict[Tensor, tuple[Recurrence, Clock]] = {}
-        equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
-        longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
-        self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
-        self._alike = Lookalikes(question, equations) if alike is None else alike.afresh()
+        self._lines: dict[Tensor, Equation] = {}  # the definitions, with each found tensor as what it is
+        self.lemmas: dict[Tensor, Lemma] = {}
+        self.program = joined(derived, claimed)
+        self._order = {t: k for k, t in enumerate(self.program.tensors)}
+        longest = max((_length(n) for e in self.program.equations for n in e.tensor.shape), default=0)
+        self.expanded = min(longest, LONGEST_WRITTEN_OUT)
+        self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
+        self._names, self._recipes = names_that_matter(self.program), question.told_lemmas
+        self._alike = Lookalikes(question, self.program.equations) if alike is None else alike.afresh()
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
         own = {e.tensor for e in self.derived.equations}
-        for block in blocks(self.derived.equations):
-            if isinstance(block, Recurrence):
+        for block in self.program.blocks:
+            self._aliens |= {e.tensor for e in equations_of(block)} - own
+            if not isinstance(block, Recurrence):
+                self._take(block)
+            elif block.equations[0].tensor in own:
                 self._take_together(block)
                 for equation in block.equations:
                     self._alike.add(equation.tensor)
             else:
-                self._take(block)
-        for block in blocks(e for e in self.claimed.equations if e.tensor not in own):
-            self._aliens |= {e.tensor for e in equations_of(block)}
-            if isinstance(block, Recurrence):
                 self._by_induction(block)
-            else:
-                self._take(block)
+
+    def proof(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> ComposedProof:
+        """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""
+        self.walk()
+        left = [name for name, pair in pairs.items() if not self.proves(*pair)]
+        reason = f"the gradient of {left[0]} was not found to be the derived one{self._unmet()}" if left else ""
+        if len(left) == len(pairs):
+            return ComposedProof(tuple(left), reason=reason)
+        lemmas = sorted(self.lemmas.values(), key=lambda lemma: self._order[lemma.equation.tensor])
+        try:
+            replay = Replay(self.program, lemmas, expanded=self.expanded)
+        except ProofError as error:
+            return ComposedProof(tuple(pairs), reason=f"the kernel does not accept the proof: {error.what}")
+        left = [name for name, pair in pairs.items() if not replay.equal(*pair)]
+        return ComposedProof(tuple(left), replay.lemmas, replay.conditions, reason)
+
+    def _unmet(self) -> str:
+        """The first of the user's lines that seems to be a derivative, by numbers, and was not proved to be it."""
+        for equation in self.program.equations:
+            tensor = equation.tensor
+            if tensor in self._aliens and tensor not in self._replaced and equation.note:
+                seen = [s.other for s in self._alike.of(tensor) if s.other in self._adjoints]
+                if seen:
+                    return f"; {equation.note} has the numbers of {seen[0].name}, and no proof of that was found"
+        return ""
 
     def read(self, expr: Expr) -> Poly:
         """The normal form of an expression of tensors of either side."""
@@ -108,24 +155,32 @@ class Composition:
 
     def proves(self, claimed: Tensor, derived: Tensor | None) -> bool:
         """True if a claimed gradient is the derived one, or 0 where there is none."""
+        if derived is not None and self._order[derived] > self._order[claimed]:
+            claimed, derived = derived, claimed  # a lemma is about the later of two
         places = self.cuts.places(claimed)
-        left = self._rewritten(Entry(claimed, places))
         right = NOTHING if derived is None else self._rewritten(Entry(derived, places))
-        if left is right:
+        if self._rewritten(Entry(claimed, places)) is right:
             return True
-        try:
-            return self._meet(self.cuts.normal(left), right, None) is not None
-        except (BudgetError, UnsupportedError):
+        own = self._lines.get(claimed)
+        if own is None or (derived is not None and self._alike.differ(claimed, derived)):
             return False
+        value = NOTHING if derived is None else Entry(derived, own.indices)
+        opened = self._proved(own, self._rewritten(value))
+        if opened is not None:
+            self.lemmas[claimed] = Lemma(Equation(claimed, own.indices, value, own.note), tuple(opened))
+        return opened is not None
 
     def lack(self, claimed: Equation, derived: Tensor) -> Expr | None:
         """What must be added to a line of the user's so that it is a derivative, in tensors that the user has.
 
         None if nothing short was found.
         """
+        one = self._one_tensor(claimed, derived)
+        if one is not None:
+            return one
         tensor, places = claimed.tensor, self.cuts.places(claimed.tensor)
         names: dict[Index, Expr] = dict(zip(places, claimed.indices, strict=True))
-        own = self._own_tensors()
+        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, claimed)}
         self._restart()
         best: Poly | None = None
         try:
@@ -145,21 +200,83 @@ class Composition:
         if best is None or len(best.terms) > MOST_LACKING:
             return None
 
-        def at(node: Expr) -> Expr | None:
-            if isinstance(node, Entry) and node.tensor in own:
-                return Entry(own[node.tensor], node.indices)
+        return self._told(expression(self.cuts, best, names), own, claimed)
+
+    def _one_tensor(self, claimed: Equation, derived: Tensor) -> Expr | None:
+        """What a line lacks, where that is one tensor that the user has there, as far as numbers tell."""
+        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, claimed)}
+        for tensor in self.program.inputs:
+            self._alike.add(tensor)
+        for likeness in self._alike.of_difference(derived, claimed.tensor):
+            other = likeness.other
+            entry = Entry(other, tuple(claimed.indices[k] for k in likeness.order))
+            theirs = other in self._aliens and self._order[other] < self._order[claimed.tensor]
+            if other in own or theirs or other not in self._adjoints | self._aliens:
+                return self._told(multiply(likeness.factor, entry), own, claimed)
+        return None
+
+    def derivative(self, line: Equation, right: Tensor) -> Expr | None:
+        """What a line of the user's should compute to be this derivative, in tensors that stand before it.
+
+        None if that is long.
+        """
+        own = {t: lemma for t, lemma in self._own_tensors().items() if self._before(lemma, line)}
+        expr = self._rewritten(Entry(right, line.indices))
+
+        def opened(node: Expr) -> Expr | None:
+            if isinstance(node, Entry) and node.tensor in self._adjoints - own.keys() and node.tensor in self._lines:
+                return self._lines[node.tensor].at(node.indices)
             return None
 
-        return rewrite(expression(self.cuts, best, names), at)
+        for _ in range(MOST_OPENED):
+            longer = rewrite(expr, opened)
+            if longer is expr:
+                return self._told(expr, own, line)
+            expr = longer
+            if sum(1 for _ in nodes_once(expr)) > MOST_NODES:
+                break
+        return None
 
-    def _own_tensors(self) -> dict[Tensor, Tensor]:
-        """The derived tensors that the user has, each with the first of the user's that it is."""
-        found: dict[Tensor, Tensor] = {}
-        for lemma in self.lemmas:
-            value = lemma.equation.value
-            if isinstance(value, Entry) and value.indices == lemma.equation.indices:
-                found.setdefault(value.tensor, lemma.equation.tensor)
+    def _told(self, expr: Expr, own: Mapping[Tensor, Lemma], line: Equation) -> Expr:
+        """An expression of derived tensors in those that the user has and names, with what earlier lines compute."""
+        table: dict[Expr, Expr] = {}
+        for tensor in self._aliens:
+            known = self._lines[tensor]
+            before = self._order[tensor] < self._order[line.tensor] and not known.note.startswith(PART)
+            if before and tensor.shape == line.tensor.shape:
+                table.setdefault(known.at(line.indices), Entry(tensor, line.indices))
+
+        def named(node: Expr) -> Expr | None:
+            if not isinstance(node, Entry) or node.tensor not in self._lines:
+                return None
+            if self._lines[node.tensor].note.startswith(PART):
+                return rewrite(self.program.by_tensor[node.tensor].at(node.indices), named)
+            return None
+
+        folded = rewrite(rewrite(expr, table.get), lambda node: self._by_user(node, own))
+        return rewrite(folded, named)
+
+    def _before(self, lemma: Lemma, line: Equation) -> bool:
+        return self._order[lemma.equation.tensor] < self._order[line.tensor]
+
+    def _own_tensors(self) -> dict[Tensor, Lemma]:
+        """The derived tensors that the user has, each with what is known of the first of the user's that it is."""
+        found: dict[Tensor, Lemma] = {}
+        for lemma in self.lemmas.values():
+            entries = list(entries_once(lemma.equation.value))
+            if lemma.equation.tensor in self._aliens and len(entries) == 1:
+                found.setdefault(entries[0].tensor, lemma)
         return found
+
+    def _by_user(self, node: Expr, own: Mapping[Tensor, Lemma]) -> Expr | None:
+        """An entry of a derived tensor by the user's tensor that it is, up to the order of axes and a factor."""
+        if not isinstance(node, Entry) or node.tensor not in own:
+            return None
+        equation = own[node.tensor].equation
+        (entry,) = (e for e in entries_once(equation.value) if e.tensor is node.tensor)
+        places: dict[Expr, Expr] = dict(zip(entry.indices, node.indices, strict=True))
+        factor = substitute(equation.value, {entry: ONE})
+        return multiply(Entry(equation.tensor, tuple(places[i] for i in equation.indices)), power(factor, -1))
 
     def _rewritten(self, expr: Expr) -> Expr:
         """With each tensor that was found to be another written as that one."""
@@ -173,44 +290,28 @@ class Composition:
 
     def _take(self, equation: Equation) -> None:
         tensor, value = equation.tensor, self._rewritten(equation.value)
-        own = Equation(tensor, equation.indices, value, equation.note)
-        if tensor.kind != "real" or _is_view(value):
+        own = self._lines[tensor] = Equation(tensor, equation.indices, value, equation.note)
+        self.cuts.define(tensor, own.indices, value)
+        if tensor.kind != "real" or is_view(value):
             self._replaced[tensor] = own
             return
         self._reads[tensor] = frozenset(tensors_in(value))
         self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
-        self.cuts.depends(tensor, self._reads[tensor])
-        if worked() > self.deadline:
-            return
-        self._restart()
-        try:
-            self.cuts.define(tensor, own.indices, value)
-        except (BudgetError, UnsupportedError):
-            return
-        if not self._found(own):
+        if worked() <= self.deadline and not self._found(own):
             self._alike.add(tensor)
 
     # --- recurrences
 
     def _take_together(self, block: Recurrence) -> None:
         """Define the tensors of a recurrence, each with those that were found to be others written as these."""
-        self._recurrent, equations = True, block.equations
-        values = {e.tensor: self._rewritten(e.value) for e in equations}
-        outside = frozenset().union(*(tensors_in(v) for v in values.values()))
-        self.cuts.depend(values, outside)
-        depth = 1 + max((self._depth.get(t, 0) for t in outside - values.keys()), default=0)
-        for equation in equations:
-            tensor = equation.tensor
-            self._reads[tensor] = frozenset(tensors_in(values[tensor]))
-            self._depth[tensor] = depth
-            self._clocks[tensor] = block, block.clocks[tensor]
-            if worked() > self.deadline:
-                return
-            self._restart()
-            try:
-                self.cuts.define(tensor, equation.indices, values[tensor])
-            except (BudgetError, UnsupportedError):
-                continue
+        lines = {e.tensor: Equation(e.tensor, e.indices, self._rewritten(e.value), e.note) for e in block.equations}
+        self._lines |= lines
+        outside = frozenset().union(*(tensors_in(line.value) for line in lines.values()))
+        self.cuts.depend(block, outside)
+        depth = 1 + max((self._depth.get(t, 0) for t in outside - lines.keys()), default=0)
+        for tensor, line in lines.items():
+            self._reads[tensor], self._depth[tensor] = frozenset(tensors_in(line.value)), depth
+            self.cuts.define(tensor, line.indices, line.value)
 
     def _by_induction(self, block: Recurrence) -> None:
         """Find the tensors of a recurrence of the user's.
@@ -218,146 +319,204 @@ class Composition:
         Numbers propose what they are; that is supposed of all entries that are computed before an entry, and shown of
         that entry. What cannot be shown is supposed no longer, until all that is supposed has been shown.
         """
-        equations = block.equations
-        proposed = {e.tensor: self._alike.of(e.tensor) for e in equations}
-        by_tensor = {e.tensor: e for e in equations}
-        opened: dict[Tensor, list[Tensor]] = {}
+        proposed = {e.tensor: self._alike.of(e.tensor) if e.tensor.kind == "real" else [] for e in block.equations}
+        by_tensor = {e.tensor: e for e in block.equations}
+        shown: dict[Tensor, Lemma] = {}
         while worked() < self.deadline:
             supposed = {t: by_tensor[t] for t in by_tensor if proposed[t]}
             for tensor, own in supposed.items():
                 value = proposed[tensor][0].at(own.indices)
                 self._replaced[tensor] = Equation(tensor, own.indices, value, own.note)
             self._take_together(block)
-            opened = {}
-            for tensor, own in supposed.items():
-                steps = self._shown(own, proposed[tensor][0]) if self.cuts.is_defined(tensor) else None
-                if steps is None:
+            shown = {}
+            for tensor in supposed:
+                lemma = self._shown(
+                    self._lines[tensor], proposed[tensor][0], tuple(t for t in supposed if t is not tensor)
+                )
+                if lemma is None:
                     break
-                opened[tensor] = steps
-            if len(opened) == len(supposed):
+                shown[tensor] = lemma
+            if len(shown) == len(supposed):
                 break
-            failed = next(t for t in supposed if t not in opened)
+            failed = next(t for t in supposed if t not in shown)
             proposed[failed] = proposed[failed][1:]
             for tensor in supposed:
                 self._replaced.pop(tensor, None)
         for tensor in by_tensor:
-            if tensor in opened and tensor in self._replaced:
-                beside = tuple(t for t in opened if t is not tensor)
-                self.lemmas.append(Lemma(self._replaced[tensor], tuple(dict.fromkeys(opened[tensor])), beside))
+            if tensor in shown and tensor in self._replaced:
+                self.lemmas[tensor] = shown[tensor]
             else:
                 self._replaced.pop(tensor, None)
                 self._alike.add(tensor)
+        self._take_together(block)
 
-    def _shown(self, own: Equation, likeness: Likeness) -> list[Tensor] | None:
-        """What was opened to show what an entry is, given that those before are what is supposed of them."""
-        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
-        left, right = self.cuts.value(own.tensor), substitute(likeness.at(own.indices), places)
-        steps = self._meet(left, right, None, likeness.other)  # one step on either side
-        return self._meet(left, right, None) if steps is None else steps
+    def _shown(self, own: Equation, likeness: Likeness, beside: tuple[Tensor, ...]) -> Lemma | None:
+        """That an entry is what it may be, given that those before are what is supposed of them."""
+        other = likeness.at(own.indices)
+        # one step on either side, before anything else is tried
+        for first, eager in itertools.product((likeness.other, None), (False, True)):
+            opened = self._meet(own, other, first, eager)
+            if opened is not None:
+                equation = Equation(own.tensor, own.indices, other, own.note)
+                return Lemma(equation, tuple(opened), ahead=first is not None, beside=beside)
+        return None
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
-        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         for likeness in self._alike.of(own.tensor):
             other = likeness.at(own.indices)
-            opened = self._meet(self.cuts.value(own.tensor), substitute(other, places), own.tensor)
+            opened = self._proved(own, other)
             if opened is not None:
                 self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
                 if own.tensor in self._aliens:
                     self._met.add(likeness.other)
-                    self.lemmas.append(Lemma(self._replaced[own.tensor], tuple(dict.fromkeys(opened))))
+                self.lemmas[own.tensor] = Lemma(self._replaced[own.tensor], tuple(opened))
                 return True
             if worked() > self.deadline:
                 break
         return False
 
     def _restart(self) -> None:
-        self.cuts.restart_clock(max(0.01, min(SHARES["lemma"].seconds, self.deadline - worked())))
+        left = self.deadline - worked()
+        self.cuts.restart_clock(max(0.01, min(max(SHARES["lemma"].seconds, left / SHARE), left)))
 
-    def _meet(self, left: Poly, right: Expr, own: Tensor | None, first: Tensor | None = None) -> list[Tensor] | None:
+    def _proved(self, own: Equation, other: Expr) -> list[Tensor] | None:
+        """The definitions, beside its own, by which a tensor is seen to be another one; None if it is not."""
+        if self.cuts.clocks:  # which entries are opened depends on when they are computed: no pattern tells
+            return self._meet(own, other)
+        attempt = Attempted(self._recipes, own, other, self._lines, self._names)
+        told = attempt.told()
+        if told is not None and (told[1] or self._holds(own, other, told[0])):
+            return told[0]
+        if attempt.hopeless():
+            return None
+        opened = self._meet(own, other)
+        if opened is None:
+            if worked() <= self.deadline:
+                attempt.failed()
+            return None
+        opened = self._fewest(own, other, opened)
+        self.cuts.used = {}
+        attempt.proved(opened, self._holds(own, other, opened) and HIDDEN not in self.cuts.used)
+        return opened
+
+    def _holds(self, own: Equation, other: Expr, opened: Iterable[Tensor]) -> bool:
+        """Whether these definitions are enough."""
+        try:
+            gap = self._gap(own, other)
+            for tensor in opened:
+                gap = self.cuts.put_in(gap, tensor)
+            return self.cuts.vanishes_everywhere(gap)
+        except (BudgetError, UnsupportedError):
+            return False
+
+    def _fewest(self, own: Equation, other: Expr, opened: list[Tensor]) -> list[Tensor]:
+        """Definitions none of which can be left out, as far as the time goes."""
+        end = worked() + SHARES["fewer definitions"].seconds
+        for k in reversed(range(len(opened))):
+            fewer = opened[:k] + opened[k + 1 :]
+            if worked() <= end and self._holds(own, other, fewer):
+                opened = fewer
+        return opened
+
+    def _gap(self, own: Equation, other: Expr) -> Poly:
+        """The difference between a tensor's definition and what it may equal."""
+        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
+        self._restart()
+        return subtract(self.cuts.value(own.tensor), self.cuts.normal(substitute(other, places)))
+
+    def _meet(self, own: Equation, other: Expr, first: Tensor | None = None, eager: bool = True) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
-            own: the tensor that is being looked for, which is not opened on the other side.
-            first: a tensor of the right side that is opened before anything is looked at.
+            first: a tensor of the other side that is opened before anything is looked at.
+            eager: beside recurrences, whether what stands on both sides is opened where that is computed later than
+                what stands on one alone.
         """
         opened: list[Tensor] = []
-        self._restart()
+        level: dict[Tensor, int] = {}  # how many definitions had to be opened before a tensor came in sight
         try:
-            there = self.cuts.normal(right)
-            if first is not None:
-                if not self.cuts.is_defined(first):
-                    return None
-                there = self.cuts.put_in(there, first)
-                opened.append(first)
-            if self._recurrent:
-                return self._meet_in_time(left, there, opened)
-            gap = subtract(left, there)
+            if self.cuts.clocks:
+                return self._meet_in_time(own, other, first, eager)
+            gap = self._gap(own, other)
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
-                if self._vanishes(gap):
+                if self.cuts.vanishes_everywhere(gap):
                     return opened
-                step = self._step(gap, frozenset() if own is None else frozenset([own]))
-                if step is None:
+                step = self._step(gap, frozenset([own.tensor]))
+                seen = tensors_of(gap)
+                if step is None or (level.get(step[0], 0) > MOST_LEVELS and step[0] in self._forward):
                     return None
                 opened.append(step[0])
                 gap = step[1]
+                level |= dict.fromkeys(tensors_of(gap) - seen - level.keys(), level.get(step[0], 0) + 1)
         except (BudgetError, UnsupportedError):
             pass
         return None
 
-    def _meet_in_time(self, left: Poly, right: Poly, opened: list[Tensor]) -> list[Tensor] | None:
+    def _meet_in_time(self, own: Equation, other: Expr, first: Tensor | None, eager: bool) -> list[Tensor] | None:
         """As `_meet`, beside recurrences: of several entries of a tensor those are opened that are computed last."""
-        while len(opened) <= MOST_OPENED:
-            gap = at_edges(self.cuts, subtract(left, right))
-            if self._vanishes(gap):
+        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
+        self._restart()
+        cuts, opened = self.cuts, list[Tensor]()
+        left, right = cuts.value(own.tensor), cuts.normal(substitute(other, places))
+        if first is not None:
+            if not cuts.is_defined(first):
+                return None
+            right = cuts.put_in(right, first)
+            opened.append(first)
+        gap = cuts.gap(left, right)
+        while len(opened) <= (MOST_OPENED if eager else MOST_AT_FIRST) and len(gap.terms) <= MOST_TERMS:
+            if cuts.vanishes_everywhere(gap):
                 return opened
-            tensor = self._next(left, right, gap) if len(gap.terms) <= MOST_TERMS else None
+            tensor = self._next(left, right, gap, eager)
             if tensor is None:
                 return None
-            times = self._times(gap, tensor)
-            left, right = self._opened(left, tensor, times), self._opened(right, tensor, times)
+            times = cuts.times_of(gap, tensor)
+            left, right = cuts.opened(left, tensor, times), cuts.opened(right, tensor, times)
+            gap = cuts.gap(cuts.opened(gap, tensor), NO_TERMS)
             opened.append(tensor)
         return None
 
-    def _next(self, left: Poly, right: Poly, gap: Poly) -> Tensor | None:
+    def _next(self, left: Poly, right: Poly, gap: Poly, eager: bool) -> Tensor | None:
         """The tensor to open next.
 
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
         difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
         one that leads to no other steps; else the deepest of those that stand on one side or in some terms only.
         """
-        one_sided = self._openable(tensors_of(left) ^ tensors_of(right))
+        cuts = self.cuts
+        one_sided = self._openable(tensors_of(gap) & (tensors_of(left) ^ tensors_of(right)))
         held = [tensors_in_term(m) for m, _ in gap.terms]
         uneven = self._openable(frozenset.union(*held) - frozenset.intersection(*held))
         strange, others = (
             [t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven)
         )
         if strange:
-            return self._latest([*strange, *(t for t in others if t not in strange)], gap)
+            later = [t for t in others if t not in strange] if eager else []
+            return self._latest([*strange, *later], gap)
         best: tuple[int, Tensor] | None = None
         for tensor in self._openable(tensors_of(gap)):
-            shorter = at_edges(self.cuts, self._opened(gap, tensor, self._times(gap, tensor)))
+            shorter = cuts.gap(cuts.opened(gap, tensor), NO_TERMS)
             if len(shorter.terms) < (best[0] if best else len(gap.terms)):
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        ending = [t for t in self._openable(tensors_of(gap)) if t not in self._clocks]
+        ending = [t for t in self._openable(tensors_of(gap)) if t not in cuts.clocks]
         rest = others or ending or self._openable((tensors_of(left) ^ tensors_of(right)) | frozenset(uneven))
         return self._latest(rest, gap) if rest else None
 
-    def _vanishes(self, gap: Poly) -> bool:
-        """True if the difference is 0, as it stands or entry by entry along short or merged axes."""
-        cuts = self.cuts
-        if cuts.vanishes(gap) or (has_place(gap) and cuts.vanishes(by_position(cuts, gap))):
-            return True
-        axes = []
-        for index in gap.free:
-            written = range(cuts.written_out(index.size))
-            values = [constant(k) for k in written] or in_digits(cuts, index, (gap,))
-            axes += [[(index, v) for v in values]] if values else []
-        if not axes or math.prod(map(len, axes)) > MOST_ENTRIES:
-            return False
-        return all(cuts.vanishes(cuts.substitute(gap, dict(at))) for at in itertools.product(*axes))
+    def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
+        """The first of these; of a recurrence the one of which an entry is computed after all others."""
+        first = tensors[0]
+        if first not in self.cuts.clocks:
+            return first
+        rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self.cuts.clocks]
+        times = {t: self.cuts.times_of(gap, t) for t in rivals}
+        for tensor in rivals:
+            later = (b for t in rivals if t is not tensor for b in times[t])
+            if not any(all(is_after(b, a) for a in times[tensor]) for b in later):
+                return tensor
+        return first
 
     def _step(self, gap: Poly, own: frozenset[Tensor]) -> tuple[Tensor, Poly] | None:
         """The tensor to open next, and the difference with it opened.
@@ -378,7 +537,7 @@ class Composition:
         best: tuple[Tensor, Poly] | None = None
         for tensor in every_one:
             shorter = self.cuts.put_in(gap, tensor)
-            if not shorter.terms or (len(gap.terms) == 1 and self._vanishes(shorter)):
+            if not shorter.terms or (len(gap.terms) == 1 and self.cuts.vanishes_everywhere(shorter)):
                 return tensor, shorter
             if len(shorter.terms) < len((best[1] if best else gap).terms):
                 best = tensor, shorter
@@ -386,40 +545,6 @@ class Composition:
             return best
         first = (group or every_one)[0]
         return first, self.cuts.put_in(gap, first)
-
-    def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
-        """The first of these; of a recurrence the one of which an entry is computed after all others."""
-        first = tensors[0]
-        if first not in self._clocks:
-            return first
-        rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self._clocks]
-        times = {t: [self._time(t, p) for p in self.cuts.places_in(gap, t)] for t in rivals}
-        for tensor in rivals:
-            later = (b for t in rivals if t is not tensor for b in times[t])
-            if not any(all(_after(b, a) for a in times[tensor]) for b in later):
-                return tensor
-        return first
-
-    def _times(self, gap: Poly, tensor: Tensor) -> list[Poly]:
-        """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
-        return [self._time(tensor, p) for p in self.cuts.places_in(gap, tensor)] if tensor in self._clocks else []
-
-    def _opened(self, side: Poly, tensor: Tensor, times: Sequence[Poly]) -> Poly:
-        """A side with a tensor opened: those of its entries after which none of these times comes."""
-        if not times:
-            return self.cuts.put_in(side, tensor)
-
-        def is_last(places: tuple[Poly, ...]) -> bool:
-            own = self._time(tensor, places)
-            return not any(_after(other, own) for other in times)
-
-        return self.cuts.put_in(side, tensor, is_last)
-
-    def _time(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
-        """When an entry of a recurrence is computed."""
-        block, clock = self._clocks[tensor]
-        step = combine([(clock.sign, places[clock.axis]), (1, self.cuts.size_of(clock.origin))])
-        return combine([(block.pace, step), (block.ranks[tensor], ONE)])
 
     def _openable(self, tensors: Iterable[Tensor]) -> list[Tensor]:
         found = [t for t in tensors if self.cuts.is_defined(t)]
@@ -430,20 +555,5 @@ class Composition:
         return tensor in self._aliens, tensor in self._adjoints, self._depth[tensor]
 
 
-def _after(time: Poly, other: Poly) -> bool:
-    """True if one time is known to be later than the other."""
-    gap = as_constant(subtract(time, other))
-    return gap is not None and gap > 0
-
-
 def _length(size: Expr) -> int:
     return int(size.value) if isinstance(size, Number) else 0
-
-
-def _is_view(value: Expr) -> bool:
-    """True for one entry of a tensor up to a number (a transposition, a slice, a gather, a sign), and for a number."""
-    if isinstance(value, Multiply):
-        return sum(isinstance(f, Entry) for f in value.factors) == 1 and all(
-            isinstance(f, (Entry, Number)) for f in value.factors
-        )
-    return isinstance(value, (Entry, Number))

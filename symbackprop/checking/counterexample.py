@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import flint
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.checking.question import Examination, Question, to_float
+from symbackprop.checking.replay_script import Passes, save_case
 from symbackprop.evaluation.compile import Array
 from symbackprop.evaluation.number_types import Value
 
@@ -45,6 +47,7 @@ class Counterexample:
         entry: where the disagreement is largest.
         given: values of tensors that the claim takes from the forward pass, such as true error terms.
         functions: what each arbitrary function stands for, by name.
+        passes: how the user's forward and backward are run again, where there are such.
 
     Shapes: `claimed[name]` and `correct[name]` have the shape of the tensor they are the gradient of.
     """
@@ -58,6 +61,28 @@ class Counterexample:
     entry: WrongEntry
     given: dict[str, Floats] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    passes: Passes = field(default_factory=Passes, repr=False, compare=False)
+
+    def save(self, path: str | Path) -> Path:
+        """Write all arrays to an .npz file, and beside it a script that replays them under NumPy alone.
+
+        `save("case.npz")` writes case.npz and case.py; each file is whole or not there. The arrays' names say what they
+        are: "inputs/x", "upstream/0", "claimed/x", "expected/x", "sizes/N".
+
+        Raises:
+            UnsupportedError: another ending than .npz.
+            DataError: the files cannot be written there, or case.py is a file of another kind.
+        """
+        up = self.upstream if isinstance(self.upstream, tuple) else (self.upstream,)
+        arrays: dict[str, Any] = {f"inputs/{n}": a for n, a in self.inputs.items()}
+        arrays |= {f"upstream/{k}": a for k, a in enumerate(up) if a is not None}
+        arrays |= {f"claimed/{n}": a for n, a in self.claimed.items()}
+        arrays |= {f"expected/{n}": a for n, a in self.correct.items()}
+        arrays |= {f"given/{n}": a for n, a in self.given.items()}
+        arrays |= {f"sizes/{n}": k for n, k in self.sizes.items()} | {
+            f"parameters/{n}": v for n, v in self.parameters.items()
+        }
+        return save_case(path, arrays, (self.entry.name, self.entry.index), self.passes)
 
     def to_dict(self) -> dict[str, Any]:
         """Lists and numbers only, ready for JSON; a value that is not a number is None."""

@@ -45,6 +45,7 @@ PLAIN = 1e-6  # a relative difference that is no rounding
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
+FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
 Values = Mapping[Tensor, NDArray[Any]]
 Places = dict[Tensor, tuple[int, ...]]  # an entry of each
 
@@ -111,24 +112,41 @@ class Lookalikes:
     """
 
     def __init__(self, question: Question, equations: tuple[Equation, ...]) -> None:
-        self._at: list[tuple[Point, Values]] = []
+        self._vectors: list[tuple[Point, Vectors]] = []
+        self._equations = equations
         for point in _points(question) if equations else ():
             vectors = Vectors(point)
             try:
                 with np.errstate(all="ignore"):
                     vectors.run(equations)
-            except (SymbackpropError, ArithmeticError, LookupError, ValueError):
+            except FAILURES:
                 continue
-            self._at.append((point, vectors.arrays))
+            self._vectors.append((point, vectors))
+        self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
         self._known: list[View] = []
         self._profiles: list[NDArray[np.float64]] = []
         self._steps = recurrent(equations)
         self._lengths = {tensor.shape[axis] for tensor, axis in self._steps.items()}
 
-    def afresh(self) -> Lookalikes:
-        """The same numbers, with no tensor that may be found yet."""
+    def afresh(self, edits: Mapping[Tensor, Equation] | None = None) -> Lookalikes:
+        """The same numbers, with no tensor that may be found yet.
+
+        Args:
+            edits: equations that are changed.
+        """
         other = Lookalikes.__new__(Lookalikes)
-        other._at, other._steps, other._lengths = self._at, self._steps, self._lengths
+        other._steps, other._lengths = self._steps, self._lengths
+        other._vectors, other._equations = self._vectors, self._equations
+        if edits:
+            other._equations = tuple(edits.get(e.tensor, e) for e in self._equations)
+            other._vectors = []
+            for point, vectors in self._vectors:
+                try:
+                    with np.errstate(all="ignore"):
+                        other._vectors.append((point, vectors.edited(edits, self._equations)))
+                except FAILURES:
+                    continue
+        other._at = [(point, vectors.arrays) for point, vectors in other._vectors]
         other._known, other._profiles = [], []
         return other
 
@@ -154,6 +172,20 @@ class Lookalikes:
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
         found = [self._likeness(tensor, self._known[k]) for k in order]
         return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
+
+    def of_difference(self, left: Tensor, right: Tensor) -> list[Likeness]:
+        """The tensors that may be found and are like left - right; nothing else is remembered of that."""
+        gap = Tensor(f"{left.name} - {right.name}", left.shape)
+        before = self._at
+        try:
+            self._at = [(p, {**v, gap: v[left] - v[right]}) for p, v in before if left in v and right in v]
+            return self.of(gap) if len(self._at) == len(before) else []
+        finally:
+            self._at = before
+
+    def differ(self, left: Tensor, right: Tensor) -> bool:
+        """True if two tensors plainly have other numbers at some point."""
+        return any(_farthest(values.get(left), values.get(right)) is not None for _, values in self._at)
 
     def disagreements(
         self, pairs: Iterable[tuple[Tensor, Tensor]]

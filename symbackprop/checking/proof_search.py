@@ -17,7 +17,7 @@ from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import Tensor
+from symbackprop.expression.build import ZERO, Tensor
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
@@ -59,6 +59,7 @@ class Sides:
         claimed: what was written by hand.
         fixed: whether sizes are fixed numbers.
         by_name: whether what is claimed speaks of derived tensors by name, so that none has to be found among them.
+        before: the same with other equations, and which are changed: what does not depend on them has the same numbers.
     """
 
     question: Question
@@ -66,10 +67,14 @@ class Sides:
     claimed: Program
     fixed: bool = False
     by_name: bool = False
+    before: tuple[Sides, Mapping[Tensor, Equation]] | None = None
 
     @cached_property
     def alike(self) -> Lookalikes:
         """The numbers of all tensors, at several points; of none where names say what is what."""
+        if self.before is not None:
+            sides, edits = self.before
+            return sides.alike.afresh(edits)
         return Lookalikes(self.question, () if self.by_name else tuple(self.equations.values()))
 
     @property
@@ -109,11 +114,13 @@ class Sides:
                         seconds=seconds)  # fmt: skip
 
     def composition(self, budget: Budget, *, assuming: bool = True) -> Composition:
-        """The chain of equalities between both programs, as far as it comes."""
+        """The walk over both programs, still to be begun."""
         derived = self.derived if assuming else replace(self.derived, assumptions=())
-        found = Composition(self.question, derived, self.claimed, self.derived.facts, budget.end, self.alike)
-        found.walk()
-        return found
+        return Composition(self.question, derived, self.claimed, self.derived.facts, budget.end, self.alike)
+
+    def edited(self, derived: Program, claimed: Program, edits: Mapping[Tensor, Equation]) -> Sides:
+        """Both programs with some equations changed."""
+        return replace(self, derived=derived, claimed=claimed, before=(self, edits))
 
 
 @dataclass(frozen=True)
@@ -125,22 +132,21 @@ class Attempt:
         used: the conditions that it made use of.
         reason: why there is no more, in words.
         composition: of a composed proof, its chain of equalities.
+        lemmas: what each of the user's tensors is, as the replay accepts it.
     """
 
     unproved: tuple[str, ...]
     used: tuple[str, ...]
     reason: str
     composition: Composition | None = None
-
-    @property
-    def lemmas(self) -> tuple[Lemma, ...]:
-        """Of a composed proof, what each of the user's tensors is."""
-        return () if self.composition is None else tuple(self.composition.lemmas)
+    lemmas: tuple[Lemma, ...] = ()
 
     def then(self, later: Attempt) -> Attempt:
         """This and what was proved later of the rest."""
         used = tuple(dict.fromkeys((*self.used, *later.used)))
-        return Attempt(later.unproved, used, later.reason, later.composition or self.composition)
+        composition = later.composition or self.composition
+        told = self.reason if self.composition is not None else ""  # a composed proof knows at which line it stopped
+        return Attempt(later.unproved, used, told or later.reason, composition, later.lemmas or self.lemmas)
 
 
 Pairs = Mapping[str, tuple[Tensor, Tensor]]
@@ -184,6 +190,7 @@ def _at_once(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> 
 def _composed(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> Attempt:
     """By a chain of lemmas about the tensors of the claimed program."""
     composition = sides.composition(budget, assuming=strategy.assuming)
-    left = [name for name, pair in pairs.items() if not composition.proves(*pair)]
-    reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
-    return Attempt(tuple(left), tuple(composition.cuts.used), reason, composition)
+    lines = sides.derived.by_tensor
+    nothing = {t for t, line in lines.items() if line.value is ZERO}
+    proof = composition.proof({n: (own, None if other in nothing else other) for n, (own, other) in pairs.items()})
+    return Attempt(proof.unproved, proof.conditions, proof.reason, composition, proof.lemmas)

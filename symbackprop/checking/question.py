@@ -19,6 +19,7 @@ from typing import Any
 import flint
 import numpy as np
 
+from symbackprop.checking.recipes import Recipes
 from symbackprop.errors import DataError, MalformedError
 from symbackprop.evaluation.compile import Array
 from symbackprop.evaluation.exact import Evaluator, array_of
@@ -58,6 +59,7 @@ class Question:
         truths: inputs of `claimed` that hold the true gradient of a tensor of `forward`: delta3 -> z3.
         told_sizes: the sizes at which numbers tell most, once they have been sought.
         told_entries: of a tensor, the entry whose gradient is probably wrong: examined first where not all can be.
+        told_lemmas: how lemmas of composed proofs were proved.
     """
 
     forward: Program
@@ -67,6 +69,7 @@ class Question:
     truths: Mapping[Tensor, Tensor] = field(default_factory=dict)
     told_sizes: list[dict[Symbol, int]] = field(default_factory=list, repr=False, compare=False)
     told_entries: dict[Tensor, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
+    told_lemmas: Recipes = field(default_factory=Recipes, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.upstream and len(self.upstream) != len(self.forward.outputs):

@@ -28,6 +28,7 @@ from symbackprop.evaluation.point import Point
 from symbackprop.normal_form.work_time import worked
 
 PRECISIONS = (128, 256, 1024)
+PLAIN = 1e-6  # a relative disagreement that is no rounding of floating point
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
 Stage = Literal["first look", "directed", "all"]
@@ -80,32 +81,26 @@ class Search:
 
     def strength(self, found: Examination, names: Iterable[str]) -> float:
         """How plainly the claim fails: the largest relative gap that floating point shows too, else a tiny number."""
+        gaps = {name: found.gap(name) for name in names}
+        plain = any(gap > PLAIN for gap, _ in gaps.values()) and found.finite()
+        floats = self._in_floats(found.point) if plain else None
         best = 0.0
-        plain = found.finite()
-        for name in names:
-            gap, _ = found.gap(name)
-            best = max(
-                best, gap if plain and gap > 1e-6 and self._shown_in_floats(found, name) else min(gap, 1.0) * 1e-9
-            )
+        for name, (gap, where) in gaps.items():
+            shown = gap > PLAIN and floats is not None and _shown(found, floats, name, where)
+            best = max(best, gap if shown else min(gap, 1.0) * 1e-9)
         return best
 
-    def _shown_in_floats(self, found: Examination, name: str) -> bool:
-        """True if plain floating point gives the claimed value too, up to a tenth of the disagreement.
+    def _in_floats(self, point: Point) -> Examination | None:
+        """Both sides in plain floating point; None where some value is no number there.
 
-        And finite numbers for all others: a point at which some slope is 0/0 refutes, but convinces nobody.
+        A point at which some slope is 0/0 refutes, but convinces nobody.
         """
         try:
-            plain = self._examiner(found.point, FLOAT).examine(found.point)
+            plain = self._examiner(point, FLOAT).examine(point)
         except UNUSABLE:
-            return False
+            return None
         every = (v for side in (plain.claimed, plain.correct) for array in side.values() for v in array.values())
-        if not all(math.isfinite(to_float(v)) for v in every):
-            return False
-        where = found.gap(name)[1]
-        exact = [to_float(side[name][where]) for side in (found.claimed, found.correct)]
-        near = [to_float(side[name][where]) for side in (plain.claimed, plain.correct)]
-        allowed = abs(exact[0] - exact[1]) / 10
-        return all(abs(a - b) <= allowed for a, b in zip(exact, near, strict=True))
+        return plain if all(math.isfinite(to_float(v)) for v in every) else None
 
     def points(self, stage: Stage = "all", at: Sequence[Point] = ()) -> Iterator[tuple[Point, int]]:
         """Points with the precision to begin with, from likely to exotic, until the time is up; first those of `at`."""
@@ -151,6 +146,14 @@ class Search:
 
     def _sizes(self, choices: list[Sizes]) -> Sizes:
         return choices[0] if self.rng.random() < 0.4 else self.rng.choice(choices)
+
+
+def _shown(found: Examination, floats: Examination, name: str, where: tuple[int, ...]) -> bool:
+    """True if plain floating point gives the claimed value too, up to a tenth of the disagreement."""
+    exact = [to_float(side[name][where]) for side in (found.claimed, found.correct)]
+    near = [to_float(side[name][where]) for side in (floats.claimed, floats.correct)]
+    allowed = abs(exact[0] - exact[1]) / 10
+    return all(abs(a - b) <= allowed for a, b in zip(exact, near, strict=True))
 
 
 def refute(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from symbackprop.expression.build import Entry, Expr, Tensor, children, rewrite
 from symbackprop.expression.program import PART, Equation, Program
+from symbackprop.normal_form.renaming import Pattern, pattern
 from symbackprop.proofs.shortening.unit_axes import factored, squeezed
 from symbackprop.rendering.layout import Layout, relation, row
 from symbackprop.rendering.math import layout_of
@@ -27,11 +28,13 @@ class ClaimedLine:
     Args:
         number: the line in its file.
         again: whether it gives a new value to a name in use.
+        look: the same for lines that differ in names alone, as the rounds of a loop do.
     """
 
     number: int
     mathematics: Layout
     again: bool = False
+    look: Pattern = ()
 
 
 def claimed_lines(backward: Program, called: Mapping[str, str], lines: range) -> tuple[ClaimedLine, ...]:
@@ -54,7 +57,8 @@ def claimed_lines(backward: Program, called: Mapping[str, str], lines: range) ->
         if _size(value) <= _MOST:
             left, right = (layout_of(with_users_names(e, called), NAMES) for e in (equation.left, value))
             again = name in known
-            found.append(ClaimedLine(number, row(left, relation("←" if again else "="), right), again))
+            shown = row(left, relation("←" if again else "="), right)
+            found.append(ClaimedLine(number, shown, again, pattern(equation.left, value)))
         known.add(name)
     return tuple(found)
 

@@ -11,12 +11,17 @@ import io
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from symbackprop.checking.replay_script import Passes
+from symbackprop.errors import MalformedError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Tensor
+from symbackprop.frontends.numpy.traced import backward_roles
+from symbackprop.frontends.passes import framework_of
 
 
 @contextlib.contextmanager
@@ -55,6 +60,30 @@ def outputs_and_cache(result: Any, roles: Mapping[str, str]) -> tuple[Any, Any]:
     """
     cached = "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2
     return (result[0], result[1]) if cached else (result, None)
+
+
+def run_again(forward: Callable[..., Any], backward: Callable[..., Any], fixed: Mapping[str, Any]) -> Passes:
+    """How a script that knows nothing of this package runs two functions: from their file, if it can import them."""
+    places = [_place(f) for f in (forward, backward)]
+    known = [p for p in places if p is not None]
+    together = len(known) == 2 and known[0][0] == known[1][0]
+    try:
+        roles = backward_roles(backward, inspect.signature(forward).parameters)
+    except (MalformedError, ValueError, TypeError):
+        roles = {}
+    return Passes(*((known[0][0], known[0][1], known[1][1]) if together else ("", "", "")), roles, dict(fixed))
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, str] | None:
+    """The file of a function and its name there; None where it cannot be imported, or NumPy does not run it."""
+    name = getattr(function, "__qualname__", "")
+    if framework_of(function) != "NumPy" or not name.isidentifier() or not inspect.isfunction(function):
+        return None
+    try:
+        file = inspect.getsourcefile(function)
+    except TypeError:
+        return None
+    return (str(Path(file).resolve()), name) if file is not None and Path(file).is_file() else None
 
 
 def numbers_written(function: Callable[..., Any]) -> set[float]:

@@ -5,22 +5,24 @@ A Verdict is data that prints as a story of a screenful. This module must not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from symbackprop.calculus import derivation
 from symbackprop.checking.counterexample import Counterexample
-from symbackprop.expression.build import Expr, Tensor
-from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.build import Expr, Tensor, entries_once
+from symbackprop.expression.program import Program
 from symbackprop.expression.shown import Shown, in_a_line, saved
 from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
 GIVEN_SIZES = "the sizes given"  # the scope where the user left none open
 SURROGATE = "surrogate"  # a backward pass that is declared to be another one than the gradient
+MOST_ARRAYS = 12  # that are shown of a counterexample
 MAXIMUM_ENTRIES = 12  # arrays larger than this are shown by their shape
 
 
@@ -48,20 +50,8 @@ class CuredLine:
 
 
 @dataclass(frozen=True)
-class Lemma:
-    """One link of a composed proof: what one of the user's tensors is.
-
-    Args:
-        equation: the user's tensor, and the derived one that it equals, up to the order of axes and a factor; its note
-            is the user's line.
-        opened: the tensors whose definitions the proof put in, in this order.
-        beside: the lemmas that were supposed to hold at all steps before, by the tensors that they speak of: those of
-            one recurrence are shown together, by induction on the order of computation.
-    """
-
-    equation: Equation
-    opened: tuple[Tensor, ...] = ()
-    beside: tuple[Tensor, ...] = ()
+class Lemma(derivation.Lemma):
+    """One link of a composed proof, as it is told: what a tensor of the user's, or a derived one, is."""
 
     @property
     def text(self) -> str:
@@ -69,8 +59,13 @@ class Lemma:
         return f"{to_text(self.equation.left)} = {to_text(self.equation.value)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines."""
-        told = {"equation": self.text, "line": self.equation.note, "opened": [t.name for t in self.opened]}
+        """For machines: with the definitions put in, in this order, both sides of the equation are the same."""
+        told = {
+            "equation": self.text,
+            "line": self.equation.note,
+            "definitions": [f"{to_text(d.left)} = {to_text(d.value)}" for d in self.definitions],
+            "conditions": list(self.conditions),
+        }
         return {**told, "induction": [t.name for t in self.beside]} if self.beside else told
 
 
@@ -137,7 +132,7 @@ class Verdict(Shown):
         return self.status == "PROVED" and (not self.scope or self.scope.startswith(("all sizes", GIVEN_SIZES)))
 
     def save(self, path: str | Path) -> Path:
-        """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html or .md.
+        """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html, .md, or .json for machines.
 
         Raises:
             UnsupportedError: another ending, or .pdf without an installed LaTeX.
@@ -162,6 +157,7 @@ class Verdict(Shown):
             "reason": self.reason,
             "notes": list(self.notes),
             "lemmas": [m.to_dict() for m in self.lemmas],
+            "tensors": _shapes(self.lemmas),
             "seconds": round(self.seconds, 4),
         }
 
@@ -191,6 +187,13 @@ class Verdict(Shown):
         return "\n".join(lines)
 
 
+def _shapes(lemmas: Iterable[Lemma]) -> dict[str, list[str]]:
+    """The shape of each tensor that some lemmas speak of, by name."""
+    equations = [e for lemma in lemmas for e in (*lemma.definitions, lemma.equation)]
+    tensors = {t for e in equations for t in (e.tensor, *(entry.tensor for entry in entries_once(e.value)))}
+    return {t.name: [to_text(n) for n in t.shape] for t in sorted(tensors, key=lambda t: t.name)}
+
+
 def _row(label: str, text: str) -> list[str]:
     """A labelled line; further lines of the text are indented under the first."""
     if not text:
@@ -202,7 +205,10 @@ def _row(label: str, text: str) -> list[str]:
 def _numbers(found: Counterexample) -> list[str]:
     """The counterexample: where, and both values side by side."""
     sizes = ", ".join(f"{name}={size}" for name, size in found.sizes.items())
-    values = [f"{name}={_array(value)}" for name, value in {**found.inputs, **found.given}.items()]
+    arrays = {**found.inputs, **found.given}
+    values = [f"{name}={_array(value)}" for name, value in list(arrays.items())[:MOST_ARRAYS]]
+    if len(arrays) > MOST_ARRAYS:
+        values.append(f"and {len(arrays) - MOST_ARRAYS} more arrays (counterexample.save writes all)")
     values += [f"{name}={value:g}" for name, value in found.parameters.items()]
     values += [f"{name} is {other}" for name, other in found.functions.items()]
     entry = found.entry

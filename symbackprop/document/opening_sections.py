@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from fractions import Fraction
 
 from symbackprop.calculus.rules import RULES
@@ -31,6 +31,7 @@ from symbackprop.document.model import (
 from symbackprop.document.model import blocks as nested
 from symbackprop.document.network_figure import network_figure
 from symbackprop.document.protocols import NetworkLike, ProofLike, RuleLike, TheoremLike
+from symbackprop.document.repetition import LONG, repeated
 from symbackprop.document.sentences import CONVENTIONS
 from symbackprop.expression.build import (
     Apply,
@@ -49,6 +50,7 @@ from symbackprop.expression.functions import BASIC, derivative
 from symbackprop.expression.program import Equation, symbols
 from symbackprop.expression.sympy_bridge import PI, PLACES, definition
 from symbackprop.frontends.network import Network
+from symbackprop.normal_form.renaming import pattern
 from symbackprop.proofs.functions import functions_of
 from symbackprop.rendering.layout import Glyph, Layout, relation, row
 from symbackprop.rendering.math import layout_of
@@ -65,11 +67,23 @@ def claims(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     groups = [g for g in about.groups if _is_needed(about, g[0])]
     lines = tuple((DisplayedEquality(*sides(group[0])), _span(about, group)) for group in groups)
     if brief:
-        return (Section("What is proved", (Display(lines),)),)
+        return (Section("What is proved", tuple(_told_once(about, lines))),)
     intro = "Each of these equalities is derived below, and each step of each derivation was checked by machine."
     if len(groups) < len(about.groups):
         intro += " In this order they are the whole backward pass; what else is derived below leads to them."
     return (Section("What is proved", (Paragraph((intro,)), Display(lines))),)
+
+
+def _told_once(about: Context, lines: Sequence[tuple[DisplayedEquality | Symbolic, Text]]) -> Iterator[Block]:
+    """The equalities of a brief proof; of a deep program's blocks that repeat, the first."""
+    inputs = set(about.proof.program.inputs)
+    looks, names = list[Hashable](), list[list[str]]()
+    for shown, _ in lines:
+        same = isinstance(shown, DisplayedEquality) and not about.notation.layered
+        sides_ = (shown.left, shown.right) if isinstance(shown, DisplayedEquality) and same else ()
+        looks.append(pattern(*sides_) if sides_ else len(looks))
+        names.append(sorted({t.name for e in sides_[1:] for t in tensors_in(e) if t in inputs}))
+    yield from repeated(lines, looks, names)
 
 
 def _is_needed(about: Context, theorem: TheoremLike) -> bool:
@@ -249,7 +263,8 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     """The equations that are differentiated, and a picture of the network."""
     groups = families(about.equations, lambda e: (e.left, e.value))
     lines: list[tuple[DisplayedEquality | Symbolic, Text]] = []
-    for equation in _in_order_of_lines(about):
+    deep = brief and not about.notation.layered and len(about.equations) > LONG
+    for equation in about.equations if deep else _in_order_of_lines(about):
         group = next(g for g in groups if equation in g)
         elided = len(group) > 1 and (brief or len(group) > _MOST)
         if not elided or equation is group[0]:
@@ -258,7 +273,8 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
     network = about.proof.network
     if brief and network is not None:
         lines += _functions_in_brief(about)
-    blocks: list[Block] = [Display(tuple(lines), flowing=brief), *(_in_brief(about) if brief else ())]
+    shown = _told_once(about, lines) if deep else (Display(tuple(lines), flowing=brief),)
+    blocks: list[Block] = [*shown, *(_in_brief(about) if brief else ())]
     if network is not None and not brief:
         blocks.append(network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
     return (Section("Forward equations", tuple(blocks)),)

@@ -5,10 +5,13 @@ MathML needs no script, so a saved notebook shows it too.
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.checking.verdict import Verdict
@@ -21,6 +24,7 @@ from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.shown import in_a_line, register
+from symbackprop.files import write_file
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.program import short_backward
 from symbackprop.proofs.theorem import PAPERS, Detail, Paper, Proof, Theorem
@@ -119,6 +123,23 @@ def _with_closed_forms(verdict: Verdict) -> Verdict:
     return verdict if verdict.program is None else replace(verdict, program=short_backward(verdict.program))
 
 
+def _save_verdict(verdict: Verdict, path: str | Path) -> Path:
+    """As a document, or as JSON, in which a number that is none, or infinite, is null."""
+    if Path(path).suffix.lower() != ".json":
+        return save(verdict_document(_with_closed_forms(verdict)), path)
+    text = json.dumps(_without_nan(verdict.to_dict()), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_file(path, lambda stream: stream.write(text.encode()))
+    return Path(path)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _equation_text(equation: Equation) -> str:
     return f"{to_text(equation.left)} = {to_text(equation.value)}"
 
@@ -177,5 +198,5 @@ register(
     Verdict,
     lambda v: in_notebook(fragment(verdict_document(_with_closed_forms(v)))),
     _verdict_latex,
-    lambda v, path: save(verdict_document(_with_closed_forms(v)), path),
+    _save_verdict,
 )

@@ -29,10 +29,13 @@ from symbackprop.document.model import (
     Table,
     Text,
 )
+from symbackprop.document.repetition import repeated, shown_once
 from symbackprop.document.reproduce import arguments_of, handed_in
+from symbackprop.document.story import story
 from symbackprop.document.user_code import lines_of, span_of
-from symbackprop.expression.build import Expr, Tensor
+from symbackprop.expression.build import Expr, Tensor, tensors_in
 from symbackprop.expression.program import UPSTREAM, Equation, Program
+from symbackprop.normal_form.renaming import pattern
 from symbackprop.proofs.line_by_line import identities
 from symbackprop.proofs.shortening.unit_axes import factored, letters_for, squeezed, with_letters
 from symbackprop.rendering.layout import relation, row
@@ -74,6 +77,7 @@ class VerdictLike(Protocol):
     called: Mapping[str, str]
     cured: Sequence[Any]
     cure_scope: str
+    claims: Mapping[str, Tensor]
     lemmas: Sequence[Any]
 
 
@@ -123,6 +127,9 @@ def _claim(verdict: VerdictLike) -> Iterator[Block]:
 
 def _line_by_line(verdict: VerdictLike) -> Iterator[Block]:
     """What the lines of a proved claim compute, each by the lines before it and the derivation."""
+    if verdict.lemmas:
+        yield from story(verdict)
+        return
     lines: list[tuple[int, Symbolic, Text]] = []
     again: list[Symbolic] = []
     for own, value, conditions in _found_equal(verdict):
@@ -150,12 +157,10 @@ def _line_by_line(verdict: VerdictLike) -> Iterator[Block]:
 
 
 def _found_equal(verdict: VerdictLike) -> Iterator[tuple[Equation, Expr, Sequence[str]]]:
-    """The equations of the claim, each with what it equals: lemmas of a composed proof, or what is found here."""
+    """The equations of the claim, each with what it is found to equal."""
     if verdict.status != "PROVED" or verdict.claim is None or verdict.program is None:
         return
-    if verdict.lemmas:
-        yield from ((lemma.equation, lemma.equation.value, ()) for lemma in verdict.lemmas)
-    elif verdict.scope.startswith(("all sizes", GIVEN_SIZES)):
+    if verdict.scope.startswith(("all sizes", GIVEN_SIZES)):
         found = identities(_spared(verdict), squeezed(verdict.program))
         yield from ((identity.claimed, identity.value, identity.conditions) for identity in found)
 
@@ -190,7 +195,13 @@ def _in_index_notation(traced: Sequence[ClaimedLine], suspects: set[int]) -> Ite
         return
     arrow = " An arrow gives a new value to a name in use." if any(line.again for line in traced) else ""
     yield Paragraph((f"In index notation the lines say:{arrow}",))
-    yield Display(tuple((Symbolic(line.mathematics), _numbered(line.number, suspects)) for line in traced))
+    rows: list[tuple[Symbolic, Text]] = []
+    for stretch in shown_once([(line.number, line.look) for line in traced]):
+        rounds = f" So in each of {stretch.times} rounds." if stretch.times > 1 else ""
+        for line in (traced[k] for k in stretch.block(0)):
+            note = _numbered(line.number, suspects)
+            rows.append((Symbolic(line.mathematics), (*note, rounds) if rounds else note))
+    yield Display(tuple(rows))
 
 
 def _numbered(number: int, suspects: set[int]) -> Text:
@@ -281,7 +292,14 @@ def _derived(verdict: VerdictLike) -> Iterator[Block]:
             body += [Paragraph(("The forward pass, as it was traced:",)), Display(lines)]
         body.append(Paragraph(("A bar marks the derivative of the cost with respect to the entry under it.",)))
     if found:
-        yield Section("What was derived", (*body, Display(tuple(found))))
+        looks = [(pattern(e.left, e.right), bool(note)) for e, note in found]
+        yield Section("What was derived", (*body, *repeated(found, looks, _inputs_in(verdict, found))))
+
+
+def _inputs_in(verdict: VerdictLike, found: Sequence[tuple[DisplayedEquality, Text]]) -> list[list[str]]:
+    """The parameters in each of some equations."""
+    inputs = set(verdict.program.inputs) if verdict.program is not None else set()
+    return [sorted({t.name for t in tensors_in(e.right) if t in inputs}) for e, _ in found]
 
 
 def _remarks(verdict: VerdictLike) -> Iterator[Block]:

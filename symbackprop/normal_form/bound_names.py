@@ -225,13 +225,25 @@ def _index_key(index: Index) -> tuple[str, int, int]:
 
 
 def memoised(function: Callable[..., T]) -> Callable[..., T]:
-    """Remember results of a method by its arguments, per instance."""
+    """Remember results of a method by its arguments, per instance, each with the conditions that it rests on.
+
+    Whoever asks again makes use of the conditions again.
+    """
     name = "_memo_" + function.__name__
 
     def wrapper(self: Any, *arguments: Any) -> T:
         memo = self.__dict__.setdefault(name, {})
-        if arguments not in memo:
-            memo[arguments] = function(self, *arguments)
-        return memo[arguments]  # type: ignore[no-any-return]
+        known = memo.get(arguments)
+        if known is None:
+            outside, self.used = self.used, {}
+            try:
+                value = function(self, *arguments)
+            finally:
+                used, self.used = self.used, outside
+                outside.update(used)
+            known = memo[arguments] = value, used
+        elif known[1]:
+            self.used.update(known[1])
+        return known[0]  # type: ignore[no-any-return]
 
     return wrapper

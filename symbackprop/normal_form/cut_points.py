@@ -10,22 +10,45 @@ vary freely (`never_flat`) holds here for inputs alone, and for tensors that hav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from symbackprop.errors import BudgetError
+from symbackprop.errors import BudgetError, SymbackpropError
 from symbackprop.expression.build import Expr, Index, Tensor, substitute, tensors_in
 from symbackprop.expression.program import Known
+from symbackprop.expression.recurrence import Clock, Recurrence
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.algebra import has_branches
 from symbackprop.normal_form.bound_names import memoised
-from symbackprop.normal_form.data import ONE, Atom, Mono, Poly, Term, add, parameter, scale, subtract
+from symbackprop.normal_form.data import (
+    ONE,
+    Atom,
+    Mono,
+    Poly,
+    Term,
+    add,
+    as_constant,
+    combine,
+    constant,
+    parameter,
+    scale,
+    subtract,
+)
+from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.rules_extrema import by_position
+from symbackprop.normal_form.rules_indices import at_edges
+from symbackprop.normal_form.rules_merged_axes import in_digits
 from symbackprop.normal_form.signs import templates_of
 
 Chosen = Callable[[tuple[Poly, ...]], bool] | None
 NOWHERE: Mapping[Index, Poly] = {}
 MOST_LEVELS = 3  # of definitions that are opened to find a parameter of a tensor's own
+MOST_NESTED = 24  # definitions that are read one for another, to find a sign
+MOST_ENTRIES = 256  # of short axes, compared one by one
+HIDDEN = "what tensors are computed from"  # among the conditions used: an answer that looked into definitions
 
 
 class CutPoints(Canonical):
@@ -36,13 +59,20 @@ class CutPoints(Canonical):
     """
 
     def __init__(
-        self, facts: Facts, assumptions: Known | None = None, *, seconds: float | None = 20.0, expanded: int = 0
+        self,
+        facts: Facts,
+        assumptions: Known | None = None,
+        *,
+        seconds: float | None = 20.0,
+        expanded: int = 0,
+        most: int | None = None,
     ) -> None:
-        super().__init__(facts, assumptions, seconds, expanded=expanded)
-        self._templates: dict[Tensor, tuple[tuple[Index, ...], Poly]] = {}
+        super().__init__(facts, assumptions, seconds, expanded=expanded, most=most)
+        self._definitions: dict[Tensor, Expr] = {}  # over the places of the tensor
+        self._values: dict[Tensor, Poly | None] = {}  # None where there is none within the budget
         self._inputs: dict[Tensor, frozenset[Tensor]] = {}
-        self._known_positive: dict[Tensor, bool] = {}
-        self._recurrent: frozenset[Tensor] = frozenset()
+        self._nested = 0  # definitions that are being read for a sign
+        self.clocks: dict[Tensor, tuple[Recurrence, Clock]] = {}
 
     def places(self, tensor: Tensor) -> tuple[Index, ...]:
         """The parameters that stand for the indices of a tensor."""
@@ -52,42 +82,44 @@ class CutPoints(Canonical):
         """Say what a tensor is computed from; it is no input, whether it can be opened or not."""
         self._inputs[tensor] = self._inputs_of(frozenset(on)) | {tensor}
 
-    def depend(self, tensors: Iterable[Tensor], on: Iterable[Tensor]) -> None:
+    def depend(self, block: Recurrence, on: Iterable[Tensor]) -> None:
         """Say what the tensors of a recurrence are computed from, beside each other.
 
         What was found out with other definitions of theirs is forgotten.
         """
-        own = frozenset(tensors)
-        inputs = self._inputs_of(frozenset(on) - own) | own
-        self._inputs |= dict.fromkeys(own, inputs)
-        self._recurrent |= own
+        own = {e.tensor for e in block.equations}
+        if not self.clocks:  # from now on gates are read in another way
+            self.__dict__.pop("_memo_normal", None)
+        self.clocks |= {t: (block, block.clocks[t]) for t in own}
+        self._inputs |= dict.fromkeys(own, self._inputs_of(frozenset(on) - own) | own)
         for tensor in own:
-            self._templates.pop(tensor, None)
-        self._known_positive.clear()
+            self._values.pop(tensor, None)
         self.__dict__.pop("_memo_never_flat", None)
 
-    def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> Poly:
-        """Say what a tensor is, before it is used: its normal form, over its places.
-
-        Raises:
-            BudgetError, UnsupportedError: it has none; the tensor remains an atom that cannot be opened.
-        """
-        if tensor not in self._recurrent:
+    def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> None:
+        """Say what a tensor is, before it is used; it is read when it is opened first."""
+        if tensor not in self.clocks:
             self.depends(tensor, tensors_in(value))
-        places = self.places(tensor)
-        poly = self.normal(substitute(value, dict(zip(indices, places, strict=True))))
-        self._templates[tensor] = (places, poly)
-        if tensor not in self._recurrent:
-            self._inputs[tensor] = self._inputs_of(tensors_of(poly))
-        return poly
+        self._definitions[tensor] = substitute(value, dict(zip(indices, self.places(tensor), strict=True)))
 
     def is_defined(self, tensor: Tensor) -> bool:
-        """True if the tensor can be opened."""
-        return tensor in self._templates
+        """True if the tensor can be opened, as far as is known."""
+        return tensor in self._definitions and self._values.get(tensor, ()) is not None
 
     def value(self, tensor: Tensor) -> Poly:
-        """The normal form of a tensor over its places."""
-        return self._templates[tensor][1]
+        """The normal form of a tensor over its places.
+
+        Raises:
+            BudgetError, UnsupportedError: it has none; from then on the tensor is an atom that cannot be opened.
+        """
+        known = self._values.get(tensor)
+        if known is None:
+            try:
+                known = self._values[tensor] = self.normal(self._definitions[tensor])
+            except SymbackpropError:
+                self._values[tensor] = None
+                raise
+        return known
 
     def _inputs_of(self, tensors: frozenset[Tensor]) -> frozenset[Tensor]:
         """What these are computed from, down to inputs."""
@@ -125,8 +157,9 @@ class CutPoints(Canonical):
         args = tuple(self.put_in(a, tensor, chosen, inside) for a in atom.args)
         there = tuple(self._seen(a, inside) for a in args) if chosen is not None else ()
         if atom.kind == "entry" and atom.data is tensor and (chosen is None or chosen(there)):
-            places, template = self._templates[tensor]
-            return self.substitute(template, {p: a for p, a in zip(places, args, strict=True) if p in template.free})
+            template = self.value(tensor)
+            places = zip(self.places(tensor), args, strict=True)
+            return self.substitute(template, {p: a for p, a in places if p in template.free})
 
         def change(template: Poly) -> Poly:
             known = {i: there[int(i.name[1:])] for i in template.free if i.name[0] == "p"} if there else NOWHERE
@@ -156,10 +189,42 @@ class CutPoints(Canonical):
                     found |= self.places_in(template, tensor, known)
         return found
 
+    # --- recurrences
+
+    def gap(self, left: Poly, right: Poly) -> Poly:
+        """The difference; beside recurrences with what is said of first and last steps said in one way."""
+        return at_edges(self, subtract(left, right)) if self.clocks else subtract(left, right)
+
+    def opened(self, side: Poly, tensor: Tensor, times: Sequence[Poly] | None = None) -> Poly:
+        """A polynomial with a tensor put in; of a recurrence only its entries that are computed after all others.
+
+        Args:
+            times: when the others are computed; those of `side` where nothing is given.
+        """
+        if tensor not in self.clocks:
+            return self.put_in(side, tensor)
+        others = self.times_of(side, tensor) if times is None else times
+
+        def is_last(places: tuple[Poly, ...]) -> bool:
+            own = self.time_of(tensor, places)
+            return not any(is_after(other, own) for other in others)
+
+        return self.put_in(side, tensor, is_last)
+
+    def times_of(self, poly: Poly, tensor: Tensor) -> list[Poly]:
+        """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
+        return [self.time_of(tensor, p) for p in self.places_in(poly, tensor)] if tensor in self.clocks else []
+
+    def time_of(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
+        """When an entry of a recurrence is computed."""
+        block, clock = self.clocks[tensor]
+        step = combine([(clock.sign, places[clock.axis]), (1, self.size_of(clock.origin))])
+        return combine([(block.pace, step), (block.ranks[tensor], ONE)])
+
     def chosen(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
         """As `Canonical` has it; what recurrences ask of their first and last steps becomes an inequality, which a sum
         over the steps takes for a shorter range."""
-        other = self._elsewhere(gate) if self._recurrent else None
+        other = self._elsewhere(gate) if self.clocks else None
         if other is None:
             return super().chosen(gate, then, otherwise)
         return add(self.multiply(gate, then), self.multiply(other, otherwise))
@@ -178,23 +243,40 @@ class CutPoints(Canonical):
                 return self.nonneg(subtract(distance, ONE))
         return None
 
+    def vanishes_everywhere(self, gap: Poly) -> bool:
+        """True if a difference is 0, as it stands or entry by entry along short or merged axes."""
+        if self.vanishes(gap) or (has_place(gap) and self.vanishes(by_position(self, gap))):
+            return True
+        axes = []
+        for index in gap.free:
+            written = range(self.written_out(index.size))
+            values = [constant(k) for k in written] or in_digits(self, index, (gap,))
+            axes += [[(index, v) for v in values]] if values else []
+        if not axes or math.prod(map(len, axes)) > MOST_ENTRIES:
+            return False
+        return all(self.vanishes(self.substitute(gap, dict(at))) for at in itertools.product(*axes))
+
     # What varies freely.
 
     def _is_free(self, tensor: Tensor) -> bool:
+        self.used[HIDDEN] = None
         return tensor not in self._inputs and super()._is_free(tensor)
 
     def known_positive(self, atom: Atom) -> bool:
         """As `Signs` has it; a tensor is positive if what it stands for is."""
-        if atom.kind == "entry" and atom.data in self._templates:
-            return self._positive(atom.data)
+        if atom.kind == "entry" and self.is_defined(atom.data):
+            self.used[HIDDEN] = None
+            return self._nested < MOST_NESTED and self._positive(atom.data)
         return super().known_positive(atom)
 
     def _positive(self, tensor: Tensor) -> bool:
-        """Whether what a tensor stands for is positive; of one that comes back on the way nothing is known."""
-        if tensor not in self._known_positive:
-            self._known_positive[tensor] = False
-            self._known_positive[tensor] = self.sign(self.value(tensor)) == 1
-        return self._known_positive[tensor]
+        self._nested += 1
+        try:
+            return self.sign(self.value(tensor)) == 1
+        except SymbackpropError:
+            return False
+        finally:
+            self._nested -= 1
 
     @memoised
     def never_flat(self, value: Poly) -> bool:
@@ -202,6 +284,7 @@ class CutPoints(Canonical):
         return self._varies(value, MOST_LEVELS)
 
     def _varies(self, value: Poly, levels: int) -> bool:
+        self.used[HIDDEN] = None
         seen = tensors_of(value)
         hidden = {t: self._inputs[t] for t in seen if t in self._inputs}
         within = frozenset().union(*hidden.values())
@@ -220,6 +303,12 @@ class CutPoints(Canonical):
                 if found:
                     return True
         return False
+
+
+def is_after(time: Poly, other: Poly) -> bool:
+    """True if one time is known to be later than the other."""
+    gap = as_constant(subtract(time, other))
+    return gap is not None and gap > 0
 
 
 @cache

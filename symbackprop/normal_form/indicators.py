@@ -12,12 +12,15 @@ import itertools
 from fractions import Fraction
 
 from symbackprop.expression.build import Index
+from symbackprop.expression.functions import EXP
 from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.normal_form.data import (
     ONE,
+    UNIT,
     ZERO,
     Atom,
     Factors,
+    Mono,
     Poly,
     Rational,
     add,
@@ -56,6 +59,15 @@ class Indicators(Signs):
         sign = self.sign(value)
         if sign is not None:
             return ONE if sign > 0 else ZERO
+        logarithm = self._beside_one(value)
+        if logarithm is not None:
+            return self.positive(logarithm)
+        if all(self.weakly_positive(m) for m, _ in value.terms) and len({c > 0 for _, c in value.terms}) == 1:
+            if value.terms[0][1] < 0:
+                return ZERO
+            nothing = self.zero(value)
+            if nothing.terms:  # what is 0 at isolated points only is not positive there
+                return subtract(ONE, nothing)
         (coefficient, mono), core = self.factor(value)
         gates: Poly = ONE
         parts = [core if coefficient > 0 else scale(core, -1)]
@@ -134,16 +146,48 @@ class Indicators(Signs):
             return by_branch
         if self.sign(value) is not None:
             return ZERO
+        logarithm = self._beside_one(value)
+        if logarithm is not None:
+            return self.zero(logarithm)
         if self.never_flat(value):
             self.used[AT_KINK] = None
             return ZERO
         (_, mono), core = self.factor(value)
+        if core is ONE and not mono.bound:
+            by_factor = self._zero_by_factor(mono)
+            if by_factor is not None:
+                return by_factor
         if core is not ONE and all(self.known_positive(a) for a, _ in mono.factors):
             value = core
         sides = [abstract((side,)) for side in (value, scale(value, -1))]
         data, args = min(sides, key=lambda side: side[0][0].id)
         remember_symmetries(data, data)
         return of_atom(Atom.make("zero", data, settle_arguments("zero", data, args)))
+
+    def _beside_one(self, value: Poly) -> Poly | None:
+        """k*u where the value is k*(exp(u) - 1), which has the same sign; None for other values."""
+        table = dict(value.terms)
+        number = table.pop(UNIT, 0)
+        if len(table) != 1 or not number:
+            return None
+        ((mono, c),) = table.items()
+        powers = [(a, e) for a, e in mono.factors if a.kind == "apply" and a.data[0] is EXP]
+        if c != -number or mono.bound or len(powers) < len(mono.factors):
+            return None
+        return scale(
+            combine([(e, self.substitute(a.data[1][0], self.parameters(a, a.data[1][0]))) for a, e in powers]), c
+        )
+
+    def _zero_by_factor(self, mono: Mono) -> Poly | None:
+        """A product is 0 where a factor is, a root where what stands under it is; None for one plain factor."""
+        parts = [(a, e) for a, e in mono.factors if not self.known_positive(a) and exact(e) > 0]
+        if len(parts) == 1 and parts[0][1] == 1 and parts[0][0].kind != "base":
+            return None
+        apart: Poly = ONE
+        for atom, _ in parts:
+            inside = self.definition(atom) if atom.kind == "base" else of_atom(atom)
+            apart = self.multiply(apart, subtract(ONE, self.zero(inside)))
+        return subtract(ONE, apart)
 
 
 def _positive_where_it_exists(exponent: Rational) -> bool:

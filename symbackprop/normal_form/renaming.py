@@ -9,6 +9,7 @@ Everything here is a pure renaming: no rule of algebra is used.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from symbackprop.expression.build import (
@@ -29,10 +30,13 @@ from symbackprop.expression.build import (
 Pattern = tuple[tuple[Any, ...], ...]
 
 
-def pattern(*expressions: Expr) -> Pattern:
+def pattern(*expressions: Expr, fixed: Container[Symbol | Tensor] = ()) -> Pattern:
     """Equal for expressions that differ in names alone.
 
     Every distinct node is a row of its own, with the rows of what is in it: a name that occurs twice is one row.
+
+    Args:
+        fixed: tensors and symbols that keep their names, because something is known of them.
 
     Example:
         >>> from symbackprop.expression.build import add
@@ -42,17 +46,37 @@ def pattern(*expressions: Expr) -> Pattern:
         >>> pattern(a, a) == pattern(b, b), pattern(a, a) == pattern(a, b), pattern(a, b) == pattern(b, a)
         (True, False, True)
     """
-    rows = _Rows()
-    top = tuple([rows.of(e) for e in expressions])
-    return (*rows.rows, top)
+    rows = Rows(fixed)
+    rows.add(*expressions)
+    return rows.pattern
 
 
-class _Rows:
-    """The distinct nodes so far, by number."""
+class Rows:
+    """The pattern of expressions that are looked at one after another.
 
-    def __init__(self) -> None:
-        self.numbers: dict[Any, int] = {}
+    Args:
+        fixed: as `pattern` has it.
+    """
+
+    def __init__(self, fixed: Container[Symbol | Tensor] = ()) -> None:
+        self.fixed = fixed
+        self.numbers: dict[Any, int] = {}  # of the distinct nodes so far
         self.rows: list[tuple[Any, ...]] = []
+        self.top: list[int] = []
+
+    def add(self, *expressions: Expr) -> None:
+        """Look at further expressions."""
+        self.top += [self.of(e) for e in expressions]
+
+    @property
+    def pattern(self) -> Pattern:
+        """The pattern of all expressions so far, in this order."""
+        return (*self.rows, tuple(self.top))
+
+    def tensor(self, number: int) -> Tensor | None:
+        """The tensor with this number, if it is one."""
+        node = next((n for n, k in self.numbers.items() if k == number), None)
+        return node if isinstance(node, Tensor) else None
 
     def of(self, node: Expr | Tensor) -> int:
         """The number of a node, after those of all that is in it."""
@@ -64,6 +88,8 @@ class _Rows:
         return found
 
     def _row(self, node: Expr | Tensor) -> tuple[Any, ...]:
+        if isinstance(node, (Symbol, Tensor)) and node in self.fixed:
+            return (node,)
         if isinstance(node, Tensor):
             return (Tensor, node.kind, *map(self.of, node.shape))
         inside = map(self.of, children(node))

@@ -10,7 +10,7 @@ from typing import Any
 
 from symbackprop.expression.build import Expr, Index, Tensor
 from symbackprop.expression.functions import ATAN, DIGAMMA, ERF, EXP, LOG
-from symbackprop.normal_form.data import ONE, UNIT, Atom, Mono, Poly, Rational, exact, subtract
+from symbackprop.normal_form.data import ONE, UNIT, Atom, Mono, Poly, Rational, combine, exact, subtract
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules
 
 MONOTONE = (EXP, LOG, ERF, ATAN, DIGAMMA)  # strictly, on their domains
@@ -39,7 +39,7 @@ class Signs(TermRules):
         """1 if `poly` is provably > 0, -1 if < 0, else None; only the signs of its terms are looked at."""
         signs = {1 if c > 0 else -1 for _, c in poly.terms}
         if len(signs) != 1:
-            return self._sign_of_complement(poly)
+            return self._sign_of_complement(poly) or self._sign_of_count(poly)
         weak = [self.weakly_positive(m) for m, _ in poly.terms]
         if not all(weak) or not any(w == "strict" for w in weak):
             return None
@@ -56,6 +56,27 @@ class Signs(TermRules):
                 if e == 1 and atom.kind == "entry" and self.assumptions.get(atom.data) == "prob":
                     self.used[f"entries of {atom.data.name} lie between 0 and 1"] = None
                     return 1 if number > 0 else -1
+        return None
+
+    def _sign_of_count(self, poly: Poly) -> int | None:
+        """H - (how often something holds among H) is not negative: what is counted may be all."""
+        for side in (1, -1):
+            parts: list[tuple[Rational, Poly]] = []
+            counted = False
+            for mono, c in poly.terms:
+                counts = mono.factors and all(a.kind in INDICATORS and e == 1 for a, e in mono.factors)
+                counts = counts and all(self.decided(">=", self._size_minus_one(i)) for i in mono.bound)
+                if c * side < 0 and counts:
+                    counted = True
+                    every = ONE
+                    for index in mono.bound:
+                        every = self.multiply(every, self.size_of(index.size))
+                    parts.append((c * side, every))
+                else:
+                    parts.append((c * side, Poly.make({mono: 1})))
+            least = combine(parts) if counted else None
+            if least is not None and len({c > 0 for _, c in least.terms}) == 1 and self.sign(least) == 1:
+                return side
         return None
 
     def weakly_positive(self, mono: Mono) -> str:

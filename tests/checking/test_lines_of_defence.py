@@ -13,7 +13,7 @@ from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.pull_back import Contribution
 from symbackprop.checking import check as check_module
 from symbackprop.checking import decide
-from symbackprop.checking.composition import Composition
+from symbackprop.checking.composition import ComposedProof, Composition
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import multiply, number
 from symbackprop.frontends.numpy.elementwise import elementwise
@@ -158,7 +158,7 @@ TRUE, FALSE = "(a3[n,k] - y[n,k])/m", "2*(a3[n,k] - y[n,k])/m"
 
 
 def test_a_formula_that_the_normal_form_believes_is_met_by_numbers(monkeypatch):
-    monkeypatch.setattr(Composition, "proves", lambda self, claimed, derived: True)
+    monkeypatch.setattr(Composition, "proof", lambda self, pairs: ComposedProof(()))
     answer = sb.verify(NETWORK, "delta3[n,k]", FALSE)
     assert answer.status == "UNDECIDED" and "the proof and the numbers disagree" in answer.reason
     assert answer.counterexample is not None

@@ -7,12 +7,12 @@ every gradient right. The fault lies between the last right tensors and this one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symbackprop.checking.diagnosis.numeric_filter import FAILURES, Refuted, Trials
+from symbackprop.checking.diagnosis.numeric_filter import FAILURES, FAINT, Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch
 from symbackprop.evaluation.arrays import Numbers
 from symbackprop.expression.build import Tensor, mentioned
@@ -20,8 +20,6 @@ from symbackprop.expression.program import Equation, Program
 
 MOST_SUSPECTS, MOST_DERIVATIVES = 12, 12
 CLOSE = 1e-4  # relative: what saturates loses digits on the way through many layers
-FAINT = 1e-12  # gradients where everything is saturated are rounding errors
-LEVELS = 3  # of the forward definitions beside a derivative that a cure may speak of
 
 
 @dataclass(frozen=True)
@@ -31,12 +29,14 @@ class CutFault:
     Args:
         line: of the user's tensor that is wrong.
         right: the derivative that it should be.
-        lines: the user's lines between the last right tensors and this one.
+        lines: the user's lines from the last right tensors to this one.
+        near: what the derivation speaks of between derivatives that the user has and this one.
     """
 
     line: Equation
     right: Tensor
     lines: tuple[Equation, ...]
+    near: frozenset[Tensor] = frozenset()
 
 
 def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFault | None:
@@ -51,7 +51,8 @@ def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFa
     for line in suspects:
         for right in _missing(absent, line.tensor):
             if _mends(case, trials, lines, line.tensor, right):
-                return CutFault(line, right, _between(lines, line, frozenset(found)))
+                near = _region(right, {e.tensor: e for e in absent})
+                return CutFault(line, right, _between(lines, line, frozenset(found)), near)
     return None
 
 
@@ -101,22 +102,38 @@ def _near(left: Numbers, right: Numbers, nothing: float) -> bool:
 
 
 def _between(lines: Sequence[Equation], last: Equation, right: frozenset[Tensor]) -> tuple[Equation, ...]:
-    """The lines that lead to the last one from tensors that are right."""
+    """The lines that lead to the last one from tensors that are right, and those of the last right ones.
+
+    What is one derivative may be meant for another: without its factor 1/sqrt(d) the gradient of the scores is that of
+    the scaled scores.
+    """
     wanted, found = {last.tensor}, []
     for line in reversed(lines):
-        if line.tensor in wanted and (line is last or line.tensor not in right):
+        if line.tensor in wanted:
             found.append(line)
-            wanted |= mentioned(line.value)
+            if line is last or line.tensor not in right:
+                wanted |= mentioned(line.value)
     return tuple(reversed(found))
+
+
+def _region(right: Tensor, absent: Mapping[Tensor, Equation]) -> frozenset[Tensor]:
+    """All that a derivative is computed from, back to derivatives that the user has too."""
+    found, new = {right}, [right]
+    while new:
+        line = absent.get(new.pop())
+        more = mentioned(line.value) - found if line is not None else frozenset()
+        found |= more
+        new += more
+    return frozenset(found)
 
 
 def search_between(case: Refuted, trials: Trials, fault: CutFault) -> EditSearch:
     """A search for edits of these lines alone, that speak of what stands near the derivative."""
-    wanted = {fault.right} | {t for line in fault.lines for t in mentioned(line.value)}
-    derived = {e.tensor: e for e in case.derived_lines}
-    forward = case.traced.forward.by_tensor
-    for _ in range(LEVELS):
-        wanted |= {t for w in wanted for e in _defining(w, derived, forward) for t in mentioned(e.value)}
+    derived, forward = [e.tensor for e in case.derived_lines], case.traced.forward.by_tensor
+    wanted = set(fault.near) | {t for line in fault.lines for t in mentioned(line.value)}
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    wanted |= {sources[t] for t in fault.near if t in sources}
+    wanted |= {t for w in wanted if w in forward for t in mentioned(forward[w].value)}
     kept = tuple(e for e in case.traced.forward.equations if e.tensor in wanted)
     near = replace(case, traced=replace(case.traced, forward=_cut_off(case.traced.forward, kept, wanted)))
     return EditSearch(
@@ -128,12 +145,6 @@ def search_between(case: Refuted, trials: Trials, fault: CutFault) -> EditSearch
         trials.like(case.traced.forward.tensors),
         trials.like(derived),
     )
-
-
-def _defining(tensor: Tensor, *tables: Mapping[Tensor, Equation]) -> Iterator[Equation]:
-    for table in tables:
-        if tensor in table:
-            yield table[tensor]
 
 
 def _cut_off(forward: Program, kept: tuple[Equation, ...], wanted: set[Tensor]) -> Program:

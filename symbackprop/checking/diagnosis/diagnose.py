@@ -18,11 +18,14 @@ from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
-from symbackprop.checking.proof_search import WRITTEN_OUT, Sides, Strategy, search_proof
+from symbackprop.checking.proof_search import WRITTEN_OUT, Strategy, search_proof
+from symbackprop.checking.user_lines import with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, mentioned, nodes_once, rewrite, substitute
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
+from symbackprop.proofs.shortening.factor import gathered
+from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.rendering.text import to_text
 
 MAXIMUM_CURE = 320  # longer formulas cure nothing
@@ -62,11 +65,18 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     fallback: Diagnosis | None = None
     for search in searches:
         for cause in search():
-            if cause.text:
-                return cause
-            fallback = fallback or cause
+            if cause.text and not case.unknown(cause.text):
+                told = fallback is not None and fallback.text  # what was proved in names that the user does not have
+                return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback and told else cause
+            if fallback is None or (cause.text and not fallback.text):
+                fallback = cause
     if fault is not None:
         return fallback or cause
+    fault = cut_fault(case, trials, case.own_lines) if not case.set_aside and case.formula is None else None
+    if fault is not None:
+        cause = _between_cuts(case, trials, fault, budget)
+        if cause.text and not case.unknown(cause.text):
+            return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback is not None else cause
     return fallback or _each(case, budget) or located(case, trials, own)
 
 
@@ -95,24 +105,30 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
 def _lacking(
     case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, budget: Budget
 ) -> Iterator[Diagnosis]:
-    """The cure that adds what the line lacks, worked out from the derivation."""
+    """The cure that adds what the line lacks, or else the whole line, worked out from the derivation."""
+    line = fault.line
     composition = case.sides.composition(budget.part("composed cure"))
-    lack = composition.lack(fault.line, fault.right)
-    if lack is None:
-        return
-    line = replace(fault.line, value=add(fault.line.value, lack))
-    edit, lines = Edit(words, "", (line,)), case.own_lines
-    if not trials.agree(edit.equations, lines, final) or not _proved(case, edit, lines, final, budget):
-        return
+    composition.walk()
     own = case.traced.variables.get(line.tensor, line.tensor.name)
-    names = _plainly_named(case, replace(line, value=lack))
-    names |= {t: f"{own}_before" for t in mentioned(lack) if case.traced.variables.get(t, t.name) == own}
-    shown = to_text(_renamed(lack, names))
-    text = f"{own}[{','.join(i.name for i in line.indices)}] = ({own} as claimed) + {shown}"
-    if f"{own}_before" in shown:
-        words = f"{words}; {own}_before is the {own} that this line reads"
-    if len(text) <= MAXIMUM_CURE:
-        yield Diagnosis(words, text, (line,))
+    left = f"{own}[{','.join(i.name for i in line.indices)}]"
+    for lack in dict.fromkeys((composition.lack(line, fault.right), None)):
+        right = composition.derivative(line, fault.right) if lack is None else add(line.value, lack)
+        if right is None:
+            continue
+        if lack is None:
+            right = min(right, gathered(factored(right)), key=lambda e: len(to_text(e)))
+        cured = replace(line, value=right)
+        edit, shown = Edit(words, "", (cured,)), right if lack is None else lack
+        names = _plainly_named(case, replace(line, value=shown))
+        names |= {t: f"{own}_before" for t in mentioned(shown) if case.traced.variables.get(t, t.name) == own}
+        text = to_text(_renamed(shown, names))
+        before = f"; {own}_before is the {own} that this line reads" if f"{own}_before" in text else ""
+        text = f"{left} = {text}" if lack is None else f"{left} = ({own} as claimed) + {text}"
+        if len(text) > MAXIMUM_CURE or not trials.agree(edit.equations, case.own_lines, final):
+            continue
+        if _proved(case, edit, case.own_lines, final, budget):
+            yield Diagnosis(f"{words}{before}", text, (cured,))
+            return
 
 
 def _each(case: Refuted, budget: Budget) -> Diagnosis | None:
@@ -215,14 +231,28 @@ def _cures(
             continue  # delta2 = delta2 is no cure
         called = case.traced.variables.get(line.tensor, line.tensor.name)
         right = to_text(_renamed(line.value, _plainly_named(case, line)))
-        text = f"{called}[{','.join(i.name for i in line.indices)}] = {right}"
+        left = f"{called}[{','.join(i.name for i in line.indices)}]"
+        lines = edit.equations
+        if case.unknown(right):  # what has no name is written out
+            lines = tuple(replace(e, value=with_parts(e.value, _parts(case))) for e in lines)
+            line = next(e for e in lines if e.tensor is line.tensor)
+            right = to_text(_renamed(line.value, _plainly_named(case, line)))
+        text = f"{left} = {right}"
         place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
         words = f"{place}: {edit.words}" if place else edit.words
+        if final is not None and not search.trials.agree(edit.equations, case.own_lines, final):
+            continue
         if _proved(case, edit, search.lines, final or search.goals, budget):
             plain = (len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right) or case.formula is not None
-            yield Diagnosis(words, text if plain else f"{called} with that changed", edit.equations)
+            yield Diagnosis(words, text if plain else f"{called} with that changed", lines)
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
+
+
+def _parts(case: Refuted) -> dict[Tensor, Equation]:
+    """What lines compute on the way, under no name of the user's."""
+    every = (*case.traced.forward.equations, *case.traced.backward.equations)
+    return {e.tensor: e for e in every if e.note.startswith(PART)}
 
 
 def _slips(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> Iterator[Diagnosis]:
@@ -400,7 +430,7 @@ def _proved(
     pairs = {f"{a.name} is {b.name}": (a, b) for a, b in goals.items()}
     if budget.spent:
         return False
-    sides = Sides(case.question, derived, claimed, bool(case.traced.sizes))
+    sides = case.sides.edited(derived, claimed, {e.tensor: e for e in edit.equations})
     return not search_proof(sides, pairs, PROOFS, budget).unproved
 
 

@@ -150,7 +150,11 @@ def _rounds(node: Expr, new: Expr, turn: int, vocabulary: Vocabulary) -> Iterato
     if len(several) != 1:
         yield ""
         return
-    place = next(several[0].index(t) for t in mentioned(new) - mentioned(node) if t in several[0])
+    places = [several[0].index(t) for t in mentioned(new) - mentioned(node) if t in several[0]]
+    if not places:  # another tensor of its name stands for it in every round
+        yield ""
+        return
+    place = places[0]
     yield from (("in order", place - turn), ("in reverse", place + turn))
 
 

@@ -137,6 +137,8 @@ def _whole_factors(line: Equation, v: Vocabulary) -> Iterator[Change]:
         every = multiply(*shape)
         yield ("by all", every), _lack(f"a factor 1/({v.text(every)})"), power(every, -1)
         yield ("times all", every), _lack(f"a factor {v.text(every)}"), every
+    for constant in v.constants:
+        yield ("constant", v.key(constant)), _lack(f"a factor {v.text(constant)}"), constant
     for value in v.numbers:
         if abs(value) not in (0, 1, 2):
             yield ("times", value), _lack(f"a factor {to_text(number(value))}"), number(value)

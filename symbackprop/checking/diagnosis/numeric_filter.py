@@ -7,6 +7,7 @@ out; what agrees is worth an attempt at a proof.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ from symbackprop.frontends.numpy.traced import Traced
 NOTHING = 1e-12
 NEAR = 1e-6
 SAME = 1e-9  # relative to the largest entry
+FAINT = 1e-12  # gradients where everything is saturated are rounding errors
 PLAIN = 1e-7  # a relative difference that is no rounding
 MAXIMUM_TRIALS = 160
 POINTS, DRAWN, LARGER = 3, 6, 6
@@ -60,6 +62,19 @@ class Refuted:
     def question(self) -> Question:
         """What was asked."""
         return self.sides.question
+
+    @cached_property
+    def _own_names(self) -> frozenset[str]:
+        """What the user calls something, the gradients included."""
+        traced = self.traced
+        own = {*traced.variables.values(), *(t.name for t in (*traced.forward.inputs, *traced.upstream))}
+        return frozenset(own | {f"d{name}" for name in self.question.pairs})
+
+    def unknown(self, text: str) -> bool:
+        """True if a formula speaks of a tensor for which the user has no name."""
+        programs = (self.gradient.program, self.gradient.adjoint, self.traced.forward, self.traced.backward)
+        named = set(re.findall(r"[A-Za-z_]\w*(?=\[)", text))
+        return any(t.name in named for program in programs for t in program.tensors if t.name not in self._own_names)
 
     @property
     def inputs(self) -> frozenset[Tensor]:
@@ -167,7 +182,12 @@ class Trials:
         except FAILURES:
             return None
         goals = [bench.arrays[t] for t in (*self.case.derived.values(), *self.case.traced.gradients.values())]
-        return bench if all(np.all(np.isfinite(g)) for g in goals) else None
+        return bench if all(np.all(np.isfinite(g)) for g in goals) and not self._faint(bench) else None
+
+    def _faint(self, bench: Vectors) -> bool:
+        """True where a right gradient is a rounding error: everything is saturated, and nothing can be compared."""
+        scales = [float(np.max(np.abs(bench.arrays[t]), initial=0.0)) for t in self.case.derived.values()]
+        return any(0 < scale < FAINT for scale in scales)
 
     def _shows(self, bench: Vectors) -> bool:
         claimed, derived = self.case.traced.gradients, self.case.derived

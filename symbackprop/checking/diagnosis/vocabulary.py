@@ -109,6 +109,7 @@ class Vocabulary:
         self.sensitive = _sensitive(upstream, lines)
         self.layouts = _layouts((*forward.equations, *lines))
         self.numbers = sorted({n.value for e in forward.equations for n in numbers_in(e.value)})
+        self.constants = _constants(forward.equations)
         self._keys: dict[Expr, Hashable] = {}
         self._families: dict[Hashable, list[Tensor]] = {}
         self.equations = {e.tensor: e for e in lines}
@@ -209,6 +210,18 @@ def _means(forward: Program) -> dict[Expr, str]:
                     sizes = [f.base for f in factors if isinstance(f, Power) and f.exponent is MINUS_ONE]
                     found |= dict.fromkeys(sizes, line.tensor.name)
     return found
+
+
+def _constants(equations: Iterable[Equation]) -> tuple[Expr, ...]:
+    """The factors of the forward pass that are made of sizes and other scalars alone: 1/sqrt(D/H)."""
+    found: dict[Expr, None] = {}
+    for equation in equations:
+        for node in value_nodes(equation.value):
+            for factor in node.factors if isinstance(node, Multiply) else ():
+                plain = isinstance(factor, (Number, Symbol)) or tensors_in(factor) or free_indices(factor)
+                if isinstance(factor, Power) and not plain:
+                    found[factor] = None
+    return tuple(found)
 
 
 def _slopes(equations: Iterable[Equation]) -> list[tuple[tuple[Index, ...], str, Expr]]:

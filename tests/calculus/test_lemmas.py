@@ -1,0 +1,185 @@
+"""Lemmas of composed proofs: what the replay accepts holds by its definitions alone, and forged ones are refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+from symbackprop.calculus.derivation import Lemma
+from symbackprop.calculus.lemmas import Replay, joined
+from symbackprop.errors import IndexNotationError, ProofError
+from symbackprop.evaluation.exact import evaluate
+from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, entries_once, multiply, number
+from symbackprop.expression.program import Equation, Program
+
+DEPTH, LAYERS = 3, range(3)
+
+
+def forward(x, **p):
+    for k in LAYERS:
+        c = x - x.mean(axis=1, keepdims=True)
+        r = 1 / np.sqrt((c**2).mean(axis=1, keepdims=True) + 1e-5)
+        x = x + np.maximum(c * r @ p[f"W{k}"] + p[f"b{k}"], 0)
+    return x
+
+
+def backward(dout, x, **p):
+    saved = []
+    for k in LAYERS:
+        c = x - x.mean(axis=1, keepdims=True)
+        r = 1 / np.sqrt((c**2).mean(axis=1, keepdims=True) + 1e-5)
+        h = c * r
+        a = np.maximum(h @ p[f"W{k}"] + p[f"b{k}"], 0)
+        saved.append((h, r, a))
+        x = x + a
+    g, d = {}, dout
+    for k in reversed(LAYERS):
+        h, r, a = saved[k]
+        dz = d * (a > 0)
+        g[f"W{k}"], g[f"b{k}"] = h.T @ dz, dz.sum(axis=0)
+        dh = dz @ p[f"W{k}"].T
+        d = d + (dh - dh.mean(axis=1, keepdims=True) - h * (dh * h).mean(axis=1, keepdims=True)) * r
+    g["x"] = d
+    return g
+
+
+SHAPES = {"x": ("N", "H"), **{f"W{k}": ("H", "H") for k in LAYERS}, **{f"b{k}": ("H",) for k in LAYERS}}
+
+
+@pytest.fixture(scope="module")
+def verdict():
+    found = sb.check(forward, backward, shapes=SHAPES)
+    assert found.for_all_sizes and found.lemmas, str(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def program(verdict):
+    return joined(verdict.program, verdict.claim)
+
+
+def forged(verdict, number, **changes):
+    """The lemmas with one of them changed."""
+    lemmas = list(verdict.lemmas)
+    lemmas[number] = replace(lemmas[number], **changes)
+    return lemmas
+
+
+def of_the_user(verdict, wanted):
+    """The number of the first lemma about a tensor of the user's for which something holds."""
+    derived = verdict.program.by_tensor
+    return next(k for k, m in enumerate(verdict.lemmas) if m.equation.tensor not in derived and wanted(m))
+
+
+def test_replay_accepts_the_lemmas_of_a_verdict(verdict, program):
+    replay = Replay(program, verdict.lemmas)
+    assert [m.equation for m in replay.lemmas] == [m.equation for m in verdict.lemmas]
+    assert "no argument of a branch is exactly at its kink" in replay.conditions
+    for name, tensor in verdict.claims.items():
+        assert replay.equal(tensor, verdict.program.by_tensor[_bar(verdict, name)].tensor)
+
+
+def _bar(verdict, name):
+    return next(t for t in verdict.program.tensors if t.name == f"{name}_bar")
+
+
+def test_lemma_holds_by_its_definitions_alone(verdict):
+    """Its tensors are free but for the definitions that it names: random numbers for them, and both sides agree."""
+    rng = np.random.default_rng(0)
+    order = {t: k for k, t in enumerate(joined(verdict.program, verdict.claim).tensors)}
+    for lemma in verdict.lemmas:
+        lines = {d.tensor: d for d in (*lemma.definitions, lemma.equation)}
+        lines[lemma.equation.tensor] = lemma.definitions[0]
+        lines = sorted(lines.values(), key=lambda d: order[d.tensor])
+        told = Equation(Tensor("told", lemma.equation.tensor.shape), lemma.equation.indices, lemma.equation.value)
+        read = dict.fromkeys(e.tensor for d in (*lines, told) for e in entries_once(d.value))
+        inputs = tuple(t for t in read if t not in {d.tensor for d in lines})
+        sizes = {"N": 2, "H": 3}
+        lengths = {t: tuple(sizes.get(getattr(n, "name", ""), 1) for n in t.shape) for t in inputs}
+        values = {t.name: rng.uniform(0.5, 2, lengths[t]) for t in inputs}
+        found = evaluate(Program(inputs, (*lines, told), ()), sizes, values)
+        np.testing.assert_allclose(found[lemma.equation.tensor.name], found["told"], rtol=1e-9, err_msg=lemma.text)
+
+
+def test_definitions_are_as_few_as_possible(verdict, program):
+    number_ = of_the_user(verdict, lambda m: len(m.opened) > 1)
+    for k in range(len(verdict.lemmas[number_].opened)):
+        opened = verdict.lemmas[number_].opened
+        with pytest.raises(ProofError, match="does not hold by the definitions"):
+            Replay(program, forged(verdict, number_, opened=opened[:k] + opened[k + 1 :]))
+
+
+def test_wrong_sign_is_refused(verdict, program):
+    k = of_the_user(verdict, lambda m: m.opened)
+    own = verdict.lemmas[k].equation
+    for factor in (-1, 2):
+        wrong = replace(own, value=multiply(number(factor), own.value))
+        with pytest.raises(ProofError, match="does not hold"):
+            Replay(program, forged(verdict, k, equation=wrong))
+
+
+def test_wrong_order_of_axes_is_refused(verdict, program):
+    H = Symbol("H", "size")
+    k = of_the_user(verdict, lambda m: m.equation.tensor.shape == (H, H))
+    own = verdict.lemmas[k].equation
+    (entry,) = entries_once(own.value)
+    wrong = replace(own, value=Entry(entry.tensor, entry.indices[::-1]))
+    with pytest.raises(ProofError, match="does not hold"):
+        Replay(program, forged(verdict, k, equation=wrong))
+
+
+def test_missing_lemma_is_missed_by_those_that_use_it(verdict, program):
+    k = of_the_user(verdict, lambda m: m.opened)
+    with pytest.raises(ProofError):
+        Replay(program, verdict.lemmas[:k] + verdict.lemmas[k + 1 :])
+
+
+def test_lemmas_in_another_order_are_refused(verdict, program):
+    with pytest.raises(ProofError, match="order"):
+        Replay(program, verdict.lemmas[::-1])
+    with pytest.raises(ProofError, match="order"):
+        Replay(program, (*verdict.lemmas, verdict.lemmas[-1]))
+
+
+def test_lemma_by_itself_or_by_a_later_tensor_is_refused(verdict, program):
+    k = of_the_user(verdict, lambda m: True)
+    own = verdict.lemmas[k].equation
+    later = next(e.tensor for e in reversed(program.equations) if e.tensor.shape == own.tensor.shape)
+    for tensor in (own.tensor, later):
+        wrong = replace(own, value=Entry(tensor, own.indices))
+        with pytest.raises(ProofError, match="does not stand before"):
+            Replay(program, forged(verdict, k, equation=wrong))
+
+
+def test_lemma_that_opens_a_later_definition_is_refused(verdict, program):
+    k = of_the_user(verdict, lambda m: True)
+    with pytest.raises(ProofError, match="opens what is not defined"):
+        Replay(program, forged(verdict, k, opened=(program.equations[-1].tensor,)))
+
+
+def test_stray_index_is_refused(verdict, program):
+    k = of_the_user(verdict, lambda m: len(m.equation.indices) == 2)
+    own = verdict.lemmas[k].equation
+    wrong = replace(own, indices=(own.indices[0], own.indices[0]))
+    with pytest.raises(ProofError, match="not about all"):
+        Replay(program, forged(verdict, k, equation=wrong))
+
+
+def test_definitions_in_a_circle_are_refused():
+    """Each of two programs takes from outside what the other defines by it."""
+    n = Symbol("N", "size")
+    i, a, b = Index("i", n), Tensor("a", (n,)), Tensor("b", (n,))
+    one = number(1)
+    first = Program((b,), (Equation(a, (i,), add(Entry(b, (i,)), one)),), ())
+    second = Program((a,), (Equation(b, (i,), add(Entry(a, (i,)), one)),), ())
+    with pytest.raises(IndexNotationError):
+        joined(first, second)
+
+
+def test_lemma_about_an_input_is_refused():
+    n = Symbol("N", "size")
+    i, a, b = Index("i", n), Tensor("a", (n,)), Tensor("b", (n,))
+    program = Program((a, b), (), ())
+    with pytest.raises(ProofError, match="no equation defines"):
+        Replay(program, [Lemma(Equation(b, (i,), Entry(a, (i,))))])

@@ -1,0 +1,308 @@
+"""Stacked blocks of several families, right ones and wrong ones."""
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def highway(depth, fault=None):
+    """Gated skips: t*h + (1 - t)*x."""
+
+    def run(x, p):
+        saved = []
+        for k in range(depth):
+            t, h = sigmoid(x @ p[f"T{k}"]), np.tanh(x @ p[f"H{k}"])
+            saved.append((x, t, h))
+            x = t * h + (1 - t) * x
+        return x, saved
+
+    def forward(x, **p):
+        return run(x, p)[0]
+
+    def backward(dout, x, **p):
+        g, d = {}, dout
+        for k, (a, t, h) in reversed(list(enumerate(run(x, p)[1]))):
+            dt = d * (h if fault and k == depth // 2 else h - a) * t * (1 - t)
+            dh = d * t * (1 - h * h)
+            g[f"T{k}"], g[f"H{k}"] = a.T @ dt, a.T @ dh
+            d = d * (1 - t) + dt @ p[f"T{k}"].T + dh @ p[f"H{k}"].T
+        g["x"] = d
+        return g
+
+    return forward, backward, {"x": ("N", "D"), **{f"{n}{k}": ("D", "D") for k in range(depth) for n in "TH"}}
+
+
+def swiglu(depth, fault=None):
+    """Residual blocks of RMS norm and a gated perceptron."""
+
+    def block(x, g, u, v):
+        r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-6)
+        h = x * r * g
+        a, b = h @ u, h @ v
+        return r, h, a, b, sigmoid(a)
+
+    def forward(x, **p):
+        for k in range(depth):
+            _, _, a, b, s = block(x, p[f"g{k}"], p[f"u{k}"], p[f"v{k}"])
+            x = x + (a * s * b) @ p[f"o{k}"]
+        return x
+
+    def backward(dout, x, **p):
+        inputs = []
+        for k in range(depth):
+            inputs.append(x)
+            _, _, a, b, s = block(x, p[f"g{k}"], p[f"u{k}"], p[f"v{k}"])
+            x = x + (a * s * b) @ p[f"o{k}"]
+        grads, d = {}, dout
+        for k in reversed(range(depth)):
+            x = inputs[k]
+            r, h, a, b, s = block(x, p[f"g{k}"], p[f"u{k}"], p[f"v{k}"])
+            dm = d @ p[f"o{k}"].T
+            grads[f"o{k}"] = (a * s * b).T @ d
+            slope = s if fault and k == depth // 2 else s + a * s * (1 - s)
+            da, db = dm * b * slope, dm * a * s
+            grads[f"u{k}"], grads[f"v{k}"] = h.T @ da, h.T @ db
+            dh = da @ p[f"u{k}"].T + db @ p[f"v{k}"].T
+            grads[f"g{k}"] = (dh * x * r).sum(axis=0)
+            dn = dh * p[f"g{k}"]
+            d = d + r * dn - x * r**3 * (dn * x).mean(axis=-1, keepdims=True)
+        grads["x"] = d
+        return grads
+
+    shapes = {"x": ("N", "D")}
+    for k in range(depth):
+        shapes |= {f"g{k}": ("D",), f"u{k}": ("D", "F"), f"v{k}": ("D", "F"), f"o{k}": ("F", "D")}
+    return forward, backward, shapes
+
+
+def experts(depth, fault=None):
+    """Mixtures of experts with softmax gates."""
+
+    def gates(x, w):
+        z = x @ w
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def forward(x, **p):
+        for k in range(depth):
+            q, h = gates(x, p[f"G{k}"]), np.tanh(np.einsum("nd,edf->nef", x, p[f"W{k}"]))
+            x = x + np.einsum("ne,nef->nf", q, h)
+        return x
+
+    def backward(dout, x, **p):
+        saved = []
+        for k in range(depth):
+            q, h = gates(x, p[f"G{k}"]), np.tanh(np.einsum("nd,edf->nef", x, p[f"W{k}"]))
+            saved.append((x, q, h))
+            x = x + np.einsum("ne,nef->nf", q, h)
+        g, d = {}, dout
+        for k in reversed(range(depth)):
+            x, q, h = saved[k]
+            dq = np.einsum("nf,nef->ne", d, h)
+            dz = q * dq if fault and k == depth // 2 else q * (dq - (q * dq).sum(axis=1, keepdims=True))
+            da = d[:, None, :] * q[:, :, None] * (1 - h * h)
+            g[f"G{k}"], g[f"W{k}"] = x.T @ dz, np.einsum("nd,nef->edf", x, da)
+            d = d + dz @ p[f"G{k}"].T + np.einsum("nef,edf->nd", da, p[f"W{k}"])
+        g["x"] = d
+        return g
+
+    shapes = {"x": ("N", "D")}
+    for k in range(depth):
+        shapes |= {f"G{k}": ("D", "E"), f"W{k}": ("E", "D", "D")}
+    return forward, backward, shapes
+
+
+def siamese(depth, fault=None):
+    """Two towers with the same weights, and a smooth contrastive cost."""
+
+    def tower(x, p):
+        a = [x]
+        for k in range(depth):
+            a.append(np.tanh(a[-1] @ p[f"W{k}"]))
+        return a
+
+    def forward(x, y, same, **p):
+        u, v = tower(x, p)[-1], tower(y, p)[-1]
+        far = ((u - v) ** 2).sum(axis=1)
+        return np.mean(same * far + (1 - same) * np.log(1 + np.exp(1 - far)))
+
+    def backward(x, y, same, **p):
+        a, b = tower(x, p), tower(y, p)
+        gap = a[-1] - b[-1]
+        far = (gap**2).sum(axis=1)
+        weight = (same - (1 - same) * sigmoid(1 - far)) / len(x)
+        d = 2 * gap * weight[:, None]
+        e = -d
+        g = {}
+        for k in reversed(range(depth)):
+            d, e = d * (1 - a[k + 1] ** 2), e * (1 - b[k + 1] ** 2)
+            g[f"W{k}"] = a[k].T @ d + (0 if fault and k == depth // 2 else 1) * b[k].T @ e
+            d, e = d @ p[f"W{k}"].T, e @ p[f"W{k}"].T
+        g["x"], g["y"] = d, e
+        return g
+
+    shapes = {"x": ("N", "D"), "y": ("N", "D"), "same": ("N",), **{f"W{k}": ("D", "D") for k in range(depth)}}
+    return forward, backward, shapes
+
+
+def gru(depth, fault=None):
+    """A gated recurrence, unrolled over the steps of its input."""
+
+    def step(x, h, p):
+        z, r = sigmoid(x @ p["Wz"] + h @ p["Uz"]), sigmoid(x @ p["Wr"] + h @ p["Ur"])
+        n = np.tanh(x @ p["Wn"] + (r * h) @ p["Un"])
+        return z, r, n, (1 - z) * n + z * h
+
+    def forward(x, h, **p):
+        for t in range(depth):
+            h = step(x[t], h, p)[-1]
+        return h
+
+    def backward(dout, x, h, **p):
+        saved = []
+        for t in range(depth):
+            z, r, n, new = step(x[t], h, p)
+            saved.append((h, z, r, n))
+            h = new
+        g = {name: np.zeros_like(w) for name, w in p.items()}
+        dx, d = np.zeros_like(x), dout
+        for t in reversed(range(depth)):
+            h, z, r, n = saved[t]
+            dn = d * (1 - z) * (1 - n * n)
+            dz = d * (h - n) * z * (1 - z)
+            dm = dn @ p["Un"].T
+            dr = dm * h * r * (1 - r)
+            for name, part in (("z", dz), ("r", dr), ("n", dn)):
+                g[f"W{name}"] += x[t].T @ part
+                g[f"U{name}"] += (r * h if name == "n" and not fault else h).T @ part
+            dx[t] = dz @ p["Wz"].T + dr @ p["Wr"].T + dn @ p["Wn"].T
+            d = d * z + dm * r + dz @ p["Uz"].T + dr @ p["Ur"].T
+        return {**g, "x": dx, "h": d}
+
+    shapes = {"x": (depth, "N", "D"), "h": ("N", "H")}
+    shapes |= {f"W{n}": ("D", "H") for n in "zrn"} | {f"U{n}": ("H", "H") for n in "zrn"}
+    return forward, backward, shapes
+
+
+def dense_skips(depth, fault=None):
+    """Every layer reads all layers before it."""
+
+    def run(x, p):
+        values = [x]
+        for k in range(depth):
+            values.append(np.tanh(sum(values[1:], values[0]) @ p[f"W{k}"]))
+        return values
+
+    def forward(x, **p):
+        return run(x, p)[-1]
+
+    def backward(dout, x, **p):
+        values = run(x, p)
+        d = [np.zeros_like(x) for _ in range(depth)] + [dout]
+        g = {}
+        for k in reversed(range(depth)):
+            dz = d[k + 1] * (1 - values[k + 1] ** 2)
+            g[f"W{k}"] = sum(values[1 : k + 1], values[0]).T @ dz
+            back = dz @ p[f"W{k}"].T
+            for j in range(k + 1):
+                d[j] = back if fault and k == depth // 2 and j == 0 else d[j] + back
+        g["x"] = d[0]
+        return g
+
+    return forward, backward, {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(depth)}}
+
+
+def cross_attention(depth, fault=None):
+    """Queries from the layers, keys and values from one memory that all of them read."""
+
+    def attend(x, m, p, k):
+        q, key, v = x @ p[f"Q{k}"], m @ p[f"K{k}"], m @ p[f"V{k}"]
+        s = q @ key.T / np.sqrt(q.shape[1])
+        e = np.exp(s - s.max(axis=1, keepdims=True))
+        return q, key, v, e / e.sum(axis=1, keepdims=True)
+
+    def forward(x, m, **p):
+        for k in range(depth):
+            _, _, v, a = attend(x, m, p, k)
+            x = x + a @ v
+        return x
+
+    def backward(dout, x, m, **p):
+        saved = []
+        for k in range(depth):
+            q, key, v, a = attend(x, m, p, k)
+            saved.append((x, q, key, v, a))
+            x = x + a @ v
+        g, d, dm = {}, dout, np.zeros_like(m)
+        for k in reversed(range(depth)):
+            x, q, key, v, a = saved[k]
+            da, dv = d @ v.T, a.T @ d
+            ds = a * (da - (a * da).sum(axis=1, keepdims=True)) / np.sqrt(q.shape[1])
+            dq, dk = ds @ key, ds.T @ q
+            g[f"Q{k}"], g[f"K{k}"], g[f"V{k}"] = x.T @ dq, m.T @ dk, m.T @ dv
+            d = d + dq @ p[f"Q{k}"].T
+            lost = fault and k == depth // 2
+            dm = dm + dv @ p[f"V{k}"].T + (0 if lost else 1) * dk @ p[f"K{k}"].T
+        return {**g, "x": d, "m": dm}
+
+    shapes = {"x": ("N", "D"), "m": ("M", "D"), **{f"{n}{k}": ("D", "D") for k in range(depth) for n in "QKV"}}
+    return forward, backward, shapes
+
+
+def convolutions(depth, fault=None):
+    """Residual convolutions of three taps, for every length."""
+
+    def taps(x):
+        padded = np.pad(x, ((0, 0), (0, 0), (1, 1)))
+        n = x.shape[2]
+        return [padded[:, :, j : j + n] for j in range(3)]
+
+    def conv(x, w):
+        return sum(np.einsum("oc,ncl->nol", w[:, :, j], part) for j, part in enumerate(taps(x)))
+
+    def forward(x, **p):
+        for k in range(depth):
+            x = x + np.maximum(conv(x, p[f"w{k}"]) + p[f"b{k}"][:, None], 0)
+        return x
+
+    def backward(dout, x, **p):
+        saved = []
+        for k in range(depth):
+            z = conv(x, p[f"w{k}"]) + p[f"b{k}"][:, None]
+            saved.append((x, z))
+            x = x + np.maximum(z, 0)
+        g, d = {}, dout
+        for k in reversed(range(depth)):
+            x, z = saved[k]
+            dz, w = d * (z > 0), p[f"w{k}"]
+            g[f"b{k}"] = dz.sum(axis=(0, 2))
+            g[f"w{k}"] = np.stack([np.einsum("nol,ncl->oc", dz, part) for part in taps(x)], axis=2)
+            order = range(3) if fault and k == depth // 2 else (2, 1, 0)
+            d = d + sum(np.einsum("oc,nol->ncl", w[:, :, j], part) for j, part in zip(order, taps(dz), strict=True))
+        g["x"] = d
+        return g
+
+    shapes = {"x": ("N", "C", "L"), **{f"w{k}": ("C", "C", 3) for k in range(depth)}}
+    return forward, backward, shapes | {f"b{k}": ("C",) for k in range(depth)}
+
+
+FAMILIES = [highway, swiglu, experts, siamese, gru, dense_skips, cross_attention, convolutions]
+DEPTH = 3
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
+def test_right_stack_is_proved(family):
+    forward, backward, shapes = family(DEPTH)
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.status == "PROVED" and verdict.scope.startswith("all sizes"), str(verdict)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.__name__)
+def test_wrong_stack_is_refuted(family):
+    forward, backward, shapes = family(DEPTH, "fault")
+    assert sb.check(forward, backward, shapes=shapes).status == "REFUTED"
