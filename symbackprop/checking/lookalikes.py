@@ -42,6 +42,7 @@ from symbackprop.expression.sizes import simplify
 TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only propose
 INFINITE = 1e6  # what is larger stands for infinity, and everything else is small beside it
 PLAIN = 1e-6  # a relative difference that is no rounding
+FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, without digits
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
@@ -167,8 +168,10 @@ class Lookalikes:
         if own is None or not self._known:
             return []
         sums, shapes = np.array(self._profiles).transpose(1, 2, 0)
-        alike = np.isclose(shapes, own[1][:, None], rtol=10 * TOLERANCE, atol=0).all(axis=0)
-        same = alike & np.isclose(sums, own[0][:, None], rtol=10 * TOLERANCE, atol=0).all(axis=0)
+        faint = own[0] < FAINT
+        unsure = (faint if not faint.all() else ~faint)[:, None]  # what is left of large numbers that cancel tells little
+        alike = (unsure | np.isclose(shapes, own[1][:, None], rtol=10 * TOLERANCE, atol=0)).all(axis=0)
+        same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=10 * TOLERANCE, atol=0)).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
         found = [self._likeness(tensor, self._known[k]) for k in order]
         return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
@@ -231,7 +234,8 @@ class Lookalikes:
             if shape != tuple(tensor.shape[k] for k in order):
                 continue
             for step, down in self._ways(view):
-                factor = self._factor([_ratio(v[tensor], _turned(view.of(v), order, step, down)) for _, v in self._at])
+                pairs = [(v[tensor], _turned(view.of(v), order, step, down)) for _, v in self._at]
+                factor = self._factor([_ratio(*pair) for pair in pairs], [float(np.abs(a).sum()) for a, _ in pairs])
                 if factor is None:
                     continue
                 if step is None:
@@ -248,12 +252,15 @@ class Lookalikes:
         else:
             yield from ((k, True) for k, n in enumerate(view.shape) if n in self._lengths)
 
-    def _factor(self, ratios: list[float | None]) -> Expr | None:
+    def _factor(self, ratios: list[float | None], sizes: list[float]) -> Expr | None:
         """The constant factor that has these values at the points; None where there is none, or nothing to tell it by.
 
         Args:
             ratios: nan where both are 0 and so tell nothing, None where the two are no multiples of each other.
+            sizes: how large the numbers are, which tell nothing where they are faint beside others.
         """
+        if max(sizes) >= FAINT:
+            ratios = [r if size >= FAINT else float("nan") for r, size in zip(ratios, sizes, strict=True)]
         told = [(p, r) for (p, _), r in zip(self._at, ratios, strict=True) if r is not None and not np.isnan(r)]
         if None in ratios or not told:
             return None
