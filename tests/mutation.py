@@ -18,6 +18,7 @@ import ast
 import copy
 import hashlib
 import importlib
+import itertools
 import multiprocessing
 import os
 import re
@@ -58,7 +59,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     "kernel": Room(
-        ("calculus/kernel.py",),
+        ("calculus/kernel.py", "calculus/meaning.py", "calculus/equality.py", "normal_form/renaming.py"),
         ("calculus/test_forgeries.py", "calculus/test_kernel.py", "normal_form/test_renaming.py"),
     ),
     "rules": Room(
@@ -107,8 +108,11 @@ ROOMS = {
 
 
 def files_of(room: Room) -> list[Path]:
-    """The modules of a room."""
-    return [f for pattern in room.files for f in sorted(PACKAGE.glob(pattern))]
+    """The modules of a room that no earlier room has."""
+    found = [f for pattern in room.files for f in sorted(PACKAGE.glob(pattern))]
+    earlier = itertools.takewhile(lambda other: other is not room, ROOMS.values())
+    taken = {f for other in earlier for pattern in other.files for f in PACKAGE.glob(pattern)}
+    return [f for f in found if f not in taken]
 
 
 def tests_of(room: Room) -> list[str]:

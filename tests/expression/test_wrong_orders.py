@@ -98,6 +98,13 @@ UNDECIDED = {
         Quotient(multiply(Quotient(subtract(s.A, s.B), two), s.b), three),
         Quotient(multiply(Quotient(subtract(s.A, s.B), two), subtract(s.B, ONE)), three),
     ),
+    "a quotient of any integer": lambda s: ([], "<=", ZERO, Quotient(s.any, s.A)),
+    "an index times any quotient": lambda s: (
+        [],
+        "<=",
+        Quotient(multiply(Quotient(s.any, two), s.b), three),
+        Quotient(multiply(Quotient(s.any, two), subtract(s.B, ONE)), three),
+    ),
     "an index times a quotient that may be negative, by its size": lambda s: (
         [],
         "<=",
