@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import random
 import re
 import sys
@@ -29,7 +30,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -488,7 +488,7 @@ def variants(lines: tuple[Line, ...], r: random.Random) -> Iterator[Case]:
     for kind, table, most in (("rewritten", REWRITES, REWRITTEN), ("edited", EDITS, EDITED)):
         choices = [
             (k, new)
-            for (k, text), (old, by) in product(enumerate(texts), table)
+            for (k, text), (old, by) in itertools.product(enumerate(texts), table)
             if (new := re.sub(old, by, text, count=1)) != text and _is_code(new)
         ]
         for choice in r.sample(choices, min(most, len(choices))):
@@ -509,6 +509,7 @@ def _is_code(text: str) -> bool:
 # --- what is true ---------------------------------------------------------------------------------------------------
 
 STEPS = tuple(np.longdouble(2.0) ** -k for k in (11, 12, 13))
+CLOSE = np.longdouble(2.0) ** -44  # nearer than any point that is put beside a threshold
 ROUNDING = float(np.finfo(np.longdouble).eps)
 EXACT = 1e-9  # so well the differences must be known, and a claim is wrong beyond the tenfold
 
@@ -546,21 +547,21 @@ def slope(total: Callable[[Any], tuple[Any, Any]], middle: tuple[Any, Any]) -> S
         total: of a step the value, and how large the terms are that it is the sum of.
         middle: both at 0.
     """
-    found, sides = [], []
+    found, size = [], 0.0
     for step in STEPS:
-        (above, size), (below, other) = total(step), total(-step)
-        if not np.isfinite([above, below, size, other]).all():
+        (above, *sizes), (below, *others) = total(step), total(-step)
+        if not np.isfinite([above, below, *sizes, *others]).all():
             return Slope(np.nan)
         found.append((above - below) / (2 * step))
-        sides.append(abs(above - 2 * middle[0] + below) / step)
-    noise = 8 * ROUNDING * float(max(size, other, middle[1])) / float(STEPS[-1])
-    better = [(4 * b - a) / 3 for a, b in zip(found, found[1:], strict=False)]
+        size = max(size, *map(float, (*sizes, *others, middle[1])))
+    better = [(4 * b - a) / 3 for a, b in itertools.pairwise(found)]
     scale = 1 + abs(float(better[1]))
-    if noise > EXACT * scale / 10:
-        return Slope(np.nan)
-    if sides[2] > 0.7 * sides[1] and sides[1] > 0.7 * sides[0] and sides[2] > 1e-6 * scale:
-        return Slope(np.nan, True)
     close = abs(better[0] - better[1]) <= EXACT * scale and abs(found[1] - found[2]) <= 1e-4 * scale
+    if 8 * ROUNDING * size > EXACT / 10 * scale * float(STEPS[-1]):
+        return Slope(np.nan)
+    bend = abs(total(CLOSE)[0] - 2 * middle[0] + total(-CLOSE)[0]) / CLOSE
+    if bend > 1e-3 * scale + 100 * ROUNDING * size / float(CLOSE):
+        return Slope(np.nan, True)
     return Slope(float(better[1]) if close else np.nan)
 
 
@@ -610,7 +611,7 @@ def disagreement(case: Case, values: dict[str, Any], dout: Any) -> float:
 def is_wrong(case: Case, seed: int, sizes: Sequence[dict[str, int]] = SIZES) -> bool:
     """True if the backward is certainly wrong at some point."""
     forward, _ = case.functions("functions")
-    for k, (chosen, scale) in enumerate(product(sizes, SCALES)):
+    for k, (chosen, scale) in enumerate(itertools.product(sizes, SCALES)):
         values = point(case, chosen, scale, seed + k)
         with np.errstate(all="ignore"):
             shape = np.shape(forward(**{n: a.copy() for n, a in values.items()}))
@@ -655,11 +656,9 @@ def hurried(ask_numpy: bool = True) -> Iterator[None]:
     with (
         mock.patch.multiple(decide, refuted=_refuted_at_once, **quick),
         mock.patch.multiple(check, refuted=_refuted_at_once, CONCRETE_SCREENED=3, STATED_SECONDS=1.0),
+        contextlib.nullcontext() if ask_numpy else mock.patch.object(check, "agree_with_numpy", lambda *_, **__: ""),
     ):
-        with (
-            contextlib.nullcontext() if ask_numpy else mock.patch.object(check, "agree_with_numpy", lambda *_, **__: "")
-        ):
-            yield
+        yield
 
 
 def verdict_of(case: Case, unhurried: bool = False) -> Any:
@@ -671,11 +670,11 @@ def verdict_of(case: Case, unhurried: bool = False) -> Any:
         return sb.check(forward, backward, **asked, seconds=30.0)
     if case.kind == "edited":  # what random numbers refute at once is not run by NumPy before
         with hurried(ask_numpy=False):
-            verdict = sb.check(forward, backward, **asked, seconds=8.0)
+            verdict = sb.check(forward, backward, **asked, seconds=30.0)
         if verdict.status == "REFUTED":
             return verdict
     with hurried():
-        return sb.check(forward, backward, **asked, seconds=8.0)
+        return sb.check(forward, backward, **asked, seconds=30.0)
 
 
 def is_wrongly_judged(case: Case, verdict: Any, seed: int) -> bool:

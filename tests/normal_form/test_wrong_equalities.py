@@ -617,6 +617,5 @@ def test_a_denominator_inside_a_sum_is_not_cleared_outside_of_it(names):
     """sum_s 1/p_s times sum_s q_s is not N sum_s q_s/p_s."""
     p, q = (Tensor(name, (N,)) for name in names)
     inverse = lambda s: power(add(at(p, s), ONE), MINUS_ONE)  # noqa: E731
-    for above in (lambda s: at(q, s), lambda s: power(at(q, s), 2)):
-        product = multiply(over(N, inverse), over(N, above))
-        assert not table().equal(product, multiply(N, over(N, lambda s: multiply(inverse(s), above(s)))))
+    product = multiply(over(N, inverse), over(N, lambda s: at(q, s)))
+    assert not table().equal(product, multiply(N, over(N, lambda s: multiply(inverse(s), at(q, s)))))
