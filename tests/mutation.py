@@ -59,7 +59,13 @@ class Room(NamedTuple):
 
 ROOMS = {
     "kernel": Room(
-        ("calculus/kernel.py", "calculus/meaning.py", "calculus/equality.py", "normal_form/renaming.py"),
+        (
+            "calculus/kernel.py",
+            "calculus/meaning.py",
+            "calculus/equality.py",
+            "normal_form/renaming.py",
+            "expression/program.py",
+        ),
         ("calculus/test_forgeries.py", "calculus/test_kernel.py", "normal_form/test_renaming.py"),
     ),
     "rules": Room(
