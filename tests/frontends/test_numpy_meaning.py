@@ -51,6 +51,7 @@ def scalar_with_axis(x, v):
 
 FORWARDS = {
     "truth in an array of booleans": lambda x, v: x * changed(v > 0, lambda a: a.__setitem__(0, 3)),
+    "a small exponential is no zero": lambda x, v: np.exp(np.where(x > 0, x, -200.0)) * 1e87,
     "mean out": with_out(lambda x, room: np.mean(x, axis=0, out=room)),
     "max out": with_out(lambda x, room: np.max(x, 0, room)),
     "std out": with_out(lambda x, room: np.std(x, axis=0, out=room)),
@@ -125,6 +126,8 @@ def test_operation(name):
             "assigned to an array of type int",
         ),
         (lambda x: np.mean(x, dtype=int), "rounded"),
+        (lambda x: np.multiply(x, 2, dtype=int, casting="unsafe"), "rounded to the type int64"),
+        (lambda x: np.add(x, 1, out=np.zeros(x.shape, int), casting="unsafe"), "put into an array of type int64"),
         (lambda x: x * np.arange(x.shape[0] - 5).size, "length of np.arange"),
         (lambda x: x * int(x.shape[0] / 2 - 3), "may be negative"),
     ],
