@@ -2,6 +2,7 @@
 
     python tests/mutation.py                            # all trusted rooms, every edit
     python tests/mutation.py --room normal_form --most 40
+    python tests/mutation.py --most 30 --seed 5         # an estimate, by edits that nobody has tried before
     python tests/mutation.py --list                     # the edits, without running anything
     python tests/mutation.py --patches DIRECTORY        # edits made by hand, one diff a file
 
@@ -506,12 +507,12 @@ def known_survivors() -> dict[str, str]:
     return dict(rows)
 
 
-def chosen(mutants: Iterable[Mutant], most: int | None) -> list[Mutant]:
-    """At most so many edits, spread over all of them: the same ones in every run."""
+def chosen(mutants: Iterable[Mutant], most: int | None, seed: int = 0) -> list[Mutant]:
+    """At most so many edits, spread over all of them: the same ones in every run with one seed."""
     everything = list(mutants)
     if most is None or len(everything) <= most:
         return everything
-    ranked = sorted(everything, key=lambda m: hashlib.sha256(m.name.encode()).digest())
+    ranked = sorted(everything, key=lambda m: hashlib.sha256(f"{seed or ''}{m.name}".encode()).digest())
     kept = set(ranked[:most])
     return [m for m in everything if m in kept]
 
@@ -522,6 +523,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--room", choices=trusted, help="one room of the trusted part; all of them without")
     parser.add_argument("--most", type=int, help="at most so many edits in each room")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of edits where there are more")
     parser.add_argument("--list", action="store_true", help="only list the edits")
     parser.add_argument("--jobs", type=int, default=2, help="edits that are judged at once")
     parser.add_argument("--only", default="", help="edits whose name this pattern is found in")
@@ -534,7 +536,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mutants = []
         for name in rooms:
             found = (m for f in files_of(ROOMS[name]) for m in mutants_of(f) if re.search(options.only, m.name))
-            mutants += chosen(found, options.most)
+            mutants += chosen(found, options.most, options.seed)
     if options.list:
         for mutant in mutants:
             print(f"{mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")
