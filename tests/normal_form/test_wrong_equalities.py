@@ -374,6 +374,10 @@ ROWS = {
         apply(STEP, over(N, lambda s: above(at(x, s)))), ONE, {},
     ),
     "one over an indicator": (power(above(at(x, i)), MINUS_ONE), ZERO, {}),
+    "the sign of an inverse cube": (above(power(at(x, i), -3)), ONE, {}),
+    "0/1 data above a half": (above(at(g, i), half), ZERO, {"kinds": {g: "bern"}}),
+    "0/1 data equal to 1": (Compare("==", at(g, i), ONE), ZERO, {"kinds": {g: "bern"}}),
+    "twice 0/1 data equal to 1": (Compare("==", multiply(two, at(g, i)), ONE), at(g, i), {"kinds": {g: "bern"}}),
 }  # fmt: skip
 
 
@@ -469,6 +473,26 @@ RIGHT = {
         multiply(Kronecker(add(at(g, i), at(h, i)), ONE), above(two, add(at(g, i), at(h, i)))),
         Kronecker(add(at(g, i), at(h, i)), ONE),
         ties,
+        [],
+    ),
+    "0/1 data equal to 1": (Compare("==", at(g, i), ONE), at(g, i), {"kinds": {g: "bern"}}, ["entries of g are 0 or 1"]),
+    "0/1 data equal to 0": (
+        Compare("==", at(g, i), ZERO), subtract(ONE, at(g, i)), {"kinds": {g: "bern"}}, ["entries of g are 0 or 1"],
+    ),
+    "an index and the next one": (Compare("<=", i, add(i, ONE)), ONE, {}, []),
+    "an index and one before it": (Compare("<=", add(i, two), i), ZERO, {}, []),
+    "one over a root is positive": (above(rational(at(x, i), Fraction(-1, 2))), ONE, {}, []),
+    "one over a square is positive": (above(power(at(x, i), -2)), ONE, {}, []),
+    "the sign of a branch": (
+        above(add(at(x, i), multiply(above(at(y, i)), at(z, i)))),
+        where(above(at(y, i)), above(add(at(x, i), at(z, i))), above(at(x, i))),
+        {},
+        [KINK],
+    ),
+    "a denominator whose terms become alike": (
+        over(N, lambda s: multiply(kronecker(s, i), power(add(at(x, i), at(x, s)), -1))),
+        multiply(half, power(at(x, i), -1)),
+        {},
         [],
     ),
     "step of an index": (apply(STEP, i), Compare("<=", ONE, i), {}, []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from symbackprop.expression.build import (
     divide,
     multiply,
     negate,
+    nodes_once,
     number,
     power,
     subtract,
@@ -43,9 +45,10 @@ from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.infinity import is_infinite, lifted
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import Content, axis_indices, current, holds, is_so, reduced, value_of
+from symbackprop.frontends.numpy.session import Content, assume, axis_indices, current, holds, is_so, reduced, value_of
 from symbackprop.frontends.numpy.size import Size
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
+from symbackprop.rendering.text import to_text
 
 Scalar = Callable[..., Expr]
 
@@ -541,12 +544,24 @@ def joint_type_of(*arrays: Array) -> np.dtype[Any]:
     return joint_type(*((a.dtype, a.buffer.weak) for a in arrays))
 
 
+def _rounded_to_single(given: Array) -> None:
+    """Note the numbers written in the code that single precision rounds; data are real numbers in any precision."""
+    value = given.read()(axis_indices(given.axes))
+    if has_entry(value):
+        return
+    for node in nodes_once(value):
+        if isinstance(node, Number) and Fraction(float(np.float32(float(node.value)))) != node.value:
+            assume(f"{to_text(node)} in single precision counts as that number, up to rounding of constants")
+
+
 def held(target: Array, given: Array) -> Array:
     """What stands in an array once `given` is assigned to it: itself, or its truth value in an array of booleans.
 
     Raises:
         TraceError: NumPy would round or wrap it.
     """
+    if target.dtype == np.float32 and given.dtype != np.float32:
+        _rounded_to_single(given)
     if target.kind == "real" or given.kind == "bool":
         return given
     if given.kind == "real":
