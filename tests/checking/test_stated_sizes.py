@@ -1,5 +1,7 @@
 """Proofs for some stated sizes: said in the first line, with what was left out, and never from empty loops alone."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -239,3 +241,65 @@ def test_an_index_outside_an_axis_restricts_the_sizes_or_is_a_fault():
     assert any("index 5 is out of bounds for axis 0 with size 3" in note for note in verdict.notes)
     small = sb.check(sixth, backward, shapes={"x": (3,)})
     assert small.status == "MALFORMED" and "index 5 is out of bounds for axis 0 with size 3" in small.reason
+
+
+# Python's own numbers raise where NumPy's do not, at some sizes alone.
+
+AT_SOME_SIZES = {
+    "//": lambda n: 10 // (n - 5),
+    "%": lambda n: 10 % (n - 5),
+    "divmod": lambda n: divmod(10, n - 5),
+    "/": lambda n: 1 / (n - 5),
+    "a size over another": lambda n: n / (n - 5),
+    "a float over a size": lambda n: 1.0 / (n - 5),
+    "over half a size": lambda n: 1 / (n / 2 - 2.5),
+    "a negative power": lambda n: (n - 5) ** -1,
+    "an overflow": lambda n: 10.0 ** (70 * n),
+    "math.sqrt": lambda n: math.sqrt(n - 5),
+    "math.log": lambda n: math.log(n - 2),
+    "math.pow": lambda n: math.pow(n - 5, -1),
+    "math.exp": lambda n: math.exp(200 * n),
+    "the step of a range": lambda n: range(0, 3, n - 5),
+}
+
+
+@pytest.mark.parametrize("name", AT_SOME_SIZES)
+def test_an_exception_that_some_sizes_raise_is_not_overlooked_where_it_is_caught(name):
+    def backward(dout, x):
+        try:
+            AT_SOME_SIZES[name](x.shape[0])
+        except (ZeroDivisionError, ValueError, OverflowError):
+            return {"x": dout}
+        return {"x": 2 * dout}
+
+    verdict = sb.check(lambda x: 2 * x, backward, shapes={"x": ("N",)})
+    assert verdict.scope != "all sizes"
+    assert verdict.status in ("REFUTED", "UNDECIDED")
+
+
+def test_sizes_that_divide_are_no_doubt_where_nothing_is_raised():
+    def factor(rows, columns):
+        return 1 / rows + rows**0.5 / columns + 1.0 / (rows * columns) + math.sqrt(2.0) + rows // columns + rows**-0.5
+
+    def forward(x):
+        with np.errstate(divide="ignore"):
+            return x * factor(*x.shape)
+
+    def backward(dout, x):
+        with np.errstate(divide="ignore"):
+            return {"x": dout * factor(*x.shape)}
+
+    verdict = sb.check(forward, backward, shapes={"x": ("N", "D")})
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes")
+
+
+def test_a_division_by_a_number_of_pythons_own_that_data_decide_is_refused_where_it_is_caught():
+    def forward(x):
+        try:
+            return x * (1 / float(np.maximum(x[0], 0)))
+        except ZeroDivisionError:
+            return x
+
+    verdict = sb.check(forward, lambda dout, x: {"x": dout}, shapes={"x": ("N",)})
+    assert verdict.status == "UNDECIDED"
+    assert "where an exception may be caught" in verdict.reason

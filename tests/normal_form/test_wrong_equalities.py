@@ -374,6 +374,16 @@ ROWS = {
         apply(STEP, over(N, lambda s: above(at(x, s)))), ONE, {},
     ),
     "one over an indicator": (power(above(at(x, i)), MINUS_ONE), ZERO, {}),
+    "a low digit that carries": (
+        over(E, lambda b: Compare("<=", multiply(E, j), add(multiply(E, i), multiply(two, b)))),
+        multiply(E, Compare("<=", j, i)),
+        {},
+    ),
+    "a low digit that borrows": (
+        over(E, lambda b: Compare("<=", multiply(E, j), add(multiply(E, i), multiply(number(-2), b)))),
+        multiply(E, Compare("<", j, i)),
+        {},
+    ),
     "the sign of an inverse cube": (above(power(at(x, i), -3)), ONE, {}),
     "0/1 data above a half": (above(at(g, i), half), ZERO, {"kinds": {g: "bern"}}),
     "0/1 data equal to 1": (Compare("==", at(g, i), ONE), ZERO, {"kinds": {g: "bern"}}),
