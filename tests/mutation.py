@@ -67,10 +67,15 @@ ROOMS = {
             "normal_form/renaming.py",
             "expression/program.py",
         ),
-        ("calculus/test_forgeries.py", "calculus/test_kernel.py", "normal_form/test_renaming.py"),
+        (
+            "calculus/test_forgeries.py",
+            "calculus/test_kernel.py",
+            "normal_form/test_renaming.py",
+            "expression/test_names.py",
+        ),
     ),
     "rules": Room(
-        ("calculus/rules.py", "calculus/pull_back.py"),
+        ("calculus/rules.py",),
         (
             "calculus/test_rules.py",
             "calculus/test_reverse_mode.py",
@@ -92,6 +97,11 @@ ROOMS = {
             f"checking/test_{name}.py"
             for name in ("lines_of_defence", "judge", "trace_agreement", "refute", "no_number", "check_raising")
         ),
+    ),
+    "reverse mode": Room(  # what it proposes the kernel replays
+        ("calculus/pull_back.py", "calculus/reverse_mode.py"),
+        ("calculus/test_reverse_mode.py", "calculus/test_kernel.py"),
+        trusted=False,
     ),
     "trace": Room(
         ("frontends/numpy/*.py",),

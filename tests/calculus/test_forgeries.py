@@ -9,6 +9,7 @@ import pytest
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.kernel import Kernel
+from symbackprop.calculus.meaning import opaque
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import (
     ONE,
@@ -245,6 +246,26 @@ def test_an_entry_by_an_entry_of_its_own_tensor_is_a_delta():
     claim = derivation(program, [part, Compare("==", i, j)], ["derivative"])
     assert Kernel(program).replay(claim) == ()
     refuses(Kernel(program), derivation(program, [part, ZERO], ["derivative"]))
+
+
+def test_an_output_with_axes_is_no_cost():
+    """r_0 + ... + r_N-1 moves by 1 with x; r = (x, x, ...) has no slope of its own to speak of."""
+    row = Tensor("r", (N,))
+    program = Program((x,), (Equation(row, (i,), Entry(x)), Equation(J, (), Entry(x))), (J, row))
+    claim = Derivation("claim", program, Entry(x), Entry(x), (), cost=Entry(row, (i,)))
+    with pytest.raises(ProofError, match="r is not a cost of the program"):
+        Kernel(program).replay(claim)
+    refuses(Kernel(program), Derivation("claim", program, Entry(x), Entry(x), (), cost=Entry(x)))
+
+
+def test_a_derivative_is_not_given_another_meaning():
+    """The kernel's own name of dJ/dx stands for nothing else."""
+    w = Tensor("w")
+    program = cost(multiply(Entry(x), Entry(w)), x, w)
+    own = opaque(Total(Entry(J), Entry(x))).tensor
+    claim = derivation(program, [Total(Entry(J), Entry(w)), Total(Entry(J), Entry(w))], ["algebra"], {own: w})
+    with pytest.raises(ProofError, match="cannot stand for the derivative with respect to w"):
+        Kernel(program).replay(claim)
 
 
 # Steps and their ends.
