@@ -95,7 +95,15 @@ ROOMS = {
         tuple(f"checking/{name}.py" for name in ("decide", "check", "verify", "refute", "question", "trace_agreement")),
         tuple(
             f"checking/test_{name}.py"
-            for name in ("lines_of_defence", "judge", "trace_agreement", "refute", "no_number", "check_raising")
+            for name in (
+                "lines_of_defence",
+                "judge",
+                "domains",
+                "trace_agreement",
+                "refute",
+                "no_number",
+                "check_raising",
+            )
         ),
     ),
     "reverse mode": Room(  # what it proposes the kernel replays

@@ -268,6 +268,13 @@ def test_a_derivative_is_not_given_another_meaning():
         Kernel(program).replay(claim)
 
 
+def test_a_derivative_of_a_formula_is_worked_out():
+    program = cost(Entry(x), x, c)
+    part = Partial(add(multiply(number(3), Entry(x)), Entry(c)), Entry(x))
+    assert Kernel(program).replay(derivation(program, [part, number(3)], ["derivative"])) == ()
+    refuses(Kernel(program), derivation(program, [part, number(4)], ["derivative"]))
+
+
 # Steps and their ends.
 
 
@@ -402,6 +409,15 @@ def test_what_is_known_of_one_input_is_not_remembered_of_another():
     kernel = Kernel(program)
     kernel.replay(by_algebra(program, total_of_row(y), ONE))
     refuses(kernel, by_algebra(program, total_of_row(z), ONE))
+
+
+def test_entries_of_a_simplex_add_up_along_their_last_axis_alone():
+    y = Tensor("y", (N, M, P))
+    program = cost(ONE, y, assumptions=(Assumption("simplex", y),))
+    along = lambda size, places: contraction("s", size, lambda s: Entry(y, places(s)))  # noqa: E731
+    last, middle = along(P, lambda s: (i, k, s)), along(M, lambda s: (i, s, Index("p", P)))
+    assert Kernel(program).replay(by_algebra(program, last, ONE)) == ("the rows of y add up to 1",)
+    refuses(Kernel(program), by_algebra(program, middle, ONE))
 
 
 def test_labels_lie_in_their_range_and_other_integers_need_not():
