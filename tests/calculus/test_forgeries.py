@@ -273,6 +273,8 @@ def test_a_derivative_of_a_formula_is_worked_out():
     part = Partial(add(multiply(number(3), Entry(x)), Entry(c)), Entry(x))
     assert Kernel(program).replay(derivation(program, [part, number(3)], ["derivative"])) == ()
     refuses(Kernel(program), derivation(program, [part, number(4)], ["derivative"]))
+    other = Partial(Entry(c), Entry(x))
+    assert Kernel(program).replay(derivation(program, [other, ZERO], ["derivative"])) == ()
 
 
 # Steps and their ends.
