@@ -499,6 +499,15 @@ RIGHT = {
         {},
         [KINK],
     ),
+    "roots in denominators": (
+        add(
+            rational(add(power(at(x, i), 2), ONE), Fraction(-3, 2)),
+            multiply(power(at(x, i), 2), rational(add(power(at(x, i), 2), ONE), Fraction(-3, 2))),
+        ),
+        rational(add(power(at(x, i), 2), ONE), Fraction(-1, 2)),
+        {},
+        [],
+    ),
     "a denominator whose terms become alike": (
         over(N, lambda s: multiply(kronecker(s, i), power(add(at(x, i), at(x, s)), -1))),
         multiply(half, power(at(x, i), -1)),
@@ -653,3 +662,13 @@ def test_a_denominator_inside_a_sum_is_not_cleared_outside_of_it(names):
     inverse = lambda s: power(add(at(p, s), ONE), MINUS_ONE)  # noqa: E731
     product = multiply(over(N, inverse), over(N, lambda s: at(q, s)))
     assert not table().equal(product, multiply(N, over(N, lambda s: multiply(inverse(s), at(q, s)))))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_axis_that_is_written_out_is_looked_at_at_every_place(place):
+    row = Tensor("row", (three,))
+    r = Index("r", three)
+    once = where(Compare("==", r, number(place)), multiply(two, at(row, r)), at(row, r))
+    written = Canonical(Facts(), expanded=8)
+    assert written.equal(multiply(once, two), add(once, once))
+    assert not written.equal(once, at(row, r))
