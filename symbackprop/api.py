@@ -16,13 +16,13 @@ from typing import Any, overload
 
 import sympy as sp
 
-from symbackprop.checking.check import BUDGET_SECONDS, Case, Shapes, answer, as_intended, intention
+from symbackprop.checking.budget import CHECK, VERIFY
+from symbackprop.checking.check import Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.layers import layer_passes, malformed_layer
 from symbackprop.checking.trace_agreement import compared_with_numpy
 from symbackprop.checking.verdict import Verdict
-from symbackprop.checking.verify import BUDGET_SECONDS as FORMULA_SECONDS
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
@@ -61,9 +61,7 @@ def prove(subject: Network | Program) -> Proof:
     return prove_network(subject) if isinstance(subject, Network) else prove_program(subject)
 
 
-def verify(
-    network: Network, left: str, right: str | sp.Expr | None = None, *, seconds: float = FORMULA_SECONDS
-) -> Verdict:
+def verify(network: Network, left: str, right: str | sp.Expr | None = None, *, seconds: float = VERIFY) -> Verdict:
     """Is this formula the gradient?
 
     Args:
@@ -95,7 +93,7 @@ def check(
     where: str | None = None,
     fixed: Mapping[str, Any] | None = None,
     intended: str | None = None,
-    seconds: float = BUDGET_SECONDS,
+    seconds: float = CHECK,
     complete: bool = False,
     methods: tuple[str, str] | None = None,
 ) -> Verdict:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from symbackprop.checking import check
+from symbackprop.checking.budget import CHECK
 
 # a slow machine is no failure, and a failure shows itself again in the next run
 settings.register_profile("symbackprop", deadline=None, derandomize=True)
@@ -61,4 +62,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def patience(monkeypatch):
     """A check waits longer than the time that it works: how much else the machine does decides nothing in a test."""
     usual = check._limit
-    monkeypatch.setattr(check, "_limit", lambda seconds: usual(seconds) * (6 if seconds == check.BUDGET_SECONDS else 1))
+    monkeypatch.setattr(check, "_limit", lambda seconds: usual(seconds) * (6 if seconds == CHECK else 1))

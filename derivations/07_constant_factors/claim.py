@@ -37,7 +37,7 @@ def exhibit() -> Exhibit:
         ("where(c*J_a < c*J_b, 1, 0)", "This is $s$."),
         ("where(J_a < J_b, 1, 0)", "Dividing an inequality by a positive number keeps its direction."),
         why="This is $r$.",
-        remark="The point $a$ is a minimiser if no $b$ is better. Which $b$ is better does not change, so neither do the minimisers: that is all that the ½ and the $1/m$ do.",
+        remark="The point $a$ is a minimiser if no $b$ is better. Which $b$ is better does not change, so neither do the minimisers: a ½ or $1/m$ in front of the whole cost moves no minimum.",
     )
     order.theorem(
         "order under a factor $-c < 0$",

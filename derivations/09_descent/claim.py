@@ -51,7 +51,7 @@ def exhibit() -> Exhibit:
         "along the gradient of a network, at step size 0",
         f"dC_dalpha = -{squares}",
         why="At the start the parameters after the step are those before it, and so are all error terms.",
-        remark="That the arrays subtracted are the derivatives of the cost is proved in 06. By Taylor's theorem, for a twice differentiable activation, the cost after the step is the cost before it, "
+        remark="That the arrays subtracted are the derivatives of the cost is proved in 10, for every depth. By Taylor's theorem, for a twice differentiable activation, the cost after the step is the cost before it, "
         "less the step size times the squared length of the gradient, up to a term of second order in the step size.",
     )
     long = Claims(read_program(LONG_STEP, dict.fromkeys(["J", "C", "t", "r", "alpha", "w"], ())))

@@ -64,7 +64,7 @@ class Meaning:
         for equation in program.equations:
             for tensor in tensors_in(equation.value):
                 self.users[tensor].append(equation)
-        self._relevant: dict[Tensor, bool] = {}
+        self._relevant: set[Tensor] | None = None
 
     def sides(self, step: Step, derivation: Derivation) -> tuple[Expr, Expr] | None:
         """Both sides of a step with the meaning of its rule put in, free of derivatives; None for an unknown rule.
@@ -149,11 +149,19 @@ class Meaning:
 
     def _matters(self, tensor: Tensor) -> bool:
         """True if an output depends on the tensor: what no output depends on moves no cost."""
-        if tensor in self.program.outputs:
-            return True
-        if tensor not in self._relevant:
-            self._relevant[tensor] = any(self._matters(user.tensor) for user in self.users[tensor])
-        return self._relevant[tensor]
+        if self._relevant is None:
+            self._relevant = set()
+            waiting = list(self.program.outputs)
+            while waiting:
+                output = waiting.pop()
+                if output not in self._relevant:
+                    self._relevant.add(output)
+                    waiting += tensors_in(self._written_out_of(output))
+        return tensor in self._relevant
+
+    def _written_out_of(self, tensor: Tensor) -> Expr:
+        """The right side of a tensor's equation; 0 for an input."""
+        return self.program.by_tensor[tensor].value if tensor in self.program.by_tensor else ZERO
 
     def _written_out(self, expr: Expr) -> Expr:
         """The right side of the equation that defines the entry; other expressions as they are."""

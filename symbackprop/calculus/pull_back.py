@@ -35,8 +35,10 @@ from symbackprop.expression.build import (
     free_indices,
     kronecker,
     multiply,
+    nodes_once,
     open_binder,
     power,
+    rewrite,
     substitute,
     subtract,
     sum_over,
@@ -148,6 +150,7 @@ def arrive(contribution: Contribution, places: Sequence[Index], facts: Facts = N
             pending = [(substitute(i, values), p) for i, p in pending if (i, p) not in used]
             progress = True
             break
+    cotangent = _decided(cotangent, facts)
     deltas = [kronecker(place, index) for index, place in pending]
     for guard in conditions:
         if guard is not ONE:
@@ -155,6 +158,22 @@ def arrive(contribution: Contribution, places: Sequence[Index], facts: Facts = N
     total = multiply(*deltas, cotangent)
     total = sum_over(running, total)
     return total
+
+
+def _decided(expr: Expr, facts: Facts) -> Expr:
+    """An expression in which what is asked of sizes and indices alone is answered where that is known for all."""
+
+    def answer(node: Expr) -> Expr | None:
+        if not isinstance(node, Where) or not isinstance(node.condition, Kronecker | Compare):
+            return None
+        test = node.condition
+        relation = "==" if isinstance(test, Kronecker) else test.relation
+        if any(isinstance(n, Entry) for n in nodes_once(test)):
+            return None
+        known = decide(relation, test.left, test.right, facts)
+        return None if known is None else _decided(node.then if known else node.otherwise, facts)
+
+    return rewrite(expr, answer)
 
 
 Pair = tuple[Expr, Index]

@@ -97,10 +97,13 @@ def _cotangents(active: Sequence[Tensor], program: Program, name: Callable[[Tens
 
 def _active(program: Program, cost: Tensor) -> set[Tensor]:
     """The real tensors that the cost depends on."""
-    needed = {cost}
-    for equation in reversed(program.equations):
-        if equation.tensor in needed:
-            needed.update(t for t in tensors_in(equation.value) if t.kind == "real")
+    needed: set[Tensor] = set()
+    waiting = [cost]
+    while waiting:
+        tensor = waiting.pop()
+        if tensor not in needed and (tensor.kind == "real" or tensor is cost):
+            needed.add(tensor)
+            waiting += tensors_in(program.by_tensor[tensor].value) if tensor in program.by_tensor else ()
     return needed
 
 

@@ -17,16 +17,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.decide import (
+    Look,
     ProofGoal,
     confirm_pair,
     decide,
     decide_pair,
-    first_refutation,
     goal_of,
+    look,
     of_wrong_shape,
     refuted,
-    time_left,
     untraced,
 )
 from symbackprop.checking.diagnosis.edited_function import edited
@@ -53,21 +54,16 @@ from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import Pass, framework_of
-from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
-BUDGET_SECONDS = 60.0  # what a model of a dozen transformer blocks takes; one layer takes a fraction of a second
 CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80
 ENOUGH = 2  # proofs at stated sizes
 FEW, MAXIMUM_GRID = 3, 10_000  # symbols, and choices of their values
 LARGER = 5  # where windows of 3 overlap that are 2 apart
 LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that often
-STATED_SECONDS = 9.0  # for proofs at stated sizes where there is none for all
 MOST_SYMBOLS = 4  # that are fixed then
 TOO_LARGE = 20_000  # entries of inputs of fixed sizes
 LEFT_OUT_SHOWN = 4
-JUDGING_SECONDS = 2.0  # for the proof of a function with a line as it would be right
-CONCRETE_SECONDS = 0.12  # for numbers at each of several stated sizes
 Shapes = Mapping[str, Sequence[str | int]]
 
 
@@ -99,7 +95,7 @@ def answer(case: Case, seconds: float) -> Verdict:
     """The verdict on a backward pass, within the budget, whatever the user's code does."""
     subject = f"gradients of {name_of(case.forward)}"
     try:
-        return within(_limit(seconds), lambda: judged(case, worked() + seconds))
+        return within(_limit(seconds), lambda: judged(case, Budget.of(seconds)))
     except OutOfTime:
         return Verdict("UNDECIDED", subject, reason=f"no answer within {seconds:g} s")
     except KeyboardInterrupt:
@@ -108,30 +104,29 @@ def answer(case: Case, seconds: float) -> Verdict:
         return untraced(_unforeseen(error), subject)
 
 
-def judged(case: Case, deadline: float) -> Verdict:
+def judged(case: Case, budget: Budget) -> Verdict:
     """With symbols for long axes of a fixed length, if that is enough; else as the sizes are given."""
     with collector_paused():
-        general = _freed(case, deadline)
-        verdict = _checked(case, deadline) if general is None else general
-        verdict = _read_twice(case, verdict, deadline)
-        return _with_judged_code(case, verdict, deadline)
+        general = _freed(case, budget)
+        verdict = _checked(case, budget) if general is None else general
+        verdict = _read_twice(case, verdict, budget)
+        return _with_judged_code(case, verdict, budget)
 
 
-def _with_judged_code(case: Case, verdict: Verdict, deadline: float) -> Verdict:
+def _with_judged_code(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
     """The verdict with code for a line only where the function with that line is proved, as the user would check it."""
     lines = {line.number: line.code for line in verdict.cured if line.code}
     if not lines:
         return verdict
     changed = edited(case.backward, lines) if len(lines) == sum(bool(line.code) for line in verdict.cured) else None
-    until = min(deadline, worked() + JUDGING_SECONDS)
     try:
-        right = changed is not None and bool(confirmed(replace(case, backward=changed), until))
+        right = changed is not None and bool(confirmed(replace(case, backward=changed), budget.part("cured code")))
     except SymbackpropError:
         right = False
     return verdict if right else replace(verdict, cured=tuple(replace(line, code="") for line in verdict.cured))
 
 
-def _read_twice(case: Case, verdict: Verdict, deadline: float) -> Verdict:
+def _read_twice(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
     """UNDECIDED where a backward is the gradient of a forward only if what the forward detaches is no constant.
 
     A framework never differentiates such a forward, so `detach` in it changes nothing; but its author may mean it.
@@ -141,7 +136,7 @@ def _read_twice(case: Case, verdict: Verdict, deadline: float) -> Verdict:
         return verdict
     assert isinstance(forward, Pass), "of others nothing is said about their differentiation"
     try:
-        other = confirmed(replace(case, forward=forward.without_constants()), deadline)
+        other = confirmed(replace(case, forward=forward.without_constants()), budget)
     except SymbackpropError:
         return verdict
     if not other:
@@ -157,9 +152,9 @@ def _has_constants(verdict: Verdict) -> bool:
     return any(isinstance(n, Apply) and n.function is STOP_GRADIENT for e in lines for n in nodes_once(e.value))
 
 
-def confirmed(case: Case, deadline: float) -> Verdict:
+def confirmed(case: Case, budget: Budget) -> Verdict:
     """The verdict without a search for counterexamples: PROVED or UNDECIDED."""
-    return confirm_pair(case.trace(None, time_left(deadline)), name_of(case.backward), deadline)
+    return confirm_pair(case.trace(None, budget.left), name_of(case.backward), budget)
 
 
 def _limit(seconds: Any) -> float:
@@ -178,13 +173,13 @@ def _unforeseen(error: BaseException) -> SymbackpropError:
     return UnsupportedError(f"internal error: {type(error).__name__}: {error}", help="please report this case")
 
 
-def _freed(case: Case, deadline: float) -> Verdict | None:
+def _freed(case: Case, budget: Budget) -> Verdict | None:
     """The verdict where long axes of a fixed length are symbols, if that is enough; None where there are none."""
     found = freed(case.shapes, case.assume)
     if found is None:
         return None
     general = replace(case, shapes=found[0], assume=found[1])
-    verdict = _checked(general, worked() + time_left(deadline) / 2)
+    verdict = _checked(general, budget.half())
     if verdict.status == "PROVED":
         return replace(verdict, notes=(*verdict.notes, "the sizes given are a case of this"))
     if sum(math.prod(n for n in shape if isinstance(n, int)) for shape in case.shapes.values()) < TOO_LARGE:
@@ -197,24 +192,24 @@ def _freed(case: Case, deadline: float) -> Verdict | None:
     return Verdict("UNDECIDED", subject, reason=reason)
 
 
-def _checked(case: Case, deadline: float) -> Verdict:
+def _checked(case: Case, budget: Budget) -> Verdict:
     subject = f"gradients of {name_of(case.forward)}"
     try:
-        traced = case.trace(None, deadline - worked())
+        traced = case.trace(None, budget.left)
     except NeedsConcreteSizes as stop:
-        return _at_concrete_sizes(case, stop, subject, deadline)
+        return _at_concrete_sizes(case, stop, subject, budget)
     except CodeRaisesError as error:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:
         return untraced(error, subject)
-    verdict = decide_pair(traced, subject, _scope(traced), deadline)
+    verdict = decide_pair(traced, subject, _scope(traced), budget)
     if verdict.status != "UNDECIDED":
         return verdict
     symbols = _telling_symbols(traced)
-    if not symbols or worked() > deadline - STATED_SECONDS / 4:
+    if not symbols or budget.left < SHARES["stated sizes"].seconds / 4:
         return verdict
     why = NeedsConcreteSizes("a proof for all sizes", symbols)
-    stated = _at_concrete_sizes(case, why, subject, min(deadline, worked() + STATED_SECONDS))
+    stated = _at_concrete_sizes(case, why, subject, budget.part("stated sizes"))
     return stated if stated.status in ("PROVED", "REFUTED") else verdict
 
 
@@ -325,33 +320,30 @@ class Stated:
         return ""
 
 
-def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, deadline: float) -> Verdict:
+def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, budget: Budget) -> Verdict:
     """Look at several stated sizes of the symbols that a loop or a branch depends on; the others stay free.
 
     Numbers first, at all of them: a fault may show only where windows overlap or a sequence is longer. Then proofs at
     the first few.
     """
     stated = Stated(tuple(stop.symbols))
-    start = worked()
+    half = budget.half()
     try:
         for sizes in _choices(stated.symbols):
-            if (
-                len(stated.traces) == max(CONCRETE_SCREENED, len(stated.symbols) + 3)
-                or worked() > deadline - (deadline - start) / 2
-            ):
+            if len(stated.traces) == max(CONCRETE_SCREENED, len(stated.symbols) + 3) or half.spent:
                 break
-            _trace_at(case, sizes, deadline, stated)
+            _trace_at(case, sizes, budget, stated)
     except NeedsConcreteSizes as more:
         if set(more.symbols) <= set(stated.symbols):
             return untraced(more, subject)
-        return _at_concrete_sizes(case, _joined(stop, more), subject, deadline)
+        return _at_concrete_sizes(case, _joined(stop, more), subject, budget)
     except SymbackpropError as error:
         return untraced(error, subject)
-    verdict = _decided_at(stated, subject, deadline)
+    verdict = _decided_at(stated, subject, budget)
     return replace(verdict, notes=(*verdict.notes, *stated.notes()))
 
 
-def _decided_at(stated: Stated, subject: str, deadline: float) -> Verdict:
+def _decided_at(stated: Stated, subject: str, budget: Budget) -> Verdict:
     """Numbers at all of these sizes, proofs at the first few."""
     matters: list[ProofGoal] = []
     for traced in stated.traces:
@@ -363,23 +355,23 @@ def _decided_at(stated: Stated, subject: str, deadline: float) -> Verdict:
     stages: list[tuple[Stage, list[ProofGoal]]] = [("first look", matters), ("directed", matters[CONCRETE_PROVED:])]
     for stage, some in stages:
         for goal in some:
-            verdict = _screened(goal, named, stage, deadline)
+            verdict = _screened(goal, named, stage, budget)
             if verdict is not None:
                 return verdict
     verdicts: list[Verdict] = []
     order = sorted(range(min(CONCRETE_PROVED, len(matters))), key=lambda k: sum(matters[k].traced.sizes.values()))
     for k in order:
-        verdicts.append(decide(matters[k], named, "", deadline))
+        verdicts.append(decide(matters[k], named, "", budget))
         if verdicts[-1].status != "PROVED":
             break
     return _summed_up(verdicts, order, stated, subject)
 
 
-def _trace_at(case: Case, sizes: Mapping[str, int], deadline: float, stated: Stated) -> None:
+def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stated) -> None:
     """Follow both functions at these sizes; where the domain or the functions refuse them, that is noted."""
     with lines_that_run((case.forward, case.backward)) as lines:
         try:
-            stated.traces.append(case.trace(sizes, min(10.0, time_left(deadline))))
+            stated.traces.append(case.trace(sizes, budget.part("trace at stated sizes").left))
             stated.lines.append(lines)
             return
         except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
@@ -403,16 +395,16 @@ def _refuses(case: Case, sizes: Mapping[str, int]) -> bool:
     return failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes) is not None
 
 
-def _screened(goal: ProofGoal, subject: str, stage: Stage, deadline: float) -> Verdict | None:
+def _screened(goal: ProofGoal, subject: str, stage: Stage, budget: Budget) -> Verdict | None:
     """The verdict that numbers alone give at these sizes, or None."""
     try:
         malformed = of_wrong_shape(goal, subject) if stage == "first look" else None
         if malformed is not None:
             return malformed
-        found = first_refutation(goal, CONCRETE_SECONDS, deadline, stage)
+        found = look(goal, goal.names, Look(stage, "look at stated sizes"), budget)
     except SymbackpropError:
         return None  # the proof will say what is the matter
-    return None if found is None else refuted(goal, subject, found, deadline)
+    return None if found is None else refuted(goal, subject, found, budget)
 
 
 def _joined(first: NeedsConcreteSizes, more: NeedsConcreteSizes) -> NeedsConcreteSizes:

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field, replace
 from symbackprop.calculus.derivation import Derivation, Gradient, Step
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import CotangentBuilder, differentiate
+from symbackprop.checking.budget import SHARES
 from symbackprop.checking.counterexample import Counterexample
-from symbackprop.checking.question import Question, probed
+from symbackprop.checking.question import Question, question_of_formula
 from symbackprop.checking.refute import refute
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import ProofError
@@ -34,7 +35,6 @@ from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof, Theorem
 from symbackprop.rendering.text import to_text
 
-SEARCH_SECONDS = 20.0  # never reached in practice: a limit on the clock would make the numbers depend on the machine
 Line = tuple[str, str]
 
 
@@ -238,9 +238,8 @@ class Claims:
             ProofError: none were found.
         """
         left, claimed = self._sides(statement)
-        found = refute(
-            self._question(left, claimed), budget_seconds=SEARCH_SECONDS, shrink_seconds=SEARCH_SECONDS, seed=seed
-        )
+        seconds = SHARES["a false claim"].seconds
+        found = refute(self._question(left, claimed), budget_seconds=seconds, shrink_seconds=seconds, seed=seed)
         if found is None:
             raise ProofError(f"{name}: no numbers were found at which {to_text(left)} = {to_text(claimed)} fails")
         inputs = {
@@ -252,19 +251,7 @@ class Claims:
 
     def _question(self, left: Entry, claimed: Expr) -> Question:
         derived = {bar: d.definitions[bar] for bar, d in zip(self._cotangents, self._derived.values(), strict=True)}
-        output = Tensor(f"claimed_{left.tensor.name}", left.tensor.shape)
-        used = sorted(tensors_in(claimed), key=lambda t: t.name)
-        forward, target = (
-            (self.program, derived[left.tensor]) if left.tensor in derived else probed(self.program, left.tensor)
-        )
-        equation = Equation(output, tuple(i for i in left.indices if isinstance(i, Index)), claimed)
-        inputs = (*forward.inputs, *(t for t in used if t not in forward.inputs))
-        claim = Program(
-            inputs, (equation,), (output,), self.program.parameters, forward.assumptions, self.program.domain
-        )
-        return Question(
-            forward, claim, {left.tensor.name: (target, output)}, truths={t: derived[t] for t in used if t in derived}
-        )
+        return question_of_formula(self.program, left, claimed, derived)
 
     def proof(self, title: str) -> Proof:
         """All theorems so far, as one proof."""

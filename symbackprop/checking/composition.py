@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.checking.budget import SHARES
+from symbackprop.checking.lookalikes import Likeness, Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, UnsupportedError
@@ -27,17 +28,18 @@ from symbackprop.expression.build import (
     Multiply,
     Number,
     Tensor,
-    multiply,
     rewrite,
     substitute,
     tensors_in,
 )
 from symbackprop.expression.program import Equation, Program, defined_once
+from symbackprop.expression.recurrence import Clock, Recurrence, blocks, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term
-from symbackprop.normal_form.data import Poly, constant, subtract
+from symbackprop.normal_form.cut_points import CutPoints, tensors_in_term, tensors_of
+from symbackprop.normal_form.data import ONE, Poly, as_constant, combine, constant, subtract
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.rules_extrema import by_position
+from symbackprop.normal_form.rules_indices import at_edges
 from symbackprop.normal_form.rules_merged_axes import in_digits
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
@@ -45,7 +47,6 @@ from symbackprop.normal_form.work_time import worked
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_ENTRIES = 256  # of short axes, compared one by one
-LEMMA_SECONDS = 1.0
 LONGEST_WRITTEN_OUT = 64
 
 
@@ -76,6 +77,8 @@ class Composition:
         self._reads: dict[Tensor, frozenset[Tensor]] = {}
         self._replaced: dict[Tensor, Equation] = {}
         self.lemmas: list[Lemma] = []
+        self._recurrent = False
+        self._clocks: dict[Tensor, tuple[Recurrence, Clock]] = {}
         equations = tuple(defined_once((*derived.equations, *claimed.equations)).values())
         longest = max((_length(n) for e in equations for n in e.tensor.shape), default=0)
         self.cuts = CutPoints(facts, derived.known, expanded=min(longest, LONGEST_WRITTEN_OUT))
@@ -84,12 +87,19 @@ class Composition:
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
         own = {e.tensor for e in self.derived.equations}
-        for equation in self.derived.equations:
-            self._take(equation)
-        for equation in self.claimed.equations:
-            if equation.tensor not in own:
-                self._aliens.add(equation.tensor)
-                self._take(equation)
+        for block in blocks(self.derived.equations):
+            if isinstance(block, Recurrence):
+                self._take_together(block)
+                for equation in block.equations:
+                    self._alike.add(equation.tensor)
+            else:
+                self._take(block)
+        for block in blocks(e for e in self.claimed.equations if e.tensor not in own):
+            self._aliens |= {e.tensor for e in equations_of(block)}
+            if isinstance(block, Recurrence):
+                self._by_induction(block)
+            else:
+                self._take(block)
 
     def read(self, expr: Expr) -> Poly:
         """The normal form of an expression of tensors of either side."""
@@ -179,11 +189,76 @@ class Composition:
         if not self._found(own):
             self._alike.add(tensor)
 
+    # --- recurrences
+
+    def _take_together(self, block: Recurrence) -> None:
+        """Define the tensors of a recurrence, each with those that were found to be others written as these."""
+        self._recurrent, equations = True, block.equations
+        values = {e.tensor: self._rewritten(e.value) for e in equations}
+        outside = frozenset().union(*(tensors_in(v) for v in values.values()))
+        self.cuts.depend(values, outside)
+        depth = 1 + max((self._depth.get(t, 0) for t in outside - values.keys()), default=0)
+        for equation in equations:
+            tensor = equation.tensor
+            self._reads[tensor] = frozenset(tensors_in(values[tensor]))
+            self._depth[tensor] = depth
+            self._clocks[tensor] = block, block.clocks[tensor]
+            if worked() > self.deadline:
+                return
+            self._restart()
+            try:
+                self.cuts.define(tensor, equation.indices, values[tensor])
+            except (BudgetError, UnsupportedError):
+                continue
+
+    def _by_induction(self, block: Recurrence) -> None:
+        """Find the tensors of a recurrence of the user's.
+
+        Numbers propose what they are; that is supposed of all entries that are computed before an entry, and shown of
+        that entry. What cannot be shown is supposed no longer, until all that is supposed has been shown.
+        """
+        equations = block.equations
+        proposed = {e.tensor: self._alike.of(e.tensor) for e in equations}
+        by_tensor = {e.tensor: e for e in equations}
+        opened: dict[Tensor, list[Tensor]] = {}
+        while worked() < self.deadline:
+            supposed = {t: by_tensor[t] for t in by_tensor if proposed[t]}
+            for tensor, own in supposed.items():
+                value = proposed[tensor][0].at(own.indices)
+                self._replaced[tensor] = Equation(tensor, own.indices, value, own.note)
+            self._take_together(block)
+            opened = {}
+            for tensor, own in supposed.items():
+                steps = self._shown(own, proposed[tensor][0]) if self.cuts.is_defined(tensor) else None
+                if steps is None:
+                    break
+                opened[tensor] = steps
+            if len(opened) == len(supposed):
+                break
+            failed = next(t for t in supposed if t not in opened)
+            proposed[failed] = proposed[failed][1:]
+            for tensor in supposed:
+                self._replaced.pop(tensor, None)
+        for tensor in by_tensor:
+            if tensor in opened and tensor in self._replaced:
+                beside = tuple(t for t in opened if t is not tensor)
+                self.lemmas.append(Lemma(self._replaced[tensor], tuple(dict.fromkeys(opened[tensor])), beside))
+            else:
+                self._replaced.pop(tensor, None)
+                self._alike.add(tensor)
+
+    def _shown(self, own: Equation, likeness: Likeness) -> list[Tensor] | None:
+        """What was opened to show what an entry is, given that those before are what is supposed of them."""
+        places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
+        left, right = self.cuts.value(own.tensor), substitute(likeness.at(own.indices), places)
+        steps = self._meet(left, right, None, likeness.other)  # one step on either side
+        return self._meet(left, right, None) if steps is None else steps
+
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         for likeness in self._alike.of(own.tensor):
-            other = multiply(likeness.factor, Entry(likeness.other, tuple(own.indices[k] for k in likeness.order)))
+            other = likeness.at(own.indices)
             opened = self._meet(self.cuts.value(own.tensor), substitute(other, places), own.tensor)
             if opened is not None:
                 self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
@@ -195,18 +270,27 @@ class Composition:
         return False
 
     def _restart(self) -> None:
-        self.cuts.restart_clock(max(0.01, min(LEMMA_SECONDS, self.deadline - worked())))
+        self.cuts.restart_clock(max(0.01, min(SHARES["lemma"].seconds, self.deadline - worked())))
 
-    def _meet(self, left: Poly, right: Expr, own: Tensor | None) -> list[Tensor] | None:
+    def _meet(self, left: Poly, right: Expr, own: Tensor | None, first: Tensor | None = None) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
             own: the tensor that is being looked for, which is not opened on the other side.
+            first: a tensor of the right side that is opened before anything is looked at.
         """
         opened: list[Tensor] = []
         self._restart()
         try:
-            gap = subtract(left, self.cuts.normal(right))
+            there = self.cuts.normal(right)
+            if first is not None:
+                if not self.cuts.is_defined(first):
+                    return None
+                there = self.cuts.put_in(there, first)
+                opened.append(first)
+            if self._recurrent:
+                return self._meet_in_time(left, there, opened)
+            gap = subtract(left, there)
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
                 if self._vanishes(gap):
                     return opened
@@ -218,6 +302,46 @@ class Composition:
         except (BudgetError, UnsupportedError):
             pass
         return None
+
+    def _meet_in_time(self, left: Poly, right: Poly, opened: list[Tensor]) -> list[Tensor] | None:
+        """As `_meet`, beside recurrences: of several entries of a tensor those are opened that are computed last."""
+        while len(opened) <= MOST_OPENED:
+            gap = at_edges(self.cuts, subtract(left, right))
+            if self._vanishes(gap):
+                return opened
+            tensor = self._next(left, right, gap) if len(gap.terms) <= MOST_TERMS else None
+            if tensor is None:
+                return None
+            times = self._times(gap, tensor)
+            left, right = self._opened(left, tensor, times), self._opened(right, tensor, times)
+            opened.append(tensor)
+        return None
+
+    def _next(self, left: Poly, right: Poly, gap: Poly) -> Tensor | None:
+        """The tensor to open next.
+
+        The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
+        difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
+        one that leads to no other steps; else the deepest of those that stand on one side or in some terms only.
+        """
+        one_sided = self._openable(tensors_of(left) ^ tensors_of(right))
+        held = [tensors_in_term(m) for m, _ in gap.terms]
+        uneven = self._openable(frozenset.union(*held) - frozenset.intersection(*held))
+        strange, others = (
+            [t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven)
+        )
+        if strange:
+            return self._latest([*strange, *(t for t in others if t not in strange)], gap)
+        best: tuple[int, Tensor] | None = None
+        for tensor in self._openable(tensors_of(gap)):
+            shorter = at_edges(self.cuts, self._opened(gap, tensor, self._times(gap, tensor)))
+            if len(shorter.terms) < (best[0] if best else len(gap.terms)):
+                best = len(shorter.terms), tensor
+        if best is not None:
+            return best[1]
+        ending = [t for t in self._openable(tensors_of(gap)) if t not in self._clocks]
+        rest = others or ending or self._openable((tensors_of(left) ^ tensors_of(right)) | frozenset(uneven))
+        return self._latest(rest, gap) if rest else None
 
     def _vanishes(self, gap: Poly) -> bool:
         """True if the difference is 0, as it stands or entry by entry along short or merged axes."""
@@ -260,11 +384,53 @@ class Composition:
         first = (group or every_one)[0]
         return first, self.cuts.put_in(gap, first)
 
+    def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
+        """The first of these; of a recurrence the one of which an entry is computed after all others."""
+        first = tensors[0]
+        if first not in self._clocks:
+            return first
+        rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self._clocks]
+        times = {t: [self._time(t, p) for p in self.cuts.places_in(gap, t)] for t in rivals}
+        for tensor in rivals:
+            later = (b for t in rivals if t is not tensor for b in times[t])
+            if not any(all(_after(b, a) for a in times[tensor]) for b in later):
+                return tensor
+        return first
+
+    def _times(self, gap: Poly, tensor: Tensor) -> list[Poly]:
+        """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
+        return [self._time(tensor, p) for p in self.cuts.places_in(gap, tensor)] if tensor in self._clocks else []
+
+    def _opened(self, side: Poly, tensor: Tensor, times: Sequence[Poly]) -> Poly:
+        """A side with a tensor opened: those of its entries after which none of these times comes."""
+        if not times:
+            return self.cuts.put_in(side, tensor)
+
+        def is_last(places: tuple[Poly, ...]) -> bool:
+            own = self._time(tensor, places)
+            return not any(_after(other, own) for other in times)
+
+        return self.cuts.put_in(side, tensor, is_last)
+
+    def _time(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
+        """When an entry of a recurrence is computed."""
+        block, clock = self._clocks[tensor]
+        step = combine([(clock.sign, places[clock.axis]), (1, self.cuts.size_of(clock.origin))])
+        return combine([(block.pace, step), (block.ranks[tensor], ONE)])
+
     def _openable(self, tensors: Iterable[Tensor]) -> list[Tensor]:
         found = [t for t in tensors if self.cuts.is_defined(t)]
-        return sorted(
-            found, key=lambda t: (t in self._aliens, t in self._adjoints, self._depth[t], t.name), reverse=True
-        )
+        return sorted(found, key=lambda t: (*self._rank(t), t.name), reverse=True)
+
+    def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
+        """What is opened first: the user's tensors, then derivatives, the deepest first."""
+        return tensor in self._aliens, tensor in self._adjoints, self._depth[tensor]
+
+
+def _after(time: Poly, other: Poly) -> bool:
+    """True if one time is known to be later than the other."""
+    gap = as_constant(subtract(time, other))
+    return gap is not None and gap > 0
 
 
 def _length(size: Expr) -> int:

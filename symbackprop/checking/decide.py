@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -18,12 +18,21 @@ from typing import NamedTuple
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import differentiate, with_cost
-from symbackprop.checking.composition import Composition
+from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
 from symbackprop.checking.domains import conditions_of
-from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.checking.proof_search import (
+    COMPOSED,
+    PATIENT,
+    WHOLE,
+    WRITTEN_OUT,
+    Attempt,
+    Sides,
+    Strategy,
+    search_proof,
+)
 from symbackprop.checking.question import Question
 from symbackprop.checking.refute import (
     Stage,
@@ -36,7 +45,7 @@ from symbackprop.checking.refute import (
 from symbackprop.checking.rounded_constants import ROUNDING, rounded_to, without_rounding
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.threshold_points import sites
-from symbackprop.checking.verdict import CuredLine, Lemma, Verdict
+from symbackprop.checking.verdict import CuredLine, Verdict
 from symbackprop.errors import (
     BudgetError,
     MalformedError,
@@ -45,47 +54,17 @@ from symbackprop.errors import (
     UnsupportedError,
 )
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import ZERO, Index, Tensor
-from symbackprop.expression.program import Equation, defined_once, unused
+from symbackprop.expression.build import ZERO, Entry, Expr, Index, Tensor
+from symbackprop.expression.program import Equation, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
-from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.normal_form.rules_extrema import NO_TIES
-from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
-SCREEN_SECONDS = 0.35  # numbers first: most wrong backward passes show at once
-CAUSE_SECONDS, CAUSE_A_LINE = 2.0, 0.02  # for the cause of what is refuted, and more for each line of a whole model
-GLANCE_SECONDS = 0.15  # a wrong gradient needs no attempt at a proof
-DOMAIN_SECONDS, OUTSIDE_SECONDS = 0.5, 1.5  # for what a claim asks for, and for points at which it does not hold
-BRANCH_SECONDS = 0.1  # what is proved of programs with branches is examined beside their thresholds too
-
-
-class Strategy(NamedTuple):
-    """One way to a proof.
-
-    Args:
-        limit: how large a tensor may grow before it is kept as one atom; 0 for a composed proof, tensor by tensor.
-        seconds: of work; 0 for as much as the length of the programs asks for.
-        written_out: whether sums over a fixed number of values are written out though other sizes are free.
-    """
-
-    limit: int
-    seconds: float
-    written_out: bool = False
-
-
-WHOLE = Strategy(UNLIMITED, 0.2)
-COMPOSED = Strategy(0, 0)
-WRITTEN = Strategy(UNLIMITED, 1.0, True)
-PATIENT = (WRITTEN, Strategy(6, 1.0), Strategy(UNLIMITED, 2.0))
-PATIENCE_SECONDS = 5.0  # for all of these together
-SLIGHT, ROUNDED_SECONDS = 1e-3, 2.0  # a relative difference that rounded constants make; and for a proof without
-LINE_SECONDS = 0.15  # for each equation of a composed proof
-LAST_SECONDS = 2.0  # for numbers once more, where no proof was found
-LONG = 36  # equations: beyond that a composed proof is sought first
+SLIGHT = 1e-3  # a relative difference that rounded constants make
+UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
+DISAGREES = "internal error: the proof and the numbers disagree; please report this case"
 MOST_SUSPICIOUS = 3  # points
-WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
 
 
 def untraced(error: SymbackpropError, subject: str) -> Verdict:
@@ -98,11 +77,16 @@ def untraced(error: SymbackpropError, subject: str) -> Verdict:
 
 @dataclass(frozen=True)
 class ProofGoal:
-    """A traced pair with the derived gradients beside the claimed ones."""
+    """A traced pair with the derived gradients beside the claimed ones.
+
+    Args:
+        formula: the left side, where what is claimed is a formula: a backward pass of one line.
+    """
 
     traced: Traced
     gradient: Gradient
     question: Question
+    formula: Entry | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,7 +94,12 @@ class ProofGoal:
         return tuple(self.question.pairs)
 
     def with_names(self, verdict: Verdict) -> Verdict:
-        """The verdict with what a document shows of the matter: the derived equations, and the claimed ones."""
+        """The verdict with what a document shows of the matter: the derived equations, and the claimed ones.
+
+        Of a formula it shows the formula.
+        """
+        if self.formula is not None:
+            return verdict
         return replace(
             verdict,
             program=self.gradient.adjoint,
@@ -122,23 +111,27 @@ class ProofGoal:
     @property
     def is_long(self) -> bool:
         """True for whole models, of which equal intermediates are sought first."""
-        return self.length > LONG
-
-    @property
-    def length(self) -> int:
-        """How many equations both sides have."""
-        return len(self.gradient.adjoint.equations) + len(self.traced.backward.equations)
-
-    @property
-    def composing(self) -> float:
-        """Seconds of work for a composed proof."""
-        return 1.0 + LINE_SECONDS * self.length
+        return self.sides.is_long
 
     @cached_property
-    def alike(self) -> Lookalikes:
-        """The numbers of all tensors of both programs, at several points."""
-        equations = defined_once((*self.gradient.adjoint.equations, *self.traced.backward.equations))
-        return Lookalikes(self.question, tuple(equations.values()))
+    def derived(self) -> dict[str, Tensor]:
+        """By name, the derived gradient of each input; a tensor of zeros if the cost does not depend on it."""
+        taken = {t.name for t in (*self.gradient.adjoint.tensors, *self.traced.backward.tensors)}
+        found: dict[str, Tensor] = {}
+        for name, (tensor, _) in self.question.pairs.items():
+            bar = self.gradient.cotangents.get(tensor)
+            found[name] = bar if bar is not None else Tensor(unused(f"zeros_{name}", taken), tensor.shape)
+        return found
+
+    @cached_property
+    def sides(self) -> Sides:
+        """Both programs, the derived one with an equation for each gradient that is 0."""
+        adjoint = self.gradient.adjoint
+        zeros = [t for t in self.derived.values() if t not in adjoint.by_tensor]
+        none = [Equation(t, tuple(Index(f"i{k}", n) for k, n in enumerate(t.shape)), ZERO) for t in zeros]
+        derived = replace(adjoint, equations=(*adjoint.equations, *none)) if none else adjoint
+        by_name = self.formula is not None
+        return Sides(self.question, derived, self.traced.backward, bool(self.traced.sizes), by_name)
 
     @cached_property
     def suspicious(self) -> tuple[Point, ...]:
@@ -146,12 +139,12 @@ class ProofGoal:
 
         One point costs so much there that it must be chosen.
         """
-        if not self.is_long:
+        if not self.is_long or self.formula is not None:
             return ()
         bars = {n: self.gradient.cotangents.get(tensor) for n, (tensor, _) in self.question.pairs.items()}
         pairs = {self.question.pairs[n][1]: bar for n, bar in bars.items() if bar is not None}
         inputs = {claimed: tensor for tensor, claimed in self.question.pairs.values()}
-        found = self.alike.disagreements(pairs.items())
+        found = self.sides.alike.disagreements(pairs.items())
         for _, places in found:
             self.question.told_entries.update({inputs[t]: place for t, place in places.items()})
         return tuple(point for point, _ in found[:MOST_SUSPICIOUS])
@@ -162,12 +155,41 @@ class ProofGoal:
         return {tensor.name: name for tensor, name in self.traced.variables.items()}
 
 
-def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Verdict:
+class Look(NamedTuple):
+    """A stage of the judgement: numbers that may refute.
+
+    Args:
+        share: of the budget.
+        seed: another one for another choice of points.
+    """
+
+    stage: Stage
+    share: str
+    seed: int = 0
+
+
+class Tries(NamedTuple):
+    """A stage of the judgement: strategies that may prove what is left.
+
+    Args:
+        strategies: none for the quick ones, in the order that suits the goal.
+        share: of the budget, for all of them together; "" for what each of them has.
+    """
+
+    strategies: tuple[Strategy, ...] = ()
+    share: str = ""
+
+
+FIRST_LOOK = Look("first look", "first look")
+# The quick ways to a proof come before the search for thin regions, the patient ones after it.
+CLOSER = (Tries(), Look("directed", "directed look"), Tries(PATIENT, "patient"), Look("all", "last look", 1))
+
+
+def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget) -> Verdict:
     """PROVED, REFUTED, UNDECIDED or MALFORMED.
 
     Args:
         scope: the sizes of which a proof speaks.
-        deadline: the work, as `worked` counts it, by which there must be an answer.
     """
     try:
         goal = goal_of(traced)
@@ -175,71 +197,66 @@ def decide_pair(traced: Traced, subject: str, scope: str, deadline: float) -> Ve
         return untraced(error, subject)
     subject = f"{subject}: {', '.join(goal.names)}"
     malformed = of_wrong_shape(goal, subject)
-    if malformed is not None:
-        return malformed
-    try:
-        found = first_refutation(goal, SCREEN_SECONDS, deadline)
-    except SymbackpropError as error:
-        return no_answer(error, subject)
-    return decide(goal, subject, scope, deadline) if found is None else refuted(goal, subject, found, deadline, scope)
+    return decide(goal, subject, scope, budget, (FIRST_LOOK, *CLOSER)) if malformed is None else malformed
 
 
-def confirm_pair(traced: Traced, subject: str, deadline: float) -> Verdict:
+def confirm_pair(traced: Traced, subject: str, budget: Budget) -> Verdict:
     """PROVED or UNDECIDED: the quick ways to a proof alone, with all that is asked of one before it is said."""
     goal = goal_of(traced)
     if of_wrong_shape(goal, subject) is not None:
         return Verdict("UNDECIDED", subject, reason="a gradient has another shape than its input")
-    proof = prove(goal, goal.names, _quick(goal), deadline)
+    proof = prove(goal, goal.names, goal.sides.quick, budget)
     if proof.unproved:
         return Verdict("UNDECIDED", subject, reason=proof.reason)
-    return _confirmed(goal, subject, "all sizes", proof, deadline)
+    return _confirmed(goal, subject, "all sizes", proof, budget)
 
 
-def first_refutation(
-    goal: ProofGoal, seconds: float, deadline: float, stage: Stage = "first look"
-) -> Counterexample | None:
-    """What numbers alone have to say."""
-    seconds = min(seconds, time_left(deadline))
-    return refute(goal.question, budget_seconds=seconds, stage=stage, at=goal.suspicious)
+def decide(
+    goal: ProofGoal, subject: str, scope: str, budget: Budget, stages: Sequence[Look | Tries] = CLOSER
+) -> Verdict:
+    """The verdict on what is claimed: numbers that refute and strategies that prove, in turn.
 
+    What is proved is cross-examined before it is said; of what is refuted a cause is sought.
 
-def decide(goal: ProofGoal, subject: str, scope: str, deadline: float) -> Verdict:
-    """The verdict on a backward pass in which a first look at random numbers found nothing.
-
-    The quick ways to a proof come before the search for thin regions, the patient ones after it.
+    Args:
+        stages: the cheap ones first.
     """
+    proof = Attempt(goal.names, (), "")
+    found = None
     try:
-        proof = prove(goal, goal.names, _quick(goal), deadline)
-        found = None
-        if proof.unproved:
-            seconds = min(SCREEN_SECONDS, time_left(deadline))
-            found = refute(goal.question.only(proof.unproved), budget_seconds=seconds, stage="directed")
-        if found is None and proof.unproved:
-            patience = min(deadline, worked() + PATIENCE_SECONDS)
-            proof = proof.then(prove(goal, proof.unproved, PATIENT, patience))
-        if not proof.unproved:
-            return _confirmed(goal, subject, scope, proof, deadline)
-        if found is None:
-            found = refute(
-                goal.question.only(proof.unproved), budget_seconds=min(LAST_SECONDS, time_left(deadline)), seed=1
-            )
-        if found is None:
-            return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
-    except SymbackpropError as error:
+        for stage in stages:
+            if isinstance(stage, Look):
+                found = look(goal, proof.unproved, stage, budget)
+                if found is not None:
+                    break
+            else:
+                strategies = stage.strategies or goal.sides.quick
+                part = budget.part(stage.share) if stage.share else budget
+                proof = proof.then(prove(goal, proof.unproved, strategies, part))
+                if not proof.unproved:
+                    return _confirmed(goal, subject, scope, proof, budget)
+    except (SymbackpropError, ArithmeticError) as error:
         return no_answer(error, subject)
-    return refuted(goal, subject, found, deadline, scope)
+    if found is None:
+        return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
+    return refuted(goal, subject, found, budget, scope)
 
 
-def no_answer(error: SymbackpropError, subject: str) -> Verdict:
+def look(goal: ProofGoal, names: Sequence[str], stage: Look, budget: Budget) -> Counterexample | None:
+    """What numbers alone have to say of some gradients."""
+    question = goal.question if len(names) == len(goal.names) else goal.question.only(names)
+    at = goal.suspicious if stage.stage == "first look" else ()
+    seconds = budget.part(stage.share).left
+    return refute(question, budget_seconds=seconds, seed=stage.seed, stage=stage.stage, at=at)
+
+
+def no_answer(error: SymbackpropError | ArithmeticError, subject: str) -> Verdict:
     """The verdict where neither a proof nor numbers could be had."""
+    if isinstance(error, ArithmeticError):
+        return Verdict("UNDECIDED", subject, reason=f"no point could be examined: {error}")
     if isinstance(error, MalformedError):
         return Verdict("MALFORMED", subject, reason=str(error), diagnosis=error.what)
     return Verdict("UNDECIDED", subject, reason=str(error))
-
-
-def time_left(deadline: float) -> float:
-    """Seconds until the deadline, a few hundredths at least."""
-    return max(0.05, deadline - worked())
 
 
 def goal_of(traced: Traced) -> ProofGoal:
@@ -260,9 +277,8 @@ def of_wrong_shape(goal: ProofGoal, subject: str) -> Verdict | None:
         return None
     tensor, claimed = pairs[misfits[0]]
     rest = [n for n in pairs if n not in misfits]
-    others = (
-        wrong_gradients(goal.question.only(rest), budget_seconds=SCREEN_SECONDS, stage="first look") if rest else []
-    )
+    seconds = SHARES["first look"].seconds
+    others = wrong_gradients(goal.question.only(rest), budget_seconds=seconds, stage="first look") if rest else []
     error = MalformedError(
         f"the gradient of {misfits[0]} has another shape than {misfits[0]}",
         evidence=[f"{misfits[0]}:  {shape_text(tensor)}", f"d{misfits[0]}:  {shape_text(claimed)}"],
@@ -286,106 +302,15 @@ def shape_text(tensor: Tensor) -> str:
     return "(" + ", ".join(to_text(size) for size in tensor.shape) + ("," if len(tensor.shape) == 1 else "") + ")"
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """How far the proof came."""
-
-    unproved: tuple[str, ...]
-    used: tuple[str, ...]
-    reason: str
-    composition: Composition | None = None
-
-    @property
-    def lemmas(self) -> tuple[Lemma, ...]:
-        """Of a composed proof, what each of the user's tensors is."""
-        return () if self.composition is None else tuple(self.composition.lemmas)
-
-    def then(self, later: Attempt) -> Attempt:
-        """This and what was proved later of the rest."""
-        used = tuple(dict.fromkeys((*self.used, *later.used)))
-        return Attempt(later.unproved, used, later.reason, later.composition or self.composition)
-
-
-def _quick(goal: ProofGoal) -> tuple[Strategy, ...]:
-    return (COMPOSED, WHOLE) if goal.is_long else (WHOLE, COMPOSED)
-
-
-def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy], deadline: float) -> Attempt:
+def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy], budget: Budget) -> Attempt:
     """Compare each claimed gradient with the derived one, by normal form."""
-    proof = Attempt(tuple(names), (), "")
-    for strategy in strategies:
-        until = min(deadline, worked() + (strategy.seconds or goal.composing))
-        step = _at_once(goal, proof, strategy, until) if strategy.limit else _composed(goal, proof, until)
-        proof = proof.then(step)
-        if not proof.unproved or worked() > deadline:
-            break
-    return proof
+    pairs = {name: (goal.traced.gradients[name], goal.derived[name]) for name in names}
+    return search_proof(goal.sides, pairs, strategies, budget)
 
 
-def _at_once(goal: ProofGoal, so_far: Attempt, strategy: Strategy, deadline: float) -> Attempt:
-    """By the normal forms of whole gradients, down to the inputs."""
-    resolver = _resolver(goal, strategy.limit, time_left(deadline), strategy.written_out)
-    left, reason, used = list(so_far.unproved), so_far.reason, dict[str, None]()
-    for name in so_far.unproved:
-        try:
-            equal = resolver.meets(goal.traced.gradients[name], derived(goal, name))
-            reason = reason if equal else f"the normal forms of the gradient of {name} differ"
-        except (BudgetError, UnsupportedError) as error:
-            equal, reason = False, error.what
-        except RecursionError:
-            equal, reason = False, "the program is too deep for the normal form of whole gradients"
-        if equal:
-            left.remove(name)
-            used |= resolver.used
-    return Attempt(tuple(left), tuple(used), reason)
-
-
-def _composed(goal: ProofGoal, so_far: Attempt, deadline: float) -> Attempt:
-    """By a chain of lemmas about the user's tensors."""
-    gradient = goal.gradient
-    facts, claimed = gradient.program.facts, goal.traced.backward
-    composition = Composition(goal.question, gradient.adjoint, claimed, facts, deadline, goal.alike)
-    composition.walk()
-    left = [
-        n
-        for n in so_far.unproved
-        if not composition.proves(goal.traced.gradients[n], gradient.cotangents.get(goal.question.pairs[n][0]))
-    ]
-    reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
-    return Attempt(tuple(left), tuple(composition.cuts.used), reason, composition)
-
-
-def derived(goal: ProofGoal, name: str) -> Tensor:
-    """The derived gradient of an input; a tensor of zeros if the cost does not depend on it."""
-    tensor = goal.question.pairs[name][0]
-    bar = goal.gradient.cotangents.get(tensor)
-    return bar if bar is not None else Tensor(unused(f"zeros_{name}", _names(goal)), tensor.shape)
-
-
-def _names(goal: ProofGoal) -> set[str]:
-    """What something of the two programs is called already."""
-    return {t.name for t in (*goal.gradient.adjoint.tensors, *goal.traced.backward.tensors)}
-
-
-def _resolver(goal: ProofGoal, limit: int, seconds: float, written_out: bool = False) -> Resolver:
-    program = goal.gradient.program
-    kinds = program.known
-    equations = defined_once((*goal.gradient.adjoint.equations, *goal.traced.backward.equations))
-    for name in goal.names:
-        zeros = derived(goal, name)
-        if goal.question.pairs[name][0] not in goal.gradient.cotangents:
-            equations[zeros] = Equation(zeros, tuple(Index(f"i{k}", n) for k, n in enumerate(zeros.shape)), ZERO)
-    expanded = WRITTEN_OUT if written_out else _expanded(goal)
-    return Resolver(equations.values(), program.facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
-
-
-def _expanded(goal: ProofGoal) -> int:
-    return WRITTEN_OUT if goal.traced.sizes else 0
-
-
-def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadline: float) -> Verdict:
+def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget: Budget) -> Verdict:
     """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
-    unproved = goal.traced.unasked or _not_repeated(goal, deadline)
+    unproved = goal.traced.unasked or _not_repeated(goal, budget)
     if unproved:
         return Verdict("UNDECIDED", subject, reason=unproved)
     try:
@@ -394,7 +319,7 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
         return Verdict("UNDECIDED", subject, reason=f"the kernel does not accept the derivation: {error.what}")
     facts = goal.gradient.program.facts
     composition = proof.composition if goal.is_long else None
-    asked = conditions_of(goal.question, facts, DOMAIN_SECONDS, expanded=_expanded(goal), composition=composition)
+    asked = conditions_of(goal.question, facts, expanded=goal.sides.expanded, composition=composition)
     try:
         # of a whole model one point is asked with bounds on every error; floating point has seen it at several others
         answer = cross_examine(goal.question, points=1 if goal.is_long else 2)
@@ -405,41 +330,29 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, deadli
         elif asked and not math.isfinite(answer.entry.claimed):
             found = answer
         if answer is True and found is None and sites(goal.question):
-            answer = refute(goal.question, budget_seconds=_branch_seconds(goal), seed=1, stage="directed") or True
-    except UnsupportedError:
-        reason = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
-        return Verdict("UNDECIDED", subject, reason=reason)
+            share = SHARES["branches at stated sizes" if goal.traced.sizes else "branches"]
+            answer = refute(goal.question, budget_seconds=share.seconds, seed=1, stage="directed") or True
+    except (UnsupportedError, ArithmeticError):
+        return Verdict("UNDECIDED", subject, reason=UNEXAMINED)
     if found is not None:
-        return refuted(goal, subject, found, deadline)
+        return refuted(goal, subject, found, budget)
     if answer is not True:
-        reason = "internal error: the proof and the numbers disagree; please report this case"
-        return Verdict("UNDECIDED", subject, reason=reason, counterexample=answer)
+        return Verdict("UNDECIDED", subject, reason=DISAGREES, counterexample=answer)
     read = (*goal.traced.forward.conditions, *goal.traced.backward.conditions)
     conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
-    unjudged = _unjudged(goal.traced)
+    unjudged = _unjudged(goal.traced) if goal.formula is None else ()
     verdict = Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged, lemmas=proof.lemmas)
     return goal.with_names(verdict)
 
 
-def _not_repeated(goal: ProofGoal, deadline: float) -> str:
+def _not_repeated(goal: ProofGoal, budget: Budget) -> str:
     """Why it is not proved that a rule's forward returns what the function does; "" if it is, or there is none."""
     forward, repeated = goal.traced.forward, goal.traced.repeated
     if repeated is None:
         return ""
-    equations = defined_once((*forward.equations, *repeated.equations)).values()
-    pairs = list(zip(repeated.outputs, forward.outputs, strict=True))
-    seconds = min(WHOLE.seconds, time_left(deadline))
-    resolver = Resolver(equations, forward.facts, forward.known, limit=UNLIMITED, expanded=_expanded(goal),
-                        seconds=seconds)  # fmt: skip
-    try:
-        if all(resolver.meets(*pair) for pair in pairs):
-            return ""
-    except (BudgetError, UnsupportedError):
-        pass
-    until = min(deadline, worked() + goal.composing)
-    composition = Composition(goal.question, forward, repeated, forward.facts, until)
-    composition.walk()
-    if all(composition.proves(*pair) for pair in pairs):
+    pairs = {t.name: (t, own) for t, own in zip(repeated.outputs, forward.outputs, strict=True)}
+    sides = Sides(goal.question, forward, repeated, bool(goal.traced.sizes))
+    if not search_proof(sides, pairs, (WHOLE, COMPOSED), budget).unproved:
         return ""
     return "it is not proved that the forward of the rule returns what the function itself returns"
 
@@ -451,14 +364,11 @@ def _where_it_does_not_hold(goal: ProofGoal, open: bool) -> Counterexample | Non
     Args:
         open: whether what it asks for may fail on a set that matters.
     """
-    found = refute_on_thresholds(goal.question, OUTSIDE_SECONDS)
+    seconds = SHARES["outside"].seconds
+    found = refute_on_thresholds(goal.question, seconds)
     if found is None and open:
-        found = refute_outside(goal.question, OUTSIDE_SECONDS)
+        found = refute_outside(goal.question, seconds)
     return found
-
-
-def _branch_seconds(goal: ProofGoal) -> float:
-    return BRANCH_SECONDS / 2 if goal.traced.sizes else BRANCH_SECONDS
 
 
 def _replayed(goal: ProofGoal) -> list[str]:
@@ -491,7 +401,7 @@ def _tried(proof: Attempt) -> str:
     )
 
 
-def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: float, scope: str | None = None) -> Verdict:
+def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget, scope: str | None = None) -> Verdict:
     """REFUTED, with the gradients that are wrong, those that are proved right, and a cure where one is proved.
 
     PROVED up to rounding where the claim's constants are the right ones but for a rounding error of float64.
@@ -499,22 +409,23 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
     Args:
         scope: of a proof; None where none is asked for.
     """
-    if abs(found.entry.difference) <= SLIGHT * abs(found.entry.correct):
-        told = _up_to_rounding(goal, subject, found, deadline, scope)
+    if goal.formula is None and abs(found.entry.difference) <= SLIGHT * abs(found.entry.correct):
+        told = _up_to_rounding(goal, subject, found, budget, scope)
         if told is not None:
             return told
-    seconds = min(GLANCE_SECONDS, time_left(deadline))
-    seen = wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)
-    certain = {found.entry.name, *seen}
+    seconds = budget.part("which are wrong").left
+    certain = {found.entry.name}
+    if len(goal.names) > 1:
+        certain |= {*wrong_gradients(goal.question, budget_seconds=seconds, stage="first look", at=goal.suspicious)}
     doubtful = [n for n in goal.names if n not in certain]
-    proof = prove(goal, doubtful, (*_quick(goal), *PATIENT), min(deadline, worked() + 3.0))
+    proof = prove(goal, doubtful, (*goal.sides.quick, *PATIENT), budget.part("which are right"))
     if proof.unproved:
-        certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=min(1.0, time_left(deadline)))}
+        seconds = budget.part("which of the unproved are wrong").left
+        certain |= {*wrong_gradients(goal.question, proof.unproved, budget_seconds=seconds)}
     wrong = [n for n in goal.names if n in certain]
     exists = math.isfinite(found.entry.claimed)
     lines = len(goal.traced.backward.equations) if goal.is_long else 0
-    until = min(deadline, worked() + CAUSE_SECONDS + CAUSE_A_LINE * lines)
-    cause = _cause(goal, wrong, found, until) if exists else None
+    cause = _cause(goal, wrong, found, budget.part("cause", lines)) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
     notes = (f"proved right: {', '.join(right)}",) if right else ()
@@ -531,9 +442,17 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, deadline: floa
             counterexample=found,
             notes=notes,
             cured=cured,
+            formulas=_cure_of_formula(goal, cause),
             cure_scope=", ".join(f"{name} = {n}" for name, n in goal.traced.sizes.items()),
         )
     )
+
+
+def _cure_of_formula(goal: ProofGoal, cause: Diagnosis | None) -> tuple[tuple[str, Expr, Expr], ...]:
+    """The formula as it would be right, where one was claimed."""
+    if goal.formula is None or cause is None or not cause.lines:
+        return ()
+    return (("cure", goal.formula, cause.lines[0].value),)
 
 
 def _identifiers(text: str) -> set[str]:
@@ -559,18 +478,18 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
 
 
 def _up_to_rounding(
-    goal: ProofGoal, subject: str, found: Counterexample, deadline: float, scope: str | None
+    goal: ProofGoal, subject: str, found: Counterexample, budget: Budget, scope: str | None
 ) -> Verdict | None:
     """The verdict on a claim that is right but for rounded constants; None on others."""
     claimed, rounded = without_rounding(goal.traced.forward, goal.traced.backward)
-    if not rounded or worked() > deadline:
+    if not rounded or budget.spent:
         return None
     try:
         exact = goal_of(replace(goal.traced, backward=claimed))
-        proof = prove(exact, exact.names, _quick(exact), min(deadline, worked() + ROUNDED_SECONDS))
+        proof = prove(exact, exact.names, exact.sides.quick, budget.part("without rounding"))
         if proof.unproved:
             return None
-        verdict = _confirmed(exact, subject, scope or "", proof, deadline)
+        verdict = _confirmed(exact, subject, scope or "", proof, budget)
     except SymbackpropError:
         return None
     if verdict.status != "PROVED":
@@ -596,10 +515,10 @@ def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[st
     return text if fits and (parts or not known) else cause.text if known else ""
 
 
-def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, deadline: float) -> Diagnosis | None:
-    right = {n: derived(goal, n) for n in wrong}
-    case = Refuted(goal.question, goal.traced, goal.gradient, tuple(wrong), right, found)
+def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, budget: Budget) -> Diagnosis | None:
+    right = {n: goal.derived[n] for n in wrong}
+    case = Refuted(goal.sides, goal.traced, goal.gradient, tuple(wrong), right, found, formula=goal.formula)
     try:
-        return diagnoses(case, deadline)
+        return diagnoses(case, budget)
     except Exception:  # the refutation stands, whatever becomes of the search for its cause
         return None

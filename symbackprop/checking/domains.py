@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Literal
 
+from symbackprop.checking.budget import SHARES
 from symbackprop.checking.composition import Composition
 from symbackprop.checking.question import Question
 from symbackprop.checking.threshold_points import thresholds
@@ -38,6 +39,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.build import subtract as subtract_expr
 from symbackprop.expression.functions import LOG, Function, is_arbitrary
 from symbackprop.expression.program import PART, Program
+from symbackprop.expression.recurrence import recurrent
 from symbackprop.expression.sizes import Facts
 from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.normal_form.bound_names import abstract
@@ -50,7 +52,6 @@ from symbackprop.rendering.text import to_text
 Relation = Literal["!=", ">", ">="]
 Guard = tuple[Expr, bool]
 LONGEST = 80  # of a condition in terms of the inputs; longer ones are told in the user's own
-SECONDS_EACH = 0.05  # and for each thing that is asked for, of a whole model
 NAMED = 6  # terms beyond which a tensor stays one atom, where time is short
 
 
@@ -95,6 +96,7 @@ class _Walk:
         self.found: dict[Demand, None] = {}
         self.seen: set[tuple[Expr, tuple[Guard, ...]]] = set()
         self.sure = set(program.outputs)
+        self.sure |= recurrent(program.equations).keys()  # each step by the one before: what it asks for, all do
         for equation in reversed(program.equations):
             if equation.tensor in self.sure:
                 self.sure |= set(_plain_tensors(equation.value))
@@ -341,7 +343,6 @@ def _is_size(atom: Atom) -> bool:
 def conditions_of(
     question: Question,
     facts: Facts,
-    seconds: float,
     *,
     expanded: int = 0,
     composition: Composition | None = None,
@@ -350,7 +351,6 @@ def conditions_of(
 
     Args:
         facts: what is known about sizes.
-        seconds: for each of two ways to find out.
         composition: of a whole model, the lemmas by which it is proved: then tensors stay atoms here too.
     """
     asked = demands(question.claimed)
@@ -358,12 +358,13 @@ def conditions_of(
         return []
     equations = {e.tensor: e for p in (question.claimed, question.forward) for e in p.equations}
     kinds = question.forward.known
+    share = SHARES["conditions"]
     for limit in (UNLIMITED, NAMED) if composition is None else (0,):
         if composition is None:
-            table = Resolver(equations.values(), facts, kinds, limit=limit, expanded=expanded, seconds=seconds)
+            table = Resolver(equations.values(), facts, kinds, limit=limit, expanded=expanded, seconds=share.seconds)
             sure = _Sure(table)
         else:
-            composition.cuts.restart_clock(seconds + SECONDS_EACH * len(asked))
+            composition.cuts.restart_clock(share.seconds + share.a_line * len(asked))
             sure = _Sure(composition.cuts, composition.read)
         try:
             _learn(sure, question)

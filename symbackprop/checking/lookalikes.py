@@ -21,8 +21,23 @@ from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Expr, Symbol, Tensor, multiply, number, power
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Entry,
+    Expr,
+    Index,
+    Symbol,
+    Tensor,
+    add,
+    multiply,
+    number,
+    power,
+    subtract,
+)
 from symbackprop.expression.program import Equation
+from symbackprop.expression.recurrence import recurrent
+from symbackprop.expression.sizes import simplify
 
 TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only propose
 INFINITE = 1e6  # what is larger stands for infinity, and everything else is small beside it
@@ -36,11 +51,56 @@ Places = dict[Tensor, tuple[int, ...]]  # an entry of each
 
 @dataclass(frozen=True)
 class Likeness:
-    """tensor[i, j, ...] is factor * other, whose axes are those at `order`, as far as numbers tell."""
+    """tensor[i, j, ...] is factor * other, whose axes are those at `order`, as far as numbers tell.
+
+    Args:
+        step: the axis of the other whose steps are counted otherwise: from `start` on, or down from there.
+    """
 
     other: Tensor
     order: tuple[int, ...]
     factor: Expr
+    step: int | None = None
+    start: Expr = ZERO
+    down: bool = False
+
+    def at(self, indices: tuple[Index, ...]) -> Expr:
+        """What the entry with these indices is."""
+        places: list[Expr] = [indices[k] for k in self.order]
+        if self.step is not None:
+            places[self.step] = (subtract if self.down else add)(self.start, places[self.step])
+        return multiply(self.factor, Entry(self.other, tuple(places)))
+
+
+@dataclass(frozen=True)
+class View:
+    """A tensor, or all but the first or the last of its steps.
+
+    Args:
+        axis: that of the steps.
+        first, last: how many are left out at either end.
+    """
+
+    tensor: Tensor
+    axis: int | None = None
+    first: int = 0
+    last: int = 0
+
+    @property
+    def shape(self) -> tuple[Expr, ...]:
+        """The shape of what is left."""
+        gone = self.first + self.last
+        return tuple(
+            simplify(add(n, number(-gone))) if k == self.axis and gone else n for k, n in enumerate(self.tensor.shape)
+        )
+
+    def of(self, values: Values) -> NDArray[Any]:
+        """The numbers of what is left."""
+        array = np.asarray(values[self.tensor])
+        if self.axis is None or not self.first + self.last:
+            return array
+        places = slice(self.first, array.shape[self.axis] - self.last)
+        return array[(slice(None),) * self.axis + (places,)]
 
 
 class Lookalikes:
@@ -52,7 +112,7 @@ class Lookalikes:
 
     def __init__(self, question: Question, equations: tuple[Equation, ...]) -> None:
         self._at: list[tuple[Point, Values]] = []
-        for point in _points(question):
+        for point in _points(question) if equations else ():
             vectors = Vectors(point)
             try:
                 with np.errstate(all="ignore"):
@@ -60,33 +120,40 @@ class Lookalikes:
             except (SymbackpropError, ArithmeticError, LookupError, ValueError):
                 continue
             self._at.append((point, vectors.arrays))
-        self._known: list[Tensor] = []
+        self._known: list[View] = []
         self._profiles: list[NDArray[np.float64]] = []
+        self._steps = recurrent(equations)
+        self._lengths = {tensor.shape[axis] for tensor, axis in self._steps.items()}
 
     def afresh(self) -> Lookalikes:
         """The same numbers, with no tensor that may be found yet."""
         other = Lookalikes.__new__(Lookalikes)
-        other._at, other._known, other._profiles = self._at, [], []
+        other._at, other._steps, other._lengths = self._at, self._steps, self._lengths
+        other._known, other._profiles = [], []
         return other
 
     def add(self, tensor: Tensor) -> None:
         """From now on the tensor may be found."""
-        profile = self._profile(tensor)
-        if profile is not None:
-            self._known.append(tensor)
-            self._profiles.append(profile)
+        views = [View(tensor)]
+        if tensor in self._steps:
+            views = [View(tensor, self._steps[tensor], *ends) for ends in ((0, 0), (1, 0), (0, 1))]
+        for view in views:
+            profile = self._profile(view)
+            if profile is not None:
+                self._known.append(view)
+                self._profiles.append(profile)
 
     def of(self, tensor: Tensor) -> list[Likeness]:
         """The tensors that may be found and are like this one, those without a factor first."""
-        own = self._profile(tensor)
+        own = self._profile(View(tensor))
         if own is None or not self._known:
             return []
         sums, shapes = np.array(self._profiles).transpose(1, 2, 0)
         alike = np.isclose(shapes, own[1][:, None], rtol=10 * TOLERANCE, atol=0).all(axis=0)
         same = alike & np.isclose(sums, own[0][:, None], rtol=10 * TOLERANCE, atol=0).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
-        found = (self._likeness(tensor, self._known[k]) for k in order)
-        return [likeness for likeness in found if likeness is not None]
+        found = [self._likeness(tensor, self._known[k]) for k in order]
+        return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
 
     def disagreements(
         self, pairs: Iterable[tuple[Tensor, Tensor]]
@@ -111,30 +178,43 @@ class Lookalikes:
             seen |= new.keys()
         return found
 
-    def _profile(self, tensor: Tensor) -> NDArray[np.float64] | None:
+    def _profile(self, view: View) -> NDArray[np.float64] | None:
         """The sum of absolute values at each point, which no order of axes and no sign changes, and that sum in units
         of the largest, which no factor changes; None where there are no numbers."""
+        tensor = view.tensor
         if tensor.kind != "real" or not self._at or not all(tensor in values for _, values in self._at):
             return None
-        arrays = [np.abs(np.asarray(values[tensor], dtype=np.float64)) for _, values in self._at]
+        arrays = [np.abs(np.asarray(view.of(values), dtype=np.float64)) for _, values in self._at]
         sums = np.array([float(a.sum()) for a in arrays])
         largest = np.array([float(a.max(initial=0.0)) for a in arrays])
         if not np.isfinite(sums).all():
             return None
         return np.array([sums, np.where(largest > 0, sums / np.where(largest > 0, largest, 1), 0)])
 
-    def _likeness(self, tensor: Tensor, other: Tensor) -> Likeness | None:
-        if len(other.shape) != len(tensor.shape):
+    def _likeness(self, tensor: Tensor, view: View) -> Likeness | None:
+        other, shape = view.tensor, view.shape
+        if len(shape) != len(tensor.shape):
             return None
         for order in itertools.permutations(range(len(tensor.shape))):
-            if other.shape != tuple(tensor.shape[k] for k in order):
+            if shape != tuple(tensor.shape[k] for k in order):
                 continue
-            back = np.argsort(order) if order else ()
-            pairs = [(v[tensor], np.transpose(v[other], back) if order else v[other]) for _, v in self._at]
-            factor = self._factor([_ratio(a, b) for a, b in pairs])
-            if factor is not None:
-                return Likeness(other, order, factor)
+            for step, down in self._ways(view):
+                factor = self._factor([_ratio(v[tensor], _turned(view.of(v), order, step, down)) for _, v in self._at])
+                if factor is None:
+                    continue
+                if step is None:
+                    return Likeness(other, order, factor)
+                start = subtract(shape[step], ONE) if down else ZERO
+                return Likeness(other, order, factor, step, simplify(add(start, number(view.first))), down)
         return None
+
+    def _ways(self, view: View) -> Iterator[tuple[int | None, bool]]:
+        """The axis whose steps are counted otherwise, and whether they are counted from the last one down."""
+        yield (view.axis if view.first else None), False
+        if view.axis is not None:
+            yield view.axis, True
+        else:
+            yield from ((k, True) for k, n in enumerate(view.shape) if n in self._lengths)
 
     def _factor(self, ratios: list[float | None]) -> Expr | None:
         """The constant factor that has these values at the points; None where there is none, or nothing to tell it by.
@@ -154,6 +234,12 @@ class Lookalikes:
                         powers = (power(s, number(e)) for s, e in zip(chosen, signs, strict=True))
                         return multiply(number(factor), *powers) if chosen else number(factor)
         return None
+
+
+def _turned(values: NDArray[Any], order: tuple[int, ...], step: int | None, down: bool) -> NDArray[Any]:
+    """The other's numbers in this order of axes; if `down`, from the last step to the first."""
+    turned = np.flip(values, step) if down and step is not None else values
+    return np.transpose(turned, np.argsort(order)) if order else turned
 
 
 def _monomial(point: Point, symbols: tuple[Symbol, ...], exponents: tuple[int, ...]) -> float:

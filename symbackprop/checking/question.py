@@ -24,7 +24,19 @@ from symbackprop.evaluation.compile import Array
 from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import Dual, Field, Missing, Value, ball, dual
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Entry, Number, Symbol, Tensor, fresh, multiply, nodes_once, sum_over
+from symbackprop.expression.build import (
+    Entry,
+    Expr,
+    Index,
+    Number,
+    Symbol,
+    Tensor,
+    fresh,
+    multiply,
+    nodes_once,
+    sum_over,
+    tensors_in,
+)
 from symbackprop.expression.functions import Function
 from symbackprop.expression.program import Equation, Program
 
@@ -101,6 +113,28 @@ def probed(program: Program, tensor: Tensor) -> tuple[Program, Tensor]:
     body = sum_over(running, body)
     equations = (*program.equations, Equation(total, (), body))
     return replace(program, inputs=(*program.inputs, probe), equations=equations, outputs=(total,)), probe
+
+
+def question_of_formula(
+    program: Program, left: Entry, value: Expr, derived: Mapping[Tensor, Tensor], domain: tuple[Expr, ...] = ()
+) -> Question:
+    """Is `left` what a formula says? As a program of one line beside the forward program.
+
+    A claim about a value, not a derivative, becomes one: the value is the gradient of Sum(t * value) by t.
+
+    Args:
+        derived: the tensors that stand for a derivative, each with the tensor that it is the derivative by.
+        domain: further relations between sizes under which the formula can be read.
+    """
+    name = left.tensor.name
+    forward, target = (program, derived[left.tensor]) if left.tensor in derived else probed(program, left.tensor)
+    output = Tensor(f"claimed_{name}", left.tensor.shape)
+    used = sorted(tensors_in(value), key=lambda t: t.name)
+    inputs = (*forward.inputs, *(t for t in used if t not in forward.inputs))
+    line = Equation(output, tuple(i for i in left.indices if isinstance(i, Index)), value)
+    domain = (*program.domain, *domain)
+    claimed = Program(inputs, (line,), (output,), program.parameters, forward.assumptions, domain)
+    return Question(forward, claimed, {name: (target, output)}, truths={t: derived[t] for t in used if t in derived})
 
 
 @dataclass(frozen=True)

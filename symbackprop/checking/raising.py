@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from symbackprop.checking.budget import SHARES
 from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import outputs_and_cache, quietly, run
@@ -26,7 +27,6 @@ from symbackprop.frontends.numpy.traced import backward_roles
 from symbackprop.frontends.numpy.tracer import Tracer
 
 TRIES = 3
-SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _at(
 ) -> Failure | None:
     reached_backward = False
     try:
-        with quietly(), alarm(SECONDS):
+        with quietly(), alarm(SHARES["run of the user's code"].seconds):
             outputs, cache = outputs_and_cache(run(forward, point.inputs, point), roles)
             given = {n: cache if role == "cache" else _upstream(outputs) for n, role in roles.items()}
             reached_backward = True

@@ -14,6 +14,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from symbackprop.checking.budget import SHARES
 from symbackprop.checking.counterexample import Counterexample, counterexample
 from symbackprop.checking.question import Examination, Examiner, Question, to_float
 from symbackprop.checking.regions import CONSTANTS, assignments
@@ -28,7 +29,6 @@ from symbackprop.normal_form.work_time import worked
 
 PRECISIONS = (128, 256, 1024)
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
-PATIENCE = 0.5
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
 Stage = Literal["first look", "directed", "all"]
 UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
@@ -160,7 +160,7 @@ def refute(
     seed: int = 0,
     stage: Stage = "all",
     small: bool = True,
-    shrink_seconds: float = 0.2,
+    shrink_seconds: float = SHARES["a smaller example"].seconds,
     at: Sequence[Point] = (),
 ) -> Counterexample | None:
     """A counterexample to the claim that every pair of the question is right, or None if none was found in time.
@@ -176,7 +176,7 @@ def refute(
     search = Search(question, budget_seconds, seed)
     best: Examination | None = None
     misshapen: dict[str, Examination] = {}
-    strongest, patience = 0.0, math.inf
+    strongest, patience, longer = 0.0, math.inf, SHARES["a clearer disagreement"].seconds
     unusable = 0.0
     for point, bits in search.points(stage, at):
         now = worked()
@@ -194,13 +194,13 @@ def refute(
         unusable = -math.inf
         if found.misshapen:
             misshapen = dict.fromkeys(found.misshapen, found) | misshapen
-            patience = min(patience, now + PATIENCE)
+            patience = min(patience, now + longer)
         names = [n for n in found.disagreements() if n not in misshapen]
         if not names:
             continue
         strength = search.strength(found, names)
         if best is None or strength > strongest:
-            best, strongest, patience = found, strength, min(patience, now + PATIENCE)
+            best, strongest, patience = found, strength, min(patience, now + longer)
         if strongest >= CLEAR:
             break
     if best is None:
@@ -314,7 +314,7 @@ def cross_examine(
         MalformedError: a claimed gradient has another shape than its tensor.
         UnsupportedError: no point could be examined (no sizes in the domain, or every point tried is on a kink).
     """
-    search = Search(question, 60.0, seed)
+    search = Search(question, SHARES["cross-examination"].seconds, seed)
     choices = [sizes] if sizes is not None else search.sampler.size_choices()[:2]
     examined = 0
     for attempt in range(8 * points):

@@ -55,10 +55,13 @@ class Lemma:
         equation: the user's tensor, and the derived one that it equals, up to the order of axes and a factor; its note
             is the user's line.
         opened: the tensors whose definitions the proof put in, in this order.
+        beside: the lemmas that were supposed to hold at all steps before, by the tensors that they speak of: those of
+            one recurrence are shown together, by induction on the order of computation.
     """
 
     equation: Equation
     opened: tuple[Tensor, ...] = ()
+    beside: tuple[Tensor, ...] = ()
 
     @property
     def text(self) -> str:
@@ -67,7 +70,8 @@ class Lemma:
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
-        return {"equation": self.text, "line": self.equation.note, "opened": [t.name for t in self.opened]}
+        told = {"equation": self.text, "line": self.equation.note, "opened": [t.name for t in self.opened]}
+        return {**told, "induction": [t.name for t in self.beside]} if self.beside else told
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,44 +9,45 @@ numerically first.
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import sympy as sp
 
-from symbackprop.checking.counterexample import Counterexample
-from symbackprop.checking.diagnosis.formula import Cure, cures
-from symbackprop.checking.domains import conditions_of
-from symbackprop.checking.question import Question, probed
-from symbackprop.checking.refute import cross_examine, refute, refute_on_thresholds, refute_outside
+from symbackprop.calculus.derivation import Gradient
+from symbackprop.checking.budget import Budget
+from symbackprop.checking.decide import CLOSER, FIRST_LOOK, Look, ProofGoal, Tries, decide, look, refuted
+from symbackprop.checking.diagnosis.line_edits import edits
+from symbackprop.checking.diagnosis.vocabulary import Vocabulary
+from symbackprop.checking.proof_search import COMPOSED, UNCONDITIONAL
+from symbackprop.checking.question import Question, question_of_formula
 from symbackprop.checking.verdict import Verdict
-from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
+from symbackprop.errors import IndexNotationError, MalformedError, SymbackpropError
 from symbackprop.expression.build import (
     ZERO,
+    Add,
     Compare,
     Entry,
     Expr,
     Index,
     Tensor,
+    add,
+    close_sum,
     free_indices,
+    fresh,
     substitute,
     tensors_in,
 )
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative
-from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.program import Equation
 from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation, translated
 from symbackprop.frontends.matrix_formula import own_indices, read_arrays, speaks_of_arrays
 from symbackprop.frontends.network import M, Network
-from symbackprop.normal_form.modulo_unfolding import Unfolder
-from symbackprop.normal_form.work_time import worked
+from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.proofs.network import ALL_SIZES, prove_network
-from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
-
-BUDGET_SECONDS = 5.0
-DOMAIN_SECONDS = 0.5  # for what a claim asks for to have a value
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,23 @@ def judged_formula(network: Network, left: str, right: str | sp.Expr | None, sec
     if network.depth is not None:
         return _any_depth(network, left, text)
     formulas = (("claimed", claim.left, claim.reading.value), ("derived", claim.left, claim.truth))
-    verdict = _decide(network, claim, seconds)
+    verdict = _judged(network, claim, Budget.of(2 * seconds))
     return replace(verdict, formulas=(*formulas, *verdict.formulas))
 
 
 def _any_depth(network: Network, left: str, text: str) -> Verdict:
     reason = "verify takes a network with its layers listed; a proof for any depth is made by prove"
     return Verdict("UNDECIDED", left, claimed=text, reason=reason)
+
+
+def slips_of(network: Network, left: Entry, right: Expr) -> Iterator[tuple[str, Expr]]:
+    """What people make of a right formula: what is wrong with each, and its right side; likely slips first."""
+    reading = Reading(right, (), (), None)
+    traced = _goal(network, Claim(left, reading, _truth(network, left))).traced
+    line = traced.backward.equations[-1]
+    vocabulary = Vocabulary(traced.forward, traced.upstream, (line,), traced.variables, whole_axes=True)
+    for edit in edits((line,), vocabulary):
+        yield edit.reverse, edit.equations[0].value
 
 
 def network_scope(network: Network) -> Scope:
@@ -169,7 +180,7 @@ def _equations(network: Network) -> dict[Tensor, Equation]:
     best = {
         t.derivation.left.tensor: t.derivation for t in reversed(proof.theorems) if isinstance(t.derivation.left, Entry)
     }
-    for tensor, bar in proof.gradient.cotangents.items():
+    for tensor, bar in reversed(proof.gradient.cotangents.items()):
         derivation = best.get(bar, proof.gradient.derivations[tensor])
         left = derivation.left
         assert isinstance(left, Entry)
@@ -184,63 +195,56 @@ def sympy_text(expression: sp.Expr) -> str:
     return str(expression.xreplace(names))
 
 
-# The decision.
+# The judgement.
 
 
-def _decide(network: Network, claim: Claim, seconds: float) -> Verdict:
-    subject, claimed, derived = to_text(claim.left), to_text(claim.reading.value), to_text(claim.truth)
-    unfolder = Unfolder(network.program, _equations(network).values(), seconds)
-    fits = claim.reading.problem is None
-    question = _question(network, claim)
-    answer = unfolder.equal(claim.reading.value, claim.truth) if fits else None
-    if answer is not None and answer.equal:
-        objection = _objection(question)
-        asked = conditions_of(question, unfolder.facts, DOMAIN_SECONDS)
-        reason, found = objection or ("", None)
-        if objection is not None and not (asked and found is not None and not math.isfinite(found.entry.claimed)):
-            return Verdict("UNDECIDED", subject, claimed, derived, counterexample=found, reason=reason)
-        found = found or _where_it_does_not_hold(question, any(c.open for c in asked))
-        if found is None:
-            texts = (c.text for c in asked)
-            conditions = tuple(dict.fromkeys((*answer.used, *_kink_conditions(network, claim), *texts)))
-            return Verdict("PROVED", subject, claimed, derived, ALL_SIZES, conditions)
+def _judged(network: Network, claim: Claim, budget: Budget) -> Verdict:
+    """The verdict on the claim as a backward pass of one line."""
+    subject, problem = to_text(claim.left), claim.reading.problem
+    goal = _goal(network, claim)
+    if problem is None:
+        at_once = (UNCONDITIONAL, COMPOSED) if network.assumptions else (COMPOSED,)
+        verdict = decide(goal, subject, ALL_SIZES, budget, (Tries(at_once), FIRST_LOOK, *CLOSER))
     else:
-        found, reason = _refuted(question, seconds)
-        reason = reason or (answer.reason if answer is not None else str(claim.reading.problem))
+        verdict = _of_misfit(goal, subject, problem, budget)
+    if problem is not None and verdict.status == "REFUTED":
+        verdict = replace(verdict, notes=(_reading_note(claim), *verdict.notes))
+        if claim.reading.strays:
+            verdict = _with_sums(network, claim, verdict, budget)
+    diagnosis = verdict.diagnosis.removeprefix(f"{claim.left.tensor.name}: ")
+    texts = to_text(claim.reading.value), to_text(claim.truth)
+    return replace(verdict, claimed=texts[0], derived=texts[1], diagnosis=diagnosis)
+
+
+def _with_sums(network: Network, claim: Claim, verdict: Verdict, budget: Budget) -> Verdict:
+    """The verdict with what is found where every index that stands alone is summed over."""
+    value, reading = claim.reading.value, claim.reading
+    for index in reading.strays:
+        terms = value.terms if isinstance(value, Add) else (value,)
+        bound = fresh(index.name, index.size)
+        summed = add(*(substitute(t, {index: bound}) for t in terms if index in free_indices(t)))
+        value = add(close_sum(bound, summed), *(t for t in terms if index not in free_indices(t)))
+    problem = reading.problem if reading.clashes or reading.partial else None
+    claim = replace(claim, reading=replace(reading, value=value, strays=(), problem=problem))
+    words = "the sum over " + ", ".join(i.name for i in reading.strays) + " is missing"
+    other = _judged(network, claim, budget)
+    if other:
+        cure = ("cure", claim.left, value)
+        return replace(verdict, diagnosis=words, cure=f"{to_text(claim.left)} = {to_text(value)}", formulas=(cure,))
+    if other.status != "REFUTED" or not other.cure:
+        return verdict
+    return replace(verdict, diagnosis=f"{words}, and {other.diagnosis}", cure=other.cure, formulas=other.formulas)
+
+
+def _of_misfit(goal: ProofGoal, subject: str, problem: IndexNotationError, budget: Budget) -> Verdict:
+    """REFUTED where a claim whose indices do not fit is wrong even where they do, else MALFORMED."""
+    try:
+        found = look(goal, goal.names, Look("all", "look at what does not fit"), budget)
+    except (SymbackpropError, ArithmeticError) as error:
+        return Verdict("MALFORMED", subject, reason=f"no point could be examined: {error}")
     if found is None:
-        status: Status = "UNDECIDED" if fits else "MALFORMED"
-        return Verdict(status, subject, claimed, derived, reason=reason)
-    cure = _cure(network, claim, unfolder)
-    notes = () if claim.reading.problem is None else (_reading_note(claim),)
-    return Verdict(
-        "REFUTED",
-        subject,
-        claimed,
-        derived,
-        wrong=(claim.left.tensor.name,),
-        diagnosis=cure.words if cure else "",
-        cure=f"{subject} = {to_text(cure.value)}" if cure else "",
-        formulas=(("cure", claim.left, cure.value),) if cure else (),
-        counterexample=found,
-        notes=notes,
-    )
-
-
-def _where_it_does_not_hold(question: Question, open: bool) -> Counterexample | None:
-    """A point at which a claim with the right normal form has no value, or a wrong one on a threshold of its own."""
-    try:
-        found = refute_on_thresholds(question, DOMAIN_SECONDS)
-        return refute_outside(question, DOMAIN_SECONDS) if found is None and open else found
-    except (SymbackpropError, ZeroDivisionError, OverflowError):
-        return None
-
-
-def _refuted(question: Question, seconds: float) -> tuple[Counterexample | None, str]:
-    """A counterexample, or None and why no point could be examined."""
-    try:
-        return refute(question, budget_seconds=seconds), ""
-    except (SymbackpropError, ZeroDivisionError, OverflowError) as error:
-        return None, f"no point could be examined: {error}"
+        return Verdict("MALFORMED", subject, reason=str(problem))
+    return refuted(goal, subject, found, budget)
 
 
 def _reading_note(claim: Claim) -> str:
@@ -269,68 +273,53 @@ def _kink_conditions(network: Network, claim: Claim) -> tuple[str, ...]:
     return tuple(kept)
 
 
-UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
-DISAGREES = "internal error: the proof and the numbers disagree; please report this claim"
+def _goal(network: Network, claim: Claim) -> ProofGoal:
+    """The claim beside what is derived up to there, and what it speaks of itself.
+
+    Whoever writes such a claim speaks of the derived tensors by name. The kernel has replayed how they were derived
+    with the network's theorems.
+    """
+    left, equations = claim.left.tensor, _equations(network)
+    question = _question(network, claim)
+    target, output = question.pairs[left.name]
+    line = question.claimed.equations[-1]
+    table = list(equations.values())
+    wanted = {e.tensor for e in table[: table.index(equations[left])]} | _rests_on(line, equations)
+    kept = tuple(e for e in table if e.tensor in wanted)
+    own = tuple(e for e in kept if e.tensor in network.program.by_tensor)
+    outputs = tuple(t for t in network.program.outputs if t in wanted)
+    forward = replace(network.program, equations=own, outputs=outputs, conditions=_kink_conditions(network, claim))
+    read = {t for e in (*table, line) for t in tensors_in(e.value)}  # dJ/da is no stepping stone to anything
+    known = tuple(e.tensor for e in kept[len(own) :] if e.tensor in read)
+    inputs = (*forward.inputs, *known)
+    backward = replace(forward, inputs=inputs, equations=(*own, line), outputs=(output,), conditions=())
+    names = {t: t.name for t in (*forward.tensors, *known)} | {output: left.name}
+    traced = Traced(forward, backward, known, {left.name: output}, names)
+    derived = tuple(e for e in table if e.tensor in wanted or e.tensor is left)
+    adjoint = replace(forward, equations=derived, outputs=(left,))
+    gradient = Gradient(network.program, {**_cotangents(network), target: left}, adjoint, {})
+    return ProofGoal(traced, gradient, question, claim.left)
 
 
-def _objection(question: Question) -> tuple[str, Counterexample | None] | None:
-    """None if the numbers agree with the proof, else why it may not be said, and the disagreement if there is one."""
-    try:
-        answer = cross_examine(question)
-    except (UnsupportedError, ZeroDivisionError, OverflowError):
-        return UNEXAMINED, None
-    return None if answer is True else (DISAGREES, answer)
+def _rests_on(line: Equation, equations: Mapping[Tensor, Equation]) -> set[Tensor]:
+    """The defined tensors that a line is computed from."""
+    found: set[Tensor] = set()
+    new = [line]
+    while new:
+        more = {t for t in tensors_in(new.pop().value) if t in equations} - found
+        found |= more
+        new += [equations[t] for t in more]
+    return found
 
 
 def _question(network: Network, claim: Claim) -> Question:
-    """The claim as a program beside the forward program, for exact evaluation."""
-    strays: dict[Expr, Expr] = {
-        i: ZERO for i in claim.reading.strays
-    }  # an index that stands alone: take its first value
+    """The claim beside the forward program, for exact evaluation; of an index that stands alone the first value."""
+    strays: dict[Expr, Expr] = dict.fromkeys(claim.reading.strays, ZERO)
     value = substitute(claim.reading.value, strays)
-    indices = tuple(i for i in claim.left.indices if isinstance(i, Index))
-    output = Tensor("claimed_" + claim.left.tensor.name, claim.left.tensor.shape)
-    definitions = {bar: t for t, bar in _cotangents(network).items()}
-    used = sorted(tensors_in(value), key=lambda t: t.name)
-    truths = {t: definitions[t] for t in used if t in definitions}
-    domain = tuple(Compare("==", a, b) for a, b in claim.reading.clashes)
-    domain += tuple(Compare("<=", a, b) for a, b in claim.reading.partial)
-    forward, target = _target(network, claim, definitions)
-    extra = tuple(t for t in used if t not in forward.inputs)
-    parameters = network.program.parameters
-    claimed = Program(
-        (*forward.inputs, *extra),
-        (Equation(output, indices, value),),
-        (output,),
-        parameters,
-        forward.assumptions,
-        domain,
-    )
-    return Question(forward, claimed, {claim.left.tensor.name: (target, output)}, truths=truths)
+    derived = {bar: t for t, bar in _cotangents(network).items()}
+    clashes = (Compare("==", a, b) for a, b in claim.reading.clashes)
+    partial = (Compare("<=", a, b) for a, b in claim.reading.partial)
+    return question_of_formula(network.program, claim.left, value, derived, (*clashes, *partial))
 
 
-def _target(network: Network, claim: Claim, definitions: dict[Tensor, Tensor]) -> tuple[Program, Tensor]:
-    """The forward program and the tensor whose gradient the claim is.
-
-    A claim about a value, not a derivative, becomes one: the value is the gradient of Sum(t * value) by t.
-    """
-    if claim.left.tensor in definitions:
-        return network.program, definitions[claim.left.tensor]
-    return probed(network.program, claim.left.tensor)
-
-
-def _cure(network: Network, claim: Claim, unfolder: Unfolder) -> Cure | None:
-    """The first edit of the claim that is proved right."""
-    deadline = worked() + 2.0
-    for cure in cures(claim.left, claim.reading.value, claim.reading.strays, network):
-        if worked() > deadline:
-            return None
-        if (
-            free_indices(cure.value) <= free_indices(claim.left)
-            and unfolder.equal(cure.value, claim.truth, rounds=2).equal
-        ):
-            return cure
-    return None
-
-
-__all__ = ["BUDGET_SECONDS", "judged_formula"]
+__all__ = ["judged_formula", "network_scope", "slips_of"]

@@ -28,7 +28,7 @@ from symbackprop.document.model import (
     Text,
     blocks,
 )
-from symbackprop.document.protocols import is_about_computed
+from symbackprop.document.protocols import NetworkLike, is_about_computed
 from symbackprop.document.questions import NetworkFacts, answers
 from symbackprop.expression.build import (
     ONE,
@@ -37,6 +37,7 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Expr,
+    Extremum,
     Kronecker,
     Multiply,
     Number,
@@ -53,7 +54,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import LOG, Function
 from symbackprop.expression.program import Program
-from symbackprop.normal_form.modulo_unfolding import Unfolder
+from symbackprop.frontends.network import written_out
 from symbackprop.proofs.shortening.unit_axes import factored
 from symbackprop.proofs.theorem import Proof as ProvedNetwork
 from symbackprop.rendering.layout import Fence, Glyph, operator, relation, row
@@ -71,11 +72,10 @@ def induction(about: Context) -> tuple[Block, ...]:
     if network.depth is None:
         text = (
             "The error term of the output layer is computed from the cost and the slope of the output. Each earlier "
-            "one "
-            "is computed from the one after it, by the same equation in every hidden layer; the gradients of weights "
-            "and biases need only the error term of the layer they feed. All layers of this network have been treated "
-            "above, one by one or by the same steps; for any number of layers, prove the network with a symbol for "
-            "its depth."
+            f"one is computed from the one after it, by the same equation in every hidden layer{_own_slopes(network)}; "
+            "the gradients of weights and biases need only the error term of the layer they feed. All layers of this "
+            "network have been treated above, one by one or by the same steps; for any number of layers, prove the "
+            "network with a symbol for its depth."
         )
     else:
         text = (
@@ -88,6 +88,12 @@ def induction(about: Context) -> tuple[Block, ...]:
     count = len(network.layers)
     layers = ["1", "2", network.depth] if network.depth is not None else [str(k + 1) for k in range(count)]
     return (Section("From layer to layer", (Paragraph(about.words(text)), flow_figure(layers, about.notation))),)
+
+
+def _own_slopes(network: NetworkLike) -> str:
+    """Where the hidden layers have several activations, that each equation has the slope of its own."""
+    several = len({layer.function for layer in network.layers[1:-1]}) > 1
+    return ", each with the slope of its own activation" if several else ""
 
 
 def batch(about: Context) -> tuple[Block, ...]:
@@ -113,7 +119,8 @@ def batch(about: Context) -> tuple[Block, ...]:
         "repeats. In a product of matrices the sizes that meet agree, and arrays that are added or multiplied entry "
         "by entry have one shape.",
     )
-    table = Table(("Array", "Its shape, from the shapes of what it is computed from"), tuple(rows), shares=(0.2, 0.72))
+    head = ("Array", "Its shape, from the shapes of what it is computed from")
+    table = Table(head, tuple(dict.fromkeys(rows)), shares=(0.2, 0.72))
     return (Section("For a whole batch", (Paragraph(intro), Display(tuple(lines)), table)),)
 
 
@@ -142,7 +149,7 @@ def _in_numbers(about: Context, tensor: Tensor) -> Text:
 
 NAMES_IN_CODE = {
     "DTYPE": "is the number type of all arrays.",
-    "top": "is the largest pre-activation of an example's output units.",
+    "top": "is the largest exponent of each row: with it subtracted no exponential overflows.",
     "total": "is the sum over the output units of $e^{z - t}$, where $t$ is the largest pre-activation.",
     "tail": "of $z$ is $\\log(1 + e^{-|z|})$, in which nothing can overflow; with $\\max(z, 0)$ added it is softplus.",
 }
@@ -207,7 +214,7 @@ def conditions(about: Context) -> tuple[Block, ...]:
     for theorem in about.proof.theorems:
         found += [*theorem.conditions, *theorem.derivation.conditions]
     if any("in every layer" in c for c in found):  # it says what the theorems say one by one
-        found = [c for c in found if not re.match(r"W\w+\[", c)]
+        found = [c.replace("W[", "W_l[") for c in found if not re.match(r"W\w+\[", c)]
     if about.proof.network is not None and about.notation.layered:
         found = [c for c in found if c != "z != 0"]  # of a lemma about a function, which says so itself
     points = [about.words(sentence(c)) for c in dict.fromkeys(found)]
@@ -236,14 +243,35 @@ def _demands(about: Context) -> Iterator[Text]:
     for expr, wanted in asked:
         if not _is_positive(expr, about.proof.program):
             yield (Symbolic(row(layout_of(expr, about.notation), relation(wanted), Glyph("0", "number"))), ".")
+    if about.proof.gradient is not None:
+        yield from _kinks(about)
+
+
+def _kinks(about: Context) -> Iterator[Text]:
+    """Where the forward equations go over from one branch to another: there they need not have a derivative."""
+    nodes = dict.fromkeys(n for e in about.proof.program.equations for n in nodes_once(e.value))
+    told: dict[Text, None] = {}
+    for node in nodes:
+        shown = Symbolic(layout_of(node, about.notation))
+        match node:
+            case Compare(_, left, right) if _moves(left) or _moves(right):
+                sides_ = (layout_of(side, about.notation) for side in (left, right))
+                told[Symbolic(row(next(sides_), relation("≠"), next(sides_))), "."] = None
+            case Extremum(_, _, body) if _moves(body):
+                told[shown, " is attained at one place only."] = None
+            case Apply(function, (argument,)) if function.kinks and _moves(argument):
+                told[Symbolic(layout_of(argument, about.notation)), f" is at no kink of {function.name}."] = None
+    yield from told
+
+
+def _moves(expr: Expr) -> bool:
+    """Whether real numbers stand in it, which may come to lie at a kink."""
+    return any(t.kind == "real" for t in tensors_in(expr))
 
 
 def _is_positive(expr: Expr, program: Program) -> bool:
     """Whether it is plainly above 0, once the program's equations are put in as they stand."""
-    unfolder = Unfolder(program, program.equations)
-    while known := [t for t in tensors_in(expr) if t in program.by_tensor]:
-        expr = unfolder.put_in(expr, known)
-    return _least(expr) is True
+    return _least(written_out(program, expr)) is True
 
 
 def _least(expr: Expr) -> bool | None:

@@ -18,8 +18,8 @@ from symbackprop.document.model import (
 )
 from symbackprop.document.protocols import ProofLike, TheoremLike
 from symbackprop.document.sentences import described, spelled
-from symbackprop.expression.build import Add, Apply, Entry, Expr, Tensor, entries_once, tensors_in
-from symbackprop.expression.program import UPSTREAM, Equation
+from symbackprop.expression.build import Add, Apply, Entry, Expr, Index, Tensor, entries_once, nodes_once, tensors_in
+from symbackprop.expression.program import UPSTREAM, Equation, Program, symbols
 from symbackprop.frontends.network import Network
 from symbackprop.rendering.layout import Fence, Layout, operator, row
 from symbackprop.rendering.math import layout_of
@@ -32,6 +32,9 @@ _LABELS = {
     "contract_delta": "Kronecker delta",
     "function": "Value of a function",
 }
+
+
+_ANY_WEIGHTS = Tensor("W_l")  # the weights of any layer, in a condition
 
 
 _ASSUMED = {
@@ -113,7 +116,9 @@ class Context:
     def words(self, text: str) -> Text:
         """A sentence with the names of tensors as mathematics."""
         gradient = self.proof.gradient
-        return spelled(text, (*self.tensors, *(gradient.cotangents.values() if gradient else ())), self.notation)
+        known = [*self.tensors, *(gradient.cotangents.values() if gradient else ())]
+        known += [_ANY_WEIGHTS] if self.proof.network is not None else []
+        return spelled(text, known, self.notation)
 
     def title(self) -> str:
         """The proof's title, without the description that stands in the lead."""
@@ -136,6 +141,10 @@ class Context:
         """A tensor's name as mathematics."""
         return tensor_layout(tensor.name, (), self.notation)
 
+    def first_layer(self) -> str:
+        """That the inputs are the activations of layer 1, as a formula in a sentence."""
+        return f"${to_tex(tensor_layout('a1', (), self.notation))} = {to_tex(tensor_layout('x', (), self.notation))}$"
+
     def shape(self, tensor: Tensor) -> Inline:
         """A tensor's shape, or that it is a number."""
         return Symbolic(shape_layout(tensor, self.notation)) if tensor.shape else "a number"
@@ -145,7 +154,8 @@ class Context:
         tensor = group[0]
         known = self.notation.layered and (self.proof.network is not None or tensor.name not in ("E", "R", "S"))
         known = known or derivative_name(tensor.name) is not None
-        first = described(tensor, any_layer=len(group) > 1) if known else ""
+        any_layer = len(group) > 1
+        first = described(tensor, any_layer=any_layer, weight_shift=self.notation.weight_shift) if known else ""
         if len(tensor.shape) < 2:  # of one example
             first = first.replace(", one row for each example", "")
         if first and tensor.name == "R":
@@ -179,6 +189,29 @@ class Context:
         if equation.note:
             return equation.note
         return "cost" if tensor in self.proof.program.outputs else "defined below"
+
+
+def index_letters(program: Program) -> dict[str, str]:
+    """For each index that has the name of a size another letter: h for an axis of size hidden.
+
+    Example:
+        >>> from symbackprop.expression.build import Symbol
+        >>> hidden = Symbol("hidden", "size")
+        >>> index_letters(Program((Tensor("x", (hidden,)),), (), ()))
+        {'hidden': 'h'}
+    """
+    sizes = dict.fromkeys(s.name for t in program.tensors for n in t.shape for s in symbols(n) if s.kind == "size")
+    nodes = (n for e in program.equations for n in nodes_once(e.value))
+    used = {n.name for n in nodes if isinstance(n, Index)} | {i.name for e in program.equations for i in e.indices}
+    taken = {*sizes, *used, *(t.name for t in program.tensors)}
+    letters: dict[str, str] = {}
+    for name in (s for s in sizes if s == s.lower()):
+        letters[name] = next((c for c in (name[0], *_LETTERS) if c not in taken), f"i_{name}")
+        taken.add(letters[name])
+    return letters
+
+
+_LETTERS = "ijklpqrsuvabcdefghmnotwxyz"
 
 
 def shape_layout(tensor: Tensor, notation: Notation) -> Layout:

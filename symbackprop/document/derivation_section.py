@@ -207,8 +207,12 @@ class DerivationSections:
             return ()
         depth = network.depth if network is not None else ""
         if name == "delta_l":
-            return (f"$2 \\le l \\le {depth}-1$",)
-        return (f"$1 \\le l \\le {depth}-1$, where $a^{{(1)}} = x$",)
+            inductive = any(step.rule == "induction" for step in theorem.derivation.steps)
+            hypothesis = ("the same equality holds for layer l+1",) if inductive else ()
+            return (f"$2 \\le l \\le {depth}-1$", *hypothesis)
+        reads_inputs = any(t.name == "a_l" for t in tensors_in(theorem.derivation.right))
+        first = f", where {self.about.first_layer()}" if reads_inputs else ""
+        return (f"$1 \\le l \\le {depth}-1${first}",)
 
     def _scope(self, theorem: TheoremLike) -> Text:
         """Where the equality holds, as far as the head of the document has not said it."""

@@ -14,9 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from symbackprop.checking.diagnosis.formula import Cure, cures
 from symbackprop.checking.verdict import Verdict
-from symbackprop.checking.verify import judged_formula
+from symbackprop.checking.verify import judged_formula, slips_of
 from symbackprop.document.context import Context, joined, sentence
 from symbackprop.document.derivation_section import DerivationSections
 from symbackprop.document.model import (
@@ -37,6 +36,7 @@ from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import Apply, Entry, Expr
 from symbackprop.expression.functions import FUNCTIONS
 from symbackprop.frontends.network import Network
+from symbackprop.normal_form.work_time import counted
 from symbackprop.proofs.functions import functions_of
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.theorem import Proof, Theorem
@@ -45,19 +45,23 @@ from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.notation import Notation, letter, tensor_layout
 from symbackprop.rendering.text import to_text
 
-SECONDS = 1.0  # for one wrong answer
+SECONDS = 1.0  # for one wrong answer, in counted work: a handout is the same wherever it is made
 _WRONG = 3  # wrong answers beside the right one
 _TRIED = 12
 _LAYERS = 3
-_SLIPS = (  # kinds of edits, the most instructive first
-    r"_prime.*does not belong there",
+_SLIPS = (  # what is wrong, the most instructive first
+    r"factor \w+_prime\(.* is missing",
     r"indices of .* are swapped",
-    r"1/m",
-    r"wrong sign$",
-    r"term \d",
-    r"belongs where",
-    r"does not belong there",
-    r"factor",
+    r"factor 1/m is",
+    r"factor -1 .* sign is wrong",
+    r"is taken at",
+    r"the slope of (?!exp\b|\S*\[)",
+    r"^the factor .* is missing",
+    r"^(a\d+|z\d+|delta\d+|W\d+|x) belongs where",
+    r"term .* is missing",
+    r"is missing",
+    r"is too many",
+    r"",
 )
 
 
@@ -205,7 +209,8 @@ def choices(network: Network) -> tuple[Choice, ...]:
         forms = [t for t in prove_network(network).theorems if _name(t) == name and not t.conditions]
         if not forms:
             continue
-        wrong = list(_wrong_answers(forms[-1], network))
+        with counted():
+            wrong = list(_wrong_answers(forms[-1], network))
         if len(wrong) == _WRONG:
             place = (2 * len(found) + 1) % (_WRONG + 1)
             answers = [*wrong[:place], (forms[-1].derivation.right, None), *wrong[place:]]
@@ -224,9 +229,8 @@ def _wrong_answers(theorem: Theorem, network: Network) -> Iterator[tuple[Expr, V
     assert isinstance(left, Entry), "a gradient is an entry"
     seen, told = set[str](), set[str]()
     tried = 0
-    for slip in sorted(cures(left, right, (), network), key=_instructive):
-        kind = _SLIPS[min(_instructive(slip), len(_SLIPS) - 1)]
-        text = to_text(slip.value)
+    for words, value in sorted(slips_of(network, left, right), key=lambda slip: _instructive(slip[0])):
+        kind, text = _SLIPS[_instructive(words)], to_text(value)
         if kind in seen or tried == _TRIED or len(seen) == _WRONG or _uncancelled(text):
             continue
         tried += 1
@@ -237,7 +241,7 @@ def _wrong_answers(theorem: Theorem, network: Network) -> Iterator[tuple[Expr, V
         if verdict.status == "REFUTED" and verdict.counterexample is not None and verdict.diagnosis not in ("", *told):
             seen.add(kind)
             told.add(verdict.diagnosis)
-            yield slip.value, verdict
+            yield value, verdict
 
 
 def _uncancelled(text: str) -> bool:
@@ -245,8 +249,8 @@ def _uncancelled(text: str) -> bool:
     return bool(re.search(r"\bm\*m\b", text) or (re.search(r"\bm\*", text) and re.search(r"/\(?m\b", text)))
 
 
-def _instructive(slip: Cure) -> int:
-    return next((k for k, pattern in enumerate(_SLIPS) if re.search(pattern, slip.words)), len(_SLIPS))
+def _instructive(words: str) -> int:
+    return next(k for k, pattern in enumerate(_SLIPS) if re.search(pattern, words))
 
 
 def _ask(choice: Choice, about: Context) -> Statement:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from symbackprop.document.model import Figure, Mark
 from symbackprop.rendering.layout import Layout, operator, row
-from symbackprop.rendering.notation import Notation, tensor_layout
+from symbackprop.rendering.notation import Notation, shifted, tensor_layout
 
 _PITCH, _FORWARD, _BACKWARD, _GRADIENTS = 3.6, -1.6, 0.2, 1.9
 _MOST = 5  # layers that are drawn
@@ -38,15 +38,15 @@ def flow_figure(layers: Sequence[str], notation: Notation) -> Figure:
         if layer != shown[0]:
             marks.append(Mark("label", (place[layer], _BACKWARD), label=tensor_layout(_delta(layer), (), notation)))
     for left, right in pairwise(shown):
-        adjoining = left.isdigit() and right.isdigit() and int(right) == int(left) + 1
-        marks += _between(place[left], place[right], left, notation, adjoining, first=left == shown[0])
+        here = _adjoining(left, right)
+        marks += _between(place[left], place[right], left, notation, here, first=left == shown[0])
     end = place[last] + _PITCH * 0.75
     marks.append(Mark("label", (end, _FORWARD), label=tensor_layout("J", (), notation)))
     marks.append(Mark("arrow", (place[last] + 0.6, _FORWARD), (end - 0.4, _FORWARD)))
     marks.append(Mark("arrow", (end, _FORWARD + 0.5), (place[last] + 0.6, _BACKWARD - 0.1)))
     description = (
         f"Arrows lead from layer to layer up to the cost, and back from the error terms of layer {last} to those of "
-        "layer 2; below, the gradients between the layers."
+        "layer 2; the gradients of the weights stand between the layers that they lead from and to."
     )
     return Figure(tuple(marks), (end, 2 * _GRADIENTS + 1.2), (FLOW,), description, _diagram(shown, notation))
 
@@ -88,4 +88,14 @@ def _diagram(shown: Sequence[str], notation: Notation) -> str:
     lines += [f"  a{a} --> a{b}" for a, b in pairwise(shown)] + [f"  a{shown[-1]} --> J"]
     back = [*shown[1:]][::-1]
     lines += [f"  J --> d{back[0]}"] + [f"  d{a} --> d{b}" for a, b in pairwise(back)]
+    weights = notation.letters.get("W", "W")
+    for a, b in pairwise(shown):
+        if _adjoining(a, b):
+            name = f"∂{cost}/∂{weights}({shifted(a, notation.weight_shift)})"
+            lines += [f'  g{a}["{name}"]', f"  a{a} --> g{a}", f"  d{b} --> g{a}"]
     return "\n".join(lines)
+
+
+def _adjoining(left: str, right: str) -> bool:
+    """True for the numbers of two layers that follow each other."""
+    return left.isdigit() and right.isdigit() and int(right) == int(left) + 1

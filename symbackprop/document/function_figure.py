@@ -41,11 +41,12 @@ def function_figure(functions: Sequence[Function], notation: Notation) -> Figure
         marks += _graph(function, centre, notation)
     width = min(len(functions), _IN_A_ROW) * _PITCH - (_PITCH - 2 * REACH * _ACROSS) - 1.0
     names = ", ".join(f.name for f in functions)
+    described = (
+        f"Graphs of {names} and the derivatives" if len(functions) > 1 else f"Graphs of {names} and its derivative"
+    )
     several = "Each function (solid line) and its" if len(functions) > 1 else "The function (solid line) and its"
     caption = f"{several} derivative (broken line), drawn from the definition{'s' if len(functions) > 1 else ''}."
-    return Figure(
-        tuple(marks), (width, rows * _ROW - 0.6), (caption,), f"Graphs of {names} and the derivatives, from −4 to 4."
-    )
+    return Figure(tuple(marks), (width, rows * _ROW - 0.6), (caption,), f"{described}, from −4 to 4.")
 
 
 def _graph(function: Function, centre: Point, notation: Notation) -> list[Mark]:

@@ -66,9 +66,14 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Display:
-    """Formulas on lines of their own, each with a short note beside it."""
+    """Formulas on lines of their own, each with a short note beside it.
+
+    Args:
+        flowing: where room is scarce several may stand on a line, each followed by its note.
+    """
 
     lines: tuple[tuple[DisplayedEquality | Symbolic, Text], ...]
+    flowing: bool = False
 
 
 @dataclass(frozen=True)

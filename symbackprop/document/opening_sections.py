@@ -45,14 +45,14 @@ from symbackprop.expression.build import (
     substitute,
     tensors_in,
 )
-from symbackprop.expression.functions import BASIC
+from symbackprop.expression.functions import BASIC, derivative
 from symbackprop.expression.program import Equation, symbols
 from symbackprop.expression.sympy_bridge import PI, PLACES, definition
 from symbackprop.frontends.network import Network
 from symbackprop.proofs.functions import functions_of
 from symbackprop.rendering.layout import Glyph, Layout, relation, row
 from symbackprop.rendering.math import layout_of
-from symbackprop.rendering.notation import derivative_layout, letter, tensor_layout
+from symbackprop.rendering.notation import derivative_layout, letter, split_name, tensor_layout
 from symbackprop.rendering.tex_reader import read_tex
 
 _MOST = 6  # equations of a family that are all written out
@@ -121,10 +121,12 @@ def notation_table(about: Context) -> tuple[Block, ...]:
 
 def _conventions(about: Context) -> tuple[Block, ...]:
     """How names and indices are to be read, as far as there are any."""
-    if about.notation.layered:
+    has_layers = any(split_name(t.name)[1] for t in about.tensors)
+    if about.notation.layered and has_layers:
         return (Paragraph((*about.words(CONVENTIONS[about.notation.name]), *_widths(about.proof.network))),)
     said = ["All names are those of the program."] if about.proof.program.lines else []
-    said += ["Indices count from 0, as in NumPy."] if any(t.shape for t in about.tensors) else []
+    counted = "Indices count from 1." if about.notation.first else "Indices count from 0, as in NumPy."
+    said += [counted] if any(t.shape for t in about.tensors) else []
     return (Paragraph((" ".join(said),)),) if said else ()
 
 
@@ -181,9 +183,10 @@ def _derivatives(about: Context) -> tuple[Block, ...]:
     """How a direct derivative and a total one are told apart, and what an equality with free indices says."""
     lines = [step.after for t in about.proof.theorems for step in t.derivation.steps]
     nodes = {type(n) for line in lines for n in nodes_once(line)}
-    free = "An equality holds for all values of the indices that are not summed over."
+    indexed = any(t.shape for t in about.tensors)
+    free = "An equality holds for all values of the indices that are not summed over." if indexed else ""
     if Partial not in nodes:
-        return (Paragraph((free,)),)
+        return (Paragraph((free,)),) if free else ()
     cost, other = (tensor_layout(n, (), about.notation) for n in ("J", "u"))
     variable = tensor_layout("v", (), about.notation)
     total, direct = derivative_layout(cost, variable), derivative_layout(other, variable, direct=True)
@@ -252,8 +255,10 @@ def forward(about: Context, *, brief: bool = False) -> tuple[Block, ...]:
         if not elided or equation is group[0]:
             note = _forward_note(about, equation, group if elided else (), brief=brief)
             lines.append((DisplayedEquality(equation.left, equation.value), note))
-    blocks: list[Block] = [Display(tuple(lines)), *(_in_brief(about) if brief else ())]
     network = about.proof.network
+    if brief and network is not None:
+        lines += _functions_in_brief(about)
+    blocks: list[Block] = [Display(tuple(lines), flowing=brief), *(_in_brief(about) if brief else ())]
     if network is not None and not brief:
         blocks.append(network_figure(widths_of(network), about.notation, any_depth=network.depth is not None))
     return (Section("Forward equations", tuple(blocks)),)
@@ -275,19 +280,33 @@ def _in_brief(about: Context) -> tuple[Block, ...]:
     if about.proof.network is None:
         return ()
     if about.proof.network.depth is not None:
-        layers = f"; $a^{{(1)}} = x$, the equations hold for each $l < {about.proof.network.depth}$"
+        layers = f"; {about.first_layer()}, the equations hold for each $l < {about.proof.network.depth}$"
+        if any(e.tensor.name == "J" and Tensor("R") in tensors_in(e.value) for e in about.equations):
+            layers += "; $R$ is the penalty of all layers, $E$ the cost without that on W_l"
     else:
         layers = ""
+    functions = {n.function.name for e in definitions(about.proof) for n in nodes_once(e[1]) if isinstance(n, Apply)}
+    step = "; $\\operatorname{step}(z)$ is 1 for $z > 0$, else 0" if "step" in functions else ""
     text = (
         f"Rows of $x$ and $y$ are the $m$ examples{layers}. The error term $\\delta$ is the derivative of the cost "
         f"by $z$; "
-        "with hats, only the one equation is differentiated; $[j = i]$ is 1 if the indices agree, else 0."
+        f"with hats, only the one equation is differentiated; $[j = i]$ is 1 if the indices agree, else 0{step}."
     )
     return (Paragraph(about.words(text)),)
 
 
+def _functions_in_brief(about: Context) -> Iterator[tuple[DisplayedEquality | Symbolic, Text]]:
+    """Each function of the equations with its slope, which the derivations of a page go on from."""
+    used = {n.function for e in about.equations for n in nodes_once(e.value) if isinstance(n, Apply)}
+    slopes = {sides(t)[0]: DisplayedEquality(*sides(t)) for t in about.proof.theorems}
+    for left, right in definitions(about.proof):
+        if isinstance(left, Apply) and left.function in used:
+            slope = slopes.get(apply(derivative(left.function), *left.arguments))
+            yield DisplayedEquality(left, right), ("with slope ", slope) if slope else ()
+
+
 _RANGES = {
-    "a_l": "$2 \\le l \\le L-1$, where $a^{(1)} = x$",
+    "a_l": "$2 \\le l \\le L-1$, where ",
     "z_l+1": "$1 \\le l \\le L-1$",
 }
 
@@ -302,7 +321,8 @@ def _forward_note(about: Context, equation: Equation, group: Sequence[Equation],
         note += [", ", about.shape(equation.tensor)] if note else [about.shape(equation.tensor)]
     depth = about.proof.network.depth if about.proof.network is not None else None
     if depth is not None and equation.tensor.name in _RANGES and not brief:
-        note += about.words(", for " + _RANGES[equation.tensor.name].replace("L", depth))
+        first = about.first_layer() if equation.tensor.name == "a_l" else ""
+        note += about.words(", for " + _RANGES[equation.tensor.name].replace("L", depth) + first)
     layers = [n for e in group[1:] if (n := layer_of(e.left)) is not None]
     note += [f"{'; in' if note else 'In'} the same way for {runs(layers)}"] if layers else []
     return (*note, ".") if note else ()
@@ -318,7 +338,8 @@ def definitions(proof: ProofLike) -> list[tuple[Expr, Expr]]:
     z, found = Entry(Tensor("z")), []
     for function in functions:
         meaning = definition(function)
-        if meaning is not None and function.arity == 1 and function.name not in (*BASIC, "abs"):
+        known = function.name in BASIC or (function.name == "abs" and proof.network is None)
+        if meaning is not None and function.arity == 1 and not known:
             found.append((apply(function, z), substitute(meaning, {PLACES[0]: z})))
     return found
 
@@ -352,6 +373,7 @@ def functions(about: Context) -> tuple[Block, ...]:
 IN_WORDS = {
     "step": "$\\operatorname{step}(z)$ is 1 for $z > 0$ and 0 otherwise.",
     "sigmoid": "For every $z$ it holds that $0 < \\sigma(z) < 1$.",
+    "abs": "$\\operatorname{abs}'$ is the derivative of the absolute value.",
     "exp": "The exponential is positive everywhere.",
     "log": "The logarithm is the natural one.",
     "erf": "$\\operatorname{erf}(z)$ is $2/\\sqrt{\\pi}$ times the integral of $e^{-t^2}$ from 0 to $z$.",

@@ -16,7 +16,7 @@ from symbackprop.codegen.program import compile_program
 from symbackprop.document import closing_sections as supplements
 from symbackprop.document import opening_sections as overview
 from symbackprop.document.any_depth_code import loop_lines
-from symbackprop.document.context import Context
+from symbackprop.document.context import Context, index_letters
 from symbackprop.document.derivation_section import DerivationSections
 from symbackprop.document.exercises import exercise_sections
 from symbackprop.document.model import Block, DisplayedEquality, Document, equations
@@ -58,6 +58,8 @@ def proof_document(
     """
     if notation.bias_column and proof.network is not None:  # h(x) is the name of the last activation
         notation = replace(notation, output_layer=proof.network.depth or str(len(proof.network.layers)))
+    if not notation.layered:
+        notation = replace(notation, rename={**notation.rename, **index_letters(proof.program)})
     about = Context(proof, notation)
     told = DerivationSections(about)
     if detail == "brief":

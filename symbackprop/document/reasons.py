@@ -43,7 +43,6 @@ _SLOPES = {
 _OF_FUNCTIONS = {
     "exp": "the exponential is its own derivative",
     "log": "the derivative of $\\log u$ is $1/u$",
-    "tanh": "the derivative of $\\tanh u$ is $1 - \\tanh^2 u$",
 }
 
 
@@ -168,8 +167,12 @@ def _reductions(tensor: Tensor, users: Sequence[Equation], about: Context) -> Te
             every, over = _readers(free, about)
             kept = (", so the sum over ", *over, " stays: what comes back from all of them is added")
             told.append((*every, " of ", here, " reads the same entry of ", name, *kept))
+        elif len({e.indices for e in read}) > 1:
+            told.append(
+                (here, " reads ", name, " in several places: in each the term in which the indices agree survives")
+            )
         elif inner and not equation.indices:
-            told.append((here, " reads each entry of ", name, " once, so one term survives"))
+            told.append(("each entry of ", name, " stands in one term of the sum in ", here, ", so one term survives"))
         elif inner:
             told.append(("each entry of ", name, " goes into one sum of ", here, " and gets back the derivative by it"))
         else:

@@ -28,12 +28,13 @@ MEANINGS = {
     "h": "outputs of the network, one row for each example",
     "J": "cost",
     "d": "what the backward pass computes for layer {layer}, one row for each example",
-    "E": "the cost without the penalty on $W^{(l)}$, as a function of the pre-activations of layer $l+1$ "
+    "E": "the cost without the penalty on W_l, as a function of the pre-activations of layer $l+1$ "
     "and of what comes after; another one for each $l$",
     "R": "the penalties of all layers; no activation occurs in them",
     "S": "denominators of the softmax, one for each example",
 }
 
+_SIZE = r"(?<!\w)s_\d+(?!\w)"  # the width of a layer
 _COUNTED = r"(?<=[lL]ayer )[lL](?: ?[+-] ?\d)?(?!\w)|(?<=unit )[ijk](?!\w)|(?<=[01] over )[a-z](?!\w)"
 _COUNTED += r"|(?<=ctivation )f(?!\w)|(?<!\w)delta(?= of )"
 _BEFORE_A_NAME = "|".join(
@@ -74,11 +75,12 @@ CONVENTIONS = {
 }
 
 
-def described(tensor: Tensor, *, any_layer: bool = False) -> str:
+def described(tensor: Tensor, *, any_layer: bool = False, weight_shift: int = 0) -> str:
     """What a tensor of a network is; "" for other names.
 
     Args:
         any_layer: speak of layer l instead of the tensor's own.
+        weight_shift: 1 where weights and biases have the number of the layer that they lead to, and l is that number.
     """
     cotangent = derivative_name(tensor.name)
     if cotangent:
@@ -91,6 +93,8 @@ def described(tensor: Tensor, *, any_layer: bool = False) -> str:
     layer = "l" if any_layer and layer else layer
     number = int(layer) if layer and layer.isdigit() else None
     following = str(number + 1) if number is not None else f"{layer} + 1"
+    if any_layer and weight_shift and stem in ("W", "b"):
+        layer, following = "l - 1", "l"
     meaning = MEANINGS.get(stem, "")
     if layer is None and ("{layer}" in meaning or "{next}" in meaning):
         return ""
@@ -112,8 +116,8 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
     sure = "|".join(re.escape(n) for n in names if _unmistakable(n)) or "$^"
     other = "|".join(re.escape(n) for n in names if not _unmistakable(n)) or "$^"
     pattern = (
-        rf"(`[^`]*`|\$[^$]*\$|(?<!\w)(?:dJ/d)?(?:{sure})(?:\[[\w,]+\])?(?!\w)"
-        rf"|(?:{_BEFORE_A_NAME})(?:{other})(?!\w)|^(?:{other})(?= occurs in )|{_COUNTED})"
+        rf"(`[^`]*`|\$[^$]*\$|(?<![\w'])(?:dJ/d)?(?:{sure})(?:\[[\w,]+\])?(?!\w)"
+        rf"|(?:{_BEFORE_A_NAME})(?:{other})(?!\w)|^(?:{other})(?= occurs in )|{_SIZE}|{_COUNTED})"
     )
     parts: list[Inline] = []
     for place, piece in enumerate(re.split(pattern, text)):
@@ -123,6 +127,8 @@ def spelled(text: str, known: Iterable[Tensor], notation: Notation) -> Text:
             parts.append(Symbolic(read_tex(piece[1:-1])))
         elif piece[0] == "`":
             parts.append(Code(piece[1:-1]))
+        elif re.fullmatch(_SIZE, piece) and piece not in names:
+            parts.append(Symbolic(letter(piece)))
         elif re.fullmatch(_COUNTED.replace("(?<=", "(?:|"), piece) and piece not in names:
             parts.append(Symbolic(_counted(piece, notation)))
         else:

@@ -42,11 +42,12 @@ from symbackprop.rendering.tex import tex_text, to_tex
 
 _QED = r"\qed"
 _LIMIT = 33.0  # em that a line of a chain may take before it is broken
+_COMPACT_LIMIT = 42.0  # the same where the text is small and the page full
 
 
 def to_latex_document(document: Document) -> str:
     """The complete LaTeX source of a document."""
-    writer = _TexWriter(document.notation)
+    writer = _TexWriter(document.notation, compact=document.compact)
     title = tex_text(document.title)
     parts = [
         rf"\documentclass[{'10pt' if document.compact else '11pt'},{document.paper}paper]{{article}}",
@@ -91,8 +92,9 @@ def _source(name: str) -> str:
 class _TexWriter:
     """Writes blocks and texts in one notation."""
 
-    def __init__(self, notation: Notation) -> None:
+    def __init__(self, notation: Notation, *, compact: bool = False) -> None:
         self.notation = notation
+        self.limit = _COMPACT_LIMIT if compact else _LIMIT
 
     def text(self, text: Text) -> str:
         return "".join(self.inline(p) for p in text)
@@ -111,8 +113,8 @@ class _TexWriter:
         match block:
             case Paragraph(text):
                 return self.text(text)
-            case Display(lines):
-                return self.display(lines)
+            case Display(lines, flowing):
+                return self.display(lines, flowing=flowing)
             case Chain(lines):
                 return self.chain(lines)
             case ProofBlock((Chain(lines),)):
@@ -146,11 +148,14 @@ class _TexWriter:
             ("\\nopagebreak\n" if keep else "") + part for keep, part in zip((False, *stays), parts, strict=bool(parts))
         )
 
-    def display(self, lines: tuple[tuple[DisplayedEquality | Symbolic, Text], ...]) -> str:
-        return "\n".join(
-            rf"\displayline{{{self.lines(formula_layout(formula, self.notation))}}}{{{self.tall_text(note)}}}"
+    def display(self, lines: tuple[tuple[DisplayedEquality | Symbolic, Text], ...], *, flowing: bool) -> str:
+        """Formulas with their notes, beside each other where they flow."""
+        macro = "formulaitem" if flowing else "displayline"
+        parts = [
+            rf"\{macro}{{{self.lines(formula_layout(formula, self.notation))}}}{{{self.tall_text(note)}}}"
             for formula, note in lines
-        )
+        ]
+        return "\n".join([r"\begin{formulaflow}", *parts, r"\end{formulaflow}"] if flowing else parts)
 
     def chain(self, lines: tuple[Line, ...], *, end: str = "") -> str:
         """The lines with their reasons; `end` is added to the last reason."""
@@ -167,7 +172,7 @@ class _TexWriter:
 
     def lines(self, layout: Layout) -> str:
         """A formula, over several lines if it is long."""
-        pieces = broken(layout, _LIMIT)
+        pieces = broken(layout, self.limit)
         if len(pieces) == 1:
             return to_tex(layout)
         later = r" \\ & \qquad ".join(to_tex(p) for p in pieces)

@@ -37,10 +37,13 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     Where,
-    children,
+    mentioned,
+    number,
+    substitute,
 )
 from symbackprop.expression.functions import ARGUMENTS, FUNCTIONS, Function, derivative, is_arbitrary
 from symbackprop.expression.program import Equation
+from symbackprop.expression.recurrence import Block, Recurrence, blocks, equations_of
 
 Numbers = NDArray[Any]
 Axes = tuple[Index, ...]
@@ -78,9 +81,12 @@ class Vectors:
         Raises:
             UnsupportedError: an array would be very large, or a function has no numbers.
         """
-        for equation in equations:
-            if equation.tensor not in self.arrays:
-                self._define(equation)
+        for block in blocks(equations):
+            if isinstance(block, Recurrence):
+                if any(e.tensor not in self.arrays for e in block.equations):
+                    self._step(block, {})
+            elif block.tensor not in self.arrays:
+                self._define(block)
 
     def changed(self, given: Mapping[Tensor, Numbers], equations: Iterable[Equation], trials: bool = False) -> Vectors:
         """Other values for some tensors or equations, and for all that is computed from them.
@@ -96,40 +102,69 @@ class Vectors:
         other._parent, other._memo = self, {}
         other.arrays, other.trials = dict(self.arrays), set(self.trials)
         other.arrays.update(given)
-        touched = set(given)
         if trials:
-            other.trials |= touched
-        for equation in equations:
-            if equation.tensor in given:
-                continue
-            if equation.tensor in touched or mentioned(equation.value) & touched:
-                touched.add(equation.tensor)
-        other._touched = frozenset(touched)
-        for equation in equations:
-            if equation.tensor in touched and equation.tensor not in given:
-                other._define(equation)
+            other.trials |= set(given)
+        other._again(blocks(equations), set(given), given)
         return other
 
     def edited(self, edits: Mapping[Tensor, Equation], equations: Iterable[Equation]) -> Vectors:
         """The values with some equations replaced by others."""
-        lines = [edits.get(e.tensor, e) for e in equations]
-        touched: set[Tensor] = set(edits)
-        run = []
-        for line in lines:
-            if line.tensor in touched or mentioned(line.value) & touched:
-                touched.add(line.tensor)
-                run.append(line)
         other = Vectors.__new__(Vectors)
         other.__dict__.update(self.__dict__)
-        other._parent, other._memo, other._touched = self, {}, frozenset(touched)
+        other._parent, other._memo = self, {}
         other.arrays, other.trials = dict(self.arrays), set(self.trials)
-        for line in run:
-            other._define(line)
+        other._again(blocks(edits.get(e.tensor, e) for e in equations), set(edits), {})
         return other
+
+    def _again(self, lines: Iterable[Block], touched: set[Tensor], given: Mapping[Tensor, Numbers]) -> None:
+        """Compute what is touched, and all that reads it, but for what is given."""
+        run = []
+        for block in lines:
+            own = {e.tensor for e in equations_of(block)}
+            if own <= given.keys():
+                continue
+            if own & touched or any(mentioned(e.value) & touched for e in equations_of(block)):
+                touched |= own
+                run.append(block)
+        self._touched = frozenset(touched)
+        for block in run:
+            if isinstance(block, Recurrence):
+                self._step(block, given)
+            else:
+                self._define(block)
 
     def _define(self, equation: Equation) -> None:
         tensor, indices = equation.tensor, equation.indices
-        array, axes = self.value(equation.value)
+        array = self.arrays[tensor] = self._shaped(equation.value, indices)
+        if array.ndim > len(indices):
+            self.trials.add(tensor)
+
+    def _step(self, block: Recurrence, given: Mapping[Tensor, Numbers]) -> None:
+        """Compute a recurrence, entry after entry along its steps; what is given stays."""
+        own = [e for e in block.equations if e.tensor not in given]
+        tried = [t for e in block.equations for t in (*mentioned(e.value), e.tensor) if t in self.trials]
+        count = len(self.arrays[tried[0]]) if tried else 0
+        lead = (count,) if tried else ()
+        for equation in own:
+            self.arrays[equation.tensor] = np.full((*lead, *(self._length(i) for i in equation.indices)), np.nan)
+            if tried:
+                self.trials.add(equation.tensor)
+        clocks = block.clocks
+        lengths = {e.tensor: self._length(e.indices[clocks[e.tensor].axis]) for e in block.equations}
+        origins = {t: int(self.value(clock.origin)[0]) for t, clock in clocks.items()}
+        for equation, step in block.slices(lengths, origins):
+            if equation.tensor in given:
+                continue
+            axis = clocks[equation.tensor].axis
+            rest = (*equation.indices[:axis], *equation.indices[axis + 1 :])
+            value = self._shaped(substitute(equation.value, {equation.indices[axis]: number(step)}), rest)
+            if tried and value.ndim == len(rest):
+                value = np.broadcast_to(value, (count, *value.shape))
+            self.arrays[equation.tensor][(slice(None),) * (axis + len(lead)) + (step,)] = value
+
+    def _shaped(self, expr: Expr, indices: Axes) -> Numbers:
+        """An expression as an array over these indices, with the axis of trials in front where there are any."""
+        array, axes = self.value(expr)
         full = (TRIAL, *indices) if axes and axes[0] is TRIAL else indices
         if axes != full:
             missing = [i for i in full if i not in axes]
@@ -138,9 +173,7 @@ class Vectors:
             shape = tuple(self._length(i) if i is not TRIAL else array.shape[0] for i in full)
             if array.shape != shape:
                 array = np.broadcast_to(array, shape)
-        self.arrays[tensor] = array
-        if full is not indices:
-            self.trials.add(tensor)
+        return array
 
     def over(self, expr: Expr, indices: Axes) -> Numbers:
         """An expression as an array over these indices."""
@@ -305,20 +338,6 @@ class Vectors:
         return self._functions[function.name]
 
 
-_MENTIONED: dict[Expr, frozenset[Tensor]] = {}
-
-
-def mentioned(expr: Expr) -> frozenset[Tensor]:
-    """Every tensor inside, those that stand in an index included."""
-    known = _MENTIONED.get(expr)
-    if known is None:
-        known = frozenset[Tensor]().union(*(mentioned(c) for c in children(expr)))
-        if isinstance(expr, Entry):
-            known |= {expr.tensor}
-        _MENTIONED[expr] = known
-    return known
-
-
 @cache
 def _numeric(function: Function) -> Callable[..., Numbers]:
     """A function on arrays."""
@@ -335,4 +354,4 @@ def _numeric(function: Function) -> Callable[..., Numbers]:
     return run
 
 
-__all__ = ["TRIAL", "Numbers", "Vectors", "mentioned"]
+__all__ = ["TRIAL", "Numbers", "Vectors"]

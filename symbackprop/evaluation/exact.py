@@ -21,6 +21,7 @@ from symbackprop.evaluation.number_types import FLOAT, Field, Value
 from symbackprop.expression.build import BINDERS, Expr, Index, Symbol, Tensor, children, free_indices
 from symbackprop.expression.functions import Function
 from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.recurrence import Recurrence, equations_of
 
 
 class Evaluator:
@@ -32,7 +33,12 @@ class Evaluator:
         self.program, self.field = program, number_field
         with number_field.working():
             compiler = Compiler(number_field, functions)
-            self._equations = [(e, compiler.compile(e.value)) for e in program.equations]
+            self._values = {e.tensor: compiler.compile(e.value) for e in program.equations}
+            self._origins = {
+                block: {t: compiler.compile(clock.origin) for t, clock in block.clocks.items()}
+                for block in program.blocks
+                if isinstance(block, Recurrence)
+            }
             tensors = [e.tensor for e in program.equations]
             self._shapes = {t: [compiler.compile(n) for n in t.shape] for t in (*program.inputs, *tensors)}
 
@@ -53,23 +59,41 @@ class Evaluator:
         Args:
             values: sizes and hyper-parameters, as numbers of the field.
             needed: the only equations to evaluate; it must hold all that they read.
-            moved: called with every tensor and its entries before anything reads them; returns the entries to go on
-                with. This is how a tensor in the middle of a program is given directions of differentiation.
+            moved: called with every tensor and its entries before anything reads them, in a recurrence step by step;
+                returns the entries to go on with. This is how a tensor in the middle of a program is given directions
+                of differentiation.
         """
         state = State(dict(values))
         with self.field.working():
             for tensor in self.program.inputs:
                 state.arrays[tensor] = moved(tensor, inputs[tensor])
-            for equation, value in self._equations:
-                if needed is not None and equation.tensor not in needed:
+            for block in self.program.blocks:
+                own = equations_of(block)
+                if needed is not None and not any(e.tensor in needed for e in own):
                     continue
-                ranges = [range(int(n(state))) for n in self._shapes[equation.tensor]]
-                entries: Array = {}
-                for position in itertools.product(*ranges):
-                    state.index.update(zip(equation.indices, position, strict=True))
-                    entries[position] = value(state)
-                state.arrays[equation.tensor] = moved(equation.tensor, entries)
+                ranges = {e.tensor: [range(int(n(state))) for n in self._shapes[e.tensor]] for e in own}
+                if not isinstance(block, Recurrence):
+                    entries = self._entries(block, ranges[block.tensor], state)
+                    state.arrays[block.tensor] = moved(block.tensor, entries)
+                    continue
+                state.arrays |= {e.tensor: {} for e in own}
+                lengths = {t: len(every[block.clocks[t].axis]) for t, every in ranges.items()}
+                origins = {t: int(origin(state)) for t, origin in self._origins[block].items()}
+                for equation, step in block.slices(lengths, origins):
+                    tensor, axis = equation.tensor, block.clocks[equation.tensor].axis
+                    at = [*ranges[tensor]]
+                    at[axis] = range(step, step + 1)
+                    state.arrays[tensor] |= moved(tensor, self._entries(equation, at, state))
         return state.arrays
+
+    def _entries(self, equation: Equation, ranges: Sequence[range], state: State) -> Array:
+        """The entries of an equation's tensor at these places."""
+        value = self._values[equation.tensor]
+        entries: Array = {}
+        for position in itertools.product(*ranges):
+            state.index.update(zip(equation.indices, position, strict=True))
+            entries[position] = value(state)
+        return entries
 
 
 def evaluate(

@@ -409,6 +409,20 @@ def tensors_in(expr: Expr) -> frozenset[Tensor]:
     return known
 
 
+_MENTIONED: dict[Expr, frozenset[Tensor]] = {}
+
+
+def mentioned(expr: Expr) -> frozenset[Tensor]:
+    """Every tensor inside, those that stand in an index included."""
+    known = _MENTIONED.get(expr)
+    if known is None:
+        known = frozenset[Tensor]().union(*(mentioned(c) for c in children(expr)))
+        if isinstance(expr, Entry):
+            known |= {expr.tensor}
+        _MENTIONED[expr] = known
+    return known
+
+
 def sum_over(indices: Iterable[Index], body: Expr) -> Expr:
     """The sum of `body` over each of these indices, which become bound; the first is the outermost."""
     for index in reversed(tuple(indices)):

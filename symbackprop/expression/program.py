@@ -18,16 +18,15 @@ from typing import Any, Literal
 
 from symbackprop.errors import IndexNotationError
 from symbackprop.expression.build import (
-    Entry,
     Expr,
-    Index,
     Symbol,
     Tensor,
     entries_once,
     free_indices,
     nodes_once,
-    substitute,
 )
+from symbackprop.expression.equation import Equation
+from symbackprop.expression.recurrence import Block, blocks, equations_of
 from symbackprop.expression.shown import Shown
 from symbackprop.expression.sizes import Facts
 
@@ -58,35 +57,12 @@ Known = Mapping[Tensor, Assumption | AssumptionKind]
 
 
 @dataclass(frozen=True, repr=False)
-class Equation(Shown):
-    """tensor[indices] = value, for all values of the indices, which are free in `value`.
-
-    Args:
-        note: where it comes from, in the user's words: a variable name, "line 12", "layer 2".
-    """
-
-    tensor: Tensor
-    indices: tuple[Index, ...]
-    value: Expr
-    note: str = ""
-
-    @property
-    def left(self) -> Entry:
-        """The entry that is defined."""
-        return Entry(self.tensor, self.indices)
-
-    def at(self, indices: tuple[Expr, ...]) -> Expr:
-        """The value of the entry with these indices."""
-        return substitute(self.value, dict(zip(self.indices, indices, strict=True)))
-
-
-@dataclass(frozen=True, repr=False)
 class Program(Shown):
     """Equations in an order in which they can be evaluated.
 
     Args:
         inputs: tensors given from outside, in the order of the arguments.
-        equations: every tensor is defined once, from inputs and earlier tensors.
+        equations: every tensor is defined once, from inputs and earlier tensors, or those of its own recurrence.
         outputs: the tensors that the program returns; a cost is one tensor of shape ().
         parameters: the scalars other than sizes (lam, eps) that occur.
         assumptions: what is known about the inputs.
@@ -112,6 +88,11 @@ class Program(Shown):
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_tensor", {e.tensor: e for e in self.equations})
         well_formed(self)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The equations in an order in which they can be computed, those that read each other as one recurrence."""
+        return blocks(self.equations)
 
     @property
     def known(self) -> dict[Tensor, Assumption]:
@@ -148,11 +129,13 @@ def well_formed(program: Program) -> None:
     """Check that every equation speaks only of what is known before it.
 
     Raises:
-        IndexNotationError: a tensor is defined twice or used before it is defined, two tensors or a tensor and a scalar
-            have one name, an entry has the wrong number of indices, or the two sides have different free indices.
+        IndexNotationError: a tensor is defined twice or used before it is defined (but for those that are computed with
+            it, step by step), two tensors or a tensor and a scalar have one name, an entry has the wrong number of
+            indices, or the two sides have different free indices.
     """
     known = set(program.inputs)
     _one_name_each(program)
+    together = {e.tensor: block for block in program.blocks for e in equations_of(block)}
     for equation in program.equations:
         name = equation.tensor.name
         if equation.tensor in known:
@@ -168,7 +151,7 @@ def well_formed(program: Program) -> None:
                 f"the right side of the equation for {name} has a free index that the left lacks: {names}"
             )
         for entry in entries_once(equation.value):
-            if entry.tensor not in known:
+            if entry.tensor not in known and together.get(entry.tensor) is not together[equation.tensor]:
                 raise IndexNotationError(f"the equation for {name} uses {entry.tensor.name} before it is defined")
             if len(entry.indices) != len(entry.tensor.shape):
                 raise IndexNotationError(
@@ -223,3 +206,18 @@ def defined_once(
                 help="rename the tensors of one of them before they are joined",
             )
     return found
+
+
+__all__ = [
+    "PART",
+    "UPSTREAM",
+    "Assumption",
+    "AssumptionKind",
+    "Equation",
+    "Known",
+    "Program",
+    "defined_once",
+    "symbols",
+    "unused",
+    "well_formed",
+]

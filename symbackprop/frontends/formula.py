@@ -133,7 +133,8 @@ def tree(source: str, refusal: str = "this is not a formula", help: str | None =
         raise FormulaError(f"the formula is nested deeper than {MAXIMUM_DEPTH} levels") from None
     except (SyntaxError, ValueError) as error:
         line = source.split("\n")[(getattr(error, "lineno", None) or 1) - 1]
-        column = (getattr(error, "offset", None) or 1) - 1
+        offset = getattr(error, "offset", None)  # 0 where the text ends too early: then its last letter is to blame
+        column = (offset or len(line.rstrip()) or 1) - 1
         raise FormulaError(refusal, where=line, span=(column, column + 1), help=help) from None
     level: list[ast.AST] = [parsed]
     for _ in range(MAXIMUM_DEPTH):

@@ -207,7 +207,7 @@ def _defined_activation(expression: sp.Expr) -> Function:
     for name in ACTIVATIONS:
         if FUNCTIONS[name].definition == expression:
             return FUNCTIONS[name]
-    return defined("phi", expression, kinks=_kinks(expression), latex=r"\varphi")
+    return defined("phi", expression, kinks=_kinks(expression), latex=r"\phi")
 
 
 def _kinks(expression: sp.Expr) -> tuple[sp.Expr, ...]:

@@ -10,7 +10,7 @@ vary freely (`never_flat`) holds here for inputs alone, and for tensors that hav
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from symbackprop.errors import BudgetError
@@ -19,10 +19,12 @@ from symbackprop.expression.program import Known
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.algebra import has_branches
 from symbackprop.normal_form.bound_names import memoised
-from symbackprop.normal_form.data import Atom, Mono, Poly, Term, parameter
+from symbackprop.normal_form.data import ONE, Atom, Mono, Poly, Term, add, parameter, scale, subtract
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.signs import templates_of
 
+Chosen = Callable[[tuple[Poly, ...]], bool] | None
+NOWHERE: Mapping[Index, Poly] = {}
 MOST_LEVELS = 3  # of definitions that are opened to find a parameter of a tensor's own
 
 
@@ -39,6 +41,8 @@ class CutPoints(Canonical):
         super().__init__(facts, assumptions, seconds, expanded=expanded)
         self._templates: dict[Tensor, tuple[tuple[Index, ...], Poly]] = {}
         self._inputs: dict[Tensor, frozenset[Tensor]] = {}
+        self._known_positive: dict[Tensor, bool] = {}
+        self._recurrent: frozenset[Tensor] = frozenset()
 
     def places(self, tensor: Tensor) -> tuple[Index, ...]:
         """The parameters that stand for the indices of a tensor."""
@@ -48,17 +52,33 @@ class CutPoints(Canonical):
         """Say what a tensor is computed from; it is no input, whether it can be opened or not."""
         self._inputs[tensor] = self._inputs_of(frozenset(on)) | {tensor}
 
+    def depend(self, tensors: Iterable[Tensor], on: Iterable[Tensor]) -> None:
+        """Say what the tensors of a recurrence are computed from, beside each other.
+
+        What was found out with other definitions of theirs is forgotten.
+        """
+        own = frozenset(tensors)
+        inputs = self._inputs_of(frozenset(on) - own) | own
+        self._inputs |= dict.fromkeys(own, inputs)
+        self._recurrent |= own
+        for tensor in own:
+            self._templates.pop(tensor, None)
+        self._known_positive.clear()
+        self.__dict__.pop("_memo_never_flat", None)
+
     def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> Poly:
         """Say what a tensor is, before it is used: its normal form, over its places.
 
         Raises:
             BudgetError, UnsupportedError: it has none; the tensor remains an atom that cannot be opened.
         """
-        self.depends(tensor, tensors_in(value))
+        if tensor not in self._recurrent:
+            self.depends(tensor, tensors_in(value))
         places = self.places(tensor)
         poly = self.normal(substitute(value, dict(zip(indices, places, strict=True))))
         self._templates[tensor] = (places, poly)
-        self._inputs[tensor] = self._inputs_of(tensors_of(poly))
+        if tensor not in self._recurrent:
+            self._inputs[tensor] = self._inputs_of(tensors_of(poly))
         return poly
 
     def is_defined(self, tensor: Tensor) -> bool:
@@ -73,8 +93,13 @@ class CutPoints(Canonical):
         """What these are computed from, down to inputs."""
         return frozenset().union(*(self._inputs.get(t, frozenset([t])) for t in tensors))
 
-    def put_in(self, poly: Poly, tensor: Tensor) -> Poly:
-        """`poly` with every entry of the tensor replaced by what it is, wherever it stands."""
+    def put_in(self, poly: Poly, tensor: Tensor, chosen: Chosen = None, inside: Mapping[Index, Poly] = NOWHERE) -> Poly:
+        """`poly` with every entry of the tensor replaced by what it is, wherever it stands.
+
+        Args:
+            chosen: whether to open an entry, by its places; all are opened where it is None.
+            inside: what the parameters of a template stand for, where `poly` is one.
+        """
         if tensor not in tensors_of(poly):
             return poly
         self.check_budget()
@@ -83,7 +108,7 @@ class CutPoints(Canonical):
             factors, bound = self.open_mono(mono)
             table = dict(factors)
             opened = [(a, table.pop(a)) for a in list(table) if tensor in tensors_at(a)]
-            values = [self.power(self._put_in_atom(a, tensor), e) for a, e in opened]
+            values = [self.power(self._put_in_atom(a, tensor, chosen, inside), e) for a, e in opened]
             if any(has_branches(v, bound) for v in values):
                 body = self.product(self.collect([(coefficient, table, ())]), *values)
                 for index in bound:  # summed anew, so that no branch is read outside of its range
@@ -96,12 +121,62 @@ class CutPoints(Canonical):
             terms += part
         return self.collect(terms)
 
-    def _put_in_atom(self, atom: Atom, tensor: Tensor) -> Poly:
-        args = tuple(self.put_in(a, tensor) for a in atom.args)
-        if atom.kind == "entry" and atom.data is tensor:
+    def _put_in_atom(self, atom: Atom, tensor: Tensor, chosen: Chosen, inside: Mapping[Index, Poly]) -> Poly:
+        args = tuple(self.put_in(a, tensor, chosen, inside) for a in atom.args)
+        there = tuple(self._seen(a, inside) for a in args) if chosen is not None else ()
+        if atom.kind == "entry" and atom.data is tensor and (chosen is None or chosen(there)):
             places, template = self._templates[tensor]
             return self.substitute(template, {p: a for p, a in zip(places, args, strict=True) if p in template.free})
-        return self.rebuilt(atom, args, lambda template: self.put_in(template, tensor))
+
+        def change(template: Poly) -> Poly:
+            known = {i: there[int(i.name[1:])] for i in template.free if i.name[0] == "p"} if there else NOWHERE
+            return self.put_in(template, tensor, chosen, known)
+
+        return self.rebuilt(atom, args, change)
+
+    def _seen(self, value: Poly, inside: Mapping[Index, Poly]) -> Poly:
+        """A value in a template as it is seen from outside."""
+        known = {i: inside[i] for i in value.free if i in inside}
+        return self.substitute(value, known) if known else value
+
+    def places_in(self, poly: Poly, tensor: Tensor, inside: Mapping[Index, Poly] = NOWHERE) -> set[tuple[Poly, ...]]:
+        """The places at which entries of a tensor are read."""
+        found: set[tuple[Poly, ...]] = set()
+        for mono, _ in poly.terms:
+            for atom, _ in mono.factors:
+                if tensor not in tensors_at(atom):
+                    continue
+                args = tuple(self._seen(a, inside) for a in atom.args)
+                if atom.kind == "entry" and atom.data is tensor:
+                    found.add(args)
+                for inner in atom.args:
+                    found |= self.places_in(inner, tensor, inside)
+                for template in templates_of(atom):
+                    known = {i: args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
+                    found |= self.places_in(template, tensor, known)
+        return found
+
+    def chosen(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
+        """As `Canonical` has it; what recurrences ask of their first and last steps becomes an inequality, which a sum
+        over the steps takes for a shorter range."""
+        other = self._elsewhere(gate) if self._recurrent else None
+        if other is None:
+            return super().chosen(gate, then, otherwise)
+        return add(self.multiply(gate, then), self.multiply(other, otherwise))
+
+    def _elsewhere(self, gate: Poly) -> Poly | None:
+        """[i >= 1] for [i = 0] where i is never negative, and so on; None for other gates."""
+        ((mono, coefficient), *rest) = gate.terms or ((None, 0),)
+        if rest or coefficient != 1 or mono is None or len(mono.factors) != 1:
+            return None
+        ((atom, _),) = mono.factors
+        if atom.kind != "delta":
+            return None
+        for sign in (1, -1):
+            distance = scale(atom.args[0], sign)
+            if self.decided(">=", self.size_expression(distance)):
+                return self.nonneg(subtract(distance, ONE))
+        return None
 
     # What varies freely.
 
@@ -114,9 +189,12 @@ class CutPoints(Canonical):
             return self._positive(atom.data)
         return super().known_positive(atom)
 
-    @memoised
     def _positive(self, tensor: Tensor) -> bool:
-        return self.sign(self.value(tensor)) == 1
+        """Whether what a tensor stands for is positive; of one that comes back on the way nothing is known."""
+        if tensor not in self._known_positive:
+            self._known_positive[tensor] = False
+            self._known_positive[tensor] = self.sign(self.value(tensor)) == 1
+        return self._known_positive[tensor]
 
     @memoised
     def never_flat(self, value: Poly) -> bool:

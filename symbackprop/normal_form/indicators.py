@@ -32,6 +32,8 @@ from symbackprop.normal_form.data import (
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules, Terms
 from symbackprop.normal_form.signs import Signs
 
+AT_KINK = "no argument of a branch is exactly at its kink"
+
 
 class Indicators(Signs):
     """The indicators that depend on the signs of reals."""
@@ -40,8 +42,8 @@ class Indicators(Signs):
     def positive(self, value: Poly) -> Poly:
         """1 where value > 0, else 0. Only the sign of the value is kept; factors that are positive are dropped.
 
-        Of v and -v one is kept, 1 - [v > 0] for the other: right wherever v is not 0. The places where it is are
-        recorded in `used`, since there the program has a kink.
+        Of v and -v one is kept, 1 - [v > 0] for the other. Where only one of the two is ever asked for this is a name
+        for it; where both are it is right wherever v is not 0, and `used` says that the program has a kink there.
         """
         number = as_constant(value)
         if number is not None:
@@ -108,10 +110,15 @@ class Indicators(Signs):
         data = (chosen,)
         remember_symmetries(data, (chosen,))
         atom = of_atom(Atom.make("positive", data, settle_arguments("positive", data, chosen_args)))
-        if flipped:
-            self.used["no argument of a branch is exactly at its kink"] = None
-            return subtract(ONE, atom)
-        return atom
+        self.seen_as(data, "below" if flipped else "above")
+        return subtract(ONE, atom) if flipped else atom
+
+    def seen_as(self, data: tuple[Poly, ...], side: str) -> None:
+        """Record from which side of its kink an indicator was asked for; both say that nothing is at the kink."""
+        sides = self.sides.setdefault(data, set())
+        sides.add(side)
+        if len(sides) > 1:
+            self.used[AT_KINK] = None
 
     def zero(self, value: Poly) -> Poly:
         """1 where a real value is 0, else 0: a value that is 0 at isolated points only counts as never 0."""
@@ -126,7 +133,7 @@ class Indicators(Signs):
         if self.sign(value) is not None:
             return ZERO
         if self.never_flat(value):
-            self.used["no argument of a branch is exactly at its kink"] = None
+            self.used[AT_KINK] = None
             return ZERO
         (_, mono), core = self.factor(value)
         if core is not ONE and all(self.known_positive(a) for a, _ in mono.factors):

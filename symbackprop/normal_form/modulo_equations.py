@@ -13,6 +13,7 @@ from functools import cache
 
 from symbackprop.expression.build import Expr, Index, Number, Tensor, substitute
 from symbackprop.expression.program import Equation, Known
+from symbackprop.expression.recurrence import recurrent
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.data import Atom, Poly, constant, parameter, subtract
 from symbackprop.normal_form.normal_form import Canonical
@@ -46,13 +47,14 @@ class Resolver(Canonical):
     ) -> None:
         super().__init__(facts, assumptions, seconds, expanded=expanded)
         self.equations = {e.tensor: e for e in equations}
+        self._recurrent = recurrent(self.equations.values())  # these stay atoms: what is shown of them takes induction
         self.limit = limit
         self._values: dict[Tensor, Poly] = {}
         self._entries: dict[tuple[Tensor, tuple[Poly, ...]], Poly] = {}
 
     def entry(self, tensor: Tensor, args: tuple[Poly, ...]) -> Poly:
         """The value of an entry; inputs stay atoms."""
-        if tensor not in self.equations:
+        if tensor not in self.equations or tensor in self._recurrent:
             return super().entry(tensor, args)
         key = (tensor, args)
         if key not in self._entries:

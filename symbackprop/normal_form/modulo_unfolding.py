@@ -1,4 +1,7 @@
-"""Deciding an equality about a program's tensors, putting in equations only where they are needed.
+"""Which equations of a program an equality about its tensors needs: a proposal, and no judgement.
+
+`checking.claims` has the kernel check what is proposed; documents look for names of a user's tensors with it. What a
+verdict rests on is decided elsewhere (`modulo_equations`, `cut_points`).
 
 Tensors are opaque names to begin with: delta3 is delta3. Where the two sides differ, a tensor that stands on one side
 only is replaced by its equation, latest first; then activations by their functions. So the normal form stays small,

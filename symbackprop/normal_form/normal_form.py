@@ -142,13 +142,17 @@ class Canonical(Algebra):
                 return self._compare(expr)
             case Where(condition, then, otherwise):
                 gate, a, b = self._gate(condition), self.normal(then), self.normal(otherwise)
-                return add(self.multiply(gate, subtract(a, b)), b)
+                return self.chosen(gate, a, b)
             case Quotient() | Remainder():
                 return self.size_of(expr)
             case Extremum(kind, index, body) | Position(kind, index, body):
                 sort = "extremum" if isinstance(expr, Extremum) else "position"
                 return self.extremum(sort, kind, index, self.normal(body))
         raise UnsupportedError(f"{type(expr).__name__} has no normal form")
+
+    def chosen(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
+        """`then` where a gate is 1, `otherwise` where it is 0."""
+        return add(self.multiply(gate, subtract(then, otherwise)), otherwise)
 
     def _integer(self, expr: Expr) -> Poly:
         """As `Algebra` has it; an index may also be where an extremum stands."""

@@ -73,6 +73,7 @@ class TermRules:
         self.assumptions: dict[Tensor, str] = {t: a if isinstance(a, str) else a.kind for t, a in known}
         self.adding_up = {t: -1 if isinstance(a, str) else a.axis for t, a in known}  # along which axis
         self.used: dict[str, None] = {}  # conditions that a proof made use of, in words
+        self.sides: dict[tuple[Poly, ...], set[str]] = {}  # from which side of its kink an indicator was asked for
         self.seconds, self.most = seconds, most
         self.restart_clock()
         self.folds: dict[Poly, tuple[Poly, Rational, Poly] | None] = {}

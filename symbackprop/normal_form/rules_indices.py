@@ -28,6 +28,7 @@ from symbackprop.normal_form.data import (
     exact,
     magnitude,
     of_index,
+    scale,
     subtract,
 )
 from symbackprop.normal_form.rewriter import TermRules, Terms, between_indices, solve_for, spare
@@ -152,6 +153,37 @@ def decide_by_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]
             verdict = rules.nonneg(rules.substitute(other.args[0], {index: value}))
             if as_constant(verdict) is not None:
                 return rules.times([(1, {a: e for a, e in factors.items() if a is not other}, bound)], verdict)
+    return None
+
+
+def at_edges(rules: TermRules, poly: Poly) -> Poly:
+    """`poly` with each inequality for free indices that fails, or holds, at one value alone written as an equality.
+
+    [i >= 1] is 1 - [i = 0] where i is an index: what recurrences ask of their first and last steps.
+    """
+    terms: Terms = []
+    for mono, coefficient in poly.terms:
+        factors, bound = rules.open_mono(mono)
+        part: Terms = [(coefficient, dict(factors), bound)]
+        for atom in dict(factors):
+            if atom.kind == "nonneg" and atom.free and atom.free.isdisjoint(bound):
+                (value,) = atom.args
+                equal = _as_equality(rules, value)
+                if equal is not None:
+                    part = rules.times(
+                        [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part], equal
+                    )
+        terms += part
+    return rules.collect(terms)
+
+
+def _as_equality(rules: TermRules, value: Poly) -> Poly | None:
+    """[value >= 0] by [value = -1] or [value = 0], where it is never smaller, or never larger."""
+    next_one = combine([(1, value), (1, ONE)])
+    if rules.decided(">=", rules.size_expression(next_one)):
+        return subtract(ONE, rules.delta(next_one))
+    if rules.decided(">=", rules.size_expression(scale(value, -1))):
+        return rules.delta(value)
     return None
 
 

@@ -81,6 +81,7 @@ class _ExpressionWriter:
             case "base" | "named":
                 return self.poly(self.canonical.definition(atom))
             case "positive":
+                self.canonical.seen_as(atom.data, "above")
                 return where(Compare("<", ZERO, self.poly(self.canonical.definition(atom))), ONE, ZERO)
             case "zero":
                 return where(Compare("==", self.poly(self.canonical.definition(atom)), ZERO), ONE, ZERO)

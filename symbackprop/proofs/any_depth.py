@@ -27,7 +27,15 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import derivative
 from symbackprop.expression.program import Equation, Program
 from symbackprop.frontends.network import M, Network
-from symbackprop.proofs.error_terms import Output, cotangent_name, cut_at, output_theorems, units_of, with_inner
+from symbackprop.proofs.error_terms import (
+    PENALTY_ADDS,
+    Output,
+    cotangent_name,
+    cut_at,
+    output_theorems,
+    units_of,
+    with_inner,
+)
 from symbackprop.proofs.functions import function_lemmas
 from symbackprop.proofs.theorem import Proof, Theorem
 from symbackprop.proofs.theorem_maker import TheoremMaker
@@ -179,7 +187,8 @@ def _step_theorems(step: Program) -> tuple[list[Theorem], dict[Tensor, Derivatio
         ),
         work.theorem(
             "gradient of the weights of a general layer",
-            "Activation of the sender times error term of the receiver.",
+            "Over the examples is added up the activation of the sender times the error term of the receiver."
+            + (PENALTY_ADDS if W in tensors_in(step.equations[-1].value) else ""),
             builder.derive(W, (k, j)),
             layer="l",
         ),

@@ -45,6 +45,7 @@ from symbackprop.proofs.theorem_maker import TheoremMaker
 from symbackprop.rendering.conventions import signed
 from symbackprop.rendering.text import to_text
 
+PENALTY_ADDS = " The penalty adds its own derivative."  # to the gradient of weights
 LONG = 24  # characters that the widths may take in a title
 
 

@@ -164,9 +164,13 @@ _IN_BETWEEN: dict[str, tuple[Line, ...]] = {
         (
             multiply(_INVERSE, divide(_MINUS, add(ONE, _MINUS))),
             "algebra",
-            "A product of two fractions.",
+            "The square is written as a product.",
         ),
-        (multiply(_INVERSE, subtract(ONE, _INVERSE)), "algebra", "The second numerator is the denominator less 1."),
+        (
+            multiply(_INVERSE, subtract(ONE, _INVERSE)),
+            "algebra",
+            "One factor is $e^{-z}/(e^{-z}+1)$, and its numerator is its denominator less 1.",
+        ),
     ),
     "tanh": ((subtract(ONE, power(_QUOTIENT, 2)), "algebra", "Both are $4e^{-2z}/(1+e^{-2z})^2$."),),
     "softplus": ((_INVERSE, "algebra", "Divide numerator and denominator by $e^z$."),),
@@ -174,7 +178,7 @@ _IN_BETWEEN: dict[str, tuple[Line, ...]] = {
         (
             add(_SIGMA, multiply(_Z, apply(derivative(_SIGMOID), _Z))),
             "function",
-            "The definition of sigmoid.",
+            "The definition of sigmoid, and its derivative, which stands in the proof of its slope.",
         ),
         (add(_SIGMA, multiply(_Z, _SIGMA, subtract(ONE, _SIGMA))), "function", "The slope of sigmoid, by its lemma."),
     ),
@@ -224,7 +228,7 @@ def _logarithms() -> list[Theorem]:
             (
                 apply(LOG, divide(ONE, add(ONE, plus))),
                 "algebra",
-                "Multiply above and below by $e^z$.",
+                "Over one denominator, then numerator and denominator times $e^z$.",
             ),
             (negate(apply(LOG, add(ONE, plus))), "algebra", "The logarithm of a reciprocal."),
             (negate(apply(_SOFTPLUS, _Z)), "function", "The definition of softplus."),

@@ -35,6 +35,7 @@ from symbackprop.frontends.network import Network, written_out
 from symbackprop.proofs.any_depth import prove_any_depth
 from symbackprop.proofs.error_terms import (
     LONG,
+    PENALTY_ADDS,
     cotangent_name,
     cut_at,
     error_terms,
@@ -98,8 +99,9 @@ def _describe(parameter: Tensor, network: Network, number: int) -> tuple[str, st
     if parameter is network.weight(number):
         return (
             f"gradient with respect to {parameter.name}",
-            f"For each example, what unit j of layer {number} sends (its activation) times how fast the cost changes "
-            f"with the pre-activation of unit i of layer {number + 1} (its error term).",
+            f"Over the examples is added up what unit j of layer {number} sends (its activation) times how fast the "
+            f"cost changes with the pre-activation of unit i of layer {number + 1} (its error term)."
+            + (PENALTY_ADDS if network.penalties() else ""),
         )
     return (f"gradient with respect to {parameter.name}", "A bias is a weight from a unit that always sends 1.")
 

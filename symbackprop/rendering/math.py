@@ -265,9 +265,10 @@ class _LayoutMaker:
 
     def _condition(self, expr: Expr, scope: IndexNames) -> Layout:
         """A relation as it is read: `z > 0` where the node says 0 < z."""
-        if not isinstance(expr, Compare):
+        if not isinstance(expr, Compare | Kronecker):
             return row(self.layout(expr, scope)[0], relation("="), Glyph("1", "number"))
-        left, right, mark = expr.left, expr.right, {"<": "<", "<=": "≤", "==": "="}[expr.relation]
+        asked = "==" if isinstance(expr, Kronecker) else expr.relation
+        left, right, mark = expr.left, expr.right, {"<": "<", "<=": "≤", "==": "="}[asked]
         if isinstance(left, Number) and not isinstance(right, Number):
             left, right, mark = right, left, {"<": ">", "≤": "≥", "=": "="}[mark]
         return row(self._at_least(left, scope, _ADD), relation(mark), self._at_least(right, scope, _ADD))

@@ -13,8 +13,7 @@ from types import ModuleType
 import pytest
 
 import symbackprop as sb
-from symbackprop.checking import decide
-from symbackprop.checking.diagnosis import diagnose as mending
+from symbackprop.checking.budget import SHARES
 
 FOLDER = Path(__file__).parent / "claims" / "slips"
 
@@ -40,9 +39,12 @@ def check(module: ModuleType):
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """What is found is asserted, not how soon: the limits of the search are meant for an idle machine."""
-    monkeypatch.setattr(mending, "SECONDS", {stage: 10 * seconds for stage, seconds in mending.SECONDS.items()})
-    monkeypatch.setattr(mending, "COMPARING", 10 * mending.COMPARING)
-    monkeypatch.setattr(decide, "CAUSE_SECONDS", 10 * decide.CAUSE_SECONDS)
+    for task in (
+        "cause",
+        "comparison",
+        *(f"{stage} edits" for stage in ("likely", "plausible", "several", "unlikely")),
+    ):
+        monkeypatch.setitem(SHARES, task, SHARES[task]._replace(seconds=10 * SHARES[task].seconds))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -10,6 +10,7 @@ import pytest
 
 import symbackprop as sb
 from symbackprop.checking import check, decide, trace_agreement
+from symbackprop.checking.budget import SHARES, Share
 from symbackprop.checking.question import Examiner, Question
 from symbackprop.checking.refute import Search, cross_examine
 from symbackprop.checking.sample_points import Sampler
@@ -87,17 +88,19 @@ def test_sizes_without_a_proof_are_looked_at_beside_thresholds_too(monkeypatch):
     def forward(x):
         total = np.ones(x.shape[0])
         for t in range(x.shape[1]):
-            total = np.tanh(total + x[:, t])  # what a round finds depends on the one before: sizes must be numbers
+            for _ in range(t % 2 + 1):  # how many rounds there are depends on another loop's: sizes must be numbers
+                total = np.tanh(total + x[:, t])
         return total
 
     def backward(dout, x):
         dx = np.zeros_like(x)
         states = [np.ones(x.shape[0])]
-        for t in range(x.shape[1]):
+        places = [t for t in range(x.shape[1]) for _ in range(t % 2 + 1)]
+        for t in places:
             states.append(np.tanh(states[-1] + x[:, t]))
-        for t in reversed(range(x.shape[1])):
-            dout = dout * (1 - states[t + 1] ** 2)
-            dx[:, t] = dout
+        for k, t in reversed(list(enumerate(places))):
+            dout = dout * (1 - states[k + 1] ** 2)
+            dx[:, t] += dout
         return {"x": dx}
 
     sb.check(forward, backward, shapes={"x": ("N", "T")})
@@ -365,7 +368,7 @@ def test_patient_proofs_are_tried_where_no_number_speaks_against_it(monkeypatch)
         )  # fmt: skip
 
     monkeypatch.setattr(decide, "prove", late)
-    monkeypatch.setattr(decide, "SCREEN_SECONDS", 0.05)
+    monkeypatch.setitem(SHARES, "first look", Share(0.05))
     assert sb.check(lambda x: 2.0 * x, lambda dout, x: {"x": 2.0 * dout}, shapes=ROWS).status == "PROVED"
     assert decide.PATIENT in asked
 

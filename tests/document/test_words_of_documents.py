@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 import scipy.special
 import sympy as sp
+from remark_checks import check_of
 
-from symbackprop import Network, compile, prove, trace
+from symbackprop import Network, prove, trace
 from symbackprop.calculus.rules import RULES
 from symbackprop.codegen.program import compile_program
 from symbackprop.document.closing_sections import NAMES_IN_CODE, RESERVED
+from symbackprop.document.context import Context
 from symbackprop.document.flow_figure import FLOW
 from symbackprop.document.markdown import to_markdown
-from symbackprop.document.model import Chain, Document, Figure, Items, Paragraph, blocks, texts
+from symbackprop.document.model import Chain, Document, Figure, Items, Paragraph, Symbolic, blocks, texts
 from symbackprop.document.opening_sections import IN_WORDS
 from symbackprop.document.proof_document import numpy_lines, proof_document
 from symbackprop.document.questions import QUESTIONS
-from symbackprop.expression.build import Apply, Entry, Extremum, Sum, nodes_once, tensors_in
+from symbackprop.expression.build import Tensor
 from symbackprop.expression.functions import FUNCTIONS, derivative
-from symbackprop.rendering.notation import NAMES
+from symbackprop.rendering.notation import NAMES, NOTATIONS
 from symbackprop.rendering.text import to_text
 
 Z = np.linspace(-30, 30, 601)
@@ -53,6 +55,7 @@ def erf_is_the_integral():
 WORD_CHECKS = {
     "step": step_is_1_above_0,
     "sigmoid": sigmoid_is_between_0_and_1,
+    "abs": lambda: sp.diff(sp.Abs(sp.Symbol("z", real=True))).equals(sp.sign(sp.Symbol("z", real=True))),
     "exp": lambda: bool((np.exp(Z) > 0).all()),
     "log": lambda: abs(np.log(math.e) - 1) < 1e-15,
     "erf": erf_is_the_integral,
@@ -120,82 +123,11 @@ def test_a_name_with_an_underscore_is_the_one_that_generated_modules_keep():
     assert "p" in KEPT and "`x_`" not in text
 
 
-# What remarks say, each with a check on the theorem that it stands under.
-
-
-def reads(theorem):
-    return {t.name for t in tensors_in(theorem.derivation.right)}
-
-
-def only_its_own_value(theorem):
-    functions = {n.function for n in nodes_once(theorem.derivation.right) if isinstance(n, Apply)}
-    return functions == {theorem.derivation.left.function.primitive_of[0]}
-
-
-def sums_over_the_next_layer(theorem):
-    (layer,) = re.findall(r"runs over layer (\d+)", theorem.remark)
-    sums = [n for n in nodes_once(theorem.derivation.right) if isinstance(n, Sum)]
-    slopes = [n for n in nodes_once(theorem.derivation.right) if isinstance(n, Apply)]
-    at_z = all(a.tensor.name.startswith("z") for n in slopes for a in n.arguments if isinstance(a, Entry))
-    return [f"delta{layer}" in {t.name for t in tensors_in(s)} for s in sums] == [True] and at_z
-
-
-def sender_times_receiver(theorem):
-    layers = [int(n) for n in re.findall(r"layer (\d+)", theorem.remark)]
-    sender = "x" if layers[0] == 1 else f"a{layers[0]}"
-    return {sender, f"delta{layers[1]}"} <= reads(theorem)
-
-
-def softmax_slope_is_a_matrix_and_total(theorem):
-    rng, z = np.random.default_rng(2), None
-    z = rng.normal(size=4)
-    a = np.exp(z) / np.exp(z).sum()
-    measured = np.empty((4, 4))
-    for k in range(4):
-        move = np.zeros(4)
-        move[k] = 1e-6
-        up, down = (np.exp(z + s * move) / np.exp(z + s * move).sum() for s in (1, -1))
-        measured[:, k] = (up - down) / 2e-6
-    return np.allclose(measured, a[:, None] * (np.eye(4) - a), atol=1e-8) and (np.abs(measured) > 1e-6).all()
-
-
-def no_logarithm_of_0(theorem):
-    """The stable cost is finite where every activation has been rounded to 0 or 1."""
-    softmax = any(isinstance(n, Extremum) for n in nodes_once(theorem.derivation.right))
-    net = Network(
-        [1, 2],
-        activation="softmax" if softmax else "sigmoid",
-        cost="softmax_cross_entropy" if softmax else "cross_entropy",
-    )
-    f = compile(net)
-    params = {"W1": np.array([[1000.0], [-1000.0]]), "b1": np.zeros(2)}
-    x, y = np.array([[1.0], [-1.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
-    return (f.predict(params, x) == 0).any() and np.isfinite(f(params, x, y)[0])
-
-
-REMARKS = (
-    (r"The slope follows from the value alone", only_its_own_value),
-    (
-        r"How fast the cost changes with the pre-activation of an output unit",
-        lambda t: t.derivation.steps[0].rule == "definition_of_delta",
-    ),
-    (r"The sum runs over layer \d+", sums_over_the_next_layer),
-    (r"A bias is a weight from a unit that always sends 1", lambda t: all(n.startswith("delta") for n in reads(t))),
-    (r"For each example, what unit j of layer \d+ sends", sender_times_receiver),
-    (r"No logarithm of a number that floating point has rounded to 0", no_logarithm_of_0),
-    (r"All outputs of an example change with each of its logits", softmax_slope_is_a_matrix_and_total),
-    (r"The induction starts where the cost is known", lambda t: t.layer == "L"),
-    (r"From delta of layer l \+ 1 to delta of layer l", lambda t: "delta_l+1" in reads(t)),
-    (r"Activation of the sender times error term of the receiver", lambda t: {"a_l", "delta_l+1"} <= reads(t)),
-)
-
-
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_remark_has_a_check_and_is_true(name):
     for theorem in prove(DOCUMENTS[name]).theorems:
         if theorem.remark:
-            (check,) = (c for pattern, c in REMARKS if re.match(pattern, theorem.remark))
-            assert check(theorem), theorem.remark
+            assert check_of(theorem.remark)(theorem), theorem.remark
 
 
 # Paragraphs, points and captions: each is of a kind that some test checks; a new one fails until it is named here.
@@ -215,7 +147,7 @@ KINDS = {
     r"Put together for any number of layers": "test_any_depth_code",
     r"The equalities hold wherever": "test_document: conditions",
     r"has a kink": "test_functions: kinks",
-    r"[^.]* != 0|[^.]* ≠ 0": "conditions of the theorems",
+    r"[^.]* != 0|[^.]*≠ 0": "conditions of the theorems",
     r"the rows of  add up to 1|The rows of  add up to 1": "conditions of the theorems",
     r"The same equations with numbers, for a": "test_handout: every number is recomputed",
     r"(Forward|Backward|Show):$": "headings",
@@ -226,7 +158,7 @@ KINDS = {
     r"Exercise \d+\.": "test_handout: solutions are counted",
     r"\([abcd]\) ": "test_handout: refuted, with a diagnosis",
     r"The function returns": "test_program: upstream gradients",
-    r"All names are those of the program|Indices count from 0": "test_document: traced programs",
+    r"All names are those of the program|Indices count from [01]": "test_document: traced programs",
     r"Meaning of the bar": "test_program: cotangents",
     r"This document has \d+ lines": "test_document: counts",
     r"To run all of this again": "test_reproduce",
@@ -285,6 +217,60 @@ def test_the_walk_sees_a_sentence_that_nobody_checks():
     ]
 
 
+def words_of(net, notation="weights", **options):
+    return to_markdown(proof_document(prove(net), notation=NOTATIONS[notation], **options))
+
+
+def test_sentences_name_weights_and_inputs_as_the_notation_does():
+    net = Network(depth="L", activation="sigmoid", l2="lambda/2")
+    for notation, weights, inputs in (
+        ("weights", "$W^{(l)}$", "$a^{(1)} = x$"),
+        ("theta", r"$\Theta^{(l)}$", "$a^{(1)} = x$"),
+        ("nielsen", "$w^{l+1}$", "$a^{1} = x$"),
+    ):
+        text = words_of(net, notation)
+        assert f"the cost without the penalty on {weights}" in text and f"where {inputs}." in text
+    deep = words_of(Network([3, 3, 3, 3], activation="tanh", cost="squared_error"), "nielsen")
+    assert "weights from layer $l - 1$ to layer $l$: row receives" in deep and "| biases of layer $l$ |" in deep
+
+
+def test_the_step_of_the_induction_says_its_hypothesis():
+    text = words_of(DOCUMENTS["any depth"])
+    assert "Provided $2 \\le l \\le L - 1$ and the same equality holds for layer $l + 1$." in text
+
+
+def test_a_slope_that_the_line_writes_with_a_prime_is_not_told_in_other_words():
+    text = words_of(Network([2, 3, 2], activation="tanh", cost="squared_error"))
+    assert r"\tanh'(z^{(2)}" in text and r"\tanh u" not in text and "The slope of a function is taken" in text
+
+
+def test_several_activations_have_slopes_of_their_own():
+    said = "each with the slope of its own activation"
+    assert said in words_of(Network([2, 3, 3, 2], activation=["tanh", "sigmoid", "identity"], cost="squared_error"))
+    assert said not in words_of(Network([2, 3, 3, 2], activation=["tanh", "tanh", "identity"], cost="squared_error"))
+
+
+def test_conditions_are_typeset():
+    plain = words_of(Network([2, 3, 2], activation="sigmoid", cost="squared_error", l1="lambda"))
+    assert "- $W^{(l)}_{ij}$ ≠ 0 in every layer." in plain and r"|z| = 2\,z\,\operatorname{step}(z) - z" in plain
+    assert "- $s_{3}$ ≥ 2." in words_of(Network([2, 3, 2], activation=["sigmoid", "softmax"], cost="cross_entropy"))
+
+
+def test_a_page_defines_its_functions_and_gives_the_slopes_that_it_goes_on_from():
+    text = words_of(DOCUMENTS["cross-entropy"], detail="brief")
+    assert r"\sigma(z) = \frac{1}{\exp(-z) + 1}" in text
+    assert r"with slope $\sigma'(z) = \sigma(z)\,[1 - \sigma(z)]$" in text and "softplus" not in text
+    deep = words_of(DOCUMENTS["any depth"], detail="brief")
+    assert "$R$ is the penalty of all layers, $E$ the cost without that on $W^{(l)}$" in deep
+    relu = words_of(Network([2, 3, 2], activation=["relu", "identity"], cost="squared_error"), detail="brief")
+    assert r"$\operatorname{step}(z)$ is 1 for $z > 0$, else 0" in relu and "$R$" not in relu
+
+
+def test_an_activation_of_ones_own_is_a_greek_letter():
+    text = words_of(Network([2, 2], activation="z**3/(1 + z**2)", cost="squared_error"))
+    assert r"\varphi(z) = \frac{z^{3}}{z^{2} + 1}" in text and "{varphi}" not in text
+
+
 # Conditions on the forward equations of a traced program.
 
 
@@ -300,6 +286,30 @@ def test_divisors_roots_and_logarithms_that_may_fail_are_conditions():
     assert "x_{n} > 0" in conditions_of(lambda x: np.sqrt(x), {"x": ("N",)})
     masked = conditions_of(lambda x: x / (np.exp(x) * (x > 0)).sum(axis=1, keepdims=True), {"x": ("N", "D")})
     assert r"\ne 0" in masked  # a row of which nothing is left
+
+
+def test_kinks_are_conditions_where_something_is_differentiated():
+    assert "$x_{n} \\ne 0$" in conditions_of(lambda x: np.maximum(x, 0), {"x": ("N",)})
+    assert "$x_{n} \\ne 0$" in conditions_of(lambda x: np.abs(x), {"x": ("N",)})
+    assert "$1 \\ne x_{n}$" in conditions_of(lambda x: np.where(x > 1, x, 2 * x), {"x": ("N",)})
+    largest = conditions_of(lambda x: x.max(axis=1), {"x": ("N", "D")})
+    assert r"\max_{0 \le d \le D-1}x_{nd}$ is attained at one place only." in largest
+    masked = conditions_of(lambda x: x * np.tril(np.ones((len(x), len(x)))), {"x": ("N", "N")})
+    assert masked.strip() == "#"  # a mask of indices moves with nothing
+
+
+def test_an_index_never_has_the_name_of_its_size():
+    proof = prove(trace(lambda x, w: np.tanh(x @ w), {"x": ("n", "hidden"), "w": ("hidden", "h")}))
+    text = to_markdown(proof_document(proof, notation=NAMES))
+    assert r"\sum_{j=0}^{\mathit{hidden}-1}x_{ij}\,w_{jk}" in text  # h is the name of a size already
+    upper = prove(trace(lambda x: np.tanh(x).sum(axis=1), {"x": ("N", "D")}))
+    assert r"\sum_{d=0}^{D-1}" in to_markdown(proof_document(upper, notation=NAMES))
+
+
+def test_a_possessive_s_is_no_tensor():
+    proof = prove(trace(lambda s: np.tanh(s), {"s": ("N",)}))
+    about = Context(proof, NAMES)
+    assert about.words("an example's units, and s") == ("an example's units, and ", Symbolic(about.name(Tensor("s"))))
 
 
 def test_what_is_above_0_by_its_form_is_no_condition():

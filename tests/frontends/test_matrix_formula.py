@@ -102,6 +102,7 @@ def test_caret_stands_under_the_guilty_part():
         ("a2[n,i] * ζζ + qq[n,i]", "a2[n,i] * ζζ + qq[n,i]", "ζζ"),
         ("(a2[n,i] +\n 3*qq[n,i])", " 3*qq[n,i])", "qq"),
         ("a2[n,i] + delta3[n,i]) + 1", "a2[n,i] + delta3[n,i]) + 1", ")"),
+        ("a2[n,i] + delta3[n,i]*", "a2[n,i] + delta3[n,i]*", "*"),
     ):
         shown = sb.verify(NET, "delta2[n,i]", text).reason.splitlines()
         assert shown[1] == "    " + line

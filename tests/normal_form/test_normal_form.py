@@ -343,6 +343,19 @@ def test_the_kink_of_a_free_value_is_a_condition():
     assert list(table.used) == ["no argument of a branch is exactly at its kink"]
 
 
+@pytest.mark.parametrize("first", [1, -1], ids=["as it is", "the other way round"])
+def test_no_kink_is_a_condition_where_all_indicators_are_on_one_side_of_it(first):
+    """Which of v and -v is kept must not show: it depends on which of them was met first."""
+    v = subtract(apply(FUNCTIONS["sin"], Entry(Tensor(f"u{first}", (N,)), (i,))), X(j))
+    for factor in (first, -first):
+        table = Canonical()
+        above = Compare("<", ZERO, multiply(number(factor), v))
+        assert table.equal(add(above, multiply(X(i), above)), multiply(add(ONE, X(i)), above))
+        assert list(table.used) == []
+    assert table.equal(subtract(ONE, Compare("<", v, ZERO)), Compare("<", ZERO, v))
+    assert list(table.used) == ["no argument of a branch is exactly at its kink"]
+
+
 def test_a_sum_over_a_range_that_can_be_empty_is_not_positive():
     assert not equal(apply(STEP, over(subtract(N, ONE), lambda t: exp(X(t)))), ONE)
     assert equal(apply(STEP, over(N, lambda t: exp(X(t)))), ONE)

@@ -2,5 +2,6 @@
 
 In: the claim, the derived gradient, the counterexample. Out: a sentence, and the corrected line.
 
-Door: `mends` in `diagnose` for code, `formula` for formulas. Read first: `diagnose`, then `search`.
+Door: `diagnoses` in `diagnose`, for code and formulas alike. The slips that people make are one table, the sources of
+`line_edits`: `node_slips`, `node_replacements`, `misfits`. Read first: `diagnose`, then `search`.
 """

@@ -155,8 +155,8 @@ class Comparison:
 
     def path(self, name: str) -> Diagnosis | None:
         """B is A and the contribution of one more path through the program."""
-        tensor = self.inputs[name]
-        derivation = self.gradient.derivations.get(tensor)
+        tensor = self.inputs.get(name)  # the name of a formula is no input's
+        derivation = None if tensor is None else self.gradient.derivations.get(tensor)
         if derivation is None or not isinstance(derivation.right, Add):
             return None
         a, b, called = self.sides(name)

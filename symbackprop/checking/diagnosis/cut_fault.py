@@ -14,10 +14,9 @@ import numpy as np
 
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch
-from symbackprop.checking.lookalikes import Lookalikes
-from symbackprop.evaluation.arrays import Numbers, mentioned
-from symbackprop.expression.build import Tensor
-from symbackprop.expression.program import Equation, Program, defined_once
+from symbackprop.evaluation.arrays import Numbers
+from symbackprop.expression.build import Tensor, mentioned
+from symbackprop.expression.program import Equation, Program
 
 MOST_SUSPECTS, MOST_DERIVATIVES = 12, 12
 CLOSE = 1e-4  # relative: what saturates loses digits on the way through many layers
@@ -58,9 +57,8 @@ def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFa
 
 def _likenesses(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, set[Tensor]]:
     """The user's tensors that are like some of the forward pass or like some derivatives, with these."""
-    derived = (*case.traced.forward.equations, *case.derived_lines)
-    alike = Lookalikes(case.question, tuple(defined_once((*derived, *lines)).values()))
-    for line in derived:
+    alike = case.sides.alike.afresh()
+    for line in (*case.traced.forward.equations, *case.derived_lines):
         alike.add(line.tensor)
     found = {line.tensor: {likeness.other for likeness in alike.of(line.tensor)} for line in lines}
     return {tensor: others for tensor, others in found.items() if others}

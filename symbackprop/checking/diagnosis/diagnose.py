@@ -11,32 +11,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from symbackprop.checking.composition import Composition
+from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
 from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search_between
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
-from symbackprop.errors import BudgetError, SymbackpropError, UnsupportedError
-from symbackprop.evaluation.arrays import mentioned
-from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, nodes_once, rewrite
+from symbackprop.checking.proof_search import WRITTEN_OUT, Sides, Strategy, search_proof
+from symbackprop.errors import SymbackpropError, UnsupportedError
+from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, mentioned, nodes_once, rewrite, substitute
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
-from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
-COMPARING, QUICK, COMPOSING = 0.4, 0.3, 10.0  # seconds
-SECONDS: dict[Stage, float] = {"likely": 0.5, "plausible": 0.3, "several": 0.3, "unlikely": 0.3}
-WRITTEN_OUT = 8
 MAXIMUM_CURE = 320  # longer formulas cure nothing
 MAXIMUM_NAME = 40
 LONG, FAR_TOO_LONG = 30, 120  # lines of a backward pass: beyond the first a fault is sought between cut points
 MAXIMUM_NODES = 60_000  # of both passes: beyond that a proof would take too long
+PROOFS = (Strategy(UNLIMITED, "whole cure"), Strategy(0, "composed cure"))
 AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
 
 
-def diagnoses(case: Refuted, deadline: float) -> Diagnosis | None:
+def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     """A cure of a backward pass with wrong gradients, or the best that can be said about its fault."""
     for name in case.wrong:
         if case.question.pairs[name][0] not in case.gradient.cotangents:
@@ -44,22 +41,23 @@ def diagnoses(case: Refuted, deadline: float) -> Diagnosis | None:
     try:
         trials = Trials(case)
     except UnsupportedError:
-        return _first(_compared(case, deadline))
+        return _first(_compared(case, budget))
     fault = cut_fault(case, trials, case.own_lines) if len(case.own_lines) > LONG else None
     if fault is not None:
-        cause = _between_cuts(case, trials, fault, deadline)
+        cause = _between_cuts(case, trials, fault, budget)
         if cause.text or len(case.own_lines) > FAR_TOO_LONG:
             return cause
     own, derivation = _own_search(case, trials), _derivation_search(case, trials)
     searches: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
         lambda: _interchanged(case, trials),
-        lambda: _cures(case, own, "likely", deadline),
-        lambda: _cures(case, own, "plausible", deadline),
-        lambda: _slips(case, derivation, "likely", deadline),
-        lambda: _cures(case, own, "several", deadline),
-        lambda: _compared(case, deadline),
-        lambda: _cures(case, own, "unlikely", deadline),
-        lambda: _slips(case, derivation, "several", deadline),
+        lambda: _cures(case, own, "likely", budget),
+        lambda: _cures(case, own, "plausible", budget),
+        lambda: _slips(case, derivation, "likely", budget),
+        lambda: _cures(case, own, "several", budget),
+        lambda: _compared(case, budget),
+        lambda: _cures(case, own, "unlikely", budget),
+        lambda: _slips(case, derivation, "several", budget),
+        lambda: _cures(case, own, "double", budget) if case.formula is not None else iter(()),
     )
     fallback: Diagnosis | None = None
     for search in searches:
@@ -69,10 +67,10 @@ def diagnoses(case: Refuted, deadline: float) -> Diagnosis | None:
             fallback = fallback or cause
     if fault is not None:
         return fallback or cause
-    return fallback or _each(case, deadline) or located(case, trials, own)
+    return fallback or _each(case, budget) or located(case, trials, own)
 
 
-def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, deadline: float) -> Diagnosis:
+def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget) -> Diagnosis:
     """A cure of the lines between two cut points, or in words what should come out of them."""
     search = search_between(case, trials, fault)
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
@@ -82,10 +80,10 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, deadline: floa
     name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
     words = f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right"
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
-        lambda: _cures(case, search, "likely", deadline, final),
-        lambda: _lacking(case, trials, fault, final, words, deadline),
-        lambda: _cures(case, search, "plausible", deadline, final),
-        lambda: _cures(case, search, "several", deadline, final),
+        lambda: _cures(case, search, "likely", budget, final),
+        lambda: _lacking(case, trials, fault, final, words, budget),
+        lambda: _cures(case, search, "plausible", budget, final),
+        lambda: _cures(case, search, "several", budget, final),
     )
     for way in ways:
         for cause in way():
@@ -95,19 +93,16 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, deadline: floa
 
 
 def _lacking(
-    case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, deadline: float
+    case: Refuted, trials: Trials, fault: CutFault, final: Mapping[Tensor, Tensor], words: str, budget: Budget
 ) -> Iterator[Diagnosis]:
     """The cure that adds what the line lacks, worked out from the derivation."""
-    program = case.gradient.program
-    until = min(deadline, worked() + COMPOSING)
-    composition = Composition(case.question, case.gradient.adjoint, case.traced.backward, program.facts, until)
-    composition.walk()
+    composition = case.sides.composition(budget.part("composed cure"))
     lack = composition.lack(fault.line, fault.right)
     if lack is None:
         return
     line = replace(fault.line, value=add(fault.line.value, lack))
     edit, lines = Edit(words, "", (line,)), case.own_lines
-    if not trials.agree(edit.equations, lines, final) or not _proved(case, edit, lines, final, deadline):
+    if not trials.agree(edit.equations, lines, final) or not _proved(case, edit, lines, final, budget):
         return
     own = case.traced.variables.get(line.tensor, line.tensor.name)
     names = _plainly_named(case, replace(line, value=lack))
@@ -120,16 +115,16 @@ def _lacking(
         yield Diagnosis(words, text, (line,))
 
 
-def _each(case: Refuted, deadline: float) -> Diagnosis | None:
+def _each(case: Refuted, budget: Budget) -> Diagnosis | None:
     """A cure of some of the wrong gradients, each on its own: there may be several faults."""
     if len(case.wrong) < 2 or case.set_aside:
         return None
     found = []
     for name in case.wrong:
-        if worked() > deadline:
+        if budget.spent:
             break
         alone = replace(case, wrong=(name,), set_aside=frozenset(case.wrong) - {name})
-        cause = diagnoses(alone, deadline)
+        cause = diagnoses(alone, budget)
         if cause is not None and cause.text:
             words = cause.words if cause.words.startswith(f"{name}:") else f"{name}: {cause.words}"
             found.append(replace(cause, words=words))
@@ -145,10 +140,11 @@ def _first(found: Iterator[Diagnosis]) -> Diagnosis | None:
     return next((m for m in every if m.text), every[0] if every else None)
 
 
-def _compared(case: Refuted, deadline: float) -> Iterator[Diagnosis]:
-    seconds = max(0.05, min(COMPARING, deadline - worked()))
+def _compared(case: Refuted, budget: Budget) -> Iterator[Diagnosis]:
+    seconds = budget.part("comparison").left
     resolver = _resolver(case, (*case.derived_lines, *case.traced.backward.equations), seconds, UNLIMITED)
-    yield from compared(Comparison(resolver, case.traced, case.gradient, case.derived), case.wrong)
+    for cause in compared(Comparison(resolver, case.traced, case.gradient, case.derived), case.wrong):
+        yield cause if case.formula is None else Diagnosis(cause.words)  # a cure of a formula is a formula
 
 
 # --- searches
@@ -165,7 +161,7 @@ def _interchanged(case: Refuted, trials: Trials) -> Iterator[Diagnosis]:
             if other == name or bar is None or trials.alike(bar) != trials.alike(claimed):
                 continue
             lines = (*case.traced.forward.equations, *case.derived_lines, *case.own_lines)
-            resolver = _resolver(case, lines, QUICK, UNLIMITED)
+            resolver = _resolver(case, lines, SHARES["whole cure"].seconds, UNLIMITED)
             try:
                 proved = resolver.meets(claimed, bar)
             except SymbackpropError:
@@ -182,6 +178,10 @@ def _own_search(case: Refuted, trials: Trials) -> EditSearch:
 
 def _derivation_search(case: Refuted, trials: Trials) -> EditSearch:
     user = case.traced.variables
+    if case.formula is not None:
+        goals = {case.derived[n]: t for n, t in case.traced.gradients.items()}
+        line = case.gradient.adjoint.by_tensor[case.formula.tensor]
+        return EditSearch(case, trials, (line,), goals, user, derivation=True)
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     variables = {bar: f"d{_round_name(case, t)}" for bar, t in sources.items() if t in user or t in case.inputs}
     goals = {case.derived[n]: t for n, t in case.traced.gradients.items() if n in case.wrong}
@@ -202,31 +202,36 @@ def _round_name(case: Refuted, tensor: Tensor) -> str:
 
 
 def _cures(
-    case: Refuted, search: EditSearch, stage: Stage, deadline: float, final: Mapping[Tensor, Tensor] | None = None
+    case: Refuted, search: EditSearch, stage: Stage, budget: Budget, final: Mapping[Tensor, Tensor] | None = None
 ) -> Iterator[Diagnosis]:
     """Lines of the backward pass that can be made right.
 
     Args:
         final: what must come out in the end, where the search looks at a part alone.
     """
-    for edit in search.agreeing(stage, SECONDS[stage], deadline):
+    for edit in search.agreeing(stage, budget):
         line = search.changed(edit)
+        if case.formula is not None and case.formula.tensor in mentioned(line.value):
+            continue  # delta2 = delta2 is no cure
         called = case.traced.variables.get(line.tensor, line.tensor.name)
         right = to_text(_renamed(line.value, _plainly_named(case, line)))
         text = f"{called}[{','.join(i.name for i in line.indices)}] = {right}"
         place = " and ".join(dict.fromkeys(e.note for e in edit.equations if e.note))
         words = f"{place}: {edit.words}" if place else edit.words
-        if _proved(case, edit, search.lines, final or search.goals, deadline):
-            plain = len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right
+        if _proved(case, edit, search.lines, final or search.goals, budget):
+            plain = (len(text) <= MAXIMUM_CURE and text.partition(" = ")[0] != right) or case.formula is not None
             yield Diagnosis(words, text if plain else f"{called} with that changed", edit.equations)
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
 
 
-def _slips(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> Iterator[Diagnosis]:
+def _slips(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> Iterator[Diagnosis]:
     """Slips in the derivation that lead to what is claimed."""
+    if case.formula is not None:
+        yield from _left_behind(case, search, stage, budget)
+        return
     known = {e.tensor: e for e in case.derived_lines}
-    for edit in search.agreeing(stage, SECONDS[stage], deadline):
+    for edit in search.agreeing(stage, budget):
         line = search.changed(edit)
         words = _slip(case, edit, search)
         names = _derivative_names(case)
@@ -237,10 +242,23 @@ def _slips(case: Refuted, search: EditSearch, stage: Stage, deadline: float) -> 
         if path is not None and not mentioned(known[line.tensor].value) & set(known) <= set(names):
             # derivatives that the user has no name for would say nothing: claimed is derived without these terms
             text = f"{called} = ({called} as claimed) + what {_described(case, path[1])} sends back to {path[0].name}"
-        if _proved(case, edit, search.lines, search.goals, deadline):
+        if _proved(case, edit, search.lines, search.goals, budget):
             yield Diagnosis(words, text if len(text) <= MAXIMUM_CURE else "")
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
+
+
+def _left_behind(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> Iterator[Diagnosis]:
+    """What was left out of the derived formula, or put into it, so that it became what is claimed."""
+    (right,), claimed = search.lines, case.own_lines[-1]
+    value = substitute(right.value, dict(zip(right.indices, claimed.indices, strict=True)))
+    cure = replace(claimed, value=value)
+    left = Entry(right.tensor, claimed.indices)
+    for edit in search.agreeing(stage, budget):
+        if _proved(case, edit, search.lines, search.goals, budget):
+            yield Diagnosis(edit.reverse, f"{to_text(left)} = {to_text(value)}", (cure,))
+        elif search.trials.telling:
+            yield Diagnosis(f"{edit.reverse}{AS_SHOWN}")
 
 
 def _derivative_names(case: Refuted) -> dict[Tensor, str]:
@@ -366,7 +384,7 @@ def _renamed(expr: Expr, names: Mapping[Tensor, str]) -> Expr:
 
 
 def _proved(
-    case: Refuted, edit: Edit, edited: Sequence[Equation], goals: Mapping[Tensor, Tensor], deadline: float
+    case: Refuted, edit: Edit, edited: Sequence[Equation], goals: Mapping[Tensor, Tensor], budget: Budget
 ) -> bool:
     """True if with the edit every goal has the normal form of its value."""
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
@@ -376,25 +394,14 @@ def _proved(
     derived = replace(adjoint, equations=tuple(table.get(e.tensor, e) for e in adjoint.equations))
     every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
     claimed = replace(claimed, equations=tuple(table.get(e.tensor, e) for e in every))
-    lines = (*derived.equations, *claimed.equations)
     # A goal that is its own value is a right gradient, and must stay so.
     stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
-    pairs = {**{a: b for a, b in goals.items() if a is not b}, **stay}
-    left = deadline - worked()
-    if left <= 0:
+    goals = {**{a: b for a, b in goals.items() if a is not b}, **stay}
+    pairs = {f"{a.name} is {b.name}": (a, b) for a, b in goals.items()}
+    if budget.spent:
         return False
-    try:
-        resolver = _resolver(case, lines, min(QUICK, left), UNLIMITED)
-        if all(resolver.meets(a, b) for a, b in pairs.items()):
-            return True
-    except BudgetError:
-        pass
-    except SymbackpropError:
-        return False
-    until = min(deadline, worked() + COMPOSING)
-    composition = Composition(case.question, derived, claimed, case.gradient.program.facts, until)
-    composition.walk()
-    return all(composition.proves(a, b) for a, b in pairs.items())
+    sides = Sides(case.question, derived, claimed, bool(case.traced.sizes))
+    return not search_proof(sides, pairs, PROOFS, budget).unproved
 
 
 def _resolver(case: Refuted, equations: Iterable[Equation], seconds: float, limit: int) -> Resolver:

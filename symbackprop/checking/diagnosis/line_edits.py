@@ -7,8 +7,9 @@ several equations; one slip changes them all. `diagnose` finds out which edit is
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from symbackprop.checking.diagnosis.misfits import fits, misplaced, resized
 from symbackprop.checking.diagnosis.node_replacements import (
     Found,
     added,
@@ -21,7 +22,6 @@ from symbackprop.checking.diagnosis.node_replacements import (
 )
 from symbackprop.checking.diagnosis.node_slips import SLIPS, assignments, both, constants, exponents, reordered
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, short, value_nodes
-from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import (
     ZERO,
     Add,
@@ -35,13 +35,19 @@ from symbackprop.expression.build import (
     Where,
     add,
     children,
+    mentioned,
     nodes_once,
     rebuild,
     substitute,
 )
 from symbackprop.expression.program import Equation
 
-COST: dict[Hashable, int] = {"slope": 2, "complement": 1, "alone": 1}  # small slips, however long they are
+COST: dict[Hashable, int] = {
+    "slope": 2,
+    "complement": 1,
+    "alone": 1,
+    "argument": 1,
+}  # small slips, however long they are
 ODD = 2  # few people forget to divide by a tensor
 MAXIMUM_LEAVES = 60
 MAXIMUM_NODES = 1500  # in all rounds of a line: beyond that only how it assigns is questioned
@@ -85,12 +91,17 @@ def groups(lines: Iterable[Equation], vocabulary: Vocabulary) -> list[list[Equat
     return list(table.values())
 
 
-def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
-    """What the line may have been meant to be, each thing once, likely slips first."""
+def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = False) -> Iterator[Edit]:
+    """What the line may have been meant to be, each thing once, likely slips first.
+
+    Args:
+        fitting: whether an index may still stand on an axis of another size.
+    """
     seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
     size = sum(len(list(nodes_once(e.value))) for e in group)
     sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
     scopes = _scopes(group[0].value) if len(group) == 1 else {}
+    fitting = fitting or all(fits(e.value, vocabulary) for e in group)
     for source in sources:
         together: dict[Hashable, Table] = {}
         single: list[Table] = []
@@ -107,11 +118,29 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
         found = [_everywhere(group, table) for table in together.values()]
         if len(group) == 1 and len(found) < len(single):
             found += [_everywhere(group, table) for table in single]
-        for edit in found:
+        for edit in found if fitting else _refitted(found, vocabulary):
             values = tuple(e.value for e in edit.equations)
             if values not in seen:
                 seen.add(values)
                 yield edit
+
+
+def double_edits(group: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """Two slips in one line, of which the first is a sign, or a tensor whose indices or place are wrong."""
+    misfit = not all(fits(e.value, vocabulary) for e in group)
+    for first in edits(group, vocabulary, fitting=True):
+        if first.kind == "sign" or (misfit and first.kind in ("swapped", "other", "interchanged")):
+            for second in edits(first.equations, vocabulary):
+                words = f"{first.words}, and {second.words}"
+                yield replace(second, words=words, reverse=f"{first.reverse}, and {second.reverse}")
+
+
+def _refitted(found: Iterable[Edit], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """The edits with which every index stands on an axis of its size, each sum over the axis that it runs along now."""
+    for edit in found:
+        lines = tuple(replace(e, value=resized(e.value)) for e in edit.equations)
+        if all(fits(e.value, vocabulary) for e in lines):
+            yield replace(edit, equations=lines)
 
 
 def _rounds(node: Expr, new: Expr, turn: int, vocabulary: Vocabulary) -> Iterator[Hashable]:
@@ -237,6 +266,6 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
                     yield node, ("own", _OWN, own)
 
 
-SOURCES = (_assigned, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
+SOURCES = (_assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
 
-__all__ = ["Edit", "edits", "everywhere", "groups", "moved"]
+__all__ = ["Edit", "double_edits", "edits", "everywhere", "groups", "moved"]

@@ -14,8 +14,8 @@ import numpy as np
 from symbackprop.checking.diagnosis.compare import Diagnosis
 from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
 from symbackprop.checking.diagnosis.search import EditSearch, defined
-from symbackprop.evaluation.arrays import Numbers, Vectors, mentioned
-from symbackprop.expression.build import Compare, Expr, Index, Tensor, free_indices, nodes_once, substitute
+from symbackprop.evaluation.arrays import Numbers, Vectors
+from symbackprop.expression.build import Compare, Expr, Index, Tensor, free_indices, mentioned, nodes_once, substitute
 from symbackprop.expression.program import Equation
 from symbackprop.rendering.text import to_text
 
@@ -28,7 +28,8 @@ _NAMES_OF_GRADIENTS = (r"d_?(.+)", r"grad_?(.+)", r"(.+)_grad", r"d[A-Z]_?d(.+)"
 def located(case: Refuted, trials: Trials, own: EditSearch) -> Diagnosis | None:
     """The fault as far as it can be placed."""
     found = [_region(case, trials, name) for name in case.wrong] + [_first_difference(case, trials)]
-    words = [w for w in found if w] or [w for w in [_line(trials, own)] if w]
+    lines = [_line(trials, own)] if case.formula is None else []
+    words = [w for w in found if w] or [w for w in lines if w]
     return Diagnosis("; ".join(words)) if words else None
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from symbackprop.checking.diagnosis.node_slips import both, extra
+from symbackprop.checking.diagnosis.misfits import fits
+from symbackprop.checking.diagnosis.node_slips import both, extra, stands
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Wording, value_nodes
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -55,14 +56,14 @@ def scaled(line: Equation, v: Vocabulary) -> Found:
     ):
         body = body.body if isinstance(body, Sum) else next(f for f in body.factors if isinstance(f, (Sum, Add)))
         places.append(body)
-    for node in list(places):
-        if isinstance(node, Add):
-            places += node.terms
-    places = list(dict.fromkeys(places))
+    terms = [term for node in places if isinstance(node, Add) for term in node.terms]
+    places = list(dict.fromkeys((*places, *terms)))
     factors = list(_whole_factors(line, v))
     for node in places:
+        where = f" in the term {v.text(node)}" if node in terms else ""
         for tag, words, factor in factors:
-            yield node, (tag, words, multiply(node, factor))
+            told = (words[0].partition(":")[0] + where, words[1] + where) if where else words
+            yield node, (tag, told, multiply(node, factor))
     for node in value_nodes(line.value):
         if isinstance(node, Where):
             for tag, words, factor in factors:
@@ -118,9 +119,13 @@ def _without(node: Multiply, factor: Expr) -> tuple[Expr, ...]:
 def _whole_factors(line: Equation, v: Vocabulary) -> Iterator[Change]:
     """A number, a size, an entry or a slope."""
     for value in (Fraction(-1), Fraction(2), Fraction(1, 2)):
-        yield ("times", value), _lack(f"a factor {to_text(number(value))}"), number(value)
+        right, wrong = _lack(f"a factor {to_text(number(value))}")
+        why = ": the sign is wrong" if value == -1 else ""
+        yield ("sign" if value == -1 else "times", value), (right + why, wrong + why), number(value)
     for size in v.sizes:
-        yield ("by", size), _lack(f"a factor 1/{size.name}"), power(size, -1)
+        why = f": {v.means[size]} is a mean over {size.name}" if size in v.means else ""
+        right, wrong = _lack(f"a factor 1/{size.name}")
+        yield ("by", size), (right + why, wrong), power(size, -1)
         yield ("times", size), _lack(f"a factor {size.name}"), size
         root = power(size, Fraction(1, 2))
         yield ("root", size), _lack(f"a factor 1/sqrt({size.name})"), power(root, -1)
@@ -292,8 +297,8 @@ def _in_place_of(
 def _stood(node: Entry, new: Entry, v: Vocabulary) -> Wording:
     used, other = node.tensor, new.tensor
     if used is other:
-        return _stands(v.text(new), v.text(node))
-    return _stands(_name(other, used, v), _name(used, other, v))
+        return stands(v.text(new), v.text(node))
+    return stands(_name(other, used, v), _name(used, other, v))
 
 
 def _name(tensor: Tensor, beside: Tensor, v: Vocabulary) -> str:
@@ -308,9 +313,10 @@ def _name(tensor: Tensor, beside: Tensor, v: Vocabulary) -> str:
 def interchanged(line: Equation, v: Vocabulary) -> Found:
     """Two tensors of the line stand in each other's place."""
     used = sorted((t for t in tensors_in(line.value) if t.kind == "real"), key=lambda t: t.name)
+    fitting = fits(line.value, v)
     for k, first in enumerate(used):
         for second in used[k + 1 :]:
-            if first.shape == second.shape:
+            if first.shape == second.shape or (len(first.shape) == len(second.shape) and not fitting):
                 names = {first: second, second: first}
 
                 def visit(node: Expr, names: dict[Tensor, Tensor] = names) -> Expr | None:
@@ -338,7 +344,3 @@ def multiplied(line: Equation, v: Vocabulary) -> Found:
 
 def _lack(what: str) -> Wording:
     return f"{what} is missing", f"{what} is too many"
-
-
-def _stands(right: str, wrong: str) -> Wording:
-    return f"{right} belongs where {wrong} stands", f"{wrong} belongs where {right} stands"

@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Literal
 
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, Wording, inside_abs, short
-from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -33,6 +32,7 @@ from symbackprop.expression.build import (
     close_sum,
     free_indices,
     fresh,
+    mentioned,
     multiply,
     negate,
     nodes_once,
@@ -53,7 +53,8 @@ def _terms(node: Expr, v: Vocabulary) -> Iterator[Change]:
         for key, ks in choices:
             kept = [t for k, t in enumerate(node.terms) if k not in ks]
             gone = [t for k, t in enumerate(node.terms) if k in ks]
-            yield ("sign", key), both("a sign is wrong"), add(*kept, *(negate(t) for t in gone))
+            words = both(f"a sign is wrong: that of the term {v.text(gone[0])}")
+            yield ("sign", key), words, add(*kept, *(negate(t) for t in gone))
             words = extra(f"the term {v.text(gone[0])}") if mentioned(node) else _instead("size", node, add(*kept))
             yield ("term", key), words, add(*kept)
         for key, ks in alike.items():
@@ -71,7 +72,9 @@ def _factors(node: Expr, v: Vocabulary) -> Iterator[Change]:
         for k, factor in enumerate(node.factors):
             rest = (*node.factors[:k], *node.factors[k + 1 :])
             tag = ("factor", v.key(factor), sum(v.key(f) == v.key(factor) for f in node.factors[:k]))
-            yield tag, extra(f"the factor {v.text(factor)}"), multiply(*rest)
+            right, wrong = extra(f"the factor {v.text(factor)}")
+            why = ": the sign is wrong" if factor is MINUS_ONE else ""
+            yield tag, (right + why, wrong + why), multiply(*rest)
             for m in range(k + 1, len(node.factors)):
                 second = node.factors[m]
                 others = (*node.factors[:k], *node.factors[k + 1 : m], *node.factors[m + 1 :])
@@ -120,11 +123,12 @@ def _complements(node: Expr, v: Vocabulary) -> Iterator[Change]:
     for k, factor in enumerate(factors):
         if isinstance(factor, Entry):
             other = add(ONE, negate(factor))
-            words = (
-                f"{v.text(other)} belongs where {v.text(factor)} stands",
-                f"{v.text(factor)} belongs where {v.text(other)} stands",
-            )
+            words = stands(v.text(other), v.text(factor))
             yield ("complement", v.key(factor)), words, multiply(*factors[:k], other, *factors[k + 1 :])
+        plain = add(ONE, negate(factor))
+        if isinstance(factor, Add) and isinstance(plain, Entry):
+            words = stands(v.text(plain), v.text(factor))
+            yield ("complement", v.key(plain)), words, multiply(*factors[:k], plain, *factors[k + 1 :])
 
 
 def exponents(node: Expr, v: Vocabulary) -> Iterator[Change]:
@@ -147,12 +151,21 @@ def exponents(node: Expr, v: Vocabulary) -> Iterator[Change]:
         for other in dict.fromkeys((e - 1, e + 1, e / 2, 2 * e, -e, e - 2, e + Fraction(1, 2), e - Fraction(1, 2))):
             if other not in (e, 0):
                 words = _instead("exponent", node.exponent, number(other))
+                if isinstance(node.base, Symbol) and abs(other - e) == 1 and e * other > 0:
+                    words = _once_more(node.base, e, other)
                 yield ("exponent", other), words, power(node.base, other)
     elif isinstance(node, Power):
         for step in (ONE, MINUS_ONE):
             other_exponent = add(node.exponent, step)
             words = _instead("exponent", node.exponent, other_exponent)
             yield ("exponent", step), words, power(node.base, other_exponent)
+
+
+def _once_more(base: Symbol, old: Fraction, new: Fraction) -> Wording:
+    """1/m for 1/m**2: one factor is too many."""
+    factor = base.name if old > 0 else f"1/{base.name}"
+    missing, much = f"a factor {factor} is missing", f"a factor {factor} is too many"
+    return (missing, much) if abs(new) > abs(old) else (much, missing)
 
 
 def _swapped(node: Expr, v: Vocabulary) -> Iterator[Change]:
@@ -245,7 +258,7 @@ def constants(node: Expr, v: Vocabulary) -> Iterator[Change]:
         near = (c + 1, c - 1, 2 * c, c / 2, -c, 1 / c, *(n for n in v.numbers if abs(n) not in (0, 1)))
         for other in dict.fromkeys(near):
             if other not in (c, 0):
-                words = _instead("number", node, number(other))
+                words = both("a sign is wrong") if other == -c else _instead("number", node, number(other))
                 yield ("number", other), words, number(other)
     if isinstance(node, Symbol) and node.kind == "size":
         for value in (add(node, MINUS_ONE), add(node, ONE), *(s for s in v.sizes if s is not node), ONE):
@@ -260,11 +273,22 @@ def _functions(node: Expr, v: Vocabulary) -> Iterator[Change]:
             yield "bare", (f"{name} does not belong there, only its argument", f"{name} is missing"), node.arguments[0]
             if node.function.primitive_of is not None:
                 source = node.function.primitive_of[0]
+                yield from _arguments(node, source.name, v)
                 words = (f"{source.name} belongs there, not its slope", f"the slope of {source.name} belongs there")
                 yield "function", words, Apply(source, node.arguments)
             else:
                 prime = slope(node.function, 0, node.arguments)
                 yield "slope", (f"the slope of {name} belongs there", f"{name} belongs there, not its slope"), prime
+
+
+def _arguments(node: Apply, source: str, v: Vocabulary) -> Iterator[Change]:
+    """A slope that is taken at the value of a function, and belongs at its argument."""
+    (argument,) = node.arguments
+    if isinstance(argument, Entry) and argument.tensor in v.arguments:
+        tensor = v.arguments[argument.tensor]
+        here, there = v.called(argument.tensor), v.called(tensor)
+        words = (f"{source}' must be taken at {there}, not at {here}", f"{source}' is taken at {there}, not at {here}")
+        yield "argument", words, Apply(node.function, (Entry(tensor, argument.indices),))
 
 
 def reordered(node: Expr, v: Vocabulary) -> Iterator[Change]:
@@ -296,6 +320,11 @@ SLIPS: tuple[Callable[[Expr, Vocabulary], Iterator[Change]], ...] = (
 def both(words: str) -> Wording:
     """What is wrong, whichever of the two is right."""
     return words, words
+
+
+def stands(right: str, wrong: str) -> Wording:
+    """One thing in the place of another."""
+    return f"{right} belongs where {wrong} stands", f"{wrong} belongs where {right} stands"
 
 
 def extra(what: str) -> Wording:

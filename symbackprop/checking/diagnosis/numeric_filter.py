@@ -15,12 +15,13 @@ import numpy as np
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.counterexample import Counterexample
+from symbackprop.checking.proof_search import Sides
 from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.evaluation.arrays import TRIAL, Numbers, Vectors
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Expr, Index, Tensor
+from symbackprop.expression.build import Entry, Expr, Index, Tensor
 from symbackprop.expression.program import Equation
 from symbackprop.frontends.numpy.traced import Traced
 
@@ -38,19 +39,27 @@ class Refuted:
     """A backward pass with wrong gradients.
 
     Args:
+        sides: the derived gradients beside the claimed ones.
         wrong: the names of the wrong ones.
         derived: by name, the tensor of each claimed gradient's right value.
         found: where the disagreement was found.
-        aside: wrong gradients of which nothing is asked.
+        set_aside: wrong gradients of which nothing is asked.
+        formula: the left side, where what is claimed is a formula.
     """
 
-    question: Question
+    sides: Sides
     traced: Traced
     gradient: Gradient
     wrong: tuple[str, ...]
     derived: Mapping[str, Tensor]
     found: Counterexample | None = None
     set_aside: frozenset[str] = frozenset()
+    formula: Entry | None = None
+
+    @property
+    def question(self) -> Question:
+        """What was asked."""
+        return self.sides.question
 
     @property
     def inputs(self) -> frozenset[Tensor]:

@@ -7,13 +7,13 @@ several lines, then lines whose values are what they should be.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from symbackprop.checking.diagnosis.line_edits import Edit, edits, everywhere, groups, moved
+from symbackprop.checking.budget import Budget
+from symbackprop.checking.diagnosis.line_edits import Edit, double_edits, edits, everywhere, groups, moved
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
-from symbackprop.evaluation.arrays import mentioned
 from symbackprop.expression.build import (
     MINUS_ONE,
     Apply,
@@ -23,15 +23,14 @@ from symbackprop.expression.build import (
     Power,
     Tensor,
     entries_once,
+    mentioned,
     multiply,
     power,
     rewrite,
 )
 from symbackprop.expression.program import Equation
-from symbackprop.normal_form.work_time import worked
 
-Stage = Literal["likely", "plausible", "several", "unlikely"]
-LOOK_FURTHER = 0.15  # seconds for a better edit when one was found
+Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
 
 
 class EditSearch:
@@ -61,7 +60,13 @@ class EditSearch:
         self.variables = variables
         self.before = {e.tensor: e.value for e in lines}
         self.vocabulary = Vocabulary(
-            case.traced.forward, case.traced.upstream, lines, variables, trials.alike, derivation
+            case.traced.forward,
+            case.traced.upstream,
+            lines,
+            variables,
+            trials.alike,
+            derivation,
+            case.formula is not None,
         )
         self._wanted = {a: b for a, b in goals.items() if a is not b}
         self._suspects = [
@@ -70,17 +75,16 @@ class EditSearch:
             if g[0].tensor.kind == "real" and self._wanted.keys() <= downstream(lines, defined(g))
         ]
 
-    def agreeing(self, stage: Stage, seconds: float, deadline: float) -> Iterator[Edit]:
+    def agreeing(self, stage: Stage, budget: Budget) -> Iterator[Edit]:
         """Edits with which numbers agree with every goal, the smallest change first, until the time is up."""
         found: list[Edit] = []
-        end = worked() + seconds
+        left = budget.part(f"{stage} edits")
         for edit in self._candidates(stage):
-            now = worked()
-            if now > min(end, deadline):
+            if left.spent:
                 break
             if edit is not None and self.trials.agree(edit.equations, self.lines, self.goals):
                 found.append(edit)
-                end = min(end, now + LOOK_FURTHER)
+                left = left.part("a better edit")
         yield from sorted(found, key=lambda e: e.cost(self.before[line.tensor] for line in e.equations))
 
     def changed(self, edit: Edit) -> Equation:
@@ -99,21 +103,27 @@ class EditSearch:
             kept = {a for a, b in self.goals.items() if a is b}
             free = [e for e in self.lines if not downstream(self.lines, {e.tensor}) & kept]
             return itertools.chain(everywhere(free, self.vocabulary), moved(free, self.vocabulary))
-        return self._promising(g for g in self._suspects if self._rank(g) == stage)
+        if stage == "double":
+            return self._promising(self._suspects, double_edits)
+        return self._promising((g for g in self._suspects if self._rank(g) == stage), edits)
 
     def _rank(self, group: list[Equation]) -> Stage:
         if defined(group) <= self.trusted:
             return "unlikely"
         return "plausible" if defined(group) <= self.derived else "likely"
 
-    def _promising(self, suspects: Iterable[list[Equation]]) -> Iterator[Edit | None]:
+    def _promising(
+        self,
+        suspects: Iterable[list[Equation]],
+        edits_of: Callable[[Sequence[Equation], Vocabulary], Iterator[Edit]],
+    ) -> Iterator[Edit | None]:
         """Edits of lines at which a cure is possible; None for one that is none at first sight."""
         for group in suspects:
             response = self.trials.response(group, self.lines, self._wanted)
             if response is None:
-                yield from edits(group, self.vocabulary)
+                yield from edits_of(group, self.vocabulary)
             elif response.curable:
-                for edit in edits(group, self.vocabulary):
+                for edit in edits_of(group, self.vocabulary):
                     yield edit if self.trials.promising(edit.equations, response) else None
 
 

@@ -23,6 +23,7 @@ from symbackprop.expression.build import (
     Power,
     Quotient,
     Remainder,
+    Sum,
     Symbol,
     Tensor,
     Where,
@@ -79,6 +80,8 @@ class Vocabulary:
         variables: the user's names.
         alike: the same for tensors that probably have the same value: one of them is enough to try.
         derivation: whether the lines are those of the derived cotangents.
+        whole_axes: whether an index runs along the whole of every axis it stands on, as in formulas; that of a slice of
+            an array does not.
     """
 
     def __init__(
@@ -89,8 +92,9 @@ class Vocabulary:
         variables: dict[Tensor, str],
         alike: Callable[[Tensor], Hashable] = lambda tensor: tensor,
         derivation: bool = False,
+        whole_axes: bool = False,
     ) -> None:
-        self.derivation = derivation
+        self.derivation, self.whole_axes = derivation, whole_axes
         self.alike = alike
         self.forward, self.variables = forward, variables
         self.sizes = forward.sizes
@@ -99,6 +103,8 @@ class Vocabulary:
         self.known = tuple(dict.fromkeys(known))
         self.lines = tuple(lines)
         self.slopes = _slopes(forward.equations)
+        self.arguments = dict(_arguments(forward.equations))
+        self.means = _means(forward)
         self.following = {(k, alike(a)): b for (k, a), b in _following(forward.equations).items()}
         self.sensitive = _sensitive(upstream, lines)
         self.layouts = _layouts((*forward.equations, *lines))
@@ -182,6 +188,27 @@ class Vocabulary:
                 return name
         extra = expr.function.name if isinstance(expr, Apply) else getattr(expr, "relation", "")
         return (type(expr).__name__, extra, *(self.key(c) for c in children(expr)))
+
+
+def _arguments(equations: Iterable[Equation]) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each tensor that is a function of another one, entry by entry, that one."""
+    for equation in equations:
+        match equation.value:
+            case Apply(_, (Entry(tensor, indices),)) if indices == equation.indices:
+                yield equation.tensor, tensor
+
+
+def _means(forward: Program) -> dict[Expr, str]:
+    """The sizes that a cost is divided by: it is a mean over them."""
+    found: dict[Expr, str] = {}
+    for line in forward.equations:
+        if line.tensor in forward.outputs and not line.tensor.shape:
+            for term in line.value.terms if isinstance(line.value, Add) else (line.value,):
+                factors = term.factors if isinstance(term, Multiply) else ()
+                if any(isinstance(f, Sum) for f in factors):
+                    sizes = [f.base for f in factors if isinstance(f, Power) and f.exponent is MINUS_ONE]
+                    found |= dict.fromkeys(sizes, line.tensor.name)
+    return found
 
 
 def _slopes(equations: Iterable[Equation]) -> list[tuple[tuple[Index, ...], str, Expr]]:

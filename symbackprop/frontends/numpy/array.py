@@ -343,6 +343,8 @@ class Array:
             base.changes()
             base.doubt = "an array is used whose reshape, changed in place, may or may not share its memory"
             self.base_version = None
+        if not added and current().in_steps():
+            value = self._named(value)
         old = buffer.content
         if not buffer.settled and buffer.uses:
             buffer.settle(current().variable_of(self._is_name))
@@ -356,6 +358,17 @@ class Array:
             return add(before, where(seen, value(own), ZERO)) if added else where(seen, value(own), before)
 
         buffer.write(new)
+
+    def _named(self, value: Content) -> Content:
+        """A value as a tensor of its own: what a round of a recurrence writes, later rounds read."""
+        session = current()
+        entry_ = value(axis_indices(self.axes))
+        if isinstance(entry_, Entry) or not has_entry(entry_) or is_infinite(entry_) or session.is_carried(entry_):
+            return value
+        name = session.variable_of(self._is_name)
+        kind = "real" if self.kind == "real" else "integer"
+        tensor = session.define(self.axes, value, kind, None, user_line(), hint=f"{name}_next" if name else "t")
+        return entry(tensor, session.rounds.get(tensor, ()))
 
     # --- Python's protocols
 

@@ -113,6 +113,29 @@ def _assigned(body: list[ast.stmt]) -> Names:
     return tuple(found)
 
 
+def _locals(function: ast.FunctionDef) -> frozenset[str]:
+    """The names that a function binds, and that are its own."""
+    given = function.args
+    every = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    shared = (n for n in _own(function.body, _SCOPES) if isinstance(n, ast.Global | ast.Nonlocal))
+    elsewhere = {name for statement in shared for name in statement.names}
+    used = {n.id for s in ast.walk(function) if isinstance(s, _SCOPES) and s is not function
+            for n in ast.walk(s) if isinstance(n, ast.Name)}  # fmt: skip
+    return frozenset({a.arg for a in every} | set(_assigned(function.body))) - elsewhere - used
+
+
+def _growing(body: list[ast.stmt]) -> Names:
+    """The names of lists and dictionaries that may get more items here: hs.append(h), hs[t] = h."""
+    found: dict[str, None] = {}
+    for node in _own(body, _SCOPES):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append" | "insert")):
+                found[name] = None
+            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store()):
+                found[name] = None
+    return tuple(found)
+
+
 def _mangled(names: Names) -> bool:
     return any(n.startswith("__") and not n.endswith("__") for n in names)
 
@@ -123,6 +146,7 @@ class _Rewriter(ast.NodeTransformer):
     def __init__(self) -> None:
         self.count = 0
         self.function = False
+        self.locals: frozenset[str] = frozenset()  # the names that the function binds itself
         self.open: list[str] = []  # the branches and loops around a statement, in its function
 
     # --- functions
@@ -132,9 +156,10 @@ class _Rewriter(ast.NodeTransformer):
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         node.args = self.visit(node.args)
         before, self.function, around, self.open = self.function, True, self.open, []
+        outer, self.locals = self.locals, _locals(node)
         generator = _has(node.body, (ast.Yield, ast.YieldFrom))
         node.body = self._block(node.body, "" if generator else "return") or [ast.Pass()]
-        self.function, self.open = before, around
+        self.function, self.open, self.locals = before, around, outer
         return node
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:
@@ -275,7 +300,8 @@ class _Rewriter(ast.NodeTransformer):
         """A loop: over its items one by one, or once with a symbolic item."""
         if not self.function:
             return self.generic_visit(node)
-        names = _of_user(_assigned([node]))
+        growing = tuple(n for n in _growing(node.body) if n in self.locals)
+        names = tuple(dict.fromkeys((*_of_user(_assigned([node])), *growing)))
         items, orelse = self.visit(node.iter), self._block(node.orelse)
         own = self._entered("loop")
         body = self._block(node.body, "continue") or [ast.copy_location(ast.Pass(), node)]

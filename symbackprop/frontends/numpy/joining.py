@@ -16,9 +16,9 @@ from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import held
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.operands import as_array, integer_of, shape_of
-from symbackprop.frontends.numpy.registry import implements
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import as_int, holds, is_so, minus, must_know, reduced
-from symbackprop.frontends.numpy.size import size
+from symbackprop.frontends.numpy.size import SymbolicList, size
 from symbackprop.frontends.numpy.views import atleast_1d, atleast_2d, axis_of, maybe_copy, ravel, reshape, reshaped
 
 Indices = tuple[Expr, ...]
@@ -30,6 +30,9 @@ Indices = tuple[Expr, ...]
 @implements("concatenate", "concat")
 def concatenate(arrays: Any, axis: Any = 0) -> Array:
     """The arrays one after the other along an axis."""
+    rows = _rows(arrays)
+    if rows is not None:
+        return _concatenated(rows, axis)
     parts = [as_array(a) for a in arrays]
     if axis is None:
         parts, axis = [ravel(p) for p in parts], 0
@@ -56,6 +59,22 @@ def concatenate(arrays: Any, axis: Any = 0) -> Array:
     return array(shape, entries, _joint(parts), summed=any(p.buffer.summed for p in parts))
 
 
+def _rows(arrays: Any) -> Array | None:
+    """A sequence of symbolic length as an array: its parts lie along the first axis; None for other sequences."""
+    rows = arrays.array if isinstance(arrays, SymbolicList) else arrays
+    return rows if isinstance(rows, Array) and rows.axes and as_int(rows.axes[0]) is None else None
+
+
+def _concatenated(rows: Array, axis: Any) -> Array:
+    """The parts of an array one after the other: its first axis and the one along which they lie become one."""
+    if axis is None:
+        return ravel(rows)
+    k = axis_of(axis, rows.ndim - 1)
+    turned = OPERATIONS["moveaxis"](rows, 0, k)
+    joint = reduced(multiply(turned.axes[k], turned.axes[k + 1]))
+    return reshaped(turned, (*turned.axes[:k], joint, *turned.axes[k + 2 :]))
+
+
 def _joint(parts: Sequence[Array]) -> np.dtype[Any]:
     return joint_type(*((p.dtype, False) for p in parts))
 
@@ -75,6 +94,9 @@ def choose(index: Expr, ends: Sequence[Expr], pieces: Sequence[Callable[[], Expr
 @implements("stack")
 def stack(arrays: Any, axis: Any = 0) -> Array:
     """The arrays along a new axis."""
+    rows = _rows(arrays)
+    if rows is not None:
+        return OPERATIONS["copy"](OPERATIONS["moveaxis"](rows, 0, axis))  # type: ignore[no-any-return]
     parts = [as_array(a) for a in arrays]
     if not parts:
         raise ShapesDoNotFit("stack of nothing")
@@ -100,12 +122,18 @@ def stack(arrays: Any, axis: Any = 0) -> Array:
 
 @implements("hstack")
 def _hstack(arrays: Any) -> Array:
+    rows = _rows(arrays)
+    if rows is not None and rows.ndim > 1:
+        return _concatenated(rows, 0 if rows.ndim == 2 else 1)
     parts = [atleast_1d(a) for a in arrays]
     return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
 
 
 @implements("vstack", "row_stack")
 def _vstack(arrays: Any) -> Array:
+    rows = _rows(arrays)
+    if rows is not None and rows.ndim > 1:
+        return as_array(OPERATIONS["copy"](rows)) if rows.ndim == 2 else _concatenated(rows, 0)
     return concatenate([atleast_2d(a) for a in arrays], 0)
 
 

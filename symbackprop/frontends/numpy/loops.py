@@ -40,14 +40,26 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
-from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array
+from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has_entry
 from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import Masked, integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.opaque import Unsettled
 from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.recurrences import (
+    Counter,
+    Found,
+    Growing,
+    State,
+    define_growing,
+    define_state,
+    new_growing,
+    new_state,
+    reduced_places,
+)
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
     Content,
@@ -65,7 +77,7 @@ from symbackprop.frontends.numpy.session import (
 from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
 from symbackprop.frontends.numpy.views import axis_of
 
-MOST_PASSES = 5
+MOST_PASSES = 8
 _UNSET = object()
 _NUMERIC = (Array, Size, int, float, np.generic)
 
@@ -140,17 +152,24 @@ class Loop:
         self.carried: dict[Any, tuple[Tensor, Array]] = {}  # name, (object, key) or buffer -> the unknown number
         self.lost: set[Any] = set()  # names and (object, key) that hold something else in each round, but no number
         self.journal = Journal(self.place, settling=True)
+        self.growing = self._growing()
+        self.found: dict[Any, Found] = {}  # for a place that is carried: what a round finds there, once that is known
+        self.made: dict[str, Array] = {}  # the arrays of the items of lists
         memory = session.memory()
         for _ in range(MOST_PASSES):
             self._prepare()
             session.journals.append(self.journal)
             session.loops.append(self)
             yield self.symbolic.item(self.index)
+            for items in self.growing.values():
+                items.items.end()
             if session.loops[-1] is not self or session.journals.pop() is not self.journal:
                 raise self.stop("a loop that is left by an exception")
             names, objects = self._locals(), self.heap.now()
             (changed, lost), written = self._changed(names, objects), self._written()
-            if not self._new(changed) and lost <= self.lost and not written:
+            complete = not self._new(changed) and lost <= self.lost and not written and not self._arrived()
+            needed = {} if self.found or not complete else self._needed(names, objects)
+            if complete and not needed:
                 self._close(names, objects)
                 session.loops.pop()
                 return
@@ -159,6 +178,9 @@ class Loop:
             for buffer, state in self.journal.before.items():
                 buffer.restore(state)
             session.recall(memory)
+            if complete:
+                self.found = {place: self._finding(place, value) for place, value in needed.items()}
+                continue
             for place, (old, dtype, weak) in changed.items():
                 kept = Array(Buffer(old.axes, old.read(), dtype), scalar=not old.axes)
                 kept.buffer.weak = weak
@@ -168,6 +190,37 @@ class Loop:
                 self.carried[buffer] = (self._unknown(buffer.shape, buffer.kind, buffer.content), Array(buffer))
         raise self.stop()
 
+    def _growing(self) -> dict[str, GrowingList | GrowingDict]:
+        """The lists and dictionaries that the loop may give items to; each has one name alone."""
+        found = {}
+        for name in self.names:
+            value = self.origin.get(name)
+            if type(value) in (list, dict) and self._names_of(value) == 1:
+                made = growing(self.session, value, self.index, self.stop)
+                if made is not None:
+                    found[name] = made
+        return found
+
+    def _names_of(self, value: Any) -> int:
+        """How often the user's code can reach an object."""
+        count, frame = 0, self.session.frame()
+        while frame is not None:
+            if id(frame.f_code) in self.session.codes:
+                count += sum(v is value for v in frame.f_locals.values())
+                count += sum(v is value for v in frame.f_globals.values())
+            frame = frame.f_back
+        return count + sum(v is value for held in self.heap.before.values() for v in held.values())
+
+    def _arrived(self) -> bool:
+        """True if the array of a list was made in this round: the next one writes to it."""
+        made = {name: g.items.array for name, g in self.growing.items() if g.items.array is not None}
+        new = any(array is not self.made.get(name) for name, array in made.items())
+        self.made = made
+        for name in made:
+            if self.growing[name].items.outlived(self.journal.before.keys()):
+                raise self.stop(f"an array that is put into {name} and may change afterwards")
+        return new
+
     def _locals(self) -> Items:
         frame = self.session.frame()
         held = frame.f_locals if frame is not None else {}
@@ -175,15 +228,18 @@ class Loop:
 
     def _prepare(self) -> None:
         """Put unknown numbers where a round finds what the rounds before have left."""
-        self.start: Items = dict(self.origin)
+        self.start: Items = {**self.origin, **self.growing}
+        for items in self.growing.values():
+            items.begin()
         self.held: dict[int, Items] = {}
         for place, (tensor, old) in self.carried.items():
+            content = self.found[place].found if place in self.found else entry(tensor)
             if isinstance(place, Buffer):
                 place.changes()
-                place.content = place.unsettled = entry(tensor)
+                place.content = place.unsettled = content
                 place.settled, place.uses = True, 0
                 continue
-            unknown = Array(Buffer(old.axes, entry(tensor), old.dtype), scalar=not old.axes)
+            unknown = Array(Buffer(old.axes, content, old.dtype), scalar=not old.axes)
             unknown.buffer.weak, unknown.buffer.settled = old.buffer.weak, True
             self._hold(place, unknown)
         for place in self.lost:
@@ -206,6 +262,8 @@ class Loop:
         and the places of all else, such as None that becomes a number: no one value stands for what they hold."""
         found: dict[Any, tuple[Any, Any]] = {}
         for name, value in names.items():
+            if name in self.growing and value is not self.growing[name]:
+                raise self.stop("a list that grows in some rounds, and is another one in others")
             if value is not self.start.get(name, _UNSET) and name in self.origin:
                 found[name] = (self.origin[name], value)
         for key, items in objects.items():
@@ -258,7 +316,10 @@ class Loop:
     def _close_buffer(self, buffer: Buffer) -> None:
         tensor, _ = self.carried[buffer]
         before = self.journal.before[buffer]
-        content, summed = self._content(tensor, buffer.content, before["content"], buffer.shape)
+        if buffer in self.found:
+            content, summed = self._as_found(buffer, buffer.content, before["content"], buffer.shape), False
+        else:
+            content, summed = self._content(tensor, buffer.content, before["content"], buffer.shape)
         buffer.content = buffer.unsettled = content
         buffer.settled, buffer.order, buffer.uses, buffer.summed = False, None, 0, summed
         for journal in self.session.journals:
@@ -266,6 +327,8 @@ class Loop:
 
     def _closed(self, place: Any, value: Any, before: Any) -> Any:
         """What a name, or a place of an object, holds after the loop."""
+        if isinstance(value, GrowingList | GrowingDict) and value is self.growing.get(place):
+            return grown(value, before)
         if value is before:
             return self._unsettled(str(place)) if value is _UNSET else value
         if not isinstance(value, _NUMERIC):
@@ -273,14 +336,126 @@ class Loop:
         given = as_array(value)
         known = self.carried.get(place)
         try:
-            content, summed = self._content(
-                known[0] if known else None, given.read(), known[1].buffer.content if known else None, given.axes
-            )
+            if known and place in self.found:
+                content = self._as_found(place, given.read(), known[1].buffer.content, given.axes)
+                summed = False
+            else:
+                content, summed = self._content(
+                    known[0] if known else None, given.read(), known[1].buffer.content if known else None, given.axes
+                )
         except NeedsConcreteSizes:
             return self._unsettled(str(place))
         result = array(given.axes, content, given.dtype, summed=summed)
         result.buffer.weak, result.buffer.rounding = given.buffer.weak, given.buffer.rounding
         return integers_fit(result)
+
+    # --- rounds that depend on each other
+
+    def _needed(self, names: Items, objects: Mapping[int, Items]) -> dict[Any, Expr]:
+        """The places of which a round reads what the rounds before have left, in ways that no sum tells; with what they
+        hold after the round."""
+        values: dict[Any, Expr] = {}
+        olds: dict[Any, Entry] = {}
+        for place in self.carried:
+            content, shape = self._left(place, names, objects)
+            at = _places(axis_indices(shape))
+            olds[place] = Entry(self.carried[place][0], at)
+            value = self._at_own_place(rewrite(content(at), lambda n: self._renamed(n, {})))
+            values[place] = value
+        owners = {tensor: place for place, (tensor, _) in self.carried.items()}
+        reads = {p: {e.tensor for e in entries_once(v) if e.tensor in owners} for p, v in values.items()}
+        crossed = {owners[t] for p, tensors in reads.items() for t in tensors if owners[t] is not p}
+        found = {}
+        for place, (tensor, _) in self.carried.items():
+            if place not in crossed and tensor not in reads[place]:
+                continue
+            if place in crossed or not self._is_simple(values[place], olds[place]):
+                found[place] = values[place]
+        return found
+
+    def _left(self, place: Any, names: Items, objects: Mapping[int, Items]) -> tuple[Content, tuple[Expr, ...]]:
+        """What a place holds after the round."""
+        if isinstance(place, Buffer):
+            return place.content, place.shape
+        value = names.get(place) if isinstance(place, str) else objects.get(place[0], self._held_by(place[0]))[place[1]]
+        if not isinstance(value, _NUMERIC):
+            raise self.stop()
+        given = as_array(value)
+        return given.read(), given.axes
+
+    def _held_by(self, key: int) -> Items:
+        return self.held.get(key, self.heap.before[key])
+
+    def _is_simple(self, value: Expr, old: Entry) -> bool:
+        """True for a sum, for what a condition sets, and for what is written at the place of the round."""
+        if any(e.tensor is old.tensor and e is not old for e in entries_once(value)):
+            return False
+        more, latched = _increment(value, old), _latched(value, old)
+        if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
+            return True
+        own = tuple(i for i in old.indices if isinstance(i, Index))
+        return self._written_at(value, old, own) is not None
+
+    def _finding(self, place: Any, value: Expr) -> Found:
+        """What a round finds at such a place, told by what it leaves there."""
+        tensor, old = self.carried[place]
+        session, is_buffer = self.session, isinstance(place, Buffer)
+        before = self.journal.before[place]["content"] if is_buffer else old.buffer.content
+        shape = place.shape if is_buffer else old.axes
+        hint = place if isinstance(place, str) else self._name_of(place)
+        own = axis_indices(shape)
+        entry_ = Entry(tensor, _places(own))
+        if is_buffer and (at := self._written_at(value, entry_, own)) is not None:
+            return new_growing(session, hint, shape, tensor.kind, tensor, *at, before)
+        more = _increment(value, entry_) if tensor.kind == "integer" else None
+        if more is not None and self.index not in free_indices(more) and not has_entry(more):
+            return Counter(before, more, self.index)
+        return new_state(session, hint, shape, tensor.kind, self.index)
+
+    def _name_of(self, place: Any) -> str:
+        if isinstance(place, Buffer):
+            names = (n for n, array in self.made.items() if array.buffer is place)
+            return (
+                next(names, None)
+                or self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place)
+                or "t"
+            )
+        return str(place[1]) if str(place[1]).isidentifier() else "t"
+
+    def _written_at(self, value: Expr, old: Entry, own: tuple[Index, ...]) -> tuple[int, Expr, bool] | None:
+        """(the axis, the place, whether it rises) where a round writes at the one place that its index names."""
+        tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
+        for solution in dict.fromkeys(tests.values()):
+            mine = {n for n, s in tests.items() if s is solution}
+            named = [i for i in own if i in free_indices(solution)]
+            if len(named) != 1 or rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is not old:  # type: ignore[misc]
+                continue
+            base = reduced(substitute(solution, {named[0]: ZERO}))  # the round k is p + base, or base - p
+            rising = minus(solution, named[0]) is base
+            return own.index(named[0]), minus(self.index, base) if rising else minus(base, self.index), rising
+        return None
+
+    def _as_found(self, place: Any, after: Content, before: Content, shape: tuple[Expr, ...]) -> Content:
+        """What such a place holds after the loop; its equation is written."""
+        found, line = self.found[place], self.session.line()
+        own = axis_indices(shape)
+        value = after(_places(own))
+        if self.session.is_carried(before(_places(own))):
+            raise self.stop()
+        if isinstance(found, Growing):
+            tensor, _ = self.carried[place]
+            if self._written_at(self._at_own_place(value), Entry(tensor, _places(own)), own) is None:
+                raise self.stop()
+            there = array(shape, after).read()
+            written = reduced_places(there((*own[: found.axis], found.place, *own[found.axis + 1 :])))
+            if self.session.is_carried(written):
+                raise self.stop()
+            define_growing(self.session, found, after, self.index, line)
+        elif isinstance(found, State):
+            if self.session.is_carried(value):
+                raise self.stop()
+            define_state(self.session, found, before, after, line)
+        return found.left
 
     def _content(
         self, tensor: Tensor | None, content: Content, before: Content | None, shape: tuple[Expr, ...]
@@ -342,7 +517,7 @@ class Loop:
 
     def _at(self, value: Expr | None, index: Expr) -> Expr:
         assert value is not None
-        return _reduced(substitute(value, {self.index: index}))
+        return reduced_places(substitute(value, {self.index: index}))
 
     def _last(self, value: Expr) -> Expr:
         if self.index not in free_indices(value):
@@ -361,7 +536,7 @@ class Loop:
             if rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is not old:  # type: ignore[misc]
                 continue
             there = rewrite(value, lambda n, mine=mine: ONE if n in mine else None)  # type: ignore[misc]
-            there = _reduced(substitute(there, {self.index: solution, old: before}))
+            there = reduced_places(substitute(there, {self.index: solution, old: before}))
             inside = multiply(holds("<=", ZERO, solution), holds("<", solution, self.index.size))
             return where(inside, there, before)
         raise self.stop()
@@ -418,20 +593,12 @@ class _Guarded:
             raise
 
 
+def _places(own: tuple[Index, ...]) -> tuple[Expr, ...]:
+    return tuple(ZERO if i.size is ONE else i for i in own)
+
+
 def _index_name(session: Any) -> str:
     return f"k{len(session.loops) + 1}" if session.loops else "k"
-
-
-def _reduced(value: Expr) -> Expr:
-    """An expression whose indices of entries are simplified."""
-
-    def meaning(node: Expr) -> Expr | None:
-        if isinstance(node, Entry) and node.indices:
-            inner = tuple(reduced(_reduced(i)) for i in node.indices)
-            return Entry(node.tensor, inner)
-        return None
-
-    return rewrite(value, meaning)
 
 
 def _increment(value: Expr, old: Entry) -> Expr | None:
@@ -568,7 +735,9 @@ class _Round:
             raise self.stop()
 
         def entries(indices: tuple[Expr, ...]) -> Expr:
-            return _reduced(substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))}))
+            return reduced_places(
+                substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))})
+            )
 
         return array((self.index.size, *value.axes), entries, value.dtype)
 

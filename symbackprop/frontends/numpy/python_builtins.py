@@ -13,6 +13,7 @@ from symbackprop.frontends.numpy.array import Array, scalar
 from symbackprop.frontends.numpy.creation import to_integer
 from symbackprop.frontends.numpy.dtypes import EXACT, near_integer, needs_floats
 from symbackprop.frontends.numpy.elementwise import Masked, Places
+from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, SymbolicDict
 from symbackprop.frontends.numpy.namespace import TypeStandIn, constant, plain, type_stand_in
 from symbackprop.frontends.numpy.opaque import NotUsable, Opaque, Refused
 from symbackprop.frontends.numpy.operands import integer_of
@@ -21,7 +22,19 @@ from symbackprop.frontends.numpy.session import as_int, as_numpy, current, guard
 from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange, size
 from symbackprop.frontends.numpy.symbolic import STAND_INS, class_of, stands_for, told_type
 
-SYMBOLIC = (Array, Size, Masked, Places, SymbolicRange, SymbolicItems, SymbolicList, *NotUsable)
+SYMBOLIC = (
+    Array,
+    Size,
+    Masked,
+    Places,
+    SymbolicRange,
+    SymbolicItems,
+    SymbolicList,
+    SymbolicDict,
+    GrowingList,
+    GrowingDict,
+    *NotUsable,
+)
 
 
 def is_symbolic(value: Any) -> bool:
@@ -33,6 +46,8 @@ def is_symbolic(value: Any) -> bool:
 
 
 def _len(value: Any) -> Any:
+    if isinstance(value, GrowingList):
+        return value.length()
     value = value.array if isinstance(value, SymbolicList) else value
     if isinstance(value, Array):
         if not value.axes:

@@ -20,10 +20,12 @@ from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
+    Add,
     Compare,
     Entry,
     Expr,
     Index,
+    Multiply,
     Number,
     Symbol,
     Tensor,
@@ -70,6 +72,7 @@ class Session:
         self.two_valued: dict[Tensor, tuple[int, int]] = {}  # inputs whose entries have two values alone
         self.journals: list[Any] = []  # what open branches on data must know of arrays that are written
         self.arms: list[tuple[int, Expr]] = []  # running arms of branches on data: when they began, what holds there
+        self._facts_in_arms: dict[tuple[Expr, ...], Facts] = {(): facts}
         self.loops: list[Any] = []  # loops over symbolic ranges that are running
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
@@ -106,10 +109,12 @@ class Session:
         variable: str | None,
         line: int | None,
         born: int = 0,
+        hint: str = "t",
     ) -> Tensor:
         """Write the equation of a new tensor whose entries are `content`, computed in that line of the user's code.
 
         Args:
+            hint: how the tensor is called where there is no variable.
             born: when its array was made: in an arm of a branch it may read what is not there elsewhere.
         """
         indices = axis_indices(shape)
@@ -126,7 +131,7 @@ class Session:
             indices, shape, value = outer, tuple(i.size for i in outer), substitute(value, inner)
         if MINUS_INFINITY in symbols(value):
             raise TraceError("minus infinity is used in a way that cannot be traced", help="use a number such as -1e9")
-        tensor = self.new_tensor(variable or "t", shape, kind)
+        tensor = self.new_tensor(variable or hint, shape, kind)
         if rounds:
             self.rounds[tensor] = rounds
         if variable:
@@ -136,7 +141,18 @@ class Session:
         self.values[tensor] = value
         return tensor
 
+    def facts_here(self) -> Facts:
+        """What is known about sizes and rounds where the arms of branches run that are running."""
+        known = tuple(dict.fromkeys(r for _, condition in self.arms for r in _inequalities(condition)))
+        if known not in self._facts_in_arms:
+            self._facts_in_arms[known] = Facts((*self.facts.domain, *known), self.facts.ranges)
+        return self._facts_in_arms[known]
+
     # --- loops over symbolic ranges
+
+    def in_steps(self) -> bool:
+        """True in a round of a loop of which is known how its rounds depend on each other."""
+        return bool(self.loops) and bool(getattr(self.loops[-1], "found", None))
 
     def is_carried(self, value: Expr) -> bool:
         """True if a value depends on what a round of a loop finds."""
@@ -323,7 +339,7 @@ def axis_indices(shape: tuple[Expr, ...]) -> tuple[Index, ...]:
 
 def _facts() -> Facts:
     session = _SESSION.get(None)
-    return session.facts if session else NO_FACTS
+    return session.facts_here() if session else NO_FACTS
 
 
 def reduced(expr: Expr) -> Expr:
@@ -364,6 +380,20 @@ def holds(relation: Relation, left: Expr, right: Expr) -> Expr:
         return ONE if answer else ZERO
     a, b = reduced(left), reduced(right)
     return kronecker(a, b) if relation == "==" else Compare(relation, a, b)
+
+
+def _inequalities(condition: Expr, holds: bool = True) -> list[Expr]:
+    """The inequalities between sizes and rounds that a condition, a value 0 or 1, says to hold, or not to."""
+    match condition:
+        case Multiply(factors) if holds:
+            return [r for f in factors for r in _inequalities(f)]
+        case Add((Multiply((Number(sign), negated)), Number(one))) if sign == -1 and one == 1:
+            return _inequalities(negated, not holds)
+        case Compare("<" | "<=", left, right) if not any(isinstance(n, Entry) for n in nodes_once(condition)):
+            if holds:
+                return [condition]
+            return [Compare("<=" if condition.relation == "<" else "<", right, left)]
+    return []
 
 
 def _may_read_outside(value: Expr) -> bool:

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any
 
 from symbackprop.errors import BudgetError, DataError, MalformedError, SymbackpropError, TraceError, nearest
-from symbackprop.expression.build import ONE, Compare, Expr, Tensor, entries_once
+from symbackprop.expression.build import ONE, Compare, Expr, Tensor, entries_once, mentioned
 from symbackprop.expression.program import Equation, Program, symbols
+from symbackprop.expression.recurrence import in_order
 from symbackprop.expression.sizes import Facts, decide
 from symbackprop.frontends.numpy.array import IDENTITY, Array, Buffer
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, size_symbols
@@ -285,11 +286,13 @@ def _is_decided(relation: Expr) -> bool:
 
 
 def _needed(equations: Sequence[Equation], outputs: Sequence[Tensor]) -> list[Equation]:
-    """The equations that the outputs depend on, in order."""
-    wanted = set(outputs)
-    kept = []
-    for equation in reversed(equations):
-        if equation.tensor in wanted:
-            kept.append(equation)
-            wanted |= {e.tensor for e in entries_once(equation.value)}
-    return kept[::-1]
+    """The equations that the outputs depend on, in an order in which they can be computed."""
+    defined = {e.tensor: e for e in equations}
+    wanted: set[Tensor] = set()
+    waiting = list(outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if tensor not in wanted:
+            wanted.add(tensor)
+            waiting += mentioned(defined[tensor].value) if tensor in defined else ()
+    return list(in_order(e for e in equations if e.tensor in wanted))

@@ -1,0 +1,111 @@
+"""The work that a verdict may take, and how it is divided.
+
+A budget has an end, on the clock of work that this thread did (`normal_form.work_time`), so a verdict does not depend
+on what else the machine does. `part` gives a task its share of what is left: what the table says, and more for each
+line that there is to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from symbackprop.normal_form.work_time import worked
+
+LEAST = 0.05  # seconds: a task that is begun at all gets so much
+CHECK = 60.0  # what a model of a dozen transformer blocks takes; one layer takes a fraction of a second
+VERIFY = 5.0  # for a proof of a formula, and as much for a counterexample
+
+
+class Share(NamedTuple):
+    """What a task gets, in seconds of work on an idle machine.
+
+    Args:
+        a_line: more for each line.
+    """
+
+    seconds: float
+    a_line: float = 0.0
+
+
+SHARES: dict[str, Share] = {
+    # numbers that may refute: most wrong backward passes show at once
+    "first look": Share(0.35),
+    "directed look": Share(0.35),
+    "last look": Share(2.0),
+    "look at stated sizes": Share(0.12),
+    "look at what does not fit": Share(5.0),
+    "a clearer disagreement": Share(0.5),
+    "a smaller example": Share(0.2),
+    "which are wrong": Share(0.15),
+    "which of the unproved are wrong": Share(1.0),
+    # proofs: quick ones, then patient ones, all of these together
+    "whole": Share(0.2),
+    "composed": Share(1.0, 0.15),
+    "lemma": Share(1.0),
+    "written out": Share(1.0),
+    "named": Share(1.0),
+    "whole, patiently": Share(2.0),
+    "patient": Share(5.0),
+    "which are right": Share(3.0),
+    "without rounding": Share(2.0),
+    # before PROVED is said: what is asked for, where it does not hold, and beside thresholds
+    "cross-examination": Share(60.0),
+    "conditions": Share(0.5, 0.05),
+    "outside": Share(1.5),
+    "branches": Share(0.1),
+    "branches at stated sizes": Share(0.05),
+    # the cause of what is refuted, and its cure
+    "cause": Share(2.0, 0.02),
+    "comparison": Share(0.4),
+    "likely edits": Share(0.5),
+    "plausible edits": Share(0.3),
+    "several edits": Share(0.3),
+    "unlikely edits": Share(0.3),
+    "double edits": Share(0.5),
+    "a better edit": Share(0.15),
+    "whole cure": Share(0.3),
+    "composed cure": Share(10.0),
+    "cured code": Share(2.0),
+    # where there is no proof for all sizes
+    "stated sizes": Share(9.0),
+    "trace at stated sizes": Share(10.0),
+    # what a run of the user's code may take, and what is never reached: there numbers must not depend on the machine
+    "run of the user's code": Share(2.0),
+    "a false claim": Share(20.0),
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The work that is left.
+
+    Args:
+        end: on the clock of work.
+    """
+
+    end: float
+
+    @classmethod
+    def of(cls, seconds: float) -> Budget:
+        """So much, from now on."""
+        return cls(worked() + seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end, a few hundredths at least."""
+        return max(LEAST, self.end - worked())
+
+    @property
+    def spent(self) -> bool:
+        """True once nothing more is to be begun."""
+        return worked() > self.end
+
+    def part(self, task: str, lines: int = 0) -> Budget:
+        """What a task gets of it, from now on."""
+        share = SHARES[task]
+        return Budget(min(self.end, worked() + share.seconds + share.a_line * lines))
+
+    def half(self) -> Budget:
+        """Half of what is left."""
+        return Budget(worked() + self.left / 2)

@@ -1,0 +1,189 @@
+"""The search for a proof that tensors of two programs are equal: whole normal forms, or a chain of small equalities.
+
+Whatever claims that two programs compute the same comes here: the user's gradients beside the derived ones, a line as
+it would be right, a rule's forward beside the function itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from symbackprop.checking.budget import Budget
+from symbackprop.checking.composition import Composition
+from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.checking.question import Question
+from symbackprop.checking.verdict import Lemma
+from symbackprop.errors import BudgetError, UnsupportedError
+from symbackprop.expression.build import Tensor
+from symbackprop.expression.program import Equation, Program, defined_once
+from symbackprop.expression.recurrence import recurrent
+from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
+
+LONG = 36  # equations: beyond that a composed proof is sought first
+WRITTEN_OUT = 8  # where sizes are fixed, axes up to this length are compared entry by entry
+
+
+class Strategy(NamedTuple):
+    """One way to a proof.
+
+    Args:
+        limit: how large a tensor may grow before it is kept as one atom; 0 for a composed proof, tensor by tensor.
+        share: of the budget.
+        written_out: whether sums over a fixed number of values are written out though other sizes are free.
+        assuming: whether what is assumed of inputs may be made use of: what does without has a condition less.
+    """
+
+    limit: int
+    share: str
+    written_out: bool = False
+    assuming: bool = True
+
+
+WHOLE = Strategy(UNLIMITED, "whole")
+COMPOSED = Strategy(0, "composed")
+UNCONDITIONAL = Strategy(0, "composed", assuming=False)
+WRITTEN = Strategy(UNLIMITED, "written out", True)
+PATIENT = (WRITTEN, Strategy(6, "named"), Strategy(UNLIMITED, "whole, patiently"))
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two programs, of which tensors are to be proved equal.
+
+    Args:
+        question: whose forward pass both are about; its points give the numbers that propose what may be equal.
+        derived: the forward equations and what was derived from them.
+        claimed: what was written by hand.
+        fixed: whether sizes are fixed numbers.
+        by_name: whether what is claimed speaks of derived tensors by name, so that none has to be found among them.
+    """
+
+    question: Question
+    derived: Program
+    claimed: Program
+    fixed: bool = False
+    by_name: bool = False
+
+    @cached_property
+    def alike(self) -> Lookalikes:
+        """The numbers of all tensors, at several points; of none where names say what is what."""
+        return Lookalikes(self.question, () if self.by_name else tuple(self.equations.values()))
+
+    @property
+    def equations(self) -> dict[Tensor, Equation]:
+        """What defines each tensor; where both programs do, the derived one."""
+        return defined_once((*self.derived.equations, *self.claimed.equations))
+
+    @property
+    def length(self) -> int:
+        """How many equations both sides have."""
+        return len(self.derived.equations) + len(self.claimed.equations)
+
+    @property
+    def is_long(self) -> bool:
+        """True for whole models, of which equal intermediates are sought first."""
+        return self.length > LONG or self.is_recurrent
+
+    @cached_property
+    def is_recurrent(self) -> bool:
+        """True if steps depend on each other: what is shown of them takes induction, which composed proofs have."""
+        return bool(recurrent(self.derived.equations) or recurrent(self.claimed.equations))
+
+    @property
+    def quick(self) -> tuple[Strategy, ...]:
+        """The quick strategies, the likelier one first."""
+        return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
+
+    @property
+    def expanded(self) -> int:
+        """Up to which length axes are written out."""
+        return WRITTEN_OUT if self.fixed else 0
+
+    def resolver(self, limit: int, seconds: float, written_out: bool = False) -> Resolver:
+        """The normal form of the tensors of both programs, down to the inputs."""
+        expanded = WRITTEN_OUT if written_out else self.expanded
+        return Resolver(self.equations.values(), self.derived.facts, self.derived.known, limit=limit, expanded=expanded,
+                        seconds=seconds)  # fmt: skip
+
+    def composition(self, budget: Budget, *, assuming: bool = True) -> Composition:
+        """The chain of equalities between both programs, as far as it comes."""
+        derived = self.derived if assuming else replace(self.derived, assumptions=())
+        found = Composition(self.question, derived, self.claimed, self.derived.facts, budget.end, self.alike)
+        found.walk()
+        return found
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How far a proof came.
+
+    Args:
+        unproved: the names of the pairs that were not proved.
+        used: the conditions that it made use of.
+        reason: why there is no more, in words.
+        composition: of a composed proof, its chain of equalities.
+    """
+
+    unproved: tuple[str, ...]
+    used: tuple[str, ...]
+    reason: str
+    composition: Composition | None = None
+
+    @property
+    def lemmas(self) -> tuple[Lemma, ...]:
+        """Of a composed proof, what each of the user's tensors is."""
+        return () if self.composition is None else tuple(self.composition.lemmas)
+
+    def then(self, later: Attempt) -> Attempt:
+        """This and what was proved later of the rest."""
+        used = tuple(dict.fromkeys((*self.used, *later.used)))
+        return Attempt(later.unproved, used, later.reason, later.composition or self.composition)
+
+
+Pairs = Mapping[str, tuple[Tensor, Tensor]]
+
+
+def search_proof(sides: Sides, pairs: Pairs, strategies: Iterable[Strategy], budget: Budget) -> Attempt:
+    """Prove that the two tensors of each pair, a claimed one and a derived one, are equal for all sizes.
+
+    Args:
+        strategies: tried in turn, each on what is left.
+        budget: once it is spent nothing more is begun.
+    """
+    proof = Attempt(tuple(pairs), (), "")
+    for strategy in strategies if pairs else ():
+        part = budget.part(strategy.share, sides.length)
+        left = {name: pairs[name] for name in proof.unproved}
+        proof = proof.then((_at_once if strategy.limit else _composed)(sides, left, strategy, part))
+        if not proof.unproved or budget.spent:
+            break
+    return proof
+
+
+def _at_once(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> Attempt:
+    """By the normal forms of whole tensors, down to the inputs."""
+    resolver = sides.resolver(strategy.limit, budget.left, strategy.written_out)
+    left, reason, used = [], "", dict[str, None]()
+    for name, (claimed, derived) in pairs.items():
+        try:
+            if resolver.meets(claimed, derived):
+                used |= resolver.used
+                continue
+            reason = f"the normal forms of the gradient of {name} differ"
+        except (BudgetError, UnsupportedError) as error:
+            reason = error.what
+        except RecursionError:
+            reason = "the program is too deep for the normal form of whole gradients"
+        left.append(name)
+    return Attempt(tuple(left), tuple(used), reason)
+
+
+def _composed(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> Attempt:
+    """By a chain of lemmas about the tensors of the claimed program."""
+    composition = sides.composition(budget, assuming=strategy.assuming)
+    left = [name for name, pair in pairs.items() if not composition.proves(*pair)]
+    reason = f"the gradient of {left[0]} was not found to be the derived one" if left else ""
+    return Attempt(tuple(left), tuple(composition.cuts.used), reason, composition)

@@ -1,0 +1,247 @@
+"""Recurrences: equations that read each other, though no entry ever leads back to itself.
+
+    state[s,n] = h0[n] where s = 0, else h[s-1,n]
+    h[t,n]     = tanh(x[t,n] + state[t,n])
+
+Each tensor of a recurrence has an axis of steps, and a clock along it: step s is at the time s + origin, or, where the
+steps run backwards, -s + origin. One entry leads to another at a fixed distance in time: from state[s] to h[s-1], from
+h[t] to state[t]. If every way from a tensor back to itself leads to an earlier time, the entries can be computed one
+after another, whatever the length, so the equations have one solution, and what is shown of each entry under the
+hypothesis that it holds of those computed before is true of all: induction on the order of computation. `blocks` finds
+recurrences and makes sure of this.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from symbackprop.errors import IndexNotationError
+from symbackprop.expression.build import (
+    ZERO,
+    Expr,
+    Number,
+    Tensor,
+    add,
+    entries_once,
+    free_indices,
+    mentioned,
+    negate,
+    subtract,
+)
+from symbackprop.expression.equation import Equation
+from symbackprop.expression.sizes import simplify
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the steps of a tensor run.
+
+    Args:
+        axis: the one that holds the steps.
+        sign: -1 if they run backwards.
+        origin: an integer expression; step s is at the time sign * s + origin.
+    """
+
+    axis: int
+    sign: int
+    origin: Expr
+
+    def time(self, place: Expr) -> Expr:
+        """The time of a step."""
+        return add(place if self.sign > 0 else negate(place), self.origin)
+
+
+@dataclass(frozen=True, eq=False)
+class Recurrence:
+    """Equations that can only be computed together, step by step.
+
+    Args:
+        equations: in the order in which they are computed at one time.
+        clocks: of each tensor.
+        ranks: an entry at the time t comes at `pace` * t + rank: after all that it reads.
+        pace: how far one time and the next are apart.
+    """
+
+    equations: tuple[Equation, ...]
+    clocks: Mapping[Tensor, Clock]
+    ranks: Mapping[Tensor, int]
+    pace: int
+
+    def slices(self, lengths: Mapping[Tensor, int], origins: Mapping[Tensor, int]) -> Iterator[tuple[Equation, int]]:
+        """The equations with the steps at which they are to be computed, in the order of computation.
+
+        Args:
+            lengths: how many steps each tensor has.
+            origins: the values of their clocks' origins.
+        """
+
+        def when(at: tuple[Equation, int]) -> int:
+            tensor = at[0].tensor
+            return self.pace * (self.clocks[tensor].sign * at[1] + origins[tensor]) + self.ranks[tensor]
+
+        yield from sorted(((e, s) for e in self.equations for s in range(lengths[e.tensor])), key=when)
+
+
+Block = Equation | Recurrence
+
+
+def blocks(equations: Iterable[Equation]) -> tuple[Block, ...]:
+    """The equations in an order in which they can be computed, those that read each other as one recurrence.
+
+    Raises:
+        IndexNotationError: an entry may depend on itself.
+    """
+    return _blocks(tuple(equations))
+
+
+def in_order(equations: Iterable[Equation]) -> tuple[Equation, ...]:
+    """The same equations, so that each reads only earlier ones or its own recurrence.
+
+    Raises:
+        IndexNotationError: an entry may depend on itself.
+    """
+    return tuple(itertools.chain.from_iterable(equations_of(block) for block in blocks(equations)))
+
+
+def equations_of(block: Block) -> tuple[Equation, ...]:
+    """The equations of a block."""
+    return block.equations if isinstance(block, Recurrence) else (block,)
+
+
+def recurrent(equations: Iterable[Equation]) -> dict[Tensor, int]:
+    """The tensors of recurrences, each with the axis that holds its steps.
+
+    Raises:
+        IndexNotationError: an entry may depend on itself.
+    """
+    found = (block for block in blocks(equations) if isinstance(block, Recurrence))
+    return {tensor: clock.axis for block in found for tensor, clock in block.clocks.items()}
+
+
+@cache
+def _blocks(equations: tuple[Equation, ...]) -> tuple[Block, ...]:
+    position = {e.tensor: k for k, e in enumerate(equations)}
+    reads = [sorted(position[t] for t in mentioned(e.value) if t in position) for e in equations]
+    if all(not r or r[-1] < k for k, r in enumerate(reads)):
+        return equations
+    return tuple(
+        equations[c[0]] if len(c) == 1 and c[0] not in reads[c[0]] else _recurrence([equations[k] for k in c])
+        for c in _components(reads)
+    )
+
+
+def _components(reads: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Those that lead to each other, by way of what they read; after what they read themselves (Tarjan)."""
+    number: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    waiting: set[int] = set()
+    found: list[list[int]] = []
+    for root in range(len(reads)):
+        if root in number:
+            continue
+        path = [(root, iter(reads[root]))]
+        number[root] = low[root] = len(number)
+        stack.append(root)
+        waiting.add(root)
+        while path:
+            node, rest = path[-1]
+            other = next((k for k in rest if k not in number or k in waiting), None)
+            if other is None:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[node])
+                if low[node] == number[node]:
+                    at = stack.index(node)
+                    found.append(sorted(stack[at:]))
+                    waiting -= set(stack[at:])
+                    del stack[at:]
+            elif other in number:
+                low[node] = min(low[node], number[other])
+            else:
+                number[other] = low[other] = len(number)
+                stack.append(other)
+                waiting.add(other)
+                path.append((other, iter(reads[other])))
+    return found
+
+
+def _recurrence(equations: Sequence[Equation]) -> Recurrence:
+    """These equations, which lead to each other, as a recurrence."""
+    own = {e.tensor: e for e in equations}
+    names = ", ".join(t.name for t in own)
+    for equation in equations:
+        if equation.tensor in mentioned(equation.value):
+            raise IndexNotationError(f"the equation for {equation.tensor.name} reads {equation.tensor.name} itself")
+    reads = [(e, read.tensor, read.indices) for e in equations for read in entries_once(e.value) if read.tensor in own]
+    for clocks in _clocks({}, own, reads):
+        far = [(e.tensor, t, _distance(e, clocks[e.tensor], clocks[t], places)) for e, t, places in reads]
+        for sign in (1, -1):
+            ranks = _ranks(own, [(a, b, sign * d) for a, b, d in far if d is not None], len(own) + 1)
+            if ranks is not None:
+                ordered = tuple(sorted(equations, key=lambda e, ranks=ranks: ranks[e.tensor]))  # type: ignore[misc]
+                run = {
+                    t: Clock(c.axis, sign * c.sign, c.origin if sign > 0 else negate(c.origin))
+                    for t, c in clocks.items()
+                }
+                return Recurrence(ordered, run, ranks, len(own) + 1)
+    raise IndexNotationError(f"an entry of {names} may depend on itself")
+
+
+Read = tuple[Equation, Tensor, tuple[Expr, ...]]
+
+
+def _clocks(
+    chosen: dict[Tensor, Clock], own: Mapping[Tensor, Equation], reads: Sequence[Read]
+) -> Iterator[dict[Tensor, Clock]]:
+    """Clocks for all tensors, by which every entry that is read is at a fixed distance in time."""
+    if len(chosen) == len(own):
+        yield chosen
+        return
+    known = next(((e, t, p) for e, t, p in reads if e.tensor in chosen and t not in chosen), None)
+    tensor = known[1] if known else next(t for t in own if t not in chosen)
+    for axis, sign in itertools.product(range(len(tensor.shape)), (1, -1) if chosen else (1,)):
+        clock = Clock(axis, sign, ZERO)
+        if known is not None:  # set so that this entry is read at the time at which it is needed
+            equation, _, places = known
+            gap = simplify(subtract(chosen[equation.tensor].time(_step(equation, chosen)), clock.time(places[axis])))
+            if free_indices(gap) or any(True for _ in entries_once(gap)):
+                continue
+            clock = Clock(axis, sign, gap)
+        wider = {**chosen, tensor: clock}
+        touched = [(e, t, p) for e, t, p in reads if e.tensor in wider and t in wider and tensor in (e.tensor, t)]
+        if all(_distance(e, wider[e.tensor], wider[t], p) is not None for e, t, p in touched):
+            yield from _clocks(wider, own, reads)
+
+
+def _step(equation: Equation, clocks: Mapping[Tensor, Clock]) -> Expr:
+    return equation.indices[clocks[equation.tensor].axis]
+
+
+def _distance(equation: Equation, own: Clock, other: Clock, places: tuple[Expr, ...]) -> int | None:
+    """How much later an entry is that is read; None if that is no fixed number."""
+    gap = simplify(subtract(other.time(places[other.axis]), own.time(equation.indices[own.axis])))
+    return int(gap.value) if isinstance(gap, Number) and gap.value.denominator == 1 else None
+
+
+def _ranks(own: Iterable[Tensor], reads: Sequence[tuple[Tensor, Tensor, int]], pace: int) -> dict[Tensor, int] | None:
+    """For each tensor a rank, by which an entry at the time t comes, at pace * t + rank, after all that it reads.
+
+    None if there are none: then some way leads back to the same step, or to a later one.
+    """
+    ranks = dict.fromkeys(own, 0)
+    for _ in range(len(ranks) + 1):
+        moved = False
+        for tensor, read, distance in reads:
+            least = ranks[read] + pace * distance + 1
+            if ranks[tensor] < least:
+                ranks[tensor], moved = least, True
+        if not moved:
+            return ranks
+    return None
+
+
+__all__ = ["Block", "Clock", "Recurrence", "blocks", "equations_of", "in_order", "recurrent"]

@@ -1,0 +1,220 @@
+"""What a round of a loop over a symbolic range finds, where rounds depend on each other.
+
+    state     a number that each round computes from what the round before has left: a tensor with an axis of steps,
+              state[0] from before the loop, state[k + 1] from round k
+    counter   an integer to which each round adds the same: its value in round k is known
+    growing   an array of which round k writes the place k + c, or c - k, and reads those that rounds before have
+              written: what it holds after the loop is a tensor that is read at these places already
+
+States and growing arrays are recurrences of the program (`expression.recurrence`), whatever the length of the loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Entry,
+    Expr,
+    Index,
+    Tensor,
+    add,
+    mentioned,
+    multiply,
+    rewrite,
+    substitute,
+    subtract,
+    where,
+)
+from symbackprop.expression.program import Equation
+from symbackprop.frontends.numpy.session import Content, Session, axis_indices, holds, is_so, reduced
+
+Indices = tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """A number from round to round.
+
+    Args:
+        tensor: one axis for each loop around this one, that of the steps, those of the number.
+        outer: the indices of the loops around.
+        index: of this loop.
+    """
+
+    tensor: Tensor
+    outer: tuple[Index, ...]
+    index: Index
+
+    def found(self, indices: Indices) -> Expr:
+        """What a round finds."""
+        return Entry(self.tensor, (*self.outer, self.index, *map(reduced, indices)))
+
+    def left(self, indices: Indices) -> Expr:
+        """What the loop leaves."""
+        return Entry(self.tensor, (*self.outer, self.index.size, *map(reduced, indices)))
+
+
+@dataclass(frozen=True)
+class Counter:
+    """An integer to which each round adds the same."""
+
+    before: Content
+    more: Expr
+    index: Index
+
+    def found(self, indices: Indices) -> Expr:
+        """What a round finds."""
+        return reduced(add(self.before(indices), multiply(self.index, self.more)))
+
+    def left(self, indices: Indices) -> Expr:
+        """What the loop leaves."""
+        return reduced(add(self.before(indices), multiply(self.index.size, self.more)))
+
+
+@dataclass(frozen=True)
+class Growing:
+    """An array that is written place by place.
+
+    Args:
+        tensor: what it holds after the loop, with one axis more for each loop around this one.
+        unknown: stands for entries of which is not known whether they are written already.
+        axis: along which it is written.
+        place: that which the round writes.
+        rising: whether later rounds write later places.
+        before: what it held before the loop.
+    """
+
+    tensor: Tensor
+    unknown: Tensor
+    outer: tuple[Index, ...]
+    axis: int
+    place: Expr
+    rising: bool
+    before: Content
+
+    def found(self, indices: Indices) -> Expr:
+        """What a round finds."""
+        at = indices[self.axis]
+        first, second = (at, self.place) if self.rising else (self.place, at)
+        if is_so("<", first, second):
+            return self.left(indices)
+        if is_so("<=", second, first):
+            return self.before(indices)
+        return Entry(self.unknown, tuple(map(reduced, indices)))
+
+    def left(self, indices: Indices) -> Expr:
+        """What the loop leaves."""
+        return Entry(self.tensor, (*self.outer, *map(reduced, indices)))
+
+
+Found = State | Counter | Growing
+
+
+def new_state(session: Session, hint: str, shape: tuple[Expr, ...], kind: str, index: Index) -> State:
+    """A state that is still to be defined."""
+    outer = tuple(loop.index for loop in session.loops)
+    steps = reduced(add(index.size, ONE))
+    tensor = session.new_tensor(f"{hint}_before", (*(i.size for i in outer), steps, *shape), kind)
+    return State(tensor, outer, index)
+
+
+def new_growing(
+    session: Session, hint: str, shape: tuple[Expr, ...], kind: str, unknown: Tensor, axis: int,
+    place: Expr, rising: bool, before: Content,
+) -> Growing:  # fmt: skip
+    """A growing array that is still to be defined."""
+    outer = tuple(loop.index for loop in session.loops)
+    tensor = session.new_tensor(hint, (*(i.size for i in outer), *shape), kind)
+    return Growing(tensor, unknown, outer, axis, place, rising, before)
+
+
+def define_state(session: Session, state: State, before: Content, after: Content, line: int | None) -> None:
+    """state[s] = before where s = 0, else what round s - 1 leaves."""
+    indices = axis_indices(state.tensor.shape)
+    count = len(state.outer)
+    outer, step, own = indices[:count], indices[count], indices[count + 1 :]
+    places = tuple(ZERO if i.size is ONE else i for i in own)
+    after = _in_other_words(session, state, after, own, line)
+    around: dict[Expr, Expr] = dict(zip(state.outer, outer, strict=True))
+    later = substitute(after(places), {**around, state.index: subtract(step, ONE)})
+    value = where(holds("==", step, ZERO), substitute(before(places), around), reduced_places(later))
+    session.equations.append(Equation(state.tensor, indices, value, f"line {line}" if line else ""))
+
+
+def define_growing(session: Session, array: Growing, written: Content, index: Index, line: int | None) -> None:
+    """array[p] = what the round that writes p writes, where there is one, else what stood there before."""
+    indices = axis_indices(array.tensor.shape)
+    count = len(array.outer)
+    outer, own = indices[:count], indices[count:]
+    places = tuple(ZERO if i.size is ONE else i for i in own)
+    here = own[array.axis]
+    base = reduced(substitute(array.place, {index: ZERO}))
+    solution = reduced(subtract(here, base) if array.rising else subtract(base, here))
+
+    def in_round(at: Indices) -> Expr:
+        return written((*at[: array.axis], array.place, *at[array.axis :]))
+
+    rest = (*own[: array.axis], *own[array.axis + 1 :])
+    beside = tuple(ZERO if i.size is ONE else i for i in rest)
+    around: dict[Expr, Expr] = dict(zip(array.outer, outer, strict=True))
+    value = in_round(beside)
+    if array.tensor in mentioned(value):
+        shape = tuple(i.size for i in rest)
+        kind = array.tensor.kind
+        tensor = session.define(shape, in_round, kind, None, line, hint=f"{array.tensor.name}_next")
+        value = Entry(tensor, (*session.rounds.get(tensor, ()), *beside))
+    there = reduced_places(substitute(value, {**around, index: solution}))
+    whole = _where_written(solution, index.size, there, substitute(array.before(places), around))
+    session.equations.append(Equation(array.tensor, indices, whole, f"line {line}" if line else ""))
+
+
+def _where_written(solution: Expr, rounds: Expr, there: Expr, before: Expr) -> Expr:
+    """What the round of this number has written, and where there is no such round what was there before."""
+    first, last = holds("<=", ZERO, solution), holds("<", solution, rounds)
+    if last is ONE and is_so("<=", MINUS_ONE, solution):
+        return where(holds("==", solution, MINUS_ONE), before, there)
+    if first is ONE and is_so("<=", solution, rounds):
+        return where(holds("==", solution, rounds), before, there)
+    return where(multiply(first, last), there, before)
+
+
+def _in_other_words(
+    session: Session, state: State, after: Content, own: tuple[Index, ...], line: int | None
+) -> Content:
+    """What a round leaves, as a tensor of its own where it reads the state itself."""
+    places = tuple(ZERO if i.size is ONE else i for i in own)
+    if state.tensor not in mentioned(after(places)):
+        return after
+    shape = tuple(i.size for i in own)
+    hint = state.tensor.name.removesuffix("_before")
+    tensor = session.define(shape, after, state.tensor.kind, None, line, hint=hint)
+    rounds = session.rounds.get(tensor, ())
+    return lambda indices: Entry(tensor, (*rounds, *map(reduced, indices)))
+
+
+def reduced_places(value: Expr) -> Expr:
+    """An expression whose indices of entries are simplified."""
+
+    def meaning(node: Expr) -> Expr | None:
+        if isinstance(node, Entry) and node.indices:
+            return Entry(node.tensor, tuple(reduced(reduced_places(i)) for i in node.indices))
+        return None
+
+    return rewrite(value, meaning)
+
+
+__all__ = [
+    "Counter",
+    "Found",
+    "Growing",
+    "State",
+    "define_growing",
+    "define_state",
+    "new_growing",
+    "new_state",
+    "reduced_places",
+]
