@@ -36,7 +36,7 @@ from unittest import mock
 import numpy as np
 
 import symbackprop as sb
-from symbackprop.checking import check, decide
+from symbackprop.checking import budget, check, decide
 from symbackprop.checking.verdict import Verdict
 
 Shape = tuple[str, ...]
@@ -634,14 +634,25 @@ def sizes_of(verdict: Any) -> list[dict[str, int]]:
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 
-def _refuted_at_once(goal: Any, subject: str, found: Any, deadline: float, scope: str | None = None) -> Verdict:
+def _refuted_at_once(goal: Any, subject: str, found: Any, work: Any, scope: str | None = None) -> Verdict:
     """The verdict without a search for a cause; but the normal form is asked about what random numbers refute."""
     notes: tuple[str, ...] = ()
     if scope is not None and np.isfinite(found.entry.claimed):
-        name = found.entry.name
-        proof = decide.prove(goal, [name], decide._quick(goal), min(deadline, decide.worked() + 1.0))
+        proof = decide.prove(goal, [found.entry.name], goal.sides.quick, work)
         notes = () if proof.unproved else (CONTRADICTED,)
     return Verdict("REFUTED", subject, wrong=(found.entry.name,), counterexample=found, notes=notes)
+
+
+HURRIED = {
+    "first look": 0.04,
+    "directed look": 0.2,
+    "branches": 0.02,
+    "branches at stated sizes": 0.02,
+    "outside": 0.2,
+    "patient": 0.0,
+    "last look": 0.2,
+    "stated sizes": 1.0,
+}
 
 
 @contextlib.contextmanager
@@ -654,12 +665,11 @@ def hurried(ask_numpy: bool = True) -> Iterator[None]:
         ask_numpy: whether NumPy runs both functions beside their equations; the differences say in any case what is
             true of the functions themselves.
     """
-    quick = {"SCREEN_SECONDS": 0.04, "BRANCH_SECONDS": 0.02, "LAST_SECONDS": 0.2, "PATIENT": (), "OUTSIDE_SECONDS": 0.2}
+    shares = {task: budget.Share(seconds) for task, seconds in HURRIED.items()}
     with (
-        mock.patch.multiple(decide, refuted=_refuted_at_once, **quick),
-        mock.patch.multiple(
-            check, refuted=_refuted_at_once, CONCRETE_SCREENED=3, STATED_SECONDS=1.0, _limit=lambda _: 60
-        ),
+        mock.patch.dict(budget.SHARES, shares),
+        mock.patch.object(decide, "refuted", _refuted_at_once),
+        mock.patch.multiple(check, refuted=_refuted_at_once, CONCRETE_SCREENED=3, _limit=lambda _: 60),
         contextlib.nullcontext() if ask_numpy else mock.patch.object(check, "agree_with_numpy", lambda *_, **__: ""),
     ):
         yield

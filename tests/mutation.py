@@ -92,7 +92,10 @@ ROOMS = {
         ("expression/test_wrong_orders.py", "expression/test_expression.py", "expression/test_sizes.py"),
     ),
     "judge": Room(
-        tuple(f"checking/{name}.py" for name in ("decide", "check", "verify", "refute", "question", "trace_agreement")),
+        tuple(
+            f"checking/{name}.py"
+            for name in ("decide", "proof_search", "check", "verify", "refute", "question", "trace_agreement")
+        ),
         tuple(
             f"checking/test_{name}.py"
             for name in (
