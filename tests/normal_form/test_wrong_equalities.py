@@ -493,12 +493,6 @@ RIGHT = {
     "an index and one before it": (Compare("<=", add(i, two), i), ZERO, {}, []),
     "one over a root is positive": (above(rational(at(x, i), Fraction(-1, 2))), ONE, {}, []),
     "one over a square is positive": (above(power(at(x, i), -2)), ONE, {}, []),
-    "the sign of a branch": (
-        above(add(at(x, i), multiply(above(at(y, i)), at(z, i)))),
-        where(above(at(y, i)), above(add(at(x, i), at(z, i))), above(at(x, i))),
-        {},
-        [KINK],
-    ),
     "roots in denominators": (
         add(
             rational(add(power(at(x, i), 2), ONE), Fraction(-3, 2)),
