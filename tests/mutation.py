@@ -2,6 +2,7 @@
 
     python tests/mutation.py                            # all trusted rooms, every edit
     python tests/mutation.py --room normal_form --most 40
+    python tests/mutation.py --most 30 --seed 5         # an estimate, by edits that nobody has tried before
     python tests/mutation.py --list                     # the edits, without running anything
     python tests/mutation.py --patches DIRECTORY        # edits made by hand, one diff a file
 
@@ -18,6 +19,7 @@ import ast
 import copy
 import hashlib
 import importlib
+import itertools
 import multiprocessing
 import os
 import re
@@ -58,11 +60,22 @@ class Room(NamedTuple):
 
 ROOMS = {
     "kernel": Room(
-        ("calculus/kernel.py",),
-        ("calculus/test_forgeries.py", "calculus/test_kernel.py", "normal_form/test_renaming.py"),
+        (
+            "calculus/kernel.py",
+            "calculus/meaning.py",
+            "calculus/equality.py",
+            "normal_form/renaming.py",
+            "expression/program.py",
+        ),
+        (
+            "calculus/test_forgeries.py",
+            "calculus/test_kernel.py",
+            "normal_form/test_renaming.py",
+            "expression/test_names.py",
+        ),
     ),
     "rules": Room(
-        ("calculus/rules.py", "calculus/pull_back.py"),
+        ("calculus/rules.py",),
         (
             "calculus/test_rules.py",
             "calculus/test_reverse_mode.py",
@@ -79,11 +92,27 @@ ROOMS = {
         ("expression/test_wrong_orders.py", "expression/test_expression.py", "expression/test_sizes.py"),
     ),
     "judge": Room(
-        tuple(f"checking/{name}.py" for name in ("decide", "check", "verify", "refute", "question", "trace_agreement")),
+        tuple(
+            f"checking/{name}.py"
+            for name in ("decide", "proof_search", "check", "verify", "refute", "question", "trace_agreement")
+        ),
         tuple(
             f"checking/test_{name}.py"
-            for name in ("lines_of_defence", "judge", "trace_agreement", "refute", "no_number", "check_raising")
+            for name in (
+                "lines_of_defence",
+                "judge",
+                "domains",
+                "trace_agreement",
+                "refute",
+                "no_number",
+                "check_raising",
+            )
         ),
+    ),
+    "reverse mode": Room(  # what it proposes the kernel replays
+        ("calculus/pull_back.py", "calculus/reverse_mode.py"),
+        ("calculus/test_reverse_mode.py", "calculus/test_kernel.py"),
+        trusted=False,
     ),
     "trace": Room(
         ("frontends/numpy/*.py",),
@@ -107,8 +136,11 @@ ROOMS = {
 
 
 def files_of(room: Room) -> list[Path]:
-    """The modules of a room."""
-    return [f for pattern in room.files for f in sorted(PACKAGE.glob(pattern))]
+    """The modules of a room that no earlier room has."""
+    found = [f for pattern in room.files for f in sorted(PACKAGE.glob(pattern))]
+    earlier = itertools.takewhile(lambda other: other is not room, ROOMS.values())
+    taken = {f for other in earlier for pattern in other.files for f in PACKAGE.glob(pattern)}
+    return [f for f in found if f not in taken]
 
 
 def tests_of(room: Room) -> list[str]:
@@ -496,12 +528,12 @@ def known_survivors() -> dict[str, str]:
     return dict(rows)
 
 
-def chosen(mutants: Iterable[Mutant], most: int | None) -> list[Mutant]:
-    """At most so many edits, spread over all of them: the same ones in every run."""
+def chosen(mutants: Iterable[Mutant], most: int | None, seed: int = 0) -> list[Mutant]:
+    """At most so many edits, spread over all of them: the same ones in every run with one seed."""
     everything = list(mutants)
     if most is None or len(everything) <= most:
         return everything
-    ranked = sorted(everything, key=lambda m: hashlib.sha256(m.name.encode()).digest())
+    ranked = sorted(everything, key=lambda m: hashlib.sha256(f"{seed or ''}{m.name}".encode()).digest())
     kept = set(ranked[:most])
     return [m for m in everything if m in kept]
 
@@ -512,6 +544,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--room", choices=trusted, help="one room of the trusted part; all of them without")
     parser.add_argument("--most", type=int, help="at most so many edits in each room")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of edits where there are more")
     parser.add_argument("--list", action="store_true", help="only list the edits")
     parser.add_argument("--jobs", type=int, default=2, help="edits that are judged at once")
     parser.add_argument("--only", default="", help="edits whose name this pattern is found in")
@@ -524,7 +557,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mutants = []
         for name in rooms:
             found = (m for f in files_of(ROOMS[name]) for m in mutants_of(f) if re.search(options.only, m.name))
-            mutants += chosen(found, options.most)
+            mutants += chosen(found, options.most, options.seed)
     if options.list:
         for mutant in mutants:
             print(f"{mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")

@@ -1,6 +1,7 @@
 """A counterexample as data: numbers at which a claimed gradient is not the gradient, that anyone can run.
 
-Every float in it is exactly the dyadic number that was used.
+Every float in it is exactly the dyadic number that was used. There is one exception, on a threshold of the claim:
+where code compares with 0.1, which is read as 1/10, the float 0.1 is what NumPy takes for equal.
 """
 
 from __future__ import annotations

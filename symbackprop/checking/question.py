@@ -86,8 +86,16 @@ class Question:
     def constants(self) -> list[float]:
         """Sizes of the numbers in either program, smallest first: epsilons, margins, tolerances, clip bounds."""
         values = [e.value for program in (self.forward, self.claimed) for e in program.equations]
-        found = {abs(_nearest(n.value)) for value in values for n in nodes_once(value) if isinstance(n, Number)}
+        found = {abs(nearest(n.value)) for value in values for n in nodes_once(value) if isinstance(n, Number)}
         return sorted(found - {0.0, math.inf})
+
+    @cached_property
+    def rounded(self) -> dict[float, Fraction]:
+        """The numbers of either program that no float is, by the float that the user's code holds: 0.1 for 1/10."""
+        values = [e.value for program in (self.forward, self.claimed) for e in program.equations]
+        numbers = {n.value for value in values for n in nodes_once(value) if isinstance(n, Number)}
+        found = {sign * nearest(n): sign * n for n in numbers for sign in (1, -1)}
+        return {near: n for near, n in found.items() if math.isfinite(near) and Fraction(near) != n}
 
     @property
     def infinities(self) -> list[float]:
@@ -200,7 +208,7 @@ class Examination:
         return False
 
 
-def _nearest(value: Fraction) -> float:
+def nearest(value: Fraction) -> float:
     """The nearest float; infinity where there is none."""
     try:
         return float(value)
@@ -364,7 +372,10 @@ def _given(tensor: Tensor, point: Point, number_field: Field) -> Array:
     if tensor not in point.inputs:
         raise DataError(f"the point has no value for {tensor.name}")
     array = point.inputs[tensor]
-    return array_of(tensor, array, array.shape, number_field)
+    entries = array_of(tensor, array, array.shape, number_field)
+    for place in np.argwhere(np.isin(array, list(point.exact))) if point.exact else ():
+        entries[tuple(place.tolist())] = number_field.number(point.exact[float(array[tuple(place)])])
+    return entries
 
 
 def true_gradient(

@@ -18,7 +18,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from symbackprop.checking.question import Question, to_float
+from symbackprop.checking.question import Question, nearest, to_float
 from symbackprop.checking.sample_points import Sampler, movable
 from symbackprop.evaluation.compile import Array, Closure, Compiler, OutOfRangeError, State
 from symbackprop.evaluation.exact import Evaluator, array_of
@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     Expr,
     Extremum,
     Index,
+    Number,
     Position,
     Tensor,
     free_indices,
@@ -173,8 +174,9 @@ class Director:
     def on_thresholds(self, base: Point, given: Mapping[Tensor, Array]) -> Iterator[Point]:
         """Points on the thresholds of the claim: single entries and whole inputs at 0 and at each constant, all entries
         equal, and entries for which a threshold's difference is 0, found where it is a line."""
-        tensors = [t for t in self.sampler.real_inputs if self._kind(t) is None]
-        for value in (0.0, *(s * c for c in self.constants[:4] for s in (1, -1))):
+        tensors = [t for t in (*self.sampler.real_inputs, *self.question.upstream) if self._kind(t) is None]
+        base = replace(base, exact=self.question.rounded)
+        for value in dict.fromkeys((0.0, *(s * c for c in (*self._compared(), *self.constants[:4]) for s in (1, -1)))):
             for tensor in tensors:
                 whole = np.full_like(base.inputs[tensor], value)
                 yield replace(base, inputs={**base.inputs, tensor: whole})
@@ -189,6 +191,12 @@ class Director:
                 point = self._exactly_on(site, base, settled)
                 if point is not None:
                     yield point
+
+    def _compared(self) -> list[float]:
+        """The numbers that the claim compares something with."""
+        numbers = [n.value for s in self.sites if s.claimed for n in nodes_once(s.difference) if isinstance(n, Number)]
+        near = dict.fromkeys(abs(nearest(n)) for n in numbers)
+        return [c for c in near if 0 < c < LARGEST_INPUT][:4]
 
     def _exactly_on(self, site: Site, base: Point, settled: Mapping[Tensor, Array]) -> Point | None:
         """One entry moved to where a threshold's difference, a line in it, is 0."""

@@ -38,6 +38,7 @@ from symbackprop.expression.build import (
     children,
     free_indices,
     multiply,
+    number,
 )
 from symbackprop.expression.functions import Function
 
@@ -148,9 +149,9 @@ class Compiler:
         return run
 
     def _add(self, terms: tuple[Expr, ...]) -> Closure:
-        """A sum; x + (-1)y with x and y the same value is an exact 0, so that a shift by a maximum leaves no doubt."""
-        if len(terms) == 2 and isinstance(terms[1], Multiply) and terms[1].factors[0] is MINUS_ONE:
-            left, right = self._of(terms[0]), self._of(multiply(*terms[1].factors[1:]))
+        """A sum; x - y with x and y the same value is an exact 0, so that a shift by a maximum leaves no doubt."""
+        if len(terms) == 2 and (subtrahend := _subtracted(terms[1])) is not None:
+            left, right = self._of(terms[0]), self._of(subtrahend)
 
             def difference(s: State) -> Value:
                 a, b = left(s), right(s)
@@ -279,6 +280,13 @@ class Compiler:
             only = parts[0]
             return lambda s: scalar((only(s),))
         return lambda s: scalar(tuple([p(s) for p in parts]))
+
+
+def _subtracted(term: Expr) -> Expr | None:
+    """y if the term is -y, for a product or a number that is no integer; else None."""
+    if isinstance(term, Number) and term.value < 0 and term.value.denominator > 1:
+        return number(-term.value)
+    return multiply(*term.factors[1:]) if isinstance(term, Multiply) and term.factors[0] is MINUS_ONE else None
 
 
 def _plain_entry(tensor: Tensor, indices: tuple[Index, ...]) -> Closure:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import flint
@@ -264,9 +264,13 @@ def _ball_round(x: flint.arb) -> flint.arb:
 
 
 def _ball_number(value: Exact) -> flint.arb:
-    if isinstance(value, Fraction):
-        return flint.arb(flint.fmpq(value.numerator, value.denominator))
-    return flint.arb(value)
+    return _ball_fraction(value, flint.ctx.prec) if isinstance(value, Fraction) else flint.arb(value)
+
+
+@lru_cache(maxsize=4096)
+def _ball_fraction(value: Fraction, bits: int) -> flint.arb:
+    """One ball for one number at one precision: that two of them are equal is known by identity alone."""
+    return flint.arb(flint.fmpq(value.numerator, value.denominator))
 
 
 def _ball_power(base: Value, exponent: Fraction) -> Value:

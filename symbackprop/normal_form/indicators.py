@@ -66,6 +66,10 @@ class Indicators(Signs):
             if value.terms[0][1] < 0:
                 return ZERO
             nothing = self.zero(value)
+            if len(value.terms) == 1 and all(
+                self.known_positive(a) or _positive_where_it_exists(e) for a, e in value.terms[0][0].factors
+            ):
+                return ONE
             if nothing.terms:  # what is 0 at isolated points only is not positive there
                 return subtract(ONE, nothing)
         (coefficient, mono), core = self.factor(value)

@@ -78,6 +78,8 @@ def applied(function: Function, arguments: tuple[Expr, ...]) -> Expr:
         return add(apply(FUNCTIONS["relu"], *arguments), apply(TAIL, *arguments))
     if function.name == "step" and function.definition is None:
         return Compare("<", ZERO, arguments[0])
+    if function.definition is None and not is_arbitrary(function):
+        raise UnsupportedError(f"there is no code for {function.name}")
     if is_arbitrary(function):
         raise UnsupportedError(
             f"{function.name} is an arbitrary function, so there is no code for it",

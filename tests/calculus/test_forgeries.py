@@ -9,6 +9,7 @@ import pytest
 
 from symbackprop.calculus.derivation import Derivation, Step
 from symbackprop.calculus.kernel import Kernel
+from symbackprop.calculus.meaning import opaque
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import (
     ONE,
@@ -247,6 +248,35 @@ def test_an_entry_by_an_entry_of_its_own_tensor_is_a_delta():
     refuses(Kernel(program), derivation(program, [part, ZERO], ["derivative"]))
 
 
+def test_an_output_with_axes_is_no_cost():
+    """r_0 + ... + r_N-1 moves by 1 with x; r = (x, x, ...) has no slope of its own to speak of."""
+    row = Tensor("r", (N,))
+    program = Program((x,), (Equation(row, (i,), Entry(x)), Equation(J, (), Entry(x))), (J, row))
+    claim = Derivation("claim", program, Entry(x), Entry(x), (), cost=Entry(row, (i,)))
+    with pytest.raises(ProofError, match="r is not a cost of the program"):
+        Kernel(program).replay(claim)
+    refuses(Kernel(program), Derivation("claim", program, Entry(x), Entry(x), (), cost=Entry(x)))
+
+
+def test_a_derivative_is_not_given_another_meaning():
+    """The kernel's own name of dJ/dx stands for nothing else."""
+    w = Tensor("w")
+    program = cost(multiply(Entry(x), Entry(w)), x, w)
+    own = opaque(Total(Entry(J), Entry(x))).tensor
+    claim = derivation(program, [Total(Entry(J), Entry(w)), Total(Entry(J), Entry(w))], ["algebra"], {own: w})
+    with pytest.raises(ProofError, match="cannot stand for the derivative with respect to w"):
+        Kernel(program).replay(claim)
+
+
+def test_a_derivative_of_a_formula_is_worked_out():
+    program = cost(Entry(x), x, c)
+    part = Partial(add(multiply(number(3), Entry(x)), Entry(c)), Entry(x))
+    assert Kernel(program).replay(derivation(program, [part, number(3)], ["derivative"])) == ()
+    refuses(Kernel(program), derivation(program, [part, number(4)], ["derivative"]))
+    other = Partial(Entry(c), Entry(x))
+    assert Kernel(program).replay(derivation(program, [other, ZERO], ["derivative"])) == ()
+
+
 # Steps and their ends.
 
 
@@ -381,6 +411,15 @@ def test_what_is_known_of_one_input_is_not_remembered_of_another():
     kernel = Kernel(program)
     kernel.replay(by_algebra(program, total_of_row(y), ONE))
     refuses(kernel, by_algebra(program, total_of_row(z), ONE))
+
+
+def test_entries_of_a_simplex_add_up_along_their_last_axis_alone():
+    y = Tensor("y", (N, M, P))
+    program = cost(ONE, y, assumptions=(Assumption("simplex", y),))
+    along = lambda size, places: contraction("s", size, lambda s: Entry(y, places(s)))  # noqa: E731
+    last, middle = along(P, lambda s: (i, k, s)), along(M, lambda s: (i, s, Index("p", P)))
+    assert Kernel(program).replay(by_algebra(program, last, ONE)) == ("the rows of y add up to 1",)
+    refuses(Kernel(program), by_algebra(program, middle, ONE))
 
 
 def test_labels_lie_in_their_range_and_other_integers_need_not():

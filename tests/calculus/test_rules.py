@@ -98,6 +98,14 @@ def test_a_sum_is_not_captured_by_the_variable():
     assert same(partial(total, P), slope)
 
 
+def test_a_binder_is_not_captured_by_its_own_index():
+    """The slope of sum_t x_t by x at an index that is the very node t: 1, not the sum of [t = t]."""
+    total = contraction("t", N, X)
+    assert same(partial(total, X(total.index)), ONE)
+    top = extremum("max", "t", N, X)
+    assert same(partial(top, X(top.index)), Compare("==", X(top.index), top))
+
+
 def test_a_node_without_a_rule_is_refused():
     with pytest.raises(UnsupportedError, match="no derivative rule for Position"):
         partial(Position("max", j, X(j)), P)

@@ -85,6 +85,19 @@ ON_A_THRESHOLD = {
     "at 0": (square, lambda dout, x: {"x": dout * np.where(x == 0, 5, 2 * x)}, VECTOR),
     "at 3": (square, lambda dout, x: {"x": dout * np.where(x == 3, 5, 2 * x)}, VECTOR),
     "at a square": (square, lambda dout, x: {"x": dout * np.where(x * x == 4, 5, 2 * x)}, VECTOR),
+    "at a number that no float is": (square, lambda dout, x: {"x": dout * np.where(x == 0.1, 5, 2 * x)}, VECTOR),
+    "at a negative one": (square, lambda dout, x: {"x": dout * np.where(x == -0.7, 5, 2 * x)}, VECTOR),
+    "by a difference": (square, lambda dout, x: {"x": dout * np.where(x - 0.1 == 0, 5, 2 * x)}, VECTOR),
+    "by a distance": (square, lambda dout, x: {"x": dout * np.where(abs(x - 0.1) <= 0, 5, 2 * x)}, VECTOR),
+    "by two inequalities": (square, lambda dout, x: {"x": dout * np.where((x >= 0.3) & (x <= 0.3), 5, 2 * x)}, VECTOR),
+    "beside many constants": (
+        lambda x: 0.01 * np.tanh(x) + 0.02 * x + 0.03 * x**2 + 0.04 * x**3,
+        lambda dout, x: {
+            "x": dout * np.where(x == 0.7, 0, 0.01 * (1 - np.tanh(x) ** 2) + 0.02 + 0.06 * x + 0.12 * x**2)
+        },
+        VECTOR,
+    ),
+    "at an upstream gradient": (square, lambda dout, x: {"x": np.where(dout == 0.3, 5, 2 * dout * x)}, VECTOR),
     "where two agree": (
         lambda x, y: x * y,
         lambda dout, x, y: {"x": dout * np.where(x == y, 5, y), "y": dout * x},
@@ -98,7 +111,27 @@ def test_check_refutes_a_wrong_value_where_the_forward_is_smooth(name):
     forward, backward, shapes = ON_A_THRESHOLD[name]
     verdict = sb.check(forward, backward, shapes=shapes)
     assert verdict.status == "REFUTED"
-    assert verdict.counterexample.entry.claimed != verdict.counterexample.entry.correct
+    point = verdict.counterexample
+    plain = backward(point.upstream, **point.inputs)
+    assert all(np.allclose(plain[n], point.claimed[n], 1e-12) for n in plain)  # NumPy takes the same branch there
+    assert point.entry.claimed != point.entry.correct
+
+
+EXCLUDED = {  # the forward is not smooth there: no value is a wrong one
+    "a jump": (lambda x: np.where(x == 0.1, 5, x), lambda dout, x: {"x": dout}),
+    "a jump that the backward knows": (
+        lambda x: np.where(x == 0.1, 5, x),
+        lambda dout, x: {"x": dout * np.where(x == 0.1, 0, 1)},
+    ),
+    "a corner": (lambda x: np.abs(x - 0.3), lambda dout, x: {"x": dout * np.sign(x - 0.3)}),
+}
+
+
+@pytest.mark.parametrize("name", EXCLUDED)
+def test_check_says_that_a_threshold_of_the_forward_is_left_out(name):
+    verdict = sb.check(*EXCLUDED[name], shapes=VECTOR)
+    assert verdict.status == "PROVED"
+    assert verdict.conditions == ("no argument of a branch is exactly at its kink",)
 
 
 @pytest.mark.parametrize("slope", [lambda x: x > 0, lambda x: x >= 0])

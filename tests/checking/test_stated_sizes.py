@@ -1,5 +1,7 @@
 """Proofs for some stated sizes: said in the first line, with what was left out, and never from empty loops alone."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -124,3 +126,180 @@ def test_a_cure_found_at_stated_sizes_says_at_which():
     if verdict.cure:
         assert "(proved, T = " in str(verdict)
     assert not any(line.code for line in verdict.cured)
+
+
+# Code that handles what lies outside an axis.
+
+
+def sixth_or_first(x):
+    try:
+        chosen = x[5]
+    except IndexError:
+        chosen = x[0]
+    return chosen * x.sum()
+
+
+def slope_of_sixth_or_first(dout, x, place=5):
+    try:
+        chosen = x[place]
+    except IndexError:
+        place = 0
+        chosen = x[place]
+    dx = np.ones_like(x) * dout * chosen
+    dx[place] += dout * x.sum()
+    return {"x": dx}
+
+
+def slope_of_the_first(dout, x):
+    dx = np.ones_like(x) * dout * x[0]
+    dx[0] += dout * x.sum()
+    return {"x": dx}
+
+
+@pytest.mark.parametrize(
+    ("shape", "where", "scope"),
+    [
+        ((3,), None, "the sizes given"),
+        ((8,), None, "the sizes given"),
+        (("N",), "N >= 6", "all sizes"),
+        (("N",), "N <= 5", "all sizes"),
+        (("N",), None, "the stated sizes N = 2 and N = 3 and N = 4 alone; every size of the other axes"),
+    ],
+)
+def test_code_may_catch_an_index_outside_an_axis(shape, where, scope):
+    verdict = sb.check(sixth_or_first, slope_of_sixth_or_first, shapes={"x": shape}, where=where)
+    assert (verdict.status, verdict.scope) == ("PROVED", scope)
+
+
+@pytest.mark.parametrize(("shape", "status"), [((3,), "PROVED"), ((6,), "REFUTED"), (("N",), "REFUTED")])
+def test_a_handler_is_entered_where_the_index_is_outside_alone(shape, status):
+    where = None if isinstance(shape[0], int) else "N >= 6"
+    assert sb.check(sixth_or_first, slope_of_the_first, shapes={"x": shape}, where=where).status == status
+
+
+def until_the_end(x):
+    total, place = 0.0, 0
+    while True:
+        try:
+            total = total + place * x[place] ** 2
+        except IndexError:
+            return total
+        place += 1
+
+
+def some_or_all(x):
+    try:
+        chosen = x[[0, -4]]
+    except IndexError:
+        chosen = x
+    return chosen.sum()
+
+
+def written_or_not(x):
+    y = x.copy()
+    try:
+        y[np.array([[1, 3]])] = 0
+    except IndexError:
+        y[0] = 0
+    return y.sum()
+
+
+def of_two_axes(x):
+    try:
+        chosen = x[:, 0]
+    except IndexError:
+        chosen = x
+    return chosen.sum()
+
+
+HANDLED = {
+    "a loop until the end": (until_the_end, lambda x: 2 * np.arange(x.shape[0]) * x),
+    "an array of places": (some_or_all, lambda x: np.ones(3)),
+    "written to an array of places": (written_or_not, lambda x: np.array([0.0, 1, 1])),
+    "too many subscripts": (of_two_axes, lambda x: np.ones(3)),
+}
+
+
+@pytest.mark.parametrize("name", HANDLED)
+def test_code_may_catch_what_numpy_says_of_any_subscript(name):
+    forward, slope = HANDLED[name]
+    assert sb.check(forward, lambda x: {"x": slope(x)}, shapes={"x": (3,)}).status == "PROVED"
+    assert sb.check(forward, lambda x: {"x": slope(x) + 1}, shapes={"x": (3,)}).status == "REFUTED"
+
+
+def test_an_index_outside_an_axis_restricts_the_sizes_or_is_a_fault():
+    def sixth(x):
+        return x[5]
+
+    def backward(dout, x):
+        dx = np.zeros_like(x)
+        dx[5] = dout
+        return {"x": dx}
+
+    verdict = sb.check(sixth, backward, shapes={"x": ("N",)})
+    assert verdict.scope.startswith("the stated sizes N = 6 and N = 7")
+    assert any("index 5 is out of bounds for axis 0 with size 3" in note for note in verdict.notes)
+    small = sb.check(sixth, backward, shapes={"x": (3,)})
+    assert small.status == "MALFORMED" and "index 5 is out of bounds for axis 0 with size 3" in small.reason
+
+
+# Python's own numbers raise where NumPy's do not, at some sizes alone.
+
+AT_SOME_SIZES = {
+    "//": lambda n: 10 // (n - 5),
+    "%": lambda n: 10 % (n - 5),
+    "divmod": lambda n: divmod(10, n - 5),
+    "/": lambda n: 1 / (n - 5),
+    "a size over another": lambda n: n / (n - 5),
+    "a float over a size": lambda n: 1.0 / (n - 5),
+    "over half a size": lambda n: 1 / (n / 2 - 2.5),
+    "a negative power": lambda n: (n - 5) ** -1,
+    "an overflow": lambda n: 10.0 ** (70 * n),
+    "math.sqrt": lambda n: math.sqrt(n - 5),
+    "math.log": lambda n: math.log(n - 2),
+    "math.pow": lambda n: math.pow(n - 5, -1),
+    "math.exp": lambda n: math.exp(200 * n),
+    "the step of a range": lambda n: range(0, 3, n - 5),
+}
+
+
+@pytest.mark.parametrize("name", AT_SOME_SIZES)
+def test_an_exception_that_some_sizes_raise_is_not_overlooked_where_it_is_caught(name):
+    def backward(dout, x):
+        try:
+            AT_SOME_SIZES[name](x.shape[0])
+        except (ZeroDivisionError, ValueError, OverflowError):
+            return {"x": dout}
+        return {"x": 2 * dout}
+
+    verdict = sb.check(lambda x: 2 * x, backward, shapes={"x": ("N",)})
+    assert verdict.scope != "all sizes"
+    assert verdict.status in ("REFUTED", "UNDECIDED")
+
+
+def test_sizes_that_divide_are_no_doubt_where_nothing_is_raised():
+    def factor(rows, columns):
+        return 1 / rows + rows**0.5 / columns + 1.0 / (rows * columns) + math.sqrt(2.0) + rows // columns + rows**-0.5
+
+    def forward(x):
+        with np.errstate(divide="ignore"):
+            return x * factor(*x.shape)
+
+    def backward(dout, x):
+        with np.errstate(divide="ignore"):
+            return {"x": dout * factor(*x.shape)}
+
+    verdict = sb.check(forward, backward, shapes={"x": ("N", "D")})
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes")
+
+
+def test_a_division_by_a_number_of_pythons_own_that_data_decide_is_refused_where_it_is_caught():
+    def forward(x):
+        try:
+            return x * (1 / float(np.maximum(x[0], 0)))
+        except ZeroDivisionError:
+            return x
+
+    verdict = sb.check(forward, lambda dout, x: {"x": dout}, shapes={"x": ("N",)})
+    assert verdict.status == "UNDECIDED"
+    assert "where an exception may be caught" in verdict.reason

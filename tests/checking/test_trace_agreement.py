@@ -212,3 +212,48 @@ def test_what_numpy_could_not_be_asked_is_a_condition_of_what_is_proved():
 
 def test_a_trace_that_numpy_confirms_has_no_condition():
     assert sb.trace(lambda x: np.log(1.0 + x**2), VECTOR).conditions == ()
+
+
+def in_single_precision(make):
+    return sb.check(lambda x: 0.1 * x, lambda dout, x: {"x": dout * make(x)}, shapes={"x": ("N",)})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: np.float32(0.1),
+        lambda x: np.array(0.1, np.float32),
+        lambda x: np.full(x.shape, 0.1, dtype=np.float32),
+        lambda x: np.asarray([0.1], dtype=np.float32),
+    ],
+)
+def test_a_constant_that_single_precision_rounds_is_a_condition(make):
+    verdict = in_single_precision(make)
+    assert verdict.status == "PROVED"
+    assert any("1/10 in single precision" in c for c in verdict.conditions)
+
+
+def test_a_constant_that_single_precision_holds_is_none():
+    verdict = sb.check(lambda x: 0.5 * x, lambda dout, x: {"x": dout * np.float32(0.5)}, shapes={"x": ("N",)})
+    assert (verdict.status, verdict.conditions) == ("PROVED", ())
+
+
+def test_an_input_that_the_forward_changes_in_place_is_told():
+    def forward(x):
+        y = x * x
+        x += 1
+        return y
+
+    verdict = sb.check(forward, lambda dout, x: {"x": 2 * dout * x}, shapes={"x": ("N",)})
+    assert verdict.status == "PROVED"
+    assert any("is given x as it was before forward changed it in place" in c for c in verdict.conditions)
+    kept = sb.check(lambda x: (forward(x), x), lambda dout, cache: {"x": 2 * dout * cache}, shapes={"x": ("N",)})
+    assert kept.status == "REFUTED"  # by the cache it is the changed one
+
+
+def test_a_line_for_which_there_is_no_code_is_refuted_all_the_same():
+    def backward(dout, x):
+        return {"x": dout * np.trunc(x / 2)}
+
+    verdict = sb.check(lambda x: x * np.floor(x / 2), backward, shapes={"x": ("N",)})
+    assert verdict.status == "REFUTED"

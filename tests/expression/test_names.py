@@ -133,3 +133,15 @@ def test_check_is_not_confused_by_a_variable_called_like_its_own_zeros():
         return {"x": zeros_x, "w": dout * 2.0}
 
     assert sb.check(forward, backward, shapes={"x": ("N",), "w": ("N",)}).status == "REFUTED"
+
+
+def test_a_program_defines_nothing_twice():
+    x = Tensor("x", (N,))
+    with pytest.raises(IndexNotationError, match="tensor S is defined twice"):
+        Program((x,), (doubled("S", x), doubled("S", x, 3)), (Tensor("S", (N,)),))
+
+
+def test_a_program_defines_what_it_returns():
+    x, y = Tensor("x"), Tensor("y")
+    with pytest.raises(IndexNotationError, match="output y is never defined"):
+        Program((x,), (), (y,))

@@ -78,6 +78,12 @@ UNDECIDED = {
         Quotient(s.b, subtract(s.A, s.B)),
     ),
     "quotients by two divisors": lambda s: ([], "<=", multiply(two, Quotient(s.b, number(4))), Quotient(s.a, two)),
+    "a quotient of a square": lambda s: (
+        [],
+        "==",
+        Quotient(multiply(Quotient(s.a, two), Quotient(s.a, two)), three),
+        Quotient(s.a, number(6)),
+    ),
     "a remainder by another divisor": lambda s: ([Compare("<=", s.B, s.A)], "<", Remainder(s.a, s.A), s.B),
     "a remainder by a size": lambda s: ([], "==", Remainder(s.a, s.B), s.a),
     "a product is not its factor": lambda s: ([], "<", s.A, multiply(s.A, s.B)),
@@ -97,6 +103,13 @@ UNDECIDED = {
         "<=",
         Quotient(multiply(Quotient(subtract(s.A, s.B), two), s.b), three),
         Quotient(multiply(Quotient(subtract(s.A, s.B), two), subtract(s.B, ONE)), three),
+    ),
+    "a quotient of any integer": lambda s: ([], "<=", ZERO, Quotient(s.any, s.A)),
+    "an index times any quotient": lambda s: (
+        [],
+        "<=",
+        Quotient(multiply(Quotient(s.any, two), s.b), three),
+        Quotient(multiply(Quotient(s.any, two), subtract(s.B, ONE)), three),
     ),
     "an index times a quotient that may be negative, by its size": lambda s: (
         [],

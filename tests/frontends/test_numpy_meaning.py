@@ -36,6 +36,12 @@ def changed_alias(convert):
     return forward
 
 
+def changed(array, change):
+    """The array after a change in place."""
+    change(array)
+    return array
+
+
 def scalar_with_axis(x, v):
     low = x.min()
     row = low[None]
@@ -44,6 +50,8 @@ def scalar_with_axis(x, v):
 
 
 FORWARDS = {
+    "truth in an array of booleans": lambda x, v: x * changed(v > 0, lambda a: a.__setitem__(0, 3)),
+    "a small exponential is no zero": lambda x, v: np.exp(np.where(x > 0, x, -200.0)) * 1e87,
     "mean out": with_out(lambda x, room: np.mean(x, axis=0, out=room)),
     "max out": with_out(lambda x, room: np.max(x, 0, room)),
     "std out": with_out(lambda x, room: np.std(x, axis=0, out=room)),
@@ -105,7 +113,21 @@ def test_operation(name):
         (lambda x: np.linalg.norm(x, 2, axis=(0, 1)), "norm other than Frobenius"),
         (lambda x: np.linalg.norm(x, ord=1, axis=(0, 1)), "norm other than Frobenius"),
         (lambda x: x * np.full((1,), 2.5, dtype=int), "assigned to an array of type int64"),
+        (
+            lambda x: x * changed(np.zeros(1, int), lambda a: a.__setitem__(0, x[0, 0])),
+            "assigned to an array of type int",
+        ),
+        (
+            lambda x: x * changed(np.zeros(2, int), lambda a: a.__setitem__([0, 1], 0.5)),
+            "assigned to an array of type int",
+        ),
+        (
+            lambda x: x * changed(np.zeros(1, int), lambda a: np.add.at(a, [0], x[0, 0])),
+            "assigned to an array of type int",
+        ),
         (lambda x: np.mean(x, dtype=int), "rounded"),
+        (lambda x: np.multiply(x, 2, dtype=int, casting="unsafe"), "rounded to the type int64"),
+        (lambda x: np.add(x, 1, out=np.zeros(x.shape, int), casting="unsafe"), "put into an array of type int64"),
         (lambda x: x * np.arange(x.shape[0] - 5).size, "length of np.arange"),
         (lambda x: x * int(x.shape[0] / 2 - 3), "may be negative"),
     ],

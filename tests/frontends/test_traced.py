@@ -12,7 +12,7 @@ from scipy.special import erf
 from symbackprop.errors import BudgetError, DataError, FormulaError, MalformedError, SymbackpropError, TraceError
 from symbackprop.evaluation.exact import evaluate
 from symbackprop.expression.build import Symbol, number
-from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import trace, trace_pair
 from symbackprop.rendering.text import to_text
 
@@ -607,7 +607,10 @@ def test_a_global_is_not_changed_by_tracing() -> None:
         (lambda x, y: x @ y, {"x": ("N", "D"), "y": ("N", "D")}, ShapesDoNotFit, "are multiplied"),
         (lambda x: x.reshape(3, -1), {"x": ("N",)}, NeedsConcreteSizes, "reshape from"),
         (lambda x: x[5], {"x": ("N",)}, NeedsConcreteSizes, "subscript 5 of an axis of size N"),
-        (lambda x: x[3], {"x": (2,)}, ShapesDoNotFit, "subscript 3 of an axis of size 2"),
+        (lambda x: x[3], {"x": (2,)}, CodeRaisesError, "IndexError: index 3 is out of bounds for axis 0 with size 2"),
+        (lambda x: x[-3], {"x": (2,)}, CodeRaisesError, "IndexError: index -3 is out of bounds for axis 0 with size 2"),
+        (lambda x: x[[0, 2]], {"x": (2,)}, CodeRaisesError, "IndexError: index 2 is out of bounds for axis 0 with size 2"),
+        (lambda x: x[0, 1], {"x": ("N",)}, CodeRaisesError, "IndexError: too many indices for array"),
         (lambda x: list(x), {"x": ("N",)}, NeedsConcreteSizes, "a loop over an axis of symbolic size"),
         (lambda x: x if x.shape[0] > 3 else -x, {"x": ("N",)}, NeedsConcreteSizes, "a branch that depends on the sizes"),
         (numpy_error, {"x": ("N", "D")}, SymbackpropError, "a subscript of type str"),

@@ -8,6 +8,7 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Index,
+    Position,
     Quotient,
     Remainder,
     Symbol,
@@ -194,3 +195,12 @@ def test_what_is_known_of_inputs_is_used_and_told_only_if_needed():
     square = multiply(at(g, i), add(at(g, i), ONE))
     assert unfolder.equal(square, add(power(at(g, i), 2), at(g, i))).used == ()
     assert not unfolder.equal(power(at(x, i), 2), at(x, i)).equal
+
+
+def test_entries_at_the_place_of_a_maximum_differ_where_their_tensors_do():
+    y, z, s = Tensor("y", (N,)), Tensor("z", (N,)), Index("s", N)
+    place = Position("max", s, at(x, s))
+    assert meets(multiply(at(x, n), at(y, place)), multiply(at(y, place), at(x, n)))
+    assert not meets(at(y, place), at(z, place))
+    assert not meets(at(y, place), at(y, Position("min", s, at(x, s))))
+    assert not meets(at(y, place), multiply(number(2), at(y, place)))

@@ -393,9 +393,20 @@ ROWS = {
         apply(STEP, over(N, lambda s: above(at(x, s)))), ONE, {},
     ),
     "one over an indicator": (power(above(at(x, i)), MINUS_ONE), ZERO, {}),
-    "facts about another size": (
-        multiply(two, Quotient(N, two)), N, {"domain": (Compare("==", Remainder(M, two), ZERO),)},
+    "a low digit that carries": (
+        over(E, lambda b: Compare("<=", multiply(E, j), add(multiply(E, i), multiply(two, b)))),
+        multiply(E, Compare("<=", j, i)),
+        {},
     ),
+    "a low digit that borrows": (
+        over(E, lambda b: Compare("<=", multiply(E, j), add(multiply(E, i), multiply(number(-2), b)))),
+        multiply(E, Compare("<", j, i)),
+        {},
+    ),
+    "the sign of an inverse cube": (above(power(at(x, i), -3)), ONE, {}),
+    "0/1 data above a half": (above(at(g, i), half), ZERO, {"kinds": {g: "bern"}}),
+    "0/1 data equal to 1": (Compare("==", at(g, i), ONE), ZERO, {"kinds": {g: "bern"}}),
+    "twice 0/1 data equal to 1": (Compare("==", multiply(two, at(g, i)), ONE), at(g, i), {"kinds": {g: "bern"}}),
 }  # fmt: skip
 
 
@@ -527,6 +538,29 @@ RIGHT = {
         above(multiply(at(x, i), subtract(at(y, i), at(y, j)))),
         add(multiply(above(at(x, i)), above(at(y, i), at(y, j))), multiply(above(ZERO, at(x, i)), above(at(y, j), at(y, i)))),
         {}, [KINK],
+    ),
+    "0/1 data equal to 1": (Compare("==", at(g, i), ONE), at(g, i), {"kinds": {g: "bern"}}, ["entries of g are 0 or 1"]),
+    "0/1 data equal to 0": (
+        Compare("==", at(g, i), ZERO), subtract(ONE, at(g, i)), {"kinds": {g: "bern"}}, ["entries of g are 0 or 1"],
+    ),
+    "an index and the next one": (Compare("<=", i, add(i, ONE)), ONE, {}, []),
+    "an index and one before it": (Compare("<=", add(i, two), i), ZERO, {}, []),
+    "one over a root is positive": (above(rational(at(x, i), Fraction(-1, 2))), ONE, {}, []),
+    "one over a square is positive": (above(power(at(x, i), -2)), ONE, {}, []),
+    "roots in denominators": (
+        add(
+            rational(add(power(at(x, i), 2), ONE), Fraction(-3, 2)),
+            multiply(power(at(x, i), 2), rational(add(power(at(x, i), 2), ONE), Fraction(-3, 2))),
+        ),
+        rational(add(power(at(x, i), 2), ONE), Fraction(-1, 2)),
+        {},
+        [],
+    ),
+    "a denominator whose terms become alike": (
+        over(N, lambda s: multiply(kronecker(s, i), power(add(at(x, i), at(x, s)), -1))),
+        multiply(half, power(at(x, i), -1)),
+        {},
+        [],
     ),
     "step of an index": (apply(STEP, i), Compare("<=", ONE, i), {}, []),
     "step of a difference": (apply(STEP, subtract(i, j)), Compare("<", j, i), {}, []),
@@ -667,3 +701,22 @@ def test_a_sum_is_not_captured_by_the_sums_that_it_is_multiplied_with():
     assert normal.equal(multiply(one, two_, three_), multiply(three_, multiply(two_, one)))
     assert not normal.equal(multiply(one, two_, three_), captured)
     assert not normal.equal(multiply(one, one), over(N, lambda s: power(multiply(at(x, s), at(A, s, i)), 2)))
+
+
+@pytest.mark.parametrize("names", ["pq", "qp", "ab", "ba", "xq", "qx"])
+def test_a_denominator_inside_a_sum_is_not_cleared_outside_of_it(names):
+    """sum_s 1/p_s times sum_s q_s is not N sum_s q_s/p_s."""
+    p, q = (Tensor(name, (N,)) for name in names)
+    inverse = lambda s: power(add(at(p, s), ONE), MINUS_ONE)  # noqa: E731
+    product = multiply(over(N, inverse), over(N, lambda s: at(q, s)))
+    assert not table().equal(product, multiply(N, over(N, lambda s: multiply(inverse(s), at(q, s)))))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_axis_that_is_written_out_is_looked_at_at_every_place(place):
+    row = Tensor("row", (three,))
+    r = Index("r", three)
+    once = where(Compare("==", r, number(place)), multiply(two, at(row, r)), at(row, r))
+    written = Canonical(Facts(), expanded=8)
+    assert written.equal(multiply(once, two), add(once, once))
+    assert not written.equal(once, at(row, r))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 import symbackprop as sb
 from symbackprop.evaluation.exact import evaluate
@@ -13,6 +14,8 @@ FAR = np.array([[-800.0, 2.0, 900.0], [750.0, 40.0, -1000.0]])
 COSTS = {
     "log of a sigmoid": (lambda x: np.log(1 / (1 + np.exp(-x))).sum(), lambda x: -np.logaddexp(0, -x).sum()),
     "log of its complement": (lambda x: np.log(1 - 1 / (1 + np.exp(-x))).sum(), lambda x: -np.logaddexp(0, x).sum()),
+    "log of a named sigmoid": (lambda x: np.log(expit(x)).sum(), lambda x: -np.logaddexp(0, -x).sum()),
+    "log of its named complement": (lambda x: np.log(1 - expit(x)).sum(), lambda x: -np.logaddexp(0, x).sum()),
     "log of a sum of exponentials": (
         lambda x: np.log(np.exp(x).sum(axis=1)).sum(),
         lambda x: np.logaddexp.reduce(x, axis=1).sum(),
@@ -39,7 +42,10 @@ def test_stable_form_has_the_value_of_the_plain_one(name):
         assert value == pytest.approx(expected(POINTS), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["log of a sum of exponentials", "log of a share"])
+STABLE = ["log of a named sigmoid", "log of its named complement", "log of a sum of exponentials", "log of a share"]
+
+
+@pytest.mark.parametrize("name", STABLE)
 def test_stable_form_is_finite_far_out(name):
     cost, expected = COSTS[name]
     f = sb.compile(trace(cost, {"x": ("N", "K")}))

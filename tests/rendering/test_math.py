@@ -60,6 +60,8 @@ WRITTEN = {
     ),
     "kronecker": (kronecker(i, k), r"[i = k]"),
     "indicator": (Compare("<", ZERO, Z), r"[z^{(2)}_{ni} > 0]"),
+    "at_least": (Compare("<=", ZERO, Z), r"[z^{(2)}_{ni} \ge 0]"),
+    "at_most": (Compare("<=", Z, ZERO), r"[z^{(2)}_{ni} \le 0]"),
     "cases": (
         where(Compare("<", ZERO, Z), Z, ZERO),
         r"\begin{cases} z^{(2)}_{ni} & \text{if }z^{(2)}_{ni} > 0 \\ 0 & \text{otherwise} \end{cases}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,22 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
     ONE,
     ZERO,
+    Add,
     Compare,
     Entry,
     Expr,
     Kronecker,
     Multiply,
     Number,
+    Power,
     Quotient,
     Remainder,
+    Symbol,
     add,
     divide,
     multiply,
     negate,
+    nodes_once,
     number,
     power,
     subtract,
@@ -39,15 +44,27 @@ from symbackprop.frontends.numpy.dtypes import (
     needs_floats,
     ufunc_type,
 )
-from symbackprop.frontends.numpy.errors import ShapesDoNotFit
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.infinity import is_infinite, lifted
 from symbackprop.frontends.numpy.masked import Masked, elementwise_masked
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import Content, axis_indices, current, holds, is_so, reduced, value_of
+from symbackprop.frontends.numpy.session import (
+    Content,
+    as_numpy,
+    assume,
+    axis_indices,
+    current,
+    holds,
+    is_so,
+    reduced,
+    value_of,
+)
 from symbackprop.frontends.numpy.size import Size
+from symbackprop.rendering.text import to_text
 
 Scalar = Callable[..., Expr]
+SMALL_EXPONENT = 8  # of a size no overflow
 
 
 # --- broadcasting -------------------------------------------------------------------------------------------------
@@ -201,7 +218,63 @@ def _multiply(left: Any, right: Any, **options: Any) -> Any:
 
 @implements("divide", "true_divide")
 def _divide(left: Any, right: Any, **options: Any) -> Any:
+    if not options:
+        _division_raises(left, right)
     return into(elementwise(divide, left, right, name="divide", nonlinear=is_data(right)), options)
+
+
+def _division_raises(left: Any, right: Any) -> None:
+    """Python's own numbers raise an exception where they are divided by 0, and NumPy's do not."""
+    if not (_is_own(left) and _is_own(right)):
+        return
+    divisor = as_array(right).read()(())
+    if divisor is ZERO:
+        raise as_numpy(ZeroDivisionError("division by zero"))
+    if not _is_positive(divisor):
+        _must_be_known("a division of Python's own numbers", divisor)
+
+
+def _power_raises(base: Any, exponent: Any) -> None:
+    """Python's own numbers raise an exception where a power is too large, or one of 0 with a negative exponent."""
+    if not (_is_own(base) and _is_own(exponent)):
+        return
+    below, above = as_array(base).read()(()), as_array(exponent).read()(())
+    if not (_is_positive(below) and isinstance(above, Number) and abs(above.value) <= SMALL_EXPONENT):
+        _must_be_known("a power of Python's own numbers", below, above)
+
+
+def _is_own(value: Any) -> bool:
+    return bool(as_array(value).buffer.weak)
+
+
+def _must_be_known(what: str, *values: Expr) -> None:
+    """Where an exception may be caught it must be known whether there is one.
+
+    Raises:
+        NeedsConcreteSizes: that depends on sizes.
+        TraceError: it depends on data.
+    """
+    if not current().may_catch():
+        return
+    if any(map(has_entry, values)):
+        raise TraceError(f"{what} that depends on data, where an exception may be caught",
+                         help="use NumPy's numbers, and state the domain")  # fmt: skip
+    if size_symbols(*values):
+        raise NeedsConcreteSizes(f"{what}, where an exception may be caught", size_symbols(*values))
+
+
+def _is_positive(value: Expr) -> bool:
+    """True for a number above 0 and whatever is made of sizes and such numbers without a minus."""
+    match value:
+        case Number(known):
+            return known > 0
+        case Symbol(_, "size" | "positive"):
+            return True
+        case Add(parts) | Multiply(parts):
+            return all(_is_positive(p) for p in parts) or is_so("<", ZERO, value) is True
+        case Power(base, Number()):
+            return _is_positive(base)
+    return False
 
 
 def into(result: Any, options: dict[str, Any]) -> Any:
@@ -275,6 +348,8 @@ def _only_integers(left: Any, right: Any, sign: str) -> None:
 
 @implements("power", "pow")
 def _power(base: Any, exponent: Any, **options: Any) -> Any:
+    if not options:
+        _power_raises(base, exponent)
     if kind_of_all(base, exponent) == "real":
         return into(elementwise(power, base, exponent, name="power"), options)
     least = is_so("<=", ZERO, as_array(exponent).read()(axis_indices(as_array(exponent).axes)))
@@ -439,12 +514,24 @@ def joint_type_of(*arrays: Array) -> np.dtype[Any]:
     return joint_type(*((a.dtype, a.buffer.weak) for a in arrays))
 
 
+def _rounded_to_single(given: Array) -> None:
+    """Note the numbers written in the code that single precision rounds; data are real numbers in any precision."""
+    value = given.read()(axis_indices(given.axes))
+    if has_entry(value):
+        return
+    for node in nodes_once(value):
+        if isinstance(node, Number) and Fraction(float(np.float32(float(node.value)))) != node.value:
+            assume(f"{to_text(node)} in single precision counts as that number, up to rounding of constants")
+
+
 def held(target: Array, given: Array) -> Array:
     """What stands in an array once `given` is assigned to it: itself, or its truth value in an array of booleans.
 
     Raises:
         TraceError: NumPy would round or wrap it.
     """
+    if target.dtype == np.float32 and given.dtype != np.float32:
+        _rounded_to_single(given)
     if target.kind == "real" or given.kind == "bool":
         return given
     if given.kind == "real":

@@ -27,9 +27,10 @@ from symbackprop.expression.build import ONE, Symbol
 from symbackprop.frontends.numpy.array import Array, exemplar, has_entry, scalar
 from symbackprop.frontends.numpy.creation import convert_to, to_integer
 from symbackprop.frontends.numpy.dtypes import ROUNDED
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.masked import Masked, Places
 from symbackprop.frontends.numpy.opaque import RANDOM, NotUsable, Refused, Source, first_opaque
-from symbackprop.frontends.numpy.operands import exact, rounding_of
+from symbackprop.frontends.numpy.operands import as_array, exact, rounding_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_numpy, asked_by_user, current, guarded
 from symbackprop.frontends.numpy.size import Size, SymbolicRange
@@ -273,16 +274,27 @@ def _raising(function: Any, name: str) -> Any:
     """A function of `math`, which raises where NumPy gives nan or infinity: nobody may catch that."""
 
     def call(*args: Any) -> Any:
-        if current().may_catch() and any(map(_is_data, args)):
-            raise TraceError(f"math.{name} of data, which may raise an exception, where one may be caught",
-                             help=f"use np.{name}, and state the domain")  # fmt: skip
+        if current().may_catch():
+            _where_one_may_be_caught(name, args)
         return function(*args)
 
     return guarded(call)
 
 
-def _is_data(value: Any) -> bool:
-    return isinstance(value, Array) and not value.axes and has_entry(value.read()(()))
+def _where_one_may_be_caught(name: str, args: tuple[Any, ...]) -> None:
+    """Raise what `math` raises of these numbers; data and symbolic sizes are refused."""
+    if all(isinstance(a, (int, float)) for a in args):
+        try:
+            getattr(math, name)(*args)
+        except (ValueError, OverflowError) as error:
+            raise as_numpy(error) from None
+        return
+    values = [as_array(a).read()(()) for a in args if isinstance(a, (int, float, Size)) or not getattr(a, "axes", 1)]
+    if any(map(has_entry, values)):
+        raise TraceError(f"math.{name} of data, which may raise an exception, where one may be caught",
+                         help=f"use np.{name}, and state the domain")  # fmt: skip
+    if size_symbols(*values):
+        raise NeedsConcreteSizes(f"math.{name} of a size, where an exception may be caught", size_symbols(*values))
 
 
 def _math(name: str, *args: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE
+from symbackprop.expression.build import ONE, ZERO
 from symbackprop.frontends.numpy.array import Array, scalar
 from symbackprop.frontends.numpy.creation import to_integer
 from symbackprop.frontends.numpy.dtypes import EXACT, near_integer, needs_floats
@@ -18,7 +18,7 @@ from symbackprop.frontends.numpy.namespace import TypeStandIn, constant, plain, 
 from symbackprop.frontends.numpy.opaque import NotUsable, Opaque, Refused
 from symbackprop.frontends.numpy.operands import integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_int, as_numpy, guarded, reduced
+from symbackprop.frontends.numpy.session import as_int, as_numpy, current, guarded, must_know, reduced
 from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange, size
 from symbackprop.frontends.numpy.symbolic import STAND_INS, class_of, stands_for, told_type
 
@@ -61,6 +61,8 @@ def _range(*bounds: Any) -> Any:
     if any(e is None for e in exprs):
         return range(*bounds)
     known = [as_int(reduced(e)) for e in exprs if e is not None]
+    if len(bounds) == 3 and known[2] is None and current().may_catch():
+        must_know("==", exprs[2] or ZERO, ZERO, "the step of a range, where an exception may be caught")
     return SymbolicRange(*bounds) if None in known else range(*(k for k in known if k is not None))
 
 

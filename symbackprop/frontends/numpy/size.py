@@ -26,7 +26,7 @@ from symbackprop.expression.sizes import Relation
 from symbackprop.frontends.numpy.dtypes import EXACT, near_integer, needs_floats
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, must_know, reduced
+from symbackprop.frontends.numpy.session import as_int, as_numpy, asked_by_user, current, must_know, reduced
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 from symbackprop.rendering.text import to_text
 
@@ -280,12 +280,19 @@ def _both(left: Any, right: Any, make: Callable[[Expr, Expr], Expr], name: str) 
     """The operation on two integers; with a float it is one of real numbers, with an array it is the array's."""
     a, b = _integer(left), _integer(right)
     if a is not None and b is not None:
-        if make in (Quotient, Remainder) and isinstance(b, Number) and b is ZERO:
+        if make in (Quotient, Remainder) and _is_zero(b):
             raise as_numpy(ZeroDivisionError("integer division or modulo by zero"))
         return size(make(a, b))
     if _is_symbolic(left) or _is_symbolic(right):
         return OPERATIONS[name](left, right)
     return _neither(left, right)
+
+
+def _is_zero(divisor: Expr) -> bool:
+    """True if a division raises; where an exception may be caught that must be known."""
+    if divisor is ZERO or isinstance(divisor, Number) or not current().may_catch():
+        return divisor is ZERO
+    return must_know("==", divisor, ZERO, "a division by zero, where an exception may be caught")
 
 
 def _integer(value: Any) -> Expr | None:

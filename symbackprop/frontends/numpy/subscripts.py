@@ -5,6 +5,8 @@ Slices and integers give views, integer arrays copies. A mask keeps its entries 
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +37,7 @@ from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import implements
 from symbackprop.frontends.numpy.session import (
     as_int,
+    as_numpy,
     at_each_case,
     axis_indices,
     holds,
@@ -49,6 +52,7 @@ from symbackprop.frontends.numpy.views import maybe_copy, transpose, view_of
 from symbackprop.rendering.text import to_text
 
 Indices = tuple[Expr, ...]
+SHORT = 64  # entries of an integer array of which each is compared with the axis
 
 
 @dataclass(frozen=True)
@@ -83,13 +87,14 @@ def parts_of(base: Array, key: Any) -> list[Part]:
     items = [_as_item(i) for i in items]
     used = sum(i is not None and i is not Ellipsis for i in items)
     if used > base.ndim:
-        raise ShapesDoNotFit(f"{used} subscripts for an array with {base.ndim} axes")
+        shown = f"array is {base.ndim}-dimensional, but {used} were indexed"
+        raise as_numpy(IndexError(f"too many indices for array: {shown}"))
     if not any(i is Ellipsis for i in items):
         items.append(Ellipsis)
     at = next(k for k, i in enumerate(items) if i is Ellipsis)
     items[at : at + 1] = [slice(None)] * (base.ndim - used)
-    axes = iter(base.axes)
-    return [None if i is None else _part(i, next(axes)) for i in items]
+    axes = iter(enumerate(base.axes))
+    return [None if i is None else _part(i, *next(axes)) for i in items]
 
 
 def _as_item(item: Any) -> Any:
@@ -100,13 +105,15 @@ def _as_item(item: Any) -> Any:
     return item
 
 
-def _part(item: Any, size: Expr) -> Part:
+def _part(item: Any, axis: int, size: Expr) -> Part:
     if isinstance(item, slice):
         return _ranged(item, size)
     place = integer_of(item)
     if place is not None:
-        return Picked(_place(place, size))
+        return Picked(_place(place, axis, size))
     if isinstance(item, Array) and item.kind == "integer":
+        for value in _numbers_of(item):
+            _place(value, axis, size, ask=False)
         return Chosen(_from_the_end(item, size))
     if not isinstance(item, Array):
         raise TraceError(f"a subscript of type {type(item).__name__}")
@@ -131,15 +138,34 @@ def _from_the_end(places: Array, size: Expr) -> Array:
     return array(places.axes, lambda i: reduced(Remainder(content(i), size)), "integer")
 
 
-def _place(place: Expr, size: Expr) -> Expr:
-    """A place inside the axis: from the end if negative, and provably inside."""
-    if is_so("<", place, ZERO) is True:
-        place = reduced(add(place, size))
+def _numbers_of(places: Array) -> list[Expr]:
+    """The entries of an integer array that are known numbers, where it is short."""
+    lengths = [as_int(n) for n in places.axes]
+    if any(n is None for n in lengths) or math.prod(n for n in lengths if n is not None) > SHORT:
+        return []
+    content = places.read()
+    positions = itertools.product(*(range(n) for n in lengths if n is not None))
+    values = [reduced(content(tuple(number(k) for k in p))) for p in positions]
+    return [v for v in values if isinstance(v, Number)]
+
+
+def _place(given: Expr, axis: int, size: Expr, *, ask: bool = True) -> Expr:
+    """A place inside the axis: from the end if negative, and provably inside; or not certainly outside.
+
+    Args:
+        ask: whether it must be known to lie inside.
+
+    Raises:
+        IndexError: it lies outside, whatever the sizes are, as NumPy says; code may catch it.
+        NeedsConcreteSizes: that depends on the sizes.
+    """
+    place = reduced(add(given, size)) if is_so("<", given, ZERO) is True else given
     for relation, low, high in (("<=", ZERO, place), ("<", place, size)):
         answer = is_so(relation, low, high)  # type: ignore[arg-type]
         if answer is False:
-            raise ShapesDoNotFit(f"subscript {Size(place)!r} of an axis of size {Size(size)!r}")
-        if answer is None and size_symbols(place, size) and not _is_label(place):
+            what = f"index {Size(given)!r} is out of bounds for axis {axis} with size {Size(size)!r}"
+            raise as_numpy(IndexError(what))
+        if ask and answer is None and size_symbols(place, size) and not _is_label(place):
             raise NeedsConcreteSizes(
                 f"subscript {Size(place)!r} of an axis of size {Size(size)!r}", size_symbols(place, size)
             )

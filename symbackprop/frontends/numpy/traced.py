@@ -186,7 +186,9 @@ def _both_traced(
     tracer: Tracer, forward: Callable[..., Any], backward: Callable[..., Any], roles: Mapping[str, str]
 ) -> Traced:
     """Forward and backward, run in one session."""
-    result = tracer.run(forward, **_arguments(tracer, forward))
+    given = _arguments(tracer, forward)
+    result = tracer.run(forward, **given)
+    changed = [n for n, a in given.items() if isinstance(a, Array) and a.buffer.version]
     cache: Any = None
     if "cache" in roles.values() and isinstance(result, tuple) and len(result) == 2:
         result, cache = result
@@ -207,6 +209,9 @@ def _both_traced(
     elif not scalar:
         raise MalformedError(f"{name_of(backward)} takes no upstream gradient, but the forward returns an array")
     values = _arguments(tracer, backward, {n: upstream if r == "upstream" else cache for n, r in roles.items()})
+    for name in [n for n in changed if n in values]:
+        condition = f"{name_of(backward)} is given {name} as it was before {name_of(forward)} changed it in place"
+        tracer.session.conditions[condition] = None
     returned = tracer.run(backward, **values)
     gradients = {n: tracer.tensor(v, f"d{n}") for n, v in _gradients(returned, tracer, backward).items()}
     second = tracer.program((*tracer.upstream, *inputs), tuple(gradients.values()))
