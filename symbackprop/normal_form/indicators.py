@@ -65,11 +65,11 @@ class Indicators(Signs):
         if all(self.weakly_positive(m) for m, _ in value.terms) and len({c > 0 for _, c in value.terms}) == 1:
             if value.terms[0][1] < 0:
                 return ZERO
-            nothing = self.zero(value)
-            if len(value.terms) == 1 and all(
-                self.known_positive(a) or _positive_where_it_exists(e) for a, e in value.terms[0][0].factors
-            ):
+            mono = value.terms[0][0]
+            plain = len(value.terms) == 1 and not mono.bound  # a sum may be over nothing, and 0
+            if plain and all(self.known_positive(a) or _positive_where_it_exists(e) for a, e in mono.factors):
                 return ONE
+            nothing = self.zero(value)
             if nothing.terms:  # what is 0 at isolated points only is not positive there
                 return subtract(ONE, nothing)
         (coefficient, mono), core = self.factor(value)
