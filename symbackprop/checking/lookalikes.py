@@ -170,9 +170,7 @@ class Lookalikes:
         sums, shapes = np.array(self._profiles).transpose(1, 2, 0)
         faint = own[0] < FAINT
         # what is left of large numbers that cancel tells little
-        unsure = (faint if not faint.all() else ~faint)[
-            :, None
-        ]
+        unsure = (faint if not faint.all() else ~faint)[:, None]
         alike = (unsure | np.isclose(shapes, own[1][:, None], rtol=10 * TOLERANCE, atol=0)).all(axis=0)
         same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=10 * TOLERANCE, atol=0)).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]

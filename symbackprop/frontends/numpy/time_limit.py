@@ -76,6 +76,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         OutOfTime: there was no answer after `seconds`.
     """
     answers: list[tuple[T | None, BaseException | None]] = []
+    over, turn = threading.Event(), threading.Lock()
     before = sys.stdout, warnings.filters[:], gc.isenabled()
 
     def run() -> None:
@@ -83,6 +84,8 @@ def within(seconds: float, work: Callable[[], T]) -> T:
             answers.append((work(), None))
         except BaseException as error:
             answers.append((None, error))
+        finally:
+            _finish(over, turn)
 
     thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
     thread.start()
@@ -90,7 +93,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         thread.join(min(seconds, threading.TIMEOUT_MAX))
     finally:
         if thread.is_alive():
-            _end(thread)
+            _end(thread, over, turn)
     if not answers:  # it is left behind, with all that it has changed for a while
         sys.stdout = before[0]
         warnings.filters[:] = before[1]  # type: ignore[index]
@@ -103,10 +106,24 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     return answer  # type: ignore[return-value]
 
 
-def _end(thread: threading.Thread) -> None:
-    """Raise `OutOfTime` in a thread, and give it a moment to end."""
+def _finish(over: threading.Event, turn: threading.Lock) -> None:
+    """Say that the work of this thread is over: from then on nobody raises anything in it.
+
+    Its number may soon be that of another thread, which would be ended in its place, or never begin.
+    """
+    while not over.is_set():
+        with suppress(OutOfTime), turn:
+            over.set()
+    with suppress(OutOfTime):  # one that has not arrived is replaced by one that is caught here
+        _raise_in(threading.get_ident())
+
+
+def _end(thread: threading.Thread, over: threading.Event, turn: threading.Lock) -> None:
+    """Raise `OutOfTime` in a thread, unless its work is over, and give it a moment to end."""
     for _ in range(5):
-        _interrupt(thread.ident or 0)
+        with turn:
+            if not over.is_set():
+                _interrupt(thread.ident or 0)
         thread.join(GRACE / 5)
         if not thread.is_alive():
             return
