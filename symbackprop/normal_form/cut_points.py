@@ -13,13 +13,28 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from symbackprop.errors import BudgetError, SymbackpropError
-from symbackprop.expression.build import Expr, Index, Tensor, substitute, tensors_in
+from symbackprop.expression.build import (
+    Expr,
+    Index,
+    Tensor,
+    entries_once,
+    free_indices,
+    mentioned,
+    multiply,
+    negate,
+    number,
+    substitute,
+    tensors_in,
+)
+from symbackprop.expression.build import add as add_expr
+from symbackprop.expression.build import subtract as subtract_expr
 from symbackprop.expression.program import Known
 from symbackprop.expression.recurrence import Clock, Recurrence
-from symbackprop.expression.sizes import Facts
+from symbackprop.expression.sizes import Facts, simplify
 from symbackprop.normal_form.algebra import has_branches
 from symbackprop.normal_form.bound_names import memoised
 from symbackprop.normal_form.data import (
@@ -51,6 +66,19 @@ MOST_ENTRIES = 256  # of short axes, compared one by one
 HIDDEN = "what tensors are computed from"  # among the conditions used: an answer that looked into definitions
 
 
+@dataclass(frozen=True)
+class Reading:
+    """When an equation of a recurrence reads an entry of an input: at the place p, at sign * p + since.
+
+    Args:
+        rank: of the tensor that the equation defines.
+    """
+
+    sign: int
+    since: Expr
+    rank: int
+
+
 class CutPoints(Canonical):
     """A normal form of expressions of tensors that are defined one after another.
 
@@ -73,6 +101,7 @@ class CutPoints(Canonical):
         self._inputs: dict[Tensor, frozenset[Tensor]] = {}
         self._nested = 0  # definitions that are being read for a sign
         self.clocks: dict[Tensor, tuple[Recurrence, Clock]] = {}
+        self._readings: dict[int, dict[Tensor, list[dict[int, Reading]]]] = {}  # by recurrence and input
 
     def places(self, tensor: Tensor) -> tuple[Index, ...]:
         """The parameters that stand for the indices of a tensor."""
@@ -95,6 +124,25 @@ class CutPoints(Canonical):
         for tensor in own:
             self._values.pop(tensor, None)
         self.__dict__.pop("_memo_never_flat", None)
+        self._note_reads(block, frozenset(on) - own)
+
+    def _note_reads(self, block: Recurrence, outside: Iterable[Tensor]) -> None:
+        """Note when a recurrence reads each entry of its inputs: what is computed before does not depend on it."""
+        own, found = {e.tensor for e in block.equations}, dict[Tensor, list[dict[int, Reading]]]()
+        read = [(e, entry) for e in block.equations for entry in entries_once(e.value) if entry.tensor not in own]
+        for equation, entry in read:
+            clock = block.clocks[equation.tensor]
+            step, times = equation.indices[clock.axis], dict[int, Reading]()
+            for axis, place in enumerate(entry.indices):
+                for sign in (1, -1):
+                    start = simplify(subtract_expr(place, step if sign > 0 else negate(step)), self.facts)
+                    if not free_indices(start) and not mentioned(start):  # place = start + sign * step
+                        since = add_expr(clock.origin, multiply(number(-clock.sign * sign), start))
+                        times[axis] = Reading(clock.sign * sign, since, block.ranks[equation.tensor])
+            found.setdefault(entry.tensor, []).append(times)
+        hidden = {t for t in (*outside, *found) if t in self._inputs}
+        whenever = frozenset().union(*(self._inputs[t] for t in hidden))
+        self._readings[id(block)] = {t: times for t, times in found.items() if t not in whenever}
 
     def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> None:
         """Say what a tensor is, before it is used; it is read when it is opened first."""
@@ -288,8 +336,9 @@ class CutPoints(Canonical):
         seen = tensors_of(value)
         hidden = {t: self._inputs[t] for t in seen if t in self._inputs}
         within = frozenset().union(*hidden.values())
-        if any(self._varies_with(t, value) for t in seen if self._is_free(t) and t not in within):
-            return True
+        for free in (t for t in seen if self._is_free(t)):
+            if (free not in within or self._is_read_later(free, hidden, value)) and self._varies_with(free, value):
+                return True
         if not levels:
             return False
         for tensor, inputs in hidden.items():
@@ -303,6 +352,31 @@ class CutPoints(Canonical):
                 if found:
                     return True
         return False
+
+    def _is_read_later(self, free: Tensor, hidden: Mapping[Tensor, frozenset[Tensor]], value: Poly) -> bool:
+        """True if all that depends on an input here is computed before the entries of it that stand here are read."""
+        places = self.places_in(value, free)
+        for tensor in (t for t, inputs in hidden.items() if free in inputs):
+            if tensor not in self.clocks:
+                return False
+            block, _ = self.clocks[tensor]
+            readings = self._readings.get(id(block), {}).get(free)
+            if not readings:
+                return False
+            times = [self.time_of(tensor, p) for p in self.places_in(value, tensor)]
+            axes = set(readings[0]).intersection(*readings)
+            if not any(
+                all(
+                    is_after(self._read_at(block, r[axis], p[axis]), t) for r in readings for p in places for t in times
+                )
+                for axis in axes
+            ):
+                return False
+        return True
+
+    def _read_at(self, block: Recurrence, reading: Reading, place: Poly) -> Poly:
+        step = combine([(reading.sign, place), (1, self.size_of(reading.since))])
+        return combine([(block.pace, step), (reading.rank, ONE)])
 
 
 def is_after(time: Poly, other: Poly) -> bool:

@@ -418,9 +418,6 @@ def from_one(wrong):
     return forward, backward
 
 
-CASES.pop("residual_time")  # relu: that its kink is no open set is not seen through a recurrence yet
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_check_proves_a_recurrence_for_all_sizes(name):
     build, shapes, _, assume, where = CASES[name]

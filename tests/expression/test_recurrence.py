@@ -28,6 +28,8 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation, Program
 from symbackprop.expression.recurrence import Recurrence, blocks, in_order, recurrent
+from symbackprop.expression.sizes import NO_FACTS
+from symbackprop.normal_form.cut_points import CutPoints
 
 T = Symbol("T", "size")
 X, START = Tensor("x", (T,)), Tensor("h0")
@@ -119,3 +121,21 @@ def test_both_evaluators_compute_a_recurrence_as_a_loop_does(length, seed):
     moved = vectors.changed({START: np.asarray([h0, h0 + 1])}, program.equations, trials=True)
     assert np.allclose(moved.arrays[H][0], told)
     assert moved.arrays[H].shape == (2, length)
+
+
+def test_what_is_computed_before_an_entry_is_read_does_not_depend_on_it():
+    """x[t] varies freely beside state[t], but not beside h[t], nor beside state[t + 1], which have read it."""
+    step = Equation(H, (K,), add(Entry(X, (K,)), Entry(STATE, (K,))))
+    before = Equation(STATE, (S,), where(Kronecker(S, ZERO), Entry(START), Entry(H, (add(S, MINUS_ONE),))))
+    (block,) = blocks((step, before))
+    cuts = CutPoints(NO_FACTS)
+    cuts.depend(block, (X, START))
+    for equation in block.equations:
+        cuts.define(equation.tensor, equation.indices, equation.value)
+    free = cuts.normal(add(Entry(X, (K,)), Entry(STATE, (K,))))
+    assert cuts.never_flat(free)
+    for later in (Entry(H, (K,)), Entry(STATE, (add(K, ONE),))):
+        nothing = subtract(later, add(Entry(X, (K,)), Entry(STATE, (K,))))  # 0, once definitions are put in
+        assert not cuts.never_flat(cuts.normal(nothing))
+    ahead = subtract(Entry(STATE, (add(K, number(2)),)), Entry(X, (K,)))  # depends on x[t] and on x[t + 1]
+    assert not cuts._is_read_later(X, {STATE: cuts._inputs[STATE]}, cuts.normal(ahead))
