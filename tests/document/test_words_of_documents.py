@@ -59,6 +59,9 @@ WORD_CHECKS = {
     "exp": lambda: bool((np.exp(Z) > 0).all()),
     "log": lambda: abs(np.log(math.e) - 1) < 1e-15,
     "erf": erf_is_the_integral,
+    "atan": lambda: bool((np.abs(np.arctan(1e3 * Z)) < math.pi / 2).all()),
+    "lgamma": lambda: abs(sp.loggamma(sp.Rational(7, 2)) - sp.log(sp.gamma(sp.Rational(7, 2)))).evalf() < 1e-12,
+    "digamma": lambda: sp.diff(sp.loggamma(sp.Symbol("z"))) == sp.polygamma(0, sp.Symbol("z")),
 }
 
 

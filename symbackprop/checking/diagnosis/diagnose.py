@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
+from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search_between
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
@@ -65,7 +66,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     fallback: Diagnosis | None = None
     for search in searches:
         for cause in search():
-            if cause.text and not case.unknown(cause.text):
+            if cause.text and _can_be_told(case, cause):
                 told = fallback is not None and fallback.text  # what was proved in names that the user does not have
                 return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback and told else cause
             if fallback is None or (cause.text and not fallback.text):
@@ -78,6 +79,15 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
         if cause.text and not case.unknown(cause.text):
             return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback is not None else cause
     return fallback or _each(case, budget) or located(case, trials, own)
+
+
+def _can_be_told(case: Refuted, cause: Diagnosis) -> bool:
+    """True if a cure speaks of what the user has, as it stands or as the whole line that it is a part of."""
+    if not case.unknown(cause.text):
+        return True
+    called = {tensor.name: name for tensor, name in case.traced.variables.items()}
+    lines = cured_lines(case.traced.backward, called, cause.lines)
+    return bool(lines) and not any(case.unknown(line.text) for line in lines)
 
 
 def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget) -> Diagnosis:
