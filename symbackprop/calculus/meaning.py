@@ -165,7 +165,8 @@ class Meaning:
         if equation is None:
             return
         for tensor in tensors_in(equation.value):
-            if not _is_constant(equation, Entry(tensor, tuple(fresh("i", n) for n in tensor.shape))):
+            whole = tensor.kind == "integer"  # nothing is differentiated by it
+            if whole or not _is_constant(equation, Entry(tensor, tuple(fresh("i", n) for n in tensor.shape))):
                 yield tensor
 
     def _written_out(self, expr: Expr) -> Expr:
