@@ -38,10 +38,8 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import Recurrence, equations_of, recurrent
 from symbackprop.normal_form.cut_points import HIDDEN, CutPoints
-from symbackprop.normal_form.data import constant
 from symbackprop.normal_form.renaming import Pattern, pattern
 
-NOTHING = constant(0)
 MOST = 50_000  # steps of the normal form for one lemma
 
 
@@ -195,7 +193,7 @@ class Replay(Generic[AnyLemma]):
                 right = cuts.put_in(right, opened.pop(0))
             gap = cuts.gap(cuts.value(equation.tensor), right)
             for tensor in opened:
-                gap = cuts.gap(cuts.opened(gap, tensor), NOTHING)
+                gap = cuts.opened_gap(gap, tensor)
             if cuts.vanishes_everywhere(gap):
                 return tuple(cuts.used)
         except SymbackpropError as error:

@@ -43,7 +43,7 @@ from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, is_after, tensors_in_term, tensors_of
-from symbackprop.normal_form.data import Poly, constant, subtract
+from symbackprop.normal_form.data import Poly, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
@@ -54,7 +54,6 @@ MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
 SHARE = 8  # of all that is left, for one lemma, where that is more than what a lemma has
 LONGEST_WRITTEN_OUT = 64
-NO_TERMS = constant(0)
 
 
 @dataclass(frozen=True)
@@ -473,7 +472,7 @@ class Composition:
                 return None
             times = cuts.times_of(gap, tensor)
             left, right = cuts.opened(left, tensor, times), cuts.opened(right, tensor, times)
-            gap = cuts.gap(cuts.opened(gap, tensor), NO_TERMS)
+            gap = cuts.opened_gap(gap, tensor)
             opened.append(tensor)
         return None
 
@@ -496,7 +495,7 @@ class Composition:
             return self._latest([*strange, *later], gap)
         best: tuple[int, Tensor] | None = None
         for tensor in self._openable(tensors_of(gap)):
-            shorter = cuts.gap(cuts.opened(gap, tensor), NO_TERMS)
+            shorter = cuts.opened_gap(gap, tensor)
             if len(shorter.terms) < (best[0] if best else len(gap.terms)):
                 best = len(shorter.terms), tensor
         if best is not None:

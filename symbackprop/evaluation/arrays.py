@@ -99,10 +99,7 @@ class Vectors:
                 tensor, or that are not the equation that this object knows, are evaluated.
             trials: `given` arrays have the axis of trials in front.
         """
-        other = Vectors.__new__(Vectors)
-        other.__dict__.update(self.__dict__)
-        other._parent, other._memo = self, {}
-        other.arrays, other.trials = dict(self.arrays), set(self.trials)
+        other = self._child()
         other.arrays.update(given)
         if trials:
             other.trials |= set(given)
@@ -111,11 +108,16 @@ class Vectors:
 
     def edited(self, edits: Mapping[Tensor, Equation], equations: Iterable[Equation]) -> Vectors:
         """The values with some equations replaced by others."""
+        other = self._child()
+        other._again(blocks(edits.get(e.tensor, e) for e in equations), set(edits), {})
+        return other
+
+    def _child(self) -> Vectors:
+        """The same values, of which some will be others; what does not depend on them is looked up here."""
         other = Vectors.__new__(Vectors)
         other.__dict__.update(self.__dict__)
         other._parent, other._memo = self, {}
         other.arrays, other.trials = dict(self.arrays), set(self.trials)
-        other._again(blocks(edits.get(e.tensor, e) for e in equations), set(edits), {})
         return other
 
     def _again(self, lines: Iterable[Block], touched: set[Tensor], given: Mapping[Tensor, Numbers]) -> None:
@@ -137,7 +139,7 @@ class Vectors:
 
     def _define(self, equation: Equation) -> None:
         tensor, indices = equation.tensor, equation.indices
-        array = self.arrays[tensor] = self._shaped(equation.value, indices)
+        array = self.arrays[tensor] = self.over(equation.value, indices)
         if array.ndim > len(indices):
             self.trials.add(tensor)
 
@@ -159,12 +161,12 @@ class Vectors:
                 continue
             axis = clocks[equation.tensor].axis
             rest = (*equation.indices[:axis], *equation.indices[axis + 1 :])
-            value = self._shaped(substitute(equation.value, {equation.indices[axis]: number(step)}), rest)
+            value = self.over(substitute(equation.value, {equation.indices[axis]: number(step)}), rest)
             if tried and value.ndim == len(rest):
                 value = np.broadcast_to(value, (count, *value.shape))
             self.arrays[equation.tensor][(slice(None),) * (axis + len(lead)) + (step,)] = value
 
-    def _shaped(self, expr: Expr, indices: Axes) -> Numbers:
+    def over(self, expr: Expr, indices: Axes) -> Numbers:
         """An expression as an array over these indices, with the axis of trials in front where there are any."""
         array, axes = self.value(expr)
         full = (TRIAL, *indices) if axes and axes[0] is TRIAL else indices
@@ -176,14 +178,6 @@ class Vectors:
             if array.shape != shape:
                 array = np.broadcast_to(array, shape)
         return array
-
-    def over(self, expr: Expr, indices: Axes) -> Numbers:
-        """An expression as an array over these indices."""
-        array, axes = self.value(expr)
-        missing = [i for i in indices if i not in axes]
-        array = array.reshape((*array.shape, *(1 for _ in missing)))
-        array = array.transpose([(*axes, *missing).index(i) for i in indices])
-        return np.broadcast_to(array, tuple(self._length(i) for i in indices))
 
     # --- expressions
 

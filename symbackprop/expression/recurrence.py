@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from symbackprop.errors import IndexNotationError
 from symbackprop.expression.build import (
@@ -121,7 +121,7 @@ def recurrent(equations: Iterable[Equation]) -> dict[Tensor, int]:
     return {tensor: clock.axis for block in found for tensor, clock in block.clocks.items()}
 
 
-@cache
+@lru_cache(maxsize=1024)  # searches try many programs once
 def _blocks(equations: tuple[Equation, ...]) -> tuple[Block, ...]:
     position = {e.tensor: k for k, e in enumerate(equations)}
     reads = [sorted(position[t] for t in mentioned(e.value) if t in position) for e in equations]

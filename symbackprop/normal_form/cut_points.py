@@ -259,6 +259,11 @@ class CutPoints(Canonical):
 
         return self.put_in(side, tensor, is_last)
 
+    def opened_gap(self, gap: Poly, tensor: Tensor) -> Poly:
+        """A difference with a tensor put in, as `opened` does, and as `gap` says it."""
+        opened = self.opened(gap, tensor)
+        return at_edges(self, opened) if self.clocks else opened
+
     def times_of(self, poly: Poly, tensor: Tensor) -> list[Poly]:
         """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
         return [self.time_of(tensor, p) for p in self.places_in(poly, tensor)] if tensor in self.clocks else []

@@ -57,6 +57,7 @@ from symbackprop.frontends.numpy.session import (
     current,
     holds,
     is_so,
+    places_of,
     reduced,
     value_of,
 )
@@ -144,7 +145,7 @@ def integers_fit(result: Array) -> Array:
     """
     if result.kind == "integer":
         shape = result.buffer.shape
-        value = result.buffer.content(tuple(ZERO if i.size is ONE else i for i in axis_indices(shape)))
+        value = result.buffer.content(places_of(axis_indices(shape)))
         must_fit([value], result.dtype, lambda v: is_so("<=", ZERO, v) is True)
     return result
 

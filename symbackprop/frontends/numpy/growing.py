@@ -5,8 +5,8 @@
         hs.append(f(hs[-1], x[t]))         hs[t] = f(hs[t - 1], x[t])
 
 The items lie along the first axis of an array, that of round k at the place k + c, or c - k where it is put in front.
-What a round puts in is the object itself until the round ends, and its numbers from then on: an object that changes
-later would change in the list as well, and is refused.
+What a round puts in is the object itself until the round ends, and its numbers from then on. An array from before the
+loop is refused, since it may change later; of others that do NumPy has other numbers than the equations.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from symbackprop.expression.build import (
     Index,
     Number,
     add,
-    multiply,
     number,
     substitute,
     where,
 )
 from symbackprop.frontends.numpy.array import Array, Buffer
-from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import Session, holds, is_so, minus, reduced
 from symbackprop.frontends.numpy.size import Size, SymbolicList, size, size_expr
@@ -57,11 +56,6 @@ class Items:
         self.first: Expr = number(min(start)) if start else ZERO  # the place that is the first of the array
         self.place: Expr | None = None  # that to which a round puts an item
         self.fresh: list[tuple[Expr, Any]] = []
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether its array is made; nothing need be made of what no round touches."""
-        return self.array is not None or self.place is None
 
     def begin(self) -> None:
         """A round begins."""
@@ -118,13 +112,13 @@ class Items:
         return minus(add(ends[1], ONE), self.first)
 
     def _length(self, rounds: Expr) -> Expr:
-        longest = [add(number(max(self.start)), ONE, multiply(MINUS_ONE, self.first))] if self.start else []
-        for other in map(reduced, longest):
-            if not is_so("<=", other, rounds):
-                if not is_so("<=", rounds, other):
-                    raise self.stop("a dictionary with keys beyond those of the rounds")
-                return other
-        return reduced(rounds)
+        """How many places there are: those of the rounds, and of what is there before."""
+        started = minus(number(max(self.start) + 1), self.first) if self.start else ZERO
+        if is_so("<=", started, rounds):
+            return reduced(rounds)
+        if not is_so("<=", rounds, started):
+            raise self.stop("a dictionary with keys beyond those of the rounds")
+        return started
 
     def _array(self, like: Array, rounds: Expr) -> Array:
         """The array of all items, with those that are there before the loop."""
@@ -217,9 +211,7 @@ class GrowingDict:
         self.items.put(self._place(key), value)
 
     def _place(self, key: Any) -> Expr:
-        known = size_expr(key)
-        if known is None and isinstance(key, Array) and not key.axes and key.kind == "integer":
-            known = key.read()(())
+        known = integer_of(key)
         if known is None:
             raise self.items.stop("a dictionary with keys that are no whole numbers")
         return known
@@ -244,9 +236,7 @@ class SymbolicDict:
         self.array, self.first = array, first
 
     def __getitem__(self, key: Any) -> Any:
-        known = size_expr(key)
-        if known is None and isinstance(key, Array) and not key.axes and key.kind == "integer":
-            known = key.read()(())
+        known = integer_of(key)
         if known is None:
             raise TraceError("a dictionary of symbolic length is asked for a key that is no whole number")
         return self.array[size(minus(known, self.first))]

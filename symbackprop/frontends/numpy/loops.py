@@ -72,6 +72,7 @@ from symbackprop.frontends.numpy.session import (
     holds,
     is_so,
     minus,
+    places_of,
     reduced,
     value_of,
 )
@@ -359,7 +360,7 @@ class Loop:
         olds: dict[Any, Entry] = {}
         for place in self.carried:
             content, shape = self._left(place, names, objects)
-            at = _places(axis_indices(shape))
+            at = places_of(axis_indices(shape))
             olds[place] = Entry(self.carried[place][0], at)
             value = self._at_own_place(rewrite(content(at), lambda n: self._renamed(n, {})))
             values[place] = value
@@ -405,7 +406,7 @@ class Loop:
         shape = place.shape if is_buffer else old.axes
         hint = place if isinstance(place, str) else self._name_of(place)
         own = axis_indices(shape)
-        entry_ = Entry(tensor, _places(own))
+        entry_ = Entry(tensor, places_of(own))
         if is_buffer and (at := self._written_at(value, entry_, own)) is not None:
             return new_growing(session, hint, shape, tensor.kind, tensor, *at, before)
         more = _increment(value, entry_) if tensor.kind == "integer" else None
@@ -425,11 +426,9 @@ class Loop:
 
     def _written_at(self, value: Expr, old: Entry, own: tuple[Index, ...]) -> tuple[int, Expr, bool] | None:
         """(the axis, the place, whether it rises) where a round writes at the one place that its index names."""
-        tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
-        for solution in dict.fromkeys(tests.values()):
-            mine = {n for n, s in tests.items() if s is solution}
+        for solution, _ in self._written_in(value, old):
             named = [i for i in own if i in free_indices(solution)]
-            if len(named) != 1 or rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is not old:  # type: ignore[misc]
+            if len(named) != 1:
                 continue
             base = reduced(substitute(solution, {named[0]: ZERO}))  # the round k is p + base, or base - p
             rising = minus(solution, named[0]) is base
@@ -440,12 +439,12 @@ class Loop:
         """What such a place holds after the loop; its equation is written."""
         found, line = self.found[place], self.session.line()
         own = axis_indices(shape)
-        value = after(_places(own))
-        if self.session.is_carried(before(_places(own))):
+        value = after(places_of(own))
+        if self.session.is_carried(before(places_of(own))):
             raise self.stop()
         if isinstance(found, Growing):
             tensor, _ = self.carried[place]
-            if self._written_at(self._at_own_place(value), Entry(tensor, _places(own)), own) is None:
+            if self._written_at(self._at_own_place(value), Entry(tensor, places_of(own)), own) is None:
                 raise self.stop()
             there = array(shape, after).read()
             written = reduced_places(there((*own[: found.axis], found.place, *own[found.axis + 1 :])))
@@ -463,7 +462,7 @@ class Loop:
     ) -> tuple[Content, bool]:
         """The entries after the loop, and whether they are sums."""
         own = axis_indices(shape)
-        at = tuple(ZERO if i.size is ONE else i for i in own)
+        at = places_of(own)
         value = content(at)
         value = self._at_own_place(rewrite(value, lambda n: self._renamed(n, {})))
         unknown = [e for e in entries_once(value) if e.tensor in self.session.carried and self._mine(e.tensor)]
@@ -531,16 +530,20 @@ class Loop:
 
     def _owned(self, value: Expr, old: Entry, before: Expr, own: tuple[Index, ...]) -> Expr:
         """The entry that is written in one round alone: the one whose index the place names."""
-        tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
-        for solution in dict.fromkeys(tests.values()):
-            mine = {n for n, s in tests.items() if s is solution}
-            if rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is not old:  # type: ignore[misc]
-                continue
+        for solution, mine in self._written_in(value, old):
             there = rewrite(value, lambda n, mine=mine: ONE if n in mine else None)  # type: ignore[misc]
             there = reduced_places(substitute(there, {self.index: solution, old: before}))
             inside = multiply(holds("<=", ZERO, solution), holds("<", solution, self.index.size))
             return where(inside, there, before)
         raise self.stop()
+
+    def _written_in(self, value: Expr, old: Entry) -> Iterator[tuple[Expr, set[Expr]]]:
+        """(the round, the tests that ask for it) where the entry is what it was in all other rounds."""
+        tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
+        for solution in dict.fromkeys(tests.values()):
+            mine = {n for n, s in tests.items() if s is solution}
+            if rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is old:  # type: ignore[misc]
+                yield solution, mine
 
     def _solved(self, node: Expr) -> Expr | None:
         """The round in which two integers are equal, which the other indices name."""
@@ -592,10 +595,6 @@ class _Guarded:
         except StopIteration as end:
             end.as_numpy = True  # type: ignore[attr-defined]
             raise
-
-
-def _places(own: tuple[Index, ...]) -> tuple[Expr, ...]:
-    return tuple(ZERO if i.size is ONE else i for i in own)
 
 
 def _index_name(session: Any) -> str:
@@ -731,7 +730,7 @@ class _Round:
         """The values of all rounds, along a first axis."""
         content = value.read()
         own = axis_indices(value.axes)
-        entry_ = content(tuple(ZERO if i.size is ONE else i for i in own))
+        entry_ = content(places_of(own))
         if self.session.carried and any(e.tensor in self.session.carried for e in entries_once(entry_)):
             raise self.stop()
 

@@ -30,7 +30,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.program import Equation
-from symbackprop.frontends.numpy.session import Content, Session, axis_indices, holds, is_so, reduced
+from symbackprop.frontends.numpy.session import Content, Session, axis_indices, holds, is_so, places_of, reduced
 
 Indices = tuple[Expr, ...]
 
@@ -137,7 +137,7 @@ def define_state(session: Session, state: State, before: Content, after: Content
     indices = axis_indices(state.tensor.shape)
     count = len(state.outer)
     outer, step, own = indices[:count], indices[count], indices[count + 1 :]
-    places = tuple(ZERO if i.size is ONE else i for i in own)
+    places = places_of(own)
     after = _in_other_words(session, state, after, own, line)
     around: dict[Expr, Expr] = dict(zip(state.outer, outer, strict=True))
     later = substitute(after(places), {**around, state.index: subtract(step, ONE)})
@@ -150,7 +150,7 @@ def define_growing(session: Session, array: Growing, written: Content, index: In
     indices = axis_indices(array.tensor.shape)
     count = len(array.outer)
     outer, own = indices[:count], indices[count:]
-    places = tuple(ZERO if i.size is ONE else i for i in own)
+    places = places_of(own)
     here = own[array.axis]
     base = reduced(substitute(array.place, {index: ZERO}))
     solution = reduced(subtract(here, base) if array.rising else subtract(base, here))
@@ -159,7 +159,7 @@ def define_growing(session: Session, array: Growing, written: Content, index: In
         return written((*at[: array.axis], array.place, *at[array.axis :]))
 
     rest = (*own[: array.axis], *own[array.axis + 1 :])
-    beside = tuple(ZERO if i.size is ONE else i for i in rest)
+    beside = places_of(rest)
     around: dict[Expr, Expr] = dict(zip(array.outer, outer, strict=True))
     value = in_round(beside)
     if array.tensor in mentioned(value):
@@ -186,7 +186,7 @@ def _in_other_words(
     session: Session, state: State, after: Content, own: tuple[Index, ...], line: int | None
 ) -> Content:
     """What a round leaves, as a tensor of its own where it reads the state itself."""
-    places = tuple(ZERO if i.size is ONE else i for i in own)
+    places = places_of(own)
     if state.tensor not in mentioned(after(places)):
         return after
     shape = tuple(i.size for i in own)

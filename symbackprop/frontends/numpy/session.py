@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import linecache
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType, FrameType
@@ -119,7 +119,7 @@ class Session:
             born: when its array was made: in an arm of a branch it may read what is not there elsewhere.
         """
         indices = axis_indices(shape)
-        value = content(tuple(ZERO if i.size is ONE else i for i in indices))
+        value = content(places_of(indices))
         arms = [condition for start, condition in self.arms if start < born]
         if arms and _may_read_outside(value):
             value = where(multiply(*arms), value, ZERO)  # elsewhere nobody asks, and there may be no entry
@@ -336,6 +336,11 @@ def axis_indices(shape: tuple[Expr, ...]) -> tuple[Index, ...]:
         used.add(name)
         indices.append(Index(name, size))
     return tuple(indices)
+
+
+def places_of(indices: Iterable[Index]) -> tuple[Expr, ...]:
+    """The places that indices run through: 0 along an axis of length 1."""
+    return tuple(ZERO if i.size is ONE else i for i in indices)
 
 
 def _facts() -> Facts:
