@@ -44,23 +44,27 @@ class Search:
         self.sampler = Sampler(question, self.rng)
         self.deadline = worked() + seconds
         self._examiners: dict[tuple[str, ...], Examiner] = {}
-        self._slowest = 0.0  # seconds for each number held, of the points examined so far
+        self._pace: float | None = None  # seconds for each number held, of the points examined so far
 
     def late(self) -> bool:
         """True once the budget is spent."""
         return worked() > self.deadline
 
     def fits(self, point: Point) -> bool:
-        """True if the point can be expected to be done in time, as far as the earlier ones tell."""
-        return worked() + self._slowest * self.sampler.entries(dict(point.sizes)) <= self.deadline
+        """True if the point can be expected to be done in time, as far as the earlier ones tell.
+
+        The first one compiles, and any may be held up once: the fastest tells.
+        """
+        pace = 0.0 if self._pace is None else self._pace
+        return worked() + pace * self.sampler.entries(dict(point.sizes)) <= self.deadline
 
     def examine(self, point: Point, bits: int = PRECISIONS[0]) -> Examination | None:
         """Both sides, at rising precision until enclosures are narrow; None where nothing can be compared."""
         start = worked()
         found = self._examined(point, bits)
         if bits == PRECISIONS[0]:
-            seconds = worked() - start
-            self._slowest = max(self._slowest, seconds / self.sampler.entries(dict(point.sizes)))
+            pace = (worked() - start) / self.sampler.entries(dict(point.sizes))
+            self._pace = pace if self._pace is None else min(self._pace, pace)
         return found
 
     def _examined(self, point: Point, bits: int) -> Examination | None:

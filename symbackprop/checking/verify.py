@@ -40,6 +40,7 @@ from symbackprop.expression.build import (
     tensors_in,
 )
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative
+from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import Equation
 from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation, translated
@@ -65,6 +66,7 @@ class Claim:
     truth: Expr
 
 
+@collector_paused()
 def judged_formula(network: Network, left: str, right: str | sp.Expr | None, seconds: float) -> Verdict:
     """Read the claim, derive the truth, decide."""
     try:

@@ -1,9 +1,12 @@
 """What a claim asks for beyond its forward pass: a condition of the verdict, or a refutation."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.checking import refute
 from symbackprop.checking.domains import demands
 from symbackprop.frontends.numpy.traced import trace
 
@@ -174,3 +177,17 @@ def test_verify_refutes_what_has_no_value_on_an_open_set(factor):
     verdict = sb.verify(NET, "delta3[n,k]", f"(a3[n,k] - y[n,k])*({factor})/m")
     assert verdict.status == "REFUTED"
     assert np.isnan(verdict.counterexample.entry.claimed)
+
+
+def test_a_point_that_was_held_up_does_not_end_the_search(monkeypatch):
+    """A collection of garbage in a large process took a second of the thread once, and the claim was PROVED."""
+    clock, seen, examined = [0.0], Counter(), refute.Search._examined
+
+    def held_up(search, point, bits):
+        seen[search] += 1
+        clock[0] += 0.9 if seen[search] == 3 else 0.001
+        return examined(search, point, bits)
+
+    monkeypatch.setattr(refute, "worked", lambda: clock[0])
+    monkeypatch.setattr(refute.Search, "_examined", held_up)
+    test_verify_refutes_what_has_no_value_on_an_open_set("sqrt(z3[n,k] + 5)**2/(z3[n,k] + 5)")
