@@ -374,7 +374,7 @@ def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stat
             stated.traces.append(case.trace(sizes, budget.part("trace at stated sizes").left))
             stated.lines.append(lines)
             return
-        except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
+        except (NeedsConcreteSizes, BudgetError):
             raise
         except DataError:
             return  # outside the domain
@@ -383,16 +383,13 @@ def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stat
     own = _own_fault(case, stop, sizes) if isinstance(stop, CodeRaisesError) else None
     if own is not None:
         raise own from None
-    refused = isinstance(stop, CodeRaisesError) and _refuses(case, sizes)
-    if not refused:
+    refused = failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes)
+    if isinstance(stop, ShapesDoNotFit) and (refused is None or refused.of_backward):
+        raise stop
+    if refused is None:
         stated.elsewhere |= lines
     reason = stop.what + (f" ({stop.where})" if stop.where else "") + (f": {stop.help}" if stop.help else "")
     stated.left_out.setdefault(reason, []).append(_at(sizes))
-
-
-def _refuses(case: Case, sizes: Mapping[str, int]) -> bool:
-    """True if the functions raise at these sizes when NumPy runs them: that restricts their domain."""
-    return failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes) is not None
 
 
 def _screened(goal: ProofGoal, subject: str, stage: Stage, budget: Budget) -> Verdict | None:

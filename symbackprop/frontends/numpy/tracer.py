@@ -78,6 +78,7 @@ class Tracer:
         ranges = {a.tensor: a.size for a in self.assumptions if a.size is not None}
         self.session = Session(Facts(self.domain, ranges))
         self.session.names |= set(shapes)
+        self.session.sizes = size_symbols(*(n for t in self.inputs.values() for n in t.shape))
         kinds = {"bern": (0, 1), "onehot": (0, 1), "pm1": (-1, 1)}
         self.session.two_valued = {a.tensor: kinds[a.kind] for a in self.assumptions if a.kind in kinds}
         self.overlay = Overlay(self.session, unknown)
@@ -157,10 +158,6 @@ class Tracer:
             return self._in_a_loop()
         if isinstance(stop, OutOfTime):
             return BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s", where=where)
-        if isinstance(stop, ShapesDoNotFit):
-            symbols = size_symbols(*(n for t in self.inputs.values() for n in t.shape))
-            what = f"{name_of(function)} catches an exception: {stop.what}"
-            return NeedsConcreteSizes(what, symbols, where=where) if symbols else TraceError(what, where=where)
         if isinstance(stop, SymbackpropError):
             return self._located(stop, where)
         return TraceError(f"{name_of(function)} catches {type(stop).__name__}: {stop}", where=where)
