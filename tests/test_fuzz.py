@@ -52,7 +52,9 @@ def test_is_wrong_is_not_deceived_by_jumps(scale):
     assert fuzz.is_wrong(one_line(f"np.floor({scale} * {{a}}) + {{a}}", f"{1 + scale} * {{d}}"), 0)
 
 
-@pytest.mark.parametrize("forward", ["np.maximum({a}, 0)", "np.abs({a})", "np.floor({a})", "np.where({a} > 0, {a}, 1.0)"])
+@pytest.mark.parametrize(
+    "forward", ["np.maximum({a}, 0)", "np.abs({a})", "np.floor({a})", "np.where({a} > 0, {a}, 1.0)"]
+)
 def test_gradient_claims_nothing_where_a_branch_turns(forward):
     case = one_line(forward, "{d}", "v")
     found = fuzz.gradient(case, {"v": np.array([0.0, 0.5], np.longdouble)}, np.ones(2, np.longdouble))["v"]

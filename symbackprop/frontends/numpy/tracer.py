@@ -16,7 +16,7 @@ from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
 from symbackprop.expression.sizes import Facts, decide
 from symbackprop.frontends.numpy.array import IDENTITY, Array, Buffer
-from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, size_symbols
+from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.rebind import Overlay
 from symbackprop.frontends.numpy.session import Session, axis_indices, entry, line_text, running
