@@ -32,6 +32,7 @@ from symbackprop.errors import MalformedError, SymbackpropError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
+from symbackprop.frontends.numpy.time_limit import as_seconds
 from symbackprop.frontends.numpy.tracer import Shape
 from symbackprop.frontends.subject import all_shapes, brings_its_backward, inputs_of, of_arguments, passes_of, plainly
 from symbackprop.proofs.network import prove_network
@@ -268,7 +269,7 @@ def trace(
         ['t', 'out']
     """
     subject = plainly(function, {}, differentiated=True)
-    program = traced.trace(subject, all_shapes(function, shapes), assume, where, sizes, seconds=seconds)
+    program = traced.trace(subject, all_shapes(function, shapes), assume, where, sizes, seconds=as_seconds(seconds))
     return compared_with_numpy(program, sizes or {})
 
 

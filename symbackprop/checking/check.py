@@ -50,7 +50,7 @@ from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
-from symbackprop.frontends.numpy.time_limit import OutOfTime, within
+from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import Pass, framework_of
@@ -159,9 +159,7 @@ def confirmed(case: Case, budget: Budget) -> Verdict:
 
 def _limit(seconds: Any) -> float:
     """After how many seconds an answer is waited for no longer: a little beyond the budget, which the work keeps."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-        raise MalformedError(f"seconds is {seconds!r}, not a positive number", help="leave it out, or write seconds=20")
-    return 1.1 * seconds + 0.3
+    return 1.1 * as_seconds(seconds) + 0.3
 
 
 def _unforeseen(error: BaseException) -> SymbackpropError:

@@ -24,7 +24,6 @@ from symbackprop.expression.build import (
     Remainder,
     Symbol,
     add,
-    divide,
     multiply,
     negate,
     nodes_once,
@@ -32,6 +31,7 @@ from symbackprop.expression.build import (
     power,
     subtract,
 )
+from symbackprop.expression.zero_products import divide_as_written, multiply_as_written
 from symbackprop.frontends.numpy.array import Array, array, has_entry
 from symbackprop.frontends.numpy.dtypes import (
     DIVIDED,
@@ -214,14 +214,22 @@ def _subtract(left: Any, right: Any, **options: Any) -> Any:
 @implements("multiply")
 def _multiply(left: Any, right: Any, **options: Any) -> Any:
     nonlinear = is_data(left) and is_data(right)
-    return into(elementwise(multiply, left, right, name="multiply", nonlinear=nonlinear), options)
+    return into(elementwise(_product, left, right, name="multiply", nonlinear=nonlinear), options)
 
 
 @implements("divide", "true_divide")
 def _divide(left: Any, right: Any, **options: Any) -> Any:
     if not options:
         _division_raises(left, right)
-    return into(elementwise(divide, left, right, name="divide", nonlinear=is_data(right)), options)
+    return into(elementwise(_quotient, left, right, name="divide", nonlinear=is_data(right)), options)
+
+
+def _product(left: Expr, right: Expr) -> Expr:
+    return multiply_as_written(left, right, current().meaning)
+
+
+def _quotient(left: Expr, right: Expr) -> Expr:
+    return divide_as_written(left, right, current().meaning)
 
 
 def _division_raises(left: Any, right: Any) -> None:

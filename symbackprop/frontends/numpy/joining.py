@@ -165,13 +165,14 @@ def _array_split(a: Any, sections: Any, axis: Any = 0) -> list[Any]:
     k = axis_of(axis, base.ndim)
     if isinstance(sections, (list, tuple, Array)) or is_so("==", Remainder(base.axes[k], number(int(sections))), ZERO):
         return _split(base, sections, k)
-    if not isinstance(base.axes[k], Number):
-        raise NeedsConcreteSizes(f"split into {int(sections)} parts", size_symbols(base.axes[k]))
-    part, longer = divmod(int(base.axes[k].value), int(sections))  # the first ones are longer by 1
+    length = base.axes[k]
+    if not isinstance(length, Number):
+        raise NeedsConcreteSizes(f"split into {int(sections)} parts", size_symbols(length))
+    part, longer = divmod(int(length.value), int(sections))  # the first ones are longer by 1
     return _cut(base, [number(m * part + min(m, longer)) for m in range(1, int(sections))], k)
 
 
-def _cut(base: Array, cuts: list[Expr], k: int) -> list[Any]:
+def _cut(base: Array, cuts: Sequence[Expr | None], k: int) -> list[Any]:
     """The parts of an array between places of an axis."""
     bounds = [ZERO, *cuts, base.axes[k]]
     whole = (slice(None),) * k

@@ -143,6 +143,10 @@ class Session:
         self.values[tensor] = value
         return tensor
 
+    def meaning(self, read: Entry) -> Expr | None:
+        """The right side of an entry's equation, in the indices that it was written in; None for an input's."""
+        return self.values.get(read.tensor)
+
     def facts_here(self) -> Facts:
         """What is known about sizes and rounds where the arms of branches run that are running."""
         known = tuple(dict.fromkeys(r for _, condition in self.arms for r in _inequalities(condition)))
