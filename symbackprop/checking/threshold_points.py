@@ -188,8 +188,9 @@ class Director:
         yield replace(base, inputs={**base.inputs, **equal})
         settled = {t: {p: to_float(v) for p, v in a.items()} for t, a in given.items()}
         for site in (s for s in self.sites if s.claimed and s.of_branch):
-            tried = (self._exactly_on(site, base, settled) for _ in range(LINES))
-            yield from itertools.islice((point for point in tried if point is not None), ON_A_THRESHOLD)
+            for start in (base, _at_powers_of_two(base, tensors)):
+                tried = (self._exactly_on(site, start, settled) for _ in range(LINES))
+                yield from itertools.islice((point for point in tried if point is not None), ON_A_THRESHOLD)
 
     def _compared(self) -> list[float]:
         """The numbers that the claim compares something with."""
@@ -299,6 +300,15 @@ class Director:
         if known is None or known[0] is not array:
             known = self._entries[tensor] = (array, array_of(tensor, array, array.shape, FLOAT))
         return known[1]
+
+
+def _at_powers_of_two(base: Point, tensors: list[Tensor]) -> Point:
+    """The point with powers of 2 for these inputs: a product with one of them is brought to any number exactly."""
+    moved = {}
+    for t in tensors:
+        sizes = np.where(base.inputs[t] == 0, 1.0, np.abs(base.inputs[t]))
+        moved[t] = np.sign(base.inputs[t]) * 2.0 ** np.round(np.log2(sizes))
+    return replace(base, inputs={**base.inputs, **moved})
 
 
 def _readable(program: Program, site: Site) -> frozenset[Tensor]:

@@ -221,17 +221,17 @@ def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
 
 
 def _as_real_numbers(pair: _Pair, point: Point) -> bool:
-    """Whether the gradients in floating point are those of the equations in real numbers, by and large."""
-    program = pair.programs[1]
-    near, exact = _evaluated(program, point), _enclosed(program.program, point, BITS)
-    if near is None:
-        return True
-    for tensor in pair.traced.gradients.values():
-        balls = _floats(exact.get(tensor, {}), near[tensor].shape)
-        known = np.isfinite(balls) & np.isfinite(near[tensor])
-        scale = float(np.abs(balls[known]).max(initial=0.0))
-        if (np.abs(near[tensor] - balls)[known] > FAR * scale + pair.floor).any():
-            return False
+    """Whether all results in floating point are those of the equations in real numbers, by and large."""
+    for program in pair.programs:
+        near, exact = _evaluated(program, point), _enclosed(program.program, point, BITS)
+        if near is None:
+            continue
+        for tensor in program.program.outputs:
+            balls = _floats(exact.get(tensor, {}), near[tensor].shape)
+            known = np.isfinite(balls) & np.isfinite(near[tensor])
+            scale = float(np.abs(balls[known]).max(initial=0.0))
+            if (np.abs(near[tensor] - balls)[known] > FAR * scale + pair.floor).any():
+                return False
     return True
 
 

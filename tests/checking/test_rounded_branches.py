@@ -51,3 +51,11 @@ def entropy_back(dout, x):
 )
 def test_check_proves_what_rounding_does_not_change(forward, backward):
     assert sb.check(forward, backward, shapes=ROW).status == "PROVED"
+
+
+def test_check_does_not_prove_of_a_forward_what_rounding_decides_otherwise():
+    def forward(x):
+        return np.where(1 / (1 + np.exp(-x)) == 1, 7 * x, x)
+
+    assert forward(np.array([50.0])) == 350
+    assert sb.check(forward, lambda dout, x: {"x": dout}, shapes=ROW).status == "UNDECIDED"

@@ -129,6 +129,7 @@ def elementwise(
     return integers_fit(result)
 
 
+MINUS_TWO = number(-2)
 _OF_PYTHON = {"add", "subtract", "multiply", "divide", "negative", "positive", "power"}  # operators of numbers
 
 
@@ -178,9 +179,13 @@ def _made(make: Scalar, values: tuple[Expr, ...]) -> Expr:
     return lifted(make, values) if any(map(is_infinite, values)) else make(*values)
 
 
+def _kind_of(operand: Any) -> str:
+    return operand.inner.kind if isinstance(operand, Masked) else as_array(operand).kind
+
+
 def kind_of_all(*operands: Any) -> str:
     """integer for integers and booleans, else real."""
-    kinds = {o.inner.kind if isinstance(o, Masked) else as_array(o).kind for o in operands}
+    kinds = set(map(_kind_of, operands))
     return "real" if "real" in kinds else "integer"
 
 
@@ -384,6 +389,8 @@ def _comparison(relation: Any, swapped: bool = False, denied: bool = False) -> C
         if left is None or right is None:
             raise TraceError("an array is compared with None, entry by entry", help="use `is None`")
         a, b = (right, left) if swapped else (left, right)
+        if relation == "==" and _kind_of(a) == _kind_of(b) == "bool":
+            return _logical_xor(a, b) if denied else _logical_not(_logical_xor(a, b))
         integers = kind_of_all(a, b) == "integer"
         rounded = any(not isinstance(o, Masked) and as_array(o).buffer.rounding > EXACT for o in (a, b))
 
@@ -473,7 +480,7 @@ def _logical_not(x: Any) -> Any:
 
 @implements("logical_xor")
 def _logical_xor(left: Any, right: Any) -> Any:
-    return OPERATIONS["not_equal"](truth(left), truth(right))
+    return elementwise(lambda a, b: add(a, b, multiply(MINUS_TWO, a, b)), truth(left), truth(right), kind="bool")
 
 
 def _bitwise(name: str, logical: str) -> None:

@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from symbackprop.errors import BudgetError, DataError, MalformedError, SymbackpropError, TraceError, nearest
+from symbackprop.errors import (
+    BudgetError,
+    DataError,
+    IndexNotationError,
+    MalformedError,
+    SymbackpropError,
+    TraceError,
+    UnsupportedError,
+    nearest,
+)
 from symbackprop.expression.build import ONE, Compare, Expr, Tensor, entries_once, mentioned
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
@@ -186,10 +195,13 @@ class Tracer:
         given = set(inputs)
         used = [e.value for e in equations] + [n for t in (*inputs, *outputs) for n in t.shape]
         parameters = {s: None for v in used for s in symbols(v) if s.kind != "size" and s.name != "pi"}
-        return Program(
-            tuple(inputs), tuple(equations), tuple(outputs), tuple(parameters),
-            tuple(a for a in self.assumptions if a.tensor in given), self.domain, tuple(self.session.conditions),
-        )  # fmt: skip
+        try:
+            return Program(
+                tuple(inputs), tuple(equations), tuple(outputs), tuple(parameters),
+                tuple(a for a in self.assumptions if a.tensor in given), self.domain, tuple(self.session.conditions),
+            )  # fmt: skip
+        except IndexNotationError as error:  # our fault: the user has written none of these equations
+            raise UnsupportedError(f"internal error: {error.what}", help="please report this case") from error
 
     def _where(self, traceback: TracebackType | None) -> str | None:
         """The innermost line of the user's code in a traceback: "line 14: u, s, v = np.linalg.svd(x)"."""
