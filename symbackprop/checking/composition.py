@@ -376,7 +376,7 @@ class Composition:
 
     def _is_explicitly(self, equation: Equation, value: Expr, block: Recurrence) -> bool:
         """Whether a tensor of a recurrence is shown to be this; it stands for it from then on."""
-        tensor = equation.tensor
+        tensor, value = equation.tensor, self._rewritten(value)
         self._replaced[tensor] = Equation(tensor, equation.indices, value, equation.note)
         self._take_together(block)
         lemma = self._shown(self._lines[tensor], value, None, ())
