@@ -23,13 +23,15 @@ from symbackprop.codegen.lowering.form import (
     ReduceKind,
     Statement,
     is_plain,
-    prune,
     unbound,
 )
+from symbackprop.codegen.lowering.loop import LoopPlan, loop_of
+from symbackprop.codegen.lowering.schedule import needed, scheduled
 from symbackprop.codegen.lowering.share import Key, key, share
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
     ONE,
+    ZERO,
     Add,
     Compare,
     Entry,
@@ -46,13 +48,15 @@ from symbackprop.expression.build import (
     Where,
     add,
     children,
+    entries,
     free_indices,
     multiply,
     rebuild,
     where,
 )
 from symbackprop.expression.program import Equation, Program
-from symbackprop.expression.sizes import simplify
+from symbackprop.expression.recurrence import Recurrence
+from symbackprop.expression.sizes import decide, simplify
 from symbackprop.proofs.stable_functions import machine_form
 
 
@@ -63,10 +67,14 @@ def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
         UnsupportedError: an arbitrary function, or a derivative that has not been worked out.
     """
     lowering = Lowering(program)
-    for equation in program.equations:
-        lowering.equation(equation)
-    form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, comments or {})
-    form = prune(share(prune(form, form.outputs)), form.outputs)
+    for block in program.blocks:
+        if isinstance(block, Recurrence):
+            lowering.recurrence(block)
+        else:
+            lowering.equation(block)
+    texts = {t: (comments or {})[e] for t, e in lowering.sources.items() if e in (comments or {})} | (comments or {})
+    form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, texts)
+    form = scheduled(needed(share(needed(form, lowering.plans)), lowering.plans), lowering.plans)
     return replace(form, parameters=(*form.parameters, *unbound(form)))
 
 
@@ -79,12 +87,33 @@ class Lowering:
         self.known: dict[Key, Tensor] = {}
         self.names = {t.name for t in program.tensors}
         self.order: list[Index] = []  # the axes of the target, then the bound indices opened so far
+        self.plans: list[LoopPlan] = []
+        self.steps: dict[Tensor, int] = {}  # of arrays that the recurrence fills step by step, the axis of steps
+        self.sources: dict[Tensor, Tensor] = {}  # by array the tensor whose equation it comes from
 
-    def equation(self, equation: Equation) -> None:
-        """Append the statements of one equation; the last one defines its tensor."""
+    def recurrence(self, block: Recurrence) -> None:
+        """Append the statements of a recurrence, those of its rounds as if all rounds were done at once."""
+        plan = loop_of(block, self.facts, self.names)
+        self.plans.append(plan)
+        self.steps = dict(plan.axes)
+        for target, value, equation in plan.starts:
+            self.order = [i for i in target.indices if isinstance(i, Index)]
+            self.sources[target.tensor] = equation.tensor
+            self.statements.append(Map(target, self.elementwise(machine_form(value), guarded=True)))
+        for a in plan.body:
+            self.sources[a.tensor] = self.sources[a.target.tensor] = a.equation.tensor
+            self.equation(Equation(a.tensor, a.indices, a.value), a.beyond)
+        self.steps = {}
+
+    def equation(self, equation: Equation, guarded: bool = False) -> None:
+        """Append the statements of one equation; the last one defines its tensor.
+
+        Args:
+            guarded: some of its values are not used: what it reads for them may lie outside.
+        """
         self.order = list(equation.indices)
         first = len(self.statements)
-        value = self.elementwise(machine_form(equation.value))
+        value = self.elementwise(machine_form(equation.value), guarded)
         if len(self.statements) > first and self.statements[-1].target is value and value.indices == equation.indices:
             # The last temporary is the whole value: let it be the equation's tensor.
             old = self.statements[-1].target.tensor
@@ -102,7 +131,7 @@ class Lowering:
         """
         match expr:
             case Entry():
-                return expr if self._is_whole(expr) else self._gather(expr, guarded)
+                return expr if self._is_whole(expr) or self._is_step(expr) else self._gather(expr, guarded)
             case Sum():
                 return self._sum(expr)
             case Extremum() | Position():
@@ -130,6 +159,21 @@ class Lowering:
             for i, size in ranges
             if isinstance(i, Index)
         )
+
+    def _is_step(self, entry: Entry) -> bool:
+        """True if one step is meant of an array that a recurrence fills, and there is this step."""
+        axis = self.steps.get(entry.tensor)
+        if axis is None or not self._is_whole_but(entry, axis):
+            return False
+        place, size = entry.indices[axis], entry.tensor.shape[axis]
+        inside = decide("<=", ZERO, place, self.facts) and decide("<", place, size, self.facts)
+        return bool(inside) and not any(True for _ in entries(place))
+
+    def _is_whole_but(self, entry: Entry, axis: int) -> bool:
+        """True if the entry has the whole array but for one axis."""
+        rest = (*entry.indices[:axis], *entry.indices[axis + 1 :])
+        shape = (*entry.tensor.shape[:axis], *entry.tensor.shape[axis + 1 :])
+        return self._is_whole(Entry(Tensor(entry.tensor.name, shape), rest)) and entry.indices[axis] not in rest
 
     def _gather(self, entry: Entry, guarded: bool) -> Entry:
         positions = tuple(self.elementwise(i, guarded) for i in entry.indices)
@@ -198,7 +242,7 @@ class Lowering:
 
     def _operand(self, value: Expr) -> Entry:
         """`value` as an array: an entry as it stands, anything else by a statement of its own."""
-        if isinstance(value, Entry) and self._is_whole(value):
+        if isinstance(value, Entry) and (self._is_whole(value) or self._is_step(value)):
             return value
         return self._temporary("map", value, lambda target: Map(target, value))
 

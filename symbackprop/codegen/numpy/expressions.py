@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from symbackprop.codegen.lowering.form import Contract, Gather, Map, Reduce, Statement, axes
+from symbackprop.codegen.lowering.form import Contract, Gather, Join, Map, Reduce, Statement, axes
 from symbackprop.codegen.names import Names
 from symbackprop.expression.build import (
     ZERO,
@@ -65,17 +65,25 @@ class ArrayWriter:
             case Contract():
                 return self._contract(statement)
             case Reduce(target, kind, operand, over):
-                text = self._wrapped(self._name(operand.tensor), ATOM)
+                text = self._wrapped(self.array(operand), ATOM)
                 where = [axes(operand).index(i) for i in over]
                 axis = (
                     ""
-                    if len(where) == len(operand.indices)
+                    if len(where) == len(axes(operand))
                     else f"axis={where[0] if len(where) == 1 else tuple(where)}"
                 )
                 rest = [i for i in axes(operand) if i not in over]
                 return self._ordered((f"{text}.{kind}({axis})", ATOM), rest, axes(target))
             case Gather():
                 return self._gather(statement)
+            case Join(target, parts, along):
+                order = axes(target)
+                place = order.index(along)
+                texts = []
+                for part in parts:
+                    own = next(i for i in axes(part) if i not in order or i is along)
+                    texts.append(self._operand(part, [own if i is along else i for i in order])[0])
+                return f"{self.np}.concatenate([{', '.join(texts)}], axis={place})", ATOM
 
     def size(self, expr: Expr) -> str:
         """An integer expression without indices."""
@@ -95,7 +103,7 @@ class ArrayWriter:
                 f"{self.np}.array({self.np}.broadcast_to({text[0]}, {shape}), dtype={dtype})",
                 ATOM,
             )
-        if isinstance(value, Entry) and (text[0] == self.names[value.tensor] or text[1] == ATOM):
+        if isinstance(value, Entry) and (text[0] == self.array(value)[0] or text[1] == ATOM):
             return f"{self.np}.array({text[0]})", ATOM  # a copy: no output may share memory with an input
         return text
 
@@ -110,8 +118,8 @@ class ArrayWriter:
                 return self.names[expr], ATOM
             case Index(_, size):
                 return self._lined_up((f"{self.np}.arange({self.size(size)})", ATOM), [expr], order)
-            case Entry(tensor, _):
-                return self._lined_up(self._name(tensor), list(axes(expr)), order)
+            case Entry():
+                return self._lined_up(self.array(expr), list(axes(expr)), order)
             case Add(terms):
                 return self._sum(terms, order)
             case Multiply() | Power():
@@ -132,8 +140,15 @@ class ArrayWriter:
     def _wrapped(text: Text, least: int) -> str:
         return text[0] if text[1] >= least else f"({text[0]})"
 
-    def _name(self, tensor: Tensor) -> Text:
-        return self.inlined.get(tensor) or (self.names[tensor], ATOM)
+    def array(self, entry: Entry) -> Text:
+        """The array of an entry; inside a loop the part of it that belongs to the step."""
+        tensor = entry.tensor
+        if all(isinstance(i, Index) for i in entry.indices):
+            return self.inlined.get(tensor) or (self.names[tensor], ATOM)
+        places = [":" if isinstance(i, Index) else self.size(i) for i in entry.indices]
+        while places[-1] == ":":
+            places.pop()
+        return f"{self.names[tensor]}[{', '.join(places)}]", ATOM
 
     def _sum(self, terms: Sequence[Expr], order: Axes) -> Text:
         # The first term that needs no minus goes in front, but terms keep their order otherwise: it decides the
@@ -265,7 +280,7 @@ class ArrayWriter:
     # Contractions
 
     def _operand(self, entry: Entry, want: Axes) -> Text:
-        return self._ordered(self._name(entry.tensor), axes(entry), want)
+        return self._ordered(self.array(entry), axes(entry), want)
 
     def _contract(self, s: Contract) -> Text:
         order, left, right = axes(s.target), axes(s.left), axes(s.right)
@@ -281,13 +296,13 @@ class ArrayWriter:
             return self._ordered((f"{a} @ {b}", MULTIPLY), [*batch, *rows, *columns], order)
         if not batch:
             where = [[axes(e).index(i) for i in s.over] for e in (first, second)]
-            a, b = self._name(first.tensor)[0], self._name(second.tensor)[0]
+            a, b = self.array(first)[0], self.array(second)[0]
             return self._ordered(
                 (f"{self.np}.tensordot({a}, {b}, axes=({where[0]}, {where[1]}))", ATOM), rows + columns, order
             )
         letters = {i: chr(97 + p) for p, i in enumerate(dict.fromkeys([*left, *right]))}
         spelled = ["".join(letters[i] for i in w) for w in (left, right, order)]
-        a, b = self._name(s.left.tensor)[0], self._name(s.right.tensor)[0]
+        a, b = self.array(s.left)[0], self.array(s.right)[0]
         return f'{self.np}.einsum("{spelled[0]},{spelled[1]}->{spelled[2]}", {a}, {b}, optimize=True)', ATOM
 
     @staticmethod

@@ -11,7 +11,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping
 
-from symbackprop.codegen.lowering.form import Form, Map, reads, size_sources
+from symbackprop.codegen.lowering.form import Form, Loop, Map, Statement, reads, size_sources
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.helpers import header, helper_text
@@ -53,16 +53,7 @@ def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str
     """One function; the helpers that it calls are added to `helpers`."""
     names = names_of(form)
     writer = ArrayWriter(names, module)
-    single = _inlinable(form)
-    body = list[str]()
-    for statement in form.statements:
-        tensor = statement.target.tensor
-        body += comment(form.comments[tensor], "    ") if tensor in form.comments else []
-        text = writer.statement(statement)
-        if tensor in single:
-            writer.inlined[tensor] = text
-        else:
-            body.append(f"    {names[tensor]} = {text[0]}")
+    body = _Body(form, names, writer).lines()
     helpers |= writer.helpers
     arguments = ", ".join([names[t] for t in form.inputs] + [names[p] for p in form.parameters])
     returned = ", ".join(names[t] for t in form.outputs)
@@ -70,9 +61,55 @@ def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str
     return "\n".join([*lines, f"    return {returned}"]) + "\n"
 
 
+class _Body:
+    """The lines of a function, statement by statement."""
+
+    def __init__(self, form: Form, names: Names, writer: ArrayWriter) -> None:
+        self.form, self.names, self.writer = form, names, writer
+        self.single = _inlinable(form)
+        self.filled = {tensor for loop in form.loops for tensor in loop.axes}
+
+    def lines(self) -> list[str]:
+        """All of them; a loop's arrays are made before the first line that fills them."""
+        first = {loop.first: loop for loop in self.form.loops}
+        inside = {p: loop for loop in self.form.loops for p in range(loop.first, loop.last)}
+        found, made = list[str](), set[Tensor]()
+        for position, statement in enumerate(self.form.statements):
+            tensor = statement.target.tensor
+            if position in first:
+                loop = first[position]
+                found += [self._empty(t) for t in loop.axes if t not in made]
+                made.update(loop.axes)
+                found.append(f"    for {self.names[loop.step]} in {self._range(loop)}:")
+            elif tensor in self.filled and tensor not in made:
+                made.add(tensor)
+                found.append(self._empty(tensor))
+            found += self._statement(statement, "        " if position in inside else "    ")
+        return found
+
+    def _range(self, loop: Loop) -> str:
+        steps = f"range({self.writer.size(loop.count)})"
+        return f"reversed({steps})" if loop.backwards else steps
+
+    def _empty(self, tensor: Tensor) -> str:
+        sizes = ", ".join(map(self.writer.size, tensor.shape)) + "," * (len(tensor.shape) == 1)
+        kind = "np.int64" if tensor.kind == "integer" else "DTYPE"
+        return f"    {self.names[tensor]} = np.empty(({sizes}), {kind})"
+
+    def _statement(self, statement: Statement, indent: str) -> list[str]:
+        target, comments = statement.target, self.form.comments
+        found = comment(comments[target.tensor], indent) if target.tensor in comments else []
+        text = self.writer.statement(statement)
+        if target.tensor in self.single:
+            self.writer.inlined[target.tensor] = text
+            return found
+        return [*found, f"{indent}{self.writer.array(target)[0]} = {text[0]}"]
+
+
 def names_of(form: Form) -> Names:
     """Identifiers for everything in `form`."""
-    defined = [s.target.tensor for s in form.statements]
+    defined: list[Tensor | Symbol] = [s.target.tensor for s in form.statements]
+    defined += [loop.step for loop in form.loops]
     return Names([*form.inputs, *form.parameters, *size_sources(form.inputs), *form.outputs, *defined])
 
 
@@ -102,7 +139,14 @@ def _inlinable(form: Form) -> set[Tensor]:
     uses = Counter(e.tensor for s in form.statements if isinstance(s, Map) for e in entries(s.value))
     elsewhere = {t for s in form.statements if not isinstance(s, Map) for t in reads(s)}
     temporaries = {s.target.tensor for s in form.statements if not isinstance(s, Map)} - set(form.comments)
+    temporaries -= {t for loop in form.loops for t in (*loop.axes, *_across(form, loop))}
     return {t for t in temporaries - elsewhere - set(form.outputs) if uses[t] == 1}
+
+
+def _across(form: Form, loop: Loop) -> set[Tensor]:
+    """What is computed outside of a loop and read inside: it is not computed again in each round."""
+    inside = form.statements[loop.first : loop.last]
+    return {t for s in inside for t in reads(s)} - {s.target.tensor for s in inside}
 
 
 def size_lines(form: Form, names: Names, mentioned: set[Symbol]) -> list[str]:
