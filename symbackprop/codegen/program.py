@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, Signature
-from symbackprop.codegen.lowering.form import Form
+from symbackprop.codegen.lowering.form import Form, equation_text
 from symbackprop.codegen.lowering.lower import lower
-from symbackprop.codegen.numpy.plain import equation_text, print_module
+from symbackprop.codegen.numpy.plain import print_module
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.program import Program
 from symbackprop.proofs.stable_logs import stabilise
@@ -98,7 +98,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     check_dtype(dtype)
     check_backend(backend)
     program = stabilise(program)
-    form = lower(program, {e.tensor: equation_text(e) for e in program.equations})
+    form = lower(program, {e.tensor: equation_text(e.left, e.value) for e in program.equations})
     signature = signature_of(form, program, dtype)
     if backend != "numpy":
         make = importlib.import_module(BACKENDS[backend]).program_function

@@ -15,7 +15,17 @@ from symbackprop.codegen.arguments import size_value
 from symbackprop.codegen.c.expressions import CWriter
 from symbackprop.codegen.c.loops import Nest, folded, is_product, nests
 from symbackprop.codegen.choice import C_FUSED_PENALTY
-from symbackprop.codegen.lowering.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.form import (
+    Contract,
+    Form,
+    Gather,
+    Map,
+    Reduce,
+    Statement,
+    axes,
+    comment_of,
+    reads,
+)
 from symbackprop.codegen.lowering.penalty import Penalty, without_penalty
 from symbackprop.codegen.lowering.row_blocks import Split, split_rows
 from symbackprop.codegen.numpy.plain import comment, names_of
@@ -218,11 +228,8 @@ class KernelPrinter:
 
     def _nest(self, nest: Nest, indent: str) -> None:
         for s in nest.statements:
-            self.lines += (
-                comment(self.form.comments[s.target.tensor], indent, "//")
-                if s.target.tensor in self.form.comments
-                else []
-            )
+            said = comment_of(self.form, s)
+            self.lines += comment(said, indent, "//") if said else []
             self._prepare(s, indent)
         if self._is_square(nest):
             (s,) = nest.statements
@@ -303,7 +310,8 @@ class KernelPrinter:
                 alpha, beta = "-rate", self._kept(ending)
             else:
                 before, beta = f"start ? {goal} : {parameter}", f"start ? 1 : {self.c.value(ending.factor)}"
-        self.lines += comment(self.form.comments[tensor], indent, "//") if tensor in self.form.comments else []
+        said = self.form.comments.get(tensor) or comment_of(self.form, s)
+        self.lines += comment(said, indent, "//") if said else []
         a, b = self.names[first.tensor], self.names[second.tensor]
         known = [1 if i.size is self.rows else size_value(i.size, self.known) for i in (*order, over)]
         is_small = prod(SMALL_LAYER + 1 if k is None else k for k in known) <= SMALL_LAYER

@@ -32,6 +32,7 @@ from symbackprop.expression.build import (
     free_indices,
 )
 from symbackprop.expression.program import symbols
+from symbackprop.rendering.text import to_text
 
 ReduceKind = Literal["sum", "max", "min", "argmax", "argmin"]
 
@@ -116,7 +117,7 @@ class Form:
         inputs: arrays given from outside.
         outputs: arrays that are returned.
         parameters: scalars given from outside.
-        comments: for the tensors of the Program, their equation as text.
+        comments: for the tensors of the Program, or the entries of a recurrence at one step, their equation as text.
         loops: of its recurrences, in order.
     """
 
@@ -124,8 +125,18 @@ class Form:
     statements: tuple[Statement, ...]
     outputs: tuple[Tensor, ...]
     parameters: tuple[Symbol, ...]
-    comments: Mapping[Tensor, str]
+    comments: Mapping[Tensor | Entry, str]
     loops: tuple[Loop, ...] = ()
+
+
+def comment_of(form: Form, statement: Statement) -> str | None:
+    """The equation that a statement completes, if it stands beside it."""
+    return form.comments.get(statement.target, form.comments.get(statement.target.tensor))
+
+
+def equation_text(left: Entry, value: Expr) -> str:
+    """The equation on one line, as it stands in comments: letters of its names that could end a comment are dropped."""
+    return "".join(c if c.isprintable() else "?" for c in f"{to_text(left)} = {to_text(value)}")
 
 
 def axes(entry: Entry) -> tuple[Index, ...]:

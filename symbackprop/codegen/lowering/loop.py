@@ -111,9 +111,13 @@ def loop_of(block: Recurrence, facts: Facts, taken: Iterable[str]) -> LoopPlan:
         UnsupportedError: its tensors begin or end at times that are no fixed number apart.
     """
     steps = [_Steps(e, block, facts) for e in block.equations]
-    found = _Planner(block, steps, facts, set(taken)).plan()
+    found = _Planner(steps, facts, set(taken), together=True).plan()
+    if found is None:
+        found = _Planner(steps, facts, set(taken), together=False).plan()
     if found is None:  # what is computed before the loop would be needed in it too early
-        found = _Planner(block, [replace_starts(s) for s in steps], facts, set(taken)).plan()
+        for s in steps:
+            s.starts = []
+        found = _Planner(steps, facts, set(taken), together=False).plan()
     if found is None:
         names = ", ".join(e.tensor.name for e in block.equations)
         raise UnsupportedError(f"no code for a recurrence that reads its steps at places of no fixed distance: {names}")
@@ -145,22 +149,21 @@ class _Steps:
             self.starts = []
 
 
-def replace_starts(steps: _Steps) -> _Steps:
-    """The same with all steps in the loop."""
-    steps.starts = []
-    return steps
-
-
 class _Planner:
-    """The loop for a choice of the steps before it."""
+    """The loop for a choice of the steps before it.
 
-    def __init__(self, block: Recurrence, steps: list[_Steps], facts: Facts, taken: set[str]) -> None:
+    Args:
+        together: all tensors begin in the first round; else at the times that the clocks of the recurrence say.
+    """
+
+    def __init__(self, steps: list[_Steps], facts: Facts, taken: set[str], *, together: bool) -> None:
         self.steps = {s.equation.tensor: s for s in steps}
         self.facts, self.taken = facts, taken
-        self.base = self._extreme([s.start for s in steps], largest=False)
-        # a round is a time less the number of steps before the loop, so it begins with the first of all tensors
-        ends = [subtract(s.end, number(len(s.starts))) for s in steps]
-        count = simplify(add(subtract(self._extreme(ends, largest=True), self.base), ONE), facts)
+        first = self._extreme([s.start for s in steps], largest=False) if not together else None
+        # the times of the first round
+        self.zero = {s.equation.tensor: add(first or s.start, number(len(s.starts))) for s in steps}
+        rounds = [subtract(s.end, self.zero[s.equation.tensor]) for s in steps]
+        count = simplify(add(self._extreme(rounds, largest=True), ONE), facts)
         self.backwards = steps[0].sign < 0
         self.index = fresh(steps[0].step.name, count)
         self.round: Expr = subtract(subtract(count, ONE), self.index) if self.backwards else self.index
@@ -187,7 +190,7 @@ class _Planner:
 
     def _place(self, s: _Steps) -> Expr:
         """The step that is computed in the round k."""
-        time = add(self.round, self.base, number(len(s.starts)))
+        time = add(self.round, self.zero[s.equation.tensor])
         gone = subtract(time, s.origin)
         return simplify(gone if s.sign > 0 else negate(gone), self.facts)
 
@@ -246,7 +249,7 @@ class _Planner:
         tensor, indices = s.equation.tensor, s.equation.indices
         return Entry(tensor, (*indices[: s.axis], place, *indices[s.axis + 1 :]))
 
-    def _lag(self, tensor: Tensor, read: Entry) -> int | None:
+    def _lag(self, read: Entry) -> int | None:
         """How many rounds ago an entry was computed; None if that is no fixed number."""
         s = self.steps[read.tensor]
         place = read.indices[s.axis]
@@ -262,7 +265,7 @@ class _Planner:
         for tensor, value in self.values.items():
             for read in entries_once(value):
                 if read.tensor in self.steps:
-                    lag = self._lag(tensor, read)
+                    lag = self._lag(read)
                     if lag is None or lag < 0:
                         return None
                     if not lag:
@@ -282,7 +285,7 @@ class _Planner:
             other = self.steps[value.tensor]
             same = self._entry(s, value.indices[s.axis]) == Entry(copy, value.indices) if s.axis == other.axis else False
             known = other.starts or s.sign != other.sign or copy.kind != value.tensor.kind
-            if not same or known or self._lag(copy, value) != 0 or copy in merged:
+            if not same or known or self._lag(value) != 0 or copy in merged:
                 continue
             storage, front, beyond = self.storages[copy]
             gap = simplify(subtract(self.places[copy], self.places[value.tensor]), self.facts)

@@ -18,14 +18,17 @@ from symbackprop.codegen.lowering.form import (
     Contract,
     Form,
     Gather,
+    Join,
     Map,
     Reduce,
     ReduceKind,
     Statement,
     is_plain,
+    reads,
     unbound,
 )
 from symbackprop.codegen.lowering.loop import LoopPlan, loop_of
+from symbackprop.codegen.lowering.pieces import pieces
 from symbackprop.codegen.lowering.schedule import needed, scheduled
 from symbackprop.codegen.lowering.share import Key, key, share
 from symbackprop.errors import UnsupportedError
@@ -49,6 +52,7 @@ from symbackprop.expression.build import (
     add,
     children,
     entries,
+    entries_once,
     free_indices,
     multiply,
     rebuild,
@@ -72,8 +76,7 @@ def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
             lowering.recurrence(block)
         else:
             lowering.equation(block)
-    texts = {t: (comments or {})[e] for t, e in lowering.sources.items() if e in (comments or {})} | (comments or {})
-    form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, texts)
+    form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, comments or {})
     form = scheduled(needed(share(needed(form, lowering.plans)), lowering.plans), lowering.plans)
     return replace(form, parameters=(*form.parameters, *unbound(form)))
 
@@ -89,19 +92,17 @@ class Lowering:
         self.order: list[Index] = []  # the axes of the target, then the bound indices opened so far
         self.plans: list[LoopPlan] = []
         self.steps: dict[Tensor, int] = {}  # of arrays that the recurrence fills step by step, the axis of steps
-        self.sources: dict[Tensor, Tensor] = {}  # by array the tensor whose equation it comes from
+        self.moving: set[Tensor] = set()  # what depends on the steps of the present recurrence
 
     def recurrence(self, block: Recurrence) -> None:
         """Append the statements of a recurrence, those of its rounds as if all rounds were done at once."""
         plan = loop_of(block, self.facts, self.names)
         self.plans.append(plan)
-        self.steps = dict(plan.axes)
-        for target, value, equation in plan.starts:
+        self.steps, self.moving = dict(plan.axes), set(plan.axes) | {a.tensor for a in plan.body}
+        for target, value, _ in plan.starts:
             self.order = [i for i in target.indices if isinstance(i, Index)]
-            self.sources[target.tensor] = equation.tensor
             self.statements.append(Map(target, self.elementwise(machine_form(value), guarded=True)))
         for a in plan.body:
-            self.sources[a.tensor] = self.sources[a.target.tensor] = a.equation.tensor
             self.equation(Equation(a.tensor, a.indices, a.value), a.beyond)
         self.steps = {}
 
@@ -111,9 +112,15 @@ class Lowering:
         Args:
             guarded: some of its values are not used: what it reads for them may lie outside.
         """
+        found = pieces(equation, self.facts, self.plans[-1].index if self.steps else None)
+        if found is not None:
+            self._joined(equation, *found, guarded)
+            return
         self.order = list(equation.indices)
         first = len(self.statements)
         value = self.elementwise(machine_form(equation.value), guarded)
+        self._note_moving(first)
+        value = self._fixed_apart(value, root=True)
         if len(self.statements) > first and self.statements[-1].target is value and value.indices == equation.indices:
             # The last temporary is the whole value: let it be the equation's tensor.
             old = self.statements[-1].target.tensor
@@ -122,6 +129,43 @@ class Lowering:
         else:
             self.statements.append(Map(equation.left, value))
             self.known.setdefault(key("map", value, equation.indices), equation.tensor)
+        self._note_moving(first)
+
+    def _joined(self, equation: Equation, along: Index, parts: list[tuple[Index, Expr]], guarded: bool) -> None:
+        """Append the statements of an equation whose value is another one on each part of an axis."""
+        entries = list[Entry]()
+        for part, value in parts:
+            indices = tuple(part if i is along else i for i in equation.indices)
+            tensor = Tensor(self._name(), tuple(i.size for i in indices), equation.tensor.kind)
+            self.equation(Equation(tensor, indices, value), guarded)
+            entries.append(Entry(tensor, indices))
+        self.statements.append(Join(equation.left, tuple(entries), along))
+        self._note_moving(len(self.statements) - 1)
+
+    def _note_moving(self, first: int) -> None:
+        """Of the statements from number `first` on, note which depend on the steps of the present recurrence."""
+        for statement in self.statements[first:] if self.steps else ():
+            if not self.moving.isdisjoint(reads(statement)):
+                self.moving.add(statement.target.tensor)
+
+    def _fixed_apart(self, expr: Expr, root: bool = False) -> Expr:
+        """Beside what depends on the present recurrence, what does not as an array: it is computed for all steps."""
+        if not self.steps or (root and not self._moves(expr)):
+            return expr
+        if not self._moves(expr):
+            return self._operand(expr) if free_indices(expr) and not isinstance(expr, (Index, Entry)) else expr
+        parts = children(expr)
+        if isinstance(expr, (Add, Multiply)):
+            fixed = [p for p in parts if not self._moves(p)]
+            moving = [self._fixed_apart(p) for p in parts if self._moves(p)]
+            rest = self._fixed_apart(rebuild(expr, tuple(fixed))) if len(fixed) > 1 else None
+            parts = (*moving, *map(self._fixed_apart, fixed)) if rest is None else (*moving, rest)
+            return rebuild(expr, parts)
+        new = tuple(self._fixed_apart(p) for p in parts) if not isinstance(expr, Entry) else parts
+        return expr if new == parts else rebuild(expr, new)
+
+    def _moves(self, expr: Expr) -> bool:
+        return any(e.tensor in self.moving for e in entries_once(expr))
 
     def elementwise(self, expr: Expr, guarded: bool = False) -> Expr:
         """`expr` over plain entries only: what is not elementwise becomes a temporary.
@@ -166,8 +210,7 @@ class Lowering:
         if axis is None or not self._is_whole_but(entry, axis):
             return False
         place, size = entry.indices[axis], entry.tensor.shape[axis]
-        inside = decide("<=", ZERO, place, self.facts) and decide("<", place, size, self.facts)
-        return bool(inside) and not any(True for _ in entries(place))
+        return self._is_inside(place, size) and not any(True for _ in entries(place))
 
     def _is_whole_but(self, entry: Entry, axis: int) -> bool:
         """True if the entry has the whole array but for one axis."""
@@ -177,11 +220,15 @@ class Lowering:
 
     def _gather(self, entry: Entry, guarded: bool) -> Entry:
         positions = tuple(self.elementwise(i, guarded) for i in entry.indices)
+        guarded = guarded and not all(map(self._is_inside, positions, entry.tensor.shape))
         tag = "guarded" if guarded else "gather"
         value = Entry(entry.tensor, positions)
         return self._temporary(
             tag, value, lambda target: Gather(target, entry.tensor, positions, guarded), entry.tensor.kind
         )
+
+    def _is_inside(self, place: Expr, size: Expr) -> bool:
+        return bool(decide("<=", ZERO, place, self.facts) and decide("<", place, size, self.facts))
 
     def _extremum(self, expr: Extremum | Position) -> Entry:
         self.order.append(expr.index)

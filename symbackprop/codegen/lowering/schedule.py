@@ -8,10 +8,19 @@ but its own round reads is known for that round alone. Main names: `needed`, `sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from symbackprop.codegen.lowering.form import Form, Gather, Loop, Statement, entries_read, reads, rewritten
+from symbackprop.codegen.lowering.form import (
+    Form,
+    Gather,
+    Loop,
+    Statement,
+    entries_read,
+    equation_text,
+    reads,
+    rewritten,
+)
 from symbackprop.codegen.lowering.loop import LoopPlan
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, rewrite, substitute
 
@@ -61,12 +70,14 @@ class _Schedule:
             tensor = statement.target.tensor
             if tensor in own or not moving.isdisjoint(reads(statement)):
                 moving.add(tensor)
-                body.append(rewritten(statement, self._in_storage, self._values_in_storage))
+                body.append(statement)
             else:
                 (starts if tensor in moving else before).append(statement)
         after = order[last + 1 :]
         outside = {t for s in after for t in reads(s)} | set(self.form.outputs)
         views = [Gather(a, b.tensor, b.indices) for a, b in self.plan.places if a.tensor in outside and a != b]
+        sources = [s.target.tensor for s in body]
+        body = [rewritten(s, self._in_storage, self._values_in_storage) for s in body]
         self._find_local(body, outside | {v.source for v in views} | {s.target.tensor for s in starts})
         rounds = [rewritten(s, self._now, self._values_now) for s in body]
         first = len(before) + len(starts)
@@ -74,7 +85,19 @@ class _Schedule:
         axes = {t: axis for t, axis in self.axes.items() if t in filled}
         loop = Loop(self.step, self.plan.index.size, self.plan.backwards, first, first + len(rounds), axes)
         statements = (*before, *starts, *rounds, *views, *after)
-        return replace(self.form, statements=statements, loops=(*self.form.loops, loop) if rounds else self.form.loops)
+        loops = (*self.form.loops, loop) if rounds else self.form.loops
+        comments = self._comments(dict(zip(sources, (s.target for s in rounds), strict=True)))
+        return replace(self.form, statements=statements, loops=loops, comments=comments)
+
+    def _comments(self, rounds: Mapping[Tensor, Entry]) -> dict[Tensor | Entry, str]:
+        """The equations beside the statements that compute them: of the first steps, and of one step."""
+        found = dict(self.form.comments)
+        texts = {a.tensor: found.pop(a.equation.tensor, None) for a in self.plan.body}
+        found |= {rounds[t]: text for t, text in texts.items() if text is not None and t in rounds}
+        for target, value, equation in self.plan.starts if self.form.comments else ():
+            found.pop(equation.tensor, None)
+            found[target] = equation_text(Entry(equation.tensor, target.indices), value)
+        return found
 
     def _in_storage(self, entry: Entry) -> Entry:
         """An array of the recurrence in the place where it lies."""

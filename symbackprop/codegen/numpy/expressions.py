@@ -6,9 +6,9 @@ names: `Writer.value`, `Writer.statement`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from symbackprop.codegen.lowering.form import Contract, Gather, Join, Map, Reduce, Statement, axes
+from symbackprop.codegen.lowering.form import Contract, Gather, Join, Map, Reduce, Statement, axes, is_plain
 from symbackprop.codegen.names import Names
 from symbackprop.expression.build import (
     ZERO,
@@ -48,20 +48,26 @@ class ArrayWriter:
     Args:
         names: identifiers of tensors and symbols.
         module: how the array module is called in the text.
+        outputs: the arrays that may share memory with no other; None if none may.
+
+    Attributes:
         inlined: temporaries whose text stands in place of their name.
     """
 
-    def __init__(self, names: Names, module: str = "np", inlined: Mapping[Tensor, Text] | None = None) -> None:
+    def __init__(self, names: Names, module: str = "np", outputs: Iterable[Tensor] | None = None) -> None:
         self.names, self.np = names, module
-        self.inlined = dict(inlined or {})
+        self.outputs = None if outputs is None else frozenset(outputs)
+        self.inlined: dict[Tensor, Text] = {}
         self.helpers: set[str] = set()  # functions that the module must provide
         self.mentioned: set[Symbol] = set()  # sizes and hyper-parameters in the text so far
 
     def statement(self, statement: Statement) -> Text:
         """The right side of an assignment to the statement's target."""
         match statement:
+            case Map(target, value) if not is_plain(target):
+                return self.value(value, axes(target))  # an assignment to one step broadcasts
             case Map(target, value):
-                return self._whole(value, axes(target))
+                return self._whole(value, axes(target), self._is_copied(target.tensor))
             case Contract():
                 return self._contract(statement)
             case Reduce(target, kind, operand, over):
@@ -89,9 +95,12 @@ class ArrayWriter:
         """An integer expression without indices."""
         return self.value(expr, ())[0]
 
+    def _is_copied(self, tensor: Tensor) -> bool:
+        return self.outputs is None or tensor in self.outputs
+
     # Elementwise expressions
 
-    def _whole(self, value: Expr, order: Axes) -> Text:
+    def _whole(self, value: Expr, order: Axes, copied: bool) -> Text:
         """`value` with all axes of `order`, also those it does not depend on."""
         text = self.value(value, order)
         missing = [i for i in order if i not in free_indices(value)]
@@ -104,7 +113,8 @@ class ArrayWriter:
                 ATOM,
             )
         if isinstance(value, Entry) and (text[0] == self.array(value)[0] or text[1] == ATOM):
-            return f"{self.np}.array({text[0]})", ATOM  # a copy: no output may share memory with an input
+            # An output is a copy: it may share no memory with an input.
+            return (f"{self.np}.array({text[0]})", ATOM) if copied else text
         return text
 
     def value(self, expr: Expr, order: Axes) -> Text:
@@ -321,7 +331,7 @@ class ArrayWriter:
             have = [i for p in s.positions for i in free_indices(p)]
             text = f"{source}[{', '.join(windows)}]"
             text, level = self._ordered((text, ATOM), have, order)
-            return f"{self.np}.array({text})", level
+            return (f"{self.np}.array({text})", ATOM) if self._is_copied(s.target.tensor) else (text, level)
         parts = []
         for position, size in zip(s.positions, s.source.shape, strict=True):
             text = self.value(position, order)[0]

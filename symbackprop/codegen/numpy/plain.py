@@ -11,21 +11,14 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping
 
-from symbackprop.codegen.lowering.form import Form, Loop, Map, Statement, reads, size_sources
+from symbackprop.codegen.lowering.form import Form, Loop, Map, Statement, comment_of, reads, size_sources
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.expression.build import Symbol, Tensor, entries
-from symbackprop.expression.program import Equation
 from symbackprop.rendering.text import to_text
 
 LINE = 110
-
-
-def equation_text(equation: Equation) -> str:
-    """The equation on one line, as it stands in comments: letters of its names that could end a comment are dropped."""
-    text = f"{to_text(equation.left)} = {to_text(equation.value)}"
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def comment(text: str, indent: str, mark: str = "#") -> list[str]:
@@ -52,7 +45,7 @@ def print_module(functions: Mapping[str, Form], *, title: str, dtype: str, modul
 def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str:
     """One function; the helpers that it calls are added to `helpers`."""
     names = names_of(form)
-    writer = ArrayWriter(names, module)
+    writer = ArrayWriter(names, module, form.outputs)
     body = _Body(form, names, writer).lines()
     helpers |= writer.helpers
     arguments = ", ".join([names[t] for t in form.inputs] + [names[p] for p in form.parameters])
@@ -97,8 +90,8 @@ class _Body:
         return f"    {self.names[tensor]} = np.empty(({sizes}), {kind})"
 
     def _statement(self, statement: Statement, indent: str) -> list[str]:
-        target, comments = statement.target, self.form.comments
-        found = comment(comments[target.tensor], indent) if target.tensor in comments else []
+        target, said = statement.target, comment_of(self.form, statement)
+        found = comment(said, indent) if said else []
         text = self.writer.statement(statement)
         if target.tensor in self.single:
             self.writer.inlined[target.tensor] = text
@@ -138,7 +131,7 @@ def _inlinable(form: Form) -> set[Tensor]:
     """Temporaries that one elementwise statement reads, once: their text stands there instead of a name."""
     uses = Counter(e.tensor for s in form.statements if isinstance(s, Map) for e in entries(s.value))
     elsewhere = {t for s in form.statements if not isinstance(s, Map) for t in reads(s)}
-    temporaries = {s.target.tensor for s in form.statements if not isinstance(s, Map)} - set(form.comments)
+    temporaries = {s.target.tensor for s in form.statements if not isinstance(s, Map)} - {s.target.tensor for s in form.statements if comment_of(form, s)}
     temporaries -= {t for loop in form.loops for t in (*loop.axes, *_across(form, loop))}
     return {t for t in temporaries - elsewhere - set(form.outputs) if uses[t] == 1}
 
