@@ -168,6 +168,8 @@ class _Planner:
         self.index = fresh(steps[0].step.name, count)
         self.round: Expr = subtract(subtract(count, ONE), self.index) if self.backwards else self.index
         self.values: dict[Tensor, Expr] = {}
+        self.wholes: dict[Tensor, Tensor] = {}
+        self.copies: set[Tensor] = set()
         self.places = {t: self._place(s) for t, s in self.steps.items()}
         self.storages = {t: self._storage(s) for t, s in self.steps.items()}
 
@@ -233,6 +235,7 @@ class _Planner:
         if order is None:
             return None
         merged = self._merge_copies()
+        self.copies = set(merged.values())
         body = tuple(self._assignment(t, merged) for t in order if t not in merged.values())
         starts = tuple(
             (self.stored(self._entry(s, place)), value, s.equation)
@@ -296,16 +299,34 @@ class _Planner:
 
     def _assignment(self, tensor: Tensor, merged: Mapping[Tensor, Tensor]) -> Assignment:
         s = self.steps[tensor]
-        place = self.places[tensor]
-        target = self.stored(self._entry(s, place))
         indices = (*s.equation.indices[: s.axis], self.index, *s.equation.indices[s.axis + 1 :])
-        value = rewrite(
-            self.values[tensor], lambda e: self.stored(e) if isinstance(e, Entry) and e.tensor in self.steps else None
-        )
-        plain = tensor
-        if place is not self.index or s.length is not self.index.size:
-            shape = tuple(i.size for i in indices)
-            plain = Tensor(self._unused(f"{tensor.name}_next"), shape, tensor.kind)
-        if target == Entry(target.tensor, indices) and target.tensor.shape[s.axis] is self.index.size:
-            plain = target.tensor
-        return Assignment(plain, indices, target, value, self.storages[tensor][2] > 0 and tensor not in merged, s.equation)
+        value = rewrite(self.values[tensor], self._read)
+        beyond = self.storages[tensor][2] > 0 and tensor not in merged
+        return Assignment(self._whole(tensor), indices, self._target(tensor), value, beyond, s.equation)
+
+    def _target(self, tensor: Tensor) -> Entry:
+        """Where a round stores what it computes."""
+        return self.stored(self._entry(self.steps[tensor], self.places[tensor]))
+
+    def _whole(self, tensor: Tensor) -> Tensor:
+        """The array of what the rounds compute of a tensor."""
+        if tensor not in self.wholes:
+            s, target = self.steps[tensor], self._target(tensor)
+            found = tensor
+            if self.places[tensor] is not self.index or s.length is not self.index.size:
+                size = (self.index.size,)
+                shape = (*tensor.shape[: s.axis], *size, *tensor.shape[s.axis + 1 :])
+                found = Tensor(self._unused(f"{tensor.name}_next"), shape, tensor.kind)
+            if target.indices[s.axis] is self.index and target.tensor.shape[s.axis] is self.index.size:
+                found = target.tensor
+            self.wholes[tensor] = found
+        return self.wholes[tensor]
+
+    def _read(self, node: Expr) -> Expr | None:
+        """An entry of the recurrence as this round has computed it, or where an earlier round has stored it."""
+        if not isinstance(node, Entry) or node.tensor not in self.steps:
+            return None
+        if self._lag(node) or node.tensor in self.copies:
+            return self.stored(node)
+        axis = self.steps[node.tensor].axis
+        return Entry(self._whole(node.tensor), (*node.indices[:axis], self.index, *node.indices[axis + 1 :]))

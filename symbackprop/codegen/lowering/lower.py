@@ -36,6 +36,7 @@ from symbackprop.expression.build import (
     ONE,
     ZERO,
     Add,
+    Apply,
     Compare,
     Entry,
     Expr,
@@ -43,8 +44,10 @@ from symbackprop.expression.build import (
     Index,
     Kronecker,
     Multiply,
+    Number,
     Partial,
     Position,
+    Power,
     Sum,
     Tensor,
     Total,
@@ -55,6 +58,7 @@ from symbackprop.expression.build import (
     entries_once,
     free_indices,
     multiply,
+    nodes_once,
     rebuild,
     where,
 )
@@ -153,16 +157,29 @@ class Lowering:
         if not self.steps or (root and not self._moves(expr)):
             return expr
         if not self._moves(expr):
-            return self._operand(expr) if free_indices(expr) and not isinstance(expr, (Index, Entry)) else expr
+            return self._operand(expr) if free_indices(expr) and self._is_costly(expr) else expr
         parts = children(expr)
         if isinstance(expr, (Add, Multiply)):
             fixed = [p for p in parts if not self._moves(p)]
             moving = [self._fixed_apart(p) for p in parts if self._moves(p)]
-            rest = self._fixed_apart(rebuild(expr, tuple(fixed))) if len(fixed) > 1 else None
-            parts = (*moving, *map(self._fixed_apart, fixed)) if rest is None else (*moving, rest)
-            return rebuild(expr, parts)
+            together = rebuild(expr, tuple(fixed)) if len(fixed) > 1 else None
+            if together is not None and self._is_costly(together):
+                return rebuild(expr, (*moving, self._fixed_apart(together)))
+            return rebuild(expr, (*moving, *map(self._fixed_apart, fixed)))
         new = tuple(self._fixed_apart(p) for p in parts) if not isinstance(expr, Entry) else parts
         return expr if new == parts else rebuild(expr, new)
+
+    def _is_costly(self, expr: Expr) -> bool:
+        """True if a value is better computed for all steps at once: sums and products are cheaper in the cache."""
+        made = {s.target.tensor for s in self.statements if isinstance(s, (Contract, Reduce))}
+        for node in nodes_once(expr):
+            if isinstance(node, Entry) and expr is not node and node.tensor in made:
+                return True
+            if isinstance(node, (Apply, Where, Compare, Kronecker)):
+                return True
+            if isinstance(node, Power) and not (isinstance(node.exponent, Number) and node.exponent.value == 2):
+                return True
+        return False
 
     def _moves(self, expr: Expr) -> bool:
         return any(e.tensor in self.moving for e in entries_once(expr))

@@ -52,19 +52,21 @@ class ArrayWriter:
 
     Attributes:
         inlined: temporaries whose text stands in place of their name.
+        rolling: arrays of which the present step is there alone, with the axis of steps that they lack.
     """
 
     def __init__(self, names: Names, module: str = "np", outputs: Iterable[Tensor] | None = None) -> None:
         self.names, self.np = names, module
         self.outputs = None if outputs is None else frozenset(outputs)
         self.inlined: dict[Tensor, Text] = {}
+        self.rolling: dict[Tensor, int] = {}
         self.helpers: set[str] = set()  # functions that the module must provide
         self.mentioned: set[Symbol] = set()  # sizes and hyper-parameters in the text so far
 
     def statement(self, statement: Statement) -> Text:
         """The right side of an assignment to the statement's target."""
         match statement:
-            case Map(target, value) if not is_plain(target):
+            case Map(target, value) if not is_plain(target) and target.tensor not in self.rolling:
                 return self.value(value, axes(target))  # an assignment to one step broadcasts
             case Map(target, value):
                 return self._whole(value, axes(target), self._is_copied(target.tensor))
@@ -155,10 +157,11 @@ class ArrayWriter:
         tensor = entry.tensor
         if all(isinstance(i, Index) for i in entry.indices):
             return self.inlined.get(tensor) or (self.names[tensor], ATOM)
-        places = [":" if isinstance(i, Index) else self.size(i) for i in entry.indices]
-        while places[-1] == ":":
+        axis = self.rolling.get(tensor)
+        places = [":" if isinstance(i, Index) else self.size(i) for a, i in enumerate(entry.indices) if a != axis]
+        while places and places[-1] == ":":
             places.pop()
-        return f"{self.names[tensor]}[{', '.join(places)}]", ATOM
+        return self.names[tensor] + (f"[{', '.join(places)}]" if places else ""), ATOM
 
     def _sum(self, terms: Sequence[Expr], order: Axes) -> Text:
         # The first term that needs no minus goes in front, but terms keep their order otherwise: it decides the
@@ -326,6 +329,9 @@ class ArrayWriter:
     def _gather(self, s: Gather) -> Text:
         order = axes(s.target)
         source = self.names[s.source]
+        if s.source in self.rolling:  # its last step
+            whole = Entry(s.source, s.positions)
+            return self._whole(whole, order, self._is_copied(s.target.tensor))
         windows = None if s.guarded else self._windows(s)
         if windows is not None:
             have = [i for p in s.positions for i in free_indices(p)]

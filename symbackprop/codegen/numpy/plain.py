@@ -11,11 +11,32 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping
 
-from symbackprop.codegen.lowering.form import Form, Loop, Map, Statement, comment_of, reads, size_sources
+from symbackprop.codegen.lowering.form import (
+    Form,
+    Gather,
+    Loop,
+    Map,
+    Statement,
+    comment_of,
+    entries_read,
+    reads,
+    size_sources,
+)
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.helpers import header, helper_text
-from symbackprop.expression.build import Symbol, Tensor, entries
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Symbol,
+    Tensor,
+    add,
+    entries,
+    substitute,
+    subtract,
+)
+from symbackprop.expression.sizes import simplify
 from symbackprop.rendering.text import to_text
 
 LINE = 110
@@ -60,7 +81,9 @@ class _Body:
     def __init__(self, form: Form, names: Names, writer: ArrayWriter) -> None:
         self.form, self.names, self.writer = form, names, writer
         self.single = _inlinable(form)
-        self.filled = {tensor for loop in form.loops for tensor in loop.axes}
+        for loop in form.loops:
+            writer.rolling.update({t: axis for t, axis in loop.axes.items() if _is_rolling(form, loop, t, axis)})
+        self.filled = {tensor for loop in form.loops for tensor in loop.axes if tensor not in writer.rolling}
 
     def lines(self) -> list[str]:
         """All of them; a loop's arrays are made before the first line that fills them."""
@@ -71,7 +94,7 @@ class _Body:
             tensor = statement.target.tensor
             if position in first:
                 loop = first[position]
-                found += [self._empty(t) for t in loop.axes if t not in made]
+                found += [self._empty(t) for t in loop.axes if t in self.filled and t not in made]
                 made.update(loop.axes)
                 found.append(f"    for {self.names[loop.step]} in {self._range(loop)}:")
             elif tensor in self.filled and tensor not in made:
@@ -97,6 +120,29 @@ class _Body:
             self.writer.inlined[target.tensor] = text
             return found
         return [*found, f"{indent}{self.writer.array(target)[0]} = {text[0]}"]
+
+
+def _is_rolling(form: Form, loop: Loop, tensor: Tensor, axis: int) -> bool:
+    """True if no more than the present step of an array is ever needed: each replaces the one before it."""
+    body = form.statements[loop.first : loop.last]
+    starts = [s for s in form.statements[: loop.first] if s.target.tensor is tensor]
+    writes = [p for p, s in enumerate(body) if s.target.tensor is tensor]
+    if tensor in form.outputs or len(writes) != 1 or len(starts) != 1:
+        return False
+    target = body[writes[0]].target
+    last = ZERO if loop.backwards else subtract(loop.count, ONE)
+    step_before = add(target.indices[axis], ONE if loop.backwards else MINUS_ONE)
+    for position, statement in enumerate(body):
+        wanted = target.indices[axis] if position > writes[0] else simplify(step_before)
+        here = [e for e in entries_read(statement) if e.tensor is tensor]
+        if any(e.indices[axis] is not wanted for e in here) or (here and isinstance(statement, Gather)):
+            return False
+    final = simplify(substitute(target.indices[axis], {loop.step: last}))
+    for statement in form.statements[loop.last :]:
+        for entry in entries_read(statement):
+            if entry.tensor is tensor and not (isinstance(statement, Gather) and entry.indices[axis] is final):
+                return False
+    return True
 
 
 def names_of(form: Form) -> Names:
