@@ -241,7 +241,7 @@ class Lowering:
         tag = "guarded" if guarded else "gather"
         value = Entry(entry.tensor, positions)
         return self._temporary(
-            tag, value, lambda target: Gather(target, entry.tensor, positions, guarded), entry.tensor.kind
+            tag, value, lambda target: Gather(target, entry.tensor, positions, guarded), entry.tensor.kind, _along(value)
         )
 
     def _is_inside(self, place: Expr, size: Expr) -> bool:
@@ -311,10 +311,15 @@ class Lowering:
         return self._temporary("map", value, lambda target: Map(target, value))
 
     def _temporary(
-        self, tag: str, value: Expr, make: Callable[[Entry], Statement], kind: Literal["real", "integer"] = "real"
+        self,
+        tag: str,
+        value: Expr,
+        make: Callable[[Entry], Statement],
+        kind: Literal["real", "integer"] = "real",
+        indices: tuple[Index, ...] = (),
     ) -> Entry:
-        """An array that holds `value`, made by `make(target)` unless an equal one is known."""
-        indices = tuple(sorted(free_indices(value), key=self.order.index))
+        """An array that holds `value`, made by `make(target)` unless an equal one is known; its axes if they are told."""
+        indices = indices or tuple(sorted(free_indices(value), key=self.order.index))
         mark = key(tag, value, indices)
         tensor = self.known.get(mark)
         if tensor is None:
@@ -326,6 +331,13 @@ class Lowering:
         name = next(n for k in count(1) if (n := f"t{k}") not in self.names)
         self.names.add(name)
         return name
+
+
+def _along(entry: Entry) -> tuple[Index, ...]:
+    """The axes of a window in the order in which it lies; none if it is no window."""
+    found = [free_indices(p) for p in entry.indices]
+    indices = tuple(i for free in found for i in free)
+    return indices if all(len(f) <= 1 for f in found) and len(set(indices)) == len(indices) else ()
 
 
 def _summed(over: list[Index], body: Expr) -> Expr:
