@@ -29,7 +29,8 @@ from symbackprop.codegen.lowering.form import (
 )
 from symbackprop.codegen.lowering.penalty import Penalty, without_penalty
 from symbackprop.codegen.lowering.row_blocks import Split, split_rows
-from symbackprop.codegen.numpy.plain import comment, names_of
+from symbackprop.codegen.numpy.body import comment
+from symbackprop.codegen.numpy.plain import names_of
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import ZERO, Entry, Expr, Index, Symbol, Tensor, add
 

@@ -52,6 +52,7 @@ class ArrayWriter:
 
     Attributes:
         inlined: temporaries whose text stands in place of their name.
+        present: names of single steps of arrays: of the place along an axis.
         rolling: arrays of which the present step is there alone, with the axis of steps that they lack.
     """
 
@@ -60,13 +61,14 @@ class ArrayWriter:
         self.outputs = None if outputs is None else frozenset(outputs)
         self.inlined: dict[Tensor, Text] = {}
         self.rolling: dict[Tensor, int] = {}
+        self.present: dict[tuple[Tensor, int, Expr], str] = {}
         self.helpers: set[str] = set()  # functions that the module must provide
         self.mentioned: set[Symbol] = set()  # sizes and hyper-parameters in the text so far
 
     def statement(self, statement: Statement) -> Text:
         """The right side of an assignment to the statement's target."""
         match statement:
-            case Map(target, value) if not is_plain(target) and target.tensor not in self.rolling:
+            case Map(target, value) if self.np == "np" and not is_plain(target) and target.tensor not in self.rolling:
                 return self.value(value, axes(target))  # an assignment to one step broadcasts
             case Map(target, value):
                 return self._whole(value, axes(target), self._is_copied(target.tensor))
@@ -158,10 +160,14 @@ class ArrayWriter:
         if all(isinstance(i, Index) for i in entry.indices):
             return self.inlined.get(tensor) or (self.names[tensor], ATOM)
         axis = self.rolling.get(tensor)
+        name = self.names[tensor]
+        for a, place in enumerate(entry.indices):
+            if (tensor, a, place) in self.present:
+                axis, name = a, self.present[tensor, a, place]
         places = [":" if isinstance(i, Index) else self.size(i) for a, i in enumerate(entry.indices) if a != axis]
         while places and places[-1] == ":":
             places.pop()
-        return self.names[tensor] + (f"[{', '.join(places)}]" if places else ""), ATOM
+        return name + (f"[{', '.join(places)}]" if places else ""), ATOM
 
     def _sum(self, terms: Sequence[Expr], order: Axes) -> Text:
         # The first term that needs no minus goes in front, but terms keep their order otherwise: it decides the
@@ -327,28 +333,38 @@ class ArrayWriter:
     # Look-ups
 
     def _gather(self, s: Gather) -> Text:
-        order = axes(s.target)
         source = self.names[s.source]
+        for axis, place in enumerate(s.positions):
+            if (s.source, axis, place) in self.present:
+                name = self.present[s.source, axis, place]
+                return self._looked_up(s, name, axis)
+        return self._looked_up(s, source)
+
+    def _looked_up(self, s: Gather, source: str, gone: int | None = None) -> Text:
+        """The look-up in the array called `source`, which may lack an axis."""
+        order = axes(s.target)
         if s.source in self.rolling:  # its last step
             whole = Entry(s.source, s.positions)
             return self._whole(whole, order, self._is_copied(s.target.tensor))
-        windows = None if s.guarded else self._windows(s)
+        places = [p for a, p in enumerate(s.positions) if a != gone]
+        shape = [p for a, p in enumerate(s.source.shape) if a != gone]
+        windows = None if s.guarded and gone is None else self._windows(places, shape)
         if windows is not None:
-            have = [i for p in s.positions for i in free_indices(p)]
-            text = f"{source}[{', '.join(windows)}]"
+            have = [i for p in places for i in free_indices(p)]
+            text = f"{source}[{', '.join(windows)}]" if windows else source
             text, level = self._ordered((text, ATOM), have, order)
             return (f"{self.np}.array({text})", ATOM) if self._is_copied(s.target.tensor) else (text, level)
         parts = []
-        for position, size in zip(s.positions, s.source.shape, strict=True):
+        for position, size in zip(places, shape, strict=True):
             text = self.value(position, order)[0]
             inside = not s.guarded or (isinstance(position, Index) and position.size is size)
             parts.append(text if inside else f"{self.np}.clip({text}, 0, {self.size(size)} - 1)")
         return f"{source}[{', '.join(parts)}]", ATOM
 
-    def _windows(self, s: Gather) -> list[str] | None:
+    def _windows(self, positions: Sequence[Expr], shape: Sequence[Expr]) -> list[str] | None:
         """Slices, if every position is a number or an index plus a number, and no index occurs twice."""
         found, seen = list[str](), set[Index]()
-        for position, size in zip(s.positions, s.source.shape, strict=True):
+        for position, size in zip(positions, shape, strict=True):
             free = free_indices(position)
             if not free:
                 found.append(self.size(position))
