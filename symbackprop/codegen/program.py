@@ -93,7 +93,8 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
         dtype: "float64" or "float32".
 
     Raises:
-        UnsupportedError: an arbitrary function, another backend or type; a recurrence whose steps are no fixed number apart.
+        UnsupportedError: an arbitrary function, another backend or type, a recurrence whose steps are no fixed number
+            apart.
     """
     check_dtype(dtype)
     check_backend(backend)

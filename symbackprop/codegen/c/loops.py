@@ -65,7 +65,8 @@ def as_matrix(entry: Entry, group: tuple[Index, ...]) -> Matrix | None:
     if not whole or above[-1] > across[0] or across[-1] != last:
         return None
     offset = Entry(entry.tensor, tuple(ZERO if isinstance(i, Index) else i for i in entry.indices))
-    named = [tuple(i for i in entry.indices[side[0] : side[-1] + 1] if isinstance(i, Index)) for side in (above, across)]
+    own = entry.indices[above[0] : above[-1] + 1], entry.indices[across[0] :]
+    named = [tuple(i for i in side if isinstance(i, Index)) for side in own]
     return Matrix(offset, named[0], named[1], entry.tensor.shape[above[-1] + 1 :])
 
 

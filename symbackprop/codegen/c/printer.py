@@ -216,9 +216,7 @@ class KernelPrinter:
             for s in task.statements if isinstance(task, Nest) else [task]:
                 for t in reads(s):
                     readers.setdefault(t, set()).add(position)
-        outside = {t for s in self.form.statements if id(s) not in inner for t in reads(s)} | set(
-            self.form.outputs
-        )
+        outside = {t for s in self.form.statements if id(s) not in inner for t in reads(s)} | set(self.form.outputs)
         outside |= {t for loop in self.form.loops for t in loop.axes}  # other rounds read it
         for position, task in enumerate(tasks):
             if isinstance(task, Join):

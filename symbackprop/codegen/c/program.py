@@ -22,7 +22,6 @@ from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
 from symbackprop.expression.program import symbols
 
-
 SPARE = 2  # workspaces that are kept for the next calls
 
 

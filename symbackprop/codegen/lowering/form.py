@@ -272,7 +272,7 @@ def size_sources(inputs: Iterable[Tensor]) -> dict[Symbol, tuple[Tensor, int, in
 
 
 def unbound(form: Form) -> list[Symbol]:
-    """Symbols in the statements that are neither parameters, nor the size of an input's axis, nor the step of a loop."""
+    """Symbols in the statements that are no parameters, no sizes of an input's axis and no steps of a loop."""
     known = set(form.parameters) | set(size_sources(form.inputs)) | {loop.step for loop in form.loops}
     used = [s for statement in form.statements for s in all_symbols(statement)]
     return list(dict.fromkeys(s for s in used if s not in known))

@@ -20,17 +20,14 @@ from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
     ONE,
     ZERO,
-    Compare,
     Entry,
     Expr,
     Index,
-    Kronecker,
     Number,
     Tensor,
     add,
     entries_once,
     fresh,
-    kronecker,
     mentioned,
     negate,
     number,
@@ -40,7 +37,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.equation import Equation
 from symbackprop.expression.recurrence import Recurrence
-from symbackprop.expression.sizes import Facts, decide, simplify
+from symbackprop.expression.sizes import Facts, decided, simplify
 
 MOST_STARTS = 3  # steps before the loop: a filter of order three has so many
 
@@ -81,24 +78,6 @@ class LoopPlan:
     body: tuple[Assignment, ...]
     places: tuple[tuple[Entry, Entry], ...]
     axes: Mapping[Tensor, int]
-
-
-def decided(expr: Expr, facts: Facts) -> Expr:
-    """The expression with what it asks about sizes and indices answered, where the answer is known."""
-
-    def meaning(node: Expr) -> Expr | None:
-        if isinstance(node, Entry) and node.indices:
-            return Entry(node.tensor, tuple(simplify(i, facts) for i in node.indices))
-        if not isinstance(node, (Compare, Kronecker)) or any(True for _ in entries_once(node)):
-            return None
-        relation = node.relation if isinstance(node, Compare) else "=="
-        left, right = simplify(node.left, facts), simplify(node.right, facts)
-        answer = decide(relation, left, right, facts)
-        if answer is not None:
-            return ONE if answer else ZERO
-        return Compare(relation, left, right) if isinstance(node, Compare) else kronecker(left, right)
-
-    return rewrite(expr, meaning)
 
 
 def loop_of(block: Recurrence, facts: Facts, taken: Iterable[str]) -> LoopPlan:
@@ -286,7 +265,7 @@ class _Planner:
             if not isinstance(value, Entry) or value.tensor not in self.steps or value.tensor in merged:
                 continue
             other = self.steps[value.tensor]
-            same = self._entry(s, value.indices[s.axis]) == Entry(copy, value.indices) if s.axis == other.axis else False
+            same = s.axis == other.axis and self._entry(s, value.indices[s.axis]).indices == value.indices
             known = other.starts or s.sign != other.sign or copy.kind != value.tensor.kind
             if not same or known or self._lag(value) != 0 or copy in merged:
                 continue

@@ -240,8 +240,9 @@ class Lowering:
         guarded = guarded and not all(map(self._is_inside, positions, entry.tensor.shape))
         tag = "guarded" if guarded else "gather"
         value = Entry(entry.tensor, positions)
+        source = entry.tensor
         return self._temporary(
-            tag, value, lambda target: Gather(target, entry.tensor, positions, guarded), entry.tensor.kind, _along(value)
+            tag, value, lambda target: Gather(target, source, positions, guarded), source.kind, _along(value)
         )
 
     def _is_inside(self, place: Expr, size: Expr) -> bool:
@@ -318,7 +319,7 @@ class Lowering:
         kind: Literal["real", "integer"] = "real",
         indices: tuple[Index, ...] = (),
     ) -> Entry:
-        """An array that holds `value`, made by `make(target)` unless an equal one is known; its axes if they are told."""
+        """An array that holds `value`, made by `make(target)` unless an equal one is known; its axes may be told."""
         indices = indices or tuple(sorted(free_indices(value), key=self.order.index))
         mark = key(tag, value, indices)
         tensor = self.known.get(mark)

@@ -8,9 +8,9 @@ Main name: `pieces`.
 
 from __future__ import annotations
 
+import itertools
 from functools import cmp_to_key
 
-from symbackprop.codegen.lowering.loop import decided
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -29,7 +29,7 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.expression.equation import Equation
-from symbackprop.expression.sizes import Facts, decide, simplify
+from symbackprop.expression.sizes import Facts, decide, decided, simplify
 
 MOST = 6  # parts: beyond, to ask at each entry is shorter
 
@@ -49,7 +49,7 @@ def pieces(equation: Equation, facts: Facts, but: Index | None) -> tuple[Index, 
         if places is None or not 2 < len(places) <= MOST + 1:
             continue
         found = list[tuple[Index, Expr]]()
-        for low, high in zip(places, places[1:], strict=False):
+        for low, high in itertools.pairwise(places):
             part = fresh(index.name, simplify(subtract(high, low), facts))
             found.append((part, decided(substitute(equation.value, {index: add(part, low)}), facts)))
         return index, found
@@ -62,9 +62,8 @@ def _places(node: Compare | Kronecker, index: Index) -> list[Expr]:
     at_zero = substitute(gap, {index: ZERO})
     slope = simplify(subtract(substitute(gap, {index: ONE}), at_zero))
     root = at_zero if slope is MINUS_ONE else negate(at_zero)
-    if slope not in (ONE, MINUS_ONE) or index in free_indices(simplify(subtract(gap, add(at_zero, index)))) and (
-        index in free_indices(simplify(subtract(gap, subtract(at_zero, index))))
-    ):
+    straight = add(at_zero, index) if slope is ONE else subtract(at_zero, index)
+    if slope not in (ONE, MINUS_ONE) or simplify(subtract(gap, straight)) is not ZERO:
         return []
     if isinstance(node, Kronecker) or node.relation == "==":
         return [root, add(root, ONE)]

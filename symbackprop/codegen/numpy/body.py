@@ -115,7 +115,8 @@ def _inlinable(form: Form) -> set[Tensor]:
     """Temporaries that one elementwise statement reads, once: their text stands there instead of a name."""
     uses = Counter(e.tensor for s in form.statements if isinstance(s, Map) for e in entries(s.value))
     elsewhere = {t for s in form.statements if not isinstance(s, Map) for t in reads(s)}
-    temporaries = {s.target.tensor for s in form.statements if not isinstance(s, Map)} - {s.target.tensor for s in form.statements if comment_of(form, s)}
+    told = {s.target.tensor for s in form.statements if comment_of(form, s)}
+    temporaries = {s.target.tensor for s in form.statements if not isinstance(s, Map)} - told
     temporaries -= {t for loop in form.loops for t in (*loop.axes, *_across(form, loop))}
     return {t for t in temporaries - elsewhere - set(form.outputs) if uses[t] == 1}
 

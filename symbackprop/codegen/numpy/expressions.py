@@ -78,9 +78,7 @@ class ArrayWriter:
                 text = self._wrapped(self.array(operand), ATOM)
                 where = [axes(operand).index(i) for i in over]
                 axis = (
-                    ""
-                    if len(where) == len(axes(operand))
-                    else f"axis={where[0] if len(where) == 1 else tuple(where)}"
+                    "" if len(where) == len(axes(operand)) else f"axis={where[0] if len(where) == 1 else tuple(where)}"
                 )
                 rest = [i for i in axes(operand) if i not in over]
                 return self._ordered((f"{text}.{kind}({axis})", ATOM), rest, axes(target))

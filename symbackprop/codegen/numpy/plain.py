@@ -19,6 +19,7 @@ from symbackprop.codegen.numpy.scan import ScanBody
 from symbackprop.expression.build import Symbol, Tensor
 from symbackprop.rendering.text import to_text
 
+
 def print_module(functions: Mapping[str, Form], *, title: str, dtype: str, module: str = "np") -> str:
     """The text of a module with one function for each form.
 
