@@ -254,7 +254,8 @@ class KernelPrinter:
         said = comment_of(self.form, s)
         self.lines += comment(said, indent, "//") if said else []
         self._array(s.target.tensor)
-        order, start = axes(s.target), ZERO
+        order = axes(s.target)
+        start: Expr = ZERO
         place = order.index(s.along)
         for part in s.parts:
             own = next(i for i in axes(part) if i not in order or i is s.along)

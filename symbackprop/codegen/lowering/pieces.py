@@ -80,4 +80,8 @@ def _sorted(places: list[Expr], index: Index, facts: Facts) -> list[Expr] | None
     for k, a in enumerate(every):
         if any(decide("<=", a, b, facts) is None and decide("<=", b, a, facts) is None for b in every[k + 1 :]):
             return None
-    return sorted(every, key=cmp_to_key(lambda a, b: -1 if decide("<=", a, b, facts) else 1))
+
+    def compared(a: Expr, b: Expr) -> int:
+        return -1 if decide("<=", a, b, facts) else 1
+
+    return sorted(every, key=cmp_to_key(compared))
