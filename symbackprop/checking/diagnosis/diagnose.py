@@ -301,8 +301,10 @@ def _slips(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> I
             back = case.traced.variables.get(path[0], path[0].name)
             at = f"step {step}: " if step else ""
             text = f"{at}{called} = ({called} as claimed) + what {through} sends back to {back}"
+        left, _, right_side = text.partition(" = ")
+        says_something = left != right_side and len(text) <= MAXIMUM_CURE
         if _proved(case, edit, search.lines, search.goals, budget):
-            yield Diagnosis(words, text if len(text) <= MAXIMUM_CURE else "")
+            yield Diagnosis(words, text if says_something else "")
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
 

@@ -80,7 +80,7 @@ def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
             lowering.recurrence(block)
         else:
             lowering.equation(block)
-    texts: dict[Tensor | Entry, str] = dict(comments or {})
+    texts: dict[Tensor | Entry, str] = {**(comments or {})}
     form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, texts)
     form = scheduled(needed(share(needed(form, lowering.plans)), lowering.plans), lowering.plans)
     return replace(form, parameters=(*form.parameters, *unbound(form)))
