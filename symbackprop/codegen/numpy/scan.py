@@ -23,6 +23,9 @@ class ScanBody(Body):
     def lines(self) -> list[str]:
         """All of them."""
         found, done = list[str](), 0
+        if self.form.loops:  # a step of NumPy's arrays cannot be looked up by a step of the scan
+            arrays = [self.names[t] for t in self.form.inputs if t.shape]
+            found += [f"{BLANKS}{name} = jnp.asarray({name})" for name in arrays]
         for loop in self.form.loops:
             starts = {s.target for s in self.form.statements[: loop.first] if s.target.tensor in loop.axes}
             for statement in self.form.statements[done : loop.first]:
