@@ -7,9 +7,9 @@
     python tests/mutation.py --patches DIRECTORY        # edits made by hand, one diff a file
 
 The edits are rows of `KINDS`: found in the syntax tree, told by their function and text, so that they survive it when
-files move. An edit is judged in a copy of the project by the fast tests that enter the function in which it is made,
+files move. An edit is judged in a copy of the project by the fast tests that enter the block in which it is made,
 those nearest to its room and quickest first, until one fails. Which tests these are is found out once, and kept beside
-the temporary files until a test or a function changes.
+the temporary files until a test or the package changes.
 Survivors that were shown to change nothing that is promised stand in `mutation_survivors.md` with the reason; they are
 left out of the count. Exit status 0 if at least 90 % of the others were caught.
 """
@@ -41,7 +41,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
-from entered import Entered  # noqa: E402
+from entered import Entered, block_at, instrument  # noqa: E402
 
 PACKAGE = ROOT / "symbackprop"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
@@ -321,12 +321,12 @@ class Mutant:
 
     Args:
         name: function, kind and text: the same wherever the function stands.
-        function: its qualified name.
+        block: the line of the first statement of the innermost block that it stands in.
         source: the whole file, edited.
     """
 
     name: str
-    function: str
+    block: int
     file: Path
     line: int
     source: str
@@ -336,7 +336,8 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
     """The edits of one module, in the order of its lines."""
     data = file.read_bytes()
     seen: dict[str, int] = {}
-    for function, node in _inside_functions(ast.parse(data), ""):
+    tree = ast.parse(data)
+    for function, node in _inside_functions(tree, ""):
         for kind in KINDS:
             for old, new in kind(node):
                 start, end = _span(data, old)
@@ -355,7 +356,7 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
                 told = name if seen[name] == 1 else f"{name} #{seen[name]}"
                 source = (data[:start] + after.encode() + data[end:]).decode()
                 if _compiles(source):
-                    yield Mutant(told, function, file, old.lineno, source)  # type: ignore[attr-defined]
+                    yield Mutant(told, block_at(tree, old.lineno), file, old.lineno, source)  # type: ignore[attr-defined]
 
 
 def _inside_functions(node: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:
@@ -421,7 +422,7 @@ def by_patch(patch: Path) -> Mutant:
         file, old, new = _place(before, after)
         text = files.get(file) or file.read_text()
         files[file] = text.replace(old, new, 1)
-        changed = Mutant(patch.stem, "", file, text[: text.index(old)].count("\n") + 1, files[file])
+        changed = Mutant(patch.stem, 0, file, text[: text.index(old)].count("\n") + 1, files[file])
     if changed is None or len(files) != 1:
         raise LookupError(f"{patch.name}: the edit is not in one file")
     return changed
@@ -455,7 +456,7 @@ class Outcome:
 def run_tests(place: Path, tests: Sequence[str], seconds: float, told: Path | None = None) -> str:
     """The first test that fails in a copy of the project, "time" if they do not end, "" if all pass.
 
-    With a file to be told no test is the last one, and the file holds the functions that each enters (see `entered`).
+    With a file to be told no test is the last one, and the file holds the blocks that each enters (see `entered`).
     The tests run in a fork of this process, which has imported what is slow to import and is not judged.
     """
     log = place / "output.txt"
@@ -480,7 +481,7 @@ def run_tests(place: Path, tests: Sequence[str], seconds: float, told: Path | No
 
 def _in_the_child(place: Path, tests: Sequence[str], log: Path, told: Path | None) -> NoReturn:
     code = 1
-    listener = Entered(place / PACKAGE.name, told) if told else None
+    listener = Entered(told) if told else None
     try:
         os.setsid()
         os.chdir(place)
@@ -492,8 +493,6 @@ def _in_the_child(place: Path, tests: Sequence[str], log: Path, told: Path | Non
         os.environ["PYTHONPATH"] = str(place)
         sys.dont_write_bytecode = True
         options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", *([] if listener else ["-x"])]
-        if listener:
-            listener.start()
         code = int(pytest.main([*options, *tests], plugins=[listener] if listener else []))
     finally:
         sys.stdout.flush()
@@ -506,7 +505,7 @@ def judged(mutants: Sequence[Mutant], jobs: int) -> Iterator[Outcome]:
         places = [Path(folder) / f"copy{k}" for k in range(jobs)]
         for place in places:
             shutil.copytree(ROOT, place, ignore=LEFT_OUT)
-        reach = _reach(places[0])
+        reach = _reach(Path(folder) / "instrumented")
         context = multiprocessing.get_context("fork")
         free = context.Queue()
         for place in places:
@@ -515,7 +514,7 @@ def judged(mutants: Sequence[Mutant], jobs: int) -> Iterator[Outcome]:
             yield from pool.map(_judge, mutants, [_order(m, reach) for m in mutants])
 
 
-Reach = dict[str, tuple[float, frozenset[str]]]  # of each test: its seconds, and the functions that it enters
+Reach = dict[str, tuple[float, frozenset[str]]]  # of each test: its seconds, and the blocks that it enters
 
 
 def _reach(place: Path) -> Reach:
@@ -524,8 +523,8 @@ def _reach(place: Path) -> Reach:
     fast = {str(f.relative_to(ROOT)) for folder in BEYOND for f in Path(__file__).parent.glob(f"{folder}/test_*.py")}
     found: Reach = {}
     for test in sorted(near | fast):
-        for name, (seconds, functions) in _reach_of(place, test, "" if test in near else "not slow").items():
-            found[name] = seconds, frozenset(functions)
+        for name, (seconds, blocks) in _reach_of(place, test, "" if test in near else "not slow").items():
+            found[name] = seconds, frozenset(blocks)
     return found
 
 
@@ -535,6 +534,7 @@ def _reach_of(place: Path, test: str, marked: str) -> dict[str, tuple[float, lis
     kept = Path(tempfile.gettempdir()) / "symbackprop-reach" / f"{test.replace('/', '.')}-{mark[:16]}.json"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
+        _instrument(place)
         failed = run_tests(place, [test, "-m", marked], 30 * SECONDS, kept)
         if failed:
             print(f"{failed} fails without any edit, and is left out", file=sys.stderr)
@@ -543,13 +543,21 @@ def _reach_of(place: Path, test: str, marked: str) -> dict[str, tuple[float, lis
     return json.loads(kept.read_text())  # type: ignore[no-any-return]
 
 
+def _instrument(place: Path) -> None:
+    """A copy of the project whose trusted rooms tell what is entered, if it is not there."""
+    if not place.exists():
+        shutil.copytree(ROOT, place, ignore=LEFT_OUT)
+        for file in {f for room in ROOMS.values() if room.trusted for f in files_of(room)}:
+            instrument(place / file.relative_to(ROOT), str(file.relative_to(PACKAGE)))
+
+
 def _order(mutant: Mutant, reach: Reach) -> tuple[list[str], float]:
-    """The tests that enter the function that is edited, the nearest and quickest first, and their seconds."""
+    """The tests that enter the block that is edited, the nearest and quickest first, and their seconds."""
     near = tests_of(ROOMS[room_of(mutant.file)])
-    function = f"{mutant.file.relative_to(PACKAGE)}:{mutant.function}"
+    block = f"{mutant.file.relative_to(PACKAGE)}:{mutant.block}"
     ranked = []
-    for test, (seconds, functions) in reach.items():
-        if function in functions or not mutant.function:
+    for test, (seconds, blocks) in reach.items():
+        if block in blocks or not mutant.block:
             ranked.append((test.split("::")[0] not in near, seconds, test))
     return [t for *_, t in sorted(ranked)], sum(seconds for _, seconds, _ in ranked)
 

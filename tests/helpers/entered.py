@@ -1,63 +1,82 @@
-"""A plugin of pytest: which functions of the package each test enters, and how long it takes.
+"""Which blocks of the package each test enters, and how long it takes: an instrumented copy, and a plugin of pytest.
 
+A block is the body of a function, of a branch, of a loop ...; it is told by its file and the line of its first statement.
 What is entered while tests are collected, or by fixtures that several tests share, counts for all tests of the file.
 """
 
+import ast
+import builtins
 import json
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, FrameType
 
 import pytest
 
+MARK = "_entered"  # a set that the instrumented copy finds among the builtins
 
-def name_of(function: str) -> str:
-    """A qualified name without lambdas, comprehensions and the marks of local functions."""
-    return ".".join(part for part in function.split(".") if not part.startswith("<"))
+
+def blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
+    """Every list of statements inside of functions, the outer ones before those in them."""
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Module, ast.ClassDef)):
+            for field in ("body", "orelse", "finalbody"):
+                found = getattr(node, field, None)
+                if isinstance(found, list) and found:
+                    yield found
+
+
+def block_at(tree: ast.AST, line: int) -> int:
+    """The line of the first statement of the innermost block that holds this line."""
+    holding = [b for b in blocks(tree) if b[0].lineno <= line <= (b[-1].end_lineno or 0)]
+    return max((b[0].lineno for b in holding), default=0)
+
+
+def instrument(file: Path, name: str) -> None:
+    """Let every block of a module tell that it is entered."""
+    tree = ast.parse(file.read_bytes())
+    for block in list(blocks(tree)):
+        told = ast.parse(f"{MARK}.add({f'{name}:{block[0].lineno}'!r})").body[0]
+        told.lineno = told.end_lineno = block[0].lineno  # an inner block is looked at after the outer one has changed
+        docstring = isinstance(block[0], ast.Expr) and isinstance(block[0].value, ast.Constant)
+        block.insert(1 if docstring else 0, told)
+    file.write_text(ast.unparse(ast.fix_missing_locations(tree)))
 
 
 class Entered:
     """The plugin.
 
     Args:
-        package: the folder whose functions count.
-        told: the file that gets the table, as JSON: for each test that passes its seconds and its functions.
+        told: the file that gets the table, as JSON: for each test that passes its seconds and its blocks.
     """
 
-    def __init__(self, package: Path, told: Path) -> None:
-        self.package, self.told = str(package), told
-        self.shared: set[CodeType] = set()
-        self.now = self.shared
-        self.tests: dict[str, tuple[float, set[CodeType]]] = {}
+    def __init__(self, told: Path) -> None:
+        self.told = told
+        self.now: set[str] = set()
+        self.shared: set[str] = set()
+        self.tests: dict[str, tuple[float, set[str]]] = {}
         self.failed: set[str] = set()
+        setattr(builtins, MARK, self.now)
 
-    def start(self) -> None:
-        """Listen to every call, in every thread."""
-        threading.settrace(self._called)
-        sys.settrace(self._called)
-
-    def _called(self, frame: FrameType, event: str, argument: object) -> None:
-        self.now.add(frame.f_code)
+    def _taken(self) -> set[str]:
+        found = set(self.now)
+        self.now.clear()
+        return found
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self.now, start = set(), time.perf_counter()
-        self.start()
+        self.shared |= self._taken()
+        start = time.perf_counter()
         result = yield
-        self.tests[item.nodeid] = time.perf_counter() - start, self.now
-        self.now = self.shared
+        self.tests[item.nodeid] = time.perf_counter() - start, self._taken()
         return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
-        before = self.now
-        if fixturedef.scope != "function":
-            self.now = self.shared
+        before = set(self.now)
         result = yield
-        self.now = before
+        if fixturedef.scope != "function":
+            self.shared |= self.now - before
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -65,11 +84,5 @@ class Entered:
             self.failed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        sys.settrace(None)
         passed = {t: both for t, both in self.tests.items() if t not in self.failed}
-        table = {t: (seconds, self._names(codes | self.shared)) for t, (seconds, codes) in passed.items()}
-        self.told.write_text(json.dumps(table))
-
-    def _names(self, codes: set[CodeType]) -> list[str]:
-        own = (c for c in codes if c.co_filename.startswith(self.package))
-        return sorted({f"{Path(c.co_filename).relative_to(self.package)}:{name_of(c.co_qualname)}" for c in own})
+        self.told.write_text(json.dumps({t: (s, sorted(b | self.shared)) for t, (s, b) in passed.items()}))
