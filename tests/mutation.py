@@ -41,7 +41,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
-from entered import Entered, block_at, instrument  # noqa: E402
+from entered import Entered, blocks_by_line, instrument  # noqa: E402
 
 PACKAGE = ROOT / "symbackprop"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
@@ -337,6 +337,7 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
     data = file.read_bytes()
     seen: dict[str, int] = {}
     tree = ast.parse(data)
+    starts = blocks_by_line(tree)
     for function, node in _inside_functions(tree, ""):
         for kind in KINDS:
             for old, new in kind(node):
@@ -356,7 +357,7 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
                 told = name if seen[name] == 1 else f"{name} #{seen[name]}"
                 source = (data[:start] + after.encode() + data[end:]).decode()
                 if _compiles(source):
-                    yield Mutant(told, block_at(tree, old.lineno), file, old.lineno, source)  # type: ignore[attr-defined]
+                    yield Mutant(told, starts.get(old.lineno, 0), file, old.lineno, source)  # type: ignore[attr-defined]
 
 
 def _inside_functions(node: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:

@@ -26,10 +26,13 @@ def blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
                     yield found
 
 
-def block_at(tree: ast.AST, line: int) -> int:
-    """The line of the first statement of the innermost block that holds this line."""
-    holding = [b for b in blocks(tree) if b[0].lineno <= line <= (b[-1].end_lineno or 0)]
-    return max((b[0].lineno for b in holding), default=0)
+def blocks_by_line(tree: ast.AST) -> dict[int, int]:
+    """For each line in a block the line of the first statement of the innermost one."""
+    starts: dict[int, int] = {}
+    for block in blocks(tree):
+        for line in range(block[0].lineno, (block[-1].end_lineno or 0) + 1):
+            starts[line] = max(starts.get(line, 0), block[0].lineno)
+    return starts
 
 
 def instrument(file: Path, name: str) -> None:
