@@ -206,7 +206,9 @@ def random_polynomial(r, indices=(i, j)):
 
     def entry():
         tensor = r.choice(FREELY)
-        places = [r.choice([*indices, add(indices[0], ONE)]) if r.random() < 0.15 else r.choice(indices) for _ in tensor.shape]
+        places = [
+            r.choice([*indices, add(indices[0], ONE)]) if r.random() < 0.15 else r.choice(indices) for _ in tensor.shape
+        ]
         return Entry(tensor, tuple(places))
 
     def term(exponents):
