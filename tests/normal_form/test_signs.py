@@ -34,7 +34,6 @@ from symbackprop.expression.build import (
     ZERO,
     Compare,
     Entry,
-    Index,
     Kronecker,
     add,
     apply,
@@ -50,7 +49,7 @@ from symbackprop.normal_form.normal_form import Canonical
 
 i, j, m, h = FREE
 half = Fraction(1, 2)
-SEEDS = range(60)
+SEEDS = range(40)
 
 
 def table():
@@ -163,7 +162,7 @@ def test_sign_is_never_wrong(seed):
             assert all(v * said > 0 for v in numbers(expr, seed))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(30))
 def test_indicators_have_the_values_of_what_they_say(seed):
     """[v > 0] and [v = 0] of products and sums of signed things, gates, roots and reals."""
     made = Signed(seed)
@@ -329,4 +328,3 @@ def test_a_count_is_at_most_its_range():
     assert normal.sign(normal.normal(subtract(add(N, ONE), pairs))) is None
     doubled = subtract(add(N, ONE), multiply(number(2), count(N)))
     assert normal.sign(normal.normal(doubled)) is None
-    assert isinstance(Index("s", N), Index)
