@@ -8,7 +8,7 @@
 
 The edits are rows of `KINDS`: found in the syntax tree, told by their function and text, so that they survive it when
 files move. An edit is judged in a copy of the project by the fast tests that enter the block in which it is made,
-those nearest to its room and quickest first, until one fails. Which tests these are is found out once, and kept beside
+those nearest to its room and quickest first, until one fails (of those that are far the quickest alone). Which tests these are is found out once, and kept beside
 the temporary files until a test or the package changes.
 Survivors that were shown to change nothing that is promised stand in `mutation_survivors.md` with the reason; they are
 left out of the count. Exit status 0 if at least 90 % of the others were caught.
@@ -64,6 +64,7 @@ class Room(NamedTuple):
     trusted: bool = True
 
 
+MOST_BEYOND = 12.0  # seconds of tests that are not near to a room, for one edit
 BEYOND = ("calculus", "normal_form", "expression", "checking", "frontends")  # their fast tests judge every edit
 
 ROOMS = {
@@ -560,7 +561,13 @@ def _order(mutant: Mutant, reach: Reach) -> tuple[list[str], float]:
     for test, (seconds, blocks) in reach.items():
         if block in blocks or not mutant.block:
             ranked.append((test.split("::")[0] not in near, seconds, test))
-    return [t for *_, t in sorted(ranked)], sum(seconds for _, seconds, _ in ranked)
+    chosen_tests, total, beyond = list[str](), 0.0, 0.0
+    for far, seconds, test in sorted(ranked):
+        beyond += seconds if far else 0.0
+        if beyond <= MOST_BEYOND:
+            chosen_tests.append(test)
+            total += seconds
+    return chosen_tests, total
 
 
 _own: list[Path] = []  # in a worker: its copy of the project
