@@ -38,6 +38,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, STEP, arbitrary
+from symbackprop.expression.program import Assumption
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.normal_form import Canonical
 
@@ -720,3 +721,32 @@ def test_an_axis_that_is_written_out_is_looked_at_at_every_place(place):
     written = Canonical(Facts(), expanded=8)
     assert written.equal(multiply(once, two), add(once, once))
     assert not written.equal(once, at(row, r))
+
+
+@pytest.mark.parametrize(
+    ("axis", "others"), [(-1, (0, 1)), (2, (0, 1)), (0, (1, 2)), (1, (0, 2)), (-2, (0, 2)), (-3, (1, 2))]
+)
+def test_two_entries_of_one_row_exclude_each_other_and_of_two_rows_do_not(axis, others):
+    """y[i, j, c] y[i, j, d] is [c = d] y[i, j, c] along the axis of the ones; y[i, j, c] y[k, j, d] is what it is."""
+    hot_ = Tensor("hot", (N, N, N))
+    known = {hot_: Assumption("onehot", hot_, axis=axis)}
+    c, d, own = Index("c", N), Index("d", N), axis % 3
+
+    def entry(first, second, place):
+        places = {others[0]: first, others[1]: second, own: place}
+        return Entry(hot_, tuple(places[a] for a in range(3)))
+
+    whole = multiply(entry(i, j, c), entry(i, j, d))
+    once = multiply(kronecker(c, d), entry(i, j, c))
+    normal = Canonical(assumptions=known)
+    assert normal.equal(whole, once)
+    lines = "row" if own == 2 else "column"
+    assert list(normal.used) == [f"one entry of each {lines} of hot is 1"]
+    total = over(N, lambda s: entry(i, j, s))
+    assert Canonical(assumptions=known).equal(total, ONE)
+    for other in (entry(k, j, d), entry(i, k, d), entry(j, i, d)):
+        pair = multiply(entry(i, j, c), other)
+        assert not Canonical(assumptions=known).equal(pair, multiply(kronecker(c, d), entry(i, j, c)))
+        assert not Canonical(assumptions=known).equal(pair, multiply(kronecker(c, d), other))
+    assert not Canonical(assumptions=known).equal(over(N, lambda s: entry(s, j, c)), ONE)
+    assert not Canonical(assumptions=known).equal(over(N, lambda s: entry(s, j, s)), ONE)
