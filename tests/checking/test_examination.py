@@ -3,11 +3,13 @@
 import itertools
 import math
 import random
+from types import SimpleNamespace
 
 import flint
 import numpy as np
 import pytest
 
+from symbackprop.checking import trace_agreement
 from symbackprop.checking.question import Examination, Question, _places, slopes
 from symbackprop.evaluation.exact import Evaluator
 from symbackprop.evaluation.number_types import FLOAT, Missing, ball, dual
@@ -148,3 +150,78 @@ def test_constants_are_what_both_sides_hold():
     assert {3.0, 2.0} <= set(question.constants) and question.constants == sorted(question.constants)
     assert 0.0 not in question.constants and question.infinities == []
     assert set(question.given) == {X, W, UP, UP_H}
+
+
+# NumPy beside the equations.
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "steady"),
+    [
+        ([1.0, 2.0], [[1.0, 2.0 + 1e-6]] * 3, True),
+        ([1.0, 2.0], [[1.0, 2.0], [1.0, 2.1], [1.0, 2.0]], False),
+        ([1.0, 2.0], [None] * 3, False),
+        (None, [[1.0, 2.0]] * 3, False),
+        (None, [None] * 3, True),
+        ([1.0, math.nan], [[1.0, 5.0]] * 3, True),  # what has no value is not compared
+        ([1.0, 2.0], [[1.0, math.nan]] * 3, False),
+    ],
+)
+def test_what_a_rounding_error_changes_is_not_steady(monkeypatch, first, others, steady):
+    found = iter([first, *others])
+    answer = lambda *_: None if (a := next(found)) is None else {OUT: np.array(a)}  # noqa: E731
+    monkeypatch.setattr(trace_agreement, "_evaluated", answer)
+    point = Point({N: 2}, {X: np.ones((2, 3))})
+    assert trace_agreement._steady(SimpleNamespace(program=PROGRAM_OF_ONE), point) is steady
+
+
+PROGRAM_OF_ONE = SimpleNamespace(outputs=(OUT,))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_near_is_relative_to_the_largest(seed):
+    rng = np.random.default_rng(seed)
+    left = rng.normal(size=5) * 10.0 ** rng.integers(-6, 6)
+    scale, place = np.abs(left).max(), rng.integers(5)
+    for factor, near in ((0.9, True), (1.1, False), (0.0, True), (-1.1, False)):
+        moved = left.copy()
+        moved[place] += factor * trace_agreement.CLOSE * scale
+        assert trace_agreement._near(left, moved) is near
+
+
+@pytest.mark.parametrize(
+    ("asked", "lengths", "missing"),
+    [
+        ([], 3, [N, M]),
+        ([{N: 1, M: 2}], 1, []),
+        ([{N: 1, M: 2}, {N: 2, M: 2}, {N: 3, M: 2}], 3, []),  # M has no other length
+        ([{N: 1, M: 2}, {N: 2, M: 2}], 3, [N]),
+        ([{N: 1, M: 2}, {N: 1, M: 2}], 2, [N]),
+    ],
+)
+def test_sizes_at_which_numpy_has_not_been_asked(asked, lengths, missing):
+    telling = [{N: k, M: 2} for k in (1, 2, 3, 4)]
+    assert trace_agreement._missing(asked, telling, lengths) == missing
+
+
+@pytest.mark.parametrize("stopped", ["", "ValueError"])
+def test_why_numpy_could_not_be_asked_is_told(stopped):
+    def forward(x):
+        return x
+
+    def backward(dout, x):
+        return dout
+
+    telling = [{N: k} for k in (1, 2, 3)]
+    told = lambda asked, sizes=telling, back=backward: trace_agreement._unasked(  # noqa: E731
+        SimpleNamespace(forward=forward, backward=back, asked=asked, stopped=stopped), sizes, 3
+    )
+    assert told(telling) == ""
+    assert "no sizes were found that are small enough" in told([], [])
+    assert ("forward raises ValueError" if stopped else "no point was found at which all values are finite") in told([])
+    partly = told(telling[:1])
+    assert (
+        "but at N = 1" in partly and ("elsewhere it raises ValueError" if stopped else "elsewhere no finite") in partly
+    )
+    assert "forward and backward do what their lines say" in partly
+    assert "forward does what its lines say" in told([], back=forward)

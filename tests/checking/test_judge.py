@@ -503,6 +503,18 @@ def test_function_of_a_single_layer_is_f():
     assert sb.verify(single, "delta2[n,k]", "(a2[n,k] - y[n,k])*f_prime(z2[n,k])/m").status == "PROVED"
 
 
+def test_f_without_a_number_is_the_function_of_the_layer_that_a_claim_is_about():
+    """tanh in layers 2 and 3, a sigmoid in layer 4: of what belongs to no layer's z or a, f is that of the hidden ones."""
+    three = sb.Network([2, 3, 4, 2], activation=["tanh", "tanh", "sigmoid"], cost="squared_error")
+    status = lambda left, right: sb.verify(three, left, right).status  # noqa: E731
+    assert status("delta4[n,k]", "(a4[n,k] - y[n,k])*f_prime(z4[n,k])/m") == "PROVED"
+    assert status("delta4[n,k]", "(a4[n,k] - y[n,k])*f4_prime(z4[n,k])/m") == "PROVED"
+    assert status("delta4[n,k]", "(a4[n,k] - y[n,k])*f3_prime(z4[n,k])/m") == "REFUTED"
+    assert status("delta3[n,i]", "sum(j, W3[j,i]*delta4[n,j])*f_prime(z3[n,i])") == "PROVED"
+    assert status("a3[n,i]", "f(z3[n,i])") == "PROVED"
+    assert status("dJ/dW2[i,j]", "sum(n, sum(k, W3[k,i]*delta4[n,k])*f_prime(z3[n,i])*a2[n,j])") == "PROVED"
+
+
 def test_kinks_on_the_way_to_the_cost_are_conditions_and_no_others():
     deep = sb.Network([3, 5, 4, 2], activation="relu", cost="softmax_cross_entropy")
     of = lambda left, right: sb.verify(deep, left, right)  # noqa: E731

@@ -173,6 +173,8 @@ def window(r):
     length, size = r.choice([two, three, M, E]), r.choice([N, M, add(N, ONE), N_PLUS_H])
     if r.random() < 0.2:  # as many as an index says, along an axis of several parts
         length, size = add(r.choice([j, h]), ONE), add(N, M, E)
+    if r.random() < 0.2:  # a length that may be nothing or less: nothing is counted then
+        length, size = subtract(M, r.choice([two, three])), add(N, M, E)
     c = r.choice([i, j, m, h, add(i, ONE), add(i, m), add(m, length, MINUS_ONE), subtract(i, ONE), Entry(label, (i,))])
     factor = r.choice([ONE, ONE, ONE, two, length, E])
 
@@ -181,7 +183,9 @@ def window(r):
         if r.random() < 0.3:
             gap = subtract(multiply(factor, t), c)
         gates = [Compare("<=", ZERO, gap), Compare("<", gap, length)]
-        return multiply(*r.sample(gates, r.choice([1, 2, 2, 2])), read(r, t, size))
+        return multiply(
+            *r.sample(gates, r.choice([1, 2, 2, 2])), r.choice([ONE, Entry(u, (j,)), *[read(r, t, size)] * 4])
+        )
 
     return over(size, body)
 
@@ -402,7 +406,7 @@ def test_rules_keep_values_of_their_own_expressions(family):
         points = [p for p in points if all(value(d, {}, p[1], {}) for d in domain)]
         options = {"expanded": 4} if block == 3 else {}
         normal = Watched(Facts(domain, {label: M}), ASSUMPTIONS, seconds=5.0, points=points, **options)
-        for _ in range(5 if family in (digits, stride) else 9):
+        for _ in range({digits: 5, stride: 5, window: 16}.get(family, 9)):
             expr = family(r)
             for poly in watch([expr], normal):
                 held(expr, poly, points)
