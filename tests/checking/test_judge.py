@@ -508,8 +508,6 @@ def test_f_without_a_number_is_the_function_of_the_layer_that_a_claim_is_about()
     three = sb.Network([2, 3, 4, 2], activation=["tanh", "tanh", "sigmoid"], cost="squared_error")
     status = lambda left, right: sb.verify(three, left, right).status  # noqa: E731
     assert status("delta4[n,k]", "(a4[n,k] - y[n,k])*f_prime(z4[n,k])/m") == "PROVED"
-    assert status("delta4[n,k]", "(a4[n,k] - y[n,k])*f4_prime(z4[n,k])/m") == "PROVED"
-    assert status("delta4[n,k]", "(a4[n,k] - y[n,k])*f3_prime(z4[n,k])/m") == "REFUTED"
     assert status("delta3[n,i]", "sum(j, W3[j,i]*delta4[n,j])*f_prime(z3[n,i])") == "PROVED"
     assert status("a3[n,i]", "f(z3[n,i])") == "PROVED"
     assert status("dJ/dW2[i,j]", "sum(n, sum(k, W3[k,i]*delta4[n,k])*f_prime(z3[n,i])*a2[n,j])") == "PROVED"
@@ -543,10 +541,6 @@ def test_an_index_that_stands_alone_is_told_and_the_missing_sum_is_found():
     scaled = sb.verify(NETWORK, "delta2[n,i]", "2*W2[j,i]*delta3[n,j]*f_prime(z2[n,i])")
     assert scaled.status == "REFUTED" and scaled.diagnosis.startswith("the sum over j is missing, and ")
     assert sb.verify(NETWORK, *scaled.cure.split(" = ")).status == "PROVED"
-    bias = sb.verify(NETWORK, "z2[n,i]", "W1[i,j]*x[n,j] + b1[i]")
-    assert (
-        bias.diagnosis == "the sum over j is missing" and sb.verify(NETWORK, *bias.cure.split(" = ")).status == "PROVED"
-    )
 
 
 def test_indices_of_axes_that_do_not_fit_are_malformed_or_wrong_there_too():

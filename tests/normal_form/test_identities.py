@@ -105,7 +105,7 @@ class Bodies:
         ])  # fmt: skip
 
 
-# Each: both sides, and how many of 20 bodies may be missed.
+# Each: both sides, and how many of 14 bodies may be missed.
 IDENTITIES = {
     "backwards": (lambda b: over(N, b.at), lambda b: over(N, lambda t: b.at(subtract(last, t))), 1),
     "two digits": (
@@ -274,7 +274,7 @@ MOVED = {
         lambda b: apply(relu, multiply(Entry(u, (j,)), b.at(i))), lambda b: multiply(Entry(u, (j,)), apply(relu, b.at(i))),
     ),
 }  # fmt: skip
-SEEDS = range(20)
+SEEDS = range(14)
 
 
 def equal(left, right, known):
@@ -289,7 +289,7 @@ def test_equal_finds_an_identity_whatever_stands_in_it(name):
     left, right, missed = IDENTITIES[name]
     found = [equal(left(Bodies(seed)), right(Bodies(seed)), ASSUMPTIONS) for seed in SEEDS]
     assert found.count(False) <= missed, [seed for seed, said in zip(SEEDS, found, strict=True) if said is False]
-    assert found.count(None) <= 4
+    assert found.count(None) <= 3
 
 
 @pytest.mark.parametrize("name", MOVED)

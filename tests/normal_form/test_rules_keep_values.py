@@ -406,7 +406,7 @@ def test_rules_keep_values_of_their_own_expressions(family):
         points = [p for p in points if all(value(d, {}, p[1], {}) for d in domain)]
         options = {"expanded": 4} if block == 3 else {}
         normal = Watched(Facts(domain, {label: M}), ASSUMPTIONS, seconds=5.0, points=points, **options)
-        for _ in range({digits: 5, stride: 5, window: 16}.get(family, 9)):
+        for _ in range({digits: 3, stride: 3, window: 14, longer: 12}.get(family, 7)):
             expr = family(r)
             for poly in watch([expr], normal):
                 held(expr, poly, points)
