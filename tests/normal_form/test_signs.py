@@ -43,7 +43,7 @@ from symbackprop.expression.build import (
     power,
     subtract,
 )
-from symbackprop.expression.functions import EXP, FUNCTIONS, STEP
+from symbackprop.expression.functions import EXP, FUNCTIONS, STEP, arbitrary
 from symbackprop.normal_form.data import subtract as subtract_poly
 from symbackprop.normal_form.normal_form import Canonical
 
@@ -328,3 +328,28 @@ def test_a_count_is_at_most_its_range():
     assert normal.sign(normal.normal(subtract(add(N, ONE), pairs))) is None
     doubled = subtract(add(N, ONE), multiply(number(2), count(N)))
     assert normal.sign(normal.normal(doubled)) is None
+
+
+FACTORS = {  # each with whether it is known not to be 0
+    "an exponential": (apply(EXP, Entry(u, (j,))), True),
+    "a positive entry": (Entry(positive, (j, m)), True),
+    "a probability": (Entry(probability, (j,)), True),
+    "a size": (N, True),
+    "a number": (number(-3), True),
+    "an arbitrary function": (apply(arbitrary("g"), Entry(u, (j,))), False),
+    "a square": (power(apply(arbitrary("g"), Entry(u, (j,))), 2), False),
+    "an indicator": (Compare("<", i, j), False),
+    "0/1 data": (Entry(bernoulli, (j,)), False),
+    "an empty sum": (contraction("s", subtract(N, ONE), lambda s: apply(EXP, Entry(x, (s,)))), False),
+}
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_a_product_is_zero_where_the_rest_is_only_if_the_factor_is_never(name):
+    """[p * (f(x_i) + f(x_j)) = 0] is [f(x_i) + f(x_j) = 0] for a p that is never 0, and for no other."""
+    factor, never = FACTORS[name]
+    f = arbitrary("f")
+    rest = add(apply(f, Entry(x, (i,))), apply(f, Entry(x, (j,))))
+    assert table().equal(Kronecker(multiply(factor, rest), ZERO), Kronecker(rest, ZERO)) is never
+    above, up = Compare("<", ZERO, multiply(factor, rest)), Compare("<", ZERO, rest)
+    assert table().equal(above, up) is (never and name != "a number")
