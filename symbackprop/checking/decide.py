@@ -23,6 +23,8 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
 from symbackprop.checking.domains import conditions_of
+from symbackprop.checking.kinks import conventions, oriented
+from symbackprop.checking.partial_sums import with_partial_sums
 from symbackprop.checking.proof_search import (
     COMPOSED,
     PATIENT,
@@ -130,6 +132,7 @@ class ProofGoal:
         zeros = [t for t in self.derived.values() if t not in adjoint.by_tensor]
         none = [Equation(t, tuple(Index(f"i{k}", n) for k, n in enumerate(t.shape)), ZERO) for t in zeros]
         derived = replace(adjoint, equations=(*adjoint.equations, *none)) if none else adjoint
+        derived = with_partial_sums(derived, self.gradient.program.by_tensor)
         by_name = self.formula is not None
         return Sides(self.question, derived, self.traced.backward, bool(self.traced.sizes), by_name)
 
@@ -260,7 +263,11 @@ def no_answer(error: SymbackpropError | ArithmeticError, subject: str) -> Verdic
 
 
 def goal_of(traced: Traced) -> ProofGoal:
-    """Derive the gradients and pair them with the claimed ones."""
+    """Derive the gradients and pair them with the claimed ones; at kinks with the slopes that the claim has there."""
+    sides = conventions(traced.backward)
+    if sides:
+        forward, backward = (oriented(p, sides[0]) for p in (traced.forward, traced.backward))
+        traced = replace(traced, forward=forward, backward=backward)
     program, upstream = with_cost(traced.forward, traced.upstream, traced.backward.tensors)
     used = {t.name for t in (*program.tensors, *traced.backward.tensors)}
     gradient = differentiate(program, name=lambda t: unused(f"{t.name}_bar", used))
