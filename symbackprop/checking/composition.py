@@ -25,6 +25,7 @@ from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, ProofError, UnsupportedError
 from symbackprop.expression.build import (
     ONE,
+    Add,
     Entry,
     Expr,
     Index,
@@ -412,7 +413,7 @@ class Composition:
     def _fewest(self, own: Equation, other: Expr, opened: list[Tensor]) -> list[Tensor]:
         """Definitions none of which can be left out, as far as the time goes."""
         end = worked() + SHARES["fewer definitions"].seconds
-        for k in reversed(range(len(opened))):
+        for k in reversed([k for k, tensor in enumerate(opened) if not self._adds_up(tensor)]):
             fewer = opened[:k] + opened[k + 1 :]
             if worked() <= end and self._holds(own, other, fewer):
                 opened = fewer
@@ -438,7 +439,8 @@ class Composition:
             if self.cuts.clocks:
                 return self._meet_in_time(own, other, first, eager)
             gap = self._gap(own, other)
-            while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
+            steps = 0
+            while steps <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
                 if self.cuts.vanishes_everywhere(gap):
                     return opened
                 step = self._step(gap, frozenset([own.tensor]))
@@ -447,7 +449,9 @@ class Composition:
                     return None
                 opened.append(step[0])
                 gap = step[1]
-                level |= dict.fromkeys(tensors_of(gap) - seen - level.keys(), level.get(step[0], 0) + 1)
+                deeper = 0 if self._adds_up(step[0]) else 1
+                steps += deeper
+                level |= dict.fromkeys(tensors_of(gap) - seen - level.keys(), level.get(step[0], 0) + deeper)
         except (BudgetError, UnsupportedError):
             pass
         return None
@@ -544,6 +548,13 @@ class Composition:
             return best
         first = (group or every_one)[0]
         return first, self.cuts.put_in(gap, first)
+
+    def _adds_up(self, tensor: Tensor) -> bool:
+        """True for a sum of derivatives up to there and one more: another term of it is no deeper."""
+        value = self._lines[tensor].value
+        if tensor in self._forward or not isinstance(value, Add):
+            return False
+        return any(isinstance(t, Entry) and t.tensor.shape == tensor.shape for t in value.terms)
 
     def _openable(self, tensors: Iterable[Tensor]) -> list[Tensor]:
         found = [t for t in tensors if self.cuts.is_defined(t)]

@@ -94,10 +94,10 @@ def _is_sign(branch: Where) -> bool:
 
 
 def _at_threshold(branch: Where) -> Side | None:
-    """The side whose value a branch has where a value is its threshold; None where no number is one."""
+    """The side whose value a branch has at its threshold, where that is 0: other values do not stay at theirs."""
     condition = branch.condition
     assert isinstance(condition, Compare)
-    left, right = isinstance(condition.left, Number), isinstance(condition.right, Number)
+    left, right = condition.left is ZERO, condition.right is ZERO
     if left == right:
         return None
     if condition.relation == "==":
