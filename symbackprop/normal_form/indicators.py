@@ -234,7 +234,7 @@ def _product(rules: TermRules, first: Atom, second: Atom) -> Poly | None:
     if first.kind == "zero":
         first, second = second, first
     u, v = rules.definition(first), rules.definition(second)
-    k = _ratio(u, v)
+    k = ratio(u, v)
     if k is None:
         return None
     rest = combine([(1, v), (-k, u)])
@@ -252,7 +252,7 @@ def _product(rules: TermRules, first: Atom, second: Atom) -> Poly | None:
     return subtract(add(p, q), ONE) if sign > 0 else ZERO
 
 
-def _ratio(u: Poly, v: Poly) -> Rational | None:
+def ratio(u: Poly, v: Poly) -> Rational | None:
     """k such that v - k*u has no term that holds an entry, if there is one."""
     varying = [(m, c) for m, c in u.terms if any(a.free or a.kind == "entry" for a, _ in m.factors)]
     table = dict(v.terms)
