@@ -43,7 +43,7 @@ from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, is_after, tensors_in_term, tensors_of
+from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, is_after, tensors_in_term, tensors_of
 from symbackprop.normal_form.data import Poly, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
@@ -540,13 +540,15 @@ class Composition:
         best: tuple[Tensor, Poly] | None = None
         for tensor in every_one:
             shorter = self.cuts.put_in(gap, tensor)
-            if not shorter.terms or (len(gap.terms) == 1 and self.cuts.vanishes_everywhere(shorter)):
+            telling = len(gap.terms) == 1 or divides(gap, tensor)  # as it is, what it divides does not get shorter
+            if not shorter.terms or (telling and self.cuts.vanishes_everywhere(shorter)):
                 return tensor, shorter
             if len(shorter.terms) < len((best[1] if best else gap).terms):
                 best = tensor, shorter
         if best is not None or not every_one:
             return best
-        first = (group or every_one)[0]
+        known = self._met & self._adjoints  # what both sides have is the last to be opened
+        first = next((t for t in (*group, *every_one) if t not in known), every_one[0])
         return first, self.cuts.put_in(gap, first)
 
     def _adds_up(self, tensor: Tensor) -> bool:

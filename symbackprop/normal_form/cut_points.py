@@ -417,3 +417,8 @@ def tensors_at(atom: Atom) -> frozenset[Tensor]:
 def tensors_in_term(mono: Mono) -> frozenset[Tensor]:
     """The tensors that stand in one term."""
     return frozenset().union(*(tensors_at(a) for a, _ in mono.factors))
+
+
+def divides(poly: Poly, tensor: Tensor) -> bool:
+    """True if some term is divided by an entry of the tensor."""
+    return any(a.kind == "entry" and a.data is tensor and e < 0 for m, _ in poly.terms for a, e in m.factors)
