@@ -69,11 +69,13 @@ class EditSearch:
             case.formula is not None,
         )
         self._wanted = {a: b for a, b in goals.items() if a is not b}
-        self._suspects = [
-            g
-            for g in groups(lines, self.vocabulary)
-            if g[0].tensor.kind == "real" and self._wanted.keys() <= downstream(lines, defined(g))
+        reached = [
+            (g, downstream(lines, defined(g))) for g in groups(lines, self.vocabulary) if g[0].tensor.kind == "real"
         ]
+        right = {a for a, b in goals.items() if a is b}
+        # what is right depends on few of the lines that are wrong
+        reached.sort(key=lambda pair: len(pair[1] & right))
+        self._suspects = [g for g, found in reached if self._wanted.keys() <= found]
 
     def agreeing(self, stage: Stage, budget: Budget) -> Iterator[Edit]:
         """Edits with which numbers agree with every goal, the smallest change first, until the time is up."""
