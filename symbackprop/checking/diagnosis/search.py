@@ -32,6 +32,8 @@ from symbackprop.expression.program import Equation
 
 Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
 
+FEW = 20  # lines, whose edits are soon tried
+
 
 class EditSearch:
     """Lines that may be edited, and what is to come of it.
@@ -80,7 +82,7 @@ class EditSearch:
     def agreeing(self, stage: Stage, budget: Budget) -> Iterator[Edit]:
         """Edits with which numbers agree with every goal, the smallest change first, until the time is up."""
         found: list[Edit] = []
-        left = budget.part(f"{stage} edits")
+        left = budget.part(f"{stage} edits", max(0, len(self.lines) - FEW))
         for edit in self._candidates(stage):
             if left.spent:
                 break
