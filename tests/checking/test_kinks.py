@@ -11,12 +11,12 @@ from symbackprop.rendering.text import to_text
 
 N = Symbol("N", "size")
 Z, H, M = (Tensor(name, (N,)) for name in "zhm")
-I = Index("i", N)
-VALUE = Entry(Z, (I,))
+PLACE = Index("i", N)
+VALUE = Entry(Z, (PLACE,))
 
 
 def program(value):
-    return Program((Z, M), (Equation(H, (I,), value),), (H,), ())
+    return Program((Z, M), (Equation(H, (PLACE,), value),), (H,), ())
 
 
 def stack(act, mask, depth=3, bias=False):
@@ -115,7 +115,7 @@ def test_oriented_turns_branches_that_meet():
     assert oriented(program(relu_of_z), "above").equations[0].value is relu_of_z
 
 
-@pytest.mark.parametrize("then", [ONE, Entry(M, (I,))], ids=["a step", "another tensor"])
+@pytest.mark.parametrize("then", [ONE, Entry(M, (PLACE,))], ids=["a step", "another tensor"])
 def test_oriented_leaves_branches_that_do_not_meet(then):
     value = where(Compare("<", VALUE, ZERO), then, VALUE)
     assert oriented(program(value), "below").equations[0].value is value
