@@ -31,7 +31,7 @@ from symbackprop.rendering.text import to_text
 
 MAXIMUM_CURE = 320  # longer formulas cure nothing
 MAXIMUM_NAME = 40
-SHORT, LONG, FAR_TOO_LONG = 12, 20, 120  # lines of a backward pass: from LONG on a fault is first sought at cut points
+SHORT, LONG, FAR_TOO_LONG = 12, 30, 120  # lines of a backward pass: from LONG on a fault is first sought at cut points
 MAXIMUM_NODES = 60_000  # of both passes: beyond that a proof would take too long
 PROOFS = (Strategy(UNLIMITED, "whole cure"), Strategy(0, "composed cure"))
 AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
