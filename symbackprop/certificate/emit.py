@@ -1,0 +1,308 @@
+"""What a proof rests on, as a certificate: the forward pass, its adjoints, the user's lines, and the lemmas between.
+
+Nothing here is trusted. Each line is read by the checker as it is written, and a lemma that it refuses is tried with
+other definitions opened; what cannot be said is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from symbackprop.calculus.derivation import Gradient, Lemma
+from symbackprop.calculus.lemmas import is_view
+from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused
+from symbackprop.certificate.statements import Names, Writer
+from symbackprop.checking.budget import Budget
+from symbackprop.checking.proof_search import COMPOSED, Sides, search_proof
+from symbackprop.checking.question import Question
+from symbackprop.errors import SymbackpropError, UnsupportedError
+from symbackprop.expression.build import (
+    ZERO,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Number,
+    Position,
+    Sum,
+    Symbol,
+    Tensor,
+    nodes_once,
+)
+from symbackprop.expression.program import Equation, Program, symbols
+from symbackprop.expression.recurrence import recurrent
+
+SECONDS = 20.0  # for lemmas that the verdict did not need
+MOST_OPENED = 24
+KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "onehot": "onehot", "simplex": "simplex"}
+
+
+def certificate(
+    gradient: Gradient,
+    question: Question,
+    claim: Program,
+    claims: Mapping[str, Tensor],
+    *,
+    title: str,
+    lemmas: Sequence[Lemma] = (),
+) -> str:
+    """The file that says that the claimed tensors are the gradients, as the checker accepts it.
+
+    Args:
+        claims: the tensors of `claim` that are claimed to be gradients, by the names of the inputs.
+        lemmas: what the tensors of both programs are, as far as that is known.
+
+    Raises:
+        UnsupportedError: the format has no word for something, or the checker does not accept a line.
+    """
+    emission = Emission(gradient, question, claim, claims)
+    try:
+        emission.opening(title)
+        emission.forward()
+        emission.adjoints()
+        emission.backward()
+        emission.lemmas(lemmas)
+        return emission.closing()
+    except Refused as refusal:
+        raise UnsupportedError(f"the checker of certificates refuses: {refusal}") from refusal
+
+
+class Emission:
+    """The lines of a certificate so far, and the checker's book of them."""
+
+    def __init__(self, gradient: Gradient, question: Question, claim: Program, claims: Mapping[str, Tensor]) -> None:
+        self.gradient, self.question, self.program = gradient, question, gradient.program
+        self.inputs = {name: question.pairs[name][0] for name in claims}
+        self.book, self.text = Book(), list[str]()
+        self.bars = {bar: tensor for tensor, bar in gradient.cotangents.items()}
+        zeros, names = list[Equation](), {t.name for t in (*gradient.adjoint.tensors, *claim.tensors)}
+        for tensor in self.inputs.values():
+            if tensor not in gradient.cotangents:
+                bar = Tensor(next(n for n in (f"{tensor.name}_bar{'_' * k}" for k in range(99)) if n not in names), tensor.shape)
+                zeros.append(Equation(bar, places(tensor), ZERO))
+                self.bars[bar] = tensor
+        self.derived = replace(gradient.adjoint, equations=(*gradient.adjoint.equations, *zeros))
+        own = {e.tensor for e in self.derived.equations} | set(self.derived.inputs)
+        self.lines = [e for e in claim.equations if e.tensor not in own]
+        self.returned: dict[str, Tensor] = {}
+        for name, tensor in claims.items():
+            if tensor in own or tensor in self.returned.values():
+                copy = Tensor(f"d{name}_returned", tensor.shape)
+                at = places(tensor)
+                self.lines.append(Equation(copy, at, Entry(tensor, at)))
+                tensor = copy
+            self.returned[name] = tensor
+        self.claim = replace(claim, equations=tuple(self.lines), outputs=())
+        if recurrent((*self.derived.equations, *self.lines)):
+            raise UnsupportedError("a certificate has no word for a recurrence yet")
+        self.names = Names(self.sizes)
+        for thing in (*self.derived.parameters, *self.derived.tensors, *(e.tensor for e in self.lines)):
+            self.names.of(thing)
+        self.writer = Writer(self.names)
+
+    @property
+    def sizes(self) -> list[str]:
+        """The size symbols that occur anywhere."""
+        found: dict[str, None] = {}
+        for program in (self.derived, self.claim):
+            shapes = [n for t in program.tensors for n in t.shape]
+            bounds = [n.index.size for e in program.equations for n in nodes_once(e.value) if isinstance(n, (Sum, Extremum, Position))]
+            values = [e.value for e in program.equations]
+            for expr in (*shapes, *bounds, *values, *program.domain, *(a.size for a in program.assumptions if a.size is not None)):
+                found.update(dict.fromkeys(s.name for s in symbols(expr) if s.kind == "size"))
+        return list(found)
+
+    def say(self, line: str) -> None:
+        """Add a line that the checker accepts."""
+        try:
+            self.book.statement(line)
+        except Refused as refusal:
+            raise Refused(f"{line[:200]}: {refusal}") from None
+        self.text.append(line)
+
+    def opening(self, title: str) -> None:
+        """Sizes, facts and inputs."""
+        self.say(f"proof {VERSION}")
+        self.say("title " + "".join(c if " " <= c <= "~" else "?" for c in title))
+        if self.sizes:
+            self.say("size " + " ".join(self.sizes))
+        for fact in self.program.domain:
+            if not isinstance(fact, Compare):
+                raise UnsupportedError("a certificate has no word for what is assumed of sizes")
+            relation = "<=" if fact.relation == "<" else fact.relation
+            more = " + 1" if fact.relation == "<" else ""
+            self.say(f"fact {self.writer.text(fact.left, {})}{more} {relation} {self.writer.text(fact.right, {})}")
+        for p in self.derived.parameters:
+            if p.kind != "size" and p.name != "pi":
+                self.say(f"scalar {self.names.of(p)} {p.kind}")
+        known = self.program.known
+        used = dict.fromkeys((*self.derived.inputs, *self.claim.inputs))
+        for t in used:
+            if t in {e.tensor for e in (*self.derived.equations, *self.lines)}:
+                continue
+            shape = [self.writer.text(n, {}) for n in t.shape]
+            kind, assumed = "real", known.get(t)
+            if assumed is not None and assumed.kind == "labels" and assumed.size is not None:
+                kind = f"labels {self.writer.text(assumed.size, {})}"
+            elif assumed is not None:
+                kind = KINDS[assumed.kind]
+            elif t.kind != "real":
+                raise UnsupportedError(f"a certificate has no word for the integers {t.name}")
+            self.say(f"input {self.names.of(t)}{'[' + ','.join(shape) + ']' if shape else ''} {kind}")
+
+    def forward(self) -> None:
+        """The forward pass up to the cost."""
+        for e in self.program.equations:
+            self.say("forward {} = {}".format(*self.writer.equation(e)) + line_of(e))
+        self.say(f"cost {self.names.of(self.program.outputs[0])}")
+
+    def adjoints(self) -> None:
+        """The adjoint of each tensor that leads to a gradient that is claimed."""
+        wanted = set(self.inputs.values())
+        for e in self.derived.equations:
+            tensor = self.bars.get(e.tensor)
+            if tensor is None or (tensor in self.program.inputs and tensor not in wanted):
+                continue
+            left, right = self.writer.equation(e)
+            of = self.names.of(tensor) + left[len(self.names.of(e.tensor)) :]
+            users = " ".join(self.book.users(self.names.of(tensor)))
+            self.say(f"adjoint {self.names.of(e.tensor)} of {of} = {right} uses {users}".rstrip())
+
+    def backward(self) -> None:
+        """The user's lines."""
+        for e in self.lines:
+            self.say("backward {} = {}".format(*self.writer.equation(e)) + line_of(e))
+
+    def lemmas(self, known: Sequence[Lemma]) -> None:
+        """What tensors of both programs are, in their order."""
+        by_tensor = {lemma.equation.tensor: lemma for lemma in known or self.composed()}
+        outputs = {own: self.gradient.cotangents.get(self.inputs[n]) for n, own in self.returned.items()}
+        outputs |= {own: bar or next(b for b, t in self.bars.items() if t is self.inputs[n]) for n, own in self.returned.items() for bar in [outputs[own]]}
+        for e in (*self.derived.equations, *self.lines):
+            lemma = by_tensor.get(e.tensor)
+            if self.names.of(e.tensor) not in self.book.definition or e.tensor.kind != "real":
+                continue
+            done = lemma is not None and self.lemma(lemma.equation, lemma.opened)
+            if not done and is_view(e.value):
+                done = self.lemma(e, ())
+            bar = outputs.get(e.tensor)
+            if bar is not None and not (done and self.met(e.tensor, bar)):
+                if done:
+                    self.retract(e.tensor)
+                if not self.lemma(Equation(e.tensor, e.indices, Entry(bar, e.indices)), ()):
+                    raise UnsupportedError(f"the checker does not see that {self.names.of(e.tensor)} is {self.names.of(bar)}")
+
+    def met(self, own: Tensor, bar: Tensor) -> bool:
+        """Whether what is known says that two tensors are one."""
+        at = [self.book.atom(self.book.new_index(n)) for n in self.book.axes[self.names.of(own)]]
+        a, b = (self.book.read(self.names.of(t), at, {}, frozenset()) for t in (own, bar))
+        return a == b
+
+    def retract(self, tensor: Tensor) -> None:
+        """Take the last lemma back."""
+        self.book.same.pop(self.names.of(tensor))
+        self.book.lines -= 1
+        self.text.pop()
+
+    def composed(self) -> Sequence[Lemma]:
+        """The lemmas of a composed proof, where the verdict needed none."""
+        sides = Sides(self.question, self.derived, self.claim)
+        pairs = {n: (self.returned[n], self.gradient.cotangents[t]) for n, t in self.inputs.items() if t in self.gradient.cotangents}
+        try:
+            composition = sides.composition(Budget.of(SECONDS))
+            composition.walk()
+            for pair in pairs.values():
+                composition.proves(*pair)
+        except SymbackpropError:
+            return ()
+        return list(composition.lemmas.values())
+
+    def lemma(self, equation: Equation, opened: Iterable[Tensor]) -> bool:
+        """Say a lemma, with these definitions opened or others; False if the checker accepts none."""
+        left, right = self.writer.equation(equation, sizes=False)
+        name = self.names.of(equation.tensor)
+        named = [self.names.of(t) for t in opened if self.names.of(t) in self.book.definition]
+        for hints in self.hints(name, f"{left} = {right}", named):
+            line = f"lemma {left} = {right}" + (f" open {' '.join(hints)}" if hints else "")
+            if self.accepts(line):
+                self.text.append(line)
+                return True
+        return False
+
+    def accepts(self, line: str) -> bool:
+        """Whether the checker accepts a line; its book is as before if it does not."""
+        crossed, lines = dict(self.book.crossed), self.book.lines
+        try:
+            self.book.statement(line)
+        except Refused:
+            self.book.crossed, self.book.lines = crossed, lines
+            return False
+        return True
+
+    def hints(self, name: str, equation: str, named: list[str]) -> Iterator[list[str]]:
+        """Choices of definitions to open, the likelier ones first."""
+        yield named
+        reader = Reader(equation)
+        left, _, right = reader.power(), reader.take("="), reader.sum()
+        opened = [n for n in named if n not in self.book.same]
+        if opened != named:
+            yield opened
+        for _ in range(MOST_OPENED):
+            more = self.next_to_open(name, left, right, opened)
+            if not more:
+                return
+            opened = [*opened, *more]
+            yield opened
+
+    def next_to_open(self, name: str, left: Node, right: Node, opened: list[str]) -> list[str]:
+        """The user's tensors in sight of which nothing is known; else a derivative, else the latest definition."""
+        book = self.book
+        book.fresh = book.steps = 0
+        env = book.places([p[1] for p in left[2:]], book.axes[name])
+        try:
+            own = book.value(left, env, frozenset([*opened, name]))
+            other = book.value(right, env, frozenset(opened))
+            seen = [self.tensors(p) for p in (own, other, book.minus(own, other))]
+        except Refused:
+            return []
+        able = {n for s in seen for n in s if n in book.definition and n not in book.same and n not in opened and n != name}
+        alien = [n for n in able if book.kind[n] == "backward"]
+        if alien:
+            return sorted(alien, key=book.order.__getitem__)
+        uneven = (seen[0] ^ seen[1]) & seen[2] & able
+        for some in (uneven, seen[2] & able):
+            if some:
+                return [max(some, key=lambda n: (book.kind[n] == "adjoint", book.order[n]))]
+        return []
+
+    def tensors(self, p: Poly) -> set[str]:
+        """The tensors in a polynomial."""
+        return {n for t in p for b, _ in t[1] for n in self.inside(b)}
+
+    def inside(self, b: int) -> set[str]:
+        kind, name, keys, _ = self.book.bases[b]
+        inner = {n for k in keys for n in self.tensors(self.book.poly(k))}
+        return inner | {name} if kind == "T" else inner
+
+    def closing(self) -> str:
+        """Conditions, claims and the end."""
+        for name, tensor in self.inputs.items():
+            self.say(f"claim {self.names.of(tensor)} {self.names.of(self.returned[name])}")
+        for condition in self.book.conditions():
+            self.say(f"condition {condition}")
+        self.say(f"end {len(self.text) + 1}")
+        return "\n".join(self.text) + "\n"
+
+
+def places(tensor: Tensor) -> tuple[Index, ...]:
+    """Free indices for an entry of a tensor."""
+    return tuple(Index(f"i{k}", n) for k, n in enumerate(tensor.shape))
+
+
+def line_of(equation: Equation) -> str:
+    """Where it stands in the user's file, if that is known."""
+    words = equation.note.split()
+    found = [words[k + 1].strip(",:;") for k, w in enumerate(words[:-1]) if w == "line"]
+    return f"; line {found[0]}" if found and found[0].isdigit() else ""
