@@ -237,9 +237,10 @@ class Algebra:
         self.numbers: dict[Any, int] = {}
         self.free: list[frozenset[int]] = []  # indices that are free in a base
         self.heights: list[int] = []
-        self.fresh, self.steps = 0, 0
+        self.fresh, self.steps, self.most = 0, 0, MOST_STEPS
         self.assumed: dict[str, str] = {}  # of tensors and scalars: positive, prob, bern, ...
         self.ranges: dict[str, Poly] = {}  # of arrays of labels: how many there are
+        self.maxima: set[int] = set()  # that the forward pass takes
         self.facts: list[Poly] = []  # what is >= 0 for sizes
         self.axes: dict[str, list[Poly]] = {}
 
@@ -357,6 +358,10 @@ class Algebra:
             out = self.plus(*(self.term(b + b2, f + f2, c * c2) for b, f, c in self.opened(out) for b2, f2, c2 in right))
         return out
 
+    def by(self, p: Poly, factors: list[tuple[int, Any]]) -> Poly:
+        """A product with powers of bases, which cancel before they are multiplied out."""
+        return self.plus({}, *(self.term(b, [*fs, *factors], c) for b, fs, c in self.opened(p)))
+
     def total(self, i: int, p: Poly) -> Poly:
         """The sum of a polynomial over an index."""
         n = self.constant(self.size(i))
@@ -407,13 +412,13 @@ class Algebra:
     def term(self, bound: list[int], factors: Factors, c: Q) -> Poly:
         """A product summed over some indices: conditions made use of, sums carried out, bound indices named."""
         self.steps += 1
-        need(self.steps < MOST_STEPS, "the steps of the check are used up")
+        need(self.steps < self.most, "the steps of the check are used up")
         fs: dict[int, Any] = {}
         for b, e in factors:
             fs[b] = fs.get(b, 0) + e
         fs = {b: self.reduced(b, e) for b, e in fs.items() if e}
         fs = {b: e for b, e in fs.items() if e}
-        for rule in (self.solve, self.implied, self.unused, self.stochastic, self.split, self.regroup, self.expand):
+        for rule in (self.solve, self.implied, self.unused, self.stochastic, self.attained, self.split, self.regroup, self.expand):
             found = rule(bound, fs, c)
             if found is not None:
                 return found
@@ -501,6 +506,21 @@ class Algebra:
                         return self.term([k for k in bound if k != i], [x for x in fs.items() if x[0] != b], c)
         return None
 
+    def attained(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+        """The sum over [p = max p], where the forward pass asks for a maximum that is attained once."""
+        for i in bound:
+            users = [b for b in fs if i in self.free[b]]
+            if len(users) == 1 and self.bases[users[0]][0] == "Z":
+                p = self.poly(self.bases[users[0]][2][0])
+                for t, v in p.items():
+                    b = t[1][0][0] if not t[0] and len(t[1]) == 1 and t[1][0][1] == 1 else -1
+                    if b >= 0 and self.bases[b][0] == "X" and self.nameless(self.atom(b)) in self.maxima:
+                        body = self.scale(self.minus(p, {t: v}), -1 / v)
+                        j = self.bases[b][3]
+                        if self.size(i) == self.size(j) and self.largest(i, body) == self.atom(b):
+                            return self.term([k for k in bound if k != i], [x for x in fs.items() if x[0] != users[0]], c)
+        return None
+
     def split(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
         """Sums at the size at which a comparison of the index turns."""
         for b in fs:
@@ -579,6 +599,14 @@ class Algebra:
             best = t if best is None or t < best else best
         return best
 
+    def nameless(self, p: Poly) -> int:
+        """The number of a polynomial, up to a factor, whatever its free indices are called."""
+        p = self.scale(p, 1 / self.lead(p)) if p else p
+        free = sorted({i for t in p for i in self.names(t)})
+        need(len(free) < 6, "a comparison with too many indices")
+        return min(self.key({(t[0], self.renamed(t[1], at)): c for t, c in p.items()}) for at in (
+            {i: self.base("i", f"?{k}", self.bases[i][2]) for k, i in enumerate(way)} for way in permutations(free)))
+
     # what makes atoms
 
     def entry(self, name: str, places: list[Poly]) -> Poly:
@@ -636,7 +664,7 @@ class Algebra:
                     common[b] = least
         if not common:
             return [], p
-        return list(common.items()), self.times(p, self.term([], [(b, -e) for b, e in common.items()], WHOLE))
+        return list(common.items()), self.by(p, [(b, -e) for b, e in common.items()])
 
     def power(self, p: Poly, e: Any) -> Poly:
         """p ** e; that p is not 0 (e < 0) or positive (e a fraction) is a condition of where it stands."""
@@ -678,14 +706,13 @@ class Algebra:
             return self.exponential(p)
         if not p and name not in OF_POSITIVE:
             return self.number({"cos": Q(1), "sigmoid": Q(1, 2)}.get(name, Q(0)))
-        if name == "log" and len(p) == 1:
-            ((sizes, fs), c), = p.items()
-            if not sizes and c > 0 and all(self.sure(b) for b, _ in fs) and (c == 1 or fs):
-                logs = [self.poly(self.bases[b][2][0]) if self.bases[b][1] == "exp" else
-                        self.atom(self.base("F", "log", (self.key(self.atom(b)),))) for b, _ in fs]
-                parts = [self.scale(q, Q(e)) for q, (_, e) in zip(logs, fs)]
-                return self.plus(*parts, self.function("log", self.number(c)) if c != 1 else {})
-        elif name not in OF_POSITIVE and p.keys() - {ONE} and self.lead(p) < 0:
+        if name == "log" and p:
+            common, rest = self.content(p)
+            logs = [self.poly(self.bases[b][2][0]) if self.bases[b][1] == "exp" else
+                    self.atom(self.base("F", "log", (self.key(self.atom(b)),))) for b, _ in common]
+            last = {} if rest == self.number(1) else self.atom(self.base("F", "log", (self.key(rest),)))
+            return self.plus(last, *(self.scale(q, Q(e)) for q, (_, e) in zip(logs, common)))
+        if name not in OF_POSITIVE and p.keys() - {ONE} and self.lead(p) < 0:
             q = self.function(name, self.scale(p, -1))
             return self.minus(self.number(1), q) if name == "sigmoid" else q if name == "cos" else self.scale(q, -1)
         return self.atom(self.base("F", name, (self.key(p),)))
@@ -804,6 +831,14 @@ class Algebra:
             return True
         return facts > 0 and any(self.nonnegative(self.minus(p, f), facts - 1) for f in self.facts)
 
+    def greatest(self, a: Poly) -> Poly:
+        """No less than a, with each index at an end of its range where that is seen."""
+        for b in sorted({x for t in a for x, _ in t[1] if self.bases[x][0] == "i"}):
+            c = self.linear(a, b)
+            if c is not None:
+                a = self.plus(c[1], self.scale(self.minus(self.size(b), self.number(1)), c[0]) if c[0] > 0 else {})
+        return a
+
     def ends(self, b: int, c: Poly) -> list[Poly]:
         """What c b is at least, for an integer b."""
         kind, name, keys, _ = self.bases[b]
@@ -816,6 +851,9 @@ class Algebra:
                     found.append(self.scale(self.minus(self.plus(a, self.number(1)), q) if s > 0 else self.scale(a, -1), m))
             if self.nonnegative(c) and self.nonnegative(a):
                 found.append({})
+            top = self.times(self.plus(self.greatest(a), self.number(1)), self.power(q, -1))
+            if self.nonnegative(self.scale(c, -1)) and self.integer(top):  # a < q top
+                found.append(self.times(c, self.minus(top, self.number(1))))
             return found
         n = self.ranges[name] if kind == "T" else self.size(b)
         if self.nonnegative(c):
@@ -935,16 +973,16 @@ class Book(Algebra):
                 return self.plus(self.times(c, a), self.times(self.minus(self.number(1), c), b))
             return go(parts[1]) if parts[0] == "stop" else self.function(parts[0], go(parts[1]))
         if word == "**":
-            return self.power(go(parts[0]), parts[1])
+            return self.raised(parts[0], parts[1], env, opened)
         if word == "*":
             return self.times(*map(go, parts))
         if word == "neg":
             return self.scale(go(parts[0]), -1)
         if word == "+":
             return self.plus(*map(go, parts))
-        a, b = map(go, parts)
         if word == "/":
-            return self.times(a, self.power(b, -1))
+            return self.times(go(parts[0]), self.raised(parts[1], -1, env, opened))
+        a, b = map(go, parts)
         if word in ("//", "%"):
             q = self.quotient(a, b)
             return q if word == "//" else self.minus(a, self.times(b, q))
@@ -952,6 +990,17 @@ class Book(Algebra):
         if word == "==":
             return self.zero(gap)
         return self.positive(gap) if word == "<" else self.minus(self.number(1), self.positive(self.scale(gap, -1)))
+
+    def raised(self, n: Node, e: Any, env: dict[str, Poly], opened: frozenset[str]) -> Poly:
+        """n ** e: whole powers of powers, products and quotients are those of their parts."""
+        if e == floor(e):
+            if n[0] == "**":
+                return self.raised(n[1], n[2] * e, env, opened)
+            if n[0] in ("*", "/"):
+                last = len(n) - 2 if n[0] == "/" else len(n)
+                parts = [self.raised(p, -e if k == last else e, env, opened) for k, p in enumerate(n[1:])]
+                return self.times(*parts)
+        return self.power(self.value(n, env, opened), e)
 
     def binder(self, n: Node, env: dict[str, Poly], opened: frozenset[str] = frozenset()) -> tuple[int, Poly]:
         """A new index for a sum, and its body."""
@@ -999,9 +1048,9 @@ class Book(Algebra):
             return self.scale(self.plus(*map(go, parts)), 1 if word == "+" else -1)
         values = [self.value(p, env) for p in parts if isinstance(p, tuple)]
         if word == "**":
-            return self.times(self.number(parts[1]), self.power(values[0], parts[1] - 1), go(parts[0])) if parts[1] else {}
+            return self.times(self.number(parts[1]), self.raised(parts[0], parts[1] - 1, env, frozenset()), go(parts[0])) if parts[1] else {}
         if word == "/":
-            inverse = self.power(values[1], -1)
+            inverse = self.raised(parts[1], -1, env, frozenset())
             return self.minus(self.times(go(parts[0]), inverse), self.times(values[0], inverse, inverse, go(parts[1])))
         if word == "*":
             return self.plus(*(self.times(go(p), *values[:k], *values[k + 1 :]) for k, p in enumerate(parts)))
@@ -1036,7 +1085,7 @@ class Book(Algebra):
             if not p or not low:
                 return not p or self.vanishes_apart(p)
             b = max(low, key=lambda x: (self.heights[x], x))
-            p = self.times(p, self.term([], [(b, -low[b])], WHOLE))
+            p = self.by(p, [(b, -low[b])])
         return False
 
     def vanishes_apart(self, p: Poly) -> bool:
@@ -1067,14 +1116,6 @@ class Book(Algebra):
                         self.crossed[f"nonzero {show(node)} in {name}"] = None
                         return True
         return False
-
-    def nameless(self, p: Poly) -> int:
-        """The number of a polynomial, up to a factor, whatever its free indices are called."""
-        p = self.scale(p, 1 / self.lead(p)) if p else p
-        free = sorted({i for t in p for i in self.names(t)})
-        need(len(free) < 6, "a comparison with too many indices")
-        return min(self.key({(t[0], self.renamed(t[1], at)): c for t, c in p.items()}) for at in (
-            {i: self.base("i", f"?{k}", self.bases[i][2]) for k, i in enumerate(way)} for way in permutations(free)))
 
     def thin(self, p: Poly, depth: int = 8) -> bool:
         """True if p is 0 almost nowhere: nowhere, or a product of such, or linear in a number that stands nowhere else."""
@@ -1150,6 +1191,7 @@ class Book(Algebra):
             i, _ = self.binder(n, env)
             if word != "sum" and self.kind[name] == "forward":
                 self.demands.append(("once", n, env, guard, name))
+                self.maxima.add(self.nameless(self.value(n, env)))
             return self.demand(parts[2], {**env, parts[0]: self.atom(i)}, name, guard)
         if word in ("<", "<=", "==") and self.fits(("+", *parts), env, True) != "integer":
             gap = parts[0] if parts[1] == ("number", 0) else ("+", parts[0], ("neg", parts[1]))
@@ -1161,9 +1203,8 @@ class Book(Algebra):
         if word == "**":
             how = "positive" if parts[1].denominator > 1 else "nonzero" if parts[1] < 0 else ""
         if how:
-            what = parts[0] if word == "**" else parts[1]
-            if not self.surely(what, env):
-                self.demands.append((how, what, env, guard, name))
+            for wanted, what in self.needed(how, parts[0] if word == "**" else parts[1], env):
+                self.demands.append((wanted, what, env, guard, name))
         if n[:2] == ("call", "where"):
             self.demand(parts[1], env, name, guard)
             self.demand(parts[2], env, name, (*guard, parts[1]))
@@ -1171,6 +1212,41 @@ class Book(Algebra):
         for p in parts:
             if isinstance(p, tuple) and p[0] != "number":
                 self.demand(p, env, name, guard)
+
+    def needed(self, how: str, n: Node, env: dict[str, Poly]) -> Iterator[tuple[str, Node]]:
+        """The same condition on simpler expressions."""
+        if self.surely(n, env):
+            return
+        if n[0] == "**" and n[2] > 0:
+            even = n[2].denominator == 1 and (how == "nonzero" or n[2] % 2 == 0)
+            yield from self.needed("nonzero" if even else "positive", n[1], env)
+        elif n[0] == "*" and (how == "nonzero" or sum(not self.surely(p, env) for p in n[1:]) == 1):
+            for p in n[1:]:
+                yield from self.needed(how, p, env)
+        elif n[0] == "/":
+            yield from self.needed(how, n[1], env)
+        elif n[0] == "neg" and how == "nonzero":
+            yield from self.needed(how, n[1], env)
+        else:
+            yield how, n
+
+    def known_to_be(self, how: str, p: Poly, known: dict[str, set[int]], depth: int = 8) -> bool:
+        """True if a condition of the forward pass says it, of p or of what p is a product of."""
+        if not p or depth < 0 or self.nameless(p) in known.get(how, ()):
+            return bool(p) and depth >= 0
+        (t, c), *more = p.items()
+        if more or t[0] or (how == "positive" and c < 0):
+            return False
+        return all(self.sure(b) or self.base_known(how if e % 2 else "nonzero", b, known, depth) for b, e in t[1])
+
+    def base_known(self, how: str, b: int, known: dict[str, set[int]], depth: int) -> bool:
+        """The same of a base."""
+        kind, name, keys, _ = self.bases[b]
+        inner = self.poly(keys[0]) if kind == "P" else self.atom(b)
+        if kind == "T" and name in self.definition and self.nameless(inner) not in known.get(how, ()):
+            names, node = self.definition[name]
+            inner = self.value(node, dict(zip(names, map(self.poly, keys))))
+        return kind in "PT" and self.known_to_be(how, inner, known, depth - 1)
 
     def conditions(self) -> list[str]:
         """What the theorem takes for granted, in words; refused if that excludes more than almost nothing."""
@@ -1189,7 +1265,7 @@ class Book(Algebra):
                     continue  # the condition before it says so
                 need(c is None, f"{how} {show(what)} in {name} holds nowhere")
                 names = {how, "nonzero"} if forward else set()
-                if not forward and self.nameless(p) in known.get(how, ()):
+                if not forward and self.known_to_be(how, p, known):
                     continue
                 need(forward or (how == "nonzero" and self.thin(p)), f"{name} needs {how} {show(what)}, the forward pass does not")
                 for k in names:

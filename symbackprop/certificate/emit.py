@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
+from symbackprop.certificate import check_proof
 from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused
 from symbackprop.certificate.statements import Names, Writer
 from symbackprop.checking.budget import Budget
@@ -34,8 +35,8 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import recurrent
 
-SECONDS = 20.0  # for lemmas that the verdict did not need
-MOST_OPENED = 24
+SECONDS = 6.0  # for lemmas that the verdict did not need
+MOST_OPENED, MOST_TERMS, MOST_STEPS = 24, 250, 20_000
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "onehot": "onehot", "simplex": "simplex"}
 
 
@@ -234,11 +235,14 @@ class Emission:
     def accepts(self, line: str) -> bool:
         """Whether the checker accepts a line; its book is as before if it does not."""
         crossed, lines = dict(self.book.crossed), self.book.lines
+        self.book.most = MOST_STEPS
         try:
             self.book.statement(line)
         except Refused:
             self.book.crossed, self.book.lines = crossed, lines
             return False
+        finally:
+            self.book.most = check_proof.MOST_STEPS
         return True
 
     def hints(self, name: str, equation: str, named: list[str]) -> Iterator[list[str]]:
@@ -266,6 +270,8 @@ class Emission:
             other = book.value(right, env, frozenset(opened))
             seen = [self.tensors(p) for p in (own, other, book.minus(own, other))]
         except Refused:
+            return []
+        if len(own) + len(other) > MOST_TERMS:
             return []
         able = {n for s in seen for n in s if n in book.definition and n not in book.same and n not in opened and n != name}
         alien = [n for n in able if book.kind[n] == "backward"]
