@@ -27,7 +27,7 @@ Poly = dict[Any, Q]  # {(sizes of bound indices, factors): coefficient}
 ONE, WHOLE = ((), ()), Q(1)
 MOST_LINES, MOST_CHARACTERS, MOST_NESTED = 20_000, 4_000_000, 60
 MOST_STEPS, MOST_TERMS, MOST_EXPONENT, MOST_DIGITS = 400_000, 4_000, 40, 60
-LONGEST_WRITTEN_OUT = 4
+LONGEST_WRITTEN_OUT = 1
 FUNCTIONS = {"exp", "log", "tanh", "sigmoid", "sin", "cos", "erf", "atan", "lgamma", "digamma", "trigamma"}
 OF_POSITIVE = {"log", "lgamma", "digamma", "trigamma"}
 WORDS = FUNCTIONS | {"sum", "max", "min", "where", "stop", "for", "in", "of", "uses", "open", "pi", "line"}
@@ -733,7 +733,9 @@ class Algebra:
         """make(p), for a comparison inside p by its two cases."""
         for t in p:
             for b, _ in t[1]:
-                if self.bases[b][0] in "ZI" and not self.free[b] & set(self.bound(t)):
+                kind, name = self.bases[b][:2]
+                two = kind in "ZI" or (kind == "T" and self.assumed.get(name) in ("bern", "onehot"))
+                if two and not self.free[b] & set(self.bound(t)):
                     yes = self.plus(*({(u[0], tuple(x for x in u[1] if x[0] != b)): c} for u, c in p.items()))
                     no = {u: c for u, c in p.items() if not any(x[0] == b for x in u[1])}
                     yes = self.plus(*(self.term(bd, fs, c) for bd, fs, c in self.opened(yes)))
@@ -849,16 +851,16 @@ class Algebra:
                 m = self.constant(self.times(c, self.power(self.scale(q, s), -1)))
                 if m is not None and m > 0:  # q b > a - q, and q b <= a
                     found.append(self.scale(self.minus(self.plus(a, self.number(1)), q) if s > 0 else self.scale(a, -1), m))
-            if self.nonnegative(c) and self.nonnegative(a):
+            if self.nonnegative(c, 0) and self.nonnegative(a, 0):
                 found.append({})
             top = self.times(self.plus(self.greatest(a), self.number(1)), self.power(q, -1))
-            if self.nonnegative(self.scale(c, -1)) and self.integer(top):  # a < q top
+            if self.nonnegative(self.scale(c, -1), 0) and self.integer(top):  # a < q top
                 found.append(self.times(c, self.minus(top, self.number(1))))
             return found
         n = self.ranges[name] if kind == "T" else self.size(b)
-        if self.nonnegative(c):
+        if self.nonnegative(c, 0):
             return [{}]
-        return [self.times(c, self.minus(n, self.number(1)))] if self.nonnegative(self.scale(c, -1)) else []
+        return [self.times(c, self.minus(n, self.number(1)))] if self.nonnegative(self.scale(c, -1), 0) else []
 
 
 # --- the statements
@@ -989,6 +991,8 @@ class Book(Algebra):
         gap = self.minus(b, a)
         if word == "==":
             return self.zero(gap)
+        if word == "<=" and self.integer(gap):
+            return self.positive(self.plus(gap, self.number(1)))
         return self.positive(gap) if word == "<" else self.minus(self.number(1), self.positive(self.scale(gap, -1)))
 
     def raised(self, n: Node, e: Any, env: dict[str, Poly], opened: frozenset[str]) -> Poly:
