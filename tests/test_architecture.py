@@ -24,6 +24,7 @@ ROOMS = (
     "proofs",
     "codegen",
     "checking",
+    "certificate",
     "document",
     "api",
     "training",

@@ -880,6 +880,7 @@ class Book(Algebra):
         self.bar: dict[str, str] = {}
         self.cost, self.active = "", list[str]()
         self.reads: dict[str, set[str]] = {}  # what a tensor depends on
+        self.multiples: dict[str, Poly] = {}  # sizes that are multiples of others
         self.laws: list[Node] = []  # the facts about sizes
         self.demands: list[tuple[str, Node, dict[str, Poly], tuple[Node, ...], str]] = []  # what is taken for granted
         self.compared: list[tuple[Node, dict[str, Poly], str]] = []  # what is compared with 0, and where
@@ -1017,7 +1018,7 @@ class Book(Algebra):
         if name in env:
             return env[name]
         if name in self.sizes or name == "pi":
-            return self.atom(self.base("N", name))
+            return self.multiples.get(name) or self.atom(self.base("N", name))
         table = self.definition if name in opened else self.same
         if name not in table:
             return self.entry(name, places)
@@ -1406,6 +1407,9 @@ class Book(Algebra):
             node = r.compared()
             need(node[0] in ("<=", "==") and self.fits(("+", *node[1:]), {}) == "integer", "fact A <= B, or A == B, of sizes")
             gap = self.minus(self.value(node[2], {}), self.value(node[1], {}))
+            if node[0] == "==" and node[1][0] == "%" and node[2] == ("number", 0) and node[1][1][1] in self.sizes:
+                name, q = node[1][1][1], self.value(node[1][2], {})  # q times a size of its own
+                self.multiples.setdefault(name, self.times(q, self.atom(self.base("N", f"{name}//{show(node[1][2])}"))))
             self.facts += [gap] if node[0] == "<=" else [gap, self.scale(gap, -1)]
             self.laws.append(node)
         else:

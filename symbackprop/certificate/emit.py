@@ -15,8 +15,9 @@ from symbackprop.certificate import check_proof
 from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused
 from symbackprop.certificate.statements import Names, Writer
 from symbackprop.checking.budget import Budget
-from symbackprop.checking.proof_search import COMPOSED, Sides, search_proof
+from symbackprop.checking.proof_search import Sides
 from symbackprop.checking.question import Question
+from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
     ZERO,
@@ -35,9 +36,27 @@ from symbackprop.expression.build import (
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import recurrent
 
+ENDING = ".sbp"
 SECONDS = 6.0  # for lemmas that the verdict did not need
 MOST_OPENED, MOST_TERMS, MOST_STEPS = 24, 250, 20_000
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "onehot": "onehot", "simplex": "simplex"}
+
+
+def certificate_of(verdict: Verdict) -> str:
+    """The certificate of a backward pass that is PROVED for all sizes.
+
+    Raises:
+        UnsupportedError: it is not, or the format has no word for something in it.
+    """
+    if verdict.status != "PROVED" or verdict.evidence is None or verdict.claim is None:
+        why = "a formula" if verdict.status == "PROVED" else verdict.status
+        raise UnsupportedError(f"there are certificates of backward passes that are PROVED; this is {why}")
+    if not verdict.for_all_sizes:
+        raise UnsupportedError("there is no certificate of a proof at stated sizes", evidence=[f"scope:  {verdict.scope}"])
+    gradient, question = verdict.evidence
+    return certificate(
+        gradient, question, verdict.claim, verdict.claims, title=verdict.subject, lemmas=verdict.lemmas
+    )
 
 
 def certificate(

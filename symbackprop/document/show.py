@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from symbackprop.calculus.derivation import Derivation, Step
+from symbackprop.certificate.emit import ENDING, certificate_of
 from symbackprop.checking.verdict import Verdict
 from symbackprop.document.html import fragment
 from symbackprop.document.proof_document import numpy_lines, proof_document
@@ -124,7 +125,11 @@ def _with_closed_forms(verdict: Verdict) -> Verdict:
 
 
 def _save_verdict(verdict: Verdict, path: str | Path) -> Path:
-    """As a document, or as JSON, in which a number that is none, or infinite, is null."""
+    """As a document, a certificate, or JSON, in which a number that is none, or infinite, is null."""
+    if Path(path).suffix.lower() == ENDING:
+        certificate = certificate_of(verdict)
+        write_file(path, lambda stream: stream.write(certificate.encode()))
+        return Path(path)
     if Path(path).suffix.lower() != ".json":
         return save(verdict_document(_with_closed_forms(verdict)), path)
     text = json.dumps(_without_nan(verdict.to_dict()), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
