@@ -237,7 +237,7 @@ class Algebra:
         self.numbers: dict[Any, int] = {}
         self.free: list[frozenset[int]] = []  # indices that are free in a base
         self.heights: list[int] = []
-        self.fresh, self.steps, self.most = 0, 0, MOST_STEPS
+        self.fresh, self.kept, self.steps, self.most = 0, 0, 0, MOST_STEPS
         self.assumed: dict[str, str] = {}  # of tensors and scalars: positive, prob, bern, ...
         self.ranges: dict[str, Poly] = {}  # of arrays of labels: how many there are
         self.maxima: set[int] = set()  # that the forward pass takes
@@ -431,7 +431,7 @@ class Algebra:
         if kind in "ZI" or assumed in ("bern", "onehot"):
             need(e > 0 or kind == "T", "a comparison under a negative exponent")
             return 1 if e > 0 else e
-        return e % 2 if assumed == "pm1" and e == floor(e) else e
+        return e % 2 if assumed == "pm1" and e == floor(e) and self.sits(b) else e
 
     def split_off(self, fs: dict[int, Any], *bases: int) -> Poly:
         """The product without some factors; to be normalised."""
@@ -498,7 +498,7 @@ class Algebra:
         """Sums over the last axis of what is assumed to add up to 1."""
         for b, e in fs.items():
             kind, name, keys, _ = self.bases[b]
-            if kind == "T" and e == 1 and self.assumed.get(name) in ("onehot", "simplex"):
+            if kind == "T" and e == 1 and self.assumed.get(name) in ("onehot", "simplex") and self.sits(b):
                 for i in bound:
                     users = [x for x in fs if i in self.free[x]]
                     last = self.poly(keys[-1]) == self.atom(i) and self.size(i) == self.axes[name][-1]
@@ -616,12 +616,26 @@ class Algebra:
                 return {}
         return self.atom(self.base("T", name, tuple(map(self.key, places))))
 
+    def sits(self, b: int) -> bool:
+        """True for entries that are seen to lie in their boxes, outside of which arrays are 0."""
+        _, name, keys, _ = self.bases[b]
+        one = self.number(1)
+        return all(self.nonnegative(e) and self.nonnegative(self.minus(self.minus(n, one), e))
+                   for e, n in zip(map(self.poly, keys), self.axes[name]))
+
+    def all_sit(self, p: Poly) -> bool:
+        """The same of all entries in a polynomial."""
+        bases = [self.bases[b] for t in p for b, _ in t[1]]
+        return all(self.all_sit(self.poly(k)) for row in bases for k in row[2] if row[0] != "i") and all(
+            self.sits(b) for t in p for b, _ in t[1] if self.bases[b][0] == "T")
+
     def sure(self, b: int) -> bool:
         """True for bases that are positive at all points that are not excluded."""
         kind, name, keys, _ = self.bases[b]
         if kind == "P":
             return all(c > 0 and all(self.sure(x) for x, _ in t[1]) for t, c in self.polys[keys[0]])
-        return kind == "N" or name in ("exp", "sigmoid") or (kind == "T" and self.assumed.get(name) in ("positive", "prob"))
+        return kind == "N" or name in ("exp", "sigmoid") or (
+            kind == "T" and self.assumed.get(name) in ("positive", "prob") and self.sits(b))
 
     def integer(self, p: Poly) -> bool:
         """True for polynomials of integers with integer coefficients."""
@@ -774,7 +788,7 @@ class Algebra:
                 return one
             if self.nonnegative(self.scale(p, -1)):
                 return {}
-            named = not any(self.bases[i][1][0] in "@#~" for t in p for i in self.names(t))
+            named = not any(self.bases[i][1][0] in "@#~$" for t in p for i in self.names(t))
             if named and self.lead(p) < 0:
                 return self.minus(one, self.positive(self.minus(one, p)))
             return self.atom(self.base("I", "", (self.key(p),)))
@@ -879,6 +893,7 @@ class Book(Algebra):
         self.same: dict[str, tuple[list[str], Node]] = {}  # what a lemma says of a tensor
         self.bar: dict[str, str] = {}
         self.cost, self.active = "", list[str]()
+        self.index_names: set[str] = set()
         self.reads: dict[str, set[str]] = {}  # what a tensor depends on
         self.multiples: dict[str, Poly] = {}  # sizes that are multiples of others
         self.laws: list[Node] = []  # the facts about sizes
@@ -894,6 +909,7 @@ class Book(Algebra):
         """A name that nothing has yet."""
         need(name not in WORDS and name.isidentifier() and len(name) < 80, f"{name} cannot be a name")
         need(name not in self.kind, f"{name} is defined twice")
+        need(name not in self.index_names, f"{name} is the name of an index")
         self.kind[name], self.order[name] = kind, len(self.order)
 
     def fits(self, n: Node, env: dict[str, Poly], guarded: bool = False) -> str:
@@ -905,8 +921,10 @@ class Book(Algebra):
             return self.entry_fits(n, env, guarded)
         if word in ("sum", "max", "min"):
             name, size, body = parts
-            need(name not in env and name not in self.kind and name not in WORDS, f"index {name} hides another name")
+            need(name not in env, f"index {name} hides another one")
+            self.new_names([name])
             length = self.length(size, env)
+            need(word == "sum" or self.nonnegative(self.minus(length, self.number(1))), f"the range of {word} may be empty")
             return self.fits(body, {**env, name: self.atom(self.new_index(length))}, guarded) and "real"
         if word == "call":
             return self.call_fits(parts[0], list(parts[1:]), env, guarded)
@@ -1165,9 +1183,12 @@ class Book(Algebra):
         if word == "number":
             return bool(parts[0] > 0 or not more)
         if word == "entry":
-            return self.fits(n, env, True) == "integer" and self.nonnegative(
-                self.minus(self.value(n, env), self.number(int(more)))) or self.assumed.get(parts[0]) in (
-                ("positive", "prob") if more else ("positive", "prob", "bern", "onehot", "simplex", "nonnegative"))
+            if self.fits(n, env, True) == "integer":
+                return self.nonnegative(self.minus(self.value(n, env), self.number(int(more))))
+            b = self.base("T", parts[0], tuple(self.key(self.value(p, env)) for p in parts[1:]))
+            above, known = ("positive", "prob"), self.assumed.get(parts[0])
+            return (known in above and self.sits(b)) or (
+                not more and known in (*above, "bern", "onehot", "simplex", "nonnegative"))
         if word == "call":
             return parts[0] in ("exp", "sigmoid") or (parts[0] == "where" and all(self.surely(p, env, more) for p in parts[2:]))
         if word in ("sum", "max", "min"):
@@ -1193,10 +1214,13 @@ class Book(Algebra):
         """Note what an equation takes for granted, and what its values depend on by comparisons."""
         word, parts = n[0], n[1:]
         if word in ("sum", "max", "min"):
-            i, _ = self.binder(n, env)
-            if word != "sum" and self.kind[name] == "forward":
+            p = self.value(n, env) if word != "sum" and self.kind[name] == "forward" else {}
+            if p:
                 self.demands.append(("once", n, env, guard, name))
-                self.maxima.add(self.nameless(self.value(n, env)))
+            if p and self.all_sit(p):
+                self.maxima.add(self.nameless(p))
+            self.kept += 1  # unlike the new indices of later lines
+            i = self.index(f"${self.kept}", self.length(parts[1], {}))
             return self.demand(parts[2], {**env, parts[0]: self.atom(i)}, name, guard)
         if word in ("<", "<=", "==") and self.fits(("+", *parts), env, True) != "integer":
             gap = parts[0] if parts[1] == ("number", 0) else ("+", parts[0], ("neg", parts[1]))
@@ -1284,15 +1308,20 @@ class Book(Algebra):
     def head(self, r: Reader) -> tuple[str, list[str], list[Poly]]:
         """name[n:N,m:M]: the name, the indices and the sizes."""
         name, names, sizes = r.name(), [], []
-        if r.see() == "[":
-            while r.take("[", ",", "]") != "]":
-                names.append(r.name())
-                r.take(":")
-                sizes.append(self.length(r.sum(), {}))
-                need(r.see() in (",", "]"), "name:size for each axis")
-        need(len(set(names)) == len(names), "an index twice")
-        need(not any(n in self.kind or n in WORDS for n in names), "an index hides another name")
+        mark = r.take() if r.see() == "[" else ""
+        while mark in ("[", ","):
+            names.append(r.name())
+            r.take(":")
+            sizes.append(self.length(r.sum(), {}))
+            mark = r.take(",", "]")
+        self.new_names(names)
         return name, names, sizes
+
+    def new_names(self, names: list[str]) -> None:
+        """Names of indices, which nothing else has, before or after."""
+        need(len(set(names)) == len(names), "an index twice")
+        need(all(n.isidentifier() and n not in self.kind and n not in WORDS for n in names), "an index hides another name")
+        self.index_names.update(names)
 
     def places(self, names: list[str], sizes: list[Poly]) -> dict[str, Poly]:
         """The indices of an equation."""
@@ -1304,7 +1333,6 @@ class Book(Algebra):
         for m in speaks_of(node) & self.axes.keys():
             need(self.kind[m] in (*allowed, "input", "scalar"), f"{name} speaks of {m}")
         env = self.places(names, sizes)
-        need(name not in env, f"{name} is the name of an index")
         self.fits(node, env)
         self.new(name, kind)
         self.axes[name], self.definition[name] = sizes, (names, node)
@@ -1361,10 +1389,10 @@ class Book(Algebra):
         name, names = left[1], [p[1] for p in left[2:] if len(p) == 2 and p[0] == "entry"]
         node, opened = r.sum(), self.opening(r)
         r.end()
-        need(left[0] == "entry" and self.kind.get(name) in ("adjoint", "backward"), "a lemma is about an adjoint or the backward pass")
+        need(left[0] == "entry" and name in self.definition, "a lemma is about a tensor that is defined")
         need(name not in self.same, f"a second lemma about {name}")
-        need(len(set(names)) == len(left) - 2 == len(self.axes[name]), f"{show(left)}: an index for each axis")
-        need(not any(n in self.kind or n in WORDS for n in names), "an index hides another name")
+        need(len(names) == len(left) - 2 == len(self.axes[name]), f"{show(left)}: an index for each axis")
+        self.new_names(names)
         env = self.places(names, self.axes[name])
         self.fits(node, env)
         for m in speaks_of(node) & self.axes.keys():
@@ -1382,7 +1410,7 @@ class Book(Algebra):
         need(self.kind.get(d) == "backward" and self.axes[d] == self.axes[x], f"{d} is no result of the backward pass like {x}")
         at = [self.atom(self.new_index(s)) for s in self.axes[x]]
         same = self.read(d, at, {}, frozenset()) == self.read(self.bar[x], at, {}, frozenset())
-        need(same and (d in self.same or not at), f"{d} was not proved to be the adjoint of {x}")
+        need(same, f"{d} was not proved to be the adjoint of {x}")
         self.claims.append((x, d))
 
     def equation(self, word: str, r: Reader) -> None:
@@ -1413,17 +1441,16 @@ class Book(Algebra):
             self.facts += [gap] if node[0] == "<=" else [gap, self.scale(gap, -1)]
             self.laws.append(node)
         else:
-            name, sizes = r.name(), []
-            while word == "input" and r.see() and r.see() in "[,":
-                r.take()
-                sizes.append(self.length(r.sum(), {}))
-                need(r.see() in (",", "]"), "input NAME[N,M]")
-                r.see() == "]" and r.take()
+            name, sizes = r.name(), list[Poly]()
+            if word == "input" and r.see() == "[":
+                sizes = [self.length(n, {}) for n in r.list("[", "]")]
             kind = r.take()
             if kind == "labels" and word == "input":
                 self.ranges[name] = self.length(r.sum(), {})
                 need(self.nonnegative(self.minus(self.ranges[name], self.number(1))), "labels of an empty range")
             need(kind in KINDS or name in self.ranges, f"unknown kind {kind}")
+            if kind in ("onehot", "simplex"):
+                need(sizes and self.nonnegative(self.minus(sizes[-1], self.number(1))), f"no axis of {name} adds up to 1")
             self.new(name, word)
             self.axes[name], self.assumed[name] = sizes, kind
         r.end()
@@ -1542,16 +1569,29 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(arguments: list[str]) -> int:
-    """`main`, with room for deep recursion."""
-    sys.setrecursionlimit(30_000)
-    threading.stack_size(512 * 1024 * 1024)
-    codes: list[int] = []
-    thread = threading.Thread(target=lambda: codes.append(main(arguments)))
-    thread.start()
-    thread.join()
-    return codes[0] if codes else 1
+def deep(function: Any) -> Any:
+    """What a function returns, or raises, with room for deep recursion."""
+    found: list[Any] = []
+
+    def call() -> None:
+        try:
+            found.append((function(), None))
+        except BaseException as e:
+            found.append((None, e))
+
+    limit, size = sys.getrecursionlimit(), threading.stack_size(256 * 1024 * 1024)
+    try:
+        sys.setrecursionlimit(max(limit, 20_000))
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(size)
+        sys.setrecursionlimit(limit)
+    if found[0][1] is not None:
+        raise found[0][1]
+    return found[0][0]
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(deep(lambda: main(sys.argv[1:])))

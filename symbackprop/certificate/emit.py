@@ -12,7 +12,7 @@ from dataclasses import replace
 from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused
+from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused, deep
 from symbackprop.certificate.statements import Names, Writer
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.proof_search import Sides
@@ -79,14 +79,10 @@ def certificate(
     """
     emission = Emission(gradient, question, claim, claims)
     try:
-        emission.opening(title)
-        emission.forward()
-        emission.adjoints()
-        emission.backward()
-        emission.lemmas(lemmas)
-        return emission.closing()
-    except Refused as refusal:
+        text: str = deep(lambda: emission.written(title, lemmas))
+    except (Refused, RecursionError) as refusal:
         raise UnsupportedError(f"the checker of certificates refuses: {refusal}") from refusal
+    return text
 
 
 class Emission:
@@ -133,6 +129,15 @@ class Emission:
             for expr in (*shapes, *bounds, *values, *program.domain, *(a.size for a in program.assumptions if a.size is not None)):
                 found.update(dict.fromkeys(s.name for s in symbols(expr) if s.kind == "size"))
         return list(found)
+
+    def written(self, title: str, lemmas: Sequence[Lemma]) -> str:
+        """The whole file."""
+        self.opening(title)
+        self.forward()
+        self.adjoints()
+        self.backward()
+        self.lemmas(lemmas)
+        return self.closing()
 
     def say(self, line: str) -> None:
         """Add a line that the checker accepts."""
