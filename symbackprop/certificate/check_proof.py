@@ -418,7 +418,7 @@ class Algebra:
             fs[b] = fs.get(b, 0) + e
         fs = {b: self.reduced(b, e) for b, e in fs.items() if e}
         fs = {b: e for b, e in fs.items() if e}
-        for rule in (self.solve, self.implied, self.unused, self.stochastic, self.attained, self.split, self.regroup, self.expand):
+        for rule in (self.solve, self.implied, self.digits, self.unused, self.stochastic, self.attained, self.split, self.regroup, self.expand):
             found = rule(bound, fs, c)
             if found is not None:
                 return found
@@ -464,6 +464,23 @@ class Algebra:
                 extra = self.within(e, self.size(i)) if i in bound else self.atom(b)
                 return self.over([k for k in bound if k != i], self.times(inner, extra), c)
         return None
+
+    def digits(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+        """Sums over [0 <= r - q a < q], where a is r // q."""
+        tests = [(b, self.poly(self.bases[b][2][0])) for b in fs if self.bases[b][0] == "I"] if bound else []
+        for (b1, p1), (b2, p2) in permutations([x for x in tests if self.integer(x[1])], 2):
+            q = self.minus(self.plus(p1, p2), self.number(1))
+            for a in bound if not self.names_of(q) and self.nonnegative(self.minus(q, self.number(1))) else ():
+                r = self.plus(p1, self.times(q, self.atom(a)), self.number(-1))
+                if a in self.free[b1] and a not in self.names_of(r):
+                    inner = self.put(self.split_off(fs, b1, b2), {a: self.quotient(r, q)})
+                    extra = self.within(r, self.times(q, self.size(a)))
+                    return self.over([k for k in bound if k != a], self.times(inner, extra), c)
+        return None
+
+    def names_of(self, p: Poly) -> frozenset[int]:
+        """The indices that are free in a polynomial."""
+        return frozenset().union(*map(self.names, p))
 
     def within(self, e: Poly, size: Poly) -> Poly:
         """1 where 0 <= e < size."""
