@@ -1113,7 +1113,7 @@ class Book(Algebra):
         need(name in table, f"no derivative of {name}")
         return table[name]()
 
-    def vanishes(self, p: Poly) -> bool:
+    def vanishes(self, p: Poly, cases: int = 6) -> bool:
         """True if p is 0 off the borders: denominators that no sum binds are multiplied away, the outermost first."""
         for _ in range(40):
             p = {t: c for t, c in p.items() if not self.on_border(t)}
@@ -1123,25 +1123,25 @@ class Book(Algebra):
                     if self.bases[b][0] == "P" and e < 0 and not self.free[b] & set(self.bound(t)):
                         low[b] = min(low.get(b, 0), floor(e))
             if not p or not low:
-                return not p or self.vanishes_apart(p)
+                return not p or (cases > 0 and self.vanishes_apart(p, cases - 1))
             b = max(low, key=lambda x: (self.heights[x], x))
             p = self.by(p, [(b, -low[b])])
         return False
 
-    def vanishes_apart(self, p: Poly) -> bool:
+    def vanishes_apart(self, p: Poly, cases: int) -> bool:
         """True if p is 0 on both sides of each place at which an integer comparison of a free index turns."""
         for t in p:
             for b, _ in t[1]:
                 for i in sorted(self.free[b] & self.names(t)):
                     found = self.divided(b, i)
                     if found:
-                        return self.vanishes(self.put(p, {i: found[2]}))
+                        return self.vanishes(self.put(p, {i: found[2]}), cases)
                     if self.bases[b][0] == "I" and self.integer(q := self.poly(self.bases[b][2][0])):
                         n = self.turn(q, i)
                         if n is not None:
                             low, high = self.new_index(n), self.new_index(self.minus(self.size(i), n))
                             both = (self.atom(low), self.plus(self.atom(high), n))
-                            return all(self.vanishes(self.put(p, {i: e})) for e in both)
+                            return all(self.vanishes(self.put(p, {i: e}), cases) for e in both)
         return False
 
     # conditions

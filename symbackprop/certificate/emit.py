@@ -32,6 +32,7 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     nodes_once,
+    tensors_in,
 )
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import recurrent
@@ -110,7 +111,9 @@ class Emission:
                 self.lines.append(Equation(copy, at, Entry(tensor, at)))
                 tensor = copy
             self.returned[name] = tensor
-        self.claim = replace(claim, equations=tuple(self.lines), outputs=())
+        copies = [e for e in self.lines if e.tensor not in claim.by_tensor]
+        inputs = dict.fromkeys((*claim.inputs, *(t for e in copies for t in tensors_in(e.value) if t not in claim.by_tensor)))
+        self.claim = replace(claim, inputs=tuple(inputs), equations=(*claim.equations, *copies), outputs=())
         if recurrent((*self.derived.equations, *self.lines)):
             raise UnsupportedError("a certificate has no word for a recurrence yet")
         self.names = Names(self.sizes)
