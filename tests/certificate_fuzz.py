@@ -15,9 +15,9 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "helpers"))
-from certificate_numbers import refuted  # noqa: E402
+from certificate_numbers import refuted
 
-from symbackprop.certificate.check_proof import Book, Refused, check  # noqa: E402
+from symbackprop.certificate.check_proof import Book, Refused, check
 
 PROOFS = pathlib.Path(__file__).parent / "certificate" / "proofs"
 MUTABLE = ("forward", "backward", "adjoint", "lemma", "claim", "condition", "input", "fact", "size", "scalar", "cost")
@@ -39,7 +39,9 @@ def mutate_word(lines, r):
     elif kind < 0.6:
         words[at] = r.choice([w for w in words if w.strip()])
     elif kind < 0.8:
-        words[at] = {"+": "-", "-": "+", "*": "/", "/": "*", "<": "<=", "<=": "<", "==": "<"}.get(words[at], words[at] + "*2")
+        words[at] = {"+": "-", "-": "+", "*": "/", "/": "*", "<": "<=", "<=": "<", "==": "<"}.get(
+            words[at], words[at] + "*2"
+        )
     elif kind < 0.9:
         words[at] = ""
     else:
@@ -63,14 +65,21 @@ def mutate_statement(lines, r):
     elif kind == 4:
         lines[k] = re.sub(r"\[(\w+),(\w+)\]", r"[\2,\1]", lines[k], count=1)
     elif kind == 5:
-        names = [line.split()[1].split("[")[0] for line in lines if line.split()[0] in ("forward", "backward", "adjoint")]
+        names = [
+            line.split()[1].split("[")[0] for line in lines if line.split()[0] in ("forward", "backward", "adjoint")
+        ]
         lines[k] += " " + r.choice(names)
     elif kind == 6:
         names = sorted({w for line in lines for w in re.findall(r"[A-Za-z_]\w*", line)})
         old, new = r.choice(names), r.choice(names)
         lines[k] = re.sub(rf"\b{old}\b", new, lines[k])
     elif kind == 7:
-        lines.insert(j, r.choice([f"condition nonzero 0 in {lines[k].split()[1]}", "lemma dx = 0", "fact 1 <= 0", "scalar zero positive"]))
+        lines.insert(
+            j,
+            r.choice(
+                [f"condition nonzero 0 in {lines[k].split()[1]}", "lemma dx = 0", "fact 1 <= 0", "scalar zero positive"]
+            ),
+        )
     else:
         lines[k] = lines[k].split(" = ")[0] + " = " + lines[j].split(" = ")[-1]
 
@@ -107,7 +116,10 @@ class Original:
 
     def accepts(self, lines):
         """Whether the checker accepts a changed file. Anything else than an answer is a bug."""
-        same = next((k for k, (a, b) in enumerate(zip(lines, self.lines)) if a != b), min(len(lines), len(self.lines)))
+        same = next(
+            (k for k, (a, b) in enumerate(zip(lines, self.lines, strict=False)) if a != b),
+            min(len(lines), len(self.lines)),
+        )
         if same < self.first:
             return accepted("\n".join(lines) + "\n")
         book = copied(self.books[same])

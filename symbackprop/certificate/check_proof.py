@@ -1,6 +1,6 @@
 """Check a saved proof that a hand-written backward pass returns the gradient: `python check_proof.py FILE`.
 
-Standard library only, Python 3.9 or newer; nothing of symbackprop is imported. docs/certificate.md describes the format.
+Standard library only, Python 3.9 or newer; nothing of symbackprop is imported. docs/certificate.md has the format.
 Trusted are this file, the Python that runs it, and that `forward` and `backward` say what the user's code computes.
 
 Arrays are functions of integers that are 0 outside their boxes; so every expression has a value at all integers. It is
@@ -14,10 +14,11 @@ from __future__ import annotations
 import re
 import sys
 import threading
+from collections.abc import Iterable, Iterator
 from fractions import Fraction as Q
 from itertools import permutations, product
 from math import floor, gcd
-from typing import Any, Iterable, Iterator, Optional
+from typing import Any
 
 VERSION = "1"
 Node = tuple[Any, ...]  # of a syntax tree: a word, then its parts
@@ -69,7 +70,8 @@ class Reader:
     def take(self, *wanted: str) -> str:
         """The next word, which must be one of those wanted, if some are."""
         word = self.see()
-        need(word and (not wanted or word in wanted), f"{' or '.join(wanted) or 'a word'} expected, not {word or 'the end'}")
+        expected = " or ".join(wanted) or "a word"
+        need(word and (not wanted or word in wanted), f"{expected} expected, not {word or 'the end'}")
         self.at += 1
         return word
 
@@ -355,7 +357,9 @@ class Algebra:
         out = polys[0]
         for p in polys[1:]:
             right = list(self.opened(p))
-            out = self.plus(*(self.term(b + b2, f + f2, c * c2) for b, f, c in self.opened(out) for b2, f2, c2 in right))
+            out = self.plus(
+                *(self.term(b + b2, f + f2, c * c2) for b, f, c in self.opened(out) for b2, f2, c2 in right)
+            )
         return out
 
     def by(self, p: Poly, factors: list[tuple[int, Any]]) -> Poly:
@@ -369,7 +373,7 @@ class Algebra:
             return self.plus({}, *(self.put(p, {i: self.number(k)}) for k in range(int(n))))
         return self.plus(*(self.term([*b, i], fs, c) for b, fs, c in self.opened(p)))
 
-    def constant(self, p: Poly) -> Optional[Q]:
+    def constant(self, p: Poly) -> Q | None:
         """The number that a polynomial is, if it is one."""
         return p.get(ONE, Q(0)) if not p.keys() - {ONE} else None
 
@@ -403,9 +407,15 @@ class Algebra:
         if kind == "i":
             return at.get(b) or ({} if b in at else self.atom(b))
         inner = [self.put(self.poly(k), at) for k in keys]
-        return {"T": lambda: self.entry(name, inner), "Z": lambda: self.zero(inner[0]), "P": lambda: inner[0],
-                "I": lambda: self.positive(inner[0]), "F": lambda: self.function(name, inner[0]),
-                "X": lambda: self.largest(own, inner[0]), "Q": lambda: self.quotient(*inner)}[kind]()
+        return {
+            "T": lambda: self.entry(name, inner),
+            "Z": lambda: self.zero(inner[0]),
+            "P": lambda: inner[0],
+            "I": lambda: self.positive(inner[0]),
+            "F": lambda: self.function(name, inner[0]),
+            "X": lambda: self.largest(own, inner[0]),
+            "Q": lambda: self.quotient(*inner),
+        }[kind]()
 
     # products
 
@@ -418,7 +428,17 @@ class Algebra:
             fs[b] = fs.get(b, 0) + e
         fs = {b: self.reduced(b, e) for b, e in fs.items() if e}
         fs = {b: e for b, e in fs.items() if e}
-        for rule in (self.solve, self.implied, self.digits, self.unused, self.stochastic, self.attained, self.split, self.regroup, self.expand):
+        for rule in (
+            self.solve,
+            self.implied,
+            self.digits,
+            self.unused,
+            self.stochastic,
+            self.attained,
+            self.split,
+            self.regroup,
+            self.expand,
+        ):
             found = rule(bound, fs, c)
             if found is not None:
                 return found
@@ -443,19 +463,19 @@ class Algebra:
             p = self.total(i, p)
         return self.scale(p, c)
 
-    def linear(self, p: Poly, i: int) -> Optional[tuple[Q, Poly]]:
+    def linear(self, p: Poly, i: int) -> tuple[Q, Poly] | None:
         """a and e with p = a i + e, a a number, if i stands nowhere in e."""
         t = ((), ((i, 1),))
         rest = {u: c for u, c in p.items() if u != t}
         return (p[t], rest) if t in p and not any(i in self.free[b] for u in rest for b, _ in u[1]) else None
 
-    def solve(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def solve(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """Sums over [k = e], and the equation put into the other factors."""
         for b in sorted(fs):
             if self.bases[b][0] != "Z" or not self.integer(p := self.poly(self.bases[b][2][0])):
                 continue
             names = sorted(self.free[b], key=lambda i: (i in bound, self.bases[i]), reverse=True)
-            for i in names if names and names[0] in bound else names[:1]:
+            for i in [i for i in names if i in bound] or names[:1]:  # of free ones the last: so there is an end
                 found = self.linear(p, i)
                 if not found or abs(found[0]) != 1 or not (i in bound or any(i in self.free[x] for x in fs if x != b)):
                     continue
@@ -465,7 +485,7 @@ class Algebra:
                 return self.over([k for k in bound if k != i], self.times(inner, extra), c)
         return None
 
-    def digits(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def digits(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """Sums over [0 <= r - q a < q], where a is r // q."""
         tests = [(b, self.poly(self.bases[b][2][0])) for b in fs if self.bases[b][0] == "I"] if bound else []
         for (b1, p1), (b2, p2) in permutations([x for x in tests if self.integer(x[1])], 2):
@@ -486,24 +506,28 @@ class Algebra:
         """1 where 0 <= e < size."""
         return self.times(self.positive(self.plus(e, self.number(1))), self.positive(self.minus(size, e)))
 
-    def implied(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def implied(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """Comparisons that follow from others, or contradict them."""
         tests = [(b, self.poly(self.bases[b][2][0])) for b in fs if self.bases[b][0] in "ZI"]
-        for b, p in tests:
-            for b2, q in tests:
-                if b == b2 or self.bases[b][0] == "Z":
-                    continue
-                if self.bases[b2][0] == "Z":
-                    if p == q or p == self.scale(q, -1):
-                        return {}
-                elif self.integer(p) and self.integer(q):
-                    if self.nonnegative(self.minus(self.number(1), self.plus(p, q))):
-                        return {}  # p > 0 and q > 0 say p + q > 1
-                    if self.nonnegative(self.minus(q, p)):
-                        return self.term(bound, [x for x in fs.items() if x[0] != b2], c)
+        for (b1, p), (b2, q) in permutations(tests, 2):
+            more, both = self.minus(q, p), self.plus(p, q)
+            sure = self.bases[b1][0] == "I"
+            if self.bases[b2][0] == "Z":
+                if sure and not (more and both):
+                    return {}  # p > 0 and p = 0
+                continue
+            if sure and self.integer(p) and self.integer(q):
+                never = self.nonnegative(self.minus(self.number(1), both))  # p > 0 and q > 0 say p + q > 1
+                follows = self.nonnegative(more)
+            else:  # q = p + k, or q = k - p
+                k, s = self.constant(more), self.constant(both)
+                follows = (k is not None and (k >= 0 if sure else k > 0)) or (not sure and s is not None and s > 0)
+                never = (s is not None and s <= 0) or (not sure and k is not None and k <= 0)
+            if never or follows:
+                return {} if never else self.term(bound, [x for x in fs.items() if x[0] != b2], c)
         return None
 
-    def unused(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def unused(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """Sums of what does not depend on the index."""
         for i in bound:
             if not any(i in self.free[b] for b in fs):
@@ -511,7 +535,7 @@ class Algebra:
                 return self.times(rest, self.size(i))
         return None
 
-    def stochastic(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def stochastic(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """Sums over the last axis of what is assumed to add up to 1."""
         for b, e in fs.items():
             kind, name, keys, _ = self.bases[b]
@@ -523,7 +547,7 @@ class Algebra:
                         return self.term([k for k in bound if k != i], [x for x in fs.items() if x[0] != b], c)
         return None
 
-    def attained(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def attained(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """The sum over [p = max p], where the forward pass asks for a maximum that is attained once."""
         for i in bound:
             users = [b for b in fs if i in self.free[b]]
@@ -535,10 +559,12 @@ class Algebra:
                         body = self.scale(self.minus(p, {t: v}), -1 / v)
                         j = self.bases[b][3]
                         if self.size(i) == self.size(j) and self.largest(i, body) == self.atom(b):
-                            return self.term([k for k in bound if k != i], [x for x in fs.items() if x[0] != users[0]], c)
+                            return self.term(
+                                [k for k in bound if k != i], [x for x in fs.items() if x[0] != users[0]], c
+                            )
         return None
 
-    def split(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def split(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """Sums at the size at which a comparison of the index turns."""
         for b in fs:
             if self.bases[b][0] == "I" and self.integer(p := self.poly(self.bases[b][2][0])):
@@ -548,7 +574,7 @@ class Algebra:
                         return self.over([k for k in bound if k != i], self.parts(self.split_off(fs), i, t), c)
         return None
 
-    def turn(self, p: Poly, i: int) -> Optional[Poly]:
+    def turn(self, p: Poly, i: int) -> Poly | None:
         """The size t such that p > 0 says i < t, or says i >= t, if 0 <= t <= the size of i."""
         found = self.linear(p, i)
         if found is None or abs(found[0]) != 1 or any(self.names(t) for t in found[1]):
@@ -559,10 +585,12 @@ class Algebra:
     def parts(self, p: Poly, i: int, t: Poly) -> Poly:
         """The sum over i, up to t and from t on."""
         low, high = self.new_index(t), self.new_index(self.minus(self.size(i), t))
-        return self.plus(self.total(low, self.put(p, {i: self.atom(low)})),
-                         self.total(high, self.put(p, {i: self.plus(self.atom(high), t)})))
+        return self.plus(
+            self.total(low, self.put(p, {i: self.atom(low)})),
+            self.total(high, self.put(p, {i: self.plus(self.atom(high), t)})),
+        )
 
-    def regroup(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def regroup(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """Sums over an index that is taken apart by // as sums over the two parts."""
         for i in bound:
             for b in fs:
@@ -572,7 +600,7 @@ class Algebra:
                     return self.over([*(k for k in bound if k != i), a, d], inner, c)
         return None
 
-    def divided(self, b: int, i: int) -> Optional[tuple[int, int, Poly]]:
+    def divided(self, b: int, i: int) -> tuple[int, int, Poly] | None:
         """New indices a and d for i = q a + d, where i // q stands in a base."""
         kind, _, keys, _ = self.bases[b]
         if kind == "Q" and i in self.free[b]:
@@ -584,13 +612,16 @@ class Algebra:
         inner = (x for k in keys for t, _ in self.polys[k] for x, _ in t[1] if i in self.free[x])
         return next((found for x in inner if (found := self.divided(x, i))), None)
 
-    def expand(self, bound: list[int], fs: dict[int, Any], c: Q) -> Optional[Poly]:
+    def expand(self, bound: list[int], fs: dict[int, Any], c: Q) -> Poly | None:
         """Whole powers of sums multiplied out."""
         for b, e in fs.items():
             if self.bases[b][0] == "P" and e >= 1:
                 need(e <= MOST_EXPONENT, "an exponent that is too large")
-                p = self.times(self.split_off(fs, b), *[self.poly(self.bases[b][2][0])] * floor(e),
-                               *([self.atom(b, e % 1)] if e % 1 else []))
+                p = self.times(
+                    self.split_off(fs, b),
+                    *[self.poly(self.bases[b][2][0])] * floor(e),
+                    *([self.atom(b, e % 1)] if e % 1 else []),
+                )
                 return self.over(bound, p, c)
         return None
 
@@ -621,8 +652,12 @@ class Algebra:
         p = self.scale(p, 1 / self.lead(p)) if p else p
         free = sorted({i for t in p for i in self.names(t)})
         need(len(free) < 6, "a comparison with too many indices")
-        return min(self.key({(t[0], self.renamed(t[1], at)): c for t, c in p.items()}) for at in (
-            {i: self.base("i", f"?{k}", self.bases[i][2]) for k, i in enumerate(way)} for way in permutations(free)))
+        return min(
+            self.key({(t[0], self.renamed(t[1], at)): c for t, c in p.items()})
+            for at in (
+                {i: self.base("i", f"?{k}", self.bases[i][2]) for k, i in enumerate(way)} for way in permutations(free)
+            )
+        )
 
     # what makes atoms
 
@@ -637,27 +672,35 @@ class Algebra:
         """True for entries that are seen to lie in their boxes, outside of which arrays are 0."""
         _, name, keys, _ = self.bases[b]
         one = self.number(1)
-        return all(self.nonnegative(e) and self.nonnegative(self.minus(self.minus(n, one), e))
-                   for e, n in zip(map(self.poly, keys), self.axes[name]))
+        return all(
+            self.nonnegative(e) and self.nonnegative(self.minus(self.minus(n, one), e))
+            for e, n in zip(map(self.poly, keys), self.axes[name])
+        )
 
     def all_sit(self, p: Poly) -> bool:
         """The same of all entries in a polynomial."""
         bases = [self.bases[b] for t in p for b, _ in t[1]]
         return all(self.all_sit(self.poly(k)) for row in bases for k in row[2] if row[0] != "i") and all(
-            self.sits(b) for t in p for b, _ in t[1] if self.bases[b][0] == "T")
+            self.sits(b) for t in p for b, _ in t[1] if self.bases[b][0] == "T"
+        )
 
     def sure(self, b: int) -> bool:
         """True for bases that are positive at all points that are not excluded."""
         kind, name, keys, _ = self.bases[b]
         if kind == "P":
             return all(c > 0 and all(self.sure(x) for x, _ in t[1]) for t, c in self.polys[keys[0]])
-        return kind == "N" or name in ("exp", "sigmoid") or (
-            kind == "T" and self.assumed.get(name) in ("positive", "prob") and self.sits(b))
+        return (
+            kind == "N"
+            or name in ("exp", "sigmoid")
+            or (kind == "T" and self.assumed.get(name) in ("positive", "prob") and self.sits(b))
+        )
 
     def integer(self, p: Poly) -> bool:
         """True for polynomials of integers with integer coefficients."""
-        return all(c.denominator == 1 and not t[0] and all(self.whole(b) and e == floor(e) and e > 0 for b, e in t[1])
-                   for t, c in p.items())
+        return all(
+            c.denominator == 1 and not t[0] and all(self.whole(b) and e == floor(e) and e > 0 for b, e in t[1])
+            for t, c in p.items()
+        )
 
     def whole(self, b: int) -> bool:
         """True for bases that are integers."""
@@ -739,8 +782,12 @@ class Algebra:
             return self.number({"cos": Q(1), "sigmoid": Q(1, 2)}.get(name, Q(0)))
         if name == "log" and p:
             common, rest = self.content(p)
-            logs = [self.poly(self.bases[b][2][0]) if self.bases[b][1] == "exp" else
-                    self.atom(self.base("F", "log", (self.key(self.atom(b)),))) for b, _ in common]
+            logs = [
+                self.poly(self.bases[b][2][0])
+                if self.bases[b][1] == "exp"
+                else self.atom(self.base("F", "log", (self.key(self.atom(b)),)))
+                for b, _ in common
+            ]
             last = {} if rest == self.number(1) else self.atom(self.base("F", "log", (self.key(rest),)))
             return self.plus(last, *(self.scale(q, Q(e)) for q, (_, e) in zip(logs, common)))
         if name not in OF_POSITIVE and p.keys() - {ONE} and self.lead(p) < 0:
@@ -760,7 +807,7 @@ class Algebra:
                 out = self.times(out, self.atom(self.base("F", "exp", (self.key({t: WHOLE}),)), e))
         return out
 
-    def by_cases(self, p: Poly, make: Any) -> Optional[Poly]:
+    def by_cases(self, p: Poly, make: Any) -> Poly | None:
         """make(p), for a comparison inside p by its two cases."""
         for t in p:
             for b, _ in t[1]:
@@ -830,7 +877,10 @@ class Algebra:
 
     def quotient(self, p: Poly, q: Poly) -> Poly:
         """p // q, for q >= 1."""
-        need(self.integer(p) and self.integer(q) and self.nonnegative(self.minus(q, self.number(1))), "// of other than integers")
+        need(
+            self.integer(p) and self.integer(q) and self.nonnegative(self.minus(q, self.number(1))),
+            "// of other than integers",
+        )
         inverse = self.power(q, -1)
         out = {t: c for t, c in self.times(p, inverse).items() if self.integer({t: c})} if len(q) == 1 else {}
         rest = self.minus(p, self.times(out, q))
@@ -839,7 +889,7 @@ class Algebra:
         return self.plus(out, self.atom(self.base("Q", "", (self.key(rest), self.key(q)))))
 
     def nonnegative(self, p: Poly, facts: int = 2) -> bool:
-        """True if p >= 0 is seen for all sizes and indices: indices at the end of their ranges, then sizes from 1 on."""
+        """True if p >= 0 is seen for all sizes and indices: indices at the ends of their ranges, then sizes from 1."""
         if not self.integer(p):
             return False
         row = ("nonnegative", self.key(p), facts, len(self.facts))
@@ -858,8 +908,23 @@ class Algebra:
             rest = {t: v for t, v in p.items() if not any(x[0] == b for x in t[1])}
             ends = self.ends(b, c)
             return any(self.nonnegative(self.plus(rest, end), facts) for end in ends)
-        shifted = self.plus({}, *(self.scale(self.times(*(self.poly(self.key(self.plus(self.number(1), self.atom(b))))
-                                  for b, e in t[1] for _ in range(e)), self.number(1)), c) for t, c in p.items()))
+        shifted = self.plus(
+            {},
+            *(
+                self.scale(
+                    self.times(
+                        *(
+                            self.poly(self.key(self.plus(self.number(1), self.atom(b))))
+                            for b, e in t[1]
+                            for _ in range(e)
+                        ),
+                        self.number(1),
+                    ),
+                    c,
+                )
+                for t, c in p.items()
+            ),
+        )
         if all(c >= 0 for c in shifted.values()):
             return True
         return facts > 0 and any(self.nonnegative(self.minus(p, f), facts - 1) for f in self.facts)
@@ -881,7 +946,9 @@ class Algebra:
             for s in (1, -1):
                 m = self.constant(self.times(c, self.power(self.scale(q, s), -1)))
                 if m is not None and m > 0:  # q b > a - q, and q b <= a
-                    found.append(self.scale(self.minus(self.plus(a, self.number(1)), q) if s > 0 else self.scale(a, -1), m))
+                    found.append(
+                        self.scale(self.minus(self.plus(a, self.number(1)), q) if s > 0 else self.scale(a, -1), m)
+                    )
             if self.nonnegative(c, 0) and self.nonnegative(a, 0):
                 found.append({})
             top = self.times(self.plus(self.greatest(a), self.number(1)), self.power(q, -1))
@@ -941,14 +1008,19 @@ class Book(Algebra):
             need(name not in env, f"index {name} hides another one")
             self.new_names([name])
             length = self.length(size, env)
-            need(word == "sum" or self.nonnegative(self.minus(length, self.number(1))), f"the range of {word} may be empty")
+            need(
+                word == "sum" or self.nonnegative(self.minus(length, self.number(1))),
+                f"the range of {word} may be empty",
+            )
             return self.fits(body, {**env, name: self.atom(self.new_index(length))}, guarded) and "real"
         if word == "call":
             return self.call_fits(parts[0], list(parts[1:]), env, guarded)
         if word == "**":
             return self.fits(parts[0], env, guarded) and "real"
         kinds = [self.fits(p, env, guarded) for p in parts if p[0] in ("<", "<=", "==")]
-        kinds += [self.fits(p, env, guarded or bool(word == "*" and kinds)) for p in parts if p[0] not in ("<", "<=", "==")]
+        kinds += [
+            self.fits(p, env, guarded or bool(word == "*" and kinds)) for p in parts if p[0] not in ("<", "<=", "==")
+        ]
         if word in ("<", "<=", "=="):
             return "truth"
         need(word not in ("//", "%") or set(kinds) <= {"integer"}, f"{word} of what is no integer")
@@ -968,7 +1040,10 @@ class Book(Algebra):
             need(self.fits(place, env, guarded) == "integer", f"{show(place)} is no index")
             e = self.value(place, env)
             last = self.minus(self.minus(length, e), self.number(1))
-            need(guarded or (self.nonnegative(e) and self.nonnegative(last)), f"{show(n)}: {show(place)} may be out of range")
+            need(
+                guarded or (self.nonnegative(e) and self.nonnegative(last)),
+                f"{show(n)}: {show(place)} may be out of range",
+            )
         return "integer" if name in self.ranges else "real"
 
     def call_fits(self, name: str, args: list[Node], env: dict[str, Poly], guarded: bool) -> str:
@@ -1088,7 +1163,11 @@ class Book(Algebra):
             return self.scale(self.plus(*map(go, parts)), 1 if word == "+" else -1)
         values = [self.value(p, env) for p in parts if isinstance(p, tuple)]
         if word == "**":
-            return self.times(self.number(parts[1]), self.raised(parts[0], parts[1] - 1, env, frozenset()), go(parts[0])) if parts[1] else {}
+            return (
+                self.times(self.number(parts[1]), self.raised(parts[0], parts[1] - 1, env, frozenset()), go(parts[0]))
+                if parts[1]
+                else {}
+            )
         if word == "/":
             inverse = self.raised(parts[1], -1, env, frozenset())
             return self.minus(self.times(go(parts[0]), inverse), self.times(values[0], inverse, inverse, go(parts[1])))
@@ -1105,7 +1184,8 @@ class Book(Algebra):
         f, v = self.function, self.function(name, u)
         square = self.times(u, u)
         table = {"exp": lambda: v, "log": lambda: self.power(u, -1), "sin": lambda: f("cos", u),
-                 "cos": lambda: self.scale(f("sin", u), -1), "tanh": lambda: self.minus(self.number(1), self.times(v, v)),
+                 "cos": lambda: self.scale(f("sin", u), -1),
+                 "tanh": lambda: self.minus(self.number(1), self.times(v, v)),
                  "sigmoid": lambda: self.minus(v, self.times(v, v)), "lgamma": lambda: f("digamma", u),
                  "atan": lambda: self.power(self.plus(self.number(1), square), -1), "digamma": lambda: f("trigamma", u),
                  "erf": lambda: self.times(self.number(2), f("exp", self.scale(square, -1)),
@@ -1158,7 +1238,7 @@ class Book(Algebra):
         return False
 
     def thin(self, p: Poly, depth: int = 8) -> bool:
-        """True if p is 0 almost nowhere: nowhere, or a product of such, or linear in a number that stands nowhere else."""
+        """True if p is 0 almost nowhere: never, a product of such, or linear in a number that stands nowhere else."""
         if all(c > 0 and all(self.sure(b) for b, _ in t[1]) for t, c in p.items()):
             return bool(p)
         for t in p:
@@ -1175,8 +1255,11 @@ class Book(Algebra):
 
     def varies(self, name: str) -> bool:
         """True for inputs whose entries are any numbers of some interval, each by itself."""
-        return self.kind[name] in ("input", "scalar") and name not in self.ranges and (
-            self.assumed.get(name, "real") in ("real", "positive", "prob"))
+        return (
+            self.kind[name] in ("input", "scalar")
+            and name not in self.ranges
+            and (self.assumed.get(name, "real") in ("real", "positive", "prob"))
+        )
 
     def thin_base(self, b: int, depth: int) -> bool:
         """The same of a base."""
@@ -1205,13 +1288,18 @@ class Book(Algebra):
             b = self.base("T", parts[0], tuple(self.key(self.value(p, env)) for p in parts[1:]))
             above, known = ("positive", "prob"), self.assumed.get(parts[0])
             return (known in above and self.sits(b)) or (
-                not more and known in (*above, "bern", "onehot", "simplex", "nonnegative"))
+                not more and known in (*above, "bern", "onehot", "simplex", "nonnegative")
+            )
         if word == "call":
-            return parts[0] in ("exp", "sigmoid") or (parts[0] == "where" and all(self.surely(p, env, more) for p in parts[2:]))
+            return parts[0] in ("exp", "sigmoid") or (
+                parts[0] == "where" and all(self.surely(p, env, more) for p in parts[2:])
+            )
         if word in ("sum", "max", "min"):
             length = self.length(parts[1], {})
             inner = {**env, parts[0]: self.atom(self.new_index(length))}
-            return self.surely(parts[2], inner, more) and (not more or self.nonnegative(self.minus(length, self.number(1))))
+            return self.surely(parts[2], inner, more) and (
+                not more or self.nonnegative(self.minus(length, self.number(1)))
+            )
         if word == "**":
             even = parts[1].denominator == 1 and parts[1] % 2 == 0
             return self.surely(parts[0], env, True) or (not more and (even or parts[1].denominator > 1))
@@ -1219,8 +1307,12 @@ class Book(Algebra):
             if not all(self.surely(p, env, False) for p in parts):
                 one = self.minus(self.number(1), self.value(n, env))  # 1 - p for a probability p
                 bases = [b for t in one for b, _ in t[1]]
-                return len(one) == 1 and len(bases) == 1 and self.assumed.get(self.bases[bases[0]][1]) == "prob" and (
-                    one == self.atom(bases[0]))
+                return (
+                    len(one) == 1
+                    and len(bases) == 1
+                    and self.assumed.get(self.bases[bases[0]][1]) == "prob"
+                    and (one == self.atom(bases[0]))
+                )
             return not more or any(self.surely(p, env) for p in parts)
         if word == "*":
             odd = [p for k, p in enumerate(parts) if parts.count(p) % 2 or more]
@@ -1269,9 +1361,7 @@ class Book(Algebra):
         elif n[0] == "*" and (how == "nonzero" or sum(not self.surely(p, env) for p in n[1:]) == 1):
             for p in n[1:]:
                 yield from self.needed(how, p, env)
-        elif n[0] == "/":
-            yield from self.needed(how, n[1], env)
-        elif n[0] == "neg" and how == "nonzero":
+        elif n[0] == "/" or (n[0] == "neg" and how == "nonzero"):
             yield from self.needed(how, n[1], env)
         else:
             yield how, n
@@ -1313,9 +1403,13 @@ class Book(Algebra):
                 names = {how, "nonzero"} if forward else set()
                 if not forward and self.known_to_be(how, p, known):
                     continue
-                need(forward or (how == "nonzero" and self.thin(p)), f"{name} needs {how} {show(what)}, the forward pass does not")
+                need(
+                    forward or (how == "nonzero" and self.thin(p)),
+                    f"{name} needs {how} {show(what)}, the forward pass does not",
+                )
+                near = frozenset(self.bases[b][1] for t in p for b, _ in t[1] if self.bases[b][1] in self.definition)
                 for k in names:
-                    known.setdefault(k, set()).add(self.nameless(p))
+                    known.setdefault(k, set()).update(map(self.nameless, (p, self.value(what, env, near))))
             under_text = " and ".join(f"not {show(g[1])}" if g[0] == "not" else show(g) for g in guard)
             found[f"{how} {show(what)}" + (f" where {under_text}" if guard else "") + f" in {name}"] = None
         return [*found, *(c for c in self.crossed if c not in found)]
@@ -1337,7 +1431,10 @@ class Book(Algebra):
     def new_names(self, names: list[str]) -> None:
         """Names of indices, which nothing else has, before or after."""
         need(len(set(names)) == len(names), "an index twice")
-        need(all(n.isidentifier() and n not in self.kind and n not in WORDS for n in names), "an index hides another name")
+        need(
+            all(n.isidentifier() and n not in self.kind and n not in WORDS for n in names),
+            "an index hides another name",
+        )
         self.index_names.update(names)
 
     def places(self, names: list[str], sizes: list[Poly]) -> dict[str, Poly]:
@@ -1346,7 +1443,9 @@ class Book(Algebra):
 
     def define(self, kind: str, name: str, names: list[str], sizes: list[Poly], node: Node) -> None:
         """An equation: its sizes fit, it speaks of what stands before it, and of what it may speak of."""
-        allowed = {"forward": ("forward",), "adjoint": ("forward", "adjoint"), "backward": ("forward", "backward")}[kind]
+        allowed = {"forward": ("forward",), "adjoint": ("forward", "adjoint"), "backward": ("forward", "backward")}[
+            kind
+        ]
         for m in speaks_of(node) & self.axes.keys():
             need(self.kind[m] in (*allowed, "input", "scalar"), f"{name} speaks of {m}")
         env = self.places(names, sizes)
@@ -1397,7 +1496,9 @@ class Book(Algebra):
     def opening(self, r: Reader) -> frozenset[str]:
         """The definitions that are named after `open`."""
         names = r.names() if r.see() == "open" and r.take() else []
-        need(len(set(names)) == len(names) and all(n in self.definition for n in names), f"cannot open {' '.join(names)}")
+        need(
+            len(set(names)) == len(names) and all(n in self.definition for n in names), f"cannot open {' '.join(names)}"
+        )
         return frozenset(names)
 
     def lemma(self, r: Reader) -> None:
@@ -1424,7 +1525,10 @@ class Book(Algebra):
         r.end()
         need(x in self.bar and self.kind[x] in ("input", "scalar"), f"{x} is no input with an adjoint")
         need(x not in [c[0] for c in self.claims], f"a second claim about {x}")
-        need(self.kind.get(d) == "backward" and self.axes[d] == self.axes[x], f"{d} is no result of the backward pass like {x}")
+        need(
+            self.kind.get(d) == "backward" and self.axes[d] == self.axes[x],
+            f"{d} is no result of the backward pass like {x}",
+        )
         at = [self.atom(self.new_index(s)) for s in self.axes[x]]
         same = self.read(d, at, {}, frozenset()) == self.read(self.bar[x], at, {}, frozenset())
         need(same, f"{d} was not proved to be the adjoint of {x}")
@@ -1450,7 +1554,10 @@ class Book(Algebra):
                 self.new(s, "size")
         elif word == "fact":
             node = r.compared()
-            need(node[0] in ("<=", "==") and self.fits(("+", *node[1:]), {}) == "integer", "fact A <= B, or A == B, of sizes")
+            need(
+                node[0] in ("<=", "==") and self.fits(("+", *node[1:]), {}) == "integer",
+                "fact A <= B, or A == B, of sizes",
+            )
             gap = self.minus(self.value(node[2], {}), self.value(node[1], {}))
             if node[0] == "==" and node[1][0] == "%" and node[2] == ("number", 0) and node[1][1][1] in self.sizes:
                 name, q = node[1][1][1], self.value(node[1][2], {})  # q times a size of its own
@@ -1467,7 +1574,9 @@ class Book(Algebra):
                 need(self.nonnegative(self.minus(self.ranges[name], self.number(1))), "labels of an empty range")
             need(kind in KINDS or name in self.ranges, f"unknown kind {kind}")
             if kind in ("onehot", "simplex"):
-                need(sizes and self.nonnegative(self.minus(sizes[-1], self.number(1))), f"no axis of {name} adds up to 1")
+                need(
+                    sizes and self.nonnegative(self.minus(sizes[-1], self.number(1))), f"no axis of {name} adds up to 1"
+                )
             self.new(name, word)
             self.axes[name], self.assumed[name] = sizes, kind
         r.end()
@@ -1480,7 +1589,10 @@ class Book(Algebra):
         need(not self.ended, "something stands after the end")
         need(self.version or word == "proof", f"the first line is not `proof {VERSION}`")
         if word in ("title", "condition", "proof"):
-            need(rest and (word == "condition" or not (self.title if word == "title" else self.version)), f"a second {word}")
+            need(
+                rest and (word == "condition" or not (self.title if word == "title" else self.version)),
+                f"a second {word}",
+            )
             need(word != "proof" or rest == VERSION, f"only version {VERSION} is known")
             self.version = rest if word == "proof" else self.version
             self.title = rest if word == "title" else self.title
@@ -1504,22 +1616,32 @@ class Book(Algebra):
 
     def ends_in(self, cost: str) -> None:
         """The cost, and the equations that lead to it."""
-        need(not self.cost and self.kind.get(cost) == "forward" and not self.axes[cost], "the cost is one scalar of the forward pass")
+        need(
+            not self.cost and self.kind.get(cost) == "forward" and not self.axes[cost],
+            "the cost is one scalar of the forward pass",
+        )
         self.cost = cost
         self.active = [u for u in self.definition if u == cost or u in self.reads[cost]]
 
     def finish(self) -> None:
-        """Something is claimed, sizes exist for which the facts hold, and the conditions are those that were declared."""
+        """Something is claimed, there are sizes for which the facts hold, the conditions are those declared."""
         need(self.claims, "nothing is claimed")
         found, names = self.conditions(), [s for s in self.sizes if any(s in speaks_of(f) for f in self.laws)]
         need(len(names) < 7, "facts about too many sizes")
         choices = product(range(1, 13 if len(names) < 4 else 5), repeat=len(names))
-        need(any(all(self.holds(f, dict(zip(names, c))) for f in self.laws) for c in choices), "the facts hold for no small sizes")
+        need(
+            any(all(self.holds(f, dict(zip(names, c))) for f in self.laws) for c in choices),
+            "the facts hold for no small sizes",
+        )
         differ = sorted(set(found) ^ set(self.declared))
-        need(not differ and len(self.declared) == len(found), f"the conditions are other ones: {'; '.join(differ) or 'one stands twice'}")
+        need(
+            not differ and len(self.declared) == len(found),
+            f"the conditions are other ones: {'; '.join(differ) or 'one stands twice'}",
+        )
 
     def holds(self, fact: Node, sizes: dict[str, int]) -> bool:
         """Whether a fact holds for some sizes."""
+
         def number(n: Node) -> int:
             if n[0] in ("number", "entry"):
                 return int(n[1]) if n[0] == "number" else sizes[n[1]]
@@ -1530,6 +1652,7 @@ class Book(Algebra):
                 return parts[0] ** int(n[2])
             return {"+": sum(parts), "neg": -parts[0], "//": parts[0] // parts[-1] if parts[-1] else 0,
                     "%": parts[0] % parts[-1] if parts[-1] else 0}[n[0]]  # fmt: skip
+
         left, right = map(number, fact[1:])
         return left <= right if fact[0] == "<=" else left == right
 
@@ -1547,7 +1670,8 @@ def check(text: str) -> Book:
         lines = text.split("\n")
         need(len(lines) <= MOST_LINES, "too many lines")
         need(lines.pop() == "", "the file is cut off: the last line does not end")
-        for n, line in enumerate(lines, 1):
+        for line in lines:
+            n += 1
             book.statement(line)
         need(book.ended, "the file is cut off: there is no end")
     except Refused as e:
@@ -1560,10 +1684,18 @@ def check(text: str) -> Book:
 def theorem(book: Book) -> str:
     """What an accepted file says, in words."""
     sizes = [f"For all sizes {', '.join(book.sizes)} >= 1"] if book.sizes else ["For the sizes given"]
-    given = [f"{name} {book.assumed[name]}" for name, kind in book.kind.items()
-             if kind in ("input", "scalar") and book.assumed[name] != "real"]
-    out = [f"THEOREM {book.title}", ", ".join([*sizes, *(show(f)[1:-1] for f in book.laws)]) + ", all real arrays"
-           + (f" ({', '.join(given)})" if given else "") + " and the cost"]
+    given = [
+        f"{name} {book.assumed[name]}"
+        for name, kind in book.kind.items()
+        if kind in ("input", "scalar") and book.assumed[name] != "real"
+    ]
+    out = [
+        f"THEOREM {book.title}",
+        ", ".join([*sizes, *(show(f)[1:-1] for f in book.laws)])
+        + ", all real arrays"
+        + (f" ({', '.join(given)})" if given else "")
+        + " and the cost",
+    ]
     out += [f"  {book.cost} = {show(book.definition[book.cost][1])}"]
     out += [f"  {d} = d {book.cost} / d {x}" for x, d in book.claims]
     out += ["wherever, at all indices,", *(f"  {c}" for c in book.declared)] if book.declared else ["everywhere."]

@@ -23,18 +23,15 @@ from symbackprop.expression.build import (
     ZERO,
     Compare,
     Entry,
-    Expr,
     Extremum,
     Index,
-    Number,
     Position,
     Sum,
-    Symbol,
     Tensor,
     nodes_once,
     tensors_in,
 )
-from symbackprop.expression.program import Equation, Program, symbols
+from symbackprop.expression.program import Equation, Program, symbols, unused
 from symbackprop.expression.recurrence import recurrent
 
 ENDING = ".sbp"
@@ -53,11 +50,11 @@ def certificate_of(verdict: Verdict) -> str:
         why = "a formula" if verdict.status == "PROVED" else verdict.status
         raise UnsupportedError(f"there are certificates of backward passes that are PROVED; this is {why}")
     if not verdict.for_all_sizes:
-        raise UnsupportedError("there is no certificate of a proof at stated sizes", evidence=[f"scope:  {verdict.scope}"])
+        raise UnsupportedError(
+            "there is no certificate of a proof at stated sizes", evidence=[f"scope:  {verdict.scope}"]
+        )
     gradient, question = verdict.evidence
-    return certificate(
-        gradient, question, verdict.claim, verdict.claims, title=verdict.subject, lemmas=verdict.lemmas
-    )
+    return certificate(gradient, question, verdict.claim, verdict.claims, title=verdict.subject, lemmas=verdict.lemmas)
 
 
 def certificate(
@@ -97,7 +94,7 @@ class Emission:
         zeros, names = list[Equation](), {t.name for t in (*gradient.adjoint.tensors, *claim.tensors)}
         for tensor in self.inputs.values():
             if tensor not in gradient.cotangents:
-                bar = Tensor(next(n for n in (f"{tensor.name}_bar{'_' * k}" for k in range(99)) if n not in names), tensor.shape)
+                bar = Tensor(unused(f"{tensor.name}_bar", names), tensor.shape)
                 zeros.append(Equation(bar, places(tensor), ZERO))
                 self.bars[bar] = tensor
         self.derived = replace(gradient.adjoint, equations=(*gradient.adjoint.equations, *zeros))
@@ -112,7 +109,9 @@ class Emission:
                 tensor = copy
             self.returned[name] = tensor
         copies = [e for e in self.lines if e.tensor not in claim.by_tensor]
-        inputs = dict.fromkeys((*claim.inputs, *(t for e in copies for t in tensors_in(e.value) if t not in claim.by_tensor)))
+        inputs = dict.fromkeys(
+            (*claim.inputs, *(t for e in copies for t in tensors_in(e.value) if t not in claim.by_tensor))
+        )
         self.claim = replace(claim, inputs=tuple(inputs), equations=(*claim.equations, *copies), outputs=())
         if recurrent((*self.derived.equations, *self.lines)):
             raise UnsupportedError("a certificate has no word for a recurrence yet")
@@ -126,10 +125,11 @@ class Emission:
         """The size symbols that occur anywhere."""
         found: dict[str, None] = {}
         for program in (self.derived, self.claim):
-            shapes = [n for t in program.tensors for n in t.shape]
-            bounds = [n.index.size for e in program.equations for n in nodes_once(e.value) if isinstance(n, (Sum, Extremum, Position))]
             values = [e.value for e in program.equations]
-            for expr in (*shapes, *bounds, *values, *program.domain, *(a.size for a in program.assumptions if a.size is not None)):
+            shapes = [n for t in program.tensors for n in t.shape]
+            shapes += [n.index.size for v in values for n in nodes_once(v) if isinstance(n, (Sum, Extremum, Position))]
+            shapes += [a.size for a in program.assumptions if a.size is not None]
+            for expr in (*shapes, *values, *program.domain):
                 found.update(dict.fromkeys(s.name for s in symbols(expr) if s.kind == "size"))
         return list(found)
 
@@ -206,8 +206,8 @@ class Emission:
     def lemmas(self, known: Sequence[Lemma]) -> None:
         """What tensors of both programs are, in their order."""
         by_tensor = {lemma.equation.tensor: lemma for lemma in known or self.composed()}
-        outputs = {own: self.gradient.cotangents.get(self.inputs[n]) for n, own in self.returned.items()}
-        outputs |= {own: bar or next(b for b, t in self.bars.items() if t is self.inputs[n]) for n, own in self.returned.items() for bar in [outputs[own]]}
+        bars = {tensor: bar for bar, tensor in self.bars.items()}
+        outputs = {own: bars[self.inputs[name]] for name, own in self.returned.items()}
         for e in (*self.derived.equations, *self.lines):
             lemma = by_tensor.get(e.tensor)
             if self.names.of(e.tensor) not in self.book.definition or e.tensor.kind != "real":
@@ -220,7 +220,9 @@ class Emission:
                 if done:
                     self.retract(e.tensor)
                 if not self.lemma(Equation(e.tensor, e.indices, Entry(bar, e.indices)), ()):
-                    raise UnsupportedError(f"the checker does not see that {self.names.of(e.tensor)} is {self.names.of(bar)}")
+                    raise UnsupportedError(
+                        f"the checker does not see that {self.names.of(e.tensor)} is {self.names.of(bar)}"
+                    )
 
     def met(self, own: Tensor, bar: Tensor) -> bool:
         """Whether what is known says that two tensors are one."""
@@ -237,11 +239,12 @@ class Emission:
     def composed(self) -> Sequence[Lemma]:
         """The lemmas of a composed proof, where the verdict needed none."""
         sides = Sides(self.question, self.derived, self.claim)
-        pairs = {n: (self.returned[n], self.gradient.cotangents[t]) for n, t in self.inputs.items() if t in self.gradient.cotangents}
+        bars = self.gradient.cotangents
+        pairs = [(self.returned[n], bars[t]) for n, t in self.inputs.items() if t in bars]
         try:
             composition = sides.composition(Budget.of(SECONDS))
             composition.walk()
-            for pair in pairs.values():
+            for pair in pairs:
                 composition.proves(*pair)
         except SymbackpropError:
             return ()
@@ -300,7 +303,8 @@ class Emission:
             return []
         if len(own) + len(other) > MOST_TERMS:
             return []
-        able = {n for s in seen for n in s if n in book.definition and n not in book.same and n not in opened and n != name}
+        closed = book.definition.keys() - book.same.keys() - {*opened, name}
+        able = set().union(*seen) & closed
         alien = [n for n in able if book.kind[n] == "backward"]
         if alien:
             return sorted(alien, key=book.order.__getitem__)
@@ -315,6 +319,7 @@ class Emission:
         return {n for t in p for b, _ in t[1] for n in self.inside(b)}
 
     def inside(self, b: int) -> set[str]:
+        """The tensors in a base."""
         kind, name, keys, _ = self.book.bases[b]
         inner = {n for k in keys for n in self.tensors(self.book.poly(k))}
         return inner | {name} if kind == "T" else inner

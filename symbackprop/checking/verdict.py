@@ -95,7 +95,7 @@ class Verdict(Shown):
         claims: the tensors of these equations that are claimed to be gradients, by the names of the inputs.
         called: for its tensors, by their names, the user's own names.
         cured: the user's lines as they would be right.
-        evidence: of a PROVED backward pass, what was derived and the question that was put: a certificate is made of it.
+        evidence: of a backward pass, what was derived and the question put: certificates are made of it.
         unjudged: inputs of which no gradient was returned, so that nothing is said about it.
         cure_scope: the sizes for which a cure holds, "" for all.
         lemmas: of a composed proof, what each of the user's tensors is, in the order of the program.

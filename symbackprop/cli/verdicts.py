@@ -134,7 +134,7 @@ def check(
     seconds: Seconds = None,
     certificate: Annotated[
         Path | None,
-        typer.Option(help="Write the proof as a certificate, which check_proof.py checks by itself.", metavar="FILE.sbp"),
+        typer.Option(help="Write the proof for check_proof.py, which checks it by itself.", metavar="FILE.sbp"),
     ] = None,
     complete: Annotated[bool, typer.Option("--complete", help="The gradient of every input must be returned.")] = False,
     as_json: options.Json = False,

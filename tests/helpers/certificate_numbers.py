@@ -43,7 +43,11 @@ class Numbers:
                 m = re.fullmatch(r"\s*(\w+)\s*(?:\[(.*)\])?\s*", left)
                 heads = [a.split(":", 1) for a in self.parts(m[2])]
                 body = ast.parse(right.replace("@", "<=").split(";")[0].strip(), mode="eval").body
-                self.equations[m[1]] = ([h[0].strip() for h in heads], [ast.parse(h[1].strip(), mode="eval").body for h in heads], body)
+                self.equations[m[1]] = (
+                    [h[0].strip() for h in heads],
+                    [ast.parse(h[1].strip(), mode="eval").body for h in heads],
+                    body,
+                )
             elif word == "cost":
                 self.cost = rest.strip()
             elif word == "claim":
@@ -96,8 +100,8 @@ class Numbers:
             return self.values[name].get(at, 0)
         if (name, at) not in self.memo:
             names, sizes, body = self.equations[name]
-            ok = len(at) == len(sizes) and all(0 <= i < self.value(s, {}) for i, s in zip(at, sizes))
-            self.memo[name, at] = self.value(body, dict(zip(names, at))) if ok else mpmath.mpf(0)
+            ok = len(at) == len(sizes) and all(0 <= i < self.value(s, {}) for i, s in zip(at, sizes, strict=False))
+            self.memo[name, at] = self.value(body, dict(zip(names, at, strict=False))) if ok else mpmath.mpf(0)
         return self.memo[name, at]
 
     def value(self, n, env):
@@ -105,7 +109,15 @@ class Numbers:
         if isinstance(n, ast.Constant):
             return n.value
         if isinstance(n, ast.Name):
-            return env[n.id] if n.id in env else self.sizes[n.id] if n.id in self.sizes else mpmath.pi if n.id == "pi" else self.entry(n.id, ())
+            return (
+                env[n.id]
+                if n.id in env
+                else self.sizes[n.id]
+                if n.id in self.sizes
+                else mpmath.pi
+                if n.id == "pi"
+                else self.entry(n.id, ())
+            )
         if isinstance(n, ast.Subscript):
             at = n.slice.elts if isinstance(n.slice, ast.Tuple) else [n.slice]
             return self.entry(n.value.id, tuple(int(go(i)) for i in at))
@@ -132,7 +144,13 @@ class Numbers:
             if abs(b) < 1e-12:
                 raise Unclear("division")
             return mpmath.mpf(a) / b
-        return {ast.Add: lambda: a + b, ast.Sub: lambda: a - b, ast.Mult: lambda: a * b, ast.FloorDiv: lambda: a // b, ast.Mod: lambda: a % b}[type(n.op)]()
+        return {
+            ast.Add: lambda: a + b,
+            ast.Sub: lambda: a - b,
+            ast.Mult: lambda: a * b,
+            ast.FloorDiv: lambda: a // b,
+            ast.Mod: lambda: a % b,
+        }[type(n.op)]()
 
     def call(self, n, env, go):
         name = n.func.id
@@ -153,7 +171,12 @@ class Numbers:
             raise Unclear("stop")
         if name in ("log", "lgamma", "digamma", "trigamma") and u <= 1e-9:
             raise Unclear("log")
-        table = {"sigmoid": lambda v: 1 / (1 + mpmath.exp(-v)), "lgamma": mpmath.loggamma, "digamma": mpmath.digamma, "trigamma": lambda v: mpmath.polygamma(1, v)}
+        table = {
+            "sigmoid": lambda v: 1 / (1 + mpmath.exp(-v)),
+            "lgamma": mpmath.loggamma,
+            "digamma": mpmath.digamma,
+            "trigamma": lambda v: mpmath.polygamma(1, v),
+        }
         return table.get(name, getattr(mpmath, name, None))(mpmath.mpf(u))
 
     def total(self):
