@@ -25,7 +25,8 @@ Node = tuple[Any, ...]  # of a syntax tree: a word, then its parts
 Base = tuple[str, str, tuple[int, ...], int]  # kind, name, the polynomials inside, the index that it binds
 Factors = Iterable[tuple[int, Any]]  # numbers of bases, and exponents
 Poly = dict[Any, Q]  # {(sizes of bound indices, factors): coefficient}
-ONE, WHOLE = ((), ()), Q(1)
+ONE: Any = ((), ())  # the term that is 1
+WHOLE = Q(1)
 MOST_LINES, MOST_CHARACTERS, MOST_NESTED = 20_000, 4_000_000, 60
 MOST_STEPS, MOST_TERMS, MOST_EXPONENT, MOST_DIGITS = 400_000, 4_000, 40, 60
 LONGEST_WRITTEN_OUT = 1
@@ -185,7 +186,7 @@ def show(n: Node, strong: int = 0) -> str:
     if word == "number":
         return str(parts[0])
     if word == "entry":
-        return parts[0] + (f"[{','.join(map(show, parts[1:]))}]" if parts[1:] else "")
+        return str(parts[0]) + (f"[{','.join(map(show, parts[1:]))}]" if parts[1:] else "")
     if word == "call":
         return f"{parts[0]}({', '.join(map(show, parts[1:]))})"
     if word in ("sum", "max", "min"):
@@ -391,11 +392,11 @@ class Algebra:
 
     def put_factors(self, factors: Factors, at: dict[int, Poly]) -> Poly:
         """A product of powers, with other integers for some indices."""
-        plain, rest = [], []
+        plain, rest = list[tuple[int, Any]](), list[Poly]()
         for b, e in factors:
             q = self.put_base(b, at) if self.free[b] & at.keys() else self.atom(b)
-            (t, c), *more = q.items() if q else [(ONE, Q(0))]
-            if more or t[0] or c != 1 or len(t[1]) != 1:
+            t, c = next(iter(q.items())) if q else (ONE, Q(0))
+            if len(q) > 1 or t[0] or c != 1 or len(t[1]) != 1:
                 rest.append(self.power(q, e))
             else:
                 plain.append((t[1][0][0], t[1][0][1] * e))
@@ -1649,7 +1650,7 @@ class Book(Algebra):
             if n[0] == "*":
                 return parts[0] * number(("*", *n[2:])) if len(parts) > 1 else parts[0]
             if n[0] == "**":
-                return parts[0] ** int(n[2])
+                return int(parts[0] ** min(int(n[2]), MOST_EXPONENT))
             return {"+": sum(parts), "neg": -parts[0], "//": parts[0] // parts[-1] if parts[-1] else 0,
                     "%": parts[0] % parts[-1] if parts[-1] else 0}[n[0]]  # fmt: skip
 

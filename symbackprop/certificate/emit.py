@@ -116,8 +116,10 @@ class Emission:
         if recurrent((*self.derived.equations, *self.lines)):
             raise UnsupportedError("a certificate has no word for a recurrence yet")
         self.names = Names(self.sizes)
-        for thing in (*self.derived.parameters, *self.derived.tensors, *(e.tensor for e in self.lines)):
-            self.names.of(thing)
+        for parameter in self.derived.parameters:
+            self.names.of(parameter)
+        for tensor in (*self.derived.tensors, *(e.tensor for e in self.lines)):
+            self.names.of(tensor)
         self.writer = Writer(self.names)
 
     @property
