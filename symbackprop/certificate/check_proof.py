@@ -1521,13 +1521,13 @@ class Book(Algebra):
         self.same[name] = (names, node)
 
     def claim(self, r: Reader) -> None:
-        """claim W dW: what the backward pass returns as dW is the derivative of the cost by W."""
+        """claim W dW: what the backward pass returns as dW, or the adjoint of W, is the derivative of the cost by W."""
         x, d = r.name(), r.name()
         r.end()
         need(x in self.bar and self.kind[x] in ("input", "scalar"), f"{x} is no input with an adjoint")
         need(x not in [c[0] for c in self.claims], f"a second claim about {x}")
         need(
-            self.kind.get(d) == "backward" and self.axes[d] == self.axes[x],
+            (self.kind.get(d) == "backward" or d == self.bar[x]) and self.axes[d] == self.axes[x],
             f"{d} is no result of the backward pass like {x}",
         )
         at = [self.atom(self.new_index(s)) for s in self.axes[x]]

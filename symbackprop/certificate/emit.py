@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
+from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.certificate import check_proof
 from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused, deep
 from symbackprop.certificate.statements import Names, Writer
@@ -33,6 +34,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation, Program, symbols, unused
 from symbackprop.expression.recurrence import recurrent
+from symbackprop.proofs.theorem import Proof
 
 ENDING = ".sbp"
 SECONDS = 6.0  # for lemmas that the verdict did not need
@@ -57,6 +59,22 @@ def certificate_of(verdict: Verdict) -> str:
     return certificate(gradient, question, verdict.claim, verdict.claims, title=verdict.subject, lemmas=verdict.lemmas)
 
 
+def certificate_of_proof(proof: Proof) -> str:
+    """The certificate of what was derived: each gradient as an adjoint.
+
+    Raises:
+        UnsupportedError: any depth, or the format has no word for something.
+    """
+    if proof.parts or proof.status != "PROVED":
+        raise UnsupportedError("there is no certificate for any depth yet", help="give the number of layers")
+    gradient = differentiate(proof.program)  # line by line, where the proof has gone on to shorter forms
+    empty = Program((), (), ())
+    emission = Emission(gradient, Question(gradient.program, empty, {}), empty, {})
+    emission.returned = {t.name: bar for t, bar in gradient.cotangents.items() if bar in gradient.adjoint.outputs}
+    emission.inputs = {t.name: t for t in gradient.cotangents if t.name in emission.returned}
+    return accepted(emission, proof.title, ())
+
+
 def certificate(
     gradient: Gradient,
     question: Question,
@@ -75,7 +93,15 @@ def certificate(
     Raises:
         UnsupportedError: the format has no word for something, or the checker does not accept a line.
     """
-    emission = Emission(gradient, question, claim, claims)
+    return accepted(Emission(gradient, question, claim, claims), title, lemmas)
+
+
+def accepted(emission: Emission, title: str, lemmas: Sequence[Lemma]) -> str:
+    """The file, with room for deep recursion.
+
+    Raises:
+        UnsupportedError: the checker refuses a line.
+    """
     try:
         text: str = deep(lambda: emission.written(title, lemmas))
     except (Refused, RecursionError) as refusal:
@@ -218,7 +244,7 @@ class Emission:
             if not done and is_view(e.value):
                 done = self.lemma(e, ())
             bar = outputs.get(e.tensor)
-            if bar is not None and not (done and self.met(e.tensor, bar)):
+            if bar is not None and bar is not e.tensor and not (done and self.met(e.tensor, bar)):
                 if done:
                     self.retract(e.tensor)
                 if not self.lemma(Equation(e.tensor, e.indices, Entry(bar, e.indices)), ()):
@@ -240,6 +266,8 @@ class Emission:
 
     def composed(self) -> Sequence[Lemma]:
         """The lemmas of a composed proof, where the verdict needed none."""
+        if not self.lines:
+            return ()
         sides = Sides(self.question, self.derived, self.claim)
         bars = self.gradient.cotangents
         pairs = [(self.returned[n], bars[t]) for n, t in self.inputs.items() if t in bars]

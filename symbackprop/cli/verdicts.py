@@ -38,7 +38,7 @@ def prove(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", help="Write the proof: .tex, .pdf, .html or .md; may be repeated.", metavar="FILE"
+            "--output", "-o", help="Write the proof: .tex, .pdf, .html, .md or .sbp; may be repeated.", metavar="FILE"
         ),
     ] = None,
     detail: Annotated[Literal["brief", "full"], typer.Option(help="A page, or an answer to every why.")] = "full",

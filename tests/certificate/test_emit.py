@@ -96,3 +96,16 @@ def test_save_refuses_recurrences_by_name(tmp_path):
 def test_assert_proved_writes_and_checks_a_certificate(tmp_path):
     sb.assert_proved(forward, backward, shapes=SHAPES, certificate=tmp_path / "proof.sbp")
     assert check((tmp_path / "proof.sbp").read_text()).ended
+
+
+@pytest.mark.parametrize("network", [{"activation": "gelu", "cost": "squared_error"},
+                                     {"activation": "sigmoid", "cost": "cross_entropy", "l2": "lambda/(2*m)"}])  # fmt: skip
+def test_save_writes_the_derivation_of_a_network(network, tmp_path):
+    text = sb.prove(sb.Network([3, 5, 4], **network)).save(tmp_path / "network.sbp").read_text()
+    assert {x for x, _ in check(text).claims} >= {"W1", "b1", "W2", "b2", "x"}
+    assert certificate_numbers.refuted(text, seeds=range(2)) is None
+
+
+def test_save_refuses_any_depth_by_name(tmp_path):
+    with pytest.raises(UnsupportedError, match="any depth"):
+        sb.prove(sb.Network(depth="L", activation="f", cost="squared_error")).save(tmp_path / "network.sbp")

@@ -38,7 +38,10 @@ class Numbers:
                 self.inputs[m[1]], self.kinds[m[1]] = axes, m[3]
                 if m[3] == "labels":
                     self.labels[m[1]] = ast.parse(m[4].strip(), mode="eval").body
-            elif word in ("forward", "backward"):
+            elif word in ("forward", "backward", "adjoint"):
+                if word == "adjoint":  # NAME of TENSOR[...] = VALUE uses ...
+                    name, _, rest = rest.partition(" of ")
+                    rest = name + re.sub(r"^\s*\w+", "", rest).split(" uses")[0]
                 left, right = re.split(r"(?<!=)=(?!=)", re.sub("<=", "@", rest), maxsplit=1)
                 m = re.fullmatch(r"\s*(\w+)\s*(?:\[(.*)\])?\s*", left)
                 heads = [a.split(":", 1) for a in self.parts(m[2])]
