@@ -407,14 +407,15 @@ class Algebra:
         kind, name, keys, own = self.bases[b]
         if kind == "i":
             return at.get(b) or ({} if b in at else self.atom(b))
-        inner = [self.put(self.poly(k), at) for k in keys]
+        i = self.new_index(self.size(own)) if own >= 0 else -1
+        inner = [self.put({(t[0], self.renamed(t[1], {own: i})): c for t, c in self.polys[k]}, at) for k in keys]
         return {
             "T": lambda: self.entry(name, inner),
             "Z": lambda: self.zero(inner[0]),
             "P": lambda: inner[0],
             "I": lambda: self.positive(inner[0]),
             "F": lambda: self.function(name, inner[0]),
-            "X": lambda: self.largest(own, inner[0]),
+            "X": lambda: self.largest(i, inner[0]),
             "Q": lambda: self.quotient(*inner),
         }[kind]()
 
@@ -689,12 +690,22 @@ class Algebra:
         """True for bases that are positive at all points that are not excluded."""
         kind, name, keys, _ = self.bases[b]
         if kind == "P":
-            return all(c > 0 and all(self.sure(x) for x, _ in t[1]) for t, c in self.polys[keys[0]])
+            return self.above(self.poly(keys[0]))
         return (
             kind == "N"
             or name in ("exp", "sigmoid")
             or (kind == "T" and self.assumed.get(name) in ("positive", "prob") and self.sits(b))
         )
+
+    def above(self, p: Poly) -> bool:
+        """True for sums of positive terms, of which one is there at all sizes."""
+        return all(c > 0 and all(self.sure(b) for b, _ in t[1]) for t, c in p.items()) and any(
+            all(map(self.filled, self.bound(t))) for t in p
+        )
+
+    def filled(self, i: int) -> bool:
+        """True for indices whose range is never empty."""
+        return self.nonnegative(self.minus(self.size(i), self.number(1)))
 
     def integer(self, p: Poly) -> bool:
         """True for polynomials of integers with integer coefficients."""
@@ -1240,19 +1251,21 @@ class Book(Algebra):
 
     def thin(self, p: Poly, depth: int = 8) -> bool:
         """True if p is 0 almost nowhere: never, a product of such, or linear in a number that stands nowhere else."""
-        if all(c > 0 and all(self.sure(b) for b, _ in t[1]) for t, c in p.items()):
-            return bool(p)
-        for t in p:
-            for b, e in t[1]:
+        at = {i: self.new_index(self.size(i)) for i in self.names_of(p)}  # its own bound indices are named anew as well
+        p = {(t[0], self.renamed(t[1], at)): c for t, c in p.items()}
+        if self.above(p):
+            return True
+        terms = list(self.opened(p))
+        for k, (bound, fs, _) in enumerate(terms):
+            for b, e in fs if all(self.filled(i) for i in bound) else ():
                 kind, name, keys, _ = self.bases[b]
-                rest = [x for x, _ in t[1] if x != b]
-                places = [self.poly(k) for k in keys]
-                if kind == "T" and e == 1 and self.varies(name) and all(self.atom(i) in places for i in self.bound(t)):
-                    others = [*rest, *(x for u in p if u != t for x, _ in u[1])]
+                rest, places = [x for x, _ in fs if x != b], [self.poly(key) for key in keys]
+                bare = all(self.atom(i) in places for i in bound)
+                if kind == "T" and e == 1 and self.varies(name) and self.sits(b) and bare:
+                    others = [*rest, *(x for u in terms[:k] + terms[k + 1 :] for x, _ in u[1])]
                     if not any(name in self.leads(x) for x in others) and all(self.thin_base(x, depth) for x in rest):
                         return True
-        (t, *more) = p
-        return not more and not t[0] and all(self.thin_base(b, depth) for b, _ in t[1])
+        return len(terms) == 1 and not terms[0][0] and all(self.thin_base(b, depth) for b, _ in terms[0][1])
 
     def varies(self, name: str) -> bool:
         """True for inputs whose entries are any numbers of some interval, each by itself."""
@@ -1265,6 +1278,8 @@ class Book(Algebra):
     def thin_base(self, b: int, depth: int) -> bool:
         """The same of a base."""
         kind, name, keys, _ = self.bases[b]
+        if kind == "T" and not self.sits(b):
+            return False
         if kind == "T" and name in self.definition:
             names, node = self.definition[name]
             return depth > 0 and self.thin(self.value(node, dict(zip(names, map(self.poly, keys)))), depth - 1)

@@ -212,6 +212,8 @@ VACUOUS = {
     "an entry outside": ("x[i]**2", "2*x[i]*x[i+1]/x[i+1]", ["nonzero x[i+1] in dx"]),
     "what is 0 at size 1": ("x[i]**2", "2*x[i]*sum(x[k] - x[i] for k in N)/sum(x[k] - x[i] for k in N)",
                             ["nonzero sum(x[k] - x[i] for k in N) in dx"]),
+    "a sum that is empty at size 1": ("x[i]**2", "2*x[i]*sum(exp(x[k]) for k in N - 1)/sum(exp(x[k]) for k in N - 1)",
+                                      ["nonzero sum(exp(x[k]) for k in N - 1) in dx"]),
     "two entries that are one": ("x[i]**2", "sum(2*x[i]*(x[k] - x[i])/(x[k] - x[i]) for k in N)/N",
                                  ["nonzero x[k] - x[i] in dx"]),
 }  # fmt: skip
