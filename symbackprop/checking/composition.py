@@ -282,6 +282,8 @@ class Composition:
         equation = own[node.tensor].equation
         (entry,) = (e for e in entries_once(equation.value) if e.tensor is node.tensor)
         places: dict[Expr, Expr] = dict(zip(entry.indices, node.indices, strict=True))
+        if not places.keys() >= set(equation.indices):  # at other steps
+            return None
         factor = substitute(equation.value, {entry: ONE})
         return multiply(Entry(equation.tensor, tuple(places[i] for i in equation.indices)), power(factor, -1))
 
