@@ -38,7 +38,7 @@ from symbackprop.proofs.theorem import Proof
 
 ENDING = ".sbp"
 SECONDS = 6.0  # for lemmas that the verdict did not need
-MOST_OPENED, MOST_TERMS, MOST_STEPS = 24, 250, 20_000
+MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS = 24, 4, 250, 20_000
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "onehot": "onehot", "simplex": "simplex"}
 
 
@@ -285,7 +285,8 @@ class Emission:
         left, right = self.writer.equation(equation, sizes=False)
         name = self.names.of(equation.tensor)
         named = [self.names.of(t) for t in opened if self.names.of(t) in self.book.definition]
-        for hints in self.hints(name, f"{left} = {right}", named):
+        most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
+        for hints in self.hints(name, f"{left} = {right}", named, most):
             line = f"lemma {left} = {right}" + (f" open {' '.join(hints)}" if hints else "")
             if self.accepts(line):
                 self.text.append(line)
@@ -305,7 +306,7 @@ class Emission:
             self.book.most = check_proof.MOST_STEPS
         return True
 
-    def hints(self, name: str, equation: str, named: list[str]) -> Iterator[list[str]]:
+    def hints(self, name: str, equation: str, named: list[str], most: int) -> Iterator[list[str]]:
         """Choices of definitions to open, the likelier ones first."""
         yield named
         reader = Reader(equation)
@@ -313,7 +314,7 @@ class Emission:
         opened = [n for n in named if n not in self.book.same]
         if opened != named:
             yield opened
-        for _ in range(MOST_OPENED):
+        for _ in range(most):
             more = self.next_to_open(name, left, right, opened)
             if not more:
                 return
@@ -323,7 +324,7 @@ class Emission:
     def next_to_open(self, name: str, left: Node, right: Node, opened: list[str]) -> list[str]:
         """The user's tensors in sight of which nothing is known; else a derivative, else the latest definition."""
         book = self.book
-        book.fresh = book.steps = 0
+        book.fresh, book.steps, book.most = 0, 0, MOST_STEPS
         env = book.places([p[1] for p in left[2:]], book.axes[name])
         try:
             own = book.value(left, env, frozenset([*opened, name]))
@@ -331,6 +332,8 @@ class Emission:
             seen = [self.tensors(p) for p in (own, other, book.minus(own, other))]
         except Refused:
             return []
+        finally:
+            book.most = check_proof.MOST_STEPS
         if len(own) + len(other) > MOST_TERMS:
             return []
         closed = book.definition.keys() - book.same.keys() - {*opened, name}

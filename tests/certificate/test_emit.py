@@ -8,6 +8,7 @@ from pathlib import Path
 import certificate_numbers
 import numpy as np
 import pytest
+from command_line import run_here
 from test_check_proof import PROOFS
 
 import symbackprop as sb
@@ -109,3 +110,15 @@ def test_save_writes_the_derivation_of_a_network(network, tmp_path):
 def test_save_refuses_any_depth_by_name(tmp_path):
     with pytest.raises(UnsupportedError, match="any depth"):
         sb.prove(sb.Network(depth="L", activation="f", cost="squared_error")).save(tmp_path / "network.sbp")
+
+
+def test_check_certificate_writes_beside_the_verdict(tmp_path):
+    (tmp_path / "double.py").write_text(
+        "SHAPES = {'x': ('N',)}\n\n\ndef forward(x):\n    return x * x\n\n\n"
+        "def backward(dout, x):\n    return {'x': 2 * dout * x}\n"
+    )
+    run = run_here(["check", "double.py", "--certificate", "double.sbp"], tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "wrote double.sbp" in run.stdout
+    assert check((tmp_path / "double.sbp").read_text()).claims == [("x", "dx")]
+    assert "a certificate is a .sbp file" in run_here(["check", "double.py", "--certificate", "p.txt"], tmp_path).stderr
