@@ -162,6 +162,29 @@ class Position(Expr):
 
 
 @dataclass(frozen=True, eq=False)
+class Family(Expr):
+    """The values that `body` takes over the bound index, all together: no number, only a part of a `MatrixEntry`."""
+
+    index: Index
+    body: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixEntry(Expr):
+    """What is made of a whole square matrix: an entry of its inverse or of its Cholesky factor, or its determinant.
+
+    Args:
+        kind: "inverse" and "cholesky" (the lower factor; what stands above the diagonal is not read) have an entry at
+            two `places`; "determinant" and "logdet", the logarithm of its magnitude, have none.
+        matrix: a family of rows, each a family of entries.
+    """
+
+    kind: Literal["inverse", "cholesky", "determinant", "logdet"]
+    matrix: Family
+    places: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Apply(Expr):
     """A scalar function of one or two expressions."""
 

@@ -38,6 +38,7 @@ TEMPLATED = (
     "named",
     "positive",
     "zero",
+    "matrix",
 )  # atoms whose data are templates over all arguments
 T = TypeVar("T")
 Renaming = dict[Index, Index]
@@ -152,6 +153,12 @@ def remember_symmetries(data: Any, templates: tuple[Poly, ...]) -> None:
     """Let atoms with this data use the symmetries of its templates."""
     if templates in _SYMMETRIES:
         _SYMMETRIES[data] = _SYMMETRIES[templates]
+
+
+def remember_symmetric_places(data: Any, outside: int) -> None:
+    """Let atoms with this data have their last two arguments, after those `outside`, in either order."""
+    first = tuple(range(outside))
+    _SYMMETRIES[data] = ((*first, outside, outside + 1), (*first, outside + 1, outside))
 
 
 def _orderings(

@@ -44,7 +44,7 @@ class Atom:
 
     Attributes:
         kind: "symbol", "index", "entry", "apply", "base", "named", "delta", "nonneg", "positive", "zero", "extremum",
-            "position" or "quotient".
+            "position", "matrix" or "quotient".
         data: what it is, without indices (a tensor, a function and templates ...).
         args: the index arguments, polynomials with integer values.
     """

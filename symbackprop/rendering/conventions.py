@@ -14,8 +14,11 @@ from symbackprop.expression.build import (
     BINDERS,
     MINUS_ONE,
     ONE,
+    Entry,
     Expr,
+    Family,
     Index,
+    MatrixEntry,
     Multiply,
     Number,
     Power,
@@ -67,6 +70,16 @@ def _binds(term: Expr) -> bool:
     return isinstance(term, BINDERS) or (
         isinstance(term, Multiply) and any(isinstance(f, BINDERS) for f in term.factors)
     )
+
+
+def named_matrix(expr: MatrixEntry) -> Entry | None:
+    """The entry T[..., r, c] if the rows and columns of the matrix are the last two axes of a tensor as they are."""
+    row, inner = expr.matrix.index, expr.matrix.body
+    if isinstance(inner, Family) and isinstance(inner.body, Entry):
+        entry, pair = inner.body, (row, inner.index)
+        if entry.indices[-2:] == pair and not any(free_indices(i) & set(pair) for i in entry.indices[:-2]):
+            return entry
+    return None
 
 
 def over_and_under(expr: Expr) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]:

@@ -25,8 +25,10 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Partial,
@@ -41,7 +43,15 @@ from symbackprop.expression.build import (
     add,
 )
 from symbackprop.expression.functions import Function
-from symbackprop.rendering.conventions import IndexNames, is_root, ordered_terms, over_and_under, scope_of, signed
+from symbackprop.rendering.conventions import (
+    IndexNames,
+    is_root,
+    named_matrix,
+    ordered_terms,
+    over_and_under,
+    scope_of,
+    signed,
+)
 from symbackprop.rendering.layout import (
     TIMES,
     Big,
@@ -131,6 +141,10 @@ class _LayoutMaker:
                 return self._binder(expr, scope)
             case Apply(function, arguments):
                 return self._applied(function, arguments, scope), _ATOM
+            case MatrixEntry():
+                return self._matrix_entry(expr, scope), _ATOM
+            case Family(_, body):
+                return self.layout(body, scope.enter(expr.index))
             case Kronecker(left, right):
                 one, other = self._indices((left, right), scope)
                 return Fence("[", row(one, relation("="), other), "]"), _ATOM
@@ -248,6 +262,32 @@ class _LayoutMaker:
         head = expr.kind if isinstance(expr, Extremum) else f"arg {expr.kind}"
         limits = row(first, relation("≤"), name, relation("≤"), last)
         return row(Big(head, limits), body), _REACHING
+
+    def _matrix_entry(self, expr: MatrixEntry, scope: IndexNames) -> Layout:
+        """(C⁻¹) with its indices, chol, det and log |det|; a matrix without a name shows its entry."""
+        whole = named_matrix(expr)
+        if whole is not None:
+            tensor = letter(whole.tensor.name)
+            outer = whole.indices[:-2]
+            matrix: Layout = Script(tensor, separated(self._indices(outer, scope)), None) if outer else tensor
+        else:
+            inner = expr.matrix.body
+            assert isinstance(inner, Family), "a matrix is a family of rows, each a family of entries"
+            within = scope.enter(expr.matrix.index)
+            matrix = Fence("(", self.layout(inner, within)[0], ")")
+            names = within.enter(inner.index).names
+            matrix = Script(matrix, row(*(letter(names[i]) for i in (expr.matrix.index, inner.index))), None)
+        if expr.kind == "inverse":
+            minus = row(operator("−"), Glyph("1", "number"))
+            plain = whole is not None and not whole.indices[:-2]
+            made: Layout = Script(matrix if plain else Fence("(", matrix, ")"), None, minus)
+        elif expr.kind == "logdet":
+            return row(Glyph("log", "function"), Fence("|", row(Glyph("det", "function"), matrix), "|"))
+        else:
+            made = row(Glyph({"determinant": "det"}.get(expr.kind, "chol"), "function"), Fence("(", matrix, ")"))
+        if not expr.places:
+            return made
+        return Script(Fence("(", made, ")"), separated(self._indices(expr.places, scope)), None)
 
     def _applied(
         self, function: Function, arguments: tuple[Expr, ...], scope: IndexNames, exponent: Layout | None = None
