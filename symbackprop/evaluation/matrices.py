@@ -7,12 +7,14 @@ dual number carries through owes nothing to a rule about inverses. Matrices here
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from symbackprop.evaluation.number_types import Field, Value
+from symbackprop.evaluation.number_types import Field, TooCloseError, Value, held
 from symbackprop.expression.build import MatrixKind
 
+ROUNDING = 2.0**-44  # of a determinant, in terms of the largest that it could be
 Matrix = Sequence[Sequence[Value]]
 Entries = dict[tuple[int, ...], Value]
 
@@ -32,7 +34,12 @@ def entries_of(kind: MatrixKind, matrix: Matrix, field: Field) -> Entries:
 
 def _determinant(matrix: Matrix) -> Value:
     every = tuple(range(len(matrix)))
-    return _minor(matrix, 0, every, every, {})
+    found = _minor(matrix, 0, every, every, {})
+    if isinstance(held(found), float):
+        rows = [math.hypot(*(float(held(v)) for v in row)) for row in matrix]
+        if abs(held(found)) <= ROUNDING * math.prod(rows):  # by Hadamard's inequality it is at most that product
+            raise TooCloseError("a matrix that may be singular: its determinant is lost in rounding")
+    return found
 
 
 def _minor(

@@ -67,9 +67,11 @@ from symbackprop.normal_form.rules_indices import (
 from symbackprop.normal_form.rules_matrices import (
     INVERTIBLE,
     contract_inverse,
-    halve_symmetric,
+    is_upper,
     keep_triangle,
     log_of_triangle,
+    order_gates,
+    solve_triangle,
     square_triangle,
 )
 from symbackprop.normal_form.rules_merged_axes import join_digits, solve_mixed_radix, split_merged_index, write_out
@@ -103,9 +105,10 @@ class Algebra(Functions):
         ("positive", one_threshold),
         ("matrix", keep_triangle),
         ("matrix", square_triangle),
+        ("matrix", solve_triangle),
         ("matrix", contract_inverse),
         ("apply", log_of_triangle),
-        ("nonneg", halve_symmetric),
+        ("matrix", order_gates),
         ("bound", write_out),
     )
 
@@ -457,7 +460,8 @@ class Algebra(Functions):
             self.substitute(body, {row: of_index(second), column: of_index(first)}), first, second
         )
         symmetric = other is template and other_args == args
-        if kind != "cholesky" and other.id < template.id:
+        upper = is_upper(template)  # the inverse of a triangle stays one of the lower triangle
+        if kind != "cholesky" and (other.id < template.id if upper is None else upper):
             template, args, places = other, other_args, places[::-1]
         data = (kind, row.size, template)
         if symmetric and kind == "inverse":
@@ -470,19 +474,22 @@ class Algebra(Functions):
         values |= {i: row if i.name == "e" else column for i in part.free if i.name in ("e", "g")}
         return self.substitute(part, values)
 
-    def product_of_triangle(self, atom: Atom, factor: Atom, inverted: bool, places: tuple[Poly, Poly]) -> Poly:
-        """The entry of A = L L', or of its inverse, where `atom` is an entry of L, or of inv(L)."""
-        if not inverted:
-            return self.matrix_at(atom, atom.data[2], *places)
+    def product_of_triangle(self, atom: Atom, factor: Atom, places: tuple[Poly, ...]) -> Poly:
+        """The entry of A = L L', where `atom` is an entry of L."""
+        return self.matrix_at(atom, atom.data[2], *places)
+
+    def inverse_of_product(self, atom: Atom, factor: Atom, places: tuple[Poly, ...]) -> Poly:
+        """The entry of inv(A) for A = L L', where `atom` is an entry of L or of inv(L), `factor` that of L in it."""
         row, column = self._two_spare(atom)
-        body = self.matrix_at(atom, self._squared(factor), of_index(row), of_index(column))
+        matrix = atom.data[2] if atom is factor else self.matrix_at(factor, factor.data[2], *factor.args[-2:])
+        body = self.matrix_at(atom, matrix, of_index(row), of_index(column))
         return self.matrix_entry("inverse", row, column, body, places)
 
-    def _squared(self, factor: Atom) -> Poly:
-        """A[e,g], where the template of an inverse is the entry L[e,g] of the factor of A."""
-        first, second = (as_index(a) for a in factor.args[-2:])
-        assert first is not None and second is not None, "a factor is read at its row and column"
-        return self.matrix_at(factor, factor.data[2], of_index(first), of_index(second))
+    def inverse_of_triangle(self, factor: Atom, *places: Poly) -> Poly:
+        """The entry of inv(L), where the atom is an entry of L."""
+        row, column = self._two_spare(factor)
+        args = (*factor.args[:-2], of_index(row), of_index(column))
+        return self.matrix_entry("inverse", row, column, of_atom(Atom.make("matrix", factor.data, args)), places)
 
     def logdet_of_triangle(self, factor: Atom) -> Poly:
         """log|det(A)| for the matrix A whose Cholesky factor the atom is an entry of."""

@@ -149,8 +149,16 @@ class TermRules:
         """A part of the entry of the matrix that an atom is made of, at a row and a column."""
         raise NotImplementedError
 
-    def product_of_triangle(self, atom: Atom, factor: Atom, inverted: bool, places: tuple[Poly, Poly]) -> Poly:
-        """The entry of the product of a Cholesky factor with its transpose, or of the inverse of that."""
+    def product_of_triangle(self, atom: Atom, factor: Atom, places: tuple[Poly, ...]) -> Poly:
+        """The entry of the product of a Cholesky factor with its transpose."""
+        raise NotImplementedError
+
+    def inverse_of_product(self, atom: Atom, factor: Atom, places: tuple[Poly, ...]) -> Poly:
+        """The entry of the inverse of that."""
+        raise NotImplementedError
+
+    def inverse_of_triangle(self, factor: Atom, *places: Poly) -> Poly:
+        """The entry of the inverse of a Cholesky factor."""
         raise NotImplementedError
 
     def logdet_of_triangle(self, factor: Atom) -> Poly:

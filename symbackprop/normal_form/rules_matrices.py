@@ -10,9 +10,9 @@ divides none of the others and the rule comes to an end. A Cholesky factor L of 
 inverse, and
 
     sum(k, L[i,k] * L[j,k]) = A[i,j],    sum(k, inv(L)[k,i] * inv(L)[k,j]) = inv(A)[i,j],
-    sum(i, log(L[i,i])) = log|det(A)| / 2.
+    sum(k, inv(A)[i,k] * L[k,j]) = inv(L)[j,i],    sum(i, log(L[i,i])) = log|det(A)| / 2.
 
-An indicator that keeps half of a sum which is the same when two of its indices change places is half of the sum.
+A gate [i >= j] that keeps half of a sum which is the same when i and j change places is half of the sum.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from symbackprop.expression.build import Index
 from symbackprop.expression.functions import LOG
 from symbackprop.normal_form.bound_names import canonical_mono, rename_atom
 from symbackprop.normal_form.data import (
+    ONE,
     Atom,
     Factors,
     Mono,
     Poly,
     Rational,
-    Term,
-    add,
     as_atom,
     as_index,
+    combine,
     exact,
     magnitude,
     of_index,
@@ -110,12 +110,15 @@ def _degree(mono: Mono) -> Fraction:
 
 
 def _places(factors: Factors, index: Index) -> list[Poly]:
-    """What may stand at the other place of a factor that has `index` at one."""
+    """What may stand at the other place of a factor that has `index` at one: an index of this range, or what is read.
+
+    Where the entry of the matrix is a sum, that place stands in another factor.
+    """
     found: dict[Poly, None] = {}
     for atom in factors:
-        if index in atom.free:
-            found |= dict.fromkeys(of_index(i) for i in sorted(atom.free, key=lambda i: (i.name, i.uid)))
-            found |= dict.fromkeys(a for a in atom.args)
+        plain = sorted((i for i in atom.free if i.size is index.size), key=lambda i: (i.name, i.uid))
+        found |= dict.fromkeys(of_index(i) for i in plain)
+        found |= dict.fromkeys(a for a in atom.args if as_index(a) is None)
     return [p for p in found if index not in p.free]
 
 
@@ -150,10 +153,11 @@ def _triangle(atom: Atom) -> tuple[Atom, bool] | None:
         return None
     if atom.data[0] == "cholesky":
         return atom, False
-    inner = as_atom(atom.data[2]) if atom.data[0] == "inverse" else None
-    if inner is None or inner.kind != "matrix" or inner.data[0] != "cholesky":
+    if atom.data[0] != "inverse" or is_upper(atom.data[2]) is not False:
         return None
-    return (inner, True) if tuple(_names(inner.args[-2:])) == ("e", "g") else None
+    inner = as_atom(atom.data[2])
+    assert inner is not None, "the matrix is one atom"
+    return inner, True
 
 
 def _names(args: Iterable[Poly]) -> Iterator[str]:
@@ -163,31 +167,44 @@ def _names(args: Iterable[Poly]) -> Iterator[str]:
 
 
 def keep_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms | None:
-    """L[i,j] is 0 for j > i: an indicator that says i >= j is 1 beside it, one that says j >= i says j = i."""
+    """L[i,j] is 0 for j > i: a gate that says i >= j is 1 beside it, one that says j >= i says j = i.
+
+    Two gates of which, for i >= j, one is always 1, have the product g + h - 1.
+    """
+    gates = [a for a, e in factors.items() if a.kind == "nonneg" and e == 1]
     for atom in factors:
         if _triangle(atom) is None:
             continue
         below = subtract(atom.args[-2], atom.args[-1])  # i - j
-        if not below.terms:
-            continue
-        if not rules.nonneg(below).terms:
+        if below.terms and not rules.nonneg(below).terms:
             return []
-        for gate in [a for a in factors if a.kind == "nonneg"]:
+        for gate in gates if below.terms else ():
             asked, rest = gate.args[0], {a: e for a, e in factors.items() if a is not gate}
-            if rules.decided(">=", rules.size_expression(subtract(asked, below))):
+            if _never_negative(rules, subtract(asked, below)):
                 return [(1, rest, bound)]
             if asked is scale(below, -1):
                 return rules.times([(1, rest, bound)], rules.delta(below))
-            if rules.decided("<", rules.size_expression(add(asked, below))):
+            if _never_negative(rules, combine([(-1, asked), (-1, below), (-1, ONE)])):
                 return []
+        for one, other in itertools.permutations(gates, 2) if below.terms else ():
+            alone, others = ({a: e for a, e in factors.items() if a is not g} for g in (one, other))
+            if _never_negative(rules, combine([(1, one.args[0]), (-1, below), (-1, other.args[0])])):
+                return [(1, alone, bound)]  # j >= k says i >= k
+            if _never_negative(rules, combine([(1, one.args[0]), (1, other.args[0]), (-1, below), (1, ONE)])):
+                neither = {a: e for a, e in alone.items() if a is not other}
+                return [(1, alone, bound), (1, others, bound), (-1, neither, bound)]
     return None
+
+
+def _never_negative(rules: TermRules, value: Poly) -> bool:
+    return rules.decided(">=", rules.size_expression(value))
 
 
 def square_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms | None:
     """sum(k, L[i,k] * L[j,k]) = A[i,j], and for inverses sum(k, inv(L)[k,i] * inv(L)[k,j]) = inv(A)[i,j]."""
     found = [(a, t) for a, e in factors.items() if (t := _triangle(a)) is not None and e in (1, 2)]
     for (first, one), (second, other) in itertools.combinations_with_replacement(found, 2):
-        if first.data is not second.data or first.args[:-2] != second.args[:-2]:
+        if first.data != second.data or first.args[:-2] != second.args[:-2]:
             continue
         if (first is second) != (factors[first] == 2):
             continue
@@ -201,7 +218,39 @@ def square_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms |
             continue
         rules.used[FACTORED] = None
         left = tuple(i for i in bound if i is not index)
-        return rules.times([(1, rest, left)], rules.product_of_triangle(first, one[0], one[1], outside[-2:]))
+        made = rules.inverse_of_product if one[1] else rules.product_of_triangle
+        return rules.times([(1, rest, left)], made(first, one[0], outside[-2:]))
+    return None
+
+
+def solve_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms | None:
+    """sum(k, inv(A)[i,k] * L[k,j]) = inv(L)[j,i]."""
+    own = [a for a, e in factors.items() if e == 1 and a.kind == "matrix" and a.data[0] == "cholesky"]
+    inverses = [a for a, e in factors.items() if e == 1 and a.kind == "matrix" and a.data[0] == "inverse"]
+    for factor, inverse in itertools.product(own, inverses):
+        index = as_index(factor.args[-2])
+        if index not in bound or any(index in a.free for a in (*factor.args[:-2], factor.args[-1], *inverse.args[:-2])):
+            continue
+        rest = {a: e for a, e in factors.items() if a not in (factor, inverse)}
+        if any(index in a.free for a in rest):
+            continue
+        for side in (-1, -2):
+            other = inverse.args[-3 - side]
+            if inverse.args[side] is not factor.args[-2] or index in other.free:
+                continue
+            shown = rules.inverse_of_product(factor, factor, (other, factor.args[-2]))
+            if len(shown.terms) != 1:
+                continue
+            (mono, c), left = shown.terms[0], tuple(i for i in bound if i is not index)
+            scaled = dict(mono.factors)
+            if mono.bound or scaled.pop(inverse, 0) != 1 or any(index in a.free for a in scaled):
+                continue
+            for a, e in scaled.items():
+                rest[a] = exact(rest.get(a, 0) - e)
+            rules.used[FACTORED] = None
+            kept = {a: e for a, e in rest.items() if e}
+            share = exact(Fraction(1) / Fraction(c))
+            return rules.times([(share, kept, left)], rules.inverse_of_triangle(factor, factor.args[-1], other))
     return None
 
 
@@ -223,32 +272,54 @@ def log_of_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms |
     return None
 
 
-def halve_symmetric(rules: TermRules, factors: Factors, bound: Bound) -> Terms | None:
-    """sum(i, j, [i >= j] * f(i, j)) is half of sum(i, j, f(i, j)) + sum(i, f(i, i)) where f(i, j) = f(j, i)."""
+def order_gates(rules: TermRules, factors: Factors, bound: Bound) -> Terms | None:
+    """Of [i >= j] and [j >= i] = 1 + [i = j] - [i >= j] beside the same factors one is kept.
+
+    Where the two are the same sum, since the factors do not change when i and j change places, it is half of the sum
+    without a gate and of its diagonal.
+    """
     for gate, exponent in factors.items():
-        pair = _ordered_pair(gate, bound) if gate.kind == "nonneg" and exponent == 1 else None
-        if pair is None:
+        if gate.kind != "nonneg" or exponent != 1 or not _compares_indices(gate):
             continue
         rest = {a: e for a, e in factors.items() if a is not gate}
         mirrored = Atom.make("nonneg", None, (scale(gate.args[0], -1),))
-        if canonical_mono(factors, bound) is not canonical_mono({**rest, mirrored: 1}, bound):
-            continue
-        half = exact(Fraction(1, 2))
-        on = rules.times([(half, rest, bound)], rules.delta(gate.args[0]))
-        return [(half, rest, bound), *on]
+        same = rules.delta(gate.args[0])
+        if mirrored in rest:
+            return rules.times([(1, {a: e for a, e in rest.items() if a is not mirrored}, bound)], same)
+        swapped: Factors = {**rest, mirrored: 1}
+        here, there = canonical_mono(factors, bound), canonical_mono(swapped, bound)
+        if here is there:
+            half = exact(Fraction(1, 2))
+            return [(half, rest, bound), *rules.times([(half, rest, bound)], same)]
+        if there.id < here.id:
+            return [(1, rest, bound), *rules.times([(1, rest, bound)], same), (-1, swapped, bound)]
     return None
 
 
-def _ordered_pair(gate: Atom, bound: Bound) -> tuple[Index, Index] | None:
-    """(i, j) if the gate says i >= j of two bound indices with one range."""
+def _compares_indices(gate: Atom) -> bool:
+    """True if the gate says i >= j of two indices with one range."""
     terms = gate.args[0].terms
     if len(terms) != 2 or {c for _, c in terms} != {1, -1}:
-        return None
-    pair = [as_index(Poly.make({m: 1})) for m, _ in terms]
-    first, second = pair
-    if first is None or second is None or first not in bound or second not in bound:
-        return None
-    return (first, second) if first.size is second.size else None
+        return False
+    first, second = (as_index(Poly.make({m: 1})) for m, _ in terms)
+    return first is not None and second is not None and first.size is second.size
 
 
-__all__ = ["Term", "contract_inverse", "halve_symmetric", "keep_triangle", "log_of_triangle", "square_triangle"]
+def is_upper(template: Poly) -> bool | None:
+    """True if a matrix is a Cholesky factor turned over, False if it is one as it stands, None if neither."""
+    atom = as_atom(template)
+    if atom is None or atom.kind != "matrix" or atom.data[0] != "cholesky":
+        return None
+    names = tuple(_names(atom.args[-2:]))
+    return {("e", "g"): False, ("g", "e"): True}.get(names)
+
+
+__all__ = [
+    "contract_inverse",
+    "is_upper",
+    "keep_triangle",
+    "log_of_triangle",
+    "order_gates",
+    "solve_triangle",
+    "square_triangle",
+]
