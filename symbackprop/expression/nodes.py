@@ -106,6 +106,16 @@ class Tensor(_Node):
 
 
 @dataclass(frozen=True, eq=False)
+class SymmetricTensor(Tensor):
+    """An input whose matrices, along its last two axes, are symmetric: entries [i,j] and [j,i] are one number."""
+
+
+def alike(tensor: Tensor, name: str, shape: tuple[Expr, ...]) -> Tensor:
+    """A tensor of the same kind under another name or of another shape."""
+    return (SymmetricTensor if isinstance(tensor, SymmetricTensor) else Tensor)(name, shape, tensor.kind)
+
+
+@dataclass(frozen=True, eq=False)
 class Entry(Expr):
     """One entry of a tensor; the indices are integer expressions: i, i + H, y[n] ..."""
 

@@ -142,7 +142,7 @@ class Algebra(Functions):
     def entry(self, tensor: Tensor, args: tuple[Poly, ...]) -> Poly:
         """An entry of a tensor; here an atom, in `unfold` whatever the tensor stands for."""
         opaque = self._opaque.get(tensor)
-        return of_atom(opaque or Atom.make("entry", tensor, args))
+        return of_atom(opaque or Atom.make("entry", tensor, settle_arguments("entry", tensor, args)))
 
     def named(self, value: Poly) -> Poly:
         """One atom that stands for a whole polynomial, until `unname` puts it in."""
@@ -233,7 +233,7 @@ class Algebra(Functions):
             case (("symbol" | "index"), _):
                 return of_atom(atom)
             case "entry", tensor:
-                return of_atom(Atom.make("entry", tensor, args))
+                return of_atom(Atom.make("entry", tensor, settle_arguments("entry", tensor, args)))
             case "delta", _:
                 return self.delta(args[0])
             case "nonneg", _:
