@@ -16,7 +16,7 @@ from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression.build import Add, Entry, Expr, Index, Tensor, tensors_in
 from symbackprop.expression.program import Equation
 from symbackprop.frontends.numpy.traced import Traced
-from symbackprop.normal_form.data import Mono, Poly, Rational, constant, exact, scale
+from symbackprop.normal_form.data import Mono, Poly, Rational, combine, constant, exact, scale, subtract
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.rewriter import INDICATORS
 from symbackprop.normal_form.to_expression import expression
@@ -136,6 +136,19 @@ class Comparison:
                     if self.same(self.resolver.substitute(a, swap), b):
                         return Diagnosis(f"{name}: two axes are swapped", f"d{name} = (d{name} as claimed) transposed")
         return None
+
+    def independent_entries(self, name: str) -> Diagnosis | None:
+        """A = 2*B - [i = j]*B: the derivative by the entries on one side of the diagonal of a symmetric matrix."""
+        a, b, called = self.sides(name)
+        if not b.terms:
+            return None
+        first, second = (self.resolver.size_of(p) for p in list(called)[-2:])
+        same = self.resolver.delta(subtract(first, second))
+        twice = combine([(2, b), (-1, self.resolver.multiply(same, b))])
+        if not self.same(a, twice):
+            return None
+        words = f"{name}: this is the derivative by the independent entries of a symmetric matrix, 2*G - diag(G)"
+        return Diagnosis(words, f"d{name} = (d{name} as claimed)/2, and its diagonal as claimed")
 
     def other_gradient(self, name: str) -> Diagnosis | None:
         """A is the gradient of another input."""

@@ -22,7 +22,19 @@ from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.proof_search import WRITTEN_OUT, Strategy, search_proof
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
-from symbackprop.expression.build import ZERO, Add, Entry, Expr, Tensor, add, mentioned, nodes_once, rewrite, substitute
+from symbackprop.expression.build import (
+    ZERO,
+    Add,
+    Entry,
+    Expr,
+    SymmetricTensor,
+    Tensor,
+    add,
+    mentioned,
+    nodes_once,
+    rewrite,
+    substitute,
+)
 from symbackprop.expression.program import PART, Equation, defined_once
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.proofs.shortening.factor import gathered
@@ -53,6 +65,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
             return cause
     own, derivation = _own_search(case, trials), _derivation_search(case, trials)
     searches: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
+        lambda: _by_independent_entries(case, budget),
         lambda: _interchanged(case, trials),
         lambda: _cures(case, own, "likely", budget),
         lambda: _cures(case, own, "plausible", budget),
@@ -164,6 +177,23 @@ def _first(found: Iterator[Diagnosis]) -> Diagnosis | None:
     """The first with a cure, or the first."""
     every = list(found)
     return next((m for m in every if m.text), every[0] if every else None)
+
+
+def _by_independent_entries(case: Refuted, budget: Budget) -> Iterator[Diagnosis]:
+    """Gradients by a symmetric matrix of which each entry beside the diagonal counts for its mirror image, too."""
+    names = [n for n in case.wrong if isinstance(case.question.pairs[n][0], SymmetricTensor)]
+    if not names:
+        return
+    lines = (*case.derived_lines, *case.traced.backward.equations)
+    resolver = _resolver(case, lines, budget.part("comparison").left, UNLIMITED)
+    comparison = Comparison(resolver, case.traced, case.gradient, case.derived)
+    for name in names:
+        try:
+            cause = comparison.independent_entries(name)
+        except SymbackpropError:
+            continue
+        if cause is not None:
+            yield cause
 
 
 def _compared(case: Refuted, budget: Budget) -> Iterator[Diagnosis]:
@@ -430,7 +460,7 @@ def _proved(
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
     table = {e.tensor: e for e in (*edited, *edit.equations)}
-    adjoint, claimed = case.gradient.adjoint, case.traced.backward
+    adjoint, claimed = case.sides.derived, case.traced.backward
     derived = replace(adjoint, equations=tuple(table.get(e.tensor, e) for e in adjoint.equations))
     every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
     claimed = replace(claimed, equations=tuple(table.get(e.tensor, e) for e in every))
