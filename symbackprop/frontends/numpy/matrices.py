@@ -5,7 +5,7 @@ A matrix that is inverted becomes an equation of its own, and an entry of its in
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ZERO, Compare, Expr, MatrixKind, matrix_entry, where
@@ -14,6 +14,13 @@ from symbackprop.frontends.numpy.dtypes import ROUNDED
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import is_so
+
+
+class SignAndLogarithm(NamedTuple):
+    """What slogdet returns."""
+
+    sign: Any
+    logabsdet: Any
 
 
 def _square(a: Any, name: str) -> Array:
@@ -53,7 +60,7 @@ def _det(a: Any) -> Any:
 @implements("linalg.slogdet")
 def _slogdet(a: Any) -> Any:
     base = _square(a, "slogdet")
-    return OPERATIONS["sign"](_made("determinant", base, 0)), _made("logdet", base, 0)
+    return SignAndLogarithm(OPERATIONS["sign"](_made("determinant", base, 0)), _made("logdet", base, 0))
 
 
 @implements("linalg.inv")
