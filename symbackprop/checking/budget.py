@@ -47,6 +47,7 @@ SHARES: dict[str, Share] = {
     "written out": Share(1.0),
     "named": Share(1.0),
     "whole, patiently": Share(2.0),
+    "whole, of matrices": Share(4.0, 0.1),
     "patient": Share(5.0),
     "which are right": Share(3.0),
     "without rounding": Share(2.0),

@@ -17,7 +17,7 @@ from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import ZERO, Tensor
+from symbackprop.expression.build import ZERO, MatrixEntry, Tensor, nodes_once
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
@@ -45,6 +45,7 @@ class Strategy(NamedTuple):
 WHOLE = Strategy(UNLIMITED, "whole")
 COMPOSED = Strategy(0, "composed")
 UNCONDITIONAL = Strategy(0, "composed", assuming=False)
+OF_MATRICES = Strategy(UNLIMITED, "whole, of matrices")
 WRITTEN = Strategy(UNLIMITED, "written out", True)
 PATIENT = (WRITTEN, Strategy(6, "named"), Strategy(UNLIMITED, "whole, patiently"))
 
@@ -97,9 +98,20 @@ class Sides:
         """True if steps depend on each other: what is shown of them takes induction, which composed proofs have."""
         return bool(recurrent(self.derived.equations) or recurrent(self.claimed.equations))
 
+    @cached_property
+    def has_matrices(self) -> bool:
+        """True if something is made of a whole matrix: an inverse, a factor, a determinant."""
+        nodes = (n for e in self.equations.values() for n in nodes_once(e.value))
+        return any(isinstance(n, MatrixEntry) for n in nodes)
+
     @property
     def quick(self) -> tuple[Strategy, ...]:
-        """The quick strategies, the likelier one first."""
+        """The quick strategies, the likelier one first.
+
+        What relates a matrix, its factor and its inverse shows only once all three are seen through to one matrix.
+        """
+        if self.has_matrices:
+            return (OF_MATRICES, COMPOSED)
         return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
 
     @property

@@ -32,6 +32,7 @@ from symbackprop.normal_form.data import (
     Poly,
     Rational,
     as_atom,
+    as_constant,
     as_index,
     combine,
     exact,
@@ -69,6 +70,8 @@ def _contracted(rules: TermRules, factors: Factors, bound: Bound, atom: Atom, in
         return None
     mono, c, rest = lead
     others = {a: e for a, e in factors.items() if a is not atom}
+    if not {_sort(a) for a, _ in mono.factors} <= {_sort(a) for a in others}:
+        return None
     for place in _places(others, index):
         row, column = (of_index(index), place) if side == -1 else (place, of_index(index))
         shown = rules.matrix_at(atom, Poly.make({mono: 1}), row, column)
@@ -86,6 +89,11 @@ def _contracted(rules: TermRules, factors: Factors, bound: Bound, atom: Atom, in
         lower = rules.times([(exact(-share), {**kept, atom: 1}, free)], rules.matrix_at(atom, rest, row, column))
         return [*whole, *lower]
     return None
+
+
+def _sort(atom: Atom) -> tuple[str, object]:
+    """What an atom is, whatever stands in it: entries of one tensor are alike."""
+    return atom.kind, atom.data if atom.kind == "entry" else None
 
 
 def _leading(rules: TermRules, atom: Atom) -> Lead | None:
@@ -176,28 +184,30 @@ def keep_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms | N
         if _triangle(atom) is None:
             continue
         below = subtract(atom.args[-2], atom.args[-1])  # i - j
-        if below.terms and not rules.nonneg(below).terms:
+        if _never_negative(combine([(-1, below), (-1, ONE)])):
             return []
         for gate in gates if below.terms else ():
             asked, rest = gate.args[0], {a: e for a, e in factors.items() if a is not gate}
-            if _never_negative(rules, subtract(asked, below)):
+            if _never_negative(subtract(asked, below)):
                 return [(1, rest, bound)]
             if asked is scale(below, -1):
                 return rules.times([(1, rest, bound)], rules.delta(below))
-            if _never_negative(rules, combine([(-1, asked), (-1, below), (-1, ONE)])):
+            if _never_negative(combine([(-1, asked), (-1, below), (-1, ONE)])):
                 return []
         for one, other in itertools.permutations(gates, 2) if below.terms else ():
             alone, others = ({a: e for a, e in factors.items() if a is not g} for g in (one, other))
-            if _never_negative(rules, combine([(1, one.args[0]), (-1, below), (-1, other.args[0])])):
+            if _never_negative(combine([(1, one.args[0]), (-1, below), (-1, other.args[0])])):
                 return [(1, alone, bound)]  # j >= k says i >= k
-            if _never_negative(rules, combine([(1, one.args[0]), (1, other.args[0]), (-1, below), (1, ONE)])):
+            if _never_negative(combine([(1, one.args[0]), (1, other.args[0]), (-1, below), (1, ONE)])):
                 neither = {a: e for a, e in alone.items() if a is not other}
                 return [(1, alone, bound), (1, others, bound), (-1, neither, bound)]
     return None
 
 
-def _never_negative(rules: TermRules, value: Poly) -> bool:
-    return rules.decided(">=", rules.size_expression(value))
+def _never_negative(value: Poly) -> bool:
+    """True for a number that is not negative: where indices are left, nothing is asked about their ranges."""
+    number = as_constant(value)
+    return number is not None and number >= 0
 
 
 def square_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms | None:
