@@ -18,6 +18,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from symbackprop.errors import UnsupportedError
+from symbackprop.evaluation.matrices import ROUNDING
 from symbackprop.evaluation.number_types import FLOAT
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
@@ -366,11 +367,14 @@ def _lower_factor(matrices: Numbers) -> Numbers:
 
 
 def _inverted(matrices: Numbers) -> Numbers:
-    """The inverses; nan where a matrix has none."""
+    """The inverses; nan where a matrix has none, or may have none but for rounding."""
     found = np.full(matrices.shape, np.nan)
+    largest = np.prod(np.linalg.norm(matrices, axis=-1), axis=-1)  # that a determinant can be, by Hadamard's inequality
+    regular = np.abs(np.linalg.det(matrices)) > ROUNDING * largest
     for place in np.ndindex(matrices.shape[:-2]):
         with contextlib.suppress(np.linalg.LinAlgError):
-            found[place] = np.linalg.inv(matrices[place])
+            if regular[place]:
+                found[place] = np.linalg.inv(matrices[place])
     return found
 
 
