@@ -60,6 +60,7 @@ SHARES: dict[str, Share] = {
     # the cause of what is refuted, and its cure
     "cause": Share(2.0, 0.02),
     "comparison": Share(0.4),
+    "another forward pass": Share(0.6),
     "likely edits": Share(0.5),
     "plausible edits": Share(0.3),
     "several edits": Share(0.3),

@@ -271,7 +271,7 @@ def _symmetric(entries: NDArray[Any], definite: bool) -> NDArray[Any]:
     if not definite:
         return np.tril(entries) + np.triu(turned, 1)
     factor = np.round(entries * 32) / 32
-    return factor @ np.swapaxes(factor, -1, -2) + 0.5 * np.eye(entries.shape[-1])
+    return np.asarray(factor @ np.swapaxes(factor, -1, -2) + 0.5 * np.eye(entries.shape[-1]))
 
 
 _DRAW: dict[str | None, Callable[[random.Random, int, float], Sequence[float]]] = {

@@ -127,7 +127,7 @@ class Functions(Powers):
         if len(open_) != 1 or open_[0][0].kind != "matrix" or open_[0][0].data[0] != "determinant":
             return None
         ((determinant, e),) = open_
-        parts = [(1, self._log_of_number(magnitude(coefficient)))]
+        parts: list[tuple[Rational, Poly]] = [(1, self._log_of_number(magnitude(coefficient)))]
         parts += [(k, self._log_of_atom(a)) for a, k in mono.factors if a is not determinant]
         logarithm = Atom.make("matrix", ("logdet", *determinant.data[1:]), determinant.args)
         return combine([*parts, (e, of_atom(logarithm))])

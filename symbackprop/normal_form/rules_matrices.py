@@ -18,7 +18,6 @@ A gate [i >= j] that keeps half of a sum which is the same when i and j change p
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from symbackprop.expression.build import Index
@@ -168,10 +167,10 @@ def _triangle(atom: Atom) -> tuple[Atom, bool] | None:
     return inner, True
 
 
-def _names(args: Iterable[Poly]) -> Iterator[str]:
-    for a in args:
-        index = as_index(a)
-        yield index.name if index is not None else ""
+def _names(args: tuple[Poly, ...]) -> tuple[str, str]:
+    """The names of a row and a column that are plain indices."""
+    first, second = (as_index(a) for a in args)
+    return first.name if first is not None else "", second.name if second is not None else ""
 
 
 def keep_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms | None:
@@ -274,7 +273,8 @@ def log_of_triangle(rules: TermRules, factors: Factors, bound: Bound) -> Terms |
             continue
         index = as_index(inner.args[-1])
         rest = {a: e for a, e in factors.items() if a is not atom}
-        alone = inner.args[-1] is inner.args[-2] and not any(index in a.free for a in (*rest, *inner.args[:-2]))
+        alone = inner.args[-1] is inner.args[-2] and not any(index in a.free for a in rest)
+        alone = alone and not any(index in a.free for a in inner.args[:-2])
         if index in bound and alone:
             rules.used[FACTORED] = None
             left = tuple(i for i in bound if i is not index)
@@ -320,8 +320,7 @@ def is_upper(template: Poly) -> bool | None:
     atom = as_atom(template)
     if atom is None or atom.kind != "matrix" or atom.data[0] != "cholesky":
         return None
-    names = tuple(_names(atom.args[-2:]))
-    return {("e", "g"): False, ("g", "e"): True}.get(names)
+    return {("e", "g"): False, ("g", "e"): True}.get(_names(atom.args[-2:]))
 
 
 __all__ = [

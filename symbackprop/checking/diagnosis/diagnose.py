@@ -8,6 +8,8 @@ as far as it is known.
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,10 +20,13 @@ from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
+from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.proof_search import WRITTEN_OUT, Strategy, search_proof
+from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
     ZERO,
     Add,
@@ -57,7 +62,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     try:
         trials = Trials(case)
     except UnsupportedError:
-        return _first(_compared(case, budget))
+        return _first(itertools.chain(of_another_forward(case, _points(case), budget), _compared(case, budget)))
     fault = cut_fault(case, trials, case.own_lines) if len(case.own_lines) > LONG else None
     if fault is not None:
         cause = _between_cuts(case, trials, fault, budget)
@@ -69,6 +74,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
         lambda: _interchanged(case, trials),
         lambda: _cures(case, own, "likely", budget),
         lambda: _cures(case, own, "plausible", budget),
+        lambda: of_another_forward(case, _points(case), budget),
         lambda: _slips(case, derivation, "likely", budget),
         lambda: _cures(case, own, "several", budget),
         lambda: _compared(case, budget),
@@ -92,6 +98,13 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
         if cause.text and not case.unknown(cause.text):
             return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback is not None else cause
     return fallback or _each(case, budget) or located(case, trials, own)
+
+
+def _points(case: Refuted) -> list[Point]:
+    """A few points at which gradients may be compared."""
+    sampler = Sampler(case.question, random.Random(19))
+    choices = sampler.size_choices()[:3]
+    return [sampler.point(sizes) for sizes in choices]
 
 
 def _can_be_told(case: Refuted, cause: Diagnosis) -> bool:

@@ -100,6 +100,8 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = 
     seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
     size = sum(len(list(nodes_once(e.value))) for e in group)
     sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
+    if vocabulary.derivation:  # nothing is assigned in a derivation
+        sources = tuple(s for s in sources if s is not _assigned)
     scopes = _scopes(group[0].value) if len(group) == 1 else {}
     fitting = fitting or all(fits(e.value, vocabulary) for e in group)
     for source in sources:
