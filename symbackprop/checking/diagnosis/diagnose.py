@@ -359,6 +359,8 @@ def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
     line = search.changed(edit)
     source = sources.get(line.tensor, line.tensor)
     here = _described(case, source)
+    if edit.kind in ("weights", "carry"):
+        return f"{', '.join(case.wrong)}: {edit.reverse}"
     if line.value is ZERO:
         return f"the path through {here} is missing"
     path = _missing_path(case, edit, search)
