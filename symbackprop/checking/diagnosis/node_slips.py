@@ -146,7 +146,6 @@ def exponents(node: Expr, v: Vocabulary) -> Iterator[Change]:
                     f"{v.text(number(value))} is not to be added to {v.text(node.base)}",
                 )
                 yield ("shifted", value), words, power(add(node.base, number(value)), node.exponent)
-    yield from _without_small_number(node, v)
     if isinstance(node, Power) and isinstance(node.exponent, Number):
         e = node.exponent.value
         for other in dict.fromkeys((e - 1, e + 1, e / 2, 2 * e, -e, e - 2, e + Fraction(1, 2), e - Fraction(1, 2))):
@@ -160,18 +159,6 @@ def exponents(node: Expr, v: Vocabulary) -> Iterator[Change]:
             other_exponent = add(node.exponent, step)
             words = _instead("exponent", node.exponent, other_exponent)
             yield ("exponent", step), words, power(node.base, other_exponent)
-
-
-def _without_small_number(node: Expr, v: Vocabulary) -> Iterator[Change]:
-    """One of several factors n = norm + eps of a denominator, where norm belongs."""
-    if not isinstance(node, Power) or not isinstance(node.exponent, Number) or not isinstance(node.base, Entry):
-        return
-    line, e = v.equations.get(node.base.tensor), node.exponent.value
-    value = line.at(node.base.indices) if line is not None and abs(e) > 1 else None
-    if isinstance(value, Add) and isinstance(value.terms[-1], Number) and 0 < abs(value.terms[-1].value) < 1:
-        bare, one = add(*value.terms[:-1]), 1 if e > 0 else -1
-        words = f"one of the factors {v.text(node.base)} is to be without {v.text(value.terms[-1])}"
-        yield "bare factor", both(words), multiply(power(node.base, e - one), power(bare, one))
 
 
 def _once_more(base: Symbol, old: Fraction, new: Fraction) -> Wording:
