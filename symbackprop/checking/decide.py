@@ -23,6 +23,7 @@ from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
+from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
 from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.proof_search import (
     COMPOSED,
@@ -286,7 +287,7 @@ def symmetric_part(tensor: Tensor, gradient: Tensor) -> Equation:
     indices = tuple(Index("pqrstuij"[k - len(tensor.shape)], n) for k, n in enumerate(tensor.shape))
     turned = (*indices[:-2], indices[-1], indices[-2])
     both = add(Entry(gradient, indices), Entry(gradient, turned))
-    return Equation(tensor, indices, multiply(number(Fraction(1, 2)), both), "symmetric part")
+    return Equation(tensor, indices, multiply(number(Fraction(1, 2)), both), SYMMETRIC_PART)
 
 
 def _with_symmetric_parts(traced: Traced) -> Traced:

@@ -40,6 +40,7 @@ from symbackprop.expression.build import (
     free_indices,
     mentioned,
     multiply,
+    negate,
     nodes_once,
     rebuild,
     substitute,
@@ -192,7 +193,7 @@ def everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Ed
     """One slip made in several lines: the same number, size or tensor is wrong wherever it stands."""
     together: dict[Hashable, Table] = {}
     for equation in lines:
-        for source in (_constant_nodes, replaced, multiplied, _forward_parts):
+        for source in (_constant_nodes, _turned, replaced, multiplied, _forward_parts):
             for node, change in source(equation, vocabulary):
                 together.setdefault((vocabulary.key(node), change[0]), {}).setdefault(node, change)
     for table in together.values():
@@ -349,6 +350,14 @@ def _assigned(line: Equation, vocabulary: Vocabulary) -> Found:
             yield line.value, change
 
 
+def _turned(line: Equation, vocabulary: Vocabulary) -> Found:
+    """A tensor with the wrong sign wherever it stands: a rotation back is one by the opposite angle."""
+    for node in value_nodes(line.value):
+        if isinstance(node, Entry) and node.tensor.kind == "real":
+            words = both(f"the sign of {vocabulary.called(node.tensor)} is wrong")
+            yield node, (("turned", vocabulary.label(node.tensor)), words, negate(node))
+
+
 def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
     """One node of the line is wrong in itself."""
     for node in value_nodes(line.value):
@@ -362,6 +371,18 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
                     yield node, ("own", _OWN, own)
 
 
-SOURCES = (_assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
+SOURCES = (
+    _assigned,
+    misplaced,
+    _inside,
+    _turned,
+    turned_sums,
+    scaled,
+    replaced,
+    interchanged,
+    added,
+    products,
+    multiplied,
+)
 
 __all__ = ["Edit", "double_edits", "edits", "everywhere", "groups", "moved", "without_carry", "without_weights"]

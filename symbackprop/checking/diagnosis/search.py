@@ -39,6 +39,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation
 
+SYMMETRIC_PART = "symmetric part"  # the note of an equation that is nobody's line
 Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
 
 
@@ -82,7 +83,9 @@ class EditSearch:
         self._suspects = [
             g
             for g in groups(lines, self.vocabulary)
-            if g[0].tensor.kind == "real" and self._wanted.keys() <= downstream(lines, defined(g))
+            if g[0].tensor.kind == "real"
+            and g[0].note != SYMMETRIC_PART
+            and self._wanted.keys() <= downstream(lines, defined(g))
         ]
 
     def agreeing(self, stage: Stage, budget: Budget) -> Iterator[Edit]:
@@ -181,4 +184,4 @@ def downstream(lines: Sequence[Equation], sources: set[Tensor]) -> set[Tensor]:
     return found
 
 
-__all__ = ["EditSearch", "Stage", "defined", "downstream"]
+__all__ = ["SYMMETRIC_PART", "EditSearch", "Stage", "defined", "downstream"]
