@@ -197,7 +197,12 @@ def _checked(case: Case, budget: Budget) -> Verdict:
     try:
         traced = case.trace(None, budget.left)
     except NeedsConcreteSizes as stop:
-        return _at_concrete_sizes(case, stop, subject, budget)
+        domain = _domain(case, stop)
+        if domain is None:
+            return _at_concrete_sizes(case, stop, subject, budget)
+        within, note = domain
+        verdict = _checked(replace(case, where=within), budget)
+        return replace(verdict, notes=(*verdict.notes, note))
     except CodeRaisesError as error:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:
@@ -211,6 +216,19 @@ def _checked(case: Case, budget: Budget) -> Verdict:
     why = NeedsConcreteSizes("a proof for all sizes", symbols)
     stated = _at_concrete_sizes(case, why, subject, budget.part("stated sizes"))
     return stated if stated.status in ("PROVED", "REFUTED") else verdict
+
+
+def _domain(case: Case, stop: NeedsConcreteSizes) -> tuple[str, str] | None:
+    """(the sizes with what the trace asks of them, a note), where the forward raises at all others; None else.
+
+    An image smaller than the kernel: NumPy makes no array of a negative length.
+    """
+    for holds, fails in (stop.question, stop.question[::-1]) if stop.question is not None else ():
+        with_it, without = (", ".join(filter(None, (case.where, text))) for text in (holds, fails))
+        found = failure(case.forward, case.backward, case.shapes, case.assume, without)
+        if found is not None and not found.of_backward:
+            return with_it, f"of sizes with {holds}: at others the forward raises {found.kind}"
+    return None
 
 
 def _scope(traced: Traced) -> str:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from symbackprop.calculus.equality import names_that_matter
 from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.budget import SHARES
-from symbackprop.checking.lookalikes import Likeness, Lookalikes
+from symbackprop.checking.explicit_forms import Explicit
+from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
@@ -50,6 +51,8 @@ from symbackprop.normal_form.work_time import worked
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_AT_FIRST = 14  # where what stands on one side alone is opened
 MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
+MOST_TOGETHER, MOST_KEPT = 3, 6  # definitions that are put in together to make a value shorter, and ways to go on
+MOST_FACTORS = 10  # of what a step adds to a sum
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
 SHARE = 8  # of all that is left, for one lemma, where that is more than what a lemma has
@@ -80,6 +83,7 @@ class Composition:
         claimed: the user's backward pass.
         deadline: the work by which it must have ended.
         alike: the numbers of all tensors, where they are known already.
+        explicit: whether recurrences are sought to be told as sums over steps.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Composition:
         facts: Facts,
         deadline: float,
         alike: Lookalikes | None = None,
+        explicit: bool = False,
     ) -> None:
         self.derived, self.claimed, self.deadline = derived, claimed, deadline
         self._forward = frozenset(e.tensor for e in question.forward.equations)
@@ -108,6 +113,7 @@ class Composition:
         self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
         self._names, self._recipes = names_that_matter(self.program), question.told_lemmas
         self._alike = Lookalikes(question, self.program.equations) if alike is None else alike.afresh()
+        self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest) if explicit else None
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
@@ -120,8 +126,10 @@ class Composition:
                 self._take_together(block)
                 for equation in block.equations:
                     self._alike.add(equation.tensor)
+                self._made_explicit(block)
             else:
                 self._by_induction(block)
+                self._made_explicit(block)
 
     def proof(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> ComposedProof:
         """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""
@@ -329,9 +337,9 @@ class Composition:
             self._take_together(block)
             shown = {}
             for tensor in supposed:
-                lemma = self._shown(
-                    self._lines[tensor], proposed[tensor][0], tuple(t for t in supposed if t is not tensor)
-                )
+                beside = tuple(t for t in supposed if t is not tensor)
+                like = proposed[tensor][0]
+                lemma = self._shown(self._lines[tensor], like.at(by_tensor[tensor].indices), like.other, beside)
                 if lemma is None:
                     break
                 shown[tensor] = lemma
@@ -349,11 +357,60 @@ class Composition:
                 self._alike.add(tensor)
         self._take_together(block)
 
-    def _shown(self, own: Equation, likeness: Likeness, beside: tuple[Tensor, ...]) -> Lemma | None:
-        """That an entry is what it may be, given that those before are what is supposed of them."""
-        other = likeness.at(own.indices)
-        # one step on either side, before anything else is tried
-        for first, eager in itertools.product((likeness.other, None), (False, True)):
+    def _made_explicit(self, block: Recurrence) -> None:
+        """Find what tensors of a recurrence are without it: nothing, or sums over steps.
+
+        Each step is shown under the hypothesis about earlier ones.
+        """
+        explicit = self._explicit
+        if explicit is None:
+            return
+        left = [e for e in block.equations if e.tensor.kind == "real" and e.tensor not in self._replaced]
+        for equation in left:
+            if explicit.nothing(equation):
+                self._is_explicitly(equation, NOTHING, block)
+        for equation in left:
+            if equation.tensor not in self._replaced:
+                forms = explicit.sums(self._lines[equation.tensor], block, self._lines)
+                any(self._is_explicitly(equation, form, block) for form in forms if worked() <= self.deadline)
+
+    def _is_explicitly(self, equation: Equation, value: Expr, block: Recurrence) -> bool:
+        """Whether a tensor of a recurrence is shown to be this; it stands for it from then on."""
+        tensor = equation.tensor
+        self._replaced[tensor] = Equation(tensor, equation.indices, value, equation.note)
+        self._take_together(block)
+        lemma = self._shown(self._lines[tensor], value, None, ())
+        if lemma is None:
+            del self._replaced[tensor]
+            self._take_together(block)
+            return False
+        self.lemmas[tensor] = lemma
+        return True
+
+    def _shortest(self, equation: Equation) -> Expr | None:
+        """A value with those definitions put in that make it shorter, perhaps some together; None if it is long."""
+        places = self.cuts.places(equation.tensor)
+        self._restart()
+        best = self.cuts.normal(substitute(equation.value, dict(zip(equation.indices, places, strict=True))))
+        known, seen = [best], {best}
+        for _ in range(MOST_TOGETHER):
+            longer = [self.cuts.put_in(p, t) for p in known for t in self._openable(tensors_of(p))]
+            known = sorted({p for p in longer if p not in seen and len(p.terms) <= MOST_LACKING}, key=_extent)[
+                :MOST_KEPT
+            ]
+            seen |= set(known)
+            best = min((best, *known), key=_extent)
+        if _extent(best) > MOST_FACTORS:
+            return None
+        return expression(self.cuts, best, dict(zip(places, equation.indices, strict=True)))
+
+    def _shown(self, own: Equation, other: Expr, ahead: Tensor | None, beside: tuple[Tensor, ...]) -> Lemma | None:
+        """That an entry is what it may be, given that those before are what is supposed of them.
+
+        Args:
+            ahead: a tensor of the other side that is opened before anything else is tried: one step on either side.
+        """
+        for first, eager in itertools.product(dict.fromkeys((ahead, None)), (False, True)):
             opened = self._meet(own, other, first, eager)
             if opened is not None:
                 equation = Equation(own.tensor, own.indices, other, own.note)
@@ -552,6 +609,11 @@ class Composition:
     def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
         """What is opened first: the user's tensors, then derivatives, the deepest first."""
         return tensor in self._aliens, tensor in self._adjoints, self._depth[tensor]
+
+
+def _extent(poly: Poly) -> int:
+    """How long a polynomial is."""
+    return sum(1 + len(mono.factors) for mono, _ in poly.terms)
 
 
 def _length(size: Expr) -> int:

@@ -129,6 +129,16 @@ class Lookalikes:
         self._steps = recurrent(equations)
         self._lengths = {tensor.shape[axis] for tensor, axis in self._steps.items()}
 
+    @property
+    def vectors(self) -> list[Vectors]:
+        """The numbers of all tensors at each point."""
+        return [vectors for _, vectors in self._vectors]
+
+    @property
+    def steps(self) -> Mapping[Tensor, int]:
+        """The tensors of recurrences, each with the axis that holds its steps."""
+        return self._steps
+
     def afresh(self, edits: Mapping[Tensor, Equation] | None = None) -> Lookalikes:
         """The same numbers, with no tensor that may be found yet.
 

@@ -34,16 +34,19 @@ class Strategy(NamedTuple):
         share: of the budget.
         written_out: whether sums over a fixed number of values are written out though other sizes are free.
         assuming: whether what is assumed of inputs may be made use of: what does without has a condition less.
+        explicit: whether recurrences are sought to be told as sums over steps.
     """
 
     limit: int
     share: str
     written_out: bool = False
     assuming: bool = True
+    explicit: bool = False
 
 
 WHOLE = Strategy(UNLIMITED, "whole")
 COMPOSED = Strategy(0, "composed")
+EXPLICIT = Strategy(0, "composed", explicit=True)
 UNCONDITIONAL = Strategy(0, "composed", assuming=False)
 OF_MATRICES = Strategy(UNLIMITED, "whole, of matrices")
 WRITTEN = Strategy(UNLIMITED, "written out", True)
@@ -110,6 +113,9 @@ class Sides:
 
         What relates a matrix, its factor and its inverse shows only once all three are seen through to one matrix.
         """
+        if self.is_recurrent:  # a backward pass without steps of its own is met by what the recurrences add up to
+            own = {e.tensor for e in self.claimed.equations} - {e.tensor for e in self.derived.equations}
+            return (COMPOSED, EXPLICIT) if own & recurrent(self.claimed.equations).keys() else (EXPLICIT, COMPOSED)
         if self.has_matrices:
             return (OF_MATRICES, COMPOSED)
         return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
@@ -125,10 +131,11 @@ class Sides:
         return Resolver(self.equations.values(), self.derived.facts, self.derived.known, limit=limit, expanded=expanded,
                         seconds=seconds)  # fmt: skip
 
-    def composition(self, budget: Budget, *, assuming: bool = True) -> Composition:
+    def composition(self, budget: Budget, *, assuming: bool = True, explicit: bool = False) -> Composition:
         """The walk over both programs, still to be begun."""
         derived = self.derived if assuming else replace(self.derived, assumptions=())
-        return Composition(self.question, derived, self.claimed, self.derived.facts, budget.end, self.alike)
+        facts = self.derived.facts
+        return Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit)
 
     def edited(self, derived: Program, claimed: Program, edits: Mapping[Tensor, Equation]) -> Sides:
         """Both programs with some equations changed."""
@@ -201,7 +208,7 @@ def _at_once(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> 
 
 def _composed(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) -> Attempt:
     """By a chain of lemmas about the tensors of the claimed program."""
-    composition = sides.composition(budget, assuming=strategy.assuming)
+    composition = sides.composition(budget, assuming=strategy.assuming, explicit=strategy.explicit)
     lines = sides.derived.by_tensor
     nothing = {t for t, line in lines.items() if line.value is ZERO}
     proof = composition.proof({n: (own, None if other in nothing else other) for n, (own, other) in pairs.items()})

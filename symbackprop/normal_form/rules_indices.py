@@ -33,6 +33,9 @@ from symbackprop.normal_form.data import (
 )
 from symbackprop.normal_form.rewriter import TermRules, Terms, between_indices, solve_for, spare
 
+MOST_EDGES = 2  # steps at either end that are told one by one
+MOST_BETWEEN = 4  # places between two inequalities that are brought together
+
 
 def contract_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
     """Sum over a bound index by a Kronecker delta that carries it; the value must lie in the index's range."""
@@ -178,34 +181,52 @@ def decide_by_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]
 
 
 def at_edges(rules: TermRules, poly: Poly) -> Poly:
-    """`poly` with each inequality for free indices that fails, or holds, at one value alone written as an equality.
+    """`poly` with what is said of first and last steps said in one way.
 
-    [i >= 1] is 1 - [i = 0] where i is an index: what recurrences ask of their first and last steps.
+    Of free indices an inequality that holds at one or two values alone is written by equalities: [i <= 0] is [i = 0].
+    Of a bound and a free one it is brought to one place, so that sums over all earlier steps, and over those up to this
+    one, differ by a term: [i <= t] is [i < t] + [i = t].
     """
     terms: Terms = []
     for mono, coefficient in poly.terms:
         factors, bound = rules.open_mono(mono)
         part: Terms = [(coefficient, dict(factors), bound)]
         for atom in dict(factors):
-            if atom.kind == "nonneg" and atom.free and atom.free.isdisjoint(bound):
+            if atom.kind == "nonneg" and atom.free and not atom.free <= set(bound):
                 (value,) = atom.args
-                equal = _as_equality(rules, value)
+                within = atom.free.intersection(bound)
+                equal = _in_one_place(rules, value, within) if within else _as_equality(rules, value)
                 if equal is not None:
                     part = rules.times(
                         [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part], equal
                     )
         terms += part
-    return rules.collect(terms)
+    result = rules.collect(terms)
+    return result if result == poly else at_edges(rules, result)  # a sum over one place leaves what it asks of it
 
 
 def _as_equality(rules: TermRules, value: Poly) -> Poly | None:
-    """[value >= 0] by [value = -1] or [value = 0], where it is never smaller, or never larger."""
-    next_one = combine([(1, value), (1, ONE)])
-    if rules.decided(">=", rules.size_expression(next_one)):
-        return subtract(ONE, rules.delta(next_one))
-    if rules.decided(">=", rules.size_expression(scale(value, -1))):
-        return rules.delta(value)
+    """[value >= 0] by the few values at which it holds, where there are no more; `nonneg` keeps that one of two."""
+    for most in range(1, MOST_EDGES + 1):
+        if rules.decided(">=", rules.size_expression(combine([(-1, value), (most - 1, ONE)]))):
+            return combine([(1, rules.delta(combine([(1, value), (-k, ONE)]))) for k in range(most)])
     return None
+
+
+def _in_one_place(rules: TermRules, value: Poly, bound: frozenset[Index]) -> Poly | None:
+    """[v + c >= 0] by [v >= 0] and the places between, for a small number c; [-v >= 0] by what it leaves."""
+    offset = Fraction(dict(value.terms).get(UNIT, 0))
+    if abs(offset) > MOST_BETWEEN or offset.denominator > 1:
+        return None
+    base = combine([(1, value), (-int(offset), ONE)])
+    slopes = [c for i in sorted(bound, key=lambda i: i.name) for m, c in base.terms if m is of_index(i).terms[0][0]]
+    if slopes and slopes[0] < 0:
+        opposite = combine([(-1, value), (-1, ONE)])
+        return subtract(ONE, _in_one_place(rules, opposite, bound) or rules.nonneg(opposite))
+    if not offset:
+        return None
+    sign, between = (1, range(1, int(offset) + 1)) if offset > 0 else (-1, range(int(offset) + 1, 1))
+    return combine([(1, rules.nonneg(base)), *((sign, rules.delta(combine([(1, base), (k, ONE)]))) for k in between)])
 
 
 def joined_complements(rules: TermRules, index: Index, body: Poly) -> dict[Mono, Rational]:

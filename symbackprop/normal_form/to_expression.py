@@ -59,10 +59,11 @@ class _ExpressionWriter:
     def _term(self, mono: Mono, coefficient: Rational) -> Expr:
         factors, bound = self.canonical.open_mono(mono)
         renamed = {b: fresh(_LETTERS[k % len(_LETTERS)], b.size) for k, b in enumerate(bound)}
-        self.names |= renamed
-        product = multiply(number(Fraction(coefficient)), *(power(self._atom(a), Fraction(e)) for a, e in factors))
-        product = sum_over(renamed.values(), product)
-        return product
+        inner = _ExpressionWriter(
+            self.canonical, self.names | renamed
+        )  # a sum inside a factor binds the same names anew
+        product = multiply(number(Fraction(coefficient)), *(power(inner._atom(a), Fraction(e)) for a, e in factors))
+        return sum_over(renamed.values(), product)
 
     def _atom(self, atom: Atom) -> Expr:
         match atom.kind:

@@ -56,6 +56,8 @@ from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.data import subtract as subtract_poly
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.rules_indices import at_edges
+from symbackprop.normal_form.to_expression import expression
 
 SEEDS = st.integers(0, 10**6)
 
@@ -93,6 +95,58 @@ def test_normal_form_has_the_value_of_the_expression(seed, depth):
     except (BudgetError, UnsupportedError):
         return
     for a, b in values(lambda *p: value(expr, *p), lambda *p: poly_value(normal, *p), seed):
+        assert close(a, b)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(SEEDS, st.integers(2, 4))
+def test_expression_of_a_normal_form_has_its_value(seed, depth):
+    table = tables(seed)
+    try:
+        normal = table.normal(Generator(seed).make(FREE, depth))
+        written = expression(table, normal, {})
+    except (BudgetError, UnsupportedError):
+        return
+    for a, b in values(lambda *p: value(written, *p), lambda *p: poly_value(normal, *p), seed):
+        assert close(a, b)
+
+
+def test_expression_of_a_sum_over_a_sum_binds_each_index_for_itself():
+    """sum(i, x[i]*y[i]/sum(j, x[j])): the inner sum took the outer one's name, and y was read there."""
+    n = Symbol("N", "size")
+    x, y = Tensor("x", (n,)), Tensor("y", (n,))
+    total = contraction("j", n, lambda j: Entry(x, (j,)))
+    mean = contraction("i", n, lambda i: divide(multiply(Entry(x, (i,)), Entry(y, (i,))), total))
+    table = Canonical(Facts())
+    written = expression(table, table.normal(mean), {})
+    assert not free_indices(written)
+    assert table.equal(written, mean)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(SEEDS, st.integers(2, 4))
+def test_at_edges_keeps_the_value(seed, depth):
+    table = tables(seed)
+    rng = random.Random(seed)
+    free = sorted(FREE, key=lambda i: i.name)
+
+    def gated(k):
+        bound = add(rng.choice(free), number(rng.randint(-3, 3)))
+        sides = (k, bound) if rng.random() < 0.5 else (bound, k)
+        return where(Compare(rng.choice(["<", "<="]), *sides), inner(k), ZERO)
+
+    def inner(k):
+        return Generator(seed).make((*free, k), depth - 1)
+
+    edge = rng.choice(free)
+    ends = (number(rng.randint(0, 2)), subtract(edge.size, number(rng.randint(1, 2))))
+    at_end = where(Compare(rng.choice(["<", "<="]), *rng.sample((edge, rng.choice(ends)), 2)), ONE, ZERO)
+    try:
+        normal = table.normal(multiply(contraction("k", free[0].size, gated), at_end))
+        told = at_edges(table, normal)
+    except (BudgetError, UnsupportedError):
+        return
+    for a, b in values(lambda *p: poly_value(told, *p), lambda *p: poly_value(normal, *p), seed):
         assert close(a, b)
 
 

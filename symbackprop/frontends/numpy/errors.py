@@ -14,10 +14,15 @@ class NeedsConcreteSizes(TraceError):
     """The function cannot be followed for all sizes, but it can where `symbols` are fixed to numbers.
 
     `Tracer(..., sizes={"T": 3})` fixes a size; the others stay symbolic.
+
+    Args:
+        question: a relation between sizes on which it depends, and its opposite, as `where` takes them.
     """
 
-    def __init__(self, what: str, symbols: Iterable[str] = (), **parts: Any) -> None:
-        self.symbols = tuple(symbols)
+    def __init__(
+        self, what: str, symbols: Iterable[str] = (), question: tuple[str, str] | None = None, **parts: Any
+    ) -> None:
+        self.symbols, self.question = tuple(symbols), question
         super().__init__(what, **parts)
 
 

@@ -1,7 +1,8 @@
-"""Minus infinity as the value of a masked score: it may stand in a branch of `Where`, and must be gone when it is used.
+"""Minus infinity as the value of a masked score, or of a maximum before its first round: it may stand in a branch of
+`Where`, and must be gone when it is used.
 
-exp(-inf) = 0, -inf plus a number is -inf, and a maximum passes over it. No equation ever holds it: what would is
-refused.
+exp(-inf) = 0, -inf plus a number is -inf, every number is larger, and a maximum passes over it. No equation ever holds
+it: what would is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from symbackprop.expression.build import (
     ZERO,
     Add,
     Apply,
+    Compare,
     Expr,
     Index,
     Multiply,
@@ -24,7 +26,7 @@ from symbackprop.expression.build import (
     Where,
     fresh,
     multiply,
-    rebuild,
+    rewrite,
     substitute,
     subtract,
     where,
@@ -86,8 +88,23 @@ def _limit(value: Expr) -> Expr:
         case Multiply(factors) if _positive_multiple(factors):
             return MINUS_INFINITY
         case Where(condition, then, otherwise):
-            return rebuild(value, (condition, then, otherwise))
+            return where(_settled(condition), then, otherwise)
+        case Compare():
+            return _settled(value)
     raise TraceError("minus infinity is used in a way that cannot be traced", help="use a finite number such as -1e9")
+
+
+def _settled(condition: Expr) -> Expr:
+    """A condition in which minus infinity is compared with numbers."""
+
+    def meaning(node: Expr) -> Expr | None:
+        if not isinstance(node, Compare) or MINUS_INFINITY not in (node.left, node.right):
+            return None
+        if node.left is node.right:
+            return ZERO if node.relation == "<" else ONE
+        return ONE if node.left is MINUS_INFINITY and node.relation != "==" else ZERO
+
+    return rewrite(condition, meaning)
 
 
 def _positive_multiple(factors: tuple[Expr, ...]) -> bool:

@@ -10,7 +10,7 @@ last. Anything else asks for a loop of concrete length.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     add,
     contraction,
     entries_once,
+    extremum,
     free_indices,
     fresh,
     multiply,
@@ -47,6 +48,7 @@ from symbackprop.frontends.numpy.elementwise import integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown
 from symbackprop.frontends.numpy.heap import Heap, Items, put
+from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, is_infinite
 from symbackprop.frontends.numpy.masked import Masked
 from symbackprop.frontends.numpy.opaque import Unsettled
 from symbackprop.frontends.numpy.operands import as_array
@@ -80,6 +82,7 @@ from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, 
 from symbackprop.frontends.numpy.views import axis_of
 
 MOST_PASSES = 8
+Extreme = Literal["max", "min"]
 _UNSET = object()
 _NUMERIC = (Array, Size, int, float, np.generic)
 
@@ -395,6 +398,8 @@ class Loop:
         more, latched = _increment(value, old), _latched(value, old)
         if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
             return True
+        if _running(value, old) is not None:
+            return True
         own = tuple(i for i in old.indices if isinstance(i, Index))
         return self._written_at(value, old, own) is not None
 
@@ -412,7 +417,7 @@ class Loop:
         more = _increment(value, entry_) if tensor.kind == "integer" else None
         if more is not None and self.index not in free_indices(more) and not has_entry(more):
             return Counter(before, more, self.index)
-        return new_state(session, hint, shape, tensor.kind, self.index)
+        return new_state(session, hint, shape, tensor.kind, self.index, before)
 
     def _name_of(self, place: Any) -> str:
         if isinstance(place, Buffer):
@@ -474,8 +479,10 @@ class Loop:
             if before is None or any(e is not old for e in unknown):
                 raise self.stop()
             assert old is not None
-            more, latched = _increment(value, old), _latched(value, old)
-            if latched is not None and self.index not in free_indices(latched[1]):
+            more, latched, running = _increment(value, old), _latched(value, old), _running(value, old)
+            if running is not None:
+                final = self._extreme(*running, before(at))
+            elif latched is not None and self.index not in free_indices(latched[1]):
                 count = contraction(self.index.name, self.index.size, lambda k: self._at(latched[0], k))
                 final = where(Compare("<", ZERO, count), latched[1], before(at))
             elif more is not None:
@@ -485,6 +492,22 @@ class Loop:
                 final = self._owned(value, old, before(at), own)
         final = reduced(final) if not any(isinstance(n, Entry) for n in nodes_once(final)) else final
         return (lambda i: substitute(final, dict(zip(own, i, strict=True)))), summed
+
+    def _extreme(self, kind: Extreme, value: Expr, start: Expr) -> Expr:
+        """The largest, or smallest, of what was before and what all rounds have."""
+        if start is MINUS_INFINITY and kind == "max":
+            if is_so("<=", ONE, self.index.size) is not True:
+                raise self.stop("a loop that may be empty")
+            return extremum(kind, self.index.name, self.index.size, lambda k: self._at(value, k))
+        if is_infinite(start):
+            raise self.stop("a running maximum that begins with minus infinity in places")
+        begins = self._at(value, MINUS_ONE) is start  # x[0] before a loop over x[1:]
+
+        def each(k: Expr) -> Expr:
+            there = self._at(value, minus(k, ONE))
+            return there if begins else where(holds("==", k, ZERO), start, there)
+
+        return extremum(kind, self.index.name, reduced(add(self.index.size, ONE)), each)
 
     def _at_own_place(self, value: Expr) -> Expr:
         """where(i == y, P[y], ...) is where(i == y, P[i], ...)."""
@@ -615,6 +638,19 @@ def _increment(value: Expr, old: Entry) -> Expr | None:
         then, other = _increment(value.then, old), _increment(value.otherwise, old)
         return None if then is None or other is None else where(value.condition, then, other)
     return None
+
+
+def _running(value: Expr, old: Entry) -> tuple[Extreme, Expr] | None:
+    """(max or min, what each round has) where a round keeps the larger, or the smaller, of that and the old number."""
+    if not isinstance(value, Where) or not isinstance(value.condition, Compare) or value.condition.relation == "==":
+        return None
+    pair = {value.condition.left, value.condition.right}
+    if old not in pair or {value.then, value.otherwise} != pair or len(pair) < 2:
+        return None
+    (new,) = pair - {old}
+    if any(n is old for n in nodes_once(new)):
+        return None
+    return ("max" if value.then is value.condition.right else "min"), new
 
 
 def _latched(value: Expr, old: Entry) -> tuple[Expr, Expr] | None:

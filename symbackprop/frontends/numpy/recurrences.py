@@ -30,6 +30,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.program import Equation
+from symbackprop.frontends.numpy.infinity import is_infinite
 from symbackprop.frontends.numpy.session import Content, Session, axis_indices, holds, is_so, places_of, reduced
 
 Indices = tuple[Expr, ...]
@@ -43,15 +44,19 @@ class State:
         tensor: one axis for each loop around this one, that of the steps, those of the number.
         outer: the indices of the loops around.
         index: of this loop.
+        before: what it is before the loop.
     """
 
     tensor: Tensor
     outer: tuple[Index, ...]
     index: Index
+    before: Content
 
     def found(self, indices: Indices) -> Expr:
-        """What a round finds."""
-        return Entry(self.tensor, (*self.outer, self.index, *map(reduced, indices)))
+        """What a round finds; minus infinity, which no tensor holds, by itself in the first."""
+        entry = Entry(self.tensor, (*self.outer, self.index, *map(reduced, indices)))
+        start = self.before(indices)
+        return where(holds("==", self.index, ZERO), start, entry) if is_infinite(start) else entry
 
     def left(self, indices: Indices) -> Expr:
         """What the loop leaves."""
@@ -114,12 +119,12 @@ class Growing:
 Found = State | Counter | Growing
 
 
-def new_state(session: Session, hint: str, shape: tuple[Expr, ...], kind: str, index: Index) -> State:
+def new_state(session: Session, hint: str, shape: tuple[Expr, ...], kind: str, index: Index, before: Content) -> State:
     """A state that is still to be defined."""
     outer = tuple(loop.index for loop in session.loops)
     steps = reduced(add(index.size, ONE))
     tensor = session.new_tensor(f"{hint}_before", (*(i.size for i in outer), steps, *shape), kind)
-    return State(tensor, outer, index)
+    return State(tensor, outer, index, before)
 
 
 def new_growing(
@@ -133,7 +138,10 @@ def new_growing(
 
 
 def define_state(session: Session, state: State, before: Content, after: Content, line: int | None) -> None:
-    """state[s] = before where s = 0, else what round s - 1 leaves."""
+    """state[s] = before where s = 0, else what round s - 1 leaves.
+
+    Minus infinity before the loop is told apart where the state is read: 0 stands for it here.
+    """
     indices = axis_indices(state.tensor.shape)
     count = len(state.outer)
     outer, step, own = indices[:count], indices[count], indices[count + 1 :]
@@ -141,7 +149,8 @@ def define_state(session: Session, state: State, before: Content, after: Content
     after = _in_other_words(session, state, after, own, line)
     around: dict[Expr, Expr] = dict(zip(state.outer, outer, strict=True))
     later = substitute(after(places), {**around, state.index: subtract(step, ONE)})
-    value = where(holds("==", step, ZERO), substitute(before(places), around), reduced_places(later))
+    start = ZERO if is_infinite(before(places)) else substitute(before(places), around)
+    value = where(holds("==", step, ZERO), start, reduced_places(later))
     session.equations.append(Equation(state.tensor, indices, value, f"line {line}" if line else ""))
 
 

@@ -87,7 +87,11 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         finally:
             _finish(over, turn)
 
-    thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
+    def quietly() -> None:
+        with suppress(OutOfTime):  # of one that is told to end once more while it ends nobody waits for an answer
+            run()
+
+    thread = threading.Thread(target=copy_context().run, args=(quietly,), daemon=True)
     thread.start()
     try:
         thread.join(min(seconds, threading.TIMEOUT_MAX))

@@ -211,7 +211,7 @@ class Tracer:
         where = stop.where or where or self._where(stop.__traceback__)
         parts: dict[str, Any] = {"where": where, "span": stop.span, "evidence": stop.evidence, "help": stop.help}
         if isinstance(stop, NeedsConcreteSizes):
-            return NeedsConcreteSizes(stop.what, stop.symbols, **parts)
+            return NeedsConcreteSizes(stop.what, stop.symbols, stop.question, **parts)
         return type(stop)(stop.what, **parts)
 
 
