@@ -269,7 +269,7 @@ def _symmetric(entries: NDArray[Any], definite: bool) -> NDArray[Any]:
     """
     turned = np.swapaxes(entries, -1, -2)
     if not definite:
-        return np.tril(entries) + np.triu(turned, 1)
+        return np.asarray(np.tril(entries) + np.triu(turned, 1))
     factor = np.round(entries * 32) / 32
     return np.asarray(factor @ np.swapaxes(factor, -1, -2) + 0.5 * np.eye(entries.shape[-1]))
 

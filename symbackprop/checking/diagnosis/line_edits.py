@@ -7,7 +7,7 @@ several equations; one slip changes them all. `diagnose` finds out which edit is
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from symbackprop.checking.diagnosis.misfits import fits, misplaced, resized
@@ -106,7 +106,7 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = 
     """
     seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
     size = sum(len(list(nodes_once(e.value))) for e in group)
-    sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
+    sources: Sequence[Callable[[Equation, Vocabulary], Found]] = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
     if vocabulary.derivation:  # nothing is assigned in a derivation
         sources = tuple(s for s in sources if s is not _assigned)
     scopes = _scopes(group[0].value) if len(group) == 1 else {}
@@ -224,7 +224,7 @@ def without_weights(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterat
         gone = {Entry(t) for t in chosen}
         changed = []
         for line in inner:
-            table = {
+            table: dict[Expr, Expr] = {
                 n: multiply(*(f for f in n.factors if f not in gone))
                 for t in chosen
                 for e, n in found[t]

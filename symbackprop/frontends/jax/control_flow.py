@@ -13,10 +13,12 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import Expr
 from symbackprop.frontends.jax.array import bare, dressed
 from symbackprop.frontends.jax.functions import LAX
+from symbackprop.frontends.jax.rounds import MOST_LEAVES, one_by_one
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
-from symbackprop.frontends.numpy.session import as_int, guarded, reduced
+from symbackprop.frontends.numpy.session import as_int, current, guarded, is_so, reduced
+from symbackprop.frontends.numpy.size import size, size_expr
 
 MOST_STEPS = 64
 
@@ -36,6 +38,8 @@ def scan(
     """(the last carry, what each step gives, stacked)."""
     leaves = list(_leaves(xs))
     sizes = [as_array(bare(leaf)).axes[0] for leaf in leaves]
+    if sizes and as_int(reduced(sizes[0])) is None and all(is_so("==", n, sizes[0]) is True for n in sizes):
+        return _over_any_number(f, init, xs, size(sizes[0]), bool(reverse))
     steps = _steps("scan", sizes[0] if sizes else length)
     if any(as_int(reduced(n)) != steps for n in sizes):
         raise ShapesDoNotFit("jax.lax.scan over arrays of several lengths")
@@ -43,6 +47,36 @@ def scan(
     for k in reversed(range(steps)) if reverse else range(steps):
         carry, found[k] = f(carry, _each(xs, operator.itemgetter(k)))
     return carry, _together([found[k] for k in range(steps)], N["stack"])
+
+
+def _over_any_number(f: Any, init: Any, xs: Any, steps: Any, reverse: bool) -> tuple[Any, Any]:
+    """A scan over a symbolic number of steps, as the loop that it is."""
+
+    def item(k: Any) -> Any:
+        place = steps - 1 - k if reverse else k
+        return _each(xs, lambda leaf: leaf[place])
+
+    def whole(*state: Any) -> Any:
+        parts = iter(state)
+        return _each(init, lambda _: dressed(as_array(next(parts))))
+
+    def leaf(value: Any, place: int) -> Any:
+        leaves = _leaves(value)
+        return as_array(bare(leaves[place])) if place < len(leaves) else 0.0
+
+    shown = f(init, item(0))[1]  # what a step gives, before there is a loop
+    if max(len(_leaves(init)), len(_leaves(shown))) > MOST_LEAVES:
+        raise NeedsConcreteSizes("jax.lax.scan over a symbolic number of steps", size_symbols(size_expr(steps)))
+    start = (leaf(init, k) for k in range(MOST_LEAVES))
+    rounds = current().rebuild(one_by_one)
+    state, made = rounds(f, *start, steps, guarded(whole), guarded(leaf), guarded(item))
+    given = iter(made)
+
+    def stacked(_: Any) -> Any:
+        outs = N["stack"](next(given))
+        return dressed(N["flip"](outs, 0) if reverse else outs)
+
+    return whole(*state), _each(shown, stacked)
 
 
 @_enter("map")

@@ -82,6 +82,7 @@ class Tracer:
         kinds = {"bern": (0, 1), "onehot": (0, 1), "pm1": (-1, 1)}
         self.session.two_valued = {a.tensor: kinds[a.kind] for a in self.assumptions if a.kind in kinds}
         self.overlay = Overlay(self.session, unknown)
+        self.session.rebuild = self.overlay.patch
         self.upstream: tuple[Tensor, ...] = ()
 
     def array(self, tensor: Tensor) -> Array:
