@@ -72,14 +72,22 @@ def _binds(term: Expr) -> bool:
     )
 
 
-def named_matrix(expr: MatrixEntry) -> Entry | None:
-    """The entry T[..., r, c] if the rows and columns of the matrix are the last two axes of a tensor as they are."""
+def whole_matrix(expr: MatrixEntry) -> tuple[Entry | MatrixEntry, bool] | None:
+    """What has the matrix as a whole, and whether it is turned over.
+
+    That is an entry T[..., r, c] or T[..., c, r] whose other places are free of both, or an entry of an inverse or a
+    factor at the row and the column; None for a matrix that is made entry by entry.
+    """
     row, inner = expr.matrix.index, expr.matrix.body
-    if isinstance(inner, Family) and isinstance(inner.body, Entry):
-        entry, pair = inner.body, (row, inner.index)
-        if entry.indices[-2:] == pair and not any(free_indices(i) & set(pair) for i in entry.indices[:-2]):
-            return entry
-    return None
+    if not isinstance(inner, Family) or not isinstance(inner.body, Entry | MatrixEntry):
+        return None
+    body, pair = inner.body, (row, inner.index)
+    if isinstance(body, MatrixEntry):
+        free = free_indices(body.matrix) & set(pair)
+        return None if free or body.places not in (pair, pair[::-1]) else (body, body.places != pair)
+    outer, places = body.indices[:-2], body.indices[-2:]
+    free = frozenset().union(*(free_indices(i) for i in outer)) & set(pair)
+    return None if free or places not in (pair, pair[::-1]) else (body, places != pair)
 
 
 def over_and_under(expr: Expr) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]:

@@ -46,11 +46,11 @@ from symbackprop.expression.functions import Function
 from symbackprop.rendering.conventions import (
     IndexNames,
     is_root,
-    named_matrix,
     ordered_terms,
     over_and_under,
     scope_of,
     signed,
+    whole_matrix,
 )
 from symbackprop.rendering.layout import (
     TIMES,
@@ -264,30 +264,40 @@ class _LayoutMaker:
         return row(Big(head, limits), body), _REACHING
 
     def _matrix_entry(self, expr: MatrixEntry, scope: IndexNames) -> Layout:
-        """(C⁻¹) with its indices, chol, det and log |det|; a matrix without a name shows its entry."""
-        whole = named_matrix(expr)
-        if whole is not None:
-            tensor = letter(whole.tensor.name)
-            outer = whole.indices[:-2]
-            matrix: Layout = Script(tensor, separated(self._indices(outer, scope)), None) if outer else tensor
-        else:
-            inner = expr.matrix.body
-            assert isinstance(inner, Family), "a matrix is a family of rows, each a family of entries"
-            within = scope.enter(expr.matrix.index)
-            matrix = Fence("(", self.layout(inner, within)[0], ")")
-            names = within.enter(inner.index).names
-            matrix = Script(matrix, row(*(letter(names[i]) for i in (expr.matrix.index, inner.index))), None)
-        if expr.kind == "inverse":
-            minus = row(operator("−"), Glyph("1", "number"))
-            plain = whole is not None and not whole.indices[:-2]
-            made: Layout = Script(matrix if plain else Fence("(", matrix, ")"), None, minus)
-        elif expr.kind == "logdet":
-            return row(Glyph("log", "function"), Fence("|", row(Glyph("det", "function"), matrix), "|"))
-        else:
-            made = row(Glyph({"determinant": "det"}.get(expr.kind, "chol"), "function"), Fence("(", matrix, ")"))
+        """(C⁻¹) with its indices, chol, det and log |det|."""
+        made = self._made_of_matrix(expr, scope)
         if not expr.places:
             return made
         return Script(Fence("(", made, ")"), separated(self._indices(expr.places, scope)), None)
+
+    def _made_of_matrix(self, expr: MatrixEntry, scope: IndexNames) -> Layout:
+        matrix = self._matrix(expr, scope)
+        name = {"determinant": "det"}.get(expr.kind, "chol")
+        if expr.kind == "inverse":
+            minus = row(operator("−"), Glyph("1", "number"))
+            plain = isinstance(matrix, Glyph)
+            return Script(matrix if plain else Fence("(", matrix, ")"), None, minus)
+        if expr.kind == "logdet":
+            return row(Glyph("log", "function"), Fence("|", row(Glyph("det", "function"), matrix), "|"))
+        return row(Glyph(name, "function"), Fence("(", matrix, ")"))
+
+    def _matrix(self, expr: MatrixEntry, scope: IndexNames) -> Layout:
+        """A matrix by its name, turned over or not; one without a name by its entry."""
+        found = whole_matrix(expr)
+        if found is None:
+            inner = expr.matrix.body
+            assert isinstance(inner, Family), "a matrix is a family of rows, each a family of entries"
+            within = scope.enter(expr.matrix.index)
+            names = within.enter(inner.index).names
+            both = row(*(letter(names[i]) for i in (expr.matrix.index, inner.index)))
+            return Script(Fence("(", self.layout(inner, within)[0], ")"), both, None)
+        whole, turned = found
+        if isinstance(whole, MatrixEntry):
+            matrix = self._made_of_matrix(whole, scope)
+        else:
+            tensor, outer = letter(whole.tensor.name), whole.indices[:-2]
+            matrix = Script(tensor, separated(self._indices(outer, scope)), None) if outer else tensor
+        return Script(matrix, None, Glyph("T", "number")) if turned else matrix
 
     def _applied(
         self, function: Function, arguments: tuple[Expr, ...], scope: IndexNames, exponent: Layout | None = None

@@ -34,11 +34,11 @@ from symbackprop.expression.build import (
 from symbackprop.rendering.conventions import (
     IndexNames,
     is_root,
-    named_matrix,
     ordered_terms,
     over_and_under,
     scope_of,
     signed,
+    whole_matrix,
 )
 
 _COMPARE, _ADD, _MULTIPLY, _NEGATE, _POWER, _ATOM = range(6)
@@ -170,15 +170,22 @@ def _binder(expr: Sum | Extremum | Position, scope: IndexNames) -> str:
 
 def _matrix_entry(expr: MatrixEntry, scope: IndexNames) -> str:
     """`inv(C)[i,j]` where the matrix has a name, else `inv(r, c, x[r,c] + ...)[i,j]`."""
+    places = f"[{','.join(_text(p, scope)[0] for p in expr.places)}]" if expr.places else ""
+    return _made_of_matrix(expr, scope) + places
+
+
+def _made_of_matrix(expr: MatrixEntry, scope: IndexNames) -> str:
     name = {"inverse": "inv", "determinant": "det"}.get(expr.kind, expr.kind)
-    whole = named_matrix(expr)
-    if whole is None:
-        inside = _family(expr.matrix, scope)
+    found = whole_matrix(expr)
+    if found is None:
+        return f"{name}({_family(expr.matrix, scope)})"
+    whole, turned = found
+    if isinstance(whole, MatrixEntry):
+        inside = _made_of_matrix(whole, scope)
     else:
         outer = whole.indices[:-2]
         inside = whole.tensor.name + (f"[{','.join(_text(i, scope)[0] for i in outer)}]" if outer else "")
-    places = f"[{','.join(_text(p, scope)[0] for p in expr.places)}]" if expr.places else ""
-    return f"{name}({inside}){places}"
+    return f"{name}({inside}{'.T' if turned else ''})"
 
 
 def _family(expr: Family, scope: IndexNames) -> str:

@@ -269,6 +269,8 @@ def test_derivatives_are_replayed_and_those_of_differences(kind):
 def test_matrices_are_shown():
     assert to_text(inverse(entry(A), P, J)) == "inv(A)[i,j]"
     assert to_text(matrix_entry("logdet", N, entry(A))) == "logdet(A)"
+    assert to_text(inverse(lambda r, c: Entry(A, (c, r)), P, J)) == "inv(A.T)[i,j]"
+    assert to_text(factor_inverse(entry(A), P, J)) == "inv(cholesky(A))[i,j]"
     assert to_text(inverse(lambda r, c: multiply(number(2), Entry(A, (c, r))), P, J)) == "inv(r, c, 2*A[c,r])[i,j]"
     assert layout_of(inverse(gram, P, J)) is not None
 
