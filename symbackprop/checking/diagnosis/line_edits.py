@@ -372,17 +372,7 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
 
 
 SOURCES = (
-    _assigned,
-    misplaced,
-    _inside,
-    _turned,
-    turned_sums,
-    scaled,
-    replaced,
-    interchanged,
-    added,
-    products,
-    multiplied,
-)
+    _assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied, _turned,
+)  # fmt: skip
 
 __all__ = ["Edit", "double_edits", "edits", "everywhere", "groups", "moved", "without_carry", "without_weights"]
