@@ -477,7 +477,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     cause = _cause(goal, wrong, found, budget.part("cause", lines)) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
-    notes = (f"proved right: {', '.join(right)}",) if right else ()
+    notes: tuple[str, ...] = (f"proved right: {', '.join(right)}",) if right else ()
     notes += _symmetric_inputs(goal.traced)
     cured = cured_lines(goal.traced.backward, goal.called, cause.lines) if cause else ()
     names = _unknown_to_the_user(goal)

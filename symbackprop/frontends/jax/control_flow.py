@@ -18,7 +18,7 @@ from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFi
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.numpy.session import as_int, current, guarded, is_so, reduced
-from symbackprop.frontends.numpy.size import size, size_expr
+from symbackprop.frontends.numpy.size import size
 
 MOST_STEPS = 64
 
@@ -39,7 +39,7 @@ def scan(
     leaves = list(_leaves(xs))
     sizes = [as_array(bare(leaf)).axes[0] for leaf in leaves]
     if sizes and as_int(reduced(sizes[0])) is None and all(is_so("==", n, sizes[0]) is True for n in sizes):
-        return _over_any_number(f, init, xs, size(sizes[0]), bool(reverse))
+        return _over_any_number(f, init, xs, sizes[0], bool(reverse))
     steps = _steps("scan", sizes[0] if sizes else length)
     if any(as_int(reduced(n)) != steps for n in sizes):
         raise ShapesDoNotFit("jax.lax.scan over arrays of several lengths")
@@ -49,8 +49,9 @@ def scan(
     return carry, _together([found[k] for k in range(steps)], N["stack"])
 
 
-def _over_any_number(f: Any, init: Any, xs: Any, steps: Any, reverse: bool) -> tuple[Any, Any]:
+def _over_any_number(f: Any, init: Any, xs: Any, length: Expr, reverse: bool) -> tuple[Any, Any]:
     """A scan over a symbolic number of steps, as the loop that it is."""
+    steps = size(length)
 
     def item(k: Any) -> Any:
         place = steps - 1 - k if reverse else k
@@ -66,7 +67,7 @@ def _over_any_number(f: Any, init: Any, xs: Any, steps: Any, reverse: bool) -> t
 
     shown = f(init, item(0))[1]  # what a step gives, before there is a loop
     if max(len(_leaves(init)), len(_leaves(shown))) > MOST_LEAVES:
-        raise NeedsConcreteSizes("jax.lax.scan over a symbolic number of steps", size_symbols(size_expr(steps)))
+        raise NeedsConcreteSizes("jax.lax.scan over a symbolic number of steps", size_symbols(length))
     start = (leaf(init, k) for k in range(MOST_LEAVES))
     rounds = current().rebuild(one_by_one)
     state, made = rounds(f, *start, steps, guarded(whole), guarded(leaf), guarded(item))
