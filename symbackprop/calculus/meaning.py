@@ -96,10 +96,17 @@ class Meaning:
             itself = isinstance(inner, Entry) and inner.tensor is node.variable.tensor
             return partial(inner if itself else self._written_out(inner), node.variable)
 
+        open_: list[Tensor] = []  # a tensor that leads back to itself, as in a recurrence, is written out once
+
         def values(node: Expr) -> Expr | None:
-            if isinstance(node, Entry) and node.tensor in step.uses and node.tensor in self.program.by_tensor:
-                return rewrite(self._written_out(node), values)
-            return None
+            if not isinstance(node, Entry) or node.tensor not in step.uses or node.tensor in open_:
+                return None
+            if node.tensor not in self.program.by_tensor:
+                return None
+            open_.append(node.tensor)
+            found = rewrite(self._written_out(node), values)
+            open_.pop()
+            return found
 
         def earlier(node: Expr) -> Expr | None:
             if isinstance(node, Entry) and node.tensor in step.uses and node.tensor in self.accepted:

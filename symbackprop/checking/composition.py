@@ -282,6 +282,8 @@ class Composition:
         equation = own[node.tensor].equation
         (entry,) = (e for e in entries_once(equation.value) if e.tensor is node.tensor)
         places: dict[Expr, Expr] = dict(zip(entry.indices, node.indices, strict=True))
+        if not places.keys() >= set(equation.indices):  # at other steps
+            return None
         factor = substitute(equation.value, {entry: ONE})
         return multiply(Entry(equation.tensor, tuple(places[i] for i in equation.indices)), power(factor, -1))
 
@@ -376,7 +378,7 @@ class Composition:
 
     def _is_explicitly(self, equation: Equation, value: Expr, block: Recurrence) -> bool:
         """Whether a tensor of a recurrence is shown to be this; it stands for it from then on."""
-        tensor = equation.tensor
+        tensor, value = equation.tensor, self._rewritten(value)
         self._replaced[tensor] = Equation(tensor, equation.indices, value, equation.note)
         self._take_together(block)
         lemma = self._shown(self._lines[tensor], value, None, ())

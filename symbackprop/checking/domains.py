@@ -35,14 +35,16 @@ from symbackprop.expression.build import (
     nodes_once,
     number,
     substitute,
+    tensors_in,
 )
 from symbackprop.expression.build import subtract as subtract_expr
 from symbackprop.expression.functions import OF_POSITIVE, Function, is_arbitrary
 from symbackprop.expression.program import PART, Program
-from symbackprop.expression.recurrence import recurrent
+from symbackprop.expression.recurrence import Recurrence, equations_of, recurrent
 from symbackprop.expression.sizes import Facts
 from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.normal_form.bound_names import abstract
+from symbackprop.normal_form.cut_points import CutPoints
 from symbackprop.normal_form.data import Atom, Mono, Poly, as_constant, combine, constant, of_atom, scale, subtract
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.normal_form.normal_form import Canonical
@@ -368,10 +370,31 @@ def conditions_of(
             sure = _Sure(composition.cuts, composition.read)
         try:
             _learn(sure, question)
-            return [c for demand in asked for c in _doubts(sure, demand, question.claimed)]
+            written = _as_written(question, facts)
+            left = [d for d in asked if not _shows(written, d)]
+            return [c for demand in left for c in _doubts(sure, demand, question.claimed)]
         except BudgetError:
             continue
     return [Condition(_text_of(demand, demand.value), True) for demand in asked]
+
+
+def _as_written(question: Question, facts: Facts) -> _Sure:
+    """What shows in the user's own terms: 1 + d**2 is positive, whatever d is written out."""
+    cuts = CutPoints(facts, question.forward.known, seconds=SHARES["conditions"].seconds)
+    for block in question.claimed.blocks:
+        lines = equations_of(block)
+        if isinstance(block, Recurrence):
+            cuts.depend(block, frozenset().union(*(tensors_in(e.value) for e in lines)))
+        for line in lines:
+            cuts.define(line.tensor, line.indices, line.value)
+    return _Sure(cuts)
+
+
+def _shows(sure: _Sure, demand: Demand) -> bool:
+    try:
+        return sure.holds(demand.relation, sure.read(demand.value))
+    except SymbackpropError:
+        return False
 
 
 def _learn(sure: _Sure, question: Question) -> None:

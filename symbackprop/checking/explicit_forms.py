@@ -159,7 +159,7 @@ class Explicit:
         """What a tensor of a recurrence may be, over the indices of its equation.
 
         Args:
-            lines: the equations of the recurrence as they are read now.
+            lines: the equations up to this one as they are read now.
         """
         form = linear(own, block, lines, self._facts) if self._vectors else None
         if form is None:
@@ -168,7 +168,7 @@ class Explicit:
             ends = self._ends(form)
             if ends is None:
                 return
-            for scale in self._scales(form):
+            for scale in self._scales(form, lines):
                 value = self._summed(form, scale, once=ends[0], forgets=ends[1])
                 if value is not None:
                     yield value
@@ -205,12 +205,13 @@ class Explicit:
             seen = max(seen, len(factor))
         return (once, forgets) if seen > LEAST_STEPS else None
 
-    def _scales(self, form: Linear) -> Iterator[Callable[[Expr], Expr]]:
+    def _scales(self, form: Linear, lines: Mapping[Tensor, Equation]) -> Iterator[Callable[[Expr], Expr]]:
         """Those g of which the factor is the ratio from step to step, as functions of the step."""
         if self._is_ratio(form, lambda _: ONE):
             yield lambda _: ONE
         for tensor, axis in self._steps.items():
-            if tensor.kind != "real" or tensor.shape[axis] is not form.step.size or tensor is form.own.tensor:
+            known = tensor in lines and tensor.kind == "real" and tensor is not form.own.tensor
+            if not known or tensor.shape[axis] is not form.step.size:
                 continue
             places = self._places(tensor, axis, form)
             if places is None:

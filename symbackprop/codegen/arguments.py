@@ -72,7 +72,10 @@ class Signature:
             for axis, size in enumerate(tensor.shape):
                 wanted = size_value(size, sizes)
                 if array.shape[axis] == 0:
-                    raise DataError(f"{tensor.name} is empty: axis {to_text(size)} has size 0")
+                    raise DataError(
+                        f"{tensor.name} is empty: axis {to_text(size)} has size 0",
+                        help="the equations are proved for sizes of at least 1",
+                    )
                 if wanted is not None and array.shape[axis] != wanted:
                     from_where = f" (given by {origin[size]})" if isinstance(size, Symbol) and size in origin else ""
                     raise DataError(

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from symbackprop.expression.build import Tensor
 
-_COMMENT = re.compile(r"    # (\w+)(?:\[[\w,]*\])? = ")
+_COMMENT = re.compile(r" +# (\w+)(?:\[[^\]]*\])? = ")
+_NO_STATEMENT = re.compile(r" +(return|for .*:$|\w+ = np\.empty\()|.*\.shape\[")
 
 
 def code_lines(source: str, tensors: Iterable[Tensor]) -> Mapping[Tensor, str]:
@@ -38,13 +39,15 @@ def _of_function(text: str, known: Mapping[str, Tensor]) -> dict[Tensor, str]:
     shared: dict[str, str] = {}  # what is computed on the way, and may be used again further down
     name, pending = "", list[str]()
     text = re.sub(r'""".*?"""', "", text, flags=re.DOTALL)  # a docstring computes nothing
-    for line in text.split("\n"):
+    lines = text.split("\n")
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
         comment = _COMMENT.match(line)
         if comment:
             name = comment[1]
-        elif re.match(r"    \w", line) and not line.startswith("    return") and ".shape[" not in line:
+        elif re.match(r" +\w", line) and not _NO_STATEMENT.match(line):
             pending.append(line.strip())
-            if name and re.match(rf"    {name}_? = ", line):
+            ends = line.startswith("     ") and (_COMMENT.match(following) or not following.startswith("     "))
+            if name and (ends or re.match(rf" +{name}_?(\[.*?\])? = ", line)):
                 if name in known:
                     found[known[name]] = "; ".join(_with_shared(pending, shared))
                 shared |= {s.partition(" = ")[0]: s for s in pending[:-1]}

@@ -33,7 +33,7 @@ def print_jax(forms: Mapping[str, Form], dtype: str, title: str = TITLE) -> str:
     helpers: set[str] = set()
     bodies = [print_function(name, form, "jnp", helpers) for name, form in forms.items()]
     head = header(title, dtype, "jnp")
-    if not helpers - {"tail"}:
+    if not helpers - {"tail"} and not any(form.loops for form in forms.values()):
         head = head.replace("import jax\n", "", 1)
     return wrapped("\n\n".join([head, *(helper_text(h, "jnp") for h in sorted(helpers)), *bodies]))
 

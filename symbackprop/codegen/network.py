@@ -18,14 +18,14 @@ import numpy as np
 from symbackprop.codegen.arguments import Array, as_number
 from symbackprop.codegen.choice import LONG_VECTOR, block_rows, bound_form
 from symbackprop.codegen.flat_parameters import FlatLayout
-from symbackprop.codegen.lowering.form import Form, prune, soon
+from symbackprop.codegen.lowering.form import Form, equation_text, prune, soon
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.penalty import separated
 from symbackprop.codegen.lowering.row_blocks import split_rows
 from symbackprop.codegen.numpy.buffered import print_blocks, print_whole
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped
-from symbackprop.codegen.numpy.plain import equation_text, print_function
+from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.program import check_backend, check_dtype, load_module
@@ -279,7 +279,7 @@ class CompiledNetwork:
 
 def commented(program: Program) -> Form:
     """The imperative form of a program, with its equations as comments."""
-    return lower(program, {e.tensor: equation_text(e) for e in program.equations})
+    return lower(program, {e.tensor: equation_text(e.left, e.value) for e in program.equations})
 
 
 def row_numbers(order: Any, rows: int) -> Array:

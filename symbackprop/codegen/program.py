@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, Signature
-from symbackprop.codegen.lowering.form import Form
+from symbackprop.codegen.lowering.form import Form, equation_text
 from symbackprop.codegen.lowering.lower import lower
-from symbackprop.codegen.numpy.plain import equation_text, print_module
+from symbackprop.codegen.numpy.plain import print_module
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.program import Program
-from symbackprop.expression.recurrence import recurrent
 from symbackprop.proofs.stable_logs import stabilise
 
 DTYPES = ("float64", "float32")
@@ -94,18 +93,13 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
         dtype: "float64" or "float32".
 
     Raises:
-        UnsupportedError: an arbitrary function, another backend or type; steps that depend on each other.
+        UnsupportedError: an arbitrary function, another backend or type, a recurrence whose steps are no fixed number
+            apart.
     """
     check_dtype(dtype)
     check_backend(backend)
-    steps = ", ".join(t.name for t in recurrent(program.equations))
-    if steps:
-        raise UnsupportedError(
-            f"no code is generated for a recurrence: {steps} are computed step by step",
-            help='give the length of the axis of steps as a number, sizes={"T": 8}, or run the function itself',
-        )
     program = stabilise(program)
-    form = lower(program, {e.tensor: equation_text(e) for e in program.equations})
+    form = lower(program, {e.tensor: equation_text(e.left, e.value) for e in program.equations})
     signature = signature_of(form, program, dtype)
     if backend != "numpy":
         make = importlib.import_module(BACKENDS[backend]).program_function

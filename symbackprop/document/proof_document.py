@@ -21,6 +21,7 @@ from symbackprop.document.derivation_section import DerivationSections
 from symbackprop.document.exercises import exercise_sections
 from symbackprop.document.model import Block, DisplayedEquality, Document, equations
 from symbackprop.document.protocols import ProofLike
+from symbackprop.document.recurrence_section import first_and_later, recurrence_section
 from symbackprop.document.worked_example import worked_example
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr, Tensor
@@ -81,6 +82,7 @@ def proof_document(
         *overview.rules(about, derivations),
         *derivations,
         *supplements.induction(about),
+        *recurrence_section(about),
         *supplements.batch(about),
         *supplements.listing(about, code or {}),
         *supplements.questions(about),
@@ -126,6 +128,7 @@ def unbacked(document: Document, *proofs: ProofLike) -> tuple[DisplayedEquality,
     known: set[tuple[Expr, Expr]] = set()
     for proof in proofs:
         known |= {(e.left, e.value) for e in proof.program.equations} | set(overview.definitions(proof))
+        known |= set(first_and_later(proof))
         lemmas = proof.gradient.derivations.values() if proof.gradient is not None else ()
         for derivation in (*(t.derivation for t in proof.theorems), *lemmas):
             chain = [derivation.left, *(s.after for s in derivation.steps)]

@@ -18,6 +18,7 @@ from math import inf
 from typing import Literal
 
 from symbackprop.expression.build import (
+    ONE,
     ZERO,
     Add,
     Compare,
@@ -34,10 +35,13 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     add,
+    entries_once,
+    kronecker,
     multiply,
     nodes_once,
     number,
     power,
+    rewrite,
 )
 from symbackprop.expression.size_polynomial import (
     CONSTANT,
@@ -173,6 +177,32 @@ def decide(relation: Relation, left: Expr, right: Expr, facts: Facts = NO_FACTS)
     answer = facts.memo[key]
     assert answer is None or isinstance(answer, bool)
     return answer
+
+
+def decided(expr: Expr, facts: Facts = NO_FACTS) -> Expr:
+    """The expression with what it asks about sizes and indices answered, where the answer is known.
+
+    Example:
+        >>> from symbackprop.expression.build import where
+        >>> n, x = Symbol("N", "size"), Tensor("x", (Symbol("N", "size"),))
+        >>> i = Index("i", n)
+        >>> decided(where(Compare("<", i, n), Entry(x, (i,)), ZERO)) is Entry(x, (i,))
+        True
+    """
+
+    def meaning(node: Expr) -> Expr | None:
+        if isinstance(node, Entry) and node.indices:
+            return Entry(node.tensor, tuple(simplify(i, facts) for i in node.indices))
+        if not isinstance(node, (Compare, Kronecker)) or any(True for _ in entries_once(node)):
+            return None
+        relation = node.relation if isinstance(node, Compare) else "=="
+        left, right = simplify(node.left, facts), simplify(node.right, facts)
+        answer = decide(relation, left, right, facts)
+        if answer is not None:
+            return ONE if answer else ZERO
+        return Compare(relation, left, right) if isinstance(node, Compare) else kronecker(left, right)
+
+    return rewrite(expr, meaning)
 
 
 def _decide(relation: Relation, gap: Polynomial, facts: Facts) -> bool | None:

@@ -47,6 +47,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import ARGUMENTS, EXP, FUNCTIONS, LOG, Function
 from symbackprop.expression.nodes import interned
 from symbackprop.expression.program import Assumption, Equation, Program, symbols
+from symbackprop.expression.recurrence import recurrent
 from symbackprop.expression.shown import Shown
 from symbackprop.expression.sympy_bridge import PI, PLACES, definition, from_sympy, to_sympy
 from symbackprop.frontends.formula import Scope, parse
@@ -423,11 +424,12 @@ def _size_of_weight(kind: str, weight: Expr) -> Expr:
 
 
 def written_out(program: Program, expr: Expr) -> Expr:
-    """`expr` with every defined tensor replaced by its equation, down to the inputs."""
+    """`expr` with every defined tensor replaced by its equation, down to the inputs and the tensors of recurrences."""
     memo: dict[Expr, Expr] = {}
+    steps = recurrent(program.equations)
 
     def equation(node: Expr) -> Expr | None:
-        if not isinstance(node, Entry) or node.tensor not in program.by_tensor:
+        if not isinstance(node, Entry) or node.tensor not in program.by_tensor or node.tensor in steps:
             return None
         if node not in memo:
             defining = program.by_tensor[node.tensor]

@@ -47,6 +47,7 @@ from symbackprop.normal_form.algebra import Algebra
 from symbackprop.normal_form.bound_names import memoised
 from symbackprop.normal_form.data import ONE, Atom, Mono, Poly, Rational, add, combine, constant, exact, scale, subtract
 from symbackprop.normal_form.rewriter import INDICATORS
+from symbackprop.normal_form.rules_indices import at_edges
 from symbackprop.normal_form.summands import under_sums
 
 MANY_TERMS = 24  # of several branches: what does not vanish branch by branch is not cleared as a whole beyond that
@@ -77,7 +78,12 @@ class Canonical(Algebra):
         """True if the polynomial is 0, after clearing denominators, those that stand under its sums too.
 
         Branches are looked at one by one where that is enough: the denominators of one do not matter to the others.
+        Sums over what is before and what is behind an index meet where both are said in one way.
         """
+        told = at_edges(self, difference)
+        return self._vanishes(difference) or (told is not difference and self._vanishes(told))
+
+    def _vanishes(self, difference: Poly) -> bool:
         branches = _branches(difference)
         if len(branches) > 1:
             if all(self._vanishes_whole(branch) for branch in branches):

@@ -184,8 +184,8 @@ def at_edges(rules: TermRules, poly: Poly) -> Poly:
     """`poly` with what is said of first and last steps said in one way.
 
     Of free indices an inequality that holds at one or two values alone is written by equalities: [i <= 0] is [i = 0].
-    Of a bound and a free one it is brought to one place, so that sums over all earlier steps, and over those up to this
-    one, differ by a term: [i <= t] is [i < t] + [i = t].
+    Of two indices it is brought to one place, so that a sum over all earlier steps, and one over those up to this one,
+    differ by a term: [i <= t] is [i < t] + [i = t].
     """
     terms: Terms = []
     for mono, coefficient in poly.terms:
@@ -195,7 +195,9 @@ def at_edges(rules: TermRules, poly: Poly) -> Poly:
             if atom.kind == "nonneg" and atom.free and not atom.free <= set(bound):
                 (value,) = atom.args
                 within = atom.free.intersection(bound)
-                equal = _in_one_place(rules, value, within) if within else _as_equality(rules, value)
+                equal = None if within else _as_equality(rules, value)
+                if equal is None and len(atom.free) > 1:
+                    equal = _in_one_place(rules, value, within or atom.free)
                 if equal is not None:
                     part = rules.times(
                         [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part], equal
@@ -213,16 +215,16 @@ def _as_equality(rules: TermRules, value: Poly) -> Poly | None:
     return None
 
 
-def _in_one_place(rules: TermRules, value: Poly, bound: frozenset[Index]) -> Poly | None:
+def _in_one_place(rules: TermRules, value: Poly, indices: frozenset[Index]) -> Poly | None:
     """[v + c >= 0] by [v >= 0] and the places between, for a small number c; [-v >= 0] by what it leaves."""
     offset = Fraction(dict(value.terms).get(UNIT, 0))
     if abs(offset) > MOST_BETWEEN or offset.denominator > 1:
         return None
     base = combine([(1, value), (-int(offset), ONE)])
-    slopes = [c for i in sorted(bound, key=lambda i: i.name) for m, c in base.terms if m is of_index(i).terms[0][0]]
+    slopes = [c for i in sorted(indices, key=lambda i: i.name) for m, c in base.terms if m is of_index(i).terms[0][0]]
     if slopes and slopes[0] < 0:
         opposite = combine([(-1, value), (-1, ONE)])
-        return subtract(ONE, _in_one_place(rules, opposite, bound) or rules.nonneg(opposite))
+        return subtract(ONE, _in_one_place(rules, opposite, indices) or rules.nonneg(opposite))
     if not offset:
         return None
     sign, between = (1, range(1, int(offset) + 1)) if offset > 0 else (-1, range(int(offset) + 1, 1))

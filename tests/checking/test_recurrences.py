@@ -6,6 +6,7 @@ what is carried stands in names, buffers, lists, dictionaries
 in place and not.
 """
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +16,12 @@ import symbackprop as sb
 from symbackprop.checking.composition import Composition
 from symbackprop.checking.decide import goal_of
 from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.document.proof_document import proof_document, unbacked
+from symbackprop.document.recurrence_section import first_and_later
 from symbackprop.expression.build import ONE, add
 from symbackprop.frontends.numpy.traced import trace_pair
+from symbackprop.rendering.notation import NAMES
+from symbackprop.rendering.text import to_text
 
 CASES = {}
 
@@ -528,3 +533,59 @@ def test_trace_of_a_recurrence_is_read_as_mathematics():
     assert told[0] == "h_before[t] = where(kronecker(t, 0), 0, h[t - 1])"
     assert told[1] == "h[t] = a*h_before[t] + x[t]"
     assert len(program.blocks) < len(program.equations)
+
+
+def elman(x, h0, Wx, Wh):
+    h, hs = h0, []
+    for t in range(x.shape[0]):
+        h = np.tanh(x[t] @ Wx + h @ Wh)
+        hs.append(h)
+    return np.stack(hs)
+
+
+def elman_backward(dout, x, h0, Wx, Wh, slip=""):
+    h, hs = h0, [h0]
+    for t in range(x.shape[0]):
+        h = np.tanh(x[t] @ Wx + h @ Wh)
+        hs.append(h)
+    dWx, dWh, dx, dnext = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(x), np.zeros_like(h0)
+    for t in reversed(range(x.shape[0])):
+        dh = dout[t] + (0 if slip == "forgotten" else dnext)
+        dz = dh * (1 - hs[t if slip == "earlier" else t + 1] ** 2)
+        dWx += x[t].T @ dz
+        dWh += hs[t].T @ dz
+        dx[t] = dz @ Wx.T
+        dnext = (dh if slip == "other" else dz) @ (Wh if slip == "turned" else Wh.T)
+    return {"x": dx, "h0": dnext, "Wx": dWx, "Wh": dWh}
+
+
+ELMAN = {"x": ("T", "N", "D"), "h0": ("N", "H"), "Wx": ("D", "H"), "Wh": ("H", "H")}
+
+
+@pytest.mark.parametrize(
+    ("slip", "words"),
+    [
+        ("forgotten", "step t: what step t + 1 sends back to h (line 6 of the forward pass) is missing"),
+        ("earlier", "of the next step belongs there"),
+        ("turned", "two indices of Wh are swapped"),
+        ("other", "dz belongs where dh stands"),
+    ],
+)
+def test_fault_inside_a_loop_is_named_once_and_its_cure_is_proved_for_every_length(slip, words):
+    verdict = sb.check(elman, elman_backward, shapes=ELMAN, fixed={"slip": slip})
+    assert verdict.status == "REFUTED"
+    assert re.sub(r"line \d+ of the forward", "line 6 of the forward", verdict.diagnosis).endswith(words)
+    assert verdict.cure
+    assert not verdict.cure_scope  # of no stated sizes
+    assert "_before" not in verdict.diagnosis + verdict.cure
+    assert "_bar" not in verdict.diagnosis + verdict.cure
+
+
+def test_prove_of_a_recurrence_writes_its_adjoint_and_the_induction():
+    proof = sb.prove(sb.trace(elman, ELMAN))
+    document = proof_document(proof, notation=NAMES)
+    assert unbacked(document, proof) == ()
+    told = {(to_text(left), to_text(right)) for left, right in first_and_later(proof)}
+    assert {("h_before[0,n,i]", "h0[n,i]"), ("h_before[t + 1,n,i]", "h[t,n,i]")} <= told
+    assert ("h_before_bar[T,n,i]", "0") in told
+    assert ("h_before_bar[t,n,i]", "sum(i_1, u_bar[t,n,i_1]*Wh[i,i_1])") in told

@@ -188,12 +188,76 @@ def test_map_is_followed_over_any_number_of_rows():
     assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), verdict
 
 
-def test_scan_is_followed_over_any_number_of_steps():
+def test_scan_is_followed_for_every_length():
     shapes = {"xs": ("T", "D"), "a": ("D",), "h0": ("D",)}
     verdict = sb.check(decayed, decayed_backward, shapes=shapes)
-    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), verdict
+    assert verdict.status == "PROVED"
+    assert verdict.for_all_sizes
     wrong = sb.check(decayed, decayed_backward, shapes=shapes, fixed={"forgets": True})
     assert set(wrong.wrong) == {"xs", "a", "h0"}
+
+
+def elman(transposed):
+    """A custom_vjp function whose rule scans in reverse and adds up what the weights get."""
+
+    @jax.custom_vjp
+    def rnn(x, h0, W):
+        def step(h, xt):
+            h = jnp.tanh(xt + h @ W)
+            return h, h
+
+        return jax.lax.scan(step, h0, x)[1]
+
+    def forward(x, h0, W):
+        hs = rnn(x, h0, W)
+        return hs, (h0, W, hs)
+
+    def backward(kept, g):
+        h0, W, hs = kept
+        back = W.T if transposed else W
+
+        def step(carry, at):
+            dh, dW = carry
+            up, h, before = at
+            dz = (dh + up) * (1 - h**2)
+            return (dz @ back, dW + before.T @ dz), dz
+
+        start = (jnp.zeros_like(h0), jnp.zeros_like(W))
+        before = jnp.concatenate([h0[None], hs[:-1]])
+        (dh0, dW), dx = jax.lax.scan(step, start, (g, hs, before), reverse=True)
+        return dx, dh0, dW
+
+    rnn.defvjp(forward, backward)
+    return rnn
+
+
+def test_rule_of_custom_vjp_that_scans_in_reverse_is_proved_for_every_length():
+    shapes = {"x": ("T", "N", "H"), "h0": ("N", "H"), "W": ("H", "H")}
+    verdict = sb.check(elman(True), shapes=shapes)
+    assert verdict.status == "PROVED"
+    assert verdict.for_all_sizes
+    wrong = sb.check(elman(False), shapes=shapes)
+    assert set(wrong.wrong) == {"x", "h0", "W"}
+
+
+def test_fori_loop_and_map_are_followed_for_every_length():
+    def horner(x, a):
+        return jax.lax.fori_loop(0, x.shape[0], lambda i, value: a * value + x[i], jnp.zeros(()))
+
+    told = [str(e) for e in sb.trace(horner, {"x": ("T",), "a": ()}).equations]
+    assert told[0] == "value_before[t] = where(kronecker(t, 0), 0, value[t - 1])"
+    assert told[1] == "value[t] = a*value_before[t] + x[t]"
+
+    def rows(x, w):
+        return jax.lax.map(lambda row: jnp.tanh(row @ w), x)
+
+    told = [str(e) for e in sb.trace(rows, {"x": ("T", "D"), "w": ("D",)}).equations]
+    assert told == ["t[t] = sum(d, x[t,d]*w[d])", "out[t] = tanh(t[t])"]
+
+    def total(x):
+        return jax.lax.scan(lambda c, xt: ((c[0] + jnp.sin(xt), c[1] + 1), None), (0.0, 0), x)[0][0]
+
+    assert [str(e) for e in sb.trace(total, {"x": ("T",)}).equations] == ["out = sum(k, sin(x[k]))"]
 
 
 def test_cond_and_fori_loop_take_both_branches_and_every_step():

@@ -16,6 +16,7 @@ from symbackprop.calculus.derivation import Gradient
 from symbackprop.errors import BudgetError, UnsupportedError
 from symbackprop.expression.build import Add, Entry, Expr, Index, Tensor, tensors_in
 from symbackprop.expression.program import Equation
+from symbackprop.expression.recurrence import recurrent
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.data import ONE, Mono, Poly, Rational, combine, constant, exact, scale, subtract
 from symbackprop.normal_form.modulo_equations import Resolver
@@ -81,6 +82,7 @@ class Comparison:
     ) -> None:
         self.resolver, self.traced, self.gradient, self.derived = resolver, traced, gradient, derived
         self.inputs = {t.name: t for t in traced.forward.inputs}
+        self._steps = set(recurrent(resolver.equations.values()))  # what they are made of, no normal form tells
 
     def sides(self, name: str) -> tuple[Poly, Poly, dict[Index, Expr]]:
         """Claimed and derived gradient over parameters, and what these are called."""
@@ -92,6 +94,9 @@ class Comparison:
         values = tuple(self.resolver.size_of(p) for p in places)
         called: dict[Index, Expr] = dict(zip(places, self.resolver.equations[known].indices, strict=True))
         return self.resolver.entry(claimed, values), self.resolver.entry(right, values), called
+
+    def _has_steps(self, poly: Poly) -> bool:
+        return any(a.kind == "entry" and a.data in self._steps for m, _ in poly.terms for a, _ in m.factors)
 
     def same(self, left: Poly, right: Poly) -> bool:
         """True if the two are equal."""
@@ -116,8 +121,8 @@ class Comparison:
 
     def _factor_words(self, name: str, ratio: Poly, called: Mapping[Index, Expr]) -> Diagnosis | None:
         for mono, _ in ratio.terms:
-            over, under = ({a.data[0] for a, e in mono.factors if a.kind == "entry" and e * s > 0} for s in (1, -1))
-            if over & under:
+            over, under = ({a.data for a, e in mono.factors if a.kind == "entry" and e * s > 0} for s in (1, -1))
+            if over & under or not self._steps.isdisjoint(over | under):
                 return None  # one entry of a tensor over another: not a factor that anybody forgot
         words, inverse = self.text(ratio, called), self.text(self.resolver.power(ratio, -1), called)
         if words == "-1":
@@ -223,7 +228,7 @@ class Comparison:
         """B = A + t for a short t."""
         a, b, called = self.sides(name)
         gap = self.resolver.difference(b, a)
-        if not gap.terms or len(gap.terms) > MAXIMUM_TERMS:
+        if not gap.terms or len(gap.terms) > MAXIMUM_TERMS or self._has_steps(gap):
             return None
         words, opposite = self.text(gap, called), self.text(scale(gap, -1), called)
         known = {m for m, _ in b.terms}

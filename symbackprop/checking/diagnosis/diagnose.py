@@ -35,12 +35,15 @@ from symbackprop.expression.build import (
     SymmetricTensor,
     Tensor,
     add,
+    entries_once,
     mentioned,
     nodes_once,
     rewrite,
     substitute,
 )
 from symbackprop.expression.program import PART, Equation, defined_once
+from symbackprop.expression.recurrence import in_order, recurrent
+from symbackprop.expression.sizes import decided
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
 from symbackprop.proofs.shortening.factor import gathered
 from symbackprop.proofs.shortening.unit_axes import factored
@@ -287,7 +290,8 @@ def _cures(
         left = f"{called}[{','.join(i.name for i in line.indices)}]"
         lines = edit.equations
         if case.unknown(right):  # what has no name is written out
-            lines = tuple(replace(e, value=with_parts(e.value, _parts(case))) for e in lines)
+            facts = case.gradient.program.facts
+            lines = tuple(replace(e, value=decided(with_parts(e.value, _parts(case)), facts)) for e in lines)
             line = next(e for e in lines if e.tensor is line.tensor)
             right = to_text(_renamed(line.value, _plainly_named(case, line)))
         text = f"{left} = {right}"
@@ -324,9 +328,15 @@ def _slips(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> I
         path = _missing_path(case, edit, search)
         if path is not None and not mentioned(known[line.tensor].value) & set(known) <= set(names):
             # derivatives that the user has no name for would say nothing: claimed is derived without these terms
-            text = f"{called} = ({called} as claimed) + what {_described(case, path[1])} sends back to {path[0].name}"
+            step = _step_after(case, path[0], path[1])
+            through = f"step {step} + 1" if step else _described(case, path[1])
+            back = case.traced.variables.get(path[0], path[0].name)
+            at = f"step {step}: " if step else ""
+            text = f"{at}{called} = ({called} as claimed) + what {through} sends back to {back}"
+        left, _, right_side = text.partition(" = ")
+        says_something = left != right_side and len(text) <= MAXIMUM_CURE
         if _proved(case, edit, search.lines, search.goals, budget):
-            yield Diagnosis(words, text if len(text) <= MAXIMUM_CURE else "")
+            yield Diagnosis(words, text if says_something else "")
         elif search.trials.telling:
             yield Diagnosis(f"{words}{AS_SHOWN}")
 
@@ -366,6 +376,10 @@ def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
     path = _missing_path(case, edit, search)
     if path is not None:
         there = _described(case, path[1])
+        step = _step_after(case, path[0], path[1])
+        if step:
+            part = "a part of " if path[2] else ""
+            return f"step {step}: {part}what step {step} + 1 sends back to {here} is missing"
         if here == there:
             return f"the path from {here} of one round to that of the next is missing"
         return f"{'a part of ' if path[2] else ''}the path from {here} through {there} is missing"
@@ -388,6 +402,21 @@ def _missing_path(case: Refuted, edit: Edit, search: EditSearch) -> tuple[Tensor
     rest = any(sources.get(t) in through for n in new for t in mentioned(n))
     (through_one,) = through
     return source, through_one if rest else _by_user(case, source, through_one), rest
+
+
+def _step_after(case: Refuted, source: Tensor, through: Tensor) -> str:
+    """The letter of the steps, if what the path goes through is what the next step of a recurrence finds of the source.
+
+    "" if it is anything else.
+    """
+    lines = case.gradient.program.by_tensor
+    steps = recurrent(lines.values())
+    if source not in steps or through not in steps:
+        return ""
+    line, axis = lines[through], steps[source]
+    step = line.indices[steps[through]]
+    there = [e.indices[axis] for e in entries_once(line.value) if e.tensor is source]
+    return step.name if there and all(p is not step for p in there) else ""
 
 
 def _by_user(case: Refuted, source: Tensor, through: Tensor) -> Tensor:
@@ -476,9 +505,13 @@ def _proved(
         return False
     table = {e.tensor: e for e in (*edited, *edit.equations)}
     adjoint, claimed = case.sides.derived, case.traced.backward
-    derived = replace(adjoint, equations=tuple(table.get(e.tensor, e) for e in adjoint.equations))
+    derived = replace(adjoint, equations=in_order(table.get(e.tensor, e) for e in adjoint.equations))
     every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
-    claimed = replace(claimed, equations=tuple(table.get(e.tensor, e) for e in every))
+    own = [table.get(e.tensor, e) for e in every]
+    known = {*claimed.inputs, *(e.tensor for e in own)}
+    if any(not mentioned(e.value) <= known for e in own):
+        return False  # it speaks of what the pass does not have
+    claimed = replace(claimed, equations=in_order(own))
     # A goal that is its own value is a right gradient, and must stay so.
     stay = {case.traced.gradients[n]: bar for n, bar in _right(case) if n in case.right}
     goals = {**{a: b for a, b in goals.items() if a is not b}, **stay}

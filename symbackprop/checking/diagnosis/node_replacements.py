@@ -40,6 +40,7 @@ from symbackprop.expression.build import (
     tensors_in,
 )
 from symbackprop.expression.program import Equation
+from symbackprop.expression.sizes import simplify
 from symbackprop.rendering.text import to_text
 
 MAXIMUM_FACTORS = 8
@@ -202,8 +203,23 @@ def replaced(line: Equation, v: Vocabulary) -> Found:
             if state is not None and state.shape == used.shape:
                 first, second = (f"{v.called(state)} of the {t} round belongs there" for t in (turn, other_turn))
                 yield node, (("step", step, v.chain(used)), (first, second), Entry(state, node.indices))
+        yield from _steps_beside(node, v)
         for other, new in _in_place_of(line, node, before, v):
             yield node, (("other", v.label(other)), _stood(node, new, v), new)
+
+
+def _steps_beside(node: Entry, v: Vocabulary) -> Found:
+    """The same tensor a step of a recurrence earlier or later."""
+    axis = v.step_axis(node.tensor)
+    if axis is None:
+        return
+    told = node.tensor in v.variables or node.tensor in v.forward.inputs
+    called = v.called(node.tensor) if told else "what is read there"
+    for by, turn, other_turn in ((ONE, "next", "previous"), (MINUS_ONE, "previous", "next")):
+        place = simplify(add(node.indices[axis], by))
+        new = Entry(node.tensor, (*node.indices[:axis], place, *node.indices[axis + 1 :]))
+        first, second = (f"{called} of the {t} step belongs there" for t in (turn, other_turn))
+        yield node, (("beside", by), (first, second), new)
 
 
 def added(line: Equation, v: Vocabulary) -> Found:

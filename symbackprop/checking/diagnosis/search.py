@@ -177,10 +177,10 @@ def defined(group: Iterable[Equation]) -> set[Tensor]:
 
 def downstream(lines: Sequence[Equation], sources: set[Tensor]) -> set[Tensor]:
     """The sources and all that is computed from them."""
-    found = set(sources)
-    for line in lines:
-        if mentioned(line.value) & found:
-            found.add(line.tensor)
+    found, before = set(sources), -1
+    while len(found) > before:  # a step leads to the next, whose line may stand before its own
+        before = len(found)
+        found |= {line.tensor for line in lines if mentioned(line.value) & found}
     return found
 
 

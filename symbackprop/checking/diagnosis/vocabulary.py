@@ -6,6 +6,7 @@ A line that a loop runs several times is several equations; `Vocabulary` knows w
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from symbackprop.expression.build import (
@@ -36,9 +37,12 @@ from symbackprop.expression.build import (
     nodes_once,
     power,
     rewrite,
+    subtract,
     tensors_in,
 )
 from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.recurrence import recurrent
+from symbackprop.expression.sizes import simplify
 from symbackprop.expression.sympy_bridge import slope
 from symbackprop.rendering.text import to_text
 
@@ -116,6 +120,8 @@ class Vocabulary:
         self._keys: dict[Expr, Hashable] = {}
         self._families: dict[Hashable, list[Tensor]] = {}
         self.equations = {e.tensor: e for e in lines}
+        self.steps = recurrent(dict.fromkeys((*forward.equations, *lines)))
+        self._lengths = {t.shape[axis] for t, axis in self.steps.items()}
         self._notes = {e.tensor: e.note for e in (*forward.equations, *lines)}
 
     def label(self, tensor: Tensor) -> Hashable:
@@ -158,12 +164,25 @@ class Vocabulary:
     def before(self, tensor: Tensor) -> list[Tensor]:
         """Real tensors that the line of `tensor` may use, nearest last."""
         own = [e.tensor for e in self.lines[: self.place[tensor]]]
+        if tensor in self.steps:  # of a loop's lines those that stand above it, whatever the order of computation
+            number = self._line(tensor)
+            own += [e.tensor for e in self.lines[self.place[tensor] :] if 0 <= self._line(e.tensor) < number]
         found: dict[Hashable, Tensor] = {}
         for t in (*self.known, *own):
             if t.kind == "real":
                 found.pop(self.alike(t), None)  # the user's own, nearest one is the one to speak of
                 found[self.alike(t)] = t
         return list(found.values())
+
+    def step_axis(self, tensor: Tensor) -> int | None:
+        """The axis along which a tensor has an entry for each step of a recurrence, up to one more or less."""
+        gaps = [[simplify(subtract(size, length)) for length in self._lengths] for size in tensor.shape]
+        return next((a for a, found in enumerate(gaps) if any(isinstance(g, Number) for g in found)), None)
+
+    def _line(self, tensor: Tensor) -> int:
+        """The number of the user's line; -1 of what is none."""
+        match = re.fullmatch(r"line (\d+)", self.note(tensor))
+        return int(match[1]) if match else -1
 
     def chain(self, tensor: Tensor) -> Hashable:
         """The same for the states that follow each other from round to round."""

@@ -10,8 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from symbackprop.codegen.lowering.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
-from symbackprop.expression.build import Add, Entry, Expr, Index, Tensor, add, entries, substitute
+from symbackprop.codegen.lowering.form import (
+    Contract,
+    Form,
+    Gather,
+    Join,
+    Map,
+    Reduce,
+    Statement,
+    axes,
+    entries_read,
+    reads,
+    rewritten,
+)
+from symbackprop.expression.build import ZERO, Add, Entry, Expr, Index, Tensor, add, entries, substitute
 
 
 @dataclass
@@ -22,18 +34,63 @@ class Nest:
     statements: list[Statement] = field(default_factory=list)
 
 
-Task = Nest | Contract
+Task = Nest | Contract | Join
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """An array, or what a step of a loop has of it, as a matrix: neighbouring axes count as one.
+
+    Args:
+        offset: the entry at which it begins.
+        above, across: the axes along its columns and along its rows.
+        lead: the sizes whose product is the distance of two rows.
+    """
+
+    offset: Entry
+    above: tuple[Index, ...]
+    across: tuple[Index, ...]
+    lead: tuple[Expr, ...]
+
+
+def as_matrix(entry: Entry, group: tuple[Index, ...]) -> Matrix | None:
+    """The entry's array as a matrix, one side of which has the axes of the group; None if it is none."""
+    places = [a for a, i in enumerate(entry.indices) if i in group]
+    others = [a for a, i in enumerate(entry.indices) if isinstance(i, Index) and i not in group]
+    if not places or not others:
+        return None
+    above, across = (places, others) if places[0] < others[0] else (others, places)
+    last = len(entry.indices) - 1
+    whole = above == list(range(above[0], above[-1] + 1)) and across == list(range(across[0], last + 1))
+    if not whole or above[-1] > across[0] or across[-1] != last:
+        return None
+    offset = Entry(entry.tensor, tuple(ZERO if isinstance(i, Index) else i for i in entry.indices))
+    own = entry.indices[above[0] : above[-1] + 1], entry.indices[across[0] :]
+    named = [tuple(i for i in side if isinstance(i, Index)) for side in own]
+    return Matrix(offset, named[0], named[1], entry.tensor.shape[above[-1] + 1 :])
+
+
+def as_product(s: Statement) -> tuple[Matrix, Matrix, Matrix] | None:
+    """(target, first, second) of a contraction that is a product of two matrices; None if it is none."""
+    if not isinstance(s, Contract) or "integer" in (s.left.tensor.kind, s.right.tensor.kind):
+        return None
+    order, left, right = axes(s.target), axes(s.left), axes(s.right)
+    alone = [i for i in order if (i in left) != (i in right)]
+    if len(alone) < len(order) or not order:
+        return None
+    first, second = (s.left, s.right) if order[0] in left else (s.right, s.left)
+    rows = tuple(i for i in order if i in axes(first))
+    target, a, b = as_matrix(s.target, rows), as_matrix(first, rows), as_matrix(second, s.over)
+    if target is None or a is None or b is None or target.above != rows or s.target.indices[-1] not in axes(second):
+        return None
+    columns, over = target.across, b.above if b.above != target.across else b.across
+    fits = {a.above, a.across} == {rows, over} and {b.above, b.across} == {over, columns}
+    return (target, a, b) if fits and target.lead == s.target.tensor.shape[-len(columns) :] else None
 
 
 def is_product(s: Statement) -> bool:
-    """True for a contraction of two matrices, or of a matrix and a vector, over one index."""
-    if not isinstance(s, Contract) or len(s.over) != 1 or not s.target.indices:
-        return False
-    if "integer" in (s.left.tensor.kind, s.right.tensor.kind):
-        return False
-    left, right = axes(s.left), axes(s.right)
-    shared = [i for i in axes(s.target) if i in left and i in right]
-    return not shared and len(left) == 2 and len(right) == 2
+    """True for a contraction that is a product of two matrices, of which neighbouring axes may be one."""
+    return as_product(s) is not None
 
 
 def nest_axes(s: Statement) -> tuple[Index, ...]:
@@ -42,7 +99,7 @@ def nest_axes(s: Statement) -> tuple[Index, ...]:
         case Reduce(_, _, operand, _):
             return axes(operand)
         case Contract(target, left, _, over):
-            if not target.indices:
+            if not axes(target):
                 return axes(left)
             return axes(target) + tuple(over)
     return axes(s.target)
@@ -55,8 +112,7 @@ def nests(statements: Iterable[Statement]) -> list[Task]:
     written: dict[Tensor, tuple[int, ...]] = {}  # the loops whose indices an elementwise target has, by number
     for statement in statements:
         needed = [made[t] for t in reads(statement) if t in made]
-        if is_product(statement):
-            assert isinstance(statement, Contract)
+        if isinstance(statement, Join) or (isinstance(statement, Contract) and is_product(statement)):
             tasks.append(statement)
             made[statement.target.tensor] = len(tasks) - 1
             continue
@@ -84,19 +140,9 @@ def _first(tensor: Tensor, statement: Statement, place: int, written: dict[Tenso
     order = nest_axes(statement)
     if isinstance(statement, Gather) or (isinstance(statement, Reduce) and statement.kind in ("argmax", "argmin")):
         return place + 1  # it reads other entries as well
-    here = [e for e in entries_of(statement) if e.tensor is tensor]
+    here = [e for e in entries_read(statement) if e.tensor is tensor]
     same = all(tuple(order.index(i) for i in axes(e)) == written.get(tensor) for e in here)
     return place if same else place + 1
-
-
-def entries_of(statement: Map | Contract | Reduce) -> list[Entry]:
-    """The entries that a statement reads."""
-    match statement:
-        case Map(_, value):
-            return list(entries(value))
-        case Contract(_, left, right, _):
-            return [left, right]
-    return [statement.operand]
 
 
 def _place(tasks: list[Task], sizes: list[Expr], first: int, needed: list[int]) -> int | None:
@@ -119,16 +165,10 @@ def renamed(statement: Statement, names: dict[Index, Index]) -> Statement:
         assert isinstance(found, Entry)
         return found
 
-    target = entry(statement.target)
-    match statement:
-        case Map(_, value):
-            return Map(target, substitute(value, table))
-        case Gather(_, source, positions, guarded):
-            return Gather(target, source, tuple(substitute(p, table) for p in positions), guarded)
-        case Reduce(_, kind, operand, over):
-            return Reduce(target, kind, entry(operand), tuple(names[i] for i in over))
-        case Contract(_, left, right, over):
-            return Contract(target, entry(left), entry(right), tuple(names[i] for i in over))
+    found = rewritten(statement, entry, lambda e: substitute(e, table))
+    if isinstance(found, (Reduce, Contract)):
+        return replace(found, over=tuple(names[i] for i in found.over))
+    return found
 
 
 def folded(form: Form, sums: frozenset[Tensor], late: set[Tensor]) -> tuple[list[Map], dict[Tensor, Tensor]]:

@@ -13,14 +13,26 @@ from math import inf, prod
 
 from symbackprop.codegen.arguments import size_value
 from symbackprop.codegen.c.expressions import CWriter
-from symbackprop.codegen.c.loops import Nest, folded, is_product, nests
+from symbackprop.codegen.c.loops import Nest, as_product, folded, is_product, nests
 from symbackprop.codegen.choice import C_FUSED_PENALTY
-from symbackprop.codegen.lowering.form import Contract, Form, Gather, Map, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.form import (
+    Contract,
+    Form,
+    Gather,
+    Join,
+    Map,
+    Reduce,
+    Statement,
+    axes,
+    comment_of,
+    reads,
+)
 from symbackprop.codegen.lowering.penalty import Penalty, without_penalty
 from symbackprop.codegen.lowering.row_blocks import Split, split_rows
-from symbackprop.codegen.numpy.plain import comment, names_of
+from symbackprop.codegen.numpy.body import comment
+from symbackprop.codegen.numpy.plain import names_of
 from symbackprop.errors import UnsupportedError
-from symbackprop.expression.build import ZERO, Entry, Expr, Symbol, Tensor
+from symbackprop.expression.build import ZERO, Entry, Expr, Index, Symbol, Tensor, add
 
 # Layers with at most so many weights have their products unrolled for their widths.
 SMALL_LAYER = 400
@@ -199,16 +211,17 @@ class KernelPrinter:
         """Append the lines of these statements."""
         tasks = nests(statements)
         readers: dict[Tensor, set[int]] = {}
-        inner = {s.target.tensor for s in statements}
+        inner = set(map(id, statements))
         for position, task in enumerate(tasks):
             for s in task.statements if isinstance(task, Nest) else [task]:
                 for t in reads(s):
                     readers.setdefault(t, set()).add(position)
-        outside = {t for s in self.form.statements if s.target.tensor not in inner for t in reads(s)} | set(
-            self.form.outputs
-        )
+        outside = {t for s in self.form.statements if id(s) not in inner for t in reads(s)} | set(self.form.outputs)
+        outside |= {t for loop in self.form.loops for t in loop.axes}  # other rounds read it
         for position, task in enumerate(tasks):
-            if isinstance(task, Nest):
+            if isinstance(task, Join):
+                self._join(task, indent)
+            elif isinstance(task, Nest):
                 here = {s.target.tensor for s in task.statements if isinstance(s, (Map, Gather))}
                 self.c.local = {t for t in here if readers.get(t, set()) <= {position} and t not in outside and t.shape}
                 self._nest(task, indent)
@@ -218,25 +231,39 @@ class KernelPrinter:
 
     def _nest(self, nest: Nest, indent: str) -> None:
         for s in nest.statements:
-            self.lines += (
-                comment(self.form.comments[s.target.tensor], indent, "//")
-                if s.target.tensor in self.form.comments
-                else []
-            )
+            said = comment_of(self.form, s)
+            self.lines += comment(said, indent, "//") if said else []
             self._prepare(s, indent)
         if self._is_square(nest):
             (s,) = nest.statements
             count = " * ".join(self.c.extent(i.size) for i in nest.order)
             self.lines.append(f"{indent}{self.c.entry(s.target)} += squares({count}, {self.names[reads(s)[0]]});")
             return
-        for depth, index in enumerate(nest.order):
+        self._over(nest.order, [self._inner(s) for s in nest.statements], indent)
+
+    def _over(self, order: Sequence[Index], inner: Sequence[str], indent: str) -> None:
+        """Loops over these axes, and what the innermost does."""
+        for depth, index in enumerate(order):
             v = self.c.index(index)
             pad = indent + "    " * depth
             self.lines.append(f"{pad}for (long {v} = 0; {v} < {self.c.extent(index.size)}; {v}++) {{")
-        pad = indent + "    " * len(nest.order)
-        for s in nest.statements:
-            self.lines.append(pad + self._inner(s))
-        self.lines += [indent + "    " * depth + "}" for depth in reversed(range(len(nest.order)))]
+        self.lines += [indent + "    " * len(order) + line for line in inner]
+        self.lines += [indent + "    " * depth + "}" for depth in reversed(range(len(order)))]
+
+    def _join(self, s: Join, indent: str) -> None:
+        said = comment_of(self.form, s)
+        self.lines += comment(said, indent, "//") if said else []
+        self._array(s.target.tensor)
+        order = axes(s.target)
+        start: Expr = ZERO
+        place = order.index(s.along)
+        for part in s.parts:
+            own = next(i for i in axes(part) if i not in order or i is s.along)
+            inside = [*order[:place], own, *order[place + 1 :]]
+            there = [add(own, start) if i is s.along else i for i in s.target.indices]
+            line = f"{self.c.entry(Entry(s.target.tensor, tuple(there)))} = {self.c.entry(part)};"
+            self._over(inside, [line], indent)
+            start = add(start, own.size)
 
     def _is_square(self, nest: Nest) -> bool:
         """True if the nest is the sum of squares of one large array, as it lies in memory."""
@@ -255,6 +282,9 @@ class KernelPrinter:
         elif tensor not in self.sums and not isinstance(s, Map | Gather):
             self.lines.append(f"{indent}{type_of(tensor)} {self.names[tensor]} = {_start(s)};")
         if isinstance(s, Map | Gather) or tensor in self.sums or not tensor.shape:
+            return
+        if len(axes(s.target)) < len(tensor.shape):  # one step of a loop
+            self._over(axes(s.target), [f"{self.c.entry(s.target)} = {_start(s)};"], indent)
             return
         count = " * ".join(self.c.extent(size) for size in tensor.shape)
         self.lines.append(f"{indent}for (long p = 0; p < {count}; p++) {self.names[tensor]}[p] = {_start(s)};")
@@ -288,12 +318,15 @@ class KernelPrinter:
     def _product(self, s: Contract, indent: str) -> None:
         tensor = self.c.into.get(s.target.tensor, s.target.tensor)
         self._array(tensor)
-        order, over = axes(s.target), s.over[0]
-        first, second = (s.left, s.right) if order[0] in axes(s.left) else (s.right, s.left)
-        ta, tb = int(axes(first)[0] is over), int(axes(second)[1] is over)
-        sizes = [self.c.extent(i.size) for i in (*order, over)]
-        lead = [self.c.extent(e.tensor.shape[1]) for e in (first, second)]
-        goal, alpha, beta = self.names[tensor], "1", str(int(s.target.tensor in self.sums))
+        found = as_product(s)
+        assert found is not None, "a product is one of matrices"
+        target, first, second = found
+        ta, tb = int(first.above != target.above), int(second.across != target.across)
+        over = first.above if ta else first.across
+        groups = (target.above, target.across, over)
+        sizes = [" * ".join(self.c.extent(i.size) for i in group) for group in groups]
+        lead = [" * ".join(map(self.c.extent, side.lead)) for side in (first, second)]
+        goal, alpha, beta = self._at(Entry(tensor, target.offset.indices)), "1", str(int(s.target.tensor in self.sums))
         before = goal
         if self._ends_inside(tensor):
             ending = self.endings[tensor]
@@ -303,14 +336,20 @@ class KernelPrinter:
                 alpha, beta = "-rate", self._kept(ending)
             else:
                 before, beta = f"start ? {goal} : {parameter}", f"start ? 1 : {self.c.value(ending.factor)}"
-        self.lines += comment(self.form.comments[tensor], indent, "//") if tensor in self.form.comments else []
-        a, b = self.names[first.tensor], self.names[second.tensor]
-        known = [1 if i.size is self.rows else size_value(i.size, self.known) for i in (*order, over)]
+        said = self.form.comments.get(tensor) or comment_of(self.form, s)
+        self.lines += comment(said, indent, "//") if said else []
+        a, b = self._at(first.offset), self._at(second.offset)
+        known = [1 if i.size is self.rows else size_value(i.size, self.known) for group in groups for i in group]
         is_small = prod(SMALL_LAYER + 1 if k is None else k for k in known) <= SMALL_LAYER
         name = "small_product" if is_small else "product"
         operands = f"{a}, {lead[0]}, {b}, {lead[1]}"
         call = f"{name}({ta}, {tb}, {', '.join(sizes)}, {operands}, {alpha}, {beta}, {before}, {goal});"
         self.lines.append(indent + call)
+
+    def _at(self, offset: Entry) -> str:
+        """The address of an entry."""
+        plain = all(i is ZERO for i in offset.indices)
+        return self.names[offset.tensor] if plain else f"&{self.c.entry(offset)}"
 
     def _function(self, tall: list[Tensor]) -> str:
         n, rows = self.names, self.rows

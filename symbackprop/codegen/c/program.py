@@ -6,6 +6,7 @@ Sizes are arguments, so one library serves all of them. Main name: `program_func
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,10 +17,12 @@ from symbackprop.codegen.c.build import build
 from symbackprop.codegen.c.network import Slot, use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
-from symbackprop.codegen.lowering.form import Form, Gather
+from symbackprop.codegen.lowering.form import Form, Gather, Loop
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
 from symbackprop.expression.program import symbols
+
+SPARE = 2  # workspaces that are kept for the next calls
 
 
 def program_function(name: str, form: Form, signature: Signature) -> tuple[str, Callable[..., Any], Callable[..., Any]]:
@@ -48,6 +51,7 @@ class CProgram:
         )
         text = printer.program(self.sizes)
         self.work = printer.work
+        self.spare: deque[tuple[tuple[int, ...], list[Array]]] = deque(maxlen=SPARE)
         self.source = "\n".join([head(single, {}), text])
         library = build(self.source)
         use_blas(library, single)
@@ -59,8 +63,10 @@ class CProgram:
         inputs = list(arguments[: len(self.form.inputs)])
         numbers = arguments[len(inputs) :]
         sizes = self._sizes(inputs, numbers)
-        made = {t: self._empty(t, sizes) for t in (*self.form.outputs, *self.work)}
-        arrays = [*inputs, *made.values()]
+        made = {t: self._empty(t, sizes) for t in self.form.outputs}
+        key = tuple(sizes[s] for s in self.sizes)
+        work = self._workspace(key) or [self._empty(t, sizes) for t in self.work]
+        arrays = [*inputs, *made.values(), *work]
         slots = (Slot * (len(arrays) + len(self.sizes) + len(numbers)))()
         for position, array in enumerate(arrays):
             slots[position].p = array.ctypes.data
@@ -69,9 +75,18 @@ class CProgram:
         for position, number in enumerate(numbers, len(slots) - len(numbers)):
             slots[position].v = number
         self._call(ctypes.addressof(slots))
+        self.spare.append((key, work))
         given = dict(zip(self.form.inputs, inputs, strict=True))
         results = tuple([given[t].copy() if t in given else made[t] for t in self.form.outputs])
         return results if len(results) > 1 else results[0]
+
+    def _workspace(self, key: tuple[int, ...]) -> list[Array] | None:
+        """A workspace for these sizes that no call uses; others are given up."""
+        try:
+            known, work = self.spare.pop()  # taken out while it is in use, so threads never share one
+        except IndexError:
+            return None
+        return work if known == key else None
 
     def _sizes(self, inputs: list[Array], numbers: tuple[float, ...]) -> dict[Symbol, int]:
         """The size of every axis; one that no input tells is a hyper-parameter."""
@@ -104,7 +119,12 @@ class _Printer(KernelPrinter):
     def program(self, sizes: list[Symbol]) -> str:
         """Its text."""
         form, n = self.form, self.names
-        self.tasks(list(form.statements), "    ")
+        done = 0
+        for loop in form.loops:
+            self.tasks(form.statements[done : loop.first], "    ")
+            self._loop(loop)
+            done = loop.last
+        self.tasks(form.statements[done:], "    ")
         places: list[tuple[str, str]] = []
         for t in form.inputs:
             kind = f"const {type_of(t)}"
@@ -128,3 +148,11 @@ class _Printer(KernelPrinter):
             cast = f"({kind} *)" if member.endswith("p") else ""
             lines.append(f"    {declaration} = {'*' * (member == '*p')}{cast}slots[{k}].{member.lstrip('*')};")
         return "\n".join([*lines, *self.lines, *last, "}"]) + "\n"
+
+    def _loop(self, loop: Loop) -> None:
+        """The statements of a recurrence, step by step."""
+        step, count = self.names[loop.step], self.c.integer(loop.count)
+        head = f"long {step} = {count} - 1; {step} >= 0; {step}--" if loop.backwards else ""
+        self.lines.append(f"    for ({head or f'long {step} = 0; {step} < {count}; {step}++'}) {{")
+        self.tasks(self.form.statements[loop.first : loop.last], "        ")
+        self.lines.append("    }")

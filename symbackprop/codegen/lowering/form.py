@@ -2,7 +2,8 @@
 reads.
 
 Each statement writes one array. Its target and operands are entries with plain, distinct indices, `z2[n,i]`, so an
-array's axes are known by name and a transpose costs nothing: it is the printer that lines the axes up.
+array's axes are known by name and a transpose costs nothing: it is the printer that lines the axes up. Inside the
+loop of a recurrence they may also have positions without indices, `h[t + 1,n,i]` at the step t, which are no axes.
 
     Map       target[n,i] = elementwise expression of entries over a subset of the target's indices
     Contract  target[n,i] = sum over j of left[n,j] * right[i,j]
@@ -13,13 +14,25 @@ array's axes are known by name and a transpose costs nothing: it is the printer 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-from symbackprop.expression.build import Entry, Expr, Index, Multiply, Number, Symbol, Tensor, children, entries
+from symbackprop.expression.build import (
+    Entry,
+    Expr,
+    Index,
+    Multiply,
+    Number,
+    Symbol,
+    Tensor,
+    children,
+    entries,
+    free_indices,
+)
 from symbackprop.expression.program import symbols
+from symbackprop.rendering.text import to_text
 
 ReduceKind = Literal["sum", "max", "min", "argmax", "argmin"]
 
@@ -62,7 +75,38 @@ class Gather:
     guarded: bool = False
 
 
-Statement = Map | Contract | Reduce | Gather
+@dataclass(frozen=True)
+class Join:
+    """target = the parts one after the other along the axis of the target's index `along`.
+
+    Args:
+        parts: over the target's indices, but for one of their own, of the part's size, in the place of `along`.
+    """
+
+    target: Entry
+    parts: tuple[Entry, ...]
+    along: Index
+
+
+Statement = Map | Contract | Reduce | Gather | Join
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The statements number `first` to `last` - 1 of a form run for each step, the others once.
+
+    Args:
+        step: runs from 0 to count - 1, or from count - 1 down to 0.
+        axes: of arrays that the loop fills step by step, their axis of steps; what else its statements define is known
+            for one step alone.
+    """
+
+    step: Symbol
+    count: Expr
+    backwards: bool
+    first: int
+    last: int
+    axes: Mapping[Tensor, int]
 
 
 @dataclass(frozen=True)
@@ -73,20 +117,35 @@ class Form:
         inputs: arrays given from outside.
         outputs: arrays that are returned.
         parameters: scalars given from outside.
-        comments: for the tensors of the Program, their equation as text.
+        comments: for the tensors of the Program, or the entries of a recurrence at one step, their equation as text.
+        loops: of its recurrences, in order.
     """
 
     inputs: tuple[Tensor, ...]
     statements: tuple[Statement, ...]
     outputs: tuple[Tensor, ...]
     parameters: tuple[Symbol, ...]
-    comments: Mapping[Tensor, str]
+    comments: Mapping[Tensor | Entry, str]
+    loops: tuple[Loop, ...] = ()
+
+
+def comment_of(form: Form, statement: Statement) -> str | None:
+    """The equation that a statement completes, if it stands beside it."""
+    return form.comments.get(statement.target, form.comments.get(statement.target.tensor))
+
+
+def equation_text(left: Entry, value: Expr) -> str:
+    """The equation on one line, as it stands in comments: letters of its names that could end a comment are dropped."""
+    return "".join(c if c.isprintable() else "?" for c in f"{to_text(left)} = {to_text(value)}")
 
 
 def axes(entry: Entry) -> tuple[Index, ...]:
-    """The indices of an entry whose indices are plain."""
-    assert all(isinstance(i, Index) for i in entry.indices), "an entry of the imperative form has plain indices"
-    return tuple(i for i in entry.indices if isinstance(i, Index))
+    """The axes of an entry, in order; a position at the step of a loop is none."""
+    found = tuple(i for i in entry.indices if isinstance(i, Index))
+    assert len(found) == len(entry.indices) or not any(
+        free_indices(i) for i in entry.indices if not isinstance(i, Index)
+    ), "an entry of the imperative form has plain indices"
+    return found
 
 
 def is_plain(entry: Entry) -> bool:
@@ -106,18 +165,55 @@ def reads(statement: Statement) -> tuple[Tensor, ...]:
             found = (operand.tensor,)
         case Gather(_, source, positions, _):
             found = (source, *(e.tensor for p in positions for e in entries(p)))
+        case Join(_, parts, _):
+            found = (p.tensor for p in parts)
     return tuple(dict.fromkeys(found))
+
+
+def entries_read(statement: Statement) -> list[Entry]:
+    """The entries that a statement reads; of a look-up the one that it looks up comes first."""
+    match statement:
+        case Map(_, value):
+            return list(entries(value))
+        case Contract(_, left, right, _):
+            return [left, right]
+        case Reduce(_, _, operand, _):
+            return [operand]
+        case Gather(_, source, positions, _):
+            return [Entry(source, positions), *(e for p in positions for e in entries(p))]
+        case Join(_, parts, _):
+            return list(parts)
+
+
+def rewritten(statement: Statement, entry: Callable[[Entry], Entry], value: Callable[[Expr], Expr]) -> Statement:
+    """The statement with other entries, and other values."""
+    target = entry(statement.target)
+    match statement:
+        case Map(_, old):
+            return Map(target, value(old))
+        case Contract(_, left, right, over):
+            return Contract(target, entry(left), entry(right), over)
+        case Reduce(_, kind, operand, over):
+            return Reduce(target, kind, entry(operand), over)
+        case Gather(_, source, positions, guarded):
+            found = entry(Entry(source, tuple(map(value, positions))))
+            return Gather(target, found.tensor, found.indices, guarded)
+        case Join(_, parts, along):
+            return Join(target, tuple(map(entry, parts)), along)
 
 
 def all_symbols(statement: Statement) -> list[Symbol]:
     """The hyper-parameters and sizes that running a statement may need."""
-    found: dict[Symbol, None] = {}
+    found: dict[Symbol, None] = dict.fromkeys(s for p in statement.target.indices for s in symbols(p))
     indices = list(axes(statement.target))
     match statement:
         case Map(_, value):
             found.update(dict.fromkeys(symbols(value)))
         case Contract(_, _, _, over) | Reduce(_, _, _, over):
             indices += over
+            found.update(dict.fromkeys(s for e in entries_read(statement) for s in symbols(e)))
+        case Join(_, parts, _):
+            indices += [i for p in parts for i in axes(p)]
         case Gather(_, source, positions, _):
             found.update(dict.fromkeys(s for e in (*positions, *source.shape) for s in symbols(e)))
     found.update(dict.fromkeys(s for i in indices for s in symbols(i.size)))
@@ -176,8 +272,8 @@ def size_sources(inputs: Iterable[Tensor]) -> dict[Symbol, tuple[Tensor, int, in
 
 
 def unbound(form: Form) -> list[Symbol]:
-    """Symbols in the statements that are neither parameters nor the size of an input's axis."""
-    known = set(form.parameters) | set(size_sources(form.inputs))
+    """Symbols in the statements that are no parameters, no sizes of an input's axis and no steps of a loop."""
+    known = set(form.parameters) | set(size_sources(form.inputs)) | {loop.step for loop in form.loops}
     used = [s for statement in form.statements for s in all_symbols(statement)]
     return list(dict.fromkeys(s for s in used if s not in known))
 

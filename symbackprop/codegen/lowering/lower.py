@@ -18,19 +18,25 @@ from symbackprop.codegen.lowering.form import (
     Contract,
     Form,
     Gather,
+    Join,
     Map,
     Reduce,
     ReduceKind,
     Statement,
     is_plain,
-    prune,
+    reads,
     unbound,
 )
+from symbackprop.codegen.lowering.loop import LoopPlan, loop_of
+from symbackprop.codegen.lowering.pieces import pieces
+from symbackprop.codegen.lowering.schedule import needed, scheduled
 from symbackprop.codegen.lowering.share import Key, key, share
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
     ONE,
+    ZERO,
     Add,
+    Apply,
     Compare,
     Entry,
     Expr,
@@ -39,21 +45,27 @@ from symbackprop.expression.build import (
     Kronecker,
     MatrixEntry,
     Multiply,
+    Number,
     Partial,
     Position,
+    Power,
     Sum,
     Tensor,
     Total,
     Where,
     add,
     children,
+    entries,
+    entries_once,
     free_indices,
     multiply,
+    nodes_once,
     rebuild,
     where,
 )
 from symbackprop.expression.program import Equation, Program
-from symbackprop.expression.sizes import simplify
+from symbackprop.expression.recurrence import Recurrence
+from symbackprop.expression.sizes import decide, simplify
 from symbackprop.proofs.stable_functions import machine_form
 
 
@@ -64,10 +76,14 @@ def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
         UnsupportedError: an arbitrary function, or a derivative that has not been worked out.
     """
     lowering = Lowering(program)
-    for equation in program.equations:
-        lowering.equation(equation)
-    form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, comments or {})
-    form = prune(share(prune(form, form.outputs)), form.outputs)
+    for block in program.blocks:
+        if isinstance(block, Recurrence):
+            lowering.recurrence(block)
+        else:
+            lowering.equation(block)
+    texts: dict[Tensor | Entry, str] = {**(comments or {})}
+    form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, texts)
+    form = scheduled(needed(share(needed(form, lowering.plans)), lowering.plans), lowering.plans)
     return replace(form, parameters=(*form.parameters, *unbound(form)))
 
 
@@ -80,12 +96,37 @@ class Lowering:
         self.known: dict[Key, Tensor] = {}
         self.names = {t.name for t in program.tensors}
         self.order: list[Index] = []  # the axes of the target, then the bound indices opened so far
+        self.plans: list[LoopPlan] = []
+        self.steps: dict[Tensor, int] = {}  # of arrays that the recurrence fills step by step, the axis of steps
+        self.moving: set[Tensor] = set()  # what depends on the steps of the present recurrence
 
-    def equation(self, equation: Equation) -> None:
-        """Append the statements of one equation; the last one defines its tensor."""
+    def recurrence(self, block: Recurrence) -> None:
+        """Append the statements of a recurrence, those of its rounds as if all rounds were done at once."""
+        plan = loop_of(block, self.facts, self.names)
+        self.plans.append(plan)
+        self.steps, self.moving = dict(plan.axes), set(plan.axes) | {a.tensor for a in plan.body}
+        for target, value, _ in plan.starts:
+            self.order = [i for i in target.indices if isinstance(i, Index)]
+            self.statements.append(Map(target, self.elementwise(machine_form(value), guarded=True)))
+        for a in plan.body:
+            self.equation(Equation(a.tensor, a.indices, a.value), a.beyond)
+        self.steps = {}
+
+    def equation(self, equation: Equation, guarded: bool = False) -> None:
+        """Append the statements of one equation; the last one defines its tensor.
+
+        Args:
+            guarded: some of its values are not used: what it reads for them may lie outside.
+        """
+        found = pieces(equation, self.facts, self.plans[-1].index if self.steps else None)
+        if found is not None:
+            self._joined(equation, *found, guarded)
+            return
         self.order = list(equation.indices)
         first = len(self.statements)
-        value = self.elementwise(machine_form(equation.value))
+        value = self.elementwise(machine_form(equation.value), guarded)
+        self._note_moving(first)
+        value = self._fixed_apart(value, root=True)
         if len(self.statements) > first and self.statements[-1].target is value and value.indices == equation.indices:
             # The last temporary is the whole value: let it be the equation's tensor.
             old = self.statements[-1].target.tensor
@@ -94,6 +135,56 @@ class Lowering:
         else:
             self.statements.append(Map(equation.left, value))
             self.known.setdefault(key("map", value, equation.indices), equation.tensor)
+        self._note_moving(first)
+
+    def _joined(self, equation: Equation, along: Index, parts: list[tuple[Index, Expr]], guarded: bool) -> None:
+        """Append the statements of an equation whose value is another one on each part of an axis."""
+        entries = list[Entry]()
+        for part, value in parts:
+            indices = tuple(part if i is along else i for i in equation.indices)
+            tensor = Tensor(self._name(), tuple(i.size for i in indices), equation.tensor.kind)
+            self.equation(Equation(tensor, indices, value), guarded)
+            entries.append(Entry(tensor, indices))
+        self.statements.append(Join(equation.left, tuple(entries), along))
+        self._note_moving(len(self.statements) - 1)
+
+    def _note_moving(self, first: int) -> None:
+        """Of the statements from number `first` on, note which depend on the steps of the present recurrence."""
+        for statement in self.statements[first:] if self.steps else ():
+            if not self.moving.isdisjoint(reads(statement)):
+                self.moving.add(statement.target.tensor)
+
+    def _fixed_apart(self, expr: Expr, root: bool = False) -> Expr:
+        """Beside what depends on the present recurrence, what does not as an array: it is computed for all steps."""
+        if not self.steps or (root and not self._moves(expr)):
+            return expr
+        if not self._moves(expr):
+            return self._operand(expr) if free_indices(expr) and self._is_costly(expr) else expr
+        parts = children(expr)
+        if isinstance(expr, (Add, Multiply)):
+            fixed = [p for p in parts if not self._moves(p)]
+            moving = [self._fixed_apart(p) for p in parts if self._moves(p)]
+            together = rebuild(expr, tuple(fixed)) if len(fixed) > 1 else None
+            if together is not None and self._is_costly(together):
+                return rebuild(expr, (*moving, self._fixed_apart(together)))
+            return rebuild(expr, (*moving, *map(self._fixed_apart, fixed)))
+        new = tuple(self._fixed_apart(p) for p in parts) if not isinstance(expr, Entry) else parts
+        return expr if new == parts else rebuild(expr, new)
+
+    def _is_costly(self, expr: Expr) -> bool:
+        """True if a value is better computed for all steps at once: sums and products are cheaper in the cache."""
+        made = {s.target.tensor for s in self.statements if isinstance(s, (Contract, Reduce))}
+        for node in nodes_once(expr):
+            if isinstance(node, Entry) and expr is not node and node.tensor in made:
+                return True
+            if isinstance(node, (Apply, Where, Compare, Kronecker)):
+                return True
+            if isinstance(node, Power) and not (isinstance(node.exponent, Number) and node.exponent.value == 2):
+                return True
+        return False
+
+    def _moves(self, expr: Expr) -> bool:
+        return any(e.tensor in self.moving for e in entries_once(expr))
 
     def elementwise(self, expr: Expr, guarded: bool = False) -> Expr:
         """`expr` over plain entries only: what is not elementwise becomes a temporary.
@@ -103,7 +194,7 @@ class Lowering:
         """
         match expr:
             case Entry():
-                return expr if self._is_whole(expr) else self._gather(expr, guarded)
+                return expr if self._is_whole(expr) or self._is_step(expr) else self._gather(expr, guarded)
             case Sum():
                 return self._sum(expr)
             case Extremum() | Position():
@@ -134,13 +225,32 @@ class Lowering:
             if isinstance(i, Index)
         )
 
+    def _is_step(self, entry: Entry) -> bool:
+        """True if one step is meant of an array that a recurrence fills, and there is this step."""
+        axis = self.steps.get(entry.tensor)
+        if axis is None or not self._is_whole_but(entry, axis):
+            return False
+        place, size = entry.indices[axis], entry.tensor.shape[axis]
+        return self._is_inside(place, size) and not any(True for _ in entries(place))
+
+    def _is_whole_but(self, entry: Entry, axis: int) -> bool:
+        """True if the entry has the whole array but for one axis."""
+        rest = (*entry.indices[:axis], *entry.indices[axis + 1 :])
+        shape = (*entry.tensor.shape[:axis], *entry.tensor.shape[axis + 1 :])
+        return self._is_whole(Entry(Tensor(entry.tensor.name, shape), rest)) and entry.indices[axis] not in rest
+
     def _gather(self, entry: Entry, guarded: bool) -> Entry:
         positions = tuple(self.elementwise(i, guarded) for i in entry.indices)
+        guarded = guarded and not all(map(self._is_inside, positions, entry.tensor.shape))
         tag = "guarded" if guarded else "gather"
         value = Entry(entry.tensor, positions)
+        source = entry.tensor
         return self._temporary(
-            tag, value, lambda target: Gather(target, entry.tensor, positions, guarded), entry.tensor.kind
+            tag, value, lambda target: Gather(target, source, positions, guarded), source.kind, _along(value)
         )
+
+    def _is_inside(self, place: Expr, size: Expr) -> bool:
+        return bool(decide("<=", ZERO, place, self.facts) and decide("<", place, size, self.facts))
 
     def _extremum(self, expr: Extremum | Position) -> Entry:
         self.order.append(expr.index)
@@ -201,15 +311,20 @@ class Lowering:
 
     def _operand(self, value: Expr) -> Entry:
         """`value` as an array: an entry as it stands, anything else by a statement of its own."""
-        if isinstance(value, Entry) and self._is_whole(value):
+        if isinstance(value, Entry) and (self._is_whole(value) or self._is_step(value)):
             return value
         return self._temporary("map", value, lambda target: Map(target, value))
 
     def _temporary(
-        self, tag: str, value: Expr, make: Callable[[Entry], Statement], kind: Literal["real", "integer"] = "real"
+        self,
+        tag: str,
+        value: Expr,
+        make: Callable[[Entry], Statement],
+        kind: Literal["real", "integer"] = "real",
+        indices: tuple[Index, ...] = (),
     ) -> Entry:
-        """An array that holds `value`, made by `make(target)` unless an equal one is known."""
-        indices = tuple(sorted(free_indices(value), key=self.order.index))
+        """An array that holds `value`, made by `make(target)` unless an equal one is known; its axes may be told."""
+        indices = indices or tuple(sorted(free_indices(value), key=self.order.index))
         mark = key(tag, value, indices)
         tensor = self.known.get(mark)
         if tensor is None:
@@ -221,6 +336,13 @@ class Lowering:
         name = next(n for k in count(1) if (n := f"t{k}") not in self.names)
         self.names.add(name)
         return name
+
+
+def _along(entry: Entry) -> tuple[Index, ...]:
+    """The axes of a window in the order in which it lies; none if it is no window."""
+    found = [free_indices(p) for p in entry.indices]
+    indices = tuple(i for free in found for i in free)
+    return indices if all(len(f) <= 1 for f in found) and len(set(indices)) == len(indices) else ()
 
 
 def _summed(over: list[Index], body: Expr) -> Expr:

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import count
 
-from symbackprop.codegen.lowering.form import Form, Map, Statement, axes, subexpressions
+from symbackprop.codegen.lowering.form import Form, Map, Statement, axes, is_plain, subexpressions
 from symbackprop.expression.build import (
     Add,
     Apply,
@@ -99,7 +99,8 @@ class _Sharing:
             if isinstance(statement, Map):
                 order = axes(statement.target)
                 value = self._shared(statement.value, order, root=True)
-                if _is_costly(statement.value) and free_indices(statement.value) == frozenset(order):
+                whole = is_plain(statement.target) and free_indices(statement.value) == frozenset(order)
+                if _is_costly(statement.value) and whole:
                     self.holds.setdefault(self._key(statement.value, order), statement.target.tensor)
                 statement = replace(statement, value=value)
             self.statements.append(statement)

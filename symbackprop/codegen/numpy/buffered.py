@@ -11,9 +11,10 @@ from dataclasses import replace
 from symbackprop.codegen.lowering.form import Form, Statement, reads, size_sources
 from symbackprop.codegen.lowering.row_blocks import Split
 from symbackprop.codegen.names import Names
+from symbackprop.codegen.numpy.body import comment
 from symbackprop.codegen.numpy.buffer_plan import OutBuffer, Plan
 from symbackprop.codegen.numpy.expressions import ArrayWriter
-from symbackprop.codegen.numpy.plain import comment, docstring, names_of, size_lines, source_text
+from symbackprop.codegen.numpy.plain import docstring, names_of, size_lines, source_text
 from symbackprop.expression.build import Symbol
 from symbackprop.expression.program import symbols
 

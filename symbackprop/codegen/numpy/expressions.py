@@ -6,9 +6,9 @@ names: `Writer.value`, `Writer.statement`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from symbackprop.codegen.lowering.form import Contract, Gather, Map, Reduce, Statement, axes
+from symbackprop.codegen.lowering.form import Contract, Gather, Join, Map, Reduce, Statement, axes, is_plain
 from symbackprop.codegen.names import Names
 from symbackprop.expression.build import (
     ZERO,
@@ -48,42 +48,61 @@ class ArrayWriter:
     Args:
         names: identifiers of tensors and symbols.
         module: how the array module is called in the text.
+        outputs: the arrays that may share memory with no other; None if none may.
+
+    Attributes:
         inlined: temporaries whose text stands in place of their name.
+        present: names of single steps of arrays: of the place along an axis.
+        rolling: arrays of which the present step is there alone, with the axis of steps that they lack.
     """
 
-    def __init__(self, names: Names, module: str = "np", inlined: Mapping[Tensor, Text] | None = None) -> None:
+    def __init__(self, names: Names, module: str = "np", outputs: Iterable[Tensor] | None = None) -> None:
         self.names, self.np = names, module
-        self.inlined = dict(inlined or {})
+        self.outputs = None if outputs is None else frozenset(outputs)
+        self.inlined: dict[Tensor, Text] = {}
+        self.rolling: dict[Tensor, int] = {}
+        self.present: dict[tuple[Tensor, int, Expr], str] = {}
         self.helpers: set[str] = set()  # functions that the module must provide
         self.mentioned: set[Symbol] = set()  # sizes and hyper-parameters in the text so far
 
     def statement(self, statement: Statement) -> Text:
         """The right side of an assignment to the statement's target."""
         match statement:
+            case Map(target, value) if self.np == "np" and not is_plain(target) and target.tensor not in self.rolling:
+                return self.value(value, axes(target))  # an assignment to one step broadcasts
             case Map(target, value):
-                return self._whole(value, axes(target))
+                return self._whole(value, axes(target), self._is_copied(target.tensor))
             case Contract():
                 return self._contract(statement)
             case Reduce(target, kind, operand, over):
-                text = self._wrapped(self._name(operand.tensor), ATOM)
+                text = self._wrapped(self.array(operand), ATOM)
                 where = [axes(operand).index(i) for i in over]
                 axis = (
-                    ""
-                    if len(where) == len(operand.indices)
-                    else f"axis={where[0] if len(where) == 1 else tuple(where)}"
+                    "" if len(where) == len(axes(operand)) else f"axis={where[0] if len(where) == 1 else tuple(where)}"
                 )
                 rest = [i for i in axes(operand) if i not in over]
                 return self._ordered((f"{text}.{kind}({axis})", ATOM), rest, axes(target))
             case Gather():
                 return self._gather(statement)
+            case Join(target, parts, along):
+                order = axes(target)
+                place = order.index(along)
+                texts = []
+                for part in parts:
+                    own = next(i for i in axes(part) if i not in order or i is along)
+                    texts.append(self._operand(part, [own if i is along else i for i in order])[0])
+                return f"{self.np}.concatenate([{', '.join(texts)}], axis={place})", ATOM
 
     def size(self, expr: Expr) -> str:
         """An integer expression without indices."""
         return self.value(expr, ())[0]
 
+    def _is_copied(self, tensor: Tensor) -> bool:
+        return self.outputs is None or tensor in self.outputs
+
     # Elementwise expressions
 
-    def _whole(self, value: Expr, order: Axes) -> Text:
+    def _whole(self, value: Expr, order: Axes, copied: bool) -> Text:
         """`value` with all axes of `order`, also those it does not depend on."""
         text = self.value(value, order)
         missing = [i for i in order if i not in free_indices(value)]
@@ -95,8 +114,9 @@ class ArrayWriter:
                 f"{self.np}.array({self.np}.broadcast_to({text[0]}, {shape}), dtype={dtype})",
                 ATOM,
             )
-        if isinstance(value, Entry) and (text[0] == self.names[value.tensor] or text[1] == ATOM):
-            return f"{self.np}.array({text[0]})", ATOM  # a copy: no output may share memory with an input
+        if isinstance(value, Entry) and (text[0] == self.array(value)[0] or text[1] == ATOM):
+            # An output is a copy: it may share no memory with an input.
+            return (f"{self.np}.array({text[0]})", ATOM) if copied else text
         return text
 
     def value(self, expr: Expr, order: Axes) -> Text:
@@ -110,8 +130,8 @@ class ArrayWriter:
                 return self.names[expr], ATOM
             case Index(_, size):
                 return self._lined_up((f"{self.np}.arange({self.size(size)})", ATOM), [expr], order)
-            case Entry(tensor, _):
-                return self._lined_up(self._name(tensor), list(axes(expr)), order)
+            case Entry():
+                return self._lined_up(self.array(expr), list(axes(expr)), order)
             case Add(terms):
                 return self._sum(terms, order)
             case Multiply() | Power():
@@ -132,8 +152,20 @@ class ArrayWriter:
     def _wrapped(text: Text, least: int) -> str:
         return text[0] if text[1] >= least else f"({text[0]})"
 
-    def _name(self, tensor: Tensor) -> Text:
-        return self.inlined.get(tensor) or (self.names[tensor], ATOM)
+    def array(self, entry: Entry) -> Text:
+        """The array of an entry; inside a loop the part of it that belongs to the step."""
+        tensor = entry.tensor
+        if all(isinstance(i, Index) for i in entry.indices):
+            return self.inlined.get(tensor) or (self.names[tensor], ATOM)
+        axis = self.rolling.get(tensor)
+        name = self.names[tensor]
+        for a, place in enumerate(entry.indices):
+            if (tensor, a, place) in self.present:
+                axis, name = a, self.present[tensor, a, place]
+        places = [":" if isinstance(i, Index) else self.size(i) for a, i in enumerate(entry.indices) if a != axis]
+        while places and places[-1] == ":":
+            places.pop()
+        return name + (f"[{', '.join(places)}]" if places else ""), ATOM
 
     def _sum(self, terms: Sequence[Expr], order: Axes) -> Text:
         # The first term that needs no minus goes in front, but terms keep their order otherwise: it decides the
@@ -265,7 +297,7 @@ class ArrayWriter:
     # Contractions
 
     def _operand(self, entry: Entry, want: Axes) -> Text:
-        return self._ordered(self._name(entry.tensor), axes(entry), want)
+        return self._ordered(self.array(entry), axes(entry), want)
 
     def _contract(self, s: Contract) -> Text:
         order, left, right = axes(s.target), axes(s.left), axes(s.right)
@@ -281,13 +313,13 @@ class ArrayWriter:
             return self._ordered((f"{a} @ {b}", MULTIPLY), [*batch, *rows, *columns], order)
         if not batch:
             where = [[axes(e).index(i) for i in s.over] for e in (first, second)]
-            a, b = self._name(first.tensor)[0], self._name(second.tensor)[0]
+            a, b = self.array(first)[0], self.array(second)[0]
             return self._ordered(
                 (f"{self.np}.tensordot({a}, {b}, axes=({where[0]}, {where[1]}))", ATOM), rows + columns, order
             )
         letters = {i: chr(97 + p) for p, i in enumerate(dict.fromkeys([*left, *right]))}
         spelled = ["".join(letters[i] for i in w) for w in (left, right, order)]
-        a, b = self._name(s.left.tensor)[0], self._name(s.right.tensor)[0]
+        a, b = self.array(s.left)[0], self.array(s.right)[0]
         return f'{self.np}.einsum("{spelled[0]},{spelled[1]}->{spelled[2]}", {a}, {b}, optimize=True)', ATOM
 
     @staticmethod
@@ -299,25 +331,38 @@ class ArrayWriter:
     # Look-ups
 
     def _gather(self, s: Gather) -> Text:
-        order = axes(s.target)
         source = self.names[s.source]
-        windows = None if s.guarded else self._windows(s)
+        for axis, place in enumerate(s.positions):
+            if (s.source, axis, place) in self.present:
+                name = self.present[s.source, axis, place]
+                return self._looked_up(s, name, axis)
+        return self._looked_up(s, source)
+
+    def _looked_up(self, s: Gather, source: str, gone: int | None = None) -> Text:
+        """The look-up in the array called `source`, which may lack an axis."""
+        order = axes(s.target)
+        if s.source in self.rolling:  # its last step
+            whole = Entry(s.source, s.positions)
+            return self._whole(whole, order, self._is_copied(s.target.tensor))
+        places = [p for a, p in enumerate(s.positions) if a != gone]
+        shape = [p for a, p in enumerate(s.source.shape) if a != gone]
+        windows = None if s.guarded and gone is None else self._windows(places, shape)
         if windows is not None:
-            have = [i for p in s.positions for i in free_indices(p)]
-            text = f"{source}[{', '.join(windows)}]"
+            have = [i for p in places for i in free_indices(p)]
+            text = f"{source}[{', '.join(windows)}]" if windows else source
             text, level = self._ordered((text, ATOM), have, order)
-            return f"{self.np}.array({text})", level
+            return (f"{self.np}.array({text})", ATOM) if self._is_copied(s.target.tensor) else (text, level)
         parts = []
-        for position, size in zip(s.positions, s.source.shape, strict=True):
+        for position, size in zip(places, shape, strict=True):
             text = self.value(position, order)[0]
             inside = not s.guarded or (isinstance(position, Index) and position.size is size)
             parts.append(text if inside else f"{self.np}.clip({text}, 0, {self.size(size)} - 1)")
         return f"{source}[{', '.join(parts)}]", ATOM
 
-    def _windows(self, s: Gather) -> list[str] | None:
+    def _windows(self, positions: Sequence[Expr], shape: Sequence[Expr]) -> list[str] | None:
         """Slices, if every position is a number or an index plus a number, and no index occurs twice."""
         found, seen = list[str](), set[Index]()
-        for position, size in zip(s.positions, s.source.shape, strict=True):
+        for position, size in zip(positions, shape, strict=True):
             free = free_indices(position)
             if not free:
                 found.append(self.size(position))

@@ -8,32 +8,16 @@ stand as comments over the statements that compute them.
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
 from collections.abc import Mapping
 
-from symbackprop.codegen.lowering.form import Form, Map, reads, size_sources
+from symbackprop.codegen.lowering.form import Form, size_sources
 from symbackprop.codegen.names import Names
+from symbackprop.codegen.numpy.body import LINE, Body
 from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.helpers import header, helper_text
-from symbackprop.expression.build import Symbol, Tensor, entries
-from symbackprop.expression.program import Equation
+from symbackprop.codegen.numpy.scan import ScanBody
+from symbackprop.expression.build import Symbol, Tensor
 from symbackprop.rendering.text import to_text
-
-LINE = 110
-
-
-def equation_text(equation: Equation) -> str:
-    """The equation on one line, as it stands in comments: letters of its names that could end a comment are dropped."""
-    text = f"{to_text(equation.left)} = {to_text(equation.value)}"
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def comment(text: str, indent: str, mark: str = "#") -> list[str]:
-    """The lines of a comment, broken at spaces and continued with a deeper indent."""
-    lines = textwrap.wrap(
-        text, LINE - len(indent), subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-    )
-    return [f"{indent}{mark} {line}" for line in lines]
 
 
 def print_module(functions: Mapping[str, Form], *, title: str, dtype: str, module: str = "np") -> str:
@@ -52,17 +36,8 @@ def print_module(functions: Mapping[str, Form], *, title: str, dtype: str, modul
 def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str:
     """One function; the helpers that it calls are added to `helpers`."""
     names = names_of(form)
-    writer = ArrayWriter(names, module)
-    single = _inlinable(form)
-    body = list[str]()
-    for statement in form.statements:
-        tensor = statement.target.tensor
-        body += comment(form.comments[tensor], "    ") if tensor in form.comments else []
-        text = writer.statement(statement)
-        if tensor in single:
-            writer.inlined[tensor] = text
-        else:
-            body.append(f"    {names[tensor]} = {text[0]}")
+    writer = ArrayWriter(names, module, form.outputs)
+    body = (Body if module == "np" else ScanBody)(form, names, writer).lines()
     helpers |= writer.helpers
     arguments = ", ".join([names[t] for t in form.inputs] + [names[p] for p in form.parameters])
     returned = ", ".join(names[t] for t in form.outputs)
@@ -72,7 +47,8 @@ def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str
 
 def names_of(form: Form) -> Names:
     """Identifiers for everything in `form`."""
-    defined = [s.target.tensor for s in form.statements]
+    defined: list[Tensor | Symbol] = [s.target.tensor for s in form.statements]
+    defined += [loop.step for loop in form.loops]
     return Names([*form.inputs, *form.parameters, *size_sources(form.inputs), *form.outputs, *defined])
 
 
@@ -95,14 +71,6 @@ def docstring(form: Form, names: Names) -> list[str]:
 def shape_text(tensor: Tensor) -> str:
     """(m, s_1), or "a number"."""
     return f"({', '.join(to_text(s) for s in tensor.shape)}{',' * (len(tensor.shape) == 1)})" if tensor.shape else "()"
-
-
-def _inlinable(form: Form) -> set[Tensor]:
-    """Temporaries that one elementwise statement reads, once: their text stands there instead of a name."""
-    uses = Counter(e.tensor for s in form.statements if isinstance(s, Map) for e in entries(s.value))
-    elsewhere = {t for s in form.statements if not isinstance(s, Map) for t in reads(s)}
-    temporaries = {s.target.tensor for s in form.statements if not isinstance(s, Map)} - set(form.comments)
-    return {t for t in temporaries - elsewhere - set(form.outputs) if uses[t] == 1}
 
 
 def size_lines(form: Form, names: Names, mentioned: set[Symbol]) -> list[str]:

@@ -1,4 +1,4 @@
-"""jax.lax's loops and branches, in Python's own: a loop over a symbolic number of steps asks for that number.
+"""jax.lax's loops and branches, in Python's own: a loop over a symbolic number of steps is one of `numpy.loops`.
 
 Source: the equivalent Python code in JAX's documentation of each function.
 """
@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import Expr
+from symbackprop.expression.build import ONE, Expr, add, fresh
 from symbackprop.frontends.jax.array import bare, dressed
 from symbackprop.frontends.jax.functions import LAX
-from symbackprop.frontends.jax.rounds import MOST_LEAVES, one_by_one
+from symbackprop.frontends.numpy.array import Journal, array
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
+from symbackprop.frontends.numpy.loops import Loop
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
-from symbackprop.frontends.numpy.session import as_int, current, guarded, is_so, reduced
-from symbackprop.frontends.numpy.size import size
+from symbackprop.frontends.numpy.session import as_int, current, guarded, is_so, minus, reduced
+from symbackprop.frontends.numpy.size import SymbolicItems
 
 MOST_STEPS = 64
 
@@ -38,46 +39,96 @@ def scan(
     """(the last carry, what each step gives, stacked)."""
     leaves = list(_leaves(xs))
     sizes = [as_array(bare(leaf)).axes[0] for leaf in leaves]
-    if sizes and as_int(reduced(sizes[0])) is None and all(is_so("==", n, sizes[0]) is True for n in sizes):
-        return _over_any_number(f, init, xs, sizes[0], bool(reverse))
-    steps = _steps("scan", sizes[0] if sizes else length)
-    if any(as_int(reduced(n)) != steps for n in sizes):
+    count = sizes[0] if sizes else length
+    if any(is_so("==", n, sizes[0]) is not True for n in sizes):
         raise ShapesDoNotFit("jax.lax.scan over arrays of several lengths")
+    if _symbolic(count):
+        return _recurrence(f, init, SymbolicItems(_size(count), lambda k: _each(xs, lambda v: v[_place(k)])), reverse)
+    steps = _steps("scan", count)
     carry, found = init, {}
     for k in reversed(range(steps)) if reverse else range(steps):
         carry, found[k] = f(carry, _each(xs, operator.itemgetter(k)))
     return carry, _together([found[k] for k in range(steps)], N["stack"])
 
 
-def _over_any_number(f: Any, init: Any, xs: Any, length: Expr, reverse: bool) -> tuple[Any, Any]:
-    """A scan over a symbolic number of steps, as the loop that it is."""
-    steps = size(length)
+class _Rounds(Loop):
+    """A loop of JAX's: what it carries from round to round has names here, in place of the user's code."""
 
-    def item(k: Any) -> Any:
-        place = steps - 1 - k if reverse else k
-        return _each(xs, lambda leaf: leaf[place])
+    def __init__(self, items: SymbolicItems, held: dict[str, Any]) -> None:
+        super().__init__(items, tuple(held), True)
+        self.held_here = held
 
-    def whole(*state: Any) -> Any:
-        parts = iter(state)
-        return _each(init, lambda _: dressed(as_array(next(parts))))
+    def _locals(self) -> dict[str, Any]:
+        return dict(self.held_here)
 
-    def leaf(value: Any, place: int) -> Any:
-        leaves = _leaves(value)
-        return as_array(bare(leaves[place])) if place < len(leaves) else 0.0
+    def _names_of(self, value: Any) -> int:
+        return 1
 
-    shown = f(init, item(0))[1]  # what a step gives, before there is a loop
-    if max(len(_leaves(init)), len(_leaves(shown))) > MOST_LEAVES:
-        raise NeedsConcreteSizes("jax.lax.scan over a symbolic number of steps", size_symbols(length))
-    start = (leaf(init, k) for k in range(MOST_LEAVES))
-    rounds = current().rebuild(one_by_one)
-    state, made = rounds(f, *start, steps, guarded(whole), guarded(leaf), guarded(item))
-    given = iter(made)
 
-    def stacked(_: Any) -> Any:
-        outs = N["stack"](next(given))
-        return dressed(N["flip"](outs, 0) if reverse else outs)
+def _recurrence(f: Any, init: Any, items: SymbolicItems, reverse: bool) -> tuple[Any, Any]:
+    """`scan` over a symbolic number of steps: rounds of a loop, the last item first where it runs in reverse."""
+    if reverse:
+        forwards, last = items.item, minus(items.length, ONE)
+        items = SymbolicItems(items.length, lambda k: forwards(minus(last, k)))
+    given = _tried(lambda: f(init, items.item(fresh("k", items.length)))[1])  # which arrays a step gives
+    word, leaves = _first_argument(f), _leaves(init)
+    starts = {word if len(leaves) == 1 else f"{word}{k + 1}": as_array(bare(v)) for k, v in enumerate(leaves)}
+    given_names = [f"given {k}" for k, _ in enumerate(_leaves(given))]  # no name of the user's
+    rounds = _Rounds(items, {**starts, **{n: [] for n in given_names}})
+    held = rounds.held_here
+    for item in rounds:
+        held.update({n: rounds.before(n) for n in held})
+        carry, gives = f(_filled(init, [dressed(held[n]) for n in starts]), item)
+        if len(_leaves(carry)) != len(starts) or len(_leaves(gives)) != len(given_names):
+            raise ShapesDoNotFit("jax.lax.scan whose steps give other structures than they take")
+        for n, value in zip(starts, _leaves(carry), strict=True):
+            held[n] = as_array(bare(value))
+        for n, value in zip(given_names, _leaves(gives), strict=True):
+            held[n].append(as_array(bare(value)))
+    stacked = [N["stack"](rounds.after(n)) for n in given_names]
+    stacked = [N["flip"](v, 0) for v in stacked] if reverse else stacked
+    carried = [dressed(as_array(rounds.after(n))) for n in starts]
+    return _filled(init, carried), _filled(given, [dressed(v) for v in stacked])
 
-    return whole(*state), _each(shown, stacked)
+
+def _tried(call: Callable[[], Any]) -> Any:
+    """What a call gives; the trace does not remember it."""
+    session = current()
+    memory, journal = session.memory(), Journal(session.place(), settling=True)
+    session.journals.append(journal)
+    found = call()
+    session.journals.remove(journal)
+    for buffer, state in journal.before.items():
+        buffer.restore(state)
+    session.recall(memory)
+    return found
+
+
+def _first_argument(f: Any) -> str:
+    """What the user calls the carry."""
+    code = getattr(f, "__code__", None)
+    return code.co_varnames[0] if code is not None and code.co_argcount else "carry"
+
+
+def _filled(value: Any, leaves: list[Any]) -> Any:
+    """The same structure with these leaves, in order."""
+    remaining = iter(leaves)
+    return _each(value, lambda _: next(remaining))
+
+
+def _symbolic(size: Any) -> bool:
+    """True of a number of steps that is no known integer."""
+    known = _size(size)
+    return known is not None and as_int(reduced(known)) is None
+
+
+def _size(size: Any) -> Any:
+    return size if isinstance(size, Expr) else integer_of(bare(size))
+
+
+def _place(k: Expr) -> Any:
+    """An integer of the trace as an index."""
+    return array((), lambda _: k, "integer")
 
 
 @_enter("map")
@@ -87,6 +138,10 @@ def _map(f: Any, xs: Any, **_: Any) -> Any:
 
 @_enter("fori_loop")
 def _fori_loop(lower: Any, upper: Any, body_fun: Any, init_val: Any, **_: Any) -> Any:
+    if _symbolic(lower) or _symbolic(upper):
+        begin = _size(lower)
+        items = SymbolicItems(minus(_size(upper), begin), lambda k: dressed(_place(reduced(add(begin, k)))))
+        return _recurrence(lambda value, k: (body_fun(k, value), None), init_val, items, False)[0]
     first, last = (_steps("fori_loop", bound) for bound in (lower, upper))
     value = init_val
     for k in range(first, last):

@@ -303,12 +303,16 @@ class _Rewriter(ast.NodeTransformer):
         growing = tuple(n for n in _growing(node.body) if n in self.locals)
         names = tuple(dict.fromkeys((*_of_user(_assigned([node])), *growing)))
         items, orelse = self.visit(node.iter), self._block(node.orelse)
+        nested = any(name.startswith("__loop") for name in self.open)
         own = self._entered("loop")
-        body = self._block(node.body, "continue") or [ast.copy_location(ast.Pass(), node)]
+        if nested:  # how many rounds there are may depend on the round of the loop around: range(i)
+            body = self._branch(ast.copy_location(ast.If(_method(own, "inside"), node.body, []), node), "continue")
+        else:
+            body = self._block(node.body, "continue") or [ast.copy_location(ast.Pass(), node)]
         self.open.pop()
         simple = not (orelse or _mangled(names) or _has(body, _SUSPENDS))
-        start = _call("__loop__", items, _texts(names), ast.Constant(simple))
         bound = _assigned([ast.Expr(node.target)])
+        start = _call("__loop__", items, _texts(names), ast.Constant(simple), _texts(bound))
         carried = tuple(n for n in names if n not in bound)
         restored = [_located(s, node) for s in _restored(own, "before", carried)] if simple else []
         items = ast.copy_location(ast.Name(own, ast.Load()), node)

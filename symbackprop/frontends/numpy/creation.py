@@ -117,7 +117,13 @@ def _fresh(shape: Indices, content: Callable[[Indices], Expr], kind: str | np.dt
 @implements("arange")
 def _arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Array:
     low, high = (0, start) if stop is None else (start, stop)
-    a, b, by = integer_of(low), integer_of(high), integer_of(step)
+    length, entry = progression(low, high, step)
+    return _fresh((length,), lambda i: entry(i[0]), type_of(dtype, "integer"))
+
+
+def progression(start: Any, stop: Any, step: Any) -> tuple[Expr, Callable[[Expr], Expr]]:
+    """The integers from start to stop as range counts them: how many, and which comes at a place."""
+    a, b, by = integer_of(start), integer_of(stop), integer_of(step)
     if a is None or b is None or by is None or not isinstance(by, Number):
         raise TraceError("np.arange of numbers that are not integers cannot be traced")
     if by.value < 0:
@@ -126,7 +132,7 @@ def _arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> A
         length = reduced(Quotient(add(minus(b, a), number(by.value - 1)), by))
     if not must_know("<=", ZERO, length, "the length of np.arange"):
         length = ZERO
-    return _fresh((length,), lambda i: reduced(add(a, multiply(by, i[0]))), type_of(dtype, "integer"))
+    return length, lambda i: reduced(add(a, multiply(by, i)))
 
 
 @implements("linspace")

@@ -43,6 +43,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has_entry
 from symbackprop.frontends.numpy.branches import condition_of, kept
+from symbackprop.frontends.numpy.creation import progression
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
@@ -94,9 +95,11 @@ def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
     if isinstance(value, SymbolicList):
         value = value.array
     if isinstance(value, SymbolicRange):
-        numbers = as_array(value)
-        content = numbers.read()
-        return SymbolicItems(numbers.axes[0], lambda i: _number(content((i,))))
+        start, stop, step = (0, *value.bounds, 1) if len(value.bounds) == 1 else (*value.bounds, 1)[:3]
+        length, number_at = progression(start, stop, step)
+        first = number_at(ZERO)
+        rising = minus(number_at(ONE), first) is ONE
+        return SymbolicItems(length, lambda i: _number(number_at(i)), first if rising else None)
     if isinstance(value, Array) and value.axes and as_int(value.axes[0]) is None:
         return SymbolicItems(value.axes[0], lambda i: value[_number(i)])
     return None
@@ -111,13 +114,50 @@ def _number(value: Expr) -> Array:
 class Loop:
     """One `for` as it runs."""
 
-    def __init__(self, items: Any, names: tuple[str, ...], simple: bool) -> None:
-        self.items, self.names, self.session = items, names, current()
+    def __init__(self, items: Any, names: tuple[str, ...], simple: bool, targets: tuple[str, ...]) -> None:
+        self.items, self.names, self.targets, self.session = items, names, targets, current()
         found = items_of_symbolic_length(items) if simple else None
         self.merges = found is not None
         if found is not None:
             self.symbolic = found
-            self.index = fresh(_index_name(self.session), found.length)
+            self._held: Expr = ONE
+            most = self._over_rounds(found.length, largest=True)
+            self.index = fresh(_index_name(self.session), most)
+            if most is not found.length:
+                self._make_even(found)
+
+    def _over_rounds(self, value: Expr, *, largest: bool) -> Expr:
+        """The largest, or smallest, that a number is in any round of the loops around."""
+        for outer in (loop.index for loop in self.session.loops):
+            slope = minus(substitute(value, {outer: add(outer, ONE)}), value)
+            if slope is ZERO or free_indices(slope):
+                continue
+            rises = is_so("<", ZERO, slope)
+            if rises is not None:
+                value = reduced(substitute(value, {outer: minus(outer.size, ONE) if rises is largest else ZERO}))
+        return value
+
+    def _make_even(self, items: SymbolicItems) -> None:
+        """Go through as many rounds as there are at most, where their number depends on the round of a loop around, as
+        that of range(i) does; what a round too many would do is left out (`inside`)."""
+        if items.start is None or items.start is (low := self._over_rounds(items.start, largest=False)):
+            self._held = holds("<", self.index, items.length)
+            return
+        low = ZERO if is_so("<=", ZERO, low) else low  # the places of an axis, so that sums over parts of it meet
+        high = self._over_rounds(reduced(add(items.start, items.length)), largest=True)
+        self.index = fresh(self.index.name, minus(high, low))
+        place = reduced(add(low, self.index))
+        self.symbolic = SymbolicItems(self.index.size, lambda i: _number(reduced(add(low, i))))
+        self._held = multiply(
+            holds("<=", items.start, place), holds("<", place, reduced(add(items.start, items.length)))
+        )
+
+    @guarded
+    def inside(self) -> Any:
+        """Whether the loop has this round."""
+        if not self.merges or self._held is ONE:
+            return True
+        return array((), lambda _: self._held, "bool")
 
     def __iter__(self) -> Iterator[Any]:
         return _Guarded(self._passes()) if self.merges else iter(self.items)
@@ -336,7 +376,7 @@ class Loop:
             return grown(value, before)
         if value is before:
             return self._unsettled(str(place)) if value is _UNSET else value
-        if not isinstance(value, _NUMERIC):
+        if not isinstance(value, _NUMERIC) or (self._held is not ONE and place in self.targets):
             return self._unsettled(str(place))
         given = as_array(value)
         known = self.carried.get(place)

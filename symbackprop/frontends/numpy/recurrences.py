@@ -30,7 +30,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.program import Equation
-from symbackprop.frontends.numpy.infinity import is_infinite
+from symbackprop.frontends.numpy.infinity import finite, is_infinite
 from symbackprop.frontends.numpy.session import Content, Session, axis_indices, holds, is_so, places_of, reduced
 
 Indices = tuple[Expr, ...]
@@ -145,7 +145,9 @@ def define_state(session: Session, state: State, before: Content, after: Content
     indices = axis_indices(state.tensor.shape)
     count = len(state.outer)
     outer, step, own = indices[:count], indices[count], indices[count + 1 :]
-    places = places_of(own)
+    places, given = places_of(own), after
+    if is_infinite(after(places)):  # in rounds that the loop does not have
+        after = lambda at: finite(given(at), ONE, session.facts_here())  # noqa: E731
     after = _in_other_words(session, state, after, own, line)
     around: dict[Expr, Expr] = dict(zip(state.outer, outer, strict=True))
     later = substitute(after(places), {**around, state.index: subtract(step, ONE)})

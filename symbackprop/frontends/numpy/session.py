@@ -78,7 +78,6 @@ class Session:
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
         self.unknowns = 0
-        self.rebuild: Callable[[Any], Any] = lambda value: value  # what stands in for code, once a tracer says
         self.stop: BaseException | None = None  # the first one that left the tracer
         self.stopped_at: str | None = None  # and the line of the user's code
 

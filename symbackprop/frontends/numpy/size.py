@@ -223,13 +223,17 @@ class SymbolicRange:
 
 @stands_for(enumerate, "a sequence of symbolic length", _needs_number)
 class SymbolicItems:
-    """What a loop goes through: how many items, and which one comes in a round."""
+    """What a loop goes through: how many items, and which one comes in a round.
 
-    __slots__ = ("item", "length")
+    Args:
+        start: the first item, where they are integers one after another.
+    """
+
+    __slots__ = ("item", "length", "start")
     __class__ = class_of(lambda _: enumerate(()))
 
-    def __init__(self, length: Expr, item: Callable[[Expr], Any]) -> None:
-        self.length, self.item = length, item
+    def __init__(self, length: Expr, item: Callable[[Expr], Any], start: Expr | None = None) -> None:
+        self.length, self.item, self.start = length, item, start
 
     def __iter__(self) -> Iterator[Any]:
         raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(self.length))

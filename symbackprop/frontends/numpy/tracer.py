@@ -82,7 +82,6 @@ class Tracer:
         kinds = {"bern": (0, 1), "onehot": (0, 1), "pm1": (-1, 1)}
         self.session.two_valued = {a.tensor: kinds[a.kind] for a in self.assumptions if a.kind in kinds}
         self.overlay = Overlay(self.session, unknown)
-        self.session.rebuild = self.overlay.patch
         self.upstream: tuple[Tensor, ...] = ()
 
     def array(self, tensor: Tensor) -> Array:
@@ -128,7 +127,7 @@ class Tracer:
     def _failed(self, stop: BaseException, function: Callable[..., Any]) -> SymbackpropError:
         """What to say of an exception that ended a run."""
         if self.session.loops and not isinstance(stop, OutOfTime):
-            return self._in_a_loop()
+            return self._in_a_loop(stop)
         first = self.session.stop
         if first is not None and stop is not first and not isinstance(stop, OutOfTime):
             return self._swallowed(first, function)
@@ -145,18 +144,21 @@ class Tracer:
             return TraceError(f"{what}, on one way of a branch on data", where=where, help=help)
         return CodeRaisesError(what, type(stop).__name__, where=where)
 
-    def _in_a_loop(self) -> SymbackpropError:
+    def _in_a_loop(self, stop: BaseException) -> SymbackpropError:
         """What to say of anything that ends a run inside a loop over a symbolic range: a concrete one tells more."""
         sizes = [loop.index.size for loop in self.session.loops]
-        return NeedsConcreteSizes(
-            "a loop over a symbolic range", size_symbols(*sizes), where=self.session.loops[0].place
-        )
+        what, where = "a loop over a symbolic range", self.session.loops[0].place
+        if isinstance(stop, SymbackpropError) and what in stop.what:
+            what = stop.what
+        elif isinstance(stop, SymbackpropError):
+            what = f"{what} cannot be followed: {stop.what}"
+        return NeedsConcreteSizes(what, size_symbols(*sizes), where=where)
 
     def _swallowed(self, stop: BaseException, function: Callable[..., Any]) -> SymbackpropError:
         """What to say where the user's code caught a stop and went on: NumPy would have given it something else."""
         where = self.session.stopped_at
         if self.session.loops and not isinstance(stop, OutOfTime):
-            return self._in_a_loop()
+            return self._in_a_loop(stop)
         if isinstance(stop, OutOfTime):
             return BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s", where=where)
         if isinstance(stop, ShapesDoNotFit):

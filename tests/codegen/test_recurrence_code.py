@@ -1,0 +1,135 @@
+"""Code for recurrences: loops over the steps, beside backward passes that were written by hand.
+
+The cases are those of `test_recurrences`: each has a forward pass and a right backward pass in plain NumPy, which knows
+nothing of equations.
+"""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+from symbackprop.errors import DataError
+
+PLACE = Path(__file__).parent.parent / "checking" / "test_recurrences.py"
+SPEC = importlib.util.spec_from_file_location("recurrence_cases", PLACE)
+HAND_WRITTEN = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(HAND_WRITTEN)
+CASES = HAND_WRITTEN.CASES
+TOLERANCE = {"float64": 1e-9, "float32": 2e-3}
+STEPS = {"T", "L", "M", "K"}
+
+
+def size(text, sizes):
+    """The value of a size: a name, or a number times a name."""
+    number, _, name = text.rpartition("*")
+    return int(number or 1) * (sizes[name] if name.isidentifier() else int(name))
+
+
+def arrays_for(shapes, assume, length, dtype):
+    names = sorted({name for shape in shapes.values() for part in shape for name in re.findall(r"[A-Za-z]\w*", part)})
+    sizes = {name: length if name in STEPS else 2 + k % 3 for k, name in enumerate(names)}
+    random, found = np.random.default_rng(5), {}
+    for name, shape in shapes.items():
+        kind, _, bound = (assume or {}).get(name, "").partition(":")
+        dims = tuple(size(part, sizes) for part in shape)
+        if kind == "labels":
+            found[name] = random.integers(0, size(bound, sizes), dims)
+        else:
+            found[name] = random.uniform(0.2, 0.9, dims).astype(dtype)
+    return found
+
+
+def compare_with_hand_written(name, backend, dtype, lengths=(1, 2, 6)):
+    build, shapes, _, assume, where = CASES[name]
+    forward, backward = build(False)
+    code = sb.compile(sb.trace(forward, shapes, assume, where), backend, dtype)
+    assert code.backend == backend
+    upstream = any(t.name == "dout" for t in code.program.inputs)
+    for length in lengths:
+        inputs = arrays_for(shapes, assume, length, dtype)
+        out = np.asarray(forward(**inputs))
+        dout = np.random.default_rng(1).normal(size=out.shape).astype(dtype) if upstream else np.ones_like(out)
+        takes = backward.__code__.co_varnames[: backward.__code__.co_argcount]
+        expected = backward(dout, **inputs) if takes[:1] == ("dout",) else backward(**inputs)
+        results = code(**inputs, **({"dout": dout} if upstream else {}))
+        for given, gradient in expected.items():
+            own = results.get(f"{given}_bar", np.zeros_like(inputs[given]))
+            np.testing.assert_allclose(own, gradient, TOLERANCE[dtype], TOLERANCE[dtype], err_msg=f"{given}, {length}")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_compile_of_a_recurrence_gives_the_hand_written_gradients_at_every_length(name):
+    compare_with_hand_written(name, "numpy", "float64")
+
+
+@pytest.mark.parametrize("name", ["rnn_dict", "iir2", "batch_major_swap", "from_one"])
+def test_compile_in_c_gives_the_hand_written_gradients(name):
+    compare_with_hand_written(name, "c", "float32")
+
+
+@pytest.mark.parametrize("name", ["ema", "iir2", "residual_time"])
+def test_compile_for_jax_gives_the_hand_written_gradients(name):
+    pytest.importorskip("jax")
+    compare_with_hand_written(name, "jax", "float64")
+
+
+def elman(x, h0, Wx, Wh):
+    h, hs = h0, []
+    for t in range(x.shape[0]):
+        h = np.tanh(x[t] @ Wx + h @ Wh)
+        hs.append(h)
+    return np.stack(hs)
+
+
+ELMAN = {"x": ("T", "N", "D"), "h0": ("N", "H"), "Wx": ("D", "H"), "Wh": ("H", "H")}
+
+
+def test_compile_computes_outside_of_the_loop_what_does_not_depend_on_it():
+    lines = sb.compile(sb.trace(elman, ELMAN)).source.split("\n")
+    loops = [k for k, line in enumerate(lines) if line.startswith("    for ")]
+    inside = [line for k in loops for line in lines[k + 1 : k + 8] if line.startswith("        ")]
+    assert len(loops) == 2
+    assert lines[loops[0]] == "    for t in range(T):"
+    assert lines[loops[1]] == "    for t in reversed(range(T)):"
+    assert not [line for line in inside if re.search(r"\bx\b|\bWx\b", line) and not line.lstrip().startswith("#")]
+    (product,) = [line for line in lines if "Wh_bar = " in line]  # one product over steps and examples
+    assert re.fullmatch(r"    Wh_bar = np\.tensordot\(\w+, u_bar, axes=\(\[0, 1\], \[0, 1\]\)\)", product)
+
+
+def test_compile_for_jax_is_a_scan_that_jax_differentiates():
+    jax = pytest.importorskip("jax")
+    code = sb.compile(sb.trace(elman, ELMAN), "jax", "float32")
+    assert code.source.count("jax.lax.scan(") == 2
+    inputs = arrays_for(ELMAN, None, 4, "float32")
+    dout = np.ones((4, *inputs["h0"].shape), "float32")
+
+    def cost(Wh):
+        return code.function(inputs["x"], inputs["h0"], inputs["Wx"], Wh, dout)[0]
+
+    slope = jax.grad(cost)(inputs["Wh"])
+    np.testing.assert_allclose(slope, code(**inputs, dout=dout)["Wh_bar"], 1e-4, 1e-5)
+
+
+def test_compile_refuses_no_steps_by_name():
+    code = sb.compile(sb.trace(elman, ELMAN))
+    inputs = arrays_for(ELMAN, None, 0, "float64")
+    with pytest.raises(DataError, match="x is empty: axis T has size 0"):
+        code(**inputs, dout=np.zeros((0, *inputs["h0"].shape)))
+
+
+def test_compile_joins_the_parts_of_an_axis():
+    def gates(z):
+        half = z.shape[1] // 2
+        return np.tanh(z[:, :half]) * z[:, half:]
+
+    code = sb.compile(sb.trace(gates, {"z": ("N", "2*H")}))
+    assert "np.concatenate(" in code.source
+    assert "np.clip(" not in code.source
+    z, dout = np.random.default_rng(0).normal(size=(3, 4)), np.ones((3, 2))
+    a, b = z[:, :2], z[:, 2:]
+    expected = np.concatenate([b * (1 - np.tanh(a) ** 2), np.tanh(a)], axis=1)
+    np.testing.assert_allclose(code(z=z, dout=dout)["z_bar"], expected, 1e-12)
