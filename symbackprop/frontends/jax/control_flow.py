@@ -55,7 +55,7 @@ class _Rounds(Loop):
     """A loop of JAX's: what it carries from round to round has names here, in place of the user's code."""
 
     def __init__(self, items: SymbolicItems, held: dict[str, Any]) -> None:
-        super().__init__(items, tuple(held), True)
+        super().__init__(items, tuple(held), True, ())
         self.held_here = held
 
     def _locals(self) -> dict[str, Any]:
