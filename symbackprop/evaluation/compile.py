@@ -13,7 +13,7 @@ from typing import Any
 
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluation.matrices import entries_of
-from symbackprop.evaluation.number_types import Field, Value
+from symbackprop.evaluation.number_types import Field, Value, exists
 from symbackprop.evaluation.scalar_functions import Scalars
 from symbackprop.expression.build import (
     BINDERS,
@@ -160,7 +160,7 @@ class Compiler:
 
             def difference(s: State) -> Value:
                 a, b = left(s), right(s)
-                return 0 if a is b else a - b
+                return 0 if a is b and exists(a) else a - b
 
             return difference
         first, *rest = [self._of(t) for t in terms]

@@ -128,7 +128,7 @@ def patience(monkeypatch):
     """What is found is asserted, not how soon."""
     for task in SHARES:
         if "edits" in task or task in ("cause", "comparison", "another forward pass", "whole cure"):
-            monkeypatch.setitem(SHARES, task, SHARES[task]._replace(seconds=10 * SHARES[task].seconds))
+            monkeypatch.setitem(SHARES, task, SHARES[task]._replace(seconds=3 * SHARES[task].seconds))
 
 
 @pytest.mark.parametrize(("forward", "backward", "shapes", "assume", "words"), FAULTS)

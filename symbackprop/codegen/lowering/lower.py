@@ -8,7 +8,7 @@ the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Literal
@@ -69,7 +69,7 @@ from symbackprop.expression.sizes import decide, simplify
 from symbackprop.proofs.stable_functions import machine_form
 
 
-def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
+def lower(program: Program, comments: Mapping[Tensor | Entry, str] | None = None) -> Form:
     """The imperative form of `program`, pruned to its outputs.
 
     Raises:
@@ -81,8 +81,7 @@ def lower(program: Program, comments: dict[Tensor, str] | None = None) -> Form:
             lowering.recurrence(block)
         else:
             lowering.equation(block)
-    texts: dict[Tensor | Entry, str] = {**(comments or {})}
-    form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, texts)
+    form = Form(program.inputs, tuple(lowering.statements), program.outputs, program.parameters, comments or {})
     form = scheduled(needed(share(needed(form, lowering.plans)), lowering.plans), lowering.plans)
     return replace(form, parameters=(*form.parameters, *unbound(form)))
 
