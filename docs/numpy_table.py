@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import scipy.linalg
 import scipy.special
 
 import symbackprop.frontends.numpy.rebind  # noqa: F401 (fills the table of operations)
@@ -53,14 +54,15 @@ def page() -> str:
         ("numpy", np, numpy),
         ("numpy.linalg", np.linalg, numpy.linalg),
         ("scipy.special", scipy.special, MODULES["scipy.special"]),
+        ("scipy.linalg", scipy.linalg, MODULES["scipy.linalg"]),
     ):
         found = table(module, namespace)
         text += f"\n## {title}\n"
         for kind, names in found.items():
-            shown = names if title != "scipy.special" or kind != "refused" else []
+            shown = names if not title.startswith("scipy") or kind != "refused" else []
             if shown:
                 text += f"\n{kind}: {', '.join(f'`{n}`' for n in shown)}\n"
-    return text + "\nAll else in `scipy.special` is refused by name.\n"
+    return text + "\nAll else in `scipy.special` and `scipy.linalg` is refused by name.\n"
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def check(
             gradient}.
         shapes: input -> shape: {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
         assume: input -> "labels:C", "label:C", "onehot:C", "simplex:C" (C: the axis along which entries
-            add up to 1), "prob", "pos", "bern" or "pm1".
+            add up to 1), "prob", "pos", "bern", "pm1", "symmetric" or "spd" (symmetric and positive definite).
         where: comparisons of sizes and keyword defaults; a comma means and: "H + 2*pad >= KH, C % G == 0".
         fixed: values of further arguments, by name: {"eps": 1e-6, "reduction": "mean"}; of a layer, those of its
             constructor and its methods: {"units": 3, "training": True}.
@@ -262,7 +262,8 @@ def trace(
         function: takes the arrays of `shapes` by name; further arguments have defaults. A function for torch or JAX, or
         a torch.nn.Module, whose parameters are inputs by their dotted names.
         shapes: input -> shape, e.g. {"x": ("N", "D"), "b": ("4*H",), "s": ()}.
-        assume: what is known about inputs: labels:C, onehot:C, simplex:C, prob, pos, bern, pm1.
+        assume: what is known about inputs: labels:C, onehot:C, simplex:C, prob, pos, bern, pm1,
+            symmetric, spd.
         where: comparisons of sizes that hold.
         sizes: sizes to fix to numbers, e.g. {"T": 3}.
 

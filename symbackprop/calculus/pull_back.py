@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from symbackprop.calculus.rules import mentions
+from symbackprop.calculus.rules import matrix_slope, mentions
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
     MINUS_ONE,
@@ -23,6 +23,7 @@ from symbackprop.expression.build import (
     Extremum,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Power,
     Quotient,
@@ -95,6 +96,9 @@ def pull_back(
             index, body = open_binder(expr)
             gate = Compare("==", body, expr)
             yield from pull_back(body, multiply(cotangent, gate), target, (*running, index), facts)
+        case MatrixEntry():
+            over, local, entry = matrix_slope(expr)
+            yield from pull_back(entry, multiply(cotangent, local), target, (*running, *over), facts)
         case Compare():
             return
         case _:

@@ -8,9 +8,11 @@ of scalar functions come from `functions.derivative`, that is from SymPy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
+    MINUS_ONE,
     ONE,
     ZERO,
     Add,
@@ -19,6 +21,8 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Index,
+    MatrixEntry,
     Multiply,
     Power,
     Sum,
@@ -26,11 +30,17 @@ from symbackprop.expression.build import (
     add,
     apply,
     close_sum,
+    fresh,
     kronecker,
+    matrix_entry,
     multiply,
+    number,
     open_binder,
+    open_matrix,
     power,
+    substitute,
     subtract,
+    sum_over,
     tensors_in,
     where,
 )
@@ -165,6 +175,9 @@ def partial(expr: Expr, variable: Entry) -> Expr:
         case Extremum():
             index, body = open_binder(expr)
             return close_sum(index, multiply(Compare("==", body, expr), partial(body, variable)))
+        case MatrixEntry():
+            over, local, entry = matrix_slope(expr)
+            return sum_over(over, multiply(local, partial(entry, variable)))
         case Compare():
             return ZERO  # constant on both sides of its border
     raise UnsupportedError(f"no derivative rule for {type(expr).__name__}")
@@ -175,6 +188,49 @@ def _partial_of_power(base: Expr, exponent: Expr, variable: Entry) -> Expr:
     if not mentions(exponent, variable):
         return falling
     return add(falling, multiply(power(base, exponent), apply(LOG, base), partial(exponent, variable)))
+
+
+def matrix_slope(expr: MatrixEntry) -> tuple[tuple[Index, ...], Expr, Expr]:
+    """How what is made of a matrix A moves with its entries: the sum over the indices of local * d(entry).
+
+    inverse      d inv(A)[i,j] = -sum(p, q, inv(A)[i,p] * inv(A)[q,j] * dA[p,q]), from d(A inv(A)) = 0
+    determinant  d det(A) = sum(p, q, det(A) * inv(A)[q,p] * dA[p,q])
+    logdet       d log|det(A)| = sum(p, q, inv(A)[q,p] * dA[p,q])
+    cholesky     A = L L': dL = L T(inv(L) dA inv(L)'), where T keeps what is below the diagonal and half of it
+
+    Source: Giles, An extended collection of matrix derivative results (2008), sections 2.2.3 and 2.2.4; Murray,
+    Differentiation of the Cholesky decomposition (2016), equation (8).
+    """
+    row, column, entry = open_matrix(expr)
+
+    def inverse_at(i: Expr, j: Expr) -> Expr:
+        return MatrixEntry("inverse", expr.matrix, (i, j))
+
+    match expr.kind:
+        case "inverse":
+            i, j = expr.places
+            return (row, column), multiply(MINUS_ONE, inverse_at(i, row), inverse_at(column, j)), entry
+        case "determinant":
+            return (row, column), multiply(expr, inverse_at(column, row)), entry
+        case "logdet":
+            return (row, column), inverse_at(column, row), entry
+        case "cholesky":
+            return _cholesky_slope(expr, row, column, entry)
+
+
+def _cholesky_slope(expr: MatrixEntry, row: Index, column: Index, entry: Expr) -> tuple[tuple[Index, ...], Expr, Expr]:
+    (i, j), between = expr.places, fresh("k", row.size)
+
+    def factor_at(p: Expr, q: Expr) -> Expr:
+        return MatrixEntry("cholesky", expr.matrix, (p, q))
+
+    def inverse_at(p: Expr, q: Expr) -> Expr:
+        return matrix_entry("inverse", row.size, factor_at, (p, q))
+
+    kept = add(Compare("<", j, between), multiply(number(Fraction(1, 2)), kronecker(between, j)))
+    local = multiply(factor_at(i, between), kept, inverse_at(between, row), inverse_at(j, column))
+    mirrored = substitute(entry, {row: column, column: row})
+    return (between, row, column), local, where(Compare("<=", column, row), entry, mirrored)
 
 
 def mentions(expr: Expr, variable: Entry) -> bool:

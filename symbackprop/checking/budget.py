@@ -47,6 +47,7 @@ SHARES: dict[str, Share] = {
     "written out": Share(1.0),
     "named": Share(1.0),
     "whole, patiently": Share(2.0),
+    "whole, of matrices": Share(4.0, 0.1),
     "patient": Share(5.0),
     "which are right": Share(3.0),
     "without rounding": Share(2.0),
@@ -59,6 +60,7 @@ SHARES: dict[str, Share] = {
     # the cause of what is refuted, and its cure
     "cause": Share(2.0, 0.06),
     "comparison": Share(0.4),
+    "another forward pass": Share(0.6),
     "likely edits": Share(0.5, 0.02),
     "plausible edits": Share(0.3, 0.02),
     "several edits": Share(0.3),

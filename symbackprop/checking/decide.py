@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
+from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
 from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.kinks import conventions, oriented
 from symbackprop.checking.partial_sums import with_partial_sums
@@ -57,7 +59,7 @@ from symbackprop.errors import (
     UnsupportedError,
 )
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import ZERO, Entry, Expr, Index, Tensor
+from symbackprop.expression.build import ZERO, Entry, Expr, Index, SymmetricTensor, Tensor, add, multiply, number
 from symbackprop.expression.program import Equation, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
@@ -124,16 +126,26 @@ class ProofGoal:
         found: dict[str, Tensor] = {}
         for name, (tensor, _) in self.question.pairs.items():
             bar = self.gradient.cotangents.get(tensor)
-            found[name] = bar if bar is not None else Tensor(unused(f"zeros_{name}", taken), tensor.shape)
+            symmetric = bar is not None and isinstance(tensor, SymmetricTensor)
+            if bar is None or symmetric:
+                bar = Tensor(unused(f"{'symmetric' if symmetric else 'zeros'}_{name}", taken), tensor.shape)
+            found[name] = bar
         return found
 
     @cached_property
     def sides(self) -> Sides:
         """Both programs, the derived one with an equation for each gradient that is 0."""
         adjoint = self.gradient.adjoint
-        zeros = [t for t in self.derived.values() if t not in adjoint.by_tensor]
-        none = [Equation(t, tuple(Index(f"i{k}", n) for k, n in enumerate(t.shape)), ZERO) for t in zeros]
-        derived = replace(adjoint, equations=(*adjoint.equations, *none)) if none else adjoint
+        added = []
+        for name, bar in self.derived.items():
+            tensor, _ = self.question.pairs[name]
+            if bar in adjoint.by_tensor:
+                continue
+            if tensor in self.gradient.cotangents:
+                added.append(symmetric_part(bar, self.gradient.cotangents[tensor]))
+            else:
+                added.append(Equation(bar, tuple(Index(f"i{k}", n) for k, n in enumerate(bar.shape)), ZERO))
+        derived = replace(adjoint, equations=(*adjoint.equations, *added)) if added else adjoint
         derived = with_partial_sums(derived, self.gradient.program.by_tensor)
         by_name = self.formula is not None
         return Sides(self.question, derived, self.traced.backward, bool(self.traced.sizes), by_name)
@@ -146,8 +158,8 @@ class ProofGoal:
         """
         if not self.is_long or self.formula is not None:
             return ()
-        bars = {n: self.gradient.cotangents.get(tensor) for n, (tensor, _) in self.question.pairs.items()}
-        pairs = {self.question.pairs[n][1]: bar for n, bar in bars.items() if bar is not None}
+        moving = self.gradient.cotangents
+        pairs = {claimed: self.derived[n] for n, (tensor, claimed) in self.question.pairs.items() if tensor in moving}
         inputs = {claimed: tensor for tensor, claimed in self.question.pairs.values()}
         found = self.sides.alike.disagreements(pairs.items())
         for _, places in found:
@@ -289,12 +301,48 @@ def _with_slopes_of_claim(traced: Traced) -> Traced | None:
 
 
 def _goal(traced: Traced) -> ProofGoal:
+    traced = _with_symmetric_parts(traced)
     program, upstream = with_cost(traced.forward, traced.upstream, traced.backward.tensors)
     used = {t.name for t in (*program.tensors, *traced.backward.tensors)}
     gradient = differentiate(program, name=lambda t: unused(f"{t.name}_bar", used))
     inputs = {t.name: t for t in traced.forward.inputs}
     pairs = {name: (inputs[name], tensor) for name, tensor in traced.gradients.items()}
     return ProofGoal(traced, gradient, Question(traced.forward, traced.backward, pairs, upstream))
+
+
+def symmetric_part(tensor: Tensor, gradient: Tensor) -> Equation:
+    """A tensor as the symmetric part of another: half of it and of its transpose."""
+    indices = tuple(Index("pqrstuij"[k - len(tensor.shape)], n) for k, n in enumerate(tensor.shape))
+    turned = (*indices[:-2], indices[-1], indices[-2])
+    both = add(Entry(gradient, indices), Entry(gradient, turned))
+    return Equation(tensor, indices, multiply(number(Fraction(1, 2)), both), SYMMETRIC_PART)
+
+
+def _with_symmetric_parts(traced: Traced) -> Traced:
+    """With the symmetric part of what is claimed of a symmetric input: that alone says how the cost moves."""
+    inputs = {t.name: t for t in traced.forward.inputs}
+    taken = {t.name for t in (*traced.forward.tensors, *traced.backward.tensors)}
+    found, added = dict(traced.gradients), []
+    for name, claimed in traced.gradients.items():
+        if isinstance(inputs[name], SymmetricTensor) and claimed.shape == inputs[name].shape:
+            found[name] = Tensor(unused(f"symmetric_d{name}", taken), claimed.shape)
+            added.append(symmetric_part(found[name], claimed))
+    if not added:
+        return traced
+    backward = replace(traced.backward, equations=(*traced.backward.equations, *added), outputs=tuple(found.values()))
+    return replace(traced, backward=backward, gradients=found)
+
+
+def _symmetric_inputs(traced: Traced) -> tuple[str, ...]:
+    """What is said of symmetric inputs and their gradients."""
+    kinds = {a.tensor: a.kind for a in traced.forward.assumptions}
+    told = {"symmetric": "symmetric", "spd": "symmetric and positive definite"}
+    return tuple(
+        f"{t.name} is {told[kinds[t]]}, and its gradient is judged by its symmetric part, (G + G^T)/2: no other part "
+        "of it says how symmetric matrices move the cost"
+        for t in traced.forward.inputs
+        if isinstance(t, SymmetricTensor) and t in kinds
+    )
 
 
 def of_wrong_shape(goal: ProofGoal, subject: str) -> Verdict | None:
@@ -367,7 +415,8 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
     if answer is not True:
         return Verdict("UNDECIDED", subject, reason=DISAGREES, counterexample=answer)
     read = (*goal.traced.forward.conditions, *goal.traced.backward.conditions)
-    conditions = tuple(dict.fromkeys((*read, *used, *(c.text for c in asked))))
+    about = _symmetric_inputs(goal.traced)
+    conditions = tuple(dict.fromkeys((*read, *about, *used, *(c.text for c in asked))))
     unjudged = _unjudged(goal.traced) if goal.formula is None else ()
     verdict = Verdict("PROVED", subject, scope=scope, conditions=conditions, unjudged=unjudged, lemmas=proof.lemmas)
     return goal.with_names(verdict)
@@ -456,7 +505,8 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     cause = _cause(goal, wrong, found, budget.part("cause", lines)) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
-    notes = (f"proved right: {', '.join(right)}",) if right else ()
+    notes: tuple[str, ...] = (f"proved right: {', '.join(right)}",) if right else ()
+    notes += _symmetric_inputs(goal.traced)
     cured = cured_lines(goal.traced.backward, goal.called, cause.lines) if cause else ()
     names = _unknown_to_the_user(goal)
     cured = tuple(line for line in cured if not names & _identifiers(line.text))

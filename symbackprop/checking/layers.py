@@ -23,7 +23,7 @@ from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import quietly
 from symbackprop.checking.verdict import Verdict
-from symbackprop.errors import MalformedError, SymbackpropError
+from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
 from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.dialects import OWN_CODE
 from symbackprop.frontends.numpy.tracer import Tracer
@@ -108,6 +108,8 @@ def malformed_layer(subject: Any, error: SymbackpropError) -> Verdict:
     """The verdict on what is no layer whose forward and backward pass are found."""
     kind = subject if isinstance(subject, type) else type(subject)
     name = getattr(subject, "__name__", kind.__name__)
+    if type(error) is UnsupportedError:
+        return Verdict("UNDECIDED", f"gradients of {name}", reason=str(error))
     return Verdict("MALFORMED", f"gradients of {name}", reason=str(error), diagnosis=error.what)
 
 

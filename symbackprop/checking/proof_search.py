@@ -17,7 +17,7 @@ from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, UnsupportedError
-from symbackprop.expression.build import ZERO, Tensor
+from symbackprop.expression.build import ZERO, MatrixEntry, Tensor, nodes_once
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
@@ -48,6 +48,7 @@ WHOLE = Strategy(UNLIMITED, "whole")
 COMPOSED = Strategy(0, "composed")
 EXPLICIT = Strategy(0, "composed", explicit=True)
 UNCONDITIONAL = Strategy(0, "composed", assuming=False)
+OF_MATRICES = Strategy(UNLIMITED, "whole, of matrices")
 WRITTEN = Strategy(UNLIMITED, "written out", True)
 PATIENT = (WRITTEN, Strategy(6, "named"), Strategy(UNLIMITED, "whole, patiently"))
 
@@ -100,12 +101,23 @@ class Sides:
         """True if steps depend on each other: what is shown of them takes induction, which composed proofs have."""
         return bool(recurrent(self.derived.equations) or recurrent(self.claimed.equations))
 
+    @cached_property
+    def has_matrices(self) -> bool:
+        """True if something is made of a whole matrix: an inverse, a factor, a determinant."""
+        nodes = (n for e in self.equations.values() for n in nodes_once(e.value))
+        return any(isinstance(n, MatrixEntry) for n in nodes)
+
     @property
     def quick(self) -> tuple[Strategy, ...]:
-        """The quick strategies, the likelier one first."""
+        """The quick strategies, the likelier one first.
+
+        What relates a matrix, its factor and its inverse shows only once all three are seen through to one matrix.
+        """
         if self.is_recurrent:  # a backward pass without steps of its own is met by what the recurrences add up to
             own = {e.tensor for e in self.claimed.equations} - {e.tensor for e in self.derived.equations}
             return (COMPOSED, EXPLICIT) if own & recurrent(self.claimed.equations).keys() else (EXPLICIT, COMPOSED)
+        if self.has_matrices:
+            return (OF_MATRICES, COMPOSED)
         return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
 
     @property

@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     Index,
     Number,
     Symbol,
+    SymmetricTensor,
     Tensor,
     fresh,
     multiply,
@@ -266,10 +267,19 @@ class Examiner:
         claimed, correct, misshapen = {}, {}, {}
         for name, (tensor, claim) in question.pairs.items():
             if claims[claim].keys() == arrays[tensor].keys():
-                claimed[name], correct[name] = claims[claim], gradients[tensor]
+                claimed[name], correct[name] = claims[claim], self._judged(tensor, gradients[tensor])
             else:
                 misshapen[name] = (self._claimed.shape(claim, values), self._forward.shape(tensor, values))
         return Examination(point, self.base, claimed, correct, settled, self._negligible, misshapen)
+
+    def _judged(self, tensor: Tensor, gradient: Array) -> Array:
+        """What of a gradient is judged: of that by a symmetric matrix the symmetric part."""
+        if not isinstance(tensor, SymmetricTensor):
+            return gradient
+        with self.base.working():
+            half = self.base.number(Fraction(1, 2))
+            turned = {p: (*p[:-2], p[-1], p[-2]) for p in gradient}
+            return {p: (g + gradient[turned[p]]) * half for p, g in gradient.items() if turned[p] in gradient}
 
 
 def slopes(

@@ -161,6 +161,8 @@ class Sampler:
             axis = self.kinds[tensor].axis
             rows = np.moveaxis(np.empty(shape), axis, -1).shape
             return np.moveaxis(self._onehot(rows) if kind == "onehot" else self._simplex(rows), -1, axis).copy()
+        if kind in ("symmetric", "spd"):
+            return _symmetric(np.array(_real(self.rng, count, scale)).reshape(shape), kind == "spd")
         return np.array(_DRAW[kind](self.rng, count, scale), dtype=np.float64).reshape(shape)
 
     def _integers(self, count: int, classes: int) -> list[int]:
@@ -260,6 +262,18 @@ def _real(rng: random.Random, count: int, scale: float) -> list[float]:
     return [v * scale * rng.choice((-1, 1)) for v in _different(rng, count, 64, 512, 256)]
 
 
+def _symmetric(entries: NDArray[Any], definite: bool) -> NDArray[Any]:
+    """Symmetric matrices with these entries below the diagonal; positive definite ones are their squares and more.
+
+    All of them are dyadic, so that no rounding makes [i,j] differ from [j,i].
+    """
+    turned = np.swapaxes(entries, -1, -2)
+    if not definite:
+        return np.asarray(np.tril(entries) + np.triu(turned, 1))
+    factor = np.round(entries * 32) / 32
+    return np.asarray(factor @ np.swapaxes(factor, -1, -2) + 0.5 * np.eye(entries.shape[-1]))
+
+
 _DRAW: dict[str | None, Callable[[random.Random, int, float], Sequence[float]]] = {
     None: _real,
     "pos": lambda rng, count, scale: [v * scale for v in _different(rng, count, 64, 640, 256)],
@@ -271,7 +285,7 @@ _DRAW: dict[str | None, Callable[[random.Random, int, float], Sequence[float]]] 
 
 def movable(kind: str | None, values: NDArray[Any]) -> bool:
     """True if values are allowed for an input of this kind and none is 0."""
-    if kind in ("labels", "onehot", "simplex", "bern", "pm1") or values.dtype.kind != "f":
+    if kind in ("labels", "onehot", "simplex", "bern", "pm1", "symmetric", "spd") or values.dtype.kind != "f":
         return False
     if kind == "prob":
         return bool(np.all((values > 0) & (values < 1)))

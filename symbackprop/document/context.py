@@ -45,6 +45,8 @@ _ASSUMED = {
     "pos": "positive",
     "bern": "each entry 0 or 1",
     "pm1": "each entry 1 or −1",
+    "symmetric": "a symmetric matrix",
+    "spd": "a symmetric positive definite matrix",
 }
 
 

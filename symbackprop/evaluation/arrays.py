@@ -7,6 +7,7 @@ a second. What it says is in floating point and proves nothing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -17,6 +18,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from symbackprop.errors import UnsupportedError
+from symbackprop.evaluation.matrices import ROUNDING
 from symbackprop.evaluation.number_types import FLOAT
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
@@ -26,8 +28,10 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Position,
@@ -240,6 +244,8 @@ class Vectors:
             case Remainder(left, right):
                 (a, b), axes = self._aligned((left, right))
                 return a % b, axes
+            case MatrixEntry():
+                return self._matrix_entry(expr)
             case Apply(function, arguments):
                 parts, axes = self._aligned(arguments)
                 return np.asarray(_numeric(self._meaning(function))(*(np.asarray(p, dtype=float) for p in parts))), axes
@@ -322,6 +328,23 @@ class Vectors:
             return (array.argmax(axis=place) if kind == "max" else array.argmin(axis=place)), rest
         return (array.max(axis=place) if kind == "max" else array.min(axis=place)), rest
 
+    def _matrix_entry(self, expr: MatrixEntry) -> tuple[Numbers, Axes]:
+        """All entries at once as an array of its own, and that looked up at the places."""
+        row, inner = expr.matrix.index, expr.matrix.body
+        assert isinstance(inner, Family), "a matrix is a family of rows, each a family of entries"
+        _, axes = self.value(inner.body)
+        outside = tuple(i for i in axes if i not in (row, inner.index))
+        lead = tuple(i for i in outside if i is not TRIAL)
+        matrices = np.asarray(self.over(inner.body, (*lead, row, inner.index)), dtype=float)
+        made = _MATRIX[expr.kind](matrices)
+        sizes = tuple(i.size for i in lead)
+        whole = Tensor(f"{expr.kind} of a matrix", (*sizes, row.size, row.size) if expr.places else sizes)
+        self.arrays[whole] = made
+        self.trials.discard(whole)
+        if TRIAL in outside:
+            self.trials.add(whole)
+        return self._entry(whole, (*lead, *expr.places))
+
     def _meaning(self, function: Function) -> Function:
         """The function itself; for an arbitrary one what it stands for at this point."""
         if not is_arbitrary(function):
@@ -332,6 +355,35 @@ class Vectors:
         if function.name not in self._functions:
             raise UnsupportedError(f"function {function.name} is arbitrary")
         return self._functions[function.name]
+
+
+def _lower_factor(matrices: Numbers) -> Numbers:
+    """The Cholesky factors; nan where a matrix has none."""
+    factors = np.full(matrices.shape, np.nan)
+    for place in np.ndindex(matrices.shape[:-2]):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            factors[place] = np.linalg.cholesky(matrices[place])
+    return factors
+
+
+def _inverted(matrices: Numbers) -> Numbers:
+    """The inverses; nan where a matrix has none, or may have none but for rounding."""
+    found = np.full(matrices.shape, np.nan)
+    largest = np.prod(np.linalg.norm(matrices, axis=-1), axis=-1)  # that a determinant can be, by Hadamard's inequality
+    regular = np.abs(np.linalg.det(matrices)) > ROUNDING * largest
+    for place in np.ndindex(matrices.shape[:-2]):
+        with contextlib.suppress(np.linalg.LinAlgError):
+            if regular[place]:
+                found[place] = np.linalg.inv(matrices[place])
+    return found
+
+
+_MATRIX: dict[str, Callable[[Numbers], Numbers]] = {
+    "inverse": _inverted,
+    "cholesky": _lower_factor,
+    "determinant": lambda m: np.asarray(np.linalg.det(m)),
+    "logdet": lambda m: np.asarray(np.linalg.slogdet(m)[1]),
+}
 
 
 def _polygamma(order: int, x: Numbers) -> Numbers:

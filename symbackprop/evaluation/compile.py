@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from symbackprop.errors import DataError, UnsupportedError
+from symbackprop.evaluation.matrices import entries_of
 from symbackprop.evaluation.number_types import Field, Value, exists
 from symbackprop.evaluation.scalar_functions import Scalars
 from symbackprop.expression.build import (
@@ -25,6 +26,7 @@ from symbackprop.expression.build import (
     Extremum,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Position,
@@ -39,6 +41,7 @@ from symbackprop.expression.build import (
     free_indices,
     multiply,
     number,
+    open_matrix,
 )
 from symbackprop.expression.functions import Function
 
@@ -88,7 +91,7 @@ class Compiler:
         known = self._closures.get(expr)
         if known is None:
             known = self._node(expr)
-            heavy = isinstance(expr, (*BINDERS, Apply))
+            heavy = isinstance(expr, (*BINDERS, Apply, MatrixEntry))
             if heavy or (expr in self._shared and children(expr) and not isinstance(expr, Entry)):
                 known = _remembered(expr, known)
             self._closures[expr] = known
@@ -120,6 +123,8 @@ class Compiler:
                 return self._extreme(expr)
             case Apply(function, arguments):
                 return self._apply(function, arguments)
+            case MatrixEntry():
+                return self._matrix_entry(expr)
             case Kronecker(left, right):
                 return self._compare("==", left, right)
             case Compare(relation, left, right):
@@ -253,6 +258,25 @@ class Compiler:
 
         return run
 
+    def _matrix_entry(self, expr: MatrixEntry) -> Closure:
+        """The matrix is worked out once for each value of the indices that stand around it."""
+        row, column, body = open_matrix(expr)
+        outside, size = tuple(free_indices(expr.matrix)), self._of(row.size)
+        entry, places = self._of(body), [self._of(p) for p in expr.places]
+
+        def run(s: State) -> Value:
+            key = (expr.kind, expr.matrix, *[s.index[i] for i in outside])
+            found = s.memo.get(key)
+            if found is None:
+                matrix = [[_at(s, entry, {row: i, column: j}) for j in range(size(s))] for i in range(size(s))]
+                found = s.memo[key] = entries_of(expr.kind, matrix, self.field)
+            place = tuple([int(p(s)) for p in places])
+            if place not in found:
+                raise OutOfRangeError(f"the matrix has no entry at {place}")
+            return found[place]
+
+        return run
+
     def _compare(self, relation: str, left: Expr, right: Expr) -> Closure:
         a, b, compare = self._of(left), self._of(right), self.field.compare
 
@@ -280,6 +304,11 @@ class Compiler:
             only = parts[0]
             return lambda s: scalar((only(s),))
         return lambda s: scalar(tuple([p(s) for p in parts]))
+
+
+def _at(s: State, value: Closure, places: Mapping[Index, int]) -> Value:
+    s.index.update(places)
+    return value(s)
 
 
 def _subtracted(term: Expr) -> Expr | None:

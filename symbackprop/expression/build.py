@@ -28,8 +28,10 @@ from symbackprop.expression.nodes import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Partial,
@@ -39,14 +41,17 @@ from symbackprop.expression.nodes import (
     Remainder,
     Sum,
     Symbol,
+    SymmetricTensor,
     Tensor,
     Total,
     Where,
+    alike,
     fresh,
 )
 
-Binder = Sum | Extremum | Position
-BINDERS = (Sum, Extremum, Position)
+Binder = Sum | Extremum | Position | Family
+BINDERS = (Sum, Extremum, Position, Family)
+MatrixKind = Literal["inverse", "cholesky", "determinant", "logdet"]
 
 
 def number(value: int | Fraction) -> Number:
@@ -156,6 +161,22 @@ def extremum(kind: Literal["max", "min"], name: str, size: Expr, body: Callable[
     return Extremum(kind, index, body(index))
 
 
+def matrix_entry(
+    kind: MatrixKind, size: Expr, entry: Callable[[Expr, Expr], Expr], places: tuple[Expr, ...] = ()
+) -> MatrixEntry:
+    """What is made of the square matrix whose entry at row r and column c is `entry(r, c)`; see `MatrixEntry`."""
+    row, column = fresh("r", size), fresh("c", size)
+    return MatrixEntry(kind, Family(row, Family(column, entry(row, column))), places)
+
+
+def open_matrix(expr: MatrixEntry) -> tuple[Index, Index, Expr]:
+    """Fresh indices for the rows and the columns of a matrix, and its entry in them."""
+    row, inner = open_binder(expr.matrix)
+    assert isinstance(inner, Family), "a matrix is a family of rows, each a family of entries"
+    column, entry = open_binder(inner)
+    return row, column, entry
+
+
 def kronecker(left: Expr, right: Expr) -> Expr:
     """1 if left equals right, else 0; decided at once where the two are the same node or two numbers."""
     if left is right:
@@ -186,6 +207,7 @@ _CHILDREN: dict[type[Expr], Callable[[Any], tuple[Expr, ...]]] = {
     Where: attrgetter("condition", "then", "otherwise"),
     Partial: attrgetter("expression", "variable"),
     Total: attrgetter("cost", "variable"),
+    MatrixEntry: lambda node: (node.matrix, *node.places),
     **{kind: attrgetter("left", "right") for kind in (Kronecker, Compare, Quotient, Remainder)},
     **{kind: lambda binder: (binder.body,) for kind in BINDERS},
     **{kind: lambda leaf: () for kind in (Number, Symbol, Index)},
@@ -221,11 +243,22 @@ def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
         case Partial() | Total():
             assert isinstance(parts[1], Entry), "a derivative is taken with respect to an entry"
             return type(expr)(parts[0], parts[1])  # type: ignore[arg-type]
-        case Sum(index, _):
-            return close_sum(index, parts[0])
-        case Extremum(kind, index, _) | Position(kind, index, _):
-            return type(expr)(kind, index, parts[0])
+        case Sum() | Extremum() | Position() | Family():
+            return rebound(expr, expr.index, parts[0])
+        case MatrixEntry(kind, _, _):
+            assert isinstance(parts[0], Family), "a matrix is a family of rows"
+            return MatrixEntry(kind, parts[0], parts[1:])
     return expr
+
+
+def rebound(binder: Binder, index: Index, body: Expr) -> Expr:
+    """The same kind of binder over another index and body."""
+    match binder:
+        case Sum():
+            return close_sum(index, body)
+        case Family():
+            return Family(index, body)
+    return type(binder)(binder.kind, index, body)
 
 
 _FREE: dict[Expr, frozenset[Index]] = {}
@@ -292,9 +325,7 @@ class _Substitution:
             index = renamed
         else:
             body = self.run(body)
-        if isinstance(expr, Sum):
-            return close_sum(index, body)
-        return type(expr)(expr.kind, index, body)
+        return rebound(expr, index, body)
 
 
 def rewrite(expr: Expr, meaning: Callable[[Expr], Expr | None]) -> Expr:
@@ -356,8 +387,11 @@ __all__ = [
     "Entry",
     "Expr",
     "Extremum",
+    "Family",
     "Index",
     "Kronecker",
+    "MatrixEntry",
+    "MatrixKind",
     "Multiply",
     "Number",
     "Partial",
@@ -367,10 +401,12 @@ __all__ = [
     "Remainder",
     "Sum",
     "Symbol",
+    "SymmetricTensor",
     "Tensor",
     "Total",
     "Where",
     "add",
+    "alike",
     "apply",
     "children",
     "close_sum",
@@ -382,12 +418,15 @@ __all__ = [
     "free_indices",
     "fresh",
     "kronecker",
+    "matrix_entry",
     "multiply",
     "negate",
     "nodes_once",
     "number",
     "open_binder",
+    "open_matrix",
     "power",
+    "rebound",
     "rebuild",
     "rewrite",
     "substitute",

@@ -106,6 +106,16 @@ class Tensor(_Node):
 
 
 @dataclass(frozen=True, eq=False)
+class SymmetricTensor(Tensor):
+    """An input whose matrices, along its last two axes, are symmetric: entries [i,j] and [j,i] are one number."""
+
+
+def alike(tensor: Tensor, name: str, shape: tuple[Expr, ...]) -> Tensor:
+    """A tensor of the same kind under another name or of another shape."""
+    return (SymmetricTensor if isinstance(tensor, SymmetricTensor) else Tensor)(name, shape, tensor.kind)
+
+
+@dataclass(frozen=True, eq=False)
 class Entry(Expr):
     """One entry of a tensor; the indices are integer expressions: i, i + H, y[n] ..."""
 
@@ -159,6 +169,29 @@ class Position(Expr):
     kind: Literal["max", "min"]
     index: Index
     body: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Family(Expr):
+    """The values that `body` takes over the bound index, all together: no number, only a part of a `MatrixEntry`."""
+
+    index: Index
+    body: Expr
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixEntry(Expr):
+    """What is made of a whole square matrix: an entry of its inverse or of its Cholesky factor, or its determinant.
+
+    Args:
+        kind: "inverse" and "cholesky" (the lower factor; what stands above the diagonal is not read) have an entry at
+            two `places`; "determinant" and "logdet", the logarithm of its magnitude, have none.
+        matrix: a family of rows, each a family of entries.
+    """
+
+    kind: Literal["inverse", "cholesky", "determinant", "logdet"]
+    matrix: Family
+    places: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

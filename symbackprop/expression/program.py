@@ -30,7 +30,7 @@ from symbackprop.expression.recurrence import Block, blocks, equations_of
 from symbackprop.expression.shown import Shown
 from symbackprop.expression.sizes import Facts
 
-AssumptionKind = Literal["labels", "onehot", "simplex", "prob", "pos", "bern", "pm1"]
+AssumptionKind = Literal["labels", "onehot", "simplex", "prob", "pos", "bern", "pm1", "symmetric", "spd"]
 
 
 PART = "part of "  # begins the note of an equation to which the user gave no name of its own
@@ -43,7 +43,7 @@ class Assumption:
 
     labels: integers in 0 .. size-1; onehot: along `axis` one 1 and else 0; simplex: along `axis` they add up to 1;
     prob: in (0, 1); pos: > 0;
-    bern: 0 or 1; pm1: -1 or +1.
+    bern: 0 or 1; pm1: -1 or +1; symmetric: the matrix along the last two axes is; spd: it is positive definite, too.
     """
 
     kind: AssumptionKind

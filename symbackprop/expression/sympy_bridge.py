@@ -23,8 +23,10 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Partial,
@@ -234,6 +236,10 @@ class _SympyWriter:
                 return sp.Mod(self.run(left), self.run(right))
             case Partial(inner, variable) | Total(inner, variable):
                 return sp.Function("D")(self.run(inner), self.run(variable))
+            case MatrixEntry(kind, matrix, places):
+                return sp.Function(kind)(self.run(matrix), *(self.run(p) for p in places))
+            case Family(index, body):
+                return sp.Function("matrix")(self.run(index), self.run(body))
             case Extremum(kind, index, body) | Position(kind, index, body):
                 name = kind if isinstance(expr, Extremum) else "arg" + kind
                 return sp.Function(name)(self.run(body), self.run(index))

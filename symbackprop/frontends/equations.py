@@ -26,6 +26,7 @@ from symbackprop.expression.build import (
     Sum,
     Symbol,
     Tensor,
+    alike,
     rewrite,
     substitute,
     tensors_in,
@@ -118,7 +119,7 @@ def _equation(line: str, scope: Scope) -> Equation:
 
 def renamed(program: Program, name: Callable[[Tensor], str]) -> Program:
     """The same program with other names for its tensors."""
-    table = {t: Tensor(name(t), t.shape, t.kind) for t in program.tensors}
+    table = {t: alike(t, name(t), t.shape) for t in program.tensors}
     equations = tuple(replace(e, tensor=table[e.tensor], value=_put(e.value, table)) for e in program.equations)
     assumptions = tuple(replace(a, tensor=table[a.tensor]) for a in program.assumptions)
     inputs, outputs = tuple(table[t] for t in program.inputs), tuple(table[t] for t in program.outputs)
@@ -127,7 +128,7 @@ def renamed(program: Program, name: Callable[[Tensor], str]) -> Program:
 
 def resized(program: Program, sizes: Mapping[Expr, Expr]) -> Program:
     """The same program at special sizes: K = 1, say. A sum over an axis of length 1 is its only term."""
-    table = {t: Tensor(t.name, tuple(substitute(s, sizes) for s in t.shape), t.kind) for t in program.tensors}
+    table = {t: alike(t, t.name, tuple(substitute(s, sizes) for s in t.shape)) for t in program.tensors}
 
     def equation(e: Equation) -> Equation:
         indices = tuple(Index(i.name, substitute(i.size, sizes), i.uid) for i in e.indices)
@@ -158,7 +159,7 @@ def for_each(program: Program, index: str, size: str, mapped: Sequence[str]) -> 
     """
     length = Symbol(size, "size")
     n = Index(index, length)
-    table = {t: Tensor(t.name, (length, *t.shape), t.kind) for t in program.inputs if t.name in mapped}
+    table = {t: alike(t, t.name, (length, *t.shape)) for t in program.inputs if t.name in mapped}
     for equation in program.equations:
         if tensors_in(equation.value) & table.keys():
             table[equation.tensor] = Tensor(equation.tensor.name, (length, *equation.tensor.shape))

@@ -8,16 +8,41 @@ samples or proves need not know any framework. The frameworks' own rooms make th
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from symbackprop.errors import MalformedError
+from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.frontends.numpy.dialects import UNKNOWN, dialect
 from symbackprop.frontends.numpy.differentiation import gradients
 from symbackprop.frontends.numpy.tracer import known_names
 
 REQUIRED = inspect.Parameter.empty
 BACKWARD = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in ("dout", "cache")])
+
+
+SUPPORTED = {"torch": ("2.3", "3"), "jax": ("0.4.30", "1")}  # from this version on, before that one
+
+
+def must_be_supported(framework: str) -> None:
+    """Refuse versions of a framework that lack what is read of it.
+
+    Raises:
+        UnsupportedError: names the versions that are followed.
+    """
+    name = framework.lower()
+    found = str(getattr(sys.modules.get(name), "__version__", ""))
+    if name not in SUPPORTED or not found:
+        return
+    least, beyond = SUPPORTED[name]
+    if not _version(least) <= _version(found) < _version(beyond):
+        raise UnsupportedError(f"{framework} {found} is not followed: versions from {least} on, before {beyond}, are")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """(2, 13, 0) of 2.13.0+cpu."""
+    return tuple(int(n) for n in re.findall(r"\d+", text.partition("+")[0])[:3])
 
 
 class Pass:
@@ -43,6 +68,7 @@ class Pass:
         *,
         unrecorded: bool = False,
     ) -> None:
+        must_be_supported(framework)
         self.__wrapped__, self.__name__, self.__signature__ = function, name, signature
         self.__code__ = getattr(inspect.unwrap(function), "__code__", None)
         self.__module__ = getattr(function, "__module__", "")

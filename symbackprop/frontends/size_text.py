@@ -15,7 +15,7 @@ from symbackprop.expression.sizes import simplify
 from symbackprop.frontends.formula import Reader, Scope, tree
 
 LARGEST_POWER = 8
-KINDS = ("labels", "label", "onehot", "simplex", "prob", "pos", "bern", "pm1")
+KINDS = ("labels", "label", "onehot", "simplex", "prob", "pos", "bern", "pm1", "symmetric", "spd")
 
 
 def parse_size(text: str | int, known: Mapping[str, int]) -> Expr:
@@ -55,7 +55,7 @@ def parse_where(text: str, known: Mapping[str, int]) -> tuple[Expr, ...]:
 
 
 def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Assumption:
-    """What is known about an input: "labels:C", "onehot", "onehot:C", "simplex:C", "prob", "pos", "bern", "pm1".
+    """What is known about an input: one of `KINDS`; "labels:C", "onehot:C" and "simplex:C" name a size.
 
     Raises:
         FormulaError: an unknown kind, or labels without a number of classes.
@@ -67,11 +67,13 @@ def parse_assumption(text: str, tensor: Tensor, known: Mapping[str, int]) -> Ass
         near = nearest(kind, KINDS)
         raise FormulaError(
             f"unknown assumption {text!r} about {tensor.name}",
-            evidence=["known:  labels:C  label:C  onehot:C  simplex:C  prob  pos  bern  pm1"],
+            evidence=["known:  labels:C  label:C  onehot:C  simplex:C  prob  pos  bern  pm1  symmetric  spd"],
             help=f"did you mean {near!r}" if near else None,
         )
     if kind in ("onehot", "simplex"):
         return Assumption(kind, tensor, axis=_axis(text, size, tensor, known))  # type: ignore[arg-type]
+    if kind in ("symmetric", "spd") and (len(tensor.shape) < 2 or tensor.shape[-1] is not tensor.shape[-2]):
+        raise FormulaError(f"the assumption {text!r}: the last two axes of {tensor.name} are not of one size")
     if kind in ("labels", "label"):
         if not size:
             raise FormulaError(f"the assumption {text!r} about {tensor.name} does not say how many classes there are",

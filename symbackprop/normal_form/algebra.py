@@ -7,6 +7,8 @@ Powers, signs and functions are in `powers`, `signs` and `functions`; the rules 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import cache
 from typing import ClassVar
 
 from symbackprop.errors import BudgetError, UnsupportedError
@@ -21,7 +23,13 @@ from symbackprop.expression.build import add as add_expr
 from symbackprop.expression.build import multiply as multiply_expr
 from symbackprop.expression.build import power as power_expr
 from symbackprop.expression.sizes import simplify
-from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
+from symbackprop.normal_form.bound_names import (
+    abstract,
+    memoised,
+    remember_symmetric_places,
+    remember_symmetries,
+    settle_arguments,
+)
 from symbackprop.normal_form.data import (
     ONE,
     ZERO,
@@ -29,17 +37,19 @@ from symbackprop.normal_form.data import (
     Poly,
     Term,
     add,
+    as_atom,
     as_index,
     combine,
     constant,
     exact,
     of_atom,
     of_index,
+    scale,
     subtract,
 )
 from symbackprop.normal_form.functions import Functions
 from symbackprop.normal_form.indicators import one_threshold
-from symbackprop.normal_form.rewriter import Rule, spare
+from symbackprop.normal_form.rewriter import INDICATORS, Rule, spare
 from symbackprop.normal_form.rules_extrema import chain_of_extrema, sum_of_extremum
 from symbackprop.normal_form.rules_factors import expand_base, fold, one_of_a_row, sum_of_onehot, tidy
 from symbackprop.normal_form.rules_indices import (
@@ -53,6 +63,16 @@ from symbackprop.normal_form.rules_indices import (
     slide_window,
     unused_index,
     use_delta,
+)
+from symbackprop.normal_form.rules_matrices import (
+    INVERTIBLE,
+    contract_inverse,
+    is_upper,
+    keep_triangle,
+    log_of_triangle,
+    order_gates,
+    solve_triangle,
+    square_triangle,
 )
 from symbackprop.normal_form.rules_merged_axes import join_digits, solve_mixed_radix, split_merged_index, write_out
 
@@ -83,6 +103,12 @@ class Algebra(Functions):
         ("zero", chain_of_extrema),
         ("zero", sum_of_extremum),
         ("positive", one_threshold),
+        ("matrix", keep_triangle),
+        ("matrix", square_triangle),
+        ("matrix", solve_triangle),
+        ("matrix", contract_inverse),
+        ("apply", log_of_triangle),
+        ("matrix", order_gates),
         ("bound", write_out),
     )
 
@@ -116,7 +142,7 @@ class Algebra(Functions):
     def entry(self, tensor: Tensor, args: tuple[Poly, ...]) -> Poly:
         """An entry of a tensor; here an atom, in `unfold` whatever the tensor stands for."""
         opaque = self._opaque.get(tensor)
-        return of_atom(opaque or Atom.make("entry", tensor, args))
+        return of_atom(opaque or Atom.make("entry", tensor, settle_arguments("entry", tensor, args)))
 
     def named(self, value: Poly) -> Poly:
         """One atom that stands for a whole polynomial, until `unname` puts it in."""
@@ -207,7 +233,7 @@ class Algebra(Functions):
             case (("symbol" | "index"), _):
                 return of_atom(atom)
             case "entry", tensor:
-                return of_atom(Atom.make("entry", tensor, args))
+                return of_atom(Atom.make("entry", tensor, settle_arguments("entry", tensor, args)))
             case "delta", _:
                 return self.delta(args[0])
             case "nonneg", _:
@@ -230,6 +256,15 @@ class Algebra(Functions):
                 index = spare(size, frozenset().union(*(a.free for a in args)))
                 inner |= {i: of_index(index) for i in changed.free if i.name == "e"}
                 return self.extremum(atom.kind, kind, index, self.substitute(changed, inner))
+            case "matrix", (kind, size, template):
+                changed = change(template)
+                inner = {i: args[int(i.name[1:])] for i in changed.free if i.name[0] == "p"}
+                taken = frozenset().union(*(a.free for a in args))
+                row = spare(size, taken)
+                column = spare(size, taken | {row})
+                inner |= {i: of_index(row if i.name == "e" else column) for i in changed.free if i.name in ("e", "g")}
+                places = args[len(args) - 2 :] if kind in PLACED else ()
+                return self.matrix_entry(kind, row, column, self.substitute(changed, inner), places)
         raise AssertionError(f"no way to rebuild an atom of kind {atom.kind}")
 
     # Integers.
@@ -311,9 +346,8 @@ class Algebra(Functions):
         """The largest or smallest value of `body` over the index, or ("position") where it stands."""
         if index not in body.free and sort == "extremum":
             return body
-        named = self.substitute(body, {index: of_index(Index("e", index.size, -4))})
-        bound = Index("e", index.size, -4)
-        (template,), args = self._abstract_but(named, bound)
+        bound = Index("e", index.size, BINDER)
+        (template,), args = self._abstract_but(self.substitute(body, {index: of_index(bound)}), bound)
         return of_atom(Atom.make(sort, (kind, index.size, template), args))
 
     def body_at(self, top: Atom, place: Poly) -> Poly:
@@ -322,15 +356,172 @@ class Algebra(Functions):
         values = {i: top.args[int(i.name[1:])] for i in template.free if i.name[0] == "p"}
         return self.substitute(template, values | {i: place for i in template.free if i.name == "e"})
 
-    def _abstract_but(self, body: Poly, bound: Index) -> tuple[tuple[Poly, ...], tuple[Poly, ...]]:
-        templates, args = abstract((body,), first=(bound,))
-        # parameter 0 is the bound one: call it e again, and shift the others down
+    def _abstract_but(self, body: Poly, *bound: Index) -> tuple[tuple[Poly, ...], tuple[Poly, ...]]:
+        templates, args = abstract((body,), first=bound)
+        # the first parameters are the bound ones: call them by their names again, and shift the others down
         names: dict[Index, Poly] = {}
         for i in templates[0].free:
             if i.name[0] == "p":
                 k = int(i.name[1:])
-                names[i] = of_index(bound if k == 0 else Index(f"p{k - 1}", i.size, i.uid))
+                names[i] = of_index(bound[k] if k < len(bound) else Index(f"p{k - len(bound)}", i.size, i.uid))
         return (self.substitute(templates[0], names),), args
+
+    # Matrices.
+
+    def matrix_entry(self, kind: str, row: Index, column: Index, body: Poly, places: tuple[Poly, ...]) -> Poly:
+        """What is made of the matrix with this entry at a row and a column: see `MatrixEntry`.
+
+        A common factor comes out of an inverse; a diagonal matrix has no need of one; of a matrix and its transpose
+        the one with the lesser template is kept.
+        """
+        if self.written_out(row.size):
+            return self._written_matrix(kind, row, column, body, places)
+        if kind == "cholesky":
+            mirrored = self.substitute(body, {row: of_index(column), column: of_index(row)})
+            if mirrored is not body:  # what stands above the diagonal is not read
+                read = self.nonneg(subtract(of_index(row), of_index(column)))
+                body = self.chosen_between(read, body, mirrored)
+            return self._matrix_atom(kind, row, column, body, places)
+        if kind == "inverse":
+            outside, body = self._common_factor(row, column, body)
+            inner = as_atom(body)
+            if _is_diagonal(body, row, column):
+                found = self.power(self.substitute(body, {column: of_index(row)}), -1)
+                found = self.multiply(self.delta(subtract(*places)), self.substitute(found, {row: places[0]}))
+            elif inner is not None and _is_inverse_at(inner, row, column):
+                self.used[INVERTIBLE] = None
+                found = self.matrix_at(inner, inner.data[2], *places)
+            else:
+                found = self._matrix_atom(kind, row, column, body, places)
+            return self.multiply(found, self.power(outside, -1))
+        return self._matrix_atom(kind, row, column, body, places)
+
+    def chosen_between(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
+        """`then` where a gate is 1, `otherwise` where it is 0."""
+        return add(self.multiply(gate, subtract(then, otherwise)), otherwise)
+
+    def _common_factor(self, row: Index, column: Index, body: Poly) -> tuple[Poly, Poly]:
+        """What all entries of a matrix have in common, and the matrix without it."""
+        (coefficient, mono), _ = self.factor(body)
+        common = {a: e for a, e in mono.factors if not a.free & {row, column} and a.kind not in INDICATORS}
+        outside = self.collect([(coefficient, common, ())])
+        divided = self.power(outside, -1)
+        return outside, self.multiply(body, divided)
+
+    def _written_matrix(self, kind: str, row: Index, column: Index, body: Poly, places: tuple[Poly, ...]) -> Poly:
+        """The same for a matrix of a few rows, by minors."""
+        every = tuple(range(self.written_out(row.size)))
+
+        @cache
+        def at(i: int, j: int) -> Poly:
+            return self.substitute(body, {row: constant(i), column: constant(j)})
+
+        @cache
+        def minor(rows: tuple[int, ...], columns: tuple[int, ...]) -> Poly:
+            parts = [
+                ((-1) ** k, self.multiply(at(rows[0], j), minor(rows[1:], columns[:k] + columns[k + 1 :])))
+                for k, j in enumerate(columns)
+            ]
+            return combine(parts) if parts else ONE
+
+        @cache
+        def factor(i: int, j: int) -> Poly:
+            done = [(-1, self.multiply(factor(i, k), factor(j, k))) for k in range(j)]
+            rest = combine([(1, at(i, j)), *done])
+            return self.power(rest, Fraction(1, 2)) if i == j else self.multiply(rest, self.power(factor(j, j), -1))
+
+        if kind == "cholesky":
+            table = {(i, j): factor(i, j) for i in every for j in every if j <= i}
+        else:
+            whole = minor(every, every)
+            if kind == "determinant":
+                return whole
+            if kind == "logdet":
+                return self.chosen_between(self.positive(whole), self.log(whole), self.log(scale(whole, -1)))
+            scaled = self.power(whole, -1)
+            without = {i: every[:i] + every[i + 1 :] for i in every}
+            table = {
+                (i, j): self.multiply(scale(minor(without[j], without[i]), (-1) ** (i + j)), scaled)
+                for i in every
+                for j in every
+            }
+        gates = {
+            (i, j): self.multiply(*(self.delta(subtract(p, constant(k))) for p, k in zip(places, (i, j), strict=True)))
+            for i, j in table
+        }
+        return add(*(self.multiply(gates[place], value) for place, value in table.items() if gates[place].terms))
+
+    def _matrix_atom(self, kind: str, row: Index, column: Index, body: Poly, places: tuple[Poly, ...]) -> Poly:
+        first, second = Index("e", row.size, BINDER), Index("g", row.size, BINDER)
+        (template,), args = self._abstract_but(
+            self.substitute(body, {row: of_index(first), column: of_index(second)}), first, second
+        )
+        (other,), other_args = self._abstract_but(
+            self.substitute(body, {row: of_index(second), column: of_index(first)}), first, second
+        )
+        symmetric = other is template and other_args == args
+        upper = is_upper(template)  # the inverse of a triangle stays one of the lower triangle
+        if kind != "cholesky" and (other.id < template.id if upper is None else upper):
+            template, args, places = other, other_args, places[::-1]
+        data = (kind, row.size, template)
+        if symmetric and kind == "inverse":
+            remember_symmetric_places(data, len(args))
+        return of_atom(Atom.make("matrix", data, settle_arguments("matrix", data, (*args, *places))))
+
+    def matrix_at(self, atom: Atom, part: Poly, row: Poly, column: Poly) -> Poly:
+        """A part of the entry of the matrix that an atom is made of, at a row and a column."""
+        values = {i: atom.args[int(i.name[1:])] for i in part.free if i.name[0] == "p"}
+        values |= {i: row if i.name == "e" else column for i in part.free if i.name in ("e", "g")}
+        return self.substitute(part, values)
+
+    def product_of_triangle(self, atom: Atom, factor: Atom, places: tuple[Poly, ...]) -> Poly:
+        """The entry of A = L L', where `atom` is an entry of L."""
+        return self.matrix_at(atom, atom.data[2], *places)
+
+    def inverse_of_product(self, atom: Atom, factor: Atom, places: tuple[Poly, ...]) -> Poly:
+        """The entry of inv(A) for A = L L', where `atom` is an entry of L or of inv(L), `factor` that of L in it."""
+        row, column = self._two_spare(atom)
+        matrix = atom.data[2] if atom is factor else self.matrix_at(factor, factor.data[2], *factor.args[-2:])
+        body = self.matrix_at(atom, matrix, of_index(row), of_index(column))
+        return self.matrix_entry("inverse", row, column, body, places)
+
+    def inverse_of_triangle(self, factor: Atom, *places: Poly) -> Poly:
+        """The entry of inv(L), where the atom is an entry of L."""
+        row, column = self._two_spare(factor)
+        args = (*factor.args[:-2], of_index(row), of_index(column))
+        return self.matrix_entry("inverse", row, column, of_atom(Atom.make("matrix", factor.data, args)), places)
+
+    def logdet_of_triangle(self, factor: Atom) -> Poly:
+        """log|det(A)| for the matrix A whose Cholesky factor the atom is an entry of."""
+        row, column = self._two_spare(factor)
+        body = self.matrix_at(factor, factor.data[2], of_index(row), of_index(column))
+        return self.matrix_entry("logdet", row, column, body, ())
+
+    def _two_spare(self, atom: Atom) -> tuple[Index, Index]:
+        taken = atom.free
+        row = spare(atom.data[1], taken)
+        return row, spare(atom.data[1], taken | {row})
+
+
+PLACED = ("inverse", "cholesky")  # what is made of a matrix and has a row and a column itself
+BINDER = -4  # uid of the index that an extremum or a matrix binds
+
+
+def _is_inverse_at(atom: Atom, row: Index, column: Index) -> bool:
+    """True for an entry of an inverse at this row and column, if nothing else in it depends on them."""
+    inverse = atom.kind == "matrix" and atom.data[0] == "inverse"
+    return (
+        inverse
+        and atom.args[-2:] == (of_index(row), of_index(column))
+        and not any(a.free & {row, column} for a in atom.args[:-2])
+    )
+
+
+def _is_diagonal(body: Poly, row: Index, column: Index) -> bool:
+    """True if every term holds [row = column]."""
+    gap = settle_arguments("delta", None, (subtract(of_index(row), of_index(column)),))
+    delta = Atom.make("delta", None, gap)
+    return bool(body.terms) and all(any(a is delta for a, _ in m.factors) for m, _ in body.terms)
 
 
 def has_branches(poly: Poly, bound: tuple[Index, ...]) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from symbackprop.errors import BudgetError
-from symbackprop.expression.build import Index
+from symbackprop.expression.build import Index, SymmetricTensor
 from symbackprop.normal_form.data import (
     Atom,
     Factors,
@@ -38,6 +38,7 @@ TEMPLATED = (
     "named",
     "positive",
     "zero",
+    "matrix",
 )  # atoms whose data are templates over all arguments
 T = TypeVar("T")
 Renaming = dict[Index, Index]
@@ -81,6 +82,8 @@ def settle_arguments(kind: str, data: Any, args: tuple[Poly, ...]) -> tuple[Poly
     """The least of the argument orders that a symmetric template allows; of a delta's two signs the lesser."""
     if kind == "delta":
         return (min(args[0], scale(args[0], -1), key=lambda a: a.id),)
+    if kind == "entry" and isinstance(data, SymmetricTensor):
+        return (*args[:-2], *sorted(args[-2:], key=lambda a: a.id))
     symmetries = _SYMMETRIES.get(data) if kind in TEMPLATED else None
     if not symmetries:
         return args
@@ -154,6 +157,12 @@ def remember_symmetries(data: Any, templates: tuple[Poly, ...]) -> None:
         _SYMMETRIES[data] = _SYMMETRIES[templates]
 
 
+def remember_symmetric_places(data: Any, outside: int) -> None:
+    """Let atoms with this data have their last two arguments, after those `outside`, in either order."""
+    first = tuple(range(outside))
+    _SYMMETRIES[data] = ((*first, outside, outside + 1), (*first, outside + 1, outside))
+
+
 def _orderings(
     indices: Sequence[Index], factors: Iterable[tuple[Atom, Any]], anonymous: Sequence[Index] = ()
 ) -> Iterable[tuple[Index, ...]]:
@@ -199,7 +208,7 @@ def _places(atom: Atom, members: frozenset[Index]) -> list[tuple[int, Index]]:
     """Where each index of `members` stands: the number of the argument; 1000 more when inside a compound argument."""
     if atom.kind == "index":
         return [(0, atom.data)]
-    symmetric = atom.data in _SYMMETRIES if atom.kind in TEMPLATED else False
+    symmetric = atom.data in _SYMMETRIES if atom.kind in TEMPLATED else isinstance(atom.data, SymmetricTensor)
     places = []
     for k, arg in enumerate(atom.args):
         inside = arg.free & members

@@ -44,7 +44,7 @@ class Atom:
 
     Attributes:
         kind: "symbol", "index", "entry", "apply", "base", "named", "delta", "nonneg", "positive", "zero", "extremum",
-            "position" or "quotient".
+            "position", "matrix" or "quotient".
         data: what it is, without indices (a tensor, a function and templates ...).
         args: the index arguments, polynomials with integer values.
     """
@@ -78,7 +78,7 @@ class Atom:
     def __repr__(self) -> str:
         if self.kind == "index":
             return f"{self.data.name}{self.data.uid if self.data.uid > 0 else ''}"
-        name = getattr(self.data, "name", None) or self.kind
+        name = self.data[0] if self.kind == "matrix" else getattr(self.data, "name", None) or self.kind
         return f"{name}{list(self.args)}" if self.args else str(name)
 
 

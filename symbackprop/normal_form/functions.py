@@ -28,6 +28,7 @@ from symbackprop.normal_form.data import (
     as_index,
     combine,
     constant,
+    magnitude,
     of_atom,
     of_index,
     scale,
@@ -173,6 +174,9 @@ class Functions(Powers):
         if not argument.terms:
             raise UnsupportedError("a logarithm of zero")
         (coefficient, mono), core = self.factor(argument)
+        whole = self._log_of_determinant(coefficient, mono) if core is ONE else None
+        if whole is not None:
+            return whole
         if coefficient <= 0 or not all(self.known_positive(a) for a, _ in mono.factors):
             return self._applied(LOG, (argument,))
         parts: list[tuple[Rational, Poly]] = [(1, self._log_of_number(coefficient))]
@@ -180,6 +184,17 @@ class Functions(Powers):
         if core is not ONE:
             parts.append((1, self._applied(LOG, (core,))))
         return combine(parts)
+
+    def _log_of_determinant(self, coefficient: Rational, mono: Mono) -> Poly | None:
+        """log(c*det(A)): where it has a value the product is positive, so it is log|c| + log|det(A)|."""
+        open_ = [(a, e) for a, e in mono.factors if not self.known_positive(a)]
+        if len(open_) != 1 or open_[0][0].kind != "matrix" or open_[0][0].data[0] != "determinant":
+            return None
+        ((determinant, e),) = open_
+        parts: list[tuple[Rational, Poly]] = [(1, self._log_of_number(magnitude(coefficient)))]
+        parts += [(k, self._log_of_atom(a)) for a, k in mono.factors if a is not determinant]
+        logarithm = Atom.make("matrix", ("logdet", *determinant.data[1:]), determinant.args)
+        return combine([*parts, (e, of_atom(logarithm))])
 
     def _log_of_number(self, value: Rational) -> Poly:
         parts = []

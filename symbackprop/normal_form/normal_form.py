@@ -24,6 +24,7 @@ from symbackprop.expression.build import (
     Extremum,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Position,
@@ -36,6 +37,7 @@ from symbackprop.expression.build import (
     free_indices,
     fresh,
     nodes_once,
+    open_matrix,
     substitute,
 )
 from symbackprop.expression.build import subtract as subtract_expr
@@ -161,11 +163,15 @@ class Canonical(Algebra):
             case Extremum(kind, index, body) | Position(kind, index, body):
                 sort = "extremum" if isinstance(expr, Extremum) else "position"
                 return self.extremum(sort, kind, index, self.normal(body))
+            case MatrixEntry(kind, _, places):
+                row, column, entry = open_matrix(expr)
+                at = tuple(self.size_of(p) for p in places)
+                return self.matrix_entry(kind, row, column, self.normal(entry), at)
         raise UnsupportedError(f"{type(expr).__name__} has no normal form")
 
     def chosen(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
         """`then` where a gate is 1, `otherwise` where it is 0."""
-        return add(self.multiply(gate, subtract(then, otherwise)), otherwise)
+        return self.chosen_between(gate, then, otherwise)
 
     def _integer(self, expr: Expr) -> Poly:
         """As `Algebra` has it; an index may also be where an extremum stands."""

@@ -18,7 +18,9 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
+    MatrixEntry,
     Number,
     Position,
     Sum,
@@ -102,8 +104,10 @@ class Rows:
                 return (Entry, self.of(tensor), *inside)
             case Apply(own, _) | Compare(own, _, _):
                 return (type(node), own, *inside)
-            case Sum(index, _):
-                return (Sum, self.of(index), *inside)
+            case Sum(index, _) | Family(index, _):
+                return (type(node), self.of(index), *inside)
+            case MatrixEntry(kind, _, _):
+                return (MatrixEntry, kind, *inside)
             case Extremum(kind, index, _) | Position(kind, index, _):
                 return (type(node), kind, self.of(index), *inside)
         return (type(node), *inside)

@@ -76,6 +76,7 @@ class TermRules:
         self.sides: dict[tuple[Poly, ...], set[str]] = {}  # from which side of its kink an indicator was asked for
         self.seconds, self.most = seconds, most
         self.restart_clock()
+        self.leads: dict[Poly, tuple[Mono, Rational, Poly] | None] = {}  # of matrices, by their templates
         self.folds: dict[Poly, tuple[Poly, Rational, Poly] | None] = {}
         self._opaque: dict[Tensor, Atom] = {}  # names under which atoms are shown to the arithmetic of sizes
 
@@ -142,6 +143,26 @@ class TermRules:
 
     def body_at(self, top: Atom, place: Poly) -> Poly:
         """What an extremum is taken of, at one value of its index."""
+        raise NotImplementedError
+
+    def matrix_at(self, atom: Atom, part: Poly, row: Poly, column: Poly) -> Poly:
+        """A part of the entry of the matrix that an atom is made of, at a row and a column."""
+        raise NotImplementedError
+
+    def product_of_triangle(self, atom: Atom, factor: Atom, places: tuple[Poly, ...]) -> Poly:
+        """The entry of the product of a Cholesky factor with its transpose."""
+        raise NotImplementedError
+
+    def inverse_of_product(self, atom: Atom, factor: Atom, places: tuple[Poly, ...]) -> Poly:
+        """The entry of the inverse of that."""
+        raise NotImplementedError
+
+    def inverse_of_triangle(self, factor: Atom, *places: Poly) -> Poly:
+        """The entry of the inverse of a Cholesky factor."""
+        raise NotImplementedError
+
+    def logdet_of_triangle(self, factor: Atom) -> Poly:
+        """The logarithm of the determinant of what has this Cholesky factor."""
         raise NotImplementedError
 
     def size_of(self, size: Expr) -> Poly:

@@ -210,6 +210,6 @@ def templates_of(atom: Atom) -> tuple[Poly, ...]:
             return data[1]  # type: ignore[no-any-return]
         case "base" | "positive" | "zero" | "named":
             return data  # type: ignore[no-any-return]
-        case "extremum" | "position":
+        case "extremum" | "position" | "matrix":
             return (data[2],)
     return ()

@@ -23,12 +23,14 @@ from symbackprop.expression.build import (
     add,
     fresh,
     kronecker,
+    matrix_entry,
     multiply,
     number,
     power,
     sum_over,
     where,
 )
+from symbackprop.normal_form.algebra import PLACED
 from symbackprop.normal_form.data import Atom, Mono, Poly, Rational
 from symbackprop.normal_form.normal_form import Canonical
 
@@ -92,7 +94,23 @@ class _ExpressionWriter:
                 return Apply(function, tuple(self.poly(v) for v in values))
             case "extremum" | "position":
                 return self._extremum(atom)
+            case "matrix":
+                return self._matrix_entry(atom)
         raise UnsupportedError(f"an atom of kind {atom.kind} cannot be written")
+
+    def _matrix_entry(self, atom: Atom) -> Expr:
+        kind, size, template = atom.data
+        places = tuple(self.poly(a) for a in atom.args[len(atom.args) - 2 :]) if kind in PLACED else ()
+
+        def entry(row: Expr, column: Expr) -> Expr:
+            marks = []
+            for shown in (row, column):
+                assert isinstance(shown, Index), "rows and columns are indices"
+                marks.append(Index(f"m{shown.uid}", size))
+                self.names[marks[-1]] = shown
+            return self.poly(self.canonical.matrix_at(atom, template, *map(self.canonical.size_of, marks)))
+
+        return matrix_entry(kind, size, entry, places)
 
     def _extremum(self, atom: Atom) -> Expr:
         kind, size, _ = atom.data

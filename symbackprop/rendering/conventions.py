@@ -14,8 +14,11 @@ from symbackprop.expression.build import (
     BINDERS,
     MINUS_ONE,
     ONE,
+    Entry,
     Expr,
+    Family,
     Index,
+    MatrixEntry,
     Multiply,
     Number,
     Power,
@@ -67,6 +70,24 @@ def _binds(term: Expr) -> bool:
     return isinstance(term, BINDERS) or (
         isinstance(term, Multiply) and any(isinstance(f, BINDERS) for f in term.factors)
     )
+
+
+def whole_matrix(expr: MatrixEntry) -> tuple[Entry | MatrixEntry, bool] | None:
+    """What has the matrix as a whole, and whether it is turned over.
+
+    That is an entry T[..., r, c] or T[..., c, r] whose other places are free of both, or an entry of an inverse or a
+    factor at the row and the column; None for a matrix that is made entry by entry.
+    """
+    row, inner = expr.matrix.index, expr.matrix.body
+    if not isinstance(inner, Family) or not isinstance(inner.body, Entry | MatrixEntry):
+        return None
+    body, pair = inner.body, (row, inner.index)
+    if isinstance(body, MatrixEntry):
+        free = free_indices(body.matrix) & set(pair)
+        return None if free or body.places not in (pair, pair[::-1]) else (body, body.places != pair)
+    outer, places = body.indices[:-2], body.indices[-2:]
+    free = frozenset().union(*(free_indices(i) for i in outer)) & set(pair)
+    return None if free or places not in (pair, pair[::-1]) else (body, places != pair)
 
 
 def over_and_under(expr: Expr) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]:

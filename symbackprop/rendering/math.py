@@ -25,8 +25,10 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Partial,
@@ -41,7 +43,15 @@ from symbackprop.expression.build import (
     add,
 )
 from symbackprop.expression.functions import Function
-from symbackprop.rendering.conventions import IndexNames, is_root, ordered_terms, over_and_under, scope_of, signed
+from symbackprop.rendering.conventions import (
+    IndexNames,
+    is_root,
+    ordered_terms,
+    over_and_under,
+    scope_of,
+    signed,
+    whole_matrix,
+)
 from symbackprop.rendering.layout import (
     TIMES,
     Big,
@@ -131,6 +141,10 @@ class _LayoutMaker:
                 return self._binder(expr, scope)
             case Apply(function, arguments):
                 return self._applied(function, arguments, scope), _ATOM
+            case MatrixEntry():
+                return self._matrix_entry(expr, scope), _ATOM
+            case Family(_, body):
+                return self.layout(body, scope.enter(expr.index))
             case Kronecker(left, right):
                 one, other = self._indices((left, right), scope)
                 return Fence("[", row(one, relation("="), other), "]"), _ATOM
@@ -248,6 +262,42 @@ class _LayoutMaker:
         head = expr.kind if isinstance(expr, Extremum) else f"arg {expr.kind}"
         limits = row(first, relation("≤"), name, relation("≤"), last)
         return row(Big(head, limits), body), _REACHING
+
+    def _matrix_entry(self, expr: MatrixEntry, scope: IndexNames) -> Layout:
+        """(C⁻¹) with its indices, chol, det and log |det|."""
+        made = self._made_of_matrix(expr, scope)
+        if not expr.places:
+            return made
+        return Script(Fence("(", made, ")"), separated(self._indices(expr.places, scope)), None)
+
+    def _made_of_matrix(self, expr: MatrixEntry, scope: IndexNames) -> Layout:
+        matrix = self._matrix(expr, scope)
+        name = {"determinant": "det"}.get(expr.kind, "chol")
+        if expr.kind == "inverse":
+            minus = row(operator("−"), Glyph("1", "number"))
+            plain = isinstance(matrix, Glyph)
+            return Script(matrix if plain else Fence("(", matrix, ")"), None, minus)
+        if expr.kind == "logdet":
+            return row(Glyph("log", "function"), Fence("|", row(Glyph("det", "function"), matrix), "|"))
+        return row(Glyph(name, "function"), Fence("(", matrix, ")"))
+
+    def _matrix(self, expr: MatrixEntry, scope: IndexNames) -> Layout:
+        """A matrix by its name, turned over or not; one without a name by its entry."""
+        found = whole_matrix(expr)
+        if found is None:
+            inner = expr.matrix.body
+            assert isinstance(inner, Family), "a matrix is a family of rows, each a family of entries"
+            within = scope.enter(expr.matrix.index)
+            names = within.enter(inner.index).names
+            both = row(*(letter(names[i]) for i in (expr.matrix.index, inner.index)))
+            return Script(Fence("(", self.layout(inner, within)[0], ")"), both, None)
+        whole, turned = found
+        if isinstance(whole, MatrixEntry):
+            matrix = self._made_of_matrix(whole, scope)
+        else:
+            tensor, outer = letter(whole.tensor.name), whole.indices[:-2]
+            matrix = Script(tensor, separated(self._indices(outer, scope)), None) if outer else tensor
+        return Script(matrix, None, Glyph("T", "number")) if turned else matrix
 
     def _applied(
         self, function: Function, arguments: tuple[Expr, ...], scope: IndexNames, exponent: Layout | None = None

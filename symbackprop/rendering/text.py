@@ -14,8 +14,10 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Partial,
@@ -29,7 +31,15 @@ from symbackprop.expression.build import (
     Where,
     children,
 )
-from symbackprop.rendering.conventions import IndexNames, is_root, ordered_terms, over_and_under, scope_of, signed
+from symbackprop.rendering.conventions import (
+    IndexNames,
+    is_root,
+    ordered_terms,
+    over_and_under,
+    scope_of,
+    signed,
+    whole_matrix,
+)
 
 _COMPARE, _ADD, _MULTIPLY, _NEGATE, _POWER, _ATOM = range(6)
 
@@ -74,6 +84,10 @@ def _text(expr: Expr, scope: IndexNames) -> tuple[str, int]:
             return _binder(expr, scope), _ATOM
         case Apply(function, arguments):
             return f"{function.name}({_list(arguments, scope)})", _ATOM
+        case MatrixEntry():
+            return _matrix_entry(expr, scope), _ATOM
+        case Family():
+            return _family(expr, scope), _ATOM
         case Kronecker(left, right):
             return f"kronecker({_list((left, right), scope)})", _ATOM
         case Compare():
@@ -152,6 +166,33 @@ def _binder(expr: Sum | Extremum | Position, scope: IndexNames) -> str:
     if not _shows_axis(expr.body, expr.index):
         index += f" < {_wrapped(expr.index.size, scope, _ADD)}"
     return f"{name}({index}, {_text(expr.body, inner)[0]})"
+
+
+def _matrix_entry(expr: MatrixEntry, scope: IndexNames) -> str:
+    """`inv(C)[i,j]` where the matrix has a name, else `inv(r, c, x[r,c] + ...)[i,j]`."""
+    places = f"[{','.join(_text(p, scope)[0] for p in expr.places)}]" if expr.places else ""
+    return _made_of_matrix(expr, scope) + places
+
+
+def _made_of_matrix(expr: MatrixEntry, scope: IndexNames) -> str:
+    name = {"inverse": "inv", "determinant": "det"}.get(expr.kind, expr.kind)
+    found = whole_matrix(expr)
+    if found is None:
+        return f"{name}({_family(expr.matrix, scope)})"
+    whole, turned = found
+    if isinstance(whole, MatrixEntry):
+        inside = _made_of_matrix(whole, scope)
+    else:
+        outer = whole.indices[:-2]
+        inside = whole.tensor.name + (f"[{','.join(_text(i, scope)[0] for i in outer)}]" if outer else "")
+    return f"{name}({inside}{'.T' if turned else ''})"
+
+
+def _family(expr: Family, scope: IndexNames) -> str:
+    """`r, c, entry`."""
+    inner = scope.enter(expr.index)
+    body = _family(expr.body, inner) if isinstance(expr.body, Family) else _text(expr.body, inner)[0]
+    return f"{inner.names[expr.index]}, {body}"
 
 
 def _shows_axis(body: Expr, index: Index) -> bool:

@@ -143,6 +143,51 @@ def decayed_backward(dout, xs, a, h0, forgets=False):
     return {"xs": dxs, "a": da.sum(axis=0), "h0": last}
 
 
+def paired(xs, a, b):
+    def step(carry, x):
+        h, m = carry
+        h = a * h + x
+        m = b * m + h
+        return (h, m), m
+
+    zero = jnp.zeros(xs.shape[1])
+    return jax.lax.scan(step, (zero, zero), xs)[1]
+
+
+def paired_backward(dout, xs, a, b):
+    zero = jnp.zeros(xs.shape[1])
+
+    def step(carry, x):
+        h, m = carry
+        now = a * h + x
+        return (now, b * m + now), carry
+
+    def back(carry, at):
+        dh, dm = carry
+        up, h, m = at
+        dm = dm + up
+        dh = dh + dm
+        return (a * dh, b * dm), (dh, dh * h, dm * m)
+
+    before = jax.lax.scan(step, (zero, zero), xs)[1]
+    dxs, da, db = jax.lax.scan(back, (zero, zero), (dout, *before), reverse=True)[1]
+    return {"xs": dxs, "a": da.sum(axis=0), "b": db.sum(axis=0)}
+
+
+def test_scan_over_a_pair_of_states_is_proved_for_any_length():
+    verdict = sb.check(paired, paired_backward, shapes={"xs": ("T", "D"), "a": ("D",), "b": ("D",)})
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), verdict
+
+
+def test_map_is_followed_over_any_number_of_rows():
+    verdict = sb.check(
+        lambda xs, w: jax.lax.map(lambda x: jnp.tanh(w @ x), xs),
+        lambda dout, xs, w: (lambda d: {"xs": d @ w, "w": d.T @ xs})(dout * (1 - jnp.tanh(xs @ w.T) ** 2)),
+        shapes={"xs": ("T", "D"), "w": ("M", "D")},
+    )
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), verdict
+
+
 def test_scan_is_followed_for_every_length():
     shapes = {"xs": ("T", "D"), "a": ("D",), "h0": ("D",)}
     verdict = sb.check(decayed, decayed_backward, shapes=shapes)

@@ -539,3 +539,70 @@ def test_the_page_about_torch_prints_what_it_shows(tmp_path):
     with contextlib.redirect_stdout(printed):
         runpy.run_path(str(code))
     assert printed.getvalue() == "".join(text for kind, text in parts if kind == "output")
+
+
+class GaussianEnergy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, cov):
+        ctx.save_for_backward(x, cov)
+        return _energy(x, cov)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, cov = ctx.saved_tensors
+        precision = torch.linalg.inv(cov)
+        solved = x @ precision
+        return grad * solved, grad * (precision - solved.t() @ solved / 2)
+
+
+def _energy(x, cov):
+    factor = torch.linalg.cholesky(cov)
+    out = torch.linalg.solve_triangular(factor, x.t(), upper=False)
+    return (out * out).sum() / 2 + torch.logdet(cov)
+
+
+class Rectified(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.mark_dirty(x)
+        x.clamp_(min=0)
+        ctx.save_for_backward(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, grad):
+        (y,) = ctx.saved_tensors
+        return grad * (y > 0).to(grad.dtype)
+
+
+class OfAnExtension(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return torch.ops.my_extension.relu(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+def test_factors_and_inverses_of_matrices_meet():
+    verdict = sb.check(GaussianEnergy, shapes={"x": ("N", "D"), "cov": ("D", "D")}, assume={"cov": "spd"})
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), verdict
+
+
+def test_a_forward_that_writes_into_its_argument_is_run():
+    verdict = sb.check(Rectified, shapes={"x": ("N", "D")})
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), verdict
+
+
+def test_a_compiled_extension_is_refused_whatever_its_functions_are_called():
+    verdict = sb.check(OfAnExtension, shapes={"x": ("N",)})
+    assert verdict.status == "UNDECIDED"
+    assert "torch.ops.my_extension.relu cannot be traced" in verdict.reason
+
+
+def test_a_version_that_is_not_followed_is_said(monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.1.0")
+    verdict = sb.check(Rectified, shapes={"x": ("N", "D")})
+    assert verdict.status == "UNDECIDED"
+    assert "torch 2.1.0 is not followed: versions from 2.3 on" in verdict.reason

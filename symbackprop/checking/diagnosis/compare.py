@@ -6,6 +6,7 @@ Each is said only where normal forms agree.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from symbackprop.expression.build import Add, Entry, Expr, Index, Tensor, tensor
 from symbackprop.expression.program import Equation
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.frontends.numpy.traced import Traced
-from symbackprop.normal_form.data import Mono, Poly, Rational, constant, exact, scale
+from symbackprop.normal_form.data import ONE, Mono, Poly, Rational, combine, constant, exact, scale, subtract
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.rewriter import INDICATORS
 from symbackprop.normal_form.to_expression import expression
@@ -26,6 +27,9 @@ from symbackprop.rendering.text import to_text
 MAXIMUM_TEXT = 160  # longer formulas cure nothing
 MAXIMUM_TERMS = 3
 MAXIMUM_RATIOS = 40
+MAXIMUM_PAIRED = 40  # terms on each side that are put beside each other
+MAXIMUM_FACTORS = 3  # that are missing in different terms
+MAXIMUM_FORGOTTEN = 3  # of which one missing factor is a product
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def compared(comparison: Comparison, wrong: Sequence[str]) -> Iterator[Diagnosis
         comparison.transposed,
         comparison.other_gradient,
         comparison.path,
+        comparison.factors_of_terms,
         comparison.term,
         comparison.branch,
     ):
@@ -142,6 +147,19 @@ class Comparison:
                         return Diagnosis(f"{name}: two axes are swapped", f"d{name} = (d{name} as claimed) transposed")
         return None
 
+    def independent_entries(self, name: str) -> Diagnosis | None:
+        """A = 2*B - [i = j]*B: the derivative by the entries on one side of the diagonal of a symmetric matrix."""
+        a, b, called = self.sides(name)
+        if not b.terms:
+            return None
+        first, second = (self.resolver.size_of(p) for p in list(called)[-2:])
+        same = self.resolver.delta(subtract(first, second))
+        twice = combine([(2, b), (-1, self.resolver.multiply(same, b))])
+        if not self.same(a, twice):
+            return None
+        words = f"{name}: this is the derivative by the independent entries of a symmetric matrix, 2*G - diag(G)"
+        return Diagnosis(words, f"d{name} = (d{name} as claimed)/2, and its diagonal as claimed")
+
     def other_gradient(self, name: str) -> Diagnosis | None:
         """A is the gradient of another input."""
         claimed = self.traced.gradients[name]
@@ -157,6 +175,20 @@ class Comparison:
                     f"{name}: this is the gradient of {other}", f"d{name} is not d{other}: they are interchanged"
                 )
         return None
+
+    def factors_of_terms(self, name: str) -> Diagnosis | None:
+        """A = a1 + a2 + ... and B = r1*a1 + r2*a2 + ..., each factor r for as many terms as can be."""
+        a, b, called = self.sides(name)
+        if not 2 <= len(a.terms) == len(b.terms) <= MAXIMUM_PAIRED:
+            return None
+        factors = _paired(dict(a.terms), dict(b.terms))
+        told = [self.text(f, called) for f in factors if f is not ONE]
+        if not told or not all(told):
+            return None
+        if len(factors) == 1:
+            return None
+        where = "each in one of its terms" if len(told) > 1 else "in one of its terms"
+        return Diagnosis(f"{name}: a factor is missing: {' and '.join(told)}, {where}")
 
     def path(self, name: str) -> Diagnosis | None:
         """B is A and the contribution of one more path through the program."""
@@ -247,6 +279,46 @@ def _ratios(a: Poly, b: Poly) -> Iterator[Poly]:
         if ratio not in seen:
             seen.add(ratio)
             yield ratio
+
+
+def _paired(left: dict[Mono, Rational], right: dict[Mono, Rational]) -> list[Poly]:
+    """Factors that take all terms on the left to those on the right, the commonest first; [] if there are not few."""
+    found: list[Poly] = []
+    while left:
+        ways: dict[Poly, list[tuple[Mono, Mono]]] = {}
+        for (m, c), (n, d) in itertools.product(left.items(), right.items()):
+            ratio = _quotient(m, c, n, d)
+            if ratio is not None and not any(m is a or n is b for a, b in ways.get(ratio, [])):
+                ways.setdefault(ratio, []).append((m, n))
+        if not ways or len(found) == MAXIMUM_FACTORS:
+            return []
+        best = max(ways, key=lambda r: (len(ways[r]), -_size(r)))
+        found.append(best)
+        for m, n in ways[best]:
+            del left[m], right[n]
+    return found
+
+
+def _size(ratio: Poly) -> int:
+    return sum(len(m.factors) for m, _ in ratio.terms)
+
+
+def _quotient(m: Mono, c: Rational, n: Mono, d: Rational) -> Poly | None:
+    """d*n / (c*m) as one term of few factors that somebody may have forgotten, None where it is none."""
+    if m.bound and m.bound != n.bound:
+        return None
+    over, under = dict(n.factors), dict(m.factors)
+    factors = {a: exact(over.get(a, 0) - under.get(a, 0)) for a in over | under}
+    rest = tuple(sorted(((a, e) for a, e in factors.items() if e), key=lambda f: f[0].id))
+    if len(rest) > MAXIMUM_FORGOTTEN or any(e < 0 and a.kind == "entry" for a, e in rest):
+        return None
+    held = frozenset().union(*(a.free for a, _ in rest))
+    if m.bound:
+        return None if held & set(m.bound) else Poly.make({Mono.make(rest): exact(Fraction(d) / Fraction(c))})
+    inside = frozenset().union(*(a.free for a in under)) & set(n.bound)
+    if inside or not set(n.bound) <= held:
+        return None
+    return Poly.make({Mono.make(rest, n.bound): exact(Fraction(d) / Fraction(c))})
 
 
 def _bracketed(text: str) -> str:

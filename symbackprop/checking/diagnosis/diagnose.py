@@ -8,6 +8,8 @@ as far as it is known.
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,15 +20,19 @@ from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
+from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.proof_search import WRITTEN_OUT, Strategy, search_proof
+from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.errors import SymbackpropError, UnsupportedError
+from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import (
     ZERO,
     Add,
     Entry,
     Expr,
+    SymmetricTensor,
     Tensor,
     add,
     entries_once,
@@ -59,7 +65,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
     try:
         trials = Trials(case)
     except UnsupportedError:
-        return _first(_compared(case, budget))
+        return _first(itertools.chain(of_another_forward(case, _points(case), budget), _compared(case, budget)))
     fault = cut_fault(case, trials, case.own_lines) if len(case.own_lines) > LONG else None
     if fault is not None:
         cause = _between_cuts(case, trials, fault, budget)
@@ -67,9 +73,11 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
             return cause
     own, derivation = _own_search(case, trials), _derivation_search(case, trials)
     searches: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
+        lambda: _by_independent_entries(case, budget),
         lambda: _interchanged(case, trials),
         lambda: _cures(case, own, "likely", budget),
         lambda: _cures(case, own, "plausible", budget),
+        lambda: of_another_forward(case, _points(case), budget),
         lambda: _slips(case, derivation, "likely", budget),
         lambda: _at_cut(case, trials, budget) if fault is None else iter(()),
         lambda: _cures(case, own, "several", budget),
@@ -94,6 +102,13 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
         if cause.text and not case.unknown(cause.text):
             return replace(cause, words=f"{fallback.words}; {cause.words}") if fallback is not None else cause
     return fallback or _each(case, budget) or located(case, trials, own)
+
+
+def _points(case: Refuted) -> list[Point]:
+    """A few points at which gradients may be compared."""
+    sampler = Sampler(case.question, random.Random(19))
+    choices = sampler.size_choices()[:3]
+    return [sampler.point(sizes) for sizes in choices]
 
 
 def _can_be_told(case: Refuted, cause: Diagnosis) -> bool:
@@ -188,6 +203,23 @@ def _first(found: Iterator[Diagnosis]) -> Diagnosis | None:
     """The first with a cure, or the first."""
     every = list(found)
     return next((m for m in every if m.text), every[0] if every else None)
+
+
+def _by_independent_entries(case: Refuted, budget: Budget) -> Iterator[Diagnosis]:
+    """Gradients by a symmetric matrix of which each entry beside the diagonal counts for its mirror image, too."""
+    names = [n for n in case.wrong if isinstance(case.question.pairs[n][0], SymmetricTensor)]
+    if not names:
+        return
+    lines = (*case.derived_lines, *case.traced.backward.equations)
+    resolver = _resolver(case, lines, budget.part("comparison").left, UNLIMITED)
+    comparison = Comparison(resolver, case.traced, case.gradient, case.derived)
+    for name in names:
+        try:
+            cause = comparison.independent_entries(name)
+        except SymbackpropError:
+            continue
+        if cause is not None:
+            yield cause
 
 
 def _compared(case: Refuted, budget: Budget) -> Iterator[Diagnosis]:
@@ -347,6 +379,8 @@ def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
     line = search.changed(edit)
     source = sources.get(line.tensor, line.tensor)
     here = _described(case, source)
+    if edit.kind in ("weights", "carry"):
+        return f"{', '.join(case.wrong)}: {edit.reverse}"
     if line.value is ZERO:
         return f"the path through {here} is missing"
     path = _missing_path(case, edit, search)
@@ -480,7 +514,7 @@ def _proved(
     if sum(len(list(nodes_once(e.value))) for e in (*case.derived_lines, *case.own_lines)) > MAXIMUM_NODES:
         return False
     table = {e.tensor: e for e in (*edited, *edit.equations)}
-    adjoint, claimed = case.gradient.adjoint, case.traced.backward
+    adjoint, claimed = case.sides.derived, case.traced.backward
     derived = replace(adjoint, equations=in_order(table.get(e.tensor, e) for e in adjoint.equations))
     every = (*case.traced.forward.equations, *case.own_lines)  # an edit may speak of any forward tensor
     own = [table.get(e.tensor, e) for e in every]

@@ -6,7 +6,8 @@ several equations; one slip changes them all. `diagnose` finds out which edit is
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from symbackprop.checking.diagnosis.misfits import fits, misplaced, resized
@@ -20,11 +21,12 @@ from symbackprop.checking.diagnosis.node_replacements import (
     scaled,
     turned_sums,
 )
-from symbackprop.checking.diagnosis.node_slips import SLIPS, assignments, both, constants, exponents, reordered
+from symbackprop.checking.diagnosis.node_slips import SLIPS, assignments, both, constants, exponents, reordered, stands
 from symbackprop.checking.diagnosis.vocabulary import Change, Vocabulary, short, value_nodes
 from symbackprop.expression.build import (
     ZERO,
     Add,
+    Apply,
     Entry,
     Expr,
     Multiply,
@@ -35,10 +37,14 @@ from symbackprop.expression.build import (
     Where,
     add,
     children,
+    free_indices,
     mentioned,
+    multiply,
+    negate,
     nodes_once,
     rebuild,
     substitute,
+    tensors_in,
 )
 from symbackprop.expression.program import Equation
 
@@ -50,6 +56,7 @@ COST: dict[Hashable, int] = {
 }  # small slips, however long they are
 ODD = 2  # few people forget to divide by a tensor
 MAXIMUM_LEAVES = 60
+MAXIMUM_SUBSETS = 24  # of weights that may have been left out together
 MAXIMUM_NODES = 1500  # in all rounds of a line: beyond that only how it assigns is questioned
 
 
@@ -99,7 +106,9 @@ def edits(group: Sequence[Equation], vocabulary: Vocabulary, *, fitting: bool = 
     """
     seen: set[tuple[Expr, ...]] = {tuple(e.value for e in group)}
     size = sum(len(list(nodes_once(e.value))) for e in group)
-    sources = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
+    sources: Sequence[Callable[[Equation, Vocabulary], Found]] = SOURCES if size <= MAXIMUM_NODES else SOURCES[:1]
+    if vocabulary.derivation:  # nothing is assigned in a derivation
+        sources = tuple(s for s in sources if s is not _assigned)
     scopes = _scopes(group[0].value) if len(group) == 1 else {}
     fitting = fitting or all(fits(e.value, vocabulary) for e in group)
     for source in sources:
@@ -184,7 +193,7 @@ def everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Ed
     """One slip made in several lines: the same number, size or tensor is wrong wherever it stands."""
     together: dict[Hashable, Table] = {}
     for equation in lines:
-        for source in (_constant_nodes, replaced, multiplied):
+        for source in (_constant_nodes, _turned, replaced, multiplied, _forward_parts):
             for node, change in source(equation, vocabulary):
                 together.setdefault((vocabulary.key(node), change[0]), {}).setdefault(node, change)
     for table in together.values():
@@ -192,6 +201,90 @@ def everywhere(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Ed
         changed = tuple(e for e, old in zip(edit.equations, lines, strict=True) if e.value is not old.value)
         if len({e.note for e in changed}) > 1:
             yield Edit(edit.words, edit.reverse, changed, edit.kind, edit.new)
+
+
+def without_weights(lines: Sequence[Equation], vocabulary: Vocabulary) -> Iterator[Edit]:
+    """A derivation in which numbers that the chain is multiplied by on its way are left out: all, or those of a path.
+
+    The cotangent of a weight itself keeps its factors: there they are what the weight was multiplied by.
+    """
+    scalars = [t for t in vocabulary.forward.inputs if not t.shape and t.kind == "real"]
+    found: dict[Tensor, list[tuple[Equation, Expr]]] = {t: [] for t in scalars}
+    own = {e.tensor for e in lines}
+    inner = [e for e in lines if any(mentioned(other.value) & {e.tensor} for other in lines)]
+    for tensor in scalars:
+        entry = Entry(tensor)
+        for line in inner:
+            for node in value_nodes(line.value):
+                if isinstance(node, Multiply) and entry in node.factors and mentioned(node) & own:
+                    found[tensor].append((line, node))
+    several = [t for t in scalars if found[t]]
+    subsets = (c for n in range(len(several), 1, -1) for c in itertools.combinations(several, n))
+    for chosen in itertools.islice(subsets, MAXIMUM_SUBSETS):
+        gone = {Entry(t) for t in chosen}
+        changed = []
+        for line in inner:
+            table: dict[Expr, Expr] = {
+                n: multiply(*(f for f in n.factors if f not in gone))
+                for t in chosen
+                for e, n in found[t]
+                if e is line and isinstance(n, Multiply)
+            }
+            value = substitute(line.value, table) if table else line.value
+            changed += [replace(line, value=value)] if value is not line.value else []
+        names = [vocabulary.called(t) for t in chosen]
+        told = f"the factors {', '.join(names[:-1])} and {names[-1]} are missing"
+        if changed:
+            yield Edit(told, told, tuple(changed), "weights", ZERO)
+
+
+def without_carry(
+    lines: Sequence[Equation], vocabulary: Vocabulary, sources: Mapping[Tensor, Tensor]
+) -> Iterator[Edit]:
+    """A derivation in which no round of a loop hands anything back to the one before.
+
+    Args:
+        sources: what each cotangent is the derivative by.
+    """
+    order = {e.tensor: k for k, e in enumerate(vocabulary.forward.equations)}
+    head = next((f for t in order if len(f := vocabulary.family(t)) > 1), [])  # the line that begins each round
+    rounds = {
+        bar: sum(order[t] <= order[source] for t in head)
+        for bar, source in sources.items()
+        if source in order and len(vocabulary.family(source)) > 1
+    }
+    changed = []
+    for line in lines:
+        if line.tensor in rounds:
+            terms = line.value.terms if isinstance(line.value, Add) else (line.value,)
+            kept = [t for t in terms if not any(rounds.get(b, 0) > rounds[line.tensor] for b in mentioned(t))]
+            if len(kept) < len(terms):
+                changed.append(replace(line, value=add(*kept)))
+    if changed:
+        told = "what a round of the loop hands back to the round before is missing: the path from one to the next"
+        yield Edit(told, told, tuple(changed), "carry", ZERO)
+
+
+def _forward_parts(line: Equation, vocabulary: Vocabulary) -> Found:
+    """A part of the line that is meant to be a part of the forward pass, and is another one."""
+    for node in value_nodes(line.value):
+        if isinstance(node, (Add, Power, Apply, Entry)) and tensors_in(node):
+            for part in vocabulary.parts:
+                new = _at_indices(part, node)
+                if new is not None and new is not node:
+                    yield node, (("part", vocabulary.key(part)), stands(short(new), short(node)), new)
+
+
+def _at_indices(part: Expr, node: Expr) -> Expr | None:
+    """A part of the forward pass over the indices of a node, told apart by their ranges; None if they are not."""
+    theirs, own = free_indices(part), free_indices(node)
+    table: dict[Expr, Expr] = {}
+    for index in theirs:
+        fitting = [i for i in own if i.size is index.size]
+        if len(fitting) != 1:
+            return None
+        table[index] = fitting[0]
+    return substitute(part, table) if len(table) == len(own) else None
 
 
 def _constant_nodes(line: Equation, vocabulary: Vocabulary) -> Found:
@@ -257,6 +350,14 @@ def _assigned(line: Equation, vocabulary: Vocabulary) -> Found:
             yield line.value, change
 
 
+def _turned(line: Equation, vocabulary: Vocabulary) -> Found:
+    """A tensor with the wrong sign wherever it stands: a rotation back is one by the opposite angle."""
+    for node in value_nodes(line.value):
+        if isinstance(node, Entry) and node.tensor.kind == "real":
+            words = both(f"the sign of {vocabulary.called(node.tensor)} is wrong")
+            yield node, (("turned", vocabulary.label(node.tensor)), words, negate(node))
+
+
 def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
     """One node of the line is wrong in itself."""
     for node in value_nodes(line.value):
@@ -270,6 +371,8 @@ def _inside(line: Equation, vocabulary: Vocabulary) -> Found:
                     yield node, ("own", _OWN, own)
 
 
-SOURCES = (_assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied)
+SOURCES = (
+    _assigned, misplaced, _inside, turned_sums, scaled, replaced, interchanged, added, products, multiplied, _turned,
+)  # fmt: skip
 
-__all__ = ["Edit", "double_edits", "edits", "everywhere", "groups", "moved"]
+__all__ = ["Edit", "double_edits", "edits", "everywhere", "groups", "moved", "without_carry", "without_weights"]

@@ -352,6 +352,7 @@ def multiplied(line: Equation, v: Vocabulary) -> Found:
     for node in value_nodes(line.value):
         if isinstance(node, Entry) and node.tensor.kind == "real":
             sizes = node.tensor.shape
+            yield from _times_ratio(node, line, v)
             for other in v.before(line.tensor):
                 places = [[i for i, s in zip(node.indices, sizes, strict=True) if s is size] for size in other.shape]
                 if other.shape and all(len(p) == 1 for p in places):
@@ -359,6 +360,27 @@ def multiplied(line: Equation, v: Vocabulary) -> Found:
                     what = f"the factor {v.text(entry)} is missing where {v.called(node.tensor)} stands"
                     words = (what, f"the factor {v.text(entry)} is too many")
                     yield node, (("times", v.label(other)), words, multiply(node, entry))
+
+
+def _times_ratio(node: Entry, line: Equation, v: Vocabulary) -> Found:
+    """n/(n - eps) for an n = norm + eps of the backward pass: of the factors of a denominator one is the bare norm."""
+    for other in (e for e in v.lines if v.place[e.tensor] < v.place[line.tensor]):
+        terms = other.value.terms if isinstance(other.value, Add) else ()
+        if not terms or not isinstance(terms[-1], Number) or not 0 < abs(terms[-1].value) < 1:
+            continue
+        places = [
+            [i for i, s in zip(node.indices, node.tensor.shape, strict=True) if s is n] for n in other.tensor.shape
+        ]
+        if all(len(p) == 1 or n is ONE for p, n in zip(places, other.tensor.shape, strict=True)):
+            at = tuple(p[0] if p and n is not ONE else ZERO for p, n in zip(places, other.tensor.shape, strict=True))
+            small = v.text(terms[-1])
+            bare = add(other.at(at), negate(terms[-1]))
+            name = v.called(other.tensor)
+            words = (
+                f"the term with {v.called(node.tensor)} is to be divided by {name} without {small} once",
+                f"the term with {v.called(node.tensor)} is not to be divided by {name} without {small}",
+            )
+            yield node, (("bare", v.label(other.tensor)), words, multiply(node, divide(Entry(other.tensor, at), bare)))
 
 
 def _lack(what: str) -> Wording:

@@ -199,6 +199,10 @@ def _thresholds(node: Expr, v: Vocabulary) -> Iterator[Change]:
             inner = inside_abs(node.left) or node.left
             yield "tolerance", words, Compare("==", inner, ZERO)
     if isinstance(node, Where):
+        inner, gates = _ungated(node)
+        if len(gates) > 1:
+            told = " or ".join(v.text(g) for g in gates)
+            yield "bounds", (f"no 0 belongs where {told}", f"it is 0 where {told}, which is missing"), inner
         yield "branches", both("the branches are interchanged"), Where(node.condition, node.otherwise, node.then)
         condition = v.text(node.condition)
         if node.otherwise is ZERO:
@@ -209,6 +213,15 @@ def _thresholds(node: Expr, v: Vocabulary) -> Iterator[Change]:
             masked = Where(node.condition, node.then, ZERO)
             yield "masked", _zero(f"not {condition}"), masked
         yield "otherwise", _exception(condition), node.otherwise
+
+
+def _ungated(node: Expr) -> tuple[Expr, list[Expr]]:
+    """What a value is outside of all conditions under which it is 0, and these conditions."""
+    gates: list[Expr] = []
+    while isinstance(node, Where) and node.then is ZERO:
+        gates.append(node.condition)
+        node = node.otherwise
+    return node, gates
 
 
 def assignments(node: Where) -> Iterator[Change]:

@@ -97,7 +97,7 @@ class Refuted:
     def derived_lines(self) -> tuple[Equation, ...]:
         """The equations of the derived cotangents."""
         forward = set(self.traced.forward.by_tensor)
-        return tuple(e for e in self.gradient.adjoint.equations if e.tensor not in forward)
+        return tuple(e for e in self.sides.derived.equations if e.tensor not in forward)
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Trials:
         try:
             bench = Vectors(point)
             for name, tensor in self.case.derived.items():
-                if tensor not in self.case.gradient.adjoint.by_tensor:
+                if tensor not in self.case.sides.derived.by_tensor:
                     shape = bench.arrays[self.case.question.pairs[name][0]].shape
                     bench.arrays[tensor] = np.zeros(shape)
             with np.errstate(all="ignore"):

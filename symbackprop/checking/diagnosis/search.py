@@ -11,7 +11,16 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from typing import Literal
 
 from symbackprop.checking.budget import Budget
-from symbackprop.checking.diagnosis.line_edits import Edit, double_edits, edits, everywhere, groups, moved
+from symbackprop.checking.diagnosis.line_edits import (
+    Edit,
+    double_edits,
+    edits,
+    everywhere,
+    groups,
+    moved,
+    without_carry,
+    without_weights,
+)
 from symbackprop.checking.diagnosis.numeric_filter import Refuted, Response, Trials
 from symbackprop.checking.diagnosis.vocabulary import Vocabulary
 from symbackprop.expression.build import (
@@ -30,6 +39,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import Equation
 
+SYMMETRIC_PART = "symmetric part"  # the note of an equation that is nobody's line
 Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
 
 FEW = 20  # lines, whose edits are soon tried
@@ -60,6 +70,7 @@ class EditSearch:
         self.trials, self.lines, self.goals = trials, tuple(lines), goals
         self.trusted, self.derived = trusted, derived
         self.variables = variables
+        self._sources = {bar: t for t, bar in case.gradient.cotangents.items()}
         self.before = {e.tensor: e.value for e in lines}
         self.vocabulary = Vocabulary(
             case.traced.forward,
@@ -72,7 +83,9 @@ class EditSearch:
         )
         self._wanted = {a: b for a, b in goals.items() if a is not b}
         reached = [
-            (g, downstream(lines, defined(g))) for g in groups(lines, self.vocabulary) if g[0].tensor.kind == "real"
+            (g, downstream(lines, defined(g)))
+            for g in groups(lines, self.vocabulary)
+            if g[0].tensor.kind == "real" and g[0].note != SYMMETRIC_PART
         ]
         right = {a for a, b in goals.items() if a is b}
         # what is right depends on few of the lines that are wrong
@@ -109,7 +122,11 @@ class EditSearch:
             return itertools.chain(everywhere(free, self.vocabulary), moved(free, self.vocabulary))
         if stage == "double":
             return self._promising(self._suspects, double_edits)
-        return self._promising((g for g in self._suspects if self._rank(g) == stage), edits)
+        found = self._promising((g for g in self._suspects if self._rank(g) == stage), edits)
+        if stage == "likely" and self.vocabulary.derivation:
+            carried = without_carry(self.lines, self.vocabulary, self._sources)
+            return itertools.chain(carried, without_weights(self.lines, self.vocabulary), found)
+        return found
 
     def _rank(self, group: list[Equation]) -> Stage:
         if defined(group) <= self.trusted:
@@ -171,4 +188,4 @@ def downstream(lines: Sequence[Equation], sources: set[Tensor]) -> set[Tensor]:
     return found
 
 
-__all__ = ["EditSearch", "Stage", "defined", "downstream"]
+__all__ = ["SYMMETRIC_PART", "EditSearch", "Stage", "defined", "downstream"]

@@ -34,6 +34,7 @@ from symbackprop.expression.build import (
     free_indices,
     multiply,
     negate,
+    nodes_once,
     power,
     rewrite,
     subtract,
@@ -48,6 +49,7 @@ from symbackprop.rendering.text import to_text
 Wording = tuple[str, str]  # what is wrong if the change cures, and what is wrong if it makes right into wrong
 Change = tuple[Hashable, Wording, Expr]  # what is done, in a form that is the same in every round of a loop; the result
 MAXIMUM_LAYOUTS = 12
+MAXIMUM_PARTS = 12
 
 
 def short(expr: Expr) -> str:
@@ -114,6 +116,7 @@ class Vocabulary:
         self.layouts = _layouts((*forward.equations, *lines))
         self.numbers = sorted({n.value for e in forward.equations for n in numbers_in(e.value)})
         self.constants = _constants(forward.equations)
+        self.parts = _parts(forward.equations)
         self._keys: dict[Expr, Hashable] = {}
         self._families: dict[Hashable, list[Tensor]] = {}
         self.equations = {e.tensor: e for e in lines}
@@ -241,6 +244,17 @@ def _constants(equations: Iterable[Equation]) -> tuple[Expr, ...]:
                 if isinstance(factor, Power) and not plain:
                     found[factor] = None
     return tuple(found)
+
+
+def _parts(equations: Iterable[Equation]) -> tuple[Expr, ...]:
+    """Sums, powers and multiples that the forward pass is made of, the small ones first."""
+    found: dict[Expr, None] = {}
+    for equation in equations:
+        for node in value_nodes(equation.value):
+            multiple = isinstance(node, Multiply) and len(node.factors) == 2 and isinstance(node.factors[0], Number)
+            if (multiple or isinstance(node, Add | Power)) and tensors_in(node) and node is not equation.value:
+                found[node] = None
+    return tuple(sorted(found, key=lambda n: sum(1 for _ in nodes_once(n)))[:MAXIMUM_PARTS])
 
 
 def _slopes(equations: Iterable[Equation]) -> list[tuple[tuple[Index, ...], str, Expr]]:

@@ -43,6 +43,7 @@ from symbackprop.expression.build import (
     Extremum,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Partial,
@@ -206,6 +207,8 @@ class Lowering:
                 )
             case Multiply(factors):
                 guarded = guarded or any(isinstance(f, (Compare, Kronecker)) for f in factors)
+            case MatrixEntry():
+                raise UnsupportedError("an inverse or a determinant of a matrix cannot become code yet")
             case Partial() | Total():
                 raise UnsupportedError("a derivative that has not been worked out cannot become code")
         parts = children(expr)

@@ -22,6 +22,7 @@ from symbackprop.frontends.numpy.session import guarded
 
 NN: dict[str, Callable[..., Any]] = {}
 LAX: dict[str, Callable[..., Any]] = {}
+LINALG: dict[str, Callable[..., Any]] = {}
 JNP: dict[str, Callable[..., Any]] = {}  # functions of jax.numpy that do otherwise than those of NumPy
 
 
@@ -39,6 +40,17 @@ def _enter(table: dict[str, Callable[..., Any]], *names: str) -> Callable[[Any],
 
 def _number(value: Any) -> Any:
     return constant(value) if isinstance(value, float) else value
+
+
+# --- jax.numpy.linalg ----------------------------------------------------------------------------------------------
+
+
+@_enter(LINALG, "cholesky")
+def _cholesky(a: Any, *, upper: Any = False, symmetrize_input: Any = True) -> Any:
+    """The lower factor, of (a + a')/2 unless that is not wanted."""
+    turned = N["swapaxes"](a, -1, -2)
+    read = N["divide"](N["add"](a, turned), 2) if symmetrize_input else a
+    return N["linalg.cholesky"](read, upper=upper)
 
 
 # --- jax.nn --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import symbackprop.frontends.jax.control_flow  # noqa: F401  enters its functions
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, call, dressed, jax
-from symbackprop.frontends.jax.functions import JNP, LAX, NN
+from symbackprop.frontends.jax.functions import JNP, LAX, LINALG, NN
 from symbackprop.frontends.numpy.batching import batched
 from symbackprop.frontends.numpy.creation import convert_to
 from symbackprop.frontends.numpy.dialects import UNKNOWN, Unchanging, dialect
@@ -27,7 +27,8 @@ from symbackprop.frontends.numpy.symbolic import STAND_INS
 
 _LOOPS = {"while_loop", "associative_scan", "switch"}
 _FLOATS = {"float32", "float64", "float16", "bfloat16", "float_", "double", "single"}
-_PREFIX = {"jax.numpy": "", "jax.numpy.linalg": "linalg.", "jax.scipy.special": "special."}
+_PREFIX = {"jax.numpy": "", "jax.numpy.linalg": "linalg.", "jax.scipy.special": "special.",
+           "jax.scipy.linalg": "scipy.linalg."}  # fmt: skip
 
 
 class Namespace:
@@ -74,6 +75,8 @@ def _operation(home: str, name: str) -> Any:
         return NN[name]
     if home == "jax.lax" and name in LAX:
         return LAX[name]
+    if home == "jax.numpy.linalg" and name in LINALG:
+        return LINALG[name]
     if home == "jax.numpy" and name in JNP:
         return JNP[name]
     if home in _PREFIX:

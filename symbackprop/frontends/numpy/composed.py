@@ -7,7 +7,7 @@ from typing import Any
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, Symbol, multiply, number, where
-from symbackprop.frontends.numpy.array import Array, array, scalar
+from symbackprop.frontends.numpy.array import array, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED
 from symbackprop.frontends.numpy.elementwise import truth
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
@@ -299,90 +299,7 @@ def _cov(m: Any, rowvar: Any = True, bias: Any = False, ddof: Any = None) -> Any
     return _divide(OPERATIONS["matmul"](centred, centred.T), _subtract(rows.shape[1], lost))
 
 
-# --- matrices of a few rows ---------------------------------------------------------------------------------------
-
-LARGEST_MATRIX = 3  # rows: a determinant of more is too long a formula
-
-
-def _square(a: Any, name: str) -> tuple[Array, int]:
-    base = as_array(OPERATIONS["multiply"](a, 1.0))
-    base.buffer.settle("matrix")  # each entry is read often
-    if base.ndim < 2:
-        raise TraceError(f"np.linalg.{name} of an array with fewer than two axes")
-    rows, columns = (as_int(n) for n in base.axes[-2:])
-    if rows is None or columns is None:
-        raise NeedsConcreteSizes(f"np.linalg.{name} of a matrix of symbolic size", size_symbols(*base.axes[-2:]))
-    if rows != columns:
-        raise TraceError(f"np.linalg.{name} of a matrix that is not square")
-    if rows > LARGEST_MATRIX:
-        raise TraceError(f"np.linalg.{name} of more than {LARGEST_MATRIX} rows cannot be traced")
-    return base, rows
-
-
-def _minor(a: Array, rows: tuple[int, ...], columns: tuple[int, ...]) -> Any:
-    """The determinant of some rows and columns, along the first row."""
-    if not rows:
-        return as_array(1.0)
-    total: Any = None
-    for k, column in enumerate(columns):
-        rest = _minor(a, rows[1:], columns[:k] + columns[k + 1 :])
-        term = _multiply(a[..., rows[0], column], rest)
-        total = term if total is None else (_subtract if k % 2 else _add)(total, term)
-    return total
-
-
-@implements("linalg.det")
-def _det(a: Any) -> Any:
-    base, n = _square(a, "det")
-    return _minor(base, tuple(range(n)), tuple(range(n)))
-
-
-@implements("linalg.slogdet")
-def _slogdet(a: Any) -> Any:
-    determinant = _det(a)
-    return OPERATIONS["sign"](determinant), OPERATIONS["log"](OPERATIONS["absolute"](determinant))
-
-
-@implements("linalg.inv")
-def _inv(a: Any) -> Any:
-    """The adjugate over the determinant."""
-    base, n = _square(a, "inv")
-    every = tuple(range(n))
-    determinant = as_array(_minor(base, every, every))
-    determinant.buffer.settle("determinant")
-    rows = []
-    for i in every:
-        minors = [_minor(base, every[:j] + every[j + 1 :], every[:i] + every[i + 1 :]) for j in every]
-        rows.append(OPERATIONS["stack"]([_divide(m if (i + j) % 2 == 0 else OPERATIONS["negative"](m), determinant)
-                                         for j, m in enumerate(minors)], -1))  # fmt: skip
-    return OPERATIONS["stack"](rows, -2)
-
-
-@implements("linalg.solve")
-def _solve(a: Any, b: Any) -> Any:
-    right = as_array(b)
-    if as_array(a).ndim != 2 or right.ndim > 2:
-        raise TraceError("np.linalg.solve of several systems cannot be traced", help="use np.linalg.inv(a) @ b")
-    return OPERATIONS["matmul"](_inv(a), right)
-
-
-@implements("linalg.cholesky")
-def _cholesky(a: Any, *, upper: Any = False) -> Any:
-    """The lower triangle, row by row; the entries above the diagonal are not read."""
-    base, n = _square(a, "cholesky")
-    if upper:
-        raise TraceError("np.linalg.cholesky with upper=True cannot be traced")
-    lower: list[list[Any]] = []
-    for i in range(n):
-        row: list[Any] = []
-        for j in range(i + 1):
-            rest = base[..., i, j]
-            for k in range(j):
-                rest = _subtract(rest, _multiply(row[k], lower[j][k] if j < i else row[k]))
-            row.append(OPERATIONS["sqrt"](rest) if i == j else _divide(rest, lower[j][j]))
-        zero = _multiply(base[..., 0, 0], 0.0)
-        lower.append([*row, *[zero] * (n - i - 1)])
-    return OPERATIONS["stack"]([OPERATIONS["stack"](row, -1) for row in lower], -2)
+# --- matrices ------------------------------------------------------------------------------------------------------
 
 
 @implements("linalg.matrix_power")

@@ -18,6 +18,7 @@ import numpy as np
 import symbackprop.frontends.numpy.assignment
 import symbackprop.frontends.numpy.composed
 import symbackprop.frontends.numpy.joining
+import symbackprop.frontends.numpy.matrices
 import symbackprop.frontends.numpy.products
 import symbackprop.frontends.numpy.reductions
 import symbackprop.frontends.numpy.scalar_functions
@@ -329,12 +330,14 @@ class _WhenImported:
 
 SCIPY_SPECIAL = _WhenImported("scipy.special")
 SPECIAL = Namespace(SCIPY_SPECIAL, "special.", "scipy.special")
-MODULES = {"numpy": NUMPY, "math": MATH, "scipy.special": SPECIAL}
+SCIPY_LINALG = _WhenImported("scipy.linalg")
+SOLVERS = Namespace(SCIPY_LINALG, "scipy.linalg.", "scipy.linalg")
+MODULES = {"numpy": NUMPY, "math": MATH, "scipy.special": SPECIAL, "scipy.linalg": SOLVERS}
 
 
 class _Scipy:
     def __getattr__(self, name: str) -> Any:
-        return SPECIAL if name == "special" else Refused(f"scipy.{name}")
+        return MODULES.get(f"scipy.{name}") or Refused(f"scipy.{name}")
 
 
 SCIPY = _Scipy()
@@ -343,8 +346,10 @@ SCIPY = _Scipy()
 def by_identity() -> dict[int, Any]:
     """id of NumPy's, SciPy's and math's own functions -> what stands in for them: `from numpy import exp`."""
     table: dict[int, Any] = {id(math.sqrt): MATH.sqrt, id(math.exp): MATH.exp, id(math.log): MATH.log}
+    owners = {"special.": SCIPY_SPECIAL, "scipy.linalg.": SCIPY_LINALG, "linalg.": np.linalg}
     for name in OPERATIONS:
-        owner, leaf = (SCIPY_SPECIAL, name[8:]) if name.startswith("special.") else (np, name)
+        prefix = next((p for p in owners if name.startswith(p)), "")
+        owner, leaf = owners.get(prefix, np), name[len(prefix) :]
         if "." not in leaf and hasattr(owner, leaf):
             table[id(getattr(owner, leaf))] = Operation(name, leaf)
     return table

@@ -126,7 +126,7 @@ def numbered(value: Expr, bound: dict[Index, int]) -> Any:
     parts = children(value)
     if not parts:
         return value
-    told = [getattr(value, name, None) for name in ("tensor", "function", "relation")]
+    told = [getattr(value, name, None) for name in ("tensor", "function", "relation", "kind")]
     return (type(value), *told, *(numbered(p, bound) for p in parts))
 
 

@@ -20,7 +20,7 @@ from symbackprop.errors import (
     UnsupportedError,
     nearest,
 )
-from symbackprop.expression.build import ONE, Compare, Expr, Tensor, entries_once, mentioned
+from symbackprop.expression.build import ONE, Compare, Expr, SymmetricTensor, Tensor, entries_once, mentioned
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
 from symbackprop.expression.sizes import Facts, decide
@@ -76,7 +76,8 @@ class Tracer:
         for name, shape in shapes.items():
             axes = tuple(parse_size(n, self.sizes) for n in _as_shape(name, shape))
             kind = "integer" if str(assume.get(name, "")).startswith("label") else "real"
-            self.inputs[name] = Tensor(name, axes, kind)  # type: ignore[arg-type]
+            sort = SymmetricTensor if assume.get(name) in ("symmetric", "spd") else Tensor
+            self.inputs[name] = sort(name, axes, kind)  # type: ignore[arg-type]
         _no_clash(self.inputs.values(), whole)
         _positive_sizes(self.inputs.values())
         self.assumptions = tuple(parse_assumption(t, self.inputs[n], self.sizes) for n, t in assume.items())

@@ -150,7 +150,8 @@ class _OfFunction:
 
     def _applied(self, leaves: Mapping[str, Any]) -> tuple[Any, list[Any]]:
         """What the function returns, and its tensors that have a gradient."""
-        outputs = self.kind.apply(*(leaves[n] if n in leaves else self.values[n] for n in self.order))
+        given = {n: t.clone() for n, t in leaves.items()}  # no leaf may be written into, and a forward may
+        outputs = self.kind.apply(*(given[n] if n in given else self.values[n] for n in self.order))
         return outputs, [o for o in listed(outputs) if isinstance(o, torch().Tensor) and o.requires_grad]
 
     def _ask_alone(self, name: str, gradient: Any, leaves: Mapping[str, Any], upstream: Sequence[Any]) -> None:

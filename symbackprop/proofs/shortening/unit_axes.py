@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     multiply,
     nodes_once,
     open_binder,
+    rebound,
     rewrite,
     substitute,
 )
@@ -113,7 +114,7 @@ def _rewritten(expr: Expr, thin: dict[Tensor, Tensor], letters: Mapping[str, str
         if isinstance(node, BINDERS) and node.index.name in letters:
             index = fresh(letters[node.index.name], node.index.size)
             body = _rewritten(substitute(node.body, {node.index: index}), thin, letters)
-            return Sum(index, body) if isinstance(node, Sum) else type(node)(node.kind, index, body)
+            return rebound(node, index, body)
         return None
 
     return rewrite(expr, meaning)
