@@ -61,6 +61,7 @@ from symbackprop.expression.build import ZERO, Entry, Expr, Index, Tensor
 from symbackprop.expression.program import Equation, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
+from symbackprop.normal_form.indicators import AT_KINK
 from symbackprop.normal_form.rules_extrema import NO_TIES
 from symbackprop.rendering.text import to_text
 
@@ -283,6 +284,7 @@ def _with_slopes_of_claim(traced: Traced) -> Traced | None:
     forward, backward = (oriented(p, sides[0]) for p in (traced.forward, traced.backward))
     if forward.equations == traced.forward.equations:
         return None
+    forward = replace(forward, conditions=(*forward.conditions, AT_KINK))  # there the slope is a convention
     repeated = traced.repeated and oriented(traced.repeated, sides[0])
     return replace(traced, forward=forward, backward=backward, repeated=repeated)
 
