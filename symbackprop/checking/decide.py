@@ -110,6 +110,7 @@ class ProofGoal:
             claim=self.traced.backward,
             called=self.called,
             claims=self.traced.gradients,
+            evidence=(self.gradient, self.question),
         )
 
     @property
