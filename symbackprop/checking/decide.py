@@ -104,9 +104,13 @@ class ProofGoal:
         """
         if self.formula is not None:
             return verdict
+        program = self.gradient.adjoint
+        if verdict.lemmas:  # which may speak of partial sums
+            own = (e for e in self.sides.derived.equations if e.tensor in program.by_tensor or e.value is not ZERO)
+            program = replace(program, equations=tuple(own))
         return replace(
             verdict,
-            program=self.gradient.adjoint,
+            program=program,
             claim=self.traced.backward,
             called=self.called,
             claims=self.traced.gradients,
