@@ -63,6 +63,7 @@ from symbackprop.expression.build import ZERO, Entry, Expr, Index, SymmetricTens
 from symbackprop.expression.program import Equation, unused
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
+from symbackprop.normal_form.indicators import AT_KINK
 from symbackprop.normal_form.rules_extrema import NO_TIES
 from symbackprop.rendering.text import to_text
 
@@ -105,9 +106,13 @@ class ProofGoal:
         """
         if self.formula is not None:
             return verdict
+        program = self.gradient.adjoint
+        if verdict.lemmas:  # which may speak of partial sums
+            own = (e for e in self.sides.derived.equations if e.tensor in program.by_tensor or e.value is not ZERO)
+            program = replace(program, equations=tuple(own))
         return replace(
             verdict,
-            program=self.gradient.adjoint,
+            program=program,
             claim=self.traced.backward,
             called=self.called,
             claims=self.traced.gradients,
@@ -296,6 +301,7 @@ def _with_slopes_of_claim(traced: Traced) -> Traced | None:
     forward, backward = (oriented(p, sides[0]) for p in (traced.forward, traced.backward))
     if forward.equations == traced.forward.equations:
         return None
+    forward = replace(forward, conditions=(*forward.conditions, AT_KINK))  # there the slope is a convention
     repeated = traced.repeated and oriented(traced.repeated, sides[0])
     return replace(traced, forward=forward, backward=backward, repeated=repeated)
 

@@ -75,7 +75,7 @@ def of_the_user(verdict, wanted):
 def test_replay_accepts_the_lemmas_of_a_verdict(verdict, program):
     replay = Replay(program, verdict.lemmas)
     assert [m.equation for m in replay.lemmas] == [m.equation for m in verdict.lemmas]
-    assert "no argument of a branch is exactly at its kink" in replay.conditions
+    assert "no argument of a branch is exactly at its kink" in verdict.conditions
     for name, tensor in verdict.claims.items():
         assert replay.equal(tensor, verdict.program.by_tensor[_bar(verdict, name)].tensor)
 

@@ -74,6 +74,11 @@ def test_net_without_biases_is_proved(act, mask):
     assert sb.check(forward, backward, shapes=shapes).status == "PROVED"
 
 
+def test_slope_of_the_claim_is_a_condition():
+    forward, backward, shapes = stack(*WITHOUT_BIAS["output"])
+    assert "no argument of a branch is exactly at its kink" in sb.check(forward, backward, shapes=shapes).conditions
+
+
 @pytest.mark.parametrize("act, mask", WITH_BIAS.values(), ids=list(WITH_BIAS))
 def test_masks_of_other_forms_are_proved(act, mask):
     forward, backward, shapes = stack(act, mask, bias=True)
