@@ -2,12 +2,14 @@
 
     python tests/mutation.py                            # all trusted rooms, every edit
     python tests/mutation.py --room normal_form --most 40
-    python tests/mutation.py --most 30 --seed 5         # an estimate, by edits that nobody has tried before
+    python tests/mutation.py --sample 60 --seed 5       # an estimate, by edits that nobody has tried before
     python tests/mutation.py --list                     # the edits, without running anything
     python tests/mutation.py --patches DIRECTORY        # edits made by hand, one diff a file
 
 The edits are rows of `KINDS`: found in the syntax tree, told by their function and text, so that they survive it when
-files move. An edit is judged in a copy of the project, by the tests nearest to its room, until the first one fails.
+files move. An edit is judged in a copy of the project by the fast tests that enter the block in which it is made,
+those nearest to its room and quickest first, until one fails (of those that are far the quickest alone). Which tests these are is found out once, and kept beside
+the temporary files until a test or the package changes.
 Survivors that were shown to change nothing that is promised stand in `mutation_survivors.md` with the reason; they are
 left out of the count. Exit status 0 if at least 90 % of the others were caught.
 """
@@ -20,6 +22,7 @@ import copy
 import hashlib
 import importlib
 import itertools
+import json
 import multiprocessing
 import os
 import re
@@ -37,6 +40,9 @@ from typing import Any, NamedTuple, NoReturn
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+from entered import Entered, blocks_by_line, instrument  # noqa: E402
+
 PACKAGE = ROOT / "symbackprop"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
 SECONDS, SLOWER = 20.0, 4.0  # for the tests of one edit: so long, and so often what they take without one
@@ -57,6 +63,9 @@ class Room(NamedTuple):
     tests: tuple[str, ...]
     trusted: bool = True
 
+
+MOST_BEYOND = 12.0  # seconds of tests that are not near to a room, for one edit
+BEYOND = ("calculus", "normal_form", "expression", "checking", "frontends")  # their fast tests judge every edit
 
 ROOMS = {
     "kernel": Room(
@@ -86,6 +95,10 @@ ROOMS = {
     "normal_form": Room(("normal_form/[!m]*.py",), ("normal_form/test_[!m]*.py", "calculus/test_kernel.py")),
     "equations": Room(
         ("normal_form/modulo_*.py",), ("normal_form/test_modulo_equations.py", "checking/test_check_ranges.py")
+    ),
+    "lemmas": Room(
+        ("calculus/lemmas.py", "expression/recurrence.py"),
+        ("calculus/test_lemmas.py", "expression/test_recurrence.py"),
     ),
     "sizes": Room(
         ("expression/siz*.py", "expression/cancellation.py", "expression/build.py", "expression/nodes.py"),
@@ -309,10 +322,12 @@ class Mutant:
 
     Args:
         name: function, kind and text: the same wherever the function stands.
+        block: the line of the first statement of the innermost block that it stands in.
         source: the whole file, edited.
     """
 
     name: str
+    block: int
     file: Path
     line: int
     source: str
@@ -322,7 +337,9 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
     """The edits of one module, in the order of its lines."""
     data = file.read_bytes()
     seen: dict[str, int] = {}
-    for function, node in _inside_functions(ast.parse(data), ""):
+    tree = ast.parse(data)
+    starts = blocks_by_line(tree)
+    for function, node in _inside_functions(tree, ""):
         for kind in KINDS:
             for old, new in kind(node):
                 start, end = _span(data, old)
@@ -341,7 +358,7 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
                 told = name if seen[name] == 1 else f"{name} #{seen[name]}"
                 source = (data[:start] + after.encode() + data[end:]).decode()
                 if _compiles(source):
-                    yield Mutant(told, file, old.lineno, source)  # type: ignore[attr-defined]
+                    yield Mutant(told, starts.get(old.lineno, 0), file, old.lineno, source)  # type: ignore[attr-defined]
 
 
 def _inside_functions(node: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:
@@ -407,7 +424,7 @@ def by_patch(patch: Path) -> Mutant:
         file, old, new = _place(before, after)
         text = files.get(file) or file.read_text()
         files[file] = text.replace(old, new, 1)
-        changed = Mutant(patch.stem, file, text[: text.index(old)].count("\n") + 1, files[file])
+        changed = Mutant(patch.stem, 0, file, text[: text.index(old)].count("\n") + 1, files[file])
     if changed is None or len(files) != 1:
         raise LookupError(f"{patch.name}: the edit is not in one file")
     return changed
@@ -438,15 +455,16 @@ class Outcome:
     seconds: float
 
 
-def run_tests(place: Path, tests: Sequence[str], seconds: float) -> str:
+def run_tests(place: Path, tests: Sequence[str], seconds: float, told: Path | None = None) -> str:
     """The first test that fails in a copy of the project, "time" if they do not end, "" if all pass.
 
+    With a file to be told no test is the last one, and the file holds the blocks that each enters (see `entered`).
     The tests run in a fork of this process, which has imported what is slow to import and is not judged.
     """
     log = place / "output.txt"
     child = os.fork()
     if child == 0:
-        _in_the_child(place, tests, log)
+        _in_the_child(place, tests, log, told)
     deadline = time.monotonic() + seconds
     status = None
     while status is None and time.monotonic() < deadline:
@@ -463,19 +481,21 @@ def run_tests(place: Path, tests: Sequence[str], seconds: float) -> str:
     return found[1] if found else "does not import"
 
 
-def _in_the_child(place: Path, tests: Sequence[str], log: Path) -> NoReturn:
+def _in_the_child(place: Path, tests: Sequence[str], log: Path, told: Path | None) -> NoReturn:
     code = 1
+    listener = Entered(told) if told else None
     try:
         os.setsid()
         os.chdir(place)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        here = {str(ROOT), str(ROOT / "tests")}
+        here = {str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "helpers")}
         sys.path[:] = [str(place), *(p for p in sys.path if p not in here)]
         os.environ["PYTHONPATH"] = str(place)
         sys.dont_write_bytecode = True
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", *tests]))
+        options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", *([] if listener else ["-x"])]
+        code = int(pytest.main([*options, *tests], plugins=[listener] if listener else []))
     finally:
         sys.stdout.flush()
         os._exit(code)
@@ -487,19 +507,67 @@ def judged(mutants: Sequence[Mutant], jobs: int) -> Iterator[Outcome]:
         places = [Path(folder) / f"copy{k}" for k in range(jobs)]
         for place in places:
             shutil.copytree(ROOT, place, ignore=LEFT_OUT)
-        limits: dict[str, float] = {}
-        for room in dict.fromkeys(room_of(m.file) for m in mutants):
-            start = time.perf_counter()
-            failed = run_tests(places[0], tests_of(ROOMS[room]), 10 * SECONDS)
-            if failed:
-                sys.exit(f"the tests near {room} fail without any edit: {failed}")
-            limits[room] = SECONDS + SLOWER * (time.perf_counter() - start)
+        reach = _reach(Path(folder) / "instrumented")
         context = multiprocessing.get_context("fork")
         free = context.Queue()
         for place in places:
             free.put(place)
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=_take, initargs=(free,)) as pool:
-            yield from pool.map(_judge, mutants, [limits[room_of(m.file)] for m in mutants])
+            yield from pool.map(_judge, mutants, [_order(m, reach) for m in mutants])
+
+
+Reach = dict[str, tuple[float, frozenset[str]]]  # of each test: its seconds, and the blocks that it enters
+
+
+def _reach(place: Path) -> Reach:
+    """What each test that may judge enters."""
+    near = {t for room in ROOMS.values() if room.trusted for t in tests_of(room)}
+    fast = {str(f.relative_to(ROOT)) for folder in BEYOND for f in Path(__file__).parent.glob(f"{folder}/test_*.py")}
+    found: Reach = {}
+    for test in sorted(near | fast):
+        for name, (seconds, blocks) in _reach_of(place, test, "" if test in near else "not slow").items():
+            found[name] = seconds, frozenset(blocks)
+    return found
+
+
+def _reach_of(place: Path, test: str, marked: str) -> dict[str, tuple[float, list[str]]]:
+    sources = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "tests" / "helpers").glob("*.py")), ROOT / test]
+    mark = hashlib.sha256(b"".join(f.read_bytes() for f in sources)).hexdigest()
+    kept = Path(tempfile.gettempdir()) / "symbackprop-reach" / f"{test.replace('/', '.')}-{mark[:16]}.json"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        _instrument(place)
+        failed = run_tests(place, [test, "-m", marked], 30 * SECONDS, kept)
+        if failed:
+            print(f"{failed} fails without any edit, and is left out", file=sys.stderr)
+        if not kept.exists():
+            return {}
+    return json.loads(kept.read_text())  # type: ignore[no-any-return]
+
+
+def _instrument(place: Path) -> None:
+    """A copy of the project whose trusted rooms tell what is entered, if it is not there."""
+    if not place.exists():
+        shutil.copytree(ROOT, place, ignore=LEFT_OUT)
+        for file in {f for room in ROOMS.values() if room.trusted for f in files_of(room)}:
+            instrument(place / file.relative_to(ROOT), str(file.relative_to(PACKAGE)))
+
+
+def _order(mutant: Mutant, reach: Reach) -> tuple[list[str], float]:
+    """The tests that enter the block that is edited, the nearest and quickest first, and their seconds."""
+    near = tests_of(ROOMS[room_of(mutant.file)])
+    block = f"{mutant.file.relative_to(PACKAGE)}:{mutant.block}"
+    ranked = []
+    for test, (seconds, blocks) in reach.items():
+        if block in blocks or not mutant.block:
+            ranked.append((test.split("::")[0] not in near, seconds, test))
+    chosen_tests, total, beyond = list[str](), 0.0, 0.0
+    for far, seconds, test in sorted(ranked):
+        beyond += seconds if far else 0.0
+        if beyond <= MOST_BEYOND:
+            chosen_tests.append(test)
+            total += seconds
+    return chosen_tests, total
 
 
 _own: list[Path] = []  # in a worker: its copy of the project
@@ -509,12 +577,13 @@ def _take(free: Any) -> None:
     _own.append(free.get())
 
 
-def _judge(mutant: Mutant, seconds: float) -> Outcome:
+def _judge(mutant: Mutant, order: tuple[list[str], float]) -> Outcome:
     edited = _own[0] / mutant.file.relative_to(ROOT)
     start, original = time.perf_counter(), edited.read_bytes()
+    tests, seconds = order
     try:
         edited.write_text(mutant.source)
-        caught = run_tests(_own[0], tests_of(ROOMS[room_of(mutant.file)]), seconds)
+        caught = run_tests(_own[0], tests, SECONDS + SLOWER * seconds) if tests else ""
     finally:
         edited.write_bytes(original)
     return Outcome(mutant, caught, time.perf_counter() - start)
@@ -544,6 +613,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--room", choices=trusted, help="one room of the trusted part; all of them without")
     parser.add_argument("--most", type=int, help="at most so many edits in each room")
+    parser.add_argument("--sample", type=int, help="at most so many edits of all rooms together")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of edits where there are more")
     parser.add_argument("--list", action="store_true", help="only list the edits")
     parser.add_argument("--jobs", type=int, default=2, help="edits that are judged at once")
@@ -558,6 +628,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in rooms:
             found = (m for f in files_of(ROOMS[name]) for m in mutants_of(f) if re.search(options.only, m.name))
             mutants += chosen(found, options.most, options.seed)
+        mutants = chosen(mutants, options.sample, options.seed)
     if options.list:
         for mutant in mutants:
             print(f"{mutant.file.relative_to(ROOT)}:{mutant.line}: {mutant.name}")

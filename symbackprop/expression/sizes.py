@@ -436,10 +436,6 @@ def _largest(polynomial: Polynomial, facts: Facts) -> Polynomial:
     return total
 
 
-def _is_size(atom: Expr) -> bool:
-    return isinstance(atom, Symbol) and atom.kind == "size"
-
-
 def _range(atom: Expr, facts: Facts) -> Expr | None:
     """How many values, from 0 on, an atom has that is an index, a place or a label; None for others."""
     match atom:

@@ -183,3 +183,92 @@ def test_lemma_about_an_input_is_refused():
     program = Program((a, b), (), ())
     with pytest.raises(ProofError, match="no equation defines"):
         Replay(program, [Lemma(Equation(b, (i,), Entry(a, (i,))))])
+
+
+# Each refusal by itself: lemmas about a program of a few lines, one of which is not as it must be.
+
+N, M = Symbol("N", "size"), Symbol("M", "size")
+i, j, k, m = Index("i", N), Index("j", N), Index("k", N), Index("m", M)
+X, LABEL = Tensor("x", (N, N)), Tensor("l", (N,), "integer")
+A, B, C = Tensor("a", (N, N)), Tensor("b", (N, N)), Tensor("c", (N, N))
+COUNT = Tensor("count", (N,), "integer")
+
+
+def at(tensor, *places):
+    return Entry(tensor, places)
+
+
+SMALL = Program(
+    (X, LABEL),
+    (
+        Equation(A, (i, j), multiply(at(X, i, j), at(X, i, j))),
+        Equation(COUNT, (i,), add(at(LABEL, i), number(1))),
+        Equation(B, (i, j), multiply(at(X, j, i), at(X, j, i))),
+        Equation(C, (i, j), add(at(A, i, j), at(B, j, i))),
+    ),
+    (C,),
+)
+RIGHT = (
+    Lemma(Equation(B, (i, j), at(A, j, i)), (A,)),
+    Lemma(Equation(C, (i, j), multiply(number(2), at(A, i, j))), ()),
+)
+
+
+def about(tensor, places, value, opened=()):
+    return Lemma(Equation(tensor, places, value), opened)
+
+
+REFUSED = {
+    "is not about all of its entries": (
+        about(B, (i, i), at(A, i, i), (A,)),  # the diagonal alone
+        about(B, (i, m), at(A, m, i), (A,)),
+        about(B, (i,), at(A, i, i), (A,)),
+        about(B, (i, j, k), at(A, j, i), (A,)),
+    ),
+    "which no equation defines as real numbers": (
+        about(X, (i, j), at(X, j, i)),
+        about(COUNT, (i,), add(at(LABEL, i), number(1))),
+        about(Tensor("other", (N,)), (i,), number(0)),
+    ),
+    "speaks of what does not stand before it": (
+        about(B, (i, j), at(A, j, k), (A,)),
+        about(B, (i, j), at(C, i, j), (A,)),
+        about(B, (i, j), at(B, i, j), (A,)),
+        about(B, (i, j), at(Tensor("other", (N, N)), i, j), (A,)),
+    ),
+    "has an entry with too many indices, or too few": (
+        about(B, (i, j), at(A, j), (A,)),
+        about(B, (i, j), at(A, j, i, i), (A,)),
+    ),
+    "opens what is not defined before it": (
+        about(B, (i, j), at(A, j, i), (A, C)),
+        about(B, (i, j), at(A, j, i), (A, X)),
+    ),
+    "does not hold by the definitions that it names": (
+        about(B, (i, j), at(A, i, j), (A,)),
+        about(B, (i, j), at(A, j, i)),
+        about(B, (i, j), multiply(number(-1), at(A, j, i)), (A,)),
+        about(B, (i, j), number(0), (A,)),
+    ),
+}
+
+
+def test_replay_accepts_lemmas_that_hold():
+    replayed = Replay(SMALL, RIGHT)
+    assert [lemma.equation for lemma in replayed.lemmas] == [lemma.equation for lemma in RIGHT]
+    assert [len(lemma.definitions) for lemma in replayed.lemmas] == [2, 1]
+    assert not replayed.equal(A, B) and replayed.equal(B, B) and not replayed.equal(B, None)
+    transposed = Program(SMALL.inputs, (*SMALL.equations, Equation(Tensor("d", (N, N)), (i, j), at(B, j, i))), (C,))
+    assert Replay(transposed, RIGHT[:1]).equal(transposed.equations[-1].tensor, A)
+
+
+@pytest.mark.parametrize(("words", "lemma"), [(words, lemma) for words, lemmas in REFUSED.items() for lemma in lemmas])
+def test_replay_refuses_with_its_reason(words, lemma):
+    with pytest.raises(ProofError, match=words):
+        Replay(SMALL, (lemma,))
+
+
+@pytest.mark.parametrize("lemmas", [RIGHT[::-1], (RIGHT[0], RIGHT[0]), (RIGHT[1], RIGHT[1])])
+def test_replay_refuses_another_order_and_two_of_one(lemmas):
+    with pytest.raises(ProofError, match="does not stand in the order of the equations"):
+        Replay(SMALL, lemmas)

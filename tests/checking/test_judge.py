@@ -131,6 +131,88 @@ def test_sizes_that_the_forward_refuses_are_no_fault_of_the_backward():
     assert any("three steps are one too few" in note and "T = 3" in note for note in answer.notes)
 
 
+def stated(lengths, lines, elsewhere=(), left_out=()):
+    """Traces at these lengths of T, and the lines that ran at each."""
+    traces = [SimpleNamespace(sizes={"N": "free", "T": t} if t is None else {"T": t}) for t in lengths]
+    out = {reason: [place] for place, reason in left_out}
+    return check.Stated(
+        ("T",),
+        traces,
+        [{("no such file", k) for k in ran} for ran in lines],
+        {("no such file", k) for k in elsewhere},
+        out,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "lines", "elsewhere", "left_out", "proved", "gap"),
+    [
+        ((2, 3, 1), ({1}, {1}, {1}), (), (), (0, 1), ""),
+        ((2, 3), ({1}, {1}), (), (), (0,), "a proof at one choice of sizes proves nothing alone"),
+        ((2, 1), ({1}, {1}), (), (), (0,), ""),  # there is no other
+        ((2, 1), ({1}, {1}), (), (("T = 3", "too long"),), (0,), "a proof at one choice of sizes proves nothing alone; left out: T = 3: too long"),
+        ((1, 2, 3), ({1}, {1}, {1}), (), (), (0,), "an axis of length 1 proves nothing alone"),
+        ((1, 2, 3), ({1}, {1}, {1}), (), (), (0, 1), "a proof at one choice of sizes proves nothing alone"),
+        ((2, 3, 4), ({1}, {1}, {1, 7, 5}), (), (), (0, 1), "line 5 runs at other sizes only"),
+        ((2, 3), ({1}, {1}), (9,), (), (0, 1), "line 9 runs at other sizes only"),
+        ((2, 3), ({1, 9}, {1}), (9,), (), (0, 1), ""),
+    ],
+)  # fmt: skip
+def test_proofs_at_stated_sizes_say_what_they_leave_open(lengths, lines, elsewhere, left_out, proved, gap):
+    assert stated(lengths, lines, elsewhere, left_out).gap(proved) == gap
+
+
+def test_what_was_left_out_is_listed_up_to_a_few():
+    places = [f"T = {k}" for k in range(12)]
+    (note,) = check.Stated(("T",), left_out={"too long": places}).notes()
+    shown = note.removeprefix("left out: ").removesuffix(" ...: too long").split("; ")
+    assert shown == places[: len(shown)] and 0 < len(shown) < 12
+    assert check.Stated(("T",), left_out={"too long": places[:1]}).notes() == ("left out: T = 0: too long",)
+
+
+def test_scope_tells_given_sizes_from_free_ones():
+    names = {"free": ("N", "D"), "one given": ("N", 3), "all given": (2, 3)}
+    scopes = {
+        name: sb.check(lambda x: x * x, lambda dout, x: 2 * x * dout, shapes={"x": shape}).scope
+        for name, shape in names.items()
+    }
+    assert scopes["free"] == "all sizes"
+    assert scopes["one given"] == "all sizes of N, the others as given"
+    assert scopes["all given"] == check.GIVEN_SIZES
+
+
+# Backward passes that are meant to be something else.
+
+
+def test_a_surrogate_is_told_from_the_gradient_and_from_what_is_not_known():
+    forward = lambda x: np.maximum(x, 0) * 2  # noqa: E731
+    straight = lambda dout, x: dout  # noqa: E731
+    answer = sb.check(forward, straight, shapes=ROWS, intended="surrogate")
+    assert answer.status == "SURROGATE" and "x is not the gradient" in answer.diagnosis and not answer.cure
+    assert any(note.startswith("instead of it, dx: dout") for note in answer.notes)
+    own = sb.check(forward, lambda dout, x: 2 * dout * (x > 0), shapes=ROWS, intended="surrogate")
+    assert own.status == "MALFORMED" and "it is the gradient itself" in own.reason and own.scope == ""
+    unknown = check.as_intended(Verdict("UNDECIDED", "gradients", notes=("slow",)))
+    assert unknown.status == "UNDECIDED"
+    assert unknown.notes == ("slow", "declared a surrogate: nothing was found about it")
+    assert check.intention("surrogate") and not check.intention(None)
+    with pytest.raises(MalformedError, match="intended is 'other'"):
+        check.intention("other")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ZeroDivisionError("nothing"), "UNDECIDED"),
+        (MalformedError("two names"), "MALFORMED"),
+        (UnsupportedError("a C function"), "UNDECIDED"),
+    ],
+)
+def test_neither_a_proof_nor_numbers_is_no_verdict(error, status):
+    answer = decide.no_answer(error, "gradients")
+    assert answer.status == status and str(error) in answer.reason
+
+
 # Shapes.
 
 
@@ -391,6 +473,19 @@ def test_a_point_without_a_tensor_is_refused():
         Examiner(question, ball(128)).examine(lacking)
 
 
+@pytest.mark.parametrize(
+    "function", [lambda y: np.exp(1000 * y), lambda y: 1 / y], ids=["overflows", "divides by zero"]
+)
+def test_unwritten_entries_at_which_nothing_can_be_computed_are_no_fault_of_ours(function):
+    """np.empty may hold 0 or anything: where one of the two has no value the results are not compared."""
+
+    def forward(x):
+        return x + 0 * function(np.empty(x.shape))
+
+    answer = sb.check(forward, lambda dout, x: dout, shapes=ROWS)
+    assert answer.status != "REFUTED" and "internal" not in answer.reason
+
+
 # verify.
 
 NETWORK = sb.Network([3, 5, 4], activation="relu", cost="softmax_cross_entropy")
@@ -406,6 +501,16 @@ def test_functions_of_a_network_go_by_their_names(slope):
 def test_function_of_a_single_layer_is_f():
     single = sb.Network([3, 4], activation="tanh", cost="squared_error")
     assert sb.verify(single, "delta2[n,k]", "(a2[n,k] - y[n,k])*f_prime(z2[n,k])/m").status == "PROVED"
+
+
+def test_f_without_a_number_is_the_function_of_the_layer_that_a_claim_is_about():
+    """tanh in layers 2 and 3, a sigmoid in layer 4: of what belongs to no layer's z or a, f is that of the hidden ones."""
+    three = sb.Network([2, 3, 4, 2], activation=["tanh", "tanh", "sigmoid"], cost="squared_error")
+    status = lambda left, right: sb.verify(three, left, right).status  # noqa: E731
+    assert status("delta4[n,k]", "(a4[n,k] - y[n,k])*f_prime(z4[n,k])/m") == "PROVED"
+    assert status("delta3[n,i]", "sum(j, W3[j,i]*delta4[n,j])*f_prime(z3[n,i])") == "PROVED"
+    assert status("a3[n,i]", "f(z3[n,i])") == "PROVED"
+    assert status("dJ/dW2[i,j]", "sum(n, sum(k, W3[k,i]*delta4[n,k])*f_prime(z3[n,i])*a2[n,j])") == "PROVED"
 
 
 def test_kinks_on_the_way_to_the_cost_are_conditions_and_no_others():
@@ -424,6 +529,27 @@ def test_a_cure_is_proved_and_says_what_was_derived():
     assert answer.status == "REFUTED" and answer.cure
     left, right = answer.cure.split(" = ")
     assert sb.verify(NETWORK, left, right).status == "PROVED"
+
+
+def test_an_index_that_stands_alone_is_told_and_the_missing_sum_is_found():
+    """delta2[n,i] = W2[j,i]*delta3[n,j]*..., without the sum over j; also beside a term of its own, or another slip."""
+    alone = sb.verify(NETWORK, "delta2[n,i]", "W2[j,i]*delta3[n,j]*f_prime(z2[n,i])")
+    assert alone.status == "REFUTED" and alone.diagnosis == "the sum over j is missing"
+    assert "taken at its first value, and wrong there too" in alone.notes[0]
+    left, right = alone.cure.split(" = ")
+    assert sb.verify(NETWORK, left, right).status == "PROVED"
+    scaled = sb.verify(NETWORK, "delta2[n,i]", "2*W2[j,i]*delta3[n,j]*f_prime(z2[n,i])")
+    assert scaled.status == "REFUTED" and scaled.diagnosis.startswith("the sum over j is missing, and ")
+    assert sb.verify(NETWORK, *scaled.cure.split(" = ")).status == "PROVED"
+
+
+def test_indices_of_axes_that_do_not_fit_are_malformed_or_wrong_there_too():
+    swapped = sb.verify(NETWORK, "dJ/dW2[i,j]", "sum(n, delta3[n,j]*a2[n,i])")
+    assert swapped.status == "REFUTED" and "read for axes of equal length, and wrong there too" in " ".join(
+        swapped.notes
+    )
+    whole = sb.verify(NETWORK, "dJ/dW1[i,j]", "sum(n, delta2[n,i]*x[n,j])")
+    assert whole.status == "PROVED" and not whole.notes
 
 
 def test_a_claim_about_what_is_given_is_malformed():

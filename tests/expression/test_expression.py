@@ -1,24 +1,28 @@
 """Expressions: interned, exact, and impossible to capture."""
 
+import random
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_expressions import FREE, Generator, close, point, value, values
+from random_expressions import FREE, Generator, Undefined, close, point, value, values
 
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
+    Add,
     Entry,
     Index,
     Kronecker,
+    Multiply,
     Power,
     Sum,
     Symbol,
     Tensor,
     add,
+    children,
     close_sum,
     contraction,
     divide,
@@ -28,11 +32,13 @@ from symbackprop.expression.build import (
     kronecker,
     multiply,
     negate,
+    nodes_once,
     number,
     open_binder,
     power,
     rewrite,
     substitute,
+    subtract,
     where,
 )
 
@@ -158,3 +164,62 @@ def test_swapping_two_indices_twice_is_nothing(seed):
 @pytest.mark.parametrize("expr", [X, ZERO, kronecker(i, j), power(X, 2)])
 def test_substituting_nothing_is_the_same_node(expr):
     assert substitute(expr, {}) is expr and substitute(expr, {Index("q", N): i}) is expr
+
+
+# What is built has the value, and the domain, of what was asked for.
+
+HERE = Symbol("t")
+LEAVES = (HERE, Symbol("s"), ZERO, ONE, MINUS_ONE, number(2), number(Fraction(1, 2)), number(-3), number(4))
+EXPONENTS = tuple(number(e) for e in (-3, -2, -1, 0, 1, 2, 3, Fraction(1, 2), Fraction(-1, 2), Fraction(3, 2)))
+PLACES_ = [{HERE: a, LEAVES[1]: b} for a in (-2.0, 0.0, 0.5, 3.0) for b in (-1.0, 0.25, 2.0)]
+
+
+def defined(expr, numbers):
+    """The value at some numbers, None where there is none."""
+    try:
+        return value(expr, {}, numbers, {})
+    except (Undefined, OverflowError):
+        return None
+
+
+def raw_and_built(r, depth):
+    """An expression of nodes as they are, and the same by the functions that build them."""
+    if not depth:
+        leaf = r.choice(LEAVES)
+        return leaf, leaf
+    (a, a_), (b, b_) = raw_and_built(r, depth - 1), raw_and_built(r, r.randrange(depth))
+    kind = r.randrange(6)
+    if kind < 2:
+        e = r.choice(EXPONENTS)
+        return Power(a, e), power(a_, e)
+    pairs = {
+        2: (Add((a, b)), add(a_, b_)),
+        3: (Multiply((a, b)), multiply(a_, b_)),
+        4: (Add((a, Multiply((MINUS_ONE, b)))), subtract(a_, b_)),
+        5: (Multiply((a, Power(b, MINUS_ONE))), divide(a_, b_)),
+    }
+    return pairs[kind]
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_what_is_built_has_the_value_of_what_was_asked_for(block):
+    """A power keeps its domain: where sqrt(x)**2 has no value neither has what is made of it."""
+    for seed in range(block * 40, block * 40 + 40):
+        r = random.Random(seed)
+        raw, built = raw_and_built(r, 3)
+        for numbers in PLACES_:
+            left, right = defined(raw, numbers), defined(built, numbers)
+            if left is None:
+                assert right is None or _hidden(raw), (raw, built)
+            elif right is not None:
+                assert close(left, right)
+            assert left is None or right is not None
+
+
+def _hidden(expr):
+    """True where a part without a value is multiplied by 0, raised to 0 or a power of 1: that is built as it is read."""
+    return any(
+        (isinstance(n, Multiply) and ZERO in n.factors) or (isinstance(n, Power) and (n.exponent is ZERO or n.base is ONE))
+        or (isinstance(n, (Multiply, Power)) and any(defined(c, PLACES_[0]) in (0, 1) for c in children(n)))
+        for n in nodes_once(expr)
+    )  # fmt: skip

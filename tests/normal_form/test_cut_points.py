@@ -7,6 +7,7 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Index,
+    Kronecker,
     Symbol,
     Tensor,
     add,
@@ -18,8 +19,12 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.functions import FUNCTIONS
+from symbackprop.expression.program import Equation
+from symbackprop.expression.recurrence import blocks
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import CutPoints, tensors_of
+from symbackprop.normal_form.cut_points import CutPoints, is_after, tensors_of
+from symbackprop.normal_form.data import as_constant
+from symbackprop.normal_form.data import subtract as subtract_poly
 
 N, H = Symbol("N", "size"), Symbol("H", "size")
 N_, H_ = Index("n", N), Index("h", H)
@@ -106,3 +111,75 @@ def test_tensor_that_cannot_be_opened_is_no_input(cuts):
     assert not cuts.never_flat(cuts.normal(own))
     assert not cuts.never_flat(cuts.normal(add(own, x)))
     assert cuts.never_flat(cuts.normal(x))
+
+
+def test_places_are_found_in_sums_functions_and_indices(cuts):
+    """Where an entry is read inside of a function its place is told as it is seen from outside."""
+    k = Index("k", H)
+    inside = Apply(FUNCTIONS["tanh"], (add(Entry(Z, (N_, H_)), multiply(number(2), Entry(Z, (N_, k)))),))
+    found = cuts.places_in(cuts.normal(multiply(inside, Entry(X, (N_, H_)))), Z)
+    at = lambda *places: tuple(cuts.size_of(p) for p in places)  # noqa: E731
+    assert found == {at(N_, H_), at(N_, k)}
+    assert cuts.places_in(cuts.normal(inside), A) == set()
+
+
+# Recurrences.
+
+T = Symbol("T", "size")
+U, STEP, STATE = Tensor("u", (T,)), Tensor("h", (T,)), Tensor("state", (add(T, number(1)),))
+t, s = Index("t", T), Index("s", add(T, number(1)))
+ONE_ = number(1)
+
+
+@pytest.fixture
+def steps():
+    """h[t] = tanh(u[t] + state[t]); state[s] = 0 where s = 0, else h[s - 1]."""
+    step = Equation(STEP, (t,), Apply(FUNCTIONS["tanh"], (add(Entry(U, (t,)), Entry(STATE, (t,))),)))
+    before = Equation(STATE, (s,), where(Kronecker(s, ZERO), ZERO, Entry(STEP, (subtract(s, ONE_),))))
+    (block,) = blocks((step, before))
+    found = CutPoints(Facts())
+    found.depend(block, [U])
+    for equation in (step, before):
+        found.define(equation.tensor, equation.indices, equation.value)
+    return found, block
+
+
+def test_entries_of_a_recurrence_are_opened_last_ones_first(steps):
+    cuts_, block = steps
+    now, before = Entry(STEP, (t,)), Entry(STEP, (subtract(t, ONE_),))
+    poly = cuts_.normal(multiply(now, before))
+    times = cuts_.times_of(poly, STEP)
+    assert len(times) == 2 and cuts_.times_of(poly, U) == []
+    assert abs(as_constant(subtract_poly(*times))) == block.pace
+    opened = cuts_.opened(poly, STEP)
+    assert tensors_of(opened) == {STEP, STATE, U}
+    assert cuts_.places_in(opened, STEP) == {(cuts_.size_of(subtract(t, ONE_)),)}  # h[t] is opened, h[t - 1] is not
+    alone = cuts_.normal(before)
+    assert cuts_.opened(alone, STEP, times) is alone  # beside h[t], which comes later
+    assert U in tensors_of(cuts_.opened(alone, STEP))
+
+
+@pytest.mark.parametrize(("distance", "after"), [(1, True), (0, False), (-1, False)])
+def test_a_time_is_after_another_where_their_distance_is_known(steps, distance, after):
+    cuts_, _ = steps
+    time = cuts_.time_of(STEP, (cuts_.size_of(t),))
+    assert is_after(cuts_.time_of(STEP, (cuts_.size_of(add(t, number(distance))),)), time) is after
+    assert not is_after(cuts_.time_of(STEP, (cuts_.size_of(Index("r", T)),)), time)
+
+
+def test_gates_at_the_first_and_last_step_are_told_in_one_way(steps):
+    cuts_, _ = steps
+    last = subtract(T, ONE_)
+    for gate, other in (
+        (Compare("<=", ONE_, t), subtract(ONE_, Kronecker(t, ZERO))),
+        (Compare("<", t, last), subtract(ONE_, Kronecker(t, last))),
+        (Compare("<=", t, ZERO), Kronecker(t, ZERO)),
+        (Compare("<=", last, t), Kronecker(t, last)),
+    ):
+        assert not cuts_.gap(cuts_.normal(gate), cuts_.normal(other)).terms
+        assert cuts_.gap(cuts_.normal(gate), cuts_.normal(Compare("<=", number(2), t))).terms
+    chosen = where(Kronecker(t, ZERO), Entry(U, (t,)), Entry(U, (subtract(t, ONE_),)))
+    told = add(
+        multiply(Kronecker(t, ZERO), Entry(U, (t,))), multiply(Compare("<=", ONE_, t), Entry(U, (subtract(t, ONE_),)))
+    )
+    assert cuts_.normal(chosen) is cuts_.normal(told)

@@ -609,3 +609,17 @@ def test_a_named_branch_is_opened_inside_of_its_own_sum():
         Equation(right, (), weighted(joined)),
     ]
     assert Resolver(equations, Facts(), limit=1).meets(left, right)
+
+
+@pytest.mark.parametrize(("expanded", "written"), [(0, ()), (1, ()), (2, (2,)), (4, (2, 3, 4)), (5, (2, 3, 4, 5))])
+def test_axes_are_written_out_up_to_what_is_asked_for(expanded, written):
+    """Of a fixed number of values alone: one value needs no sum, and a longer axis stays one sum."""
+    table = Canonical(expanded=expanded)
+    assert [table.written_out(number(c)) for c in range(1, 7)] == [c if c in written else 0 for c in range(1, 7)]
+    assert table.written_out(N) == 0
+    for c in range(2, 7):
+        row = Tensor("row", (number(c),))
+        total = table.normal(over(number(c), lambda t, row=row: Entry(row, (t,))))
+        assert len(total.terms) == (c if c in written else 1)
+        apart = add(*(Entry(row, (number(k),)) for k in range(c)))
+        assert table.equal(over(number(c), lambda t, row=row: Entry(row, (t,))), apart) is (c in written)

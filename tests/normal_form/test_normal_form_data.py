@@ -177,3 +177,24 @@ def test_an_index_is_solved_for_where_it_stands_alone():
 def test_canonical_names_are_told_apart_by_their_place_and_axis():
     assert bound_index(0, N) is bound_index(0, N)
     assert len({bound_index(0, N), bound_index(1, N), bound_index(0, M), parameter(0, N)}) == 4
+
+
+def test_polynomials_show_what_they_are():
+    """What a message or a debugger shows: coefficients and exponents other than 1, what is summed over, 0 and 1."""
+    own, size = entry(x, i), Atom.make("symbol", N)
+    shown = {
+        "0": ZERO,
+        "1": ONE,
+        "3*1": constant(3),
+        "x[i]": of_atom(own),
+        "x[i]^2": of_atom(own, 2),
+        "-2*x[i]": scale(of_atom(own), -2),
+        "S['b0'](x[b0])": Poly.make({canonical_mono({own: 1}, (i,)): 1}),
+        "i": of_index(i),
+        "i7": of_index(Index("i", N, 7)),
+        "delta[i]": of_atom(Atom.make("delta", None, (of_index(i),))),
+        "N": of_atom(size),
+    }
+    assert {text: repr(poly) for text, poly in shown.items()} == {text: text for text in shown}
+    assert set(repr(Poly.make({Mono.make(((own, 1), (size, 1))): 1})).split("*")) == {"x[i]", "N"}
+    assert set(repr(add(of_atom(own), of_atom(size))).split(" + ")) == {"x[i]", "N"}

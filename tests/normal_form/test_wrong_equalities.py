@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from random_expressions import Undefined, value
+from random_expressions import Undefined, poly_value, value
 
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import (
@@ -38,6 +38,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, STEP, arbitrary
+from symbackprop.expression.program import Assumption
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.normal_form import Canonical
 
@@ -492,6 +493,15 @@ RIGHT = {
         signs,
         [],
     ),
+    "a value equal to 1 and to 2, beside a threshold": (
+        multiply(above(at(x, j)), Kronecker(add(at(g, i), at(h, i)), ONE), Kronecker(add(at(g, i), at(h, i)), two)), ZERO, signs, [],
+    ),
+    "a value equal to 1, said twice": (
+        multiply(above(at(x, j)), Kronecker(add(at(g, i), at(h, i)), ONE), Kronecker(multiply(three, add(at(g, i), at(h, i))), three)),
+        multiply(above(at(x, j)), Kronecker(add(at(g, i), at(h, i)), ONE)),
+        signs,
+        [],
+    ),
     "a value equal to 1 is not above 2": (
         multiply(Kronecker(add(at(g, i), at(h, i)), ONE), above(add(at(g, i), at(h, i)), two)), ZERO, signs, [],
     ),
@@ -720,3 +730,74 @@ def test_an_axis_that_is_written_out_is_looked_at_at_every_place(place):
     written = Canonical(Facts(), expanded=8)
     assert written.equal(multiply(once, two), add(once, once))
     assert not written.equal(once, at(row, r))
+
+
+@pytest.mark.parametrize(
+    ("axis", "others"), [(-1, (0, 1)), (2, (0, 1)), (0, (1, 2)), (1, (0, 2)), (-2, (0, 2)), (-3, (1, 2))]
+)
+def test_two_entries_of_one_row_exclude_each_other_and_of_two_rows_do_not(axis, others):
+    """y[i, j, c] y[i, j, d] is [c = d] y[i, j, c] along the axis of the ones; y[i, j, c] y[k, j, d] is what it is."""
+    hot_ = Tensor("hot", (N, N, N))
+    known = {hot_: Assumption("onehot", hot_, axis=axis)}
+    c, d, own = Index("c", N), Index("d", N), axis % 3
+
+    def entry(first, second, place):
+        places = {others[0]: first, others[1]: second, own: place}
+        return Entry(hot_, tuple(places[a] for a in range(3)))
+
+    whole = multiply(entry(i, j, c), entry(i, j, d))
+    once = multiply(kronecker(c, d), entry(i, j, c))
+    normal = Canonical(assumptions=known)
+    assert normal.equal(whole, once)
+    lines = "row" if own == 2 else "column"
+    assert list(normal.used) == [f"one entry of each {lines} of hot is 1"]
+    total = over(N, lambda s: entry(i, j, s))
+    assert Canonical(assumptions=known).equal(total, ONE)
+    for other in (entry(k, j, d), entry(i, k, d), entry(j, i, d)):
+        pair = multiply(entry(i, j, c), other)
+        assert not Canonical(assumptions=known).equal(pair, multiply(kronecker(c, d), entry(i, j, c)))
+        assert not Canonical(assumptions=known).equal(pair, multiply(kronecker(c, d), other))
+    assert not Canonical(assumptions=known).equal(over(N, lambda s: entry(s, j, c)), ONE)
+    assert not Canonical(assumptions=known).equal(over(N, lambda s: entry(s, j, s)), ONE)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_place_in_a_block_tells_the_block_and_the_place(count):
+    """sum_s [k*s + l_s = m] x_s, for l_s from 0 to k - 1, is x of block m // k, where l says m % k, if there is one."""
+    k_ = number(count)
+    chosen = over(N, lambda s: multiply(kronecker(add(multiply(k_, s), at(label, s)), m), at(x, s)))
+    block = Quotient(m, k_)
+    there = where(Compare("<", block, N), multiply(kronecker(at(label, block), Remainder(m, k_)), at(x, block)), ZERO)
+    known = Facts((), {label: k_})
+    assert Canonical(known).equal(chosen, there)
+    for other in (
+        where(Compare("<", block, N), at(x, block), ZERO),
+        multiply(kronecker(at(label, block), Remainder(m, k_)), at(x, block)),
+        where(Compare("<", block, N), multiply(kronecker(at(label, block), ZERO), at(x, block)), ZERO),
+    ):
+        assert not Canonical(known).equal(chosen, other)
+    longer_ = Facts((), {label: number(count + 1)})  # places beyond the block: two blocks may say the same m
+    assert not Canonical(longer_).equal(chosen, there)
+    table_, r = Canonical(known), random.Random(count)
+    poly = table_.normal(chosen)
+    for seed in range(60):
+        here = point(seed, {}, ())
+        indices, sizes, data = here
+        data[label] = np.array([r.randrange(count) for _ in range(sizes[N])])
+        for place in range(sizes[M]):
+            at_place = {**indices, m: place}
+            try:
+                assert abs(value(chosen, at_place, sizes, data) - poly_value(poly, at_place, sizes, data)) < 1e-9
+            except Undefined:  # a block that is not there is asked for its place beside the test that it is there
+                continue
+
+
+@pytest.mark.parametrize("by", [two, three, E], ids=["2", "3", "E"])
+def test_an_axis_falls_apart_only_where_a_length_divides_it(by):
+    """sum_s x[s // k] is k sum_b x[b] where k divides N; elsewhere the last block is shorter."""
+    whole = over(N, lambda s: at(x, Quotient(s, by)))
+    blocks = multiply(by, over(Quotient(N, by), lambda b: at(x, b)))
+    assert Canonical(Facts((Compare("==", Remainder(N, by), ZERO),))).equal(whole, blocks)
+    assert not Canonical().equal(whole, blocks)
+    places = over(N, lambda s: multiply(at(x, Quotient(s, by)), Remainder(s, by)))
+    assert Canonical().equal(places, over(N, lambda s: multiply(Remainder(s, by), at(x, Quotient(s, by)))))

@@ -21,6 +21,7 @@ from symbackprop.frontends.numpy.session import as_int, holds, is_so, minus, mus
 from symbackprop.frontends.numpy.size import SymbolicList, size
 from symbackprop.frontends.numpy.views import atleast_1d, atleast_2d, axis_of, maybe_copy, ravel, reshape, reshaped
 
+MANY = 8  # pieces, beyond which each is told by few comparisons
 Indices = tuple[Expr, ...]
 
 
@@ -80,7 +81,14 @@ def _joint(parts: Sequence[Array]) -> np.dtype[Any]:
 
 
 def choose(index: Expr, ends: Sequence[Expr], pieces: Sequence[Callable[[], Expr]]) -> Expr:
-    """The piece in which `index` lies: the first with index < end."""
+    """The piece in which `index` lies: the first with index < end; of many it is found by halves."""
+    if len(pieces) > MANY:
+        half = len(pieces) // 2
+        inside = holds("<", index, ends[half - 1])
+        parts = [(ends[:half], pieces[:half]), (ends[half:], pieces[half:])]
+        if inside in (ONE, ZERO):
+            return choose(index, *parts[inside is ZERO])
+        return where(inside, *(choose(index, *part) for part in parts))
     for position, (end, piece) in enumerate(zip(ends, pieces, strict=True)):
         inside = ONE if position == len(pieces) - 1 else holds("<", index, end)
         if inside is ZERO:

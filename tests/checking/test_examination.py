@@ -1,0 +1,227 @@
+"""Two sides as numbers at one point: what counts as different, how far apart they are, and which entries are asked."""
+
+import itertools
+import math
+import random
+from types import SimpleNamespace
+
+import flint
+import numpy as np
+import pytest
+
+from symbackprop.checking import trace_agreement
+from symbackprop.checking.question import Examination, Question, _places, slopes
+from symbackprop.evaluation.exact import Evaluator
+from symbackprop.evaluation.number_types import FLOAT, Missing, ball, dual
+from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, apply, contraction, multiply, number, power
+from symbackprop.expression.functions import FUNCTIONS
+from symbackprop.expression.program import Equation, Program
+
+N, M = Symbol("N", "size"), Symbol("M", "size")
+n, m = Index("n", N), Index("m", M)
+X, W, H, OUT = Tensor("x", (N, M)), Tensor("w", (M,)), Tensor("h", (N, M)), Tensor("out", (N,))
+GONE = Missing("divides by zero")
+
+
+def examined(claimed, correct, negligible=0.0, field=None):
+    point = Point({}, {}, {})
+    return Examination(point, field or ball(128), claimed, correct, {}, negligible)
+
+
+def side(values):
+    return {(k,): v if isinstance(v, Missing) else flint.arb(v) for k, v in enumerate(values)}
+
+
+VALUES = (0.0, 1.0, -2.0, 0.5, 3.0, -0.25, 100.0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_gap_is_the_largest_difference_beside_the_largest_value(seed):
+    r = random.Random(seed)
+    correct = [r.choice(VALUES) for _ in range(4)]
+    claimed = [v if r.random() < 0.5 else r.choice(VALUES) for v in correct]
+    found = examined({"x": side(claimed), "y": side(correct)}, {"x": side(correct), "y": side(correct)})
+    gaps = [abs(a - b) for a, b in zip(claimed, correct, strict=True)]
+    assert found.disagreements() == (["x"] if any(gaps) else [])
+    size, where = found.gap("x")
+    if any(gaps):
+        assert size == pytest.approx(max(gaps) / max(1e-3, *map(abs, correct)))
+        assert gaps[where[0]] == max(gaps)
+        assert found.worst("x") == claimed[where[0]]
+    else:
+        assert (size, where) == (0.0, ()) and math.isnan(found.worst("x"))
+    assert found.gap("y") == (0.0, ()) and math.isnan(found.worst("y"))
+    assert found.finite() and found.tells()
+
+
+def test_what_has_no_value_differs_from_what_has_one_and_from_nothing_else():
+    one = examined({"x": side([GONE, 1.0])}, {"x": side([2.0, 1.0])})
+    assert one.disagreements() == ["x"] and not one.finite() and one.tells()
+    assert one.gap("x")[1] == (0,) and one.gap("x")[0] == math.inf and math.isnan(one.worst("x"))
+    both = examined({"x": side([GONE, 1.0])}, {"x": side([GONE, 1.0])})
+    assert both.disagreements() == [] and not both.finite() and both.tells()
+    nowhere = examined({"x": side([1.0]), "y": side([1.0])}, {"x": side([1.0]), "y": side([GONE])})
+    assert nowhere.disagreements() == [] and not nowhere.tells()
+    infinite = examined({"x": side([math.inf])}, {"x": side([1.0])})
+    assert infinite.disagreements() == [] and not infinite.finite()
+
+
+@pytest.mark.parametrize(
+    ("gap", "negligible", "told"), [(0.5, 0.0, True), (0.5, 1.0, False), (1.0, 1.0, False), (1.5, 1.0, True)]
+)
+def test_differences_up_to_what_is_negligible_show_nothing(gap, negligible, told):
+    found = examined({"x": side([1.0 + gap])}, {"x": side([1.0])}, negligible)
+    assert (found.disagreements() == ["x"]) is told
+
+
+def test_overlapping_enclosures_do_not_differ_and_wide_ones_are_vague():
+    wide = flint.arb(1, 0.5)
+    assert not examined({"x": {(0,): wide}}, {"x": side([1.25])}).disagreements()
+    assert examined({"x": {(0,): wide}}, {"x": side([1.25])}).vague()
+    assert examined({"x": {(0,): wide}}, {"x": side([1.75])}).disagreements() == ["x"]
+    assert not examined({"x": side([1.0, 2.0])}, {"x": side([1.0, 3.0])}).vague()
+    small = flint.arb(0, 2.0**-90)  # beside a value of 1 that is vague, at 80 bits it is not
+    assert examined({"x": {(0,): small, (1,): flint.arb(1)}}, {"x": side([0.0, 1.0])}).vague()
+    assert not examined({"x": {(0,): small, (1,): flint.arb(1)}}, {"x": side([0.0, 1.0])}).vague(80)
+    assert examined({"x": side([math.nan])}, {"x": side([1.0])}).vague()
+    assert not examined({"x": side([GONE])}, {"x": side([1.0])}).vague()
+
+
+# The derivative.
+
+PROGRAM = Program(
+    (X, W),
+    (
+        Equation(H, (n, m), apply(FUNCTIONS["tanh"], multiply(Entry(X, (n, m)), Entry(W, (m,))))),
+        Equation(OUT, (n,), contraction("k", M, lambda k: add(power(Entry(H, (n, k)), 2), Entry(W, (k,))))),
+    ),
+    (OUT, H),
+)
+UP, UP_H = Tensor("dout", (N,)), Tensor("dh", (N, M))
+
+
+def cost(x, w, up, up_h):
+    h = np.tanh(x * w)
+    return (up * (h**2 + w).sum(1)).sum() + (up_h * h).sum()
+
+
+def test_slopes_are_those_of_all_outputs_along_every_path():
+    """With respect to inputs by complex steps; of a tensor in the middle by what is computed from it."""
+    rng = np.random.default_rng(0)
+    x, w, up, up_h = rng.normal(size=(2, 3)), rng.normal(size=3), rng.normal(size=2), rng.normal(size=(2, 3))
+    sizes = {N: 2, M: 3}
+    point = Point(sizes, {X: x, W: w, UP: up, UP_H: up_h})
+    forward = Evaluator(PROGRAM, dual(FLOAT))
+    _, found = slopes(forward, point, point.values(FLOAT), [X, W, H], (UP, UP_H))
+    for tensor, array in ((X, x), (W, w)):
+        for place in np.ndindex(*array.shape):
+            moved = array.astype(complex)
+            moved[place] += 1e-30j
+            wanted = cost(moved if tensor is X else x, moved if tensor is W else w, up, up_h).imag / 1e-30
+            assert float(found[tensor][place]) == pytest.approx(wanted)
+    h = np.tanh(x * w)
+    for place in np.ndindex(2, 3):
+        assert float(found[H][place]) == pytest.approx(2 * h[place] * up[place[0]] + up_h[place])
+
+
+def test_an_even_selection_of_entries_with_the_suspicious_one_is_asked():
+    long = Tensor("long", (N,))
+    program = Program((long, W), (Equation(OUT, (n,), multiply(number(2), Entry(long, (n,)))),), (OUT,))
+    forward = Evaluator(program, dual(FLOAT))
+    few = _places(forward, {N: 5, M: 2}, [long, W], {})
+    assert [p for t, p in few if t is long] == [(k,) for k in range(5)] and [p for t, p in few if t is W] == [
+        (0,),
+        (1,),
+    ]
+    assert sorted(few.values()) == list(range(7))
+    many = [p for _, p in _places(forward, {N: 100_000, M: 2}, [long], {})]
+    steps = {b[0] - a[0] for a, b in itertools.pairwise(many)}
+    assert 1 <= len(many) < 1000 and many[0] == (0,) and (len(steps) == 1 or len(many) == 1)
+    told = [p for _, p in _places(forward, {N: 100_000, M: 2}, [long], {long: (4321,)})]
+    assert told[0] == (4321,) and len(told) == len(set(told)) and set(told[1:]) <= set(many)
+    assert [p for _, p in _places(forward, {N: 5, M: 2}, [long], {long: (3,)})] == [(k,) for k in range(5)]
+
+
+def test_constants_are_what_both_sides_hold():
+    gradient = Tensor("dw", (M,))
+    claim = Program((X, W, UP, UP_H), (Equation(gradient, (m,), multiply(number(-3), Entry(W, (m,)))),), (gradient,))
+    question = Question(PROGRAM, claim, {"w": (W, gradient)}, (UP, UP_H))
+    assert {3.0, 2.0} <= set(question.constants) and question.constants == sorted(question.constants)
+    assert 0.0 not in question.constants and question.infinities == []
+    assert set(question.given) == {X, W, UP, UP_H}
+
+
+# NumPy beside the equations.
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "steady"),
+    [
+        ([1.0, 2.0], [[1.0, 2.0 + 1e-6]] * 3, True),
+        ([1.0, 2.0], [[1.0, 2.0], [1.0, 2.1], [1.0, 2.0]], False),
+        ([1.0, 2.0], [None] * 3, False),
+        (None, [[1.0, 2.0]] * 3, False),
+        (None, [None] * 3, True),
+        ([1.0, math.nan], [[1.0, 5.0]] * 3, True),  # what has no value is not compared
+        ([1.0, 2.0], [[1.0, math.nan]] * 3, False),
+    ],
+)
+def test_what_a_rounding_error_changes_is_not_steady(monkeypatch, first, others, steady):
+    found = iter([first, *others])
+    answer = lambda *_: None if (a := next(found)) is None else {OUT: np.array(a)}  # noqa: E731
+    monkeypatch.setattr(trace_agreement, "_evaluated", answer)
+    point = Point({N: 2}, {X: np.ones((2, 3))})
+    assert trace_agreement._steady(SimpleNamespace(program=PROGRAM_OF_ONE), point) is steady
+
+
+PROGRAM_OF_ONE = SimpleNamespace(outputs=(OUT,))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_near_is_relative_to_the_largest(seed):
+    rng = np.random.default_rng(seed)
+    left = rng.normal(size=5) * 10.0 ** rng.integers(-6, 6)
+    scale, place = np.abs(left).max(), rng.integers(5)
+    for factor, near in ((0.9, True), (1.1, False), (0.0, True), (-1.1, False)):
+        moved = left.copy()
+        moved[place] += factor * trace_agreement.CLOSE * scale
+        assert trace_agreement._near(left, moved) is near
+
+
+@pytest.mark.parametrize(
+    ("asked", "lengths", "missing"),
+    [
+        ([], 3, [N, M]),
+        ([{N: 1, M: 2}], 1, []),
+        ([{N: 1, M: 2}, {N: 2, M: 2}, {N: 3, M: 2}], 3, []),  # M has no other length
+        ([{N: 1, M: 2}, {N: 2, M: 2}], 3, [N]),
+        ([{N: 1, M: 2}, {N: 1, M: 2}], 2, [N]),
+    ],
+)
+def test_sizes_at_which_numpy_has_not_been_asked(asked, lengths, missing):
+    telling = [{N: k, M: 2} for k in (1, 2, 3, 4)]
+    assert trace_agreement._missing(asked, telling, lengths) == missing
+
+
+@pytest.mark.parametrize("stopped", ["", "ValueError"])
+def test_why_numpy_could_not_be_asked_is_told(stopped):
+    def forward(x):
+        return x
+
+    def backward(dout, x):
+        return dout
+
+    telling = [{N: k} for k in (1, 2, 3)]
+    told = lambda asked, sizes=telling, back=backward: trace_agreement._unasked(  # noqa: E731
+        SimpleNamespace(forward=forward, backward=back, asked=asked, stopped=stopped), sizes, 3
+    )
+    assert told(telling) == ""
+    assert "no sizes were found that are small enough" in told([], [])
+    assert ("forward raises ValueError" if stopped else "no point was found at which all values are finite") in told([])
+    partly = told(telling[:1])
+    assert (
+        "but at N = 1" in partly and ("elsewhere it raises ValueError" if stopped else "elsewhere no finite") in partly
+    )
+    assert "forward and backward do what their lines say" in partly
+    assert "forward does what its lines say" in told([], back=forward)
