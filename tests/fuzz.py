@@ -614,13 +614,16 @@ def claims(case: Case, values: dict[str, Any], dout: Any) -> dict[str, Any]:
     return found
 
 
-def is_wrong_at(case: Case, values: dict[str, Any], dout: Any) -> bool:
+def is_wrong_at(case: Case, values: dict[str, Any], dout: Any, no_number: bool = False) -> bool:
     """True if the backward is not the gradient at this point, beyond all that rounding may do to both.
 
-    A claim that is no number shows nothing: it may be an overflow.
+    Args:
+        no_number: whether nan is wrong where the gradient is finite; it may be an overflow.
     """
     claimed, true = claims(case, values, dout), gradient(case, values, dout)
     if any(np.shape(claimed[n]) != a.shape for n, a in true.items()):
+        return True
+    if no_number and any((np.isnan(claimed[n].astype(float)) & np.isfinite(a)).any() for n, a in true.items()):
         return True
     gaps = {n: np.abs(claimed[n] - a) for n, a in true.items()}
     scales = {n: 1 + np.abs(a[np.isfinite(a)]).max(initial=0) for n, a in true.items()}
@@ -634,15 +637,15 @@ def is_wrong_at(case: Case, values: dict[str, Any], dout: Any) -> bool:
     )
 
 
-def is_wrong(case: Case, seed: int, sizes: Sequence[dict[str, int]] = SIZES) -> bool:
-    """True if the backward is certainly wrong at some point."""
+def is_wrong(case: Case, seed: int, sizes: Sequence[dict[str, int]] = SIZES, no_number: bool = False) -> bool:
+    """True if the backward is certainly wrong at some point, or, with `no_number`, nan where the gradient is finite."""
     forward, _ = case.functions("functions")
     for k, (chosen, scale) in enumerate(itertools.product(sizes, SCALES)):
         values = point(case, chosen, scale, seed + k)
         with np.errstate(all="ignore"):
             shape = np.shape(forward(**{n: a.copy() for n, a in values.items()}))
             dout = np.random.default_rng([seed, k]).normal(size=shape).astype(np.longdouble)
-            if is_wrong_at(case, values, dout):
+            if is_wrong_at(case, values, dout, no_number):
                 return True
     return False
 
@@ -719,7 +722,7 @@ def is_wrongly_judged(case: Case, verdict: Any, seed: int) -> bool:
         return is_wrong(case, seed, sizes_of(verdict))
     if verdict.status == "MALFORMED":
         try:
-            return not is_wrong(case, seed)
+            return not is_wrong(case, seed, no_number=True)  # a backward that gives nan is malformed
         except Exception:
             return False  # NumPy refuses it too
     return verdict.status == "REFUTED" and _agrees_where_refuted(case, verdict.counterexample)

@@ -79,3 +79,11 @@ def test_kept_adds_up_what_ran_at_once(tmp_path):
     results.write_text(results.read_text() + once)  # the same seeds by another process
     (tally,), seeds = fuzz.kept(results)[0].values(), fuzz.kept(results)[1]
     assert seeds == {3, 4, 5} and tally.forwards == 3 and not tally.wrong
+
+
+def test_is_wrong_counts_what_is_no_number_where_that_is_asked():
+    """0 times infinity, where the forward takes no notice of the entry."""
+    forward = "np.where({a} > 0, np.sqrt(np.where({a} > 0, {a}, 1.0)), 0.0)"
+    case = one_line(forward, "({d} * ({a} > 0)) * (0.5 / np.sqrt(np.maximum({a}, 0)))")
+    assert not fuzz.is_wrong(case, 0)
+    assert fuzz.is_wrong(case, 0, no_number=True)
