@@ -12,10 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, overload
 
 import sympy as sp
 
+from symbackprop.certificate.check_proof import Refused, deep
+from symbackprop.certificate.check_proof import check as check_certificate
 from symbackprop.checking.budget import CHECK, VERIFY
 from symbackprop.checking.check import Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
@@ -32,6 +35,7 @@ from symbackprop.errors import MalformedError, SymbackpropError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
+from symbackprop.frontends.numpy.time_limit import as_seconds
 from symbackprop.frontends.numpy.tracer import Shape
 from symbackprop.frontends.subject import all_shapes, brings_its_backward, inputs_of, of_arguments, passes_of, plainly
 from symbackprop.proofs.network import prove_network
@@ -172,6 +176,7 @@ def assert_proved(
     *,
     stated_sizes: bool = False,
     complete: bool = True,
+    certificate: str | Path | None = None,
     **options: Any,
 ) -> None:
     """For test suites: pass if the backward is proved, else fail with the whole story.
@@ -179,9 +184,11 @@ def assert_proved(
     Args:
         stated_sizes: accept a proof for some stated sizes alone.
         complete: whether every gradient must be returned, as `check` says.
+        certificate: a .sbp file to write the proof to, which `check_proof` must accept as it stands there.
         options: as `check` takes them.
 
     Raises:
+        UnsupportedError: there is no certificate of this proof.
         AssertionError: the verdict is not PROVED, or for stated sizes alone; the message is the verdict.
     """
     verdict = check(forward, backward, complete=complete, **options)
@@ -191,6 +198,12 @@ def assert_proved(
     if not (stated_sizes or verdict.for_all_sizes):
         help = "a proof for stated sizes alone; to accept it: assert_proved(..., stated_sizes=True)"
         raise AssertionError(f"\n{verdict}\n{help}")
+    if certificate is not None:
+        text = verdict.save(certificate).read_text(encoding="ascii")
+        try:
+            deep(lambda: check_certificate(text))
+        except Refused as refusal:
+            raise AssertionError(f"\n{verdict}\ncheck_proof refuses the certificate: {refusal}") from None
 
 
 @overload
@@ -268,7 +281,7 @@ def trace(
         ['t', 'out']
     """
     subject = plainly(function, {}, differentiated=True)
-    program = traced.trace(subject, all_shapes(function, shapes), assume, where, sizes, seconds=seconds)
+    program = traced.trace(subject, all_shapes(function, shapes), assume, where, sizes, seconds=as_seconds(seconds))
     return compared_with_numpy(program, sizes or {})
 
 

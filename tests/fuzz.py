@@ -3,14 +3,16 @@
     python tests/fuzz.py --programs 200
     python tests/fuzz.py --seconds 600 --seed 7
     python tests/fuzz.py --seconds 600 --unhurried      # with the searches and budgets that a user gets
+    python tests/fuzz.py --seeds 0:9000 --results fuzz.jsonl      # can be stopped and run again; several may run at once
 
 A forward is a random chain of the operations in `OPERATIONS`; its first backward is the chain of their transposes. Others
 are rewritten into equal code, or edited so that they are probably wrong. Each pair of a forward and a backward goes
-through `check`, as functions, with a cache, or as methods of one object. What is true of it is found by differences of
-the forward in extended precision, which know nothing of the package:
+through `check`, as functions, with a cache, or as methods of one object. What is true of it is found by tangents that
+NumPy carries through the forward in extended precision (`helpers/tangents.py`), and by differences at a point where a
+branch turns; neither knows anything of the package:
 
-- PROVED is wrong where the differences disagree with the backward at some point of its scope;
-- REFUTED is wrong where they agree with the backward, or do not exist, at the very entry that is shown;
+- PROVED is wrong where the tangents disagree with the backward at some point of its scope;
+- REFUTED is wrong where they agree with the backward, or there is no derivative, at the very entry that is shown;
 - a normal form is wrong that calls a gradient equal which random numbers refute, whatever the verdict says.
 
 What is wrong is shrunk and printed. Exit status 1 if there was anything.
@@ -20,7 +22,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import itertools
+import json
+import pathlib
 import random
 import re
 import sys
@@ -34,6 +39,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
+from helpers.tangents import Tangents
 
 import symbackprop as sb
 from symbackprop.checking import budget, check, decide
@@ -53,6 +59,7 @@ LABELS = {"y": "labels:D"}
 STYLES = ("functions", "functions", "cache", "methods")
 REWRITTEN, EDITED = 2, 8  # backward passes of each forward
 WORK = 1.5  # seconds of work for one verdict
+BLOCK = 10  # seeds between two entries of a file of results
 CONTRADICTED = "the normal form proves what numbers refute"
 
 
@@ -407,7 +414,7 @@ def used(lines: Sequence[Line]) -> tuple[Line, ...]:
 REWRITES = (
     (r"(\w+) \*\* 2", r"(\1 * \1)"),
     (r"(\w+) \*\* 2", r"np.square(\1)"),
-    (r"2 \* (\w+)", r"(\1 + \1)"),
+    (r"\b2 \* (\w+)", r"(\1 + \1)"),
     (r"(d\w+) \* (\w+)$", r"np.multiply(\2, \1)"),
     (r"\(1 - (\w+) \*\* 2\)", r"((1 - \1) * (1 + \1))"),
     (r"^(d\w+) = (d\w+) \+ (.+)$", r"\1 = (\3) + \2"),
@@ -441,7 +448,7 @@ EDITS = (
     (r" - ", " + "),
     (r" > ", " < "),
     (r" \| ", " & "),
-    (r"2 \* ", ""),
+    (r"\b2 \* ", ""),
     (r" \*\* 2", ""),
     (r" \*\* 2", " ** 4"),
     (r"\[::-1\]", ""),
@@ -512,7 +519,8 @@ def _is_code(text: str) -> bool:
 STEPS = tuple(np.longdouble(2.0) ** -k for k in (11, 12, 13))
 CLOSE = np.longdouble(2.0) ** -44  # nearer than any point that is put beside a threshold
 ROUNDING = float(np.finfo(np.longdouble).eps)
-EXACT = 1e-9  # so well the differences must be known, and a claim is wrong beyond the tenfold
+EXACT = 1e-9  # so well differences must be known, and a claim is wrong beyond the tenfold
+COARSER = 2048 / 64  # how much coarser float64 is than the type that is worked in, with a margin
 
 
 def point(case: Case, sizes: dict[str, int], scale: float, seed: int) -> dict[str, Any]:
@@ -541,46 +549,62 @@ class Slope(NamedTuple):
     kink: bool = False
 
 
-def slope(total: Callable[[Any], tuple[Any, Any]], middle: tuple[Any, Any]) -> Slope:
-    """The derivative of a function of one step at 0, by differences that are extrapolated twice.
+def run_with_tangents(case: Case, values: dict[str, Any]) -> Tangents:
+    """The result of the forward with its derivative by each entry of each input."""
+    forward, _ = case.functions("functions")
+    labels = {n: a.copy() for n, a in values.items() if n in LABELS}
+    varied = Tangents.inputs({n: a for n, a in values.items() if n not in LABELS})
+    result = forward(**labels, **varied)
+    assert isinstance(result, Tangents), "each forward reads an input that varies"
+    return result
 
-    Args:
-        total: of a step the value, and how large the terms are that it is the sum of.
-        middle: both at 0.
+
+def gradient(case: Case, values: dict[str, Any], dout: Any) -> dict[str, Any]:
+    """The derivative of sum(dout * forward) by each input; nan where a branch may turn at this very point."""
+    result = run_with_tangents(case, values)
+    flat = (dout[..., None] * result.tangent).sum(axis=tuple(range(dout.ndim)))
+    flat[result.record.doubtful] = np.nan
+    found, first = {}, 0
+    for name, value in values.items():
+        if name not in LABELS:
+            found[name] = flat[first : first + value.size].reshape(value.shape)
+            first += value.size
+    return found
+
+
+def slope(case: Case, values: dict[str, Any], dout: Any, name: str, place: tuple[int, ...]) -> Slope:
+    """The derivative of sum(dout * forward) by one entry, by differences that are extrapolated twice.
+
+    They are taken within one branch of the program: where it turns on the way they say nothing, and where it turns
+    at the very point they say whether there is a kink.
     """
-    found, size = [], 0.0
+
+    def total(step: Any) -> tuple[Any, Any, list[bytes]]:
+        moved = {n: a.copy() for n, a in values.items()}
+        moved[name][place] += step
+        result = run_with_tangents(case, moved)
+        terms = dout * result.value
+        return terms.sum(), np.abs(terms).sum(), result.record.branches
+
+    middle, middle_size, branches = total(0)
+    found, size, one_branch = [], float(middle_size), True
     for step in STEPS:
-        (above, *sizes), (below, *others) = total(step), total(-step)
+        (above, *sizes, way), (below, *others, other_way) = total(step), total(-step)
         if not np.isfinite([above, below, *sizes, *others]).all():
             return Slope(np.nan)
         found.append((above - below) / (2 * step))
-        size = max(size, *map(float, (*sizes, *others, middle[1])))
+        size = max(size, *map(float, (*sizes, *others)))
+        one_branch &= way == other_way
     better = [(4 * b - a) / 3 for a, b in itertools.pairwise(found)]
     scale = 1 + abs(float(better[1]))
     close = abs(better[0] - better[1]) <= EXACT * scale and abs(found[1] - found[2]) <= 1e-4 * scale
     if 8 * ROUNDING * size > EXACT / 10 * scale * float(STEPS[-1]):
         return Slope(np.nan)
-    bend = abs(total(CLOSE)[0] - 2 * middle[0] + total(-CLOSE)[0]) / CLOSE
+    (above, _, way), (below, _, other_way) = total(CLOSE), total(-CLOSE)
+    bend = abs(above - 2 * middle + below) / CLOSE
     if bend > 1e-3 * scale + 100 * ROUNDING * size / float(CLOSE):
-        return Slope(np.nan, True)
-    return Slope(float(better[1]) if close else np.nan)
-
-
-def slopes(case: Case, values: dict[str, Any], dout: Any, name: str) -> dict[tuple[int, ...], Slope]:
-    """The derivative of sum(dout * forward) by each entry of an input."""
-    forward, _ = case.functions("functions")
-
-    def at(moved: dict[str, Any]) -> tuple[Any, Any]:
-        terms = dout * forward(**{n: a.copy() for n, a in moved.items()})
-        return terms.sum(), np.abs(terms).sum()
-
-    def along(place: tuple[int, ...], step: Any) -> tuple[Any, Any]:
-        moved = values[name].copy()
-        moved[place] += step
-        return at({**values, name: moved})
-
-    middle = at(values)
-    return {p: slope(lambda s, p=p: along(p, s), middle) for p in np.ndindex(*values[name].shape)}  # type: ignore[misc]
+        return Slope(np.nan, not way == branches == other_way)
+    return Slope(float(better[1]) if close and one_branch else np.nan)
 
 
 def claims(case: Case, values: dict[str, Any], dout: Any) -> dict[str, Any]:
@@ -590,23 +614,24 @@ def claims(case: Case, values: dict[str, Any], dout: Any) -> dict[str, Any]:
     return found
 
 
-def disagreement(case: Case, values: dict[str, Any], dout: Any) -> float:
-    """The largest difference between the backward and the slopes, relative to the slopes; nan where none is known.
+def is_wrong_at(case: Case, values: dict[str, Any], dout: Any) -> bool:
+    """True if the backward is not the gradient at this point, beyond all that rounding may do to both.
 
     A claim that is no number shows nothing: it may be an overflow.
     """
-    worst = np.nan
-    with np.errstate(all="ignore"):
-        for name, claim in claims(case, values, dout).items():
-            if np.shape(claim) != values[name].shape:
-                return np.inf
-            truth = slopes(case, values, dout, name)
-            scale = 1 + max((abs(s.value) for s in truth.values() if np.isfinite(s.value)), default=0.0)
-            for place, one in truth.items():
-                gap = abs(float(claim[place]) - one.value) / scale
-                if np.isfinite(gap):
-                    worst = np.fmax(worst, gap)
-    return float(worst)
+    claimed, true = claims(case, values, dout), gradient(case, values, dout)
+    if any(np.shape(claimed[n]) != a.shape for n, a in true.items()):
+        return True
+    gaps = {n: np.abs(claimed[n] - a) for n, a in true.items()}
+    scales = {n: 1 + np.abs(a[np.isfinite(a)]).max(initial=0) for n, a in true.items()}
+    if not any((gap > 10 * EXACT * scales[n]).any() for n, gap in gaps.items()):
+        return False
+    coarse = {n: a if n in LABELS else a.astype(float) for n, a in values.items()}
+    again, coarsely = claims(case, coarse, dout.astype(float)), gradient(case, coarse, dout.astype(float))
+    return any(
+        (gap > 10 * EXACT * scales[n] + (np.abs(again[n] - claimed[n]) + np.abs(coarsely[n] - true[n])) / COARSER).any()
+        for n, gap in gaps.items()
+    )
 
 
 def is_wrong(case: Case, seed: int, sizes: Sequence[dict[str, int]] = SIZES) -> bool:
@@ -616,9 +641,9 @@ def is_wrong(case: Case, seed: int, sizes: Sequence[dict[str, int]] = SIZES) -> 
         values = point(case, chosen, scale, seed + k)
         with np.errstate(all="ignore"):
             shape = np.shape(forward(**{n: a.copy() for n, a in values.items()}))
-        dout = np.random.default_rng([seed, k]).normal(size=shape).astype(np.longdouble)
-        if disagreement(case, values, dout) > 10 * EXACT:
-            return True
+            dout = np.random.default_rng([seed, k]).normal(size=shape).astype(np.longdouble)
+            if is_wrong_at(case, values, dout):
+                return True
     return False
 
 
@@ -705,7 +730,8 @@ def _agrees_where_refuted(case: Case, found: Any) -> bool:
     values = {n: a if n in LABELS else np.asarray(a, dtype=np.longdouble) for n, a in found.inputs.items()}
     dout, entry = np.asarray(found.upstream, dtype=np.longdouble), found.entry
     with np.errstate(all="ignore"):
-        true = slopes(case, values, dout, entry.name)[entry.index]
+        exact = float(gradient(case, values, dout)[entry.name][entry.index])
+        true = Slope(exact) if np.isfinite(exact) else slope(case, values, dout, entry.name, entry.index)
         claim = float(claims(case, values, dout)[entry.name][entry.index])
     if true.kink:
         return True
@@ -748,40 +774,117 @@ def _smaller(case: Case) -> Iterator[Case]:
         yield Case(tuple(rest), edits, case.kind, case.style)
 
 
+@dataclass
+class Tally:
+    """What was judged from some seeds.
+
+    Args:
+        counts: pairs by kind and status, as "edited REFUTED".
+        wrong: what was judged wrongly, as it is told.
+        forwards: of how many forward passes the pairs are.
+    """
+
+    counts: Counter[str]
+    wrong: list[str]
+    forwards: int = 0
+
+    def add(self, other: Tally) -> None:
+        """Put another one to it."""
+        self.counts.update(other.counts)
+        self.wrong += other.wrong
+        self.forwards += other.forwards
+
+    def told(self) -> str:
+        """In one line."""
+        return f"{self.counts.total()} pairs of {self.forwards} forward passes, {len(self.wrong)} wrong verdicts"
+
+
+def judged(seed: int, unhurried: bool = False) -> Tally:
+    """Make the forward of a seed and its backward passes, ask for verdicts, compare, shrink what is wrong."""
+    r, tally = random.Random(seed), Tally(Counter(), [], 1)
+    for case in variants(program(r, r.choice((1, 1, 2, 2, 3, 4, 6))), r):
+        try:
+            verdict = verdict_of(case, unhurried)
+            status, wrong = verdict.status, is_wrongly_judged(case, verdict, seed)
+        except Exception as error:
+            status, wrong = f"{type(error).__name__}: {error}", True
+        tally.counts[f"{case.kind} {status.split(':')[0]}"] += 1
+        if wrong:
+            small = shrunk(case, seed)
+            tally.wrong.append(f"seed {seed}: {case.kind}, {status}\n\n{small.source()}\n")
+            print(tally.wrong[-1], flush=True)
+        if status == "UNDECIDED" and case.kind == "right":
+            break  # its other backward passes will hardly be decided either
+    _compiled.cache_clear()
+    return tally
+
+
+def version() -> str:
+    """The code that judges, as a number."""
+    room = pathlib.Path(sb.__file__).parent
+    return hashlib.sha1(b"".join(p.read_bytes() for p in sorted(room.rglob("*.py")))).hexdigest()[:10]
+
+
+def kept(results: pathlib.Path) -> tuple[dict[str, Tally], set[int]]:
+    """What a file of results adds up to, by version, and which seeds are in it."""
+    tallies, seeds = dict[str, Tally](), set[int]()
+    for row in map(json.loads, results.read_text().splitlines() if results.exists() else ()):
+        if seeds.intersection(row["seeds"]):
+            continue  # of two that ran at once
+        seeds.update(row["seeds"])
+        tally = Tally(Counter(row["counts"]), row["wrong"], row["forwards"])
+        tallies.setdefault(row["version"], Tally(Counter(), [])).add(tally)
+    return tallies, seeds
+
+
+def _run(first: int, end: int, options: argparse.Namespace) -> Tally:
+    """Judge the seeds from `first` to `end` that are not in the results, and write each block of them there."""
+    start, tally, this = time.monotonic(), Tally(Counter(), []), version()
+    done = kept(options.results)[1] if options.results else set()
+    for seed in range(first, end, BLOCK):
+        block, seeds = Tally(Counter(), []), [one for one in range(seed, min(seed + BLOCK, end)) if one not in done]
+        for one in seeds:
+            block.add(judged(one, options.unhurried))
+            enough = tally.counts.total() + block.counts.total() >= options.programs
+            late = options.seconds is not None and time.monotonic() - start > options.seconds
+            if (enough or late) and not options.results:
+                break
+        if not seeds:
+            continue
+        tally.add(block)
+        if options.results:
+            with options.results.open("a") as file:
+                file.write(json.dumps({"seeds": seeds, "version": this, **vars(block)}) + "\n")
+        print(f"seed {seed}: {tally.told()}, {time.monotonic() - start:.0f} s", flush=True)
+        if enough or late:
+            break
+    return tally
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make programs, ask for verdicts, compare, shrink what is wrong."""
+    """Judge a range of seeds, or so many programs, or for so long."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", type=int, default=100, help="pairs of a forward and a backward that are judged")
+    parser.add_argument("--programs", type=int, help="pairs of a forward and a backward that are judged at least")
     parser.add_argument("--seconds", type=float, help="stop after so long, however many those are")
     parser.add_argument("--seed", type=int, default=0, help="of the first forward; the next ones have the next seeds")
+    parser.add_argument("--seeds", metavar="FIRST:END", help="judge these forwards, instead of so many programs")
+    parser.add_argument("--results", type=pathlib.Path, help="a file that grows; what is in it is not judged again")
     parser.add_argument("--unhurried", action="store_true", help="with the budgets and searches that a user gets")
     options = parser.parse_args(arguments)
-    start, counts, wrong, seed = time.monotonic(), Counter[tuple[str, str]](), 0, options.seed
-    while time.monotonic() - start < options.seconds if options.seconds else counts.total() < options.programs:
-        r = random.Random(seed)
-        for case in variants(program(r, r.choice((1, 1, 2, 2, 3, 4, 6))), r):
-            verdict = verdict_of(case, options.unhurried)
-            counts[case.kind, verdict.status] += 1
-            if is_wrongly_judged(case, verdict, seed):
-                wrong += 1
-                small = shrunk(case, seed)
-                told = f"seed {seed}: {case.kind}, judged {verdict.status}"
-                print(f"{told}\n\n{small.source()}\n\n{verdict_of(small)}\n", flush=True)
-            if verdict.status == "UNDECIDED" and case.kind == "right":
-                break  # its other backward passes will hardly be decided either
-        seed += 1
-        _compiled.cache_clear()
-        if seed % 100 == 0:
-            print(_told(counts, wrong, start, options.seed, seed), flush=True)
-    for (kind, status), count in sorted(counts.items()):
-        print(f"{kind:<10} {status:<10} {count}")
-    print(_told(counts, wrong, start, options.seed, seed))
-    return 1 if wrong else 0
-
-
-def _told(counts: Counter[tuple[str, str]], wrong: int, start: float, first: int, seed: int) -> str:
-    forwards = f"{seed - first} forward passes from seed {first}"
-    return f"{counts.total()} pairs ({forwards}), {wrong} wrong verdicts, {time.monotonic() - start:.0f} s"
+    if options.seeds:
+        first, end = map(int, options.seeds.split(":"))
+    else:
+        first, end = options.seed, sys.maxsize
+        options.programs = options.programs or (100 if options.seconds is None else None)
+    options.programs = options.programs or sys.maxsize
+    tally = _run(first, end, options)
+    for name, count in sorted(tally.counts.items()):
+        print(f"{name:<22} {count}")
+    print(tally.told())
+    if options.results:
+        for name, whole in kept(options.results)[0].items():
+            print(f"in {options.results} by version {name}: {whole.told()}")
+    return 1 if tally.wrong else 0
 
 
 if __name__ == "__main__":

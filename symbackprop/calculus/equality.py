@@ -7,7 +7,7 @@ counted, not timed: the answer does not depend on the machine.
 
 from __future__ import annotations
 
-from symbackprop.expression.build import Expr, Symbol, Tensor
+from symbackprop.expression.build import Add, Expr, Symbol, Tensor
 from symbackprop.expression.program import Program, symbols
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.renaming import Pattern, pattern
@@ -40,11 +40,26 @@ class Equality:
         question = pattern(left, right, fixed=self._names)
         if question in self._shown:
             return self._shown[question]
+        by_term = self._by_term(left, right)
+        if by_term is not None:
+            return self._shown.setdefault(question, by_term)
         for knowing in (False, True) if self.kinds else (False,):
             table = self._table(knowing)
             if table.equal(left, right):
                 return self._shown.setdefault(question, tuple(table.used))
         return None
+
+    def _by_term(self, left: Expr, right: Expr) -> tuple[str, ...] | None:
+        """What the equalities of their terms make use of, for sums of equally many terms that are equal one by one."""
+        if not (isinstance(left, Add) and isinstance(right, Add) and len(left.terms) == len(right.terms)):
+            return None
+        used: dict[str, None] = {}
+        for ours, theirs in zip(left.terms, right.terms, strict=True):
+            found = self.conditions(ours, theirs)
+            if found is None:
+                return None
+            used |= dict.fromkeys(found)
+        return tuple(used)
 
     def _table(self, knowing: bool) -> Canonical:
         """A normal form that has made use of nothing yet."""

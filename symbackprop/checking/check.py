@@ -50,7 +50,7 @@ from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
-from symbackprop.frontends.numpy.time_limit import OutOfTime, within
+from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import Pass, framework_of
@@ -159,9 +159,7 @@ def confirmed(case: Case, budget: Budget) -> Verdict:
 
 def _limit(seconds: Any) -> float:
     """After how many seconds an answer is waited for no longer: a little beyond the budget, which the work keeps."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-        raise MalformedError(f"seconds is {seconds!r}, not a positive number", help="leave it out, or write seconds=20")
-    return 1.1 * seconds + 0.3
+    return 1.1 * as_seconds(seconds) + 0.3
 
 
 def _unforeseen(error: BaseException) -> SymbackpropError:
@@ -392,7 +390,7 @@ def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stat
             stated.traces.append(case.trace(sizes, budget.part("trace at stated sizes").left))
             stated.lines.append(lines)
             return
-        except (NeedsConcreteSizes, ShapesDoNotFit, BudgetError):
+        except (NeedsConcreteSizes, BudgetError):
             raise
         except DataError:
             return  # outside the domain
@@ -401,16 +399,13 @@ def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stat
     own = _own_fault(case, stop, sizes) if isinstance(stop, CodeRaisesError) else None
     if own is not None:
         raise own from None
-    refused = isinstance(stop, CodeRaisesError) and _refuses(case, sizes)
-    if not refused:
+    refused = failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes)
+    if isinstance(stop, ShapesDoNotFit) and (refused is None or refused.of_backward):
+        raise stop
+    if refused is None:
         stated.elsewhere |= lines
     reason = stop.what + (f" ({stop.where})" if stop.where else "") + (f": {stop.help}" if stop.help else "")
     stated.left_out.setdefault(reason, []).append(_at(sizes))
-
-
-def _refuses(case: Case, sizes: Mapping[str, int]) -> bool:
-    """True if the functions raise at these sizes when NumPy runs them: that restricts their domain."""
-    return failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes) is not None
 
 
 def _screened(goal: ProofGoal, subject: str, stage: Stage, budget: Budget) -> Verdict | None:

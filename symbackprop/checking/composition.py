@@ -26,6 +26,7 @@ from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, ProofError, UnsupportedError
 from symbackprop.expression.build import (
     ONE,
+    Add,
     Entry,
     Expr,
     Index,
@@ -43,7 +44,7 @@ from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, is_after, tensors_in_term, tensors_of
+from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, is_after, tensors_in_term, tensors_of
 from symbackprop.normal_form.data import Poly, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
@@ -471,7 +472,7 @@ class Composition:
     def _fewest(self, own: Equation, other: Expr, opened: list[Tensor]) -> list[Tensor]:
         """Definitions none of which can be left out, as far as the time goes."""
         end = worked() + SHARES["fewer definitions"].seconds
-        for k in reversed(range(len(opened))):
+        for k in reversed([k for k, tensor in enumerate(opened) if not self._adds_up(tensor)]):
             fewer = opened[:k] + opened[k + 1 :]
             if worked() <= end and self._holds(own, other, fewer):
                 opened = fewer
@@ -497,7 +498,8 @@ class Composition:
             if self.cuts.clocks:
                 return self._meet_in_time(own, other, first, eager)
             gap = self._gap(own, other)
-            while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
+            steps = 0
+            while steps <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
                 if self.cuts.vanishes_everywhere(gap):
                     return opened
                 step = self._step(gap, frozenset([own.tensor]))
@@ -506,7 +508,9 @@ class Composition:
                     return None
                 opened.append(step[0])
                 gap = step[1]
-                level |= dict.fromkeys(tensors_of(gap) - seen - level.keys(), level.get(step[0], 0) + 1)
+                deeper = 0 if self._adds_up(step[0]) else 1
+                steps += deeper
+                level |= dict.fromkeys(tensors_of(gap) - seen - level.keys(), level.get(step[0], 0) + deeper)
         except (BudgetError, UnsupportedError):
             pass
         return None
@@ -595,14 +599,23 @@ class Composition:
         best: tuple[Tensor, Poly] | None = None
         for tensor in every_one:
             shorter = self.cuts.put_in(gap, tensor)
-            if not shorter.terms or (len(gap.terms) == 1 and self.cuts.vanishes_everywhere(shorter)):
+            telling = len(gap.terms) == 1 or divides(gap, tensor)  # as it is, what it divides does not get shorter
+            if not shorter.terms or (telling and self.cuts.vanishes_everywhere(shorter)):
                 return tensor, shorter
             if len(shorter.terms) < len((best[1] if best else gap).terms):
                 best = tensor, shorter
         if best is not None or not every_one:
             return best
-        first = (group or every_one)[0]
+        known = self._met & self._adjoints  # what both sides have is the last to be opened
+        first = next((t for t in (*group, *every_one) if t not in known), every_one[0])
         return first, self.cuts.put_in(gap, first)
+
+    def _adds_up(self, tensor: Tensor) -> bool:
+        """True for a sum of derivatives up to there and one more: another term of it is no deeper."""
+        value = self._lines[tensor].value
+        if tensor in self._forward or not isinstance(value, Add):
+            return False
+        return any(isinstance(t, Entry) and t.tensor.shape == tensor.shape for t in value.terms)
 
     def _openable(self, tensors: Iterable[Tensor]) -> list[Tensor]:
         found = [t for t in tensors if self.cuts.is_defined(t)]

@@ -23,8 +23,11 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
 from symbackprop.checking.domains import conditions_of
+from symbackprop.checking.kinks import conventions, oriented
+from symbackprop.checking.partial_sums import with_partial_sums
 from symbackprop.checking.proof_search import (
     COMPOSED,
+    LONG,
     PATIENT,
     WHOLE,
     WRITTEN_OUT,
@@ -106,6 +109,7 @@ class ProofGoal:
             claim=self.traced.backward,
             called=self.called,
             claims=self.traced.gradients,
+            evidence=(self.gradient, self.question),
         )
 
     @property
@@ -130,6 +134,7 @@ class ProofGoal:
         zeros = [t for t in self.derived.values() if t not in adjoint.by_tensor]
         none = [Equation(t, tuple(Index(f"i{k}", n) for k, n in enumerate(t.shape)), ZERO) for t in zeros]
         derived = replace(adjoint, equations=(*adjoint.equations, *none)) if none else adjoint
+        derived = with_partial_sums(derived, self.gradient.program.by_tensor)
         by_name = self.formula is not None
         return Sides(self.question, derived, self.traced.backward, bool(self.traced.sizes), by_name)
 
@@ -235,6 +240,12 @@ def decide(
                 proof = proof.then(prove(goal, proof.unproved, strategies, part))
                 if not proof.unproved:
                     return _confirmed(goal, subject, scope, proof, budget)
+                turned = None if stage.strategies or goal.formula else _with_slopes_of_claim(goal.traced)
+                if turned is not None:
+                    other = _goal(turned)
+                    again = prove(other, other.names, other.sides.quick, budget)
+                    if not again.unproved:
+                        return _confirmed(other, subject, scope, again, budget)
     except (SymbackpropError, ArithmeticError) as error:
         return no_answer(error, subject)
     if found is None:
@@ -260,7 +271,24 @@ def no_answer(error: SymbackpropError | ArithmeticError, subject: str) -> Verdic
 
 
 def goal_of(traced: Traced) -> ProofGoal:
-    """Derive the gradients and pair them with the claimed ones."""
+    """Derive the gradients and pair them with the claimed ones; of a whole model with its own slopes at kinks."""
+    whole = 2 * len(traced.forward.equations) + len(traced.backward.equations) > LONG
+    return _goal((_with_slopes_of_claim(traced) or traced) if whole else traced)
+
+
+def _with_slopes_of_claim(traced: Traced) -> Traced | None:
+    """The same with branches written so that their slopes at kinks are those of the claim; None if they are."""
+    sides = conventions(traced.backward)
+    if not sides:
+        return None
+    forward, backward = (oriented(p, sides[0]) for p in (traced.forward, traced.backward))
+    if forward.equations == traced.forward.equations:
+        return None
+    repeated = traced.repeated and oriented(traced.repeated, sides[0])
+    return replace(traced, forward=forward, backward=backward, repeated=repeated)
+
+
+def _goal(traced: Traced) -> ProofGoal:
     program, upstream = with_cost(traced.forward, traced.upstream, traced.backward.tensors)
     used = {t.name for t in (*program.tensors, *traced.backward.tensors)}
     gradient = differentiate(program, name=lambda t: unused(f"{t.name}_bar", used))

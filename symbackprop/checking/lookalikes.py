@@ -338,11 +338,13 @@ def _points(question: Question) -> Iterator[Point]:
     choices = sampler.size_choices()
     for k in range(POINTS if choices else 0):
         point = sampler.point(choices[(k // 2) % len(choices)] if k < POINTS - 1 else choices[-1], scale=SCALE)
-        yield (
-            replace(point, inputs={t: _mostly_positive(t, a, question, rng) for t, a in point.inputs.items()})
-            if (k % 3)
-            else point
-        )
+        yield mostly_positive(point, question, rng) if k % 3 else point
+
+
+def mostly_positive(point: Point, question: Question, rng: np.random.Generator) -> Point:
+    """A point with mostly positive inputs, where more of a rectified net is alive."""
+    inputs = {t: _mostly_positive(t, a, question, rng) for t, a in point.inputs.items()}
+    return replace(point, inputs=inputs)
 
 
 def _mostly_positive(

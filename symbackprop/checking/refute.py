@@ -12,12 +12,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.counterexample import Counterexample, counterexample
 from symbackprop.checking.question import Examination, Examiner, Question, to_float
 from symbackprop.checking.regions import CONSTANTS, assignments
+from symbackprop.checking.rounded_constants import compared_as_floats
 from symbackprop.checking.sample_points import Sampler, Sizes
 from symbackprop.checking.shrink import shrink
 from symbackprop.checking.threshold_points import Director
@@ -242,7 +244,9 @@ def refute_on_thresholds(question: Question, seconds: float) -> Counterexample |
     There random points never fall. A claim without a value on a threshold is no counterexample: that excludes no more
     than the threshold.
     """
-    search = Search(question, seconds)
+    forward, claimed = compared_as_floats(question.forward), compared_as_floats(question.claimed)
+    search = Search(replace(question, forward=forward, claimed=claimed), seconds)
+    question = search.question
     director = Director(question, search.sampler, search.rng, search.late)
     if not any(site.claimed for site in director.sites):
         return None

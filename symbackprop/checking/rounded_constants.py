@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import flint
@@ -20,6 +20,7 @@ from symbackprop.evaluation.number_types import ball
 from symbackprop.expression.build import (
     Add,
     Apply,
+    Compare,
     Expr,
     Multiply,
     Number,
@@ -84,6 +85,29 @@ def without_rounding(forward: Program, claimed: Program) -> tuple[Program, tuple
         claimed.conditions, claimed.name, claimed.lines,
     )  # fmt: skip
     return changed, tuple(found.values())
+
+
+def compared_as_floats(program: Program) -> Program:
+    """The program as NumPy has it at a point on a threshold: x == pi compares with the float64 nearest to pi.
+
+    No float64 is on the threshold of another constant than a rational one, so that nothing could be found there.
+    """
+    changed = [replace(e, value=rewrite(e.value, _with_floats)) for e in program.equations]
+    same = all(new.value is old.value for new, old in zip(changed, program.equations, strict=True))
+    return program if same else replace(program, equations=tuple(changed))
+
+
+def _with_floats(node: Expr) -> Expr | None:
+    """A comparison with the constants in it rounded to float64; None for other nodes."""
+    if not isinstance(node, Compare):
+        return None
+    return Compare(node.relation, rewrite(node.left, _as_float), rewrite(node.right, _as_float))
+
+
+def _as_float(node: Expr) -> Expr | None:
+    if isinstance(node, Number) or not _is_constant(node):
+        return None
+    return number(Fraction(float(_value(node))))
 
 
 def rounded_to(constants: Iterable[Rounded]) -> str:

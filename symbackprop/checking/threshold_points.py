@@ -9,6 +9,7 @@ module must not know what is examined at a point.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -45,6 +46,7 @@ DISTANCES = (2.0**-2, 2.0**-7, 2.0**-17, 2.0**-27, 2.0**-37)
 SCALES = (2.0**-4, 4.0, 2.0**-8, 16.0, 2.0**-12, 2.0**-17, 64.0, 2.0**-24, 2.0**-34)
 
 LARGEST_INPUT = 2.0**13
+LINES, ON_A_THRESHOLD = 12, 3  # that are tried, and the points that are enough
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,8 @@ class Director:
     def scaled(self, base: Point) -> Iterator[Point]:
         """The point with every real input, then each alone, made larger and smaller; constants give further scales."""
         roots = [s for c in self.constants if not 1e-3 <= c <= 1e3 for s in (c, c**0.5)]
-        tensors = [
-            t for t in self.question.given if movable(self._kind(t), base.inputs[t]) and t not in self.question.upstream
-        ]
+        branching = frozenset().union(*self._needed.values())  # an upstream gradient where the claim branches on it
+        tensors = [t for t in self._movable(base) if t not in self.question.upstream or t in branching]
         for scale in (*SCALES[:4], *roots[:6], *SCALES[4:]):
             scale = 2.0 ** round(np.log2(scale))
             for chosen in (tensors, *([t] for t in tensors if len(tensors) > 1)):
@@ -173,7 +174,7 @@ class Director:
 
     def on_thresholds(self, base: Point, given: Mapping[Tensor, Array]) -> Iterator[Point]:
         """Points on the thresholds of the claim: single entries and whole inputs at 0 and at each constant, all entries
-        equal, and entries for which a threshold's difference is 0, found where it is a line."""
+        equal, and entries for which a threshold's difference is 0."""
         tensors = [t for t in (*self.sampler.real_inputs, *self.question.upstream) if self._kind(t) is None]
         base = replace(base, exact=self.question.rounded)
         for value in dict.fromkeys((0.0, *(s * c for c in (*self._compared(), *self.constants[:4]) for s in (1, -1)))):
@@ -186,11 +187,10 @@ class Director:
         equal = {t: np.full_like(base.inputs[t], 0.75) for t in tensors}
         yield replace(base, inputs={**base.inputs, **equal})
         settled = {t: {p: to_float(v) for p, v in a.items()} for t, a in given.items()}
-        for site in self.sites:
-            for _ in range(3 if site.claimed and site.of_branch else 0):
-                point = self._exactly_on(site, base, settled)
-                if point is not None:
-                    yield point
+        for site in (s for s in self.sites if s.claimed and s.of_branch):
+            for start in (base, _at_powers_of_two(base, tensors)):
+                tried = (self._exactly_on(site, start, settled) for _ in range(LINES))
+                yield from itertools.islice((point for point in tried if point is not None), ON_A_THRESHOLD)
 
     def _compared(self) -> list[float]:
         """The numbers that the claim compares something with."""
@@ -199,20 +199,11 @@ class Director:
         return [c for c in near if 0 < c < LARGEST_INPUT][:4]
 
     def _exactly_on(self, site: Site, base: Point, settled: Mapping[Tensor, Array]) -> Point | None:
-        """One entry moved to where a threshold's difference, a line in it, is 0."""
-        position, line = self._position(site, base), self._line(base)
+        """One entry or a whole input moved to where a threshold's difference is 0 in floating point."""
+        position, line = self._position(site, base), self._line(site, base)
         if position is None or line is None:
             return None
-        try:
-            values = []
-            for t in (0.0, 1.0):
-                point = line(t)
-                values.append(np.nan if point is None else self._value(site, point, position, settled))
-            if not np.isfinite(values).all() or values[0] == values[1]:
-                return None
-            return line(values[0] / (values[0] - values[1]))
-        except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
-            return None
+        return self._secant(lambda p: self._value(site, p, position, settled), line, 0.0)
 
     def _kind(self, tensor: Tensor) -> str | None:
         return self.sampler.kinds[tensor].kind if tensor in self.sampler.kinds else None
@@ -223,7 +214,7 @@ class Director:
         if position is None:
             return None
         for _ in range(4):
-            line = self._line(base)
+            line = self._line(site, base)
             if line is None:
                 return None
             found = self._secant(lambda p: self._value(site, p, position, settled) - target, line, abs(target) / 4)
@@ -252,11 +243,13 @@ class Director:
             return None
         return None
 
-    def _line(self, base: Point) -> Callable[[float], Point | None] | None:
-        """A direction in input space: one entry, or a tensor's scale."""
-        tensors = [
-            t for t in self.question.given if movable(self._kind(t), base.inputs[t]) and t not in self.question.upstream
-        ]
+    def _movable(self, base: Point) -> list[Tensor]:
+        """The inputs that may have other values than at a point."""
+        return [t for t in self.question.given if movable(self._kind(t), base.inputs[t])]
+
+    def _line(self, site: Site, base: Point) -> Callable[[float], Point | None] | None:
+        """A direction in input space that a threshold may depend on: one entry, or a tensor's scale."""
+        tensors = [t for t in self._movable(base) if t in self._needed[site]]
         if not tensors:
             return None
         tensor = self.rng.choice(tensors)
@@ -307,6 +300,15 @@ class Director:
         if known is None or known[0] is not array:
             known = self._entries[tensor] = (array, array_of(tensor, array, array.shape, FLOAT))
         return known[1]
+
+
+def _at_powers_of_two(base: Point, tensors: list[Tensor]) -> Point:
+    """The point with powers of 2 for these inputs: a product with one of them is brought to any number exactly."""
+    moved = {}
+    for t in tensors:
+        sizes = np.where(base.inputs[t] == 0, 1.0, np.abs(base.inputs[t]))
+        moved[t] = np.sign(base.inputs[t]) * 2.0 ** np.round(np.log2(sizes))
+    return replace(base, inputs={**base.inputs, **moved})
 
 
 def _readable(program: Program, site: Site) -> frozenset[Tensor]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from symbackprop.checking.question import Question
 from symbackprop.checking.regions import ANY, CONSTANTS, Region, assignments, regions
+from symbackprop.checking.rounded_branches import BITS, RoundedBranches
 from symbackprop.checking.sample_points import Sampler, Sizes
 from symbackprop.checking.user_run import handed, numbers_written, outputs_and_cache, quietly, run
 from symbackprop.errors import MalformedError, UnsupportedError
@@ -37,10 +38,12 @@ from symbackprop.frontends.passes import framework_of
 CHOICES = 4  # sizes that are tried: unequal ones first, then some with a size of 1
 LENGTHS = 3  # of every axis, where its domain has so many
 LARGEST = 100_000  # numbers: points that hold more are left out, since the referee is slow
+FAR = 0.1  # of the largest entry: that is no rounding error, but another branch
 CLOSE = 1e-4  # relative to the largest entry: user code may work in float32
 TRIES = 3  # points at one choice of sizes, until both functions have finite values
 SOUGHT = 150  # points at which NumPy is asked for finite values where the equations have none
-MAGNITUDES = (2.0**-20, 2.0**-12, 2.0**12, 2.0**20)
+MAGNITUDES = (2.0**-40, 2.0**-20, 2.0**-12, 2.0**20, 2.0**40)
+SATURATED = (2.0**7, 2.0**12)  # tanh and exp round to what they tend to, on one side each
 NUDGES = 3  # by rounding errors, to see whether rounding decides
 EXTREME_ENTRIES = 100_000  # numbers that may be computed at extreme points, beyond the first few
 Floats = NDArray[Any]
@@ -135,9 +138,10 @@ def _examine(pair: _Pair, sampler: Sampler, choices: int) -> str:
             _ask_at(pair, sampler, sizes)
     if not pair.asked and telling:
         _seek(pair, sampler, telling)
+    by_rounding = ""
     if pair.asked:
-        _extremes(pair, sampler, min(pair.asked, key=sampler.entries))
-    return _unasked(pair, telling, lengths)
+        by_rounding = _extremes(pair, sampler, min(pair.asked, key=sampler.entries))
+    return _unasked(pair, telling, lengths) or by_rounding
 
 
 def _missing(asked: list[Sizes], telling: list[Sizes], lengths: int) -> list[Symbol]:
@@ -193,18 +197,42 @@ def _forward_is_finite(pair: _Pair, point: Point) -> bool:
             return False
 
 
-def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> None:
+def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
     """Compare on either side of every constant, and at large and small magnitudes: code may do something else there.
 
     What overflows there shows nothing.
+
+    Returns:
+        why the equations do not tell what NumPy computes: rounding decides a branch. "" if none was found.
     """
     written = [c for f in (pair.forward, pair.backward) for c in numbers_written(f)]
     constants = dict.fromkeys(c for c in (*sampler.question.constants, *sorted(written)) if c < 2.0**40)
     sides = [r for r in regions(list(constants)[: 2 * CONSTANTS]) if r is not ANY]
-    sides += [Region(f"of size {m:g}", 0, m) for m in MAGNITUDES]
-    tensors = sampler.real_inputs
+    sides += [Region(f"near {m:g}", 0, m) for m in MAGNITUDES]
+    sides += [Region(f"near {sign * m:g}", sign, m) for m in SATURATED for sign in (1, -1)]
+    tensors, branches = sampler.real_inputs, [RoundedBranches(e.program) for e in pair.programs]
     for region in sides[: max(8, EXTREME_ENTRIES // sampler.entries(sizes))]:
-        _compare(pair, sampler.moved(sampler.point(sizes), dict.fromkeys(tensors, region)), extreme=True)
+        point = sampler.moved(sampler.point(sizes), dict.fromkeys(tensors, region))
+        if _compare(pair, point, extreme=True):
+            told = next(filter(None, (b.at(point) for b in branches)), "")
+            if told and not _as_real_numbers(pair, point):
+                return f"rounding decides {told}, where inputs are {region.name}: NumPy returns another value there"
+    return ""
+
+
+def _as_real_numbers(pair: _Pair, point: Point) -> bool:
+    """Whether all results in floating point are those of the equations in real numbers, by and large."""
+    for program in pair.programs:
+        near, exact = _evaluated(program, point), _enclosed(program.program, point, BITS)
+        if near is None:
+            continue
+        for tensor in program.program.outputs:
+            balls = _floats(exact.get(tensor, {}), near[tensor].shape)
+            known = np.isfinite(balls) & np.isfinite(near[tensor])
+            scale = float(np.abs(balls[known]).max(initial=0.0))
+            if (np.abs(near[tensor] - balls)[known] > FAR * scale + pair.floor).any():
+                return False
+    return True
 
 
 def _only_written(programs: tuple[Evaluator, Evaluator], point: Point) -> None:
@@ -383,8 +411,13 @@ def _has_gamma(program: Program) -> bool:
 
 def _by_balls(pair: _Pair, program: Evaluator, point: Point, tensor: Tensor, shape: tuple[int, ...]) -> Floats:
     """The entries of a tensor, which no overflow spoils; nan where the enclosures tell nothing."""
+    return _floats(pair.enclosed(program.program, point).get(tensor, {}), shape)
+
+
+def _floats(entries: Array, shape: tuple[int, ...]) -> Floats:
+    """Enclosed entries as floats; nan where there is none."""
     found = np.full(shape, np.nan)
-    for place, value in (pair.enclosed(program.program, point).get(tensor) or {}).items():
+    for place, value in entries.items():
         found[place] = np.nan if isinstance(value, Missing) else float(value)
     return found
 
@@ -404,8 +437,8 @@ def _missing_there(pair: _Pair, program: Evaluator, point: Point, tensor: Tensor
     return found
 
 
-def _enclosed(program: Program, point: Point) -> dict[Tensor, Array]:
-    balls = Evaluator(program, ball(), point.functions)
+def _enclosed(program: Program, point: Point, bits: int = 128) -> dict[Tensor, Array]:
+    balls = Evaluator(program, ball(bits), point.functions)
     with balls.field.working():
         given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, balls.field) for t in program.inputs}
         try:

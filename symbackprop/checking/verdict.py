@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from symbackprop.calculus import derivation
+from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.counterexample import Counterexample
+from symbackprop.checking.question import Question
 from symbackprop.expression.build import Expr, Tensor, entries_once
 from symbackprop.expression.program import Program
 from symbackprop.expression.shown import Shown, in_a_line, saved
@@ -93,6 +95,7 @@ class Verdict(Shown):
         claims: the tensors of these equations that are claimed to be gradients, by the names of the inputs.
         called: for its tensors, by their names, the user's own names.
         cured: the user's lines as they would be right.
+        evidence: of a backward pass, what was derived and the question put: certificates are made of it.
         unjudged: inputs of which no gradient was returned, so that nothing is said about it.
         cure_scope: the sizes for which a cure holds, "" for all.
         lemmas: of a composed proof, what each of the user's tensors is, in the order of the program.
@@ -120,6 +123,7 @@ class Verdict(Shown):
     cured: tuple[CuredLine, ...] = field(default=(), repr=False, compare=False)
     cure_scope: str = ""
     lemmas: tuple[Lemma, ...] = field(default=(), repr=False, compare=False)
+    evidence: tuple[Gradient, Question] | None = field(default=None, repr=False, compare=False)
     unjudged: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -134,8 +138,11 @@ class Verdict(Shown):
     def save(self, path: str | Path) -> Path:
         """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html, .md, or .json for machines.
 
+        With the ending .sbp the proof of a PROVED backward pass is written as a certificate, which
+        `symbackprop/certificate/check_proof.py` checks without anything else of symbackprop (docs/certificate.md).
+
         Raises:
-            UnsupportedError: another ending, or .pdf without an installed LaTeX.
+            UnsupportedError: another ending, .pdf without an installed LaTeX, or no certificate of this verdict.
             DataError: the file cannot be written there.
         """
         return saved(self, path)

@@ -46,6 +46,7 @@ from symbackprop.expression.sympy_bridge import PI
 from symbackprop.frontends.formula import Reading, Scope, left_indices, read_claim, split_equation, translated
 from symbackprop.frontends.matrix_formula import own_indices, read_arrays, speaks_of_arrays
 from symbackprop.frontends.network import M, Network
+from symbackprop.frontends.numpy.time_limit import as_seconds
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.proofs.network import ALL_SIZES, prove_network
 from symbackprop.rendering.text import to_text
@@ -70,6 +71,7 @@ class Claim:
 def judged_formula(network: Network, left: str, right: str | sp.Expr | None, seconds: float) -> Verdict:
     """Read the claim, derive the truth, decide."""
     try:
+        seconds = as_seconds(seconds)
         if right is None:
             left, right = split_equation(left)
         text = right if isinstance(right, str) else sympy_text(right)

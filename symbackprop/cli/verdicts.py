@@ -38,7 +38,7 @@ def prove(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", help="Write the proof: .tex, .pdf, .html or .md; may be repeated.", metavar="FILE"
+            "--output", "-o", help="Write the proof: .tex, .pdf, .html, .md or .sbp; may be repeated.", metavar="FILE"
         ),
     ] = None,
     detail: Annotated[Literal["brief", "full"], typer.Option(help="A page, or an answer to every why.")] = "full",
@@ -132,6 +132,10 @@ def check(
     ],
     output: Documents = None,
     seconds: Seconds = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Write the proof for check_proof.py, which checks it by itself.", metavar="FILE.sbp"),
+    ] = None,
     complete: Annotated[bool, typer.Option("--complete", help="The gradient of every input must be returned.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -145,8 +149,11 @@ def check(
     Examples:
       symbackprop check layernorm.py
       symbackprop check layernorm.py -o verdict.html --seconds 60
+      symbackprop check layernorm.py --certificate layernorm.sbp
     """
-    documents = output or []
+    documents = [*(output or []), *([certificate] if certificate is not None else [])]
+    if certificate is not None and certificate.suffix.lower() != ".sbp":
+        raise MalformedError(f"a certificate is a .sbp file, not {certificate.name}", help="--certificate proof.sbp")
     check_documents(documents, len(files))
     cases = [read_user_file(path) for path in files]
     limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from symbackprop.calculus.derivation import Derivation, Step
+from symbackprop.certificate.emit import ENDING, certificate_of, certificate_of_proof
 from symbackprop.checking.verdict import Verdict
 from symbackprop.document.html import fragment
 from symbackprop.document.proof_document import numpy_lines, proof_document
@@ -98,6 +99,8 @@ def _save_proof(
     for given, known, what in ((notation, tuple(NOTATIONS), "notation"), (paper, PAPERS, "paper")):
         if given not in known:
             raise UnsupportedError(f"unknown {what} {given!r}", evidence=["known:  " + ", ".join(known)])
+    if Path(path).suffix.lower() == ENDING:
+        return _write_certificate(certificate_of_proof(proof), path)
     document = proof_document(
         proof,
         detail=detail,
@@ -124,10 +127,17 @@ def _with_closed_forms(verdict: Verdict) -> Verdict:
 
 
 def _save_verdict(verdict: Verdict, path: str | Path) -> Path:
-    """As a document, or as JSON, in which a number that is none, or infinite, is null."""
+    """As a document, a certificate, or JSON, in which a number that is none, or infinite, is null."""
+    if Path(path).suffix.lower() == ENDING:
+        return _write_certificate(certificate_of(verdict), path)
     if Path(path).suffix.lower() != ".json":
         return save(verdict_document(_with_closed_forms(verdict)), path)
     text = json.dumps(_without_nan(verdict.to_dict()), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_file(path, lambda stream: stream.write(text.encode()))
+    return Path(path)
+
+
+def _write_certificate(text: str, path: str | Path) -> Path:
     write_file(path, lambda stream: stream.write(text.encode()))
     return Path(path)
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from symbackprop.errors import DataError, UnsupportedError
-from symbackprop.evaluation.number_types import Field, Value
+from symbackprop.evaluation.number_types import Field, Value, exists
 from symbackprop.evaluation.scalar_functions import Scalars
 from symbackprop.expression.build import (
     BINDERS,
@@ -155,7 +155,7 @@ class Compiler:
 
             def difference(s: State) -> Value:
                 a, b = left(s), right(s)
-                return 0 if a is b else a - b
+                return 0 if a is b and exists(a) else a - b
 
             return difference
         first, *rest = [self._of(t) for t in terms]

@@ -214,6 +214,15 @@ class Missing:
 NO_NUMBER, POLE = Missing(False), Missing(True)
 
 
+def exists(value: Value) -> bool:
+    """True of a number; False of what is none, is infinite, or may be either."""
+    if isinstance(value, Dual):
+        return exists(value.value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, Missing) and (not isinstance(value, flint.arb) or value.is_finite())
+
+
 def _ball_function(function: Callable[[flint.arb], flint.arb]) -> Callable[[Value], Value]:
     return lambda x: x.applied() if isinstance(x, Missing) else function(flint.arb(x))
 

@@ -32,10 +32,8 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     apply,
-    divide,
     fresh,
     kronecker,
-    multiply,
     negate,
     number,
     power,
@@ -46,6 +44,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import FUNCTIONS, WRITTEN_OUT, Function, derivative
 from symbackprop.expression.sizes import decide, simplify
 from symbackprop.expression.sympy_bridge import without_counterpart, written_out
+from symbackprop.expression.zero_products import divide_as_written, multiply_as_written
 
 MAXIMUM_LENGTH = 10_000
 MAXIMUM_DEPTH = 200  # levels of nesting; a sum of n terms has n
@@ -316,11 +315,11 @@ class Reader:
             case ast.Sub():
                 return subtract(a, b)
             case ast.Mult():
-                return multiply(a, b)
+                return multiply_as_written(a, b)
             case ast.Div():
                 if b is ZERO:
                     raise self.fail("a quotient divides by zero", right)
-                return divide(a, b)
+                return divide_as_written(a, b)
             case ast.Pow():
                 return self._power(a, b, node)
             case ast.BitXor():

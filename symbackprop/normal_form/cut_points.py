@@ -322,10 +322,20 @@ class CutPoints(Canonical):
             return self._nested < MOST_NESTED and self._positive(atom.data)
         return super().known_positive(atom)
 
+    def known_nonnegative(self, atom: Atom) -> bool:
+        """As `Signs` has it; a tensor is not negative if what it stands for is not."""
+        if atom.kind == "entry" and self.is_defined(atom.data):
+            self.used[HIDDEN] = None
+            return self._nested < MOST_NESTED and self._has(atom.data, self.nonnegative)
+        return super().known_nonnegative(atom)
+
     def _positive(self, tensor: Tensor) -> bool:
+        return self._has(tensor, lambda value: self.sign(value) == 1)
+
+    def _has(self, tensor: Tensor, property: Callable[[Poly], bool]) -> bool:
         self._nested += 1
         try:
-            return self.sign(self.value(tensor)) == 1
+            return property(self.value(tensor))
         except SymbackpropError:
             return False
         finally:
@@ -407,3 +417,8 @@ def tensors_at(atom: Atom) -> frozenset[Tensor]:
 def tensors_in_term(mono: Mono) -> frozenset[Tensor]:
     """The tensors that stand in one term."""
     return frozenset().union(*(tensors_at(a) for a, _ in mono.factors))
+
+
+def divides(poly: Poly, tensor: Tensor) -> bool:
+    """True if some term is divided by an entry of the tensor."""
+    return any(a.kind == "entry" and a.data is tensor and e < 0 for m, _ in poly.terms for a, e in m.factors)

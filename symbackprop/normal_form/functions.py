@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from fractions import Fraction
+from math import ceil, floor
 
 import sympy as sp
 
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Expr, Index, Tensor
-from symbackprop.expression.functions import ATAN, COS, ERF, EXP, LOG, SIN, STEP, Function
+from symbackprop.expression.functions import ATAN, COS, ERF, EXP, FLOOR, LOG, SIN, STEP, Function
 from symbackprop.normal_form.bound_names import abstract, memoised, remember_symmetries, settle_arguments
 from symbackprop.normal_form.data import (
     ONE,
@@ -23,6 +24,7 @@ from symbackprop.normal_form.data import (
     Poly,
     Rational,
     add,
+    as_constant,
     as_index,
     combine,
     constant,
@@ -31,11 +33,14 @@ from symbackprop.normal_form.data import (
     scale,
     subtract,
 )
+from symbackprop.normal_form.indicators import ratio
 from symbackprop.normal_form.powers import LARGEST_FACTOR, Powers
 from symbackprop.normal_form.rewriter import INDICATORS, Terms
 
+MOST_STEPS = 2  # of a floor between two bounds
 CLASS = -5  # uid of the class of which one-hot rows are split
 Row = tuple[Tensor, tuple[Poly, ...], Expr]
+Bound = tuple[Rational, bool] | None  # a number, and whether it is never reached
 
 
 class Functions(Powers):
@@ -50,6 +55,8 @@ class Functions(Powers):
             return self.log(first)
         if function is STEP:
             return self.positive(first)
+        if function is FLOOR:
+            return self._floor(first, ())
         if function in (ERF, ATAN, SIN, COS):
             return self._odd_or_even(function, first)
         return self._applied(function, arguments)
@@ -63,6 +70,63 @@ class Functions(Powers):
         data = (function, templates)
         remember_symmetries(data, templates)
         return of_atom(Atom.make("apply", data, settle_arguments("apply", data, args)))
+
+    def _floor(self, value: Poly, known: tuple[tuple[Atom, bool], ...]) -> Poly:
+        """The floor, by branches; between near bounds it is a number, and 1 more above the next one.
+
+        Args:
+            known: the gates of branches outside, and whether they are open.
+        """
+        parts = self.split(value)
+        if parts is not None:
+            gate, on, off = parts
+            ((atom, _),) = gate.terms[0][0].factors
+            a, b = (self._floor(part, (*known, (atom, held))) for part, held in ((on, True), (off, False)))
+            return add(self.multiply(gate, subtract(a, b)), b)
+        number = as_constant(value)
+        if number is not None:
+            return constant(floor(number))
+        low, high = self._between(value, known)
+        if low is not None and high is not None:
+            least, most = floor(low[0]), ceil(high[0]) - 1 if high[1] else floor(high[0])
+            steps = [self.positive(subtract(constant(k), value)) for k in range(least + 1, most + 1)]
+            if len(steps) <= MOST_STEPS:
+                return combine([(1, constant(most)), *((-1, step) for step in steps)])
+        return self._applied(FLOOR, (value,))
+
+    def _between(self, value: Poly, known: tuple[tuple[Atom, bool], ...]) -> tuple[Bound, Bound]:
+        """The largest lower and the smallest upper bound of a value that gates tell, each with whether it is strict.
+
+        What is nowhere negative tells one as well.
+        """
+        low: Bound = None
+        high: Bound = None
+        if len(value.terms) == 1 and self._is_nonnegative(value.terms[0][0]):
+            low, high = ((0, False), None) if value.terms[0][1] > 0 else (None, (0, False))
+        for atom, held in known:
+            k = ratio(self.definition(atom), value) if atom.kind == "positive" else None
+            rest = as_constant(combine([(1, value), (-k, self.definition(atom))])) if k else None
+            if k is None or rest is None:
+                continue
+            if (k > 0) == held:
+                low = max(low or (rest, held), (rest, held))
+            else:
+                high = min(high or (rest, held), (rest, held), key=lambda b: (b[0], not b[1]))
+        return low, high
+
+    def _is_nonnegative(self, mono: Mono) -> bool:
+        return not mono.bound and all(e == 1 and self.known_nonnegative(a) for a, e in mono.factors)
+
+    def nonnegative(self, value: Poly, known: tuple[tuple[Atom, bool], ...] = ()) -> bool:
+        """True if a value is >= 0 in each of its branches."""
+        parts = self.split(value)
+        if parts is not None:
+            gate, on, off = parts
+            ((atom, _),) = gate.terms[0][0].factors
+            return all(self.nonnegative(part, (*known, (atom, held))) for part, held in ((on, True), (off, False)))
+        number = as_constant(value)
+        low, _ = self._between(value, known)
+        return number >= 0 if number is not None else low is not None and low[0] >= 0
 
     def _odd_or_even(self, function: Function, argument: Poly) -> Poly:
         if not argument.terms:

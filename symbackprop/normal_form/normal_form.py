@@ -268,7 +268,7 @@ def is_integer(expr: Expr) -> bool:
             return value.denominator == 1
         case Symbol(_, kind):
             return kind == "size"
-        case Index() | Quotient() | Remainder():
+        case Index() | Quotient() | Remainder() | Position():
             return True
         case Entry(tensor, _):
             return tensor.kind == "integer"

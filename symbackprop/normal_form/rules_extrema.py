@@ -31,21 +31,33 @@ def sum_of_extremum(rules: TermRules, factors: Factors, bound: tuple[Index, ...]
 
 
 def by_position(rules: TermRules, poly: Poly) -> Poly:
-    """`poly` with [x_j = max_k x_k] written as [j = argmax_k x_k], for indices j."""
+    """`poly` with [x_j = max_k x_k] written as [j = argmax_k x_k], for indices j and parts of merged ones."""
     terms: Terms = []
     for mono, coefficient in poly.terms:
         factors, bound = rules.open_mono(mono)
         part: Terms = [(coefficient, dict(factors), bound)]
         for atom in dict(factors):
-            found = _attained(rules, atom, (*bound, *sorted(atom.free - set(bound), key=lambda i: (i.name, i.uid))))
-            if found is not None and len(found[1]) == 1:
+            found = _standing(rules, atom, bound)
+            if found is not None:
                 rules.used[NO_TIES] = None
-                top, (index,) = found
+                top, here = found
                 place = of_atom(Atom.make("position", top.data, top.args))
                 part = [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part]
-                part = rules.times(part, rules.delta(subtract(of_index(index), place)))
+                part = rules.times(part, rules.delta(subtract(here, place)))
         terms += part
     return rules.collect(terms)
+
+
+def _standing(rules: TermRules, atom: Atom, bound: tuple[Index, ...]) -> tuple[Atom, Poly] | None:
+    """(extremum, place) if the atom says that the extremum stands at this place."""
+    found = _attained(rules, atom, (*bound, *sorted(atom.free - set(bound), key=lambda i: (i.name, i.uid))))
+    if found is not None:
+        return (found[0], of_index(found[1][0])) if len(found[1]) == 1 else None
+    for top, value in _sides(rules, atom) if atom.kind == "zero" else ():
+        place = _place_of_value(rules, top, value)
+        if place is not None:
+            return top, place
+    return None
 
 
 def chain_of_extrema(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
@@ -110,9 +122,14 @@ def _place(rules: TermRules, top: Atom, value: Poly, bound: tuple[Index, ...]) -
 
 def _is_value_of(rules: TermRules, top: Atom, value: Poly) -> bool:
     """True if `value` is the body of the extremum at some place in its range: the extremum is as extreme or more."""
+    return _place_of_value(rules, top, value) is not None
+
+
+def _place_of_value(rules: TermRules, top: Atom, value: Poly) -> Poly | None:
+    """A place in the range of the extremum at which its body is `value`."""
     size = top.data[1]
     places = [p for p in _places(rules, value, size) if rules.in_range(p, size) is ONE]
-    return any(rules.body_at(top, place) is value for place in places)
+    return next((place for place in places if rules.body_at(top, place) is value), None)
 
 
 def _places(rules: TermRules, value: Poly, size: Expr) -> list[Poly]:

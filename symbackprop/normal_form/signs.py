@@ -35,6 +35,10 @@ class Signs(TermRules):
                 return self.sign(atom.data[0]) == 1
         return False
 
+    def known_nonnegative(self, atom: Atom) -> bool:
+        """True if the atom is >= 0 wherever the program is defined."""
+        return self.known_positive(atom)
+
     def sign(self, poly: Poly) -> int | None:
         """1 if `poly` is provably > 0, -1 if < 0, else None; only the signs of its terms are looked at."""
         signs = {1 if c > 0 else -1 for _, c in poly.terms}

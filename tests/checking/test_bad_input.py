@@ -229,3 +229,13 @@ def test_a_wrong_gradient_over_many_sizes():
     verdict = sb.check(lambda **k: sum(v.sum() for v in k.values()), lambda **k: {n: 0 * v for n, v in k.items()},
                        shapes=shapes)  # fmt: skip
     assert verdict.status == "REFUTED"
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), -1, 0, "20", None, True])
+def test_seconds_that_are_no_time_are_malformed(seconds):
+    square = {"shapes": {"x": ("N",)}, "seconds": seconds}
+    assert sb.check(lambda x: x**2, lambda dout, x: {"x": 2 * x * dout}, **square).status == "MALFORMED"
+    net = sb.Network([3, 5, 4], activation="tanh", cost="squared_error")
+    assert sb.verify(net, "delta3[n,k]", "0", seconds=seconds).status == "MALFORMED"
+    with pytest.raises(sb.SymbackpropError, match="not a positive number"):
+        sb.trace(lambda x: x**2, **square)

@@ -465,6 +465,37 @@ def test_composition_shows_no_false_invariant(slip, monkeypatch):
     assert not [lemma for lemma in composition.lemmas if lemma.beside]
 
 
+def exchanged(x):
+    a, b = np.zeros_like(x[0]), 3 * x[0]
+    for t in range(x.shape[0]):
+        a, b = b + x[t], a
+    return a + 2 * b
+
+
+def exchanged_back(dout, x):
+    dx = np.zeros_like(x)
+    da, db = dout, 2 * dout
+    for t in range(x.shape[0] - 1, -1, -1):
+        dx[t] = da
+        da, db = db, da
+    dx[0] = dx[0] + 3 * db
+    return {"x": dx}
+
+
+def one_after_the_other(x):
+    a, b = np.zeros_like(x[0]), 3 * x[0]
+    for t in range(x.shape[0]):
+        a = b + x[t]
+        b = a
+    return a + 2 * b
+
+
+def test_check_follows_two_names_that_are_exchanged():
+    """The array that b holds before the loop was read in the first pass, and its equation forgotten with that."""
+    assert sb.check(exchanged, exchanged_back, shapes={"x": ("T", "D")}).status == "PROVED"
+    assert sb.check(one_after_the_other, exchanged_back, shapes={"x": ("T", "D")}).status == "REFUTED"
+
+
 def test_check_refutes_a_wrong_start():
     def forward(x):
         h, out = 1.0, np.zeros_like(x)

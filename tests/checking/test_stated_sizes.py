@@ -303,3 +303,81 @@ def test_a_division_by_a_number_of_pythons_own_that_data_decide_is_refused_where
     verdict = sb.check(forward, lambda dout, x: {"x": dout}, shapes={"x": ("N",)})
     assert verdict.status == "UNDECIDED"
     assert "where an exception may be caught" in verdict.reason
+
+
+def slopes_unless(raises, kinds=ValueError):
+    """2*x where `raises` does, 5*x where it does not."""
+
+    def backward(dout, x):
+        try:
+            raises(x)
+            factor = 5
+        except kinds:
+            factor = 2
+        return {"x": factor * x * dout}
+
+    return backward
+
+
+MISFITS = [
+    (lambda x: x.reshape(-1, 7), ValueError),
+    (lambda x: x @ np.ones((3, 4)), ValueError),
+    (lambda x: x + np.ones(3), ValueError),
+    (lambda x: np.split(x, 3, axis=1), ValueError),
+    (lambda x: np.concatenate([x, np.ones((1, 3))]), ValueError),
+    (lambda x: x[np.ones((3, 3), dtype=bool)], IndexError),
+]
+
+
+@pytest.mark.parametrize("raises, kind", MISFITS)
+def test_check_lets_code_catch_shapes_that_do_not_fit(raises, kind):
+    with pytest.raises(kind):
+        raises(np.ones((2, 4)))
+    raises(np.ones((3, 3)) if kind is IndexError else np.ones((7, 3)))
+    verdict = sb.check(lambda x: x**2, slopes_unless(raises, kind), shapes=ROWS, seconds=60)
+    assert verdict.status == "REFUTED" or not verdict.for_all_sizes
+    assert verdict.status != "MALFORMED"
+
+
+def test_check_sees_the_branch_of_a_caught_misfit():
+    assert sb.check(lambda x: x**2, slopes_unless(lambda x: x + np.ones(3)), shapes=ROWS).status == "REFUTED"
+    fitting = sb.check(lambda x: x**2, slopes_unless(lambda x: x + np.ones(3)), shapes={"x": ("T", 5)})
+    assert fitting.status == "PROVED"
+
+
+def test_check_calls_a_misfit_that_nobody_catches_malformed():
+    verdict = sb.check(lambda x: x @ np.ones((3, 4)), lambda dout, x: {"x": dout}, shapes={"x": ("T", 5)})
+    assert verdict.status == "MALFORMED"
+
+
+def thirds(x):
+    parts = np.split(x, 3, axis=1)
+    return 2 * parts[0] + parts[2]
+
+
+def thirds_back(dout, x):
+    return {"x": np.concatenate([2 * dout, 0 * dout, dout], axis=1)}
+
+
+def test_check_leaves_out_sizes_that_the_functions_refuse():
+    verdict = sb.check(thirds, thirds_back, shapes=ROWS)
+    assert verdict.status == "PROVED"
+    assert "D = 3 and D = 6" in verdict.scope
+    assert sb.check(thirds, thirds_back, shapes={"x": ("T", 7)}).status == "MALFORMED"
+
+
+def uneven(x):
+    parts = np.array_split(x, 3, axis=1)
+    return 2 * parts[0].sum(axis=1) + parts[2].sum(axis=1)
+
+
+def uneven_back(dout, x):
+    dx = np.zeros_like(x)
+    parts = np.array_split(dx, 3, axis=1)
+    parts[0][...], parts[2][...] = 2 * dout[:, None], dout[:, None]
+    return {"x": dx}
+
+
+@pytest.mark.parametrize("width", [3, 7, 8])
+def test_array_split_makes_the_first_parts_longer(width):
+    assert sb.check(uneven, uneven_back, shapes={"x": ("T", width)}).status == "PROVED"

@@ -358,6 +358,21 @@ def test_casts_are_a_condition():
     verdict = sb.check(Halved, shapes=ROWS)
     assert verdict
     assert any(".float()" in c for c in verdict.conditions)
+    assert not any("65504" in c for c in verdict.conditions)
+
+
+def test_a_cast_to_float16_asks_for_what_it_can_hold():
+    class Narrow(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return (2 * g.half()).double()
+
+    verdict = sb.check(Narrow, shapes=ROWS)
+    assert verdict and any("65504" in c for c in verdict.conditions)
 
 
 class Scale(torch.nn.Module):

@@ -45,7 +45,7 @@ from symbackprop.rendering.text import to_text
 
 MAXIMUM_CURE = 320  # longer formulas cure nothing
 MAXIMUM_NAME = 40
-LONG, FAR_TOO_LONG = 30, 120  # lines of a backward pass: beyond the first a fault is sought between cut points
+SHORT, LONG, FAR_TOO_LONG = 12, 30, 120  # lines of a backward pass: from LONG on a fault is first sought at cut points
 MAXIMUM_NODES = 60_000  # of both passes: beyond that a proof would take too long
 PROOFS = (Strategy(UNLIMITED, "whole cure"), Strategy(0, "composed cure"))
 AS_SHOWN = " (numbers agree at every point tried; this is no proof)"
@@ -71,6 +71,7 @@ def diagnoses(case: Refuted, budget: Budget) -> Diagnosis | None:
         lambda: _cures(case, own, "likely", budget),
         lambda: _cures(case, own, "plausible", budget),
         lambda: _slips(case, derivation, "likely", budget),
+        lambda: _at_cut(case, trials, budget) if fault is None else iter(()),
         lambda: _cures(case, own, "several", budget),
         lambda: _compared(case, budget),
         lambda: _cures(case, own, "unlikely", budget),
@@ -124,6 +125,15 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
             if cause.text:
                 return cause
     return Diagnosis(words)
+
+
+def _at_cut(case: Refuted, trials: Trials, budget: Budget) -> Iterator[Diagnosis]:
+    """The cure of the first line without a counterpart, of a backward pass that is long enough to have cut points."""
+    if len(case.own_lines) > SHORT and not case.set_aside and case.formula is None:
+        fault = cut_fault(case, trials, case.own_lines)
+        cause = None if fault is None else _between_cuts(case, trials, fault, budget)
+        if cause is not None and cause.text:
+            yield cause
 
 
 def _lacking(

@@ -16,6 +16,7 @@ import numpy as np
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.counterexample import Counterexample
+from symbackprop.checking.lookalikes import mostly_positive
 from symbackprop.checking.proof_search import Sides
 from symbackprop.checking.question import Question
 from symbackprop.checking.sample_points import Sampler
@@ -152,7 +153,7 @@ class Trials:
             if len(self.benches) == POINTS or (self.benches and len(self.benches) + len(others) >= POINTS):
                 break
             bench = self._bench(point)
-            if bench is None:
+            if bench is None or self._silent(bench):
                 continue
             (self.benches if self._shows(bench) else others).append(bench)
         if not self.benches:
@@ -160,12 +161,15 @@ class Trials:
         self.benches += others
 
     def _points(self) -> Iterator[Point]:
-        """Random points of small sizes, then the one of the counterexample."""
+        """Random points of small sizes, those where more of a rectified net is alive, that of the counterexample."""
         with np.errstate(all="ignore"):
             sampler = Sampler(self.case.question, random.Random(7))
             choices = [s for s in sampler.size_choices() if min(s.values(), default=2) >= 2][:2]
             for k in range(DRAWN if choices else 0):
                 yield sampler.point(choices[k % len(choices)])
+            rng = np.random.default_rng(5)
+            for k in range(DRAWN if choices else 0):
+                yield mostly_positive(sampler.point(choices[k % len(choices)]), self.case.question, rng)
             found = self.case.found
             if found is not None:
                 yield _point_of(found, self.case.question, sampler)
@@ -188,6 +192,11 @@ class Trials:
         """True where a right gradient is a rounding error: everything is saturated, and nothing can be compared."""
         scales = [float(np.max(np.abs(bench.arrays[t]), initial=0.0)) for t in self.case.derived.values()]
         return any(0 < scale < FAINT for scale in scales)
+
+    def _silent(self, bench: Vectors) -> bool:
+        """True where all gradients that are wrong somewhere are 0, right or wrong: there nothing is alive."""
+        claimed, derived = self.case.traced.gradients, self.case.derived
+        return not any(np.any(bench.arrays[t]) for n in self.case.wrong for t in (claimed[n], derived[n]))
 
     def _shows(self, bench: Vectors) -> bool:
         claimed, derived = self.case.traced.gradients, self.case.derived

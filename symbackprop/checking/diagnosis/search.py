@@ -32,6 +32,8 @@ from symbackprop.expression.program import Equation
 
 Stage = Literal["likely", "plausible", "several", "unlikely", "double"]
 
+FEW = 20  # lines, whose edits are soon tried
+
 
 class EditSearch:
     """Lines that may be edited, and what is to come of it.
@@ -69,16 +71,18 @@ class EditSearch:
             case.formula is not None,
         )
         self._wanted = {a: b for a, b in goals.items() if a is not b}
-        self._suspects = [
-            g
-            for g in groups(lines, self.vocabulary)
-            if g[0].tensor.kind == "real" and self._wanted.keys() <= downstream(lines, defined(g))
+        reached = [
+            (g, downstream(lines, defined(g))) for g in groups(lines, self.vocabulary) if g[0].tensor.kind == "real"
         ]
+        right = {a for a, b in goals.items() if a is b}
+        # what is right depends on few of the lines that are wrong
+        reached.sort(key=lambda pair: len(pair[1] & right))
+        self._suspects = [g for g, found in reached if self._wanted.keys() <= found]
 
     def agreeing(self, stage: Stage, budget: Budget) -> Iterator[Edit]:
         """Edits with which numbers agree with every goal, the smallest change first, until the time is up."""
         found: list[Edit] = []
-        left = budget.part(f"{stage} edits")
+        left = budget.part(f"{stage} edits", max(0, len(self.lines) - FEW))
         for edit in self._candidates(stage):
             if left.spent:
                 break

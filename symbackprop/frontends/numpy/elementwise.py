@@ -24,7 +24,6 @@ from symbackprop.expression.build import (
     Remainder,
     Symbol,
     add,
-    divide,
     multiply,
     negate,
     nodes_once,
@@ -32,6 +31,7 @@ from symbackprop.expression.build import (
     power,
     subtract,
 )
+from symbackprop.expression.zero_products import divide_as_written, multiply_as_written
 from symbackprop.frontends.numpy.array import Array, array, has_entry
 from symbackprop.frontends.numpy.dtypes import (
     DIVIDED,
@@ -129,6 +129,7 @@ def elementwise(
     return integers_fit(result)
 
 
+MINUS_TWO = number(-2)
 _OF_PYTHON = {"add", "subtract", "multiply", "divide", "negative", "positive", "power"}  # operators of numbers
 
 
@@ -178,9 +179,13 @@ def _made(make: Scalar, values: tuple[Expr, ...]) -> Expr:
     return lifted(make, values) if any(map(is_infinite, values)) else make(*values)
 
 
+def _kind_of(operand: Any) -> str:
+    return operand.inner.kind if isinstance(operand, Masked) else as_array(operand).kind
+
+
 def kind_of_all(*operands: Any) -> str:
     """integer for integers and booleans, else real."""
-    kinds = {o.inner.kind if isinstance(o, Masked) else as_array(o).kind for o in operands}
+    kinds = set(map(_kind_of, operands))
     return "real" if "real" in kinds else "integer"
 
 
@@ -214,14 +219,22 @@ def _subtract(left: Any, right: Any, **options: Any) -> Any:
 @implements("multiply")
 def _multiply(left: Any, right: Any, **options: Any) -> Any:
     nonlinear = is_data(left) and is_data(right)
-    return into(elementwise(multiply, left, right, name="multiply", nonlinear=nonlinear), options)
+    return into(elementwise(_product, left, right, name="multiply", nonlinear=nonlinear), options)
 
 
 @implements("divide", "true_divide")
 def _divide(left: Any, right: Any, **options: Any) -> Any:
     if not options:
         _division_raises(left, right)
-    return into(elementwise(divide, left, right, name="divide", nonlinear=is_data(right)), options)
+    return into(elementwise(_quotient, left, right, name="divide", nonlinear=is_data(right)), options)
+
+
+def _product(left: Expr, right: Expr) -> Expr:
+    return multiply_as_written(left, right, current().meaning)
+
+
+def _quotient(left: Expr, right: Expr) -> Expr:
+    return divide_as_written(left, right, current().meaning)
 
 
 def _division_raises(left: Any, right: Any) -> None:
@@ -376,6 +389,8 @@ def _comparison(relation: Any, swapped: bool = False, denied: bool = False) -> C
         if left is None or right is None:
             raise TraceError("an array is compared with None, entry by entry", help="use `is None`")
         a, b = (right, left) if swapped else (left, right)
+        if relation == "==" and _kind_of(a) == _kind_of(b) == "bool":
+            return _logical_xor(a, b) if denied else _logical_not(_logical_xor(a, b))
         integers = kind_of_all(a, b) == "integer"
         rounded = any(not isinstance(o, Masked) and as_array(o).buffer.rounding > EXACT for o in (a, b))
 
@@ -465,7 +480,7 @@ def _logical_not(x: Any) -> Any:
 
 @implements("logical_xor")
 def _logical_xor(left: Any, right: Any) -> Any:
-    return OPERATIONS["not_equal"](truth(left), truth(right))
+    return elementwise(lambda a, b: add(a, b, multiply(MINUS_TWO, a, b)), truth(left), truth(right), kind="bool")
 
 
 def _bitwise(name: str, logical: str) -> None:

@@ -27,7 +27,15 @@ class NeedsConcreteSizes(TraceError):
 
 
 class ShapesDoNotFit(TraceError):
-    """NumPy would refuse these shapes, unless some sizes happen to be equal or 1."""
+    """NumPy would refuse these shapes, unless some sizes happen to be equal or 1.
+
+    Args:
+        raised: what NumPy raises then.
+    """
+
+    def __init__(self, what: str, raised: type[Exception] = ValueError, **parts: Any) -> None:
+        self.raised = raised
+        super().__init__(what, **parts)
 
 
 class CodeRaisesError(TraceError):

@@ -32,7 +32,7 @@ from symbackprop.expression.build import (
     where,
 )
 from symbackprop.expression.functions import EXP
-from symbackprop.expression.sizes import Facts
+from symbackprop.expression.sizes import NO_FACTS, Facts
 from symbackprop.normal_form.normal_form import Canonical
 
 MINUS_INFINITY = Symbol("-inf", "real")
@@ -113,7 +113,9 @@ def _positive_multiple(factors: tuple[Expr, ...]) -> bool:
 
 
 def without_infinity(kind: Literal["max", "min"], index: Index, body: Expr) -> Expr:
-    """The body of a maximum with its masked entries replaced by one that is not masked, the first.
+    """The body of a maximum with its masked entries replaced by one that is not masked.
+
+    That is the first or the last of all, where it is never masked, else the first that is not masked.
 
     Where all entries are masked NumPy's result is no number, and nothing is claimed about it.
     """
@@ -123,6 +125,15 @@ def without_infinity(kind: Literal["max", "min"], index: Index, body: Expr) -> E
     kept = body.otherwise if masked else body.then
     seen = subtract(ONE, body.condition) if masked else body.condition
     place = fresh(index.name, index.size)
-    first = Position("max", place, substitute(seen, {index: place}))
-    filler = substitute(kept, {index: first})
+    ends = (end for end in (ZERO, subtract(index.size, ONE)) if _holds(substitute(seen, {index: end})))
+    open_place = next(ends, Position("max", place, substitute(seen, {index: place})))
+    filler = substitute(kept, {index: open_place})
     return where(body.condition, filler, kept) if masked else where(body.condition, kept, filler)
+
+
+def _holds(condition: Expr) -> bool:
+    """True if a condition is known to be 1, whatever its indices are."""
+    try:
+        return Canonical(NO_FACTS, seconds=DECIDED_SECONDS).is_zero(subtract(condition, ONE))
+    except (BudgetError, UnsupportedError):
+        return False

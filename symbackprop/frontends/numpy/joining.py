@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Expr, Quotient, Remainder, add, multiply, number, where
+from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number, where
 from symbackprop.frontends.numpy.array import Array, array
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import held
@@ -21,6 +21,7 @@ from symbackprop.frontends.numpy.session import as_int, holds, is_so, minus, mus
 from symbackprop.frontends.numpy.size import SymbolicList, size
 from symbackprop.frontends.numpy.views import atleast_1d, atleast_2d, axis_of, maybe_copy, ravel, reshape, reshaped
 
+MANY = 8  # pieces, beyond which each is told by few comparisons
 Indices = tuple[Expr, ...]
 
 
@@ -80,7 +81,14 @@ def _joint(parts: Sequence[Array]) -> np.dtype[Any]:
 
 
 def choose(index: Expr, ends: Sequence[Expr], pieces: Sequence[Callable[[], Expr]]) -> Expr:
-    """The piece in which `index` lies: the first with index < end."""
+    """The piece in which `index` lies: the first with index < end; of many it is found by halves."""
+    if len(pieces) > MANY:
+        half = len(pieces) // 2
+        inside = holds("<", index, ends[half - 1])
+        parts = [(ends[:half], pieces[:half]), (ends[half:], pieces[half:])]
+        if inside in (ONE, ZERO):
+            return choose(index, *parts[inside is ZERO])
+        return where(inside, *(choose(index, *part) for part in parts))
     for position, (end, piece) in enumerate(zip(ends, pieces, strict=True)):
         inside = ONE if position == len(pieces) - 1 else holds("<", index, end)
         if inside is ZERO:
@@ -143,18 +151,37 @@ def _column_stack(arrays: Any) -> Array:
     return concatenate([p if p.ndim > 1 else reshaped(p, (*p.axes, ONE)) for p in parts], 1)
 
 
-@implements("split", "array_split")
+@implements("split")
 def _split(a: Any, sections: Any, axis: Any = 0) -> list[Any]:
     base = as_array(a)
     k = axis_of(axis, base.ndim)
     if isinstance(sections, (list, tuple, Array)):
-        cuts = [integer_of(c) for c in sections]
-    else:
-        count = int(sections)
-        if is_so("==", Remainder(base.axes[k], number(count)), ZERO) is not True:
-            raise NeedsConcreteSizes(f"split into {count} equal parts", size_symbols(base.axes[k]))
-        part = reduced(Quotient(base.axes[k], number(count)))
-        cuts = [reduced(multiply(number(m), part)) for m in range(1, count)]
+        return _cut(base, [integer_of(c) for c in sections], k)
+    count = int(sections)
+    fits = is_so("==", Remainder(base.axes[k], number(count)), ZERO)
+    if fits is None:
+        raise NeedsConcreteSizes(f"split into {count} equal parts", size_symbols(base.axes[k]))
+    if fits is False:
+        raise ShapesDoNotFit(f"axis {k} of an array of shape {base.shape} is split into {count} equal parts")
+    part = reduced(Quotient(base.axes[k], number(count)))
+    return _cut(base, [reduced(multiply(number(m), part)) for m in range(1, count)], k)
+
+
+@implements("array_split")
+def _array_split(a: Any, sections: Any, axis: Any = 0) -> list[Any]:
+    base = as_array(a)
+    k = axis_of(axis, base.ndim)
+    if isinstance(sections, (list, tuple, Array)) or is_so("==", Remainder(base.axes[k], number(int(sections))), ZERO):
+        return _split(base, sections, k)
+    length = base.axes[k]
+    if not isinstance(length, Number):
+        raise NeedsConcreteSizes(f"split into {int(sections)} parts", size_symbols(length))
+    part, longer = divmod(int(length.value), int(sections))  # the first ones are longer by 1
+    return _cut(base, [number(m * part + min(m, longer)) for m in range(1, int(sections))], k)
+
+
+def _cut(base: Array, cuts: Sequence[Expr | None], k: int) -> list[Any]:
+    """The parts of an array between places of an axis."""
     bounds = [ZERO, *cuts, base.axes[k]]
     whole = (slice(None),) * k
     return [base[(*whole, slice(size(a or ZERO), size(b or ZERO)))] for a, b in itertools.pairwise(bounds)]

@@ -233,6 +233,7 @@ class Loop:
             self.lost |= lost
             for buffer in written:
                 self.carried[buffer] = (self._unknown(buffer.shape, buffer.kind, buffer.content), Array(buffer))
+            memory = session.memory()  # with the equations of what was read just now: it was there before the loop
         raise self.stop()
 
     def _growing(self) -> dict[str, GrowingList | GrowingDict]:

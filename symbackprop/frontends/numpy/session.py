@@ -41,7 +41,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.program import PART, Equation, symbols
 from symbackprop.expression.sizes import NO_FACTS, Facts, Relation, decide, simplify
-from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, finite, is_infinite
 from symbackprop.rendering.text import to_text
 
@@ -78,6 +78,7 @@ class Session:
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
         self.unknowns = 0
+        self.sizes: tuple[str, ...] = ()  # the symbolic ones of the inputs
         self.stop: BaseException | None = None  # the first one that left the tracer
         self.stopped_at: str | None = None  # and the line of the user's code
 
@@ -141,6 +142,10 @@ class Session:
         self.equations.append(Equation(tensor, indices, value, place if line else ""))
         self.values[tensor] = value
         return tensor
+
+    def meaning(self, read: Entry) -> Expr | None:
+        """The right side of an entry's equation, in the indices that it was written in; None for an input's."""
+        return self.values.get(read.tensor)
 
     def facts_here(self) -> Facts:
         """What is known about sizes and rounds where the arms of branches run that are running."""
@@ -289,6 +294,14 @@ def guarded(function: F) -> F:
             raise session.stop
         try:
             return function(*args, **options)
+        except ShapesDoNotFit as stop:
+            if not session.may_catch():
+                session.remember(stop)
+                raise
+            if not session.sizes:
+                raise as_numpy(stop.raised(stop.what)) from None
+            session.remember(needed := NeedsConcreteSizes(stop.what, session.sizes))
+            raise needed from stop
         except BaseException as stop:
             session.remember(stop)
             raise

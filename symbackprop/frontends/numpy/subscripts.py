@@ -399,7 +399,7 @@ def mask_place(base: Array, key: Any, mask: Array) -> int:
     if any(i is Ellipsis for i in items[:before]):
         before = base.ndim - mask.ndim
     if base.axes[before : before + mask.ndim] != mask.axes:
-        raise ShapesDoNotFit(f"a mask of shape {mask.shape} on an array of shape {base.shape}")
+        raise ShapesDoNotFit(f"a mask of shape {mask.shape} on an array of shape {base.shape}", IndexError)
     return before
 
 

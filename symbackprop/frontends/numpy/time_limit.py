@@ -10,11 +10,24 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from symbackprop.errors import MalformedError
 
 T = TypeVar("T")
 
 AGAIN = 0.01  # seconds until the next ring: the user's code may catch everything and go on
+
+
+def as_seconds(value: Any) -> float:
+    """A time that a user allows.
+
+    Raises:
+        MalformedError: it is no positive number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise MalformedError(f"seconds is {value!r}, not a positive number", help="leave it out, or write seconds=20")
+    return value
 
 
 class OutOfTime(BaseException):
@@ -38,13 +51,22 @@ def alarm(seconds: float) -> Iterator[None]:
 
     threading.Thread(target=ring, daemon=True).start()
     try:
-        yield
+        try:
+            yield
+        finally:
+            _silence(over, turn, fired)
     finally:
-        with turn:
+        _silence(over, turn, fired)  # it may have rung again on the way into the first one
+
+
+def _silence(over: threading.Event, turn: threading.Lock, fired: threading.Event | None = None) -> None:
+    """End an alarm that rings in this thread; one that has not arrived is replaced by one that is caught here."""
+    while not over.is_set():
+        with suppress(OutOfTime), turn:
             over.set()
-        if fired.is_set():  # one that has not arrived is replaced by one that is caught here
-            with suppress(OutOfTime):
-                _raise_in(thread)
+    if fired is None or fired.is_set():
+        with suppress(OutOfTime):
+            _raise_in(threading.get_ident())
 
 
 def _raise_in(thread: int) -> None:
@@ -85,7 +107,8 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         except BaseException as error:
             answers.append((None, error))
         finally:
-            _finish(over, turn)
+            # its number may soon be that of another thread, which would be ended in its place, or never begin
+            _silence(over, turn)
 
     def quietly() -> None:
         with suppress(OutOfTime):  # of one that is told to end once more while it ends nobody waits for an answer
@@ -108,18 +131,6 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return answer  # type: ignore[return-value]
-
-
-def _finish(over: threading.Event, turn: threading.Lock) -> None:
-    """Say that the work of this thread is over: from then on nobody raises anything in it.
-
-    Its number may soon be that of another thread, which would be ended in its place, or never begin.
-    """
-    while not over.is_set():
-        with suppress(OutOfTime), turn:
-            over.set()
-    with suppress(OutOfTime):  # one that has not arrived is replaced by one that is caught here
-        _raise_in(threading.get_ident())
 
 
 def _end(thread: threading.Thread, over: threading.Event, turn: threading.Lock) -> None:

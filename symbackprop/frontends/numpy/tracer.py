@@ -10,13 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from symbackprop.errors import BudgetError, DataError, MalformedError, SymbackpropError, TraceError, nearest
+from symbackprop.errors import (
+    BudgetError,
+    DataError,
+    IndexNotationError,
+    MalformedError,
+    SymbackpropError,
+    TraceError,
+    UnsupportedError,
+    nearest,
+)
 from symbackprop.expression.build import ONE, Compare, Expr, Tensor, entries_once, mentioned
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
 from symbackprop.expression.sizes import Facts, decide
 from symbackprop.frontends.numpy.array import IDENTITY, Array, Buffer
-from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, size_symbols
+from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.rebind import Overlay
 from symbackprop.frontends.numpy.session import Session, axis_indices, entry, line_text, running
@@ -78,6 +87,7 @@ class Tracer:
         ranges = {a.tensor: a.size for a in self.assumptions if a.size is not None}
         self.session = Session(Facts(self.domain, ranges))
         self.session.names |= set(shapes)
+        self.session.sizes = size_symbols(*(n for t in self.inputs.values() for n in t.shape))
         kinds = {"bern": (0, 1), "onehot": (0, 1), "pm1": (-1, 1)}
         self.session.two_valued = {a.tensor: kinds[a.kind] for a in self.assumptions if a.kind in kinds}
         self.overlay = Overlay(self.session, unknown)
@@ -160,10 +170,6 @@ class Tracer:
             return self._in_a_loop(stop)
         if isinstance(stop, OutOfTime):
             return BudgetError(f"{name_of(function)} ran for more than {self.seconds:g} s", where=where)
-        if isinstance(stop, ShapesDoNotFit):
-            symbols = size_symbols(*(n for t in self.inputs.values() for n in t.shape))
-            what = f"{name_of(function)} catches an exception: {stop.what}"
-            return NeedsConcreteSizes(what, symbols, where=where) if symbols else TraceError(what, where=where)
         if isinstance(stop, SymbackpropError):
             return self._located(stop, where)
         return TraceError(f"{name_of(function)} catches {type(stop).__name__}: {stop}", where=where)
@@ -192,10 +198,13 @@ class Tracer:
         given = set(inputs)
         used = [e.value for e in equations] + [n for t in (*inputs, *outputs) for n in t.shape]
         parameters = {s: None for v in used for s in symbols(v) if s.kind != "size" and s.name != "pi"}
-        return Program(
-            tuple(inputs), tuple(equations), tuple(outputs), tuple(parameters),
-            tuple(a for a in self.assumptions if a.tensor in given), self.domain, tuple(self.session.conditions),
-        )  # fmt: skip
+        try:
+            return Program(
+                tuple(inputs), tuple(equations), tuple(outputs), tuple(parameters),
+                tuple(a for a in self.assumptions if a.tensor in given), self.domain, tuple(self.session.conditions),
+            )  # fmt: skip
+        except IndexNotationError as error:  # our fault: the user has written none of these equations
+            raise UnsupportedError(f"internal error: {error.what}", help="please report this case") from error
 
     def _where(self, traceback: TracebackType | None) -> str | None:
         """The innermost line of the user's code in a traceback: "line 14: u, s, v = np.linalg.svd(x)"."""

@@ -18,7 +18,7 @@ import numpy as np
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import Number
 from symbackprop.frontends.numpy.array import Array
-from symbackprop.frontends.numpy.differentiation import CASTS, are_off, is_data, stopped
+from symbackprop.frontends.numpy.differentiation import CASTS, OF_HALF, are_off, is_data, stopped
 from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
@@ -311,6 +311,8 @@ def cast(value: Array, dtype: Any) -> Array:
     if dtype.is_floating_point and value.kind == "real":
         if dtype is not torch().float64:
             assume(CASTS)
+        if dtype is torch().float16:
+            assume(OF_HALF)
         return value
     wanted = numpy_type(dtype, None)
     return value if value.buffer.dtype == wanted else OPERATIONS["astype"](value, wanted)

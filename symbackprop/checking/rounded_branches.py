@@ -1,0 +1,109 @@
+"""Branches that rounding decides: NumPy finds exp(-x**2) == 0 at x = 100, and tanh(x) == 1; of numbers neither is true.
+
+Equations are of real numbers. Where both sides of a comparison round to the same float64, NumPy takes another branch
+than they do, on a whole range of inputs; a proof says nothing of what it computes there. This module must not know
+what is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+
+from symbackprop.evaluation.compile import OutOfRangeError
+from symbackprop.evaluation.exact import Evaluator, array_of
+from symbackprop.evaluation.number_types import FLOAT, Missing, TooCloseError, Value, ball
+from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import Apply, Compare, Entry, Number, Tensor, free_indices, nodes_once
+from symbackprop.expression.program import Equation, Program
+from symbackprop.rendering.text import to_text
+
+BITS = 1024  # tanh(300) is told from 1
+_Sides = tuple[Tensor, Tensor]
+
+
+class RoundedBranches:
+    """The comparisons of a program that rounding may decide."""
+
+    def __init__(self, program: Program) -> None:
+        self.sides: dict[Compare, _Sides] = {}
+        rounded, equations = _results_of_functions(program), list(program.equations)
+        for node in dict.fromkeys(n for e in program.equations for n in nodes_once(e.value) if isinstance(n, Compare)):
+            if not _is_exact(node, rounded):
+                indices = tuple(free_indices(node))
+                shape = tuple(i.size for i in indices)
+                sides = tuple(Tensor(f"{side} of {len(self.sides)}", shape) for side in ("left", "right"))
+                equations += [Equation(t, indices, v) for t, v in zip(sides, (node.left, node.right), strict=True)]
+                self.sides[node] = sides[0], sides[1]
+        self.program = replace(program, equations=tuple(equations))
+        self._needed = _read_by(self.program, (t for sides in self.sides.values() for t in sides))
+
+    @cached_property
+    def _floats(self) -> Evaluator:
+        return Evaluator(self.program, FLOAT)
+
+    @cached_property
+    def _balls(self) -> Evaluator:
+        return Evaluator(self.program, ball(BITS))
+
+    def at(self, point: Point) -> str:
+        """A comparison whose sides are different numbers and the same float64 at a point; "" if there is none."""
+        ties = [key for key, sides in self._values(self._floats, point) if _same(*sides)] if self.sides else []
+        if ties:
+            for key, sides in self._values(self._balls, point):
+                if key in ties and _differ(*sides):
+                    return f"{to_text(key[0].left)} {key[0].relation} {to_text(key[0].right)}"
+        return ""
+
+    def _values(
+        self, evaluator: Evaluator, point: Point
+    ) -> Iterator[tuple[tuple[Compare, tuple[int, ...]], tuple[Value, Value]]]:
+        """Both sides of each comparison at each place."""
+        with evaluator.field.working():
+            given = {
+                t: array_of(t, point.inputs[t], point.inputs[t].shape, evaluator.field) for t in self.program.inputs
+            }
+            try:
+                arrays = evaluator.run(point.values(evaluator.field), given, needed=self._needed)
+            except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
+                return
+            for node, (left, right) in self.sides.items():
+                for place, value in arrays[left].items():
+                    yield (node, place), (value, arrays[right][place])
+
+
+def _same(left: Value, right: Value) -> bool:
+    return not isinstance(left, Missing) and not isinstance(right, Missing) and float(left) == float(right)
+
+
+def _differ(left: Value, right: Value) -> bool:
+    """True of enclosures that have no number in common."""
+    return not isinstance(left, Missing) and not isinstance(right, Missing) and bool(left != right)
+
+
+def _is_exact(node: Compare, rounded: set[Tensor]) -> bool:
+    """True for a comparison of plain numbers, without anything between them that may round to the same."""
+    sides = (node.left, node.right)
+    return all(isinstance(s, Number) or (isinstance(s, Entry) and s.tensor not in rounded) for s in sides)
+
+
+def _results_of_functions(program: Program) -> set[Tensor]:
+    """The tensors into which a function of real numbers has gone."""
+    found: set[Tensor] = set()
+    for equation in program.equations:
+        for n in nodes_once(equation.value):
+            if (isinstance(n, Apply) and n.function.name != "step") or (isinstance(n, Entry) and n.tensor in found):
+                found.add(equation.tensor)
+    return found
+
+
+def _read_by(program: Program, tensors: Iterable[Tensor]) -> set[Tensor]:
+    """These tensors and all that they are computed from."""
+    found, pending = set[Tensor](), list(tensors)
+    while pending:
+        tensor = pending.pop()
+        if tensor not in found and tensor in program.by_tensor:
+            found.add(tensor)
+            pending += [n.tensor for n in nodes_once(program.by_tensor[tensor].value) if isinstance(n, Entry)]
+    return found

@@ -1,0 +1,263 @@
+"""The checker of certificates: what it accepts is right by numbers, and what is forged, cut off or vacuous it refuses."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import certificate_numbers
+import pytest
+
+from symbackprop.certificate import check_proof
+from symbackprop.certificate.check_proof import Reader, Refused, check, show
+
+PROOFS = {p.stem: p.read_text() for p in sorted((Path(__file__).parent / "proofs").glob("*.sbp"))}
+
+
+def numbered(lines):
+    """A file of these lines, with the right number of lines in the last."""
+    return "\n".join([*lines, f"end {len(lines) + 1}"]) + "\n"
+
+
+def changed(name, old, new):
+    """A proof in which a text, which is there, is another one."""
+    text = PROOFS[name]
+    assert old in text, old
+    return numbered(text.replace(old, new, 1).splitlines()[:-1])
+
+
+def without(name, start):
+    lines = PROOFS[name].splitlines()[:-1]
+    k = next(k for k, line in enumerate(lines) if line.startswith(start))
+    return numbered(lines[:k] + lines[k + 1 :])
+
+
+def with_line(name, after, new):
+    lines = PROOFS[name].splitlines()[:-1]
+    k = next(k for k, line in enumerate(lines) if line.startswith(after))
+    return numbered([*lines[: k + 1], new, *lines[k + 1 :]])
+
+
+def small(forward, backward, *, given=("input x[N] real",), adjoint=None, lemmas=(), conditions=()):
+    """A file about J = sum(forward for i in N) and the entry x[i]; the adjoint is the backward if none is given."""
+    return numbered(
+        [
+            "proof 1", "title small", "size N", *given, f"forward J = sum({forward} for i in N)", "cost J",
+            f"adjoint x_bar of x[i:N] = {adjoint or backward} uses J", f"backward dx[i:N] = {backward}",
+            *(lemmas or ("lemma dx[i] = x_bar[i] open x_bar",)), "claim x dx", *(f"condition {c}" for c in conditions),
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_check_accepts_what_numbers_confirm(name):
+    assert check(PROOFS[name]).ended
+    assert certificate_numbers.refuted(PROOFS[name], seeds=range(2)) is None
+
+
+def test_refuted_notices_a_wrong_gradient():
+    text = re.sub(r"(backward dgain\S* = )", r"\g<1>2*", PROOFS["layernorm"], count=1)
+    assert text != PROOFS["layernorm"]
+    assert certificate_numbers.refuted(text) is not None
+
+
+def test_check_proof_runs_by_itself(tmp_path):
+    alone = tmp_path / "check_proof.py"
+    alone.write_bytes(Path(check_proof.__file__).read_bytes())
+    for text, code, said in ((PROOFS["layernorm"], 0, "ACCEPTED"), (PROOFS["layernorm"][:-20], 1, "REFUSED at line")):
+        (tmp_path / "p.sbp").write_text(text)
+        run = subprocess.run([sys.executable, "-I", alone, tmp_path / "p.sbp"], capture_output=True, text=True)
+        assert run.returncode == code, run.stderr
+        assert said in run.stdout
+
+
+def test_check_proof_imports_the_standard_library_alone():
+    tree = ast.parse(Path(check_proof.__file__).read_text())
+    found = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    found |= {(n.module or "").split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert found <= set(sys.stdlib_module_names)
+    called = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    assert not called & {"eval", "exec", "compile", "__import__"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a*b/c", "-a*b", "(-a)*b", "a - (b - c)", "a/(b*c)", "x[i,j+1]**(3/2)", "sum(x[i]*y[k] for k in N - 1)", "(a < b)*c",
+     "where((a == 0), a//2, a%b)", "a**(-1)", "(a + b)**2", "a - (-b)", "max(exp(-a[k]) for k in N)/2"],
+)  # fmt: skip
+def test_show_gives_what_was_read(text):
+    node = Reader(text).sum()
+    assert Reader(show(node)).sum() == node
+
+
+ATTACKS = {
+    "sign": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = -"),
+    "a factor in an adjoint": ("layernorm", "adjoint gain_bar of gain[i:D] = ", "adjoint gain_bar of gain[i:D] = 3*"),
+    "users forged": ("softmax_cross_entropy", " uses ", " uses J "),
+    "a part in 10^12": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = (1 + 1/1000000000000)*"),
+    "another version": ("layernorm", "proof 1", "proof 2"),
+    "a float": ("layernorm", "1000000", "1e6"),
+    "code": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = __import__('os')*"),
+    "an unknown word": ("layernorm", "cost J", "cost J\naxiom dgain"),
+    "a field that is none": ("layernorm", "input gain[D] real", "input gain[D] tiny"),
+    "a name twice": ("layernorm", "cost J", "cost J\nbackward gain = 1"),
+    "a tab": ("layernorm", "cost J", "cost\tJ"),
+    "a look-alike": ("layernorm", "cost J", "cost J\nbackward \u0435 = 1"),
+    "a second cost": ("layernorm", "cost J", "cost J\ncost J"),
+    "an empty axis": ("layernorm", "size N D", "size N 0"),
+    "a power tower": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*gain[i]**999999 + "),
+    "towers of powers": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*((((7**40)**40)**40)**40)**40 + "),
+    "division by zero": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(1/(gain[i] - gain[i])) + "),
+    "a division of its own": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(1/(gain[i]**2 - 1)) + "),
+    "contradictory facts": ("layernorm", "size N D", "size N D\nfact N + 1 <= D\nfact D <= N"),
+    "a range that is exceeded": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*gain[i+1] + "),
+    "axes exchanged": ("two_layer_net", "backward dW1[i:", "backward dW1[j:"),
+    "deep nesting": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = " + "(" * 2000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_check_refuses(attack):
+    with pytest.raises(Refused):
+        check(changed(*ATTACKS[attack]))
+
+
+@pytest.mark.parametrize("start", ["lemma d", "condition", "claim", "adjoint", "backward", "cost", "input", "size"])
+def test_check_refuses_without_a_line(start):
+    name = "softmax_cross_entropy"
+    if start == "claim":
+        assert check(without("layernorm", start)).claims  # less is claimed
+        return
+    with pytest.raises(Refused):
+        check(without(name, start))
+
+
+@pytest.mark.parametrize("cut", [1, 10, 200, 1000])
+def test_check_refuses_a_file_that_is_cut_off(cut):
+    with pytest.raises(Refused):
+        check(PROOFS["attention"][:-cut])
+
+
+def test_check_refuses_too_many_lines():
+    with pytest.raises(Refused, match="too many lines"):
+        check(PROOFS["gelu"] + "size A\n" * 100_000)
+
+
+def test_check_accepts_a_small_file():
+    assert check(small("x[i]**3", "3*x[i]**2")).ended
+
+
+CIRCLES = {
+    "a lemma about itself": ["lemma dx[i] = dx[i]"],
+    "a later tensor": ["lemma x_bar[i] = dx[i]", "lemma dx[i] = x_bar[i]"],
+    "a second lemma": ["lemma dx[i] = x_bar[i] open x_bar", "lemma dx[i] = 3*x[i]**2"],
+    "an index that hides a tensor": ["lemma dx[x] = x_bar[x] open x_bar"],
+    "other indices": ["lemma dx[i] = x_bar[j] open x_bar"],
+}
+
+
+@pytest.mark.parametrize("lemmas", CIRCLES.values(), ids=CIRCLES)
+def test_lemma_refuses(lemmas):
+    with pytest.raises(Refused):
+        check(small("x[i]**3", "3*x[i]**2", lemmas=lemmas))
+
+
+DERIVATIVES = {
+    "exp(x[i])": "exp(x[i])", "sin(x[i])": "cos(x[i])", "cos(x[i])": "-sin(x[i])", "tanh(x[i])": "1 - tanh(x[i])**2",
+    "sigmoid(x[i])": "sigmoid(x[i])*(1 - sigmoid(x[i]))", "erf(x[i])": "2*exp(-x[i]**2)/pi**(1/2)",
+    "atan(x[i])": "1/(1 + x[i]**2)", "log(1 + exp(x[i]))": "exp(x[i])/(1 + exp(x[i]))",
+    "lgamma(exp(x[i]))": "exp(x[i])*digamma(exp(x[i]))", "digamma(exp(x[i]))": "exp(x[i])*trigamma(exp(x[i]))",
+    "(1 + x[i]**2)**(1/2)": "x[i]/(1 + x[i]**2)**(1/2)", "(2 + x[i]**2)**(-3)": "-6*x[i]/(2 + x[i]**2)**4",
+    "x[i]/(1 + exp(-x[i]))": "sigmoid(x[i])*0 + 1/(1 + exp(-x[i])) + x[i]*exp(-x[i])/(1 + exp(-x[i]))**2",
+    "x[i]*sum(x[k]**2 for k in N)": "sum(x[k]**2 for k in N) + 2*x[i]*sum(x[k] for k in N)",
+    "x[i]*(i < 2)": "(i < 2)*1", "x[i]*stop(x[i])": "x[i]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forward", DERIVATIVES)
+def test_adjoint_accepts_the_derivative_alone(forward):
+    right = small(forward, DERIVATIVES[forward])
+    assert check(right).ended
+    if "stop" not in forward:
+        assert certificate_numbers.refuted(right) is None
+    for wrong in (f"2*({DERIVATIVES[forward]})", f"{DERIVATIVES[forward]} + x[i]", f"-({DERIVATIVES[forward]})"):
+        with pytest.raises(Refused, match="chain rule"):
+            check(small(forward, wrong))
+
+
+def test_conditions_are_derived_and_compared():
+    arguments = ("where((0 < x[i]), x[i], 0)", "where((0 < x[i]), 1, 0)")
+    assert check(small(*arguments, conditions=["steady x[i] in J"])).ended
+    for wrong in ([], ["steady x[i] in J"] * 2, ["nonzero x[i] in J"], ["steady x[i] in J", "steady x[i] in dx"]):
+        with pytest.raises(Refused, match="conditions"):
+            check(small(*arguments, conditions=wrong))
+
+
+def test_lemma_may_use_that_inputs_differ_from_a_border():
+    forward, backward = "where((x[i] < 0), 0, x[i])", "where((0 < x[i]), 1, 0)"
+    other = ["steady x[i] in J", "nonzero x[i] in J"]
+    assert check(small(forward, backward, adjoint="1 - (x[i] < 0)", conditions=other)).ended
+
+
+RELU = "where((0 < x[i]), x[i], 0)"
+VACUOUS = {
+    "the active region alone": (RELU, "1", [f"nonzero {RELU} in dx"]),
+    "what is there off a mask alone": (RELU, f"1 + ({RELU} == 0)", [f"nonzero {RELU} in dx"]),
+    "a quotient that is 1 where it is a number": (RELU, f"({RELU})/({RELU})", [f"nonzero {RELU} in dx"]),
+    "a logarithm of its own": ("x[i]**2", "2*exp(log(x[i]))", ["positive x[i] in dx"]),
+    "a root of its own": ("x[i]**2", "2*(x[i]**2)**(1/2)", []),
+    "an entry outside": ("x[i]**2", "2*x[i]*x[i+1]/x[i+1]", ["nonzero x[i+1] in dx"]),
+    "what is 0 at size 1": ("x[i]**2", "2*x[i]*sum(x[k] - x[i] for k in N)/sum(x[k] - x[i] for k in N)",
+                            ["nonzero sum(x[k] - x[i] for k in N) in dx"]),
+    "a sum that is empty at size 1": ("x[i]**2", "2*x[i]*sum(exp(x[k]) for k in N - 1)/sum(exp(x[k]) for k in N - 1)",
+                                      ["nonzero sum(exp(x[k]) for k in N - 1) in dx"]),
+    "two entries that are one": ("x[i]**2", "sum(2*x[i]*(x[k] - x[i])/(x[k] - x[i]) for k in N)/N",
+                                 ["nonzero x[k] - x[i] in dx"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", VACUOUS)
+def test_conditions_refuse_what_excludes_too_much(case):
+    forward, backward, conditions = VACUOUS[case]
+    adjoint = "2*x[i]" if forward == "x[i]**2" else "where((0 < x[i]), 1, 0)"
+    with pytest.raises(Refused):
+        check(small(forward, backward, adjoint=adjoint, conditions=[*conditions]))
+    with pytest.raises(Refused):
+        check(small(forward, backward, adjoint=adjoint, conditions=["steady x[i] in J", *conditions]))
+
+
+def test_condition_of_the_backward_that_excludes_almost_nothing():
+    text = small("x[i]**2", "2*x[i]**3/x[i]**2", adjoint="2*x[i]", conditions=["nonzero x[i] in dx"])
+    assert check(text).ended
+
+
+KINDS = {
+    "pm1": ("given[i]**2*x[i]", "1", True), "bern": ("given[i]**2*x[i]", "given[i]", True),
+    "real": ("given[i]**2*x[i]", "given[i]", False), "positive": ("(0 < given[i])*x[i]", "1", True),
+    "prob": ("x[i]*(given[i] < 1)", "1", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_input_kinds_say_what_they_say(kind):
+    forward, backward, right = KINDS[kind]
+    conditions = [f"steady {c} in J" for c in ("given[i]",) if "0 <" in forward]
+    text = small(forward, backward, given=("input x[N] real", f"input given[N] {kind}"), conditions=conditions)
+    if right:
+        assert check(text).ended
+        assert certificate_numbers.refuted(text) is None
+    else:
+        with pytest.raises(Refused):
+            check(text)
+
+
+def test_entries_outside_their_boxes_are_no_positive_numbers():
+    given = ("input x[N] real", "input given[N] positive")
+    conditions = ["steady x[i] in J", "steady given[i + 1] in J"]
+    wrong = small("(0 < x[i])*(0 < given[i + 1])*x[i]", "(0 < x[i])*1", given=given, conditions=conditions)
+    with pytest.raises(Refused):
+        check(wrong)
+    assert certificate_numbers.refuted(wrong) is not None

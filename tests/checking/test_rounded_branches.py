@@ -1,0 +1,61 @@
+"""Branches that NumPy takes because both sides round to the same float64: a proof about real numbers says nothing there."""
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+
+ROW = {"x": ("N",)}
+
+
+def backward(where):
+    return lambda dout, x: {"x": 2 * x * dout * np.where(where(x), 5, 1)}
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        lambda x: np.exp(-(x**2)) == 0,
+        lambda x: np.exp(-x) <= 0,
+        lambda x: np.tanh(x) == 1,
+        lambda x: np.tanh(x) >= 1,
+        lambda x: 1 / (1 + np.exp(-x)) == 1,
+        lambda x: x + 1e-9 == x,
+    ],
+)
+def test_check_does_not_prove_what_rounding_decides_otherwise(where):
+    values = np.array([1e13, 30.0, -30.0, -1e13])
+    assert where(values).any(), "NumPy takes the branch"
+    verdict = sb.check(lambda x: x**2, backward(where), shapes=ROW)
+    assert verdict.status == "UNDECIDED"
+    assert "rounding decides" in verdict.reason
+
+
+def entropy(x):
+    p = np.exp(-(x**2))
+    return np.where(p == 0, 0, p * np.log(np.where(p == 0, 1, p)))
+
+
+def entropy_back(dout, x):
+    p = np.exp(-(x**2))
+    return {"x": np.where(p == 0, 0, -2 * x * dout * (np.log(np.where(p == 0, 1, p)) + 1) * p)}
+
+
+@pytest.mark.parametrize(
+    "forward, backward",
+    [
+        (entropy, entropy_back),
+        (lambda x: np.maximum(np.tanh(x), 0), lambda dout, x: {"x": dout * (x > 0) * (1 - np.tanh(x) ** 2)}),
+        (lambda x: np.abs(np.exp(-x)), lambda dout, x: {"x": -dout * np.exp(-x)}),
+    ],
+)
+def test_check_proves_what_rounding_does_not_change(forward, backward):
+    assert sb.check(forward, backward, shapes=ROW).status == "PROVED"
+
+
+def test_check_does_not_prove_of_a_forward_what_rounding_decides_otherwise():
+    def forward(x):
+        return np.where(1 / (1 + np.exp(-x)) == 1, 7 * x, x)
+
+    assert forward(np.array([50.0])) == 350
+    assert sb.check(forward, lambda dout, x: {"x": dout}, shapes=ROW).status == "UNDECIDED"

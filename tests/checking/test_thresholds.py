@@ -1,0 +1,57 @@
+"""Wrong values on the thresholds of a claim, where the forward pass is smooth: found where NumPy has them."""
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+
+ROW = {"x": ("N",)}
+
+
+def exception(where):
+    return lambda dout, x: {"x": np.where(where(dout, x), 5, 2 * x) * dout}
+
+
+@pytest.mark.parametrize(
+    "number", [np.pi, np.e, np.log(2), np.sqrt(2), 2 * np.pi, np.sqrt(2 / np.pi), np.pi / 180, 0.1]
+)
+def test_check_finds_the_float64_that_a_claim_compares_with(number):
+    verdict = sb.check(lambda x: x**2, exception(lambda dout, x: x == number), shapes=ROW)
+    assert verdict.status == "REFUTED"
+    shown = verdict.counterexample.inputs["x"]
+    assert float(number) in np.asarray(shown, dtype=float), "NumPy takes the branch at this point"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        lambda dout, x: x * x == 2.25,
+        lambda dout, x: x**3 == 8,
+        lambda dout, x: x.sum() == 17.5,
+        lambda dout, x: dout == 0.3,
+        lambda dout, x: dout * x == 6.25,
+        lambda dout, x: dout.sum() > 1000,
+    ],
+)
+def test_check_finds_points_on_curved_thresholds_and_in_the_upstream_gradient(where):
+    assert sb.check(lambda x: x**2, exception(where), shapes=ROW).status == "REFUTED"
+
+
+@pytest.mark.parametrize("bound", [50.0, 100.0])
+def test_check_refutes_a_gradient_that_is_clipped(bound):
+    verdict = sb.check(lambda x: 2 * x, lambda dout, x: {"x": 2 * np.clip(dout, -bound, bound)}, shapes=ROW)
+    assert verdict.status == "REFUTED"
+
+
+def test_check_proves_a_forward_with_an_exception_at_pi():
+    verdict = sb.check(lambda x: np.where(x == np.pi, 1.0, 3 * x), lambda dout, x: {"x": 3 * dout}, shapes=ROW)
+    assert verdict.status == "PROVED"
+
+
+@pytest.mark.parametrize(
+    "exclusive", [lambda x: (x > 0) ^ (x > 1), lambda x: (x > 0) != (x > 1), lambda x: ~((x > 0) == (x > 1))]
+)
+def test_check_reads_exclusive_conditions(exclusive):
+    right = sb.check(lambda x: x * exclusive(x), lambda dout, x: {"x": dout * ((x > 0) & (x <= 1))}, shapes=ROW)
+    wrong = sb.check(lambda x: x * exclusive(x), lambda dout, x: {"x": dout * ((x > 0) & (x <= 2))}, shapes=ROW)
+    assert (right.status, wrong.status) == ("PROVED", "REFUTED")
