@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import flint
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from symbackprop.checking import trace_agreement
+from symbackprop.checking.proof_search import Sides
 from symbackprop.checking.question import Examination, Question, _places, slopes
+from symbackprop.errors import MalformedError
 from symbackprop.evaluation.exact import Evaluator
 from symbackprop.evaluation.number_types import FLOAT, Missing, ball, dual
 from symbackprop.evaluation.point import Point
@@ -225,3 +228,28 @@ def test_why_numpy_could_not_be_asked_is_told(stopped):
     )
     assert "forward and backward do what their lines say" in partly
     assert "forward does what its lines say" in told([], back=forward)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_axes_are_written_out_where_their_lengths_are_given(fixed):
+    sides = Sides(Question(PROGRAM, PROGRAM, {}, (UP, UP_H)), PROGRAM, PROGRAM, fixed)
+    assert (sides.expanded > 1) is fixed and (sides.expanded == 0) is not fixed
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], False),
+        ([1.0, 2.0], [1.0, 2.5], True),
+        ([1.0, math.nan], [1.0, math.nan], False),
+        (None, [1.0, 2.0], False),  # nothing can be computed there: nothing is compared
+        ([1.0, 2.0], None, False),
+    ],
+)
+def test_what_an_unwritten_array_holds_is_told_where_a_result_depends_on_it(monkeypatch, first, second, told):
+    found = iter([first, second])
+    answer = lambda *_: None if (a := next(found)) is None else {OUT: np.array(a)}  # noqa: E731
+    monkeypatch.setattr(trace_agreement, "_evaluated", answer)
+    monkeypatch.setattr(trace_agreement, "unwritten", lambda program: [])
+    with pytest.raises(MalformedError, match=r"np\.empty") if told else nullcontext():
+        trace_agreement._only_written((SimpleNamespace(program=PROGRAM_OF_ONE),), Point({N: 2}, {}))
