@@ -196,11 +196,10 @@ def _checked(case: Case, budget: Budget) -> Verdict:
         traced = case.trace(None, budget.left)
     except NeedsConcreteSizes as stop:
         domain = _domain(case, stop)
-        if domain is None:
+        verdict = None if domain is None else _checked(replace(case, where=domain[0]), budget)
+        if domain is None or verdict is None or verdict.status not in ("PROVED", "REFUTED"):
             return _at_concrete_sizes(case, stop, subject, budget)
-        within, note = domain
-        verdict = _checked(replace(case, where=within), budget)
-        return replace(verdict, notes=(*verdict.notes, note))
+        return replace(verdict, notes=(*verdict.notes, domain[1]))
     except CodeRaisesError as error:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:

@@ -396,7 +396,7 @@ def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
         raise NeedsConcreteSizes(
             why,
             size_symbols(left, right),
-            (question, opposite),
+            None if relation == "==" else (question, opposite),
             evidence=[f"it depends on whether {question}"],
             help=f'say which holds: where="{question}" or where="{opposite}"',
         )
