@@ -374,8 +374,9 @@ class Composition:
                 self._is_explicitly(equation, NOTHING, block)
         for equation in left:
             if equation.tensor not in self._replaced:
-                forms = explicit.sums(self._lines[equation.tensor], block, self._lines)
-                any(self._is_explicitly(equation, form, block) for form in forms if worked() <= self.deadline)
+                for form in explicit.sums(self._lines[equation.tensor], block, self._lines):
+                    if worked() > self.deadline or self._is_explicitly(equation, form, block):
+                        break
 
     def _is_explicitly(self, equation: Equation, value: Expr, block: Recurrence) -> bool:
         """Whether a tensor of a recurrence is shown to be this; it stands for it from then on."""

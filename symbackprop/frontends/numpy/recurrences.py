@@ -145,15 +145,20 @@ def define_state(session: Session, state: State, before: Content, after: Content
     indices = axis_indices(state.tensor.shape)
     count = len(state.outer)
     outer, step, own = indices[:count], indices[count], indices[count + 1 :]
-    places, given = places_of(own), after
-    if is_infinite(after(places)):  # in rounds that the loop does not have
-        after = lambda at: finite(given(at), ONE, session.facts_here())  # noqa: E731
-    after = _in_other_words(session, state, after, own, line)
+    places = places_of(own)
+    after = _in_other_words(session, state, _within_the_loop(session, after, places), own, line)
     around: dict[Expr, Expr] = dict(zip(state.outer, outer, strict=True))
     later = substitute(after(places), {**around, state.index: subtract(step, ONE)})
     start = ZERO if is_infinite(before(places)) else substitute(before(places), around)
     value = where(holds("==", step, ZERO), start, reduced_places(later))
     session.equations.append(Equation(state.tensor, indices, value, f"line {line}" if line else ""))
+
+
+def _within_the_loop(session: Session, after: Content, places: Indices) -> Content:
+    """What a round leaves, without the minus infinity of rounds that the loop does not have."""
+    if not is_infinite(after(places)):
+        return after
+    return lambda indices: finite(after(indices), ONE, session.facts_here())
 
 
 def define_growing(session: Session, array: Growing, written: Content, index: Index, line: int | None) -> None:
