@@ -113,11 +113,11 @@ class Sides:
 
         What relates a matrix, its factor and its inverse shows only once all three are seen through to one matrix.
         """
-        if self.is_recurrent:  # a backward pass without steps of its own is met by what the recurrences add up to
-            own = {e.tensor for e in self.claimed.equations} - {e.tensor for e in self.derived.equations}
-            return (COMPOSED, EXPLICIT) if own & recurrent(self.claimed.equations).keys() else (EXPLICIT, COMPOSED)
-        if self.has_matrices:
-            return (OF_MATRICES, COMPOSED)
+        if self.is_recurrent:
+            derived = recurrent(self.derived.equations).keys()
+            own = recurrent(self.claimed.equations).keys() - {e.tensor for e in self.derived.equations}
+            # steps on one side alone are met by what they add up to
+            return (COMPOSED,) if derived and own else (EXPLICIT, COMPOSED)
         return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
 
     @property
