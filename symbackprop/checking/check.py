@@ -196,10 +196,12 @@ def _checked(case: Case, budget: Budget) -> Verdict:
         traced = case.trace(None, budget.left)
     except NeedsConcreteSizes as stop:
         domain = _domain(case, stop)
-        verdict = None if domain is None else _checked(replace(case, where=domain[0]), budget)
-        if domain is None or verdict is None or verdict.status not in ("PROVED", "REFUTED"):
-            return _at_concrete_sizes(case, stop, subject, budget)
-        return replace(verdict, notes=(*verdict.notes, domain[1]))
+        if domain is not None:
+            where, note = domain
+            verdict = _checked(replace(case, where=where), budget)
+            if verdict.status in ("PROVED", "REFUTED"):
+                return replace(verdict, notes=(*verdict.notes, note))
+        return _at_concrete_sizes(case, stop, subject, budget)
     except CodeRaisesError as error:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:

@@ -188,6 +188,21 @@ def test_map_is_followed_over_any_number_of_rows():
     assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), verdict
 
 
+def test_scan_keeps_the_names_of_its_carry():
+    """JAX goes through a dictionary by its keys, whatever the order in which they were written."""
+
+    def f(x):
+        def step(s, v):
+            return {"h": jnp.tanh(s["h"] + v), "c": s["c"] + s["h"] * v}, s["c"]
+
+        last, cs = jax.lax.scan(step, {"h": 0.5 * x[0], "c": x[0]}, x)
+        return last["h"] + 2 * last["c"] + cs.sum()
+
+    run = sb.compile(sb.trace(f, {"x": ("T",)}))
+    for x in (np.array([0.5]), np.array([0.5, -1.25, 2.0])):
+        assert np.isclose(run(x=x)["out"], float(f(jnp.asarray(x, jnp.float32))), rtol=1e-5)
+
+
 def test_scan_is_followed_for_every_length():
     shapes = {"xs": ("T", "D"), "a": ("D",), "h0": ("D",)}
     verdict = sb.check(decayed, decayed_backward, shapes=shapes)

@@ -6,13 +6,14 @@ Source: the equivalent Python code in JAX's documentation of each function.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, Expr, add, fresh
 from symbackprop.frontends.jax.array import bare, dressed
 from symbackprop.frontends.jax.functions import LAX
+from symbackprop.frontends.jax.structures import leaves_of, like
 from symbackprop.frontends.numpy.array import Journal, array
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.loops import Loop
@@ -37,7 +38,7 @@ def scan(
     f: Any, init: Any, xs: Any = None, length: Any = None, reverse: Any = False, unroll: Any = 1, **_: Any
 ) -> tuple[Any, Any]:
     """(the last carry, what each step gives, stacked)."""
-    leaves = list(_leaves(xs))
+    leaves = list(leaves_of(xs))
     sizes = [as_array(bare(leaf)).axes[0] for leaf in leaves]
     count = sizes[0] if sizes else length
     if any(is_so("==", n, sizes[0]) is not True for n in sizes):
@@ -71,24 +72,24 @@ def _recurrence(f: Any, init: Any, items: SymbolicItems, reverse: bool) -> tuple
         forwards, last = items.item, minus(items.length, ONE)
         items = SymbolicItems(items.length, lambda k: forwards(minus(last, k)))
     given = _tried(lambda: f(init, items.item(fresh("k", items.length)))[1])  # which arrays a step gives
-    word, leaves = _first_argument(f), _leaves(init)
+    word, leaves = _first_argument(f), leaves_of(init)
     starts = {word if len(leaves) == 1 else f"{word}{k + 1}": as_array(bare(v)) for k, v in enumerate(leaves)}
-    given_names = [f"given {k}" for k, _ in enumerate(_leaves(given))]  # no name of the user's
+    given_names = [f"given {k}" for k, _ in enumerate(leaves_of(given))]  # no name of the user's
     rounds = _Rounds(items, {**starts, **{n: [] for n in given_names}})
     held = rounds.held_here
     for item in rounds:
         held.update({n: rounds.before(n) for n in held})
-        carry, gives = f(_filled(init, [dressed(held[n]) for n in starts]), item)
-        if len(_leaves(carry)) != len(starts) or len(_leaves(gives)) != len(given_names):
+        carry, gives = f(like(init, iter([dressed(held[n]) for n in starts])), item)
+        if len(leaves_of(carry)) != len(starts) or len(leaves_of(gives)) != len(given_names):
             raise ShapesDoNotFit("jax.lax.scan whose steps give other structures than they take")
-        for n, value in zip(starts, _leaves(carry), strict=True):
+        for n, value in zip(starts, leaves_of(carry), strict=True):
             held[n] = as_array(bare(value))
-        for n, value in zip(given_names, _leaves(gives), strict=True):
+        for n, value in zip(given_names, leaves_of(gives), strict=True):
             held[n].append(as_array(bare(value)))
     stacked = [N["stack"](rounds.after(n)) for n in given_names]
     stacked = [N["flip"](v, 0) for v in stacked] if reverse else stacked
     carried = [dressed(as_array(rounds.after(n))) for n in starts]
-    return _filled(init, carried), _filled(given, [dressed(v) for v in stacked])
+    return like(init, iter(carried)), like(given, iter([dressed(v) for v in stacked]))
 
 
 def _tried(call: Callable[[], Any]) -> Any:
@@ -108,12 +109,6 @@ def _first_argument(f: Any) -> str:
     """What the user calls the carry."""
     code = getattr(f, "__code__", None)
     return code.co_varnames[0] if code is not None and code.co_argcount else "carry"
-
-
-def _filled(value: Any, leaves: list[Any]) -> Any:
-    """The same structure with these leaves, in order."""
-    remaining = iter(leaves)
-    return _each(value, lambda _: next(remaining))
 
 
 def _symbolic(size: Any) -> bool:
@@ -164,7 +159,7 @@ def _steps(what: str, size: Any) -> int:
     Raises:
         NeedsConcreteSizes: it is symbolic.
     """
-    known = size if isinstance(size, Expr) else integer_of(bare(size))
+    known = _size(size)
     steps = None if known is None else as_int(reduced(known))
     if known is None:
         raise TraceError(f"jax.lax.{what} over {type(size).__name__}")
@@ -173,14 +168,6 @@ def _steps(what: str, size: Any) -> int:
     if steps > MOST_STEPS:
         raise TraceError(f"jax.lax.{what} of more than {MOST_STEPS} steps cannot be traced")
     return steps
-
-
-def _leaves(value: Any) -> Sequence[Any]:
-    if isinstance(value, dict):
-        return [leaf for n in sorted(value) for leaf in _leaves(value[n])]
-    if isinstance(value, (tuple, list)):
-        return [leaf for v in value for leaf in _leaves(v)]
-    return [] if value is None else [value]
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:

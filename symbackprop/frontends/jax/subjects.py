@@ -16,6 +16,7 @@ import numpy as np
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.jax.array import bare, dressed, jax
 from symbackprop.frontends.jax.namespace import stand_in
+from symbackprop.frontends.jax.structures import leaves_of, like
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import gradients, of_a_rule
 from symbackprop.frontends.numpy.operands import as_array
@@ -140,7 +141,7 @@ class _OfCustom:
         values = {n: overlay.patch(v) for n, v in self.values.items()}
 
         def run(dout: Any, cache: Any) -> Any:
-            upstream = _like(cache.outputs, iter([dressed(d) for d in listed(dout)]))
+            upstream = like(cache.outputs, iter([dressed(d) for d in listed(dout)]))
             with gradients("ignored"):
                 found = plain(*(values[n] for n in self.undifferentiated), cache.kept, upstream)
             names = [n for n in self.order if n not in self.undifferentiated]
@@ -157,26 +158,6 @@ class _OfCustom:
 def listed(value: Any) -> list[Any]:
     """A value, or several, as a list."""
     return list(value) if isinstance(value, (tuple, list)) else [value]
-
-
-def leaves_of(value: Any) -> list[Any]:
-    """The arrays of a result, in JAX's order: dictionaries by their keys."""
-    if isinstance(value, dict):
-        return [leaf for n in sorted(value) for leaf in leaves_of(value[n])]
-    if isinstance(value, (tuple, list)):
-        return [leaf for v in value for leaf in leaves_of(v)]
-    return [] if value is None else [value]
-
-
-def _like(value: Any, leaves: Iterator[Any]) -> Any:
-    """The same structure with other leaves."""
-    if isinstance(value, dict):
-        filled = {n: _like(value[n], leaves) for n in sorted(value)}
-        return {n: filled[n] for n in value}
-    if isinstance(value, (tuple, list)):
-        parts = [_like(v, leaves) for v in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return None if value is None else next(leaves)
 
 
 def shown(leaves: Sequence[Any]) -> Any:
@@ -261,4 +242,4 @@ def _undressed(value: Any) -> Any:
     return bare(value)
 
 
-__all__ = ["compiled", "custom_passes", "is_custom", "leaves_of", "listed", "plain_pass", "shown"]
+__all__ = ["compiled", "custom_passes", "is_custom", "listed", "plain_pass", "shown"]
