@@ -25,6 +25,7 @@ from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.jacobians import pulled_back
 from symbackprop.checking.layers import layer_passes, malformed_layer
+from symbackprop.checking.progress import Observer
 from symbackprop.checking.trace_agreement import compared_with_numpy
 from symbackprop.checking.user_run import run_again
 from symbackprop.checking.verdict import Verdict
@@ -103,6 +104,7 @@ def check(
     complete: bool = False,
     methods: tuple[str, str] | None = None,
     jacobian: bool = False,
+    observer: Observer | None = None,
 ) -> Verdict:
     """Is this backward pass the gradient of this forward pass?
 
@@ -126,6 +128,7 @@ def check(
         methods: of a layer, the names of its two methods, where they are not the usual ones.
         jacobian: `backward(**inputs)` takes no upstream gradient and returns derivatives, {input: Jacobian} or a list
             for the last arguments, as models for curve fitting do.
+        observer: observer(stage, done, total) is called as the work goes on, from another thread: for a progress bar.
 
     Returns:
         a Verdict; no exception for anything that the two functions do.
@@ -155,7 +158,7 @@ def check(
     except SymbackpropError as error:
         return malformed_layer(forward, error)
     inputs = inputs_of(forward, shapes, assume or {})
-    verdict = answer(Case(*passes, inputs, assume or {}, where), seconds)
+    verdict = answer(Case(*passes, inputs, assume or {}, where), seconds, observer)
     if inputs is not shapes:
         verdict = replace(verdict, wrong=of_arguments(forward, verdict.wrong), unjudged=())
         told = ("the rule for tangents was asked along x + step_x*x_dot, of an x > 0 along x*exp(step_x*x_dot)",)

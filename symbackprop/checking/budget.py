@@ -22,10 +22,12 @@ class Share(NamedTuple):
 
     Args:
         a_line: more for each line.
+        most: of all that is left, where something must come after it.
     """
 
     seconds: float
     a_line: float = 0.0
+    most: float = 1.0
 
 
 SHARES: dict[str, Share] = {
@@ -41,7 +43,7 @@ SHARES: dict[str, Share] = {
     "which of the unproved are wrong": Share(1.0),
     # proofs: quick ones, then patient ones, all of these together
     "whole": Share(0.2),
-    "composed": Share(1.0, 0.15),
+    "composed": Share(1.0, 0.15, most=0.85),  # what was found is replayed
     "lemma": Share(1.0),
     "fewer definitions": Share(0.4),  # to find out which are not needed
     "written out": Share(1.0),
@@ -107,7 +109,8 @@ class Budget:
     def part(self, task: str, lines: int = 0) -> Budget:
         """What a task gets of it, from now on."""
         share = SHARES[task]
-        return Budget(min(self.end, worked() + share.seconds + share.a_line * lines))
+        seconds = min(share.most * self.left, share.seconds + share.a_line * lines)
+        return Budget(min(self.end, worked() + seconds))
 
     def half(self) -> Budget:
         """Half of what is left."""

@@ -32,6 +32,7 @@ from symbackprop.checking.decide import (
 )
 from symbackprop.checking.diagnosis.edited_function import edited
 from symbackprop.checking.freeing import freed
+from symbackprop.checking.progress import Observer, Progress, report, watched
 from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
 from symbackprop.checking.running_lines import Line, lines_that_run
@@ -49,6 +50,7 @@ from symbackprop.expression.build import Apply, Number, Symbol, nodes_once
 from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
+from symbackprop.expression.shown import enumerated
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
@@ -79,7 +81,9 @@ class Case:
 
     def trace(self, sizes: Mapping[str, int] | None, seconds: float) -> Traced:
         """Both functions as equations, which give what NumPy gives."""
+        report("equations traced")
         traced = trace_pair(self.forward, self.backward, self.shapes, self.assume, self.where, sizes, seconds=seconds)
+        report("NumPy's results compared")
         unasked = agree_with_numpy(
             traced, self.forward, self.backward, choices=2 if sizes else _choices_of(self.forward)
         )
@@ -91,13 +95,15 @@ def _choices_of(function: Callable[..., Any]) -> int:
     return 3 if framework_of(function) == "JAX" else 4
 
 
-def answer(case: Case, seconds: float) -> Verdict:
+def answer(case: Case, seconds: float, observer: Observer | None = None) -> Verdict:
     """The verdict on a backward pass, within the budget, whatever the user's code does."""
-    subject = f"gradients of {name_of(case.forward)}"
+    subject, progress = f"gradients of {name_of(case.forward)}", Progress(observer)
     try:
-        return within(_limit(seconds), lambda: judged(case, Budget.of(seconds)))
+        with watched(progress):
+            return within(_limit(seconds), lambda: judged(case, Budget.of(seconds)))
     except OutOfTime:
-        return Verdict("UNDECIDED", subject, reason=f"no answer within {seconds:g} s")
+        done = f"; by then: {progress.so_far}" if progress.done else ""
+        return Verdict("UNDECIDED", subject, reason=f"no answer within {seconds:g} s{done}")
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the user's code may raise anything
@@ -258,7 +264,7 @@ def as_intended(verdict: Verdict) -> Verdict:
     if verdict.status != "REFUTED":
         return replace(verdict, notes=(*verdict.notes, "declared a surrogate: nothing was found about it"))
     instead = tuple(f"instead of it, d{name}: {text}" for name, text in _claimed_lines(verdict))
-    note = f"a surrogate, as declared: {', '.join(verdict.wrong)} is not the gradient of the forward pass"
+    note = f"a surrogate, as declared: {enumerated(verdict.wrong)} is not the gradient of the forward pass"
     return replace(verdict, status="SURROGATE", diagnosis=note, notes=(*verdict.notes, *instead), cured=(), cure="")
 
 
@@ -274,7 +280,7 @@ def complete(verdict: Verdict) -> Verdict:
     """The verdict on a backward pass of which every gradient was asked: what was not returned is a fault."""
     if not (verdict and verdict.unjudged):
         return verdict
-    reason = f"no gradient was returned of {', '.join(verdict.unjudged)}; what was returned is proved"
+    reason = f"no gradient was returned of {enumerated(verdict.unjudged)}; what was returned is proved"
     return replace(verdict, status="MALFORMED", scope="", conditions=(), reason=reason, diagnosis=reason)
 
 

@@ -20,6 +20,7 @@ from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.explicit_forms import Explicit
 from symbackprop.checking.lookalikes import Lookalikes
+from symbackprop.checking.progress import report
 from symbackprop.checking.question import Question
 from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
@@ -119,7 +120,9 @@ class Composition:
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
         own = {e.tensor for e in self.derived.equations}
-        for block in self.program.blocks:
+        blocks = self.program.blocks
+        for k, block in enumerate(blocks):
+            report("lines compared", k, len(blocks))
             self._aliens |= {e.tensor for e in equations_of(block)} - own
             if not isinstance(block, Recurrence):
                 self._take(block)

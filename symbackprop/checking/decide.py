@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -27,6 +27,7 @@ from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
 from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.kinks import conventions, oriented
 from symbackprop.checking.partial_sums import with_partial_sums
+from symbackprop.checking.progress import report
 from symbackprop.checking.proof_search import (
     COMPOSED,
     LONG,
@@ -61,6 +62,7 @@ from symbackprop.errors import (
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import ZERO, Entry, Expr, Index, SymmetricTensor, Tensor, add, multiply, number
 from symbackprop.expression.program import Equation, unused
+from symbackprop.expression.shown import enumerated
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.traced import Traced
 from symbackprop.normal_form.indicators import AT_KINK
@@ -71,6 +73,7 @@ SLIGHT = 1e-3  # a relative difference that rounded constants make
 UNEXAMINED = "the normal forms are equal, but no point was found at which numbers could cross-examine the proof"
 DISAGREES = "internal error: the proof and the numbers disagree; please report this case"
 MOST_SUSPICIOUS = 3  # points
+ENOUGH_POINTS = 3  # in floating point, where one exact point of a whole model takes seconds
 
 
 def untraced(error: SymbackpropError, subject: str) -> Verdict:
@@ -172,6 +175,12 @@ class ProofGoal:
         return tuple(point for point, _ in found[:MOST_SUSPICIOUS])
 
     @property
+    def seen_alike(self) -> bool:
+        """True for a whole model in which floating point shows all gradients to be right, as far as it can."""
+        asked = self.sides.length > LONG and self.formula is None and len(self.sides.alike.vectors) >= ENOUGH_POINTS
+        return asked and not self.suspicious
+
+    @property
     def called(self) -> dict[str, str]:
         """The user's own names, by those of the tensors."""
         return {tensor.name: name for tensor, name in self.traced.variables.items()}
@@ -217,7 +226,7 @@ def decide_pair(traced: Traced, subject: str, scope: str, budget: Budget) -> Ver
         goal = goal_of(traced)
     except SymbackpropError as error:
         return untraced(error, subject)
-    subject = f"{subject}: {', '.join(goal.names)}"
+    subject = f"{subject}: {enumerated(goal.names)}"
     malformed = of_wrong_shape(goal, subject)
     return decide(goal, subject, scope, budget, (FIRST_LOOK, *CLOSER)) if malformed is None else malformed
 
@@ -266,7 +275,10 @@ def decide(
     except (SymbackpropError, ArithmeticError) as error:
         return no_answer(error, subject)
     if found is None:
-        return Verdict("UNDECIDED", subject, reason=proof.reason, notes=(_tried(proof),))
+        right = [n for n in goal.names if n not in proof.unproved]
+        told = [f"shown to be right so far, {len(right)} of {len(goal.names)}: {enumerated(right)}"] if right else []
+        notes = (*told, _tried(proof))
+        return Verdict("UNDECIDED", subject, reason=proof.reason, notes=notes, lemmas=proof.lemmas)
     return refuted(goal, subject, found, budget, scope)
 
 
@@ -274,6 +286,9 @@ def look(goal: ProofGoal, names: Sequence[str], stage: Look, budget: Budget) -> 
     """What numbers alone have to say of some gradients."""
     question = goal.question if len(names) == len(goal.names) else goal.question.only(names)
     at = goal.suspicious if stage.stage == "first look" else ()
+    if stage.stage == "first look" and goal.seen_alike:
+        return None
+    report("exact numbers")
     seconds = budget.part(stage.share).left
     return refute(question, budget_seconds=seconds, seed=stage.seed, stage=stage.stage, at=at)
 
@@ -402,6 +417,7 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
     facts = goal.gradient.program.facts
     composition = proof.composition if goal.is_long else None
     asked = conditions_of(goal.question, facts, expanded=goal.sides.expanded, composition=composition)
+    report("cross-examination by numbers")
     try:
         # of a whole model one point is asked with bounds on every error; floating point has seen it at several others
         answer = cross_examine(goal.question, points=1 if goal.is_long else 2)
@@ -464,11 +480,17 @@ def _replayed(goal: ProofGoal) -> list[str]:
     for expanded in strategies:
         kernel = Kernel(goal.gradient.program, expanded=expanded)
         try:
-            return [c for d in goal.gradient.derivations.values() for c in kernel.replay(d)]
+            return list(_conditions_of_replay(kernel, goal.gradient))
         except ProofError:
             if expanded == strategies[-1]:
                 raise
     raise AssertionError("there is at least one way")
+
+
+def _conditions_of_replay(kernel: Kernel, gradient: Gradient) -> Iterator[str]:
+    for k, derivation in enumerate(gradient.derivations.values()):
+        report("derivatives replayed by the kernel", k, len(gradient.derivations))
+        yield from kernel.replay(derivation)
 
 
 def _unjudged(traced: Traced) -> tuple[str, ...]:
@@ -480,7 +502,7 @@ def _unjudged(traced: Traced) -> tuple[str, ...]:
 
 def _tried(proof: Attempt) -> str:
     return (
-        f"not decided: {', '.join(proof.unproved)}; numbers agree at every point tried, which is evidence and no proof"
+        f"not decided: {enumerated(proof.unproved)}; numbers agree at every point tried, which is evidence and no proof"
     )
 
 
@@ -508,10 +530,11 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
     wrong = [n for n in goal.names if n in certain]
     exists = math.isfinite(found.entry.claimed)
     lines = len(goal.traced.backward.equations) if goal.is_long else 0
+    report("the cause")
     cause = _cause(goal, wrong, found, budget.part("cause", lines)) if exists else None
     nothing = "" if exists else f"{found.entry.name}: no number (nan or infinite) where the gradient is finite"
     right = [n for n in doubtful if n not in proof.unproved]
-    notes: tuple[str, ...] = (f"proved right: {', '.join(right)}",) if right else ()
+    notes: tuple[str, ...] = (f"proved right: {enumerated(right)}",) if right else ()
     notes += _symmetric_inputs(goal.traced)
     cured = cured_lines(goal.traced.backward, goal.called, cause.lines) if cause else ()
     names = _unknown_to_the_user(goal)

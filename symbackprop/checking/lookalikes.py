@@ -6,6 +6,7 @@ alone prove nothing here.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,6 +44,7 @@ TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only prop
 INFINITE = 1e6  # what is larger stands for infinity, and everything else is small beside it
 PLAIN = 1e-6  # a relative difference that is no rounding
 FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, without digits
+SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
@@ -124,8 +126,7 @@ class Lookalikes:
                 continue
             self._vectors.append((point, vectors))
         self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
-        self._known: list[View] = []
-        self._profiles: list[NDArray[np.float64]] = []
+        self._forget()
         self._steps = recurrent(equations)
         self._lengths = {tensor.shape[axis] for tensor, axis in self._steps.items()}
 
@@ -158,8 +159,14 @@ class Lookalikes:
                 except FAILURES:
                     continue
         other._at = [(point, vectors.arrays) for point, vectors in other._vectors]
-        other._known, other._profiles = [], []
+        other._forget()
         return other
+
+    def _forget(self) -> None:
+        """No tensor may be found yet."""
+        self._known: list[View] = []
+        self._profiles: list[NDArray[np.float64]] = []
+        self._by_shape: list[list[tuple[float, int]]] = [[] for _ in self._at]  # at each point, in order
 
     def add(self, tensor: Tensor) -> None:
         """From now on the tensor may be found."""
@@ -169,6 +176,8 @@ class Lookalikes:
         for view in views:
             profile = self._profile(view)
             if profile is not None:
+                for order, shape in zip(self._by_shape, profile[1], strict=True):
+                    bisect.insort(order, (float(shape), len(self._known)))
                 self._known.append(view)
                 self._profiles.append(profile)
 
@@ -177,15 +186,24 @@ class Lookalikes:
         own = self._profile(View(tensor))
         if own is None or not self._known:
             return []
-        sums, shapes = np.array(self._profiles).transpose(1, 2, 0)
         faint = own[0] < FAINT
         # what is left of large numbers that cancel tells little
         unsure = (faint if not faint.all() else ~faint)[:, None]
-        alike = (unsure | np.isclose(shapes, own[1][:, None], rtol=10 * TOLERANCE, atol=0)).all(axis=0)
-        same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=10 * TOLERANCE, atol=0)).all(axis=0)
+        near = self._near(own[1], int(np.argmin(unsure)))
+        if not near:
+            return []
+        sums, shapes = np.array([self._profiles[k] for k in near]).transpose(1, 2, 0)
+        alike = (unsure | np.isclose(shapes, own[1][:, None], rtol=SAME, atol=0)).all(axis=0)
+        same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=SAME, atol=0)).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
-        found = [self._likeness(tensor, self._known[k]) for k in order]
+        found = [self._likeness(tensor, self._known[near[k]]) for k in order]
         return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
+
+    def _near(self, shapes: NDArray[np.float64], point: int) -> list[int]:
+        """What may be found and is like this at one point, in the order in which it came."""
+        order, shape = self._by_shape[point], float(shapes[point])
+        start, end = (bisect.bisect(order, (shape * (1 + side * 2 * SAME), side * len(order))) for side in (-1, 1))
+        return sorted(k for _, k in order[start:end])
 
     def of_difference(self, left: Tensor, right: Tensor) -> list[Likeness]:
         """The tensors that may be found and are like left - right; nothing else is remembered of that."""

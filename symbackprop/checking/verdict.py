@@ -18,7 +18,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question
 from symbackprop.expression.build import Expr, Tensor, entries_once
 from symbackprop.expression.program import Program
-from symbackprop.expression.shown import Shown, in_a_line, saved
+from symbackprop.expression.shown import Shown, enumerated, in_a_line, saved
 from symbackprop.proofs.theorem import Status
 from symbackprop.rendering.text import to_text
 
@@ -174,7 +174,7 @@ class Verdict(Shown):
 
     def __str__(self) -> str:
         lines = [f"{self.status}  {self.subject}" + (f"   ({self.scope})" if self.scope else "")]
-        lines += _row("unjudged", f"no gradient was returned of {', '.join(self.unjudged)}" if self.unjudged else "")
+        lines += _row("unjudged", f"no gradient was returned of {enumerated(self.unjudged)}" if self.unjudged else "")
         lines += _row("claimed", self.claimed)
         if self.status != "PROVED":
             lines += _row("derived", self.derived)
@@ -182,7 +182,7 @@ class Verdict(Shown):
             lines += _row("if", condition)
         if self.counterexample is not None:
             lines += _numbers(self.counterexample)
-        lines += _row("wrong", ", ".join(self.wrong) if len(self.wrong) > 1 else "")
+        lines += _row("wrong", enumerated(self.wrong) if len(self.wrong) > 1 else "")
         lines += _row("diagnosis", self.diagnosis)
         proved = f"proved, {self.cure_scope}" if self.cure_scope else "proved"
         lines += _row("right", f"{self.cure}   ({proved})" if self.cure else "")

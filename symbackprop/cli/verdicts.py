@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from symbackprop.cli import options
+from symbackprop.cli.bar import CheckBar
 from symbackprop.cli.lazy import api, theorems
 from symbackprop.cli.show import check_documents, check_writable, coloured, finish, print_json
 from symbackprop.cli.user_file import read_user_file
@@ -157,4 +158,6 @@ def check(
     check_documents(documents, len(files))
     cases = [read_user_file(path) for path in files]
     limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
-    finish([api.check(**case, **limit, complete=complete) for case in cases], output=documents, as_json=as_json)
+    with CheckBar() as bar:
+        verdicts = [api.check(**case, **limit, complete=complete, observer=bar) for case in cases]
+    finish(verdicts, output=documents, as_json=as_json)

@@ -10,13 +10,16 @@ The printers load when something is shown for the first time. Main names: `Shown
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 REGISTERED_IN = "symbackprop.document.show"
 LONGEST_LINE = 100  # characters of what a prompt shows of a formula
+MOST_NAMES = 12  # in a row
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,31 @@ def in_a_line(text: str) -> str:
     """
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 4] + " ..."
+
+
+def enumerated(names: Iterable[str]) -> str:
+    """Names, those that differ by a running number as "W0 to W63" where there are many.
+
+    Example:
+        >>> enumerated([f"{name}{k}" for k in range(30) for name in ("W", "b")] + ["x"])
+        'W0 to W29, b0 to b29, x'
+    """
+    names = list(names)
+    if len(names) > MOST_NAMES:
+        families: dict[str, list[tuple[int, str]]] = {}
+        for name in names:
+            *_, number = ["0", *re.findall(r"\d+", name)]
+            families.setdefault(name.replace(number, "*"), []).append((int(number), name))
+        names = [text for family in families.values() for text in _runs(sorted(family))]
+    rest = [f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return ", ".join([*names[:MOST_NAMES], *rest])
+
+
+def _runs(family: list[tuple[int, str]]) -> Iterator[str]:
+    """Names that differ by a number alone; of more than two that follow each other the first and the last."""
+    for _, run in itertools.groupby(enumerate(family), key=lambda pair: pair[1][0] - pair[0]):
+        found = [name for _, (_, name) in run]
+        yield from [f"{found[0]} to {found[-1]}"] if len(found) > 2 else found
 
 
 def saved(thing: Shown, path: str | Path, **options: Any) -> Path:

@@ -10,11 +10,12 @@ vary freely (`never_flat`) holds here for inputs alone, and for tensors that hav
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from symbackprop.errors import BudgetError, SymbackpropError
 from symbackprop.expression.build import (
@@ -79,6 +80,36 @@ class Reading:
     rank: int
 
 
+class TensorSets:
+    """Sets of tensors as numbers, a bit for each: a deep program has a large set for each of its tensors."""
+
+    def __init__(self) -> None:
+        self._bits: dict[Tensor, int] = {}
+        self._tensors: list[Tensor] = []
+
+    def of(self, tensors: Iterable[Tensor]) -> int:
+        """The set of these."""
+        found = 0
+        for tensor in tensors:
+            if tensor not in self._bits:
+                self._bits[tensor] = 1 << len(self._tensors)
+                self._tensors.append(tensor)
+            found |= self._bits[tensor]
+        return found
+
+    def tensors(self, some: int) -> Iterator[Tensor]:
+        """The tensors of a set."""
+        while some:
+            lowest = some & -some
+            yield self._tensors[lowest.bit_length() - 1]
+            some ^= lowest
+
+
+def joined(sets: Iterable[int]) -> int:
+    """All tensors of some sets."""
+    return functools.reduce(operator.or_, sets, 0)
+
+
 class CutPoints(Canonical):
     """A normal form of expressions of tensors that are defined one after another.
 
@@ -98,7 +129,8 @@ class CutPoints(Canonical):
         super().__init__(facts, assumptions, seconds, expanded=expanded, most=most)
         self._definitions: dict[Tensor, Expr] = {}  # over the places of the tensor
         self._values: dict[Tensor, Poly | None] = {}  # None where there is none within the budget
-        self._inputs: dict[Tensor, frozenset[Tensor]] = {}
+        self._sets = TensorSets()
+        self._inputs: dict[Tensor, int] = {}  # all that a tensor is computed from, and itself
         self._nested = 0  # definitions that are being read for a sign
         self.clocks: dict[Tensor, tuple[Recurrence, Clock]] = {}
         self._readings: dict[int, dict[Tensor, list[dict[int, Reading]]]] = {}  # by recurrence and input
@@ -109,7 +141,7 @@ class CutPoints(Canonical):
 
     def depends(self, tensor: Tensor, on: Iterable[Tensor]) -> None:
         """Say what a tensor is computed from; it is no input, whether it can be opened or not."""
-        self._inputs[tensor] = self._inputs_of(frozenset(on)) | {tensor}
+        self._inputs[tensor] = self._inputs_of(on) | self._sets.of([tensor])
 
     def depend(self, block: Recurrence, on: Iterable[Tensor]) -> None:
         """Say what the tensors of a recurrence are computed from, beside each other.
@@ -120,7 +152,7 @@ class CutPoints(Canonical):
         if not self.clocks:  # from now on gates are read in another way
             self.__dict__.pop("_memo_normal", None)
         self.clocks |= {t: (block, block.clocks[t]) for t in own}
-        self._inputs |= dict.fromkeys(own, self._inputs_of(frozenset(on) - own) | own)
+        self._inputs |= dict.fromkeys(own, self._inputs_of(frozenset(on) - own) | self._sets.of(own))
         for tensor in own:
             self._values.pop(tensor, None)
         self.__dict__.pop("_memo_never_flat", None)
@@ -140,9 +172,8 @@ class CutPoints(Canonical):
                         since = add_expr(clock.origin, multiply(number(-clock.sign * sign), start))
                         times[axis] = Reading(clock.sign * sign, since, block.ranks[equation.tensor])
             found.setdefault(entry.tensor, []).append(times)
-        hidden = {t for t in (*outside, *found) if t in self._inputs}
-        whenever = frozenset().union(*(self._inputs[t] for t in hidden))
-        self._readings[id(block)] = {t: times for t, times in found.items() if t not in whenever}
+        whenever = joined(self._inputs.get(t, 0) for t in (*outside, *found))
+        self._readings[id(block)] = {t: times for t, times in found.items() if not self._sets.of([t]) & whenever}
 
     def define(self, tensor: Tensor, indices: tuple[Index, ...], value: Expr) -> None:
         """Say what a tensor is, before it is used; it is read when it is opened first."""
@@ -169,9 +200,9 @@ class CutPoints(Canonical):
                 raise
         return known
 
-    def _inputs_of(self, tensors: frozenset[Tensor]) -> frozenset[Tensor]:
+    def _inputs_of(self, tensors: Iterable[Tensor]) -> int:
         """What these are computed from, down to inputs."""
-        return frozenset().union(*(self._inputs.get(t, frozenset([t])) for t in tensors))
+        return joined(self._inputs.get(t) or self._sets.of([t]) for t in tensors)
 
     def put_in(self, poly: Poly, tensor: Tensor, chosen: Chosen = None, inside: Mapping[Index, Poly] = NOWHERE) -> Poly:
         """`poly` with every entry of the tensor replaced by what it is, wherever it stands.
@@ -350,15 +381,16 @@ class CutPoints(Canonical):
         self.used[HIDDEN] = None
         seen = tensors_of(value)
         hidden = {t: self._inputs[t] for t in seen if t in self._inputs}
-        within = frozenset().union(*hidden.values())
+        within = joined(hidden.values())
         for free in (t for t in seen if self._is_free(t)):
-            if (free not in within or self._is_read_later(free, hidden, value)) and self._varies_with(free, value):
+            outside = not self._sets.of([free]) & within
+            if (outside or self._is_read_later(free, hidden, value)) and self._varies_with(free, value):
                 return True
         if not levels:
             return False
         for tensor, inputs in hidden.items():
-            others = frozenset().union(*(i for t, i in hidden.items() if t is not tensor))
-            own = any(self._is_free(t) for t in inputs - others)
+            others = joined(i for t, i in hidden.items() if t is not tensor)
+            own = any(self._is_free(t) for t in self._sets.tensors(inputs & ~others))
             if own and self.is_defined(tensor):
                 try:
                     found = self._varies(self.put_in(value, tensor), levels - 1)
@@ -368,10 +400,10 @@ class CutPoints(Canonical):
                     return True
         return False
 
-    def _is_read_later(self, free: Tensor, hidden: Mapping[Tensor, frozenset[Tensor]], value: Poly) -> bool:
+    def _is_read_later(self, free: Tensor, hidden: Mapping[Tensor, int], value: Poly) -> bool:
         """True if all that depends on an input here is computed before the entries of it that stand here are read."""
         places = self.places_in(value, free)
-        for tensor in (t for t, inputs in hidden.items() if free in inputs):
+        for tensor in (t for t, inputs in hidden.items() if inputs & self._sets.of([free])):
             if tensor not in self.clocks:
                 return False
             block, _ = self.clocks[tensor]
@@ -400,20 +432,20 @@ def is_after(time: Poly, other: Poly) -> bool:
     return gap is not None and gap > 0
 
 
-@cache
+@functools.cache
 def tensors_of(poly: Poly) -> frozenset[Tensor]:
     """The tensors that stand in a polynomial, also inside functions and indices."""
     return frozenset().union(*(tensors_at(a) for m, _ in poly.terms for a, _ in m.factors))
 
 
-@cache
+@functools.cache
 def tensors_at(atom: Atom) -> frozenset[Tensor]:
     """The tensors that stand in an atom."""
     own = frozenset([atom.data]) if atom.kind == "entry" else frozenset[Tensor]()
     return own.union(*(tensors_of(p) for p in (*atom.args, *templates_of(atom))))
 
 
-@cache
+@functools.cache
 def tensors_in_term(mono: Mono) -> frozenset[Tensor]:
     """The tensors that stand in one term."""
     return frozenset().union(*(tensors_at(a) for a, _ in mono.factors))

@@ -64,7 +64,7 @@ class Session:
         self.variables: dict[Tensor, str] = {}  # the user's own name for a tensor
         self.codes: dict[int, CodeType] = {}  # the user's code, rebuilt, by its id
         self.library: dict[int, CodeType] = {}  # that of a library, rebuilt with it: its names and lines are not told
-        self.names: set[str] = set()
+        self.names: dict[str, int] = {}  # each with the last number that was given to one of that name
         self.drawn: dict[Tensor, TraceError] = {}  # arrays of random numbers: no result may depend on them
         self.conditions: dict[str, None] = {}
         self.empties = 0
@@ -96,11 +96,12 @@ class Session:
 
     def new_tensor(self, hint: str, shape: tuple[Expr, ...], kind: str = "real") -> Tensor:
         """A tensor whose name is `hint`, or hint_2 ... where that is taken."""
-        name, count = hint, 1
+        name, count = hint, self.names.get(hint, 1)
         while name in self.names:
             count += 1
             name = f"{hint}_{count}"
-        self.names.add(name)
+        self.names[hint] = count
+        self.names.setdefault(name, 1)
         return Tensor(name, shape, kind)  # type: ignore[arg-type]
 
     def define(
@@ -166,14 +167,14 @@ class Session:
 
     def memory(self) -> tuple[Any, ...]:
         """What must be as it was when the body of a loop runs again."""
-        return (list(self.equations), dict(self.variables), set(self.names), dict(self.drawn), dict(self.conditions),
+        return (list(self.equations), dict(self.variables), dict(self.names), dict(self.drawn), dict(self.conditions),
                 dict(self.values), dict(self.rounds))  # fmt: skip
 
     def recall(self, memory: tuple[Any, ...]) -> None:
         """Forget what has come since; the unknown numbers of loops stay known."""
         carried = {t: v for t, v in self.values.items() if t in self.carried}
         equations, variables, names, drawn, conditions, values, rounds = memory
-        self.equations, self.variables, self.names = list(equations), dict(variables), set(names)
+        self.equations, self.variables, self.names = list(equations), dict(variables), dict(names)
         self.drawn, self.conditions = dict(drawn), dict(conditions)
         self.values, self.rounds = {**values, **carried}, dict(rounds)
 

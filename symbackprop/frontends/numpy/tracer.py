@@ -20,7 +20,7 @@ from symbackprop.errors import (
     UnsupportedError,
     nearest,
 )
-from symbackprop.expression.build import ONE, Compare, Expr, SymmetricTensor, Tensor, entries_once, mentioned
+from symbackprop.expression.build import ONE, Compare, Entry, Expr, SymmetricTensor, Tensor, entries_once, mentioned
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
 from symbackprop.expression.sizes import Facts, decide
@@ -87,7 +87,7 @@ class Tracer:
         _sensible(self.domain, sizes_used, where or "")
         ranges = {a.tensor: a.size for a in self.assumptions if a.size is not None}
         self.session = Session(Facts(self.domain, ranges))
-        self.session.names |= set(shapes)
+        self.session.names |= dict.fromkeys(shapes, 1)
         self.session.sizes = size_symbols(*(n for t in self.inputs.values() for n in t.shape))
         kinds = {"bern": (0, 1), "onehot": (0, 1), "pm1": (-1, 1)}
         self.session.two_valued = {a.tensor: kinds[a.kind] for a in self.assumptions if a.kind in kinds}
@@ -184,11 +184,17 @@ class Tracer:
             indices = axis_indices(values.axes)
             content = values.read()
             value = content(indices)
-            for known in (*self.inputs.values(), *self.upstream, *(e.tensor for e in self.session.equations)):
+            if isinstance(value, Entry) and self._is_known(value.tensor):
+                known = value.tensor
                 if known.shape == values.axes and value is entry(known)(indices):
                     return known
             kind = "integer" if values.kind == "integer" else "real"
             return self.session.define(values.axes, content, kind, name, values.buffer.line)
+
+    def _is_known(self, tensor: Tensor) -> bool:
+        """True for an input and for what an equation defines."""
+        defined = tensor in self.session.values and tensor not in self.session.carried
+        return defined or tensor in self.upstream or self.inputs.get(tensor.name) is tensor
 
     def program(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Program:
         """The program of the equations that the outputs need."""
