@@ -33,7 +33,6 @@ from symbackprop.expression.build import (
     free_indices,
     rewrite,
     substitute,
-    tensors_in,
 )
 from symbackprop.expression.program import Equation, Program, defined_once
 from symbackprop.expression.recurrence import Recurrence, equations_of, recurrent
@@ -115,10 +114,7 @@ class Replay(Generic[AnyLemma]):
         for equation in block.equations:
             value = self.rewritten(equation.value)
             self._read[equation.tensor] = Equation(equation.tensor, equation.indices, value, equation.note)
-        read = [self._read[e.tensor] for e in block.equations]
-        self._cuts.depend(block, frozenset().union(*(tensors_in(d.value) for d in read)))
-        for equation in read:
-            self._cuts.define(equation.tensor, equation.indices, equation.value)
+        self._cuts.define_block(block, (self._read[e.tensor] for e in block.equations))
         return [self._accepted(wanted[e.tensor]) for e in block.equations if e.tensor in wanted]
 
     @property

@@ -7,7 +7,7 @@
 
 A theorem is a chain of equalities left = line = line ...; between two lines the normal form decides, with the
 program's equations or the derived cotangents put in where they are needed. Which were put in is found here
-(`modulo_unfolding`) and checked by the kernel.
+(`definitions`) and checked by the kernel.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from symbackprop.expression.build import Entry, Expr, Index, Tensor, rewrite, su
 from symbackprop.expression.functions import Function, derivative
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.frontends.formula import Scope, left_indices, parse, split_equation
-from symbackprop.normal_form.modulo_unfolding import Unfolder
+from symbackprop.normal_form.definitions import Definitions
 from symbackprop.proofs.network import ALL_SIZES
 from symbackprop.proofs.program import replayed
 from symbackprop.proofs.shortening.unit_axes import factored
@@ -111,7 +111,7 @@ class Claims:
         replayed(self._derived, self.kernel)
         cotangents = [_as_equation(d) for d in self._derived.values()]
         self._cotangents = {e.tensor: e for e in cotangents}
-        self._unfolder = Unfolder(self.program, [*self.program.equations, *cotangents])
+        self._definitions = Definitions(self.program, [*self.program.equations, *cotangents])
         self._scope = self._names()
 
     def _names(self) -> Scope:
@@ -182,11 +182,11 @@ class Claims:
         plain = _with(derivation, [Step(before, after, "algebra", reason)])
         if self._accepts(plain):
             return plain
-        answer = self._unfolder.equal(before, after)
+        answer = self._definitions.equal(before, after)
         if not answer.equal:
             raise ProofError(f"{derivation.name}: could not show {to_text(before)} = {to_text(after)}: {answer.reason}")
-        derived = [t for t in answer.unfolded if t in self._cotangents]
-        uses = tuple(t for t in answer.unfolded if t not in self._cotangents)
+        derived = [t for t in answer.opened if t in self._cotangents]
+        uses = tuple(t for t in answer.opened if t not in self._cotangents)
         shown = self._by_way_of(derivation, after, derived, uses, reason)
         if shown is None:
             raise ProofError(f"{derivation.name}: the kernel refused {to_text(before)} = {to_text(after)}")

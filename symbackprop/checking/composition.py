@@ -319,12 +319,11 @@ class Composition:
         """Define the tensors of a recurrence, each with those that were found to be others written as these."""
         lines = {e.tensor: Equation(e.tensor, e.indices, self._rewritten(e.value), e.note) for e in block.equations}
         self._lines |= lines
-        outside = frozenset().union(*(tensors_in(line.value) for line in lines.values()))
-        self.cuts.depend(block, outside)
-        depth = 1 + max((self._depth.get(t, 0) for t in outside - lines.keys()), default=0)
-        for tensor, line in lines.items():
-            self._reads[tensor], self._depth[tensor] = frozenset(tensors_in(line.value)), depth
-            self.cuts.define(tensor, line.indices, line.value)
+        self.cuts.define_block(block, lines.values())
+        reads = {tensor: frozenset(tensors_in(line.value)) for tensor, line in lines.items()}
+        outside = frozenset().union(*reads.values()) - lines.keys()
+        self._reads |= reads
+        self._depth |= dict.fromkeys(lines, 1 + max((self._depth.get(t, 0) for t in outside), default=0))
 
     def _by_induction(self, block: Recurrence) -> None:
         """Find the tensors of a recurrence of the user's.

@@ -35,12 +35,11 @@ from symbackprop.expression.build import (
     nodes_once,
     number,
     substitute,
-    tensors_in,
 )
 from symbackprop.expression.build import subtract as subtract_expr
 from symbackprop.expression.functions import OF_POSITIVE, Function, is_arbitrary
 from symbackprop.expression.program import PART, Program
-from symbackprop.expression.recurrence import Recurrence, equations_of, recurrent
+from symbackprop.expression.recurrence import equations_of, recurrent
 from symbackprop.expression.sizes import Facts
 from symbackprop.expression.sympy_bridge import PLACES, definition
 from symbackprop.normal_form.bound_names import abstract
@@ -382,11 +381,7 @@ def _as_written(question: Question, facts: Facts) -> _Sure:
     """What shows in the user's own terms: 1 + d**2 is positive, whatever d is written out."""
     cuts = CutPoints(facts, question.forward.known, seconds=SHARES["conditions"].seconds)
     for block in question.claimed.blocks:
-        lines = equations_of(block)
-        if isinstance(block, Recurrence):
-            cuts.depend(block, frozenset().union(*(tensors_in(e.value) for e in lines)))
-        for line in lines:
-            cuts.define(line.tensor, line.indices, line.value)
+        cuts.define_block(block, equations_of(block))
     return _Sure(cuts)
 
 

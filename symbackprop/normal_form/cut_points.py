@@ -33,7 +33,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.build import add as add_expr
 from symbackprop.expression.build import subtract as subtract_expr
-from symbackprop.expression.program import Known
+from symbackprop.expression.program import Equation, Known
 from symbackprop.expression.recurrence import Clock, Recurrence
 from symbackprop.expression.sizes import Facts, simplify
 from symbackprop.normal_form.algebra import has_branches
@@ -143,11 +143,21 @@ class CutPoints(Canonical):
         """Say what a tensor is computed from; it is no input, whether it can be opened or not."""
         self._inputs[tensor] = self._inputs_of(on) | self._sets.of([tensor])
 
-    def depend(self, block: Recurrence, on: Iterable[Tensor]) -> None:
-        """Say what the tensors of a recurrence are computed from, beside each other.
+    def define_block(self, block: Equation | Recurrence, lines: Iterable[Equation]) -> None:
+        """Say what the tensors of an equation or a recurrence are, before they are used.
 
-        What was found out with other definitions of theirs is forgotten.
+        Args:
+            lines: the equations of the block, perhaps with other names for what they read. Of a recurrence, what was
+                found out with other definitions is forgotten.
         """
+        lines = list(lines)
+        if isinstance(block, Recurrence):
+            self._depend(block, frozenset().union(*(tensors_in(line.value) for line in lines)))
+        for line in lines:
+            self.define(line.tensor, line.indices, line.value)
+
+    def _depend(self, block: Recurrence, on: Iterable[Tensor]) -> None:
+        """Say what the tensors of a recurrence are computed from, beside each other."""
         own = {e.tensor for e in block.equations}
         if not self.clocks:  # from now on gates are read in another way
             self.__dict__.pop("_memo_normal", None)

@@ -31,7 +31,7 @@ from symbackprop.expression.build import (
     substitute,
 )
 from symbackprop.expression.program import Equation, Program
-from symbackprop.normal_form.modulo_unfolding import Unfolder
+from symbackprop.normal_form.definitions import Definitions
 from symbackprop.normal_form.work_time import counted
 
 SECONDS = 2.0  # for one line, in counted work
@@ -88,7 +88,7 @@ class _Search:
         known = {t.name: derived[t.name] for t in claim.inputs}
         computed = evaluate(claim, self.sizes, known, self.parameters)
         self.claimed = {e.tensor: computed[e.tensor.name] for e in claim.equations}
-        self.unfolder = Unfolder(truth, truth.equations, SECONDS)
+        self.definitions = Definitions(truth, truth.equations, SECONDS)
         self.meaning: dict[Tensor, tuple[tuple[Index, ...], Expr]] = {}
 
     def _length(self, size: Expr) -> int:
@@ -99,7 +99,7 @@ class _Search:
         for equation in self.claim.equations:
             value = _with(equation.value, self.meaning)
             for candidate in self._candidates(equation):
-                answer = self.unfolder.equal(value, candidate)
+                answer = self.definitions.equal(value, candidate)
                 if answer.equal:
                     self.meaning[equation.tensor] = (equation.indices, candidate)
                     yield Identity(equation, candidate, answer.used)

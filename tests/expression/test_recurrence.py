@@ -129,9 +129,7 @@ def test_what_is_computed_before_an_entry_is_read_does_not_depend_on_it():
     before = Equation(STATE, (S,), where(Kronecker(S, ZERO), Entry(START), Entry(H, (add(S, MINUS_ONE),))))
     (block,) = blocks((step, before))
     cuts = CutPoints(NO_FACTS)
-    cuts.depend(block, (X, START))
-    for equation in block.equations:
-        cuts.define(equation.tensor, equation.indices, equation.value)
+    cuts.define_block(block, block.equations)
     free = cuts.normal(add(Entry(X, (K,)), Entry(STATE, (K,))))
     assert cuts.never_flat(free)
     for later in (Entry(H, (K,)), Entry(STATE, (add(K, ONE),))):

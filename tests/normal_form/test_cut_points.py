@@ -138,9 +138,7 @@ def steps():
     before = Equation(STATE, (s,), where(Kronecker(s, ZERO), ZERO, Entry(STEP, (subtract(s, ONE_),))))
     (block,) = blocks((step, before))
     found = CutPoints(Facts())
-    found.depend(block, [U])
-    for equation in (step, before):
-        found.define(equation.tensor, equation.indices, equation.value)
+    found.define_block(block, (step, before))
     return found, block
 
 

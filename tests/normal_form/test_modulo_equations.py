@@ -25,8 +25,8 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import EXP, LOG, arbitrary
 from symbackprop.expression.program import Assumption, Equation, Program
 from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form.definitions import Definitions
 from symbackprop.normal_form.modulo_equations import UNLIMITED, Resolver
-from symbackprop.normal_form.modulo_unfolding import Unfolder
 
 N, E = Symbol("N", "size"), Symbol("E", "size")
 n, k = Index("n", N), Index("k", number(3))
@@ -168,15 +168,15 @@ PROGRAM = Program((x,), (*CHAIN, Equation(Tensor("J"), (), contraction("s", N, l
 
 
 def test_tensors_are_put_in_where_the_sides_differ():
-    unfolder = Unfolder(PROGRAM, PROGRAM.equations)
+    definitions = Definitions(PROGRAM, PROGRAM.equations)
     i = Index("i", N)
     z_ = add(at(x, i), power(at(x, i), 2))
-    answer = unfolder.equal(at(w, i), add(power(z_, 2), apply(f, z_)))
+    answer = definitions.equal(at(w, i), add(power(z_, 2), apply(f, z_)))
     assert answer.equal and answer.used == ()
-    assert not unfolder.equal(at(w, i), add(power(z_, 2), apply(f, at(x, i)))).equal
-    assert not unfolder.equal(at(z, i), at(z, ZERO)).equal
-    assert unfolder.equal(apply(EXP, at(z, i)), apply(EXP, z_)).equal
-    assert not unfolder.equal(at(w, i), add(power(z_, 2), apply(f, z_)), rounds=1).equal
+    assert not definitions.equal(at(w, i), add(power(z_, 2), apply(f, at(x, i)))).equal
+    assert not definitions.equal(at(z, i), at(z, ZERO)).equal
+    assert definitions.equal(apply(EXP, at(z, i)), apply(EXP, z_)).equal
+    assert not definitions.equal(at(w, i), add(power(z_, 2), apply(f, z_)), rounds=1).equal
 
 
 def test_labels_of_a_program_have_their_range():
@@ -184,17 +184,17 @@ def test_labels_of_a_program_have_their_range():
     i, count = Index("i", N), contraction("s", E, lambda s: kronecker(s, at(label, Index("i", N))))
     for size, equal in ((E, True), (N, False)):
         program = Program((x, label), CHAIN, (w,), (), (Assumption("labels", label, size),))
-        assert Unfolder(program, program.equations).equal(count, ONE).equal is equal, i
+        assert Definitions(program, program.equations).equal(count, ONE).equal is equal, i
 
 
 def test_what_is_known_of_inputs_is_used_and_told_only_if_needed():
     g = Tensor("g", (N,))
     program = Program((x, g), CHAIN, (w,), (), (Assumption("bern", g),))
-    unfolder, i = Unfolder(program, program.equations), Index("i", N)
-    assert unfolder.equal(power(at(g, i), 2), at(g, i)).used == ("entries of g are 0 or 1",)
+    definitions, i = Definitions(program, program.equations), Index("i", N)
+    assert definitions.equal(power(at(g, i), 2), at(g, i)).used == ("entries of g are 0 or 1",)
     square = multiply(at(g, i), add(at(g, i), ONE))
-    assert unfolder.equal(square, add(power(at(g, i), 2), at(g, i))).used == ()
-    assert not unfolder.equal(power(at(x, i), 2), at(x, i)).equal
+    assert definitions.equal(square, add(power(at(g, i), 2), at(g, i))).used == ()
+    assert not definitions.equal(power(at(x, i), 2), at(x, i)).equal
 
 
 def test_entries_at_the_place_of_a_maximum_differ_where_their_tensors_do():
