@@ -43,6 +43,7 @@ from symbackprop.expression.sizes import simplify
 TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only propose
 INFINITE = 1e6  # what is larger stands for infinity, and everything else is small beside it
 PLAIN = 1e-6  # a relative difference that is no rounding
+TINY = 1e-250  # less is as good as 0: products of many factors run out of range there
 FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, without digits
 SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
@@ -167,6 +168,7 @@ class Lookalikes:
         self._known: list[View] = []
         self._profiles: list[NDArray[np.float64]] = []
         self._by_shape: list[list[tuple[float, int]]] = [[] for _ in self._at]  # at each point, in order
+        self._vanishing = False  # whether some numbers are so small that digits are lost
 
     def add(self, tensor: Tensor) -> None:
         """From now on the tensor may be found."""
@@ -196,8 +198,17 @@ class Lookalikes:
         alike = (unsure | np.isclose(shapes, own[1][:, None], rtol=SAME, atol=0)).all(axis=0)
         same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=SAME, atol=0)).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
+        if not own.any():
+            return self._in_line(tensor, [self._known[near[k]] for k in order])
         found = [self._likeness(tensor, self._known[near[k]]) for k in order]
         return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
+
+    def _in_line(self, tensor: Tensor, views: Iterable[View]) -> list[Likeness]:
+        """Where numbers have run out of range, as deep inside a model whose gradients vanish: all of one shape."""
+        if not self._vanishing:
+            return []
+        places = tuple(range(len(tensor.shape)))
+        return [Likeness(v.tensor, places, ONE) for v in views if v.axis is None and v.shape == tensor.shape]
 
     def _near(self, shapes: NDArray[np.float64], point: int) -> list[int]:
         """What may be found and is like this at one point, in the order in which it came."""
@@ -253,6 +264,8 @@ class Lookalikes:
         largest = np.array([float(a.max(initial=0.0)) for a in arrays])
         if not np.isfinite(sums).all():
             return None
+        self._vanishing |= bool(((sums > 0) & (sums < TINY)).any())
+        sums = np.where(sums < TINY, 0, sums)
         return np.array([sums, np.where(largest > 0, sums / np.where(largest > 0, largest, 1), 0)])
 
     def _likeness(self, tensor: Tensor, view: View) -> Likeness | None:
@@ -329,10 +342,10 @@ def _ratio(own: NDArray[Any], other: NDArray[Any]) -> float | None:
         return None
     largest, place = float(np.max(np.abs(own))), int(np.argmax(np.abs(other)))
     reference = float(other.flat[place])
+    if max(largest, abs(reference)) < TINY:
+        return float("nan")
     if not (np.isfinite(largest) and np.isfinite(reference)) or (largest == 0) != (reference == 0):
         return None
-    if largest == 0:
-        return float("nan")
     ratio = float(own.flat[place]) / reference
     sizes = np.abs(own)
     usual = float(np.max(sizes[sizes < INFINITE], initial=0.0)) or largest
@@ -345,7 +358,7 @@ def _farthest(claimed: NDArray[Any] | None, right: NDArray[Any] | None) -> tuple
         return None
     gaps, scale = np.abs(claimed - right), float(np.max(np.abs(right), initial=0.0))
     scale = max(scale, float(np.max(np.abs(claimed), initial=0.0)))
-    if not np.isfinite(scale) or not gaps.size or float(gaps.max()) <= PLAIN * scale:
+    if not np.isfinite(scale) or scale < TINY or not gaps.size or float(gaps.max()) <= PLAIN * scale:
         return None
     return tuple(int(k) for k in np.unravel_index(int(np.argmax(gaps)), gaps.shape))
 
