@@ -10,7 +10,7 @@ from typing import Any
 
 from symbackprop.expression.build import Expr, Index, Tensor
 from symbackprop.expression.functions import ATAN, DIGAMMA, ERF, EXP, LOG
-from symbackprop.normal_form.data import ONE, UNIT, Atom, Mono, Poly, Rational, combine, exact, subtract
+from symbackprop.normal_form.data import ONE, UNIT, Atom, Mono, Poly, Rational, as_constant, combine, exact, subtract
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules
 
 MONOTONE = (EXP, LOG, ERF, ATAN, DIGAMMA)  # strictly, on their domains
@@ -109,6 +109,8 @@ class Signs(TermRules):
         (a power, exp, log, erf) of something that is itself never flat in T. Or the value is a polynomial in T, whose
         terms of highest (or lowest) degree are products of entries and of positive factors with coefficients of one
         sign: then nothing among them can cancel, even where indices coincide. Or one entry of T is no other's equal.
+        Or it is a number that is not 0 and terms of other degrees in T, whatever else stands in these: x*T - 6. With
+        t*T for T each degree has a power of t of its own, so where such a sum is 0 for all t, the number is 0.
         """
         candidates = {
             a.data: None for m, _ in value.terms for a in _entries(m) if a.kind == "entry" and self._is_free(a.data)
@@ -121,7 +123,10 @@ class Signs(TermRules):
 
     def _varies_with(self, tensor: Tensor, value: Poly) -> bool:
         terms = [(m, c) for m, c in value.terms if any(_mentions(a, tensor) for a, _ in m.factors)]
-        return self._inside_one_function(tensor, [m for m, _ in terms]) or self._as_polynomial(tensor, terms)
+        if self._inside_one_function(tensor, [m for m, _ in terms]) or self._as_polynomial(tensor, terms):
+            return True
+        rest = as_constant(subtract(value, Poly.make(dict(terms))))
+        return rest not in (None, 0) and 0 not in (self._degree(tensor, m) or 0 for m, _ in terms)
 
     def _inside_one_function(self, tensor: Tensor, terms: list[Mono]) -> bool:
         """One term c * f(q) with a strictly monotone f, a q that is never flat in T, and a c without T."""
@@ -142,12 +147,9 @@ class Signs(TermRules):
         """The terms of highest degree in T, or those of lowest, cannot cancel."""
         by_degree: dict[Rational, list[tuple[Mono, Rational]]] = {}
         for mono, coefficient in terms:
-            degree: Rational = 0
-            for atom, exponent in mono.factors:
-                if atom.kind == "entry" and atom.data is tensor:
-                    degree = exact(degree + exponent)
-                elif _mentions(atom, tensor):
-                    return False
+            degree = self._degree(tensor, mono)
+            if degree is None:
+                return False
             by_degree.setdefault(degree, []).append((mono, coefficient))
         own = [e for m, _ in terms for a, e in m.factors if a.kind == "entry" and a.data is tensor]
         if not own or len({e > 0 for e in own}) > 1:  # x / y, with both of T, may be constant where indices agree
@@ -156,6 +158,16 @@ class Signs(TermRules):
         return any(self._cannot_cancel(tensor, by_degree[d]) for d in ends) or self._alone(
             tensor, [m for m, _ in terms]
         )
+
+    def _degree(self, tensor: Tensor, mono: Mono) -> Rational | None:
+        """The degree of a term in the entries of a tensor; None where these stand inside functions or indices."""
+        degree: Rational = 0
+        for atom, exponent in mono.factors:
+            if atom.kind == "entry" and atom.data is tensor:
+                degree = exact(degree + exponent)
+            elif _mentions(atom, tensor):
+                return None
+        return degree
 
     def _cannot_cancel(self, tensor: Tensor, terms: list[tuple[Mono, Rational]]) -> bool:
         return len({c > 0 for _, c in terms}) == 1 and all(
