@@ -144,8 +144,13 @@ class Resolver(Canonical):
 
 def has_place(poly: Poly) -> bool:
     """True if a term names the place of a maximum or minimum."""
-    atoms = {a for m, _ in poly.terms for a, _ in m.factors}
-    return any(p.kind == "position" for a in atoms for t in a.args for m, _ in t.terms for p, _ in m.factors)
+    return any(_is_placed(t) for m, _ in poly.terms for a, _ in m.factors for t in a.args)
+
+
+@cache
+def _is_placed(place: Poly) -> bool:
+    atoms = [a for m, _ in place.terms for a, _ in m.factors]
+    return any(a.kind == "position" or any(map(_is_placed, a.args)) for a in atoms)
 
 
 def _to_open(left: Poly, right: Poly) -> Atom | None:

@@ -141,6 +141,10 @@ class TermRules:
         (template,) = atom.data
         return self.substitute(template, self.parameters(atom, template))
 
+    def extremum(self, sort: str, kind: str, index: Index, body: Poly) -> Poly:
+        """The largest or smallest value of the body over the index, or ("position") where it stands."""
+        raise NotImplementedError
+
     def body_at(self, top: Atom, place: Poly) -> Poly:
         """What an extremum is taken of, at one value of its index."""
         raise NotImplementedError

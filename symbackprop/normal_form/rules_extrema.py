@@ -6,9 +6,11 @@ entries tie, which is recorded as a condition, since at a tie the forward pass h
 
 from __future__ import annotations
 
-from symbackprop.expression.build import Expr, Index, Number, Quotient, Remainder
+from fractions import Fraction
+
+from symbackprop.expression.build import Expr, Index, Number, Quotient, Remainder, multiply
 from symbackprop.expression.sizes import simplify
-from symbackprop.normal_form.data import ONE, Atom, Factors, Poly, constant, of_atom, of_index, subtract
+from symbackprop.normal_form.data import ONE, Atom, Factors, Poly, as_index, constant, of_atom, of_index, subtract
 from symbackprop.normal_form.rewriter import TermRules, Terms
 
 MAXIMUM_WINDOW = 16
@@ -31,33 +33,68 @@ def sum_of_extremum(rules: TermRules, factors: Factors, bound: tuple[Index, ...]
 
 
 def by_position(rules: TermRules, poly: Poly) -> Poly:
-    """`poly` with [x_j = max_k x_k] written as [j = argmax_k x_k], for indices j and parts of merged ones."""
+    """`poly` with [x_j = max_k x_k] written as [j = argmax_k x_k], for indices j and parts of merged ones, and with
+    max_k x_k as x at that place."""
     terms: Terms = []
     for mono, coefficient in poly.terms:
         factors, bound = rules.open_mono(mono)
         part: Terms = [(coefficient, dict(factors), bound)]
-        for atom in dict(factors):
+        for atom, exponent in dict(factors).items():
             found = _standing(rules, atom, bound)
             if found is not None:
                 rules.used[NO_TIES] = None
-                top, here = found
-                place = of_atom(Atom.make("position", top.data, top.args))
+            if found is not None or atom.kind == "extremum":
                 part = [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part]
+            if atom.kind == "extremum":
+                part = rules.times(part, rules.power(_at_its_place(rules, atom), exponent))
+            for here, place in found or ():
                 part = rules.times(part, rules.delta(subtract(here, place)))
         terms += part
     return rules.collect(terms)
 
 
-def _standing(rules: TermRules, atom: Atom, bound: tuple[Index, ...]) -> tuple[Atom, Poly] | None:
-    """(extremum, place) if the atom says that the extremum stands at this place."""
-    found = _attained(rules, atom, (*bound, *sorted(atom.free - set(bound), key=lambda i: (i.name, i.uid))))
-    if found is not None:
-        return (found[0], of_index(found[1][0])) if len(found[1]) == 1 else None
+def _standing(rules: TermRules, atom: Atom, bound: tuple[Index, ...]) -> list[tuple[Poly, Poly]] | None:
+    """The indices at which the atom says that an extremum stands, each with where it stands."""
+    indices = (*bound, *sorted(atom.free - set(bound), key=lambda i: (i.name, i.uid)))
     for top, value in _sides(rules, atom) if atom.kind == "zero" else ():
-        place = _place_of_value(rules, top, value)
-        if place is not None:
-            return top, place
+        own = _place(rules, top, value, indices)
+        if own is not None and len(own) > 1:
+            return list(zip(map(of_index, own), _along_all(rules, top.data[0], own, value), strict=True))
+        here = of_index(own[0]) if own is not None else _place_of_value(rules, top, value)
+        if here is not None:
+            return [(here, of_atom(Atom.make("position", top.data, top.args)))]
     return None
+
+
+def _at_its_place(rules: TermRules, top: Atom) -> Poly:
+    """What an extremum is, as the value at the place where it stands."""
+    value, indices = of_atom(top), list[Index]()
+    while (inner := _as_extremum(value)) is not None and inner.data[0] == top.data[0]:
+        indices.append(Index("e", inner.data[1]))
+        value = rules.body_at(inner, of_index(indices[-1]))
+    if len(indices) == 1:
+        return rules.substitute(value, {indices[0]: of_atom(Atom.make("position", top.data, top.args))})
+    places = _along_all(rules, top.data[0], tuple(indices), value)
+    return rules.substitute(value, dict(zip(indices, places, strict=True)))
+
+
+def _along_all(rules: TermRules, kind: str, indices: tuple[Index, ...], value: Poly) -> list[Poly]:
+    """For each of some indices where it stands in the extremum over all of them, as digits of one long index.
+
+    They are merged in the order of the axes of the first tensor that has them, as argmax does.
+    """
+    places = [a.args for m, _ in value.terms for a, _ in m.factors if a.kind == "entry"]
+    axes = [as_index(p) for p in next((args for args in places if set(map(as_index, args)) >= set(indices)), ())]
+    order = sorted(indices, key=lambda i: axes.index(i) if i in axes else indices.index(i))
+    unit: Expr = Number(Fraction(1))
+    total = simplify(multiply(*(i.size for i in order)), rules.facts)
+    long, digits = Index("e", total), dict[Index, Poly]()
+    for index in reversed(order):
+        digit = long if isinstance(unit, Number) and unit.value == 1 else Quotient(long, unit)
+        digits[index] = rules.size_of(digit if index is order[0] else Remainder(digit, index.size))
+        unit = simplify(multiply(index.size, unit), rules.facts)
+    place = rules.extremum("position", kind, long, rules.substitute(value, digits))
+    return [rules.substitute(digits[i], {long: place}) for i in indices]
 
 
 def chain_of_extrema(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
