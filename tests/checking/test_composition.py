@@ -41,6 +41,34 @@ def tanh_net(depth=DEPTH, shared=False, skip=False):
     return forward, backward, {"x": ("N", "H"), **dense_shapes(1 if shared else depth)}
 
 
+def vanishing_net(depth, factor):
+    """Layers that scale by a tiny factor: in a few of them numbers run out of range."""
+
+    def forward(x, **p):
+        for k in range(depth):
+            x = factor * np.tanh(x @ p[f"W{k}"])
+        return x
+
+    def backward(dout, x, **p):
+        values = [x]
+        for k in range(depth):
+            values.append(factor * np.tanh(values[-1] @ p[f"W{k}"]))
+        g, d = {}, dout
+        for k in reversed(range(depth)):
+            d = d * (1 - (values[k + 1] / factor) ** 2) * factor
+            g[f"W{k}"] = values[k].T @ d
+            d = d @ p[f"W{k}"].T
+        return {**g, "x": d}
+
+    return forward, backward, {"x": ("N", "H"), **{f"W{k}": ("H", "H") for k in range(depth)}}
+
+
+def test_gradients_that_run_out_of_range_are_proved():
+    """Numbers propose nothing where all of them are 0; what comes next in line does."""
+    forward, backward, shapes = vanishing_net(5, 2.0**-240)
+    assert sb.check(forward, backward, shapes=shapes).status == "PROVED"
+
+
 def relu_net(mask, depth=DEPTH):
     """A stack of rectified layers with the squared error, divided by the batch at the very end."""
 

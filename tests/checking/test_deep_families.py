@@ -306,3 +306,50 @@ def test_right_stack_is_proved(family):
 def test_wrong_stack_is_refuted(family):
     forward, backward, shapes = family(DEPTH, "fault")
     assert sb.check(forward, backward, shapes=shapes).status == "REFUTED"
+
+
+def largest(x):
+    return x.max() ** 2
+
+
+def at_unravelled_place(x):
+    dx = np.zeros_like(x)
+    dx[np.unravel_index(np.argmax(x), x.shape)] = 2 * x.max()
+    return {"x": dx}
+
+
+def at_both_indices(x):
+    i, j = np.unravel_index(x.argmax(), x.shape)
+    dx = np.zeros_like(x)
+    dx[i, j] += 2 * x[i, j]
+    return {"x": dx}
+
+
+@pytest.mark.parametrize("backward", [at_unravelled_place, at_both_indices])
+def test_the_place_of_the_largest_entry_of_a_matrix(backward):
+    """One maximum over rows of maxima, one place along all entries."""
+    verdict = sb.check(largest, backward, shapes={"x": ("N", "M")})
+    assert verdict.status == "PROVED" and verdict.scope == "all sizes", str(verdict)
+
+
+def test_relu6_without_biases_is_proved():
+    """Its inputs may be 0 on an open set, but then they are not 6."""
+
+    def run(x, p):
+        saved = []
+        for k in range(4):
+            saved.append((x, x @ p[f"W{k}"]))
+            x = np.minimum(np.maximum(saved[-1][1], 0), 6)
+        return x, saved
+
+    def backward(dout, x, **p):
+        g, d = {}, dout
+        for k, (a, z) in reversed(list(enumerate(run(x, p)[1]))):
+            d = d * ((z > 0) & (z < 6))
+            g[f"W{k}"] = a.T @ d
+            d = d @ p[f"W{k}"].T
+        return {**g, "x": d}
+
+    shapes = {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(4)}}
+    verdict = sb.check(lambda x, **p: run(x, p)[0], backward, shapes=shapes)
+    assert verdict.status == "PROVED" and verdict.scope == "all sizes", str(verdict)

@@ -30,6 +30,7 @@ N, H = Symbol("N", "size"), Symbol("H", "size")
 N_, H_ = Index("n", N), Index("h", H)
 X, W, B = Tensor("x", (N, H)), Tensor("W", (H, H)), Tensor("b", (H,))
 Z, A = Tensor("z", (N, H)), Tensor("a", (N, H))
+U, K = Tensor("U", (H, H)), Index("k", H)
 ZERO = number(0)
 
 
@@ -79,6 +80,15 @@ def test_rectified_layer_is_flat(cuts):
     """It is 0 on an open set, so that [a = 0] is no 0."""
     assert not cuts.never_flat(cuts.normal(Entry(A, (N_, H_))))
     assert cuts.normal(Compare("==", Entry(A, (N_, H_)), ZERO)).terms
+
+
+def test_a_number_beside_terms_of_other_degrees_is_not_cancelled(cuts):
+    """a W - 6 is 0 almost nowhere, though a may be 0 on an open set; a W alone is 0 there, and W_n/W_m - 1 where n = m."""
+    product = contraction("k", H, lambda k: multiply(Entry(A, (N_, k)), Entry(U, (k, H_))))
+    assert cuts.never_flat(cuts.normal(subtract(product, number(6))))
+    assert not cuts.never_flat(cuts.normal(product))
+    quotient = multiply(Entry(U, (H_, H_)), power(Entry(U, (K, K)), -1))
+    assert not cuts.never_flat(cuts.normal(subtract(multiply(Entry(A, (N_, H_)), quotient), number(6))))
 
 
 def test_difference_with_its_own_definition_is_flat(cuts):
