@@ -545,7 +545,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
             subject,
             wrong=tuple(wrong),
             diagnosis=_explained(goal, cause.words, names) if cause else nothing,
-            cure=_cure(cause, cured, names),
+            cure=_cure(goal, cause, cured, names),
             counterexample=found,
             notes=notes,
             cured=cured,
@@ -563,8 +563,11 @@ def _cure_of_formula(goal: ProofGoal, cause: Diagnosis | None) -> tuple[tuple[st
 
 
 def _identifiers(text: str) -> set[str]:
-    """The names of tensors in a formula: an index may be called as a tensor is."""
-    return set(re.findall(r"[A-Za-z_]\w*(?=\[| as claimed|$)", text)) | set(re.findall(r"^[A-Za-z_]\w*", text))
+    """The names of tensors in a formula or a sentence: an index may be called as a tensor is."""
+    named = re.findall(r"(?<=factor )[A-Za-z_]\w*|(?<=factors )[A-Za-z_]\w*", text)
+    return (
+        {*named} | set(re.findall(r"[A-Za-z_]\w*(?=\[| as claimed|$)", text)) | set(re.findall(r"^[A-Za-z_]\w*", text))
+    )
 
 
 def _unknown_to_the_user(goal: ProofGoal) -> set[str]:
@@ -611,7 +614,7 @@ def _up_to_rounding(
     return goal.with_names(Verdict("REFUTED", subject, wrong=wrong, diagnosis=words, counterexample=found))
 
 
-def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[str]) -> str:
+def _cure(goal: ProofGoal, cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[str]) -> str:
     """The cure in plain text: of a part of a line the whole line, if that is short; in names that the user knows."""
     if cause is None:
         return ""
@@ -619,7 +622,10 @@ def _cure(cause: Diagnosis | None, cured: tuple[CuredLine, ...], unknown: set[st
     parts = [line for line in cured if not line.whole]
     fits = text and len(text) <= MAXIMUM_CURE
     known = not unknown & _identifiers(cause.text)
-    return text if fits and (parts or not known) else cause.text if known else ""
+    if fits and (parts or not known):
+        return text
+    told = _explained(goal, cause.text, unknown)
+    return told if known or len(told) <= MAXIMUM_CURE else ""
 
 
 def _cause(goal: ProofGoal, wrong: list[str], found: Counterexample, budget: Budget) -> Diagnosis | None:

@@ -337,7 +337,7 @@ def test_relu6_without_biases_is_proved():
 
     def run(x, p):
         saved = []
-        for k in range(4):
+        for k in range(5):
             saved.append((x, x @ p[f"W{k}"]))
             x = np.minimum(np.maximum(saved[-1][1], 0), 6)
         return x, saved
@@ -350,6 +350,6 @@ def test_relu6_without_biases_is_proved():
             d = d @ p[f"W{k}"].T
         return {**g, "x": d}
 
-    shapes = {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(4)}}
+    shapes = {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(5)}}
     verdict = sb.check(lambda x, **p: run(x, p)[0], backward, shapes=shapes)
     assert verdict.status == "PROVED" and verdict.scope == "all sizes", str(verdict)

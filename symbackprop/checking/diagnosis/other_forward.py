@@ -153,9 +153,9 @@ def _apart(program: Program, change: Change) -> Program:
     def visit(node: Expr) -> Expr | None:
         if isinstance(node, Entry) and node.tensor in table:
             return Entry(table[node.tensor], tuple(rewrite(i, visit) for i in node.indices))
-        if node is change.old:
+        if node is change.old and node is not ZERO:
             return rewrite(change.new, visit)
-        if change.old is ZERO and isinstance(node, Add):
+        if change.old is ZERO and isinstance(node, Add):  # every small number
             bare = next((new for new, _ in _simpler(node)), None)
             return None if bare is None else rewrite(bare, visit)
         return None
