@@ -30,7 +30,7 @@ class CheckBar:
         self._console = console or Console(stderr=True)
         columns = TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn()
         self._bar = Progress(*columns, console=self._console, auto_refresh=False, transient=True)
-        self._task = self._bar.add_task("", total=None)
+        self._stage = ""
         self._due = time.monotonic() + PATIENCE
 
     def __enter__(self) -> CheckBar:
@@ -49,5 +49,10 @@ class CheckBar:
             return
         self._due = now + REDRAW
         self._bar.start()
-        self._bar.update(self._task, description=stage, completed=done, total=total or None)
+        if stage != self._stage:
+            for task in self._bar.task_ids:
+                self._bar.remove_task(task)
+            self._bar.add_task(stage, total=total or None)
+            self._stage = stage
+        self._bar.update(self._bar.task_ids[-1], completed=done)
         self._bar.refresh()
