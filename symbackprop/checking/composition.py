@@ -46,7 +46,7 @@ from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, is_after, tensors_in_term, tensors_of
-from symbackprop.normal_form.data import Poly, subtract
+from symbackprop.normal_form.data import Poly, parameter, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
@@ -204,7 +204,9 @@ class Composition:
                 known = not held & self._aliens and not (held & self._adjoints) - own.keys()
                 if known and (best is None or len(gap.terms) < len(best.terms)):
                     best = gap
-                step = self._step(gap, frozenset()) if 1 < len(gap.terms) <= MOST_TERMS else None
+                if len(gap.terms) > MOST_TERMS or (known and len(gap.terms) < 2):
+                    break
+                step = self._step(gap, frozenset()) if gap.terms else None
                 if step is None:
                     break
                 gap = step[1]
@@ -244,11 +246,21 @@ class Composition:
         for _ in range(MOST_OPENED):
             longer = rewrite(expr, opened)
             if longer is expr:
-                return self._told(expr, own, line)
+                every = (self._told(e, own, line) for e in (expr, self._gathered(expr, line.indices)))
+                return min(every, key=lambda e: sum(1 for _ in nodes_once(e)))
             expr = longer
             if sum(1 for _ in nodes_once(expr)) > MOST_NODES:
                 break
         return None
+
+    def _gathered(self, expr: Expr, indices: tuple[Index, ...]) -> Expr:
+        """The expression as its normal form says it, where equal terms are one."""
+        places = tuple(parameter(k, index.size) for k, index in enumerate(indices))
+        try:
+            poly = self.cuts.normal(substitute(expr, dict(zip(indices, places, strict=True))))
+            return expression(self.cuts, poly, dict(zip(places, indices, strict=True)))
+        except (BudgetError, UnsupportedError):
+            return expr
 
     def _told(self, expr: Expr, own: Mapping[Tensor, Lemma], line: Equation) -> Expr:
         """An expression of derived tensors in those that the user has and names, with what earlier lines compute."""

@@ -170,7 +170,8 @@ def _lacking(
         names |= {t: f"{own}_before" for t in mentioned(shown) if case.traced.variables.get(t, t.name) == own}
         text = to_text(_renamed(shown, names))
         before = f"; {own}_before is the {own} that this line reads" if f"{own}_before" in text else ""
-        text = f"{left} = {text}" if lack is None else f"{left} = ({own} as claimed) + {text}"
+        more = f" - {text[1:]}" if text.startswith("-") else f" + {text}"
+        text = f"{left} = {text}" if lack is None else f"{left} = ({own} as claimed){more}"
         if len(text) > MAXIMUM_CURE or not trials.agree(edit.equations, case.own_lines, final):
             continue
         if _proved(case, edit, case.own_lines, final, budget):
