@@ -256,6 +256,7 @@ class Composition:
     def _gathered(self, expr: Expr, indices: tuple[Index, ...]) -> Expr:
         """The expression as its normal form says it, where equal terms are one."""
         places = tuple(parameter(k, index.size) for k, index in enumerate(indices))
+        self._restart()
         try:
             poly = self.cuts.normal(substitute(expr, dict(zip(indices, places, strict=True))))
             return expression(self.cuts, poly, dict(zip(places, indices, strict=True)))
