@@ -52,7 +52,7 @@ from symbackprop.normal_form.work_time import worked
 
 MOST_OPENED, MOST_TERMS = 24, 300
 MOST_AT_FIRST = 14  # where what stands on one side alone is opened
-MOST_ALIKE = 3  # tensors that one is compared with, where many have its numbers
+MOST_BLIND = 3  # tensors that one is compared with, where numbers tell nothing
 MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_TOGETHER, MOST_KEPT = 3, 6  # definitions that are put in together to make a value shorter, and ways to go on
 MOST_FACTORS = 10  # of what a step adds to a sum
@@ -102,6 +102,8 @@ class Composition:
         self.derived, self.claimed, self.deadline = derived, claimed, deadline
         self._forward = frozenset(e.tensor for e in question.forward.equations)
         self._adjoints = {e.tensor for e in derived.equations if e.tensor not in self._forward}
+        read = {t for e in derived.equations for t in tensors_in(e.value)}
+        self._unread = self._adjoints - read - set(derived.outputs)  # names that the user's tensors may have, no more
         self._aliens: set[Tensor] = set()
         self._met: set[Tensor] = set()  # derived ones that the user has
         self._last = 0  # the place of the one that was met last
@@ -441,16 +443,16 @@ class Composition:
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
         alike = self._alike.of(own.tensor)
-        if len(alike) > MOST_ALIKE:  # numbers tell nothing: what comes after the last one found is the likeliest
+        if any(s.blind for s in alike):  # what comes after the last one that was found is the likeliest
             left = [s for s in alike if s.other not in self._met and own.tensor in self._aliens]
-            alike = sorted(left, key=lambda s: self._order[s.other] < self._last)[:MOST_ALIKE]
+            alike = sorted(left, key=lambda s: self._order[s.other] < self._last)[:MOST_BLIND]
         for likeness in alike:
             other = likeness.at(own.indices)
             opened = self._proved(own, other)
             if opened is not None:
                 self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
                 if own.tensor in self._aliens:
-                    self._met.add(likeness.other)
+                    self._met |= {likeness.other} - self._unread
                     self._last = self._order[likeness.other]
                 self.lemmas[own.tensor] = Lemma(self._replaced[own.tensor], tuple(opened))
                 return True

@@ -26,7 +26,7 @@ from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Ref
 from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
 from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.kinks import conventions, oriented
-from symbackprop.checking.partial_sums import with_partial_sums
+from symbackprop.checking.partial_sums import with_inner_sums, with_partial_sums
 from symbackprop.checking.progress import report
 from symbackprop.checking.proof_search import (
     COMPOSED,
@@ -155,6 +155,8 @@ class ProofGoal:
                 added.append(Equation(bar, tuple(Index(f"i{k}", n) for k, n in enumerate(bar.shape)), ZERO))
         derived = replace(adjoint, equations=(*adjoint.equations, *added)) if added else adjoint
         derived = with_partial_sums(derived, self.gradient.program.by_tensor)
+        if len(derived.equations) + len(self.traced.backward.equations) > LONG:
+            derived = with_inner_sums(derived, self.gradient.program.by_tensor)
         by_name = self.formula is not None
         return Sides(self.question, derived, self.traced.backward, bool(self.traced.sizes), by_name)
 

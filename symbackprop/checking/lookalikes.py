@@ -60,6 +60,7 @@ class Likeness:
 
     Args:
         step: the axis of the other whose steps are counted otherwise: from `start` on, or down from there.
+        blind: whether numbers tell nothing, since they have run out of range.
     """
 
     other: Tensor
@@ -68,6 +69,7 @@ class Likeness:
     step: int | None = None
     start: Expr = ZERO
     down: bool = False
+    blind: bool = False
 
     def at(self, indices: tuple[Index, ...]) -> Expr:
         """What the entry with these indices is."""
@@ -208,7 +210,8 @@ class Lookalikes:
         if not self._vanishing:
             return []
         places = tuple(range(len(tensor.shape)))
-        return [Likeness(v.tensor, places, ONE) for v in views if v.axis is None and v.shape == tensor.shape]
+        same = (v.tensor for v in views if v.axis is None and v.shape == tensor.shape)
+        return [Likeness(other, places, ONE, blind=True) for other in same]
 
     def _near(self, shapes: NDArray[np.float64], point: int) -> list[int]:
         """What may be found and is like this at one point, in the order in which it came."""

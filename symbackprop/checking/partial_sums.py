@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from symbackprop.expression.build import Add, Entry, Tensor, add
+from symbackprop.expression.build import (
+    ZERO,
+    Add,
+    Entry,
+    Expr,
+    Multiply,
+    Sum,
+    Tensor,
+    Where,
+    add,
+    contraction,
+    free_indices,
+    substitute,
+)
 from symbackprop.expression.program import Equation, Program, unused
 from symbackprop.expression.recurrence import recurrent
 
@@ -32,6 +45,48 @@ def with_partial_sums(derived: Program, forward: Collection[Tensor]) -> Program:
             equations += _partial_sums(equation, used)
         equations.append(equation)
     return replace(derived, equations=tuple(equations))
+
+
+def with_inner_sums(derived: Program, forward: Collection[Tensor]) -> Program:
+    """The program with names for sums that a mask or a slope is put on: the derivative after an activation, where only
+    that before it has a name, since the forward pass gives none to the activation.
+
+    Args:
+        forward: as `with_partial_sums` has it.
+    """
+    if recurrent(derived.equations):
+        return derived
+    used = {t.name for t in derived.tensors}
+    equations: list[Equation] = []
+    for equation in derived.equations:
+        inner = _inner_sum(equation.value) if equation.tensor not in forward else None
+        if inner is not None and inner is not equation.value:
+            name = unused(f"{equation.tensor.name}_inner", used)
+            used.add(name)
+            equations.append(Equation(Tensor(name, equation.tensor.shape), equation.indices, inner, equation.note))
+        equations.append(equation)
+    return replace(derived, equations=tuple(equations))
+
+
+def _inner_sum(value: Expr) -> Expr | None:
+    """What is summed, without what it is multiplied by and without conditions that do not depend on the sum's index."""
+    match value:
+        case Where(_, then, otherwise) if ZERO in (then, otherwise):
+            return _inner_sum(otherwise if then is ZERO else then)
+        case Multiply(factors):
+            sums = [f for f in factors if isinstance(f, Sum)]
+            return sums[0] if len(sums) == 1 else None
+        case Sum(index, body):
+            while isinstance(body, Where) and ZERO in (body.then, body.otherwise):
+                if index in free_indices(body.condition):
+                    return value
+                body = body.otherwise if body.then is ZERO else body.then
+            return (
+                value
+                if body is value.body
+                else contraction(index.name, index.size, lambda i: substitute(body, {index: i}))
+            )
+    return None
 
 
 def _partial_sums(equation: Equation, used: set[str]) -> Iterator[Equation]:
