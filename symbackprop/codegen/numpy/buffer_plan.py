@@ -106,6 +106,8 @@ class Plan:
     def statement(self, statement: Statement, position: int) -> None:
         """Write one statement, then free the buffers that it read last."""
         match statement:
+            case Map(target, Entry() as same) if same.indices == target.indices and target.tensor not in self.holds:
+                self._alias(target.tensor, same.tensor)
             case Map(target, value) if target.indices and free_indices(value):
                 Elementwise(self, target, position).run(value)
             case Contract() if self.is_matrix_product(statement):
@@ -125,6 +127,17 @@ class Plan:
             case _:
                 self._plainly(statement)
         self.release(statement, position)
+
+    def _alias(self, tensor: Tensor, same: Tensor) -> None:
+        """Another name of an array; its buffer is free after the last reader of any of its names."""
+        buffer = self.holds.get(same)
+        if buffer is None:
+            self.lines.append(f"{self.names[tensor]} = {self.names[same]}")
+            return
+        self.rename(tensor, buffer)
+        named = [t for t, b in self.holds.items() if b is buffer and self.last.get(t, -1) >= self.last[same]]
+        until = max(self.last.get(t, -1) for t in (tensor, *named))
+        self.last.update(dict.fromkeys((tensor, same, *named), until))
 
     def accumulate(self, statement: Statement, position: int) -> None:
         """Add one block's part to a sum that was set to zero before the loop."""
