@@ -17,6 +17,7 @@ import numpy as np
 from symbackprop.codegen.arguments import REMEMBERED, Array, Signature, size_value
 from symbackprop.codegen.lowering.form import Form, Join, equation_text, soon
 from symbackprop.codegen.lowering.lower import lower
+from symbackprop.codegen.lowering.marked import marked
 from symbackprop.codegen.numpy.buffered import print_whole
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped
@@ -110,6 +111,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
             return CompiledProgram(program, source, signature, function, backend, run)
         except UnsupportedError as error:
             warnings.warn(f"NumPy takes over: {error}", RuntimeWarning, stacklevel=5)
+    form = marked(form, program.assumptions)
     source = _print_numpy(form, dtype)
     functions = load_module(source)
     run = _WithBuffers(form, signature, functions) if INTO in functions else None

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 
 import codegen_nets as nets
 import numpy as np
@@ -330,3 +331,35 @@ def test_an_array_with_two_names_is_kept_until_the_last_of_them_is_read(steps, c
         np.testing.assert_allclose(found[tensor.name], np.asarray(expected[tensor.name], float), 1e-12)
     again = code(x=inputs["x"] + 1)
     assert not any(np.shares_memory(again[t.name], found[t.name]) for t in program.outputs)
+
+
+def marks(coefficient, rest):
+    """A program with rest + coefficient * [k = y[n]], and its labels in their range."""
+    delta = kronecker(k, Entry(labels, (n,)))
+    value = add(rest, multiply(coefficient, delta))
+    out = Tensor("out", (N, K))
+    return Program((x, labels), (Equation(out, (n, k), value),), (out,), assumptions=(Assumption("labels", labels, K),))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize(
+    ("program", "by_index"),
+    [
+        (marks(number(-2), apply(EXP, Entry(x, (n, k)))), True),
+        (marks(divide(ONE, N), Entry(x, (n, k))), True),
+        (marks(ONE, ZERO), True),
+        (marks(ONE, Entry(labels, (n,))), False),  # an array without all axes
+        (marks(Entry(x, (n, k)), Entry(x, (n, k))), False),  # what is added depends on the class
+        (Program((x, labels), marks(ONE, Entry(x, (n, k))).equations, marks(ONE, ZERO).outputs), False),  # any integers
+    ],
+    ids=["exp", "entry", "one-hot", "other axes", "by class", "integers"],
+)
+def test_a_one_hot_term_is_added_by_index_where_labels_lie_in_their_range(program, by_index, backend):
+    code = compile_program(program, backend=backend)
+    assert ("add_at(" in code.source) == (by_index and backend == "numpy")
+    inputs = {"x": np.random.default_rng(3).normal(size=(4, 5)), "y": np.array([4, 0, 2, 2])}
+    kept = inputs["x"].copy()
+    expected = evaluate(program, SIZES, inputs)["out"]
+    for form in (code, replace(code, run=None)) if backend == "numpy" else (code,):
+        np.testing.assert_allclose(form(**inputs)["out"], np.asarray(expected, float), 1e-12)
+    np.testing.assert_array_equal(inputs["x"], kept)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from symbackprop.codegen.lowering.form import Contract, Form, Map, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.form import Contract, Form, Map, Marked, Reduce, Statement, axes, reads
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.expressions import ATOM, ArrayWriter, over_and_under
 from symbackprop.expression.build import (
@@ -110,6 +110,9 @@ class Plan:
                 self._alias(target.tensor, same.tensor)
             case Map(target, value) if target.indices and free_indices(value):
                 Elementwise(self, target, position).run(value)
+            case Marked(target, value, _, _, extra) if free_indices(value) and not self._is_held(extra):
+                Elementwise(self, target, position).run(value)
+                self.lines.append(self.writer.marked(statement, self.holds[target.tensor].name))
             case Contract() if self.is_matrix_product(statement):
                 self._dot(statement)
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
@@ -127,6 +130,10 @@ class Plan:
             case _:
                 self._plainly(statement)
         self.release(statement, position)
+
+    def _is_held(self, value: Expr) -> bool:
+        """True if `value` reads a buffer, which may be written over."""
+        return any(e.tensor in self.holds for e in entries(value))
 
     def _alias(self, tensor: Tensor, same: Tensor) -> None:
         """Another name of an array; its buffer is free after the last reader of any of its names."""
