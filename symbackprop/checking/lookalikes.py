@@ -170,6 +170,7 @@ class Lookalikes:
         self._known: list[View] = []
         self._profiles: list[NDArray[np.float64]] = []
         self._by_shape: list[list[tuple[float, int]]] = [[] for _ in self._at]  # at each point, in order
+        self._void: dict[tuple[Expr, ...], list[Tensor]] = {}  # those that are 0 at all points
         self._vanishing = False  # whether some numbers are so small that digits are lost
 
     def add(self, tensor: Tensor) -> None:
@@ -179,7 +180,10 @@ class Lookalikes:
             views = [View(tensor, self._steps[tensor], *ends) for ends in ((0, 0), (1, 0), (0, 1))]
         for view in views:
             profile = self._profile(view)
-            if profile is not None:
+            if profile is not None and not profile.any():
+                if view.axis is None:
+                    self._void.setdefault(tensor.shape, []).append(tensor)
+            elif profile is not None:
                 for order, shape in zip(self._by_shape, profile[1], strict=True):
                     bisect.insort(order, (float(shape), len(self._known)))
                 self._known.append(view)
@@ -188,8 +192,10 @@ class Lookalikes:
     def of(self, tensor: Tensor) -> list[Likeness]:
         """The tensors that may be found and are like this one, those without a factor first."""
         own = self._profile(View(tensor))
-        if own is None or not self._known:
+        if own is None:
             return []
+        if not own.any():
+            return self._in_line(tensor)
         faint = own[0] < FAINT
         # what is left of large numbers that cancel tells little
         unsure = (faint if not faint.all() else ~faint)[:, None]
@@ -200,18 +206,15 @@ class Lookalikes:
         alike = (unsure | np.isclose(shapes, own[1][:, None], rtol=SAME, atol=0)).all(axis=0)
         same = alike & (unsure | np.isclose(sums, own[0][:, None], rtol=SAME, atol=0)).all(axis=0)
         order = [*np.flatnonzero(same), *np.flatnonzero(alike & ~same)]
-        if not own.any():
-            return self._in_line(tensor, [self._known[near[k]] for k in order])
         found = [self._likeness(tensor, self._known[near[k]]) for k in order]
         return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
 
-    def _in_line(self, tensor: Tensor, views: Iterable[View]) -> list[Likeness]:
+    def _in_line(self, tensor: Tensor) -> list[Likeness]:
         """Where numbers have run out of range, as deep inside a model whose gradients vanish: all of one shape."""
         if not self._vanishing:
             return []
         places = tuple(range(len(tensor.shape)))
-        same = (v.tensor for v in views if v.axis is None and v.shape == tensor.shape)
-        return [Likeness(other, places, ONE, blind=True) for other in same]
+        return [Likeness(other, places, ONE, blind=True) for other in self._void.get(tensor.shape, ())]
 
     def _near(self, shapes: NDArray[np.float64], point: int) -> list[int]:
         """What may be found and is like this at one point, in the order in which it came."""
