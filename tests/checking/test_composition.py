@@ -66,7 +66,7 @@ def vanishing_net(depth, factor):
 def test_gradients_that_run_out_of_range_are_proved():
     """Numbers propose nothing where all of them are 0; what comes next in line does."""
     forward, backward, shapes = vanishing_net(5, 2.0**-240)
-    assert sb.check(forward, backward, shapes=shapes).status == "PROVED"
+    assert sb.check(forward, backward, shapes=shapes, seconds=300).status == "PROVED"
 
 
 def relu_net(mask, depth=DEPTH):

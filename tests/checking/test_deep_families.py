@@ -353,5 +353,5 @@ def test_relu6_without_biases_is_proved():
         return {**g, "x": d}
 
     shapes = {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(5)}}
-    verdict = sb.check(lambda x, **p: run(x, p)[0], backward, shapes=shapes)
+    verdict = sb.check(lambda x, **p: run(x, p)[0], backward, shapes=shapes, seconds=300)
     assert verdict.status == "PROVED" and verdict.scope == "all sizes", str(verdict)

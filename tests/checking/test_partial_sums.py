@@ -4,9 +4,21 @@ import numpy as np
 
 import symbackprop as sb
 from symbackprop.calculus.lemmas import Replay, joined
-from symbackprop.checking.partial_sums import MANY, with_partial_sums
-from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, multiply
+from symbackprop.checking.partial_sums import MANY, with_inner_sums, with_partial_sums
+from symbackprop.expression.build import (
+    Compare,
+    Entry,
+    Index,
+    Symbol,
+    Tensor,
+    add,
+    contraction,
+    multiply,
+    number,
+    where,
+)
 from symbackprop.expression.program import Equation, Program
+from symbackprop.normal_form.normal_form import Canonical
 
 N = Symbol("N", "size")
 PLACE = Index("i", N)
@@ -54,3 +66,45 @@ def test_lemmas_about_partial_sums_are_replayed_with_what_the_verdict_has():
     verdict = sb.check(forward, backward, shapes={"x": ("N", "D"), "w": ("D", "D")})
     assert verdict.status == "PROVED" and any("w_bar_sum" in m.text for m in verdict.lemmas)
     assert len(Replay(joined(verdict.program, verdict.claim), verdict.lemmas).lemmas) == len(verdict.lemmas)
+
+
+def test_with_inner_sums_names_what_a_mask_or_a_slope_is_put_on():
+    matrix, d, z = Tensor("W", (N, N)), Tensor("d", (N,)), Tensor("z", (N,))
+    mask = Compare("<", number(0), Entry(z, (PLACE,)))
+    product = lambda j: multiply(Entry(matrix, (PLACE, j)), Entry(d, (j,)))  # noqa: E731
+    plain = contraction("j", N, product)
+    masked = contraction("j", N, lambda j: where(mask, product(j), number(0)))
+    for value in (masked, where(mask, plain, number(0)), multiply(Entry(z, (PLACE,)), plain)):
+        inputs = (matrix, d, z)
+        inner, whole = with_inner_sums(Program(inputs, (Equation(BAR, (PLACE,), value),), (BAR,), ()), ()).equations
+        assert whole.value is value and Canonical().equal(inner.value, plain)
+    inside = contraction("j", N, lambda j: where(Compare("<", number(0), Entry(z, (j,))), product(j), number(0)))
+    for value in (plain, inside, Entry(z, (PLACE,))):
+        assert len(with_inner_sums(Program(inputs, (Equation(BAR, (PLACE,), value),), (BAR,), ()), ()).equations) == 1
+
+
+def test_error_terms_first_and_activations_without_names():
+    """All error terms, not yet divided by the batch, then the gradients: the masks stand inside of other lines."""
+    depth = 6
+
+    def run(x, p):
+        z, a = [], [x]
+        for k in range(depth):
+            z.append(a[-1] @ p[f"W{k}"])
+            a.append(np.maximum(z[-1], 0) if k < depth - 1 else z[-1])
+        return z, a
+
+    def forward(x, y, **p):
+        return 0.5 * ((run(x, p)[1][-1] - y) ** 2).sum(axis=1).mean()
+
+    def backward(x, y, **p):
+        z, a = run(x, p)
+        delta = {depth - 1: a[-1] - y}
+        for k in range(depth - 2, -1, -1):
+            delta[k] = (delta[k + 1] @ p[f"W{k + 1}"].T) * (z[k] > 0)
+        g = {f"W{k}": a[k].T @ delta[k] / len(x) for k in range(depth)}
+        return {**g, "x": delta[0] @ p["W0"].T / len(x), "y": -delta[depth - 1] / len(x)}
+
+    shapes = {"x": ("N", "D"), "y": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(depth)}}
+    verdict = sb.check(forward, backward, shapes=shapes, seconds=300)
+    assert verdict.status == "PROVED" and verdict.scope == "all sizes", str(verdict)
