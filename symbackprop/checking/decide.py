@@ -179,8 +179,12 @@ class ProofGoal:
     @property
     def seen_alike(self) -> bool:
         """True for a whole model in which floating point shows all gradients to be right, as far as it can."""
-        asked = self.sides.length > LONG and self.formula is None and len(self.sides.alike.vectors) >= ENOUGH_POINTS
-        return asked and not self.suspicious
+        pairs = self.question.pairs.items()
+        moving = all(tensor in self.gradient.cotangents for _, (tensor, _) in pairs)
+        if self.sides.length <= LONG or self.formula is not None or not moving or self.suspicious:
+            return False
+        both = [t for name, (_, claimed) in pairs for t in (claimed, self.derived[name])]
+        return self.sides.alike.points_of(both) >= ENOUGH_POINTS
 
     @property
     def called(self) -> dict[str, str]:

@@ -236,6 +236,11 @@ class Lookalikes:
         """True if two tensors plainly have other numbers at some point."""
         return any(_farthest(values.get(left), values.get(right)) is not None for _, values in self._at)
 
+    def points_of(self, tensors: Iterable[Tensor]) -> int:
+        """At how many points all of these have numbers."""
+        every = list(tensors)
+        return sum(all(t in values and np.isfinite(values[t]).all() for t in every) for _, values in self._at)
+
     def disagreements(
         self, pairs: Iterable[tuple[Tensor, Tensor]]
     ) -> list[tuple[Point, dict[Tensor, tuple[int, ...]]]]:
@@ -270,8 +275,8 @@ class Lookalikes:
         largest = np.array([float(a.max(initial=0.0)) for a in arrays])
         if not np.isfinite(sums).all():
             return None
-        self._vanishing |= bool(((sums > 0) & (sums < TINY)).any())
-        sums = np.where(sums < TINY, 0, sums)
+        self._vanishing |= bool(((largest > 0) & (largest < TINY)).any())
+        sums = np.where(largest < TINY, 0, sums)
         return np.array([sums, np.where(largest > 0, sums / np.where(largest > 0, largest, 1), 0)])
 
     def _likeness(self, tensor: Tensor, view: View) -> Likeness | None:
