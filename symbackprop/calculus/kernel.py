@@ -42,6 +42,7 @@ class Kernel:
         self._meaning, self._equality = Meaning(program, self._accepted), Equality(program, expanded)
         self._names: dict[Tensor, tuple[Tensor, Entry]] = {}  # what a name stands for, and of which cost
         self._last: tuple[Mapping[Tensor, Tensor], Entry] | None = None  # the table of names that was checked last
+        self._mentioned = {t for d in self._accepted.values() for t in tensors_in(d.right)}  # by accepted results
         self._fitting: set[Expr] = set()
         self._replayed: dict[Step, tuple[str, ...]] = {}  # steps with their conditions: true once, true for good
 
@@ -72,6 +73,7 @@ class Kernel:
             raise ProofError(f"{derivation.name}: the steps do not end at the right side")
         if isinstance(derivation.left, Entry) and self._may_be_used(derivation.left, derivation.right):
             self._accepted[derivation.left.tensor] = derivation
+            self._mentioned |= tensors_in(derivation.right)
         return tuple(used)
 
     def accepts(self, step: Step, derivation: Derivation) -> bool:
@@ -140,7 +142,7 @@ class Kernel:
             return False
         reached: set[Tensor] = set()
         pending = [right]
-        while pending:
+        while pending and (left.tensor in self._mentioned or not reached):  # what nobody mentions does not come back
             for tensor in tensors_in(pending.pop()) - reached:
                 reached.add(tensor)
                 if tensor in self._accepted and tensor is not left.tensor:
