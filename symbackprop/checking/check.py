@@ -37,6 +37,7 @@ from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
 from symbackprop.checking.running_lines import Line, lines_that_run
 from symbackprop.checking.trace_agreement import agree_with_numpy
+from symbackprop.checking.transposable import transposable
 from symbackprop.checking.verdict import GIVEN_SIZES, SURROGATE, Verdict
 from symbackprop.errors import (
     BudgetError,
@@ -115,6 +116,7 @@ def judged(case: Case, budget: Budget) -> Verdict:
         if verdict.status == "UNDECIDED":
             verdict = _with_symbols(case, budget) or verdict
         verdict = _read_twice(case, verdict, budget)
+        verdict = _of_symmetric(case, verdict, budget)
         return _with_judged_code(case, verdict, budget)
 
 
@@ -149,6 +151,31 @@ def _read_twice(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
     reason = (f"{forward.__name__} detaches something, or turns gradients off. Read as a constant, the backward is not "
               "the gradient; read as if nothing was detached (in this forward it has no effect), it is")  # fmt: skip
     return replace(other, status="UNDECIDED", subject=verdict.subject, scope="", conditions=(), reason=reason)
+
+
+def _of_symmetric(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
+    """UNDECIDED where a backward is the gradient for symmetric matrices alone, and the forward is written for such.
+
+    Where it is not the gradient for these either, a symmetric counterexample says more.
+    """
+    if verdict.status != "REFUTED" or verdict.program is None:
+        return verdict
+    names = transposable(case.forward, verdict.program)
+    if not names or set(verdict.wrong) <= set(names):  # a transpose of the matrix itself is forgotten
+        return verdict
+    kinds = {**case.assume, **dict.fromkeys(names, "symmetric")}
+    other = _checked(replace(case, assume=kinds), budget)
+    shown = ", ".join(names)
+    told = f"the forward cannot tell {shown} from {'its transpose' if len(names) == 1 else 'their transposes'}"
+    if other.status == "REFUTED":
+        return replace(other, notes=(*other.notes, f"{told}, so symmetric matrices were looked at"))
+    if other.status != "PROVED":
+        return verdict
+    reason = (
+        f"where {shown} is symmetric the backward is the gradient (proved), at other matrices it is not, and {told}"
+    )
+    help = f"help: if symmetric ones are meant, say so: assume={dict.fromkeys(names, 'symmetric')}"
+    return replace(other, status="UNDECIDED", scope="", conditions=(), reason=f"{reason}\n{help}")
 
 
 def _has_constants(verdict: Verdict) -> bool:

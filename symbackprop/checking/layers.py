@@ -35,7 +35,7 @@ BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bp
 OWN_CODE.append(__file__)  # the functions that make a layer and run it are rebuilt with it, and no code of the user's
 HELD = ("data", "value", "val", "weight", "array", "w", "params")  # where a parameter object keeps its numbers
 DEEPEST = 4
-DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11), (4, 8, 12, 16, 20, 24, 28, 32, 36, 40)  # the latter can be halved
+DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11), tuple(range(12, 132, 12))  # the latter in two, three or four groups
 MOST_TRIED = 200  # ways to fill in the arguments of a constructor
 Path = tuple[Any, ...]  # steps from the instance: attributes, keys of dictionaries, places of lists
 

@@ -500,7 +500,9 @@ ROW_FUNCTIONS = {
     "max_pool": lambda x: ONLY_F.max_pool1d(x.unsqueeze(1), 2),
     "avg_pool": lambda x: ONLY_F.avg_pool1d(x.unsqueeze(1), 2, 1),
     "conv_transpose": lambda x: ONLY_F.conv_transpose1d(x[:, None], x.new_ones(1, 2, 3).cumsum(-1), x[0, :2], 2, 1, 1),
-    "conv_input": lambda x: torch.nn.grad.conv1d_input((x.shape[0], 1, 6), x[:2, None, :2], x[:, :2].unsqueeze(-1), 5),
+    "conv_input": lambda x: torch.nn.grad.conv1d_input(
+        (x.shape[0], 1, 4), x.new_ones(1, 1, 3).cumsum(-1), x[:, None, :2]
+    ),
     "conv_weight": lambda x: torch.nn.grad.conv1d_weight(x[:, None], (1, 1, 2), x[:, None, :2], stride=2),
     "full": lambda x: torch.full_like(x, 0.5) + x.new_full((4,), 2.0) + x.new_ones(4),
     "huber": lambda x: ONLY_F.huber_loss(x, x.exp(), delta=0.75),

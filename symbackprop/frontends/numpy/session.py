@@ -27,6 +27,7 @@ from symbackprop.expression.build import (
     Index,
     Multiply,
     Number,
+    Remainder,
     Symbol,
     Tensor,
     Where,
@@ -408,13 +409,13 @@ def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
     """
     answer = is_so(relation, left, right)
     if answer is None:
-        if relation == "==" and left is ONE:
+        if relation == "==" and left in (ONE, ZERO):
             left, right = right, left
         question, opposite = f"{to_text(left)} {relation} {to_text(right)}", ""
         if relation != "==":
             opposite = f"{to_text(left)} {_OPPOSITE[relation]} {to_text(right)}"
-        elif right is ONE:  # sizes are no less
-            opposite = f"{to_text(left)} >= 2"
+        elif right is ONE or (right is ZERO and isinstance(left, Remainder)):  # they are no less
+            opposite = f"{to_text(left)} > {to_text(right)}"
         raise NeedsConcreteSizes(
             why,
             size_symbols(left, right),
