@@ -49,8 +49,8 @@ def _is_alike(forward: Callable[..., Any], program: Program, matrix: Tensor) -> 
     for sizes in sampler.size_choices()[:TRIES]:
         given = arguments(forward, program.inputs, sampler.point(sizes))
         turned = {**given, matrix.name: np.swapaxes(given[matrix.name], -1, -2).copy()}
-        found = [np.hstack([np.ravel(v) for v in _outputs(forward(**values))]) for values in (given, turned)]
-        if not np.allclose(*found, rtol=ALIKE, atol=ALIKE):
+        one, other = (np.hstack([np.ravel(v) for v in _outputs(forward(**values))]) for values in (given, turned))
+        if not np.allclose(one, other, rtol=ALIKE, atol=ALIKE):
             return False
     return True
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, Symbol, multiply, number, where
+from symbackprop.expression.build import ONE, Entry, Symbol, multiply, number, where
 from symbackprop.frontends.numpy.array import array, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED
 from symbackprop.frontends.numpy.elementwise import truth
@@ -340,7 +340,8 @@ def _bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Any:
     """What falls on each number; all numbers must be below `minlength`, or nobody knows how long the result is."""
     given = as_array(x)
     length = integer_of(minlength)
-    known = current().facts.ranges.get(getattr(given.read()(axis_indices(given.axes)), "tensor", None))
+    read = given.read()(axis_indices(given.axes))
+    known = current().facts.ranges.get(read.tensor) if isinstance(read, Entry) else None
     if given.ndim != 1 or length is None or known is None or is_so("<=", known, length) is not True:
         raise TraceError("np.bincount, whose length depends on the data, cannot be traced",
                          help='say how many numbers there are: minlength=C, and assume={"x": "labels:C"}')  # fmt: skip
