@@ -13,6 +13,7 @@ from symbackprop.codegen.lowering.form import (
     Gather,
     Join,
     Map,
+    Marked,
     OfMatrix,
     Reduce,
     Statement,
@@ -96,6 +97,8 @@ class ArrayWriter:
                 return self._ordered((f"{text}.{kind}({axis})", ATOM), rest, axes(target))
             case Gather():
                 return self._gather(statement)
+            case Marked(target, value, _, _, _):
+                return self.marked(statement, self._whole(value, axes(target), True)[0]), ATOM
             case Join(target, parts, along):
                 order = axes(target)
                 place = order.index(along)
@@ -114,6 +117,13 @@ class ArrayWriter:
         text = MATRIX_TEXT[statement.kind].format(matrix, np=self.np)
         inside = statement.places if statement.kind in ("inverse", "cholesky") else ()
         return self._ordered((text, ATOM), [*order, *inside], axes(statement.target))
+
+    def marked(self, s: Marked, array: str) -> str:
+        """The call that adds the extra to an array that holds the value of `s`."""
+        self.helpers.add("add_at")
+        rest = [i for i in axes(s.target) if i is not s.at]
+        places = ", ".join(self.value(s.place if i is s.at else i, rest)[0] for i in axes(s.target))
+        return f"add_at({array}, ({places}{',' * (not rest)}), {self.value(s.extra, rest)[0]})"
 
     def size(self, expr: Expr) -> str:
         """An integer expression without indices."""
