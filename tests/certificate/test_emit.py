@@ -121,4 +121,7 @@ def test_check_certificate_writes_beside_the_verdict(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     assert "wrote double.sbp" in run.stdout
     assert check((tmp_path / "double.sbp").read_text()).claims == [("x", "dx")]
-    assert "a certificate is a .sbp file" in run_here(["check", "double.py", "--certificate", "p.txt"], tmp_path).stderr
+    assert (
+        "a certificate is a .sbp or a .v file"
+        in run_here(["check", "double.py", "--certificate", "p.txt"], tmp_path).stderr
+    )
