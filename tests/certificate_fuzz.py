@@ -20,7 +20,10 @@ from certificate_numbers import refuted
 from symbackprop.certificate.check_proof import Book, Refused, check
 
 PROOFS = pathlib.Path(__file__).parent / "certificate" / "proofs"
-MUTABLE = ("forward", "backward", "adjoint", "lemma", "claim", "condition", "input", "fact", "size", "scalar", "cost")
+MUTABLE = (
+    *("forward", "backward", "adjoint", "let", "lemma", "claim", "condition", "input", "fact", "size", "split", "cost"),
+    "together",
+)
 
 
 def words_of(line):
@@ -77,7 +80,8 @@ def mutate_statement(lines, r):
         lines.insert(
             j,
             r.choice(
-                [f"condition nonzero 0 in {lines[k].split()[1]}", "lemma dx = 0", "fact 1 <= 0", "scalar zero positive"]
+                [f"condition nonzero 0 in {lines[k].split()[1]}", "lemma dx = 0", "fact 1 <= 0", "input zero positive",
+                 "together 2", "split N at 1", "split N by 2", f"split {r.choice('NDMT')} all"]
             ),
         )
     else:
@@ -92,7 +96,7 @@ def mutant(text, r):
     return "\n".join([*lines, f"end {len(lines) + 1}"]) + "\n"
 
 
-SHARED = ("bases", "polys", "numbers", "free", "heights")  # tables that only grow, and mean the same for all
+SHARED = ("table",)  # only grows, and means the same for all
 
 
 def copied(book):
@@ -101,6 +105,8 @@ def copied(book):
     for name, value in vars(book).items():
         if name not in SHARED and isinstance(value, (dict, list, set)):
             setattr(new, name, copy.copy(value))
+    new.demands = {k: list(v) for k, v in book.demands.items()}
+    new.words = {word: getattr(new, method.__name__) for word, method in book.words.items()}
     return new
 
 

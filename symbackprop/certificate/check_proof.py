@@ -69,7 +69,7 @@ class Reader:
     """Reads one line, word by word."""
 
     def __init__(self, text: str) -> None:
-        self.words, self.at, self.depth = TOKEN.findall(text), 0, 0
+        self.text, self.words, self.at, self.depth = text, TOKEN.findall(text), 0, 0
         need("".join(self.words) == text.replace(" ", ""), f"cannot read {text[:60]!r}")
         need(all(len(w) < MOST_DIGITS for w in self.words), "a word that is too long")
 
@@ -292,11 +292,11 @@ def less(p: Poly, q: Poly) -> Poly:
     return plus(p, scale(q, -1))
 
 
-def linear(p: Poly, i: Base) -> tuple[Q, Poly] | None:
-    """a and e with p = a i + e, a a number, if i stands nowhere in e."""
-    t = ((), ((i, 1),))
-    rest = {u: c for u, c in p.items() if u != t}
-    return (p[t], rest) if t in p and i not in free_in(rest) else None
+def parted(p: Poly, b: Base) -> tuple[Poly, Poly]:
+    """c and r with p = c b + r; powers of b are left in r."""
+    inside = {t: c for t, c in p.items() if (b, 1) in t[1]}
+    factor = {(t[0], tuple(x for x in t[1] if x[0] is not b)): c for t, c in inside.items()}
+    return factor, {t: c for t, c in p.items() if t not in inside}
 
 
 class Algebra:
@@ -349,7 +349,8 @@ class Algebra:
             need(n <= MOST_EXPONENT, "a range that is too long to be written out")
             return [([], number(k)) for k in range(int(n))]
         if how == "by":  # i = at * a + d
-            high, low = self.pieces(self.times(size, self.power(at, -1)), name and name + "'"), self.pieces(at, name and name + '"')
+            high = self.pieces(self.times(size, self.power(at, -1)), name and name + "'")
+            low = self.pieces(at, name and name + '"')
             return [(a + d, plus(self.times(at, e), f)) for a, e in high for d, f in low]
         if how == "at":  # i < at, or i = at + d
             rest = self.pieces(less(size, at), name and name + '"')
@@ -453,9 +454,9 @@ class Algebra:
         for b in sorted(x for x in fs if x.kind == "Z" and self.integer(x.polys[0])):
             names = sorted(b.free, key=lambda i: (i in bound, constant(i.size) is not None, i), reverse=True)
             for i in [i for i in names if i in bound] or names[:1]:  # of free ones the last: so there is an end
-                found = linear(b.polys[0], i)
-                if found and abs(found[0]) == 1 and (i in bound or any(i in x.free for x in fs if x is not b)):
-                    e = scale(found[1], -1 / found[0])
+                (c, rest), used = parted(b.polys[0], i), i in bound or any(i in x.free for x in fs if x is not b)
+                if used and c in (number(1), number(-1)) and ((), ((i, 1),)) in b.polys[0] and i not in free_in(rest):
+                    e = scale(rest, -1 / c[ONE])
                     extra = self.within(e, i.size) if i in bound else atom(b)
                     inner = self.times(self.put(self.without(fs, b), {i: e}), extra)
                     return self.over([k for k in bound if k is not i], inner)
@@ -605,9 +606,8 @@ class Algebra:
             need(max(abs(c.numerator), c.denominator).bit_length() * abs(e) < 20_000, "a number that is too large")
             return number(Q(c) ** int(e))
         need(c > 0, "a root of a negative number")
-        return (
-            self.times(number(Q(c) ** floor(e)), atom(self.base("P", "", (number(c),)), e % 1)) if c != 1 else number(1)
-        )
+        root = atom(self.base("P", "", (number(c),)), e % 1)
+        return self.times(number(Q(c) ** floor(e)), root) if c != 1 else number(1)
 
     def function(self, name: str, p: Poly) -> Poly:
         """A function of one argument, by what it does to sums, products, signs and 0."""
@@ -637,12 +637,8 @@ class Algebra:
     def by_cases(self, p: Poly, make: Callable[[Poly], Poly]) -> Poly | None:
         """make(p), for what is 0 or 1 inside p by its two cases."""
         for b in (b for t in p for b, _ in t[1] if self.two_valued(b) and not b.free & set(t[0])):
-            rest = {u: c for u, c in p.items() if not any(x is b for x, _ in u[1])}
-            hit = [
-                (d, [x for x in fs if x[0] is not b], c)
-                for d, fs, c in self.opened({u: c for u, c in p.items() if u not in rest})
-            ]
-            yes = plus(rest, *(self.term(d, fs, c) for d, fs, c in hit))
+            hit, rest = parted(p, b)
+            yes = plus(rest, *(self.term(d, fs, c) for d, fs, c in self.opened(hit)))
             return plus(self.times(atom(b), make(yes)), self.times(less(number(1), atom(b)), make(rest)))
         return None
 
@@ -716,9 +712,8 @@ class Algebra:
         if i not in free_in(p) or i is None or constant(i.size) == 1:
             return self.put(p, {i: {}}) if kind == "X" and i else {}
         own = self.index(f"#x{max(b.height for t in p for b, _ in t[1])}", i.size)
-        return atom(
-            self.base(kind, "", (plus(*({(t[0], self.renamed(t[1], {i: own})): c} for t, c in p.items())),), own)
-        )
+        body = plus(*({(t[0], self.renamed(t[1], {i: own})): c} for t, c in p.items()))
+        return atom(self.base(kind, "", (body,), own))
 
     def quotient(self, p: Poly, q: Poly) -> Poly:
         """p // q, for q >= 1."""
@@ -745,16 +740,12 @@ class Algebra:
             b = inner[0]
             if any(x is b and e > 1 for t in p for x, e in t[1]):
                 return False
-            c = {
-                (t[0], tuple(x for x in t[1] if x[0] is not b)): v for t, v in p.items() if any(x is b for x, _ in t[1])
-            }
-            rest = {t: v for t, v in p.items() if not any(x is b for x, _ in t[1])}
+            c, rest = parted(p, b)
             n = self.ranges[b.name] if b.kind == "T" else b.own.size if b.own else b.size
             if self.nonnegative(c, 0):
                 return self.nonnegative(rest, facts)
-            return self.nonnegative(scale(c, -1), 0) and self.nonnegative(
-                plus(rest, self.times(c, less(n, number(1)))), facts
-            )
+            at_end = plus(rest, self.times(c, less(n, number(1))))
+            return self.nonnegative(scale(c, -1), 0) and self.nonnegative(at_end, facts)
         one, shifted = number(1), {}
         for t, c in p.items():
             shifted = plus(shifted, scale(self.times(one, *(plus(one, atom(b)) for b, e in t[1] for _ in range(e))), c))
@@ -872,10 +863,23 @@ class Book(Algebra):
                     if b.kind == "P" and e < 0 and not b.free & set(t[0]):
                         low[b] = min(low.get(b, 0), floor(e))
             b = max((b for b in low if self.solid(b.polys[0])), key=lambda x: (x.height, x), default=None)
-            if b is None:
+            q = self.times(p, atom(b, -low[b])) if b is not None else self.stepped(p)
+            if not p or p == q:
                 return not p
-            p = self.times(p, atom(b, -low[b]))
+            p = q
         return False
+
+    def stepped(self, p: Poly) -> Poly:
+        """[q + 1 > 0] as [q > 0] + [q = 0] where q is made of indices alone."""
+        out = []
+        for bound, fs, c in self.opened(p):
+            parts = [number(1)]
+            for b, e in fs:
+                q = less(b.polys[0], number(1)) if b.kind == "I" else {}
+                step = q and ONE not in q and self.integer(q) and all(x.kind == "i" for t in q for x, _ in t[1])
+                parts.append(plus(self.positive(q), self.zero(q)) if step else atom(b, e))
+            out.append(self.over(bound, scale(self.times(*parts), c)))
+        return plus({}, *out)
 
     def solid(self, p: Poly) -> bool:
         """True if p is 0 nowhere by the conditions of the forward pass, whatever stands before it."""
@@ -933,11 +937,9 @@ class Book(Algebra):
         """The same condition on simpler expressions."""
         if self.sign(n, env) == 2:
             return
-        even = (
-            n[0] == "**" and (how == "nonzero" if n[2].denominator == 1 else False) or (n[0] == "**" and n[2] % 2 == 0)
-        )
         if n[0] == "**":
-            yield from self.needed("nonzero" if even else "positive", n[1], env)
+            loose = n[2] % 2 == 0 or (how == "nonzero" and n[2].denominator == 1)
+            yield from self.needed("nonzero" if loose else "positive", n[1], env)
         elif n[0] == "*" and (how == "nonzero" or sum(self.sign(p, env) < 2 for p in n[1:]) == 1):
             for p in n[1:]:
                 yield from self.needed(how, p, env)
@@ -950,9 +952,9 @@ class Book(Algebra):
         if word == "entry":
             p = self.value(n, env)
             b, known = single(p)[0], {"positive": 2, "prob": 2, "bern": 1, "some": 1}
-            if b is None or b.kind != "T" or self.integer(p):
-                return int(self.nonnegative(p)) + int(self.nonnegative(less(p, number(1))))
-            return min(known.get(self.assumed.get(b.name, ""), 0), 2 if self.sits(b) else 1) if p == atom(b) else 0
+            if b is None or p != atom(b) or b.kind != "T" or self.integer(p):
+                return 2 if self.above(p) else int(self.nonnegative(p)) + int(self.nonnegative(less(p, number(1))))
+            return min(known.get(self.assumed.get(b.name, ""), 0), 2 if self.sits(b) else 1)
         if word in ("sum", "max"):
             signs = [self.sign(n[3], {**env, n[1]: e}) for _, e in self.pieces(self.length(n[2]))]
             return min(*signs, 2 if self.filled(self.new_index(self.length(n[2]))) else 1, 2)
@@ -1202,7 +1204,7 @@ class Book(Algebra):
             denied = r.see() == "not" and r.take()
             guard.append(("not", r.expression()) if denied else r.expression())
         need((how, n, tuple(guard), name) not in self.declared, "a condition twice")
-        self.declared[how, n, tuple(guard), name] = " ".join(r.words)
+        self.declared[how, n, tuple(guard), name] = r.text
 
     def statement(self, line: str) -> None:
         """One line."""

@@ -25,6 +25,7 @@ from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
+    ONE,
     ZERO,
     Compare,
     Entry,
@@ -35,14 +36,19 @@ from symbackprop.expression.build import (
     Sum,
     Symbol,
     Tensor,
+    add,
+    multiply,
     nodes_once,
+    sum_over,
     tensors_in,
 )
 from symbackprop.expression.program import Equation, Program, symbols, unused
 from symbackprop.expression.recurrence import Block, Recurrence, blocks, equations_of
+from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.theorem import Proof
 
 ENDING = ".sbp"
+LONGEST = 20.0  # seconds for the search of definitions to open
 SECONDS = 6.0  # for lemmas that the verdict did not need
 MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS = 24, 4, 250, 20_000
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
@@ -71,11 +77,12 @@ def certificate_of_proof(proof: Proof) -> str:
     """The certificate of what was derived: each gradient as an adjoint.
 
     Raises:
-        UnsupportedError: any depth, or the format has no word for something.
+        UnsupportedError: the proof is not complete, or the format has no word for something.
     """
-    if proof.parts or proof.status != "PROVED":
-        raise UnsupportedError("there is no certificate for any depth yet", help="give the number of layers")
-    gradient = differentiate(proof.program)  # line by line, where the proof has gone on to shorter forms
+    if proof.status != "PROVED":
+        raise UnsupportedError(f"there are certificates of proofs that are PROVED; this is {proof.status}")
+    program = base_and_step(*proof.parts) if proof.parts else proof.program
+    gradient = differentiate(program)  # line by line, where the proof has gone on to shorter forms
     empty = Program((), (), ())
     bars = {t.name: bar for t, bar in gradient.cotangents.items() if bar in gradient.adjoint.outputs}
 
@@ -86,6 +93,26 @@ def certificate_of_proof(proof: Proof) -> str:
         return emission
 
     return accepted(begun, proof.title, ())
+
+
+def base_and_step(base: Program, step: Program) -> Program:
+    """One program for any depth: the cost as the last layer gives it, and what a general layer sends back.
+
+    Of the general layer the cost is whatever has the derivatives D by the layer's output z; so has sum(D*z), whose
+    derivatives by the layer's inputs are therefore those of the cost.
+    """
+    (cost,), (_, z) = base.outputs, step.outputs
+    sent = Tensor(unused("D", {t.name for t in (*base.tensors, *step.tensors)}), z.shape)
+    at = step.by_tensor[z].indices
+    own = Tensor("J_base", ()), Tensor("J_step", ())
+    last = base.by_tensor[cost]
+    equations = [e if e is not last else Equation(own[0], (), e.value) for e in base.equations]
+    equations += [e for e in step.equations if e.tensor not in step.outputs or e.tensor is z]
+    equations.append(Equation(own[1], (), sum_over(at, multiply(Entry(sent, at), Entry(z, at)))))
+    equations.append(Equation(cost, (), add(*(Entry(t, ()) for t in own))))
+    read = frozenset().union(*(tensors_in(e.value) for e in equations))
+    inputs = tuple(t for t in (*base.inputs, *step.inputs, sent) if t in read)
+    return replace(base, inputs=inputs, equations=tuple(equations), outputs=(cost,))
 
 
 def certificate(
@@ -119,16 +146,18 @@ def accepted(begun: Callable[[bool], Emission], title: str, lemmas: Sequence[Lem
         UnsupportedError: the checker refuses a line.
     """
     emission = begun(False)
-    try:
-        text: str = deep(lambda: emission.written(title, lemmas))
-    except (Refused, RecursionError, UnsupportedError) as refusal:
-        in_parts = begun(True)
-        if in_parts.splits == emission.splits:
-            raise UnsupportedError(f"the checker of certificates refuses: {refusal}") from refusal
+    in_parts = begun(True)
+    tried = [emission, *([in_parts] if in_parts.splits != emission.splits else [])]
+    for k, one in enumerate(tried, 1):
         try:
-            text = deep(lambda: in_parts.written(title, lemmas))
-        except (Refused, RecursionError) as again:
-            raise UnsupportedError(f"the checker of certificates refuses: {again}") from again
+            text: str = deep(lambda one=one: one.written(title, lemmas))  # type: ignore[misc]
+            break
+        except (Refused, RecursionError) as refusal:
+            if k == len(tried):
+                raise UnsupportedError(f"the checker of certificates refuses: {refusal}") from refusal
+        except UnsupportedError:
+            if k == len(tried):
+                raise
     return text
 
 
@@ -193,7 +222,12 @@ class Emission:
         domain = (*self.program.domain, *self.claim.domain)
         multiples = multiples_of(domain, [*self.sizes, *(t.name for t in self.derived.tensors)])
         self.splits = splits_of(equations, domain, parts)
-        self.names = Names([*self.sizes, *multiples.values()], {n: f"{q}*{m}" for n, (q, m) in multiples.items()})
+        self.spelled = {n: n for n in self.sizes} | {n: m for n, (_, m) in multiples.items()}
+        for n in self.sizes:
+            if not n.isidentifier():
+                self.spelled[n] = unused("".join(c if c.isalnum() else "_" for c in n), self.spelled)
+        written = {n: f"{q}*{m}" for n, (q, m) in multiples.items()}
+        self.names = Names(self.spelled.values(), {n: m for n, m in self.spelled.items() if n != m} | written)
         self.multiples = multiples
         for parameter in self.derived.parameters:
             self.names.of(parameter)
@@ -216,6 +250,7 @@ class Emission:
 
     def written(self, title: str, lemmas: Sequence[Lemma]) -> str:
         """The whole file."""
+        self.deadline = worked() + LONGEST
         self.opening(title)
         self.forward()
         self.adjoints()
@@ -236,7 +271,7 @@ class Emission:
         self.say(f"proof {VERSION}")
         self.say("title " + "".join(c if " " <= c <= "~" else "?" for c in title))
         if self.sizes:
-            self.say("size " + " ".join(self.multiples[n][1] if n in self.multiples else n for n in self.sizes))
+            self.say("size " + " ".join(self.spelled.values()))
         for fact in self.program.domain:
             if not isinstance(fact, Compare):
                 raise UnsupportedError("a certificate has no word for what is assumed of sizes")
@@ -335,9 +370,11 @@ class Emission:
 
     def lemmas(self, known: Sequence[Lemma]) -> None:
         """What tensors of both programs are, in their order."""
-        by_tensor = {lemma.equation.tensor: lemma for lemma in known or self.composed()}
         bars = {tensor: bar for bar, tensor in self.bars.items()}
         outputs = {own: bars[self.inputs[name]] for name, own in self.returned.items()}
+        if not known and self.at_once(outputs):
+            return
+        by_tensor = {lemma.equation.tensor: lemma for lemma in known or self.composed()}
         for block in self.blocks:
             if isinstance(block, Recurrence):
                 self.induction([by_tensor[e.tensor] for e in equations_of(block) if e.tensor in by_tensor])
@@ -356,6 +393,50 @@ class Emission:
                     if not self.lemma(Equation(e.tensor, e.indices, Entry(bar, e.indices)), ()):
                         what = f"{self.names.of(e.tensor)} is {self.names.of(bar)}"
                         raise UnsupportedError(f"the checker does not see that {what}")
+
+    def at_once(self, outputs: Mapping[Tensor, Tensor]) -> bool:
+        """Say of a short program what it computes again, and each gradient with all definitions opened; False if refused."""
+        book, text, same, count = self.book, list(self.text), dict(self.book.same), self.book.lines
+        seen = dict[Any, Equation]()
+        for e in (*self.derived.equations, *self.lines):
+            name, bar = self.names.of(e.tensor), outputs.get(e.tensor)
+            if name not in book.definition or e.tensor.kind != "real":
+                continue
+            if is_view(e.value):
+                self.lemma(e, ())
+            elif name not in book.recurrent:
+                first = seen.setdefault(self.meaning(name), e)
+                if book.kind[name] == "backward" and first is not e:
+                    at = iter(i for i in e.indices if i.size is not ONE)
+                    there = [next(at) if i.size is not ONE else ZERO for i in first.indices]
+                    self.lemma(Equation(e.tensor, e.indices, Entry(first.tensor, tuple(there))), (first.tensor,), 0)
+            if bar is not None and bar is not e.tensor and not self.met(e.tensor, bar):
+                other = self.names.of(bar)
+                opened = {n for n in book.reads[name] if book.kind[n] == "backward"}
+                opened |= {n for n in (other, *book.reads[other]) if book.kind[n] == "adjoint"}
+                tensors = [t for t, n in self.names.tensors.items() if n in opened - book.same.keys()]
+                if name in book.same or not self.lemma(
+                    Equation(e.tensor, e.indices, Entry(bar, e.indices)), tensors, 4
+                ):
+                    self.text, book.same, book.lines = text, same, count
+                    return False
+        return True
+
+    def meaning(self, name: str) -> Any:
+        """What is the same of tensors that are computed alike."""
+        names, node = self.book.definition[name]
+        axes = [n for n in self.book.axes[name] if check_proof.constant(n) != 1]
+        order = iter(range(len(axes)))
+        env = {
+            n: check_proof.number(0)
+            if check_proof.constant(size) == 1
+            else check_proof.atom(self.book.index(f"?{next(order)}", size))
+            for n, size in zip(names, self.book.axes[name], strict=True)
+        }
+        try:
+            return tuple(frozenset(n.items()) for n in axes), frozenset(self.book.value(node, env).items())
+        except Refused:
+            return name
 
     def induction(self, lemmas: Sequence[Lemma]) -> None:
         """Lemmas about a recurrence, which hold together; none if the checker does not accept them."""
@@ -404,12 +485,13 @@ class Emission:
             return ()
         return list(composition.lemmas.values())
 
-    def lemma(self, equation: Equation, opened: Iterable[Tensor]) -> bool:
+    def lemma(self, equation: Equation, opened: Iterable[Tensor], most: int | None = None) -> bool:
         """Say a lemma, with these definitions opened or others; False if the checker accepts none."""
         left, right = self.writer.equation(equation, sizes=False)
         name = self.names.of(equation.tensor)
         named = [self.names.of(t) for t in opened if self.names.of(t) in self.book.definition]
-        most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
+        if most is None:
+            most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
         for hints in self.hints(name, f"{left} = {right}", named, most):
             line = f"lemma {left} = {right}" + (f" open {' '.join(hints)}" if hints else "")
             if self.accepts(line):
@@ -419,6 +501,8 @@ class Emission:
 
     def accepts(self, *lines: str) -> bool:
         """Whether the checker accepts lines; its book is as before if it does not."""
+        if worked() > self.deadline:
+            raise UnsupportedError("the certificate takes too long to find")
         count, same = self.book.lines, dict(self.book.same)
         self.book.most = MOST_STEPS
         try:

@@ -58,6 +58,11 @@ class Names:
         self._taken = {*sizes, *WORDS}
         self.multiples = multiples  # what a size is written as that is assumed to be a multiple: N as "2*N_half"
 
+    @property
+    def tensors(self) -> dict[Tensor, str]:
+        """The tensors that have a name."""
+        return {t: name for t, name in self._of.items() if isinstance(t, Tensor)}
+
     def of(self, thing: Tensor | Symbol) -> str:
         """The name of a tensor or a scalar, always the same."""
         if isinstance(thing, Symbol) and thing.kind == "size":
