@@ -80,8 +80,16 @@ def mutate_statement(lines, r):
         lines.insert(
             j,
             r.choice(
-                [f"condition nonzero 0 in {lines[k].split()[1]}", "lemma dx = 0", "fact 1 <= 0", "input zero positive",
-                 "together 2", "split N at 1", "split N by 2", f"split {r.choice('NDMT')} all"]
+                [
+                    f"condition nonzero 0 in {lines[k].split()[1]}",
+                    "lemma dx = 0",
+                    "fact 1 <= 0",
+                    "input zero positive",
+                    "together 2",
+                    "split N at 1",
+                    "split N by 2",
+                    f"split {r.choice('NDMT')} all",
+                ]
             ),
         )
     else:
@@ -150,8 +158,8 @@ def accepted(text):
     return True
 
 
-def attack(seed, seconds=None, count=None):
-    """Mutants asked, accepted, and those that are accepted and refuted by numbers."""
+def attack(seed, seconds=None, count=None, told_every=None):
+    """Mutants asked, accepted, and those that are accepted and refuted by numbers; said on the way, if wanted."""
     r = random.Random(seed)
     texts = {p.name: p.read_text() for p in sorted(PROOFS.glob("*.sbp"))}
     asked = told = 0
@@ -168,6 +176,10 @@ def attack(seed, seconds=None, count=None):
             found = refuted(text)
             if found is not None:
                 false.append((name, text, found))
+                if told_every:
+                    print(f"FALSE, made of {name}: {found}\n{text}", flush=True)
+        if told_every and asked % told_every == 0:
+            print(f"{asked} mutants, {told} accepted, {len(false)} of them refuted by numbers", flush=True)
     return asked, told, false
 
 
@@ -176,9 +188,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args()
-    asked, told, false = attack(a.seed, seconds=a.seconds)
-    for name, text, found in false:
-        print(f"FALSE, made of {name}: {found}\n{text}")
+    asked, told, false = attack(a.seed, seconds=a.seconds, told_every=500)
     print(f"{asked} mutants, {told} accepted, {len(false)} of them refuted by numbers")
     return bool(false)
 

@@ -28,7 +28,7 @@ SLOPES = {"exp": "exp(u)", "log": "1/u", "tanh": "1 - tanh(u)**2", "sin": "cos(u
           "trigamma": ""}  # fmt: skip
 OF_POSITIVE = {"log", "lgamma", "digamma", "trigamma"}
 BINDERS, COMPARISONS = ("sum", "max", "min", "argmax"), ("<", "<=", "==")
-WORDS = {*SLOPES, *BINDERS, *"where stop for in of uses open ahead by not and pi".split()}
+WORDS = {*SLOPES, *BINDERS, "where", "stop", "for", "in", "of", "uses", "open", "ahead", "by", "not", "and", "pi"}
 READS = {"forward": {"forward"}, "adjoint": {"forward", "adjoint"}, "backward": {"forward", "backward"},
          "let": {"forward", "adjoint", "backward", "let"}}  # fmt: skip
 TOKEN = re.compile(r"\d+|[A-Za-z_]\w*|\*\*|//|<=|==|[-+*/%()\[\],:<=]")
@@ -98,14 +98,17 @@ class Reader:
             found.append(self.name())
         return found
 
+    def after(self, word: str) -> Node:
+        """The expression after a word, which must be there."""
+        self.take(word)
+        return self.expression()
+
     def expression(self, level: int = 0) -> Node:
         """What is joined more strongly than `level`."""
         self.depth += 1
         need(self.depth < MOST_NESTED, "an expression nested too deeply")
-        if self.see() == "-" and self.take():
-            left = joined("*", ("number", Q(-1)), self.expression(4))
-        else:
-            left = self.atom()
+        negative = self.see() == "-" and self.take()
+        left = minus(self.expression(4)) if negative else self.atom()
         while LEVELS.get(self.see(), 0) > level:
             sign = self.take()
             left = joined(sign, left, self.expression(LEVELS[sign]))
@@ -125,8 +128,7 @@ class Reader:
             return inside
         need(word.isidentifier(), f"{word} where an expression should begin")
         if word in BINDERS:
-            body, index = self.take("(") and self.expression(), self.take("for") and self.name()
-            size = self.take("in") and self.expression()
+            body, _, index, size = self.after("("), self.take("for"), self.name(), self.after("in")
             self.take(")")
             return minus(("max", index, size, minus(body))) if word == "min" else (word, index, size, body)
         parts, closing = list[Node](), {"[": "]", "(": ")"}.get(self.see(), "")
@@ -220,9 +222,9 @@ class Base:
     """What a polynomial is made of; there is one object for each.
 
     Kinds: "i" an index, with its size; "N" a size or constant; "T" an entry, with its places; "F" a function; "P" a sum
-    under an exponent; "Z" 1 where p = 0; "I" 1 where p > 0; "X" the largest p over the index `own`, "A" the
-    first place at which it stands. Indices that a term binds are named after its height, which is above that of all that is
-    bound inside; so no name is ever caught. `shape` is what bases have in common that differ in names of indices alone.
+    under an exponent; "Z" 1 where p = 0; "I" 1 where p > 0; "X" the largest p over the index `own`, "A" the first place
+    at which it stands. Indices that a term binds are named after its height, which is above that of all that is bound
+    inside; so no name is ever caught. `shape` is what bases have in common that differ in names of indices alone.
     """
 
     def __init__(self, number: int, kind: str, name: str, polys: tuple[Poly, ...], own: Base | None) -> None:
@@ -412,10 +414,13 @@ class Algebra:
         i = self.new_index(b.own.size) if b.own else None
         own = {b.own: atom(i)} if b.own and i else {}
         inner = [self.put(p, {**at, **own}) for p in b.polys]
-        make: dict[str, Callable[..., Poly]] = {
-            "T": lambda *places: self.entry(b.name, places), "Z": self.zero, "P": lambda p: p, "I": self.positive,
-            "F": lambda p: self.function(b.name, p), "X": lambda p: self.largest("X", i, p), "A": lambda p: self.largest("A", i, p)}  # fmt: skip
-        return make[b.kind](*inner)
+        if b.kind == "T":
+            return self.entry(b.name, inner)
+        if b.kind in "XA":
+            return self.largest(b.kind, i, inner[0])
+        if b.kind == "F":
+            return self.function(b.name, inner[0])
+        return self.zero(inner[0]) if b.kind == "Z" else self.positive(inner[0]) if b.kind == "I" else inner[0]
 
     # products
 
@@ -598,7 +603,10 @@ class Algebra:
         bases = {b: 0 for t in p for b, _ in t[1] if self.sure(b)}
         least = {b: min(0 if b.free & set(t[0]) else dict(t[1]).get(b, 0) for t in p) for b in bases}
         common = [(b, e) for b, e in least.items() if e]
-        return common, self.times(p, {((), tuple((b, -e) for b, e in common)): Q(1)}) if common else p
+        if not common:
+            return [], p
+        more, rest = self.content(self.times(p, {((), tuple((b, -e) for b, e in common)): Q(1)}))
+        return common + more, rest
 
     def radical(self, c: Any, e: Any) -> Poly:
         """A power of a number; roots are atoms."""
@@ -650,8 +658,10 @@ class Algebra:
         if not self.integer(p):
             found = self.attained(p)
             found = self.by_cases(p, self.zero) if found is None else found
-            p = self.content(p)[1]
-            return atom(self.base("Z", "", (scale(p, 1 / self.lead(p)),))) if found is None else found
+            rest = self.content(p)[1]
+            if found is None and constant(rest) is None:
+                return atom(self.base("Z", "", (scale(rest, 1 / self.lead(rest)),)))
+            return number(constant(rest) == 0) if found is None else found
         if any(self.nonnegative(less(scale(p, s), number(1))) for s in (1, -1)):
             return {}
         g = gcd(*(int(v) for t, v in p.items() if t != ONE))
@@ -746,7 +756,7 @@ class Algebra:
                 return self.nonnegative(rest, facts)
             at_end = plus(rest, self.times(c, less(n, number(1))))
             return self.nonnegative(scale(c, -1), 0) and self.nonnegative(at_end, facts)
-        one, shifted = number(1), {}
+        one, shifted = number(1), dict[Any, Any]()
         for t, c in p.items():
             shifted = plus(shifted, scale(self.times(one, *(plus(one, atom(b)) for b, e in t[1] for _ in range(e))), c))
         if all(c >= 0 for c in shifted.values()):
@@ -883,9 +893,12 @@ class Book(Algebra):
 
     def solid(self, p: Poly) -> bool:
         """True if p is 0 nowhere by the conditions of the forward pass, whatever stands before it."""
-        known = (self.value(n, env, self.opened_now) for (how, n, guard, name), envs in self.demands.items()
-                 if how in ("nonzero", "positive") and self.kind[name] == "forward" and not guard for env in envs)  # fmt: skip
-        return self.above(p) or self.nameless(p) in map(self.nameless, known)
+        known = (
+            (self.value(n, env, self.opened_now) for env in envs)
+            for (how, n, guard, name), envs in self.demands.items()
+            if how in ("nonzero", "positive") and self.kind[name] == "forward" and not guard
+        )
+        return self.above(p) or any(self.nameless(p) == self.nameless(self.content(q)[1]) for qs in known for q in qs)
 
     # conditions
 
@@ -970,7 +983,7 @@ class Book(Algebra):
     def granted(self, how: str, n: Node, env: dict[str, Poly], under: Poly, depth: int = 8) -> bool:
         """True if the conditions of the forward pass say it, of n or of what n is made of."""
         p = self.value(n, env)
-        for q in (p, self.value(n, env, self.opened_now)):
+        for q in self.forms(n, env):
             fails = self.failing(how, q)
             if any(not f or self.nameless(f) in self.known[how] for f in (fails, self.times(under, fails))):
                 return True
@@ -980,6 +993,12 @@ class Book(Algebra):
         names, node = self.definition[b.name]
         inner = dict(zip(names, b.polys))
         return all(self.granted(h, m, inner, under, depth - 1) for h, m in self.needed(how, node, inner))
+
+    def forms(self, n: Node, env: dict[str, Poly]) -> tuple[Poly, Poly]:
+        """The value of an expression, and the same with the definitions put in of the tensors in it."""
+        p = self.value(n, env)
+        near = self.opened_now | frozenset(b.name for t in p for b, _ in t[1]) & self.definition.keys()
+        return p, self.value(n, env, near - self.recurrent)
 
     def failing(self, how: str, p: Poly) -> Poly:
         """1 where the condition does not hold, else 0."""
@@ -994,13 +1013,13 @@ class Book(Algebra):
         )
         for (how, n, guard, name), envs in self.demands.items():
             for env in envs if how in self.known else ():
-                under, p = self.under(guard, env), self.value(n, env)
+                under, forms = self.under(guard, env), self.forms(n, env)
                 if self.kind[name] != "forward":
-                    need(self.granted(how, n, env, under), f"{name} needs {how} {n}, the forward pass does not")
-                elif self.times(under, self.failing(how, p)):
-                    need(constant(p) is None and (guard or self.all_sit(p)), f"what {name} divides by is 0 somewhere")
-                    near = frozenset(b.name for t in p for b, _ in t[1]) & self.definition.keys() - self.recurrent
-                    for h, q in product({how, "nonzero"}, (p, self.value(n, env, near))):
+                    need(self.granted(how, n, env, under), f"{name} takes more for granted than the forward pass does")
+                elif all(self.times(under, self.failing(how, q)) for q in forms):
+                    zero = constant(forms[0]) is not None or not (guard or self.all_sit(forms[0]))
+                    need(not zero, f"what {name} divides by is 0 somewhere")
+                    for h, q in product({how, "nonzero"}, forms):
                         self.known[h].add(self.nameless(self.times(under, self.failing(h, q))))
                     found.append((how, n, guard, name))
             found += [(how, n, guard, name)] if how not in self.known else []
@@ -1046,7 +1065,7 @@ class Book(Algebra):
         self.recurrent |= set(own) if len(lines) > 1 or lines[0][4] else set()
         for name, _, sizes, _, _ in lines:
             self.new(name, kind, sizes)
-        for name, names, sizes, node, _ in lines:
+        for name, names, _, node, _ in lines:
             mentioned = names_in(node) - {*names, "pi"}
             for m in mentioned:
                 need(self.kind.get(m) in {*READS[kind], "input", "size"}, f"{name} speaks of {m}")
@@ -1054,7 +1073,7 @@ class Book(Algebra):
             self.reads[name] = set().union(*({m} | self.reads.get(m, set()) for m in mentioned & self.axes.keys()))
             self.definition[name] = (names, node)
         everything = set().union(*(self.reads[name] for name in own))
-        for name, names, sizes, node, rank in lines:
+        for name, names, sizes, node, _ in lines:
             need(name in self.recurrent or name not in everything, f"{name} speaks of itself")
             self.reads[name] = everything
             for _, env in self.ways(names, sizes):
@@ -1088,15 +1107,15 @@ class Book(Algebra):
     def equations(self, kind: str, readers: list[Reader]) -> None:
         """forward, backward or let NAME[n:N] = VALUE; line 12."""
         need(bool(self.cost) == (kind != "forward"), f"{kind} {'after' if self.cost else 'before'} the cost")
-        heads = [(*self.head(r), r.take("=") and r.expression()) for r in readers]
+        heads = [(*self.head(r), r.after("=")) for r in readers]
         self.block(kind, [(*h, self.rank(r, h[1])) for h, r in zip(heads, readers)])
 
-    def adjoints(self, _: str, readers: list[Reader]) -> None:
+    def adjoints(self, kind: str, readers: list[Reader]) -> None:
         """adjoint NAME of TENSOR[n:N] = VALUE uses EQUATIONS: the chain rule over all users."""
         found = []
         for r in readers:
-            bar, (x, names, sizes) = r.name(), (r.take("of") and self.head(r))
-            node, users = r.take("=") and r.expression(), r.names("uses")
+            bar, _, (x, names, sizes) = r.name(), r.take("of"), self.head(r)
+            node, users = r.after("="), r.names("uses")
             active = [u for u in self.definition if u == self.cost or u in self.reads.get(self.cost, ())]
             own = [u for u in active if x in names_in(self.definition[u][1])]
             need(self.cost and x != self.cost and self.kind.get(x) in ("input", "forward"), f"{x} has no adjoint")
@@ -1104,7 +1123,7 @@ class Book(Algebra):
             need(users == own, f"{x} stands in {' '.join(own) or 'no equation'}")
             self.bar[x] = bar
             found.append((bar, names, sizes, node, self.rank(r, names), x, users, self.opening(r, "open")))
-        self.block("adjoint", [f[:5] for f in found])
+        self.block(kind, [f[:5] for f in found])
         for bar, names, sizes, node, _, x, users, opened in found:
             self.opened_now = opened
             for _, env in self.ways(names, sizes):
@@ -1123,18 +1142,18 @@ class Book(Algebra):
             out.append(self.over(new, self.times(bar, self.value(slope(body, x), {**env, **places}))))
         return plus({}, *out)
 
-    def lemmas(self, _: str, readers: list[Reader]) -> None:
+    def lemmas(self, word: str, readers: list[Reader]) -> None:
         """lemma NAME[n,m] = VALUE open DEFINITIONS: what a tensor is, by tensors before it.
 
         Lemmas that are read together hold of an entry if all of them hold of the entries that it reads: induction.
         """
-        heads = [(*self.head(r)[:2], r.take("=") and r.expression()) for r in readers]
+        heads = [(*self.head(r)[:2], r.after("=")) for r in readers]
         found = {name: (names, node) for name, names, node in heads}
         order = list(self.kind)
         need(found.keys() <= self.definition.keys() - self.same.keys(), "a lemma is about a tensor, once")
         need(len(heads) == 1 or found.keys() <= self.recurrent, "lemmas together are about a recurrence")
         for name, (names, node) in found.items():
-            need(len(names) == len(self.axes[name]), f"{name}: an index for each axis")
+            need(len(names) == len(self.axes[name]), f"{word} {name}: an index for each axis")
             self.new_indices(*indices_in(node))
             for m in names_in(node) - {*names, "pi"}:
                 before = m in order and order.index(m) < min(map(order.index, found))
@@ -1270,7 +1289,8 @@ def check(text: str) -> Book:
         need(len(text) <= MOST_CHARACTERS and text.count("\n") < MOST_LINES, "too many lines")
         need(text.isascii() and not re.search(r"[^ -~\n]", text), "other characters than printable ASCII")
         need(text.endswith("\n"), "the file is cut off: the last line does not end")
-        for n, line in enumerate(text[:-1].split("\n"), 1):
+        for line in text[:-1].split("\n"):
+            n += 1
             book.statement(line)
         need(book.ended, "the file is cut off: there is no end")
     except Refused as e:

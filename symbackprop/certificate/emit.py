@@ -50,7 +50,7 @@ from symbackprop.proofs.theorem import Proof
 ENDING = ".sbp"
 LONGEST = 20.0  # seconds for the search of definitions to open
 SECONDS = 6.0  # for lemmas that the verdict did not need
-MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS = 24, 4, 250, 20_000
+MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS, FEW_STEPS = 24, 4, 250, 20_000, 3_000
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
 
 
@@ -250,7 +250,7 @@ class Emission:
 
     def written(self, title: str, lemmas: Sequence[Lemma]) -> str:
         """The whole file."""
-        self.deadline = worked() + LONGEST
+        self.deadline, self.most_steps = worked() + LONGEST, MOST_STEPS
         self.opening(title)
         self.forward()
         self.adjoints()
@@ -354,7 +354,8 @@ class Emission:
         """The equation of an adjoint."""
         left, right = self.writer.equation(e)
         name = self.names.of(tensor)
-        return f"{self.names.of(e.tensor)} of {name}{left[len(self.names.of(e.tensor)) :]} = {right} uses {self.users(name)}"
+        own = self.names.of(e.tensor)
+        return f"{own} of {name}{left[len(own) :]} = {right} uses {self.users(name)}"
 
     def users(self, name: str) -> str:
         """The equations in which a tensor stands and that lead to the cost."""
@@ -395,9 +396,10 @@ class Emission:
                         raise UnsupportedError(f"the checker does not see that {what}")
 
     def at_once(self, outputs: Mapping[Tensor, Tensor]) -> bool:
-        """Say of a short program what it computes again, and each gradient with all definitions opened; False if refused."""
+        """Say what is computed again, and each gradient with all definitions opened; False if that is refused."""
         book, text, same, count = self.book, list(self.text), dict(self.book.same), self.book.lines
         seen = dict[Any, Equation]()
+        self.most_steps = FEW_STEPS
         for e in (*self.derived.equations, *self.lines):
             name, bar = self.names.of(e.tensor), outputs.get(e.tensor)
             if name not in book.definition or e.tensor.kind != "real":
@@ -416,9 +418,10 @@ class Emission:
                 opened |= {n for n in (other, *book.reads[other]) if book.kind[n] == "adjoint"}
                 tensors = [t for t, n in self.names.tensors.items() if n in opened - book.same.keys()]
                 if name in book.same or not self.lemma(
-                    Equation(e.tensor, e.indices, Entry(bar, e.indices)), tensors, 4
+                    Equation(e.tensor, e.indices, Entry(bar, e.indices)), tensors, 0
                 ):
                     self.text, book.same, book.lines = text, same, count
+                    self.most_steps = MOST_STEPS
                     return False
         return True
 
@@ -504,7 +507,7 @@ class Emission:
         if worked() > self.deadline:
             raise UnsupportedError("the certificate takes too long to find")
         count, same = self.book.lines, dict(self.book.same)
-        self.book.most = MOST_STEPS
+        self.book.most = self.most_steps
         try:
             for line in lines:
                 self.book.statement(line)

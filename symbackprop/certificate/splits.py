@@ -97,11 +97,11 @@ def _parts(size: Expr, places: set[Expr], facts: Facts, unequal: bool) -> Iterat
         return
     for part in places:
         times = _ratio(size, part, facts)
-        if isinstance(times, Number) and times.value <= MOST_WRITTEN_OUT:
-            if all(_ratio(p, part, facts) is not None for p in places):
-                yield size, "by", part
-                yield times, "all", None
-                return
+        few = isinstance(times, Number) and times.value <= MOST_WRITTEN_OUT
+        if few and times is not None and all(_ratio(p, part, facts) is not None for p in places):
+            yield size, "by", part
+            yield times, "all", None
+            return
     before: Expr = ZERO
     left = set(places) if unequal else set()
     while left:

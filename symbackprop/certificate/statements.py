@@ -223,7 +223,7 @@ class Writer:
 
 
 def show(n: Node, strong: int = 0) -> str:
-    """What the checker has read as text, so that it reads the same again; `strong` 1 in products, 2 beneath exponents."""
+    """What the checker has read, so that it reads the same again; `strong` 1 in products, 2 beneath exponents."""
     word, parts = n[0], n[1:]
     if word == "number":
         c = parts[0]
