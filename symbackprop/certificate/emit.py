@@ -49,7 +49,7 @@ from symbackprop.proofs.theorem import Proof
 
 ENDING = ".sbp"
 LONGEST = 20.0  # seconds for the search of definitions to open
-SECONDS = 6.0  # for lemmas that the verdict did not need
+SECONDS = 2.0  # for lemmas that the verdict did not need
 MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS, FEW_STEPS = 24, 4, 250, 20_000, 3_000
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
 

@@ -142,6 +142,8 @@ class Writer:
                 return f"({self.text(a, env)} {relation} {self.text(b, env)})", 2
             case Where(c, a, b):
                 return self._where(c, a, b, env), 2
+            case Quotient(Symbol() as a, b) if self.names.multiples.get(a.name, "").startswith(self.text(b, env) + "*"):
+                return self.names.multiples[a.name].partition("*")[2], 2
             case Quotient(a, b) | Remainder(a, b):
                 sign = "//" if isinstance(e, Quotient) else "%"
                 return f"{self.text(a, env, 1)}{sign}{self.text(b, env, 2)}", 1
