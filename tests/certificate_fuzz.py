@@ -158,7 +158,7 @@ def accepted(text):
     return True
 
 
-def attack(seed, seconds=None, count=None, told_every=None):
+def attack(seed, seconds=None, count=None, told_every=None, names=None):
     """Mutants asked, accepted, and those that are accepted and refuted by numbers; said on the way, if wanted."""
     r = random.Random(seed)
     texts = {p.name: p.read_text() for p in sorted(PROOFS.glob("*.sbp"))}
@@ -166,11 +166,13 @@ def attack(seed, seconds=None, count=None, told_every=None):
     false, originals = [], {}
     start = time.monotonic()
     while (count is None or asked < count) and (seconds is None or time.monotonic() - start < seconds):
-        name = r.choice(sorted(texts))
+        name = r.choice(names or sorted(texts))
         text = mutant(texts[name], r)
         asked += 1
         if asked % 400 == 1:
-            originals = {n: Original(t) for n, t in texts.items()}
+            originals = {}
+        if name not in originals:
+            originals[name] = Original(texts[name])
         if text != texts[name] and originals[name].accepts(text.splitlines()) and accepted(text):
             told += 1
             found = refuted(text)

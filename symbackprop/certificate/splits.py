@@ -53,7 +53,7 @@ def splits_of(equations: Iterable[Equation], domain: Iterable[Expr], parts: bool
     Args:
         parts: whether axes of unequal parts are taken apart too, at the places at which comparisons turn.
     """
-    divisors, turns = dict[Expr, set[Expr]](), dict[Expr, set[Expr]]()
+    divisors, turns, compared = dict[Expr, set[Expr]](), dict[Expr, set[Expr]](), set[Quotient]()
     facts = Facts(tuple(domain))
     nodes = dict.fromkeys(n for e in equations for n in nodes_once(e.value))
     for node in nodes:
@@ -61,6 +61,7 @@ def splits_of(equations: Iterable[Equation], domain: Iterable[Expr], parts: bool
             case Quotient(Index() as i, q) | Remainder(Index() as i, q):
                 divisors.setdefault(simplify(i.size, facts), set()).add(simplify(q, facts))
             case Compare():
+                compared |= {n for n in nodes_once(node) if isinstance(n, Quotient)}
                 for i, turn in _turns(node):
                     size, turn = simplify(i.size, facts), simplify(turn, facts)
                     inside = decide("<", ZERO, turn, facts) and decide("<", turn, size, facts)
@@ -68,6 +69,12 @@ def splits_of(equations: Iterable[Equation], domain: Iterable[Expr], parts: bool
     found: list[Split] = []
     for size, sizes in divisors.items():
         found += _digits(size, sizes, facts)
+    for quotient in compared:
+        match quotient:
+            case Quotient(Index() as i, q):
+                times = _ratio(simplify(i.size, facts), simplify(q, facts), facts)
+                if isinstance(times, Number) and times.value <= MOST_WRITTEN_OUT and (times, "all", None) not in found:
+                    found.append((times, "all", None))
     for size, places in turns.items():
         if size not in divisors and places:
             found += _parts(size, places, facts, parts)
