@@ -786,6 +786,7 @@ class Book(Algebra):
             **dict.fromkeys(("forward", "backward", "let"), self.equations), "adjoint": self.adjoints,
             "lemma": self.lemmas, "claim": self.claim, "cost": self.cost_is, "end": self.finish}  # fmt: skip
         self.demands: dict[Any, list[dict[str, Poly]]] = {}  # what equations take for granted, and of which indices
+        self.solids: dict[Any, set[Any]] = {}  # what is 0 nowhere, as this line sees it
         self.declared: dict[Any, str] = {}
         self.claims: dict[str, str] = {}
 
@@ -893,12 +894,13 @@ class Book(Algebra):
 
     def solid(self, p: Poly) -> bool:
         """True if p is 0 nowhere by the conditions of the forward pass, whatever stands before it."""
-        known = (
-            (self.value(n, env, self.opened_now) for env in envs)
-            for (how, n, guard, name), envs in self.demands.items()
-            if how in ("nonzero", "positive") and self.kind[name] == "forward" and not guard
-        )
-        return self.above(p) or any(self.nameless(p) == self.nameless(self.content(q)[1]) for qs in known for q in qs)
+        state = (self.opened_now, len(self.same), len(self.demands))
+        if state not in self.solids:
+            forward = [(n, envs) for (how, n, guard, name), envs in self.demands.items()
+                       if how in ("nonzero", "positive") and self.kind[name] == "forward" and not guard]  # fmt: skip
+            values = (self.value(n, env, self.opened_now) for n, envs in forward for env in envs)
+            self.solids = {state: {self.nameless(self.content(q)[1]) for q in values}}
+        return self.above(p) or self.nameless(p) in self.solids[state]
 
     # conditions
 
