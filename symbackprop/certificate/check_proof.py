@@ -28,7 +28,23 @@ SLOPES = {"exp": "exp(u)", "log": "1/u", "tanh": "1 - tanh(u)**2", "sin": "cos(u
           "trigamma": ""}  # fmt: skip
 OF_POSITIVE = {"log", "lgamma", "digamma", "trigamma"}
 BINDERS, COMPARISONS = ("sum", "max", "min", "argmax"), ("<", "<=", "==")
-WORDS = {*SLOPES, *BINDERS, "where", "stop", "for", "in", "of", "uses", "open", "ahead", "by", "not", "and", "pi"}
+WORDS = {
+    *SLOPES,
+    *BINDERS,
+    "where",
+    "stop",
+    "for",
+    "in",
+    "of",
+    "uses",
+    "open",
+    "ahead",
+    "by",
+    "all",
+    "not",
+    "and",
+    "pi",
+}
 READS = {"forward": {"forward"}, "adjoint": {"forward", "adjoint"}, "backward": {"forward", "backward"},
          "let": {"forward", "adjoint", "backward", "let"}}  # fmt: skip
 TOKEN = re.compile(r"\d+|[A-Za-z_]\w*|\*\*|//|<=|==|[-+*/%()\[\],:<=]")
@@ -354,9 +370,6 @@ class Algebra:
             high = self.pieces(self.times(size, self.power(at, -1)), name and name + "'")
             low = self.pieces(at, name and name + '"')
             return [(a + d, plus(self.times(at, e), f)) for a, e in high for d, f in low]
-        if how == "at":  # i < at, or i = at + d
-            rest = self.pieces(less(size, at), name and name + '"')
-            return [*self.pieces(at, name and name + "'"), *((d, plus(at, e)) for d, e in rest)]
         i = self.index(name, size) if name else self.new_index(size)
         return [([i], atom(i))]
 
@@ -1200,11 +1213,10 @@ class Book(Algebra):
             )
             self.facts = [self.value(law, {}) for law in self.laws]
         elif word == "split":
-            size, how = self.length(r.expression()), r.take("by", "at", "all")
-            at = self.length(r.expression()) if how != "all" else {}
-            need(how != "by" or self.nonnegative(less(at, number(1))), "parts of length 0")
-            whole = how != "by" or self.integer(self.times(size, self.power(at, -1)))
-            need(whole and (how != "at" or self.nonnegative(less(size, at))), "a size that has no such parts")
+            size, how = self.length(r.expression()), r.take("by", "all")
+            at = self.length(r.expression()) if how == "by" else number(1)
+            need(self.nonnegative(less(at, number(1))), "parts of length 0")
+            need(self.integer(self.times(size, self.power(at, -1))), "a size that is no multiple")
             self.splits[frozenset(size.items())] = (how, at)
         else:
             left, kind = r.atom(), r.take()

@@ -84,15 +84,10 @@ def certificate_of_proof(proof: Proof) -> str:
     program = base_and_step(*proof.parts) if proof.parts else proof.program
     gradient = differentiate(program)  # line by line, where the proof has gone on to shorter forms
     empty = Program((), (), ())
-    bars = {t.name: bar for t, bar in gradient.cotangents.items() if bar in gradient.adjoint.outputs}
-
-    def begun(parts: bool) -> Emission:
-        emission = Emission(gradient, Question(gradient.program, empty, {}), empty, {}, parts)
-        emission.returned = bars
-        emission.inputs = {t.name: t for t in gradient.cotangents if t.name in bars}
-        return emission
-
-    return accepted(begun, proof.title, ())
+    emission = Emission(gradient, Question(gradient.program, empty, {}), empty, {})
+    emission.returned = {t.name: bar for t, bar in gradient.cotangents.items() if bar in gradient.adjoint.outputs}
+    emission.inputs = {t.name: t for t in gradient.cotangents if t.name in emission.returned}
+    return accepted(emission, proof.title, ())
 
 
 def base_and_step(base: Program, step: Program) -> Program:
@@ -136,28 +131,19 @@ def certificate(
     known = {*gradient.adjoint.tensors, *claim.tensors}
     if not all({m.equation.tensor, *m.opened, *tensors_in(m.equation.value)} <= known for m in lemmas):
         raise UnsupportedError("a lemma speaks of a tensor that stands in no equation")
-    return accepted(lambda parts: Emission(gradient, question, claim, claims, parts), title, lemmas)
+    return accepted(Emission(gradient, question, claim, claims), title, lemmas)
 
 
-def accepted(begun: Callable[[bool], Emission], title: str, lemmas: Sequence[Lemma]) -> str:
-    """The file, with room for deep recursion; if need be, with axes written as parts put together.
+def accepted(emission: Emission, title: str, lemmas: Sequence[Lemma]) -> str:
+    """The file, with room for deep recursion.
 
     Raises:
         UnsupportedError: the checker refuses a line.
     """
-    emission = begun(False)
-    in_parts = begun(True)
-    tried = [emission, *([in_parts] if in_parts.splits != emission.splits else [])]
-    for k, one in enumerate(tried, 1):
-        try:
-            text: str = deep(lambda one=one: one.written(title, lemmas))  # type: ignore[misc]
-            break
-        except (Refused, RecursionError) as refusal:
-            if k == len(tried):
-                raise UnsupportedError(f"the checker of certificates refuses: {refusal}") from refusal
-        except UnsupportedError:
-            if k == len(tried):
-                raise
+    try:
+        text: str = deep(lambda: emission.written(title, lemmas))
+    except (Refused, RecursionError) as refusal:
+        raise UnsupportedError(f"the checker of certificates refuses: {refusal}") from refusal
     return text
 
 
@@ -188,9 +174,7 @@ def deep(function: Callable[[], Any]) -> Any:
 class Emission:
     """The lines of a certificate so far, and the checker's book of them."""
 
-    def __init__(
-        self, gradient: Gradient, question: Question, claim: Program, claims: Mapping[str, Tensor], parts: bool
-    ) -> None:
+    def __init__(self, gradient: Gradient, question: Question, claim: Program, claims: Mapping[str, Tensor]) -> None:
         self.gradient, self.question, self.program = gradient, question, gradient.program
         self.inputs = {name: question.pairs[name][0] for name in claims}
         self.book, self.text, self.hot = Book(), list[str](), list[str]()
@@ -221,7 +205,7 @@ class Emission:
         self.blocks: list[Block] = [*blocks(self.derived.equations), *blocks(self.lines)]
         domain = (*self.program.domain, *self.claim.domain)
         multiples = multiples_of(domain, [*self.sizes, *(t.name for t in self.derived.tensors)])
-        self.splits = splits_of(equations, domain, parts)
+        self.splits = splits_of(equations, domain)
         self.spelled = {n: n for n in self.sizes} | {n: m for n, (_, m) in multiples.items()}
         for n in self.sizes:
             if not n.isidentifier():

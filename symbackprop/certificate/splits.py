@@ -1,7 +1,7 @@
 """How the indices of a certificate are written: the axes that a program takes apart, and sizes that are multiples.
 
-Where a program reads x[k // W, k % W], the checker is told that indices of that size are W a + d; where it asks whether
-k < H, it may be told that they are those below H and those from H on.
+Where a program reads x[k // W, k % W], the checker is told that indices of that size are W a + d; where an axis of
+length 4*H has parts of length H, also that a is 0, 1, 2 or 3.
 """
 
 from __future__ import annotations
@@ -47,12 +47,8 @@ def multiples_of(domain: Iterable[Expr], taken: Iterable[str]) -> dict[str, tupl
     return found
 
 
-def splits_of(equations: Iterable[Equation], domain: Iterable[Expr], parts: bool) -> list[Split]:
-    """How indices of some sizes are written: in order, each of a size that is there or was made by those before.
-
-    Args:
-        parts: whether axes of unequal parts are taken apart too, at the places at which comparisons turn.
-    """
+def splits_of(equations: Iterable[Equation], domain: Iterable[Expr]) -> list[Split]:
+    """How indices of some sizes are written: in order, each of a size that is there or was made by those before."""
     divisors, turns, compared = dict[Expr, set[Expr]](), dict[Expr, set[Expr]](), set[Quotient]()
     facts = Facts(tuple(domain))
     nodes = dict.fromkeys(n for e in equations for n in nodes_once(e.value))
@@ -77,7 +73,7 @@ def splits_of(equations: Iterable[Equation], domain: Iterable[Expr], parts: bool
                     found.append((times, "all", None))
     for size, places in turns.items():
         if size not in divisors and places:
-            found += _parts(size, places, facts, parts)
+            found += _parts(size, places, facts)
     return found
 
 
@@ -97,8 +93,8 @@ def _digits(size: Expr, divisors: set[Expr], facts: Facts) -> Iterator[Split]:
         yield from _digits(_ratio(size, first, facts) or size, {q for q in rest if q is not None}, facts)
 
 
-def _parts(size: Expr, places: set[Expr], facts: Facts, unequal: bool) -> Iterator[Split]:
-    """The size by equal parts, if all places are multiples of one; else at one place after the other."""
+def _parts(size: Expr, places: set[Expr], facts: Facts) -> Iterator[Split]:
+    """The size by equal parts, if all places are multiples of one; a number written out."""
     if isinstance(size, Number):
         yield from [(size, "all", None)] if size.value <= MOST_WRITTEN_OUT else []
         return
@@ -109,15 +105,6 @@ def _parts(size: Expr, places: set[Expr], facts: Facts, unequal: bool) -> Iterat
             yield size, "by", part
             yield times, "all", None
             return
-    before: Expr = ZERO
-    left = set(places) if unequal else set()
-    while left:
-        first = next((p for p in left if all(decide("<=", p, q, facts) for q in left)), None)
-        if first is None:
-            return
-        yield simplify(subtract(size, before), facts), "at", simplify(subtract(first, before), facts)
-        before = first
-        left.remove(first)
 
 
 def _turns(test: Compare) -> Iterator[tuple[Index, Expr]]:

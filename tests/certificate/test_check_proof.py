@@ -117,7 +117,6 @@ ATTACKS = {
     "an entry of another place": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = gain[i+1] + "),
     "an index that is no integer": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*gain[i/2] + "),
     "a size that is made of numbers": ("layernorm", "input gain[D]", "input gain[D/2]"),
-    "parts that are longer than the whole": ("layernorm", "size N D", "size N D\nsplit N at N + 1"),
     "parts that do not go into the whole": ("layernorm", "size N D", "size N D\nsplit N by 2"),
     "parts of length 0": ("layernorm", "size N D", "size N D\nsplit N by 0"),
     "a chain of comparisons": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(i < 1 < 2) + "),
