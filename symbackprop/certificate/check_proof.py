@@ -28,39 +28,13 @@ SLOPES = {"exp": "exp(u)", "log": "1/u", "tanh": "1 - tanh(u)**2", "sin": "cos(u
           "trigamma": ""}  # fmt: skip
 OF_POSITIVE = {"log", "lgamma", "digamma", "trigamma"}
 BINDERS, COMPARISONS = ("sum", "max", "min", "argmax"), ("<", "<=", "==")
-WORDS = {
-    *SLOPES,
-    *BINDERS,
-    "where",
-    "stop",
-    "for",
-    "in",
-    "of",
-    "uses",
-    "open",
-    "ahead",
-    "by",
-    "all",
-    "not",
-    "and",
-    "pi",
-}
+WORDS = {*SLOPES, *BINDERS, "where", "stop", "for", "in", "of", "uses", "open", "ahead", "by", "all", "not", "and",
+         "pi"}  # fmt: skip
 READS = {"forward": {"forward"}, "adjoint": {"forward", "adjoint"}, "backward": {"forward", "backward"},
          "let": {"forward", "adjoint", "backward", "let"}}  # fmt: skip
 TOKEN = re.compile(r"\d+|[A-Za-z_]\w*|\*\*|//|<=|==|[-+*/%()\[\],:<=]")
-LEVELS = {
-    ":": 1,
-    "<": 1,
-    "<=": 1,
-    "==": 1,
-    "+": 2,
-    "-": 2,
-    "*": 3,
-    "/": 3,
-    "//": 3,
-    "%": 3,
-    "**": 5,
-}  # how strongly signs join
+LEVELS = {":": 1, "<": 1, "<=": 1, "==": 1, "+": 2, "-": 2, "*": 3, "/": 3, "//": 3, "%": 3,
+          "**": 5}  # fmt: skip
 
 Node = tuple[Any, ...]  # of a syntax tree: a word, then its parts
 Poly = dict[Any, Any]  # {(bound indices, ((base, exponent), ...)): coefficient}
@@ -829,11 +803,9 @@ class Book(Algebra):
             whole = n[2] == floor(n[2])  # whole powers of powers and products are those of their parts
             if whole and n[1][0] == "**":
                 return go(("**", n[1][1], n[1][2] * n[2]))
-            return (
-                go(("*", *(("**", p, n[2]) for p in n[1][1:])))
-                if whole and n[1][0] == "*"
-                else self.power(go(n[1]), n[2])
-            )
+            if whole and n[1][0] == "*":
+                return go(("*", *(("**", p, n[2]) for p in n[1][1:])))
+            return self.power(go(n[1]), n[2])
         if word == "where":
             c = go(n[1])
             yes, no = (go(m) if p else {} for p, m in ((c, n[2]), (less(number(1), c), n[3])))
@@ -1023,9 +995,8 @@ class Book(Algebra):
         """What the forward pass takes for granted; refused if the backward pass takes more for granted."""
         found: list[Any] = []
         self.known: dict[str, set[Any]] = {"nonzero": set(), "positive": set()}
-        self.opened_now = (
-            frozenset(n for n, k in self.kind.items() if k == "backward" and n not in self.same) - self.recurrent
-        )
+        unsaid = (n for n, k in self.kind.items() if k == "backward" and n not in self.same)
+        self.opened_now = frozenset(unsaid) - self.recurrent
         for (how, n, guard, name), envs in self.demands.items():
             for env in envs if how in self.known else ():
                 under, forms = self.under(guard, env), self.forms(n, env)
@@ -1113,10 +1084,8 @@ class Book(Algebra):
     def rank(self, r: Reader, names: list[str]) -> Node | None:
         """The rank of an entry of a recurrence."""
         node = r.expression() if r.see() == "by" and r.take() else None
-        need(
-            not node or all(n in names or self.kind.get(n) == "size" for n in names_in(node)),
-            "a rank is made of indices",
-        )
+        known = names_in(node) if node else set()
+        need(all(n in names or self.kind.get(n) == "size" for n in known), "a rank is made of indices")
         return node
 
     def equations(self, kind: str, readers: list[Reader]) -> None:
@@ -1143,9 +1112,8 @@ class Book(Algebra):
             self.opened_now = opened
             for _, env in self.ways(names, sizes):
                 sent = [self.sent(u, x, [env[n] for n in names], opened) for u in users]
-                need(
-                    self.vanishes(less(plus({}, *sent), self.value(node, env, opened))), f"{bar} is not the chain rule"
-                )
+                gap = less(plus({}, *sent), self.value(node, env, opened))
+                need(self.vanishes(gap), f"{bar} is not what the chain rule gives for {x}")
 
     def sent(self, u: str, x: str, at: list[Poly], opened: frozenset[str]) -> Poly:
         """What an equation sends back to an entry of x: its adjoint times its derivative."""
@@ -1207,10 +1175,8 @@ class Book(Algebra):
             need(n[0] in ("<=", "=="), "fact A <= B, or A == B")
             gap = ("+", n[2], minus(n[1]))
             self.laws += [gap] if n[0] == "<=" else [gap, minus(gap)]
-            need(
-                all(self.kind.get(s) == "size" for s in names_in(n)) and self.integer(self.value(gap, {})),
-                "a fact of sizes",
-            )
+            sizes_alone = all(self.kind.get(s) == "size" for s in names_in(n))
+            need(sizes_alone and self.integer(self.value(gap, {})), "a fact is about sizes")
             self.facts = [self.value(law, {}) for law in self.laws]
         elif word == "split":
             size, how = self.length(r.expression()), r.take("by", "all")
@@ -1254,9 +1220,8 @@ class Book(Algebra):
         if self.waiting > 0:
             return
         lines, self.together, self.fresh, self.steps, self.opened_now = self.together, [], 0, 0, frozenset()
-        need(
-            {w for w, _ in lines} == {word} and (len(lines) == 1 or word in (*READS, "lemma")), "lines of several kinds"
-        )
+        alike = {w for w, _ in lines} == {word} and (len(lines) == 1 or word in (*READS, "lemma"))
+        need(alike, "lines of several kinds together")
         if word in ("proof", "title"):
             need(word == "title" or rest == VERSION, f"only version {VERSION} is known")
             self.version, self.title = VERSION, rest if word == "title" else ""
