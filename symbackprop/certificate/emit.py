@@ -50,7 +50,7 @@ from symbackprop.proofs.theorem import Proof
 ENDING = ".sbp"
 LONGEST = 20.0  # seconds for the search of definitions to open
 SECONDS = 2.0  # for lemmas that the verdict did not need
-MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS, FEW_STEPS = 24, 4, 250, 20_000, 3_000
+MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS, FEW_STEPS = 24, 4, 250, 6_000, 3_000
 KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
 
 
@@ -511,11 +511,15 @@ class Emission:
         opened = [n for n in named if n not in self.book.same]
         if opened != named:
             yield opened
+        told = False
         for _ in range(most):
             more = self.next_to_open(name, left, right, opened)
             if not more:
-                return
-            opened = [*opened, *more]
+                break
+            if told and self.book.kind[more[0]] == "forward":  # derivatives are opened first, all of them
+                yield opened
+            opened, told = [*opened, *more], True
+        if told:
             yield opened
 
     def next_to_open(self, name: str, left: Node, right: Node, opened: list[str]) -> list[str]:
