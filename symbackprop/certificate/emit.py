@@ -29,6 +29,7 @@ from symbackprop.expression.build import (
     ZERO,
     Compare,
     Entry,
+    Expr,
     Extremum,
     Index,
     Position,
@@ -201,23 +202,30 @@ class Emission:
             (*claim.inputs, *(t for e in copies for t in tensors_in(e.value) if t not in claim.by_tensor))
         )
         self.claim = replace(claim, inputs=tuple(inputs), equations=(*claim.equations, *copies), outputs=())
-        equations = (*self.derived.equations, *self.lines)
         self.blocks: list[Block] = [*blocks(self.derived.equations), *blocks(self.lines)]
-        domain = (*self.program.domain, *self.claim.domain)
-        multiples = multiples_of(domain, [*self.sizes, *(t.name for t in self.derived.tensors)])
-        self.splits = splits_of(equations, domain)
-        self.spelled = {n: n for n in self.sizes} | {n: m for n, (_, m) in multiples.items()}
+        self.splits = splits_of((*self.derived.equations, *self.lines), self.domain)
+        self.multiples = multiples_of(self.domain, [*self.sizes, *(t.name for t in self.derived.tensors)])
+        self.names = self.named()
+        self.writer = Writer(self.names)
+
+    def named(self) -> Names:
+        """The names of sizes, parameters and tensors."""
+        self.spelled = {n: n for n in self.sizes} | {n: m for n, (_, m) in self.multiples.items()}
         for n in self.sizes:
             if not n.isidentifier():
                 self.spelled[n] = unused("".join(c if c.isalnum() else "_" for c in n), self.spelled)
-        written = {n: f"{q}*{m}" for n, (q, m) in multiples.items()}
-        self.names = Names(self.spelled.values(), {n: m for n, m in self.spelled.items() if n != m} | written)
-        self.multiples = multiples
+        written = {n: f"{q}*{m}" for n, (q, m) in self.multiples.items()}
+        names = Names(self.spelled.values(), {n: m for n, m in self.spelled.items() if n != m} | written)
         for parameter in self.derived.parameters:
-            self.names.of(parameter)
+            names.of(parameter)
         for tensor in (*self.derived.tensors, *(e.tensor for e in self.lines)):
-            self.names.of(tensor)
-        self.writer = Writer(self.names)
+            names.of(tensor)
+        return names
+
+    @property
+    def domain(self) -> tuple[Expr, ...]:
+        """What is assumed of sizes."""
+        return (*self.program.domain, *self.claim.domain)
 
     @property
     def sizes(self) -> list[str]:
@@ -259,11 +267,8 @@ class Emission:
         for fact in self.program.domain:
             if not isinstance(fact, Compare):
                 raise UnsupportedError("a certificate has no word for what is assumed of sizes")
-            if (
-                isinstance(fact.left, Remainder)
-                and isinstance(fact.left.left, Symbol)
-                and fact.left.left.name in self.multiples
-            ):
+            multiple = fact.left.left if isinstance(fact.left, Remainder) else None
+            if isinstance(multiple, Symbol) and multiple.name in self.multiples:
                 continue
             relation = "<=" if fact.relation == "<" else fact.relation
             more = " + 1" if fact.relation == "<" else ""
