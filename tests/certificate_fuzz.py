@@ -190,7 +190,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args()
-    asked, told, false = attack(a.seed, seconds=a.seconds, told_every=500)
+    asked, told, false = attack(a.seed, seconds=a.seconds, told_every=100)
     print(f"{asked} mutants, {told} accepted, {len(false)} of them refuted by numbers")
     return bool(false)
 
