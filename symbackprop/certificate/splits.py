@@ -32,7 +32,7 @@ from symbackprop.expression.program import unused
 from symbackprop.expression.sizes import Facts, decide, simplify
 
 Split = tuple[Expr, str, Expr | None]
-MOST_WRITTEN_OUT = 8
+MOST_WRITTEN_OUT = 40
 
 
 def multiples_of(domain: Iterable[Expr], taken: Iterable[str]) -> dict[str, tuple[str, str]]:
