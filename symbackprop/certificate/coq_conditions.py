@@ -105,6 +105,8 @@ def below_one(terms: Terms, n: Node) -> bool:
     """Whether an expression is seen to be a probability."""
     if n[0] == "entry" and n[1] in terms.said.forward:
         return below_one(terms, terms.said.forward[n[1]].value)
+    if n[0] == "/" and n[1] == ONE and n[2][0] == "+" and ONE in n[2] and len(n[2]) == 3:
+        return all(positive(terms, p) for p in n[2][1:])
     return n[:2] == ("call", "sigmoid") or (n[0] == "entry" and terms.said.inputs.get(n[1], ("",))[0] == "prob")
 
 

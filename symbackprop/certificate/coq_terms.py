@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from symbackprop.certificate.check_proof import Node, inside
-from symbackprop.certificate.said import Statements
+from symbackprop.certificate.check_proof import Node
+from symbackprop.certificate.said import Statements, inside
 from symbackprop.errors import UnsupportedError
 
 # What a call is called: the function over the reals, and the entry of the table of slopes.

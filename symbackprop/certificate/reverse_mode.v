@@ -225,6 +225,12 @@ Proof.
   - field. lra.
 Qed.
 
+Lemma part_below_one x : 0 < x -> 0 < 1 - 1 / (1 + x).
+Proof. intros H. replace (1 - 1 / (1 + x)) with (x / (1 + x)) by (field; lra). apply Rdiv_lt_0_compat; lra. Qed.
+
+Lemma Rplus_comm_denominator x : 1 - 1 / (x + 1) = 1 - 1 / (1 + x).
+Proof. rewrite (Rplus_comm x). reflexivity. Qed.
+
 Lemma nonzero x : 0 < x -> x <> 0.
 Proof. lra. Qed.
 
@@ -680,6 +686,8 @@ Ltac positive :=
   | |- 0 < exp _ => apply exp_pos
   | |- 0 < sigmoid _ => apply sigmoid_positive
   | |- 0 < 1 - sigmoid _ => apply sigmoid_below_one
+  | |- 0 < 1 - 1 / (1 + _) => apply part_below_one; positive
+  | |- 0 < 1 - 1 / (_ + 1) => rewrite Rplus_comm_denominator; apply part_below_one; positive
   | |- 0 < PI => apply PI_RGT_0
   | |- 0 < IZR _ => first [lra | apply IZR_lt; lia]
   | |- 0 < / _ => apply Rinv_0_lt_compat; positive

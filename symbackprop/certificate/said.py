@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from symbackprop.certificate.check_proof import Node, Reader, inside
+from symbackprop.certificate.check_proof import Node, Reader
+from symbackprop.errors import UnsupportedError
+
+
+def inside(n: Node) -> Iterator[Node]:
+    """All nodes of a tree."""
+    yield n
+    for part in n[1:]:
+        if isinstance(part, tuple):
+            yield from inside(part)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,10 @@ class Statements:
                 found.title = rest
             elif word == "condition":
                 found.conditions.append(rest)
+            elif word in ("split", "let", "together") or " by " in rest.partition("for ")[0].partition(";")[0]:
+                raise UnsupportedError(
+                    f"a file for Coq has no word yet for the statement {line[:60]!r} of a certificate"
+                )
             elif word not in ("proof", "end"):
                 getattr(found, f"_{word}")(Reader(rest.partition(";")[0]))
         return found

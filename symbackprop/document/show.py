@@ -101,6 +101,8 @@ def _save_proof(
     for given, known, what in ((notation, tuple(NOTATIONS), "notation"), (paper, PAPERS, "paper")):
         if given not in known:
             raise UnsupportedError(f"unknown {what} {given!r}", evidence=["known:  " + ", ".join(known)])
+    if Path(path).suffix.lower() == COQ and proof.parts:
+        raise UnsupportedError("there is no file for Coq for any depth yet", help="give the number of layers")
     if Path(path).suffix.lower() in (ENDING, COQ):
         return _write_certificate(certificate_of_proof(proof), path)
     document = proof_document(
