@@ -14,9 +14,9 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from symbackprop.certificate.check_proof import Node
 from symbackprop.certificate.coq_conditions import conditions
 from symbackprop.certificate.coq_terms import Terms
+from symbackprop.certificate.reader import Node
 from symbackprop.certificate.said import Line, Statements
 from symbackprop.errors import UnsupportedError
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from symbackprop.certificate.check_proof import Node
 from symbackprop.certificate.coq_terms import ONE, Terms
+from symbackprop.certificate.reader import Node
 
 Demand = tuple[tuple[str, ...], tuple[Node, ...], str]  # indices, their sizes, what must hold
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from symbackprop.certificate.check_proof import Node
+from symbackprop.certificate.reader import Node
 from symbackprop.certificate.said import Statements, inside
 from symbackprop.errors import UnsupportedError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from symbackprop.certificate.check_proof import Node, Reader
+from symbackprop.certificate.reader import Node, Reader
 from symbackprop.errors import UnsupportedError
 
 
@@ -60,9 +60,7 @@ class Statements:
             elif word == "condition":
                 found.conditions.append(rest)
             elif word in ("split", "let", "together") or " by " in rest.partition("for ")[0].partition(";")[0]:
-                raise UnsupportedError(
-                    f"a file for Coq has no word yet for the statement {line[:60]!r} of a certificate"
-                )
+                raise UnsupportedError(f"a file for Coq has no word yet for the statement {line[:60]!r}")
             elif word not in ("proof", "end"):
                 getattr(found, f"_{word}")(Reader(rest.partition(";")[0]))
         return found
