@@ -545,7 +545,7 @@ class Composition:
 
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
         difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
-        one that leads to no other steps; else the deepest of those that stand on one side or in some terms only.
+        one that leads to no other steps; else the deepest of those that stand on one side, or in some terms only.
         """
         cuts = self.cuts
         one_sided = self._openable(tensors_of(gap) & (tensors_of(left) ^ tensors_of(right)))
@@ -564,8 +564,9 @@ class Composition:
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
+        apart = [t for t in others if cuts.places_in(left, t) != cuts.places_in(right, t)]
         ending = [t for t in self._openable(tensors_of(gap)) if t not in cuts.clocks]
-        rest = others or ending or self._openable((tensors_of(left) ^ tensors_of(right)) | frozenset(uneven))
+        rest = apart or ending or one_sided or uneven
         return self._latest(rest, gap) if rest else None
 
     def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
