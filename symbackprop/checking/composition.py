@@ -545,7 +545,8 @@ class Composition:
 
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
         difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
-        one that leads to no other steps; else the deepest of those that stand on one side, or in some terms only.
+        one that leads to no other steps; else the deepest of which the sides speak at other steps, or some terms only,
+        those of the forward pass before derivatives.
         """
         cuts = self.cuts
         one_sided = self._openable(tensors_of(gap) & (tensors_of(left) ^ tensors_of(right)))
@@ -564,9 +565,11 @@ class Composition:
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        apart = [t for t in others if cuts.places_in(left, t) != cuts.places_in(right, t)]
-        ending = [t for t in self._openable(tensors_of(gap)) if t not in cuts.clocks]
-        rest = apart or ending or one_sided or uneven
+        seen = self._openable(tensors_of(gap))
+        apart = [t for t in seen if cuts.places_in(left, t) != cuts.places_in(right, t)]
+        ending = [t for t in seen if t not in cuts.clocks]
+        first = [t for t in others if t in apart] or ending or [t for t in apart if t in self._forward]
+        rest = first or apart or uneven
         return self._latest(rest, gap) if rest else None
 
     def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
@@ -576,11 +579,7 @@ class Composition:
             return first
         rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self.cuts.clocks]
         times = {t: self.cuts.times_of(gap, t) for t in rivals}
-        for tensor in rivals:
-            later = (b for t in rivals if t is not tensor for b in times[t])
-            if not any(all(is_after(b, a) for a in times[tensor]) for b in later):
-                return tensor
-        return first
+        return next((t for t in rivals if not any(_comes_before(times[t], times[r]) for r in rivals if r is not t)), first)
 
     def _step(self, gap: Poly, own: frozenset[Tensor]) -> tuple[Tensor, Poly] | None:
         """The tensor to open next, and the difference with it opened.
@@ -626,6 +625,15 @@ class Composition:
     def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
         """What is opened first: the user's tensors, then derivatives, the deepest first."""
         return tensor in self._aliens, tensor in self._adjoints, self._depth[tensor]
+
+
+def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:
+    """True if one of the other times is after all of these, or after one of them, and none of these after one of those."""
+    if any(all(is_after(b, a) for a in times) for b in others):
+        return True
+    return any(is_after(b, a) for a in times for b in others) and not any(
+        is_after(a, b) for a in times for b in others
+    )
 
 
 def _extent(poly: Poly) -> int:

@@ -54,7 +54,7 @@ from symbackprop.normal_form.data import (
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.rules_extrema import by_position
-from symbackprop.normal_form.rules_indices import at_edges
+from symbackprop.normal_form.rules_indices import at_edges, in_line
 from symbackprop.normal_form.rules_merged_axes import in_digits
 from symbackprop.normal_form.signs import templates_of
 
@@ -299,6 +299,8 @@ class CutPoints(Canonical):
     def vanishes_everywhere(self, gap: Poly) -> bool:
         """True if a difference is 0, as it stands or entry by entry along short or merged axes."""
         if self.vanishes(gap) or (has_place(gap) and self.vanishes(by_position(self, gap))):
+            return True
+        if self.clocks and self.vanishes(in_line(self, gap)):
             return True
         axes = []
         for index in gap.free:

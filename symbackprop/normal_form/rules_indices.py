@@ -231,6 +231,56 @@ def _in_one_place(rules: TermRules, value: Poly, indices: frozenset[Index]) -> P
     return combine([(1, rules.nonneg(base)), *((sign, rules.delta(combine([(1, base), (k, ONE)]))) for k in between)])
 
 
+def in_line(rules: TermRules, poly: Poly) -> Poly:
+    """`poly` with sums over shifted places, or over a few places less, as sums over one range and what that adds.
+
+    sum(i < N - 1, f[i + 1]) is sum(i < N, f[i]) - f[0], whatever f is: also beyond its ends, where no tensor has
+    entries, so that a value which is put there cancels.
+    """
+    terms: Terms = []
+    for mono, coefficient in poly.terms:
+        factors, bound = rules.open_mono(mono)
+        terms += [(coefficient * c, f, b) for c, f, b in _in_line(rules, dict(factors), bound)]
+    return rules.collect(terms)
+
+
+def _in_line(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms:
+    for index in bound:
+        size = rules.size_of(index.size)
+        more, shift = dict(size.terms).get(UNIT, 0), _farthest_place(factors, index)
+        base = combine([(1, size), (-more, ONE)])
+        if not (more or shift) or not base.terms or not isinstance(more, int) or max(abs(more), abs(shift)) > MOST_EDGES:
+            continue
+        others = tuple(i for i in bound if i is not index)
+        own = spare(rules.size_expression(base), {*bound, *(i for a in factors for i in a.free)})
+
+        def at(place: Poly, others: tuple[Index, ...] = others, index: Index = index) -> Terms:
+            return rules.substitute_factors(factors, others, {index: place})
+
+        terms = rules.substitute_factors(factors, (*others, own), {index: subtract(of_index(own), constant(shift))})
+        # from `shift` to `size + shift`, instead of from 0 to `base`
+        for end, count, sign in ((constant(0), shift, -1), (base, more + shift, 1)):
+            for k in range(min(count, 0), max(count, 0)):
+                edge = at(combine([(1, end), (k - shift, ONE)]))
+                terms = [*terms, *((c * sign * (1 if count > 0 else -1), f, b) for c, f, b in edge)]
+        return [(c * d, g, e) for c, f, b in terms for d, g, e in _in_line(rules, dict(f), b)] if others else terms
+    return [(1, factors, bound)]
+
+
+def _farthest_place(factors: Factors, index: Index) -> int:
+    """k, if i + k is the last place that is read beside a bound index i, and nothing is read at other distances."""
+    own = of_index(index)
+    gaps = [
+        as_constant(subtract(a, own))
+        for atom in factors
+        if atom.kind not in ("delta", "nonneg")
+        for a in atom.args
+        if index in a.free
+    ]
+    known = [int(g) for g in gaps if g is not None and Fraction(g).denominator == 1]
+    return max(known, default=0)
+
+
 def joined_complements(rules: TermRules, index: Index, body: Poly) -> dict[Mono, Rational]:
     """The terms of a body that is about to be summed, with f - [v]*f as [not v]*f where that shortens the range.
 
