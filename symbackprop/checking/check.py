@@ -222,7 +222,7 @@ def _domain(case: Case, stop: NeedsConcreteSizes) -> tuple[str, str] | None:
 
     An image smaller than the kernel: NumPy makes no array of a negative length.
     """
-    for holds, fails in (stop.question, stop.question[::-1]) if stop.question is not None else ():
+    for holds, fails in stop.questions:
         with_it, without = (", ".join(filter(None, (case.where, text))) for text in (holds, fails))
         found = failure(case.forward, case.backward, case.shapes, case.assume, without)
         if found is not None and not found.of_backward:

@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     Expr,
     Index,
     Number,
+    Symbol,
     Tensor,
     entries_once,
     multiply,
@@ -45,7 +46,7 @@ from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, is_after, tensors_in_term, tensors_of
-from symbackprop.normal_form.data import Poly, subtract
+from symbackprop.normal_form.data import Poly, of_index, parameter, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
@@ -56,6 +57,7 @@ MOST_TOGETHER, MOST_KEPT = 3, 6  # definitions that are put in together to make 
 MOST_FACTORS = 10  # of what a step adds to a sum
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
+STEP = parameter(0, Symbol("steps", "size"))
 SHARE = 8  # of all that is left, for one lemma, where that is more than what a lemma has
 LONGEST_WRITTEN_OUT = 64
 
@@ -578,8 +580,13 @@ class Composition:
         if first not in self.cuts.clocks:
             return first
         rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self.cuts.clocks]
-        times = {t: self.cuts.times_of(gap, t) for t in rivals}
+        times = {t: [self._at_one_step(time) for time in self.cuts.times_of(gap, t)] for t in rivals}
         return next((t for t in rivals if not any(_comes_before(times[t], times[r]) for r in rivals if r is not t)), first)
+
+    def _at_one_step(self, time: Poly) -> Poly:
+        """A time within a sum over the steps, with one name for their index, whatever the sum is."""
+        bound = [i for i in time.free if i.name[0] != "p"]
+        return self.cuts.substitute(time, {bound[0]: of_index(STEP)}) if len(bound) == 1 else time
 
     def _step(self, gap: Poly, own: frozenset[Tensor]) -> tuple[Tensor, Poly] | None:
         """The tensor to open next, and the difference with it opened.

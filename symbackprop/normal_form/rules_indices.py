@@ -302,16 +302,32 @@ def joined_complements(rules: TermRules, index: Index, body: Poly) -> dict[Mono,
 
 
 def _complement(rules: TermRules, index: Index, mono: Mono, terms: dict[Mono, Rational]) -> tuple[Mono, Mono] | None:
-    """(f, [not v]*f) if `mono` is [v]*f and the terms hold c*f - c*[v]*f."""
+    """(f, [not v]*f) if `mono` is [v]*f and the terms hold c*f - c*[v]*f; f may hold [u], which [v] implies."""
     for atom, _ in mono.factors:
         if atom.kind == "nonneg" and index in atom.free and mono in terms:
             rest = tuple(f for f in mono.factors if f[0] is not atom)
-            whole = Mono.make(rest, mono.bound)
             opposite = combine([(-1, atom.args[0]), (-1, ONE)])
-            if terms.get(whole) == -terms[mono] and _shortens(rules, opposite, index):
-                indicator = Atom.make("nonneg", None, (opposite,))
-                return whole, Mono.make(tuple(sorted((*rest, (indicator, 1)), key=lambda f: f[0].id)), mono.bound)
+            shorter = [rest] if _shortens(rules, opposite, index) else []
+            shorter += [tuple(sorted((*rest, (u, 1)), key=lambda f: f[0].id)) for u in _begins(rules, index, atom, terms)]
+            for factors in shorter:
+                whole = Mono.make(factors, mono.bound)
+                if terms.get(whole) == -terms[mono]:
+                    indicator = Atom.make("nonneg", None, (opposite,))
+                    joined = tuple(sorted((*factors, (indicator, 1)), key=lambda f: f[0].id))
+                    return whole, Mono.make(joined, mono.bound)
     return None
+
+
+def _begins(rules: TermRules, index: Index, end: Atom, terms: dict[Mono, Rational]) -> list[Atom]:
+    """The atoms [u] of which [u] - [end] is 1 in a window of a plainer length than that of a bound index."""
+    atoms = {a: None for m in terms for a, _ in m.factors if a.kind == "nonneg" and index in a.free and a is not end}
+    found = []
+    for atom in atoms:
+        length = subtract(atom.args[0], end.args[0])
+        if not length.free and rules.decided(">", rules.size_expression(length)):
+            if _plainness(rules, rules.size_expression(length)) < _plainness(rules, index.size):
+                found.append(atom)
+    return found
 
 
 def _shortens(rules: TermRules, value: Poly, index: Index) -> bool:

@@ -93,7 +93,8 @@ def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
     if isinstance(value, SymbolicItems):
         return value
     if isinstance(value, SymbolicList):
-        value = value.array
+        length = value.parts()[0].axes[0]
+        return None if as_int(length) is not None else SymbolicItems(length, lambda i: value[_number(i)])
     if isinstance(value, SymbolicRange):
         start, stop, step = (0, *value.bounds, 1) if len(value.bounds) == 1 else (*value.bounds, 1)[:3]
         length, number_at = progression(start, stop, step)
@@ -199,7 +200,7 @@ class Loop:
         self.journal = Journal(self.place, settling=True)
         self.growing = self._growing()
         self.found: dict[Any, Found] = {}  # for a place that is carried: what a round finds there, once that is known
-        self.made: dict[str, Array] = {}  # the arrays of the items of lists
+        self.made: dict[tuple[str, int], Array] = {}  # the arrays of the items of lists
         memory = session.memory()
         for _ in range(MOST_PASSES):
             self._prepare()
@@ -259,10 +260,10 @@ class Loop:
 
     def _arrived(self) -> bool:
         """True if the array of a list was made in this round: the next one writes to it."""
-        made = {name: g.items.array for name, g in self.growing.items() if g.items.array is not None}
-        new = any(array is not self.made.get(name) for name, array in made.items())
+        made = {(name, k): array for name, g in self.growing.items() for k, array in enumerate(g.items.arrays)}
+        new = any(array is not self.made.get(place) for place, array in made.items())
         self.made = made
-        for name in made:
+        for name in dict.fromkeys(name for name, _ in made):
             if self.growing[name].items.outlived(self.journal.before.keys()):
                 raise self.stop(f"an array that is put into {name} and may change afterwards")
         return new
@@ -462,7 +463,7 @@ class Loop:
 
     def _name_of(self, place: Any) -> str:
         if isinstance(place, Buffer):
-            names = (n for n, array in self.made.items() if array.buffer is place)
+            names = (n for (n, _), array in self.made.items() if array.buffer is place)
             return (
                 next(names, None)
                 or self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place)
