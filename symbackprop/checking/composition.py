@@ -45,8 +45,8 @@ from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, is_after, tensors_in_term, tensors_of
-from symbackprop.normal_form.data import Poly, of_index, parameter, subtract
+from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, tensors_in_term, tensors_of
+from symbackprop.normal_form.data import Poly, as_constant, of_index, parameter, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
@@ -580,7 +580,8 @@ class Composition:
         if first not in self.cuts.clocks:
             return first
         rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self.cuts.clocks]
-        times = {t: [self._at_one_step(time) for time in self.cuts.times_of(gap, t)] for t in rivals}
+        aligned = self.cuts.aligned(gap)
+        times = {t: [self._at_one_step(time) for time in self.cuts.times_of(aligned, t)] for t in rivals}
         return next((t for t in rivals if not any(_comes_before(times[t], times[r]) for r in rivals if r is not t)), first)
 
     def _at_one_step(self, time: Poly) -> Poly:
@@ -635,12 +636,12 @@ class Composition:
 
 
 def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:
-    """True if one of the other times is after all of these, or after one of them, and none of these after one of those."""
-    if any(all(is_after(b, a) for a in times) for b in others):
-        return True
-    return any(is_after(b, a) for a in times for b in others) and not any(
-        is_after(a, b) for a in times for b in others
-    )
+    """True if one of the other times is after all of these that are at a known distance from it."""
+    for other in others:
+        gaps = [g for t in times if (g := as_constant(subtract(other, t))) is not None]
+        if gaps and min(gaps) > 0:
+            return True
+    return False
 
 
 def _extent(poly: Poly) -> int:

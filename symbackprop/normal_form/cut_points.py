@@ -264,6 +264,10 @@ class CutPoints(Canonical):
         opened = self.opened(gap, tensor)
         return at_edges(self, opened) if self.clocks else opened
 
+    def aligned(self, gap: Poly) -> Poly:
+        """A difference whose sums run through the same steps, as far as what is read beside the recurrences tells."""
+        return in_line(self, gap, lambda atom: tensors_at(atom).isdisjoint(self.clocks))
+
     def times_of(self, poly: Poly, tensor: Tensor) -> list[Poly]:
         """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
         return [self.time_of(tensor, p) for p in self.places_in(poly, tensor)] if tensor in self.clocks else []

@@ -11,6 +11,7 @@ reads, and against the other side of the inequalities that it stands in.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from symbackprop.expression.build import Expr, Index, Number, Quotient, number
@@ -231,23 +232,26 @@ def _in_one_place(rules: TermRules, value: Poly, indices: frozenset[Index]) -> P
     return combine([(1, rules.nonneg(base)), *((sign, rules.delta(combine([(1, base), (k, ONE)]))) for k in between)])
 
 
-def in_line(rules: TermRules, poly: Poly) -> Poly:
+def in_line(rules: TermRules, poly: Poly, tells: Callable[[Atom], bool] = lambda _: True) -> Poly:
     """`poly` with sums over shifted places, or over a few places less, as sums over one range and what that adds.
 
     sum(i < N - 1, f[i + 1]) is sum(i < N, f[i]) - f[0], whatever f is: also beyond its ends, where no tensor has
     entries, so that a value which is put there cancels.
+
+    Args:
+        tells: whether the places of an atom say how far a sum is shifted.
     """
     terms: Terms = []
     for mono, coefficient in poly.terms:
         factors, bound = rules.open_mono(mono)
-        terms += [(coefficient * c, f, b) for c, f, b in _in_line(rules, dict(factors), bound)]
+        terms += [(coefficient * c, f, b) for c, f, b in _in_line(rules, dict(factors), bound, tells)]
     return rules.collect(terms)
 
 
-def _in_line(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms:
+def _in_line(rules: TermRules, factors: Factors, bound: tuple[Index, ...], tells: Callable[[Atom], bool]) -> Terms:
     for index in bound:
         size = rules.size_of(index.size)
-        more, shift = dict(size.terms).get(UNIT, 0), _farthest_place(factors, index)
+        more, shift = dict(size.terms).get(UNIT, 0), _farthest_place([a for a in factors if tells(a)], index)
         base = combine([(1, size), (-more, ONE)])
         if not (more or shift) or not base.terms or not isinstance(more, int) or max(abs(more), abs(shift)) > MOST_EDGES:
             continue
@@ -263,11 +267,13 @@ def _in_line(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Te
             for k in range(min(count, 0), max(count, 0)):
                 edge = at(combine([(1, end), (k - shift, ONE)]))
                 terms = [*terms, *((c * sign * (1 if count > 0 else -1), f, b) for c, f, b in edge)]
-        return [(c * d, g, e) for c, f, b in terms for d, g, e in _in_line(rules, dict(f), b)] if others else terms
+        if not others:
+            return terms
+        return [(c * d, g, e) for c, f, b in terms for d, g, e in _in_line(rules, dict(f), b, tells)]
     return [(1, factors, bound)]
 
 
-def _farthest_place(factors: Factors, index: Index) -> int:
+def _farthest_place(factors: Iterable[Atom], index: Index) -> int:
     """k, if i + k is the last place that is read beside a bound index i, and nothing is read at other distances."""
     own = of_index(index)
     gaps = [
