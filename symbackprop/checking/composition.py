@@ -536,7 +536,7 @@ class Composition:
             tensor = self._next(left, right, gap, eager)
             if tensor is None:
                 return None
-            times = cuts.times_of(gap, tensor)
+            times = cuts.times_beside(gap, tensor)
             left, right = cuts.opened(left, tensor, times), cuts.opened(right, tensor, times)
             gap = cuts.opened_gap(gap, tensor)
             opened.append(tensor)

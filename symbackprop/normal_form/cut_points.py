@@ -251,7 +251,7 @@ class CutPoints(Canonical):
         """
         if tensor not in self.clocks:
             return self.put_in(side, tensor)
-        others = self.times_of(side, tensor) if times is None else times
+        others = self.times_beside(side, tensor) if times is None else times
 
         def is_last(places: tuple[Poly, ...]) -> bool:
             own = self.time_of(tensor, places)
@@ -271,6 +271,15 @@ class CutPoints(Canonical):
     def times_of(self, poly: Poly, tensor: Tensor) -> list[Poly]:
         """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
         return [self.time_of(tensor, p) for p in self.places_in(poly, tensor)] if tensor in self.clocks else []
+
+    def times_beside(self, poly: Poly, tensor: Tensor) -> list[Poly]:
+        """When the entries of a tensor are computed, and those of its recurrence where not all of its own come before."""
+        own = self.times_of(poly, tensor)
+        if not own:
+            return own
+        beside = [e.tensor for e in self.clocks[tensor][0].equations if e.tensor is not tensor]
+        others = [time for t in beside for time in self.times_of(poly, t)]
+        return own if all(any(is_after(o, a) for o in others) for a in own) else [*own, *others]
 
     def time_of(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
         """When an entry of a recurrence is computed."""
