@@ -23,7 +23,7 @@ from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.question import Question
 from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
-from symbackprop.errors import BudgetError, ProofError, UnsupportedError
+from symbackprop.errors import BudgetError, ProofError, SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
     ONE,
     Add,
@@ -34,6 +34,7 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     entries_once,
+    free_indices,
     multiply,
     nodes_once,
     power,
@@ -337,14 +338,15 @@ class Composition:
         while worked() < self.deadline:
             supposed = {t: by_tensor[t] for t in by_tensor if proposed[t]}
             for tensor, own in supposed.items():
-                value = proposed[tensor][0].at(own.indices)
+                value = self._from_its_end(proposed[tensor][0].at(own.indices))
                 self._replaced[tensor] = Equation(tensor, own.indices, value, own.note)
             self._take_together(block)
             shown = {}
             for tensor in supposed:
                 beside = tuple(t for t in supposed if t is not tensor)
                 like = proposed[tensor][0]
-                lemma = self._shown(self._lines[tensor], like.at(by_tensor[tensor].indices), like.other, beside)
+                value = self._from_its_end(like.at(by_tensor[tensor].indices))
+                lemma = self._shown(self._lines[tensor], value, like.other, beside)
                 if lemma is None:
                     break
                 shown[tensor] = lemma
@@ -361,6 +363,21 @@ class Composition:
                 self._replaced.pop(tensor, None)
                 self._alike.add(tensor)
         self._take_together(block)
+
+    def _from_its_end(self, value: Expr) -> Expr:
+        """A value with entries at ends of recurrences, where these begin, as what they are there."""
+
+        def known(node: Expr) -> Expr | None:
+            if not isinstance(node, Entry) or node.tensor not in self.cuts.clocks or free_indices(node):
+                return None
+            try:
+                opened = self.cuts.put_in(self.cuts.normal(node), node.tensor)
+            except SymbackpropError:
+                return None
+            own = {e.tensor for e in self.cuts.clocks[node.tensor][0].equations}
+            return None if tensors_of(opened) & own else expression(self.cuts, opened, {})
+
+        return rewrite(value, known)
 
     def _made_explicit(self, block: Recurrence) -> None:
         """Find what tensors of a recurrence are without it: nothing, or sums over steps.
@@ -580,7 +597,8 @@ class Composition:
         if first not in self.cuts.clocks:
             return first
         rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self.cuts.clocks]
-        aligned = self.cuts.aligned(gap)
+        every = frozenset.intersection(*(tensors_in_term(m) for m, _ in gap.terms))
+        aligned = self.cuts.aligned(gap, every.difference(tensors))
         times = {t: [self._at_one_step(time) for time in self.cuts.times_of(aligned, t)] for t in rivals}
         return next((t for t in rivals if not any(_comes_before(times[t], times[r]) for r in rivals if r is not t)), first)
 

@@ -264,9 +264,9 @@ class CutPoints(Canonical):
         opened = self.opened(gap, tensor)
         return at_edges(self, opened) if self.clocks else opened
 
-    def aligned(self, gap: Poly) -> Poly:
-        """A difference whose sums run through the same steps, as far as what is read beside the recurrences tells."""
-        return in_line(self, gap, lambda atom: tensors_at(atom).isdisjoint(self.clocks))
+    def aligned(self, gap: Poly, beside: frozenset[Tensor]) -> Poly:
+        """A difference whose sums run through the same steps, as far as the places tell at which these are read."""
+        return in_line(self, gap, lambda atom: tensors_at(atom) <= beside)
 
     def times_of(self, poly: Poly, tensor: Tensor) -> list[Poly]:
         """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
