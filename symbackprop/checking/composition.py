@@ -55,7 +55,7 @@ MOST_OPENED, MOST_TERMS = 24, 300
 MOST_AT_FIRST = 14  # where what stands on one side alone is opened
 MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_TOGETHER, MOST_KEPT = 3, 6  # definitions that are put in together to make a value shorter, and ways to go on
-MOST_FACTORS = 10  # of what a step adds to a sum
+MOST_FACTORS = 16  # of what a step adds to a sum
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
 STEP = parameter(0, Symbol("steps", "size"))
@@ -540,7 +540,7 @@ class Composition:
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         self._restart()
         cuts, opened = self.cuts, list[Tensor]()
-        left, right = cuts.value(own.tensor), cuts.normal(substitute(other, places))
+        left, right = cuts.value(own.tensor), cuts.normal(substitute(self._rewritten(other), places))
         if first is not None:
             if not cuts.is_defined(first):
                 return None

@@ -237,7 +237,7 @@ class Explicit:
 
     def _elementary(self, form: Linear) -> Iterator[Callable[[Expr], Expr]]:
         """Those g of which the factor itself tells: powers, exponentials of sums, and ratios of steps."""
-        factor = _only_branch(form.factor)
+        factor, guards = _only_branch(form.factor)
         if form.step not in free_indices(factor):
             start = ZERO if form.up else form.last
             yield lambda at: power(factor, subtract(at, start) if form.up else subtract(start, at))
@@ -248,8 +248,11 @@ class Explicit:
 
             def sum_so_far(at: Expr, u: Expr = exponent) -> Expr:
                 def summand(k: Index) -> Expr:
+                    added = u
+                    for condition, holds in guards:
+                        added = where(condition, added, ZERO) if holds else where(condition, ZERO, added)
                     earlier = Compare("<=", k, at) if form.up else Compare("<=", at, k)
-                    return where(earlier, substitute(u, {form.step: k}), ZERO)
+                    return where(earlier, substitute(added, {form.step: k}), ZERO)
 
                 return apply(EXP, contraction(form.step.name, form.step.size, summand))
 
@@ -313,12 +316,19 @@ class Explicit:
         return self._shorter(Equation(form.own.tensor, form.own.indices, substitute(value, {form.step: at})))
 
 
-def _only_branch(value: Expr) -> Expr:
-    """The one branch of an expression that is not 0."""
+Guards = tuple[tuple[Expr, bool], ...]
+
+
+def _only_branch(value: Expr) -> tuple[Expr, Guards]:
+    """The one branch of an expression that is not 0, and where it is taken."""
     match value:
-        case Where(_, then, otherwise) if ZERO in (then, otherwise):
-            return _only_branch(then if otherwise is ZERO else otherwise)
-    return value
+        case Where(condition, then, otherwise) if ZERO in (then, otherwise):
+            inner, guards = _only_branch(then if otherwise is ZERO else otherwise)
+            return inner, ((condition, otherwise is ZERO), *guards)
+        case Multiply(factors):
+            parts = [_only_branch(f) for f in factors]
+            return multiply(*(p for p, _ in parts)), tuple(g for _, guards in parts for g in guards)
+    return value, ()
 
 
 def _logarithm(value: Expr) -> Expr | None:
