@@ -71,6 +71,8 @@ class Items:
             raise self.stop("a list that gets several items in a round")
         self.place = place
         self.fresh.append((place, value))
+        if isinstance(value, Array):  # one tensor, whoever reads it in this round or later
+            value.buffer.settle(None)
         if isinstance(value, tuple) and not self.start:
             self.parts = self.parts or tuple(Items(self.session, {}, self.index, self.stop) for _ in value)
             if len(self.parts) != len(value):
