@@ -600,7 +600,9 @@ class Composition:
         every = frozenset.intersection(*(tensors_in_term(m) for m, _ in gap.terms))
         aligned = self.cuts.aligned(gap, every.difference(tensors))
         times = {t: [self._at_one_step(time) for time in self.cuts.times_of(aligned, t)] for t in rivals}
-        return next((t for t in rivals if not any(_comes_before(times[t], times[r]) for r in rivals if r is not t)), first)
+        return next(
+            (t for t in rivals if not any(_comes_before(times[t], times[r]) for r in rivals if r is not t)), first
+        )
 
     def _at_one_step(self, time: Poly) -> Poly:
         """A time within a sum over the steps, with one name for their index, whatever the sum is."""

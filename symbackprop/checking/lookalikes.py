@@ -270,8 +270,10 @@ class Lookalikes:
             yield from ((k, True) for k, n in enumerate(view.shape) if n in self._lengths)
 
     def _in_units_of_an_end(self, other: Tensor, ratios: list[float | None]) -> Expr | None:
-        """The factor c/other[end], for an entry at an end and a number c: a recursion that begins with 1, say, where the
-        derived one begins with what comes from above."""
+        """The factor c/other[end], for an entry at an end and a number c.
+
+        A recursion that begins with 1 is one that begins with what comes from above, in units of that.
+        """
         if any(r is None or np.isnan(r) for r in ratios):
             return None
         for corner in itertools.product((0, -1), repeat=len(other.shape)):

@@ -273,7 +273,7 @@ class CutPoints(Canonical):
         return [self.time_of(tensor, p) for p in self.places_in(poly, tensor)] if tensor in self.clocks else []
 
     def times_beside(self, poly: Poly, tensor: Tensor) -> list[Poly]:
-        """When the entries of a tensor are computed, and those of its recurrence where not all of its own come before."""
+        """When the entries of a tensor are computed; and those of its recurrence, if not all of its own come before."""
         own = self.times_of(poly, tensor)
         if not own:
             return own

@@ -253,7 +253,12 @@ def _in_line(rules: TermRules, factors: Factors, bound: tuple[Index, ...], tells
         size = rules.size_of(index.size)
         more, shift = dict(size.terms).get(UNIT, 0), _farthest_place([a for a in factors if tells(a)], index)
         base = combine([(1, size), (-more, ONE)])
-        if not (more or shift) or not base.terms or not isinstance(more, int) or max(abs(more), abs(shift)) > MOST_EDGES:
+        if (
+            not (more or shift)
+            or not base.terms
+            or not isinstance(more, int)
+            or max(abs(more), abs(shift)) > MOST_EDGES
+        ):
             continue
         others = tuple(i for i in bound if i is not index)
         own = spare(rules.size_expression(base), {*bound, *(i for a in factors for i in a.free)})
@@ -314,7 +319,9 @@ def _complement(rules: TermRules, index: Index, mono: Mono, terms: dict[Mono, Ra
             rest = tuple(f for f in mono.factors if f[0] is not atom)
             opposite = combine([(-1, atom.args[0]), (-1, ONE)])
             shorter = [rest] if _shortens(rules, opposite, index) else []
-            shorter += [tuple(sorted((*rest, (u, 1)), key=lambda f: f[0].id)) for u in _begins(rules, index, atom, terms)]
+            shorter += [
+                tuple(sorted((*rest, (u, 1)), key=lambda f: f[0].id)) for u in _begins(rules, index, atom, terms)
+            ]
             for factors in shorter:
                 whole = Mono.make(factors, mono.bound)
                 if terms.get(whole) == -terms[mono]:
@@ -330,9 +337,10 @@ def _begins(rules: TermRules, index: Index, end: Atom, terms: dict[Mono, Rationa
     found = []
     for atom in atoms:
         length = subtract(atom.args[0], end.args[0])
-        if not length.free and rules.decided(">", rules.size_expression(length)):
-            if _plainness(rules, rules.size_expression(length)) < _plainness(rules, index.size):
-                found.append(atom)
+        if length.free or not rules.decided(">", rules.size_expression(length)):
+            continue
+        if _plainness(rules, rules.size_expression(length)) < _plainness(rules, index.size):
+            found.append(atom)
     return found
 
 

@@ -1,7 +1,7 @@
 """Products and running extrema along an axis of symbolic length: recurrences, one step a place.
 
-    before[t] = 1 where t = 0, else after[t - 1]
-    after[t]  = before[t]*x[t]
+before[t] = 1 where t = 0, else after[t - 1]
+after[t]  = before[t]*x[t]
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def _extreme_so_far(a: Any, axis: Any, options: dict[str, Any], larger: bool) ->
     base = as_array(a)
     k = axis_of(axis, base.ndim)
     if base.kind != "real" or options:
-        raise TraceError("np.maximum.accumulate and np.minimum.accumulate of other than an array of reals cannot be traced")
+        raise TraceError(
+            "np.maximum.accumulate and np.minimum.accumulate of other than an array of reals cannot be traced"
+        )
     content = base.read(nonlinear=True)
 
     def step(before: Expr, value: Expr) -> Expr:

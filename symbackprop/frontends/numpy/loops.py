@@ -643,7 +643,7 @@ class Loop:
                 yield solution, mine
 
     def _blocks(self, value: Expr) -> Iterator[tuple[Expr, set[Expr]]]:
-        """(the round, the tests that ask for it) where each round writes a block of places: E*k <= i and i < E*k + E."""
+        """(the round, the tests that ask for it) where rounds write blocks of places: E*k <= i and i < E*k + E."""
         gaps: dict[Expr, Expr] = {}
         for node in nodes_once(value):
             if isinstance(node, Compare) and node.relation != "==" and self.index in free_indices(node):
