@@ -5,7 +5,7 @@
 A recurrence that is linear in one tensor, X[t] = a[t]*X[t-1] + b[t], is a sum over the earlier steps if its factors
 telescope: if a[t] is g[t]/g[t-1] for some g that is at hand, then X[t]/g[t] grows by b[t]/g[t] with each step. With
 a = 1 these are running sums; with exp(-m) the rescaled sums of an online softmax, and the derivatives of either; with
-powers discounted sums, with exp(u[0] + ... + u[t]) what decays by exp(u[t]), with 1/(t+1) running means.
+powers discounted sums, with 1/(t+1) running means.
 Which g it may be, and which tensors are 0, numbers tell. That what is proposed solves the recurrence is shown by
 induction elsewhere; nothing here is trusted.
 """
@@ -26,14 +26,11 @@ from symbackprop.expression.build import (
     ONE,
     ZERO,
     Add,
-    Apply,
     Compare,
     Entry,
     Expr,
     Index,
     Multiply,
-    Number,
-    Power,
     Tensor,
     Where,
     add,
@@ -236,27 +233,12 @@ class Explicit:
                     yield scale
 
     def _elementary(self, form: Linear) -> Iterator[Callable[[Expr], Expr]]:
-        """Those g of which the factor itself tells: powers, exponentials of sums, and ratios of steps."""
-        factor, guards = _only_branch(form.factor)
+        """Those g of which the factor itself tells: powers, and ratios of steps."""
+        factor = _only_branch(form.factor)
         if form.step not in free_indices(factor):
             start = ZERO if form.up else form.last
             yield lambda at: power(factor, subtract(at, start) if form.up else subtract(start, at))
             return
-        short = self._shorter(Equation(form.own.tensor, form.own.indices, factor))
-        exponent = None if short is None else _logarithm(short)
-        if exponent is not None:
-
-            def sum_so_far(at: Expr, u: Expr = exponent) -> Expr:
-                def summand(k: Index) -> Expr:
-                    added = u
-                    for condition, holds in guards:
-                        added = where(condition, added, ZERO) if holds else where(condition, ZERO, added)
-                    earlier = Compare("<=", k, at) if form.up else Compare("<=", at, k)
-                    return where(earlier, substitute(added, {form.step: k}), ZERO)
-
-                return apply(EXP, contraction(form.step.name, form.step.size, summand))
-
-            yield sum_so_far
         for make, more in itertools.product((_itself, _inverse), (1, 2, 0)):
             yield lambda at, make=make, more=more: make(add(at, number(more)))  # type: ignore[misc]
 
@@ -316,34 +298,14 @@ class Explicit:
         return self._shorter(Equation(form.own.tensor, form.own.indices, substitute(value, {form.step: at})))
 
 
-Guards = tuple[tuple[Expr, bool], ...]
-
-
-def _only_branch(value: Expr) -> tuple[Expr, Guards]:
-    """The one branch of an expression that is not 0, and where it is taken."""
+def _only_branch(value: Expr) -> Expr:
+    """The one branch of an expression that is not 0."""
     match value:
-        case Where(condition, then, otherwise) if ZERO in (then, otherwise):
-            inner, guards = _only_branch(then if otherwise is ZERO else otherwise)
-            return inner, ((condition, otherwise is ZERO), *guards)
+        case Where(_, then, otherwise) if ZERO in (then, otherwise):
+            return _only_branch(then if otherwise is ZERO else otherwise)
         case Multiply(factors):
-            parts = [_only_branch(f) for f in factors]
-            return multiply(*(p for p, _ in parts)), tuple(g for _, guards in parts for g in guards)
-    return value, ()
-
-
-def _logarithm(value: Expr) -> Expr | None:
-    """u, if a value is written as exp(u)."""
-    match value:
-        case Apply(function, (exponent,)) if function is EXP:
-            return exponent
-        case Power(base, Number() as exponent):
-            inner = _logarithm(base)
-            return None if inner is None else multiply(exponent, inner)
-        case Multiply(factors):
-            found = [_logarithm(f) for f in factors]
-            known = [f for f in found if f is not None]
-            return add(*known) if len(known) == len(found) else None
-    return None
+            return multiply(*map(_only_branch, factors))
+    return value
 
 
 def _itself(value: Expr) -> Expr:

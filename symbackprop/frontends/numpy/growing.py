@@ -72,7 +72,7 @@ class Items:
         self.place = place
         self.fresh.append((place, value))
         if isinstance(value, Array):  # one tensor, whoever reads it in this round or later
-            value.buffer.settle(None)
+            value.buffer.settle(self.session.variable_of(lambda v: v is value))
         if isinstance(value, tuple) and not self.start:
             self.parts = self.parts or tuple(Items(self.session, {}, self.index, self.stop) for _ in value)
             if len(self.parts) != len(value):

@@ -278,7 +278,7 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
 
 def _product(base: Array, axis: int, keepdims: bool) -> Array:
     total = product(base, axis).total()
-    return OPERATIONS["expand_dims"](total, axis) if keepdims else total  # type: ignore[no-any-return]
+    return OPERATIONS["expand_dims"](total, axis) if keepdims else total
 
 
 @implements("add.accumulate")
