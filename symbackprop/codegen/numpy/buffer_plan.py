@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from fractions import Fraction
 
-from symbackprop.codegen.lowering.form import Contract, Form, Map, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.form import Contract, Form, Map, Marked, Reduce, Statement, axes, reads
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.expressions import ATOM, ArrayWriter, over_and_under
 from symbackprop.expression.build import (
@@ -40,6 +41,7 @@ from symbackprop.expression.build import (
 )
 
 Shape = tuple[Expr, ...]
+HALF = Fraction(1, 2)
 INTO = ("sigmoid", "tail")  # helpers with an `out` argument
 UFUNC = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tanh", "abs": "abs"}
 
@@ -106,8 +108,13 @@ class Plan:
     def statement(self, statement: Statement, position: int) -> None:
         """Write one statement, then free the buffers that it read last."""
         match statement:
+            case Map(target, Entry() as same) if same.indices == target.indices and target.tensor not in self.holds:
+                self._alias(target.tensor, same.tensor)
             case Map(target, value) if target.indices and free_indices(value):
                 Elementwise(self, target, position).run(value)
+            case Marked(target, value, _, _, extra) if free_indices(value) and not self._is_held(extra):
+                Elementwise(self, target, position).run(value)
+                self.lines.append(self.writer.marked(statement, self.holds[target.tensor].name))
             case Contract() if self.is_matrix_product(statement):
                 self._dot(statement)
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
@@ -125,6 +132,21 @@ class Plan:
             case _:
                 self._plainly(statement)
         self.release(statement, position)
+
+    def _is_held(self, value: Expr) -> bool:
+        """True if `value` reads a buffer, which may be written over."""
+        return any(e.tensor in self.holds for e in entries(value))
+
+    def _alias(self, tensor: Tensor, same: Tensor) -> None:
+        """Another name of an array; its buffer is free after the last reader of any of its names."""
+        buffer = self.holds.get(same)
+        if buffer is None:
+            self.lines.append(f"{self.names[tensor]} = {self.names[same]}")
+            return
+        self.rename(tensor, buffer)
+        named = [t for t, b in self.holds.items() if b is buffer and self.last.get(t, -1) >= self.last[same]]
+        until = max(self.last.get(t, -1) for t in (tensor, *named))
+        self.last.update(dict.fromkeys((tensor, same, *named), until))
 
     def accumulate(self, statement: Statement, position: int) -> None:
         """Add one block's part to a sum that was set to zero before the loop."""
@@ -359,7 +381,7 @@ class Elementwise:
                 return self._sum(list(terms), root)
             case Multiply():
                 return self._product(expr, root)
-            case Power(_, Number(value)) if value in (2, -1) or value.denominator == 2:
+            case Power(_, Number(value)) if value.denominator == 2 or value in (2, 3, 4, -1, -2, -3, -4):
                 return self._power(expr, root)
             case Apply(function, (argument,)) if function.name in (*UFUNC, *INTO, "relu", "softplus"):
                 inner = self.value(argument)
@@ -493,14 +515,19 @@ class Elementwise:
 
     def _power(self, expr: Power, root: bool) -> Operand:
         assert isinstance(expr.exponent, Number)
-        value = expr.exponent.value
+        value, times = expr.exponent.value, abs(expr.exponent.value.numerator)
         base = self.value(expr.base)
-        if value == 2:
-            return self._call("np.square", [base], root)
-        if abs(value) != 1:
-            if abs(value.numerator) != 1:
-                return self._call("np.power", [base, Operand(repr(float(value)), is_number=True)], root)
-            base = self._call("np.sqrt", [base], root and value > 0)
+        if times > 4:
+            return self._call("np.power", [base, Operand(repr(float(value)), is_number=True)], root)
+        if value.denominator == 2:
+            base = self._call("np.sqrt", [base], root and value == HALF)
+        last = root and value > 0
+        if times == 3:  # power takes ten times as long as two products
+            square = self._call("np.square", [Operand(base.text)], False)
+            base = self._call("np.multiply", [square, base], last)
+        elif times > 1:
+            for remaining in range(times // 2, 0, -1):
+                base = self._call("np.square", [base], last and remaining == 1)
         if value > 0:
             return base
         return self._call("np.divide", [Operand(self.plan.constant("1"), is_number=True), base], root)
