@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
 from symbackprop.errors import TraceError
@@ -27,6 +27,7 @@ from symbackprop.expression.build import (
     Index,
     Multiply,
     Number,
+    Remainder,
     Symbol,
     Tensor,
     Where,
@@ -208,11 +209,27 @@ class Session:
         return frame.f_lineno if frame else None
 
     def variable_of(self, matches: Callable[[object], bool]) -> str | None:
-        """The user's local name of the first object that matches."""
+        """What the user calls the first object that matches: a local name, or an attribute or key of what has one."""
         frame = self.frame()
         if frame is None:
             return None
-        return next((name for name, value in frame.f_locals.items() if matches(value)), None)
+        local = dict(frame.f_locals)
+        own = next((name for name, value in local.items() if matches(value)), None)
+        if own is not None:
+            return own
+        held = (item for value in local.values() for item in _held(value).items())
+        names = (name for name, value in held if matches(value) and isinstance(name, str) and name.isidentifier())
+        return next(names, None)
+
+
+def _held(value: Any) -> dict[Any, Any]:
+    """What an object of the user's holds by name, or a dictionary."""
+    if isinstance(value, (type, ModuleType, FunctionType)):
+        return {}
+    try:
+        return dict(value if type(value) is dict else object.__getattribute__(value, "__dict__"))
+    except AttributeError:
+        return {}
 
 
 _SESSION: ContextVar[Session] = ContextVar("session")
@@ -387,7 +404,7 @@ def is_so(relation: Relation, left: Expr, right: Expr) -> bool | None:
     return decide(relation, left, right, _facts())
 
 
-_OPPOSITE: dict[Relation, str] = {"<": ">=", "<=": ">", "==": "!="}
+_OPPOSITE: dict[Relation, str] = {"<": ">=", "<=": ">"}
 
 
 def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
@@ -398,15 +415,26 @@ def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
     """
     answer = is_so(relation, left, right)
     if answer is None:
-        question, opposite = (f"{to_text(left)} {r} {to_text(right)}" for r in (relation, _OPPOSITE[relation]))
+        if relation == "==" and left in (ONE, ZERO):
+            left, right = right, left
+        question, opposite = f"{to_text(left)} {relation} {to_text(right)}", ""
+        if relation != "==":
+            opposite = f"{to_text(left)} {_OPPOSITE[relation]} {to_text(right)}"
+        elif right is ONE or (right is ZERO and isinstance(left, Remainder)):  # they are no less
+            opposite = f"{to_text(left)} > {to_text(right)}"
         raise NeedsConcreteSizes(
             why,
             size_symbols(left, right),
-            _questions(relation, left, right),
+            _equalities(left, right, (question, opposite)) if relation == "==" else _questions(relation, left, right),
             evidence=[f"it depends on whether {question}"],
-            help=f'say which holds: where="{question}" or where="{opposite}"',
+            help=f'say which holds: where="{question}"' + (f' or where="{opposite}"' if opposite else ""),
         )
     return answer
+
+
+def _equalities(left: Expr, right: Expr, pair: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """An equality and its opposite, where sizes may be asked of it."""
+    return (pair, pair[::-1]) if pair[1] and not free_indices(left) | free_indices(right) else ()
 
 
 def _questions(relation: Relation, left: Expr, right: Expr) -> tuple[tuple[str, str], ...]:
@@ -424,7 +452,7 @@ def _questions(relation: Relation, left: Expr, right: Expr) -> tuple[tuple[str, 
             one, other = ZERO, reduced(gap)
         pair = (f"{to_text(one)} {r} {to_text(other)}", f"{to_text(one)} {_OPPOSITE[r]} {to_text(other)}")
         found.append(pair)
-    return () if relation == "==" else tuple(found)
+    return tuple(found)
 
 
 def holds(relation: Relation, left: Expr, right: Expr) -> Expr:
