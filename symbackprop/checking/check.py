@@ -276,7 +276,7 @@ def _domain(case: Case, stop: NeedsConcreteSizes) -> tuple[str, str] | None:
 
     An image smaller than the kernel: NumPy makes no array of a negative length.
     """
-    for holds, fails in (stop.question, stop.question[::-1]) if stop.question is not None else ():
+    for holds, fails in stop.questions:
         with_it, without = (", ".join(filter(None, (case.where, text))) for text in (holds, fails))
         found = failure(case.forward, case.backward, case.shapes, case.assume, without)
         if found is not None and not found.of_backward:
@@ -289,10 +289,11 @@ def _by_cases(case: Case, stop: NeedsConcreteSizes, budget: Budget, cases: int) 
 
     None where that does not settle it for all sizes.
     """
-    single = None if stop.question is None else re.fullmatch(r"(\w+) == 1", stop.question[0])
-    if stop.question is None or single is None or not any(single[1] in _text(s) for s in case.shapes.values()):
+    question, opposite = stop.questions[0] if stop.questions else ("", "")
+    single = re.fullmatch(r"(\w+) == 1", question)
+    if single is None or not any(single[1] in _text(s) for s in case.shapes.values()):
         return None
-    where = ", ".join(filter(None, (case.where, stop.question[1])))
+    where = ", ".join(filter(None, (case.where, opposite)))
     general = _checked(replace(case, where=where), budget.half(), cases + 1)
     if general.status == "REFUTED" or not general.for_all_sizes:
         return general if general.status == "REFUTED" else None

@@ -21,6 +21,7 @@ from symbackprop.expression.build import (
     multiply,
     number,
 )
+from symbackprop.frontends.numpy.accumulations import product
 from symbackprop.frontends.numpy.array import Array, array, has_entry, scalar
 from symbackprop.frontends.numpy.dtypes import is_finite, sum_type
 from symbackprop.frontends.numpy.elementwise import held, integers_fit, into, plain_type, truth
@@ -258,6 +259,8 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
     content = base.read(nonlinear=True)
     lengths = [as_int(base.axes[k]) for k in axes]
     if None in lengths:
+        if len(axes) == 1 and base.kind == "real" and dtype is None:
+            return into(_product(base, axes[0], bool(keepdims)), {"out": out})
         raise NeedsConcreteSizes("np.prod over an axis of symbolic size", size_symbols(*(base.axes[k] for k in axes)))
     places: list[list[Expr]] = [[]]
     for n in lengths:
@@ -271,6 +274,11 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
         return into(_all(base, axis, keepdims=keepdims), {"out": out})
     result = integers_fit(array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, wanted))
     return into(result, {"out": out})
+
+
+def _product(base: Array, axis: int, keepdims: bool) -> Array:
+    total = product(base, axis).total()
+    return OPERATIONS["expand_dims"](total, axis) if keepdims else total
 
 
 @implements("add.accumulate")
