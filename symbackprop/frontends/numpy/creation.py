@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number
+from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number, power, where
 from symbackprop.frontends.numpy.array import Array, Buffer, array, has_entry, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED, as_dtype, kind_of_type, near_integer, needs_floats
 from symbackprop.frontends.numpy.elementwise import held, integers_fit, plain_type
@@ -138,8 +138,10 @@ def progression(start: Any, stop: Any, step: Any) -> tuple[Expr, Callable[[Expr]
 @implements("linspace")
 def _linspace(start: Any, stop: Any, num: Any = 50) -> Any:
     (count,) = shape_of(num)
-    steps = _fresh((count,), lambda i: i[0], "integer")
-    result = start + (as_array(stop) - start) * steps / size(minus(count, ONE))
+    last = minus(count, ONE)
+    alone = holds("==", last, ZERO)  # one number: it is the start
+    parts = _fresh((count,), lambda i: where(alone, ZERO, multiply(i[0], power(last, -1))), "real")
+    result = start + (as_array(stop) - start) * parts
     result.buffer.rounding = ROUNDED
     return result
 
