@@ -64,7 +64,7 @@ class Sampler:
         return tuple(int(n(state)) for n in self._shapes[tensor])
 
     def allowed(self, sizes: Sizes) -> bool:
-        """True if the sizes are in the domain; what is computed on the way may be empty there, inputs and outputs not."""
+        """True if the sizes are in the domain and no input or output is empty; what is computed on the way may be."""
         state = State(dict(sizes))
         try:
             fits = (n(state) >= (1 if axis in self._held else 0) for axis, n in self._lengths.items())

@@ -183,7 +183,7 @@ class Missing:
     """What certainly is no finite number: the root or the logarithm of a negative number, or one divided by zero.
 
     A nan ball only says that nothing is known. This says more, and so does whatever is added to it or multiplied with
-    it, as with NumPy's nan and inf, of which the latter times 0 is the former; what a function makes of inf is left open.
+    it, as with NumPy's nan and inf (inf times 0 is nan); what a function makes of inf is left open.
     """
 
     __slots__ = ("infinite",)

@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number, power, where
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Expr,
+    Number,
+    Quotient,
+    Remainder,
+    add,
+    multiply,
+    number,
+    power,
+    where,
+)
 from symbackprop.frontends.numpy.array import Array, Buffer, array, has_entry, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED, as_dtype, kind_of_type, near_integer, needs_floats
 from symbackprop.frontends.numpy.elementwise import held, integers_fit, plain_type
