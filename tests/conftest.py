@@ -1,11 +1,12 @@
 """Settings of all tests, and which of them are slow."""
 
+import gc
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from symbackprop.checking import check
+from symbackprop.checking import check, decide
 from symbackprop.checking.budget import CHECK
 
 # a slow machine is no failure, and a failure shows itself again in the next run
@@ -64,3 +65,16 @@ def patience(monkeypatch):
     """A check waits longer than the time that it works: how much else the machine does decides nothing in a test."""
     usual = check._limit
     monkeypatch.setattr(check, "_limit", lambda seconds: usual(seconds) * (6 if seconds == CHECK else 1))
+
+
+@pytest.fixture
+def no_diagnosis(monkeypatch):
+    """The cause of a wrong gradient is not sought: for tests of verdicts and counterexamples."""
+    monkeypatch.setattr(decide, "_cause", lambda *_: None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_lives_for_good():
+    """Interned nodes and memos outlive every test: without this the collector would walk all of them again and again."""
+    yield
+    gc.freeze()

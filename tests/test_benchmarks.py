@@ -28,6 +28,6 @@ def test_contestants_agree():
 
 
 def test_derivations_run():
-    for name in ("derived", "proved", "sympy_sums", "sympy_written_out"):
+    for name in ("derived", "sympy_written_out"):  # one of ours, one of the others: each is a process
         seconds, size = run("proof_time.py", "--one", name, "3", "2").split()
         assert float(seconds) >= 0 and int(size) > 0

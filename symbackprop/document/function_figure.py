@@ -13,7 +13,7 @@ import sympy as sp
 
 from symbackprop.document.model import Figure, Mark
 from symbackprop.evaluation.exact import evaluate_expression
-from symbackprop.expression.build import Entry, Tensor, apply
+from symbackprop.expression.build import Entry, Index, Tensor, apply, number
 from symbackprop.expression.functions import FUNCTIONS, Function, derivative, z
 from symbackprop.rendering.layout import Glyph, operator, row
 from symbackprop.rendering.notation import Notation, function_layout
@@ -90,14 +90,17 @@ def segments(function: Function, kinks: Sequence[sp.Expr]) -> tuple[tuple[Point,
     for left, right in pairwise(edges):
         inner = [x for x in grid if left + _BESIDE < x < right - _BESIDE]
         ends = [left + _BESIDE if left in breaks else left], [right - _BESIDE if right in breaks else right]
-        points = [(x, _value(function, x)) for x in (*ends[0], *inner, *ends[1])]
-        pieces += list(_inside(points))
+        places = [*ends[0], *inner, *ends[1]]
+        pieces += list(_inside(list(zip(places, _values(function, places), strict=True))))
     return tuple(pieces)
 
 
-def _value(function: Function, x: float) -> float:
-    tensor = Tensor("z")
-    return float(evaluate_expression(apply(function, Entry(tensor)), (), {}, {tensor: x}))
+def _values(function: Function, places: Sequence[float]) -> list[float]:
+    """The function at all these places."""
+    index = Index("p", number(len(places)))
+    tensor = Tensor("z", (index.size,))
+    values = evaluate_expression(apply(function, Entry(tensor, (index,))), (index,), {}, {tensor: places})
+    return [float(value) for value in values]
 
 
 def _roots(kink: Callable[[float], float]) -> Iterator[float]:

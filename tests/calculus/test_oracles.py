@@ -7,6 +7,7 @@ SymPy's; they are compared with the derived equations evaluated over the same sy
 # ruff: noqa: E741 - l is the number of a layer, as in the texts
 
 import cmath
+import random
 from fractions import Fraction
 from itertools import pairwise
 
@@ -183,7 +184,8 @@ def test_all_gradients_are_those_of_sympy_on_the_written_out_cost(widths, exampl
         for tensor, variables in ((network.weight(l), data.W[l - 1]), (network.bias(l), data.b[l - 1])):
             bar = next(t for t in program.by_tensor if t.name == f"dJ_d{tensor.name}")
             shape = (widths[l], widths[l - 1]) if tensor.name[0] == "W" else (widths[l],)
-            for place in np.ndindex(*shape):
+            places = list(np.ndindex(*shape))  # all are one formula: of a larger net some are enough
+            for place in random.Random(0).sample(places, min(len(places), 6 if len(widths) < 4 else 3)):
                 variable = variables
                 for p in place:
                     variable = variable[p]

@@ -54,6 +54,7 @@ def test_right_class_is_proved_for_all_sizes(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+@pytest.mark.usefixtures("no_diagnosis")
 def test_slip_is_refuted_where_differences_say_so(path, tmp_path):
     right = load(path)
     text = path.read_text(encoding="utf-8")

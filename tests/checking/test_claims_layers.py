@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from thinning import thinned
 
 import symbackprop as sb
 
@@ -90,8 +91,10 @@ def test_right_layer_is_proved_for_all_sizes(name, function):
 
 
 @pytest.mark.parametrize(
-    ("name", "function", "wrong"), [(n, f, w) for n, f, status, w in CLAIMS if status == "REFUTED"]
+    ("name", "function", "wrong"),
+    thinned([(n, f, w) for n, f, status, w in CLAIMS if status == "REFUTED"], lambda case: case[1][-1] in "12"),
 )
+@pytest.mark.usefixtures("no_diagnosis")
 def test_wrong_layer_is_refuted_by_numbers_that_hold(name, function, wrong):
     module = MODULES[name]
     verdict = check(name, function, seconds=60)

@@ -131,6 +131,7 @@ def test_masks_of_rectified_layers_are_the_slopes(mask):
 
 
 @pytest.mark.parametrize("mask", [lambda z, a: a >= 0, lambda z, a: a != 0], ids=["always", "right"])
+@pytest.mark.usefixtures("no_diagnosis")
 def test_a_rectified_layer_is_no_free_variable(mask):
     """a >= 0 holds everywhere, and a == 0 on an open set: what holds of free variables holds not of such tensors."""
     forward, backward, shapes = relu_net(mask)
@@ -146,6 +147,7 @@ def test_missing_skip_is_placed_in_its_line_and_cured():
     assert "should be the derivative" in verdict.diagnosis and "d as claimed" in verdict.cure
 
 
+@pytest.mark.usefixtures("no_diagnosis")
 def test_wrong_gradients_of_a_deep_stack_are_named_exactly():
     forward, right, shapes = tanh_net()
 

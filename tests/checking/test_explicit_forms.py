@@ -143,6 +143,7 @@ def test_check_proves_what_a_recurrence_adds_up_to(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("no_diagnosis")
 def test_check_refutes_a_slip_beside_a_recurrence(name):
     build, shapes, wrong = CASES[name]
     verdict = sb.check(*build(True), shapes=shapes)

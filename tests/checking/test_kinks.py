@@ -90,6 +90,7 @@ def test_masks_of_other_forms_are_proved(act, mask):
     [lambda z, a, d: d * np.ceil(np.minimum(a, 2) / 2 + 0.5), lambda z, a, d: d * np.floor(np.minimum(a, 1))],
     ids=["half too high", "floor"],
 )
+@pytest.mark.usefixtures("no_diagnosis")
 def test_wrong_mask_is_refuted(mask):
     forward, backward, shapes = stack(relu, mask, bias=True)
     assert sb.check(forward, backward, shapes=shapes).status == "REFUTED"

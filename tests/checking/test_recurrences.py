@@ -431,6 +431,7 @@ def test_check_proves_a_recurrence_for_all_sizes(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("no_diagnosis")
 def test_check_refutes_a_slip_in_a_recurrence(name):
     build, shapes, wrong, assume, where = CASES[name]
     verdict = sb.check(*build(True), shapes=shapes, assume=assume, where=where)

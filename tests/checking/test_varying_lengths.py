@@ -96,6 +96,7 @@ def test_check_proves_every_length(build):
 
 
 @pytest.mark.parametrize("build", CASES)
+@pytest.mark.usefixtures("no_diagnosis")
 def test_check_refutes_a_slip_at_every_length(build):
     forward, backward, shapes = build(wrong=True)
     assert sb.check(forward, backward, shapes=shapes).status == "REFUTED"

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import re
 import runpy
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy as sp
+from exhibits import NAMES, SOURCE, exhibit_of
 from remark_checks import REMARKS, check_of
 
-from derivations.build.gallery import folders, read_exhibit
 from symbackprop.expression.build import tensors_in
 
-SOURCE = Path(__file__).resolve().parents[2] / "derivations"
-NAMES = [folder.name for folder in folders(SOURCE)]
-exhibit_of = cache(lambda name: read_exhibit(SOURCE / name))
 RNG = np.random.default_rng(4)
 LAM, M, W, C = sp.symbols("lambda m w c", positive=True)
 

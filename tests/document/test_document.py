@@ -13,7 +13,6 @@ import pytest
 import sympy as sp
 from sample_proofs import layer_norm_proof
 
-from derivations.build.gallery import folders, read_exhibit
 from symbackprop.api import check, prove, trace, verify
 from symbackprop.calculus.rules import RULES
 from symbackprop.document import reasons
@@ -259,15 +258,6 @@ def test_proof_of_a_traced_program_keeps_the_users_names() -> None:
     source = to_latex_document(document)
     assert r"\hat{x}_{ni} = \frac{x_{ni} - \mu_{n}}{\sqrt{\mathit{var}_{n} + \varepsilon}}" in source
     assert "layer" not in source.replace("layer normalisation", "")
-
-
-GALLERY = Path(__file__).resolve().parents[2] / "derivations"
-
-
-@pytest.mark.parametrize("folder", folders(GALLERY), ids=lambda f: f.name)
-def test_every_equality_of_the_gallery_is_backed(folder) -> None:
-    for proof in read_exhibit(folder).proofs:
-        assert unbacked(proof_document(proof), proof) == ()
 
 
 def test_networks_and_theorems_show_themselves_as_mathematics(proofs) -> None:

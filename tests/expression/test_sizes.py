@@ -187,7 +187,7 @@ DIVISIBLE = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(EXPRESSIONS, st.lists(FACTORS, min_size=1, max_size=3), DIVISIBLE)
 def test_simplify_ends_whatever_divides_what(expr: Expr, divisors: list[list[Expr]], domain: list[Expr]) -> None:
     """Common factors are taken out and nested quotients are opened; neither undoes the other for ever."""

@@ -980,6 +980,7 @@ def verdict_on(factor, **options):
 
 
 @pytest.mark.parametrize(("factor", "witness"), ATTACKS, ids=lambda v: getattr(v, "__name__", ""))
+@pytest.mark.usefixtures("no_diagnosis")
 def test_a_factor_that_numpy_sees_is_never_proved(factor, witness):
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
