@@ -198,7 +198,7 @@ def _checked(case: Case, budget: Budget) -> Verdict:
     try:
         traced = case.trace(None, budget.left)
     except NeedsConcreteSizes as stop:
-        domain = _domain(case, stop)
+        domain = _domain(case, stop, budget)
         if domain is not None:
             where, note = domain
             verdict = _checked(replace(case, where=where), budget)
@@ -220,17 +220,29 @@ def _checked(case: Case, budget: Budget) -> Verdict:
     return stated if stated.status in ("PROVED", "REFUTED") else verdict
 
 
-def _domain(case: Case, stop: NeedsConcreteSizes) -> tuple[str, str] | None:
+def _domain(case: Case, stop: NeedsConcreteSizes, budget: Budget) -> tuple[str, str] | None:
     """(the sizes with what the trace asks of them, a note), where the forward raises at all others; None else.
 
-    An image smaller than the kernel: NumPy makes no array of a negative length.
+    An image smaller than the kernel: NumPy makes no array of a negative length. That it raises is asked of NumPy, and
+    followed for all of these sizes.
     """
     for holds, fails in (stop.question, stop.question[::-1]) if stop.question is not None else ():
         with_it, without = (", ".join(filter(None, (case.where, text))) for text in (holds, fails))
         found = failure(case.forward, case.backward, case.shapes, case.assume, without)
-        if found is not None and not found.of_backward:
+        if found is not None and not found.of_backward and _raises(replace(case, where=without), found.kind, budget):
             return with_it, f"of sizes with {holds}: at others the forward raises {found.kind}"
     return None
+
+
+def _raises(case: Case, kind: str, budget: Budget) -> bool:
+    """Whether the code raises at all sizes, as far as it can be followed."""
+    try:
+        case.trace(None, budget.left)
+    except CodeRaisesError as error:
+        return error.kind == kind
+    except SymbackpropError:
+        return False
+    return False
 
 
 def _scope(traced: Traced) -> str:

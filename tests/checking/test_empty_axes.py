@@ -100,3 +100,19 @@ def test_no_number_is_what_nothing_times_infinity_is():
     assert (POLE * 2) is POLE
     assert (POLE * POLE) is POLE
     assert (0 * NO_NUMBER) is NO_NUMBER
+
+
+@pytest.mark.parametrize("most, told", [(None, True), (40, False)])
+def test_check_derives_no_domain_from_a_few_sizes_that_raise(most, told):
+    def forward(x, w):
+        if len(x) < len(w) and (most is None or len(w) < most):
+            raise ValueError("too short")
+        return w.sum() if len(x) < len(w) else (x[: len(w)] * w).sum()
+
+    def backward(dout, x, w):
+        dx = np.zeros_like(x)
+        dx[: len(w)] = dout * w
+        return {"x": dx, "w": dout * x[: len(w)]}
+
+    verdict = sb.check(forward, backward, shapes={"x": ("N",), "w": ("K",)})
+    assert any("at others the forward raises" in note for note in verdict.notes) is told

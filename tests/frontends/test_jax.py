@@ -429,8 +429,8 @@ def test_a_custom_jvp_without_a_rule_is_malformed():
             "jax_enable_x64",
         ),
         (lambda x: x * jnp.arange(x.shape[0]), lambda dout, x: {"x": dout * jnp.arange(x.shape[0])}, ""),
-        (lambda x: x.astype(jnp.float16).astype(jnp.float32), lambda dout, x: {"x": dout * 1.0}, "65504"),
-        (lambda x: x.astype(jnp.float32), lambda dout, x: {"x": dout * 1.0}, ""),
+        (lambda x: x + 0 * x.astype(jnp.float16), lambda dout, x: {"x": dout * 1.0}, "65504"),
+        (lambda x: x + 0 * x.astype(jnp.float32), lambda dout, x: {"x": dout * 1.0}, ""),
     ],
     ids=["wide integers", "integers", "float16", "float32"],
 )
