@@ -392,8 +392,8 @@ def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy],
 
 def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget: Budget) -> Verdict:
     """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
-    unproved = goal.traced.unasked or _not_repeated(goal, budget)
-    if unproved:
+    unproved = proof.reason if proof.unproved else goal.traced.unasked or _not_repeated(goal, budget)
+    if proof.unproved or unproved:
         return Verdict("UNDECIDED", subject, reason=unproved)
     try:
         used = dict.fromkeys((*proof.used, *_replayed(goal)))

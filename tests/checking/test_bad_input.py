@@ -239,3 +239,12 @@ def test_seconds_that_are_no_time_are_malformed(seconds):
     assert sb.verify(net, "delta3[n,k]", "0", seconds=seconds).status == "MALFORMED"
     with pytest.raises(sb.SymbackpropError, match="not a positive number"):
         sb.trace(lambda x: x**2, **square)
+
+
+def test_trace_leaves_code_that_sleeps_behind():
+    def sleeps(x):
+        time.sleep(3600)
+        return x
+
+    with pytest.raises(SymbackpropError, match=r"ran for more than 0\.2 s"):
+        sb.trace(sleeps, ROW, seconds=0.2)
