@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.errors import SymbackpropError
 
 ROW = {"x": ("N",)}
 
