@@ -117,6 +117,8 @@ def test_what_is_too_large_is_undecided(forward, shapes):
 
 def test_an_input_called_self():
     assert sb.check(*SELF, shapes={"self": ("N",)}).status == "PROVED"
+    compiled = sb.compile(sb.trace(SELF[0], {"self": ("N",)}))
+    assert set(compiled(self=np.ones(2), dout=np.ones(2))) >= {"self_bar"}
 
 
 @pytest.mark.parametrize("seconds", [0, -1, None, "3", float("nan"), True])
