@@ -8,8 +8,9 @@ divided by its size; m = 0 is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from symbackprop.expression.program import Assumption
 from symbackprop.rendering.text import to_text
 
 Array = NDArray[Any]
+
+REMEMBERED = 256  # shapes of arguments that are not looked at again
 
 
 @dataclass(frozen=True)
@@ -38,25 +41,43 @@ class Signature:
     parameters: tuple[str, ...]
     dtype: np.dtype[Any]
     assumptions: tuple[Assumption, ...] = ()
+    _fitting: dict[tuple[tuple[int, ...], ...], dict[Symbol, int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # shapes that were looked at and found to fit, with the sizes that they say
 
-    def bind(self, given: Mapping[str, Any], hyper: Mapping[str, Any]) -> tuple[list[Array], list[float]]:
+    def bind(self, given: Mapping[str, Any]) -> tuple[list[Array], list[float]]:
         """Arrays and hyper-parameters in the order in which the code takes them.
 
         Raises:
             DataError: something is missing, unknown, or of the wrong shape or type.
         """
-        same_names("array", [t.name for t in self.inputs], given)
+        if given.keys() != self._names:
+            same_names(
+                "array", [t.name for t in self.inputs], {k: v for k, v in given.items() if k not in self.parameters}
+            )
+            same_names("hyper-parameter", self.parameters, {k: v for k, v in given.items() if k in self.parameters})
         arrays = [as_array(t.name, given[t.name], t, self.dtype) for t in self.inputs]
-        self.check_shapes(arrays)
-        return arrays, self.numbers(hyper)
+        sizes = self.sizes(arrays)
+        for assumption in self.assumptions:
+            if assumption.kind == "labels":
+                _check_labels(assumption, dict(zip(self.inputs, arrays, strict=True)), sizes)
+        return arrays, [as_number(f"hyper-parameter {name}", given[name]) for name in self.parameters]
 
-    def numbers(self, hyper: Mapping[str, Any]) -> list[float]:
-        """The hyper-parameters in order."""
-        same_names("hyper-parameter", self.parameters, hyper)
-        return [as_number(f"hyper-parameter {name}", hyper[name]) for name in self.parameters]
+    @cached_property
+    def _names(self) -> Set[str]:
+        return {*(t.name for t in self.inputs), *self.parameters}
 
-    def check_shapes(self, arrays: Iterable[Array]) -> dict[Symbol, int]:
+    def sizes(self, arrays: Sequence[Array]) -> dict[Symbol, int]:
         """The size of every axis; every array must agree with it."""
+        shapes = tuple([a.shape for a in arrays])
+        found = self._fitting.get(shapes)
+        if found is None:
+            found = self._sizes_of(arrays)
+            if len(self._fitting) < REMEMBERED:
+                self._fitting[shapes] = found
+        return found
+
+    def _sizes_of(self, arrays: Iterable[Array]) -> dict[Symbol, int]:
         sizes: dict[Symbol, int] = {}
         origin: dict[Symbol, str] = {}
         pairs = list(zip(self.inputs, arrays, strict=True))
@@ -83,9 +104,6 @@ class Signature:
                         f" of size {wanted}{from_where}",
                         evidence=[f"needed: {shape_text(tensor)}", f"given:  {array.shape}"],
                     )
-        for assumption in self.assumptions:
-            if assumption.kind == "labels":
-                _check_labels(assumption, dict((t, a) for t, a in pairs), sizes)
         return sizes
 
 
@@ -105,6 +123,8 @@ def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Arr
     except (ValueError, TypeError):
         raise DataError(f"{name} is not an array: its rows have different lengths") from None
     if tensor.kind == "integer":
+        if array.dtype == np.int64 and array.flags.c_contiguous:
+            return array
         if array.dtype.kind not in "iub":
             raise DataError(f"{name} has type {array.dtype}, but its entries are integers")
         return np.ascontiguousarray(array, np.int64).reshape(array.shape)
@@ -162,6 +182,8 @@ def _check_labels(assumption: Assumption, arrays: Mapping[Tensor, Array], sizes:
     array = arrays.get(assumption.tensor)
     bound = None if assumption.size is None else size_value(assumption.size, sizes)
     if array is None or bound is None or not array.size:
+        return
+    if int(array.view(np.uint64).max()) < bound:  # a negative label is a large number there: one pass
         return
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= bound:

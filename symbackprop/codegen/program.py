@@ -74,10 +74,7 @@ class CompiledProgram:
         Raises:
             DataError: an array or hyper-parameter is missing, unknown or does not fit.
         """
-        names = self.signature.parameters
-        arrays, numbers = self.signature.bind(
-            {k: v for k, v in given.items() if k not in names}, {k: v for k, v in given.items() if k in names}
-        )
+        arrays, numbers = self.signature.bind(given)
         with np.errstate(all="ignore"):  # the branch of a Where that is not taken may overflow
             results = (self.run or self.function)(*arrays, *numbers)
         outputs = self.program.outputs

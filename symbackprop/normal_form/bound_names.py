@@ -201,15 +201,21 @@ def _refine(indices: Sequence[Index], factors: list[tuple[Atom, Any]]) -> dict[I
 
 
 def _fixed_arguments(atom: Atom, members: frozenset[Index]) -> tuple[int, ...]:
-    return tuple(-1 if a.free & members else a.id for a in atom.args)
+    """The arguments without any of `members`; in no order where the order says nothing."""
+    fixed = [-1 if a.free & members else a.id for a in atom.args]
+    return tuple(sorted(fixed) if _is_symmetric(atom) else fixed)
+
+
+def _is_symmetric(atom: Atom) -> bool:
+    """True if some other order of the arguments is the same entry."""
+    return atom.data in _SYMMETRIES if atom.kind in TEMPLATED else isinstance(atom.data, SymmetricTensor)
 
 
 def _places(atom: Atom, members: frozenset[Index]) -> list[tuple[int, Index]]:
     """Where each index of `members` stands: the number of the argument; 1000 more when inside a compound argument."""
     if atom.kind == "index":
         return [(0, atom.data)]
-    symmetric = atom.data in _SYMMETRIES if atom.kind in TEMPLATED else isinstance(atom.data, SymmetricTensor)
-    places = []
+    symmetric, places = _is_symmetric(atom), []
     for k, arg in enumerate(atom.args):
         inside = arg.free & members
         plain = as_index(arg) is not None

@@ -1,6 +1,7 @@
 """Inverses, determinants and Cholesky factors: the node, its numbers, its derivative, and what is known of it."""
 
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Index,
+    Sum,
     Symbol,
     SymmetricTensor,
     Tensor,
@@ -35,6 +37,8 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.functions import LOG
 from symbackprop.expression.program import Equation, Program
+from symbackprop.expression.sizes import Facts
+from symbackprop.normal_form import data
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.rendering.math import layout_of
 from symbackprop.rendering.text import to_text
@@ -278,3 +282,24 @@ def test_matrices_are_shown():
 def test_code_is_refused_by_name():
     with pytest.raises(UnsupportedError, match="inverse or a determinant"):
         sb.compile(sb.trace(lambda a: np.linalg.inv(a).sum(), {"a": ("N", "N")}))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_normal_form_of_symmetric_entries_does_not_depend_on_what_was_made_before(seed, monkeypatch):
+    """Atoms are put in order by the numbers that they got when they were made: here these are random."""
+    random = Random(seed)
+    monkeypatch.setattr(data, "_counter", iter(lambda: random.getrandbits(60), None))
+    size = Symbol(f"N{seed}", "size")  # what has it is new
+    x, symmetric = Tensor("X", (M, size)), SymmetricTensor("S", (size, size))
+    p, q, b, c = (Index(name, size, uid) for name, uid in (("p", 0), ("q", 0), ("b", 9002), ("c", 9003)))
+    m = Index("m", M, 9001)
+
+    def product(turned, first, second):
+        one = Entry(symmetric, (first, p) if turned else (p, first))
+        other = Entry(symmetric, (second, q) if turned else (q, second))
+        body = multiply(one, other, Entry(x, (m, first)), Entry(x, (m, second)), where(Compare("<=", p, q), ONE, ZERO))
+        return Sum(b, Sum(c, Sum(m, body)))
+
+    canonical = Canonical(Facts())
+    forms = {canonical.normal(product(turned, *names)) for turned in (False, True) for names in ((b, c), (c, b))}
+    assert len(forms) == 1

@@ -90,7 +90,7 @@ class CProgram:
 
     def _sizes(self, inputs: list[Array], numbers: tuple[float, ...]) -> dict[Symbol, int]:
         """The size of every axis; one that no input tells is a hyper-parameter."""
-        sizes = self.signature.check_shapes(inputs)
+        sizes = self.signature.sizes(inputs)
         named = {p: int(n) for p, n in zip(self.form.parameters, numbers, strict=True) if p in self.sizes}
         return sizes | named
 

@@ -320,7 +320,8 @@ class ArrayWriter:
         letters = {i: chr(97 + p) for p, i in enumerate(dict.fromkeys([*left, *right]))}
         spelled = ["".join(letters[i] for i in w) for w in (left, right, order)]
         a, b = self.array(s.left)[0], self.array(s.right)[0]
-        return f'{self.np}.einsum("{spelled[0]},{spelled[1]}->{spelled[2]}", {a}, {b}, optimize=True)', ATOM
+        product = ", optimize=True" if rows and columns else ""  # a sum has nothing to optimise, and looks for it long
+        return f'{self.np}.einsum("{spelled[0]},{spelled[1]}->{spelled[2]}", {a}, {b}{product})', ATOM
 
     @staticmethod
     def _comes_first(left: Axes, right: Axes, order: Axes) -> bool:
