@@ -1,6 +1,8 @@
 """What holds of the judge whatever is asked: without a proof nothing is PROVED, no difference is too small, and what
 names and sizes mean does not depend on the case."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,11 @@ import symbackprop as sb
 from symbackprop.checking import decide
 from symbackprop.checking.check import Case, _telling_symbols
 from symbackprop.checking.proof_search import Attempt
+from symbackprop.checking.question import Question, _places
+from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.trace_agreement import _Pair
+from symbackprop.evaluation.exact import Evaluator
+from symbackprop.evaluation.number_types import ball, dual
 
 
 def relu_backward(mask):
@@ -81,3 +88,31 @@ def test_f_is_the_function_of_the_hidden_layers_whatever_the_last_one_has(last):
     net = sb.Network([3, 4, 2], activation=["tanh", last], cost="squared_error")
     verdict = sb.verify(net, "delta2[n,i]", "sum(j, W2[j,i]*delta3[n,j]) * f_prime(z2[n,i])")
     assert verdict.status == "PROVED"
+
+
+def asked_about_product():
+    case = Case(*CORPUS["product"][:2], {"x": ("N", "D"), "w": ("D", "M")}, {}, None)
+    return case.trace(None, 20.0)
+
+
+@pytest.mark.parametrize("first", [None, (0, 0), (5, 7), (29, 39), (17, 3)])
+def test_each_direction_has_a_number_of_its_own(first):
+    traced = asked_about_product()
+    names = dict.fromkeys(n for t in traced.forward.inputs for n in t.shape)
+    values = dict(zip(names, (30, 40, 2), strict=True))
+    tensors = list(traced.forward.inputs)
+    forward = Evaluator(traced.forward, dual(ball(128)))
+    found = _places(forward, values, tensors, {} if first is None else {tensors[0]: first})
+    assert sorted(found.values()) == list(range(len(found)))
+    assert first is None or (tensors[0], first) in found
+    assert {t for t, _ in found} == set(tensors)
+
+
+def test_enclosures_are_those_of_the_program_that_is_asked():
+    traced = asked_about_product()
+    question = Question(traced.forward, traced.backward, {}, traced.upstream)
+    sampler = Sampler(question, random.Random(0))
+    pair = _Pair(None, None, traced, {}, (None, None), 0.0)
+    for point in (sampler.point(sizes) for sizes in sampler.size_choices()[:2]):
+        for program in (traced.forward, traced.backward, traced.forward):
+            assert set(program.outputs) <= set(pair.enclosed(program, point))
