@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, as_number
-from symbackprop.codegen.choice import LONG_VECTOR, block_rows, bound_form
+from symbackprop.codegen.choice import LONG_VECTOR
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, equation_text, prune, soon
 from symbackprop.codegen.lowering.lower import lower
@@ -29,6 +28,7 @@ from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.program import check_backend, check_dtype, load_module
+from symbackprop.codegen.runner import WORKSPACES, Runner
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.program import Program
 from symbackprop.proofs.stable_logs import stabilise
@@ -43,7 +43,6 @@ _unrolled in plain numbers, _step with a step down the gradient.
 # Where each backend lives; what it needs (SciPy, ctypes, JAX) is imported when it is asked for.
 BACKENDS = {"c": "symbackprop.codegen.c.network", "jax": "symbackprop.codegen.jax"}
 SMALL = 2000  # numbers in theta, X and Y together
-WORKSPACES = 8  # batches of that many different sizes keep their buffers
 
 
 def compile_network(
@@ -292,52 +291,6 @@ def row_numbers(order: Any, rows: int) -> Array:
             f"order names row {numbers.max() if numbers.max() >= rows else numbers.min()}, but X has {rows} rows"
         )
     return np.ascontiguousarray(numbers, np.int64)
-
-
-class Runner:
-    """One printed function in its two forms, with the workspaces of recent batch sizes.
-
-    A workspace is taken out while it is in use, so threads never share one.
-    """
-
-    def __init__(self, name: str, module: Mapping[str, Any]) -> None:
-        self.name, self.module = name, module
-        self.whole, self.whole_work = module[f"{name}_into"], module[f"{name}_into_work"]
-        self.blocks: Callable[..., Any] | None = module.get(f"{name}_blocks")
-        self.blocks_work: Callable[..., Any] = module.get(f"{name}_blocks_work", self.whole_work)
-        self.idle: dict[tuple[tuple[int, ...], ...], tuple[Callable[..., Any], Any]] = {}
-
-    def __call__(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> Any:
-        """Run on these arrays, with a workspace for their shapes."""
-        shape = tuple([a.shape for a in arrays])
-        found = self.idle.pop(shape, None) or self.prepare(arrays)
-        function, work = found
-        result = function(*arrays, *numbers, out, work)
-        if len(self.idle) >= WORKSPACES:
-            self.idle.pop(next(iter(self.idle)), None)
-        self.idle[shape] = found
-        return result
-
-    def prepare(self, arrays: Sequence[Array]) -> tuple[Callable[..., Any], Any]:
-        """The form for arrays of these shapes, and its buffers."""
-        sizes = [a.size for a in arrays[2:]]
-        rows = block_rows(len(arrays[0]), sum(sizes), max(sizes, default=1))
-        if rows is None or self.blocks is None:
-            return self.whole, self.whole_work(*arrays)
-        return self.blocks, self.blocks_work(*arrays, rows)
-
-    def bound(
-        self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], theta: Array, gradient: Array
-    ) -> Callable[[], float]:
-        """A function without arguments, and a workspace of its own."""
-        rows, widest = len(arrays[0]), max([len(a) for a in arrays[2:]], default=1)
-        wanted = bound_form(rows, widest, theta.size)
-        for form in ("unrolled", "bound") if wanted == "unrolled" else (wanted,):
-            if f"{self.name}_{form}" in self.module and form != "into":
-                run: Callable[[], float] = self.module[f"{self.name}_{form}"](*arrays, *numbers, out, theta, gradient)
-                return run
-        function, work = self.prepare(arrays)
-        return partial(function, *arrays, *numbers, out, work)
 
 
 def print_network(forms: Mapping[str, Form], layout: FlatLayout, dtype: str) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from symbackprop.codegen.c import build as c_build
-from symbackprop.codegen.network import Runner, compile_network
+from symbackprop.codegen.network import compile_network
+from symbackprop.codegen.runner import Runner
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluation.exact import evaluate
 

@@ -3,10 +3,14 @@
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 
 import codegen_nets as nets
 import numpy as np
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from symbackprop.codegen.c import build as c_build
 from symbackprop.codegen.program import compile_program, load_module
@@ -302,3 +306,60 @@ def test_nan_passes_through():
 def test_negated_sum_keeps_its_sign():
     program = one(negate(add(X(n, k), ONE)), (n, k), (x,))
     np.testing.assert_array_equal(compile_program(program)(x=[[1.0, -3.0]])["out"], [[-2.0, 2.0]])
+
+
+ALIASED = st.lists(st.tuples(st.sampled_from(["same", "add", "multiply", "exp"]), st.integers(0, 9), st.integers(0, 9)))
+
+
+@settings(max_examples=60, deadline=None)
+@drawn(ALIASED.filter(bool), st.integers(1, 3))
+def test_an_array_with_two_names_is_kept_until_the_last_of_them_is_read(steps, count):
+    """Chains of elementwise equations, some of which only give a name: no buffer is written over too soon."""
+    made = [x]
+    equations = []
+    for position, (kind, first, second) in enumerate(steps):
+        a, b = (Entry(made[p % len(made)], (n, k)) for p in (first, second))
+        value = {"same": a, "add": add(a, b), "multiply": multiply(a, b), "exp": apply(EXP, negate(multiply(a, a)))}
+        made.append(Tensor(f"t{position}", (N, K)))
+        equations.append(Equation(made[-1], (n, k), value[kind]))
+    program = Program((x,), tuple(equations), tuple(made[1:][-count:]))
+    code = compile_program(program)
+    assert code.run is not None
+    inputs = {"x": np.random.default_rng(len(steps)).normal(size=(4, 5)) / 3}
+    found, expected = code(**inputs), evaluate(program, SIZES, inputs)
+    for tensor in program.outputs:
+        np.testing.assert_allclose(found[tensor.name], np.asarray(expected[tensor.name], float), 1e-12)
+    again = code(x=inputs["x"] + 1)
+    assert not any(np.shares_memory(again[t.name], found[t.name]) for t in program.outputs)
+
+
+def marks(coefficient, rest):
+    """A program with rest + coefficient * [k = y[n]], and its labels in their range."""
+    delta = kronecker(k, Entry(labels, (n,)))
+    value = add(rest, multiply(coefficient, delta))
+    out = Tensor("out", (N, K))
+    return Program((x, labels), (Equation(out, (n, k), value),), (out,), assumptions=(Assumption("labels", labels, K),))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+@pytest.mark.parametrize(
+    ("program", "by_index"),
+    [
+        (marks(number(-2), apply(EXP, Entry(x, (n, k)))), True),
+        (marks(divide(ONE, N), Entry(x, (n, k))), True),
+        (marks(ONE, ZERO), True),
+        (marks(ONE, Entry(labels, (n,))), False),  # an array without all axes
+        (marks(Entry(x, (n, k)), Entry(x, (n, k))), False),  # what is added depends on the class
+        (Program((x, labels), marks(ONE, Entry(x, (n, k))).equations, marks(ONE, ZERO).outputs), False),  # any integers
+    ],
+    ids=["exp", "entry", "one-hot", "other axes", "by class", "integers"],
+)
+def test_a_one_hot_term_is_added_by_index_where_labels_lie_in_their_range(program, by_index, backend):
+    code = compile_program(program, backend=backend)
+    assert ("add_at(" in code.source) == (by_index and backend == "numpy")
+    inputs = {"x": np.random.default_rng(3).normal(size=(4, 5)), "y": np.array([4, 0, 2, 2])}
+    kept = inputs["x"].copy()
+    expected = evaluate(program, SIZES, inputs)["out"]
+    for form in (code, replace(code, run=None)) if backend == "numpy" else (code,):
+        np.testing.assert_allclose(form(**inputs)["out"], np.asarray(expected, float), 1e-12)
+    np.testing.assert_array_equal(inputs["x"], kept)

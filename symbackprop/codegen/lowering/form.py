@@ -9,6 +9,7 @@ loop of a recurrence they may also have positions without indices, `h[t + 1,n,i]
     Contract  target[n,i] = sum over j of left[n,j] * right[i,j]
     Reduce    target[n]   = sum, max, min, argmax or argmin over k of operand[n,k]
     Gather    target[n,j] = source[y[n], j + H]
+    Marked    target[n,c] = value, and extra[n] more where c is y[n]
 """
 
 from __future__ import annotations
@@ -88,7 +89,21 @@ class Join:
     along: Index
 
 
-Statement = Map | Contract | Reduce | Gather | Join
+@dataclass(frozen=True)
+class Marked:
+    """target = value, an elementwise expression or 0, and `extra` more where the index `at` is `place`.
+
+    Neither the place nor `extra` has that index. In `lowering.marked` a Map becomes one.
+    """
+
+    target: Entry
+    value: Expr
+    at: Index
+    place: Expr
+    extra: Expr
+
+
+Statement = Map | Contract | Reduce | Gather | Join | Marked
 
 
 @dataclass(frozen=True)
@@ -167,6 +182,8 @@ def reads(statement: Statement) -> tuple[Tensor, ...]:
             found = (source, *(e.tensor for p in positions for e in entries(p)))
         case Join(_, parts, _):
             found = (p.tensor for p in parts)
+        case Marked(_, value, _, place, extra):
+            found = (e.tensor for part in (value, place, extra) for e in entries(part))
     return tuple(dict.fromkeys(found))
 
 
@@ -183,6 +200,8 @@ def entries_read(statement: Statement) -> list[Entry]:
             return [Entry(source, positions), *(e for p in positions for e in entries(p))]
         case Join(_, parts, _):
             return list(parts)
+        case Marked(_, value, _, place, extra):
+            return [e for part in (value, place, extra) for e in entries(part)]
 
 
 def rewritten(statement: Statement, entry: Callable[[Entry], Entry], value: Callable[[Expr], Expr]) -> Statement:
@@ -200,6 +219,8 @@ def rewritten(statement: Statement, entry: Callable[[Entry], Entry], value: Call
             return Gather(target, found.tensor, found.indices, guarded)
         case Join(_, parts, along):
             return Join(target, tuple(map(entry, parts)), along)
+        case Marked(_, old, at, place, extra):
+            return Marked(target, value(old), at, value(place), value(extra))
 
 
 def all_symbols(statement: Statement) -> list[Symbol]:
@@ -214,6 +235,8 @@ def all_symbols(statement: Statement) -> list[Symbol]:
             found.update(dict.fromkeys(s for e in entries_read(statement) for s in symbols(e)))
         case Join(_, parts, _):
             indices += [i for p in parts for i in axes(p)]
+        case Marked(_, value, _, place, extra):
+            found.update(dict.fromkeys(s for e in (value, place, extra) for s in symbols(e)))
         case Gather(_, source, positions, _):
             found.update(dict.fromkeys(s for e in (*positions, *source.shape) for s in symbols(e)))
     found.update(dict.fromkeys(s for i in indices for s in symbols(i.size)))

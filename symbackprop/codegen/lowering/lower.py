@@ -8,6 +8,7 @@ the rest.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
@@ -312,7 +313,7 @@ class Lowering:
         """`value` as an array: an entry as it stands, anything else by a statement of its own."""
         if isinstance(value, Entry) and (self._is_whole(value) or self._is_step(value)):
             return value
-        return self._temporary("map", value, lambda target: Map(target, value))
+        return self._temporary("map", value, lambda target: Map(target, value), indices=_lying(value))
 
     def _temporary(
         self,
@@ -335,6 +336,13 @@ class Lowering:
         name = next(n for k in count(1) if (n := f"t{k}") not in self.names)
         self.names.add(name)
         return name
+
+
+def _lying(value: Expr) -> tuple[Index, ...]:
+    """The axes of `value` in the order in which most arrays of it lie; none if no array has all of them."""
+    wanted = free_indices(value)
+    found = Counter(e.indices for e in entries(value) if len(e.indices) == len(wanted) and wanted.issuperset(e.indices))
+    return found.most_common(1)[0][0] if found else ()  # type: ignore[return-value]
 
 
 def _along(entry: Entry) -> tuple[Index, ...]:

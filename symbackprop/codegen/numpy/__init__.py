@@ -3,5 +3,5 @@
 In: a `Form`. Out: source text. `plain` is what one writes by hand; `buffered` the same with every array in a planned
 buffer; `prebound` makes everything that stays the same once; `unrolled` is for tiny nets.
 
-Door: `print_module` in `plain`. Read first: `expressions`, then `plain`.
+Door: `print_function` in `plain`. Read first: `expressions`, then `plain`.
 """

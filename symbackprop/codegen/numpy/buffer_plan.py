@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from symbackprop.codegen.lowering.form import Contract, Form, Map, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.form import Contract, Form, Map, Marked, Reduce, Statement, axes, reads
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.expressions import ATOM, ArrayWriter, over_and_under
 from symbackprop.expression.build import (
@@ -106,8 +106,13 @@ class Plan:
     def statement(self, statement: Statement, position: int) -> None:
         """Write one statement, then free the buffers that it read last."""
         match statement:
+            case Map(target, Entry() as same) if same.indices == target.indices and target.tensor not in self.holds:
+                self._alias(target.tensor, same.tensor)
             case Map(target, value) if target.indices and free_indices(value):
                 Elementwise(self, target, position).run(value)
+            case Marked(target, value, _, _, extra) if free_indices(value) and not self._is_held(extra):
+                Elementwise(self, target, position).run(value)
+                self.lines.append(self.writer.marked(statement, self.holds[target.tensor].name))
             case Contract() if self.is_matrix_product(statement):
                 self._dot(statement)
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
@@ -125,6 +130,21 @@ class Plan:
             case _:
                 self._plainly(statement)
         self.release(statement, position)
+
+    def _is_held(self, value: Expr) -> bool:
+        """True if `value` reads a buffer, which may be written over."""
+        return any(e.tensor in self.holds for e in entries(value))
+
+    def _alias(self, tensor: Tensor, same: Tensor) -> None:
+        """Another name of an array; its buffer is free after the last reader of any of its names."""
+        buffer = self.holds.get(same)
+        if buffer is None:
+            self.lines.append(f"{self.names[tensor]} = {self.names[same]}")
+            return
+        self.rename(tensor, buffer)
+        named = [t for t, b in self.holds.items() if b is buffer and self.last.get(t, -1) >= self.last[same]]
+        until = max(self.last.get(t, -1) for t in (tensor, *named))
+        self.last.update(dict.fromkeys((tensor, same, *named), until))
 
     def accumulate(self, statement: Statement, position: int) -> None:
         """Add one block's part to a sum that was set to zero before the loop."""

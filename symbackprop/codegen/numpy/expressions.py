@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from symbackprop.codegen.lowering.form import Contract, Gather, Join, Map, Reduce, Statement, axes, is_plain
+from symbackprop.codegen.lowering.form import Contract, Gather, Join, Map, Marked, Reduce, Statement, axes, is_plain
 from symbackprop.codegen.names import Names
 from symbackprop.expression.build import (
     ZERO,
@@ -84,6 +84,8 @@ class ArrayWriter:
                 return self._ordered((f"{text}.{kind}({axis})", ATOM), rest, axes(target))
             case Gather():
                 return self._gather(statement)
+            case Marked(target, value, _, _, _):
+                return self.marked(statement, self._whole(value, axes(target), True)[0]), ATOM
             case Join(target, parts, along):
                 order = axes(target)
                 place = order.index(along)
@@ -92,6 +94,13 @@ class ArrayWriter:
                     own = next(i for i in axes(part) if i not in order or i is along)
                     texts.append(self._operand(part, [own if i is along else i for i in order])[0])
                 return f"{self.np}.concatenate([{', '.join(texts)}], axis={place})", ATOM
+
+    def marked(self, s: Marked, array: str) -> str:
+        """The call that adds the extra to an array that holds the value of `s`."""
+        self.helpers.add("add_at")
+        rest = [i for i in axes(s.target) if i is not s.at]
+        places = ", ".join(self.value(s.place if i is s.at else i, rest)[0] for i in axes(s.target))
+        return f"add_at({array}, ({places}{',' * (not rest)}), {self.value(s.extra, rest)[0]})"
 
     def size(self, expr: Expr) -> str:
         """An integer expression without indices."""

@@ -34,6 +34,12 @@ def add_multiple(total, factor, array, work):
         part = total[start : start + rows]
         np.add(part, product, part)
 ''',
+    "add_at": '''
+def add_at(array, places, extra):
+    """The array, with `extra` more at these places, all of them different."""
+    array[places] += extra
+    return array
+''',
     "tail": '''
 def tail(z, out=None):
     """log(1 + exp(-|z|)): what softplus(z) = log(1 + exp(z)) adds to max(z, 0)."""

@@ -8,29 +8,14 @@ stand as comments over the statements that compute them.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
 
 from symbackprop.codegen.lowering.form import Form, size_sources
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.body import LINE, Body
 from symbackprop.codegen.numpy.expressions import ArrayWriter
-from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.scan import ScanBody
 from symbackprop.expression.build import Symbol, Tensor
 from symbackprop.rendering.text import to_text
-
-
-def print_module(functions: Mapping[str, Form], *, title: str, dtype: str, module: str = "np") -> str:
-    """The text of a module with one function for each form.
-
-    Args:
-        title: the first line of its docstring.
-        dtype: "float64" or "float32".
-        module: "np" or "jnp".
-    """
-    helpers: set[str] = set()
-    bodies = [print_function(name, form, module, helpers) for name, form in functions.items()]
-    return "\n\n".join([header(title, dtype, module), *(helper_text(h, module) for h in sorted(helpers)), *bodies])
 
 
 def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str:
