@@ -198,7 +198,10 @@ class Director:
     def crosses(self, site: Site, base: Point, given: Mapping[Tensor, Array]) -> bool:
         """Whether a threshold's difference is found to be a little more than 0, and a little less."""
         settled = {t: {p: to_float(v) for p, v in a.items()} for t, a in given.items()}
-        return all(self._reach(site, sign * DISTANCES[-1], base, settled) is not None for sign in (1, -1))
+        return all(
+            any(self._reach(site, sign * DISTANCES[-1], base, settled) is not None for _ in range(LINES))
+            for sign in (1, -1)
+        )
 
     def _compared(self) -> list[float]:
         """The numbers that the claim compares something with."""
