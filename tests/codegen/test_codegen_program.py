@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 
 import codegen_nets as nets
 import numpy as np
@@ -363,3 +364,17 @@ def test_a_one_hot_term_is_added_by_index_where_labels_lie_in_their_range(progra
     for form in (code, replace(code, run=None)) if backend == "numpy" else (code,):
         np.testing.assert_allclose(form(**inputs)["out"], np.asarray(expected, float), 1e-12)
     np.testing.assert_array_equal(inputs["x"], kept)
+
+
+@pytest.mark.parametrize("exponent", ["2", "3", "4", "5", "-1", "-2", "-3", "-4", "1/2", "-1/2", "3/2", "-3/2", "5/2"])
+@pytest.mark.parametrize("around", [lambda p: p, lambda p: add(p, X(n, k)), lambda p: multiply(p, apply(EXP, X(n, k)))])
+def test_powers_are_computed_by_products_and_roots(exponent, around):
+    for base in (X(n, k), add(ONE, power(X(n, k), number(2)))):
+        value = around(power(base, number(Fraction(exponent))))
+        out, after = Tensor("out", (N, K)), Tensor("after", (N, K))
+        equations = Equation(out, (n, k), value), Equation(after, (n, k), subtract(Entry(out, (n, k)), X(n, k)))
+        program = Program((x,), equations, (out, after))
+        inputs = {"x": np.random.default_rng(1).uniform(0.5, 1.5, (4, 5))}
+        found, expected = compile_program(program)(**inputs), evaluate(program, SIZES, inputs)
+        for name in ("out", "after"):
+            np.testing.assert_allclose(found[name], np.asarray(expected[name], float), 1e-12, 1e-12)

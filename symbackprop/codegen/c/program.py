@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, Signature, size_value
 from symbackprop.codegen.c.build import build
-from symbackprop.codegen.c.network import Slot, use_blas
+from symbackprop.codegen.c.network import use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
 from symbackprop.codegen.lowering.form import Form, Gather, Loop
@@ -35,6 +35,16 @@ def program_function(name: str, form: Form, signature: Signature) -> tuple[str, 
     return function.source, function, function
 
 
+class _Ready(NamedTuple):
+    """A call for arrays of certain shapes, but for where they are: its slots, and the workspace that some point to."""
+
+    key: tuple[Any, ...]
+    slots: Array
+    address: int
+    outputs: list[tuple[tuple[int, ...], np.dtype[Any]]]
+    work: list[Array]
+
+
 class CProgram:
     """A compiled function of arrays and numbers that returns new arrays, as a printed NumPy function does."""
 
@@ -43,7 +53,9 @@ class CProgram:
         for statement in form.statements:
             if isinstance(statement, Gather) and not statement.guarded:
                 _check_positions(statement.positions, known)
-        self.form, self.signature = form, signature
+        self.form, self.signature, self.count = form, signature, len(form.inputs)
+        self.made = list(dict.fromkeys(form.outputs))
+        self.given = {t: form.inputs.index(t) for t in form.outputs if t in form.inputs}
         single = signature.dtype == np.float32
         printer = _Printer(name, form, None, {}, single)
         self.sizes = list(
@@ -51,7 +63,7 @@ class CProgram:
         )
         text = printer.program(self.sizes)
         self.work = printer.work
-        self.spare: deque[tuple[tuple[int, ...], list[Array]]] = deque(maxlen=SPARE)
+        self.spare: deque[_Ready] = deque(maxlen=SPARE)
         self.source = "\n".join([head(single, {}), text])
         library = build(self.source)
         use_blas(library, single)
@@ -60,35 +72,37 @@ class CProgram:
 
     def __call__(self, *arguments: Any) -> Any:
         """The outputs; a single one as it is."""
-        inputs = list(arguments[: len(self.form.inputs)])
-        numbers = arguments[len(inputs) :]
-        sizes = self._sizes(inputs, numbers)
-        made = {t: self._empty(t, sizes) for t in self.form.outputs}
-        key = tuple(sizes[s] for s in self.sizes)
-        work = self._workspace(key) or [self._empty(t, sizes) for t in self.work]
-        arrays = [*inputs, *made.values(), *work]
-        slots = (Slot * (len(arrays) + len(self.sizes) + len(numbers)))()
-        for position, array in enumerate(arrays):
-            slots[position].p = array.ctypes.data
-        for position, size in enumerate(self.sizes, len(arrays)):
-            slots[position].n = sizes[size]
-        for position, number in enumerate(numbers, len(slots) - len(numbers)):
-            slots[position].v = number
-        self._call(ctypes.addressof(slots))
-        self.spare.append((key, work))
-        given = dict(zip(self.form.inputs, inputs, strict=True))
-        results = tuple([given[t].copy() if t in given else made[t] for t in self.form.outputs])
+        inputs, numbers = arguments[: self.count], arguments[self.count :]
+        key = (*[a.shape for a in inputs], numbers)
+        ready = self._taken(key) or self._prepared(key, inputs, numbers)
+        made = [np.empty(shape, dtype) for shape, dtype in ready.outputs]
+        ready.slots[: self.count + len(made)] = [a.__array_interface__["data"][0] for a in (*inputs, *made)]
+        self._call(ready.address)
+        self.spare.append(ready)
+        found = dict(zip(self.made, made, strict=True))
+        found |= {t: inputs[k].copy() for t, k in self.given.items()}
+        results = tuple([found[t] for t in self.form.outputs])
         return results if len(results) > 1 else results[0]
 
-    def _workspace(self, key: tuple[int, ...]) -> list[Array] | None:
-        """A workspace for these sizes that no call uses; others are given up."""
+    def _taken(self, key: tuple[Any, ...]) -> _Ready | None:
+        """What is ready for these shapes and numbers, and in no other call's hands; what is ready for others goes."""
         try:
-            known, work = self.spare.pop()  # taken out while it is in use, so threads never share one
+            ready = self.spare.pop()  # taken out while it is in use, so threads never share one
         except IndexError:
             return None
-        return work if known == key else None
+        return ready if ready.key == key else None
 
-    def _sizes(self, inputs: list[Array], numbers: tuple[float, ...]) -> dict[Symbol, int]:
+    def _prepared(self, key: tuple[Any, ...], inputs: Sequence[Array], numbers: tuple[float, ...]) -> _Ready:
+        sizes = self._sizes(inputs, numbers)
+        outputs, work = ([self._empty(t, sizes) for t in tensors] for tensors in (self.made, self.work))
+        first = len(inputs) + len(outputs)
+        slots = np.zeros(first + len(work) + len(self.sizes) + len(numbers), np.int64)
+        slots[first : first + len(work)] = [a.ctypes.data for a in work]
+        slots[first + len(work) : len(slots) - len(numbers)] = [sizes[s] for s in self.sizes]
+        slots.view(np.float64)[len(slots) - len(numbers) :] = numbers
+        return _Ready(key, slots, slots.ctypes.data, [(a.shape, a.dtype) for a in outputs], work)
+
+    def _sizes(self, inputs: Sequence[Array], numbers: tuple[float, ...]) -> dict[Symbol, int]:
         """The size of every axis; one that no input tells is a hyper-parameter."""
         sizes = self.signature.sizes(inputs)
         named = {p: int(n) for p, n in zip(self.form.parameters, numbers, strict=True) if p in self.sizes}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from symbackprop.codegen.lowering.form import Contract, Form, Map, Marked, Reduce, Statement, axes, reads
 from symbackprop.codegen.names import Names
@@ -40,6 +41,7 @@ from symbackprop.expression.build import (
 )
 
 Shape = tuple[Expr, ...]
+HALF = Fraction(1, 2)
 INTO = ("sigmoid", "tail")  # helpers with an `out` argument
 UFUNC = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tanh", "abs": "abs"}
 
@@ -379,7 +381,7 @@ class Elementwise:
                 return self._sum(list(terms), root)
             case Multiply():
                 return self._product(expr, root)
-            case Power(_, Number(value)) if value in (2, -1) or value.denominator == 2:
+            case Power(_, Number(value)) if value.denominator == 2 or value in (2, 3, 4, -1, -2, -3, -4):
                 return self._power(expr, root)
             case Apply(function, (argument,)) if function.name in (*UFUNC, *INTO, "relu", "softplus"):
                 inner = self.value(argument)
@@ -513,14 +515,19 @@ class Elementwise:
 
     def _power(self, expr: Power, root: bool) -> Operand:
         assert isinstance(expr.exponent, Number)
-        value = expr.exponent.value
+        value, times = expr.exponent.value, abs(expr.exponent.value.numerator)
         base = self.value(expr.base)
-        if value == 2:
-            return self._call("np.square", [base], root)
-        if abs(value) != 1:
-            if abs(value.numerator) != 1:
-                return self._call("np.power", [base, Operand(repr(float(value)), is_number=True)], root)
-            base = self._call("np.sqrt", [base], root and value > 0)
+        if times > 4:
+            return self._call("np.power", [base, Operand(repr(float(value)), is_number=True)], root)
+        if value.denominator == 2:
+            base = self._call("np.sqrt", [base], root and value == HALF)
+        last = root and value > 0
+        if times == 3:  # power takes ten times as long as two products
+            square = self._call("np.square", [Operand(base.text)], False)
+            base = self._call("np.multiply", [square, base], last)
+        elif times > 1:
+            for remaining in range(times // 2, 0, -1):
+                base = self._call("np.square", [base], last and remaining == 1)
         if value > 0:
             return base
         return self._call("np.divide", [Operand(self.plan.constant("1"), is_number=True), base], root)
