@@ -65,7 +65,7 @@ def test_nothing_is_proved_without_a_proof(name, monkeypatch):
 
 @pytest.mark.parametrize("claimed", [1e-25, 1e-40, 1e-80, 1e-150])
 def test_no_difference_is_too_small(claimed):
-    verdict = sb.check(lambda x: x**2, lambda dout, x: {"x": 2 * x * dout + claimed * dout}, shapes={"x": ("N",)})
+    verdict = sb.check(lambda x: x**2, lambda dout, x: {"x": 2 * x * dout + claimed * x * dout}, shapes={"x": ("N",)})
     assert verdict.status == "REFUTED"
 
 
@@ -95,11 +95,11 @@ def asked_about_product():
     return case.trace(None, 20.0)
 
 
-@pytest.mark.parametrize("first", [None, (0, 0), (5, 7), (29, 39), (17, 3)])
+@pytest.mark.parametrize("first", [None, (0, 0), (5, 7), (299, 39), (17, 3)])
 def test_each_direction_has_a_number_of_its_own(first):
     traced = asked_about_product()
     names = dict.fromkeys(n for t in traced.forward.inputs for n in t.shape)
-    values = dict(zip(names, (30, 40, 2), strict=True))
+    values = dict(zip(names, (300, 40, 2), strict=True))
     tensors = list(traced.forward.inputs)
     forward = Evaluator(traced.forward, dual(ball(128)))
     found = _places(forward, values, tensors, {} if first is None else {tensors[0]: first})
