@@ -141,6 +141,7 @@ def check(
     """
     start = time.perf_counter()
     told: tuple[str, ...] = ()
+    shapes = all_shapes(forward, shapes)
     try:
         wanted = intention(intended)
         if backward is None and not jacobian and not brings_its_backward(forward):

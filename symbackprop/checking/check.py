@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import linecache
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -37,6 +38,7 @@ from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
 from symbackprop.checking.running_lines import Line, lines_that_run
 from symbackprop.checking.trace_agreement import agree_with_numpy
+from symbackprop.checking.transposable import transposable
 from symbackprop.checking.verdict import GIVEN_SIZES, SURROGATE, Verdict
 from symbackprop.errors import (
     BudgetError,
@@ -65,6 +67,8 @@ FEW, MAXIMUM_GRID = 3, 10_000  # symbols, and choices of their values
 LARGER = 5  # where windows of 3 overlap that are 2 apart
 LARGEST_PRODUCT = 64  # of stated sizes: a loop over all of them is run that often
 MOST_SYMBOLS = 4  # that are fixed then
+CASE_OF_THIS = "the sizes given are a case of this"
+MOST_CASES = 4  # sizes of which it is told apart whether they are 1
 TOO_LARGE = 20_000  # entries of inputs of fixed sizes
 LEFT_OUT_SHOWN = 4
 Shapes = Mapping[str, Sequence[str | int]]
@@ -112,7 +116,10 @@ def judged(case: Case, budget: Budget) -> Verdict:
     with collector_paused():
         general = _freed(case, budget)
         verdict = _checked(case, budget) if general is None else general
+        if verdict.status == "UNDECIDED":
+            verdict = _with_symbols(case, budget) or verdict
         verdict = _read_twice(case, verdict, budget)
+        verdict = _of_symmetric(case, verdict, budget)
         return _with_judged_code(case, verdict, budget)
 
 
@@ -149,6 +156,31 @@ def _read_twice(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
     return replace(other, status="UNDECIDED", subject=verdict.subject, scope="", conditions=(), reason=reason)
 
 
+def _of_symmetric(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
+    """UNDECIDED where a backward is the gradient for symmetric matrices alone, and the forward is written for such.
+
+    Where it is not the gradient for these either, a symmetric counterexample says more.
+    """
+    if verdict.status != "REFUTED" or verdict.program is None:
+        return verdict
+    names = transposable(case.forward, verdict.program)
+    if not names or set(verdict.wrong) <= set(names):  # a transpose of the matrix itself is forgotten
+        return verdict
+    kinds = {**case.assume, **dict.fromkeys(names, "symmetric")}
+    other = _checked(replace(case, assume=kinds), budget)
+    shown = ", ".join(names)
+    told = f"the forward cannot tell {shown} from {'its transpose' if len(names) == 1 else 'their transposes'}"
+    if other.status == "REFUTED":
+        return replace(other, notes=(*other.notes, f"{told}, so symmetric matrices were looked at"))
+    if other.status != "PROVED":
+        return verdict
+    reason = (
+        f"where {shown} is symmetric the backward is the gradient (proved), at other matrices it is not, and {told}"
+    )
+    help = f"help: if symmetric ones are meant, say so: assume={dict.fromkeys(names, 'symmetric')}"
+    return replace(other, status="UNDECIDED", scope="", conditions=(), reason=f"{reason}\n{help}")
+
+
 def _has_constants(verdict: Verdict) -> bool:
     """True if something in the forward counts as a constant."""
     lines = () if verdict.program is None else verdict.program.equations
@@ -182,7 +214,7 @@ def _freed(case: Case, budget: Budget) -> Verdict | None:
     general = replace(case, shapes=found[0], assume=found[1])
     verdict = _checked(general, budget.half())
     if verdict.status == "PROVED":
-        return replace(verdict, notes=(*verdict.notes, "the sizes given are a case of this"))
+        return replace(verdict, notes=(*verdict.notes, CASE_OF_THIS))
     if sum(math.prod(n for n in shape if isinstance(n, int)) for shape in case.shapes.values()) < TOO_LARGE:
         return None
     subject = f"gradients of {name_of(case.forward)}"
@@ -193,7 +225,26 @@ def _freed(case: Case, budget: Budget) -> Verdict | None:
     return Verdict("UNDECIDED", subject, reason=reason)
 
 
-def _checked(case: Case, budget: Budget) -> Verdict:
+def _with_symbols(case: Case, budget: Budget) -> Verdict | None:
+    """The proof where all axes of a fixed length are symbols, if there is one: sums of three terms are no easier."""
+    found = freed(case.shapes, case.assume, large=0, long=2)
+    if found is None:
+        return None
+    general = replace(case, shapes=found[0], assume=found[1])
+    try:
+        traced = general.trace(None, budget.left)
+    except SymbackpropError:
+        return None
+    verdict = decide_pair(traced, f"gradients of {name_of(case.forward)}", _scope(traced), budget)
+    return replace(verdict, notes=(*verdict.notes, CASE_OF_THIS)) if verdict.status == "PROVED" else None
+
+
+def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
+    """The verdict for all sizes, or else at stated ones.
+
+    Args:
+        cases: how often it was told apart whether a size is 1.
+    """
     subject, asked = f"gradients of {name_of(case.forward)}", budget.part("stated sizes")
     try:
         traced = case.trace(None, budget.left)
@@ -201,9 +252,12 @@ def _checked(case: Case, budget: Budget) -> Verdict:
         domain = _domain(case, stop, budget)
         if domain is not None:
             where, note = domain
-            verdict = _checked(replace(case, where=where), budget)
+            verdict = _checked(replace(case, where=where), budget, cases)
             if verdict.status in ("PROVED", "REFUTED"):
                 return replace(verdict, notes=(*verdict.notes, note))
+        told_apart = _by_cases(case, stop, budget, cases) if cases < MOST_CASES else None
+        if told_apart is not None:
+            return told_apart
         return _at_concrete_sizes(case, stop, subject, budget)
     except CodeRaisesError as error:
         return untraced(_own_fault(case, error, None) or error, subject)
@@ -243,6 +297,45 @@ def _raises(case: Case, kind: str, budget: Budget) -> bool:
     except SymbackpropError:
         return False
     return False
+
+
+def _by_cases(case: Case, stop: NeedsConcreteSizes, budget: Budget, cases: int) -> Verdict | None:
+    """The verdict on code that asks whether a size is 1: on the sizes beyond in general, and on that one by itself.
+
+    None where that does not settle it for all sizes.
+    """
+    single = None if stop.question is None else re.fullmatch(r"(\w+) == 1", stop.question[0])
+    if stop.question is None or single is None or not any(single[1] in _text(s) for s in case.shapes.values()):
+        return None
+    where = ", ".join(filter(None, (case.where, stop.question[1])))
+    general = _checked(replace(case, where=where), budget.half(), cases + 1)
+    if general.status == "REFUTED" or not general.for_all_sizes:
+        return general if general.status == "REFUTED" else None
+    special = _checked(_with_ones(case, single[1]), budget.half(), cases + 1)
+    if special.status == "REFUTED":
+        return special
+    if not special.for_all_sizes:
+        return None
+    conditions = tuple(dict.fromkeys((*general.conditions, *special.conditions)))
+    told = f"{single[1]} = 1, of which the code asks, has a proof of its own"
+    return replace(general, conditions=conditions, notes=tuple(dict.fromkeys((*general.notes, *special.notes, told))))
+
+
+def _text(shape: Any) -> list[str]:
+    """The words in a shape."""
+    return re.findall(r"[A-Za-z_]\w*", str(shape))
+
+
+def _with_ones(case: Case, name: str) -> Case:
+    """The same question with 1 for a size."""
+
+    def one(text: Any) -> Any:
+        return re.sub(rf"\b{name}\b", "1", text) if isinstance(text, str) else text
+
+    shapes = {k: tuple(map(one, s)) if isinstance(s, (tuple, list)) else one(s) for k, s in case.shapes.items()}
+    kinds = {k: ":".join([kind, *map(one, size)]) for k, (kind, *size) in
+             ((k, str(a).split(":")) for k, a in case.assume.items())}  # fmt: skip
+    return replace(case, shapes=shapes, assume=kinds, where=one(case.where))
 
 
 def _scope(traced: Traced) -> str:

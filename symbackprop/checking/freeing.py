@@ -14,8 +14,14 @@ LONG = 12  # axes that get a symbol; shorter ones may be meant as they are, such
 Shapes = Mapping[str, Sequence[str | int]]
 
 
-def freed(shapes: Shapes, assume: Mapping[str, str]) -> tuple[dict[str, tuple[str | int, ...]], dict[str, str]] | None:
+def freed(
+    shapes: Shapes, assume: Mapping[str, str], large: int = LARGE, long: int = LONG
+) -> tuple[dict[str, tuple[str | int, ...]], dict[str, str]] | None:
     """Shapes and assumptions with a symbol for each long axis, equal for equal numbers; None where arrays are small.
+
+    Args:
+        large: entries that are enough.
+        long: the length from which on an axis gets a symbol.
 
     Example:
         >>> freed({"x": (1000, 64), "y": (1000,)}, {"y": "labels:64"})
@@ -26,9 +32,9 @@ def freed(shapes: Shapes, assume: Mapping[str, str]) -> tuple[dict[str, tuple[st
     if not isinstance(shapes, Mapping) or not all(isinstance(shape, (tuple, list)) for shape in shapes.values()):
         return None  # what is wrong with them is said where they are read
     numbers = [[n for n in shape if isinstance(n, int) and not isinstance(n, bool)] for shape in shapes.values()]
-    if sum(math.prod(ns) for ns in numbers if ns) < LARGE:
+    if sum(math.prod(ns) for ns in numbers if ns) < large:
         return None
-    names = {n: f"n{n}" for ns in numbers for n in ns if n >= LONG}
+    names = {n: f"n{n}" for ns in numbers for n in ns if n >= long}
     text = " ".join(str(n) for shape in shapes.values() for n in shape)
     if not names or any(re.search(rf"\b{name}\b", text) for name in names.values()):
         return None

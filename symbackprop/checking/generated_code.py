@@ -32,7 +32,7 @@ from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of
 from symbackprop.evaluation.number_types import FLOAT, Dual, TooCloseError, Value, dual
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Symbol, Tensor
+from symbackprop.expression.build import Symbol, SymmetricTensor, Tensor
 from symbackprop.expression.functions import ACTIVATIONS
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import M, Network
@@ -317,10 +317,13 @@ def _examine_at(
     if code.backend == "numpy" and code.run is not None:  # both forms are handed out
         for name, plain in replace(code, run=None)(**given).items():
             case.close("plain", f"the output {name}", plain, results[name], 1.0 + float(np.max(np.abs(plain))))
-    for name, (_, bar) in pairs.items():
+    for name, (tensor, bar) in pairs.items():
         places = list(found.correct[name])  # of a large tensor an even selection
         expected = np.array([float(found.correct[name][p]) for p in places])
-        own = np.array([results[bar.name][p] for p in places])
+        gradient = results[bar.name]
+        if isinstance(tensor, SymmetricTensor):  # its symmetric part alone says how the cost moves
+            gradient = (gradient + gradient.swapaxes(-1, -2)) / 2
+        own = np.array([gradient[p] for p in places])
         case.close(code.backend, f"the gradient of {name}", own, expected, 1.0 + float(np.max(np.abs(expected))))
     cost = _cost_by_function(subject, point, upstream)
     if cost is not None:

@@ -35,7 +35,7 @@ BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bp
 OWN_CODE.append(__file__)  # the functions that make a layer and run it are rebuilt with it, and no code of the user's
 HELD = ("data", "value", "val", "weight", "array", "w", "params")  # where a parameter object keeps its numbers
 DEEPEST = 4
-DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11)
+DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11), tuple(range(12, 132, 12))  # the latter in two, three or four groups
 MOST_TRIED = 200  # ways to fill in the arguments of a constructor
 Path = tuple[Any, ...]  # steps from the instance: attributes, keys of dictionaries, places of lists
 
@@ -65,7 +65,7 @@ class _Plan:
     forward_arguments: dict[str, str]  # argument of the forward method -> input
     backward_arguments: dict[str, str]
     fixed: dict[str, dict[str, Any]]
-    upstream: str | None
+    upstream: tuple[str, ...]  # one for each output, or one for all of them
     cache: str | None
     gradients: dict[str, tuple[str, Any]]  # input -> ("returned", place in what backward returns) or ("kept", path)
 
@@ -133,12 +133,14 @@ class _Finder:
         tracer = Tracer(shapes, assume, where)
         program = Program(tuple(tracer.inputs.values()), (), (), (), tracer.assumptions, tracer.domain)
         sampler = Sampler(Question(program, program, {}), random.Random(3))
-        distinct = dict(zip(sampler.symbols, DISTINCT, strict=False))  # lengths tell axes apart
-        choices = [distinct] if sampler.allowed(distinct) else sampler.size_choices()
+        distinct = [dict(zip(sampler.symbols, lengths, strict=False)) for lengths in DISTINCT]  # they tell axes apart
+        choices = [sizes for sizes in distinct if sampler.allowed(sizes)]
+        choices = choices or sorted(sampler.size_choices(), key=lambda sizes: -len(set(sizes.values())))[:1]
         if not choices:
             raise MalformedError("no small sizes were found at which the layer could be tried")
-        point = sampler.point(max(choices, key=lambda sizes: len(set(sizes.values()))))
-        self.values = {t.name: point.inputs[t].copy()[()] for t in tracer.inputs.values()}
+        points = [sampler.point(sizes).inputs for sizes in choices]
+        self.points = [{t.name: inputs[t].copy()[()] for t in tracer.inputs.values()} for inputs in points]
+        self.values = self.points[0]
 
     def _methods(self, methods: Sequence[str] | None) -> tuple[str, str]:
         if methods is not None:
@@ -176,7 +178,7 @@ class _Finder:
                 places[name] = () if name in built else found
         # from here on the layer is one with the parameters that were drawn
         plan = _Plan(self.subject, arguments, places, self.forward, self.backward, forward_arguments, {},
-                     {self.forward: forward_fixed}, None, None, {})  # fmt: skip
+                     {self.forward: forward_fixed}, (), None, {})  # fmt: skip
         with quietly():
             layer = _instance(plan, self.values)
             result = self._called(
@@ -189,8 +191,26 @@ class _Finder:
         if not isinstance(self.subject, type):
             return {}, copy.deepcopy(self.subject)
         parameters = list(inspect.signature(self.subject).parameters.values())
+        failed: Exception | None = None
+        for values, told in itertools.islice(self._tries(parameters), MOST_TRIED):
+            self.values = values
+            try:
+                with quietly():
+                    layer = self.subject(**{k: _value(v, self.values) for k, v in told.items()})
+                if self._fits(layer):
+                    return told, layer
+            except Exception as error:  # whatever the constructor raises
+                failed = error
+        why = f": {type(failed).__name__}: {failed}" if failed else ""
+        raise MalformedError(f"no {self.name} could be made with parameters of the shapes given{why}",
+                             evidence=[f"its constructor takes:  {', '.join(p.name for p in parameters)}"],
+                             help='say its arguments: fixed={"units": 3}, or hand over an instance')  # fmt: skip
+
+    def _tries(self, parameters: list[inspect.Parameter]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """(inputs, arguments of the constructor): what has a default keeps it, unless nothing else fits."""
         known: dict[str, Any] = {}
         wanted: list[str] = []
+        kept: list[str] = []
         for p in parameters:
             if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
                 continue
@@ -200,29 +220,23 @@ class _Finder:
                 known[p.name] = p.name
             elif p.default is p.empty:
                 wanted.append(p.name)
-        found = self._sizes()
-        sizes = [sorted(found, key=lambda at, w=w: str(self.shapes[at[0]][at[1]]) != w) for w in wanted]  # type: ignore[misc]
-        failed: Exception | None = None
-        for chosen in itertools.islice(itertools.product(*sizes), MOST_TRIED):
-            arguments = {**known, **dict(zip(wanted, chosen, strict=True))}
-            try:
-                with quietly():
-                    layer = self.subject(**{k: _value(v, self.values) for k, v in arguments.items()})
-                if self._fits(layer):
-                    return arguments, layer
-            except Exception as error:  # whatever the constructor raises
-                failed = error
-        why = f": {type(failed).__name__}: {failed}" if failed else ""
-        raise MalformedError(f"no {self.name} could be made with parameters of the shapes given{why}",
-                             evidence=[f"its constructor takes:  {', '.join(p.name for p in parameters)}"],
-                             help='say its arguments: fixed={"units": 3}, or hand over an instance')  # fmt: skip
+            elif type(p.default) is int:
+                kept.append(p.name)
+        for changed in range(len(kept) + 1):
+            for values in self.points:
+                found = self._sizes(values)
+                for names in itertools.combinations(kept, changed):
+                    asked = (*wanted, *names)
+                    sizes = [sorted(found, key=lambda at, w=w: str(self.shapes[at[0]][at[1]]) != w) for w in asked]  # type: ignore[misc]
+                    for chosen in itertools.product(*sizes):
+                        yield values, {**known, **dict(zip(asked, chosen, strict=True))}
 
-    def _sizes(self) -> list[tuple[str, int]]:
+    def _sizes(self, values: Mapping[str, Any]) -> list[tuple[str, int]]:
         """Axes of inputs that have different lengths: what a constructor may be told."""
         found: dict[int, tuple[str, int]] = {}
         parameters = [n for n in self.shapes if n in self.real]
         for name in reversed(parameters):  # of parameters first: the data come first in shapes
-            for axis, n in enumerate(np.shape(self.values[name])):
+            for axis, n in enumerate(np.shape(values[name])):
                 found.setdefault(n, (name, axis))
         return list(found.values())
 
@@ -230,7 +244,7 @@ class _Finder:
         """True if the parameters that the layer holds have the shapes given."""
         for name in self.shapes:
             for path in self._places(layer, name):
-                held = _at(layer, path)
+                held = _held(layer, path)
                 if isinstance(held, np.ndarray) and np.shape(held) != np.shape(self.values[name]):
                     return False
         return True
@@ -248,7 +262,7 @@ class _Finder:
         first = next((p for p in self._candidates(holder, leaf)), None)
         if first is None:
             return
-        held = _at(holder, first)
+        held = _held(holder, first)
         yield (*prefix, *first)
         for path, other in _walk(layer):
             if other is held and path != (*prefix, *first) and isinstance(held, np.ndarray):
@@ -259,6 +273,8 @@ class _Finder:
             try:
                 held = _at(holder, path)
             except (AttributeError, KeyError, IndexError, TypeError):
+                if path == (leaf,) and _is_read(holder, leaf):  # set by whoever uses the layer, before it runs
+                    yield path
                 continue
             if callable(held) and not hasattr(held, "__dict__"):
                 continue
@@ -317,19 +333,21 @@ class _Finder:
 
     def _completed(self, plan: _Plan, layer: Any, result: Any) -> LayerPasses:
         open_, named, fixed = self._arguments(self.backward, upstream=True)
-        cached = isinstance(result, tuple) and len(result) == 2 and len(open_) == 2
+        several = isinstance(result, tuple) and 1 < len(result) == len(open_)
+        cached = several and len(result) == 2 and not _is_upstream(open_[1], result[1])
         output = result[0] if cached else result
         signature = inspect.signature(getattr(self.kind, self.backward)).parameters
         if not open_ and np.ndim(output) > 0:  # an upstream gradient with a default
             rest = [n for n, p in signature.items() if n not in named and n not in fixed and p.default is not p.empty]
             open_ = rest[:1]
-        if len(open_) > 1 + cached:
+        if len(open_) > (len(result) if several else 1):
             raise MalformedError(f"{self.name}.{self.backward} takes {', '.join(open_)}, of which shapes says nothing",
                                  help="it takes the upstream gradient; give other values by fixed=")  # fmt: skip
-        upstream, cache = (open_[0] if open_ else None), (open_[1] if cached else None)
+        upstream, cache = tuple(open_[:1] if cached else open_), (open_[1] if cached else None)
         values = {a: self.values[n] for a, n in named.items()}
-        if upstream is not None:
-            values[upstream] = _upstream(output)
+        if upstream:
+            given = _upstream(output)
+            values.update(zip(upstream, given if len(upstream) > 1 else (given,), strict=True))
         if cache is not None:
             values[cache] = result[1]
         before = {path: np.copy(v) for path, v in _walk(layer) if isinstance(v, (np.ndarray, float, int, np.generic))}
@@ -431,14 +449,13 @@ class _Finder:
         def shown(path: Path) -> str:
             return self.name + "".join(_shown(s, k) for k, s in enumerate(path))
 
-        def call(method: str, named: Mapping[str, str], first: str | None) -> str:
-            own = [first] if first else []
-            return (
-                f"{self.name}.{method}({', '.join([*own, *(a if a == n else f'{a}={n}' for a, n in named.items())])})"
-            )
+        def call(method: str, named: Mapping[str, str], *first: str) -> str:
+            shown = [*first, *(a if a == n else f"{a}={n}" for a, n in named.items())]
+            return f"{self.name}.{method}({', '.join(shown)})"
 
-        result = [f"took {call(plan.forward, plan.forward_arguments, None)} for the forward pass and "
-                  f"{call(plan.backward, plan.backward_arguments, plan.upstream)} for the backward pass"]  # fmt: skip
+        given = [*plan.upstream, *([f"{plan.cache}=what {plan.forward} returns second"] if plan.cache else [])]
+        result = [f"took {call(plan.forward, plan.forward_arguments)} for the forward pass and "
+                  f"{call(plan.backward, plan.backward_arguments, *given)} for the backward pass"]  # fmt: skip
         made = {k: v if isinstance(v, str) else f"{v[0]}.shape[{v[1]}]" for k, v in plan.arguments.items()
                 if isinstance(v, (str, tuple))}  # fmt: skip
         if made:
@@ -460,6 +477,17 @@ def _shown(step: Any, k: int) -> str:
     return f"[{step}]" if isinstance(step, int) else f".{step}"
 
 
+def _is_upstream(argument: str, output: Any) -> bool:
+    """True if an argument of a backward method is the upstream gradient of a second output, by its name; a mask or a
+    cache that the forward hands over is none."""
+    if not isinstance(output, (np.ndarray, float, np.floating)):
+        return False
+    kept = ("mask", "cache", "ctx", "memory", "saved", "data", "state", "dict")
+    return argument.lower().startswith(("d", "g", "grad", "upstream", "accum", "error", "bar")) and not any(
+        word in argument.lower() for word in kept
+    )
+
+
 def _upstream(output: Any) -> Any:
     """Numbers in the shape of the outputs."""
     if isinstance(output, (tuple, list)):
@@ -475,6 +503,12 @@ def _attributes(value: Any) -> dict[str, Any]:
     return dict(vars(value)) if hasattr(value, "__dict__") and not isinstance(value, type) else {}
 
 
+def _is_read(holder: Any, name: str) -> bool:
+    """True if methods of an object's class read this attribute."""
+    methods = (f for c in type(holder).__mro__ for f in vars(c).values() if inspect.isfunction(f))
+    return any(name in f.__code__.co_names for f in methods)
+
+
 def _step(holder: Any, step: Any) -> Any:
     if isinstance(holder, (list, tuple)):
         return holder[int(step)]
@@ -485,6 +519,14 @@ def _at(holder: Any, path: Path) -> Any:
     for step in path:
         holder = _step(holder, step)
     return holder
+
+
+def _held(holder: Any, path: Path) -> Any:
+    """What an instance holds there; None where whoever uses the layer is to put it."""
+    try:
+        return _at(holder, path)
+    except (AttributeError, KeyError, IndexError, TypeError):
+        return None
 
 
 def _walk(layer: Any) -> Iterator[tuple[Path, Any]]:
@@ -575,8 +617,11 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
         layer = made(inputs)
         result = run(layer, inputs)
         values = {a: inputs[n] for a, n in backward_data}
-        if upstream is not None:
-            values[upstream] = dout
+        if len(upstream) == 1:
+            values[upstream[0]] = dout
+        else:
+            for k, argument in enumerate(upstream):
+                values[argument] = dout[k]
         if cache is not None:
             values[cache] = result[1]
         returned = getattr(layer, backward_name)(**values, **backward_fixed)
@@ -599,7 +644,7 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
         function.__module__ = kind.__module__
     forward.__name__ = f"{kind.__name__}.{forward_name}"
     backward.__name__ = backward_of_scalar.__name__ = f"{kind.__name__}.{backward_name}"
-    return made, forward, backward if upstream is not None else backward_of_scalar
+    return made, forward, backward if upstream else backward_of_scalar
 
 
 __all__ = ["LayerPasses", "is_layer", "layer_passes", "malformed_layer"]

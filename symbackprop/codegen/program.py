@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.codegen.arguments import REMEMBERED, Array, Signature, size_value
-from symbackprop.codegen.lowering.form import Form, Join, equation_text, soon
+from symbackprop.codegen.lowering.form import Form, Join, OfMatrix, equation_text, soon
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.marked import marked
 from symbackprop.codegen.numpy.buffered import print_whole
@@ -131,7 +131,7 @@ def _print_numpy(form: Form, dtype: str) -> str:
 def _can_have_buffers(form: Form) -> bool:
     """True without loops, if real numbers are all that is made, and every output is made and is not an input."""
     made = {s.target.tensor for s in form.statements}
-    real = all(s.target.tensor.kind == "real" and not isinstance(s, Join) for s in form.statements)
+    real = all(s.target.tensor.kind == "real" and not isinstance(s, (Join, OfMatrix)) for s in form.statements)
     return real and not form.loops and made.issuperset(form.outputs) and any(t.shape for t in form.outputs)
 
 

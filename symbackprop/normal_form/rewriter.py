@@ -41,6 +41,7 @@ from symbackprop.normal_form.data import (
 from symbackprop.normal_form.work_time import worked
 
 INDICATORS = ("delta", "nonneg", "positive", "zero")
+HEAVY = 32  # factors times bound indices of a term that counts as more than one
 STEPS = 8  # between two looks at the clock of this thread, which is not for nothing
 SPARE = -3  # uid of the names that a bound index has while a term is being worked on
 Terms = list[Term]
@@ -189,10 +190,11 @@ class TermRules:
         stack = list(terms)
         steps = 0
         while stack:
-            steps += 1
-            if steps % 64 == 0:
-                self.check_budget()
             coefficient, factors, bound = stack.pop()
+            steps += 1 + len(factors) * len(bound) // HEAVY
+            if steps >= 64:
+                steps = 0
+                self.check_budget()
             present = {"", *(atom.kind for atom in factors), *(["bound"] if bound else [])}
             for needed, rule in self.rules:
                 if needed not in present:

@@ -286,3 +286,74 @@ def test_a_class_of_a_metaclass_is_refused_by_what_it_is():
     assert verdict.status == "UNDECIDED"
     assert "metaclass" in verdict.reason
     assert "layer = " not in verdict.reason
+
+
+class Cell:
+    """A recurrent cell: two outputs, and an upstream gradient for each."""
+
+    def forward(self, x, h, c):
+        self.cache = x, h, c
+        return x * h, np.tanh(c) + x
+
+    def backward(self, dh, dc):
+        x, h, c = self.cache
+        return dh * h + dc, dh * x, dc * (1 - np.tanh(c) ** 2)
+
+
+class Masked:
+    def forward(self, x, p):
+        mask = x > p
+        return x * mask, mask
+
+    def backward(self, dout, mask):
+        return dout * mask
+
+
+class Late:
+    """The parameters are set by whoever uses the layer."""
+
+    def __init__(self, momentum=0.9):
+        self.momentum = momentum
+
+    def forward(self, x):
+        self.x = x
+        return self.gamma * x
+
+    def backward(self, dout):
+        self.dgamma = np.sum(dout * self.x, axis=0)
+        return dout * self.gamma
+
+
+class Grouped:
+    """What has a default is another size here, and only some sizes fit."""
+
+    def __init__(self, channels=8, groups=4):
+        assert channels % groups == 0
+        self.groups, self.gamma = groups, np.ones(channels)
+
+    def forward(self, x):
+        self.x = x.reshape(x.shape[0], self.groups, -1)
+        return (self.x * self.x).sum(-1) * self.gamma.sum()
+
+    def backward(self, dout):
+        self.dgamma = np.sum(dout * (self.x * self.x).sum(-1)) * np.ones(len(self.gamma))
+        return (2 * dout[:, :, None] * self.x * self.gamma.sum()).reshape(len(dout), -1)
+
+
+ONES = ("N",)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "told"),
+    [
+        (Cell, {"x": ONES, "h": ONES, "c": ONES}, "Cell.backward(dh, dc) for the backward pass"),
+        (Masked, {"x": ONES, "p": ()}, "Masked.backward(dout, mask=what forward returns second) for the backward pass"),
+        (Late, {"x": ("N", "D"), "gamma": ("D",)}, "gamma is Late.gamma"),
+        (Grouped, {"x": ("N", "C"), "gamma": ("C",)}, "channels=gamma.shape[0]"),
+    ],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_check_finds_out_how_a_layer_is_used(layer, shapes, told):
+    verdict = sb.check(layer, shapes=shapes)
+    assert verdict.status == "PROVED"
+    assert any(told in note for note in verdict.notes)

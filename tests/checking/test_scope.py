@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import symbackprop as sb
@@ -66,3 +67,97 @@ def test_complete_does_not_ask_for_the_gradient_of_data():
 def test_complete_leaves_a_refuted_verdict_alone():
     verdict = sb.check(forward, lambda dout, x, w, b: {"w": 2 * x.T @ dout}, shapes=OPEN, complete=True)
     assert verdict.status == "REFUTED"
+
+
+def like(gradient, shape):
+    """As autograd engines sum over what was broadcast."""
+    while gradient.ndim > len(shape):
+        gradient = gradient.sum(axis=0)
+    for axis, size in enumerate(shape):
+        if size == 1:
+            gradient = gradient.sum(axis=axis, keepdims=True)
+    return gradient
+
+
+def shifted(x, b):
+    return np.tanh(x + b)
+
+
+def pulled(factor):
+    def backward(dout, x, b):
+        slope = dout * (1 - np.tanh(x + b) ** 2)
+        return {"x": like(slope, x.shape) * (factor if x.shape[0] == 1 else 1), "b": like(slope, b.shape)}
+
+    return backward
+
+
+def test_code_that_asks_whether_a_size_is_one_is_proved_for_all_sizes():
+    verdict = sb.check(shifted, pulled(1), shapes={"x": ("N", "D"), "b": ("D",)})
+    assert verdict.for_all_sizes
+    assert "N = 1, of which the code asks, has a proof of its own" in verdict.notes
+
+
+def test_what_is_wrong_where_a_size_is_one_is_refuted():
+    verdict = sb.check(shifted, pulled(2), shapes={"x": ("N", "D"), "b": ("D",)})
+    assert (verdict.status, tuple(verdict.wrong)) == ("REFUTED", ("x",))
+    assert verdict.counterexample.inputs["x"].shape[0] == 1
+
+
+def test_sizes_that_the_forward_asserts_to_be_divisible_are_the_domain():
+    def forward(x, groups=3):
+        assert x.shape[1] % groups == 0
+        return (x.reshape(len(x), groups, -1) ** 2).sum(-1)
+
+    def backward(dout, x, groups=3):
+        return {"x": (2 * dout[:, :, None] * x.reshape(len(x), groups, -1)).reshape(x.shape)}
+
+    verdict = sb.check(forward, backward, shapes={"x": ("N", "D")})
+    assert verdict.for_all_sizes
+    assert "of sizes with D%3 == 0: at others the forward raises AssertionError" in verdict.notes
+
+
+def picked(places):
+    def forward(x, y):
+        rows, columns = places(x.shape[0], y)
+        return -np.sum(x[rows, columns])
+
+    def backward(x, y):
+        rows, columns = places(x.shape[0], y)
+        dx = np.zeros_like(x)
+        dx[rows, columns] -= 1
+        return {"x": dx}
+
+    return forward, backward
+
+
+def of_lists(n, y):
+    return list(range(n)), list(y)
+
+
+def of_comprehensions(n, y):
+    return [k for k in range(n)], y.tolist()
+
+
+def changed_later(n, y):
+    columns = list(y)
+    y = 0 * y
+    return range(n), columns
+
+
+@pytest.mark.parametrize("places", [of_lists, of_comprehensions, changed_later])
+def test_lists_as_long_as_an_axis_are_subscripts(places):
+    verdict = sb.check(*picked(places), shapes={"x": ("N", "C"), "y": ("N",)}, assume={"y": "labels:C"})
+    assert verdict.for_all_sizes, str(verdict)
+
+
+def test_a_list_of_rows_sees_what_is_written_into_them_later():
+    def forward(x):
+        held = 1.0 * x
+        rows = list(held)
+        held *= 3.0
+        return rows[0] + x[0]
+
+    right = sb.check(
+        forward, lambda dout, x: {"x": np.concatenate([4 * dout[None], 0 * x[1:]])}, shapes={"x": ("N", "D")}
+    )
+    assert right.status == "PROVED", str(right)

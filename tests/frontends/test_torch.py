@@ -499,6 +499,11 @@ ROW_FUNCTIONS = {
     "diag": lambda x: torch.diag_embed(x) + torch.eye(4),
     "max_pool": lambda x: ONLY_F.max_pool1d(x.unsqueeze(1), 2),
     "avg_pool": lambda x: ONLY_F.avg_pool1d(x.unsqueeze(1), 2, 1),
+    "conv_transpose": lambda x: ONLY_F.conv_transpose1d(x[:, None], x.new_ones(1, 2, 3).cumsum(-1), x[0, :2], 2, 1, 1),
+    "conv_input": lambda x: torch.nn.grad.conv1d_input(
+        (x.shape[0], 1, 4), x.new_ones(1, 1, 3).cumsum(-1), x[:, None, :2]
+    ),
+    "conv_weight": lambda x: torch.nn.grad.conv1d_weight(x[:, None], (1, 1, 2), x[:, None, :2], stride=2),
     "full": lambda x: torch.full_like(x, 0.5) + x.new_full((4,), 2.0) + x.new_ones(4),
     "huber": lambda x: ONLY_F.huber_loss(x, x.exp(), delta=0.75),
     "smooth_l1": lambda x: ONLY_F.smooth_l1_loss(x, x.exp(), reduction="sum", beta=0.5),
@@ -517,7 +522,7 @@ def test_functions_of_rows(name):
 
 REFUSED = {
     "linalg.svd": lambda x: torch.linalg.svd(x)[1],
-    "conv_transpose1d": lambda x: ONLY_F.conv_transpose1d(x[None], x[None]),
+    "conv_transpose1d": lambda x: ONLY_F.conv_transpose1d(x[None], x[None], dilation=2),
     "nonzero": lambda x: x.nonzero(),
     "rand": lambda x: x * torch.rand(3),
     "backward": lambda x: x.sum().backward(),

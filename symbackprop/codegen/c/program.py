@@ -17,7 +17,7 @@ from symbackprop.codegen.c.build import build
 from symbackprop.codegen.c.network import use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
-from symbackprop.codegen.lowering.form import Form, Gather, Loop
+from symbackprop.codegen.lowering.form import Form, Gather, Loop, OfMatrix
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
 from symbackprop.expression.program import symbols
@@ -51,6 +51,9 @@ class CProgram:
     def __init__(self, name: str, form: Form, signature: Signature) -> None:
         known = {a.tensor for a in signature.assumptions if a.kind == "labels"}
         for statement in form.statements:
+            if isinstance(statement, OfMatrix):
+                raise UnsupportedError(f"the {statement.kind} of a matrix has no C form",
+                                       help='take the code for NumPy: backend="numpy"')  # fmt: skip
             if isinstance(statement, Gather) and not statement.guarded:
                 _check_positions(statement.positions, known)
         self.form, self.signature, self.count = form, signature, len(form.inputs)

@@ -9,6 +9,7 @@ loop of a recurrence they may also have positions without indices, `h[t + 1,n,i]
     Contract  target[n,i] = sum over j of left[n,j] * right[i,j]
     Reduce    target[n]   = sum, max, min, argmax or argmin over k of operand[n,k]
     Gather    target[n,j] = source[y[n], j + H]
+    OfMatrix  target[i,j] = entry i, j of the inverse of matrix[i,j]
     Marked    target[n,c] = value, and extra[n] more where c is y[n]
 """
 
@@ -24,6 +25,7 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Index,
+    MatrixKind,
     Multiply,
     Number,
     Symbol,
@@ -90,6 +92,21 @@ class Join:
 
 
 @dataclass(frozen=True)
+class OfMatrix:
+    """target = what is made of each whole matrix: its inverse or lower Cholesky factor, its determinant or the
+    logarithm of its magnitude.
+
+    Args:
+        places: the indices of rows and columns, in the matrix and in a target that has them.
+    """
+
+    target: Entry
+    kind: MatrixKind
+    matrix: Entry
+    places: tuple[Index, Index]
+
+
+@dataclass(frozen=True)
 class Marked:
     """target = value, an elementwise expression or 0, and `extra` more where the index `at` is `place`.
 
@@ -103,7 +120,7 @@ class Marked:
     extra: Expr
 
 
-Statement = Map | Contract | Reduce | Gather | Join | Marked
+Statement = Map | Contract | Reduce | Gather | Join | OfMatrix | Marked
 
 
 @dataclass(frozen=True)
@@ -176,7 +193,7 @@ def reads(statement: Statement) -> tuple[Tensor, ...]:
             found: Iterable[Tensor] = (e.tensor for e in entries(value))
         case Contract(_, left, right, _):
             found = (left.tensor, right.tensor)
-        case Reduce(_, _, operand, _):
+        case Reduce(_, _, operand, _) | OfMatrix(_, _, operand, _):
             found = (operand.tensor,)
         case Gather(_, source, positions, _):
             found = (source, *(e.tensor for p in positions for e in entries(p)))
@@ -194,7 +211,7 @@ def entries_read(statement: Statement) -> list[Entry]:
             return list(entries(value))
         case Contract(_, left, right, _):
             return [left, right]
-        case Reduce(_, _, operand, _):
+        case Reduce(_, _, operand, _) | OfMatrix(_, _, operand, _):
             return [operand]
         case Gather(_, source, positions, _):
             return [Entry(source, positions), *(e for p in positions for e in entries(p))]
@@ -214,6 +231,8 @@ def rewritten(statement: Statement, entry: Callable[[Entry], Entry], value: Call
             return Contract(target, entry(left), entry(right), over)
         case Reduce(_, kind, operand, over):
             return Reduce(target, kind, entry(operand), over)
+        case OfMatrix(_, kind, matrix, places):
+            return OfMatrix(target, kind, entry(matrix), places)
         case Gather(_, source, positions, guarded):
             found = entry(Entry(source, tuple(map(value, positions))))
             return Gather(target, found.tensor, found.indices, guarded)
@@ -233,8 +252,8 @@ def all_symbols(statement: Statement) -> list[Symbol]:
         case Contract(_, _, _, over) | Reduce(_, _, _, over):
             indices += over
             found.update(dict.fromkeys(s for e in entries_read(statement) for s in symbols(e)))
-        case Join(_, parts, _):
-            indices += [i for p in parts for i in axes(p)]
+        case Join() | OfMatrix():
+            indices += [i for p in entries_read(statement) for i in axes(p)]
         case Marked(_, value, _, place, extra):
             found.update(dict.fromkeys(s for e in (value, place, extra) for s in symbols(e)))
         case Gather(_, source, positions, _):

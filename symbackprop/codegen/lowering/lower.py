@@ -21,9 +21,11 @@ from symbackprop.codegen.lowering.form import (
     Gather,
     Join,
     Map,
+    OfMatrix,
     Reduce,
     ReduceKind,
     Statement,
+    axes,
     is_plain,
     reads,
     unbound,
@@ -42,6 +44,7 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
     Kronecker,
     MatrixEntry,
@@ -62,6 +65,7 @@ from symbackprop.expression.build import (
     multiply,
     nodes_once,
     rebuild,
+    substitute,
     where,
 )
 from symbackprop.expression.program import Equation, Program
@@ -209,7 +213,7 @@ class Lowering:
             case Multiply(factors):
                 guarded = guarded or any(isinstance(f, (Compare, Kronecker)) for f in factors)
             case MatrixEntry():
-                raise UnsupportedError("an inverse or a determinant of a matrix cannot become code yet")
+                return self._of_matrix(expr, guarded)
             case Partial() | Total():
                 raise UnsupportedError("a derivative that has not been worked out cannot become code")
         parts = children(expr)
@@ -251,6 +255,32 @@ class Lowering:
 
     def _is_inside(self, place: Expr, size: Expr) -> bool:
         return bool(decide("<=", ZERO, place, self.facts) and decide("<", place, size, self.facts))
+
+    def _of_matrix(self, expr: MatrixEntry, guarded: bool) -> Expr:
+        """An entry of what is made of each matrix, which is computed as a whole."""
+        if self.steps:
+            raise UnsupportedError("an inverse or a determinant inside a recurrence cannot become code")
+        row, rows = expr.matrix.index, expr.matrix.body
+        assert isinstance(rows, Family), "a matrix is a family of rows"
+        inside, body = (row, rows.index), rows.body
+        own = tuple(i for i in expr.places if isinstance(i, Index) and i not in free_indices(body))
+        if len(set(own)) == 2:  # the entry that is asked for is that of the whole array
+            inside, body = (own[0], own[1]), substitute(body, {row: own[0], rows.index: own[1]})
+        self.order += [i for i in inside if i not in self.order]
+        matrix = self._operand(self.elementwise(body))
+        outer = tuple(i for i in axes(matrix) if i not in inside)
+        if not set(inside) <= set(matrix.indices):
+            whole = matrix
+            matrix = self._temporary("map", whole, lambda target: Map(target, whole), indices=(*outer, *inside))
+        mark = key(expr.kind, matrix, (*outer, *inside))
+        tensor = self.known.get(mark)
+        places = (*outer, *(inside if expr.places else ()))
+        if tensor is None:
+            tensor = self.known[mark] = Tensor(self._name(), tuple(i.size for i in places))
+            self.statements.append(OfMatrix(Entry(tensor, places), expr.kind, matrix, inside))
+            if len(set(own)) == 2:
+                return self.statements[-1].target
+        return self.elementwise(Entry(tensor, (*outer, *expr.places)), guarded)
 
     def _extremum(self, expr: Extremum | Position) -> Entry:
         self.order.append(expr.index)

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from symbackprop.codegen.lowering.form import Contract, Gather, Join, Map, Marked, Reduce, Statement, axes, is_plain
+from symbackprop.codegen.lowering.form import (
+    Contract,
+    Gather,
+    Join,
+    Map,
+    Marked,
+    OfMatrix,
+    Reduce,
+    Statement,
+    axes,
+    is_plain,
+)
 from symbackprop.codegen.names import Names
 from symbackprop.expression.build import (
     ZERO,
@@ -40,6 +51,8 @@ Axes = Sequence[Index]
 # Functions that the array module has under another name, or that a printed helper provides.
 FUNCTION_TEXT = {"relu": "{np}.maximum({}, 0.0)", "abs": "{np}.abs({})", "sigmoid": "sigmoid({})"}
 HELPERS = ("sigmoid", "tail", "erf")
+MATRIX_TEXT = {"inverse": "{np}.linalg.inv({})", "cholesky": "{np}.linalg.cholesky({})",
+               "determinant": "{np}.linalg.det({})", "logdet": "{np}.linalg.slogdet({})[1]"}  # fmt: skip
 
 
 class ArrayWriter:
@@ -94,6 +107,16 @@ class ArrayWriter:
                     own = next(i for i in axes(part) if i not in order or i is along)
                     texts.append(self._operand(part, [own if i is along else i for i in order])[0])
                 return f"{self.np}.concatenate([{', '.join(texts)}], axis={place})", ATOM
+            case OfMatrix():
+                return self._of_matrix(statement)
+
+    def _of_matrix(self, statement: OfMatrix) -> Text:
+        """By LAPACK, of matrices in the last two axes."""
+        order = [i for i in axes(statement.matrix) if i not in statement.places]
+        matrix = self._operand(statement.matrix, [*order, *statement.places])[0]
+        text = MATRIX_TEXT[statement.kind].format(matrix, np=self.np)
+        inside = statement.places if statement.kind in ("inverse", "cholesky") else ()
+        return self._ordered((text, ATOM), [*order, *inside], axes(statement.target))
 
     def marked(self, s: Marked, array: str) -> str:
         """The call that adds the extra to an array that holds the value of `s`."""

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, Symbol, multiply, number, where
+from symbackprop.expression.build import ONE, Entry, Symbol, multiply, number, where
 from symbackprop.frontends.numpy.array import array, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED
 from symbackprop.frontends.numpy.elementwise import truth
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.masked import Places
-from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import as_int, holds, must_know
+from symbackprop.frontends.numpy.session import as_int, axis_indices, current, holds, is_so, must_know
 from symbackprop.frontends.numpy.views import axis_of, ravel
 
 
@@ -330,3 +330,21 @@ def _linalg_diagonal(x: Any, *, offset: Any = 0) -> Any:
 @implements("linalg.vector_norm")
 def _vector_norm(x: Any, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     return OPERATIONS["linalg.norm"](ravel(x) if axis is None else x, ord, axis, keepdims)
+
+
+# --- counting and sliding -----------------------------------------------------------------------------------------
+
+
+@implements("bincount")
+def _bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Any:
+    """What falls on each number; all numbers must be below `minlength`, or nobody knows how long the result is."""
+    given = as_array(x)
+    length = integer_of(minlength)
+    read = given.read()(axis_indices(given.axes))
+    known = current().facts.ranges.get(read.tensor) if isinstance(read, Entry) else None
+    if given.ndim != 1 or length is None or known is None or is_so("<=", known, length) is not True:
+        raise TraceError("np.bincount, whose length depends on the data, cannot be traced",
+                         help='say how many numbers there are: minlength=C, and assume={"x": "labels:C"}')  # fmt: skip
+    total = OPERATIONS["zeros"](minlength, float if weights is not None else int)
+    OPERATIONS["add.at"](total, given, 1 if weights is None else weights)
+    return total

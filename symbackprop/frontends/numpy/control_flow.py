@@ -388,6 +388,13 @@ class _Rewriter(ast.NodeTransformer):
         nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
         return ast.copy_location(ast.Lambda(nothing, self.visit(node)), node)
 
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """list(x), which may be as long as an axis."""
+        match node:
+            case ast.Call(ast.Name("list"), [items], []) if self.function and not isinstance(items, ast.Starred):
+                return ast.copy_location(_call("__as_list__", node.func, self.visit(items)), node)
+        return self.generic_visit(node)  # type: ignore[return-value]
+
     def visit_ListComp(self, node: ast.ListComp) -> ast.expr:
         """[f(x) for x in items if c(x)]: what a filter on data keeps is known by the filter."""
         return self._comprehension(node)

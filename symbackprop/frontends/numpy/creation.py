@@ -28,8 +28,8 @@ from symbackprop.frontends.numpy.elementwise import held, integers_fit, plain_ty
 from symbackprop.frontends.numpy.masked import Places
 from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import current, entry, holds, minus, must_know, product_of, reduced
-from symbackprop.frontends.numpy.size import Size, size
+from symbackprop.frontends.numpy.session import as_int, current, entry, holds, minus, must_know, product_of, reduced
+from symbackprop.frontends.numpy.size import Size, SymbolicList, size
 from symbackprop.frontends.numpy.subscripts import diagonal, labels_help
 from symbackprop.frontends.numpy.views import copy_of, flatten, unflatten
 
@@ -338,6 +338,8 @@ def _fill(a: Array, value: Any) -> None:
 
 @implements("tolist", method=True)
 def _tolist(a: Array) -> Any:
+    if a.ndim == 1 and as_int(a.axes[0]) is None:
+        return SymbolicList(copy_of(a))
     return a if a.ndim == 0 else [_tolist(row) for row in a]
 
 

@@ -2,9 +2,9 @@
 
 The equations speak of real numbers and of integers. Of NumPy's types float32, float64 and longer ones stand for the
 reals. An integer type stands for the integers as long as nothing wraps: every integer result has a bound, worked out
-for sizes up to 2**20, and where the bound does not fit into the type that NumPy gives the result, it is refused by
-name. A boolean result is what NumPy makes of it: a sum of booleans is "or", a product is "and". float16 and complex
-numbers are refused.
+for sizes up to 2**20 and axes up to 2**53, and where the bound does not fit into the type that NumPy gives the result,
+it is refused by name. A boolean result is what NumPy makes of it: a sum of booleans is "or", a product is "and".
+float16 and complex numbers are refused.
 
 Which type a result has is asked of NumPy itself, by running the operation on an example of each operand's type.
 Python's own int, float and bool (`weak`) take part in that as Python's numbers do.
@@ -44,6 +44,7 @@ from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.session import UNWRITTEN, Session, current
 
 LARGEST_SIZE = 2**20
+LARGEST_AXIS = 2**53  # no array is longer, whatever product of sizes its length is: there is no such memory
 Interval = tuple[float, float]
 ANYTHING: Interval = (-math.inf, math.inf)
 DEFAULTS: dict[str, np.dtype[Any]] = {
@@ -142,7 +143,7 @@ def _interval(value: Expr, session: Session) -> Interval:
         case Symbol(name, kind):
             return (1.0, float(LARGEST_SIZE)) if kind == "size" else (0.0, 0.0) if _unwritten(name) else ANYTHING
         case Index(_, size, _) | Position(_, Index(_, size, _), _):
-            return (0.0, max(interval(size)[1] - 1, 0.0))
+            return (0.0, max(min(interval(size)[1], LARGEST_AXIS) - 1, 0.0))
         case Entry(tensor, _) if tensor in session.facts.ranges:
             return (0.0, interval(session.facts.ranges[tensor])[1] - 1)
         case Entry(tensor, _) if tensor in session.values:

@@ -859,7 +859,16 @@ def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
     return guarded(call)
 
 
+def _as_list(make: Any, items: Any) -> Any:
+    """list(x) of symbolic length: numbers are what they are now, rows are views."""
+    if make is not list or items_of_symbolic_length(items) is None or isinstance(items, SymbolicItems):
+        return make(items)
+    base = as_array(items)
+    return SymbolicList(OPERATIONS["copy"](base) if base.ndim == 1 else base)
+
+
 LOOP_HELPERS: dict[str, Callable[..., Any]] = {
+    "__as_list__": guarded(_as_list),
     "__loop__": guarded(Loop),
     "__listed__": guarded(_listed),
     "zip": guarded(_zip),

@@ -1,4 +1,4 @@
-"""Square matrices as wholes: np.linalg.inv, solve, det, slogdet, cholesky, and SciPy's solvers, for any size.
+"""Matrices as wholes: np.linalg.inv, solve, det, slogdet, cholesky, pinv, and SciPy's solvers, for any size.
 
 A matrix that is inverted becomes an equation of its own, and an entry of its inverse a node that reads it.
 """
@@ -11,9 +11,10 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import ZERO, Compare, Expr, MatrixKind, matrix_entry, where
 from symbackprop.frontends.numpy.array import Array, array
 from symbackprop.frontends.numpy.dtypes import ROUNDED
+from symbackprop.frontends.numpy.opaque import Refused
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import is_so
+from symbackprop.frontends.numpy.session import assume, is_so, must_know
 
 
 class SignAndLogarithm(NamedTuple):
@@ -79,6 +80,28 @@ def _solve(a: Any, b: Any) -> Any:
 def _cholesky(a: Any, *, upper: Any = False) -> Any:
     lower = _made("cholesky", _square(_transposed(as_array(a)) if upper else a, "cholesky"), 2)
     return _transposed(lower) if upper else lower
+
+
+@implements("linalg.pinv")
+def _pinv(a: Any) -> Any:
+    """(A^T A)^-1 A^T of a tall matrix, A^T (A A^T)^-1 of a wide one; a matrix of less than full rank has no inverse."""
+    base = as_array(a)
+    if base.ndim < 2:
+        raise TraceError("np.linalg.pinv of an array with fewer than two axes")
+    assume("a matrix whose pseudo-inverse is taken has full rank")
+    turned, multiplied = _transposed(base), OPERATIONS["matmul"]
+    if must_know("<=", base.axes[-1], base.axes[-2], "a pseudo-inverse of a matrix that may be tall or wide"):
+        return multiplied(_inv(multiplied(turned, base)), turned)
+    return multiplied(turned, _inv(multiplied(base, turned)))
+
+
+@implements("linalg.lstsq")
+def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """The solution, and what else NumPy returns refused by name."""
+    if rcond not in (None, "warn", -1):
+        raise TraceError("np.linalg.lstsq with a limit for its rank cannot be traced")
+    others = (Refused(f"the {what} that np.linalg.lstsq returns") for what in ("residuals", "rank", "singular values"))
+    return OPERATIONS["matmul"](_pinv(a), b), *others
 
 
 # --- scipy.linalg -------------------------------------------------------------------------------------------------

@@ -62,6 +62,13 @@ class Operation:
         return Operation(inner, f"{self._shown}.{name}") if inner in OPERATIONS else Refused(f"{self._shown}.{name}")
 
 
+_SPECTRUM = "eigenvalues and singular values are followed by no rule: give them, and the vectors, as inputs"
+_INSTEAD = {**{f"linalg.{n}": _SPECTRUM for n in ("eig", "eigh", "eigvals", "eigvalsh", "svd", "svdvals")},
+            "linalg.qr": "of a matrix of full rank R is np.linalg.cholesky(A.T @ A).T up to signs, and Q is A @ inv(R)",
+            "linalg.tensorinv": "reshape, and use np.linalg.inv",
+            "linalg.tensorsolve": "reshape, and use np.linalg.solve"}  # fmt: skip
+
+
 class Namespace:
     """A module whose functions work on symbolic arrays.
 
@@ -105,7 +112,8 @@ class Namespace:
             return type_stand_in(value, Refused(shown))
         if isinstance(value, type) or value is None or isinstance(value, (int, str)) or name in _REAL_TYPES:
             return value
-        return Refused(shown, "read the data outside and pass it as an input" if name in _FILES else None)
+        help = "read the data outside and pass it as an input" if name in _FILES else _INSTEAD.get(self._prefix + name)
+        return Refused(shown, help)
 
 
 _REAL_TYPES = ("finfo", "iinfo", "dtype", "result_type", "promote_types", "can_cast", "issubdtype", "set_printoptions",

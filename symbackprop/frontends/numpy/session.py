@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
 from symbackprop.errors import TraceError
@@ -27,6 +27,7 @@ from symbackprop.expression.build import (
     Index,
     Multiply,
     Number,
+    Remainder,
     Symbol,
     Tensor,
     Where,
@@ -207,11 +208,27 @@ class Session:
         return frame.f_lineno if frame else None
 
     def variable_of(self, matches: Callable[[object], bool]) -> str | None:
-        """The user's local name of the first object that matches."""
+        """What the user calls the first object that matches: a local name, or an attribute or key of what has one."""
         frame = self.frame()
         if frame is None:
             return None
-        return next((name for name, value in frame.f_locals.items() if matches(value)), None)
+        local = dict(frame.f_locals)
+        own = next((name for name, value in local.items() if matches(value)), None)
+        if own is not None:
+            return own
+        held = (item for value in local.values() for item in _held(value).items())
+        names = (name for name, value in held if matches(value) and isinstance(name, str) and name.isidentifier())
+        return next(names, None)
+
+
+def _held(value: Any) -> dict[Any, Any]:
+    """What an object of the user's holds by name, or a dictionary."""
+    if isinstance(value, (type, ModuleType, FunctionType)):
+        return {}
+    try:
+        return dict(value if type(value) is dict else object.__getattribute__(value, "__dict__"))
+    except AttributeError:
+        return {}
 
 
 _SESSION: ContextVar[Session] = ContextVar("session")
@@ -381,7 +398,7 @@ def is_so(relation: Relation, left: Expr, right: Expr) -> bool | None:
     return decide(relation, left, right, _facts())
 
 
-_OPPOSITE: dict[Relation, str] = {"<": ">=", "<=": ">", "==": "!="}
+_OPPOSITE: dict[Relation, str] = {"<": ">=", "<=": ">"}
 
 
 def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
@@ -392,13 +409,19 @@ def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
     """
     answer = is_so(relation, left, right)
     if answer is None:
-        question, opposite = (f"{to_text(left)} {r} {to_text(right)}" for r in (relation, _OPPOSITE[relation]))
+        if relation == "==" and left in (ONE, ZERO):
+            left, right = right, left
+        question, opposite = f"{to_text(left)} {relation} {to_text(right)}", ""
+        if relation != "==":
+            opposite = f"{to_text(left)} {_OPPOSITE[relation]} {to_text(right)}"
+        elif right is ONE or (right is ZERO and isinstance(left, Remainder)):  # they are no less
+            opposite = f"{to_text(left)} > {to_text(right)}"
         raise NeedsConcreteSizes(
             why,
             size_symbols(left, right),
-            None if relation == "==" else (question, opposite),
+            (question, opposite) if opposite else None,
             evidence=[f"it depends on whether {question}"],
-            help=f'say which holds: where="{question}" or where="{opposite}"',
+            help=f'say which holds: where="{question}"' + (f' or where="{opposite}"' if opposite else ""),
         )
     return answer
 

@@ -105,9 +105,13 @@ class SharedState:
         self._globals.append((name, lambda: not _same(before, cell.cell_contents)))
 
     def watch_class(self, kind: type) -> None:
-        """The attributes of a class."""
-        before = dict(vars(kind))
-        self._globals.append((f"class {kind.__name__}", lambda: not _same_dict(before, dict(vars(kind)))))
+        """The attributes of a class; `copy` keeps the names of its slots there, which changes nothing."""
+
+        def held() -> dict[str, Any]:
+            return {n: v for n, v in vars(kind).items() if n != "__slotnames__"}
+
+        before = held()
+        self._globals.append((f"class {kind.__name__}", lambda: not _same_dict(before, held())))
 
     def watch_function(self, function: types.FunctionType) -> None:
         """The attributes of a function."""

@@ -46,7 +46,7 @@ from symbackprop.frontends.numpy.session import (
     must_know,
     reduced,
 )
-from symbackprop.frontends.numpy.size import Size, SymbolicRange
+from symbackprop.frontends.numpy.size import Size, SymbolicList, SymbolicRange
 from symbackprop.frontends.numpy.sorting import permuted
 from symbackprop.frontends.numpy.views import maybe_copy, transpose, view_of
 from symbackprop.rendering.text import to_text
@@ -98,7 +98,7 @@ def parts_of(base: Array, key: Any) -> list[Part]:
 
 
 def _as_item(item: Any) -> Any:
-    if isinstance(item, (list, range, SymbolicRange, np.ndarray)) or (
+    if isinstance(item, (list, range, SymbolicList, SymbolicRange, np.ndarray)) or (
         isinstance(item, tuple) and not isinstance(item, slice)
     ):
         return as_array(item)

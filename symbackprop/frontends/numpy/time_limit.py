@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ from symbackprop.errors import MalformedError
 T = TypeVar("T")
 
 AGAIN = 0.01  # seconds until the next ring: the user's code may catch everything and go on
+PATIENCE = 20
 
 
 def as_seconds(value: Any) -> float:
@@ -36,13 +39,23 @@ class OutOfTime(BaseException):
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """Raise `OutOfTime` in this thread after `seconds`, also inside a loop that calls nothing."""
+    """Raise `OutOfTime` in this thread after `seconds` of its work, also inside a loop that calls nothing.
+
+    What sleeps, or waits for a busy machine, has `PATIENCE` times as long.
+    """
     thread = threading.get_ident()
     fired, over, turn = threading.Event(), threading.Event(), threading.Lock()
+    seconds = max(seconds, 0.01)
+    clock = _work_of(thread)
+    first, began = clock(), time.monotonic()
 
     def ring() -> None:
-        wait = max(seconds, 0.01)
+        wait = seconds
         while not over.wait(min(wait, threading.TIMEOUT_MAX)):
+            left = seconds - (clock() - first)
+            if left > 0 and time.monotonic() - began < PATIENCE * seconds:
+                wait = max(left, AGAIN)
+                continue
             wait = AGAIN
             with turn:
                 if not over.is_set():
@@ -57,6 +70,21 @@ def alarm(seconds: float) -> Iterator[None]:
             _silence(over, turn, fired)
     finally:
         _silence(over, turn, fired)  # it may have rung again on the way into the first one
+
+
+def _work_of(thread: int) -> Callable[[], float]:
+    """What another thread has computed, in seconds; the time that has passed where the system does not say."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.monotonic
+    clock = time.pthread_getcpuclockid(thread)
+
+    def worked() -> float:
+        try:
+            return time.clock_gettime(clock)
+        except OSError:  # it has ended
+            return math.inf
+
+    return worked
 
 
 def _silence(over: threading.Event, turn: threading.Lock, fired: threading.Event | None = None) -> None:

@@ -21,7 +21,7 @@ from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.opaque import NotUsable
 from symbackprop.frontends.numpy.session import UNWRITTEN
-from symbackprop.frontends.numpy.size import Size
+from symbackprop.frontends.numpy.size import Size, SymbolicList
 from symbackprop.frontends.numpy.state import Place, numbered
 from symbackprop.frontends.numpy.tracer import Shape, Tracer, known_names, name_of
 
@@ -307,7 +307,8 @@ def _output(value: Any, function: Callable[..., Any]) -> Any:
 
 
 def _description(value: Any) -> str:
-    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+    kind = list if isinstance(value, SymbolicList) else type(value)
+    return "nothing" if value is None else f"a value of type {kind.__name__}"
 
 
 def _gradients(returned: Any, tracer: Tracer, backward: Callable[..., Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -32,6 +31,7 @@ from symbackprop.frontends.numpy.session import Session, axis_indices, entry, li
 from symbackprop.frontends.numpy.state import Place
 from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm
 from symbackprop.frontends.size_text import parse_assumption, parse_size, parse_where
+from symbackprop.normal_form.work_time import worked
 from symbackprop.rendering.text import to_text
 
 Shape = Sequence[str | int]
@@ -65,7 +65,7 @@ class Tracer:
         unknown: Sequence[Place] = (),
     ) -> None:
         self.sizes = dict(sizes or {})
-        self.deadline = time.monotonic() + seconds
+        self.deadline = worked() + seconds
         self.seconds = seconds
         whole = {k: v for k, v in (attributes or {}).items() if isinstance(v, int) and not isinstance(v, bool)}
         if not isinstance(assume or {}, Mapping):
@@ -118,7 +118,7 @@ class Tracer:
             rebuilt = self.overlay.patch(function)
             patched = {k: self.overlay.patch(v) for k, v in options.items()}
             try:
-                with alarm(self.deadline - time.monotonic()):
+                with alarm(self.deadline - worked()):
                     result = rebuilt(*args, **patched)
             except BaseException as stop:
                 if isinstance(stop, KeyboardInterrupt):

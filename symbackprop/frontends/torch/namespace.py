@@ -21,6 +21,8 @@ from symbackprop.frontends.torch.modules import Module, rebuilt_layer
 from symbackprop.frontends.torch.table import FUNCTIONS
 from symbackprop.frontends.torch.tensor import Shape, call, dressed, torch
 
+_PREFIXES = {"torch.linalg": "linalg.", "torch.nn.grad": "grad."}
+
 
 class Namespace:
     """A module of torch.
@@ -31,7 +33,7 @@ class Namespace:
 
     def __init__(self, overlay: Any, module: types.ModuleType) -> None:
         self._overlay, self._module = overlay, module
-        self._prefix = "linalg." if module.__name__ == "torch.linalg" else ""
+        self._prefix = _PREFIXES.get(module.__name__, "")
 
     @guarded
     def __getattr__(self, name: str) -> Any:

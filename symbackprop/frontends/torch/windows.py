@@ -61,6 +61,68 @@ def _convolution(name: str, count: int) -> Callable[..., Any]:
     return function(name)(convolution)
 
 
+def _spread(input: Any, strides: tuple[Any, ...]) -> Any:
+    """The entries of the last axes with strides - 1 zeros between them."""
+    if all(isinstance(s, int) and s == 1 for s in strides):
+        return input
+    first = input.ndim - len(strides)
+    lengths = [(n - 1) * s + 1 for n, s in zip(input.shape[first:], strides, strict=True)]
+    result = N["zeros"]((*input.shape[:first], *lengths))
+    N["setitem"](result, (*(slice(None),) * first, *(slice(None, None, s) for s in strides)), input)
+    return result
+
+
+def _transposed_convolution(name: str, count: int) -> Callable[..., Any]:
+    places, inside = "xyz"[:count], "ijk"[:count]
+
+    def convolution(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+                    output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Any:  # fmt: skip
+        x, w = as_array(input), as_array(weight)
+        if any(not (isinstance(v, int) and v == 1) for v in (*_each(dilation, count), groups)):
+            raise TraceError(f"{name} with dilation or groups cannot be traced")
+        spread = _spread(x, _each(stride, count))
+        edges = [(k - 1 - p, k - 1 - p + more) for k, p, more in
+                 zip(w.shape[2:], _each(padding, count), _each(output_padding, count), strict=True)]  # fmt: skip
+        padded = N["pad"](spread, [(0, 0), (0, 0), *edges])
+        mirrored = N["flip"](w, tuple(range(2, 2 + count)))
+        cut = _windows(padded, w.shape[2:], 1, 0)
+        result = N["einsum"](f"nc{places}{inside},co{inside}->no{places}", cut, mirrored)
+        if bias is None:
+            return result
+        return N["add"](result, N["reshape"](bias, (as_array(bias).shape[0], *[1] * count)))
+
+    return function(name)(convolution)
+
+
+def _derivatives_of_convolution(count: int) -> None:
+    """torch.nn.grad: the gradients of a convolution with respect to its input and its weight."""
+    name = f"conv{count}d"
+    places, inside = "xyz"[:count], "ijk"[:count]
+
+    def plain(dilation: Any, groups: Any) -> None:
+        if any(not (isinstance(v, int) and v == 1) for v in (*_each(dilation, count), groups)):
+            raise TraceError(f"torch.nn.grad.{name} with dilation or groups cannot be traced")
+
+    @function(f"grad.{name}_input")
+    def of_input(input_size: Any, weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+                 groups: Any = 1) -> Any:  # fmt: skip
+        plain(dilation, groups)
+        g, w = as_array(grad_output), as_array(weight)
+        steps, widths = _each(stride, count), _each(padding, count)
+        rest = [length - ((n - 1) * s - 2 * p + k) for length, n, s, p, k in
+                zip(input_size[2:], g.shape[2:], steps, widths, w.shape[2:], strict=True)]  # fmt: skip
+        return transposed(g, w, None, steps, widths, tuple(rest))
+
+    @function(f"grad.{name}_weight")
+    def of_weight(input: Any, weight_size: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+                  groups: Any = 1) -> Any:  # fmt: skip
+        plain(dilation, groups)
+        cut = _windows(as_array(input), tuple(weight_size[2:]), stride, padding)
+        return N["einsum"](f"nc{places}{inside},no{places}->oc{inside}", cut, as_array(grad_output))
+
+    transposed = _transposed_convolution(f"conv_transpose{count}d", count)
+
+
 def _pooling(name: str, count: int, reduction: str) -> Callable[..., Any]:
     def pooling(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *more: Any, **options: Any) -> Any:
         lengths = _each(kernel_size, count)
@@ -77,6 +139,7 @@ def _pooling(name: str, count: int, reduction: str) -> Callable[..., Any]:
 
 for _count in (1, 2, 3):
     _convolution(f"conv{_count}d", _count)
+    _derivatives_of_convolution(_count)
     _pooling(f"max_pool{_count}d", _count, "max")
     _pooling(f"avg_pool{_count}d", _count, "mean")
 
