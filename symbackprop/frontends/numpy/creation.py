@@ -28,7 +28,18 @@ from symbackprop.frontends.numpy.elementwise import held, integers_fit, plain_ty
 from symbackprop.frontends.numpy.masked import Places
 from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import as_int, current, entry, holds, minus, must_know, product_of, reduced
+from symbackprop.frontends.numpy.session import (
+    as_int,
+    as_numpy,
+    current,
+    entry,
+    holds,
+    is_so,
+    minus,
+    must_know,
+    product_of,
+    reduced,
+)
 from symbackprop.frontends.numpy.size import Size, SymbolicList, size
 from symbackprop.frontends.numpy.subscripts import diagonal, labels_help
 from symbackprop.frontends.numpy.views import copy_of, flatten, unflatten
@@ -49,6 +60,8 @@ def type_of(dtype: Any, default: str | np.dtype[Any] = "real") -> np.dtype[Any]:
 
 def filled(shape: Indices, value: Expr, kind: str | np.dtype[Any]) -> Array:
     """An array of one value, with memory of its own (also when it is 0-d)."""
+    if any(is_so("<", n, ZERO) for n in shape):
+        raise as_numpy(ValueError("negative dimensions are not allowed"))
     return Array(Buffer(shape, lambda _: value, kind))
 
 
