@@ -17,8 +17,9 @@ from typing import Any, overload
 
 import sympy as sp
 
-from symbackprop.certificate.check_proof import Refused, deep
+from symbackprop.certificate.check_proof import Refused
 from symbackprop.certificate.check_proof import check as check_certificate
+from symbackprop.certificate.emit import deep
 from symbackprop.checking.budget import CHECK, VERIFY
 from symbackprop.checking.check import Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
