@@ -126,7 +126,7 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
     sources = {bar: t for t, bar in case.gradient.cotangents.items()}
     source = sources.get(fault.right)
-    what = f"the derivative with respect to {_described(case, source)}" if source is not None else fault.right.name
+    what = f"the derivative with respect to {_described(case, source)}" if source is not None else _unnamed(case, fault)
     name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
     words = f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right"
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
@@ -140,6 +140,12 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
             if cause.text:
                 return cause
     return Diagnosis(words)
+
+
+def _unnamed(case: Refuted, fault: CutFault) -> str:
+    """What a derived tensor is that is no cotangent: the symmetric part of one, or some of the terms of a sum."""
+    whole = next((n for n, derived in case.derived.items() if derived is fault.right), None)
+    return "a part of a derivative" if whole is None else f"the derivative with respect to {whole}"
 
 
 def _at_cut(case: Refuted, trials: Trials, budget: Budget) -> Iterator[Diagnosis]:
