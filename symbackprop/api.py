@@ -17,8 +17,9 @@ from typing import Any, overload
 
 import sympy as sp
 
-from symbackprop.certificate.check_proof import Refused, deep
+from symbackprop.certificate.check_proof import Refused
 from symbackprop.certificate.check_proof import check as check_certificate
+from symbackprop.certificate.emit import deep
 from symbackprop.checking.budget import CHECK, VERIFY
 from symbackprop.checking.check import Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
@@ -32,12 +33,12 @@ from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
-from symbackprop.errors import MalformedError, SymbackpropError, reports_all
+from symbackprop.errors import BudgetError, MalformedError, SymbackpropError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
-from symbackprop.frontends.numpy.time_limit import as_seconds
-from symbackprop.frontends.numpy.tracer import Shape
+from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
+from symbackprop.frontends.numpy.tracer import Shape, name_of
 from symbackprop.frontends.subject import all_shapes, brings_its_backward, inputs_of, of_arguments, passes_of, plainly
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
@@ -270,6 +271,7 @@ def trace(
             symmetric, spd.
         where: comparisons of sizes that hold.
         sizes: sizes to fix to numbers, e.g. {"T": 3}.
+        seconds: for how long the function may be followed, and run by NumPy.
 
     Returns:
         Program whose outputs are what the function returns, an array or a tuple or dictionary of arrays.
@@ -286,8 +288,13 @@ def trace(
         ['t', 'out']
     """
     subject = plainly(function, {}, differentiated=True)
-    program = traced.trace(subject, all_shapes(function, shapes), assume, where, sizes, seconds=as_seconds(seconds))
-    return compared_with_numpy(program, sizes or {})
+    limit = as_seconds(seconds)
+    try:
+        arguments = subject, all_shapes(function, shapes), assume, where, sizes
+        program = within(1.1 * limit + 0.3, lambda: traced.trace(*arguments, seconds=limit))
+        return within(1.1 * limit + 0.3, lambda: compared_with_numpy(program, sizes or {}))
+    except OutOfTime:
+        raise BudgetError(f"{name_of(function)} ran for more than {limit:g} s") from None
 
 
 __all__ = ["assert_proved", "check", "compile", "prove", "trace", "verify"]

@@ -1,5 +1,5 @@
 """Proofs as files that a program checks which imports nothing of ours.
 
-In: a verdict that is PROVED for all sizes. Out: a text in the format of docs/certificate.md.
-Door: `emit.certificate_of`. Read first: `check_proof`, a program by itself in the standard library alone.
+In: a verdict that is PROVED for all sizes. Out: a text in the format of docs/certificate.md, or a file for Coq.
+Door: `emit.certificate_of`, and `coq.coq_of` for its text. Read first: `check_proof`, a program by itself.
 """

@@ -6,40 +6,53 @@ other definitions opened; what cannot be said is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
 from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused, deep
-from symbackprop.certificate.statements import Names, Writer
+from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused, names_in
+from symbackprop.certificate.splits import multiples_of, splits_of
+from symbackprop.certificate.statements import Names, Writer, show
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.proof_search import Sides
 from symbackprop.checking.question import Question
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
+    ONE,
     ZERO,
     Compare,
     Entry,
+    Expr,
     Extremum,
     Index,
     Position,
+    Remainder,
     Sum,
+    Symbol,
     Tensor,
+    add,
+    multiply,
     nodes_once,
+    sum_over,
     tensors_in,
 )
 from symbackprop.expression.program import Equation, Program, symbols, unused
-from symbackprop.expression.recurrence import recurrent
+from symbackprop.expression.recurrence import Block, Recurrence, blocks, equations_of
+from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.theorem import Proof
 
 ENDING = ".sbp"
-SECONDS = 6.0  # for lemmas that the verdict did not need
-MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS = 24, 4, 250, 20_000
-KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "onehot": "onehot", "simplex": "simplex"}
+LONGEST = 20.0  # seconds for the search of definitions to open
+SECONDS = 2.0  # for lemmas that the verdict did not need
+MOST_OPENED, FEW_OPENED, MOST_TERMS, MOST_STEPS, FEW_STEPS = 24, 4, 250, 6_000, 3_000
+KINDS = {"pos": "positive", "prob": "prob", "bern": "bern", "pm1": "pm1", "simplex": "real"}
 
 
 def certificate_of(verdict: Verdict) -> str:
@@ -56,6 +69,8 @@ def certificate_of(verdict: Verdict) -> str:
             "there is no certificate of a proof at stated sizes", evidence=[f"scope:  {verdict.scope}"]
         )
     gradient, question = verdict.evidence
+    if verdict.lemmas and verdict.program is not None:  # which may speak of partial sums
+        gradient = replace(gradient, adjoint=verdict.program)
     return certificate(gradient, question, verdict.claim, verdict.claims, title=verdict.subject, lemmas=verdict.lemmas)
 
 
@@ -63,16 +78,37 @@ def certificate_of_proof(proof: Proof) -> str:
     """The certificate of what was derived: each gradient as an adjoint.
 
     Raises:
-        UnsupportedError: any depth, or the format has no word for something.
+        UnsupportedError: the proof is not complete, or the format has no word for something.
     """
-    if proof.parts or proof.status != "PROVED":
-        raise UnsupportedError("there is no certificate for any depth yet", help="give the number of layers")
-    gradient = differentiate(proof.program)  # line by line, where the proof has gone on to shorter forms
+    if proof.status != "PROVED":
+        raise UnsupportedError(f"there are certificates of proofs that are PROVED; this is {proof.status}")
+    program = base_and_step(*proof.parts) if proof.parts else proof.program
+    gradient = differentiate(program)  # line by line, where the proof has gone on to shorter forms
     empty = Program((), (), ())
     emission = Emission(gradient, Question(gradient.program, empty, {}), empty, {})
     emission.returned = {t.name: bar for t, bar in gradient.cotangents.items() if bar in gradient.adjoint.outputs}
     emission.inputs = {t.name: t for t in gradient.cotangents if t.name in emission.returned}
     return accepted(emission, proof.title, ())
+
+
+def base_and_step(base: Program, step: Program) -> Program:
+    """One program for any depth: the cost as the last layer gives it, and what a general layer sends back.
+
+    Of the general layer the cost is whatever has the derivatives D by the layer's output z; so has sum(D*z), whose
+    derivatives by the layer's inputs are therefore those of the cost.
+    """
+    (cost,), (_, z) = base.outputs, step.outputs
+    sent = Tensor(unused("D", {t.name for t in (*base.tensors, *step.tensors)}), z.shape)
+    at = step.by_tensor[z].indices
+    own = Tensor("J_base", ()), Tensor("J_step", ())
+    last = base.by_tensor[cost]
+    equations = [e if e is not last else Equation(own[0], (), e.value) for e in base.equations]
+    equations += [e for e in step.equations if e.tensor not in step.outputs or e.tensor is z]
+    equations.append(Equation(own[1], (), sum_over(at, multiply(Entry(sent, at), Entry(z, at)))))
+    equations.append(Equation(cost, (), add(*(Entry(t, ()) for t in own))))
+    read = frozenset().union(*(tensors_in(e.value) for e in equations))
+    inputs = tuple(t for t in (*base.inputs, *step.inputs, sent) if t in read)
+    return replace(base, inputs=inputs, equations=tuple(equations), outputs=(cost,))
 
 
 def certificate(
@@ -95,7 +131,7 @@ def certificate(
     """
     known = {*gradient.adjoint.tensors, *claim.tensors}
     if not all({m.equation.tensor, *m.opened, *tensors_in(m.equation.value)} <= known for m in lemmas):
-        raise UnsupportedError("a certificate has no word for the partial sums of a derivative yet")
+        raise UnsupportedError("a lemma speaks of a tensor that stands in no equation")
     return accepted(Emission(gradient, question, claim, claims), title, lemmas)
 
 
@@ -112,13 +148,37 @@ def accepted(emission: Emission, title: str, lemmas: Sequence[Lemma]) -> str:
     return text
 
 
+def deep(function: Callable[[], Any]) -> Any:
+    """What a function returns, or raises, with room for deep recursion."""
+    found: list[Any] = []
+
+    def call() -> None:
+        try:
+            found.append((function(), None))
+        except BaseException as e:
+            found.append((None, e))
+
+    limit, size = sys.getrecursionlimit(), threading.stack_size(256 * 1024 * 1024)
+    try:
+        sys.setrecursionlimit(max(limit, 20_000))
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(size)
+        sys.setrecursionlimit(limit)
+    if found[0][1] is not None:
+        raise found[0][1]
+    return found[0][0]
+
+
 class Emission:
     """The lines of a certificate so far, and the checker's book of them."""
 
     def __init__(self, gradient: Gradient, question: Question, claim: Program, claims: Mapping[str, Tensor]) -> None:
         self.gradient, self.question, self.program = gradient, question, gradient.program
         self.inputs = {name: question.pairs[name][0] for name in claims}
-        self.book, self.text = Book(), list[str]()
+        self.book, self.text, self.hot = Book(), list[str](), list[str]()
         self.bars = {bar: tensor for tensor, bar in gradient.cotangents.items()}
         zeros, names = list[Equation](), {t.name for t in (*gradient.adjoint.tensors, *claim.tensors)}
         for tensor in self.inputs.values():
@@ -142,14 +202,30 @@ class Emission:
             (*claim.inputs, *(t for e in copies for t in tensors_in(e.value) if t not in claim.by_tensor))
         )
         self.claim = replace(claim, inputs=tuple(inputs), equations=(*claim.equations, *copies), outputs=())
-        if recurrent((*self.derived.equations, *self.lines)):
-            raise UnsupportedError("a certificate has no word for a recurrence yet")
-        self.names = Names(self.sizes)
-        for parameter in self.derived.parameters:
-            self.names.of(parameter)
-        for tensor in (*self.derived.tensors, *(e.tensor for e in self.lines)):
-            self.names.of(tensor)
+        self.blocks: list[Block] = [*blocks(self.derived.equations), *blocks(self.lines)]
+        self.splits = splits_of((*self.derived.equations, *self.lines), self.domain)
+        self.multiples = multiples_of(self.domain, [*self.sizes, *(t.name for t in self.derived.tensors)])
+        self.names = self.named()
         self.writer = Writer(self.names)
+
+    def named(self) -> Names:
+        """The names of sizes, parameters and tensors."""
+        self.spelled = {n: n for n in self.sizes} | {n: m for n, (_, m) in self.multiples.items()}
+        for n in self.sizes:
+            if not n.isidentifier():
+                self.spelled[n] = unused("".join(c if c.isalnum() else "_" for c in n), self.spelled)
+        written = {n: f"{q}*{m}" for n, (q, m) in self.multiples.items()}
+        names = Names(self.spelled.values(), {n: m for n, m in self.spelled.items() if n != m} | written)
+        for parameter in self.derived.parameters:
+            names.of(parameter)
+        for tensor in (*self.derived.tensors, *(e.tensor for e in self.lines)):
+            names.of(tensor)
+        return names
+
+    @property
+    def domain(self) -> tuple[Expr, ...]:
+        """What is assumed of sizes."""
+        return (*self.program.domain, *self.claim.domain)
 
     @property
     def sizes(self) -> list[str]:
@@ -166,6 +242,7 @@ class Emission:
 
     def written(self, title: str, lemmas: Sequence[Lemma]) -> str:
         """The whole file."""
+        self.deadline, self.most_steps = worked() + LONGEST, MOST_STEPS
         self.opening(title)
         self.forward()
         self.adjoints()
@@ -186,78 +263,195 @@ class Emission:
         self.say(f"proof {VERSION}")
         self.say("title " + "".join(c if " " <= c <= "~" else "?" for c in title))
         if self.sizes:
-            self.say("size " + " ".join(self.sizes))
+            self.say("size " + " ".join(self.spelled.values()))
         for fact in self.program.domain:
             if not isinstance(fact, Compare):
                 raise UnsupportedError("a certificate has no word for what is assumed of sizes")
+            multiple = fact.left.left if isinstance(fact.left, Remainder) else None
+            if isinstance(multiple, Symbol) and multiple.name in self.multiples:
+                continue
             relation = "<=" if fact.relation == "<" else fact.relation
             more = " + 1" if fact.relation == "<" else ""
             self.say(f"fact {self.writer.text(fact.left, {})}{more} {relation} {self.writer.text(fact.right, {})}")
+        for size, how, at in self.splits:
+            self.say(f"split {self.writer.text(size, {})} {how}" + (f" {self.writer.text(at, {})}" if at else ""))
         for p in self.derived.parameters:
             if p.kind != "size" and p.name != "pi":
-                self.say(f"scalar {self.names.of(p)} {p.kind}")
-        known = self.program.known
-        used = dict.fromkeys((*self.derived.inputs, *self.claim.inputs))
-        for t in used:
-            if t in {e.tensor for e in (*self.derived.equations, *self.lines)}:
-                continue
-            shape = [self.writer.text(n, {}) for n in t.shape]
-            kind, assumed = "real", known.get(t)
-            if assumed is not None and assumed.kind == "labels" and assumed.size is not None:
-                kind = f"labels {self.writer.text(assumed.size, {})}"
-            elif assumed is not None:
-                kind = KINDS[assumed.kind]
-            elif t.kind != "real":
-                raise UnsupportedError(f"a certificate has no word for the integers {t.name}")
-            self.say(f"input {self.names.of(t)}{'[' + ','.join(shape) + ']' if shape else ''} {kind}")
+                self.say(f"input {self.names.of(p)} {p.kind}")
+        defined = {e.tensor for e in (*self.derived.equations, *self.lines)}
+        for t in dict.fromkeys((*self.derived.inputs, *self.claim.inputs)):
+            if t not in defined:
+                self.given(t)
+        for line in self.hot:
+            self.say(line)
+
+    def given(self, t: Tensor) -> None:
+        """An input; one that is one-hot is told by the places of its ones."""
+        shape = [self.writer.text(n, {}) for n in t.shape]
+        kind, assumed = "real", self.program.known.get(t)
+        name = self.names.of(t)
+        if assumed is not None and assumed.kind == "labels" and assumed.size is not None:
+            kind = f"labels {self.writer.text(assumed.size, {})}"
+        elif assumed is not None and assumed.kind == "onehot":
+            left, env = self.writer.head(t, places(t))
+            *rest, last = env.values()
+            name, kind = self.names.unused(f"{name}_place"), f"labels {shape.pop()}"
+            self.hot.append(f"forward {left} = ({last} == {name}{f'[{chr(44).join(rest)}]' if rest else ''})")
+        elif assumed is not None:
+            kind = KINDS[assumed.kind]
+        elif t.kind != "real":
+            raise UnsupportedError(f"a certificate has no word for the integers {t.name}")
+        self.say(f"input {name}{'[' + ','.join(shape) + ']' if shape else ''} {kind}")
+
+    def together(self, word: str, block: Block, lines: Sequence[str]) -> None:
+        """The statements of a block; those of a recurrence are read together, each with its rank."""
+        if isinstance(block, Recurrence):
+            self.say(f"together {len(lines)}")
+        for line in lines:
+            self.say(f"{word} {line}")
+
+    def rank(self, block: Block, e: Equation) -> str:
+        """The rank of an entry of a recurrence: when it is computed."""
+        if not isinstance(block, Recurrence):
+            return ""
+        _, env = self.writer.head(e.tensor, e.indices)
+        clock = block.clocks[e.tensor]
+        time = self.writer.text(clock.time(e.indices[clock.axis]), env)
+        return f" by {block.pace}*({time}) + {block.ranks[e.tensor]}"
 
     def forward(self) -> None:
         """The forward pass up to the cost."""
-        for e in self.program.equations:
-            self.say("forward {} = {}".format(*self.writer.equation(e)) + line_of(e))
+        for block in blocks(self.program.equations):
+            lines = [(e, "{} = {}".format(*self.writer.equation(e))) for e in equations_of(block)]
+            self.together("forward", block, [text + self.rank(block, e) + line_of(e) for e, text in lines])
         self.say(f"cost {self.names.of(self.program.outputs[0])}")
 
     def adjoints(self) -> None:
-        """The adjoint of each tensor that leads to a gradient that is claimed."""
-        wanted = set(self.inputs.values())
-        for e in self.derived.equations:
-            tensor = self.bars.get(e.tensor)
-            if tensor is None or (tensor in self.program.inputs and tensor not in wanted):
-                continue
-            left, right = self.writer.equation(e)
-            of = self.names.of(tensor) + left[len(self.names.of(e.tensor)) :]
-            users = " ".join(self.book.users(self.names.of(tensor)))
-            self.say(f"adjoint {self.names.of(e.tensor)} of {of} = {right} uses {users}".rstrip())
+        """The adjoint of each tensor that leads to a gradient that is claimed, and partial sums of these."""
+        wanted, own = set(self.inputs.values()), {e.tensor for e in self.program.equations}
+        for block in blocks(self.derived.equations):
+            equations = [e for e in equations_of(block) if e.tensor not in own]
+            bars = [(e, self.bars.get(e.tensor)) for e in equations]
+            kept = [(e, t) for e, t in bars if t is None or t not in self.program.inputs or t in wanted]
+            told = [(e, self.adjoint(e, t) + self.rank(block, e)) for e, t in kept if t is not None]
+            if any(t is None for _, t in kept):
+                told = [(e, "{} = {}".format(*self.writer.equation(e)) + self.rank(block, e)) for e, _ in kept]
+            if told:
+                self.together("adjoint" if kept[0][1] is not None else "let", block, [text for _, text in told])
+
+    def adjoint(self, e: Equation, tensor: Tensor) -> str:
+        """The equation of an adjoint."""
+        left, right = self.writer.equation(e)
+        name = self.names.of(tensor)
+        own = self.names.of(e.tensor)
+        return f"{own} of {name}{left[len(own) :]} = {right} uses {self.users(name)}"
+
+    def users(self, name: str) -> str:
+        """The equations in which a tensor stands and that lead to the cost."""
+        book = self.book
+        active = (u for u in book.definition if u == book.cost or u in book.reads.get(book.cost, ()))
+        return " ".join(u for u in active if name in names_in(book.definition[u][1]))
 
     def backward(self) -> None:
         """The user's lines."""
-        for e in self.lines:
-            self.say("backward {} = {}".format(*self.writer.equation(e)) + line_of(e))
+        for block in blocks(self.lines):
+            lines = [(e, "{} = {}".format(*self.writer.equation(e))) for e in equations_of(block)]
+            self.together("backward", block, [text + self.rank(block, e) + line_of(e) for e, text in lines])
 
     def lemmas(self, known: Sequence[Lemma]) -> None:
         """What tensors of both programs are, in their order."""
-        by_tensor = {lemma.equation.tensor: lemma for lemma in known or self.composed()}
         bars = {tensor: bar for bar, tensor in self.bars.items()}
         outputs = {own: bars[self.inputs[name]] for name, own in self.returned.items()}
+        if not known and self.at_once(outputs):
+            return
+        by_tensor = {lemma.equation.tensor: lemma for lemma in known or self.composed()}
+        for block in self.blocks:
+            if isinstance(block, Recurrence):
+                self.induction([by_tensor[e.tensor] for e in equations_of(block) if e.tensor in by_tensor])
+            for e in equations_of(block):
+                bar = outputs.get(e.tensor)
+                if self.names.of(e.tensor) not in self.book.definition or e.tensor.kind != "real":
+                    continue
+                lemma = by_tensor.get(e.tensor) if not isinstance(block, Recurrence) else None
+                done = self.names.of(e.tensor) in self.book.same
+                done = done or (lemma is not None and self.lemma(lemma.equation, lemma.opened))
+                if not done and is_view(e.value) and not isinstance(block, Recurrence):
+                    done = self.lemma(e, ())
+                if bar is not None and bar is not e.tensor and not (done and self.met(e.tensor, bar)):
+                    if done:
+                        self.retract(e.tensor)
+                    if not self.lemma(Equation(e.tensor, e.indices, Entry(bar, e.indices)), ()):
+                        what = f"{self.names.of(e.tensor)} is {self.names.of(bar)}"
+                        raise UnsupportedError(f"the checker does not see that {what}")
+
+    def at_once(self, outputs: Mapping[Tensor, Tensor]) -> bool:
+        """Say what is computed again, and each gradient with all definitions opened; False if that is refused."""
+        book, text, same, count = self.book, list(self.text), dict(self.book.same), self.book.lines
+        seen = dict[Any, Equation]()
+        self.most_steps = FEW_STEPS
         for e in (*self.derived.equations, *self.lines):
-            lemma = by_tensor.get(e.tensor)
-            if self.names.of(e.tensor) not in self.book.definition or e.tensor.kind != "real":
+            name, bar = self.names.of(e.tensor), outputs.get(e.tensor)
+            if name not in book.definition or e.tensor.kind != "real":
                 continue
-            done = lemma is not None and self.lemma(lemma.equation, lemma.opened)
-            if not done and is_view(e.value):
-                done = self.lemma(e, ())
-            bar = outputs.get(e.tensor)
-            if bar is not None and bar is not e.tensor and not (done and self.met(e.tensor, bar)):
-                if done:
-                    self.retract(e.tensor)
-                if not self.lemma(Equation(e.tensor, e.indices, Entry(bar, e.indices)), ()):
-                    raise UnsupportedError(
-                        f"the checker does not see that {self.names.of(e.tensor)} is {self.names.of(bar)}"
-                    )
+            if is_view(e.value):
+                self.lemma(e, ())
+            elif name not in book.recurrent:
+                first = seen.setdefault(self.meaning(name), e)
+                if book.kind[name] == "backward" and first is not e:
+                    at = iter(i for i in e.indices if i.size is not ONE)
+                    there = [next(at) if i.size is not ONE else ZERO for i in first.indices]
+                    self.lemma(Equation(e.tensor, e.indices, Entry(first.tensor, tuple(there))), (first.tensor,), 0)
+            if bar is not None and bar is not e.tensor and not self.met(e.tensor, bar):
+                other = self.names.of(bar)
+                opened = {n for n in book.reads[name] if book.kind[n] == "backward"}
+                opened |= {n for n in (other, *book.reads[other]) if book.kind[n] == "adjoint"}
+                tensors = [t for t, n in self.names.tensors.items() if n in opened - book.same.keys()]
+                if name in book.same or not self.lemma(
+                    Equation(e.tensor, e.indices, Entry(bar, e.indices)), tensors, 0
+                ):
+                    self.text, book.same, book.lines = text, same, count
+                    self.most_steps = MOST_STEPS
+                    return False
+        return True
+
+    def meaning(self, name: str) -> Any:
+        """What is the same of tensors that are computed alike."""
+        names, node = self.book.definition[name]
+        axes = [n for n in self.book.axes[name] if check_proof.constant(n) != 1]
+        order = iter(range(len(axes)))
+        env = {
+            n: check_proof.number(0)
+            if check_proof.constant(size) == 1
+            else check_proof.atom(self.book.index(f"?{next(order)}", size))
+            for n, size in zip(names, self.book.axes[name], strict=True)
+        }
+        try:
+            return tuple(frozenset(n.items()) for n in axes), frozenset(self.book.value(node, env).items())
+        except Refused:
+            return name
+
+    def induction(self, lemmas: Sequence[Lemma]) -> None:
+        """Lemmas about a recurrence, which hold together; none if the checker does not accept them."""
+        opened = {m.equation.tensor: [self.names.of(t) for t in m.opened] for m in lemmas}
+        for _ in range(MOST_OPENED):
+            lines = []
+            for m in lemmas:
+                names = opened[m.equation.tensor]
+                first, rest = (names[:1], names[1:]) if m.ahead else ([], names)
+                hints = "".join(f" {w} {' '.join(ns)}" for w, ns in (("open", rest), ("ahead", first)) if ns)
+                lines.append("lemma {} = {}".format(*self.writer.equation(m.equation, sizes=False)) + hints)
+            if not lines:
+                return
+            wrapped = [f"together {len(lines)}", *lines] if len(lines) > 1 else lines
+            if self.accepts(*wrapped):
+                self.text += wrapped
+                return
+            self.refusal0 = (wrapped, self.refusal)
+            break
 
     def met(self, own: Tensor, bar: Tensor) -> bool:
         """Whether what is known says that two tensors are one."""
-        at = [self.book.atom(self.book.new_index(n)) for n in self.book.axes[self.names.of(own)]]
+        at = [check_proof.atom(self.book.new_index(n)) for n in self.book.axes[self.names.of(own)]]
         a, b = (self.book.read(self.names.of(t), at, {}, frozenset()) for t in (own, bar))
         return a == b
 
@@ -283,12 +477,13 @@ class Emission:
             return ()
         return list(composition.lemmas.values())
 
-    def lemma(self, equation: Equation, opened: Iterable[Tensor]) -> bool:
+    def lemma(self, equation: Equation, opened: Iterable[Tensor], most: int | None = None) -> bool:
         """Say a lemma, with these definitions opened or others; False if the checker accepts none."""
         left, right = self.writer.equation(equation, sizes=False)
         name = self.names.of(equation.tensor)
         named = [self.names.of(t) for t in opened if self.names.of(t) in self.book.definition]
-        most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
+        if most is None:
+            most = MOST_OPENED if equation.tensor in self.returned.values() else FEW_OPENED
         for hints in self.hints(name, f"{left} = {right}", named, most):
             line = f"lemma {left} = {right}" + (f" open {' '.join(hints)}" if hints else "")
             if self.accepts(line):
@@ -296,14 +491,18 @@ class Emission:
                 return True
         return False
 
-    def accepts(self, line: str) -> bool:
-        """Whether the checker accepts a line; its book is as before if it does not."""
-        crossed, lines = dict(self.book.crossed), self.book.lines
-        self.book.most = MOST_STEPS
+    def accepts(self, *lines: str) -> bool:
+        """Whether the checker accepts lines; its book is as before if it does not."""
+        if worked() > self.deadline:
+            raise UnsupportedError("the certificate takes too long to find")
+        count, same = self.book.lines, dict(self.book.same)
+        self.book.most = self.most_steps
         try:
-            self.book.statement(line)
-        except Refused:
-            self.book.crossed, self.book.lines = crossed, lines
+            for line in lines:
+                self.book.statement(line)
+        except Refused as refusal:
+            self.refusal = f"{refusal}"
+            self.book.lines, self.book.same, self.book.waiting, self.book.together = count, same, 0, []
             return False
         finally:
             self.book.most = check_proof.MOST_STEPS
@@ -313,26 +512,31 @@ class Emission:
         """Choices of definitions to open, the likelier ones first."""
         yield named
         reader = Reader(equation)
-        left, _, right = reader.power(), reader.take("="), reader.sum()
+        left, _, right = reader.atom(), reader.take("="), reader.expression()
         opened = [n for n in named if n not in self.book.same]
         if opened != named:
             yield opened
+        told = False
         for _ in range(most):
             more = self.next_to_open(name, left, right, opened)
             if not more:
-                return
-            opened = [*opened, *more]
+                break
+            if told and self.book.kind[more[0]] == "forward":  # derivatives are opened first, all of them
+                yield opened
+            opened, told = [*opened, *more], True
+        if told:
             yield opened
 
     def next_to_open(self, name: str, left: Node, right: Node, opened: list[str]) -> list[str]:
         """The user's tensors in sight of which nothing is known; else a derivative, else the latest definition."""
         book = self.book
         book.fresh, book.steps, book.most = 0, 0, MOST_STEPS
-        env = book.places([p[1] for p in left[2:]], book.axes[name])
+        names = [p[1] for p in left[2:]]
+        _, env = next(book.ways(names, book.axes[name]))
         try:
             own = book.value(left, env, frozenset([*opened, name]))
             other = book.value(right, env, frozenset(opened))
-            seen = [self.tensors(p) for p in (own, other, book.minus(own, other))]
+            seen = [tensors(p) for p in (own, other, check_proof.less(own, other))]
         except Refused:
             return []
         finally:
@@ -343,31 +547,27 @@ class Emission:
         able = set().union(*seen) & closed
         alien = [n for n in able if book.kind[n] == "backward"]
         if alien:
-            return sorted(alien, key=book.order.__getitem__)
+            return sorted(alien, key=list(book.kind).index)
         uneven = (seen[0] ^ seen[1]) & seen[2] & able
         for some in (uneven, seen[2] & able):
             if some:
-                return [max(some, key=lambda n: (book.kind[n] == "adjoint", book.order[n]))]
+                return [max(some, key=lambda n: (book.kind[n] == "adjoint", list(book.kind).index(n)))]
         return []
-
-    def tensors(self, p: Poly) -> set[str]:
-        """The tensors in a polynomial."""
-        return {n for t in p for b, _ in t[1] for n in self.inside(b)}
-
-    def inside(self, b: int) -> set[str]:
-        """The tensors in a base."""
-        kind, name, keys, _ = self.book.bases[b]
-        inner = {n for k in keys for n in self.tensors(self.book.poly(k))}
-        return inner | {name} if kind == "T" else inner
 
     def closing(self) -> str:
         """Conditions, claims and the end."""
         for name, tensor in self.inputs.items():
             self.say(f"claim {self.names.of(tensor)} {self.names.of(self.returned[name])}")
-        for condition in self.book.conditions():
-            self.say(f"condition {condition}")
+        for how, what, guard, name in self.book.conditions():
+            told = [f"not {show(g[1])}" if g[0] == "not" else show(g) for g in guard]
+            self.say(f"condition {how} {show(what)} in {name}" + (f" where {' and '.join(told)}" if told else ""))
         self.say(f"end {len(self.text) + 1}")
         return "\n".join(self.text) + "\n"
+
+
+def tensors(p: Poly) -> set[str]:
+    """The tensors in a polynomial."""
+    return {x.name for t in p for b, _ in t[1] for x in b.inner if x.kind == "T"}
 
 
 def places(tensor: Tensor) -> tuple[Index, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from symbackprop.certificate.check_proof import FUNCTIONS, WORDS
+from symbackprop.certificate.check_proof import SLOPES, WORDS, Node
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import (
     Add,
@@ -23,6 +23,7 @@ from symbackprop.expression.build import (
     Kronecker,
     Multiply,
     Number,
+    Position,
     Power,
     Quotient,
     Remainder,
@@ -41,24 +42,31 @@ from symbackprop.expression.functions import STOP_GRADIENT, Function
 from symbackprop.expression.sympy_bridge import PI, definition, slope
 
 INDICES = "ijklmnpqrsuvw"
-PRIMES = {
+WRITTEN_OUT = {
+    "sigmoid": "1/(1 + exp(-({0})))",
     "tanh_prime": "(1 - tanh({0})**2)",
-    "sigmoid_prime": "(sigmoid({0})*(1 - sigmoid({0})))",
-    "step": "where({0} > 0, 1, 0)",
+    "sigmoid_prime": "exp(-({0}))/(1 + exp(-({0})))**2",
+    "step": "where(0 < ({0}), 1, 0)",
 }
 
 
 class Names:
     """A name of the format for each tensor and scalar, unlike those of sizes, words and indices."""
 
-    def __init__(self, sizes: Iterable[str]) -> None:
+    def __init__(self, sizes: Iterable[str], multiples: Mapping[str, str]) -> None:
         self._of: dict[Tensor | Symbol, str] = {}
         self._taken = {*sizes, *WORDS}
+        self.multiples = multiples  # what a size is written as that is assumed to be a multiple: N as "2*N_half"
+
+    @property
+    def tensors(self) -> dict[Tensor, str]:
+        """The tensors that have a name."""
+        return {t: name for t, name in self._of.items() if isinstance(t, Tensor)}
 
     def of(self, thing: Tensor | Symbol) -> str:
         """The name of a tensor or a scalar, always the same."""
         if isinstance(thing, Symbol) and thing.kind == "size":
-            return thing.name
+            return self.multiples.get(thing.name, thing.name)
         if thing not in self._of:
             self._of[thing] = self.unused(thing.name)
         return self._of[thing]
@@ -110,7 +118,7 @@ class Writer:
                 text = str(abs(v))
                 return ("-" + text, 0) if v < 0 else (text, 2 if v.denominator == 1 else 1)
             case Symbol():
-                return ("pi" if e is PI else self.names.of(e)), 2
+                return ("pi" if e is PI else self.names.of(e)), 1 if e.name in self.names.multiples else 2
             case Index():
                 return env[e], 2
             case Entry(t, places):
@@ -122,8 +130,10 @@ class Writer:
                 return self._product(factors, env)
             case Power(base, exponent):
                 return self._power(base, exponent, env)
-            case Sum(i, body) | Extremum(_, i, body):
-                word = "sum" if isinstance(e, Sum) else e.kind
+            case Position("min", i, body):
+                return self._leveled(Position("max", i, multiply(number(-1), body)), env)
+            case Sum(i, body) | Extremum(_, i, body) | Position(_, i, body):
+                word = "sum" if isinstance(e, Sum) else "argmax" if isinstance(e, Position) else e.kind
                 k = self.names.index(env.values())
                 return f"{word}({self.text(body, {**env, i: k})} for {k} in {self.text(i.size, {})})", 2
             case Kronecker(a, b):
@@ -132,6 +142,8 @@ class Writer:
                 return f"({self.text(a, env)} {relation} {self.text(b, env)})", 2
             case Where(c, a, b):
                 return self._where(c, a, b, env), 2
+            case Quotient(Symbol() as a, b) if self.names.multiples.get(a.name, "").startswith(self.text(b, env) + "*"):
+                return self.names.multiples[a.name].partition("*")[2], 2
             case Quotient(a, b) | Remainder(a, b):
                 sign = "//" if isinstance(e, Quotient) else "%"
                 return f"{self.text(a, env, 1)}{sign}{self.text(b, env, 2)}", 1
@@ -197,12 +209,10 @@ class Writer:
     def _apply(self, function: Function, arguments: tuple[Expr, ...], env: Mapping[Expr, str]) -> tuple[str, int]:
         if function is STOP_GRADIENT:
             return f"stop({self.text(arguments[0], env)})", 2
-        if function.name in FUNCTIONS:
+        if function.name in SLOPES:
             return f"{function.name}({self.text(arguments[0], env)})", 2
-        if function.name in PRIMES:
-            if function.name == "step":
-                return f"where(0 < {self.text(arguments[0], env, 1)}, 1, 0)", 2
-            return PRIMES[function.name].format(self.text(arguments[0], env)), 2
+        if function.name in WRITTEN_OUT:
+            return WRITTEN_OUT[function.name].format(self.text(arguments[0], env)), 1
         value = definition(function)
         if value is None and function.primitive_of is not None:
             value = slope(*function.primitive_of, arguments)
@@ -212,3 +222,46 @@ class Writer:
         if value is None or any(isinstance(n, Apply) and n.function is function for n in nodes_once(value)):
             raise UnsupportedError(f"a certificate has no word for the function {function.name}")
         return self._leveled(value, env)
+
+
+def show(n: Node, strong: int = 0) -> str:
+    """What the checker has read, so that it reads the same again; `strong` 1 in products, 2 beneath exponents."""
+    word, parts = n[0], n[1:]
+    if word == "number":
+        c = parts[0]
+        text, level = str(c), 0 if c < 0 else 2 if c.denominator == 1 else 1
+    elif word == "entry":
+        text, level = parts[0] + (f"[{','.join(map(show, parts[1:]))}]" if parts[1:] else ""), 2
+    elif word in ("sum", "max", "argmax"):
+        text, level = f"{word}({show(parts[2])} for {parts[0]} in {show(parts[1])})", 2
+    elif word == "**":
+        base, e = show(parts[0], 2), parts[1]
+        text = f"({base})" if parts[0][0] == "**" else base
+        text, level = f"{text}**" + (str(e) if e.denominator == 1 and e >= 0 else f"({e})"), 2
+    elif word == "+":
+        text, level = show(parts[0], 1) + "".join(map(_added, parts[1:])), 0
+    elif word == "*" and parts[0] == ("number", Fraction(-1)) and len(parts) == 2:
+        text, level = "-" + show(parts[1], 2), 1
+    elif word == "*":
+        text, level = show(parts[0], 2) + "".join(map(_multiplied, parts[1:])), 1
+    elif word in ("//", "<", "<=", "=="):
+        text, level = f"{show(parts[0], 1)} {word} {show(parts[1], 2)}", -1
+    else:
+        text, level = f"{word}({', '.join(map(show, parts))})", 2
+    return f"({text})" if strong > level or level < 0 else text
+
+
+def _added(n: Node) -> str:
+    """A term after others."""
+    if n[0] == "number" and n[1] < 0:
+        return f" - {show(('number', -n[1]), 1)}"
+    if n[0] == "*" and n[1] == ("number", Fraction(-1)) and len(n) == 3:
+        return f" - {show(n[2], 1)}"
+    return f" + {show(n, 1)}"
+
+
+def _multiplied(n: Node) -> str:
+    """A factor after others."""
+    if n[0] == "number" and n[1].numerator == 1 and n[1].denominator > 1:
+        return f"/{n[1].denominator}"
+    return f"/{show(n[1], 2)}" if n[0] == "**" and n[2] == -1 and n[1][0] != "**" else f"*{show(n, 2)}"

@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from symbackprop.checking.budget import SHARES, Budget
@@ -48,19 +49,21 @@ from symbackprop.errors import (
     TraceError,
     UnsupportedError,
 )
-from symbackprop.expression.build import Apply, Number, Symbol, nodes_once
+from symbackprop.expression.build import ZERO, Apply, Compare, Number, Symbol, nodes_once
 from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.expression.shown import enumerated
+from symbackprop.expression.sizes import decide as decided
 from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.passes import Pass, framework_of
+from symbackprop.frontends.size_text import parse_where
 from symbackprop.rendering.text import to_text
 
-CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 6, 3, 80
+CONCRETE_SCREENED, CONCRETE_PROVED, MAXIMUM_CHOICES = 7, 3, 80
 ENOUGH = 2  # proofs at stated sizes
 FEW, MAXIMUM_GRID = 3, 10_000  # symbols, and choices of their values
 LARGER = 5  # where windows of 3 overlap that are 2 apart
@@ -252,7 +255,7 @@ def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
     try:
         traced = case.trace(None, budget.left)
     except NeedsConcreteSizes as stop:
-        domain = _domain(case, stop)
+        domain = _domain(case, stop, budget)
         if domain is not None:
             where, note = domain
             verdict = _checked(replace(case, where=where), budget, cases)
@@ -277,17 +280,29 @@ def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
     return stated if stated.status in ("PROVED", "REFUTED") else verdict
 
 
-def _domain(case: Case, stop: NeedsConcreteSizes) -> tuple[str, str] | None:
+def _domain(case: Case, stop: NeedsConcreteSizes, budget: Budget) -> tuple[str, str] | None:
     """(the sizes with what the trace asks of them, a note), where the forward raises at all others; None else.
 
-    An image smaller than the kernel: NumPy makes no array of a negative length.
+    An image smaller than the kernel: NumPy makes no array of a negative length. That it raises is asked of NumPy, and
+    followed for all of these sizes.
     """
-    for holds, fails in (stop.question, stop.question[::-1]) if stop.question is not None else ():
+    for holds, fails in stop.questions:
         with_it, without = (", ".join(filter(None, (case.where, text))) for text in (holds, fails))
         found = failure(case.forward, case.backward, case.shapes, case.assume, without)
-        if found is not None and not found.of_backward:
+        if found is not None and not found.of_backward and _raises(replace(case, where=without), found.kind, budget):
             return with_it, f"of sizes with {holds}: at others the forward raises {found.kind}"
     return None
+
+
+def _raises(case: Case, kind: str, budget: Budget) -> bool:
+    """Whether the code raises at all sizes, as far as it can be followed."""
+    try:
+        case.trace(None, budget.left)
+    except CodeRaisesError as error:
+        return error.kind == kind
+    except SymbackpropError:
+        return False
+    return False
 
 
 def _by_cases(case: Case, stop: NeedsConcreteSizes, budget: Budget, cases: int) -> Verdict | None:
@@ -295,10 +310,11 @@ def _by_cases(case: Case, stop: NeedsConcreteSizes, budget: Budget, cases: int) 
 
     None where that does not settle it for all sizes.
     """
-    single = None if stop.question is None else re.fullmatch(r"(\w+) == 1", stop.question[0])
-    if stop.question is None or single is None or not any(single[1] in _text(s) for s in case.shapes.values()):
+    question, opposite = stop.questions[0] if stop.questions else ("", "")
+    single = re.fullmatch(r"(\w+) == 1", question)
+    if single is None or not any(single[1] in _text(s) for s in case.shapes.values()):
         return None
-    where = ", ".join(filter(None, (case.where, stop.question[1])))
+    where = ", ".join(filter(None, (case.where, opposite)))
     general = _checked(replace(case, where=where), budget.half(), cases + 1)
     if general.status == "REFUTED" or not general.for_all_sizes:
         return general if general.status == "REFUTED" else None
@@ -445,8 +461,8 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, budge
     stated = Stated(tuple(stop.symbols))
     half = budget.half()
     try:
-        for sizes in _choices(stated.symbols):
-            if len(stated.traces) == max(CONCRETE_SCREENED, len(stated.symbols) + 3) or half.spent:
+        for sizes in _choices(stated.symbols, stop.question):
+            if len(stated.traces) == max(CONCRETE_SCREENED, len(stated.symbols) + 4) or half.spent:
                 break
             _trace_at(case, sizes, budget, stated)
     except NeedsConcreteSizes as more:
@@ -487,7 +503,11 @@ def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stat
     """Follow both functions at these sizes; where the domain or the functions refuse them, that is noted."""
     with lines_that_run((case.forward, case.backward)) as lines:
         try:
-            stated.traces.append(case.trace(sizes, budget.part("trace at stated sizes").left))
+            traced = case.trace(sizes, budget.part("trace at stated sizes").left)
+            if any(n is ZERO for t in traced.forward.outputs for n in t.shape):
+                stated.left_out.setdefault("what the forward returns is empty", []).append(_at(sizes))
+                return
+            stated.traces.append(traced)
             stated.lines.append(lines)
             return
         except (NeedsConcreteSizes, BudgetError):
@@ -554,10 +574,13 @@ def _at(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name} = {n}" for name, n in sizes.items())
 
 
-def _choices(symbols: tuple[str, ...]) -> Iterator[dict[str, int]]:
-    """Small unequal sizes from 3 upwards first, two larger ones, each size 1 in turn, then the others.
+def _choices(symbols: tuple[str, ...], question: tuple[str, str] | None = None) -> Iterator[dict[str, int]]:
+    """Small unequal sizes from 3 upwards first, two larger ones, equal ones, each size 1 in turn, then the others.
 
     Of more than `FEW` symbols the products grow fast: there sizes of 2 come first, then each is larger in turn.
+
+    Args:
+        question: a relation on which the functions depend, and its opposite: sizes with either come among the first.
     """
     few = len(symbols) <= FEW
     values = itertools.islice(itertools.product(range(1, 8 if few else 4), repeat=len(symbols)), MAXIMUM_GRID)
@@ -568,8 +591,18 @@ def _choices(symbols: tuple[str, ...]) -> Iterator[dict[str, int]]:
     if not few:
         spread = [{n: LARGER if n == symbol else rest for n in symbols} for rest in (2, 3) for symbol in symbols]
     ones = [next(s for s in ranked if s[symbol] == 1) for symbol in symbols]
-    chosen = (*ranked[:2], *spread, *ones[:2], *small[:MAXIMUM_CHOICES], *ranked[:MAXIMUM_CHOICES])
+    equal = [dict.fromkeys(symbols, 2)] if len(symbols) > 1 else []
+    sides = [s for text in question or () for s in itertools.islice(filter(partial(_meets, text), ranked), 1)]
+    chosen = (*ranked[:2], *spread, *sides, *equal, *ones[:2], *small[:MAXIMUM_CHOICES], *ranked[:MAXIMUM_CHOICES])
     yield from dict((tuple(s.items()), s) for s in chosen).values()
+
+
+def _meets(text: str, sizes: Mapping[str, int]) -> bool:
+    """Whether sizes meet a relation; one that names others too is met by none."""
+    try:
+        return all(decided(r.relation, r.left, r.right) for r in parse_where(text, sizes) if isinstance(r, Compare))
+    except SymbackpropError:
+        return False
 
 
 def _near_three(sizes: Mapping[str, int]) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ from symbackprop.checking.progress import report
 from symbackprop.checking.question import Question
 from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
-from symbackprop.errors import BudgetError, ProofError, UnsupportedError
+from symbackprop.errors import BudgetError, ProofError, SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
     ONE,
     Add,
@@ -32,8 +32,10 @@ from symbackprop.expression.build import (
     Expr,
     Index,
     Number,
+    Symbol,
     Tensor,
     entries_once,
+    free_indices,
     multiply,
     nodes_once,
     power,
@@ -45,8 +47,8 @@ from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.sizes import Facts
-from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, is_after, tensors_in_term, tensors_of
-from symbackprop.normal_form.data import Poly, parameter, subtract
+from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, tensors_in_term, tensors_of
+from symbackprop.normal_form.data import Poly, as_constant, of_index, parameter, subtract
 from symbackprop.normal_form.to_expression import expression
 from symbackprop.normal_form.work_time import worked
 
@@ -55,9 +57,10 @@ MOST_AT_FIRST = 14  # where what stands on one side alone is opened
 MOST_BLIND = 3  # tensors that one is compared with, where numbers tell nothing
 MOST_LEVELS = 4  # of definitions of the forward pass that are opened one in another: a lemma is about one layer
 MOST_TOGETHER, MOST_KEPT = 3, 6  # definitions that are put in together to make a value shorter, and ways to go on
-MOST_FACTORS = 10  # of what a step adds to a sum
+MOST_FACTORS = 16  # of what a step adds to a sum
 MOST_LACKING = 3  # terms of what a line lacks: more explain nothing
 MOST_NODES = 400  # of what a line should compute: more explains nothing either
+STEP = parameter(0, Symbol("steps", "size"))
 SHARE = 8  # of all that is left, for one lemma, where that is more than what a lemma has
 LONGEST_WRITTEN_OUT = 64
 
@@ -354,14 +357,15 @@ class Composition:
         while worked() < self.deadline:
             supposed = {t: by_tensor[t] for t in by_tensor if proposed[t]}
             for tensor, own in supposed.items():
-                value = proposed[tensor][0].at(own.indices)
+                value = self._from_its_end(proposed[tensor][0].at(own.indices))
                 self._replaced[tensor] = Equation(tensor, own.indices, value, own.note)
             self._take_together(block)
             shown = {}
             for tensor in supposed:
                 beside = tuple(t for t in supposed if t is not tensor)
                 like = proposed[tensor][0]
-                lemma = self._shown(self._lines[tensor], like.at(by_tensor[tensor].indices), like.other, beside)
+                value = self._from_its_end(like.at(by_tensor[tensor].indices))
+                lemma = self._shown(self._lines[tensor], value, like.other, beside)
                 if lemma is None:
                     break
                 shown[tensor] = lemma
@@ -378,6 +382,21 @@ class Composition:
                 self._replaced.pop(tensor, None)
                 self._alike.add(tensor)
         self._take_together(block)
+
+    def _from_its_end(self, value: Expr) -> Expr:
+        """A value with entries at ends of recurrences, where these begin, as what they are there."""
+
+        def known(node: Expr) -> Expr | None:
+            if not isinstance(node, Entry) or node.tensor not in self.cuts.clocks or free_indices(node):
+                return None
+            try:
+                opened = self.cuts.put_in(self.cuts.normal(node), node.tensor)
+            except SymbackpropError:
+                return None
+            own = {e.tensor for e in self.cuts.clocks[node.tensor][0].equations}
+            return None if tensors_of(opened) & own else expression(self.cuts, opened, {})
+
+        return rewrite(value, known)
 
     def _made_explicit(self, block: Recurrence) -> None:
         """Find what tensors of a recurrence are without it: nothing, or sums over steps.
@@ -545,7 +564,7 @@ class Composition:
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         self._restart()
         cuts, opened = self.cuts, list[Tensor]()
-        left, right = cuts.value(own.tensor), cuts.normal(substitute(other, places))
+        left, right = cuts.value(own.tensor), cuts.normal(substitute(self._rewritten(other), places))
         if first is not None:
             if not cuts.is_defined(first):
                 return None
@@ -558,7 +577,7 @@ class Composition:
             tensor = self._next(left, right, gap, eager)
             if tensor is None:
                 return None
-            times = cuts.times_of(gap, tensor)
+            times = cuts.times_beside(gap, tensor)
             left, right = cuts.opened(left, tensor, times), cuts.opened(right, tensor, times)
             gap = cuts.opened_gap(gap, tensor)
             opened.append(tensor)
@@ -569,7 +588,8 @@ class Composition:
 
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
         difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
-        one that leads to no other steps; else the deepest of those that stand on one side or in some terms only.
+        one that leads to no other steps; else the deepest of which the sides speak at other steps, or some terms only,
+        those of the forward pass before derivatives.
         """
         cuts = self.cuts
         one_sided = self._openable(tensors_of(gap) & (tensors_of(left) ^ tensors_of(right)))
@@ -588,8 +608,11 @@ class Composition:
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        ending = [t for t in self._openable(tensors_of(gap)) if t not in cuts.clocks]
-        rest = others or ending or self._openable((tensors_of(left) ^ tensors_of(right)) | frozenset(uneven))
+        seen = self._openable(tensors_of(gap))
+        apart = [t for t in seen if cuts.places_in(left, t) != cuts.places_in(right, t)]
+        ending = [t for t in seen if t not in cuts.clocks]
+        first = [t for t in others if t in apart] or ending or [t for t in apart if t in self._forward]
+        rest = first or apart or uneven
         return self._latest(rest, gap) if rest else None
 
     def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
@@ -598,12 +621,17 @@ class Composition:
         if first not in self.cuts.clocks:
             return first
         rivals = [t for t in tensors if self._rank(t) == self._rank(first) and t in self.cuts.clocks]
-        times = {t: self.cuts.times_of(gap, t) for t in rivals}
-        for tensor in rivals:
-            later = (b for t in rivals if t is not tensor for b in times[t])
-            if not any(all(is_after(b, a) for a in times[tensor]) for b in later):
-                return tensor
-        return first
+        every = frozenset.intersection(*(tensors_in_term(m) for m, _ in gap.terms))
+        aligned = self.cuts.aligned(gap, every.difference(tensors))
+        times = {t: [self._at_one_step(time) for time in self.cuts.times_of(aligned, t)] for t in rivals}
+        return next(
+            (t for t in rivals if not any(_comes_before(times[t], times[r]) for r in rivals if r is not t)), first
+        )
+
+    def _at_one_step(self, time: Poly) -> Poly:
+        """A time within a sum over the steps, with one name for their index, whatever the sum is."""
+        bound = [i for i in time.free if i.name[0] != "p"]
+        return self.cuts.substitute(time, {bound[0]: of_index(STEP)}) if len(bound) == 1 else time
 
     def _step(self, gap: Poly, own: frozenset[Tensor]) -> tuple[Tensor, Poly] | None:
         """The tensor to open next, and the difference with it opened.
@@ -649,6 +677,15 @@ class Composition:
     def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
         """What is opened first: the user's tensors, then derivatives, the deepest first."""
         return tensor in self._aliens, tensor in self._adjoints, self._depth[tensor]
+
+
+def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:
+    """True if one of the other times is after all of these that are at a known distance from it."""
+    for other in others:
+        gaps = [g for t in times if (g := as_constant(subtract(other, t))) is not None]
+        if gaps and min(gaps) > 0:
+            return True
+    return False
 
 
 def _extent(poly: Poly) -> int:

@@ -413,8 +413,8 @@ def prove(goal: ProofGoal, names: Iterable[str], strategies: Iterable[Strategy],
 
 def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget: Budget) -> Verdict:
     """PROVED, after NumPy has run both functions, the kernel replayed the derivation, and exact numbers were asked."""
-    unproved = goal.traced.unasked or _not_repeated(goal, budget)
-    if unproved:
+    unproved = proof.reason if proof.unproved else goal.traced.unasked or _not_repeated(goal, budget)
+    if proof.unproved or unproved:
         return Verdict("UNDECIDED", subject, reason=unproved)
     try:
         used = dict.fromkeys((*proof.used, *_replayed(goal)))
@@ -430,7 +430,11 @@ def _confirmed(goal: ProofGoal, subject: str, scope: str, proof: Attempt, budget
         open = any(c.open for c in asked) or NO_TIES in used
         found: Counterexample | None = None
         if answer is True:
-            found = _where_it_does_not_hold(goal, open)
+            found, unmet = _where_it_does_not_hold(goal, open, AT_KINK in used)
+            if unmet:
+                return Verdict(
+                    "UNDECIDED", subject, reason=f"rounding decides whether {unmet}, where the claim is another"
+                )
         elif asked and not math.isfinite(answer.entry.claimed):
             found = answer
         if answer is True and found is None and sites(goal.question):
@@ -462,18 +466,19 @@ def _not_repeated(goal: ProofGoal, budget: Budget) -> str:
     return "it is not proved that the forward of the rule returns what the function itself returns"
 
 
-def _where_it_does_not_hold(goal: ProofGoal, open: bool) -> Counterexample | None:
+def _where_it_does_not_hold(goal: ProofGoal, open: bool, at_kinks: bool) -> tuple[Counterexample | None, str]:
     """A point at which the claim has no value, or a wrong one: where it asks for more than the forward pass, or on a
-    threshold of its own. Equal normal forms say nothing of such points.
+    threshold. Equal normal forms say nothing of such points. And a branch of which rounding decides.
 
     Args:
         open: whether what it asks for may fail on a set that matters.
+        at_kinks: whether the proof leaves out what is on thresholds.
     """
     seconds = SHARES["outside"].seconds
-    found = refute_on_thresholds(goal.question, seconds)
+    found, unmet = refute_on_thresholds(goal.question, seconds, at_kinks)
     if found is None and open:
         found = refute_outside(goal.question, seconds)
-    return found
+    return found, unmet
 
 
 def _replayed(goal: ProofGoal) -> list[str]:

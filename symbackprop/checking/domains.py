@@ -26,6 +26,7 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Expr,
+    Kronecker,
     Multiply,
     Number,
     Power,
@@ -315,6 +316,8 @@ class _Sure:
                 else:
                     strict = (relation == "<") == holds
                     yield ">" if strict else ">=", gap if holds else scale(gap, -1)
+            case Kronecker(left, right):
+                yield from () if holds else (("!=", self.read(subtract_expr(right, left))),)
             case Multiply(factors) if holds:
                 for factor in factors:
                     yield from self._of_guard(factor, True)

@@ -4,13 +4,15 @@
 
 A recurrence that is linear in one tensor, X[t] = a[t]*X[t-1] + b[t], is a sum over the earlier steps if its factors
 telescope: if a[t] is g[t]/g[t-1] for some g that is at hand, then X[t]/g[t] grows by b[t]/g[t] with each step. With
-a = 1 these are running sums; with exp(-m) the rescaled sums of an online softmax, and the derivatives of either.
+a = 1 these are running sums; with exp(-m) the rescaled sums of an online softmax, and the derivatives of either; with
+powers discounted sums, with 1/(t+1) running means.
 Which g it may be, and which tensors are 0, numbers tell. That what is proposed solves the recurrence is shown by
 induction elsewhere; nothing here is trusted.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,10 +37,12 @@ from symbackprop.expression.build import (
     apply,
     contraction,
     entries_once,
+    free_indices,
     kronecker,
     multiply,
     negate,
     nodes_once,
+    number,
     power,
     rewrite,
     substitute,
@@ -207,8 +211,9 @@ class Explicit:
 
     def _scales(self, form: Linear, lines: Mapping[Tensor, Equation]) -> Iterator[Callable[[Expr], Expr]]:
         """Those g of which the factor is the ratio from step to step, as functions of the step."""
-        if self._is_ratio(form, lambda _: ONE):
-            yield lambda _: ONE
+        for scale in (lambda _: ONE, *self._elementary(form)):
+            if self._is_ratio(form, scale):
+                yield scale
         for tensor, axis in self._steps.items():
             known = tensor in lines and tensor.kind == "real" and tensor is not form.own.tensor
             if not known or tensor.shape[axis] is not form.step.size:
@@ -226,6 +231,16 @@ class Explicit:
 
                 if self._is_ratio(form, scale):
                     yield scale
+
+    def _elementary(self, form: Linear) -> Iterator[Callable[[Expr], Expr]]:
+        """Those g of which the factor itself tells: powers, and ratios of steps."""
+        factor = _only_branch(form.factor)
+        if form.step not in free_indices(factor):
+            start = ZERO if form.up else form.last
+            yield lambda at: power(factor, subtract(at, start) if form.up else subtract(start, at))
+            return
+        for make, more in itertools.product((_itself, _inverse), (1, 2, 0)):
+            yield lambda at, make=make, more=more: make(add(at, number(more)))  # type: ignore[misc]
 
     def _places(self, tensor: Tensor, axis: int, form: Linear) -> tuple[Expr, ...] | None:
         """The indices at which another tensor is read beside this one; None where they do not fit."""
@@ -281,6 +296,16 @@ class Explicit:
     def _short(self, form: Linear, value: Expr, at: Expr) -> Expr | None:
         """A value at a step, written as short as it goes."""
         return self._shorter(Equation(form.own.tensor, form.own.indices, substitute(value, {form.step: at})))
+
+
+def _only_branch(value: Expr) -> Expr:
+    """The one branch of an expression that is not 0."""
+    match value:
+        case Where(_, then, otherwise) if ZERO in (then, otherwise):
+            return _only_branch(then if otherwise is ZERO else otherwise)
+        case Multiply(factors):
+            return multiply(*map(_only_branch, factors))
+    return value
 
 
 def _itself(value: Expr) -> Expr:

@@ -128,6 +128,9 @@ class Lookalikes:
             except FAILURES:
                 continue
             self._vectors.append((point, vectors))
+        outputs = question.forward.outputs
+        told = [v for v in self._vectors if all(np.isfinite(v[1].arrays[t]).all() for t in outputs if t in v[1].arrays)]
+        self._vectors = told or self._vectors  # where the forward has no value nothing is said
         self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
         self._forget()
         self._steps = recurrent(equations)
@@ -288,7 +291,10 @@ class Lookalikes:
                 continue
             for step, down in self._ways(view):
                 pairs = [(v[tensor], _turned(view.of(v), order, step, down)) for _, v in self._at]
-                factor = self._factor([_ratio(*pair) for pair in pairs], [float(np.abs(a).sum()) for a, _ in pairs])
+                ratios = [_ratio(*pair) for pair in pairs]
+                factor = self._factor(ratios, [float(np.abs(a).sum()) for a, _ in pairs])
+                if factor is None and {tensor, other} <= self._steps.keys():
+                    factor = self._in_units_of_an_end(other, ratios)
                 if factor is None:
                     continue
                 if step is None:
@@ -304,6 +310,21 @@ class Lookalikes:
             yield view.axis, True
         else:
             yield from ((k, True) for k, n in enumerate(view.shape) if n in self._lengths)
+
+    def _in_units_of_an_end(self, other: Tensor, ratios: list[float | None]) -> Expr | None:
+        """The factor c/other[end], for an entry at an end and a number c.
+
+        A recursion that begins with 1 is one that begins with what comes from above, in units of that.
+        """
+        if any(r is None or np.isnan(r) for r in ratios):
+            return None
+        for corner in itertools.product((0, -1), repeat=len(other.shape)):
+            ends = [float(np.asarray(values[other])[corner]) for _, values in self._at]
+            constant = _constant([float(r or 0) * end for r, end in zip(ratios, ends, strict=True)])
+            if constant is not None:
+                places = (simplify(subtract(n, ONE)) if k else ZERO for k, n in zip(corner, other.shape, strict=True))
+                return multiply(number(constant), power(Entry(other, tuple(places)), -1))
+        return None
 
     def _factor(self, ratios: list[float | None], sizes: list[float]) -> Expr | None:
         """The constant factor that has these values at the points; None where there is none, or nothing to tell it by.

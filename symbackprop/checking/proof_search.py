@@ -117,7 +117,7 @@ class Sides:
             derived = recurrent(self.derived.equations).keys()
             own = recurrent(self.claimed.equations).keys() - {e.tensor for e in self.derived.equations}
             # steps on one side alone are met by what they add up to
-            return (COMPOSED,) if derived and own else (EXPLICIT, COMPOSED)
+            return (COMPOSED, EXPLICIT) if derived and own else (EXPLICIT, COMPOSED)
         return (COMPOSED, WHOLE) if self.is_long or self.by_name else (WHOLE, COMPOSED)
 
     @property

@@ -262,7 +262,9 @@ class Examiner:
             arrays, gradients = slopes(self._forward, point, values, wanted, question.upstream, question.told_entries)
             settled = {t: gradients[source] for t, source in question.truths.items()}
             settled |= {t: _still(arrays[t]) for t in question.claimed.inputs if t in arrays and t not in point.inputs}
-            inputs = {t: settled[t] if t in settled else _given(t, point, self.base) for t in question.claimed.inputs}
+            inputs = {
+                t: settled[t] if t in settled else given_entries(t, point, self.base) for t in question.claimed.inputs
+            }
             claims = self._claimed.run(values, inputs)
         claimed, correct, misshapen = {}, {}, {}
         for name, (tensor, claim) in question.pairs.items():
@@ -310,11 +312,11 @@ def slopes(
             for p, v in entries.items()
         }
 
-    inputs = {t: _given(t, point, forward.field) for t in forward.program.inputs}
+    inputs = {t: given_entries(t, point, forward.field) for t in forward.program.inputs}
     arrays = forward.run(values, inputs, moved)
     total: Any = base_unit(0, max(count, 1)) * 0  # a row of at least one number: there may be no direction at all
     for place, output in enumerate(forward.program.outputs):
-        weights = _given(upstream[place], point, forward.field) if upstream else None
+        weights = given_entries(upstream[place], point, forward.field) if upstream else None
         for position, entry in arrays[output].items():
             if isinstance(entry, Missing):
                 total = entry
@@ -378,7 +380,8 @@ def _still(entries: Array) -> Array:
     return {p: v.value if isinstance(v, Dual) else v for p, v in entries.items()}
 
 
-def _given(tensor: Tensor, point: Point, number_field: Field) -> Array:
+def given_entries(tensor: Tensor, point: Point, number_field: Field) -> Array:
+    """The entries of an input at a point, as numbers of a field."""
     if tensor not in point.inputs:
         raise DataError(f"the point has no value for {tensor.name}")
     array = point.inputs[tensor]

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from symbackprop.checking.at_kinks import AtKinks
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.counterexample import Counterexample, counterexample
 from symbackprop.checking.question import Examination, Examiner, Question, to_float
@@ -28,6 +29,7 @@ from symbackprop.evaluation.compile import OutOfRangeError
 from symbackprop.evaluation.number_types import FLOAT, Field, TooCloseError, ball
 from symbackprop.evaluation.point import Point
 from symbackprop.normal_form.work_time import worked
+from symbackprop.rendering.text import to_text
 
 PRECISIONS = (128, 256, 1024)
 PLAIN = 1e-6  # a relative disagreement that is no rounding of floating point
@@ -238,26 +240,46 @@ def refute_outside(question: Question, seconds: float) -> Counterexample | None:
     return None
 
 
-def refute_on_thresholds(question: Question, seconds: float) -> Counterexample | None:
-    """A point exactly on a threshold of the claim at which it has a wrong value, though the forward pass is smooth.
+def refute_on_thresholds(
+    question: Question, seconds: float, at_kinks: bool = False
+) -> tuple[Counterexample | None, str]:
+    """A point exactly on a threshold at which the claim has a wrong value, though the forward pass is smooth.
 
     There random points never fall. A claim without a value on a threshold is no counterexample: that excludes no more
     than the threshold.
+
+    Args:
+        at_kinks: whether the proof leaves out what is on thresholds of the forward pass too.
+
+    Returns:
+        the counterexample, and an equation of which the claim makes a branch, and which numbers come near to from both
+        sides, but none was found to meet; "" if there is none.
     """
     forward, claimed = compared_as_floats(question.forward), compared_as_floats(question.claimed)
     search = Search(replace(question, forward=forward, claimed=claimed), seconds)
     question = search.question
     director = Director(question, search.sampler, search.rng, search.late)
-    if not any(site.claimed for site in director.sites):
-        return None
+    if not any(site.claimed or at_kinks for site in director.sites):
+        return None, ""
+    equalities = [s for s in director.sites if s.claimed and s.of_equality] if at_kinks else []
+    kinks = AtKinks(question, search.sampler.real_inputs, equalities, search.rng)
     for sizes in search.sampler.size_choices()[:1]:
         base = search.sampler.point(sizes)
         settled = search.settled(base)
-        for point in director.on_thresholds(base, {} if settled is None else settled.settled):
-            found = None if search.late() or not search.fits(point) else search.examine(point)
+        given = {} if settled is None else settled.settled
+        for point in director.on_thresholds(base, given):
+            if search.late() or not search.fits(point):
+                return None, ""
+            found = search.examine(point)
+            if at_kinks and (found is None or kinks.unmet):
+                beside = kinks.wrong(point)
+                found = beside if found is None else found
             if found is not None and any(math.isfinite(found.worst(name)) for name in found.disagreements()):
-                return counterexample(question, found)
-    return None
+                return counterexample(question, found), ""
+        for site in kinks.unmet:
+            if director.crosses(site, base, given):
+                return None, f"{to_text(site.difference)} == 0"
+    return None, ""
 
 
 def _wrong_shape(found: Examination) -> MalformedError:

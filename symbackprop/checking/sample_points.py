@@ -51,6 +51,7 @@ class Sampler:
         compiler = Compiler(FLOAT)
         self._shapes = {t: [compiler.compile(n) for n in t.shape] for p in programs for t in p.tensors}
         self._lengths = {n: compiler.compile(n) for t in self._shapes for n in t.shape}
+        self._held = {n for t in (*question.given, *question.forward.outputs) for n in t.shape}
         self._alike = Counter(t.shape for t in self._shapes)
         self._labels = {t: compiler.compile(a.size) for t, a in self.kinds.items() if a.size is not None}
         self._domain = [compiler.compile(c) for p in programs for c in p.domain]
@@ -63,10 +64,11 @@ class Sampler:
         return tuple(int(n(state)) for n in self._shapes[tensor])
 
     def allowed(self, sizes: Sizes) -> bool:
-        """True if the sizes are in the domain and no axis is empty."""
+        """True if the sizes are in the domain and no input or output is empty; what is computed on the way may be."""
         state = State(dict(sizes))
         try:
-            return all(c(state) for c in self._domain) and all(n(state) >= 1 for n in self._lengths.values())
+            fits = (n(state) >= (1 if axis in self._held else 0) for axis, n in self._lengths.items())
+            return all(c(state) for c in self._domain) and all(fits)
         except (KeyError, ZeroDivisionError):
             return False
 

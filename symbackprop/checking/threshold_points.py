@@ -55,12 +55,14 @@ class Site:
 
     Args:
         of_branch: False for that of an extremum, which is 0 somewhere at every point.
+        of_equality: whether it is asked if two numbers are equal.
     """
 
     claimed: bool
     difference: Expr
     indices: tuple[Index, ...]
     of_branch: bool = True
+    of_equality: bool = False
 
 
 def sites(question: Question) -> list[Site]:
@@ -80,7 +82,8 @@ def thresholds(program: Program, *, claimed: bool = False) -> list[Site]:
             for difference in _differences(node):
                 if _real(difference) and difference not in found:
                     branch = not isinstance(node, Extremum | Position)
-                    found[difference] = Site(claimed, difference, tuple(free_indices(difference)), branch)
+                    equality = isinstance(node, Compare) and node.relation == "=="
+                    found[difference] = Site(claimed, difference, tuple(free_indices(difference)), branch, equality)
     return list(found.values())
 
 
@@ -191,6 +194,14 @@ class Director:
             for start in (base, _at_powers_of_two(base, tensors)):
                 tried = (self._exactly_on(site, start, settled) for _ in range(LINES))
                 yield from itertools.islice((point for point in tried if point is not None), ON_A_THRESHOLD)
+
+    def crosses(self, site: Site, base: Point, given: Mapping[Tensor, Array]) -> bool:
+        """Whether a threshold's difference is found to be a little more than 0, and a little less."""
+        settled = {t: {p: to_float(v) for p, v in a.items()} for t, a in given.items()}
+        return all(
+            any(self._reach(site, sign * DISTANCES[-1], base, settled) is not None for _ in range(LINES))
+            for sign in (1, -1)
+        )
 
     def _compared(self) -> list[float]:
         """The numbers that the claim compares something with."""

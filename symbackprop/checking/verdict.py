@@ -139,7 +139,8 @@ class Verdict(Shown):
         """Write the verdict as a document; the ending picks the format: .tex, .pdf, .html, .md, or .json for machines.
 
         With the ending .sbp the proof of a PROVED backward pass is written as a certificate, which
-        `symbackprop/certificate/check_proof.py` checks without anything else of symbackprop (docs/certificate.md).
+        `symbackprop/certificate/check_proof.py` checks without anything else of symbackprop (docs/certificate.md); with
+        .v as theorems about the same equations, with their proofs, for Coq.
 
         Raises:
             UnsupportedError: another ending, .pdf without an installed LaTeX, or no certificate of this verdict.

@@ -39,7 +39,10 @@ def prove(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", help="Write the proof: .tex, .pdf, .html, .md or .sbp; may be repeated.", metavar="FILE"
+            "--output",
+            "-o",
+            help="Write the proof: .tex, .pdf, .html, .md, .sbp or .v; may be repeated.",
+            metavar="FILE",
         ),
     ] = None,
     detail: Annotated[Literal["brief", "full"], typer.Option(help="A page, or an answer to every why.")] = "full",
@@ -69,6 +72,7 @@ def prove(
       symbackprop prove --depth L --activation f --cost squared-error
       symbackprop prove --layers 3,5,4 --example --exercises -o handout.html
       symbackprop prove --layers 3,5,4 --paper letter --fragment -o section.tex
+      symbackprop prove --layers 3,5,4 -o proof.v
     """
     files = output or []
     check_writable(*files)
@@ -135,7 +139,7 @@ def check(
     seconds: Seconds = None,
     certificate: Annotated[
         Path | None,
-        typer.Option(help="Write the proof for check_proof.py, which checks it by itself.", metavar="FILE.sbp"),
+        typer.Option(help="Write the proof for check_proof.py (.sbp), or for Coq (.v).", metavar="FILE.sbp"),
     ] = None,
     complete: Annotated[bool, typer.Option("--complete", help="The gradient of every input must be returned.")] = False,
     as_json: options.Json = False,
@@ -153,8 +157,10 @@ def check(
       symbackprop check layernorm.py --certificate layernorm.sbp
     """
     documents = [*(output or []), *([certificate] if certificate is not None else [])]
-    if certificate is not None and certificate.suffix.lower() != ".sbp":
-        raise MalformedError(f"a certificate is a .sbp file, not {certificate.name}", help="--certificate proof.sbp")
+    if certificate is not None and certificate.suffix.lower() not in (".sbp", ".v"):
+        raise MalformedError(
+            f"a certificate is a .sbp or a .v file, not {certificate.name}", help="--certificate proof.sbp"
+        )
     check_documents(documents, len(files))
     cases = [read_user_file(path) for path in files]
     limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}

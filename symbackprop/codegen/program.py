@@ -74,7 +74,7 @@ class CompiledProgram:
     def __deepcopy__(self, memo: object) -> CompiledProgram:
         return self
 
-    def __call__(self, **given: Any) -> dict[str, Array]:
+    def __call__(self, /, **given: Any) -> dict[str, Array]:
         """The outputs by name, arrays of their own; a cost is an array of shape ().
 
         Raises:

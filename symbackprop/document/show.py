@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from symbackprop.calculus.derivation import Derivation, Step
+from symbackprop.certificate.coq import ENDING as COQ
+from symbackprop.certificate.coq import coq_of
 from symbackprop.certificate.emit import ENDING, certificate_of, certificate_of_proof
 from symbackprop.checking.verdict import Verdict
 from symbackprop.document.html import fragment
@@ -99,7 +101,9 @@ def _save_proof(
     for given, known, what in ((notation, tuple(NOTATIONS), "notation"), (paper, PAPERS, "paper")):
         if given not in known:
             raise UnsupportedError(f"unknown {what} {given!r}", evidence=["known:  " + ", ".join(known)])
-    if Path(path).suffix.lower() == ENDING:
+    if Path(path).suffix.lower() == COQ and proof.parts:
+        raise UnsupportedError("there is no file for Coq for any depth yet", help="give the number of layers")
+    if Path(path).suffix.lower() in (ENDING, COQ):
         return _write_certificate(certificate_of_proof(proof), path)
     document = proof_document(
         proof,
@@ -127,8 +131,8 @@ def _with_closed_forms(verdict: Verdict) -> Verdict:
 
 
 def _save_verdict(verdict: Verdict, path: str | Path) -> Path:
-    """As a document, a certificate, or JSON, in which a number that is none, or infinite, is null."""
-    if Path(path).suffix.lower() == ENDING:
+    """As a document, a certificate, a file for Coq, or JSON, in which a number that is none, or infinite, is null."""
+    if Path(path).suffix.lower() in (ENDING, COQ):
         return _write_certificate(certificate_of(verdict), path)
     if Path(path).suffix.lower() != ".json":
         return save(verdict_document(_with_closed_forms(verdict)), path)
@@ -137,7 +141,8 @@ def _save_verdict(verdict: Verdict, path: str | Path) -> Path:
     return Path(path)
 
 
-def _write_certificate(text: str, path: str | Path) -> Path:
+def _write_certificate(certificate: str, path: str | Path) -> Path:
+    text = coq_of(certificate) if Path(path).suffix.lower() == COQ else certificate
     write_file(path, lambda stream: stream.write(text.encode()))
     return Path(path)
 

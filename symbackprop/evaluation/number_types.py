@@ -183,7 +183,7 @@ class Missing:
     """What certainly is no finite number: the root or the logarithm of a negative number, or one divided by zero.
 
     A nan ball only says that nothing is known. This says more, and so does whatever is added to it or multiplied with
-    it, as with NumPy's nan and inf; what a function makes of inf is left open.
+    it, as with NumPy's nan and inf (inf times 0 is nan); what a function makes of inf is left open.
     """
 
     __slots__ = ("infinite",)
@@ -197,7 +197,11 @@ class Missing:
     def _stay(self, other: Any = None) -> Missing:
         return self
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _stay
+    def _times(self, other: Any) -> Missing:
+        return NO_NUMBER if not isinstance(other, Missing) and other == 0 else self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = _stay
+    __mul__ = __rmul__ = _times
     __neg__ = __pos__ = __abs__ = __getitem__ = _stay
 
     def applied(self) -> Missing:

@@ -138,6 +138,32 @@ def long_division(total: Polynomial, divisor: Polynomial) -> tuple[Polynomial, P
     return quotient, rest
 
 
+def exact_quotient(total: Polynomial, divisor: Polynomial) -> Polynomial | None:
+    """total / divisor, where that is a polynomial with integers; None else.
+
+    The largest terms, in an order that products keep, are the product of the largest ones.
+    """
+    if not divisor:
+        return None
+    atoms = sorted({a for m in (*total, *divisor) for a, _ in m}, key=name_of)
+
+    def key(monomial: Monomial) -> tuple[int, ...]:
+        powers = dict(monomial)
+        return (sum(powers.values()), *(powers.get(a, 0) for a in atoms))
+
+    lead, quotient, rest = max(divisor, key=key), Polynomial(), total
+    for _ in range(MOST_STEPS):
+        if not rest:
+            return quotient
+        largest = max(rest, key=key)
+        factor, size = without(largest, lead), rest[largest] / divisor[lead]
+        if factor is None or size.denominator != 1:
+            return None
+        quotient = plus(quotient, {factor: size})
+        rest = minus(rest, times(divisor, {factor: size}))
+    return None
+
+
 def fold(polynomial: Polynomial, product: Polynomial, shown: Polynomial) -> Polynomial:
     """Write `product` (one term) as `shown`, which equals it, as often as it stands in `polynomial`."""
     ((part, size),) = product.items()

@@ -50,6 +50,7 @@ from symbackprop.expression.size_polynomial import (
     as_atom,
     atom_of,
     constant_of,
+    exact_quotient,
     factorings,
     fold,
     long_division,
@@ -161,6 +162,12 @@ def simplify(expr: Expr, facts: Facts = NO_FACTS) -> Expr:
         known = facts.memo[key] = _expression(_polynomial(expr, facts), facts)
     assert isinstance(known, Expr)
     return known
+
+
+def quotient(total: Expr, divisor: Expr, facts: Facts = NO_FACTS) -> Expr | None:
+    """total / divisor, where both are positive and that is a polynomial with integers; None else."""
+    found = exact_quotient(_polynomial(total, facts), _polynomial(divisor, facts))
+    return None if found is None else _expression(found, facts)
 
 
 def decide(relation: Relation, left: Expr, right: Expr, facts: Facts = NO_FACTS) -> bool | None:

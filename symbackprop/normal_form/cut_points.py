@@ -55,7 +55,7 @@ from symbackprop.normal_form.data import (
 from symbackprop.normal_form.modulo_equations import has_place
 from symbackprop.normal_form.normal_form import Canonical
 from symbackprop.normal_form.rules_extrema import by_position
-from symbackprop.normal_form.rules_indices import at_edges
+from symbackprop.normal_form.rules_indices import at_edges, in_line
 from symbackprop.normal_form.rules_merged_axes import in_digits
 from symbackprop.normal_form.signs import templates_of
 
@@ -292,7 +292,7 @@ class CutPoints(Canonical):
         """
         if tensor not in self.clocks:
             return self.put_in(side, tensor)
-        others = self.times_of(side, tensor) if times is None else times
+        others = self.times_beside(side, tensor) if times is None else times
 
         def is_last(places: tuple[Poly, ...]) -> bool:
             own = self.time_of(tensor, places)
@@ -305,9 +305,22 @@ class CutPoints(Canonical):
         opened = self.opened(gap, tensor)
         return at_edges(self, opened) if self.clocks else opened
 
+    def aligned(self, gap: Poly, beside: frozenset[Tensor]) -> Poly:
+        """A difference whose sums run through the same steps, as far as the places tell at which these are read."""
+        return in_line(self, gap, lambda atom: tensors_at(atom) <= beside)
+
     def times_of(self, poly: Poly, tensor: Tensor) -> list[Poly]:
         """When the entries of a tensor that are read are computed; nothing of one that is in no recurrence."""
         return [self.time_of(tensor, p) for p in self.places_in(poly, tensor)] if tensor in self.clocks else []
+
+    def times_beside(self, poly: Poly, tensor: Tensor) -> list[Poly]:
+        """When the entries of a tensor are computed; and those of its recurrence, if not all of its own come before."""
+        own = self.times_of(poly, tensor)
+        if not own:
+            return own
+        beside = [e.tensor for e in self.clocks[tensor][0].equations if e.tensor is not tensor]
+        others = [time for t in beside for time in self.times_of(poly, t)]
+        return own if all(any(is_after(o, a) for o in others) for a in own) else [*own, *others]
 
     def time_of(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
         """When an entry of a recurrence is computed."""
@@ -340,6 +353,8 @@ class CutPoints(Canonical):
     def vanishes_everywhere(self, gap: Poly) -> bool:
         """True if a difference is 0, as it stands or entry by entry along short or merged axes."""
         if self.vanishes(gap) or (has_place(gap) and self.vanishes(by_position(self, gap))):
+            return True
+        if self.clocks and self.vanishes(in_line(self, gap)):
             return True
         axes = []
         for index in gap.free:

@@ -11,6 +11,7 @@ reads, and against the other side of the inequalities that it stands in.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from symbackprop.expression.build import Expr, Index, Number, Quotient, number
@@ -231,6 +232,66 @@ def _in_one_place(rules: TermRules, value: Poly, indices: frozenset[Index]) -> P
     return combine([(1, rules.nonneg(base)), *((sign, rules.delta(combine([(1, base), (k, ONE)]))) for k in between)])
 
 
+def in_line(rules: TermRules, poly: Poly, tells: Callable[[Atom], bool] = lambda _: True) -> Poly:
+    """`poly` with sums over shifted places, or over a few places less, as sums over one range and what that adds.
+
+    sum(i < N - 1, f[i + 1]) is sum(i < N, f[i]) - f[0], whatever f is: also beyond its ends, where no tensor has
+    entries, so that a value which is put there cancels.
+
+    Args:
+        tells: whether the places of an atom say how far a sum is shifted.
+    """
+    terms: Terms = []
+    for mono, coefficient in poly.terms:
+        factors, bound = rules.open_mono(mono)
+        terms += [(coefficient * c, f, b) for c, f, b in _in_line(rules, dict(factors), bound, tells)]
+    return rules.collect(terms)
+
+
+def _in_line(rules: TermRules, factors: Factors, bound: tuple[Index, ...], tells: Callable[[Atom], bool]) -> Terms:
+    for index in bound:
+        size = rules.size_of(index.size)
+        more, shift = dict(size.terms).get(UNIT, 0), _farthest_place([a for a in factors if tells(a)], index)
+        base = combine([(1, size), (-more, ONE)])
+        if (
+            not (more or shift)
+            or not base.terms
+            or not isinstance(more, int)
+            or max(abs(more), abs(shift)) > MOST_EDGES
+        ):
+            continue
+        others = tuple(i for i in bound if i is not index)
+        own = spare(rules.size_expression(base), {*bound, *(i for a in factors for i in a.free)})
+
+        def at(place: Poly, others: tuple[Index, ...] = others, index: Index = index) -> Terms:
+            return rules.substitute_factors(factors, others, {index: place})
+
+        terms = rules.substitute_factors(factors, (*others, own), {index: subtract(of_index(own), constant(shift))})
+        # from `shift` to `size + shift`, instead of from 0 to `base`
+        for end, count, sign in ((constant(0), shift, -1), (base, more + shift, 1)):
+            for k in range(min(count, 0), max(count, 0)):
+                edge = at(combine([(1, end), (k - shift, ONE)]))
+                terms = [*terms, *((c * sign * (1 if count > 0 else -1), f, b) for c, f, b in edge)]
+        if not others:
+            return terms
+        return [(c * d, g, e) for c, f, b in terms for d, g, e in _in_line(rules, dict(f), b, tells)]
+    return [(1, factors, bound)]
+
+
+def _farthest_place(factors: Iterable[Atom], index: Index) -> int:
+    """k, if i + k is the last place that is read beside a bound index i, and nothing is read at other distances."""
+    own = of_index(index)
+    gaps = [
+        as_constant(subtract(a, own))
+        for atom in factors
+        if atom.kind not in ("delta", "nonneg")
+        for a in atom.args
+        if index in a.free
+    ]
+    known = [int(g) for g in gaps if g is not None and Fraction(g).denominator == 1]
+    return max(known, default=0)
+
+
 def joined_complements(rules: TermRules, index: Index, body: Poly) -> dict[Mono, Rational]:
     """The terms of a body that is about to be summed, with f - [v]*f as [not v]*f where that shortens the range.
 
@@ -252,16 +313,35 @@ def joined_complements(rules: TermRules, index: Index, body: Poly) -> dict[Mono,
 
 
 def _complement(rules: TermRules, index: Index, mono: Mono, terms: dict[Mono, Rational]) -> tuple[Mono, Mono] | None:
-    """(f, [not v]*f) if `mono` is [v]*f and the terms hold c*f - c*[v]*f."""
+    """(f, [not v]*f) if `mono` is [v]*f and the terms hold c*f - c*[v]*f; f may hold [u], which [v] implies."""
     for atom, _ in mono.factors:
         if atom.kind == "nonneg" and index in atom.free and mono in terms:
             rest = tuple(f for f in mono.factors if f[0] is not atom)
-            whole = Mono.make(rest, mono.bound)
             opposite = combine([(-1, atom.args[0]), (-1, ONE)])
-            if terms.get(whole) == -terms[mono] and _shortens(rules, opposite, index):
-                indicator = Atom.make("nonneg", None, (opposite,))
-                return whole, Mono.make(tuple(sorted((*rest, (indicator, 1)), key=lambda f: f[0].id)), mono.bound)
+            shorter = [rest] if _shortens(rules, opposite, index) else []
+            shorter += [
+                tuple(sorted((*rest, (u, 1)), key=lambda f: f[0].id)) for u in _begins(rules, index, atom, terms)
+            ]
+            for factors in shorter:
+                whole = Mono.make(factors, mono.bound)
+                if terms.get(whole) == -terms[mono]:
+                    indicator = Atom.make("nonneg", None, (opposite,))
+                    joined = tuple(sorted((*factors, (indicator, 1)), key=lambda f: f[0].id))
+                    return whole, Mono.make(joined, mono.bound)
     return None
+
+
+def _begins(rules: TermRules, index: Index, end: Atom, terms: dict[Mono, Rational]) -> list[Atom]:
+    """The atoms [u] of which [u] - [end] is 1 in a window of a plainer length than that of a bound index."""
+    atoms = {a: None for m in terms for a, _ in m.factors if a.kind == "nonneg" and index in a.free and a is not end}
+    found = []
+    for atom in atoms:
+        length = subtract(atom.args[0], end.args[0])
+        if length.free or not rules.decided(">", rules.size_expression(length)):
+            continue
+        if _plainness(rules, rules.size_expression(length)) < _plainness(rules, index.size):
+            found.append(atom)
+    return found
 
 
 def _shortens(rules: TermRules, value: Poly, index: Index) -> bool:

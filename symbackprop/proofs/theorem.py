@@ -136,7 +136,7 @@ class Proof(Shown):
         example: bool = False,
         exercises: bool = False,
     ) -> Path:
-        """Write the proof; the ending picks the format: .tex, .pdf, .html or .md, or .sbp for a certificate.
+        """Write the proof; the ending picks the format: .tex, .pdf, .html or .md, .sbp for a certificate, .v for Coq.
 
         Args:
             detail: "full" answers every why, "brief" is a page.

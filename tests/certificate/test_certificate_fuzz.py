@@ -4,6 +4,7 @@ import certificate_fuzz
 
 
 def test_attack_finds_no_false_certificate():
-    asked, _, false = certificate_fuzz.attack(seed=3, count=120)
-    assert asked == 120
+    names = ["affine_flatten.sbp", "gelu.sbp", "huber.sbp", "linear_scan.sbp"]
+    asked, _, false = certificate_fuzz.attack(seed=3, count=80, names=names)
+    assert asked == 80
     assert not false, false[0]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.errors import SymbackpropError
 
 ROW = {"x": ("N",)}
 
@@ -116,6 +117,8 @@ def test_what_is_too_large_is_undecided(forward, shapes):
 
 def test_an_input_called_self():
     assert sb.check(*SELF, shapes={"self": ("N",)}).status == "PROVED"
+    compiled = sb.compile(sb.trace(SELF[0], {"self": ("N",)}))
+    assert set(compiled(self=np.ones(2), dout=np.ones(2))) >= {"self_bar"}
 
 
 @pytest.mark.parametrize("seconds", [0, -1, None, "3", float("nan"), True])
@@ -240,3 +243,12 @@ def test_seconds_that_are_no_time_are_malformed(seconds):
     assert sb.verify(net, "delta3[n,k]", "0", seconds=seconds).status == "MALFORMED"
     with pytest.raises(sb.SymbackpropError, match="not a positive number"):
         sb.trace(lambda x: x**2, **square)
+
+
+def test_trace_leaves_code_that_sleeps_behind():
+    def sleeps(x):
+        time.sleep(3600)
+        return x
+
+    with pytest.raises(SymbackpropError, match=r"ran for more than 0\.2 s"):
+        sb.trace(sleeps, ROW, seconds=0.2)

@@ -125,3 +125,44 @@ def test_oriented_turns_branches_that_meet():
 def test_oriented_leaves_branches_that_do_not_meet(then):
     value = where(Compare("<", VALUE, ZERO), then, VALUE)
     assert oriented(program(value), "below").equations[0].value is value
+
+
+SMOOTH = {
+    "both sides": (
+        lambda x: np.maximum(x, 0) - np.maximum(-x, 0),
+        lambda d, x: d * ((x > 0) * 1.0 + (x < 0)),
+        lambda d, x: d * ((x >= 0) * 1.0 + (x < 0)),
+    ),
+    "square": (
+        lambda x: np.maximum(x, 0) ** 2,
+        lambda d, x: 2 * d * np.maximum(x, 0) + d * (x == 0),
+        lambda d, x: 2 * d * x * (x >= 0),
+    ),
+    "times itself": (
+        lambda x: x * np.abs(x),
+        lambda d, x: 2 * d * np.abs(x) + d * (x == 0),
+        lambda d, x: 2 * d * x * np.sign(x),
+    ),
+}
+
+
+@pytest.mark.parametrize("forward, wrong, right", SMOOTH.values(), ids=list(SMOOTH))
+def test_check_refutes_at_a_kink_where_the_forward_is_smooth(forward, wrong, right):
+    statuses = [
+        sb.check(forward, lambda dout, x, f=f: {"x": f(dout, x)}, shapes={"x": ("N",)}).status for f in (wrong, right)
+    ]
+    assert statuses == ["REFUTED", "PROVED"]
+
+
+def test_slope_at_a_kink_stays_a_convention():
+    verdict = sb.check(
+        lambda x: np.clip(x, 0, 1), lambda dout, x: {"x": dout * ((x > 0) & (x < 1))}, shapes={"x": ("N",)}
+    )
+    assert verdict.status == "PROVED"
+
+
+def test_jump_is_no_slope():
+    verdict = sb.check(
+        lambda x: np.where(x == 0.5, 0.0, x), lambda dout, x: {"x": dout * (x != 0.5)}, shapes={"x": ("N",)}
+    )
+    assert verdict.status == "PROVED"

@@ -59,3 +59,20 @@ def test_check_does_not_prove_of_a_forward_what_rounding_decides_otherwise():
 
     assert forward(np.array([50.0])) == 350
     assert sb.check(forward, lambda dout, x: {"x": dout}, shapes=ROW).status == "UNDECIDED"
+
+
+@pytest.mark.parametrize(
+    "where, value",
+    [
+        (lambda x: x**2 == 2, None),
+        (lambda x: x * 3 == 1, 1 / 3),
+        (lambda x: x + 0.1 == 0.3, 0.3 - 0.1),
+        (lambda x: np.exp(x) == 2, None),
+    ],
+    ids=["root", "third", "tenths", "log 2"],
+)
+def test_check_does_not_prove_what_an_equation_decides_that_no_float_meets_exactly(where, value):
+    assert value is None or where(value), "NumPy takes the branch"
+    verdict = sb.check(lambda x: x**2, backward(where), shapes=ROW)
+    assert verdict.status == "UNDECIDED"
+    assert verdict.reason.startswith("rounding decides whether")

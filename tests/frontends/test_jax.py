@@ -418,3 +418,25 @@ def test_a_custom_jvp_without_a_rule_is_malformed():
     verdict = sb.check(jax.custom_jvp(lambda x: x), shapes={"x": ("N",)})
     assert verdict.status == "MALFORMED"
     assert "has no rule" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "forward, backward, asks",
+    [
+        (
+            lambda x: x * (jnp.arange(x.shape[0]) * 100000 * 100000),
+            lambda dout, x: {"x": dout * (jnp.arange(x.shape[0]) * 1e10)},
+            "jax_enable_x64",
+        ),
+        (lambda x: x * jnp.arange(x.shape[0]), lambda dout, x: {"x": dout * jnp.arange(x.shape[0])}, ""),
+        (lambda x: x + 0 * x.astype(jnp.float16), lambda dout, x: {"x": dout * 1.0}, "65504"),
+        (lambda x: x + 0 * x.astype(jnp.float32), lambda dout, x: {"x": dout * 1.0}, ""),
+    ],
+    ids=["wide integers", "integers", "float16", "float32"],
+)
+def test_what_narrow_numbers_cannot_hold_is_a_condition(forward, backward, asks):
+    verdict = sb.check(forward, backward, shapes={"x": ("N",)})
+    assert verdict
+    told = [c for c in verdict.conditions if "jax_enable_x64" in c or "65504" in c]
+    assert len(told) == bool(asks)
+    assert all(asks in c for c in told)

@@ -32,20 +32,20 @@ class Numbers:
                 self.sizes |= {n: self.random.choice((1, 2, 2, 3)) for n in rest.split()}
             elif word == "fact":
                 self.facts.append(ast.parse(rest.strip(), mode="eval").body)
-            elif word in ("scalar", "input"):
+            elif word == "input":
                 m = re.fullmatch(r"\s*(\w+)\s*(?:\[(.*)\])?\s*([a-z]\w*)\s*(.*?)\s*", rest)
                 axes = self.axes(m[2])
                 self.inputs[m[1]], self.kinds[m[1]] = axes, m[3]
                 if m[3] == "labels":
                     self.labels[m[1]] = ast.parse(m[4].strip(), mode="eval").body
-            elif word in ("forward", "backward", "adjoint"):
+            elif word in ("forward", "backward", "adjoint", "let"):
                 if word == "adjoint":  # NAME of TENSOR[...] = VALUE uses ...
                     name, _, rest = rest.partition(" of ")
                     rest = name + re.sub(r"^\s*\w+", "", rest).split(" uses")[0]
                 left, right = re.split(r"(?<!=)=(?!=)", re.sub("<=", "@", rest), maxsplit=1)
                 m = re.fullmatch(r"\s*(\w+)\s*(?:\[(.*)\])?\s*", left)
                 heads = [a.split(":", 1) for a in self.parts(m[2])]
-                body = ast.parse(right.replace("@", "<=").split(";")[0].strip(), mode="eval").body
+                body = ast.parse(re.split(r"\bby\b|;", right.replace("@", "<="))[0].strip(), mode="eval").body
                 self.equations[m[1]] = (
                     [h[0].strip() for h in heads],
                     [ast.parse(h[1].strip(), mode="eval").body for h in heads],
@@ -90,12 +90,6 @@ class Numbers:
                 "bern": lambda: self.random.randrange(2),
                 "pm1": lambda: self.random.choice((-1, 1)),
             }.get(kind, lambda: mpmath.mpf(self.random.uniform(-1.5, 1.5)))()
-        if kind in ("onehot", "simplex"):
-            for row in {at[:-1] for at in places}:
-                raw = [mpmath.mpf(self.random.uniform(0.1, 1)) for _ in range(shape[-1])]
-                hot = self.random.randrange(shape[-1])
-                for k in range(shape[-1]):
-                    table[(*row, k)] = raw[k] / sum(raw) if kind == "simplex" else int(k == hot)
         return table
 
     def entry(self, name, at):
@@ -157,16 +151,16 @@ class Numbers:
 
     def call(self, n, env, go):
         name = n.func.id
-        if name in ("sum", "max", "min"):
+        if name in ("sum", "max", "min", "argmax"):
             g = n.args[0].generators[0]
             values = [self.value(n.args[0].elt, {**env, g.target.id: k}) for k in range(self.value(g.iter, env))]
             if name == "sum":
                 return sum(values, 0)
             if not values:
                 raise Unclear("empty")
-            best = sorted(values, reverse=name == "max")
+            best = sorted(values, reverse=name != "min")
             self.near += [abs(mpmath.mpf(best[0]) - best[1])] if len(best) > 1 else []
-            return best[0]
+            return values.index(best[0]) if name == "argmax" else best[0]
         if name == "where":
             return go(n.args[1]) if go(n.args[0]) else go(n.args[2])
         u = go(n.args[0])

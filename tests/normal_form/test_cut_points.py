@@ -1,15 +1,22 @@
 """The normal form with tensors as atoms."""
 
+import math
+
 import pytest
 
 from symbackprop.expression.build import (
+    Add,
     Apply,
     Compare,
     Entry,
     Index,
     Kronecker,
+    Multiply,
+    Number,
+    Sum,
     Symbol,
     Tensor,
+    Where,
     add,
     contraction,
     multiply,
@@ -25,6 +32,8 @@ from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.cut_points import CutPoints, is_after, tensors_of
 from symbackprop.normal_form.data import as_constant
 from symbackprop.normal_form.data import subtract as subtract_poly
+from symbackprop.normal_form.rules_indices import in_line
+from symbackprop.normal_form.to_expression import expression
 
 N, H = Symbol("N", "size"), Symbol("H", "size")
 N_, H_ = Index("n", N), Index("h", H)
@@ -191,3 +200,63 @@ def test_gates_at_the_first_and_last_step_are_told_in_one_way(steps):
         multiply(Kronecker(t, ZERO), Entry(U, (t,))), multiply(Compare("<=", ONE_, t), Entry(U, (subtract(t, ONE_),)))
     )
     assert cuts_.normal(chosen) is cuts_.normal(told)
+
+
+def _extended(node, at):
+    """The value of an expression over N = 5 whose vectors are polynomials of the place, also beyond their ends."""
+    match node:
+        case Number(value):
+            return value
+        case Symbol():
+            return 5
+        case Index():
+            return at[node]
+        case Entry(tensor, (place,)):
+            k = _extended(place, at)
+            return k**3 - 4 * k + 3 if tensor.name == "f" else 2 * k * k + k - 7
+        case Add(terms):
+            return sum(_extended(t, at) for t in terms)
+        case Multiply(factors):
+            return math.prod(_extended(f, at) for f in factors)
+        case Kronecker(left, right):
+            return int(_extended(left, at) == _extended(right, at))
+        case Compare(relation, left, right):
+            a, b = _extended(left, at), _extended(right, at)
+            return int(a < b if relation == "<" else a <= b)
+        case Where(condition, then, otherwise):
+            return _extended(then if _extended(condition, at) else otherwise, at)
+        case Sum(index, body):
+            return sum(_extended(body, {**at, index: k}) for k in range(int(_extended(index.size, at))))
+    raise AssertionError(node)
+
+
+@pytest.mark.parametrize("length", [0, -1])
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 1), (-1, 0), (-2, -1), (2, 1)])
+def test_in_line_keeps_the_value_of_sums_whatever_stands_beyond_the_ends(length, first, second):
+    cuts = CutPoints(Facts())
+    f, g = Tensor("f", (N,)), Tensor("g", (N,))
+
+    def summand(i):
+        return multiply(Entry(f, (add(i, number(first)),)), Entry(g, (add(i, number(second)),)))
+
+    poly = cuts.normal(contraction("i", add(N, number(length)), summand))
+    told = in_line(cuts, poly)
+    assert _extended(expression(cuts, told, {}), {}) == _extended(expression(cuts, poly, {}), {})
+
+
+def test_vanishes_everywhere_meets_shifted_sums():
+    """sum(i < N - 1, f[i + 1]) is sum(i < N, f[i]) - f[0], and no more."""
+    cuts, f, n = CutPoints(Facts()), Tensor("f", (N,)), Index("n", N)
+    h, before = Tensor("h", (N,)), Tensor("h_before", (N,))
+    (block,) = blocks(
+        [
+            Equation(before, (n,), where(Kronecker(n, ZERO), ZERO, Entry(h, (subtract(n, number(1)),)))),
+            Equation(h, (n,), add(Entry(before, (n,)), Entry(f, (n,)))),
+        ]
+    )
+    cuts.depend(block, [f])
+    shifted = contraction("i", subtract(N, number(1)), lambda i: Entry(f, (add(i, number(1)),)))
+    whole = contraction("i", N, lambda i: Entry(f, (i,)))
+    gap = cuts.normal(subtract(subtract(whole, shifted), Entry(f, (ZERO,))))
+    assert cuts.vanishes_everywhere(gap)
+    assert not cuts.vanishes_everywhere(cuts.normal(subtract(whole, shifted)))

@@ -38,10 +38,12 @@ from symbackprop.expression.build import (
     add,
     apply,
     contraction,
+    extremum,
     multiply,
     number,
     power,
     subtract,
+    where,
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS, STEP, arbitrary
 from symbackprop.normal_form.data import subtract as subtract_poly
@@ -353,3 +355,17 @@ def test_a_product_is_zero_where_the_rest_is_only_if_the_factor_is_never(name):
     assert table().equal(Kronecker(multiply(factor, rest), ZERO), Kronecker(rest, ZERO)) is never
     above, up = Compare("<", ZERO, multiply(factor, rest)), Compare("<", ZERO, rest)
     assert table().equal(above, up) is (never and name != "a number")
+
+
+def largest(tensor, size):
+    return extremum("max", "k", size, lambda k: Entry(tensor, (k,)))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[(x, i)], [(x, i), (u, j)], [(x, i), (u, j), (w, m)], [(u, i), (w, m)]],
+    ids=["one", "two", "three", "of two sizes"],
+)
+def test_a_sum_of_maxima_is_attained(parts):
+    value = add(*(subtract(Entry(t, (k,)), largest(t, k.size)) for t, k in parts))
+    assert not table().is_zero(where(Compare("==", value, ZERO), ONE, ZERO))

@@ -124,7 +124,9 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
     """A cure of the lines between two cut points, or in words what should come out of them."""
     search = search_between(case, trials, fault)
     final = {case.traced.gradients[n]: case.derived[n] for n in case.wrong}
-    what = _told_derivative(case, fault.right)
+    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
+    source = sources.get(fault.right)
+    what = f"the derivative with respect to {_described(case, source)}" if source is not None else _unnamed(case, fault)
     name = case.traced.variables.get(fault.line.tensor, fault.line.tensor.name)
     words = f"{fault.line.note}: {name} should be {what}, and is not; all that it is computed from is right"
     ways: tuple[Callable[[], Iterator[Diagnosis]], ...] = (
@@ -138,6 +140,12 @@ def _between_cuts(case: Refuted, trials: Trials, fault: CutFault, budget: Budget
             if cause.text:
                 return cause
     return Diagnosis(words)
+
+
+def _unnamed(case: Refuted, fault: CutFault) -> str:
+    """What a derived tensor is that is no cotangent: the symmetric part of one, or some of the terms of a sum."""
+    whole = next((n for n, derived in case.derived.items() if derived is fault.right), None)
+    return "a part of a derivative" if whole is None else f"the derivative with respect to {whole}"
 
 
 def _at_cut(case: Refuted, trials: Trials, budget: Budget) -> Iterator[Diagnosis]:
@@ -451,22 +459,6 @@ def _reached(case: Refuted, start: Tensor, without: set[Tensor]) -> set[Tensor]:
         if line.tensor not in without and mentioned(line.value) & found:
             found.add(line.tensor)
     return found
-
-
-def _told_derivative(case: Refuted, right: Tensor) -> str:
-    """A cotangent in words; of a partial sum of one, that it is that."""
-    sources = {bar: t for t, bar in case.gradient.cotangents.items()}
-    summed: dict[Tensor, Tensor] = {}
-    whole = right
-    for line in case.sides.derived.equations:
-        terms = line.value.terms if isinstance(line.value, Add) else ()
-        summed |= {term.tensor: line.tensor for term in terms if isinstance(term, Entry)}
-    while whole not in sources and whole in summed:
-        whole = summed[whole]
-    if whole not in sources:
-        return right.name
-    what = f"the derivative with respect to {_described(case, sources[whole])}"
-    return what if whole is right else f"what {what} adds up to there"
 
 
 def _described(case: Refuted, tensor: Tensor) -> str:

@@ -12,9 +12,10 @@ import numpy as np
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import CASTS
+from symbackprop.frontends.numpy.dtypes import interval
 from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
-from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
+from symbackprop.frontends.numpy.session import as_numpy, assume, axis_indices, guarded, places_of
 
 
 def jax() -> Any:
@@ -105,11 +106,22 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
     return {n: bare(v) for n, v in options.items()}
 
 
+WIDE = "integers of JAX have 64 bits (jax_enable_x64), or stay below 2**31"
+
+
+def _beyond_int32(value: Array) -> bool:
+    """Whether integers may be larger than those that JAX has without jax_enable_x64."""
+    low, high = interval(value.read()(places_of(axis_indices(value.axes))))
+    return low < -(2**31) or high >= 2**31
+
+
 def dressed(value: Any) -> Any:
     """Arrays as JAX arrays, those inside tuples and lists alike; a number of Python's own stays one."""
     if isinstance(value, Array) and not isinstance(value, JaxArray):
         made = JaxArray(value.buffer, value.axes, value.through, scalar=value.scalar)
         made.contiguous = True
+        if value.buffer.dtype == np.int64 and _beyond_int32(value):
+            assume(WIDE)
         return made
     if type(value) is dict:
         return {k: dressed(v) for k, v in value.items()}

@@ -17,12 +17,12 @@ from symbackprop.frontends.jax.functions import JNP, LAX, LINALG, NN
 from symbackprop.frontends.numpy.batching import batched
 from symbackprop.frontends.numpy.creation import convert_to
 from symbackprop.frontends.numpy.dialects import UNKNOWN, Unchanging, dialect
-from symbackprop.frontends.numpy.differentiation import by_its_formula
+from symbackprop.frontends.numpy.differentiation import OF_HALF, by_its_formula
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
 from symbackprop.frontends.numpy.opaque import RANDOM, Refused, Source
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import as_numpy, guarded
+from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
 from symbackprop.frontends.numpy.symbolic import STAND_INS
 
 _LOOPS = {"while_loop", "associative_scan", "switch"}
@@ -47,6 +47,8 @@ class Namespace:
             raise as_numpy(AttributeError(f"module {home!r} has no attribute {name!r}"))
         value = getattr(self._module, name)
         if home == "jax.numpy" and name in _FLOATS:
+            if name == "float16":
+                assume(OF_HALF)
             return STAND_INS[np.float64]
         if isinstance(value, float):
             return constant(value)

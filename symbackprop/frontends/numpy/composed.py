@@ -7,10 +7,10 @@ from typing import Any
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, Entry, Symbol, multiply, number, where
+from symbackprop.frontends.numpy.accumulations import product
 from symbackprop.frontends.numpy.array import array, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED
 from symbackprop.frontends.numpy.elementwise import truth
-from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.masked import Places
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
@@ -262,15 +262,20 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     return OPERATIONS["sum"](_divide(_multiply(step, _add(base[..., 1:], base[..., :-1])), 2.0), -1)
 
 
+@implements("multiply.accumulate")
+def _multiply_accumulate(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    return _cumprod(array, axis, dtype, out)
+
+
 @implements("cumprod", "cumulative_prod", "nancumprod", method=True)
 def _cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     base = ravel(a) if axis is None else as_array(a)
     k = axis_of(0 if axis is None else axis, base.ndim)
-    length = as_int(base.axes[k])
-    if length is None:
-        raise NeedsConcreteSizes("np.cumprod over an axis of symbolic size", size_symbols(base.axes[k]))
     if base.kind != "real" or dtype is not None or out is not None:
         raise TraceError("np.cumprod of integers, or with dtype= or out=, cannot be traced")
+    length = as_int(base.axes[k])
+    if length is None:
+        return product(base, k).up_to_each()
     content = base.read(nonlinear=True)
 
     def entries(indices: tuple[Any, ...]) -> Any:

@@ -9,14 +9,37 @@ from typing import Any
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Remainder, add, multiply, number
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Expr,
+    Number,
+    Quotient,
+    Remainder,
+    add,
+    multiply,
+    number,
+    power,
+    where,
+)
 from symbackprop.frontends.numpy.array import Array, Buffer, array, has_entry, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED, as_dtype, kind_of_type, near_integer, needs_floats
 from symbackprop.frontends.numpy.elementwise import held, integers_fit, plain_type
 from symbackprop.frontends.numpy.masked import Places
 from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
-from symbackprop.frontends.numpy.session import as_int, current, entry, holds, minus, must_know, product_of, reduced
+from symbackprop.frontends.numpy.session import (
+    as_int,
+    as_numpy,
+    current,
+    entry,
+    holds,
+    is_so,
+    minus,
+    must_know,
+    product_of,
+    reduced,
+)
 from symbackprop.frontends.numpy.size import Size, SymbolicList, size
 from symbackprop.frontends.numpy.subscripts import diagonal, labels_help
 from symbackprop.frontends.numpy.views import copy_of, flatten, unflatten
@@ -37,6 +60,8 @@ def type_of(dtype: Any, default: str | np.dtype[Any] = "real") -> np.dtype[Any]:
 
 def filled(shape: Indices, value: Expr, kind: str | np.dtype[Any]) -> Array:
     """An array of one value, with memory of its own (also when it is 0-d)."""
+    if any(is_so("<", n, ZERO) for n in shape):
+        raise as_numpy(ValueError("negative dimensions are not allowed"))
     return Array(Buffer(shape, lambda _: value, kind))
 
 
@@ -138,8 +163,10 @@ def progression(start: Any, stop: Any, step: Any) -> tuple[Expr, Callable[[Expr]
 @implements("linspace")
 def _linspace(start: Any, stop: Any, num: Any = 50) -> Any:
     (count,) = shape_of(num)
-    steps = _fresh((count,), lambda i: i[0], "integer")
-    result = start + (as_array(stop) - start) * steps / size(minus(count, ONE))
+    last = minus(count, ONE)
+    alone = holds("==", last, ZERO)  # one number: it is the start
+    parts = _fresh((count,), lambda i: where(alone, ZERO, multiply(i[0], power(last, -1))), "real")
+    result = start + (as_array(stop) - start) * parts
     result.buffer.rounding = ROUNDED
     return result
 

@@ -21,7 +21,7 @@ Recording = Literal["recorded", "stopped", "ignored"]
 _RECORDING: ContextVar[Recording] = ContextVar("recording", default="recorded")
 _OF_A_RULE: ContextVar[bool] = ContextVar("of_a_rule", default=False)
 CASTS = "casts between floating types (.float(), .to(...), .astype(...)) count as the identity"
-OF_HALF = "numbers cast to float16 stay below 65504, where it overflows"
+OF_HALF = "numbers in float16 stay below 65504, where it overflows"
 CONSTANT = "what is detached, or computed without gradients, counts as constant"
 
 

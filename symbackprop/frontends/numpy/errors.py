@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from symbackprop.errors import TraceError
@@ -16,13 +16,13 @@ class NeedsConcreteSizes(TraceError):
     `Tracer(..., sizes={"T": 3})` fixes a size; the others stay symbolic.
 
     Args:
-        question: a relation between sizes on which it depends, and its opposite, as `where` takes them.
+        questions: relations between sizes that would tell, each with its opposite, as `where` takes them.
     """
 
     def __init__(
-        self, what: str, symbols: Iterable[str] = (), question: tuple[str, str] | None = None, **parts: Any
+        self, what: str, symbols: Iterable[str] = (), questions: Sequence[tuple[str, str]] = (), **parts: Any
     ) -> None:
-        self.symbols, self.question = tuple(symbols), question
+        self.symbols, self.questions = tuple(symbols), tuple(questions)
         super().__init__(what, **parts)
 
 

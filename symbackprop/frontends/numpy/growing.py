@@ -33,7 +33,7 @@ from symbackprop.frontends.numpy.array import Array, Buffer
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import Session, holds, is_so, minus, reduced
-from symbackprop.frontends.numpy.size import Size, SymbolicList, size, size_expr
+from symbackprop.frontends.numpy.size import Size, SymbolicList, item_of, size
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
 Stop = Callable[[str], Exception]
@@ -52,6 +52,7 @@ class Items:
     def __init__(self, session: Session, start: dict[int, Any], index: Index, stop: Stop) -> None:
         self.session, self.index, self.stop = session, index, stop
         self.start = {k: as_array(v) for k, v in start.items()}
+        self.parts: tuple[Items, ...] = ()  # of items that are tuples
         self.array: Array | None = None
         self.first: Expr = number(min(start)) if start else ZERO  # the place that is the first of the array
         self.place: Expr | None = None  # that to which a round puts an item
@@ -60,6 +61,8 @@ class Items:
     def begin(self) -> None:
         """A round begins."""
         self.fresh = []
+        for part in self.parts:
+            part.begin()
 
     def put(self, place: Expr, value: Any) -> None:
         """The round puts an item to a place."""
@@ -68,6 +71,14 @@ class Items:
             raise self.stop("a list that gets several items in a round")
         self.place = place
         self.fresh.append((place, value))
+        if isinstance(value, Array):  # one tensor, whoever reads it in this round or later
+            value.buffer.settle(self.session.variable_of(lambda v: v is value))
+        if isinstance(value, tuple) and not self.start:
+            self.parts = self.parts or tuple(Items(self.session, {}, self.index, self.stop) for _ in value)
+            if len(self.parts) != len(value):
+                raise self.stop("a list of tuples of several lengths")
+            for part, item in zip(self.parts, value, strict=True):
+                part.put(place, item)
 
     def get(self, place: Expr) -> Any:
         """The item at a place."""
@@ -75,6 +86,8 @@ class Items:
         for there, value in self.fresh:
             if there is place:
                 return value
+        if self.parts:
+            return tuple(part.get(place) for part in self.parts)
         if isinstance(place, Number) and self.array is None and int(place.value) in self.start:
             return self.start[int(place.value)]
         if self.array is None:
@@ -85,7 +98,9 @@ class Items:
 
     def end(self) -> None:
         """A round ends: the numbers of what it put in are entered."""
-        for place, value in self.fresh:
+        for part in self.parts:
+            part.end()
+        for place, value in self.fresh if not self.parts else ():
             given = as_array(value)
             if not isinstance(value, Array | Size | int | float | np.generic):
                 raise self.stop("a list whose items are no numbers")
@@ -138,8 +153,23 @@ class Items:
         buffer.born = 0  # for the journal of the loop it is there before
         return Array(buffer)
 
+    @property
+    def arrays(self) -> list[Array]:
+        """The array of all items, or those of the parts of items that are tuples; none while there is nothing."""
+        if self.parts:
+            return [array for part in self.parts for array in part.arrays]
+        return [] if self.array is None else [self.array]
+
+    @property
+    def kept(self) -> Any:
+        """What is left after the loop: the array of all items, or a tuple of those of their parts; None of nothing."""
+        found = tuple(part.kept for part in self.parts) or self.array
+        return None if isinstance(found, tuple) and any(f is None for f in found) else found
+
     def outlived(self, known: Any) -> bool:
         """True if what was put in is an array that was there before the round, and may change after it."""
+        if self.parts:
+            return any(part.outlived(known) for part in self.parts)
         return any(isinstance(v, Array) and v.buffer in known for _, v in self.fresh)
 
 
@@ -176,7 +206,7 @@ class GrowingList:
         self.after, self.front = 1, True
 
     def __getitem__(self, key: Any) -> Any:
-        place = size_expr(key)
+        place = None if isinstance(key, slice) else integer_of(key)
         if place is None or self.front:
             raise self.items.stop("a part of a list that grows")
         negative = is_so("<", place, ZERO)
@@ -232,14 +262,14 @@ class SymbolicDict:
     __slots__ = ("array", "first")
     __class__ = class_of(lambda _: {1: 1})
 
-    def __init__(self, array: Array, first: Expr) -> None:
+    def __init__(self, array: Any, first: Expr) -> None:
         self.array, self.first = array, first
 
     def __getitem__(self, key: Any) -> Any:
         known = integer_of(key)
         if known is None:
             raise TraceError("a dictionary of symbolic length is asked for a key that is no whole number")
-        return self.array[size(minus(known, self.first))]
+        return item_of(self.array, size(minus(known, self.first)))
 
 
 def growing(session: Session, value: Any, index: Index, stop: Stop) -> GrowingList | GrowingDict | None:
@@ -255,9 +285,11 @@ def growing(session: Session, value: Any, index: Index, stop: Stop) -> GrowingLi
 def grown(value: GrowingList | GrowingDict, before: Any) -> Any:
     """What it is after the loop."""
     items = value.items
-    if items.place is None or items.array is None:
+    kept = items.kept
+    if items.place is None or kept is None:
         return before
-    return SymbolicList(items.array) if isinstance(value, GrowingList) else SymbolicDict(items.array, items.first)
+    first = items.parts[0].first if items.parts else items.first
+    return SymbolicList(kept) if isinstance(value, GrowingList) else SymbolicDict(kept, first)
 
 
 __all__ = ["GrowingDict", "GrowingList", "SymbolicDict", "growing", "grown"]

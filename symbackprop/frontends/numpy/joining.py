@@ -62,7 +62,7 @@ def concatenate(arrays: Any, axis: Any = 0) -> Array:
 
 def _rows(arrays: Any) -> Array | None:
     """A sequence of symbolic length as an array: its parts lie along the first axis; None for other sequences."""
-    rows = arrays.array if isinstance(arrays, SymbolicList) else arrays
+    rows = arrays.alone() if isinstance(arrays, SymbolicList) else arrays
     return rows if isinstance(rows, Array) and rows.axes and as_int(rows.axes[0]) is None else None
 
 

@@ -9,6 +9,7 @@ last. Anything else asks for a loop of concrete length.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from symbackprop.expression.build import (
     Index,
     Kronecker,
     Multiply,
+    Quotient,
     Tensor,
     Where,
     add,
@@ -93,7 +95,8 @@ def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
     if isinstance(value, SymbolicItems):
         return value
     if isinstance(value, SymbolicList):
-        value = value.array
+        length = value.parts()[0].axes[0]
+        return None if as_int(length) is not None else SymbolicItems(length, lambda i: value[_number(i)])
     if isinstance(value, SymbolicRange):
         start, stop, step = (0, *value.bounds, 1) if len(value.bounds) == 1 else (*value.bounds, 1)[:3]
         length, number_at = progression(start, stop, step)
@@ -199,7 +202,7 @@ class Loop:
         self.journal = Journal(self.place, settling=True)
         self.growing = self._growing()
         self.found: dict[Any, Found] = {}  # for a place that is carried: what a round finds there, once that is known
-        self.made: dict[str, Array] = {}  # the arrays of the items of lists
+        self.made: dict[tuple[str, int], Array] = {}  # the arrays of the items of lists
         memory = session.memory()
         for _ in range(MOST_PASSES):
             self._prepare()
@@ -259,10 +262,10 @@ class Loop:
 
     def _arrived(self) -> bool:
         """True if the array of a list was made in this round: the next one writes to it."""
-        made = {name: g.items.array for name, g in self.growing.items() if g.items.array is not None}
-        new = any(array is not self.made.get(name) for name, array in made.items())
+        made = {(name, k): array for name, g in self.growing.items() for k, array in enumerate(g.items.arrays)}
+        new = any(array is not self.made.get(place) for place, array in made.items())
         self.made = made
-        for name in made:
+        for name in dict.fromkeys(name for name, _ in made):
             if self.growing[name].items.outlived(self.journal.before.keys()):
                 raise self.stop(f"an array that is put into {name} and may change afterwards")
         return new
@@ -407,7 +410,7 @@ class Loop:
             at = places_of(axis_indices(shape))
             olds[place] = Entry(self.carried[place][0], at)
             value = self._at_own_place(rewrite(content(at), lambda n: self._renamed(n, {})))
-            values[place] = value
+            values[place] = self._with_untouched(value, olds[place], self._before(place))
         owners = {tensor: place for place, (tensor, _) in self.carried.items()}
         reads = {p: {e.tensor for e in entries_once(v) if e.tensor in owners} for p, v in values.items()}
         crossed = {owners[t] for p, tensors in reads.items() for t in tensors if owners[t] is not p}
@@ -418,6 +421,33 @@ class Loop:
             if place in crossed or not self._is_simple(values[place], olds[place]):
                 found[place] = values[place]
         return found
+
+    def _before(self, place: Any) -> Content:
+        """What a place holds before the loop."""
+        if isinstance(place, Buffer):
+            return self.journal.before[place]["content"]  # type: ignore[no-any-return]
+        return self.carried[place][1].buffer.content
+
+    def _with_untouched(self, value: Expr, old: Entry, before: Content) -> Expr:
+        """What a round leaves, with entries that no round writes as they are before the loop: those of other rows."""
+        if not isinstance(value, Where) or value.otherwise is not old:
+            return value
+        factors = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
+        written: dict[int, Expr] = {}
+        for axis, index in enumerate(old.indices):
+            for f in factors:
+                if isinstance(f, Kronecker) and index in (f.left, f.right):
+                    place = f.right if f.left is index else f.left
+                    if self.index not in free_indices(place):
+                        written[axis] = place
+
+        def meaning(node: Expr) -> Expr | None:
+            if not isinstance(node, Entry) or node.tensor is not old.tensor or node is old:
+                return None
+            elsewhere = any(is_so("==", node.indices[axis], place) is False for axis, place in written.items())
+            return before(node.indices) if elsewhere else None
+
+        return rewrite(value, meaning) if written else value
 
     def _left(self, place: Any, names: Items, objects: Mapping[int, Items]) -> tuple[Content, tuple[Expr, ...]]:
         """What a place holds after the round."""
@@ -441,14 +471,13 @@ class Loop:
             return True
         if _running(value, old) is not None:
             return True
-        own = tuple(i for i in old.indices if isinstance(i, Index))
-        return self._written_at(value, old, own) is not None
+        return any(True for _ in self._written_in(value, old))
 
     def _finding(self, place: Any, value: Expr) -> Found:
         """What a round finds at such a place, told by what it leaves there."""
         tensor, old = self.carried[place]
         session, is_buffer = self.session, isinstance(place, Buffer)
-        before = self.journal.before[place]["content"] if is_buffer else old.buffer.content
+        before = self._before(place)
         shape = place.shape if is_buffer else old.axes
         hint = place if isinstance(place, str) else self._name_of(place)
         own = axis_indices(shape)
@@ -462,7 +491,7 @@ class Loop:
 
     def _name_of(self, place: Any) -> str:
         if isinstance(place, Buffer):
-            names = (n for n, array in self.made.items() if array.buffer is place)
+            names = (n for (n, _), array in self.made.items() if array.buffer is place)
             return (
                 next(names, None)
                 or self.session.variable_of(lambda v: isinstance(v, Array) and v.buffer is place)
@@ -478,6 +507,8 @@ class Loop:
                 continue
             base = reduced(substitute(solution, {named[0]: ZERO}))  # the round k is p + base, or base - p
             rising = minus(solution, named[0]) is base
+            if not rising and reduced(add(solution, named[0])) is not base:
+                continue  # a block of places
             return own.index(named[0]), minus(self.index, base) if rising else minus(base, self.index), rising
         return None
 
@@ -511,6 +542,8 @@ class Loop:
         at = places_of(own)
         value = content(at)
         value = self._at_own_place(rewrite(value, lambda n: self._renamed(n, {})))
+        if tensor is not None and before is not None:
+            value = self._with_untouched(value, Entry(tensor, at), before)
         unknown = [e for e in entries_once(value) if e.tensor in self.session.carried and self._mine(e.tensor)]
         summed = False
         if not unknown:
@@ -604,10 +637,24 @@ class Loop:
     def _written_in(self, value: Expr, old: Entry) -> Iterator[tuple[Expr, set[Expr]]]:
         """(the round, the tests that ask for it) where the entry is what it was in all other rounds."""
         tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
-        for solution in dict.fromkeys(tests.values()):
-            mine = {n for n, s in tests.items() if s is solution}
+        groups = [(s, {n for n, other in tests.items() if other is s}) for s in dict.fromkeys(tests.values())]
+        for solution, mine in (*groups, *self._blocks(value)):
             if rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is old:  # type: ignore[misc]
                 yield solution, mine
+
+    def _blocks(self, value: Expr) -> Iterator[tuple[Expr, set[Expr]]]:
+        """(the round, the tests that ask for it) where rounds write blocks of places: E*k <= i and i < E*k + E."""
+        gaps: dict[Expr, Expr] = {}
+        for node in nodes_once(value):
+            if isinstance(node, Compare) and node.relation != "==" and self.index in free_indices(node):
+                gap = minus(minus(node.right, node.left), ONE if node.relation == "<" else ZERO)
+                if not any(isinstance(n, Entry) for n in nodes_once(gap)):
+                    gaps[node] = gap
+        for (first, above), (last, below) in itertools.permutations(gaps.items(), 2):
+            length = reduced(add(above, below, ONE))  # (i - E*k - a) + (E*k + a + E - 1 - i) + 1
+            step = minus(above, substitute(above, {self.index: add(self.index, ONE)}))
+            if step is length and not free_indices(length) and is_so("<=", ONE, length) is True:
+                yield reduced(Quotient(substitute(above, {self.index: ZERO}), length)), {first, last}
 
     def _solved(self, node: Expr) -> Expr | None:
         """The round in which two integers are equal, which the other indices name."""

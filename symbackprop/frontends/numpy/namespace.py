@@ -257,7 +257,10 @@ class _Math(Namespace):
         if name == "tau":
             return OPERATIONS["multiply"](2, scalar(PI))
         special = {"erf": "special.erf", "erfc": "special.erfc", "lgamma": "special.gammaln"}
-        found = OPERATIONS[special[name]] if name in special else getattr(NUMPY, {"pow": "power"}.get(name, name))
+        own = {"pow": "power"}.get(name, name)
+        if name not in special and not hasattr(np, own):
+            return Refused(f"math.{name}")
+        found = OPERATIONS[special[name]] if name in special else getattr(NUMPY, own)
         return _raising(found, name) if name in _RAISE else found
 
 

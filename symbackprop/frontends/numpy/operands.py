@@ -45,7 +45,7 @@ def as_array(value: Any) -> Array:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return _constant_array(value)
     if isinstance(value, SymbolicList):
-        return value.array  # type: ignore[no-any-return]
+        return value.alone()  # type: ignore[no-any-return]
     if isinstance(value, (SymbolicRange, range)):
         bounds = value.bounds if isinstance(value, SymbolicRange) else (value.start, value.stop, value.step)
         return OPERATIONS["arange"](*bounds)  # type: ignore[no-any-return]

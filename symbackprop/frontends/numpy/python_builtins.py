@@ -48,7 +48,7 @@ def is_symbolic(value: Any) -> bool:
 def _len(value: Any) -> Any:
     if isinstance(value, GrowingList):
         return value.length()
-    value = value.array if isinstance(value, SymbolicList) else value
+    value = value.parts()[0] if isinstance(value, SymbolicList) else value
     if isinstance(value, Array):
         if not value.axes:
             raise as_numpy(TypeError("len() of unsized object"))
@@ -98,7 +98,7 @@ def _round(value: Any, digits: int | None = None) -> Any:
 
 
 def _sum(items: Iterable[Any], start: Any = 0) -> Any:
-    items = items.array if isinstance(items, SymbolicList) else items
+    items = items.alone() if isinstance(items, SymbolicList) else items
     if isinstance(items, Array):
         return OPERATIONS["sum"](items, axis=0) + start
     if isinstance(items, Masked):
@@ -111,7 +111,7 @@ def _extreme(name: str, array_name: str) -> Callable[..., Any]:
     plain_extreme = getattr(builtins, name)
 
     def extreme(*args: Any, **options: Any) -> Any:
-        args = tuple(a.array if isinstance(a, SymbolicList) else a for a in args)
+        args = tuple(a.alone() if isinstance(a, SymbolicList) else a for a in args)
         if len(args) == 1 and isinstance(args[0], Array):
             if options or args[0].ndim != 1:
                 raise TraceError(f"{name}() of an array with other than one axis cannot be traced")

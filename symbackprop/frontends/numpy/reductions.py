@@ -21,6 +21,7 @@ from symbackprop.expression.build import (
     multiply,
     number,
 )
+from symbackprop.frontends.numpy.accumulations import product
 from symbackprop.frontends.numpy.array import Array, array, has_entry, scalar
 from symbackprop.frontends.numpy.dtypes import is_finite, sum_type
 from symbackprop.frontends.numpy.elementwise import held, integers_fit, into, plain_type, truth
@@ -29,7 +30,16 @@ from symbackprop.frontends.numpy.infinity import without_infinity
 from symbackprop.frontends.numpy.masked import Masked, reduced_masked
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS, implements
-from symbackprop.frontends.numpy.session import as_int, axis_indices, guarded, holds, index_name, must_know, product_of
+from symbackprop.frontends.numpy.session import (
+    as_int,
+    as_numpy,
+    axis_indices,
+    guarded,
+    holds,
+    index_name,
+    must_know,
+    product_of,
+)
 from symbackprop.frontends.numpy.size import size, size_expr
 from symbackprop.frontends.numpy.views import axes_of, axis_of, broadcast_to, ravel, reshape
 
@@ -168,9 +178,24 @@ def _std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any
 # --- extrema ------------------------------------------------------------------------------------------------------
 
 
-def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> Array:
+def _is_empty(base: Array, axes: tuple[int, ...], what: str) -> bool:
+    """Whether nothing is reduced: no axis that is must be taken for one that is not."""
+    return not all(must_know("<=", ONE, base.axes[k], f"the {what} of what may be empty") for k in axes)
+
+
+def _extreme(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any, of_none: Expr | None = None) -> Array:
+    """The largest or smallest entries.
+
+    Args:
+        of_none: what that of no entries is; None where NumPy raises.
+    """
     base = as_array(a)
     axes = axes_of(axis, base.ndim)
+    if _is_empty(base, axes, kind):
+        if of_none is None:
+            name = f"{kind}imum"
+            raise as_numpy(ValueError(f"zero-size array to reduction operation {name} which has no identity"))
+        return array(_reduced_shape(base.axes, axes, bool(keepdims)), lambda _: of_none, base.dtype)
     content = base.read(nonlinear=True)
 
     def entries(indices: Indices) -> Expr:
@@ -206,6 +231,8 @@ def _ptp(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
 def _position(kind: Literal["max", "min"], a: Any, axis: Any, keepdims: Any) -> Array:
     base = ravel(a) if axis is None else as_array(a)
     axes = axes_of(0 if axis is None else axis, base.ndim)
+    if _is_empty(base, axes, f"arg{kind}"):
+        raise as_numpy(ValueError(f"attempt to get arg{kind} of an empty sequence"))
     content = base.read(nonlinear=True)
 
     def entries(indices: Indices) -> Expr:
@@ -229,17 +256,19 @@ def _argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False)
 
 @implements("any", method=True)
 def _any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    return into(_decided(_extreme("max", truth(a), axis, keepdims), a, ZERO), {"out": out})
+    return into(_decided(_extreme("max", truth(a), axis, keepdims, ZERO), a), {"out": out})
 
 
 @implements("all", method=True)
 def _all(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    return into(_decided(_extreme("min", truth(a), axis, keepdims), a, ONE), {"out": out})
+    return into(_decided(_extreme("min", truth(a), axis, keepdims, ONE), a), {"out": out})
 
 
-def _decided(result: Array, a: Any, empty: Expr) -> Any:
+def _decided(result: Array, a: Any) -> Any:
     """A plain truth value where all entries are the same number."""
     values = truth(a).read()
+    if any(n is ZERO for n in as_array(a).axes):
+        return result
     value = values(tuple(ZERO for _ in as_array(a).axes))
     probe = values(tuple(_bind(as_array(a).axes, tuple(range(as_array(a).ndim)))))
     return scalar(value, "bool") if result.ndim == 0 and probe in (ZERO, ONE) else result
@@ -258,6 +287,8 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
     content = base.read(nonlinear=True)
     lengths = [as_int(base.axes[k]) for k in axes]
     if None in lengths:
+        if len(axes) == 1 and base.kind == "real" and dtype is None:
+            return into(_product(base, axes[0], bool(keepdims)), {"out": out})
         raise NeedsConcreteSizes("np.prod over an axis of symbolic size", size_symbols(*(base.axes[k] for k in axes)))
     places: list[list[Expr]] = [[]]
     for n in lengths:
@@ -271,6 +302,11 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
         return into(_all(base, axis, keepdims=keepdims), {"out": out})
     result = integers_fit(array(_reduced_shape(base.axes, axes, bool(keepdims)), entries, wanted))
     return into(result, {"out": out})
+
+
+def _product(base: Array, axis: int, keepdims: bool) -> Array:
+    total = product(base, axis).total()
+    return OPERATIONS["expand_dims"](total, axis) if keepdims else total
 
 
 @implements("add.accumulate")

@@ -38,10 +38,11 @@ from symbackprop.expression.build import (
     multiply,
     nodes_once,
     substitute,
+    subtract,
     where,
 )
 from symbackprop.expression.program import PART, Equation, symbols
-from symbackprop.expression.sizes import NO_FACTS, Facts, Relation, decide, simplify
+from symbackprop.expression.sizes import NO_FACTS, Facts, Relation, decide, quotient, simplify
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, finite, is_infinite
 from symbackprop.rendering.text import to_text
@@ -384,6 +385,11 @@ def reduced(expr: Expr) -> Expr:
     return simplify(expr, _facts())
 
 
+def quotient_of(total: Expr, divisor: Expr) -> Expr | None:
+    """`sizes.quotient` with the facts of the session."""
+    return quotient(total, divisor, _facts())
+
+
 def at_each_case(content: Content, places: tuple[Expr, ...]) -> Expr:
     """An entry at places that are told by cases, as an array of given integers is: the entry by these cases."""
     case = next((n for place in places for n in nodes_once(place) if isinstance(n, Where)), None)
@@ -420,11 +426,34 @@ def must_know(relation: Relation, left: Expr, right: Expr, why: str) -> bool:
         raise NeedsConcreteSizes(
             why,
             size_symbols(left, right),
-            (question, opposite) if opposite else None,
+            _equalities(left, right, (question, opposite)) if relation == "==" else _questions(relation, left, right),
             evidence=[f"it depends on whether {question}"],
             help=f'say which holds: where="{question}"' + (f' or where="{opposite}"' if opposite else ""),
         )
     return answer
+
+
+def _equalities(left: Expr, right: Expr, pair: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """An equality and its opposite, where sizes may be asked of it."""
+    return (pair, pair[::-1]) if pair[1] and not free_indices(left) | free_indices(right) else ()
+
+
+def _questions(relation: Relation, left: Expr, right: Expr) -> tuple[tuple[str, str], ...]:
+    """What sizes may be asked of, so that a relation holds in all rounds of the loops around, or in none."""
+    found = []
+    for r, one, other in ((relation, left, right), ("<=" if relation == "<" else "<", right, left)):
+        gap = subtract(other, one)  # at least 0, or 1, in the round in which it is least
+        for index in sorted(free_indices(gap), key=lambda i: i.name):
+            slope = minus(substitute(gap, {index: add(index, ONE)}), gap)
+            rises = None if free_indices(slope) else is_so("<=", ZERO, slope)
+            if rises is None:
+                return ()
+            gap = substitute(gap, {index: ZERO if rises else subtract(index.size, ONE)})
+        if free_indices(left) | free_indices(right):
+            one, other = ZERO, reduced(gap)
+        pair = (f"{to_text(one)} {r} {to_text(other)}", f"{to_text(one)} {_OPPOSITE[r]} {to_text(other)}")
+        found.append(pair)
+    return tuple(found)
 
 
 def holds(relation: Relation, left: Expr, right: Expr) -> Expr:

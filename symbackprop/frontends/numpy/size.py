@@ -239,9 +239,18 @@ class SymbolicItems:
         raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(self.length))
 
 
+def item_of(array: Any, key: Any) -> Any:
+    """An item of arrays that hold the items of a list along their first axes: of a tuple of arrays a tuple."""
+    return tuple(item_of(a, key) for a in array) if isinstance(array, tuple) else array[key]
+
+
 @stands_for(list, "a list of symbolic length", _needs_number)
 class SymbolicList:
-    """A list of numbers, or of arrays of one shape, of symbolic length: they lie along the first axis of an array."""
+    """A list of numbers, of arrays of one shape, or of tuples of these, of symbolic length.
+
+    Args:
+        array: the items lie along its first axis; for tuples a tuple of arrays.
+    """
 
     __slots__ = ("array",)
     __class__ = class_of(lambda _: [1])
@@ -250,10 +259,26 @@ class SymbolicList:
         self.array = array
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.array)
+        return iter(self.alone())
+
+    def parts(self) -> list[Any]:
+        """The arrays that hold the items."""
+        found, pending = [], [self.array]
+        while pending:
+            array = pending.pop()
+            pending += reversed(array) if isinstance(array, tuple) else ()
+            found += [] if isinstance(array, tuple) else [array]
+        return found
+
+    def alone(self) -> Any:
+        """The one array that holds the items."""
+        if isinstance(self.array, tuple):
+            raise TraceError("a list of tuples, of symbolic length, cannot be traced where an array is needed")
+        return self.array
 
     def __getitem__(self, key: Any) -> Any:
-        return SymbolicList(self.array[key]) if isinstance(key, slice) else self.array[key]
+        found = item_of(self.array, key)
+        return SymbolicList(found) if isinstance(key, slice) else found
 
 
 def size(expr: Expr) -> Any:

@@ -162,7 +162,8 @@ class Tracer:
             what = stop.what
         elif isinstance(stop, SymbackpropError):
             what = f"{what} cannot be followed: {stop.what}"
-        return NeedsConcreteSizes(what, size_symbols(*sizes), where=where)
+        questions = stop.questions if isinstance(stop, NeedsConcreteSizes) else ()
+        return NeedsConcreteSizes(what, size_symbols(*sizes), questions, where=where)
 
     def _swallowed(self, stop: BaseException, function: Callable[..., Any]) -> SymbackpropError:
         """What to say where the user's code caught a stop and went on: NumPy would have given it something else."""
@@ -229,7 +230,7 @@ class Tracer:
         where = stop.where or where or self._where(stop.__traceback__)
         parts: dict[str, Any] = {"where": where, "span": stop.span, "evidence": stop.evidence, "help": stop.help}
         if isinstance(stop, NeedsConcreteSizes):
-            return NeedsConcreteSizes(stop.what, stop.symbols, stop.question, **parts)
+            return NeedsConcreteSizes(stop.what, stop.symbols, stop.questions, **parts)
         return type(stop)(stop.what, **parts)
 
 

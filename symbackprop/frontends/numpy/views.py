@@ -11,8 +11,9 @@ from symbackprop.frontends.numpy.elementwise import broadcast_shape
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.operands import as_array, shape_of
 from symbackprop.frontends.numpy.registry import METHODS, implements
-from symbackprop.frontends.numpy.session import is_so, must_know, product_of, reduced
+from symbackprop.frontends.numpy.session import is_so, must_know, product_of, quotient_of, reduced
 from symbackprop.frontends.numpy.size import Size, size
+from symbackprop.rendering.text import to_text
 
 Indices = tuple[Expr, ...]
 
@@ -115,13 +116,16 @@ def _completed(old: Indices, new: Indices) -> Indices:
     total = product_of(old)
     if number(-1) in new:
         known = product_of(tuple(n for n in new if n is not number(-1)))
-        missing = reduced(Quotient(total, known))
+        filled = all(is_so("<=", ONE, n) for n in old)
+        missing = (quotient_of(total, known) if filled else None) or reduced(Quotient(total, known))
         new = tuple(missing if n is number(-1) else n for n in new)
     same = is_so("==", total, product_of(new))
     if same is not True:
         shapes = f"{tuple(map(Size, old))} to {tuple(map(Size, new))}"
         if same is None and len(size_symbols(total, *new)):
-            raise NeedsConcreteSizes(f"reshape from {shapes}", size_symbols(total, *new))
+            unsure = [to_text(n) for n in old if is_so("<=", ONE, n) is None]  # of no entries -1 cannot be told
+            questions = [(f"1 <= {n}", f"1 > {n}") for n in unsure]
+            raise NeedsConcreteSizes(f"reshape from {shapes}", size_symbols(total, *new), questions)
         raise ShapesDoNotFit(f"reshape from {shapes}")
     return new
 
