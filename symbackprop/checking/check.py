@@ -461,7 +461,7 @@ def _at_concrete_sizes(case: Case, stop: NeedsConcreteSizes, subject: str, budge
     stated = Stated(tuple(stop.symbols))
     half = budget.half()
     try:
-        for sizes in _choices(stated.symbols, stop.question):
+        for sizes in _choices(stated.symbols, stop.questions):
             if len(stated.traces) == max(CONCRETE_SCREENED, len(stated.symbols) + 4) or half.spent:
                 break
             _trace_at(case, sizes, budget, stated)
@@ -541,7 +541,8 @@ def _screened(goal: ProofGoal, subject: str, stage: Stage, budget: Budget) -> Ve
 
 
 def _joined(first: NeedsConcreteSizes, more: NeedsConcreteSizes) -> NeedsConcreteSizes:
-    return NeedsConcreteSizes(more.what, tuple(dict.fromkeys((*first.symbols, *more.symbols))))
+    symbols = tuple(dict.fromkeys((*first.symbols, *more.symbols)))
+    return NeedsConcreteSizes(more.what, symbols, tuple(dict.fromkeys((*first.questions, *more.questions))))
 
 
 def _summed_up(verdicts: list[Verdict], order: list[int], stated: Stated, subject: str) -> Verdict:
@@ -574,13 +575,13 @@ def _at(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name} = {n}" for name, n in sizes.items())
 
 
-def _choices(symbols: tuple[str, ...], question: tuple[str, str] | None = None) -> Iterator[dict[str, int]]:
+def _choices(symbols: tuple[str, ...], questions: Sequence[tuple[str, str]] = ()) -> Iterator[dict[str, int]]:
     """Small unequal sizes from 3 upwards first, two larger ones, equal ones, each size 1 in turn, then the others.
 
     Of more than `FEW` symbols the products grow fast: there sizes of 2 come first, then each is larger in turn.
 
     Args:
-        question: a relation on which the functions depend, and its opposite: sizes with either come among the first.
+        questions: relations on which the functions depend, with their opposites: sizes with either come among the first.
     """
     few = len(symbols) <= FEW
     values = itertools.islice(itertools.product(range(1, 8 if few else 4), repeat=len(symbols)), MAXIMUM_GRID)
@@ -592,7 +593,11 @@ def _choices(symbols: tuple[str, ...], question: tuple[str, str] | None = None) 
         spread = [{n: LARGER if n == symbol else rest for n in symbols} for rest in (2, 3) for symbol in symbols]
     ones = [next(s for s in ranked if s[symbol] == 1) for symbol in symbols]
     equal = [dict.fromkeys(symbols, 2)] if len(symbols) > 1 else []
-    sides = [s for text in question or () for s in itertools.islice(filter(partial(_meets, text), ranked), 1)]
+    sides = [
+        s
+        for text in itertools.chain(*questions[:FEW])
+        for s in itertools.islice(filter(partial(_meets, text), ranked), 1)
+    ]
     chosen = (*ranked[:2], *spread, *sides, *equal, *ones[:2], *small[:MAXIMUM_CHOICES], *ranked[:MAXIMUM_CHOICES])
     yield from dict((tuple(s.items()), s) for s in chosen).values()
 
