@@ -581,7 +581,8 @@ def _choices(symbols: tuple[str, ...], questions: Sequence[tuple[str, str]] = ()
     Of more than `FEW` symbols the products grow fast: there sizes of 2 come first, then each is larger in turn.
 
     Args:
-        questions: relations on which the functions depend, with their opposites: sizes with either come among the first.
+        questions: relations on which the functions depend, each with its opposite: sizes with either come among the
+            first.
     """
     few = len(symbols) <= FEW
     values = itertools.islice(itertools.product(range(1, 8 if few else 4), repeat=len(symbols)), MAXIMUM_GRID)
