@@ -102,7 +102,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     check_dtype(dtype)
     check_backend(backend)
     program = stabilise(program)
-    form = lower(program, {e.tensor: equation_text(e.left, e.value) for e in program.equations})
+    form = _lowered(program)
     signature = signature_of(form, program, dtype)
     if backend != "numpy":
         make = importlib.import_module(BACKENDS[backend]).program_function
@@ -116,6 +116,20 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     functions = load_module(source)
     run = _WithBuffers(form, signature, functions) if INTO in functions else None
     return CompiledProgram(program, source, signature, functions[FUNCTION], run=run)
+
+
+def plain_source(program: Program) -> str:
+    """The plain form as a reader is shown it, each equation in NumPy's own words.
+
+    Raises:
+        UnsupportedError: as `compile_program`.
+    """
+    return print_function(FUNCTION, _lowered(stabilise(program)), "np", set())
+
+
+def _lowered(program: Program) -> Form:
+    """The imperative form, with the equations as comments."""
+    return lower(program, {e.tensor: equation_text(e.left, e.value) for e in program.equations})
 
 
 def _print_numpy(form: Form, dtype: str) -> str:

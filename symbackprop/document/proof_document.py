@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from symbackprop.codegen.code_lines import code_lines
-from symbackprop.codegen.program import compile_program
+from symbackprop.codegen.program import plain_source
 from symbackprop.document import closing_sections as supplements
 from symbackprop.document import opening_sections as overview
 from symbackprop.document.any_depth_code import loop_lines
@@ -113,7 +113,7 @@ def numpy_lines(proof: Proof) -> Mapping[Tensor, str]:
     if proof.gradient is None or len(proof.program.equations) > MOST_EQUATIONS:
         return {}
     try:
-        source = compile_program(proof.gradient.adjoint).source
+        source = plain_source(proof.gradient.adjoint)
     except UnsupportedError:
         return {}
     return code_lines(source, [e.tensor for e in proof.gradient.adjoint.equations])

@@ -583,7 +583,7 @@ def test_trace_names_the_line() -> None:
     with pytest.raises(TraceError) as stop:
         trace(singular_values, {"x": ("N", "D")})
     line = singular_values.__code__.co_firstlineno + 2
-    assert str(stop.value) == f"np.linalg.svd cannot be traced\n    line {line}: return np.linalg.svd(y)[1]"
+    assert str(stop.value).startswith(f"np.linalg.svd cannot be traced\n    line {line}: return np.linalg.svd(y)[1]\n")
 
 
 def test_a_global_is_not_changed_by_tracing() -> None:

@@ -254,7 +254,7 @@ def test_vanishes_everywhere_meets_shifted_sums():
             Equation(h, (n,), add(Entry(before, (n,)), Entry(f, (n,)))),
         ]
     )
-    cuts.depend(block, [f])
+    cuts.define_block(block, block.equations)
     shifted = contraction("i", subtract(N, number(1)), lambda i: Entry(f, (add(i, number(1)),)))
     whole = contraction("i", N, lambda i: Entry(f, (i,)))
     gap = cuts.normal(subtract(subtract(whole, shifted), Entry(f, (ZERO,))))

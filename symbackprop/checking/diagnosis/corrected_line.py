@@ -14,7 +14,7 @@ from dataclasses import replace
 from symbackprop.checking.user_lines import with_parts, with_users_names
 from symbackprop.checking.verdict import CuredLine
 from symbackprop.codegen.code_lines import code_lines
-from symbackprop.codegen.program import compile_program
+from symbackprop.codegen.program import plain_source
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import Tensor, entries_once, tensors_in
 from symbackprop.expression.program import PART, Equation, Program, symbols
@@ -85,7 +85,7 @@ def _code(program: Program, equation: Equation, called: Mapping[str, str]) -> st
     parameters = tuple(s for s in symbols(value) if s.kind != "size" and s.name != "pi")
     try:
         alone = Program(inputs, (Equation(left, equation.indices, value),), (left,), parameters)
-        source = compile_program(alone).source
+        source = plain_source(alone)
     except SymbackpropError:
         return ""
     line = _shortened(code_lines(source, [left]).get(left, ""))
@@ -105,8 +105,8 @@ def _code(program: Program, equation: Equation, called: Mapping[str, str]) -> st
 # What code generation writes for axes of length 1, as one writes it with keepdims.
 _SPELLINGS = (
     (r"np\.array\((\w+)\[:, 0\]\)\[:, None\]", r"\1"),
-    (r'np\.einsum\("ab,ab->a", (\w+), (\w+), optimize=True\)\[:, None\]', r"(\1 * \2).sum(axis=1, keepdims=True)"),
-    (r'np\.einsum\("ab,ab->b", (\w+), (\w+), optimize=True\)', r"(\1 * \2).sum(axis=0)"),
+    (r'np\.einsum\("ab,ab->a", (\w+), (\w+)\)\[:, None\]', r"(\1 * \2).sum(axis=1, keepdims=True)"),
+    (r'np\.einsum\("ab,ab->b", (\w+), (\w+)\)', r"(\1 * \2).sum(axis=0)"),
     (r"\.sum\(axis=1\)\[:, None\]", ".sum(axis=1, keepdims=True)"),
 )
 
