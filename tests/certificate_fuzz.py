@@ -34,7 +34,10 @@ def mutate_word(lines, r):
     """One word is another one."""
     k = r.choice([k for k, line in enumerate(lines) if line.split()[0] in MUTABLE])
     words = words_of(lines[k])
-    at = r.choice([i for i, w in enumerate(words) if i > 1 and w.strip()])
+    places = [i for i, w in enumerate(words) if i > 1 and w.strip()]
+    if not places:  # a change before this one left its first word alone
+        return
+    at = r.choice(places)
     pool = [w for w in words_of(" ".join(lines)) if w.strip()]
     kind = r.random()
     if kind < 0.35:
@@ -69,7 +72,9 @@ def mutate_statement(lines, r):
         lines[k] = re.sub(r"\[(\w+),(\w+)\]", r"[\2,\1]", lines[k], count=1)
     elif kind == 5:
         names = [
-            line.split()[1].split("[")[0] for line in lines if line.split()[0] in ("forward", "backward", "adjoint")
+            line.split()[1].split("[")[0]
+            for line in lines
+            if line.split()[0] in ("forward", "backward", "adjoint") and len(line.split()) > 1
         ]
         lines[k] += " " + r.choice(names)
     elif kind == 6:
@@ -81,7 +86,7 @@ def mutate_statement(lines, r):
             j,
             r.choice(
                 [
-                    f"condition nonzero 0 in {lines[k].split()[1]}",
+                    f"condition nonzero 0 in {lines[k].split()[-1]}",
                     "lemma dx = 0",
                     "fact 1 <= 0",
                     "input zero positive",
