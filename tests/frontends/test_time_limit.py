@@ -6,12 +6,14 @@ import cProfile
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, apply, entries_once, multiply
 from symbackprop.expression.functions import EXP
 from symbackprop.expression.program import Equation, Program
+from symbackprop.frontends.numpy import time_limit
 from symbackprop.frontends.numpy.time_limit import OutOfTime, alarm, within
 
 
@@ -70,3 +72,21 @@ def test_an_alarm_rings_no_longer_when_what_it_watched_is_over():
     end = time.monotonic() + 0.2
     while time.monotonic() < end:
         pass
+
+
+def test_an_alarm_ends_with_the_thread_that_it_watched(monkeypatch):
+    """That thread's number is soon another one's, which would be ended in its place."""
+    monkeypatch.setattr(time_limit, "_silence", lambda *_: None)  # as if it had been ended in the middle of this
+
+    def work():
+        with suppress(OutOfTime), alarm(0.02):
+            pass
+
+    before = set(threading.enumerate())
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    end = time.monotonic() + 10
+    while set(threading.enumerate()) - before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not set(threading.enumerate()) - before

@@ -43,7 +43,7 @@ def alarm(seconds: float) -> Iterator[None]:
 
     What sleeps, or waits for a busy machine, has `PATIENCE` times as long.
     """
-    thread = threading.get_ident()
+    watched, thread = threading.current_thread(), threading.get_ident()
     fired, over, turn = threading.Event(), threading.Event(), threading.Lock()
     seconds = max(seconds, 0.01)
     clock = _work_of(thread)
@@ -58,6 +58,8 @@ def alarm(seconds: float) -> Iterator[None]:
                 continue
             wait = AGAIN
             with turn:
+                if not watched.is_alive():  # it was ended in the middle of this; its number may be another thread's
+                    return
                 if not over.is_set():
                     fired.set()
                     _interrupt(thread)
