@@ -34,7 +34,7 @@ from symbackprop.normal_form.data import (
     scale,
     subtract,
 )
-from symbackprop.normal_form.indicators import ratio
+from symbackprop.normal_form.indicators import ratios
 from symbackprop.normal_form.powers import LARGEST_FACTOR, Powers
 from symbackprop.normal_form.rewriter import INDICATORS, Terms
 
@@ -105,7 +105,7 @@ class Functions(Powers):
         if len(value.terms) == 1 and self._is_nonnegative(value.terms[0][0]):
             low, high = ((0, False), None) if value.terms[0][1] > 0 else (None, (0, False))
         for atom, held in known:
-            k = ratio(self.definition(atom), value) if atom.kind == "positive" else None
+            k = next(iter(ratios(self.definition(atom), value)), None) if atom.kind == "positive" else None
             rest = as_constant(combine([(1, value), (-k, self.definition(atom))])) if k else None
             if k is None or rest is None:
                 continue

@@ -244,13 +244,16 @@ def _product(rules: TermRules, first: Atom, second: Atom) -> Poly | None:
     if first.kind == "zero":
         first, second = second, first
     u, v = rules.definition(first), rules.definition(second)
-    k = ratio(u, v)
-    if k is None:
-        return None
-    rest = combine([(1, v), (-k, u)])
-    sign = rules.sign(rest) if rest.terms else 0
-    if sign is None:
-        return None
+    for k in ratios(u, v):
+        rest = combine([(1, v), (-k, u)])
+        sign = rules.sign(rest) if rest.terms else 0
+        if sign is not None:
+            return _product_of(rules, first, second, k, sign)
+    return None
+
+
+def _product_of(rules: TermRules, first: Atom, second: Atom, k: Rational, sign: int) -> Poly:
+    """The product for v = k*u + w, where w has this sign."""
     p, q = rules.single(first), rules.single(second)
     if second.kind == "zero" and first.kind == "zero":
         return p if sign == 0 else ZERO
@@ -262,10 +265,8 @@ def _product(rules: TermRules, first: Atom, second: Atom) -> Poly | None:
     return subtract(add(p, q), ONE) if sign > 0 else ZERO
 
 
-def ratio(u: Poly, v: Poly) -> Rational | None:
-    """k such that v - k*u has no term that holds an entry, if there is one."""
-    varying = [(m, c) for m, c in u.terms if any(a.free or a.kind == "entry" for a, _ in m.factors)]
+def ratios(u: Poly, v: Poly) -> list[Rational]:
+    """Each k with which a term that holds an entry, or an index, is gone from v - k*u."""
     table = dict(v.terms)
-    if not varying or varying[0][0] not in table:
-        return None
-    return exact(Fraction(table[varying[0][0]]) / Fraction(varying[0][1]))
+    varying = [(m, c) for m, c in u.terms if m in table and any(a.free or a.kind == "entry" for a, _ in m.factors)]
+    return list(dict.fromkeys(exact(Fraction(table[m]) / Fraction(c)) for m, c in varying))
