@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from thinning import EVERYTHING
 
 import symbackprop as sb
 from symbackprop.checking.decide import goal_of
@@ -123,6 +124,7 @@ def columns_put_back_turned(dout, x, w):
     return columns_put_back(dout, x, w, turned=True)
 
 
+@pytest.mark.skipif(not EVERYTHING, reason="nine seconds: runs with SYMBACKPROP_EVERYTHING=1")
 def test_convolution_by_columns_is_proved_at_stated_sizes_at_least():
     options = {"shapes": {"x": ("N", "H", 3), "w": (2, 2)}, "where": "H >= 2"}
     right = sb.check(convolution_by_columns, columns_put_back, **options)

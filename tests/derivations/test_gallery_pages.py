@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 
 import pytest
 from exhibits import NAMES, SOURCE
+from thinning import thinned
 
 WIDTHS = (375, 1280)
 BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
@@ -185,7 +186,7 @@ def typeset(source, engine, folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "engine"), [*((n, "pdflatex") for n in NAMES), *((n, "lualatex") for n in NAMES[9:10])]
+    ("name", "engine"), thinned([*((n, "pdflatex") for n in NAMES), *((n, "lualatex") for n in NAMES[9:10])], 2)
 )
 def test_document_is_typeset_without_a_warning_that_a_reader_would_see(name, engine, tmp_path):
     if shutil.which(engine) is None:

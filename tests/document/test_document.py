@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from sample_proofs import layer_norm_proof
+from thinning import thinned
 
 from symbackprop.api import check, prove, trace, verify
 from symbackprop.calculus.rules import RULES
@@ -162,7 +163,9 @@ def _compiled(source: str, engine: str, folder: Path) -> tuple[str, int]:
     ("name", "engine"),
     [
         *((n, "pdflatex") for n in (*NETWORKS, "traced")),
-        *((f"{n} brief on {p}", "pdflatex") for n in ("any_depth", "softmax", "cross_entropy") for p in PAPERS),
+        *thinned(
+            [(f"{n} brief on {p}", "pdflatex") for n in ("any_depth", "softmax", "cross_entropy") for p in PAPERS], 3
+        ),
         ("any_depth brief on a4", "lualatex"),
     ],
 )
