@@ -36,10 +36,14 @@ def program_function(name: str, form: Form, signature: Signature) -> tuple[str, 
 
 
 class _Ready(NamedTuple):
-    """A call for arrays of certain shapes, but for where they are: its slots, and the workspace that some point to."""
+    """A call for arrays of certain shapes, but for where they are: its slots, and the workspace that some point to.
+
+    The last slots are those of the numbers, which may be others at each call.
+    """
 
     key: tuple[Any, ...]
     slots: Array
+    numbers: Array
     address: int
     outputs: list[tuple[tuple[int, ...], np.dtype[Any]]]
     work: list[Array]
@@ -64,6 +68,7 @@ class CProgram:
         self.sizes = list(
             dict.fromkeys(s for t in (*form.inputs, *printer.defined) for size in t.shape for s in symbols(size))
         )
+        self.telling = [k for k, p in enumerate(form.parameters) if p in self.sizes]  # numbers that are sizes
         text = printer.program(self.sizes)
         self.work = printer.work
         self.spare: deque[_Ready] = deque(maxlen=SPARE)
@@ -76,10 +81,11 @@ class CProgram:
     def __call__(self, *arguments: Any) -> Any:
         """The outputs; a single one as it is."""
         inputs, numbers = arguments[: self.count], arguments[self.count :]
-        key = (*[a.shape for a in inputs], numbers)
+        key = (*[a.shape for a in inputs], *[numbers[k] for k in self.telling])
         ready = self._taken(key) or self._prepared(key, inputs, numbers)
         made = [np.empty(shape, dtype) for shape, dtype in ready.outputs]
         ready.slots[: self.count + len(made)] = [a.__array_interface__["data"][0] for a in (*inputs, *made)]
+        ready.numbers[:] = numbers
         self._call(ready.address)
         self.spare.append(ready)
         found = dict(zip(self.made, made, strict=True))
@@ -88,7 +94,7 @@ class CProgram:
         return results if len(results) > 1 else results[0]
 
     def _taken(self, key: tuple[Any, ...]) -> _Ready | None:
-        """What is ready for these shapes and numbers, and in no other call's hands; what is ready for others goes."""
+        """What is ready for these sizes, and in no other call's hands; what is ready for others goes."""
         try:
             ready = self.spare.pop()  # taken out while it is in use, so threads never share one
         except IndexError:
@@ -102,8 +108,8 @@ class CProgram:
         slots = np.zeros(first + len(work) + len(self.sizes) + len(numbers), np.int64)
         slots[first : first + len(work)] = [a.ctypes.data for a in work]
         slots[first + len(work) : len(slots) - len(numbers)] = [sizes[s] for s in self.sizes]
-        slots.view(np.float64)[len(slots) - len(numbers) :] = numbers
-        return _Ready(key, slots, slots.ctypes.data, [(a.shape, a.dtype) for a in outputs], work)
+        values = slots.view(np.float64)[len(slots) - len(numbers) :]
+        return _Ready(key, slots, values, slots.ctypes.data, [(a.shape, a.dtype) for a in outputs], work)
 
     def _sizes(self, inputs: Sequence[Array], numbers: tuple[float, ...]) -> dict[Symbol, int]:
         """The size of every axis; one that no input tells is a hyper-parameter."""
