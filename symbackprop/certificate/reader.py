@@ -9,17 +9,10 @@ import re
 from fractions import Fraction as Q
 from typing import Any
 
-from symbackprop.certificate.check_proof import Refused
+from symbackprop.certificate.check_proof import MOST_DIGITS, MOST_EXPONENT, MOST_NESTED, need
 
 Node = tuple[Any, ...]  # of a syntax tree: a word, then its parts
-MOST_NESTED, MOST_EXPONENT, MOST_DIGITS = 60, 40, 60
 TOKEN = re.compile(r"\s*(?:(\d+)|([A-Za-z_]\w*)|(\*\*|//|<=|==|[-+*/%()\[\],:<;=]))")
-
-
-def need(truth: Any, said: str) -> None:
-    """Refuse unless it is true."""
-    if not truth:
-        raise Refused(said)
 
 
 class Reader:

@@ -33,7 +33,7 @@ from symbackprop.checking.decide import (
     untraced,
 )
 from symbackprop.checking.diagnosis.edited_function import edited
-from symbackprop.checking.freeing import freed
+from symbackprop.checking.freeing import LARGE, LONG, freed
 from symbackprop.checking.progress import Observer, Progress, report, watched
 from symbackprop.checking.raising import failure
 from symbackprop.checking.refute import Stage
@@ -214,10 +214,9 @@ def _unforeseen(error: BaseException) -> SymbackpropError:
 
 def _freed(case: Case, budget: Budget) -> Verdict | None:
     """The verdict where long axes of a fixed length are symbols, if that is enough; None where there are none."""
-    found = freed(case.shapes, case.assume)
-    if found is None:
+    general = _with_free_axes(case)
+    if general is None:
         return None
-    general = replace(case, shapes=found[0], assume=found[1])
     verdict = _checked(general, budget.half())
     if verdict.status == "PROVED":
         return replace(verdict, notes=(*verdict.notes, CASE_OF_THIS))
@@ -226,17 +225,22 @@ def _freed(case: Case, budget: Budget) -> Verdict | None:
     subject = f"gradients of {name_of(case.forward)}"
     reason = (
         "arrays of this size cannot be examined by exact numbers; with a symbol for each long axis the answer is "
-        f"{verdict.status}: give shapes such as {next(iter(found[0].items()))}"
+        f"{verdict.status}: give shapes such as {next(iter(general.shapes.items()))}"
     )
     return Verdict("UNDECIDED", subject, reason=reason)
 
 
+def _with_free_axes(case: Case, large: int = LARGE, long: int = LONG) -> Case | None:
+    """The same question with symbols for axes of a fixed length, as `freed` has it; None where there are none."""
+    found = freed(case.shapes, case.assume, large, long)
+    return None if found is None else replace(case, shapes=found[0], assume=found[1])
+
+
 def _with_symbols(case: Case, budget: Budget) -> Verdict | None:
     """The proof where all axes of a fixed length are symbols, if there is one: sums of three terms are no easier."""
-    found = freed(case.shapes, case.assume, large=0, long=2)
-    if found is None:
+    general = _with_free_axes(case, large=0, long=2)
+    if general is None:
         return None
-    general = replace(case, shapes=found[0], assume=found[1])
     try:
         traced = general.trace(None, budget.left)
     except SymbackpropError:
