@@ -413,9 +413,11 @@ def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 
 
 def _turned(left: Any, right: Any, mode: Any) -> bool:
-    """Whether NumPy exchanges the sequences; of equal lengths it does not, which only "same" shows."""
+    """Whether the sequences are to be exchanged: what "full" gives does not depend on it."""
     lengths = left.axes[0], right.axes[0]
-    if mode in ("full", "valid") and is_so("<=", *lengths):
+    if mode == "full":
+        return False
+    if mode == "valid" and is_so("<=", *lengths):
         return True
     return must_know("<", *lengths, "which of both sequences is the longer one")
 
