@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.exact import evaluate
 
 SIZES = {"N": 4, "D": 6}
@@ -111,3 +112,33 @@ def rounded_where_added(x):
 def test_numbers_that_integers_would_round_are_refused(forward):
     with pytest.raises(sb.errors.SymbackpropError):
         sb.trace(forward, {"x": (4, 6)})
+
+
+def test_an_array_of_one_way_of_a_branch_may_share_its_memory_afterwards():
+    """On the one way y is what it was, on the other a new array; then its first row is changed through a view."""
+
+    def forward(x):
+        y = x * 1.0
+        row = y[0]
+        if x.sum() > 1000:
+            y[:] = y[::-1]
+        else:
+            y = y * 2
+        row += 1
+        return y
+
+    with pytest.raises(SymbackpropError, match="may or may not be a view"):
+        sb.trace(forward, shapes={"x": ("N", "D")})
+
+
+def test_what_nan_to_num_leaves_in_place_is_the_array_itself():
+    def forward(x):
+        y = x * 1.0
+        np.nan_to_num(y, copy=False)[0] = 0.0
+        np.tanh(y, y)
+        return y
+
+    program = sb.trace(forward, shapes={"x": ("N", "D")})
+    x = np.arange(6.0).reshape(3, 2)
+    found = evaluate(program, {"N": 3, "D": 2}, {"x": x})
+    np.testing.assert_allclose(np.asarray(found[program.outputs[0].name], float), forward(x))

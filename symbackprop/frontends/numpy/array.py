@@ -192,7 +192,7 @@ def exemplar(value: Array) -> Any:
 class Array:
     """A symbolic `numpy.ndarray`, or a NumPy scalar (`scalar`), which is never changed in place."""
 
-    __slots__ = ("axes", "base_version", "buffer", "contiguous", "scalar", "through")
+    __slots__ = ("axes", "buffer", "contiguous", "scalar", "shared", "through")
     __array_priority__ = 1000
     __class__ = class_of(exemplar)
 
@@ -203,7 +203,7 @@ class Array:
         self.axes = buffer.shape if shape is None else shape
         no_rounds_in(self.axes)
         self.contiguous = True  # False: not known to be C-contiguous
-        self.base_version: tuple[Buffer, int] | None = None  # may be a view of this buffer, or a copy
+        self.shared: tuple[tuple[Buffer, int], ...] = ()  # may be a view of these buffers, as they are now, or a copy
 
     # --- attributes of ndarray
 
@@ -310,7 +310,7 @@ class Array:
         buffer = self.buffer
         if buffer.doubt:
             raise TraceError(buffer.doubt)
-        if self.base_version and self.base_version[0].version != self.base_version[1]:
+        if any(base.version != version for base, version in self.shared):
             raise TraceError("an array that may or may not be a view is used after its base was changed in place")
         if not buffer.settled:
             name = current().variable_of(self._is_name)
@@ -338,11 +338,10 @@ class Array:
         buffer, inverse = self.buffer, self.through.inverse
         if inverse is None or self.scalar:
             raise TraceError("assignment to an array that cannot be written (a broadcast view)")
-        if self.base_version:
-            base, _ = self.base_version
+        for base, _ in self.shared:
             base.changes()
             base.doubt = "an array is used whose reshape, changed in place, may or may not share its memory"
-            self.base_version = None
+        self.shared = ()
         if not added and current().in_steps():
             value = self._named(value)
         old = buffer.content

@@ -161,7 +161,8 @@ class Branch:
             buffer.content = buffer.unsettled = content
             buffer.settled, buffer.order, buffer.uses = False, None, 0
             buffer.doubt = a["doubt"] or b["doubt"]
-            buffer.version = a["version"] + b["version"] + 1
+            if a["version"] != old["version"] or b["version"] != old["version"]:
+                buffer.version = a["version"] + b["version"] + 1
 
     def _merged_items(self, first: Items, second: Items, owner: Any) -> Items:
         kind = type(owner).__name__
@@ -207,8 +208,9 @@ class Branch:
         like = first if isinstance(first, Array) else second if isinstance(second, Array) else a
         if not result.axes:
             return like.like(result)
-        # it may share memory with either
-        return like.like(Array(result.buffer, None, View(lambda indices: indices, None)))
+        either = like.like(Array(result.buffer, None, View(lambda indices: indices, None)))
+        either.shared = tuple((v.buffer, v.buffer.version) for v in (first, second) if isinstance(v, Array))
+        return either
 
     def _unsettled(self, name: str) -> Unsettled:
         shown = "the result of a function" if name.startswith("__") else name

@@ -53,6 +53,9 @@ class Operation:
         unknown = first_opaque(args)
         if unknown is not None:
             return unknown(*args[1:] if args[0] is unknown else args, **options)
+        ufunc = getattr(np, self.__name__, None)
+        if isinstance(ufunc, np.ufunc) and ufunc.nout == 1 and len(args) == ufunc.nin + 1:
+            args, options["out"] = args[:-1], args[-1]
         return OPERATIONS[self.__name__](*args, **options)
 
     def __getattr__(self, name: str) -> Any:

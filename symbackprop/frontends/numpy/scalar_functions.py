@@ -46,7 +46,7 @@ from symbackprop.expression.functions import (
     Function,
 )
 from symbackprop.expression.sympy_bridge import PI
-from symbackprop.frontends.numpy.array import has_entry
+from symbackprop.frontends.numpy.array import Array, has_entry
 from symbackprop.frontends.numpy.dtypes import is_finite
 from symbackprop.frontends.numpy.elementwise import compared, elementwise, into, joint_type_of, truth
 from symbackprop.frontends.numpy.masked import Masked, Places, elementwise_masked
@@ -331,8 +331,10 @@ def _always(x: Any) -> Any:
 
 
 @implements("nan_to_num")
-def _nan_to_num(x: Any, **_: Any) -> Any:
+def _nan_to_num(x: Any, copy: Any = True, *_values: Any, **_: Any) -> Any:
     _must_be_finite("nan_to_num", x)
+    if isinstance(x, Array) and not copy:  # nothing is changed in it, and it is what is returned
+        return x
     return elementwise(lambda v: v, x, name="positive", nonlinear=False)
 
 

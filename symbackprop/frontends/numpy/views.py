@@ -53,7 +53,7 @@ def view_of(base: Array, shape: Indices, step: View, *, contiguous: bool) -> Arr
     view = View(lambda indices: outer.forward(step.forward(indices)), inverse if writable else None)
     result = Array(base.buffer, shape, view)
     result.contiguous = contiguous and base.contiguous
-    result.base_version = base.base_version
+    result.shared = base.shared
     return result
 
 
@@ -236,7 +236,7 @@ def _ascontiguousarray(a: Any, dtype: Any = None) -> Array:
 
 def maybe_copy(base: Array, result: Array) -> Array:
     """`result`, of which it is not known whether it shares the memory of `base`."""
-    result.base_version = (base.buffer, base.buffer.version)
+    result.shared = ((base.buffer, base.buffer.version),)
     return result
 
 

@@ -178,7 +178,7 @@ def bare(value: Any) -> Any:
     if isinstance(value, Tensor):
         plain = Array(value.buffer, value.axes, value.through)
         plain.contiguous = _IN_MEMORY.__get__(value)
-        plain.base_version = value.base_version
+        plain.shared = value.shared
         return plain
     if type(value) in (tuple, list):
         return type(value)(map(bare, value))
@@ -197,7 +197,7 @@ def dressed(value: Any) -> Any:
         if value.buffer.dtype == np.int64 and not value.buffer.shape:
             value.buffer.weak = True  # a tensor without axes leaves the type of one with axes as it is
         result = Tensor(value.buffer, value.axes, value.through)
-        result.contiguous, result.base_version = value.contiguous, value.base_version
+        result.contiguous, result.shared = value.contiguous, value.shared
         return result
     if hasattr(value, "_fields"):
         return type(value)(*map(dressed, value))
@@ -210,7 +210,7 @@ def _write(tensor: Tensor, change: Callable[[Array], Any]) -> None:
         raise TraceError("a change in place where gradients are off cannot be traced")
     plain = bare(tensor)
     change(plain)
-    tensor.contiguous, tensor.base_version = plain.contiguous, plain.base_version
+    tensor.contiguous, tensor.shared = plain.contiguous, plain.shared
 
 
 # --- functions -----------------------------------------------------------------------------------------------------
