@@ -43,6 +43,7 @@ from symbackprop.rendering.text import to_text
 
 N, M = Symbol("N", "size"), Symbol("M", "size")
 A, B, X, LAM = Tensor("A", (N, N)), Tensor("B", (N, N)), Tensor("X", (N, M)), Tensor("lam")
+C, W = Tensor("C", (N, N, N)), Tensor("w", (N,))
 S = SymmetricTensor("S", (N, N))
 P, J, K = Index("i", N), Index("j", N), Index("k", N)
 
@@ -141,6 +142,16 @@ DIFFERENT = {
         summed(lambda k: multiply(factor(gram, k, P), factor(gram, k, J))),
         gram(P, J),
     ),
+    "another matrix in each term": (
+        summed(lambda k: multiply(inverse(lambda r, c: Entry(C, (k, r, c)), P, k), Entry(C, (k, k, J)))),
+        kronecker(P, J),
+    ),
+    "diagonal of a factor": (factor(gram, P, P), ZERO),
+    "logarithm of another factor in each term": (
+        summed(lambda k: apply(LOG, factor(lambda r, c: multiply(Entry(W, (k,)), gram(r, c)), k, k))),
+        contraction("p", N, lambda p: multiply(number(Fraction(1, 2)), matrix_entry(
+            "logdet", N, lambda r, c: multiply(Entry(W, (p,)), gram(r, c))))),
+    ),
     "sign of a multiple": (inverse(lambda r, c: multiply(number(-1), Entry(A, (r, c))), P, J), inverse(entry(A), P, J)),
     "half of a sum that is not symmetric": (
         contraction("p", N, lambda p: summed(lambda k: multiply(
@@ -161,6 +172,8 @@ def values(seed, size=3):
         X: rng.integers(-8, 9, (size, 2)) / 8,
         LAM: np.asarray(0.5),
         S: half + half.T + 4 * np.eye(size),
+        C: rng.integers(-8, 9, (size, size, size)) / 8 + 2 * np.eye(size),
+        W: rng.integers(1, 9, size) / 4,
     }
 
 

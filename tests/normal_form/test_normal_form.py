@@ -629,3 +629,12 @@ def test_roots_and_inverses_of_sizes_are_no_integers():
     n = Symbol("N", "size")
     assert is_integer(power(n, number(2))) and is_integer(power(add(n, ONE), number(0)))
     assert not is_integer(power(n, number(Fraction(1, 2)))) and not is_integer(power(n, number(-1)))
+
+
+def test_a_maximum_less_one_of_its_values_is_0_somewhere():
+    """Two values that are compared are equal at isolated points alone; a maximum is one of those it is taken of."""
+    n = Symbol("N", "size")
+    x, j = Tensor("x", (n,)), Index("j", n)
+    gap = subtract(extremum("max", "k", n, lambda k: Entry(x, (k,))), Entry(x, (j,)))
+    attained = where(Compare("==", gap, ZERO), ONE, ZERO)
+    assert not Canonical().equal(attained, ZERO)
