@@ -14,16 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from symbackprop.calculus.derivation import Gradient
 from symbackprop.codegen.arguments import REMEMBERED, Array, Signature, size_value
 from symbackprop.codegen.lowering.form import Form, Join, OfMatrix, equation_text, soon
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.marked import marked
+from symbackprop.codegen.lowering.passes import Passes, passes
+from symbackprop.codegen.names import RESERVED
 from symbackprop.codegen.numpy.buffered import print_whole
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.runner import Runner
 from symbackprop.errors import UnsupportedError, nearest
+from symbackprop.expression.build import Tensor
 from symbackprop.expression.program import Program
 from symbackprop.proofs.stable_logs import stabilise
 
@@ -34,6 +38,7 @@ INTO = f"{FUNCTION}_into"
 
 # Where each backend's `program_function` lives; what it needs (SciPy, ctypes, JAX) is imported when it is asked for.
 BACKENDS = {"c": "symbackprop.codegen.c.program", "jax": "symbackprop.codegen.jax"}
+FRAMEWORKS = {"jax": "symbackprop.codegen.jax", "torch": "symbackprop.codegen.torch.function"}  # they differentiate
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,6 +78,10 @@ class CompiledProgram:
 
     def __deepcopy__(self, memo: object) -> CompiledProgram:
         return self
+
+    def outcome(self, given: Mapping[str, Any]) -> dict[str, Array]:
+        """The outputs by name, whatever a call gives: what examines the code asks for these."""
+        return CompiledProgram.__call__(self, **given)
 
     def __call__(self, /, **given: Any) -> dict[str, Array]:
         """The outputs by name, arrays of their own; a cost is an array of shape ().
@@ -116,6 +125,43 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     functions = load_module(source)
     run = _WithBuffers(form, signature, functions) if INTO in functions else None
     return CompiledProgram(program, source, signature, functions[FUNCTION], run=run)
+
+
+def compile_gradient(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: tuple[Tensor, ...], name: str, *,
+                     backend: str = "numpy", dtype: str = "float64") -> CompiledProgram:  # fmt: skip
+    """Code for a program's outputs and its gradients: for a framework that differentiates, a function of its own kind.
+
+    Args:
+        gradient: derived and replayed.
+        outputs: what the traced function returns.
+        upstream: the inputs that are upstream gradients.
+        name: of the traced function.
+
+    Raises:
+        UnsupportedError: as `compile_program`; a framework that is not installed.
+    """
+    if backend not in FRAMEWORKS:
+        return compile_program(gradient.adjoint, backend=backend, dtype=dtype)
+    check_dtype(dtype)
+    bars = {t: gradient.cotangents[t] for t in gradient.program.inputs if t in gradient.cotangents}
+    wanted = {t: bar for t, bar in bars.items() if bar in gradient.adjoint.outputs}
+    whole = stabilise(replace(gradient.adjoint, outputs=(*outputs, *gradient.adjoint.outputs)))
+    made = passes(whole, outputs, upstream, wanted)
+    name = name if name.isidentifier() and name not in RESERVED else FUNCTION
+    return compile_passes(name, made, gradient.adjoint, backend, dtype)
+
+
+def compile_passes(name: str, made: Passes, program: Program, backend: str, dtype: str) -> CompiledProgram:
+    """The two passes as a function of a framework's own kind.
+
+    Args:
+        program: the equations, with the cost and the gradients as outputs.
+    """
+    names = tuple(p.name for p in made.parameters)
+    signature = Signature(program.inputs, names, np.dtype(dtype), program.assumptions)
+    make = importlib.import_module(FRAMEWORKS[backend]).passes_program
+    found: CompiledProgram = make(name, made, program, signature)
+    return found
 
 
 def plain_source(program: Program) -> str:
@@ -184,7 +230,7 @@ def _compiled_again(program: Program, backend: str, dtype: str) -> CompiledProgr
 
 def check_backend(backend: str) -> None:
     """Refuse a backend that there is not."""
-    known = ("numpy", *BACKENDS)
+    known = ("numpy", *dict.fromkeys((*BACKENDS, *FRAMEWORKS)))
     if backend not in known:
         near = nearest(backend, known)
         help = f"did you mean {near!r}?" if near else None

@@ -1,0 +1,149 @@
+"""Elementwise expressions and array statements as PyTorch text: the words in which it differs from NumPy.
+
+Numbers that are no tensors are Python's own (a size, a hyper-parameter), and functions of them are those of `math`.
+What makes a tensor makes it of the type and on the device of one that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from symbackprop.codegen.lowering.form import Form, Marked, axes
+from symbackprop.codegen.names import PYTHON, Names
+from symbackprop.codegen.numpy.body import Body
+from symbackprop.codegen.numpy.expressions import ATOM, MULTIPLY, ArrayWriter, Axes, Text
+from symbackprop.expression.build import (
+    Expr,
+    MatrixKind,
+    Power,
+    Tensor,
+    entries,
+    free_indices,
+    number,
+)
+
+RESERVED = PYTHON | {"torch", "math", "ctx"}
+_FUNCTIONS = {"relu": "torch.relu({})", "abs": "torch.abs({})",
+              "tail": "torch.log1p(torch.exp(-torch.abs({})))"}  # fmt: skip
+_OF_NUMBERS = {"relu": "max({}, 0.0)", "abs": "abs({})", "sigmoid": "0.5 + 0.5 * math.tanh(0.5 * ({}))",
+               "tail": "math.log1p(math.exp(-abs({})))"}  # fmt: skip
+_MATRIX = {"inverse": "torch.linalg.inv({})", "cholesky": "torch.linalg.cholesky({})",
+           "determinant": "torch.linalg.det({})", "logdet": "torch.linalg.slogdet({})[1]"}  # fmt: skip
+_MINUS_HALF = number(Fraction(-1, 2))
+_REDUCED = {"max": "amax", "min": "amin"}
+
+
+class TorchWriter(ArrayWriter):
+    """Writes expressions and statements for PyTorch.
+
+    Args:
+        like: the name of a tensor of real numbers that is there.
+        outputs: the tensors that may share memory with no other.
+    """
+
+    def __init__(self, names: Names, like: str, outputs: Iterable[Tensor]) -> None:
+        super().__init__(names, "torch", outputs)
+        self.like = like
+
+    def _product(self, expr: Expr, order: Axes) -> Text:
+        if isinstance(expr, Power) and expr.exponent is _MINUS_HALF and _is_tensor(expr):
+            return f"torch.rsqrt({self.value(expr.base, order)[0]})", ATOM
+        return super()._product(expr, order)
+
+    def reduced(self, array: str, kind: str, places: Sequence[int]) -> str:
+        """A reduction over these axes; over all if none is named."""
+        dim = "" if not places else f"dim={places[0] if len(places) == 1 else tuple(places)}"
+        return f"{array}.{_REDUCED.get(kind, kind)}({dim})"
+
+    def joined(self, parts: Sequence[str], axis: int) -> str:
+        """Tensors one after the other."""
+        return f"torch.cat([{', '.join(parts)}], dim={axis})"
+
+    def spread(self, text: Text, value: Expr, shape: str, copied: bool) -> str:
+        """What has not all axes as a tensor that has them."""
+        if not _is_tensor(value) and not free_indices(value):
+            return f"{self.like}.new_full({shape}, {text[0]})"
+        return f"{self._wrapped(text, ATOM)}.expand{shape}" + ".clone()" * copied
+
+    def copy(self, text: Text) -> str:
+        """A tensor of its own."""
+        return f"{self._wrapped(text, ATOM)}.clone()"
+
+    def counted(self, size: str) -> str:
+        """0, 1, ... below a size."""
+        return f"torch.arange({size}, device={self.like}.device)"
+
+    def applied(self, name: str, expr: Expr, arguments: Sequence[str]) -> str:
+        """A function of tensors, or of Python's numbers."""
+        if not _is_tensor(expr) and not free_indices(expr):
+            return _OF_NUMBERS.get(name, "math." + name + "({})").format(*arguments)
+        return _FUNCTIONS.get(name, "torch." + name + "({})").format(*arguments)
+
+    def as_numbers(self, test: str, expr: Expr) -> str:
+        """Truth values as numbers of the tensors' type."""
+        if not _is_tensor(expr) and not free_indices(expr):
+            return f"float({test})"
+        return f"({test}).to({self.like}.dtype)"
+
+    def chosen(self, test: str, parts: Sequence[str], condition: Expr) -> str:
+        """One part where the test holds, the other elsewhere."""
+        if not _is_tensor(condition) and not free_indices(condition):
+            return f"({parts[0]} if {test} else {parts[1]})"
+        return f"torch.where({test}, {parts[0]}, {parts[1]})"
+
+    def constant(self, text: str, expr: Expr) -> str:
+        """A number of the type of the tensors."""
+        return text if _is_tensor(expr) else f"{self.like}.new_tensor({text})"
+
+    def permuted(self, array: str, places: Sequence[int]) -> str:
+        """The axes in another order."""
+        return f"{array}.T" if len(places) == 2 else f"{array}.permute({', '.join(map(str, places))})"
+
+    def inner(self, left: Text, right: Text) -> str:
+        """The sum of all products of two tensors of one shape."""
+        return f"({self._wrapped(left, MULTIPLY)} * {self._wrapped(right, ATOM)}).sum()"
+
+    def tensordot(self, left: str, right: str, places: Sequence[Sequence[int]]) -> str:
+        """The sum over these axes of the left and the right."""
+        return f"torch.tensordot({left}, {right}, dims=({places[0]}, {places[1]}))"
+
+    def einsum(self, spelled: str, left: str, right: str, is_product: bool) -> str:
+        """The sum that the letters spell."""
+        return f'torch.einsum("{spelled}", {left}, {right})'
+
+    def clipped(self, text: str, place: Expr, size: str) -> str:
+        """A position inside the axis."""
+        if not _is_tensor(place) and not free_indices(place):
+            return f"min(max({text}, 0), {size} - 1)"
+        return f"torch.clamp({text}, 0, {size} - 1)"
+
+    def of_matrix(self, kind: MatrixKind, matrix: str) -> str:
+        """What is made of each matrix in the last two axes."""
+        return _MATRIX[kind].format(matrix)
+
+    def marked(self, s: Marked, array: str) -> str:
+        """The tensor that holds the value of `s`, which is no other's, with the extra added at its places."""
+        rest = [i for i in axes(s.target) if i is not s.at]
+        places = ", ".join(self.value(s.place if i is s.at else i, rest)[0] for i in axes(s.target))
+        extra = self.value(s.extra, rest)[0]
+        extra = extra if _is_tensor(s.extra) else f"{self.like}.new_tensor({extra})"
+        return f"({array}).index_put_(({places}{',' * (not rest)}), {extra}, accumulate=True)"
+
+
+class TorchBody(Body):
+    """The lines of a function; a recurrence fills its tensors step by step."""
+
+    def __init__(self, form: Form, names: Names, writer: TorchWriter) -> None:
+        super().__init__(form, names, writer)
+        self.like = writer.like
+
+    def _empty(self, tensor: Tensor) -> str:
+        sizes = ", ".join(map(self.writer.size, tensor.shape)) + "," * (len(tensor.shape) == 1)
+        kind = ", dtype=torch.int64" if tensor.kind == "integer" else ""
+        return f"    {self.names[tensor]} = {self.like}.new_empty(({sizes}){kind})"
+
+
+def _is_tensor(expr: Expr) -> bool:
+    """True if the expression reads a tensor; else it is made of numbers, sizes and indices."""
+    return any(True for _ in entries(expr))
