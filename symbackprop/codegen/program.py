@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,13 @@ INTO = f"{FUNCTION}_into"
 
 
 # Where each backend's `program_function` lives; what it needs (SciPy, ctypes, JAX) is imported when it is asked for.
-BACKENDS = {"c": "symbackprop.codegen.c.program", "jax": "symbackprop.codegen.jax"}
-FRAMEWORKS = {"jax": "symbackprop.codegen.jax", "torch": "symbackprop.codegen.torch.function"}  # they differentiate
+BACKENDS = {
+    "c": "symbackprop.codegen.c.program",
+    "jax": "symbackprop.codegen.jax",
+    "torch": "symbackprop.codegen.torch.plain",
+}
+# Those that differentiate by themselves take a function with its gradients as one of their own kind.
+FRAMEWORKS = {"jax": "symbackprop.codegen.jax", "torch": "symbackprop.codegen.torch.function"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,11 +102,34 @@ class CompiledProgram:
         return {t.name: np.asarray(r, np.int64 if t.kind == "integer" else self.signature.dtype) for t, r in pairs}
 
 
+@dataclass(frozen=True, repr=False)
+class FrameworkProgram(CompiledProgram):
+    """A Program with its gradients as a function that a framework differentiates by the derived backward pass.
+
+    Attributes:
+        passes: what became code.
+        name: of the function.
+    """
+
+    passes: Passes = field(kw_only=True)
+    name: str = field(kw_only=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds the equations, without the user's function; the code is printed from them again."""
+        equations = replace(self.program, function=None)
+        return compile_passes, (self.name, self.passes, equations, self.backend, self.signature.dtype.name)
+
+    def by_name(self, cost: Array, bars: Sequence[Array]) -> dict[str, Array]:
+        """The cost, and the gradients of `passes.gradients` in order, under the names of the program's outputs."""
+        first, *rest = self.program.outputs
+        return {first.name: cost, **{t.name: bar for t, bar in zip(rest, bars, strict=True)}}
+
+
 def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "float64") -> CompiledProgram:
     """Code for any Program, in the plain form.
 
     Args:
-        backend: "numpy", "c" or "jax".
+        backend: "numpy", "c", "jax" or "torch".
         dtype: "float64" or "float32".
 
     Raises:
@@ -143,8 +171,8 @@ def compile_gradient(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: 
     if backend not in FRAMEWORKS:
         return compile_program(gradient.adjoint, backend=backend, dtype=dtype)
     check_dtype(dtype)
-    bars = {t: gradient.cotangents[t] for t in gradient.program.inputs if t in gradient.cotangents}
-    wanted = {t: bar for t, bar in bars.items() if bar in gradient.adjoint.outputs}
+    of = {bar: t for t, bar in gradient.cotangents.items()}
+    wanted = {of[bar]: bar for bar in gradient.adjoint.outputs if bar in of}
     whole = stabilise(replace(gradient.adjoint, outputs=(*outputs, *gradient.adjoint.outputs)))
     made = passes(whole, outputs, upstream, wanted)
     name = name if name.isidentifier() and name not in RESERVED else FUNCTION
@@ -230,7 +258,7 @@ def _compiled_again(program: Program, backend: str, dtype: str) -> CompiledProgr
 
 def check_backend(backend: str) -> None:
     """Refuse a backend that there is not."""
-    known = ("numpy", *dict.fromkeys((*BACKENDS, *FRAMEWORKS)))
+    known = ("numpy", *BACKENDS)
     if backend not in known:
         near = nearest(backend, known)
         help = f"did you mean {near!r}?" if near else None
