@@ -18,6 +18,7 @@ import numpy as np
 from symbackprop.codegen.arguments import Array, Signature
 from symbackprop.codegen.lowering.form import Form
 from symbackprop.codegen.lowering.marked import marked
+from symbackprop.codegen.lowering.padded import unasked
 from symbackprop.codegen.lowering.passes import Passes, by_gradient, only, read_outside
 from symbackprop.codegen.passes_text import BLANKS, PassesText, indented
 from symbackprop.codegen.program import FrameworkProgram
@@ -124,7 +125,7 @@ class _ClassText(PassesText):
         """The lines of the forward pass."""
         passes, names = self.passes, self.names
         writer = TorchWriter(names, self.first_real(passes.inputs), passes.outputs)
-        body = TorchBody(passes.forward, names, writer).lines()
+        body = TorchBody(unasked(passes.forward), names, writer).lines()
         ends = [f"    ctx.{names[p]} = {names[p]}" for p in self.carried]
         ends += [f"    ctx.save_for_backward({self.listed(passes.kept)})"] if passes.kept else []
         whole = [t for t in passes.outputs if t.kind == "integer"]
@@ -136,7 +137,7 @@ class _ClassText(PassesText):
     def backward(self) -> list[str]:
         """The lines of the backward pass; what one gradient alone needs is computed if that is asked for."""
         passes, names = self.passes, self.names
-        form = marked(passes.backward, self.assumptions)
+        form = unasked(marked(passes.backward, self.assumptions))
         writer = TorchWriter(names, self.first_real((*passes.upstream, *passes.kept)), ())
         common, own = by_gradient(form, passes.gradients.values())
         body = self._body(form, common, writer)

@@ -6,19 +6,25 @@ Main names: `print_function`, `program_function`.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import count
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, Signature
 from symbackprop.codegen.lowering.form import Form
+from symbackprop.codegen.lowering.padded import unasked
 from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import docstring, names_of, size_lines
-from symbackprop.codegen.program import load_module
+from symbackprop.codegen.program import MODULE, load_module
 from symbackprop.codegen.torch.writer import RESERVED, TorchBody, TorchWriter
 from symbackprop.errors import UnsupportedError
+
+_MODULES = count(1)
 
 
 def torch() -> Any:
@@ -41,17 +47,21 @@ def module_text(title: str, lines: Sequence[str]) -> str:
 
 
 def load(source: str) -> dict[str, Any]:
-    """Run the text of a module that our own printer wrote.
+    """Run the text of a module that our own printer wrote, as a module that can be imported: torch.compile does.
 
     Raises:
         UnsupportedError: torch is not installed.
     """
     torch()
-    return load_module(source)
+    module = ModuleType(f"{MODULE}_{next(_MODULES)}")
+    vars(module).update(load_module(source, module.__name__))
+    sys.modules[module.__name__] = module
+    return vars(module)
 
 
 def print_function(name: str, form: Form, decorators: Iterable[str] = ("@torch.no_grad()",)) -> list[str]:
     """The lines of one function."""
+    form = unasked(form)
     names = names_of(form, RESERVED | {name})
     like = next((names[t] for t in form.inputs if t.kind == "real"), "torch.zeros(())")
     writer = TorchWriter(names, like, form.outputs)

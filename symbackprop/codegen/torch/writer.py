@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from symbackprop.codegen.lowering.form import Form, Marked, axes
+from symbackprop.codegen.lowering.form import Form, Gather, Marked, axes
+from symbackprop.codegen.lowering.padded import padding
 from symbackprop.codegen.names import PYTHON, Names
 from symbackprop.codegen.numpy.body import Body
 from symbackprop.codegen.numpy.expressions import ATOM, MULTIPLY, ArrayWriter, Axes, Text
 from symbackprop.expression.build import (
+    ZERO,
     Expr,
     MatrixKind,
     Power,
@@ -121,6 +123,18 @@ class TorchWriter(ArrayWriter):
     def of_matrix(self, kind: MatrixKind, matrix: str) -> str:
         """What is made of each matrix in the last two axes."""
         return _MATRIX[kind].format(matrix)
+
+    def _looked_up(self, s: Gather, source: str, gone: int | None = None) -> Text:
+        found = padding(s) if gone is None else None
+        if found is None:
+            return super()._looked_up(s, source, gone)
+        sizes = [size for _, before, after in reversed(found) for size in (before, after)]
+        while sizes and sizes[-1] is ZERO:
+            sizes.pop()
+        sizes += [ZERO] * (len(sizes) % 2)
+        text = f"torch.nn.functional.pad({source}, ({', '.join(map(self.size, sizes))}))" if sizes else source
+        text, level = self._ordered((text, ATOM), [index for index, _, _ in found], axes(s.target))
+        return (self.copy((text, level)), ATOM) if self._is_copied(s.target.tensor) and not sizes else (text, level)
 
     def marked(self, s: Marked, array: str) -> str:
         """The tensor that holds the value of `s`, which is no other's, with the extra added at its places."""
