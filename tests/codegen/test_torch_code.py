@@ -68,6 +68,10 @@ def smooth(x):
     return (x[:, 2:] + 2 * x[:, 1:-1] + x[:, :-2]) / 4
 
 
+def conv(x, w):
+    return np.einsum("nhkcij,ijcf->nhkf", np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2)), w)
+
+
 def solve(a, b):
     return np.linalg.solve(a, b)
 
@@ -104,6 +108,7 @@ LAYERS = {  # function, shapes, what holds
     "attention": (attention, {"q": ND, "k": ("M", "D"), "v": ("M", "E")}, {}),
     "two_outputs": (two_outputs, {"x": ND, "w": ("D", "H")}, {}),
     "smooth": (smooth, {"x": ND}, {"where": "D >= 3"}),
+    "conv": (conv, {"x": ("N", "H", "W", "C"), "w": (3, 3, "C", "F")}, {"where": "H >= 3, W >= 3"}),
     "solve": (solve, {"a": ("N", "N"), "b": ("N", "K")}, {}),
     "log_det": (log_det, {"a": ("N", "N")}, {}),
     "cholesky": (cholesky, {"a": ("N", "N")}, {"assume": {"a": "spd"}}),
@@ -112,7 +117,7 @@ LAYERS = {  # function, shapes, what holds
     "elman": (elman, {"x": ("T", "N", "D"), "h": ("N", "H"), "w": ("D", "H"), "u": ("H", "H")}, {}),
     "gru_cell": (gru_cell, {"x": ND, "h": ("N", "H"), "w": (3, "D", "H"), "u": (3, "H", "H")}, {}),
 }
-SIZES = {"N": 3, "D": 4, "H": 5, "C": 6, "M": 2, "E": 3, "K": 2, "V": 7, "T": 3}
+SIZES = {"N": 3, "D": 4, "H": 5, "C": 6, "M": 2, "E": 3, "K": 2, "V": 7, "T": 3, "W": 4, "F": 2}
 
 
 def given(name):
@@ -139,7 +144,7 @@ def printed(program, name):
 # What is printed
 
 
-@pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "gelu", "swiglu", "cross_entropy", "attention"])
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "gelu", "swiglu", "cross_entropy", "attention", "conv"])
 def test_a_layer_is_a_short_class_that_one_can_read(name):
     text = printed(traced(name), name)
     tree = ast.parse(text)
@@ -170,8 +175,27 @@ def test_what_one_gradient_alone_needs_stands_under_its_question():
     assert "needs_input_grad" not in printed(traced("gelu"), "gelu")  # or nobody would call it
 
 
+def test_windows_are_views_and_what_lies_outside_is_padding():
+    text = printed(traced("smooth"), "smooth")
+    assert text.count("torch.nn.functional.pad(dout, ") == 3 and "torch.where" not in text
+    text = printed(traced("conv"), "conv")
+    assert "x.unfold(1, 3, 1).unfold(2, 3, 1)" in text and "arange" not in text and "torch.where" not in text
+
+
+def test_the_gradient_of_a_look_up_adds_rows_up():
+    text = printed(traced("embedding"), "embedding")
+    assert "out = table[i]" in text
+    assert ".index_put_((i,), dout, accumulate=True)" in text
+
+
+def test_a_condition_on_what_is_not_summed_is_asked_once_for_the_sum():
+    assert not re.search(r"(None, ){3}", printed(traced("cholesky"), "cholesky"))  # no array over five axes
+
+
 def test_names_of_users_hide_no_name_of_the_module():
-    program = sb.trace(lambda torch, ctx, math: np.sqrt(torch) * ctx + math, dict.fromkeys(("torch", "ctx", "math"), ND))
+    program = sb.trace(
+        lambda torch, ctx, math: np.sqrt(torch) * ctx + math, dict.fromkeys(("torch", "ctx", "math"), ND)
+    )
     tree = ast.parse(printed(program, "mean"))
     arguments = {a.arg for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for a in node.args.args[1:]}
     assert not arguments & {"torch", "math", "ctx", "mean", "Mean"}
@@ -231,7 +255,7 @@ def test_the_judge_proves_the_class(name):
     pytest.importorskip("torch")
     shapes, assume, options = given(name)
     verdict = sb.check(sb.compile(traced(name), backend="torch").kind, shapes=shapes, assume=assume, **options)
-    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), str(verdict)
+    assert verdict.status == "PROVED" and verdict.scope.startswith("all sizes"), str(verdict)
 
 
 @pytest.mark.parametrize("name", ["rms_norm", "cross_entropy", "two_outputs", "elman", "embedding", "smooth"])
@@ -247,9 +271,13 @@ def test_types_devices_and_strides_are_those_of_the_tensors(name):
         real = [t for t in given_tensors if t.requires_grad]
         gradients = torch.autograd.grad(sum(o.sum() for o in outputs), real)
         assert [(g.dtype, g.shape) for g in gradients] == [(t.dtype, t.shape) for t in real]
-    for straight, other in zip(layer_gradients(torch, layer, single), layer_gradients(torch, layer, turned), strict=True):
+    for straight, other in zip(
+        layer_gradients(torch, layer, single), layer_gradients(torch, layer, turned), strict=True
+    ):
         torch.testing.assert_close(straight, other)
-    far = [t.detach().to("meta").requires_grad_(t.requires_grad) for t in single]  # any tensor made elsewhere would clash
+    far = [
+        t.detach().to("meta").requires_grad_(t.requires_grad) for t in single
+    ]  # any tensor made elsewhere would clash
     assert all(g.device.type == "meta" for g in layer_gradients(torch, layer, far))
 
 
@@ -267,7 +295,8 @@ def test_a_gradient_that_nobody_needs_is_not_computed():
     alone = torch.autograd.grad(layer(x.detach(), w, v.detach()).sum(), [w])[0]
     torch.testing.assert_close(whole, alone)
     out = layer(x.detach(), w, v.detach())
-    returned = layer.kind.backward(_Ctx(out.grad_fn.saved_tensors, (False, True, False)), torch.ones_like(out))
+    with torch.no_grad():
+        returned = layer.kind.backward(_Ctx(out.grad_fn.saved_tensors, (False, True, False)), torch.ones_like(out))
     assert [g is None for g in returned] == [True, False, True]
 
 

@@ -2,17 +2,20 @@
 
     where(0 <= d - 2, dout[n,d - 2], 0)     ->     t[n,d],   t = dout with two zeros in front
 
-A printer whose library pads prints a guarded look-up at `index + number` so. What is asked of the index to stay inside
-need not be asked then. Main names: `padding`, `unasked`.
+A printer whose library pads prints a guarded look-up at `index + number` so, and one at `index + other index` as
+windows that slide along the padded axis. What is asked of the index to stay inside need not be asked then.
+Main names: `padding`, `unasked`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from symbackprop.codegen.lowering.form import Contract, Form, Gather, Map, Reduce, Statement
 from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
     ZERO,
     Add,
     Compare,
@@ -20,12 +23,14 @@ from symbackprop.expression.build import (
     Expr,
     Index,
     Multiply,
+    Number,
     Tensor,
     Where,
     add,
     children,
     entries,
     free_indices,
+    multiply,
     negate,
     rebuild,
     substitute,
@@ -36,22 +41,54 @@ from symbackprop.expression.sizes import simplify
 Inside = tuple[tuple[Expr, ...], frozenset[Expr]]  # indices, and what must hold of them where an array is not 0
 
 
-def padding(gather: Gather) -> list[tuple[Index, Expr, Expr]] | None:
-    """For each axis of the source its index in the target, and how much is added before and after (less than 0: cut).
+@dataclass(frozen=True)
+class Window:
+    """One axis of a source, as a look-up sees it.
 
-    None if the look-up is no window, or reaches nowhere beyond.
+    Args:
+        index: along the axis.
+        before: how many zeros are added in front; less than 0: what is cut off.
+        after: the same at the end.
+        inner: the index inside windows that slide along the axis, if there are such.
+        backwards: whether they are read from their end.
     """
-    found = list[tuple[Index, Expr, Expr]]()
-    for place, size in zip(gather.positions, gather.source.shape, strict=True):
-        free = free_indices(place)
-        if len(free) != 1 or any(True for _ in entries(place)):
-            return None
-        (index,) = free
-        offset = simplify(subtract(place, index))
-        if free_indices(offset) or any(index is other for other, _, _ in found):
-            return None
-        found.append((index, simplify(negate(offset)), simplify(subtract(add(index.size, offset), size))))
-    return found if gather.guarded else None
+
+    index: Index
+    before: Expr
+    after: Expr
+    inner: Index | None = None
+    backwards: bool = False
+
+
+def padding(gather: Gather) -> list[Window] | None:
+    """The axes of the source; None if the look-up is no window, or a slice without any ado."""
+    pairs = zip(gather.positions, gather.source.shape, strict=True)
+    found = [_window(place, size) for place, size in pairs]
+    windows = [w for w in found if w is not None]
+    seen = [i for w in windows for i in (w.index, w.inner) if i is not None]
+    if len(windows) < len(found) or len(set(seen)) < len(seen):
+        return None
+    return windows if gather.guarded or any(w.inner for w in windows) else None
+
+
+def _window(place: Expr, size: Expr) -> Window | None:
+    """index + number, or index + inner + number, or index - inner + number."""
+    free = sorted(free_indices(place), key=lambda i: (isinstance(i.size, Number), i.name))
+    if not 1 <= len(free) <= 2 or any(True for _ in entries(place)):
+        return None
+    slopes = [simplify(subtract(substitute(place, {i: ONE}), substitute(place, {i: ZERO}))) for i in free]
+    offset = substitute(place, dict.fromkeys(free, ZERO))
+    if slopes[0] is MINUS_ONE and len(free) == 2:
+        free, slopes = free[::-1], slopes[::-1]
+    linear = add(*(multiply(s, i) for s, i in zip(slopes, free, strict=True)), offset)
+    if slopes[0] is not ONE or slopes[-1] not in (ONE, MINUS_ONE) or simplify(subtract(place, linear)) is not ZERO:
+        return None
+    index, inner = free[0], free[1] if len(free) == 2 else None
+    longer = subtract(inner.size, ONE) if inner is not None else ZERO  # how far windows reach beyond the index
+    backwards = slopes[-1] is MINUS_ONE
+    first, last = (subtract(offset, longer), offset) if backwards else (offset, add(offset, longer))
+    after = simplify(subtract(add(index.size, last), size))
+    return Window(index, simplify(negate(first)), after, inner, backwards)
 
 
 def unasked(form: Form) -> Form:
@@ -73,7 +110,7 @@ def _inside(statement: Statement, known: dict[Tensor, Inside]) -> frozenset[Expr
     target = frozenset(i for i in statement.target.indices if isinstance(i, Index))
     match statement:
         case Gather(_, source, positions, _):
-            if padding(statement) is None:
+            if padding(statement) is None or not statement.guarded:
                 return frozenset()
             pairs = zip(positions, source.shape, strict=True)
             return frozenset(c for p, size in pairs for c in (Compare("<=", ZERO, p), Compare("<", p, size)))
@@ -92,7 +129,7 @@ def _of(entry: Entry, known: dict[Tensor, Inside]) -> frozenset[Expr]:
     if entry.tensor not in known:
         return frozenset()
     indices, conditions = known[entry.tensor]
-    now = {i: j for i, j in zip(indices, entry.indices, strict=True) if isinstance(i, Index)}
+    now: dict[Expr, Expr] = {i: j for i, j in zip(indices, entry.indices, strict=True) if isinstance(i, Index)}
     return frozenset(substitute(c, now) for c in conditions)
 
 
@@ -121,4 +158,4 @@ def _unasked(value: Expr, known: dict[Tensor, Inside]) -> Expr:
     return value
 
 
-__all__ = ["padding", "unasked"]
+__all__ = ["Window", "padding", "unasked"]

@@ -19,12 +19,12 @@ from symbackprop.codegen.lowering.form import (
     Form,
     Gather,
     Join,
-    Loop,
     Map,
     Statement,
     all_symbols,
     equation_text,
     is_plain,
+    only,
     reads,
     rewritten,
     size_sources,
@@ -212,23 +212,6 @@ def _part(form: Form, tensors: Collection[Tensor], outputs: tuple[Tensor, ...]) 
     return only(form, [p for p, s in enumerate(form.statements) if s.target.tensor in tensors], outputs)
 
 
-def only(form: Form, places: Iterable[int], outputs: tuple[Tensor, ...]) -> Form:
-    """The form with some of its statements alone, in order."""
-    chosen = sorted(places)
-    loops = list[Loop]()
-    for loop in form.loops:
-        inside = [k for k, p in enumerate(chosen) if loop.first <= p < loop.last]
-        if inside:
-            made = {form.statements[p].target.tensor for p in chosen}
-            kept = {t: axis for t, axis in loop.axes.items() if t in made}
-            loops.append(replace(loop, first=inside[0], last=inside[-1] + 1, axes=kept))
-    statements = tuple(form.statements[p] for p in chosen)
-    used = {s for statement in statements for s in all_symbols(statement)}
-    used |= {s for loop in loops for s in symbols(loop.count)}
-    parameters = tuple(p for p in form.parameters if p in used)
-    return replace(form, statements=statements, outputs=outputs, parameters=parameters, loops=tuple(loops))
-
-
 def _untold(form: Form) -> tuple[Symbol, ...]:
     """Sizes that a form needs and none of its inputs tells."""
     known = {*size_sources(form.inputs), *form.parameters, *(loop.step for loop in form.loops)}
@@ -318,4 +301,4 @@ def read_outside(form: Form, places: Collection[int]) -> tuple[Tensor, ...]:
                  if t in made and (t in rest or t in form.outputs))  # fmt: skip
 
 
-__all__ = ["Passes", "by_gradient", "only", "passes", "read_outside"]
+__all__ = ["Passes", "by_gradient", "passes", "read_outside"]

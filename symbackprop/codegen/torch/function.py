@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, Signature
-from symbackprop.codegen.lowering.form import Form
-from symbackprop.codegen.lowering.marked import marked
+from symbackprop.codegen.lowering.form import Form, only
+from symbackprop.codegen.lowering.marked import added_up, marked
 from symbackprop.codegen.lowering.padded import unasked
-from symbackprop.codegen.lowering.passes import Passes, by_gradient, only, read_outside
+from symbackprop.codegen.lowering.passes import Passes, by_gradient, read_outside
 from symbackprop.codegen.passes_text import BLANKS, PassesText, indented
 from symbackprop.codegen.program import FrameworkProgram
 from symbackprop.codegen.torch.plain import load, module_text, torch
@@ -137,7 +137,7 @@ class _ClassText(PassesText):
     def backward(self) -> list[str]:
         """The lines of the backward pass; what one gradient alone needs is computed if that is asked for."""
         passes, names = self.passes, self.names
-        form = unasked(marked(passes.backward, self.assumptions))
+        form = unasked(added_up(marked(passes.backward, self.assumptions)))
         writer = TorchWriter(names, self.first_real((*passes.upstream, *passes.kept)), ())
         common, own = by_gradient(form, passes.gradients.values())
         body = self._body(form, common, writer)

@@ -16,6 +16,7 @@ from symbackprop.codegen.numpy.body import Body
 from symbackprop.codegen.numpy.expressions import ATOM, MULTIPLY, ArrayWriter, Axes, Text
 from symbackprop.expression.build import (
     ZERO,
+    Entry,
     Expr,
     MatrixKind,
     Power,
@@ -126,20 +127,36 @@ class TorchWriter(ArrayWriter):
 
     def _looked_up(self, s: Gather, source: str, gone: int | None = None) -> Text:
         found = padding(s) if gone is None else None
+        first, order = s.positions[0] if s.positions else ZERO, axes(s.target)
+        if gone is None and not s.guarded and isinstance(first, Entry) and (*first.indices, *s.positions[1:]) == order:
+            return f"{source}[{self.value(first, axes(first))[0]}]", ATOM  # whole rows
         if found is None:
             return super()._looked_up(s, source, gone)
-        sizes = [size for _, before, after in reversed(found) for size in (before, after)]
+        sizes = [size for window in reversed(found) for size in (window.before, window.after)]
         while sizes and sizes[-1] is ZERO:
             sizes.pop()
         sizes += [ZERO] * (len(sizes) % 2)
         text = f"torch.nn.functional.pad({source}, ({', '.join(map(self.size, sizes))}))" if sizes else source
-        text, level = self._ordered((text, ATOM), [index for index, _, _ in found], axes(s.target))
-        return (self.copy((text, level)), ATOM) if self._is_copied(s.target.tensor) and not sizes else (text, level)
+        have, flipped = [window.index for window in found], list[int]()
+        for axis, window in enumerate(found):
+            if window.inner is not None:
+                text += f".unfold({axis}, {self.size(window.inner.size)}, 1)"
+                flipped += [len(have)] if window.backwards else []
+                have.append(window.inner)
+        text += f".flip({', '.join(map(str, flipped))})" if flipped else ""
+        text, level = self._ordered((text, ATOM), have, axes(s.target))
+        is_alias = not sizes and not flipped and self._is_copied(s.target.tensor)
+        return (self.copy((text, level)), ATOM) if is_alias else (text, level)
 
     def marked(self, s: Marked, array: str) -> str:
         """The tensor that holds the value of `s`, which is no other's, with the extra added at its places."""
-        rest = [i for i in axes(s.target) if i is not s.at]
-        places = ", ".join(self.value(s.place if i is s.at else i, rest)[0] for i in axes(s.target))
+        order = axes(s.target)
+        rest = [i for i in order if i is not s.at]
+        if isinstance(s.extra, Entry) and not set(axes(s.extra)) <= set(rest):  # rows that are added up
+            inner = [i for i in axes(s.extra) if i not in rest]
+            place, extra = self.value(s.place, inner)[0], self._operand(s.extra, [*inner, *rest])[0]
+            return f"({array}).index_put_(({place},), {extra}, accumulate=True)"
+        places = ", ".join(self.value(s.place if i is s.at else i, rest)[0] for i in order)
         extra = self.value(s.extra, rest)[0]
         extra = extra if _is_tensor(s.extra) else f"{self.like}.new_tensor({extra})"
         return f"({array}).index_put_(({places}{',' * (not rest)}), {extra}, accumulate=True)"
