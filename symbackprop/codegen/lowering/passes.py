@@ -31,7 +31,25 @@ from symbackprop.codegen.lowering.form import (
     subexpressions,
 )
 from symbackprop.codegen.lowering.lower import lower
-from symbackprop.expression.build import Apply, Entry, Expr, Number, Power, Symbol, Tensor, entries, multiply, rewrite
+from symbackprop.codegen.lowering.share import is_sum, share
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    Add,
+    Apply,
+    Entry,
+    Expr,
+    Number,
+    Power,
+    Symbol,
+    Tensor,
+    apply,
+    entries,
+    multiply,
+    negate,
+    rewrite,
+)
+from symbackprop.expression.functions import EXP, FUNCTIONS
 from symbackprop.expression.program import Equation, Program, symbols, unused
 
 CHEAP_POWER = 3  # the largest exponent that is a few products
@@ -87,11 +105,13 @@ def passes(
     """
     if not upstream:
         adjoint, upstream, gradients = _met(adjoint, gradients)
-    whole = _copies_read_through(replace(adjoint, outputs=(*outputs, *gradients.values())))
+    whole = replace(adjoint, outputs=(*outputs, *gradients.values()))
+    whole = _copies_read_through(replace(whole, equations=tuple(map(_by_name, whole.equations))))
     derived = _derived(whole, outputs)
     texts = {e.tensor: equation_text(e.left, e.value) for e in whole.equations if e.tensor in derived}
     told: dict[Tensor | Entry, str] = dict(texts.items())
-    form = _without_copies(lower(whole, told))
+    form = lower(whole, told)
+    form = _without_copies(form if form.loops else share(form, is_sum))
     inputs = tuple(t for t in adjoint.inputs if t not in upstream)
     first = _needed(form, outputs)
     kept = _kept(form, first, outputs, inputs, gradients.values())
@@ -218,6 +238,23 @@ def _untold(form: Form) -> tuple[Symbol, ...]:
     used = [s for statement in form.statements for s in all_symbols(statement)]
     used += [s for loop in form.loops for s in symbols(loop.count)]
     return tuple(dict.fromkeys(s for s in used if s not in known))
+
+
+# Functions by their names
+
+
+def _by_name(equation: Equation) -> Equation:
+    """The equation with 1/(exp(-z) + 1) as the function that every framework has: sigmoid(z)."""
+    return replace(equation, value=rewrite(equation.value, _sigmoid))
+
+
+def _sigmoid(expr: Expr) -> Expr | None:
+    if not isinstance(expr, Power) or expr.exponent is not MINUS_ONE or not isinstance(expr.base, Add):
+        return None
+    other = [t for t in expr.base.terms if t is not ONE]
+    if len(expr.base.terms) != 2 or len(other) != 1 or not isinstance(other[0], Apply) or other[0].function != EXP:
+        return None
+    return apply(FUNCTIONS["sigmoid"], negate(rewrite(other[0].arguments[0], _sigmoid)))
 
 
 # Copies

@@ -6,23 +6,27 @@ What makes a tensor makes it of the type and on the device of one that is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from symbackprop.codegen.lowering.form import Form, Gather, Marked, axes
+from symbackprop.codegen.lowering.form import Contract, Form, Gather, Marked, axes
 from symbackprop.codegen.lowering.padded import padding
 from symbackprop.codegen.names import PYTHON, Names
 from symbackprop.codegen.numpy.body import Body
-from symbackprop.codegen.numpy.expressions import ATOM, MULTIPLY, ArrayWriter, Axes, Text
+from symbackprop.codegen.numpy.expressions import ADD, ATOM, MULTIPLY, NEGATE, ArrayWriter, Axes, Text
 from symbackprop.expression.build import (
     ZERO,
     Entry,
     Expr,
+    Index,
     MatrixKind,
+    Multiply,
     Power,
     Tensor,
+    add,
     entries,
     free_indices,
+    multiply,
     number,
 )
 
@@ -49,10 +53,32 @@ class TorchWriter(ArrayWriter):
         super().__init__(names, "torch", outputs)
         self.like = like
 
+    def value(self, expr: Expr, order: Axes) -> Text:
+        """`expr` as a tensor whose axes broadcast against `order`: what has fewer axes is computed with these alone."""
+        free = free_indices(expr)
+        own = [i for i in order if i in free]
+        if own and len(own) < len(order) and not isinstance(expr, (Entry, Index)):
+            return self._lined_up(super().value(expr, own), own, order)
+        return super().value(expr, order)
+
+    def _sum(self, terms: Sequence[Expr], order: Axes) -> Text:
+        return super()._sum(_together(terms, add), order)
+
     def _product(self, expr: Expr, order: Axes) -> Text:
         if isinstance(expr, Power) and expr.exponent is _MINUS_HALF and _is_tensor(expr):
             return f"torch.rsqrt({self.value(expr.base, order)[0]})", ATOM
+        small = _together(expr.factors, multiply) if isinstance(expr, Multiply) else []
+        if isinstance(expr, Multiply) and len(small) < len(expr.factors):
+            # what has all axes, then what has fewer, each a tensor that is made ready first
+            texts = [self.value(f, order) for f in small]
+            negative = texts[0][0].startswith("-")
+            text = " * ".join(self._wrapped(t, MULTIPLY if p == 0 else NEGATE) for p, t in enumerate(texts))
+            return text, NEGATE if negative else MULTIPLY
         return super()._product(expr, order)
+
+    def _contract(self, s: Contract) -> Text:
+        text, level = super()._contract(s)
+        return text, ADD if " @ " in text and level == MULTIPLY else level  # a number times it costs less than in it
 
     def reduced(self, array: str, kind: str, places: Sequence[int]) -> str:
         """A reduction over these axes; over all if none is named."""
@@ -113,6 +139,10 @@ class TorchWriter(ArrayWriter):
 
     def einsum(self, spelled: str, left: str, right: str, is_product: bool) -> str:
         """The sum that the letters spell."""
+        first, second, target = spelled.replace("->", ",").split(",")
+        if first == second and target == "".join(letter for letter in first if letter in target):
+            dims = [k for k, letter in enumerate(first) if letter not in target]
+            return self.reduced(f"({left} * {right})", "sum", dims)
         return f'torch.einsum("{spelled}", {left}, {right})'
 
     def clipped(self, text: str, place: Expr, size: str) -> str:
@@ -173,6 +203,25 @@ class TorchBody(Body):
         sizes = ", ".join(map(self.writer.size, tensor.shape)) + "," * (len(tensor.shape) == 1)
         kind = ", dtype=torch.int64" if tensor.kind == "integer" else ""
         return f"    {self.names[tensor]} = {self.like}.new_empty(({sizes}){kind})"
+
+
+def _together(parts: Sequence[Expr], joined: Callable[..., Expr]) -> list[Expr]:
+    """The parts, those over the same few axes as one; numbers join those with the fewest.
+
+    The order is that of the first of each, but what has all axes comes first.
+    """
+    whole = frozenset[Index]().union(*map(free_indices, parts))
+    groups: dict[frozenset[Index], list[Expr]] = {}
+    for part in parts:
+        groups.setdefault(free_indices(part), []).append(part)
+    few = [free for free in groups if free and free != whole]
+    alone = all(len(groups[free]) == 1 for free in few)
+    if not few or (alone and (frozenset() not in groups or joined is add)):
+        return list(parts)
+    numbers = groups.pop(frozenset(), [])
+    least = min(few, key=len)
+    groups[least] = [*numbers, *groups[least]]
+    return [*groups.pop(whole, []), *(joined(*group) for group in groups.values())]
 
 
 def _is_tensor(expr: Expr) -> bool:
