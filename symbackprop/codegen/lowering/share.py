@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     children,
+    entries_once,
     free_indices,
     rebuild,
 )
@@ -82,7 +83,7 @@ def share(form: Form, costly: Callable[[Expr], bool] | None = None) -> Form:
 
 def is_sum(expr: Expr) -> bool:
     """A sum over an array: worth an array of its own where each operation is a pass through memory."""
-    return isinstance(expr, Add) and bool(free_indices(expr))
+    return isinstance(expr, Add) and any(e.indices for e in entries_once(expr))
 
 
 def _is_costly(expr: Expr) -> bool:
