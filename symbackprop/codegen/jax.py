@@ -27,7 +27,7 @@ from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.scan import ScanBody
 from symbackprop.codegen.passes_text import PassesText
-from symbackprop.codegen.program import FrameworkProgram, load_module
+from symbackprop.codegen.program import COST_SCALE, FrameworkProgram, load_module
 from symbackprop.expression.program import Program
 
 RESERVED = PYTHON | {"jax", "jnp", "functools", "DTYPE", *HELPERS}
@@ -95,11 +95,11 @@ def _outcome(function: Callable[..., Any], passes: Passes, signature: Signature,
 
     returned, pull = jax.vjp(moved, *(given[t] for t in passes.gradients))
     outputs = returned if isinstance(returned, tuple) else (returned,)
-    upstream = [
-        given[u] if u in given else jnp.ones((), o.dtype) for u, o in zip(passes.upstream, outputs, strict=True)
-    ]
+    scale = 1.0 if all(u in given for u in passes.upstream) else COST_SCALE
+    upstream = [given.get(u, scale * jnp.ones((), o.dtype)) for u, o in zip(passes.upstream, outputs, strict=True)]
     cost = sum((o * u).sum() for o, u in zip(outputs, upstream, strict=True))
-    return cost, *pull(tuple(upstream) if isinstance(returned, tuple) else upstream[0])
+    bars = pull(tuple(upstream) if isinstance(returned, tuple) else upstream[0])
+    return cost / scale, *(bar / scale for bar in bars)
 
 
 class _CustomText(PassesText):

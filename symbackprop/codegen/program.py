@@ -46,6 +46,7 @@ BACKENDS = {
     "jax": "symbackprop.codegen.jax",
     "torch": "symbackprop.codegen.torch.plain",
 }
+COST_SCALE = 2.0  # the upstream gradient of a cost where code is run to be examined: it must come through, and is exact
 # Those that differentiate by themselves take a function with its gradients as one of their own kind.
 FRAMEWORKS = {"jax": "symbackprop.codegen.jax", "torch": "symbackprop.codegen.torch.function"}
 

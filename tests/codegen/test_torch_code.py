@@ -6,6 +6,8 @@ import ast
 import importlib
 import pickle
 import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -345,6 +347,27 @@ def test_a_pickle_is_printed_again():
     again = pickle.loads(pickle.dumps(layer))
     assert again.source == layer.source
     torch.testing.assert_close(again(*tensors(torch, "rms_norm")), layer(*tensors(torch, "rms_norm")))
+
+
+# What the documentation shows
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```py\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_class_on_the_page_is_what_is_printed():
+    def rms_norm(x, w):
+        return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-6) * w
+
+    text = printed(sb.trace(rms_norm, {"x": ND, "w": ("D",)}), "rms_norm")
+    assert text.endswith(f"import torch\n\n\n{BLOCKS[1]}")
+
+
+def test_the_code_of_the_page_runs(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "page.py").write_text("\n".join([BLOCKS[0], *BLOCKS[2:]]), encoding="utf-8")
+    runpy.run_path(str(tmp_path / "page.py"))
 
 
 # Networks

@@ -21,7 +21,7 @@ from symbackprop.codegen.lowering.marked import added_up, marked
 from symbackprop.codegen.lowering.padded import unasked
 from symbackprop.codegen.lowering.passes import Passes, by_gradient, read_outside
 from symbackprop.codegen.passes_text import BLANKS, PassesText, indented
-from symbackprop.codegen.program import FrameworkProgram
+from symbackprop.codegen.program import COST_SCALE, FrameworkProgram
 from symbackprop.codegen.torch.plain import load, module_text, torch
 from symbackprop.codegen.torch.writer import RESERVED, TorchBody, TorchWriter
 from symbackprop.expression.build import Symbol
@@ -62,12 +62,14 @@ class TorchProgram(FrameworkProgram):
         leaves = [named[t].requires_grad_() for t in passes.gradients]
         returned = self.function(*(named[t] for t in passes.inputs), *numbers)
         outputs = returned if isinstance(returned, tuple) else (returned,)
-        upstream = [named.get(t, base.ones(())) for t in passes.upstream]
+        given_upstream = all(t in named for t in passes.upstream)
+        scale = 1.0 if given_upstream else COST_SCALE
+        upstream = [named[t] if given_upstream else base.tensor(scale) for t in passes.upstream]
         terms = [(o * u).sum() for o, u in zip(outputs, upstream, strict=True)]
         found = base.autograd.grad(sum(terms), leaves, allow_unused=True)
-        cost = np.asarray(sum(float(t.detach()) for t in terms))
+        cost = np.asarray(sum(float(t.detach()) for t in terms) / scale)
         bars = [base.zeros_like(t) if bar is None else bar for t, bar in zip(leaves, found, strict=True)]
-        return self.by_name(cost, [bar.numpy() for bar in bars])
+        return self.by_name(cost, [bar.numpy() / scale for bar in bars])
 
 
 def passes_program(name: str, passes: Passes, program: Program, signature: Signature) -> TorchProgram:
