@@ -28,7 +28,7 @@ from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
-from symbackprop.codegen.program import check_backend, check_dtype, load_module
+from symbackprop.codegen.program import check_backend, check_dtype, load_module, printer
 from symbackprop.codegen.runner import WORKSPACES, Runner
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.program import Program
@@ -137,7 +137,7 @@ class CompiledNetwork:
 
     def _use_jax(self, adjoint: Program, forms: Mapping[str, Form], dtype: str) -> None:
         """Put functions compiled by JAX in the place of the NumPy ones; `functions` holds the uncompiled ones."""
-        backend = importlib.import_module(BACKENDS["jax"])
+        backend = printer(BACKENDS["jax"])
         self.source = backend.print_jax({**forms, **_parts(adjoint)}, dtype)
         self.functions = load_module(self.source)
         self.runners = {n: backend.JaxRunner(self.functions[n], self.layout.dtype) for n in forms}
@@ -145,7 +145,7 @@ class CompiledNetwork:
 
     def _use_torch(self, adjoint: Program, forms: Mapping[str, Form]) -> None:
         """Put functions of PyTorch in the place of the NumPy ones; `functions` holds those that take tensors."""
-        backend = importlib.import_module(BACKENDS["torch"])
+        backend = printer(BACKENDS["torch"])
         cost, *gradients = adjoint.outputs
         made = passes(adjoint, (cost,), (), dict(zip(self.layout.parameters, gradients, strict=True)))
         plain = {n: f for n, f in forms.items() if n != "cost"}

@@ -147,7 +147,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     form = _lowered(program)
     signature = signature_of(form, program, dtype)
     if backend != "numpy":
-        make = importlib.import_module(BACKENDS[backend]).program_function
+        make = printer(BACKENDS[backend]).program_function
         try:
             source, function, run = make(FUNCTION, form, signature)
             return CompiledProgram(program, source, signature, function, backend, run)
@@ -197,7 +197,7 @@ def compile_passes(name: str, made: Passes, program: Program, backend: str, dtyp
     """
     names = tuple(p.name for p in made.parameters)
     signature = Signature(program.inputs, names, np.dtype(dtype), program.assumptions)
-    make = importlib.import_module(FRAMEWORKS[backend]).passes_program
+    make = printer(FRAMEWORKS[backend]).passes_program
     found: CompiledProgram = make(name, made, program, signature)
     return found
 
@@ -264,6 +264,20 @@ class _WithBuffers:
 def _compiled_again(program: Program, backend: str, dtype: str) -> CompiledProgram:
     """What a pickle says, as code."""
     return compile_program(program, backend=backend, dtype=dtype)
+
+
+def printer(module: str) -> Any:
+    """The module of a backend.
+
+    Raises:
+        UnsupportedError: the library that it imports is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        name = error.name or module
+        help = f"pip install 'symbackprop[{name}]', or take the code for NumPy"
+        raise UnsupportedError(f"this backend needs {name}, which is not installed", help=help) from error
 
 
 def check_backend(backend: str) -> None:
