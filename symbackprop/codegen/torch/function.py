@@ -57,7 +57,7 @@ class TorchProgram(FrameworkProgram):
     def outcome(self, given: Mapping[str, Any]) -> dict[str, Array]:
         """The cost and the gradients of arrays, by torch's own engine: what is compared with the equations."""
         base, passes = torch(), self.passes
-        arrays, numbers = self.signature.bind(given)
+        *_, arrays, numbers = self.signature.bind(given)
         named = {t: base.from_numpy(np.array(a)) for t, a in zip(self.signature.inputs, arrays, strict=True)}
         leaves = [named[t].requires_grad_() for t in passes.gradients]
         returned = self.function(*(named[t] for t in passes.inputs), *numbers)
