@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import sympy as sp
 
@@ -33,6 +33,7 @@ from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
+from symbackprop.codegen.torch.function import TorchProgram
 from symbackprop.errors import BudgetError, MalformedError, SymbackpropError, UnsupportedError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
@@ -219,6 +220,10 @@ def compile(subject: Network, backend: str = "numpy", dtype: str = "float64") ->
 
 
 @overload
+def compile(subject: Program, backend: Literal["torch"], dtype: str = "float64") -> TorchProgram: ...
+
+
+@overload
 def compile(subject: Program, backend: str = "numpy", dtype: str = "float64") -> CompiledProgram: ...
 
 
@@ -231,15 +236,17 @@ def compile(
     Args:
         subject: a network; or a Program, whose function returns its cost (or takes `dout`) and x_bar for each real
             input x.
-        backend: "numpy", "c" or "jax".
-        dtype: "float64" or "float32".
+        backend: "numpy", "c", "jax" or "torch". A program for torch is a function of tensors with the derived
+            backward pass (`TorchProgram`), for JAX its `function` is a `jax.custom_vjp`; a network's `functions` take
+            the framework's arrays.
+        dtype: "float64" or "float32"; code for torch takes tensors of any floating type, and is examined in this one.
 
     Scale:
         the cost is the mean or the sum over the examples, as the network says.
 
     Raises:
         UnsupportedError: an arbitrary activation, outputs that the cost cannot take, a network of symbolic depth,
-            another backend or type.
+            another backend or type, a framework that is not installed.
         MalformedError: not a network or program.
         ProofError: the kernel refused a step: a fault of this package.
         GeneratedCodeError: the code does not compute what was proved: a fault of this package.

@@ -25,7 +25,7 @@ from symbackprop.checking.question import Examination, Examiner, Question
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.user_run import arguments, quietly
 from symbackprop.codegen.network import CompiledNetwork, compile_network
-from symbackprop.codegen.program import CompiledProgram, compile_program
+from symbackprop.codegen.program import CompiledProgram, compile_gradient
 from symbackprop.codegen.variants import Outcome, Variant, flattened, numpy_variants, predictions, runner_variants
 from symbackprop.errors import GeneratedCodeError, UnsupportedError
 from symbackprop.evaluation.compile import OutOfRangeError
@@ -93,7 +93,9 @@ def examined_code(subject: Network | Program, backend: str, dtype: str) -> Compi
         examine_network(network, subject)
         return network
     proved = proved_gradient(subject).short  # what its document shows: fewer passes over the arrays than reverse mode's
-    program = compile_program(proved.gradient.adjoint, backend=backend, dtype=dtype)
+    program = compile_gradient(
+        proved.gradient, subject.outputs, proved.upstream, subject.name, backend=backend, dtype=dtype
+    )
     examine_program(program, proved.gradient, subject, proved.upstream)
     return program
 
@@ -313,9 +315,9 @@ def _examine_at(
     known = {s.name: v for s, v in {**point.sizes, **point.parameters}.items()}
     hyper = {name: known[name] for name in code.signature.parameters}
     given = {t.name: point.inputs[t] for t in code.signature.inputs} | hyper
-    results = code(**given)
+    results = code.outcome(given)
     if code.backend == "numpy" and code.run is not None:  # both forms are handed out
-        for name, plain in replace(code, run=None)(**given).items():
+        for name, plain in replace(code, run=None).outcome(given).items():
             case.close("plain", f"the output {name}", plain, results[name], 1.0 + float(np.max(np.abs(plain))))
     for name, (tensor, bar) in pairs.items():
         places = list(found.correct[name])  # of a large tensor an even selection

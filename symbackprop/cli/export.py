@@ -20,13 +20,13 @@ def export(
     l2: options.L2 = None,
     l1: options.L1 = None,
     reduction: options.Reduction = "mean",
-    backend: Annotated[str, typer.Option(help="numpy, c or jax.")] = "numpy",
+    backend: Annotated[str, typer.Option(help="numpy, c, jax or torch.")] = "numpy",
     dtype: Annotated[Literal["float64", "float32"], typer.Option(help="Of all arrays.")] = "float64",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write it; by default it is printed.", metavar="FILE")
     ] = None,
 ) -> None:
-    """Write the proved gradient as a module that imports NumPy alone (or JAX, or is C).
+    """Write the proved gradient as a module that imports NumPy alone (or JAX or PyTorch, or is C).
 
     Examples:
       symbackprop export --layers 64,30,10 -o gradient.py

@@ -92,7 +92,7 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better score.", rich_help_panel=RUN)
     ] = None,
-    backend: Annotated[str, typer.Option(help="numpy, c or jax.", rich_help_panel=RUN)] = "numpy",
+    backend: Annotated[str, typer.Option(help="numpy, c, jax or torch.", rich_help_panel=RUN)] = "numpy",
     dtype: Annotated[Literal["float64", "float32"], typer.Option(help="Precision.", rich_help_panel=RUN)] = "float64",
     initial: Annotated[
         Path | None, typer.Option(help="Start from this model.", metavar="MODEL.npz", rich_help_panel=FILES)

@@ -27,11 +27,16 @@ squares exp log sin cos tanh fabs sqrt pow erf expf logf sinf cosf tanhf fabsf s
 INDICATOR LANE indicators
 NULL NAN HUGE_VAL HUGE_VALF HUGE_VALL FP_NAN FP_INFINITE FP_ZERO FP_SUBNORMAL FP_NORMAL FP_ILOGB0 FP_ILOGBNAN
 MATH_ERRNO MATH_ERREXCEPT math_errhandling"""
-RESERVED = frozenset([*_PYTHON.split(), *_C.split(), *keyword.kwlist, *dir(builtins)])
+PYTHON = frozenset([*keyword.kwlist, *dir(builtins)])
+RESERVED = frozenset([*_PYTHON.split(), *_C.split(), *PYTHON])
 
 
 class Names:
     """The identifier of each tensor and symbol.
+
+    Args:
+        things: what gets one, those first that keep their own.
+        reserved: what nothing may be called.
 
     Example:
         >>> names = Names([Tensor("x"), Tensor("x.1"), Symbol("lambda")])
@@ -39,9 +44,9 @@ class Names:
         ['x', 'x_1', 'lambda_']
     """
 
-    def __init__(self, things: Iterable[Tensor | Symbol]) -> None:
+    def __init__(self, things: Iterable[Tensor | Symbol], reserved: Iterable[str] = RESERVED) -> None:
         self._known: dict[Tensor | Symbol, str] = {}
-        self._taken = set(RESERVED)
+        self._taken = set(reserved)
         for thing in things:
             if thing not in self._known:
                 self._known[thing] = self.fresh(thing.name)

@@ -19,6 +19,7 @@ from symbackprop.codegen.choice import LONG_VECTOR
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, equation_text, prune, soon
 from symbackprop.codegen.lowering.lower import lower
+from symbackprop.codegen.lowering.passes import passes
 from symbackprop.codegen.lowering.penalty import separated
 from symbackprop.codegen.lowering.row_blocks import split_rows
 from symbackprop.codegen.numpy.buffered import print_blocks, print_whole
@@ -27,7 +28,7 @@ from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
-from symbackprop.codegen.program import check_backend, check_dtype, load_module
+from symbackprop.codegen.program import check_backend, check_dtype, load_module, printer
 from symbackprop.codegen.runner import WORKSPACES, Runner
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.program import Program
@@ -41,7 +42,11 @@ end in _blocks work on some rows at a time. The others make a fast function for 
 _unrolled in plain numbers, _step with a step down the gradient.
 """
 # Where each backend lives; what it needs (SciPy, ctypes, JAX) is imported when it is asked for.
-BACKENDS = {"c": "symbackprop.codegen.c.network", "jax": "symbackprop.codegen.jax"}
+BACKENDS = {
+    "c": "symbackprop.codegen.c.network",
+    "jax": "symbackprop.codegen.jax",
+    "torch": "symbackprop.codegen.torch.network",
+}
 SMALL = 2000  # numbers in theta, X and Y together
 
 
@@ -67,8 +72,9 @@ class CompiledNetwork:
     """A network's cost and gradient.
 
     Attributes:
-        source: the text of the module (or C file) that runs; a Python module imports numpy alone, or jax alone.
-        functions: the functions of the Python module by name, for `jax.jit`, `jax.vmap` and the like.
+        source: the text of the module (or C file) that runs; a Python module imports numpy alone, or jax or torch.
+        functions: the functions of the Python module by name, for `jax.jit`, `jax.vmap` and the like; those for torch
+            take tensors, and its `cost` is differentiated by the derived backward pass.
         numpy: the functions of the NumPy module, whatever the backend: what the others are compared with.
         backend: the one that runs: "numpy" where C was asked for and there is no compiler.
 
@@ -101,6 +107,8 @@ class CompiledNetwork:
             self._use_c(forms)
         elif backend == "jax":
             self._use_jax(adjoint, forms, dtype)
+        elif backend == "torch":
+            self._use_torch(adjoint, forms)
 
     def __repr__(self) -> str:
         widths = ", ".join(map(str, self._made_of[2]))
@@ -129,13 +137,22 @@ class CompiledNetwork:
 
     def _use_jax(self, adjoint: Program, forms: Mapping[str, Form], dtype: str) -> None:
         """Put functions compiled by JAX in the place of the NumPy ones; `functions` holds the uncompiled ones."""
-        backend = importlib.import_module(BACKENDS["jax"])
-        data, penalty = separated(adjoint)
-        parts = {"data_cost_and_gradient": commented(data), "penalty_and_gradient": commented(penalty)}
-        self.source = backend.print_jax({**forms, **parts}, dtype)
+        backend = printer(BACKENDS["jax"])
+        self.source = backend.print_jax({**forms, **_parts(adjoint)}, dtype)
         self.functions = load_module(self.source)
         self.runners = {n: backend.JaxRunner(self.functions[n], self.layout.dtype) for n in forms}
         self.backend = "jax"
+
+    def _use_torch(self, adjoint: Program, forms: Mapping[str, Form]) -> None:
+        """Put functions of PyTorch in the place of the NumPy ones; `functions` holds those that take tensors."""
+        backend = printer(BACKENDS["torch"])
+        cost, *gradients = adjoint.outputs
+        made = passes(adjoint, (cost,), (), dict(zip(self.layout.parameters, gradients, strict=True)))
+        plain = {n: f for n, f in forms.items() if n != "cost"}
+        self.source = backend.print_network({**plain, **_parts(adjoint)}, made)
+        self.functions = backend.load(self.source)
+        self.runners = {n: backend.TorchRunner(self.functions[n]) for n in forms}
+        self.backend = "torch"
 
     def __call__(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> tuple[float, dict[str, Array]]:
         """The cost and its gradient, a dictionary like `params` with arrays of its own.
@@ -279,6 +296,12 @@ class CompiledNetwork:
 def commented(program: Program) -> Form:
     """The imperative form of a program, with its equations as comments."""
     return lower(program, {e.tensor: equation_text(e.left, e.value) for e in program.equations})
+
+
+def _parts(adjoint: Program) -> dict[str, Form]:
+    """The data's part of the cost and its gradient, and the regulariser's: on several devices it is added once."""
+    data, penalty = separated(adjoint)
+    return {"data_cost_and_gradient": commented(data), "penalty_and_gradient": commented(penalty)}
 
 
 def row_numbers(order: Any, rows: int) -> Array:

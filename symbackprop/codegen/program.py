@@ -7,33 +7,48 @@ buffers that are kept, runs in its place. C and JAX have plain forms of their ow
 from __future__ import annotations
 
 import importlib
+import linecache
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 
+from symbackprop.calculus.derivation import Gradient
 from symbackprop.codegen.arguments import REMEMBERED, Array, Signature, size_value
 from symbackprop.codegen.lowering.form import Form, Join, OfMatrix, equation_text, soon
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.marked import marked
+from symbackprop.codegen.lowering.passes import Passes, passes
+from symbackprop.codegen.names import RESERVED
 from symbackprop.codegen.numpy.buffered import print_whole
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.runner import Runner
 from symbackprop.errors import UnsupportedError, nearest
+from symbackprop.expression.build import Tensor
 from symbackprop.expression.program import Program
 from symbackprop.proofs.stable_logs import stabilise
 
 DTYPES = ("float64", "float32")
 FUNCTION = "compute"
 INTO = f"{FUNCTION}_into"
+MODULE = "symbackprop_generated"  # what a printed module is called
+_MODULES = count(1)
 
 
 # Where each backend's `program_function` lives; what it needs (SciPy, ctypes, JAX) is imported when it is asked for.
-BACKENDS = {"c": "symbackprop.codegen.c.program", "jax": "symbackprop.codegen.jax"}
+BACKENDS = {
+    "c": "symbackprop.codegen.c.program",
+    "jax": "symbackprop.codegen.jax",
+    "torch": "symbackprop.codegen.torch.plain",
+}
+COST_SCALE = 2.0  # the upstream gradient of a cost where code is run to be examined: it must come through, and is exact
+# Those that differentiate by themselves take a function with its gradients as one of their own kind.
+FRAMEWORKS = {"jax": "symbackprop.codegen.jax", "torch": "symbackprop.codegen.torch.function"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,6 +89,10 @@ class CompiledProgram:
     def __deepcopy__(self, memo: object) -> CompiledProgram:
         return self
 
+    def outcome(self, given: Mapping[str, Any]) -> dict[str, Array]:
+        """The outputs by name, whatever a call gives: what examines the code asks for these."""
+        return CompiledProgram.__call__(self, **given)
+
     def __call__(self, /, **given: Any) -> dict[str, Array]:
         """The outputs by name, arrays of their own; a cost is an array of shape ().
 
@@ -88,11 +107,34 @@ class CompiledProgram:
         return {t.name: np.asarray(r, np.int64 if t.kind == "integer" else self.signature.dtype) for t, r in pairs}
 
 
+@dataclass(frozen=True, repr=False)
+class FrameworkProgram(CompiledProgram):
+    """A Program with its gradients as a function that a framework differentiates by the derived backward pass.
+
+    Attributes:
+        passes: what became code.
+        name: of the function.
+    """
+
+    passes: Passes = field(kw_only=True)
+    name: str = field(kw_only=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds the equations, without the user's function; the code is printed from them again."""
+        equations = replace(self.program, function=None)
+        return compile_passes, (self.name, self.passes, equations, self.backend, self.signature.dtype.name)
+
+    def by_name(self, cost: Array, bars: Sequence[Array]) -> dict[str, Array]:
+        """The cost, and the gradients of `passes.gradients` in order, under the names of the program's outputs."""
+        first, *rest = self.program.outputs
+        return {first.name: cost, **{t.name: bar for t, bar in zip(rest, bars, strict=True)}}
+
+
 def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "float64") -> CompiledProgram:
     """Code for any Program, in the plain form.
 
     Args:
-        backend: "numpy", "c" or "jax".
+        backend: "numpy", "c", "jax" or "torch".
         dtype: "float64" or "float32".
 
     Raises:
@@ -105,7 +147,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     form = _lowered(program)
     signature = signature_of(form, program, dtype)
     if backend != "numpy":
-        make = importlib.import_module(BACKENDS[backend]).program_function
+        make = printer(BACKENDS[backend]).program_function
         try:
             source, function, run = make(FUNCTION, form, signature)
             return CompiledProgram(program, source, signature, function, backend, run)
@@ -116,6 +158,48 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     functions = load_module(source)
     run = _WithBuffers(form, signature, functions) if INTO in functions else None
     return CompiledProgram(program, source, signature, functions[FUNCTION], run=run)
+
+
+def compile_gradient(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: tuple[Tensor, ...], name: str, *,
+                     backend: str = "numpy", dtype: str = "float64") -> CompiledProgram:  # fmt: skip
+    """Code for a program's outputs and its gradients: for a framework that differentiates, a function of its own kind.
+
+    Args:
+        gradient: derived and replayed.
+        outputs: what the traced function returns.
+        upstream: the inputs that are upstream gradients.
+        name: of the traced function.
+
+    Raises:
+        UnsupportedError: as `compile_program`; a framework that is not installed.
+    """
+    if backend not in FRAMEWORKS:
+        return compile_program(gradient.adjoint, backend=backend, dtype=dtype)
+    check_dtype(dtype)
+    made = passes_of(gradient, outputs, upstream)
+    name = name if name.isidentifier() and name not in RESERVED else FUNCTION
+    return compile_passes(name, made, gradient.adjoint, backend, dtype)
+
+
+def passes_of(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: tuple[Tensor, ...]) -> Passes:
+    """The two passes of a gradient, in the form that stays finite; arguments as of `compile_gradient`."""
+    of = {bar: t for t, bar in gradient.cotangents.items()}
+    wanted = {of[bar]: bar for bar in gradient.adjoint.outputs if bar in of}
+    whole = stabilise(replace(gradient.adjoint, outputs=(*outputs, *gradient.adjoint.outputs)))
+    return passes(whole, outputs, upstream, wanted)
+
+
+def compile_passes(name: str, made: Passes, program: Program, backend: str, dtype: str) -> CompiledProgram:
+    """The two passes as a function of a framework's own kind.
+
+    Args:
+        program: the equations, with the cost and the gradients as outputs.
+    """
+    names = tuple(p.name for p in made.parameters)
+    signature = Signature(program.inputs, names, np.dtype(dtype), program.assumptions)
+    make = printer(FRAMEWORKS[backend]).passes_program
+    found: CompiledProgram = make(name, made, program, signature)
+    return found
 
 
 def plain_source(program: Program) -> str:
@@ -182,6 +266,20 @@ def _compiled_again(program: Program, backend: str, dtype: str) -> CompiledProgr
     return compile_program(program, backend=backend, dtype=dtype)
 
 
+def printer(module: str) -> Any:
+    """The module of a backend.
+
+    Raises:
+        UnsupportedError: the library that it imports is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        name = error.name or module
+        help = f"pip install 'symbackprop[{name}]', or take the code for NumPy"
+        raise UnsupportedError(f"this backend needs {name}, which is not installed", help=help) from error
+
+
 def check_backend(backend: str) -> None:
     """Refuse a backend that there is not."""
     known = ("numpy", *BACKENDS)
@@ -202,8 +300,10 @@ def signature_of(form: Form, program: Program, dtype: str) -> Signature:
     return Signature(form.inputs, tuple(p.name for p in form.parameters), np.dtype(dtype), program.assumptions)
 
 
-def load_module(source: str) -> dict[str, Any]:
-    """Run the text of a module that our own printer wrote, and give its names."""
-    namespace: dict[str, Any] = {"__name__": "symbackprop_generated"}
-    exec(compile(source, "<generated by symbackprop>", "exec"), namespace)
+def load_module(source: str, name: str = MODULE) -> dict[str, Any]:
+    """Run the text of a module that our own printer wrote, and give its names; its lines can be read as a file's."""
+    file = f"<generated by symbackprop {next(_MODULES)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    namespace: dict[str, Any] = {"__name__": name}
+    exec(compile(source, file, "exec"), namespace)
     return namespace

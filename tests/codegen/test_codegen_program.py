@@ -127,11 +127,11 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("backend", ["numpy", "c", "jax"])
+@pytest.mark.parametrize("backend", ["numpy", "c", "jax", "torch"])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_compiled_agrees_with_evaluate(name, backend):
-    if backend == "jax":
-        pytest.importorskip("jax")
+    if backend in ("jax", "torch"):
+        pytest.importorskip(backend)
     program = PROGRAMS[name]
     inputs = given(program)
     expected = evaluate(program, SIZES, inputs)["out"]

@@ -272,6 +272,23 @@ def prune(form: Form, outputs: tuple[Tensor, ...]) -> Form:
     return replace(form, statements=tuple(reversed(kept)), outputs=outputs)
 
 
+def only(form: Form, places: Iterable[int], outputs: tuple[Tensor, ...]) -> Form:
+    """The form with some of its statements alone, in order."""
+    chosen = sorted(places)
+    loops = list[Loop]()
+    for loop in form.loops:
+        inside = [k for k, p in enumerate(chosen) if loop.first <= p < loop.last]
+        if inside:
+            made = {form.statements[p].target.tensor for p in chosen}
+            kept = {t: axis for t, axis in loop.axes.items() if t in made}
+            loops.append(replace(loop, first=inside[0], last=inside[-1] + 1, axes=kept))
+    statements = tuple(form.statements[p] for p in chosen)
+    used = {s for statement in statements for s in all_symbols(statement)}
+    used |= {s for loop in loops for s in symbols(loop.count)}
+    parameters = tuple(p for p in form.parameters if p in used)
+    return replace(form, statements=statements, outputs=outputs, parameters=parameters, loops=tuple(loops))
+
+
 def soon(form: Form) -> Form:
     """The form with each array output as soon as it can be: what it reads is in the cache then, and free afterwards.
 

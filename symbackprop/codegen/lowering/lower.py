@@ -200,7 +200,7 @@ class Lowering:
             case Entry():
                 return expr if self._is_whole(expr) or self._is_step(expr) else self._gather(expr, guarded)
             case Sum():
-                return self._sum(expr)
+                return self._sum(expr, guarded)
             case Extremum() | Position():
                 return self._extremum(expr)
             case Where(condition, then, otherwise):
@@ -293,17 +293,21 @@ class Lowering:
         sort: Literal["real", "integer"] = "integer" if isinstance(expr, Position) else "real"
         return self._temporary("reduce", value, lambda target: Reduce(target, kind, operand, (expr.index,)), sort)
 
-    def _sum(self, expr: Sum) -> Expr:
+    def _sum(self, expr: Sum, guarded: bool) -> Expr:
         over, body = opened(expr)
+        if isinstance(body, Where) and free_indices(body.condition).isdisjoint(over):  # asked once for the whole sum
+            return self.elementwise(
+                where(body.condition, _summed(over, body.then), _summed(over, body.otherwise)), guarded
+            )
         if isinstance(body, Add) and distributes(body):
-            return add(*(self._sum_of_product(list(over), factors_of(term)) for term in body.terms))
-        return self._sum_of_product(over, factors_of(body))
+            return add(*(self._sum_of_product(list(over), factors_of(term), guarded) for term in body.terms))
+        return self._sum_of_product(over, factors_of(body), guarded)
 
-    def _sum_of_product(self, over: list[Index], factors: list[Expr]) -> Expr:
+    def _sum_of_product(self, over: list[Index], factors: list[Expr], guarded: bool) -> Expr:
         """Sum a product: deltas contracted, constant factors in front, the rest by contractions of two arrays."""
         over, factors = deltas(over, factors, self.facts)
         self.order += over
-        done = [f for factor in factors for f in factors_of(self.elementwise(factor))]
+        done = [f for factor in factors for f in factors_of(self.elementwise(factor, guarded))]
         used = frozenset[Index]().union(*map(free_indices, done))
         outside = [i.size for i in over if i not in used] + [f for f in done if free_indices(f).isdisjoint(over)]
         inside = [f for f in done if not free_indices(f).isdisjoint(over)]

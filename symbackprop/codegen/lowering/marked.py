@@ -3,6 +3,10 @@
     target[n,c] = value[n,c] + extra[n] * [c = y[n]]    ->    target = value; target[n,y[n]] += extra[n]
 
 Comparing all classes with the label would write and read a whole array of zeros for it. Main name: `marked`.
+
+A product with such an array adds rows up where they belong, as the gradient of a look-up does (`added_up`):
+
+    target[v,d] = sum over n of [v = y[n]] * a[n,d]         ->    target = 0; target[y[n],d] += a[n,d] for each n
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from symbackprop.codegen.lowering.form import Form, Map, Marked, Statement
+from symbackprop.codegen.lowering.form import Contract, Form, Map, Marked, Statement, only, reads
 from symbackprop.expression.build import (
     ONE,
     ZERO,
@@ -25,6 +29,7 @@ from symbackprop.expression.build import (
     free_indices,
     multiply,
     nodes_once,
+    substitute,
 )
 from symbackprop.expression.program import Assumption
 
@@ -50,6 +55,35 @@ def _marked(statement: Statement, ranges: Mapping[Tensor, Expr]) -> Statement:
         if parts is not None and at not in free_indices(parts[1]):
             whole = free_indices(parts[0]).issuperset(statement.target.indices) or parts[0] is ZERO
             return Marked(statement.target, parts[0], at, place, parts[1]) if whole else statement
+    return statement
+
+
+def added_up(form: Form) -> Form:
+    """The form in which a product with an array that has a single 1 for each label adds up at the labels.
+
+    Where a place is marked several times, all of it is added: for printers whose library does that.
+    """
+    ones = {s.target.tensor: s for s in form.statements if isinstance(s, Marked) and s.value is ZERO and s.extra is ONE}
+    new = [_added_up(s, ones) for s in form.statements]
+    read = {t for s in new for t in reads(s)} | set(form.outputs)
+    gone = [p for p, s in enumerate(new) if s.target.tensor in ones and s.target.tensor not in read]
+    changed = replace(form, statements=tuple(new))
+    return only(changed, set(range(len(new))) - set(gone), form.outputs) if gone else form
+
+
+def _added_up(statement: Statement, ones: Mapping[Tensor, Marked]) -> Statement:
+    if not isinstance(statement, Contract):
+        return statement
+    for one, other in ((statement.left, statement.right), (statement.right, statement.left)):
+        if one.tensor not in ones:
+            continue
+        own = ones[one.tensor]
+        now = dict(zip(own.target.indices, one.indices, strict=True))
+        at, place = now[own.at], substitute(own.place, now)
+        rest = tuple(i for i in other.indices if i not in statement.over)
+        whole = set(one.indices) == {at, *statement.over} and set(statement.over) <= set(other.indices)
+        if isinstance(at, Index) and whole and at not in rest and statement.target.indices == (at, *rest):
+            return Marked(statement.target, ZERO, at, place, other)
     return statement
 
 

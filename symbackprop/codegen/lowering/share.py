@@ -10,6 +10,7 @@ Two expressions have one `key` if they are the same array, whatever their indice
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
@@ -30,6 +31,7 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     children,
+    entries_once,
     free_indices,
     rebuild,
 )
@@ -70,9 +72,18 @@ def _structure(expr: Expr, names: dict[Index, object], depth: int) -> object:
     return (type(expr), parts)
 
 
-def share(form: Form) -> Form:
-    """`form` with each costly subexpression computed once."""
-    return _Sharing(form).run()
+def share(form: Form, costly: Callable[[Expr], bool] | None = None) -> Form:
+    """`form` with each costly subexpression computed once.
+
+    Args:
+        costly: which are; functions, roots and quotients over arrays if left out.
+    """
+    return _Sharing(form, costly or _is_costly).run()
+
+
+def is_sum(expr: Expr) -> bool:
+    """A sum over an array: worth an array of its own where each operation is a pass through memory."""
+    return isinstance(expr, Add) and any(e.indices for e in entries_once(expr))
 
 
 def _is_costly(expr: Expr) -> bool:
@@ -83,13 +94,13 @@ def _is_costly(expr: Expr) -> bool:
 
 
 class _Sharing:
-    def __init__(self, form: Form) -> None:
-        self.form = form
+    def __init__(self, form: Form, costly: Callable[[Expr], bool]) -> None:
+        self.form, self.costly = form, costly
         self.uses: Counter[Key] = Counter()
         for statement in form.statements:
             if isinstance(statement, Map):
                 order = axes(statement.target)
-                self.uses.update(self._key(e, order) for e in subexpressions(statement.value) if _is_costly(e))
+                self.uses.update(self._key(e, order) for e in subexpressions(statement.value) if self.costly(e))
         self.holds: dict[Key, Tensor] = {}
         self.names = {s.target.tensor.name for s in form.statements} | {t.name for t in form.inputs}
         self.statements: list[Statement] = []
@@ -100,7 +111,7 @@ class _Sharing:
                 order = axes(statement.target)
                 value = self._shared(statement.value, order, root=True)
                 whole = is_plain(statement.target) and free_indices(statement.value) == frozenset(order)
-                if _is_costly(statement.value) and whole:
+                if self.costly(statement.value) and whole:
                     self.holds.setdefault(self._key(statement.value, order), statement.target.tensor)
                 statement = replace(statement, value=value)
             self.statements.append(statement)
@@ -112,7 +123,7 @@ class _Sharing:
         return key("map", expr, tuple(i for i in order if i in free))
 
     def _shared(self, expr: Expr, order: tuple[Index, ...], root: bool = False) -> Expr:
-        if _is_costly(expr):
+        if self.costly(expr):
             mark, free = self._key(expr, order), free_indices(expr)
             indices = tuple(i for i in order if i in free)
             if mark not in self.holds and not root and self.uses[mark] > 1:

@@ -30,6 +30,7 @@ from symbackprop.expression.build import (
     Expr,
     Index,
     Kronecker,
+    MatrixKind,
     Multiply,
     Number,
     Power,
@@ -90,11 +91,8 @@ class ArrayWriter:
             case Reduce(target, kind, operand, over):
                 text = self._wrapped(self.array(operand), ATOM)
                 where = [axes(operand).index(i) for i in over]
-                axis = (
-                    "" if len(where) == len(axes(operand)) else f"axis={where[0] if len(where) == 1 else tuple(where)}"
-                )
                 rest = [i for i in axes(operand) if i not in over]
-                return self._ordered((f"{text}.{kind}({axis})", ATOM), rest, axes(target))
+                return self._ordered((self.reduced(text, kind, where if rest else []), ATOM), rest, axes(target))
             case Gather():
                 return self._gather(statement)
             case Marked(target, value, _, _, _):
@@ -106,7 +104,7 @@ class ArrayWriter:
                 for part in parts:
                     own = next(i for i in axes(part) if i not in order or i is along)
                     texts.append(self._operand(part, [own if i is along else i for i in order])[0])
-                return f"{self.np}.concatenate([{', '.join(texts)}], axis={place})", ATOM
+                return self.joined(texts, place), ATOM
             case OfMatrix():
                 return self._of_matrix(statement)
 
@@ -114,7 +112,7 @@ class ArrayWriter:
         """By LAPACK, of matrices in the last two axes."""
         order = [i for i in axes(statement.matrix) if i not in statement.places]
         matrix = self._operand(statement.matrix, [*order, *statement.places])[0]
-        text = MATRIX_TEXT[statement.kind].format(matrix, np=self.np)
+        text = self.of_matrix(statement.kind, matrix)
         inside = statement.places if statement.kind in ("inverse", "cholesky") else ()
         return self._ordered((text, ATOM), [*order, *inside], axes(statement.target))
 
@@ -137,18 +135,13 @@ class ArrayWriter:
     def _whole(self, value: Expr, order: Axes, copied: bool) -> Text:
         """`value` with all axes of `order`, also those it does not depend on."""
         text = self.value(value, order)
-        missing = [i for i in order if i not in free_indices(value)]
-        if missing:
+        if any(i not in free_indices(value) for i in order):
             sizes = [self.size(i.size) for i in order]
             shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
-            dtype = "DTYPE" if isinstance(value, (Number, Symbol)) else "None"
-            return (
-                f"{self.np}.array({self.np}.broadcast_to({text[0]}, {shape}), dtype={dtype})",
-                ATOM,
-            )
+            return self.spread(text, value, shape, copied), ATOM
         if isinstance(value, Entry) and (text[0] == self.array(value)[0] or text[1] == ATOM):
             # An output is a copy: it may share no memory with an input.
-            return (f"{self.np}.array({text[0]})", ATOM) if copied else text
+            return (self.copy(text), ATOM) if copied else text
         return text
 
     def value(self, expr: Expr, order: Axes) -> Text:
@@ -161,7 +154,7 @@ class ArrayWriter:
                 self.mentioned.add(expr)
                 return self.names[expr], ATOM
             case Index(_, size):
-                return self._lined_up((f"{self.np}.arange({self.size(size)})", ATOM), [expr], order)
+                return self._lined_up((self.counted(self.size(size)), ATOM), [expr], order)
             case Entry():
                 return self._lined_up(self.array(expr), list(axes(expr)), order)
             case Add(terms):
@@ -259,17 +252,12 @@ class ArrayWriter:
         if isinstance(exponent, Number) and exponent.value < 0:
             return f"1 / {self._wrapped(self._power(power(base, negate(exponent)), order), NEGATE)}", MULTIPLY
         if isinstance(exponent, Number) and exponent.value.denominator == 2 and exponent.value.numerator == 1:
-            return f"{self.np}.sqrt({self.value(base, order)[0]})", ATOM
+            return self.applied("sqrt", expr, [self.value(base, order)[0]]), ATOM
         text = self._wrapped(self.value(base, order), ATOM)
         return f"{text}**{self._wrapped(self.value(exponent, order), POWER)}", POWER
 
     def _function(self, expr: Apply, order: Axes) -> Text:
-        name = expr.function.name
-        arguments = [self.value(a, order)[0] for a in expr.arguments]
-        if name in HELPERS:
-            self.helpers.add(name)
-            return f"{name}({', '.join(arguments)})", ATOM
-        return FUNCTION_TEXT.get(name, "{np}." + name + "({})").format(*arguments, np=self.np), ATOM
+        return self.applied(expr.function.name, expr, [self.value(a, order)[0] for a in expr.arguments]), ATOM
 
     def condition(self, expr: Expr, order: Axes) -> Text:
         """`expr`, whose values are 0 and 1, as truth values."""
@@ -292,18 +280,86 @@ class ArrayWriter:
     def _indicator(self, expr: Expr, order: Axes) -> Text:
         """Truth values as numbers of the module's type, so that they add and subtract."""
         text = self.condition(expr, order)[0]
-        return (f"({text}).astype(DTYPE)" if free_indices(expr) else f"float({text})"), ATOM
+        return self.as_numbers(text, expr), ATOM
 
     def _where(self, condition: Expr, then: Expr, otherwise: Expr, order: Axes) -> Text:
         parts = [self.value(e, order)[0] for e in (then, otherwise)]
         test = self.condition(condition, order)[0]
         if not any(free_indices(e) for e in (condition, then, otherwise)):
-            return f"{self.np}.where({test}, {parts[0]}, {parts[1]})", ATOM
+            return self.chosen(test, parts, condition), ATOM
         if not free_indices(then) and not free_indices(otherwise):
             if isinstance(then, Number) and then.value == 1 and otherwise is ZERO:
-                return f"({test}).astype(DTYPE)", ATOM
-            parts = [f"DTYPE({p})" for p in parts]
-        return f"{self.np}.where({test}, {parts[0]}, {parts[1]})", ATOM
+                return self.as_numbers(test, condition), ATOM
+            parts = [self.constant(p, e) for p, e in zip(parts, (then, otherwise), strict=True)]
+        return self.chosen(test, parts, condition), ATOM
+
+    # The words of the array library: a writer for another one says these otherwise
+
+    def reduced(self, array: str, kind: str, places: Sequence[int]) -> str:
+        """A reduction over these axes; over all if none is named."""
+        axis = "" if not places else f"axis={places[0] if len(places) == 1 else tuple(places)}"
+        return f"{array}.{kind}({axis})"
+
+    def joined(self, parts: Sequence[str], axis: int) -> str:
+        """Arrays one after the other."""
+        return f"{self.np}.concatenate([{', '.join(parts)}], axis={axis})"
+
+    def spread(self, text: Text, value: Expr, shape: str, copied: bool) -> str:
+        """What has not all axes as an array that has them."""
+        dtype = "DTYPE" if isinstance(value, (Number, Symbol)) else "None"
+        return f"{self.np}.array({self.np}.broadcast_to({text[0]}, {shape}), dtype={dtype})"
+
+    def copy(self, text: Text) -> str:
+        """An array of its own."""
+        return f"{self.np}.array({text[0]})"
+
+    def counted(self, size: str) -> str:
+        """0, 1, ... below a size."""
+        return f"{self.np}.arange({size})"
+
+    def applied(self, name: str, expr: Expr, arguments: Sequence[str]) -> str:
+        """A function of arrays or numbers."""
+        if name in HELPERS:
+            self.helpers.add(name)
+            return f"{name}({', '.join(arguments)})"
+        return FUNCTION_TEXT.get(name, "{np}." + name + "({})").format(*arguments, np=self.np)
+
+    def as_numbers(self, test: str, expr: Expr) -> str:
+        """Truth values as numbers."""
+        return f"({test}).astype(DTYPE)" if free_indices(expr) else f"float({test})"
+
+    def chosen(self, test: str, parts: Sequence[str], condition: Expr) -> str:
+        """One part where the test holds, the other elsewhere."""
+        return f"{self.np}.where({test}, {parts[0]}, {parts[1]})"
+
+    def constant(self, text: str, expr: Expr) -> str:
+        """A number of the type of the arrays."""
+        return f"DTYPE({text})"
+
+    def permuted(self, array: str, places: Sequence[int]) -> str:
+        """The axes in another order."""
+        return f"{array}.T" if len(places) == 2 else f"{array}.transpose({', '.join(map(str, places))})"
+
+    def inner(self, left: Text, right: Text) -> str:
+        """The sum of all products of two arrays of one shape."""
+        return f"{self.np}.vdot({left[0]}, {right[0]})"
+
+    def tensordot(self, left: str, right: str, places: Sequence[Sequence[int]]) -> str:
+        """The sum over these axes of the left and the right."""
+        return f"{self.np}.tensordot({left}, {right}, axes=({places[0]}, {places[1]}))"
+
+    def einsum(self, spelled: str, left: str, right: str, is_product: bool) -> str:
+        """The sum that the letters spell."""
+        product = ", optimize=True" if is_product else ""  # a sum has nothing to optimise, and looks for it long
+        return f'{self.np}.einsum("{spelled}", {left}, {right}{product})'
+
+    def clipped(self, text: str, place: Expr, size: str) -> str:
+        """A position inside the axis."""
+        return f"{self.np}.clip({text}, 0, {size} - 1)"
+
+    def of_matrix(self, kind: MatrixKind, matrix: str) -> str:
+        """What is made of each matrix in the last two axes."""
+        return MATRIX_TEXT[kind].format(matrix, np=self.np)
 
     # Axes
 
@@ -312,8 +368,7 @@ class ArrayWriter:
         positions = [have.index(i) for i in want if i in have]
         if positions == sorted(positions):
             return text
-        array = self._wrapped(text, ATOM)
-        return (f"{array}.T" if len(have) == 2 else f"{array}.transpose({', '.join(map(str, positions))})"), ATOM
+        return self.permuted(self._wrapped(text, ATOM), positions), ATOM
 
     def _lined_up(self, text: Text, have: Sequence[Index], order: Axes) -> Text:
         """The array `text` with axes `have`, ready to broadcast against an array with axes `order`."""
@@ -335,7 +390,7 @@ class ArrayWriter:
         order, left, right = axes(s.target), axes(s.left), axes(s.right)
         batch = [i for i in order if i in left and i in right]
         if not order:
-            return f"{self.np}.vdot({self._operand(s.left, left)[0]}, {self._operand(s.right, left)[0]})", ATOM
+            return self.inner(self._operand(s.left, left), self._operand(s.right, left)), ATOM
         first, second = (s.left, s.right) if self._comes_first(left, right, order) else (s.right, s.left)
         rows = [i for i in axes(first) if i not in s.over and i not in batch]
         columns = [i for i in axes(second) if i not in s.over and i not in batch]
@@ -346,14 +401,12 @@ class ArrayWriter:
         if not batch:
             where = [[axes(e).index(i) for i in s.over] for e in (first, second)]
             a, b = self.array(first)[0], self.array(second)[0]
-            return self._ordered(
-                (f"{self.np}.tensordot({a}, {b}, axes=({where[0]}, {where[1]}))", ATOM), rows + columns, order
-            )
+            return self._ordered((self.tensordot(a, b, where), ATOM), rows + columns, order)
         letters = {i: chr(97 + p) for p, i in enumerate(dict.fromkeys([*left, *right]))}
         spelled = ["".join(letters[i] for i in w) for w in (left, right, order)]
         a, b = self.array(s.left)[0], self.array(s.right)[0]
-        product = ", optimize=True" if rows and columns else ""  # a sum has nothing to optimise, and looks for it long
-        return f'{self.np}.einsum("{spelled[0]},{spelled[1]}->{spelled[2]}", {a}, {b}{product})', ATOM
+        letters_of = f"{spelled[0]},{spelled[1]}->{spelled[2]}"
+        return self.einsum(letters_of, a, b, bool(rows and columns)), ATOM
 
     @staticmethod
     def _comes_first(left: Axes, right: Axes, order: Axes) -> bool:
@@ -384,12 +437,12 @@ class ArrayWriter:
             have = [i for p in places for i in free_indices(p)]
             text = f"{source}[{', '.join(windows)}]" if windows else source
             text, level = self._ordered((text, ATOM), have, order)
-            return (f"{self.np}.array({text})", ATOM) if self._is_copied(s.target.tensor) else (text, level)
+            return (self.copy((text, level)), ATOM) if self._is_copied(s.target.tensor) else (text, level)
         parts = []
         for position, size in zip(places, shape, strict=True):
             text = self.value(position, order)[0]
             inside = not s.guarded or (isinstance(position, Index) and position.size is size)
-            parts.append(text if inside else f"{self.np}.clip({text}, 0, {self.size(size)} - 1)")
+            parts.append(text if inside else self.clipped(text, position, self.size(size)))
         return f"{source}[{', '.join(parts)}]", ATOM
 
     def _windows(self, positions: Sequence[Expr], shape: Sequence[Expr]) -> list[str] | None:

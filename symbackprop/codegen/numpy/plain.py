@@ -8,9 +8,10 @@ stand as comments over the statements that compute them.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 
 from symbackprop.codegen.lowering.form import Form, size_sources
-from symbackprop.codegen.names import Names
+from symbackprop.codegen.names import RESERVED, Names
 from symbackprop.codegen.numpy.body import LINE, Body
 from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.scan import ScanBody
@@ -30,11 +31,11 @@ def print_function(name: str, form: Form, module: str, helpers: set[str]) -> str
     return "\n".join([*lines, f"    return {returned}"]) + "\n"
 
 
-def names_of(form: Form) -> Names:
+def names_of(form: Form, reserved: Iterable[str] = RESERVED) -> Names:
     """Identifiers for everything in `form`."""
     defined: list[Tensor | Symbol] = [s.target.tensor for s in form.statements]
     defined += [loop.step for loop in form.loops]
-    return Names([*form.inputs, *form.parameters, *size_sources(form.inputs), *form.outputs, *defined])
+    return Names([*form.inputs, *form.parameters, *size_sources(form.inputs), *form.outputs, *defined], reserved)
 
 
 def docstring(form: Form, names: Names) -> list[str]:
