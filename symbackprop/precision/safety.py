@@ -1,0 +1,96 @@
+"""The door: is a proved backward pass finite and accurate in floating point?
+
+    precision_of(verdict, forward, backward, ranges, dtype, seconds)
+
+First a directed search (`search`), then, of what was found, the expression to blame (`blame`) and a stable form that is
+proved equal (`cures`).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.verdict import Precision, Verdict
+from symbackprop.errors import SymbackpropError
+from symbackprop.normal_form.work_time import worked
+from symbackprop.precision.error import Judge
+from symbackprop.precision.exact_values import ExactValues
+from symbackprop.precision.inputs import Inputs
+from symbackprop.precision.ranges import ranges_of
+from symbackprop.precision.search import Found, Search, Searched, simpler
+from symbackprop.precision.user_results import UserCode
+
+SEARCH = 0.9  # seconds of work
+
+
+def precision_of(
+    verdict: Verdict,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    stated: Mapping[str, tuple[float, float]],
+    dtype: np.dtype[Any],
+    seconds: float,
+) -> Precision:
+    """What floating point makes of a proved backward pass.
+
+    Args:
+        stated: ranges of inputs, by name.
+        seconds: of work, for the search.
+    """
+    if verdict.evidence is None:
+        return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
+    gradient, question = verdict.evidence
+    start = worked()
+    sampler = Sampler(question, random.Random(3))
+    ranges = ranges_of([t for t in question.forward.inputs], sampler.kinds, stated)
+    inputs = Inputs(question, sampler, ranges, dtype)
+    values = ExactValues(question, gradient, 1e-300 if dtype == np.float64 else 1e-40)
+    code = UserCode(forward, backward, question, dtype)
+    search = Search(code, inputs, values, Judge(values, tuple(ranges), dtype))
+    try:
+        result = search.run(start + 0.75 * seconds)
+    except SymbackpropError as error:
+        return Precision(None, dtype=dtype.name, reason=error.what)
+    over = _over(ranges)
+    if result.found is None:
+        if not result.compared:
+            why = result.complaint or "no point was found at which the true value could be told"
+            return Precision(None, dtype=dtype.name, reason=why, over=over)
+        return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared)
+    found = simpler(search, result.found, worked() + 0.25 * seconds)
+    return _unsafe(found, result, search, over)
+
+
+def _unsafe(found: Found, result: Searched, search: Search, over: str) -> Precision:
+    loss = found.loss
+    dtype = search.code.dtype
+    witness = {t.name: a.astype(dtype) if a.dtype.kind == "f" else a for t, a in found.point.inputs.items()}
+    upstream = search.values.question.upstream
+    if len(upstream) == 1:
+        witness["dout"] = witness.pop(upstream[0].name)
+    return Precision(
+        False,
+        loss.error,
+        witness,
+        dtype=dtype.name,
+        name=loss.name,
+        place=loss.place,
+        computed=loss.computed,
+        exact=loss.exact,
+        over=over,
+        points=result.compared,
+    )
+
+
+def _over(ranges: Mapping[Any, Any]) -> str:
+    """The ranges in words."""
+    return ", ".join(f"{r.low:g} {'<' if r.open else '<='} {t.name} <= {r.high:g}" for t, r in ranges.items())
+
+
+__all__ = ["SEARCH", "precision_of"]

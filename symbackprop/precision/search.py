@@ -1,0 +1,209 @@
+"""Looks for an input at which the user's code gives no number, or loses its digits.
+
+Every point is first run in the dtype, which costs little; those at which something is no number, or changes with more
+digits, are compared with true values first, then all others while there is time. Nothing is reported that was not seen.
+Main name: `search`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import SymbackpropError
+from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import Tensor
+from symbackprop.normal_form.work_time import worked
+from symbackprop.precision.error import Judge, Loss
+from symbackprop.precision.exact_values import Exact, ExactValues
+from symbackprop.precision.inputs import Inputs
+from symbackprop.precision.user_results import Computed, UserCode
+
+ENOUGH = 12  # lost points, of which the worst is told
+WITHOUT_TRUTH = 60  # points with no number whose truth does not exist either
+
+
+@dataclass(frozen=True)
+class Found:
+    """A point at which something is lost."""
+
+    point: Point
+    loss: Loss
+    computed: Computed
+    exact: Exact
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """The worst is the largest: what is lost by every measure counts most."""
+        return min(self.loss.error, self.loss.strict), self.loss.error
+
+
+@dataclass
+class Searched:
+    """What a search has seen.
+
+    Args:
+        found: the worst, None if nothing was lost.
+        compared: points that were compared with true values.
+        largest: the largest relative error that was no fault.
+    """
+
+    found: Found | None = None
+    compared: int = 0
+    run: int = 0
+    largest: float = 0.0
+    complaint: str = ""
+    lost: list[Found] = field(default_factory=list)
+
+
+class Search:
+    """A search over one choice of sizes after the other."""
+
+    def __init__(self, code: UserCode, inputs: Inputs, values: ExactValues, judge: Judge) -> None:
+        self.code, self.inputs, self.values, self.judge = code, inputs, values, judge
+        self.more = replace_dtype(code)
+
+    def run(self, end: float) -> Searched:
+        """Search until a time on the clock of work."""
+        result = Searched()
+        sampler = self.inputs.sampler
+        choices = sampler.size_choices()[:1]
+        for sizes in choices:
+            self._at_sizes(self.inputs.points(sizes), end, result)
+        if result.lost:
+            result.found = max(result.lost, key=lambda f: f.rank)
+        result.largest = self.judge.largest
+        return result
+
+    def _at_sizes(self, points: Iterator[Point], end: float, result: Searched) -> None:
+        ranked: list[tuple[int, int, Point, Computed]] = []
+        start = worked()
+        for k, point in enumerate(points):
+            computed = self.code.at(point)
+            result.run += 1
+            if computed.failed:
+                result.complaint = computed.failed
+                continue
+            ranked.append((self._suspicion(point, computed), k, point, computed))
+            if worked() > start + 0.4 * (end - start):
+                break
+        ranked.sort(key=lambda r: r[:2])
+        vain = 0
+        for suspicion, _, point, computed in ranked:
+            if worked() > end or len(result.lost) >= ENOUGH:
+                return
+            if suspicion == 0 and vain > WITHOUT_TRUTH:
+                continue
+            exact = self.exact(point)
+            if exact is None:
+                vain += 1
+                continue
+            result.compared += 1
+            losses = self.judge.losses(point, computed, exact)
+            if losses:
+                result.lost.append(Found(point, losses[0], computed, exact))
+                if math.isinf(losses[0].error) and losses[0].name:
+                    return
+
+    def again(self, point: Point) -> Found | None:
+        """What is lost at another point, None if nothing is."""
+        computed = self.code.at(point)
+        if computed.failed:
+            return None
+        exact = self.exact(point)
+        losses = self.judge.losses(point, computed, exact) if exact is not None else []
+        return Found(point, losses[0], computed, exact) if losses and exact is not None else None
+
+    def exact(self, point: Point) -> Exact | None:
+        """True values; None where there are none."""
+        low = [r.low for t, r in self.inputs.ranges.items() if t in {p for p, _ in self.values.question.pairs.values()}]
+        try:
+            return self.values.at(point, one_sided=min(low, default=-1.0) >= 0)
+        except (SymbackpropError, ArithmeticError):
+            return None
+
+    def _suspicion(self, point: Point, computed: Computed) -> int:
+        """0 where something is no number, 1 where more digits give another number, 2 elsewhere."""
+        if not computed.finite:
+            return 0
+        more = self.more.at(point)
+        if more.failed:
+            return 2
+        for name, array in computed.gradients.items():
+            other = more.gradients[name]
+            with np.errstate(all="ignore"):
+                if (np.abs(array - other) > 1e-2 * self.judge.unsafe * np.abs(other)).any():
+                    return 1
+        return 2
+
+
+def replace_dtype(code: UserCode) -> UserCode:
+    """The same code with more digits."""
+    wider: Any = np.float64 if code.dtype == np.float32 else np.longdouble
+    return replace(code, dtype=np.dtype(wider))
+
+
+def simpler(search: Search, found: Found, end: float) -> Found:
+    """A point with fewer and simpler numbers at which as much is lost."""
+    wanted = min(found.loss.error, 1.0)
+
+    def kept(point: Point) -> Found | None:
+        if worked() > end:
+            return None
+        other = search.again(point)
+        if other is None or bool(other.loss.name) != bool(found.loss.name):
+            return None
+        worse = other.loss.error >= 0.5 * wanted and other.loss.strict >= min(0.5 * found.loss.strict, 0.5)
+        return other if worse else None
+
+    for change in _changes(search, found.point):
+        other = change(found.point)
+        if other is not None:
+            found = kept(other) or found
+    return found
+
+
+def _changes(search: Search, start: Point) -> Iterator[Any]:
+    """Changes of a point, each a function of the point so far."""
+    tensors = [t for t in start.inputs if t in search.inputs.ranges]
+    upstream = search.inputs.question.upstream
+    yield lambda p: _with(p, {t: np.ones(p.inputs[t].shape) for t in upstream})
+    for tensor in tensors:
+        for value in _likely(start.inputs[tensor]):
+            yield lambda p, t=tensor, v=value: _with(p, {t: search.inputs.within(t, np.full(p.inputs[t].shape, v))})
+    for tensor in tensors:
+        for digits in (1, 2, 3):
+            yield lambda p, t=tensor, d=digits: _with(p, {t: search.inputs.within(t, _rounded(p.inputs[t], d))})
+    for tensor in tensors:
+        if start.inputs[tensor].size <= 12:
+            for place in np.ndindex(*start.inputs[tensor].shape):
+                for value in (0.0, 1.0):
+                    yield lambda p, t=tensor, i=place, v=value: _entry(search, p, t, i, v)
+
+
+def _likely(array: np.ndarray[Any, Any]) -> list[float]:
+    """Numbers that all entries might be."""
+    flat = sorted(set(np.ravel(array).tolist()), key=abs)
+    return list(dict.fromkeys([1.0, 0.0, *(float(_rounded(np.asarray(v), 1)) for v in (flat[-1:] + flat[:1]))]))
+
+
+def _rounded(array: np.ndarray[Any, Any], digits: int) -> np.ndarray[Any, Any]:
+    return np.vectorize(lambda v: float(f"{v:.{digits - 1}e}"), otypes=[float])(array)
+
+
+def _entry(search: Search, point: Point, tensor: Tensor, place: tuple[int, ...], value: float) -> Point | None:
+    array = point.inputs[tensor].copy()
+    if array[place] in (0.0, value):
+        return None
+    array[place] = value
+    return _with(point, {tensor: search.inputs.within(tensor, array)})
+
+
+def _with(point: Point, arrays: dict[Tensor, np.ndarray[Any, Any]]) -> Point | None:
+    if all(np.array_equal(a, point.inputs[t]) for t, a in arrays.items()):
+        return None
+    return replace(point, inputs={**point.inputs, **arrays})
