@@ -22,7 +22,7 @@ from symbackprop.precision.user_results import Computed, Floats
 
 UNSAFE = {"float64": 1e-8, "float32": 1e-3}  # a relative error above this is reported
 FLOOR = {"float64": 1e-295, "float32": 1e-36}  # errors up to this size count as none: there numbers are subnormal
-MARGIN = 2.0
+MARGIN = 1.1
 ROUNDINGS = 200  # rounding errors of the inputs that a code's own may add up to
 MOST_ROWS = 24  # derivatives of single outputs that are asked for
 BITS = 1280
@@ -68,12 +68,16 @@ class Judge:
         if any(abs(v) > self.most for e in (*exact.gradients.values(),) for v in e.values()):
             return []
         found = list(self._not_finite(computed, exact))
-        suspects = [] if found else list(self._far(computed, exact))
+        suspects = [] if found or self._tiny(point) else list(self._far(computed, exact))
         if suspects:
             found = self._faults(point, suspects, exact)
         if found and not self.values.agrees(point, exact):
             return []
         return sorted(found, key=lambda loss: -min(loss.error, loss.strict))
+
+    def _tiny(self, point: Point) -> bool:
+        """Whether products of inputs may be no normal numbers any more: there only what is no number counts."""
+        return any(((a != 0) & (np.abs(a) < self.floor**0.5)).any() for a in point.inputs.values())
 
     def _not_finite(self, computed: Computed, exact: Exact) -> Iterator[Loss]:
         for name, entries in exact.gradients.items():
@@ -148,11 +152,8 @@ class Judge:
             return noise
         for tensor in self.free:
             for place in np.ndindex(*point.inputs[tensor].shape):
-                value = point.inputs[tensor][place]
-                if value == 0:
-                    continue
                 moved = point.inputs[tensor].copy()
-                moved[place] = value * (1 + self.rounding)
+                moved[place] += self.rounding * (abs(moved[place]) or 1.0)
                 near = self._gradients(replace(point, inputs={**point.inputs, tensor: moved}), exact)
                 if near is None:
                     continue

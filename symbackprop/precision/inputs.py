@@ -70,12 +70,12 @@ class Inputs:
     def within(self, tensor: Tensor, values: Floats) -> Floats:
         """Values brought into the range of an input, as numbers of the dtype."""
         low, high, excluded = self.ranges[tensor]
-        array = np.clip(np.asarray(values, dtype=np.float64), low, high)
+        array = np.asarray(np.clip(np.asarray(values, dtype=np.float64), low, high))
         if excluded:
             least = SMALL[self.dtype.name][-1]
             upper = high - (high - low) * 2.0**-20 if high < 2 else high
             array = np.clip(array, low + least, upper)
-        return array.astype(self.dtype).astype(np.float64)
+        return np.asarray(array, dtype=self.dtype).astype(np.float64)
 
     def _exact(self) -> Mapping[float, Any]:
         return self.question.rounded if self.dtype == np.float64 else {}

@@ -16,14 +16,14 @@ import numpy as np
 
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Tensor
+from symbackprop.expression.build import Symbol, Tensor
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.error import Judge, Loss
 from symbackprop.precision.exact_values import Exact, ExactValues
 from symbackprop.precision.inputs import Inputs
 from symbackprop.precision.user_results import Computed, UserCode
 
-ENOUGH = 12  # lost points, of which the worst is told
+ENOUGH = 3  # points at which all digits are lost
 WITHOUT_TRUTH = 60  # points with no number whose truth does not exist either
 
 
@@ -94,7 +94,7 @@ class Search:
         ranked.sort(key=lambda r: r[:2])
         vain = 0
         for suspicion, _, point, computed in ranked:
-            if worked() > end or len(result.lost) >= ENOUGH:
+            if worked() > end or sum(f.rank[0] >= 1 for f in result.lost) >= ENOUGH:
                 return
             if suspicion == 0 and vain > WITHOUT_TRUTH:
                 continue
@@ -167,8 +167,30 @@ def simpler(search: Search, found: Found, end: float) -> Found:
     return found
 
 
+def _smaller(search: Search, start: Point) -> Iterator[Any]:
+    """The point cut down to smaller sizes: its first entries along an axis, or its last."""
+    sampler = search.inputs.sampler
+    for symbol, length in start.sizes.items():
+        for size in range(1, length):
+            for last in (False, True):
+
+                def cut(point: Point, s: Symbol = symbol, n: int = size, last: bool = last) -> Point | None:
+                    sizes = {**point.sizes, s: n}
+                    if point.sizes[s] <= n or not sampler.allowed(sizes):
+                        return None
+                    arrays = {t: _cut(a, sampler.shape(t, sizes), last) for t, a in point.inputs.items()}
+                    return replace(point, sizes=sizes, inputs=arrays)
+
+                yield cut
+
+
+def _cut(array: np.ndarray[Any, Any], shape: tuple[int, ...], last: bool) -> np.ndarray[Any, Any]:
+    return np.array(array[tuple(slice(-n, None) if last else slice(n) for n in shape)])
+
+
 def _changes(search: Search, start: Point) -> Iterator[Any]:
     """Changes of a point, each a function of the point so far."""
+    yield from _smaller(search, start)
     tensors = [t for t in start.inputs if t in search.inputs.ranges]
     upstream = search.inputs.question.upstream
     yield lambda p: _with(p, {t: np.ones(p.inputs[t].shape) for t in upstream})
@@ -180,7 +202,7 @@ def _changes(search: Search, start: Point) -> Iterator[Any]:
             yield lambda p, t=tensor, d=digits: _with(p, {t: search.inputs.within(t, _rounded(p.inputs[t], d))})
     for tensor in tensors:
         if start.inputs[tensor].size <= 12:
-            for place in np.ndindex(*start.inputs[tensor].shape):
+            for place in np.ndindex(*start.inputs[tensor].shape):  # those that are still there
                 for value in (0.0, 1.0):
                     yield lambda p, t=tensor, i=place, v=value: _entry(search, p, t, i, v)
 
@@ -197,7 +219,7 @@ def _rounded(array: np.ndarray[Any, Any], digits: int) -> np.ndarray[Any, Any]:
 
 def _entry(search: Search, point: Point, tensor: Tensor, place: tuple[int, ...], value: float) -> Point | None:
     array = point.inputs[tensor].copy()
-    if array[place] in (0.0, value):
+    if any(k >= n for k, n in zip(place, array.shape, strict=True)) or array[place] in (0.0, value):
         return None
     array[place] = value
     return _with(point, {tensor: search.inputs.within(tensor, array)})
