@@ -171,7 +171,8 @@ def check(
     except SymbackpropError as error:
         return malformed_layer(forward, error)
     inputs = inputs_of(forward, shapes, assume or {})
-    verdict = answer(Case(*passes, inputs, assume or {}, where), seconds, observer)
+    case = Case(*passes, inputs, assume or {}, where)
+    verdict = answer(case, seconds, observer)
     if inputs is not shapes:
         verdict = replace(verdict, wrong=of_arguments(forward, verdict.wrong), unjudged=())
         told = ("the rule for tangents was asked along x + step_x*x_dot, of an x > 0 along x*exp(step_x*x_dot)",)
@@ -179,7 +180,7 @@ def check(
     verdict = as_intended(verdict) if wanted else verdict
     if precision:
         seconds_proof = time.perf_counter() - start
-        found_precision = precision_of(verdict, *passes, stated, number_type, SEARCH + seconds_proof / 3)
+        found_precision = precision_of(verdict, case, stated, number_type, SEARCH + seconds_proof / 3)
         verdict = replace(verdict, precision=found_precision)
     written = backward if backward is not None or brings_its_backward(forward) else passes[1]
     notes = (*told, *verdict.notes)

@@ -8,17 +8,19 @@ proved equal (`cures`).
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from symbackprop.checking.check import Case
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.verdict import Precision, Verdict
 from symbackprop.errors import SymbackpropError
 from symbackprop.normal_form.work_time import worked
+from symbackprop.precision.cures import cure_of
 from symbackprop.precision.error import Judge
 from symbackprop.precision.exact_values import ExactValues
 from symbackprop.precision.inputs import Inputs
@@ -27,12 +29,12 @@ from symbackprop.precision.search import Found, Search, Searched, simpler
 from symbackprop.precision.user_results import UserCode
 
 SEARCH = 0.9  # seconds of work
+CURES = 2.0  # after that no further stable form is tried
 
 
 def precision_of(
     verdict: Verdict,
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    case: Case,
     stated: Mapping[str, tuple[float, float]],
     dtype: np.dtype[Any],
     seconds: float,
@@ -43,7 +45,7 @@ def precision_of(
         stated: ranges of inputs, by name.
         seconds: of work, for the search.
     """
-    if verdict.evidence is None:
+    if verdict.evidence is None or verdict.status != "PROVED":
         return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
     gradient, question = verdict.evidence
     start = worked()
@@ -51,7 +53,7 @@ def precision_of(
     ranges = ranges_of([t for t in question.forward.inputs], sampler.kinds, stated)
     inputs = Inputs(question, sampler, ranges, dtype)
     values = ExactValues(question, gradient, 1e-300 if dtype == np.float64 else 1e-40)
-    code = UserCode(forward, backward, question, dtype)
+    code = UserCode(case.forward, case.backward, question, dtype)
     search = Search(code, inputs, values, Judge(values, tuple(ranges), dtype))
     try:
         result = search.run(start + 0.75 * seconds)
@@ -64,7 +66,9 @@ def precision_of(
             return Precision(None, dtype=dtype.name, reason=why, over=over)
         return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared)
     found = simpler(search, result.found, worked() + 0.25 * seconds)
-    return _unsafe(found, result, search, over)
+    unsafe = _unsafe(found, result, search, over)
+    cure = cure_of(verdict, case, search, found, unsafe.number, worked() + CURES)
+    return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
 
 
 def _unsafe(found: Found, result: Searched, search: Search, over: str) -> Precision:

@@ -1,0 +1,125 @@
+"""Stable lines for a user's backward pass, in the user's own names: proved equal, and searched.
+
+The rows of `proofs.stable_forms` are put to every line of the code. Each change, alone and with the others, is put into
+the user's function; only if the changed function is itself PROVED, and nothing was found where the old one failed nor
+elsewhere, it is said. Main name: `cure_of`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from symbackprop.checking.budget import Budget
+from symbackprop.checking.check import Case, confirmed
+from symbackprop.checking.diagnosis.edited_function import edited
+from symbackprop.checking.user_lines import with_parts
+from symbackprop.checking.verdict import Verdict
+from symbackprop.errors import SymbackpropError
+from symbackprop.expression.build import Apply, Entry, Expr, Extremum, Index, Sum, Tensor, apply, extremum, nodes_once, substitute, subtract
+from symbackprop.expression.functions import EXP
+from symbackprop.expression.program import PART, Equation, Program
+from symbackprop.normal_form.work_time import worked
+from symbackprop.precision.line_code import line_of
+from symbackprop.precision.search import Found, Search
+from symbackprop.proofs.stable_forms import Context, stable
+
+MOST_TRIED = 12
+PROOF = 1.0  # seconds for the proof of one changed function
+Lines = Mapping[int, str]
+
+
+def cure_of(verdict: Verdict, case: Case, search: Search, found: Found, line: int, end: float) -> Lines | None:
+    """The changed lines by their numbers in the file; None if no stable form was found.
+
+    Args:
+        line: the guilty one, which is tried first; 0 if it is not known.
+        end: on the clock of work.
+    """
+    if verdict.claim is None or not found.loss.name:
+        return None
+    changes = changed_lines(verdict.claim, verdict.called)
+    for chosen in itertools.islice(_choices(changes, line), MOST_TRIED):
+        if worked() > end:
+            return None
+        if _holds(case, search, found, {n: changes[n] for n in chosen}, end):
+            return {n: changes[n] for n in chosen}
+    return None
+
+
+def _choices(changes: Lines, line: int) -> Iterator[tuple[int, ...]]:
+    """Which lines to change: the guilty one, any other, two, all."""
+    numbers = sorted(changes, key=lambda n: (n != line, n))
+    for count in (1, 2):
+        yield from itertools.combinations(numbers, count)
+    if len(numbers) > 2:
+        yield tuple(numbers)
+
+
+def _holds(case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
+    """Whether the function with these lines is finite and accurate, and proved."""
+    backward = edited(case.backward, lines)
+    if backward is None:
+        return False
+    other = Search(replace(search.code, backward=backward), search.inputs, search.values, search.judge)
+    if any(_lost(other, f.point) for f in (found,)):
+        return False
+    try:
+        if not confirmed(replace(case, backward=backward), Budget.of(PROOF)):
+            return False
+    except SymbackpropError:
+        return False
+    again = other.run(max(end, worked() + 0.2))
+    return again.compared > 0 and all(not f.loss.name for f in again.lost)
+
+
+def _lost(search: Search, point: Any) -> bool:
+    computed = search.code.at(point)
+    exact = search.exact(point)
+    if computed.failed or exact is None:
+        return True
+    return any(loss.name for loss in search.judge.losses(point, computed, exact))
+
+
+def changed_lines(backward: Program, called: Mapping[str, str]) -> dict[int, str]:
+    """By the number of a line: the line in a stable form, for those of which the table of forms knows one."""
+    parts = {e.tensor: e for e in backward.equations if e.note.startswith(PART)}
+    context = Context(backward.by_tensor, {a.tensor: a for a in backward.assumptions})
+    found: dict[int, str] = {}
+    for equation in backward.equations:
+        number = re.fullmatch(r"line (\d+)", equation.note)
+        if number is None or equation.tensor in parts:
+            continue
+        before = with_parts(equation.value, parts)
+        after = stable(before, context)
+        after = _shifted(equation, after, backward.equations)
+        if after is not before:
+            code = line_of(replace(equation, value=with_parts(after, parts)), called)
+            if code:
+                found[int(number[1])] = code
+    return found
+
+
+def _shifted(equation: Equation, value: Expr, equations: Sequence[Equation]) -> Expr:
+    """exp(z) with the largest z along an axis subtracted, where its sum along that axis is taken."""
+    if not (isinstance(value, Apply) and value.function is EXP) or any(isinstance(n, Extremum) for n in nodes_once(value)):
+        return value
+    axes = [a for e in equations for n in nodes_once(e.value) if isinstance(n, Sum) for a in _axes_of(n, equation.tensor)]
+    if len(set(axes)) != 1:
+        return value
+    index, exponent = equation.indices[axes[0]], value.arguments[0]
+    largest = extremum("max", "j", index.size, lambda j: substitute(exponent, {index: j}))
+    return apply(EXP, subtract(exponent, largest))
+
+
+def _axes_of(total: Sum, tensor: Tensor) -> Iterator[int]:
+    """Along which axes of a tensor a sum runs, if its terms are the tensor's entries."""
+    if isinstance(total.body, Entry) and total.body.tensor is tensor:
+        yield from (k for k, i in enumerate(total.body.indices) if isinstance(i, Index) and i is total.index)
+
+
+__all__ = ["changed_lines", "cure_of"]

@@ -1,0 +1,460 @@
+"""Formulas that lose their digits or overflow, and the same functions in a form that does not: one table of rows.
+
+A row takes an expression and gives an equal one, or None where it does not apply. It sees through a tensor to its
+equation, so `s * (1 - s)` is known for what it is if `s = 1/(1 + exp(-z))` stands lines above. Rows propose; whoever
+uses one proves the result equal.
+
+    1 - sigmoid(z)                      ->  sigmoid(-z)
+    sigmoid(z) - y                      ->  (1 - y) sigmoid(z) - y sigmoid(-z)
+    1 - tanh(z)^2                       ->  4 sigmoid(2z) sigmoid(-2z)
+    exp(u)^a / (1 + exp(u))^b           ->  sigmoid(u)^a sigmoid(-u)^(b - a), a <= b
+    p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j]
+    log(exp(z[k]) / sum of exp(z[c]))   ->  z[k] - log(sum of exp(z[c]))
+    exp(u) - 1, log(1 + u), 1 - cos(u)  ->  expm1(u), log1p(u), 2 sin(u/2)^2
+    sqrt(a) - sqrt(b)                   ->  (a - b) / (sqrt(a) + sqrt(b))
+    (c > 0) f(c), x^q log(x)            ->  where(c > 0, f(where(c > 0, c, 1)), 0)
+    mean(b^2) - mean(b)^2               ->  mean((b - mean(b))^2)
+    sum a^2 + sum b^2 - 2 sum a b       ->  sum (a - b)^2
+
+Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 1.7-1.9; Blanchard, Higham & Higham,
+"Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41 (2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Multiply,
+    Number,
+    Power,
+    Sum,
+    Tensor,
+    Where,
+    add,
+    apply,
+    children,
+    close_sum,
+    fresh,
+    multiply,
+    negate,
+    nodes_once,
+    number,
+    open_binder,
+    power,
+    rebuild,
+    substitute,
+    subtract,
+    where,
+)
+from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, SIN, WRITTEN_OUT, Function
+from symbackprop.expression.program import Assumption, Equation
+
+HALF = number(Fraction(1, 2))
+# Machines have these two; in formulas they are what they are defined as.
+EXPM1, LOG1P = (Function(n, definition=WRITTEN_OUT[n]) for n in ("expm1", "log1p"))
+_SIGMOID, _TANH = FUNCTIONS["sigmoid"], FUNCTIONS["tanh"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the rows may look into.
+
+    Args:
+        equations: the definitions of tensors.
+        assumptions: what is known about inputs.
+        logistic: how sigmoid(z) is to be written.
+    """
+
+    equations: Mapping[Tensor, Equation]
+    assumptions: Mapping[Tensor, Assumption] = field(default_factory=dict)
+    logistic: Callable[[Expr], Expr] = lambda z: power(add(ONE, apply(EXP, negate(z))), MINUS_ONE)
+
+    def opened(self, expr: Expr) -> Expr:
+        """The value of an entry's equation, as long as that is one; else the expression itself."""
+        while isinstance(expr, Entry) and expr.tensor in self.equations:
+            expr = self.equations[expr.tensor].at(expr.indices)
+        return expr
+
+
+Row = Callable[[Expr, Context], Expr | None]
+
+
+def stable(expr: Expr, context: Context, *, rows: tuple[Row, ...] | None = None) -> Expr:
+    """The expression with every row applied that applies, from the outside inwards.
+
+    Example:
+        >>> from symbackprop.expression.build import Symbol
+        >>> from symbackprop.rendering.text import to_text
+        >>> to_text(stable(subtract(apply(EXP, Symbol("u")), ONE), Context({})))
+        'expm1(u)'
+    """
+    rows = ROWS if rows is None else rows
+    for row in rows:
+        new = row(expr, context)
+        if new is not None and new is not expr:
+            return stable(new, context, rows=tuple(r for r in rows if r is not row)) if row in ONCE else _inside(new, context, rows)
+    return _inside(expr, context, rows)
+
+
+def _inside(expr: Expr, context: Context, rows: tuple[Row, ...]) -> Expr:
+    if isinstance(expr, (Entry, Compare)):
+        return expr
+    parts = children(expr)
+    new = tuple(stable(p, context, rows=rows) for p in parts)
+    return expr if new == parts else rebuild(expr, new)
+
+
+# What an expression is.
+
+
+def logistic_argument(expr: Expr, context: Context) -> Expr | None:
+    """z of sigmoid(z), however it is written; None of anything else."""
+    expr = context.opened(expr)
+    if isinstance(expr, Apply) and expr.function is _SIGMOID:
+        return expr.arguments[0]
+    if isinstance(expr, Power) and expr.exponent is MINUS_ONE:
+        u = one_plus_exp(expr.base, context)
+        return None if u is None else negate(u)
+    if isinstance(expr, Multiply) and len(expr.factors) == 2:
+        for above, below in (expr.factors, expr.factors[::-1]):
+            u = exponent_of(above, context)
+            if u is not None and isinstance(below, Power) and below.exponent is MINUS_ONE:
+                return u if one_plus_exp(below.base, context) is u else None
+    return None
+
+
+def exponent_of(expr: Expr, context: Context) -> Expr | None:
+    """u of exp(u)."""
+    expr = context.opened(expr)
+    return expr.arguments[0] if isinstance(expr, Apply) and expr.function is EXP else None
+
+
+def one_plus_exp(expr: Expr, context: Context) -> Expr | None:
+    """u of 1 + exp(u)."""
+    expr = context.opened(expr)
+    if isinstance(expr, Add) and len(expr.terms) == 2 and ONE in expr.terms:
+        return exponent_of(next(t for t in expr.terms if t is not ONE), context)
+    return None
+
+
+def _tanh_argument(expr: Expr, context: Context) -> Expr | None:
+    expr = context.opened(expr)
+    return expr.arguments[0] if isinstance(expr, Apply) and expr.function is _TANH else None
+
+
+def _squared(expr: Expr, context: Context) -> Expr | None:
+    """a of a^2 or a*a."""
+    if isinstance(expr, Power) and expr.exponent is number(2):
+        return expr.base
+    if isinstance(expr, Multiply) and len(expr.factors) == 2 and expr.factors[0] is expr.factors[1]:
+        return expr.factors[0]
+    opened = context.opened(expr)
+    return _squared(opened, context) if opened is not expr else None
+
+
+def _two_terms(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """Both orders of a sum of two terms."""
+    if isinstance(expr, Add) and len(expr.terms) == 2:
+        yield expr.terms[0], expr.terms[1]
+        yield expr.terms[1], expr.terms[0]
+
+
+# The rows.
+
+
+def complement(expr: Expr, context: Context) -> Expr | None:
+    """1 - sigmoid(z) and 1 - tanh(z)^2."""
+    for one, other in _two_terms(expr):
+        if one is not ONE:
+            continue
+        z = logistic_argument(negate(other), context)
+        if z is not None:
+            return context.logistic(negate(z))
+        base = _squared(negate(other), context)
+        u = None if base is None else _tanh_argument(base, context)
+        if u is not None:
+            twice = multiply(number(2), u)
+            return multiply(number(4), context.logistic(twice), context.logistic(negate(twice)))
+    return None
+
+
+def logistic_minus(expr: Expr, context: Context) -> Expr | None:
+    """sigmoid(z) - y."""
+    for one, other in _two_terms(expr):
+        z = logistic_argument(one, context)
+        y = negate(other)
+        if z is not None and not isinstance(y, Number) and logistic_argument(y, context) is None:
+            return add(multiply(subtract(ONE, y), one), negate(multiply(y, context.logistic(negate(z)))))
+    return None
+
+
+def onehot_minus(expr: Expr, context: Context) -> Expr | None:
+    """p - y with a one-hot y."""
+    for one, other in _two_terms(expr):
+        y = negate(other)
+        if not isinstance(y, Entry) or y.tensor not in context.assumptions or not _reads(one):
+            continue
+        known = context.assumptions[y.tensor]
+        index = y.indices[known.axis] if known.kind == "onehot" else None
+        if not isinstance(index, Index):
+            continue
+        j = fresh("j", index.size)
+        kept = multiply(subtract(ONE, y), one)
+        return add(kept, negate(multiply(y, close_sum(j, substitute(kept, {index: j})))))
+    return None
+
+
+def _reads(expr: Expr) -> bool:
+    return any(isinstance(n, Entry) for n in nodes_once(expr))
+
+
+def exponential_quotient(expr: Expr, context: Context) -> Expr | None:
+    """exp(u)^a / (1 + exp(u))^b, a <= b."""
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
+        if not (isinstance(below, Power) and isinstance(below.exponent, Number) and below.exponent.value <= -1):
+            continue
+        u = one_plus_exp(below.base, context)
+        times = below.exponent.value
+        for above in expr.factors if u is not None and times.denominator == 1 else ():
+            base, count = (above.base, above.exponent) if isinstance(above, Power) else (above, ONE)
+            if above is below or exponent_of(base, context) is not u or not isinstance(count, Number):
+                continue
+            a, b = count.value, -times
+            if u is None or a.denominator > 1 or not 0 < a <= b:
+                continue
+            rest = [f for f in expr.factors if f is not above and f is not below]
+            new = [*[context.logistic(u)] * int(a), *[context.logistic(negate(u))] * int(b - a)]
+            return multiply(*rest, *new)
+    return None
+
+
+def hyperbolic_quotient(expr: Expr, context: Context) -> Expr | None:
+    """(exp(u) - exp(-u)) / (exp(u) + exp(-u)) as tanh(u)."""
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
+        total = context.opened(below.base) if isinstance(below, Power) and below.exponent is MINUS_ONE else None
+        if not isinstance(total, Add) or len(total.terms) != 2:
+            continue
+        u, v = (exponent_of(t, context) for t in total.terms)
+        if u is None or v is None or negate(u) is not v:
+            continue
+        for above in expr.factors:
+            for one, other in _two_terms(context.opened(above)):
+                if exponent_of(one, context) is u and exponent_of(negate(other), context) is v:
+                    return multiply(*(f for f in expr.factors if f not in (above, below)), apply(_TANH, u))
+                if exponent_of(one, context) is v and exponent_of(negate(other), context) is u:
+                    rest = [f for f in expr.factors if f not in (above, below)]
+                    return multiply(*rest, apply(_TANH, v))
+    return None
+
+
+def log_of_quotient(expr: Expr, context: Context) -> Expr | None:
+    """log of a softmax, or of a quotient of them."""
+    if not (isinstance(expr, Apply) and expr.function is LOG):
+        return None
+    inner = context.opened(expr.arguments[0])
+    if not isinstance(inner, Multiply):
+        return None
+    terms: list[Expr] = []
+    for factor in inner.factors:
+        u = exponent_of(factor, context)
+        if u is not None:
+            terms.append(u)
+        elif isinstance(factor, Power) and factor.exponent is MINUS_ONE:
+            terms.append(negate(apply(LOG, factor.base)))
+        elif isinstance(context.opened(factor), Multiply):
+            terms.append(apply(LOG, factor))
+        else:
+            return None
+    return add(*terms)
+
+
+def near_one(expr: Expr, context: Context) -> Expr | None:
+    """exp(u) - 1, 1 - exp(u), log(1 + u), 1 - cos(u)."""
+    if isinstance(expr, Apply) and expr.function is LOG:
+        for one, other in _two_terms(expr.arguments[0]):
+            if one is ONE:
+                return apply(LOG1P, other)
+    for one, other in _two_terms(expr):
+        inner = context.opened(other)
+        if one is MINUS_ONE and isinstance(inner, Apply) and inner.function is EXP:
+            return apply(EXPM1, inner.arguments[0])
+        inner = context.opened(negate(other))
+        if one is ONE and isinstance(inner, Apply) and inner.function is EXP:
+            return negate(apply(EXPM1, inner.arguments[0]))
+        if one is ONE and isinstance(inner, Apply) and inner.function is COS:
+            return multiply(number(2), power(apply(SIN, multiply(HALF, inner.arguments[0])), 2))
+    return None
+
+
+def roots(expr: Expr, context: Context) -> Expr | None:
+    """sqrt(a) - sqrt(b)."""
+    for one, other in _two_terms(expr):
+        first, second = context.opened(one), context.opened(negate(other))
+        if all(isinstance(r, Power) and r.exponent is HALF for r in (first, second)):
+            assert isinstance(first, Power) and isinstance(second, Power)
+            above = add(*_flat(first.base), *map(negate, _flat(second.base)))
+            above = _gathered(above)
+            return multiply(above, power(add(one, negate(other)), MINUS_ONE))
+    return None
+
+
+def _flat(expr: Expr) -> tuple[Expr, ...]:
+    return expr.terms if isinstance(expr, Add) else (expr,)
+
+
+def _gathered(expr: Expr) -> Expr:
+    """A sum without the terms that stand in it with both signs."""
+    terms = list(_flat(expr))
+    for term in list(terms):
+        if term in terms and negate(term) in terms and term is not ZERO:
+            terms.remove(term)
+            terms.remove(negate(term))
+    return add(*terms)
+
+
+def masked(expr: Expr, context: Context) -> Expr | None:
+    """(c > 0) f(c), where f(c) may be no number elsewhere; the guard is moved onto the argument."""
+    if isinstance(expr, Where) and isinstance(expr.condition, Compare) and expr.otherwise is ZERO:
+        inner = _guarded(expr.then, expr.condition)
+        return None if inner is expr.then else where(expr.condition, inner, ZERO)
+    if not isinstance(expr, Multiply):
+        return None
+    for mask in expr.factors:
+        if isinstance(mask, Compare):
+            rest = multiply(*(f for f in expr.factors if f is not mask))
+            inner = _guarded(rest, mask)
+            if inner is not rest:
+                return where(mask, inner, ZERO)
+    return None
+
+
+def _guarded(expr: Expr, condition: Compare) -> Expr:
+    """The expression with 1 for what is compared with 0, where the condition does not hold, under what may fail."""
+    subjects = [s for s in (condition.left, condition.right) if not isinstance(s, Number)]
+    if len(subjects) != 1 or not isinstance(subjects[0], Entry):
+        return expr
+    subject = subjects[0]
+    safe = where(condition, subject, ONE)
+
+    def put(node: Expr) -> Expr:
+        if isinstance(node, Where) and node.condition is condition:
+            return node
+        fails = isinstance(node, Power) and not (isinstance(node.exponent, Number) and node.exponent.value >= 0)
+        if fails or (isinstance(node, Apply) and node.function in (EXP, LOG)):
+            return substitute(node, {subject: safe}) if subject in set(nodes_once(node)) and safe not in set(nodes_once(node)) else node
+        if isinstance(node, Entry):
+            return node
+        parts = children(node)
+        new = tuple(map(put, parts))
+        return node if new == parts else rebuild(node, new)
+
+    return put(expr)
+
+
+def power_times_log(expr: Expr, context: Context) -> Expr | None:
+    """x^q log(x), whose limit at 0 is 0."""
+    if not isinstance(expr, Multiply):
+        return None
+    for log in expr.factors:
+        if not (isinstance(log, Apply) and log.function is LOG and isinstance(log.arguments[0], Entry)):
+            continue
+        x = log.arguments[0]
+        powers = [f for f in expr.factors if f is x or (isinstance(f, Power) and f.base is x)]
+        if powers:
+            holds = Compare("<", ZERO, x)
+            rest = [f for f in expr.factors if f is not log and f not in powers]
+            return multiply(*rest, where(holds, multiply(*powers, apply(LOG, where(holds, x, ONE))), ZERO))
+    return None
+
+
+def two_pass_variance(expr: Expr, context: Context) -> Expr | None:
+    """mean(b^2) - mean(b)^2."""
+    for one, other in _two_terms(expr):
+        mean = _squared(negate(other), context)
+        squares = _averaged(context.opened(one))
+        first = None if mean is None else _averaged(context.opened(mean))
+        if mean is None or squares is None or first is None:
+            continue
+        index, body, scale = squares
+        other_index, other_body, other_scale = first
+        b = _squared(body, context)
+        if b is not None and scale is other_scale and substitute(other_body, {other_index: index}) is b:
+            return multiply(close_sum(index, power(subtract(b, mean), 2)), scale)
+    return None
+
+
+def _averaged(expr: Expr) -> tuple[Index, Expr, Expr] | None:
+    """(index, body, factor) of a factor times a sum."""
+    factors = expr.factors if isinstance(expr, Multiply) else (expr,)
+    sums = [f for f in factors if isinstance(f, Sum)]
+    if len(sums) != 1:
+        return None
+    index, body = open_binder(sums[0])
+    return index, body, multiply(*(f for f in factors if f is not sums[0]))
+
+
+def direct_distance(expr: Expr, context: Context) -> Expr | None:
+    """sum a^2 + sum b^2 - 2 sum a b."""
+    if not isinstance(expr, Add):
+        return None
+    found = [(t, _averaged(context.opened(t))) for t in expr.terms]
+    for cross, parts in found:
+        if parts is None:
+            continue
+        index, body, scale = parts
+        if scale is number(-2):
+            rest = [f for f in (body.factors if isinstance(body, Multiply) else ())]
+        elif isinstance(body, Multiply) and body.factors[0] is number(-2) and scale is ONE:
+            rest = list(body.factors[1:])
+        else:
+            continue
+        if len(rest) != 2:
+            continue
+        a, b = rest
+        squares = [t for t, p in found if t is not cross and p is not None and _is_sum_of_square(p, index, (a, b), context)]
+        if len(squares) == 2:
+            others = [t for t in expr.terms if t is not cross and t not in squares]
+            return add(close_sum(index, power(subtract(a, b), 2)), *others)
+    return None
+
+
+def _is_sum_of_square(parts: tuple[Index, Expr, Expr], index: Index, of: tuple[Expr, Expr], context: Context) -> bool:
+    own, body, scale = parts
+    base = _squared(substitute(body, {own: index}), context)
+    return scale is ONE and base in of
+
+
+ROWS: tuple[Row, ...] = (
+    complement,
+    exponential_quotient,
+    hyperbolic_quotient,
+    logistic_minus,
+    onehot_minus,
+    log_of_quotient,
+    near_one,
+    roots,
+    power_times_log,
+    masked,
+    two_pass_variance,
+    direct_distance,
+)
+ONCE = (logistic_minus, onehot_minus, masked, power_times_log)  # their result holds what they look for
+
+
+__all__ = ["ROWS", "Context", "Row", "stable"]
