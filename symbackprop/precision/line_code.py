@@ -96,19 +96,21 @@ class _Writer:
             case Extremum():
                 return self.reduced(expr, frame, expr.kind)
             case Where(condition, then, otherwise):
-                parts = ", ".join(self.text(p, frame, SUM) for p in (condition, then, otherwise))
+                parts = ", ".join(self.written(p, frame)[0] for p in (condition, then, otherwise))
                 return f"np.where({parts})", ATOM
             case Compare(relation, left, right):
                 if isinstance(left, Number) and not isinstance(right, Number):
                     left, right, relation = right, left, {"<": ">", "<=": ">="}.get(relation, relation)
                 return f"{self.text(left, frame, PRODUCT)} {relation} {self.text(right, frame, PRODUCT)}", -1
+            case Apply(function, (argument,)) if function.name == "softplus":
+                return f"np.logaddexp(0, {self.text(argument, frame, SUM)})", ATOM
             case Apply(function, (argument,)) if function.name in NAMES:
                 return f"{NAMES[function.name]}({self.text(argument, frame, SUM)})", ATOM
         raise NotWritten
 
     def sum(self, terms: Sequence[Expr], frame: Sequence[Index]) -> str:
         """Positive terms first, as one writes them."""
-        ordered = sorted(terms, key=_is_negative)
+        ordered = sorted(terms, key=lambda t: (_is_negative(t), not isinstance(t, Number)))
         text = self.text(ordered[0], frame, SUM)
         for term in ordered[1:]:
             text += f" - {self.text(_opposite(term), frame, PRODUCT)}" if _is_negative(term) else f" + {self.text(term, frame, PRODUCT)}"
@@ -200,7 +202,7 @@ MINUS = Number(Fraction(-1))
 
 def _number(value: Fraction) -> tuple[str, int]:
     if value.denominator == 1:
-        return str(value.numerator), ATOM if value >= 0 else SUM
+        return str(value.numerator), ATOM if value >= 0 else PRODUCT
     if Fraction(repr(float(value))) == value:
         return repr(float(value)), ATOM if value >= 0 else SUM
     return f"{value.numerator} / {value.denominator}", PRODUCT if value >= 0 else SUM

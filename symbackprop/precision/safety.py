@@ -20,6 +20,7 @@ from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.verdict import Precision, Verdict
 from symbackprop.errors import SymbackpropError
 from symbackprop.normal_form.work_time import worked
+from symbackprop.precision.blame import blamed
 from symbackprop.precision.cures import cure_of
 from symbackprop.precision.error import Judge
 from symbackprop.precision.exact_values import ExactValues
@@ -67,6 +68,9 @@ def precision_of(
         return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared)
     found = simpler(search, result.found, worked() + 0.25 * seconds)
     unsafe = _unsafe(found, result, search, over)
+    guilty = blamed(code, found)
+    if guilty is not None:
+        unsafe = replace(unsafe, line=guilty.text, number=guilty.number)
     cure = cure_of(verdict, case, search, found, unsafe.number, worked() + CURES)
     return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
 

@@ -38,8 +38,8 @@ class Found:
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """The worst is the largest: what is lost by every measure counts most."""
-        return min(self.loss.error, self.loss.strict), self.loss.error
+        """The worst is the largest: a gradient before an output, and what is lost by every measure."""
+        return bool(self.loss.name), min(self.loss.error, self.loss.strict), self.loss.error
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Search:
         ranked.sort(key=lambda r: r[:2])
         vain = 0
         for suspicion, _, point, computed in ranked:
-            if worked() > end or sum(f.rank[0] >= 1 for f in result.lost) >= ENOUGH:
+            if worked() > end or sum(f.rank >= (True, 1.0) for f in result.lost) >= ENOUGH:
                 return
             if suspicion == 0 and vain > WITHOUT_TRUTH:
                 continue

@@ -9,7 +9,10 @@ uses one proves the result equal.
     1 - tanh(z)^2                       ->  4 sigmoid(2z) sigmoid(-2z)
     exp(u)^a / (1 + exp(u))^b           ->  sigmoid(u)^a sigmoid(-u)^(b - a), a <= b
     p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j]
+    p (h/p - sum over j of h[j])        ->  h - p sum over j of h[j]
     log(exp(z[k]) / sum of exp(z[c]))   ->  z[k] - log(sum of exp(z[c]))
+    log(1 + exp(u)), log(sigmoid(z))    ->  softplus(u), -softplus(-z)
+    log(sum of exp(z[c]))               ->  M + log(sum of exp(z[c] - M)), M the largest z
     exp(u) - 1, log(1 + u), 1 - cos(u)  ->  expm1(u), log1p(u), 2 sin(u/2)^2
     sqrt(a) - sqrt(b)                   ->  (a - b) / (sqrt(a) + sqrt(b))
     (c > 0) f(c), x^q log(x)            ->  where(c > 0, f(where(c > 0, c, 1)), 0)
@@ -22,6 +25,7 @@ Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -35,6 +39,7 @@ from symbackprop.expression.build import (
     Compare,
     Entry,
     Expr,
+    Extremum,
     Index,
     Multiply,
     Number,
@@ -46,6 +51,8 @@ from symbackprop.expression.build import (
     apply,
     children,
     close_sum,
+    extremum,
+    free_indices,
     fresh,
     multiply,
     negate,
@@ -101,11 +108,21 @@ def stable(expr: Expr, context: Context, *, rows: tuple[Row, ...] | None = None)
         'expm1(u)'
     """
     rows = ROWS if rows is None else rows
+    changed = _at_top(expr, context, rows)
+    if changed is not None:
+        return changed
+    inner = _inside(expr, context, rows)
+    changed = _at_top(inner, context, rows) if inner is not expr else None
+    return inner if changed is None else changed
+
+
+def _at_top(expr: Expr, context: Context, rows: tuple[Row, ...]) -> Expr | None:
+    """What the first row that applies makes of it, with the other rows put to that; None if none does."""
     for row in rows:
         new = row(expr, context)
         if new is not None and new is not expr:
-            return stable(new, context, rows=tuple(r for r in rows if r is not row)) if row in ONCE else _inside(new, context, rows)
-    return _inside(expr, context, rows)
+            return stable(new, context, rows=tuple(r for r in rows if r is not row))
+    return None
 
 
 def _inside(expr: Expr, context: Context, rows: tuple[Row, ...]) -> Expr:
@@ -201,19 +218,105 @@ def logistic_minus(expr: Expr, context: Context) -> Expr | None:
 
 
 def onehot_minus(expr: Expr, context: Context) -> Expr | None:
-    """p - y with a one-hot y."""
+    """c (p - y) with a one-hot y, however the factors c are placed."""
     for one, other in _two_terms(expr):
-        y = negate(other)
-        if not isinstance(y, Entry) or y.tensor not in context.assumptions or not _reads(one):
-            continue
-        known = context.assumptions[y.tensor]
-        index = y.indices[known.axis] if known.kind == "onehot" else None
-        if not isinstance(index, Index):
-            continue
-        j = fresh("j", index.size)
-        kept = multiply(subtract(ONE, y), one)
-        return add(kept, negate(multiply(y, close_sum(j, substitute(kept, {index: j})))))
+        factors = list(_factors(negate(other)))
+        for y in factors:
+            index = _class_index(y, context)
+            if index is None or not _reads(one):
+                continue
+            common = [f for f in factors if f is not y]
+            p = _without(one, common)
+            if p is None or any(index in free_indices(c) for c in common):
+                continue
+            j = fresh("j", index.size)
+            kept = multiply(subtract(ONE, y), p)
+            return multiply(*common, add(kept, negate(multiply(y, close_sum(j, substitute(kept, {index: j}))))))
     return None
+
+
+def _class_index(expr: Expr, context: Context) -> Index | None:
+    """The index along which an entry is one-hot."""
+    if not isinstance(expr, Entry) or expr.tensor not in context.assumptions:
+        return None
+    known = context.assumptions[expr.tensor]
+    index = expr.indices[known.axis] if known.kind == "onehot" else None
+    return index if isinstance(index, Index) else None
+
+
+def _factors(expr: Expr) -> tuple[Expr, ...]:
+    return expr.factors if isinstance(expr, Multiply) else (expr,)
+
+
+def _without(expr: Expr, common: list[Expr]) -> Expr | None:
+    """A product without some of its factors; None if it has not all of them."""
+    left = list(_factors(expr))
+    for factor in common:
+        if factor not in left:
+            return None
+        left.remove(factor)
+    return multiply(*left)
+
+
+def sum_of_onehot(expr: Expr, context: Context) -> Expr | None:
+    """The sum over j of c y[j], which is c."""
+    if not isinstance(expr, Sum):
+        return None
+    index, body = open_binder(expr)
+    factors = list(_factors(body))
+    for y in factors:
+        if _class_index(y, context) is index:
+            rest = multiply(*(f for f in factors if f is not y))
+            return None if index in free_indices(rest) else rest
+    return None
+
+
+def divided_and_multiplied(expr: Expr, context: Context) -> Expr | None:
+    """p (g - sum over j of g[j] p[j]), where g was divided by p: that is undone."""
+    if not isinstance(expr, Multiply):
+        return None
+    for p in expr.factors:
+        for total in expr.factors:
+            if not isinstance(p, Entry) or not isinstance(total, Add):
+                continue
+            terms = [_cancelled(multiply(p, _opened_over(t, p.tensor, context))) for t in total.terms]
+            if terms != [multiply(p, t) for t in total.terms]:
+                return multiply(*(f for f in expr.factors if f is not p and f is not total), add(*terms))
+    return None
+
+
+def _opened_over(expr: Expr, tensor: Tensor, context: Context) -> Expr:
+    """The expression with those tensors put in that are divided by entries of `tensor`, and what cancels gone."""
+    if isinstance(expr, Entry) and expr.tensor in context.equations:
+        value = context.equations[expr.tensor].at(expr.indices)
+        return value if any(_is_inverse(n, tensor) for n in nodes_once(value)) else expr
+    if isinstance(expr, Entry):
+        return expr
+    parts = children(expr)
+    new = tuple(_opened_over(q, tensor, context) for q in parts)
+    if isinstance(expr, Multiply):
+        return _cancelled(multiply(*new))
+    return expr if new == parts else rebuild(expr, new)
+
+
+def _is_inverse(node: Expr, tensor: Tensor) -> bool:
+    return (
+        isinstance(node, Power)
+        and node.exponent is MINUS_ONE
+        and isinstance(node.base, Entry)
+        and node.base.tensor is tensor
+    )
+
+
+def _cancelled(expr: Expr) -> Expr:
+    """A product without the factors that stand in it with their inverses."""
+    left = list(_factors(expr))
+    for factor in list(left):
+        inverse = Power(factor, MINUS_ONE)
+        if factor in left and inverse in left:
+            left.remove(factor)
+            left.remove(inverse)
+    return multiply(*left)
 
 
 def _reads(expr: Expr) -> bool:
@@ -282,6 +385,32 @@ def log_of_quotient(expr: Expr, context: Context) -> Expr | None:
         else:
             return None
     return add(*terms)
+
+
+def softplus(expr: Expr, context: Context) -> Expr | None:
+    """log(1 + exp(u)), and the logarithm of sigmoid(z)."""
+    if not (isinstance(expr, Apply) and expr.function is LOG):
+        return None
+    u = one_plus_exp(expr.arguments[0], context)
+    if u is not None:
+        return apply(FUNCTIONS["softplus"], u)
+    z = logistic_argument(expr.arguments[0], context)
+    return None if z is None else negate(apply(FUNCTIONS["softplus"], negate(z)))
+
+
+def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
+    """log(sum of exp(z[c])), with the largest of the z subtracted."""
+    if not (isinstance(expr, Apply) and expr.function is LOG):
+        return None
+    total = context.opened(expr.arguments[0])
+    if not isinstance(total, Sum):
+        return None
+    index, body = open_binder(total)
+    z = exponent_of(body, context)
+    if z is None or any(isinstance(n, Extremum) for n in nodes_once(z)):
+        return None
+    largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
+    return add(largest, apply(LOG, close_sum(index, apply(EXP, subtract(z, largest)))))
 
 
 def near_one(expr: Expr, context: Context) -> Expr | None:
@@ -418,13 +547,9 @@ def direct_distance(expr: Expr, context: Context) -> Expr | None:
         if parts is None:
             continue
         index, body, scale = parts
-        if scale is number(-2):
-            rest = [f for f in (body.factors if isinstance(body, Multiply) else ())]
-        elif isinstance(body, Multiply) and body.factors[0] is number(-2) and scale is ONE:
-            rest = list(body.factors[1:])
-        else:
-            continue
-        if len(rest) != 2:
+        factors = (*_factors(scale), *_factors(body))
+        rest = [f for f in factors if not isinstance(f, Number)]
+        if math.prod(f.value for f in factors if isinstance(f, Number)) != -2 or len(rest) != 2:
             continue
         a, b = rest
         squares = [t for t, p in found if t is not cross and p is not None and _is_sum_of_square(p, index, (a, b), context)]
@@ -445,8 +570,12 @@ ROWS: tuple[Row, ...] = (
     exponential_quotient,
     hyperbolic_quotient,
     logistic_minus,
+    divided_and_multiplied,
+    sum_of_onehot,
     onehot_minus,
     log_of_quotient,
+    softplus,
+    log_sum_exp,
     near_one,
     roots,
     power_times_log,
@@ -454,7 +583,6 @@ ROWS: tuple[Row, ...] = (
     two_pass_variance,
     direct_distance,
 )
-ONCE = (logistic_minus, onehot_minus, masked, power_times_log)  # their result holds what they look for
 
 
 __all__ = ["ROWS", "Context", "Row", "stable"]
