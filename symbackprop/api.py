@@ -158,7 +158,7 @@ def check(
     try:
         wanted = intention(intended)
         number_type = dtype_of(dtype)
-        stated = checked(ranges, list(shapes), number_type)
+        stated = checked(ranges, list(shapes), assume or {}, number_type)
         if backward is None and not jacobian and not brings_its_backward(forward):
             layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told
@@ -179,9 +179,8 @@ def check(
     verdict = complete_verdict(verdict) if complete else verdict
     verdict = as_intended(verdict) if wanted else verdict
     if precision:
-        seconds_proof = time.perf_counter() - start
-        found_precision = precision_of(verdict, case, stated, number_type, SEARCH + seconds_proof / 3)
-        verdict = replace(verdict, precision=found_precision)
+        limit = SEARCH + (time.perf_counter() - start) / 3
+        verdict = replace(verdict, precision=precision_of(verdict, case, stated, number_type, limit))
     written = backward if backward is not None or brings_its_backward(forward) else passes[1]
     notes = (*told, *verdict.notes)
     found = verdict.counterexample

@@ -93,20 +93,13 @@ class ExactValues:
                 return found
         return self._limit(point, one_sided) if self._zeros(point) else None
 
-    def outputs_at(self, point: Point) -> dict[Tensor, Array] | None:
-        """Every tensor of the claim."""
-        try:
-            return self._run(self.question.claimed, point, BITS[1], None)
-        except (TooCloseError, SymbackpropError, ArithmeticError):
-            return None
-
     def gradients_at(self, point: Point, bits: int = BITS[1]) -> Mapping[str, Entries] | None:
         """The gradients alone, of the claim as it stands: for many upstream gradients and inputs near a point."""
         try:
             found = self._run(self.question.claimed, point, bits, None)
+            values = {name: _numbers(found[t]) for name, t in self._claims.items()}
         except (TooCloseError, SymbackpropError, ArithmeticError):
             return None
-        values = {name: _numbers(found[t]) for name, t in self._claims.items()}
         return None if any(v is None for v in values.values()) else {n: v for n, v in values.items() if v is not None}
 
     def agrees(self, point: Point, exact: Exact) -> bool:
@@ -115,10 +108,10 @@ class ExactValues:
             return True
         try:
             found = self._run(self.gradient.adjoint, point, BITS[1], None)
+            derived = {n: _numbers(found[t]) if t is not None else None for n, t in self._derived.items()}
         except (TooCloseError, SymbackpropError, ArithmeticError):
             return True  # the derived formula has no number where the claim has one
-        for name, tensor in self._derived.items():
-            entries = _numbers(found[tensor]) if tensor is not None else None
+        for name, entries in derived.items():
             for place, value in (entries or {}).items():
                 own = exact.gradients[name].get(place)
                 if own is not None and not _alike(own, value, self.least):

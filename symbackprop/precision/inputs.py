@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,17 @@ class Inputs:
             if key not in seen:
                 seen.add(key)
                 yield Point(sizes, inputs, base.parameters, base.functions, self._exact())
+
+    def beside(self, point: Point, count: int, spread: float) -> Iterator[Point]:
+        """Points near another: all numbers larger or smaller by a factor, or each by its own."""
+        for k in range(count):
+            moved = dict(point.inputs)
+            for tensor in self.ranges:
+                shape = point.inputs[tensor].shape
+                factors = [self.rng.uniform(-1, 1) for _ in range(int(np.prod(shape)) if k % 2 else 1)]
+                change = np.resize(np.array(factors), shape) * spread
+                moved[tensor] = self.within(tensor, point.inputs[tensor] * 2.0**change)
+            yield replace(point, inputs=moved)
 
     def within(self, tensor: Tensor, values: Floats) -> Floats:
         """Values brought into the range of an input, as numbers of the dtype."""

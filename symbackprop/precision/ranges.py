@@ -35,6 +35,9 @@ class Range(NamedTuple):
         return inside and not (self.open and value == self.low)
 
 
+DEFAULTS = {None: Range(-LARGEST, LARGEST), "pos": Range(0.0, LARGEST, True), "prob": Range(0.0, 1.0, True)}
+
+
 def dtype_of(text: Any) -> np.dtype[Any]:
     """The dtype that is asked about.
 
@@ -54,20 +57,31 @@ def dtype_of(text: Any) -> np.dtype[Any]:
     raise MalformedError(what, help='write dtype="float64" or dtype="float32"')
 
 
-def checked(ranges: Any, names: Sequence[str], dtype: np.dtype[Any]) -> dict[str, tuple[float, float]]:
+def checked(
+    ranges: Any, names: Sequence[str], assume: Mapping[str, str], dtype: np.dtype[Any]
+) -> dict[str, tuple[float, float]]:
     """The stated ranges as pairs of numbers.
 
     Args:
         names: of the inputs.
+        assume: what is assumed of some of them.
 
     Raises:
-        MalformedError: an unknown name, no pair of numbers, or a range that is empty, reversed or beyond the dtype.
+        MalformedError: an unknown name, no pair of numbers, a range that is empty, reversed or beyond the dtype, or one
+            of an input that is labels or the like, or not within what is assumed.
     """
     if ranges is None:
         return {}
     if not isinstance(ranges, Mapping):
         raise MalformedError(f"ranges is a {type(ranges).__name__}, not a dictionary", help=HELP)
-    return {str(name): _pair(name, given, names, dtype) for name, given in ranges.items()}
+    found = {str(name): _pair(name, given, names, dtype) for name, given in ranges.items()}
+    for name, (low, high) in found.items():
+        kind = str(assume.get(name, "")).partition(":")[0] or None
+        if kind not in OF_RANGE:
+            raise MalformedError(f"{name} has no range: {kind} is assumed of it")
+        if kind is not None and (low < 0 or high > (1 if kind == "prob" else math.inf)):
+            raise MalformedError(f"the range of {name}, {low:g} to {high:g}, is not within what is assumed: {kind}")
+    return found
 
 
 def _pair(name: Any, given: Any, names: Sequence[str], dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -97,25 +111,12 @@ def ranges_of(
     Args:
         kinds: what is assumed of them.
         stated: ranges by name; they may hold the 0 that "pos" excludes.
-
-    Raises:
-        MalformedError: a range is stated of labels or the like, or no number in it is as assumed.
     """
     found: dict[Tensor, Range] = {}
     for tensor in tensors:
         kind = kinds[tensor].kind if tensor in kinds else None
-        given = stated.get(tensor.name)
         if kind not in OF_RANGE or tensor.kind != "real":
-            if given is not None:
-                raise MalformedError(f"{tensor.name} has no range: {kind or 'integers'} is assumed of it")
             continue
-        low, high, excluded = {"pos": (0.0, LARGEST, True), "prob": (0.0, 1.0, True)}.get(kind or "", (-LARGEST, LARGEST, False))
-        if given is None:
-            found[tensor] = Range(low, high, excluded)
-            continue
-        most = math.inf if kind == "pos" else high
-        if kind is not None and (given[0] < 0 or given[1] > most):
-            what = f"the range of {tensor.name}, {given[0]:g} to {given[1]:g}, is not within what is assumed: {kind}"
-            raise MalformedError(what)
-        found[tensor] = Range(*given)
+        given = stated.get(tensor.name)
+        found[tensor] = Range(*given) if given is not None else DEFAULTS[kind]
     return found

@@ -19,6 +19,7 @@ from symbackprop.checking.check import Case
 from symbackprop.checking.sample_points import Sampler
 from symbackprop.checking.verdict import Precision, Verdict
 from symbackprop.errors import SymbackpropError
+from symbackprop.frontends.numpy.time_limit import OutOfTime, within
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.blame import blamed
 from symbackprop.precision.cures import cure_of
@@ -48,18 +49,31 @@ def precision_of(
     """
     if verdict.evidence is None or verdict.status != "PROVED":
         return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
+    try:
+        return within(2.2 * seconds + 2 * CURES, lambda: _searched(verdict, case, stated, dtype, seconds))
+    except OutOfTime:
+        return Precision(None, dtype=dtype.name, reason=f"no answer within {seconds:.1f} s")
+    except SymbackpropError as error:
+        return Precision(None, dtype=dtype.name, reason=error.what)
+    except Exception as error:  # the user's code may raise anything
+        reason = f"internal error: {type(error).__name__}: {error}; please report this case"
+        return Precision(None, dtype=dtype.name, reason=reason)
+
+
+def _searched(
+    verdict: Verdict, case: Case, stated: Mapping[str, tuple[float, float]], dtype: np.dtype[Any], seconds: float
+) -> Precision:
+    """Search, then blame and cure what was found."""
+    assert verdict.evidence is not None, "a proof has evidence"
     gradient, question = verdict.evidence
     start = worked()
     sampler = Sampler(question, random.Random(3))
-    ranges = ranges_of([t for t in question.forward.inputs], sampler.kinds, stated)
+    ranges = ranges_of(question.forward.inputs, sampler.kinds, stated)
     inputs = Inputs(question, sampler, ranges, dtype)
     values = ExactValues(question, gradient, 1e-300 if dtype == np.float64 else 1e-40)
     code = UserCode(case.forward, case.backward, question, dtype)
     search = Search(code, inputs, values, Judge(values, tuple(ranges), dtype))
-    try:
-        result = search.run(start + 0.75 * seconds)
-    except SymbackpropError as error:
-        return Precision(None, dtype=dtype.name, reason=error.what)
+    result = search.run(start + 0.75 * seconds)
     over = _over(ranges)
     if result.found is None:
         if not result.compared:

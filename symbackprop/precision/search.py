@@ -23,6 +23,7 @@ from symbackprop.precision.exact_values import Exact, ExactValues
 from symbackprop.precision.inputs import Inputs
 from symbackprop.precision.user_results import Computed, UserCode
 
+ROUNDS, BESIDE = 3, 5  # of points beside those with the largest errors, and how many of these
 ENOUGH = 3  # points at which all digits are lost
 WITHOUT_TRUTH = 60  # points with no number whose truth does not exist either
 
@@ -66,6 +67,7 @@ class Search:
     def __init__(self, code: UserCode, inputs: Inputs, values: ExactValues, judge: Judge) -> None:
         self.code, self.inputs, self.values, self.judge = code, inputs, values, judge
         self.more = replace_dtype(code)
+        self.worst: list[tuple[float, Point]] = []  # the largest error at each point that is no fault
 
     def run(self, end: float) -> Searched:
         """Search until a time on the clock of work."""
@@ -74,10 +76,22 @@ class Search:
         choices = sampler.size_choices()[:1]
         for sizes in choices:
             self._at_sizes(self.inputs.points(sizes), end, result)
+        if not result.lost:
+            self._nearby(end, result)
         if result.lost:
             result.found = max(result.lost, key=lambda f: f.rank)
-        result.largest = self.judge.largest
+        result.largest = max((error for error, _ in self.worst), default=0.0)
         return result
+
+    def _nearby(self, end: float, result: Searched) -> None:
+        """Points beside those with the largest errors, which may be larger there."""
+        for turn in range(ROUNDS):
+            ranked = sorted(self.worst, key=lambda w: -w[0])[:BESIDE]
+            if not ranked or ranked[0][0] < 1e-4 * self.judge.unsafe:
+                return
+            self._at_sizes((p for _, point in ranked for p in self.inputs.beside(point, 8, 4.0**-turn)), end, result)
+            if result.lost or worked() > end:
+                return
 
     def _at_sizes(self, points: Iterator[Point], end: float, result: Searched) -> None:
         ranked: list[tuple[int, int, Point, Computed]] = []
@@ -103,7 +117,9 @@ class Search:
                 vain += 1
                 continue
             result.compared += 1
+            self.judge.largest = 0.0
             losses = self.judge.losses(point, computed, exact)
+            self.worst.append((self.judge.largest, point))
             if losses:
                 result.lost.append(Found(point, losses[0], computed, exact))
                 if math.isinf(losses[0].error) and losses[0].name:
