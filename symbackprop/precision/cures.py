@@ -7,10 +7,10 @@ elsewhere, it is said. Main name: `cure_of`.
 
 from __future__ import annotations
 
+import inspect
 import itertools
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +42,8 @@ def cure_of(verdict: Verdict, case: Case, search: Search, found: Found, line: in
     """
     if verdict.claim is None or not found.loss.name:
         return None
-    changes = changed_lines(verdict.claim, verdict.called)
+    names = set(getattr(getattr(case.backward, "__code__", None), "co_varnames", ()))
+    changes = changed_lines(verdict.claim, verdict.called, _span(case.backward), names)
     for chosen in itertools.islice(_choices(changes, line), MOST_TRIED):
         if worked() > end:
             return None
@@ -85,20 +86,38 @@ def _lost(search: Search, point: Any) -> bool:
     return any(loss.name for loss in search.judge.losses(point, computed, exact))
 
 
-def changed_lines(backward: Program, called: Mapping[str, str]) -> dict[int, str]:
-    """By the number of a line: the line in a stable form, for those of which the table of forms knows one."""
+def _span(function: Callable[..., Any]) -> range:
+    """The lines of a function in its file."""
+    try:
+        source, start = inspect.getsourcelines(function)
+    except (OSError, TypeError):
+        return range(0)
+    return range(start, start + len(source))
+
+
+def changed_lines(backward: Program, called: Mapping[str, str], span: range, names: Collection[str]) -> dict[int, str]:
+    """By the number of a line: the line in a stable form, for those of which the table of forms knows one.
+
+    Args:
+        span: the lines of the function.
+        names: its own; what has none of them is computed by functions that it calls, and is put in.
+    """
     parts = {e.tensor: e for e in backward.equations if e.note.startswith(PART)}
+    hidden = {e.tensor: e for e in backward.equations if called.get(e.tensor.name, e.tensor.name) not in names}
+    hidden = {t: e for t, e in hidden.items() if e.tensor not in backward.outputs} | parts
     context = Context(backward.by_tensor, {a.tensor: a for a in backward.assumptions})
     found: dict[int, str] = {}
     for equation in backward.equations:
         number = re.fullmatch(r"line (\d+)", equation.note)
         if number is None or equation.tensor in parts:
             continue
+        if int(number[1]) not in span:
+            continue
         before = with_parts(equation.value, parts)
         after = stable(before, context)
         after = _shifted(equation, after, backward.equations)
         if after is not before:
-            code = line_of(replace(equation, value=with_parts(after, parts)), called)
+            code = line_of(replace(equation, value=with_parts(after, hidden)), called)
             if code:
                 found[int(number[1])] = code
     return found

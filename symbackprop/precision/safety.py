@@ -31,6 +31,7 @@ from symbackprop.precision.search import Found, Search, Searched, simpler
 from symbackprop.precision.user_results import UserCode
 
 SEARCH = 0.9  # seconds of work
+PATIENCE = 10.0  # seconds on the wall for one of work: other programs run, too
 CURES = 2.0  # after that no further stable form is tried
 
 
@@ -50,7 +51,7 @@ def precision_of(
     if verdict.evidence is None or verdict.status != "PROVED":
         return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
     try:
-        return within(2.2 * seconds + 2 * CURES, lambda: _searched(verdict, case, stated, dtype, seconds))
+        return within(PATIENCE * (seconds + CURES), lambda: _searched(verdict, case, stated, dtype, seconds))
     except OutOfTime:
         return Precision(None, dtype=dtype.name, reason=f"no answer within {seconds:.1f} s")
     except SymbackpropError as error:

@@ -9,6 +9,9 @@ uses one proves the result equal.
     1 - tanh(z)^2                       ->  4 sigmoid(2z) sigmoid(-2z)
     exp(u)^a / (1 + exp(u))^b           ->  sigmoid(u)^a sigmoid(-u)^(b - a), a <= b
     p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j]
+    (1 + exp(u) + x) / (1 + exp(u))^b   ->  (1 + exp(u))^(1 - b) + x / (1 + exp(u))^b
+    exp(u) exp(v)                       ->  exp(u + v)
+    p (g - sum over j of g[j] p[j])     ->  p sum over j of p[j] (g - g[j]), p a softmax
     p (h/p - sum over j of h[j])        ->  h - p sum over j of h[j]
     log(exp(z[k]) / sum of exp(z[c]))   ->  z[k] - log(sum of exp(z[c]))
     log(1 + exp(u)), log(sigmoid(z))    ->  softplus(u), -softplus(-z)
@@ -17,6 +20,7 @@ uses one proves the result equal.
     sqrt(a) - sqrt(b)                   ->  (a - b) / (sqrt(a) + sqrt(b))
     (c > 0) f(c), x^q log(x)            ->  where(c > 0, f(where(c > 0, c, 1)), 0)
     mean(b^2) - mean(b)^2               ->  mean((b - mean(b))^2)
+    sqrt(sum of x^2)                    ->  M sqrt(sum of (x/M)^2), M the largest |x|
     sum a^2 + sum b^2 - 2 sum a b       ->  sum (a - b)^2
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 1.7-1.9; Blanchard, Higham & Higham,
@@ -25,6 +29,7 @@ Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -188,6 +193,12 @@ def _two_terms(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
         yield expr.terms[1], expr.terms[0]
 
 
+def _pairs(expr: Expr) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
+    """Two terms of a sum in either order, and the others."""
+    for one, other in itertools.permutations(expr.terms, 2) if isinstance(expr, Add) else ():
+        yield one, other, [t for t in expr.terms if t is not one and t is not other]
+
+
 # The rows.
 
 
@@ -345,6 +356,82 @@ def exponential_quotient(expr: Expr, context: Context) -> Expr | None:
     return None
 
 
+def split_quotient(expr: Expr, context: Context) -> Expr | None:
+    """(1 + exp(u) + x) / (1 + exp(u))^b, in two quotients."""
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
+        negative = isinstance(below, Power) and isinstance(below.exponent, Number) and below.exponent.value <= -1
+        u = one_plus_exp(below.base, context) if negative and isinstance(below, Power) else None
+        for total in expr.factors if u is not None else ():
+            if not isinstance(total, Add) or len(total.terms) < 3 or ONE not in total.terms:
+                continue
+            exponential = next((t for t in total.terms if exponent_of(t, context) is u), None)
+            if exponential is None or not isinstance(below, Power):
+                continue
+            rest = add(*(t for t in total.terms if t is not ONE and t is not exponential))
+            others = [f for f in expr.factors if f is not total and f is not below]
+            return add(multiply(*others, power(below.base, add(below.exponent, ONE))), multiply(*others, rest, below))
+    return None
+
+
+def merged_exponentials(expr: Expr, context: Context) -> Expr | None:
+    """exp(u) exp(v), where one is infinite and the other 0."""
+    if not isinstance(expr, Multiply):
+        return None
+    found = [(f, u) for f in expr.factors if (u := exponent_of(f, context)) is not None]
+    if len(found) < 2:
+        return None
+    rest = [f for f in expr.factors if f not in [g for g, _ in found]]
+    return multiply(*rest, apply(EXP, add(*(u for _, u in found))))
+
+
+def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
+    """p (g - sum over j of g[j] p[j]) for a softmax p: nothing cancels in the sum over j of p[j] (g - g[j])."""
+    if not isinstance(expr, Multiply):
+        return None
+    for p in expr.factors:
+        for total in expr.factors:
+            if not isinstance(p, Entry) or total is p:
+                continue
+            for g, other in _two_terms(total):
+                inner = context.opened(negate(other))
+                if not isinstance(inner, Sum):
+                    continue
+                j, body = open_binder(inner)
+                places = [i for i in p.indices if isinstance(i, Index) and i.size is j.size]
+                for c in places:
+                    there = {c: j}
+                    if body is multiply(substitute(g, there), substitute(p, there)) or _same_factors(
+                        body, multiply(substitute(g, there), substitute(p, there))
+                    ):
+                        rest = [f for f in expr.factors if f is not p and f is not total]
+                        pairs = multiply(substitute(p, there), subtract(g, substitute(g, there)))
+                        return multiply(*rest, p, close_sum(j, pairs))
+    return None
+
+
+def _same_factors(left: Expr, right: Expr) -> bool:
+    return sorted(map(id, _factors(left))) == sorted(map(id, _factors(right)))
+
+
+def scaled_norm(expr: Expr, context: Context) -> Expr | None:
+    """sqrt(sum of x^2), by the largest |x|."""
+    if not (isinstance(expr, Power) and isinstance(expr.exponent, Number) and abs(expr.exponent.value) == HALF.value):
+        return None
+    total = context.opened(expr.base)
+    if not isinstance(total, Sum):
+        return None
+    index, body = open_binder(total)
+    x = _squared(body, context)
+    if x is None:
+        return None
+    largest = extremum("max", index.name, index.size, lambda i: apply(FUNCTIONS["abs"], substitute(x, {index: i})))
+    parts = close_sum(index, power(multiply(x, power(largest, MINUS_ONE)), 2))
+    sign = ONE if expr.exponent.value > 0 else MINUS_ONE
+    return multiply(power(largest, sign), power(parts, expr.exponent))
+
+
 def hyperbolic_quotient(expr: Expr, context: Context) -> Expr | None:
     """(exp(u) - exp(-u)) / (exp(u) + exp(-u)) as tanh(u)."""
     if not isinstance(expr, Multiply):
@@ -407,7 +494,7 @@ def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
         return None
     index, body = open_binder(total)
     z = exponent_of(body, context)
-    if z is None or any(isinstance(n, Extremum) for n in nodes_once(z)):
+    if z is None or any(isinstance(n, Extremum) for n in nodes_once(context.opened(z))):
         return None
     largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
     return add(largest, apply(LOG, close_sum(index, apply(EXP, subtract(z, largest)))))
@@ -514,7 +601,7 @@ def power_times_log(expr: Expr, context: Context) -> Expr | None:
 
 def two_pass_variance(expr: Expr, context: Context) -> Expr | None:
     """mean(b^2) - mean(b)^2."""
-    for one, other in _two_terms(expr):
+    for one, other, rest in _pairs(expr):
         mean = _squared(negate(other), context)
         squares = _averaged(context.opened(one))
         first = None if mean is None else _averaged(context.opened(mean))
@@ -524,7 +611,7 @@ def two_pass_variance(expr: Expr, context: Context) -> Expr | None:
         other_index, other_body, other_scale = first
         b = _squared(body, context)
         if b is not None and scale is other_scale and substitute(other_body, {other_index: index}) is b:
-            return multiply(close_sum(index, power(subtract(b, mean), 2)), scale)
+            return add(multiply(close_sum(index, power(subtract(b, mean), 2)), scale), *rest)
     return None
 
 
@@ -567,10 +654,13 @@ def _is_sum_of_square(parts: tuple[Index, Expr, Expr], index: Index, of: tuple[E
 
 ROWS: tuple[Row, ...] = (
     complement,
+    split_quotient,
     exponential_quotient,
     hyperbolic_quotient,
+    merged_exponentials,
     logistic_minus,
     divided_and_multiplied,
+    softmax_pull_back,
     sum_of_onehot,
     onehot_minus,
     log_of_quotient,
@@ -582,6 +672,7 @@ ROWS: tuple[Row, ...] = (
     masked,
     two_pass_variance,
     direct_distance,
+    scaled_norm,
 )
 
 
