@@ -67,7 +67,7 @@ def _holds(case: Case, search: Search, found: Found, lines: Lines, end: float) -
     if backward is None:
         return False
     other = Search(replace(search.code, backward=backward), search.inputs, search.values, search.judge)
-    if any(_lost(other, f.point) for f in (found,)):
+    if _lost(other, found.point):
         return False
     try:
         if not confirmed(replace(case, backward=backward), Budget.of(PROOF)):
@@ -79,11 +79,13 @@ def _holds(case: Case, search: Search, found: Found, lines: Lines, end: float) -
 
 
 def _lost(search: Search, point: Any) -> bool:
+    """Whether a gradient is lost at a point; no excuse counts, since another form of the same does better."""
     computed = search.code.at(point)
     exact = search.exact(point)
     if computed.failed or exact is None:
         return True
-    return any(loss.name for loss in search.judge.losses(point, computed, exact))
+    losses = search.judge.losses(point, computed, exact)
+    return any(loss.name for loss in (*losses, *search.judge.explained))
 
 
 def _span(function: Callable[..., Any]) -> range:

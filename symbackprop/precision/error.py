@@ -61,17 +61,33 @@ class Judge:
         info = np.finfo(dtype)
         self.most, self.rounding = float(info.max), float(info.eps)
         self.unsafe, self.floor = UNSAFE[self.name] * MARGIN, FLOOR[self.name]
-        self.largest = 0.0  # the largest relative error that was no fault
+        self.largest = 0.0  # the largest relative error at the last point that was no fault
+        self.explained: list[Loss] = []  # what is lost there, but not more than by rounding the inputs
+        self.several: frozenset[str] = frozenset()
+
+    def prepare(self, point: Point) -> None:
+        """Find out into which gradients several upstream gradients come, at sizes that are not 1."""
+        exact = self.values.at(point)
+        rows = self._rows(point, exact) if exact is not None else None
+        if exact is None or rows is None:
+            self.several = frozenset(self.values.question.pairs)
+            return
+        counts = {
+            n: max((sum(row[n][p] != 0 for _, row in rows) for p in e), default=0) for n, e in exact.gradients.items()
+        }
+        self.several = frozenset(n for n, count in counts.items() if count > 1)
 
     def losses(self, point: Point, computed: Computed, exact: Exact) -> list[Loss]:
         """What is lost at a point, worst first; empty if nothing is, or if the truth is beyond the dtype."""
+        self.largest, self.explained = 0.0, []
         if any(abs(v) > self.most for e in (*exact.gradients.values(),) for v in e.values()):
             return []
         found = list(self._not_finite(computed, exact))
         suspects = [] if found or self._tiny(point) else list(self._far(computed, exact))
         if suspects:
             found = self._faults(point, suspects, exact)
-        if found and not self.values.agrees(point, exact):
+        if (found or self.explained) and not self.values.agrees(point, exact):
+            self.explained = []
             return []
         return sorted(found, key=lambda loss: -min(loss.error, loss.strict))
 
@@ -111,20 +127,20 @@ class Judge:
         if rows is None:
             return []
         sizes = [abs(w) for w, _ in rows]
-        every = {n: max((abs(float(v)) for _, row in rows for v in row[n].values()), default=0.0) for n in exact.gradients}
+        largest = max((abs(float(v)) for _, row in rows for e in row.values() for v in e.values()), default=0.0)
+        scale = max(max(sizes) * largest, self.floor)
         found: list[Loss] = []
         for loss in suspects:
             gap = abs(loss.computed - loss.exact)
-            terms = [(abs(float(row[loss.name][loss.place]) * w)) for w, row in rows]
-            scale = max(sizes) * every[loss.name]
-            several = sum(t > 0 for t in terms) > 1
-            if several and gap <= self.unsafe * max(scale, self.floor):
+            if loss.name in self.several and gap <= self.unsafe * scale:
                 continue
-            if gap <= ROUNDINGS * self.rounding * sum(terms):
-                continue
-            strict = gap / max(max(sizes) * max(every.values()), self.floor)
-            found.append(replace(loss, strict=strict))
-        return [f for f, noise in zip(found, self._noise(point, found, exact), strict=True) if abs(f.computed - f.exact) > noise]
+            terms = [abs(float(row[loss.name][loss.place]) * w) for w, row in rows]
+            if gap > ROUNDINGS * self.rounding * sum(terms):
+                found.append(replace(loss, strict=gap / scale))
+        noise = self._noise(point, found, exact)
+        faults = [f for f, n in zip(found, noise, strict=True) if abs(f.computed - f.exact) > n]
+        self.explained = [f for f in found if f not in faults and f.strict > self.unsafe]
+        return faults
 
     def _rows(self, point: Point, exact: Exact) -> list[tuple[float, Mapping[str, Entries]]] | None:
         """(upstream gradient, the derivatives of that output alone) for each output."""

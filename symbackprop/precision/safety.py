@@ -32,6 +32,7 @@ from symbackprop.precision.user_results import UserCode
 
 SEARCH = 0.9  # seconds of work
 PATIENCE = 10.0  # seconds on the wall for one of work: other programs run, too
+SHRINKING = 0.2
 CURES = 2.0  # after that no further stable form is tried
 
 
@@ -80,27 +81,40 @@ def _searched(
         if not result.compared:
             why = result.complaint or "no point was found at which the true value could be told"
             return Precision(None, dtype=dtype.name, reason=why, over=over)
-        return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared)
+        better = _avoidable(verdict, case, search, result, over)
+        clean = Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared)
+        return clean if better is None else better
     found = simpler(search, result.found, worked() + 0.25 * seconds)
     unsafe = _unsafe(found, result, search, over)
-    guilty = blamed(code, found)
-    if guilty is not None:
-        unsafe = replace(unsafe, line=guilty.text, number=guilty.number)
     cure = cure_of(verdict, case, search, found, unsafe.number, worked() + CURES)
     return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
 
 
+def _avoidable(verdict: Verdict, case: Case, search: Search, result: Searched, over: str) -> Precision | None:
+    """What rounding the inputs would lose as well, where a stable form does not lose it: 1 - x^2 near 1."""
+    if not result.explained:
+        return None
+    worst = max(result.explained, key=lambda f: f.rank)
+    found = simpler(search, worst, worked() + SHRINKING, explained=True)
+    cure = cure_of(verdict, case, search, found, 0, worked() + CURES)
+    return replace(_unsafe(found, result, search, over), stable="\n".join(cure.values())) if cure else None
+
+
 def _unsafe(found: Found, result: Searched, search: Search, over: str) -> Precision:
+    """What was found, with the expression to blame."""
     loss = found.loss
     dtype = search.code.dtype
     witness = {t.name: a.astype(dtype) if a.dtype.kind == "f" else a for t, a in found.point.inputs.items()}
     upstream = search.values.question.upstream
     if len(upstream) == 1:
         witness["dout"] = witness.pop(upstream[0].name)
+    guilty = blamed(search.code, found)
     return Precision(
         False,
         loss.error,
         witness,
+        line=guilty.text if guilty is not None else "",
+        number=guilty.number if guilty is not None else 0,
         dtype=dtype.name,
         name=loss.name,
         place=loss.place,

@@ -51,6 +51,7 @@ class Searched:
         found: the worst, None if nothing was lost.
         compared: points that were compared with true values.
         largest: the largest relative error that was no fault.
+        explained: points at which rounding the inputs loses as much: a fault only of code that can do better.
     """
 
     found: Found | None = None
@@ -59,6 +60,7 @@ class Searched:
     largest: float = 0.0
     complaint: str = ""
     lost: list[Found] = field(default_factory=list)
+    explained: list[Found] = field(default_factory=list)
 
 
 class Search:
@@ -75,6 +77,7 @@ class Search:
         sampler = self.inputs.sampler
         choices = sampler.size_choices()[:1]
         for sizes in choices:
+            self.judge.prepare(sampler.point(sizes))
             self._at_sizes(self.inputs.points(sizes), end, result)
         if not result.lost:
             self._nearby(end, result)
@@ -89,7 +92,8 @@ class Search:
             ranked = sorted(self.worst, key=lambda w: -w[0])[:BESIDE]
             if not ranked or ranked[0][0] < 1e-4 * self.judge.unsafe:
                 return
-            self._at_sizes((p for _, point in ranked for p in self.inputs.beside(point, 8, 4.0**-turn)), end, result)
+            count = 24 if ranked[0][0] > 1e-2 * self.judge.unsafe else 6
+            self._at_sizes((p for _, point in ranked for p in self.inputs.beside(point, count, 8.0**-turn)), end, result)
             if result.lost or worked() > end:
                 return
 
@@ -117,21 +121,27 @@ class Search:
                 vain += 1
                 continue
             result.compared += 1
-            self.judge.largest = 0.0
             losses = self.judge.losses(point, computed, exact)
+            if not losses and self.judge.explained:
+                result.explained.append(Found(point, self.judge.explained[0], computed, exact))
             self.worst.append((self.judge.largest, point))
             if losses:
                 result.lost.append(Found(point, losses[0], computed, exact))
                 if math.isinf(losses[0].error) and losses[0].name:
                     return
 
-    def again(self, point: Point) -> Found | None:
-        """What is lost at another point, None if nothing is."""
+    def again(self, point: Point, *, explained: bool = False) -> Found | None:
+        """What is lost at another point, None if nothing is.
+
+        Args:
+            explained: whether what rounding the inputs loses counts.
+        """
         computed = self.code.at(point)
         if computed.failed:
             return None
         exact = self.exact(point)
         losses = self.judge.losses(point, computed, exact) if exact is not None else []
+        losses = losses or (self.judge.explained if explained else [])
         return Found(point, losses[0], computed, exact) if losses and exact is not None else None
 
     def exact(self, point: Point) -> Exact | None:
@@ -163,14 +173,14 @@ def replace_dtype(code: UserCode) -> UserCode:
     return replace(code, dtype=np.dtype(wider))
 
 
-def simpler(search: Search, found: Found, end: float) -> Found:
+def simpler(search: Search, found: Found, end: float, *, explained: bool = False) -> Found:
     """A point with fewer and simpler numbers at which as much is lost."""
     wanted = min(found.loss.error, 1.0)
 
     def kept(point: Point) -> Found | None:
         if worked() > end:
             return None
-        other = search.again(point)
+        other = search.again(point, explained=explained)
         if other is None or bool(other.loss.name) != bool(found.loss.name):
             return None
         worse = other.loss.error >= 0.5 * wanted and other.loss.strict >= min(0.5 * found.loss.strict, 0.5)

@@ -17,6 +17,7 @@ uses one proves the result equal.
     log(1 + exp(u)), log(sigmoid(z))    ->  softplus(u), -softplus(-z)
     log(sum of exp(z[c]))               ->  M + log(sum of exp(z[c] - M)), M the largest z
     exp(u) - 1, log(1 + u), 1 - cos(u)  ->  expm1(u), log1p(u), 2 sin(u/2)^2
+    a^2 - b^2, a - a^2                  ->  (a - b) (a + b), a (1 - a)
     sqrt(a) - sqrt(b)                   ->  (a - b) / (sqrt(a) + sqrt(b))
     (c > 0) f(c), x^q log(x)            ->  where(c > 0, f(where(c > 0, c, 1)), 0)
     mean(b^2) - mean(b)^2               ->  mean((b - mean(b))^2)
@@ -544,6 +545,18 @@ def _gathered(expr: Expr) -> Expr:
     return add(*terms)
 
 
+def difference_of_squares(expr: Expr, context: Context) -> Expr | None:
+    """a^2 - b^2, and a - a^2."""
+    for one, other in _two_terms(expr):
+        b = _squared(negate(other), context)
+        a = one if one is ONE else _squared(one, context)
+        if b is not None and a is not None:
+            return multiply(subtract(a, b), add(a, b))
+        if b is not None and b is one:
+            return multiply(one, subtract(ONE, one))
+    return None
+
+
 def masked(expr: Expr, context: Context) -> Expr | None:
     """(c > 0) f(c), where f(c) may be no number elsewhere; the guard is moved onto the argument."""
     if isinstance(expr, Where) and isinstance(expr.condition, Compare) and expr.otherwise is ZERO:
@@ -667,6 +680,7 @@ ROWS: tuple[Row, ...] = (
     softplus,
     log_sum_exp,
     near_one,
+    difference_of_squares,
     roots,
     power_times_log,
     masked,
