@@ -40,10 +40,10 @@ from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.tracer import Shape, name_of
 from symbackprop.frontends.subject import all_shapes, brings_its_backward, inputs_of, of_arguments, passes_of, plainly
-from symbackprop.proofs.network import prove_network
-from symbackprop.proofs.program import prove_program
 from symbackprop.precision.ranges import checked, dtype_of
 from symbackprop.precision.safety import SEARCH, precision_of
+from symbackprop.proofs.network import prove_network
+from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
 
 

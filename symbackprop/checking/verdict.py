@@ -130,15 +130,16 @@ class Precision:
             bound = "proved finite; " if self.finite else ""
             found = f"{bound}no digits were seen to be lost in {self.dtype} at {self.points} points, {self.over}"
             return f"{found}\n(largest relative error {self.worst:.2g}; a search is no proof of safety)"
-        error = "" if math.isinf(self.worst) else f"{self.worst:.2g}, "
+        error = self.lost if math.isinf(self.worst) else f"{self.worst:.2g} ({self.lost})"
         at = ", ".join(f"{n}={_array(v)}" for n, v in (self.witness or {}).items())
-        where = (f"line {self.number}: " if self.number else "") + self.line
-        entry = f"d{self.name}" if self.name else "the forward"
+        where = (f", line {self.number}: " if self.number else ", ") + self.line if self.line else ""
+        entry = self.name or "the forward"
         place = f"[{','.join(map(str, self.place))}]" if self.place else ""
-        lines = [f"{entry}: {error}{self.lost} in {self.dtype} at {at}" + (f", {where}" if where else "")]
+        lines = [f"{entry}: {error} in {self.dtype} at {at}{where}"]
+        entry = f"d{self.name}" if self.name else "out"
         lines.append(f"{entry}{place}:  computed {self.computed:.9g}    correct {self.exact:.9g}")
         if self.stable:
-            lines.append(f"stable (proved equal, searched):  {self.stable}")
+            lines.append(f"stable (proved equal, and searched):  {self.stable}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

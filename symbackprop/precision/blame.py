@@ -13,7 +13,7 @@ import inspect
 import math
 import textwrap
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from symbackprop.precision.user_results import UserCode
 SEEN, CALLED = "_seen_by_symbackprop", "_called_by_symbackprop"
 BITS = 1280
 MOST = 4000  # expressions of a run that are recorded
+Node = ast.expr | ast.stmt
 RECORDED = (ast.BinOp, ast.UnaryOp, ast.Call)
 
 
@@ -45,9 +46,11 @@ class _Record:
     """What the expressions of one run gave, in the order in which they ran."""
 
     exact: bool
-    values: list[tuple[ast.expr, Any]] = field(default_factory=list)
+    values: list[tuple[Node, Any]] = field(default_factory=list)
+    before: int = 0  # so many of them are of the forward pass
+    cache: list[Any] = field(default_factory=list)
 
-    def seen(self, node: ast.expr) -> Callable[[Any], Any]:
+    def seen(self, node: Node) -> Callable[[Any], Any]:
         def keep(value: Any) -> Any:
             if len(self.values) < MOST:
                 self.values.append((node, np.array(value, copy=True) if isinstance(value, np.ndarray) else value))
@@ -68,7 +71,11 @@ def blamed(code: UserCode, found: Found) -> Blamed | None:
         computed, source = _recorded(code, found, exact=False)
         with ball(BITS).working():
             exact, _ = _recorded(code, found, exact=True)
-            guilty = _first_wrong(computed.values, exact.values, found, code.dtype)
+            scale = _Scale.of(found, code.dtype)
+            both = list(zip(computed.values, exact.values, strict=False))
+            if found.loss.name and not any(map(scale.wrong, computed.cache, exact.cache)):
+                both = both[computed.before :]  # what went wrong in the forward pass was not handed on
+            guilty = _first_wrong(both, scale)
         if guilty is None and math.isinf(found.loss.error):
             guilty = _first_without_number(computed.values)
     except Exception:  # the user's code may do what exact numbers cannot follow
@@ -79,7 +86,7 @@ def blamed(code: UserCode, found: Found) -> Blamed | None:
     return Blamed(" ".join(text.split()), guilty.lineno) if text else None
 
 
-def _recorded(code: UserCode, found: Found, *, exact: bool) -> tuple[_Record, dict[ast.expr, str]]:
+def _recorded(code: UserCode, found: Found, *, exact: bool) -> tuple[_Record, dict[Node, str]]:
     """One run of the functions, recorded: of the backward alone if it takes no cache."""
     record = _Record(exact)
     maker = _Maker(record)
@@ -88,7 +95,8 @@ def _recorded(code: UserCode, found: Found, *, exact: bool) -> tuple[_Record, di
     with quietly():
         cache: Any = None
         if not found.loss.name or "cache" in code.roles.values():
-            outputs, cache = outputs_and_cache(run(maker.made(code.forward), inputs, point), code.roles)
+            _, cache = outputs_and_cache(run(maker.made(code.forward), inputs, point), code.roles)
+            record.before, record.cache = len(record.values), list(_leaves(cache))
         if found.loss.name:
             upstream = tuple(handed(t, point) for t in code.question.upstream)
             one = upstream[0] if len(upstream) == 1 else upstream
@@ -120,8 +128,8 @@ def _exact_point(point: Point) -> Point:
 class _Maker:
     def __init__(self, record: _Record) -> None:
         self.record = record
-        self.nodes: list[ast.expr] = []
-        self.source: dict[ast.expr, str] = {}
+        self.nodes: list[Node] = []
+        self.source: dict[Node, str] = {}
         self._made: dict[Any, Callable[..., Any]] = {}
 
     def made(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,7 +145,7 @@ class _Maker:
             raise TypeError("a function that is defined by def")
         definition.decorator_list = []
         for node in ast.walk(definition):
-            if isinstance(node, RECORDED):
+            if isinstance(node, (*RECORDED, ast.AugAssign)):
                 self.source[node] = ast.get_source_segment(source, node) or ""
         ast.increment_lineno(definition, start - 1)
         definition = _Wrapper(self.nodes).visit(definition)
@@ -150,23 +158,31 @@ class _Maker:
         names[CALLED] = self._called
         code = compile(ast.fix_missing_locations(outer), function.__code__.co_filename, "exec")
         exec(code, names)  # the user's own definition, in which nothing is changed but what is written down
-        result = names["outer"](*(cell.cell_contents for cell in function.__closure__ or ()))
+        result: Callable[..., Any] = names["outer"](*(cell.cell_contents for cell in function.__closure__ or ()))
+        assert isinstance(result, types.FunctionType)
         result.__defaults__, result.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
         self._made[function] = result
         return result
 
     def _called(self, function: Any, *args: Any, **options: Any) -> Any:
-        own = isinstance(function, types.FunctionType) and function.__module__ in {
-            f.__module__ for f in self._made
-        }
+        own = isinstance(function, types.FunctionType) and function.__module__ in {f.__module__ for f in self._made}
         return self.record.called(self.made(function) if own else function, *args, **options)
 
 
 class _Wrapper(ast.NodeTransformer):
     """Puts a call around each expression that computes something."""
 
-    def __init__(self, nodes: list[ast.expr]) -> None:
+    def __init__(self, nodes: list[Node]) -> None:
         self.nodes = nodes
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> list[ast.stmt]:
+        """The statement, and after it a look at what it has changed."""
+        target = ast.parse(ast.unparse(node.target), mode="eval").body
+        self.generic_visit(node)
+        number = len(self.nodes)
+        self.nodes.append(node)
+        look = ast.Expr(ast.Call(ast.Name(SEEN, ast.Load()), [ast.Constant(number), target], []))
+        return [node, ast.fix_missing_locations(ast.copy_location(look, node))]
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
@@ -207,7 +223,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "expit": _each(_logistic, 1),
     "erf": _each(flint.arb.erf, 1),
     "erfc": _each(flint.arb.erfc, 1),
-    "xlogy": _each(lambda a, b: a * b.log() if not a == 0 else flint.arb(0), 2),
+    "xlogy": _each(lambda a, b: flint.arb(0) if a == 0 else a * b.log(), 2),
     "log1p": _each(flint.arb.log1p, 1),
     "expm1": _each(flint.arb.expm1, 1),
     "exp": _each(flint.arb.exp, 1),
@@ -227,38 +243,60 @@ EXACT: dict[str, Callable[..., Any]] = {
 # Who is wrong first.
 
 
-def _first_wrong(
-    computed: list[tuple[ast.expr, Any]], exact: list[tuple[ast.expr, Any]], found: Found, dtype: np.dtype[Any]
-) -> ast.expr | None:
-    most = float(np.finfo(dtype).max)
-    least = float(np.finfo(dtype).tiny)
-    allowed = min(0.1, 0.1 * found.loss.error)
-    infinite: ast.expr | None = None  # a division by what is 0 only in floating point
-    for (node, own), (other, true) in zip(computed, exact, strict=False):
+@dataclass(frozen=True)
+class _Scale:
+    """What counts as wrong.
+
+    Args:
+        most, least: the largest number of the dtype, and the smallest normal one.
+        allowed: the relative error that is none.
+    """
+
+    most: float
+    least: float
+    allowed: float
+
+    @classmethod
+    def of(cls, found: Found, dtype: np.dtype[Any]) -> _Scale:
+        info = np.finfo(dtype)
+        return cls(float(info.max), float(info.tiny), min(0.1, 0.1 * found.loss.error))
+
+    def wrong(self, own: Any, true: Any) -> bool:
+        """Whether some entry is not what it should be; what is beyond the dtype may be infinite."""
+        return any(self._wrong(a, b) for a, b in _pairs(own, true) or () if b.is_finite())
+
+    def _wrong(self, own: float, true: flint.arb) -> bool:
+        beyond = not abs(true) < self.most
+        if not math.isfinite(own) or beyond:
+            return not (math.isinf(own) and beyond)
+        return float(abs(flint.arb(own) - true).mid()) > max(self.allowed * float(abs(true.mid())), self.least)
+
+
+def _first_wrong(both: list[tuple[tuple[Node, Any], tuple[Node, Any]]], scale: _Scale) -> Node | None:
+    infinite: Node | None = None  # a division by what is 0 only in floating point
+    for (node, own), (other, true) in both:
         if ast.dump(node) != ast.dump(other):
             return None
-        values = _pairs(own, true)
-        if values is None:
-            continue
-        wrong = no_number = False
-        for a, b in values:
-            if not b.is_finite():
-                continue
-            size = float(abs(b.mid())) if abs(b) < most else math.inf
-            if math.isinf(a) and math.isinf(size):
-                continue
-            if math.isnan(a) or math.isinf(a) or math.isinf(size):
-                wrong, no_number = True, no_number or math.isnan(a)
-            elif float(abs(flint.arb(a) - b).mid()) > max(allowed * size, least):
-                wrong = True
-        if wrong:
+        if scale.wrong(own, true):
+            no_number = any(math.isnan(a) for a, _ in _pairs(own, true) or ())
             return infinite if no_number and infinite is not None else node
-        if _divides_by_underflow(node, own, true) and infinite is None:
+        if infinite is None and _divides_by_underflow(node, own, true):
             infinite = node
     return None
 
 
-def _first_without_number(computed: list[tuple[ast.expr, Any]]) -> ast.expr | None:
+def _leaves(value: Any) -> Iterator[Any]:
+    """The arrays that a cache holds."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _first_without_number(computed: list[tuple[Node, Any]]) -> Node | None:
     """Where the truth is a limit: the first expression that is nan, else the first that is infinite."""
     for bad in (np.isnan, np.isinf):
         for node, value in computed:
@@ -267,7 +305,7 @@ def _first_without_number(computed: list[tuple[ast.expr, Any]]) -> ast.expr | No
     return None
 
 
-def _divides_by_underflow(node: ast.expr, own: Any, true: Any) -> bool:
+def _divides_by_underflow(node: Node, own: Any, true: Any) -> bool:
     """An infinite quotient whose true value is finite, though beyond the dtype."""
     if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
         return False

@@ -20,7 +20,20 @@ from symbackprop.checking.diagnosis.edited_function import edited
 from symbackprop.checking.user_lines import with_parts
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import SymbackpropError
-from symbackprop.expression.build import Apply, Entry, Expr, Extremum, Index, Sum, Tensor, apply, extremum, nodes_once, substitute, subtract
+from symbackprop.expression.build import (
+    Apply,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Sum,
+    Tensor,
+    apply,
+    extremum,
+    nodes_once,
+    substitute,
+    subtract,
+)
 from symbackprop.expression.functions import EXP
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.normal_form.work_time import worked
@@ -127,9 +140,13 @@ def changed_lines(backward: Program, called: Mapping[str, str], span: range, nam
 
 def _shifted(equation: Equation, value: Expr, equations: Sequence[Equation]) -> Expr:
     """exp(z) with the largest z along an axis subtracted, where its sum along that axis is taken."""
-    if not (isinstance(value, Apply) and value.function is EXP) or any(isinstance(n, Extremum) for n in nodes_once(value)):
+    if not (isinstance(value, Apply) and value.function is EXP) or any(
+        isinstance(n, Extremum) for n in nodes_once(value)
+    ):
         return value
-    axes = [a for e in equations for n in nodes_once(e.value) if isinstance(n, Sum) for a in _axes_of(n, equation.tensor)]
+    axes = [
+        a for e in equations for n in nodes_once(e.value) if isinstance(n, Sum) for a in _axes_of(n, equation.tensor)
+    ]
     if len(set(axes)) != 1:
         return value
     index, exponent = equation.indices[axes[0]], value.arguments[0]

@@ -80,7 +80,7 @@ class Judge:
     def losses(self, point: Point, computed: Computed, exact: Exact) -> list[Loss]:
         """What is lost at a point, worst first; empty if nothing is, or if the truth is beyond the dtype."""
         self.largest, self.explained = 0.0, []
-        if any(abs(v) > self.most for e in (*exact.gradients.values(),) for v in e.values()):
+        if self.beyond(exact):
             return []
         found = list(self._not_finite(computed, exact))
         suspects = [] if found or self._tiny(point) else list(self._far(computed, exact))
@@ -90,6 +90,10 @@ class Judge:
             self.explained = []
             return []
         return sorted(found, key=lambda loss: -min(loss.error, loss.strict))
+
+    def beyond(self, exact: Exact) -> bool:
+        """Whether a true gradient is larger than any number of the dtype."""
+        return any(abs(v) > self.most for e in exact.gradients.values() for v in e.values())
 
     def _tiny(self, point: Point) -> bool:
         """Whether products of inputs may be no normal numbers any more: there only what is no number counts."""

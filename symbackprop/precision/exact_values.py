@@ -7,14 +7,11 @@ Exponents are not bounded, so nothing overflows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import flint
-import numpy as np
-from numpy.typing import NDArray
 
 from symbackprop.calculus.derivation import Gradient
 from symbackprop.checking.question import Question, given_entries, true_gradient

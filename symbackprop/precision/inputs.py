@@ -23,7 +23,10 @@ from symbackprop.expression.build import Tensor
 from symbackprop.precision.ranges import Range
 
 Floats = NDArray[Any]
-SATURATED = {"float64": (40.0, 25.0, 800.0, 710.0, 400.0, 100.0, 20.0, 5.0), "float32": (12.0, 10.0, 100.0, 89.0, 50.0, 20.0, 5.0, 30.0)}
+SATURATED = {
+    "float64": (40.0, 25.0, 800.0, 710.0, 400.0, 100.0, 20.0, 5.0),
+    "float32": (12.0, 10.0, 100.0, 89.0, 50.0, 20.0, 5.0, 30.0),
+}
 LARGE = (1e4, 3e3, 1e3)
 SMALL = {"float64": (1e-3, 1e-9, 1e-6, 1e-20, 1e-100, 1e-200), "float32": (1e-2, 1e-4, 1e-8, 1e-12, 1e-20, 1e-35)}
 STEPS = (1.0, 3.0, 7.0, 2.0, 5.0, 11.0, 4.0, 9.0)  # unequal distances of entries
@@ -126,12 +129,12 @@ class Inputs:
             yield pattern
             if len(tensors) > 1:
                 for own in tensors:
-                    yield lambda t, s, own=own, p=pattern: p(t, s) if t is own else mild(t, s)
+                    yield _by_tensor({t: pattern if t is own else mild for t in tensors})
                 other = patterns[(7 * k + 3) % len(patterns)]
-                yield lambda t, s, p=pattern, o=other: (p, o)[tensors.index(t) % 2](t, s)
+                yield _by_tensor({t: (pattern, other)[i % 2] for i, t in enumerate(tensors)})
         for _ in range(RANDOM):
-            chosen = {t: self.rng.choice((*patterns, self._logarithmic, self._logarithmic, self._wide)) for t in tensors}
-            yield lambda t, s, chosen=chosen: chosen[t](t, s)
+            any_of = (*patterns, self._logarithmic, self._logarithmic, self._wide)
+            yield _by_tensor({t: self.rng.choice(any_of) for t in tensors})
 
     def _patterns(self) -> Iterator[Draw]:
         name = self.dtype.name
@@ -161,7 +164,9 @@ class Inputs:
         both = [s * v for v in (*SATURATED[name][:2], *SATURATED[name][2:4]) for s in (1, -1)]
         rest = [s * v for v in (*LARGE, *SMALL[name], *SATURATED[name][4:], 1.0, 0.5) for s in (1, -1)]
         inner = [r.low + (r.high - r.low) * f for r in self.ranges.values() for f in (0.5, 0.01, 0.99)]
-        beside = [s * c * f for c in self.question.constants[:6] if c < LARGE[0] for s in (1, -1) for f in (1.0, 0.75, 1.25)]
+        beside = [
+            s * c * f for c in self.question.constants[:6] if c < LARGE[0] for s in (1, -1) for f in (1.0, 0.75, 1.25)
+        ]
         near = [1 + s * v for v in (*SMALL[name][:3], float(np.finfo(self.dtype).eps)) for s in (1, -1)]
         return list(dict.fromkeys([0.0, *both, *ends, 1.0, *rest, *near, *inner, *beside]))
 
@@ -188,6 +193,11 @@ class Inputs:
         scale = self.rng.choice((1.0, 1e-1, 1e-2, 4e-3))
         count = int(np.prod(shape))
         return np.array([self.rng.uniform(low, high) * scale for _ in range(count)]).reshape(shape)
+
+
+def _by_tensor(draws: Mapping[Tensor, Draw]) -> Draw:
+    """Of each tensor what its own pattern gives."""
+    return lambda tensor, shape: draws[tensor](tensor, shape)
 
 
 def _full(value: float) -> Draw:

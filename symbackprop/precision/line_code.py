@@ -24,9 +24,7 @@ from symbackprop.expression.build import (
     Tensor,
     Where,
     free_indices,
-    fresh,
     open_binder,
-    substitute,
 )
 from symbackprop.expression.program import Equation
 
@@ -34,7 +32,7 @@ NAMES = {
     "exp": "np.exp", "log": "np.log", "tanh": "np.tanh", "sin": "np.sin", "cos": "np.cos", "abs": "np.abs",
     "expm1": "np.expm1", "log1p": "np.log1p", "atan": "np.arctan", "floor": "np.floor",
 }  # fmt: skip
-SUM, PRODUCT, POWER, ATOM = range(4)
+COMPARISON, SUM, PRODUCT, POWER, ATOM = range(5)
 
 
 class NotWritten(Exception):
@@ -99,9 +97,10 @@ class _Writer:
                 parts = ", ".join(self.written(p, frame)[0] for p in (condition, then, otherwise))
                 return f"np.where({parts})", ATOM
             case Compare(relation, left, right):
+                sign: str = relation
                 if isinstance(left, Number) and not isinstance(right, Number):
-                    left, right, relation = right, left, {"<": ">", "<=": ">="}.get(relation, relation)
-                return f"{self.text(left, frame, PRODUCT)} {relation} {self.text(right, frame, PRODUCT)}", -1
+                    left, right, sign = right, left, {"<": ">", "<=": ">="}.get(relation, relation)
+                return f"{self.text(left, frame, PRODUCT)} {sign} {self.text(right, frame, PRODUCT)}", COMPARISON
             case Apply(function, (argument,)) if function.name == "softplus":
                 return f"np.logaddexp(0, {self.text(argument, frame, SUM)})", ATOM
             case Apply(function, (argument,)) if function.name in NAMES:
@@ -113,7 +112,11 @@ class _Writer:
         ordered = sorted(terms, key=lambda t: (_is_negative(t), not isinstance(t, Number)))
         text = self.text(ordered[0], frame, SUM)
         for term in ordered[1:]:
-            text += f" - {self.text(_opposite(term), frame, PRODUCT)}" if _is_negative(term) else f" + {self.text(term, frame, PRODUCT)}"
+            text += (
+                f" - {self.text(_opposite(term), frame, PRODUCT)}"
+                if _is_negative(term)
+                else f" + {self.text(term, frame, PRODUCT)}"
+            )
         return text
 
     def product(self, factors: Sequence[Expr], frame: Sequence[Index]) -> tuple[str, int]:
@@ -152,7 +155,12 @@ class _Writer:
         free = free_indices(body)
         if index not in free:
             raise NotWritten
-        places = [k for k, i in enumerate(frame) if i not in free and (i.size is index.size or i.size is Number(Fraction(1)))]
+        product = self.matrix_product(index, body, frame) if method == "sum" else ""
+        if product:
+            return product, SUM
+        places = [
+            k for k, i in enumerate(frame) if i not in free and (i.size is index.size or i.size is Number(Fraction(1)))
+        ]
         if places:
             place = places[-1]
             inner = [*frame[:place], index, *frame[place + 1 :]]
@@ -160,6 +168,20 @@ class _Writer:
             return f"{text}.{method}(axis={place - len(frame)}, keepdims=True)", ATOM
         text = self.text(body, [*frame, index], ATOM)
         return f"{text}.{method}(axis=-1)", ATOM
+
+    def matrix_product(self, index: Index, body: Expr, frame: Sequence[Index]) -> str:
+        """x @ w where a sum over a product of two matrices is one; "" elsewhere."""
+        if not (isinstance(body, Multiply) and len(body.factors) == 2 and len(frame) == 2):
+            return ""
+        rows: dict[tuple[Expr, ...], str] = {(frame[0], index): "", (index, frame[0]): ".T"}
+        columns: dict[tuple[Expr, ...], str] = {(index, frame[1]): "", (frame[1], index): ".T"}
+        for left, right in (body.factors, body.factors[::-1]):
+            if not (isinstance(left, Entry) and isinstance(right, Entry)):
+                return ""
+            first, second = rows.get(left.indices), columns.get(right.indices)
+            if first is not None and second is not None:
+                return f"{self.name(left.tensor)}{first} @ {self.name(right.tensor)}{second}"
+        return ""
 
     def entry(self, tensor: Tensor, indices: Sequence[Expr], frame: Sequence[Index]) -> str:
         """A tensor with new axes where the frame has indices that it does not."""

@@ -46,7 +46,7 @@ def dtype_of(text: Any) -> np.dtype[Any]:
         MalformedError: not a dtype of floating-point numbers.
     """
     try:
-        found = np.dtype(text)
+        found: np.dtype[Any] = np.dtype(text)
     except TypeError:
         raise MalformedError(f"dtype is {text!r}", help='write dtype="float64" or dtype="float32"') from None
     if found.name in DTYPES:
@@ -96,7 +96,9 @@ def _pair(name: Any, given: Any, names: Sequence[str], dtype: np.dtype[Any]) -> 
     if not (math.isfinite(low) and math.isfinite(high)):
         raise MalformedError(f"the range of {name} is {given!r}: its ends must be finite numbers", help=HELP)
     if low > high:
-        raise MalformedError(f"the range of {name} is empty: {low:g} is above {high:g}", help="write the lower end first")
+        raise MalformedError(
+            f"the range of {name} is empty: {low:g} is above {high:g}", help="write the lower end first"
+        )
     most = float(np.finfo(dtype).max)
     if max(-low, high) > most:
         raise MalformedError(f"the range of {name} goes beyond {dtype.name}, whose largest number is {most:.3g}")

@@ -33,6 +33,7 @@ from symbackprop.precision.user_results import UserCode
 SEARCH = 0.9  # seconds of work
 PATIENCE = 10.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
+NO_TRUTH = "no point was found at which the true value could be told"
 CURES = 2.0  # after that no further stable form is tried
 
 
@@ -79,7 +80,8 @@ def _searched(
     over = _over(ranges)
     if result.found is None:
         if not result.compared:
-            why = result.complaint or "no point was found at which the true value could be told"
+            why = result.complaint or NO_TRUTH
+            why = f"wherever it was tried, a true gradient is beyond {dtype.name}" if result.beyond else why
             return Precision(None, dtype=dtype.name, reason=why, over=over)
         better = _avoidable(verdict, case, search, result, over)
         clean = Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared)

@@ -50,13 +50,14 @@ class Searched:
     Args:
         found: the worst, None if nothing was lost.
         compared: points that were compared with true values.
+        beyond: points at which a true gradient is larger than any number of the dtype.
         largest: the largest relative error that was no fault.
         explained: points at which rounding the inputs loses as much: a fault only of code that can do better.
     """
 
     found: Found | None = None
     compared: int = 0
-    run: int = 0
+    beyond: int = 0
     largest: float = 0.0
     complaint: str = ""
     lost: list[Found] = field(default_factory=list)
@@ -93,7 +94,9 @@ class Search:
             if not ranked or ranked[0][0] < 1e-4 * self.judge.unsafe:
                 return
             count = 24 if ranked[0][0] > 1e-2 * self.judge.unsafe else 6
-            self._at_sizes((p for _, point in ranked for p in self.inputs.beside(point, count, 8.0**-turn)), end, result)
+            self._at_sizes(
+                (p for _, point in ranked for p in self.inputs.beside(point, count, 8.0**-turn)), end, result
+            )
             if result.lost or worked() > end:
                 return
 
@@ -102,7 +105,6 @@ class Search:
         start = worked()
         for k, point in enumerate(points):
             computed = self.code.at(point)
-            result.run += 1
             if computed.failed:
                 result.complaint = computed.failed
                 continue
@@ -117,8 +119,9 @@ class Search:
             if suspicion == 0 and vain > WITHOUT_TRUTH:
                 continue
             exact = self.exact(point)
-            if exact is None:
+            if exact is None or self.judge.beyond(exact):
                 vain += 1
+                result.beyond += exact is not None
                 continue
             result.compared += 1
             losses = self.judge.losses(point, computed, exact)
@@ -240,7 +243,7 @@ def _likely(array: np.ndarray[Any, Any]) -> list[float]:
 
 
 def _rounded(array: np.ndarray[Any, Any], digits: int) -> np.ndarray[Any, Any]:
-    return np.vectorize(lambda v: float(f"{v:.{digits - 1}e}"), otypes=[float])(array)
+    return np.asarray(np.vectorize(lambda v: float(f"{v:.{digits - 1}e}"), otypes=[float])(array))
 
 
 def _entry(search: Search, point: Point, tensor: Tensor, place: tuple[int, ...], value: float) -> Point | None:

@@ -196,8 +196,9 @@ def _two_terms(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
 
 def _pairs(expr: Expr) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
     """Two terms of a sum in either order, and the others."""
-    for one, other in itertools.permutations(expr.terms, 2) if isinstance(expr, Add) else ():
-        yield one, other, [t for t in expr.terms if t is not one and t is not other]
+    terms = expr.terms if isinstance(expr, Add) else ()
+    for one, other in itertools.permutations(terms, 2):
+        yield one, other, [t for t in terms if t is not one and t is not other]
 
 
 # The rows.
@@ -402,7 +403,7 @@ def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
                 j, body = open_binder(inner)
                 places = [i for i in p.indices if isinstance(i, Index) and i.size is j.size]
                 for c in places:
-                    there = {c: j}
+                    there: dict[Expr, Expr] = {c: j}
                     if body is multiply(substitute(g, there), substitute(p, there)) or _same_factors(
                         body, multiply(substitute(g, there), substitute(p, there))
                     ):
@@ -586,7 +587,11 @@ def _guarded(expr: Expr, condition: Compare) -> Expr:
             return node
         fails = isinstance(node, Power) and not (isinstance(node.exponent, Number) and node.exponent.value >= 0)
         if fails or (isinstance(node, Apply) and node.function in (EXP, LOG)):
-            return substitute(node, {subject: safe}) if subject in set(nodes_once(node)) and safe not in set(nodes_once(node)) else node
+            return (
+                substitute(node, {subject: safe})
+                if subject in set(nodes_once(node)) and safe not in set(nodes_once(node))
+                else node
+            )
         if isinstance(node, Entry):
             return node
         parts = children(node)
@@ -652,7 +657,9 @@ def direct_distance(expr: Expr, context: Context) -> Expr | None:
         if math.prod(f.value for f in factors if isinstance(f, Number)) != -2 or len(rest) != 2:
             continue
         a, b = rest
-        squares = [t for t, p in found if t is not cross and p is not None and _is_sum_of_square(p, index, (a, b), context)]
+        squares = [
+            t for t, p in found if t is not cross and p is not None and _is_sum_of_square(p, index, (a, b), context)
+        ]
         if len(squares) == 2:
             others = [t for t in expr.terms if t is not cross and t not in squares]
             return add(close_sum(index, power(subtract(a, b), 2)), *others)
