@@ -27,7 +27,7 @@ from symbackprop.precision.error import Judge
 from symbackprop.precision.exact_values import ExactValues
 from symbackprop.precision.inputs import Inputs
 from symbackprop.precision.ranges import ranges_of
-from symbackprop.precision.search import Found, Search, Searched, simpler
+from symbackprop.precision.search import Found, Search, Searched, along, simpler
 from symbackprop.precision.user_results import UserCode
 
 SEARCH = 0.9  # seconds of work
@@ -115,6 +115,7 @@ def _unsafe(found: Found, result: Searched, search: Search, over: str) -> Precis
         False,
         loss.error,
         witness,
+        curve=tuple(along(search, found)),
         line=guilty.text if guilty is not None else "",
         number=guilty.number if guilty is not None else 0,
         dtype=dtype.name,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import flint
 import numpy as np
 
 from symbackprop.errors import SymbackpropError
@@ -194,6 +195,28 @@ def simpler(search: Search, found: Found, end: float, *, explained: bool = False
         if other is not None:
             found = kept(other) or found
     return found
+
+
+def along(search: Search, found: Found, steps: int = 24) -> Iterator[tuple[float, float]]:
+    """(factor, relative error of the lost entry) where all inputs that have a range are multiplied by a factor."""
+    ranges = search.inputs.ranges
+    for k in range(steps + 1):
+        factor = 10.0 ** (3.5 * k / steps - 3)
+        moved = {t: a * factor for t, a in found.point.inputs.items() if t in ranges}
+        inside = all(ranges[t].holds(float(v)) for t, a in moved.items() for v in np.ravel(a))
+        if not inside or not any(a.any() for a in moved.values()):
+            continue
+        point = replace(
+            found.point, inputs={**found.point.inputs, **{t: search.inputs.within(t, a) for t, a in moved.items()}}
+        )
+        computed, exact = search.code.at(point), search.exact(point)
+        if computed.failed or exact is None:
+            continue
+        name, place = found.loss.name, found.loss.place
+        own = float((computed.gradients[name] if name else computed.outputs[0])[place])
+        true = (exact.gradients[name] if name else exact.outputs[0])[place].mid()
+        size = max(float(abs(true)), search.judge.floor)
+        yield factor, float(abs(flint.arb(own) - true)) / size if math.isfinite(own) else math.inf
 
 
 def _smaller(search: Search, start: Point) -> Iterator[Any]:
