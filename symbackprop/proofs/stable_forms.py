@@ -71,12 +71,11 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
-from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, SIN, WRITTEN_OUT, Function
+from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, SIN
 from symbackprop.expression.program import Assumption, Equation
+from symbackprop.proofs.stable_functions import EXPM1, LOG1P
 
 HALF = number(Fraction(1, 2))
-# Machines have these two; in formulas they are what they are defined as.
-EXPM1, LOG1P = (Function(n, definition=WRITTEN_OUT[n]) for n in ("expm1", "log1p"))
 _SIGMOID, _TANH = FUNCTIONS["sigmoid"], FUNCTIONS["tanh"]
 
 
@@ -88,15 +87,18 @@ class Context:
         equations: the definitions of tensors.
         assumptions: what is known about inputs.
         logistic: how sigmoid(z) is to be written.
+        looked_into: the tensors whose equations the rows have made use of.
     """
 
     equations: Mapping[Tensor, Equation]
     assumptions: Mapping[Tensor, Assumption] = field(default_factory=dict)
     logistic: Callable[[Expr], Expr] = lambda z: power(add(ONE, apply(EXP, negate(z))), MINUS_ONE)
+    looked_into: set[Tensor] = field(default_factory=set, compare=False)
 
     def opened(self, expr: Expr) -> Expr:
         """The value of an entry's equation, as long as that is one; else the expression itself."""
         while isinstance(expr, Entry) and expr.tensor in self.equations:
+            self.looked_into.add(expr.tensor)
             expr = self.equations[expr.tensor].at(expr.indices)
         return expr
 
@@ -697,4 +699,7 @@ ROWS: tuple[Row, ...] = (
 )
 
 
-__all__ = ["ROWS", "Context", "Row", "stable"]
+# What costs next to nothing: of these compiled code makes use.
+CHEAP: tuple[Row, ...] = (complement, exponential_quotient, hyperbolic_quotient, softplus, near_one)
+
+__all__ = ["CHEAP", "ROWS", "Context", "Row", "stable"]
