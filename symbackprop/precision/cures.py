@@ -39,6 +39,7 @@ from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
+from symbackprop.precision.user_results import UserCode
 from symbackprop.proofs.stable_forms import Context, stable
 
 MOST_TRIED = 12
@@ -46,7 +47,9 @@ PROOF = 1.0  # seconds for the proof of one changed function
 Lines = Mapping[int, str]
 
 
-def cure_of(verdict: Verdict, case: Case, search: Search, found: Found, line: int, end: float) -> Lines | None:
+def cure_of(
+    verdict: Verdict, code: UserCode, case: Case, search: Search, found: Found, line: int, end: float
+) -> Lines | None:
     """The changed lines by their numbers in the file; None if no stable form was found.
 
     Args:
@@ -60,7 +63,7 @@ def cure_of(verdict: Verdict, case: Case, search: Search, found: Found, line: in
     for chosen in itertools.islice(_choices(changes, line), MOST_TRIED):
         if worked() > end:
             return None
-        if _holds(case, search, found, {n: changes[n] for n in chosen}, end):
+        if _holds(code, case, search, found, {n: changes[n] for n in chosen}, end):
             return {n: changes[n] for n in chosen}
     return None
 
@@ -74,12 +77,12 @@ def _choices(changes: Lines, line: int) -> Iterator[tuple[int, ...]]:
         yield tuple(numbers)
 
 
-def _holds(case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
+def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
     """Whether the function with these lines is finite and accurate, and proved."""
     backward = edited(case.backward, lines)
     if backward is None:
         return False
-    other = Search(replace(search.code, backward=backward), search.inputs, search.values, search.judge)
+    other = Search(replace(code, backward=backward), search.inputs, search.values, search.judge)
     if _lost(other, found.point):
         return False
     try:

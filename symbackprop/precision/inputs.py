@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,7 @@ NOISE = {"float64": (1e-3, 2.0, 1e-6), "float32": (1e-1, 2.0, 1e-2)}
 LEVELS = {"float64": (9e3, 1e3, 20.0, 1.0, 1e2), "float32": (9e3, 1e2, 1.0, 1e3)}
 WEIGHTS = (1.0, -2.0, 0.5, 1.5, -0.75, 0.625, -1.25, 1.75)  # upstream gradients that do not cancel
 RANDOM = 60
+SEED = 11
 Draw = Callable[[Tensor, tuple[int, ...]], Floats]
 
 
@@ -43,13 +44,20 @@ class Inputs:
     Args:
         ranges: of the inputs that may be any numbers of an interval; the others are drawn as is assumed of them.
         dtype: all entries are numbers of it.
+        weights: further upstream gradients.
     """
 
     def __init__(
-        self, question: Question, sampler: Sampler, ranges: Mapping[Tensor, Range], dtype: np.dtype[Any], seed: int = 11
+        self,
+        question: Question,
+        sampler: Sampler,
+        ranges: Mapping[Tensor, Range],
+        dtype: np.dtype[Any],
+        weights: Collection[Tensor] = (),
     ) -> None:
+        self.weights = frozenset((*question.upstream, *weights))
         self.question, self.sampler, self.ranges, self.dtype = question, sampler, ranges, dtype
-        self.rng = random.Random(seed)
+        self.rng = random.Random(SEED)
 
     def points(self, sizes: Sizes) -> Iterator[Point]:
         """Points of these sizes."""
@@ -62,7 +70,7 @@ class Inputs:
                 shape = self.sampler.shape(tensor, sizes)
                 if tensor in self.ranges:
                     inputs[tensor] = self.within(tensor, draw(tensor, shape))
-                elif tensor in self.question.upstream:
+                elif tensor in self.weights:
                     inputs[tensor] = self._upstream(shape, turn)
                 else:
                     inputs[tensor] = self._assumed(tensor, sizes, inputs, turn)

@@ -83,34 +83,36 @@ def _searched(
             why = result.complaint or NO_TRUTH
             why = f"wherever it was tried, a true gradient is beyond {dtype.name}" if result.beyond else why
             return Precision(None, dtype=dtype.name, reason=why, over=over)
-        better = _avoidable(verdict, case, search, result, over)
+        better = _avoidable(verdict, code, case, search, result, over)
         clean = Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared)
         return clean if better is None else better
     found = simpler(search, result.found, worked() + 0.25 * seconds)
-    unsafe = _unsafe(found, result, search, over)
-    cure = cure_of(verdict, case, search, found, unsafe.number, worked() + CURES)
+    unsafe = _unsafe(code, found, result, search, over)
+    cure = cure_of(verdict, code, case, search, found, unsafe.number, worked() + CURES)
     return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
 
 
-def _avoidable(verdict: Verdict, case: Case, search: Search, result: Searched, over: str) -> Precision | None:
+def _avoidable(
+    verdict: Verdict, code: UserCode, case: Case, search: Search, result: Searched, over: str
+) -> Precision | None:
     """What rounding the inputs would lose as well, where a stable form does not lose it: 1 - x^2 near 1."""
     if not result.explained:
         return None
     worst = max(result.explained, key=lambda f: f.rank)
     found = simpler(search, worst, worked() + SHRINKING, explained=True)
-    cure = cure_of(verdict, case, search, found, 0, worked() + CURES)
-    return replace(_unsafe(found, result, search, over), stable="\n".join(cure.values())) if cure else None
+    cure = cure_of(verdict, code, case, search, found, 0, worked() + CURES)
+    return replace(_unsafe(code, found, result, search, over), stable="\n".join(cure.values())) if cure else None
 
 
-def _unsafe(found: Found, result: Searched, search: Search, over: str) -> Precision:
+def _unsafe(code: UserCode, found: Found, result: Searched, search: Search, over: str) -> Precision:
     """What was found, with the expression to blame."""
     loss = found.loss
-    dtype = search.code.dtype
+    dtype = code.dtype
     witness = {t.name: a.astype(dtype) if a.dtype.kind == "f" else a for t, a in found.point.inputs.items()}
     upstream = search.values.question.upstream
     if len(upstream) == 1:
         witness["dout"] = witness.pop(upstream[0].name)
-    guilty = blamed(search.code, found)
+    guilty = blamed(code, found)
     return Precision(
         False,
         loss.error,

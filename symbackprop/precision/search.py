@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import flint
 import numpy as np
@@ -22,7 +22,7 @@ from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.error import Judge, Loss
 from symbackprop.precision.exact_values import Exact, ExactValues
 from symbackprop.precision.inputs import Inputs
-from symbackprop.precision.user_results import Computed, UserCode
+from symbackprop.precision.user_results import Computed
 
 ROUNDS, BESIDE = 3, 5  # of points beside those with the largest errors, and how many of these
 ENOUGH = 3  # points at which all digits are lost
@@ -65,12 +65,22 @@ class Searched:
     explained: list[Found] = field(default_factory=list)
 
 
+class Code(Protocol):
+    """What is searched."""
+
+    def at(self, point: Point) -> Computed:
+        """What it computes at a point."""
+
+    def with_more_digits(self) -> Code:
+        """The same in a wider dtype."""
+
+
 class Search:
     """A search over one choice of sizes after the other."""
 
-    def __init__(self, code: UserCode, inputs: Inputs, values: ExactValues, judge: Judge) -> None:
+    def __init__(self, code: Code, inputs: Inputs, values: ExactValues, judge: Judge) -> None:
         self.code, self.inputs, self.values, self.judge = code, inputs, values, judge
-        self.more = replace_dtype(code)
+        self.more = code.with_more_digits()
         self.worst: list[tuple[float, Point]] = []  # the largest error at each point that is no fault
 
     def run(self, end: float) -> Searched:
@@ -169,12 +179,6 @@ class Search:
                 if (np.abs(array - other) > 1e-2 * self.judge.unsafe * np.abs(other)).any():
                     return 1
         return 2
-
-
-def replace_dtype(code: UserCode) -> UserCode:
-    """The same code with more digits."""
-    wider: Any = np.float64 if code.dtype == np.float32 else np.longdouble
-    return replace(code, dtype=np.dtype(wider))
 
 
 def simpler(search: Search, found: Found, end: float, *, explained: bool = False) -> Found:

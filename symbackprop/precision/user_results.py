@@ -52,6 +52,11 @@ class UserCode:
     def __post_init__(self) -> None:
         self.roles = backward_roles(self.backward, [t.name for t in self.question.forward.inputs])
 
+    def with_more_digits(self) -> UserCode:
+        """The same, run in a wider dtype."""
+        wider: Any = np.float64 if self.dtype == np.float32 else np.longdouble
+        return replace(self, dtype=np.dtype(wider))
+
     def at(self, point: Point) -> Computed:
         """Both functions' results."""
         given = {t: a.astype(self.dtype) if a.dtype.kind == "f" else a for t, a in point.inputs.items()}

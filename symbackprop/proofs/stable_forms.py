@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -339,22 +339,45 @@ def _reads(expr: Expr) -> bool:
 
 
 def exponential_quotient(expr: Expr, context: Context) -> Expr | None:
-    """exp(u)^a / (1 + exp(u))^b, a <= b."""
+    """exp(u)^a / (1 + exp(u))^b, a <= b, also where lines above hold some of the factors."""
     if not isinstance(expr, Multiply):
         return None
-    for below in expr.factors:
+    found = _quotient(expr.factors, context)
+    if found is None and any(_holds_quotient(f, context) for f in expr.factors):
+        factors = [g for f in expr.factors for g in (_opened_once(f, context) if _holds_quotient(f, context) else (f,))]
+        found = _quotient(factors, context)
+    return found
+
+
+def _holds_quotient(expr: Expr, context: Context) -> bool:
+    """Whether an entry is a product that is divided by 1 + exp(u)."""
+    return isinstance(expr, Entry) and any(
+        isinstance(f, Power) and one_plus_exp(f.base, context) is not None for f in _opened_once(expr, context)
+    )
+
+
+def _opened_once(expr: Expr, context: Context) -> tuple[Expr, ...]:
+    """The factors of an entry's equation."""
+    if not (isinstance(expr, Entry) and expr.tensor in context.equations):
+        return (expr,)
+    context.looked_into.add(expr.tensor)
+    return _factors(context.equations[expr.tensor].at(expr.indices))
+
+
+def _quotient(factors: Sequence[Expr], context: Context) -> Expr | None:
+    for below in factors:
         if not (isinstance(below, Power) and isinstance(below.exponent, Number) and below.exponent.value <= -1):
             continue
         u = one_plus_exp(below.base, context)
         times = below.exponent.value
-        for above in expr.factors if u is not None and times.denominator == 1 else ():
+        for above in factors if u is not None and times.denominator == 1 else ():
             base, count = (above.base, above.exponent) if isinstance(above, Power) else (above, ONE)
             if above is below or exponent_of(base, context) is not u or not isinstance(count, Number):
                 continue
             a, b = count.value, -times
             if u is None or a.denominator > 1 or not 0 < a <= b:
                 continue
-            rest = [f for f in expr.factors if f is not above and f is not below]
+            rest = [f for f in factors if f is not above and f is not below]
             new = [*[context.logistic(u)] * int(a), *[context.logistic(negate(u))] * int(b - a)]
             return multiply(*rest, *new)
     return None
@@ -548,6 +571,15 @@ def _gathered(expr: Expr) -> Expr:
     return add(*terms)
 
 
+def exponential_again(expr: Expr, context: Context) -> Expr | None:
+    """1 + e, where e is exp(u) - 1."""
+    for one, other in _two_terms(expr):
+        for first, second in _two_terms(context.opened(other)) if one is ONE and isinstance(other, Entry) else ():
+            if second is MINUS_ONE and exponent_of(first, context) is not None:
+                return first
+    return None
+
+
 def difference_of_squares(expr: Expr, context: Context) -> Expr | None:
     """a^2 - b^2, and a - a^2."""
     for one, other in _two_terms(expr):
@@ -688,6 +720,7 @@ ROWS: tuple[Row, ...] = (
     log_of_quotient,
     softplus,
     log_sum_exp,
+    exponential_again,
     near_one,
     difference_of_squares,
     roots,
@@ -700,6 +733,6 @@ ROWS: tuple[Row, ...] = (
 
 
 # What costs next to nothing: of these compiled code makes use.
-CHEAP: tuple[Row, ...] = (complement, exponential_quotient, hyperbolic_quotient, softplus, near_one)
+CHEAP: tuple[Row, ...] = (complement, exponential_quotient, hyperbolic_quotient, softplus, exponential_again, near_one)
 
 __all__ = ["CHEAP", "ROWS", "Context", "Row", "stable"]
