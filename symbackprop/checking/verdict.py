@@ -90,7 +90,8 @@ class Precision:
             what the forward returns.
         over: the ranges of the inputs.
         points: how many points were compared with true values.
-        finite: whether it was proved that nothing overflows and no result is nan, for all inputs in the ranges.
+        finite: the sizes at which intervals prove that all results are finite numbers, for all inputs in the ranges;
+            "" if they do not.
         reason: why it was not decided.
         curve: along the way to the witness: (factor of the witness, relative error there).
     """
@@ -108,7 +109,7 @@ class Precision:
     exact: float = 0.0
     over: str = ""
     points: int = 0
-    finite: bool = False
+    finite: str = ""
     reason: str = ""
     curve: tuple[tuple[float, float], ...] = ()
 
@@ -127,7 +128,7 @@ class Precision:
         if self.safe is None:
             return f"not decided: {self.reason}"
         if self.safe:
-            bound = "proved finite; " if self.finite else ""
+            bound = f"proved finite by intervals (where {self.finite}); " if self.finite else ""
             found = f"{bound}no digits were seen to be lost in {self.dtype} at {self.points} points, {self.over}"
             return f"{found}\n(largest relative error {self.worst:.2g}; a search is no proof of safety)"
         error = self.lost if math.isinf(self.worst) else f"{self.worst:.2g} ({self.lost})"

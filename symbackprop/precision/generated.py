@@ -56,7 +56,8 @@ class GeneratedCode:
         with quietly():
             found = {n: np.asarray(a, dtype=np.float64) for n, a in code(**given).items()}
         gradients = {n: found[bar.name] for n, (_, bar) in self.question.pairs.items()}
-        return Computed(tuple(found[t.name] for t in self.question.forward.outputs), gradients)
+        costs = () if self.question.upstream else tuple(found[t.name] for t in self.question.forward.outputs)
+        return Computed(costs, gradients)
 
 
 def precision_of_code(
@@ -76,14 +77,19 @@ def precision_of_code(
     proved = proved_gradient(program).short
     gradient = proved.gradient
     pairs = {t.name: (t, bar) for t, bar in gradient.cotangents.items() if bar in gradient.adjoint.outputs}
-    question = Question(gradient.program, gradient.adjoint, pairs)
+    own = set(program.inputs)
+    as_traced = bool(proved.upstream) and all(t in own for t, _ in pairs.values())
+    if as_traced:
+        question = Question(program, gradient.adjoint, pairs, proved.upstream)
+    else:  # with a cost of its own, or without axes of length 1
+        question = Question(gradient.program, gradient.adjoint, pairs)
     number_type = dtype_of(dtype)
     sampler = Sampler(question, random.Random(3))
     free = [t for t in question.forward.inputs if t not in proved.upstream]
     found_ranges = ranges_of(free, sampler.kinds, ranges or {})
     values = ExactValues(question, gradient, 1e-300 if dtype == "float64" else 1e-40)
     code = GeneratedCode(program, question, number_type, backend)
-    judge = Judge(values, tuple(found_ranges), number_type)
+    judge = Judge(values, (*found_ranges, *proved.upstream), number_type)
     search = Search(code, Inputs(question, sampler, found_ranges, number_type, proved.upstream), values, judge)
     result = search.run(worked() + seconds)
     if result.found is None:

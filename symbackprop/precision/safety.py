@@ -26,6 +26,7 @@ from symbackprop.precision.cures import cure_of
 from symbackprop.precision.error import Judge
 from symbackprop.precision.exact_values import ExactValues
 from symbackprop.precision.inputs import Inputs
+from symbackprop.precision.intervals import proved_finite
 from symbackprop.precision.ranges import ranges_of
 from symbackprop.precision.search import Found, Search, Searched, along, simpler
 from symbackprop.precision.user_results import UserCode
@@ -84,8 +85,12 @@ def _searched(
             why = f"wherever it was tried, a true gradient is beyond {dtype.name}" if result.beyond else why
             return Precision(None, dtype=dtype.name, reason=why, over=over)
         better = _avoidable(verdict, code, case, search, result, over)
-        clean = Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared)
-        return clean if better is None else better
+        if better is not None:
+            return better
+        sizes = next(iter(sampler.size_choices()))
+        finite = ", ".join(f"{s.name}={n}" for s, n in sizes.items()) or "the sizes are as given"
+        finite = finite if proved_finite(code, sampler, ranges, sizes) else ""
+        return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared, finite=finite)
     found = simpler(search, result.found, worked() + 0.25 * seconds)
     unsafe = _unsafe(code, found, result, search, over)
     cure = cure_of(verdict, code, case, search, found, unsafe.number, worked() + CURES)

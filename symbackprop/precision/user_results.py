@@ -65,26 +65,27 @@ class UserCode:
             try:
                 result = run(self.forward, self.question.forward.inputs, point)
                 outputs, cache = outputs_and_cache(result, self.roles)
-                plain = tuple(np.asarray(v, dtype=np.float64) for v in _listed(outputs))
+                plain = tuple(np.asarray(v, dtype=np.float64) for v in listed(outputs))
                 upstream = tuple(handed(t, point) for t in self.question.upstream)
                 one = upstream[0] if len(upstream) == 1 else upstream
                 others = {n: cache if role == "cache" else one for n, role in self.roles.items()}
                 returned = run(self.backward, self.question.forward.inputs, point, **others)
-                gradients = {n: np.asarray(_named(returned, n, k), dtype=np.float64)
+                gradients = {n: np.asarray(named(returned, n, k), dtype=np.float64)
                              for k, n in enumerate(self.question.pairs)}  # fmt: skip
             except Exception as error:  # the user's code may raise anything
                 return Computed((), {}, f"{type(error).__name__}: {error}")
         return Computed(plain, gradients)
 
 
-def _listed(result: Any) -> list[Any]:
+def listed(result: Any) -> list[Any]:
+    """What a forward pass returned, one after the other."""
     if isinstance(result, dict):
         return list(result.values())
     return list(result) if isinstance(result, (tuple, list)) else [result]
 
 
-def _named(returned: Any, name: str, place: int) -> Any:
+def named(returned: Any, name: str, place: int) -> Any:
     """The gradient of an input, by its name with or without a "d", or by its place."""
     if isinstance(returned, dict):
         return next(v for k, v in returned.items() if str(k) in (name, f"d{name}", f"d_{name}"))
-    return _listed(returned)[place]
+    return listed(returned)[place]

@@ -733,6 +733,14 @@ ROWS: tuple[Row, ...] = (
 
 
 # What costs next to nothing: of these compiled code makes use.
-CHEAP: tuple[Row, ...] = (complement, exponential_quotient, hyperbolic_quotient, softplus, exponential_again, near_one)
+CHEAP: tuple[Row, ...] = (
+    complement,
+    exponential_quotient,
+    hyperbolic_quotient,
+    logistic_minus,
+    softplus,
+    exponential_again,
+    near_one,
+)
 
 __all__ = ["CHEAP", "ROWS", "Context", "Row", "stable"]
