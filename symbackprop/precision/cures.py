@@ -44,6 +44,7 @@ from symbackprop.proofs.stable_forms import Context, stable
 
 MOST_TRIED = 12
 PROOF = 1.0  # seconds for the proof of one changed function
+LEAST = 0.2  # for that, and for the search of it
 Lines = Mapping[int, str]
 
 
@@ -86,11 +87,11 @@ def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Line
     if _lost(other, found.point):
         return False
     try:
-        if not confirmed(replace(case, backward=backward), Budget.of(PROOF)):
+        if not confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))):
             return False
     except SymbackpropError:
         return False
-    again = other.run(max(end, worked() + 0.2))
+    again = other.run(max(end, worked() + LEAST))
     return again.compared > 0 and all(not f.loss.name for f in again.lost)
 
 

@@ -31,11 +31,12 @@ from symbackprop.precision.ranges import ranges_of
 from symbackprop.precision.search import Found, Search, Searched, along, simpler
 from symbackprop.precision.user_results import UserCode
 
-SEARCH = 0.9  # seconds of work
+SEARCH = 1.0  # seconds of work for all of it, and a third of what the proof took
+FOUND, SIMPLE = 0.5, 0.65  # of it, by when the search ends, and by when the witness is made simple
 PATIENCE = 10.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
 NO_TRUTH = "no point was found at which the true value could be told"
-CURES = 2.0  # after that no further stable form is tried
+LEAST = 0.3  # seconds for stable forms, whatever the search took
 
 
 def precision_of(
@@ -54,7 +55,7 @@ def precision_of(
     if verdict.evidence is None or verdict.status != "PROVED":
         return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
     try:
-        return within(PATIENCE * (seconds + CURES), lambda: _searched(verdict, case, stated, dtype, seconds))
+        return within(PATIENCE * (seconds + LEAST), lambda: _searched(verdict, case, stated, dtype, seconds))
     except OutOfTime:
         return Precision(None, dtype=dtype.name, reason=f"no answer within {seconds:.1f} s")
     except SymbackpropError as error:
@@ -77,7 +78,7 @@ def _searched(
     values = ExactValues(question, gradient, 1e-300 if dtype == np.float64 else 1e-40)
     code = UserCode(case.forward, case.backward, question, dtype)
     search = Search(code, inputs, values, Judge(values, tuple(ranges), dtype))
-    result = search.run(start + 0.75 * seconds)
+    result = search.run(start + FOUND * seconds)
     over = _over(ranges)
     if result.found is None:
         if not result.compared:
@@ -91,9 +92,9 @@ def _searched(
         finite = ", ".join(f"{s.name}={n}" for s, n in sizes.items()) or "the sizes are as given"
         finite = finite if proved_finite(code, sampler, ranges, sizes) else ""
         return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared, finite=finite)
-    found = simpler(search, result.found, worked() + 0.25 * seconds)
+    found = simpler(search, result.found, start + SIMPLE * seconds)
     unsafe = _unsafe(code, found, result, search, over)
-    cure = cure_of(verdict, code, case, search, found, unsafe.number, worked() + CURES)
+    cure = cure_of(verdict, code, case, search, found, unsafe.number, max(start + seconds, worked() + LEAST))
     return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
 
 
@@ -105,7 +106,7 @@ def _avoidable(
         return None
     worst = max(result.explained, key=lambda f: f.rank)
     found = simpler(search, worst, worked() + SHRINKING, explained=True)
-    cure = cure_of(verdict, code, case, search, found, 0, worked() + CURES)
+    cure = cure_of(verdict, code, case, search, found, 0, worked() + LEAST)
     return replace(_unsafe(code, found, result, search, over), stable="\n".join(cure.values())) if cure else None
 
 
