@@ -300,3 +300,31 @@ def test_to_dict_is_json():
     verdict = sb.check(log_cosh, log_cosh_slope, shapes=X, precision=True)
     told = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))["precision"]
     assert (told["safe"], told["worst"], told["computed"]) == (False, "inf", "nan")
+
+
+def test_a_document_shows_it_with_the_error_on_the_way_there(tmp_path):
+    verdict = sb.check(excess, excess_slope, shapes=X, precision=True, ranges={"x": (-1, 1)})
+    page = verdict.save(tmp_path / "verdict.html").read_text(encoding="utf-8")
+    assert "In floating point" in page
+    assert "np.expm1(x)" in page
+    assert "Relative error along the way to the input" in page
+    assert max(error for _, error in verdict.precision.curve) > 0.9
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    from symbackprop.cli import main
+
+    file = tmp_path / "excess.py"
+    file.write_text(
+        "import numpy as np\n"
+        'SHAPES = {"x": ("N",)}\n'
+        "def forward(x):\n    return np.expm1(x) - x\n"
+        'def backward(dout, x):\n    return {"x": dout * (np.exp(x) - 1)}\n'
+    )
+    with pytest.raises(SystemExit) as end:
+        main(["check", str(file), "--precision", "--range", "x=-1,1", "--dtype", "float32"])
+    assert end.value.code == 0
+    assert "line 6: np.exp(x) - 1" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["check", str(file), "--range", "x=1"])
+    assert "is not a name and two numbers" in capsys.readouterr().err
