@@ -41,6 +41,8 @@ from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.tracer import Shape, name_of
 from symbackprop.frontends.subject import all_shapes, brings_its_backward, inputs_of, of_arguments, passes_of, plainly
+from symbackprop.precision.ranges import checked, dtype_of
+from symbackprop.precision.safety import SEARCH, precision_of
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
@@ -107,6 +109,9 @@ def check(
     methods: tuple[str, str] | None = None,
     jacobian: bool = False,
     observer: Observer | None = None,
+    precision: bool = False,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    dtype: str = "float64",
 ) -> Verdict:
     """Is this backward pass the gradient of this forward pass?
 
@@ -131,6 +136,10 @@ def check(
         jacobian: `backward(**inputs)` takes no upstream gradient and returns derivatives, {input: Jacobian} or a list
             for the last arguments, as models for curve fitting do.
         observer: observer(stage, done, total) is called as the work goes on, from another thread: for a progress bar.
+        precision: whether what is proved is searched for inputs at which floating point gives no number or loses its
+            digits: `verdict.precision`. It takes a second, and a third of what the proof took.
+        ranges: for that, between which numbers the entries of an input lie: {"x": (-100, 100)}; by default -1e4 to 1e4.
+        dtype: for that, "float64" or "float32".
 
     Returns:
         a Verdict; no exception for anything that the two functions do.
@@ -149,6 +158,8 @@ def check(
     shapes = all_shapes(forward, shapes)
     try:
         wanted = intention(intended)
+        number_type = dtype_of(dtype)
+        stated = checked(ranges, list(shapes), assume or {}, number_type)
         if backward is None and not jacobian and not brings_its_backward(forward):
             layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told
@@ -161,12 +172,16 @@ def check(
     except SymbackpropError as error:
         return malformed_layer(forward, error)
     inputs = inputs_of(forward, shapes, assume or {})
-    verdict = answer(Case(*passes, inputs, assume or {}, where), seconds, observer)
+    case = Case(*passes, inputs, assume or {}, where)
+    verdict = answer(case, seconds, observer)
     if inputs is not shapes:
         verdict = replace(verdict, wrong=of_arguments(forward, verdict.wrong), unjudged=())
         told = ("the rule for tangents was asked along x + step_x*x_dot, of an x > 0 along x*exp(step_x*x_dot)",)
     verdict = complete_verdict(verdict) if complete else verdict
     verdict = as_intended(verdict) if wanted else verdict
+    if precision:
+        limit = SEARCH + (time.perf_counter() - start) / 3
+        verdict = replace(verdict, precision=precision_of(verdict, case, stated, number_type, limit))
     written = backward if backward is not None or brings_its_backward(forward) else passes[1]
     notes = (*told, *verdict.notes)
     found = verdict.counterexample

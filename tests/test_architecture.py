@@ -25,6 +25,7 @@ ROOMS = (
     "codegen",
     "checking",
     "certificate",
+    "precision",
     "document",
     "api",
     "training",

@@ -5,6 +5,7 @@ A Verdict is data that prints as a story of a screenful. This module must not kn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +72,99 @@ class Lemma(derivation.Lemma):
         return {**told, "induction": [t.name for t in self.beside]} if self.beside else told
 
 
+@dataclass(frozen=True)
+class Precision:
+    """What floating point makes of a backward pass that is right over the reals.
+
+    Args:
+        safe: False if `witness` was seen to fail; True if a search found nothing, which is no proof; None if it was not
+            decided.
+        worst: the largest relative error that was seen; inf where the code gives no finite number.
+        witness: the inputs at which it is lost, by name, and `dout`; None if nothing was found.
+        line: the expression that loses the digits, as the user wrote it.
+        stable: the changed line with which the function is proved equal and was searched without a finding; None if
+            none was found.
+        number: of the line in its file; 0 if it is not known.
+        dtype: in which it was run.
+        name, place, computed, exact: the entry that is lost: of this input's gradient, or, where the name is "", of
+            what the forward returns.
+        over: the ranges of the inputs.
+        points: how many points were compared with true values.
+        finite: the sizes at which intervals prove that all results are finite numbers, for all inputs in the ranges;
+            "" if they do not.
+        reason: why it was not decided.
+        curve: along the way to the witness: (factor of the witness, relative error there).
+    """
+
+    safe: bool | None
+    worst: float = 0.0
+    witness: Mapping[str, Any] | None = None
+    line: str = ""
+    stable: str | None = None
+    number: int = 0
+    dtype: str = "float64"
+    name: str = ""
+    place: tuple[int, ...] = ()
+    computed: float = 0.0
+    exact: float = 0.0
+    over: str = ""
+    points: int = 0
+    finite: str = ""
+    reason: str = ""
+    curve: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def lost(self) -> str:
+        """How much is lost, in words: "no number", "all digits lost", "12 of 16 digits lost"."""
+        if math.isinf(self.worst):
+            return "no finite number"
+        digits = 16 if self.dtype == "float64" else 7
+        kept = max(0, math.floor(-math.log10(self.worst))) if self.worst > 0 else digits
+        return "all digits lost" if kept == 0 else f"{kept} of {digits} digits left"
+
+    @property
+    def text(self) -> str:
+        """The row of a printed verdict."""
+        if self.safe is None:
+            return f"not decided: {self.reason}"
+        if self.safe:
+            bound = f"proved finite by intervals (where {self.finite}); " if self.finite else ""
+            found = f"{bound}no digits were seen to be lost in {self.dtype} at {self.points} points, {self.over}"
+            return f"{found}\n(largest relative error {self.worst:.2g}; a search is no proof of safety)"
+        error = self.lost if math.isinf(self.worst) else f"{self.worst:.2g} ({self.lost})"
+        at = ", ".join(f"{n}={_array(v)}" for n, v in (self.witness or {}).items())
+        where = (f", line {self.number}: " if self.number else ", ") + self.line if self.line else ""
+        entry = self.name or "the forward"
+        place = f"[{','.join(map(str, self.place))}]" if self.place else ""
+        lines = [f"{entry}: {error} in {self.dtype} at {at}{where}"]
+        entry = f"d{self.name}" if self.name else "out"
+        lines.append(f"{entry}{place}:  computed {self.computed:.9g}    correct {self.exact:.9g}")
+        if self.stable:
+            lines.append(f"stable (proved equal, and searched):  {self.stable}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines; numbers that are not finite are text."""
+        witness = {n: np.asarray(v).tolist() for n, v in (self.witness or {}).items()}
+        return {
+            "safe": self.safe,
+            "worst": self.worst if math.isfinite(self.worst) else str(self.worst),
+            "witness": witness if self.witness is not None else None,
+            "line": self.line,
+            "number": self.number,
+            "stable": self.stable,
+            "dtype": self.dtype,
+            "gradient": self.name,
+            "entry": list(self.place),
+            "computed": self.computed if math.isfinite(self.computed) else str(self.computed),
+            "exact": self.exact,
+            "over": self.over,
+            "points": self.points,
+            "finite": self.finite,
+            "reason": self.reason,
+        }
+
+
 @dataclass(frozen=True, repr=False)
 class Verdict(Shown):
     """What is true of a claim about gradients.
@@ -99,6 +193,7 @@ class Verdict(Shown):
         unjudged: inputs of which no gradient was returned, so that nothing is said about it.
         cure_scope: the sizes for which a cure holds, "" for all.
         lemmas: of a composed proof, what each of the user's tensors is, in the order of the program.
+        precision: what floating point makes of it, where that was asked.
     """
 
     status: Status
@@ -125,6 +220,7 @@ class Verdict(Shown):
     lemmas: tuple[Lemma, ...] = field(default=(), repr=False, compare=False)
     evidence: tuple[Gradient, Question] | None = field(default=None, repr=False, compare=False)
     unjudged: tuple[str, ...] = ()
+    precision: Precision | None = None
 
     def __bool__(self) -> bool:
         """True only if PROVED."""
@@ -167,6 +263,7 @@ class Verdict(Shown):
             "lemmas": [m.to_dict() for m in self.lemmas],
             "tensors": _shapes(self.lemmas),
             "seconds": round(self.seconds, 4),
+            **({"precision": self.precision.to_dict()} if self.precision is not None else {}),
         }
 
     def __repr__(self) -> str:
@@ -190,6 +287,7 @@ class Verdict(Shown):
         for line in self.cured:
             lines += _row("as code", f"line {line.number}:  {line.code}" if line.code else "")
         lines += _row("because", self.reason)
+        lines += _row("precision", self.precision.text if self.precision is not None else "")
         for note in self.notes:
             lines += _row("note", note)
         return "\n".join(lines)

@@ -1,5 +1,5 @@
-"""The user's own file for `check`: run as a module, then its forward, backward, SHAPES, ASSUME, WHERE and FIXED are
-taken; a FUNCTION (a torch.autograd.Function, a jax.custom_vjp function) stands for forward and backward.
+"""The user's own file for `check`: run as a module, then its forward, backward, SHAPES, ASSUME, WHERE, FIXED and
+RANGES are taken; a FUNCTION (a torch.autograd.Function, a jax.custom_vjp function) stands for forward and backward.
 
 Main name: `read_user_file`. What it prints goes to standard error, so that --json stays clean.
 """
@@ -43,12 +43,14 @@ def read_user_file(path: Path) -> dict[str, Any]:
         "assume": getattr(module, "ASSUME", None),
         "where": getattr(module, "WHERE", None),
         "fixed": getattr(module, "FIXED", None),
+        "ranges": getattr(module, "RANGES", None),
     }
     for name, kind, wanted in (
         ("SHAPES", dict, "a dictionary"),
         ("ASSUME", dict, "a dictionary"),
         ("WHERE", str, "a text"),
         ("FIXED", dict, "a dictionary"),
+        ("RANGES", dict, "a dictionary"),
     ):
         value = case[name.lower()]
         if value is not None and not isinstance(value, kind):

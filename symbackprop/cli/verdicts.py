@@ -16,6 +16,7 @@ from symbackprop.cli.user_file import read_user_file
 from symbackprop.errors import MalformedError
 
 HANDOUT = "A handout"
+FLOATS = "Floating point"
 Documents = Annotated[
     list[Path] | None,
     typer.Option(
@@ -142,19 +143,34 @@ def check(
         typer.Option(help="Write the proof for check_proof.py (.sbp), or for Coq (.v).", metavar="FILE.sbp"),
     ] = None,
     complete: Annotated[bool, typer.Option("--complete", help="The gradient of every input must be returned.")] = False,
+    precision: Annotated[
+        bool,
+        typer.Option("--precision", help="Search for inputs at which floating point fails.", rich_help_panel=FLOATS),
+    ] = False,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range",
+            help="Of an input: x=-100,100; by default -1e4,1e4.",
+            metavar="NAME=LOW,HIGH",
+            rich_help_panel=FLOATS,
+        ),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float64 or float32.", rich_help_panel=FLOATS)] = "float64",
     as_json: options.Json = False,
 ) -> None:
     """Say whether a backward pass is the gradient of its forward pass. Exit status 0 only if all are PROVED.
 
     This runs FILE, as python or pytest would: use it on code that you trust. FILE defines forward(**inputs),
     backward(dout, **inputs), which returns {name: gradient}, and SHAPES = {"x": ("N", "D"), ...}; where needed
-    ASSUME = {"y": "labels:C"}, WHERE = "N >= 2" and FIXED = {"eps": 1e-6}. FUNCTION, a torch.autograd.Function or a
-    jax.custom_vjp function, stands for both.
+    ASSUME = {"y": "labels:C"}, WHERE = "N >= 2", FIXED = {"eps": 1e-6} and RANGES = {"x": (-100, 100)}. FUNCTION, a
+    torch.autograd.Function or a jax.custom_vjp function, stands for both.
 
     Examples:
       symbackprop check layernorm.py
       symbackprop check layernorm.py -o verdict.html --seconds 60
       symbackprop check layernorm.py --certificate layernorm.sbp
+      symbackprop check layernorm.py --precision --range x=-100,100
     """
     documents = [*(output or []), *([certificate] if certificate is not None else [])]
     if certificate is not None and certificate.suffix.lower() not in (".sbp", ".v"):
@@ -164,6 +180,24 @@ def check(
     check_documents(documents, len(files))
     cases = [read_user_file(path) for path in files]
     limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
+    stated = dict(map(_range, ranges or []))
+    floats: dict[str, Any] = {"precision": precision or bool(stated), "dtype": dtype}
     with CheckBar() as bar:
-        verdicts = [api.check(**case, **limit, complete=complete, observer=bar) for case in cases]
+        verdicts = [
+            api.check(**{**case, **floats, "ranges": {**(case["ranges"] or {}), **stated} or None}, **limit,
+                      complete=complete, observer=bar)
+            for case in cases
+        ]  # fmt: skip
     finish(verdicts, output=documents, as_json=as_json)
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    """The name and the two numbers of "x=-100,100"."""
+    name, equals, numbers = text.partition("=")
+    try:
+        low, high = (float(n) for n in numbers.split(","))
+    except ValueError:
+        raise MalformedError(f"--range {text} is not a name and two numbers", help="--range x=-100,100") from None
+    if not equals or not name.strip():
+        raise MalformedError(f"--range {text} does not name an input", help="--range x=-100,100")
+    return name.strip(), (low, high)

@@ -31,7 +31,7 @@ from symbackprop.codegen.runner import Runner
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.build import Tensor
 from symbackprop.expression.program import Program
-from symbackprop.proofs.stable_logs import stabilise
+from symbackprop.proofs.stable_logs import accurate, stabilise
 
 DTYPES = ("float64", "float32")
 FUNCTION = "compute"
@@ -143,7 +143,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     """
     check_dtype(dtype)
     check_backend(backend)
-    program = stabilise(program)
+    program = accurate(stabilise(program))
     form = _lowered(program)
     signature = signature_of(form, program, dtype)
     if backend != "numpy":

@@ -5,6 +5,7 @@ Main name: `verdict_document`. This module must not know how a verdict is reache
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ import numpy as np
 from symbackprop.checking.user_lines import ClaimedLine, claimed_lines, with_users_names
 from symbackprop.checking.verdict import GIVEN_SIZES
 from symbackprop.document.context import joined, listed, sentence
+from symbackprop.document.error_figure import error_figure
 from symbackprop.document.model import (
     Block,
     Code,
@@ -79,6 +81,7 @@ class VerdictLike(Protocol):
     cure_scope: str
     claims: Mapping[str, Tensor]
     lemmas: Sequence[Any]
+    precision: Any
 
 
 def verdict_document(verdict: Any) -> Document:
@@ -90,7 +93,7 @@ def verdict_document(verdict: Any) -> Document:
         Code(verdict.subject),
         f", for {verdict.scope}." if verdict.scope else ".",
     )
-    parts = (_claim, _line_by_line, _fault, _numbers, _derived, _remarks, _again)
+    parts = (_claim, _line_by_line, _fault, _numbers, _in_floating_point, _derived, _remarks, _again)
     body = tuple(block for part in parts for block in part(verdict))
     return Document(
         f"Verdict on {_title(verdict.subject)}", lead, (Paragraph((_MEANING[verdict.status],)), *body), notation
@@ -256,6 +259,37 @@ def _numbers(verdict: VerdictLike) -> Iterator[Block]:
         "that do not meet."
     )
     yield Section("A counterexample", (Paragraph((intro,)), table))
+
+
+def _in_floating_point(verdict: VerdictLike) -> Iterator[Block]:
+    """What floating point makes of it: where digits are lost, what is to blame, a stable form."""
+    found = verdict.precision
+    if found is None:
+        return
+    if found.safe is not False:
+        yield Section("In floating point", (Paragraph((sentence(found.text.replace("\n", " ")),)),))
+        return
+    rows = [(name, _written(value)) for name, value in found.witness.items()]
+    entry = (f"d{found.name}" if found.name else "out") + (
+        f"[{','.join(map(str, found.place))}]" if found.place else ""
+    )
+    rows += [(f"{entry}, computed", f"{found.computed:.9g}"), (f"{entry}, correct", f"{found.exact:.9g}")]
+    table = Table(
+        ("Quantity", "Value"), tuple(((Code(name),), (_minus(value),)) for name, value in rows), shares=(0.3, 0.62)
+    )
+    error = "" if math.isinf(found.worst) else f", a relative error of {found.worst:.2g}"
+    intro = (
+        f"Over the reals the claim holds. In {found.dtype}, at the numbers below: {found.lost}{error}. The correct "
+        "value was enclosed by interval arithmetic."
+    )
+    body: list[Block] = [Paragraph((intro,)), table]
+    if found.line:
+        body.append(Paragraph((f"What loses it, in line {found.number}: ", Code(found.line))))
+    if found.stable:
+        body.append(Paragraph(("With this change the function is proved equal, and nothing was found in it:",)))
+        body.append(Listing(found.stable))
+    figure = error_figure(found.curve, found.dtype)
+    yield Section("In floating point", (*body, figure) if figure is not None else tuple(body))
 
 
 def _written(value: Any) -> str:

@@ -30,13 +30,15 @@ from symbackprop.expression.build import (
     substitute,
     where,
 )
-from symbackprop.expression.functions import ARGUMENTS, FUNCTIONS, Function, is_arbitrary, step
+from symbackprop.expression.functions import ARGUMENTS, FUNCTIONS, WRITTEN_OUT, Function, is_arbitrary, step
 from symbackprop.expression.sympy_bridge import PI, PLACES, from_sympy
 
 # What every printer knows how to write. They are functions of the table with the same names, and sqrt.
 MACHINE = ("exp", "log", "erf", "sin", "cos", "sigmoid", "tanh", "relu", "abs")
 # softplus(z) = relu(z) + tail(z), and the tail is even: softplus(-z) = relu(-z) + tail(z) = softplus(z) - z.
 TAIL = Function("tail", definition=sp.log(1 + sp.exp(-sp.Abs(ARGUMENTS[0]))))
+# exp(u) - 1 and log(1 + u), which machines compute with all digits where u is small.
+EXPM1, LOG1P = (Function(n, definition=WRITTEN_OUT[n]) for n in ("expm1", "log1p"))
 _SIGMOID, _TANH, _SOFTPLUS, _RELU = map(sp.Function, ("sigmoid", "tanh", "softplus", "relu"))
 _OWN = ("sigmoid", "tanh", "softplus", "relu")
 PI_VALUE = number(Fraction(math.pi))
@@ -72,7 +74,7 @@ def _has_tail(term: Expr) -> bool:
 
 def applied(function: Function, arguments: tuple[Expr, ...]) -> Expr:
     """The function in machine functions: written out in them, unless it is one."""
-    if function.name in MACHINE and FUNCTIONS[function.name] == function:
+    if (function.name in MACHINE and FUNCTIONS[function.name] == function) or function in (EXPM1, LOG1P):
         return Apply(function, arguments)
     if function == FUNCTIONS["softplus"]:
         return add(apply(FUNCTIONS["relu"], *arguments), apply(TAIL, *arguments))

@@ -18,6 +18,7 @@ Source: Goodfellow, Bengio & Courville, Deep Learning (2016), sections 4.1 and 6
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from fractions import Fraction
 
@@ -52,6 +53,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, is_arbitrary
 from symbackprop.expression.program import Equation, Program, unused
 from symbackprop.normal_form.modulo_equations import Resolver
+from symbackprop.proofs.stable_forms import CHEAP, Context, stable
 from symbackprop.proofs.stable_functions import applied
 
 _SIGMOID, _SOFTPLUS = FUNCTIONS["sigmoid"], FUNCTIONS["softplus"]
@@ -70,6 +72,30 @@ def stabilised_logarithm(program: Program, total: Entry) -> Expr:
     """log(total) in its stable form, where `total` is a tensor of the program that is a sum of exponentials."""
     stabiliser = _Stabiliser(program)
     return stabiliser.logarithm(total) or apply(LOG, total)
+
+
+def accurate(program: Program) -> Program:
+    """The same functions, with forms that keep their digits: expm1 and log1p, sigmoid(-z) for 1 - sigmoid(z).
+
+    As `stabilise`, but for programs that people have written; costs of networks are in such forms.
+    """
+    equations: list[Equation] = []
+    for equation in program.equations:
+        context = Context(program.by_tensor, logistic=lambda z: apply(_SIGMOID, z))
+        value = stable(equation.value, context, rows=CHEAP)
+        if value is not equation.value and not _equal(program, context.looked_into, equation.value, value):
+            value = equation.value
+        equations.append(replace(equation, value=value))
+    return replace(program, equations=tuple(equations))
+
+
+def _equal(program: Program, opened: Collection[Tensor], before: Expr, after: Expr) -> bool:
+    """Whether the normal form finds the two equal, given the equations of some tensors."""
+    known = program.by_tensor
+    try:
+        return Resolver((known[t] for t in opened), program.facts, program.known).equal(before, after)
+    except SymbackpropError:
+        return False
 
 
 class _Stabiliser:

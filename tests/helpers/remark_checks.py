@@ -63,7 +63,8 @@ def no_logarithm_of_0(theorem):
     f = compile(net)
     params = {"W1": np.array([[1000.0], [-1000.0]]), "b1": np.zeros(2)}
     x, y = np.array([[1.0], [-1.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
-    return (f.predict(params, x) == 0).any() and np.isfinite(f(params, x, y)[0])
+    rounded = f.predict(params, x) <= np.exp(-705)  # generated sigmoids keep their exponent finite
+    return rounded.any() and np.isfinite(f(params, x, y)[0])
 
 
 REMARKS = (

@@ -118,7 +118,7 @@ double epoch(slot *slots, const real *X, const real *Y, const long *order, long 
 }
 """
 
-_FUNCTIONS = ("exp", "log", "sin", "cos", "erf", "tanh", "sqrt", "pow")
+_FUNCTIONS = ("exp", "log", "sin", "cos", "erf", "tanh", "sqrt", "pow", "expm1", "log1p")
 
 
 def head(single: bool, sizes: dict[str, int]) -> str:

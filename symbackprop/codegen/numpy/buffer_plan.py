@@ -44,6 +44,7 @@ Shape = tuple[Expr, ...]
 HALF = Fraction(1, 2)
 INTO = ("sigmoid", "tail")  # helpers with an `out` argument
 UFUNC = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tanh", "abs": "abs"}
+UFUNC |= {"expm1": "expm1", "log1p": "log1p"}
 
 
 @dataclass
@@ -446,10 +447,11 @@ class Elementwise:
         return Operand(name, out)
 
     def _sigmoid(self, inner: Operand, root: bool) -> Operand:
-        """(1 + tanh(z/2))/2, which costs the fewest calls and cannot overflow."""
-        half = Operand(self.plan.constant("0.5"), is_number=True)
-        total = self._call("np.tanh", [self._call("np.multiply", [inner, half], root)], root)
-        return self._call("np.add", [self._call("np.multiply", [total, half], root), half], root)
+        """1/(1 + exp(-z)) with an exponent that cannot overflow: it keeps its digits where it is small."""
+        least, one = (Operand(text, is_number=True) for text in ("LEAST", self.plan.constant("1")))
+        exponent = self._call("np.negative", [self._call("np.maximum", [inner, least], root)], root)
+        total = self._call("np.add", [self._call("np.exp", [exponent], root), one], root)
+        return self._call("np.divide", [one, total], root)
 
     def _is_safe(self, own: OutBuffer, operands: list[Operand]) -> bool:
         """True if nothing that is still to be read lives in the target's buffer."""

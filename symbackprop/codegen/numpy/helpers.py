@@ -9,19 +9,13 @@ from __future__ import annotations
 _TEXT = {
     "sigmoid": '''
 def sigmoid(z, out=None):
-    """1 / (1 + exp(-z)) = (1 + tanh(z/2)) / 2: the second costs fewer calls, the first less for large arrays."""
+    """1 / (1 + exp(-z)), without overflow: (1 + tanh(z/2)) / 2 has no digits left where it is small."""
     out = np.empty_like(z) if out is None else out
-    if z.size < 16_000:
-        np.multiply(z, HALF, out)
-        np.tanh(out, out)
-        np.multiply(out, HALF, out)
-        np.add(out, HALF, out)
-    else:
-        np.negative(z, out)
-        with np.errstate(over="ignore"):  # exp(1000) is inf, and 1 / (1 + inf) is 0, as it should be
-            np.exp(out, out)
-        np.add(out, ONE, out)
-        np.divide(ONE, out, out)
+    np.maximum(z, LEAST, out=out)
+    np.negative(out, out)
+    np.exp(out, out)
+    np.add(out, ONE, out)
+    np.divide(ONE, out, out)
     return out
 ''',
     "add_multiple": '''
@@ -104,5 +98,6 @@ def header(title: str, dtype: str, module: str) -> str:
         note = note if dtype == "float64" else ""
         return f'"""{title}"""\n\nimport jax\nimport jax.numpy as jnp\n\n{note}DTYPE = jnp.{dtype}\n'
     pairs = (("ZERO", "0"), ("HALF", "0.5"), ("ONE", "1"), ("TWO", "2"))
-    numbers = "".join(f"{name} = np.array({value}, DTYPE)\n" for name, value in pairs)
+    least = "-709" if dtype == "float64" else "-88"  # exp(-LEAST) is finite
+    numbers = "".join(f"{name} = np.array({value}, DTYPE)\n" for name, value in (*pairs, ("LEAST", least)))
     return f'"""{title}"""\n\nimport numpy as np\n\nDTYPE = np.{dtype}\n{numbers}'

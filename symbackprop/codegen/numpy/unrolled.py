@@ -26,7 +26,7 @@ FUNCTION = {
     "tanh": "math.tanh({})",
     "abs": "abs({})",
     "relu": "max({}, 0.0)",
-    "sigmoid": "0.5 + 0.5 * math.tanh(0.5 * {})",
+    "sigmoid": "1.0 / (1.0 + math.exp(min(-{}, 709.0)))",
     "tail": "math.log1p(math.exp(-abs({})))",
 }
 MOST_ENTRIES = 400  # of all statements for one row together: beyond, the text is too long to read

@@ -1,0 +1,167 @@
+"""Stable lines for a user's backward pass, in the user's own names: proved equal, and searched.
+
+The rows of `proofs.stable_forms` are put to every line of the code. Each change, alone and with the others, is put into
+the user's function; only if the changed function is itself PROVED, and nothing was found where the old one failed nor
+elsewhere, it is said. Main name: `cure_of`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from symbackprop.checking.budget import Budget
+from symbackprop.checking.check import Case, confirmed
+from symbackprop.checking.diagnosis.edited_function import edited
+from symbackprop.checking.user_lines import with_parts
+from symbackprop.checking.verdict import Verdict
+from symbackprop.errors import SymbackpropError
+from symbackprop.expression.build import (
+    Apply,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Sum,
+    Tensor,
+    apply,
+    extremum,
+    nodes_once,
+    substitute,
+    subtract,
+)
+from symbackprop.expression.functions import EXP
+from symbackprop.expression.program import PART, Equation, Program
+from symbackprop.normal_form.work_time import worked
+from symbackprop.precision.line_code import line_of
+from symbackprop.precision.search import Found, Search
+from symbackprop.precision.user_results import UserCode
+from symbackprop.proofs.stable_forms import Context, stable
+
+MOST_TRIED = 12
+PROOF = 1.0  # seconds for the proof of one changed function
+LEAST = 0.2  # for that, and for the search of it
+Lines = Mapping[int, str]
+
+
+def cure_of(
+    verdict: Verdict, code: UserCode, case: Case, search: Search, found: Found, line: int, end: float
+) -> Lines | None:
+    """The changed lines by their numbers in the file; None if no stable form was found.
+
+    Args:
+        line: the guilty one, which is tried first; 0 if it is not known.
+        end: on the clock of work.
+    """
+    if verdict.claim is None or not found.loss.name:
+        return None
+    names = set(getattr(getattr(case.backward, "__code__", None), "co_varnames", ()))
+    changes = changed_lines(verdict.claim, verdict.called, _span(case.backward), names)
+    for chosen in itertools.islice(_choices(changes, line), MOST_TRIED):
+        if worked() > end:
+            return None
+        if _holds(code, case, search, found, {n: changes[n] for n in chosen}, end):
+            return {n: changes[n] for n in chosen}
+    return None
+
+
+def _choices(changes: Lines, line: int) -> Iterator[tuple[int, ...]]:
+    """Which lines to change: the guilty one, any other, two, all."""
+    numbers = sorted(changes, key=lambda n: (n != line, n))
+    for count in (1, 2):
+        yield from itertools.combinations(numbers, count)
+    if len(numbers) > 2:
+        yield tuple(numbers)
+
+
+def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
+    """Whether the function with these lines is finite and accurate, and proved."""
+    backward = edited(case.backward, lines)
+    if backward is None:
+        return False
+    other = Search(replace(code, backward=backward), search.inputs, search.values, search.judge)
+    if _lost(other, found.point):
+        return False
+    try:
+        if not confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))):
+            return False
+    except SymbackpropError:
+        return False
+    again = other.run(max(end, worked() + LEAST))
+    return again.compared > 0 and all(not f.loss.name for f in again.lost)
+
+
+def _lost(search: Search, point: Any) -> bool:
+    """Whether a gradient is lost at a point; no excuse counts, since another form of the same does better."""
+    computed = search.code.at(point)
+    exact = search.exact(point)
+    if computed.failed or exact is None:
+        return True
+    losses = search.judge.losses(point, computed, exact)
+    return any(loss.name for loss in (*losses, *search.judge.explained))
+
+
+def _span(function: Callable[..., Any]) -> range:
+    """The lines of a function in its file."""
+    try:
+        source, start = inspect.getsourcelines(function)
+    except (OSError, TypeError):
+        return range(0)
+    return range(start, start + len(source))
+
+
+def changed_lines(backward: Program, called: Mapping[str, str], span: range, names: Collection[str]) -> dict[int, str]:
+    """By the number of a line: the line in a stable form, for those of which the table of forms knows one.
+
+    Args:
+        span: the lines of the function.
+        names: its own; what has none of them is computed by functions that it calls, and is put in.
+    """
+    parts = {e.tensor: e for e in backward.equations if e.note.startswith(PART)}
+    hidden = {e.tensor: e for e in backward.equations if called.get(e.tensor.name, e.tensor.name) not in names}
+    hidden = {t: e for t, e in hidden.items() if e.tensor not in backward.outputs} | parts
+    context = Context(backward.by_tensor, {a.tensor: a for a in backward.assumptions})
+    found: dict[int, str] = {}
+    for equation in backward.equations:
+        number = re.fullmatch(r"line (\d+)", equation.note)
+        if number is None or equation.tensor in parts:
+            continue
+        if int(number[1]) not in span:
+            continue
+        before = with_parts(equation.value, parts)
+        after = stable(before, context)
+        after = _shifted(equation, after, backward.equations)
+        if after is not before:
+            code = line_of(replace(equation, value=with_parts(after, hidden)), called)
+            if code:
+                found[int(number[1])] = code
+    return found
+
+
+def _shifted(equation: Equation, value: Expr, equations: Sequence[Equation]) -> Expr:
+    """exp(z) with the largest z along an axis subtracted, where its sum along that axis is taken."""
+    if not (isinstance(value, Apply) and value.function is EXP) or any(
+        isinstance(n, Extremum) for n in nodes_once(value)
+    ):
+        return value
+    axes = [
+        a for e in equations for n in nodes_once(e.value) if isinstance(n, Sum) for a in _axes_of(n, equation.tensor)
+    ]
+    if len(set(axes)) != 1:
+        return value
+    index, exponent = equation.indices[axes[0]], value.arguments[0]
+    largest = extremum("max", "j", index.size, lambda j: substitute(exponent, {index: j}))
+    return apply(EXP, subtract(exponent, largest))
+
+
+def _axes_of(total: Sum, tensor: Tensor) -> Iterator[int]:
+    """Along which axes of a tensor a sum runs, if its terms are the tensor's entries."""
+    if isinstance(total.body, Entry) and total.body.tensor is tensor:
+        yield from (k for k, i in enumerate(total.body.indices) if isinstance(i, Index) and i is total.index)
+
+
+__all__ = ["changed_lines", "cure_of"]

@@ -1,0 +1,144 @@
+"""The door: is a proved backward pass finite and accurate in floating point?
+
+    precision_of(verdict, forward, backward, ranges, dtype, seconds)
+
+First a directed search (`search`), then, of what was found, the expression to blame (`blame`) and a stable form that is
+proved equal (`cures`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from symbackprop.checking.check import Case
+from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.verdict import Precision, Verdict
+from symbackprop.errors import SymbackpropError
+from symbackprop.frontends.numpy.time_limit import OutOfTime, within
+from symbackprop.normal_form.work_time import worked
+from symbackprop.precision.blame import blamed
+from symbackprop.precision.cures import cure_of
+from symbackprop.precision.error import Judge
+from symbackprop.precision.exact_values import ExactValues
+from symbackprop.precision.inputs import Inputs
+from symbackprop.precision.intervals import proved_finite
+from symbackprop.precision.ranges import ranges_of
+from symbackprop.precision.search import Found, Search, Searched, along, simpler
+from symbackprop.precision.user_results import UserCode
+
+SEARCH = 1.0  # seconds of work for all of it, and a third of what the proof took
+FOUND, SIMPLE = 0.5, 0.65  # of it, by when the search ends, and by when the witness is made simple
+PATIENCE = 10.0  # seconds on the wall for one of work: other programs run, too
+SHRINKING = 0.2
+NO_TRUTH = "no point was found at which the true value could be told"
+LEAST = 0.3  # seconds for stable forms, whatever the search took
+
+
+def precision_of(
+    verdict: Verdict,
+    case: Case,
+    stated: Mapping[str, tuple[float, float]],
+    dtype: np.dtype[Any],
+    seconds: float,
+) -> Precision:
+    """What floating point makes of a proved backward pass.
+
+    Args:
+        stated: ranges of inputs, by name.
+        seconds: of work, for the search.
+    """
+    if verdict.evidence is None or verdict.status != "PROVED":
+        return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
+    try:
+        return within(PATIENCE * (seconds + LEAST), lambda: _searched(verdict, case, stated, dtype, seconds))
+    except OutOfTime:
+        return Precision(None, dtype=dtype.name, reason=f"no answer within {seconds:.1f} s")
+    except SymbackpropError as error:
+        return Precision(None, dtype=dtype.name, reason=error.what)
+    except Exception as error:  # the user's code may raise anything
+        reason = f"internal error: {type(error).__name__}: {error}; please report this case"
+        return Precision(None, dtype=dtype.name, reason=reason)
+
+
+def _searched(
+    verdict: Verdict, case: Case, stated: Mapping[str, tuple[float, float]], dtype: np.dtype[Any], seconds: float
+) -> Precision:
+    """Search, then blame and cure what was found."""
+    assert verdict.evidence is not None, "a proof has evidence"
+    gradient, question = verdict.evidence
+    start = worked()
+    sampler = Sampler(question, random.Random(3))
+    ranges = ranges_of(question.forward.inputs, sampler.kinds, stated)
+    inputs = Inputs(question, sampler, ranges, dtype)
+    values = ExactValues(question, gradient, 1e-300 if dtype == np.float64 else 1e-40)
+    code = UserCode(case.forward, case.backward, question, dtype)
+    search = Search(code, inputs, values, Judge(values, tuple(ranges), dtype))
+    result = search.run(start + FOUND * seconds)
+    over = _over(ranges)
+    if result.found is None:
+        if not result.compared:
+            why = result.complaint or NO_TRUTH
+            why = f"wherever it was tried, a true gradient is beyond {dtype.name}" if result.beyond else why
+            return Precision(None, dtype=dtype.name, reason=why, over=over)
+        better = _avoidable(verdict, code, case, search, result, over)
+        if better is not None:
+            return better
+        sizes = next(iter(sampler.size_choices()))
+        finite = ", ".join(f"{s.name}={n}" for s, n in sizes.items()) or "the sizes are as given"
+        finite = finite if proved_finite(code, sampler, ranges, sizes) else ""
+        return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared, finite=finite)
+    found = simpler(search, result.found, start + SIMPLE * seconds)
+    unsafe = _unsafe(code, found, result, search, over)
+    cure = cure_of(verdict, code, case, search, found, unsafe.number, max(start + seconds, worked() + LEAST))
+    return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
+
+
+def _avoidable(
+    verdict: Verdict, code: UserCode, case: Case, search: Search, result: Searched, over: str
+) -> Precision | None:
+    """What rounding the inputs would lose as well, where a stable form does not lose it: 1 - x^2 near 1."""
+    if not result.explained:
+        return None
+    worst = max(result.explained, key=lambda f: f.rank)
+    found = simpler(search, worst, worked() + SHRINKING, explained=True)
+    cure = cure_of(verdict, code, case, search, found, 0, worked() + LEAST)
+    return replace(_unsafe(code, found, result, search, over), stable="\n".join(cure.values())) if cure else None
+
+
+def _unsafe(code: UserCode, found: Found, result: Searched, search: Search, over: str) -> Precision:
+    """What was found, with the expression to blame."""
+    loss = found.loss
+    dtype = code.dtype
+    witness = {t.name: a.astype(dtype) if a.dtype.kind == "f" else a for t, a in found.point.inputs.items()}
+    upstream = search.values.question.upstream
+    if len(upstream) == 1:
+        witness["dout"] = witness.pop(upstream[0].name)
+    guilty = blamed(code, found)
+    return Precision(
+        False,
+        loss.error,
+        witness,
+        curve=tuple(along(search, found)),
+        line=guilty.text if guilty is not None else "",
+        number=guilty.number if guilty is not None else 0,
+        dtype=dtype.name,
+        name=loss.name,
+        place=loss.place,
+        computed=loss.computed,
+        exact=loss.exact,
+        over=over,
+        points=result.compared,
+    )
+
+
+def _over(ranges: Mapping[Any, Any]) -> str:
+    """The ranges in words."""
+    return ", ".join(f"{r.low:g} {'<' if r.open else '<='} {t.name} <= {r.high:g}" for t, r in ranges.items())
+
+
+__all__ = ["SEARCH", "precision_of"]

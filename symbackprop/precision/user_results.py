@@ -1,0 +1,91 @@
+"""The user's two functions, run by NumPy at a point in a dtype, and what NumPy reports meanwhile.
+
+Main name: `UserCode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symbackprop.checking.question import Question
+from symbackprop.checking.user_run import handed, outputs_and_cache, quietly, run
+from symbackprop.evaluation.point import Point
+from symbackprop.frontends.numpy.traced import backward_roles
+
+Floats = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What the user's code returned.
+
+    Args:
+        outputs: of the forward pass.
+        gradients: by the names of the inputs.
+    """
+
+    outputs: tuple[Floats, ...]
+    gradients: Mapping[str, Floats]
+    failed: str = ""
+
+    @property
+    def finite(self) -> bool:
+        """Whether all of it are finite numbers."""
+        return all(np.isfinite(a).all() for a in (*self.outputs, *self.gradients.values()))
+
+
+@dataclass
+class UserCode:
+    """A forward and a backward function, and the question that they answer."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    question: Question
+    dtype: np.dtype[Any]
+    roles: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.roles = backward_roles(self.backward, [t.name for t in self.question.forward.inputs])
+
+    def with_more_digits(self) -> UserCode:
+        """The same, run in a wider dtype."""
+        wider: Any = np.float64 if self.dtype == np.float32 else np.longdouble
+        return replace(self, dtype=np.dtype(wider))
+
+    def at(self, point: Point) -> Computed:
+        """Both functions' results."""
+        given = {t: a.astype(self.dtype) if a.dtype.kind == "f" else a for t, a in point.inputs.items()}
+        point = replace(point, inputs=given)
+        with quietly():
+            try:
+                result = run(self.forward, self.question.forward.inputs, point)
+                outputs, cache = outputs_and_cache(result, self.roles)
+                plain = tuple(np.asarray(v, dtype=np.float64) for v in listed(outputs))
+                upstream = tuple(handed(t, point) for t in self.question.upstream)
+                one = upstream[0] if len(upstream) == 1 else upstream
+                others = {n: cache if role == "cache" else one for n, role in self.roles.items()}
+                returned = run(self.backward, self.question.forward.inputs, point, **others)
+                gradients = {n: np.asarray(named(returned, n, k), dtype=np.float64)
+                             for k, n in enumerate(self.question.pairs)}  # fmt: skip
+            except Exception as error:  # the user's code may raise anything
+                return Computed((), {}, f"{type(error).__name__}: {error}")
+        return Computed(plain, gradients)
+
+
+def listed(result: Any) -> list[Any]:
+    """What a forward pass returned, one after the other."""
+    if isinstance(result, dict):
+        return list(result.values())
+    return list(result) if isinstance(result, (tuple, list)) else [result]
+
+
+def named(returned: Any, name: str, place: int) -> Any:
+    """The gradient of an input, by its name with or without a "d", or by its place."""
+    if isinstance(returned, dict):
+        return next(v for k, v in returned.items() if str(k) in (name, f"d{name}", f"d_{name}"))
+    return listed(returned)[place]

@@ -1,0 +1,746 @@
+"""Formulas that lose their digits or overflow, and the same functions in a form that does not: one table of rows.
+
+A row takes an expression and gives an equal one, or None where it does not apply. It sees through a tensor to its
+equation, so `s * (1 - s)` is known for what it is if `s = 1/(1 + exp(-z))` stands lines above. Rows propose; whoever
+uses one proves the result equal.
+
+    1 - sigmoid(z)                      ->  sigmoid(-z)
+    sigmoid(z) - y                      ->  (1 - y) sigmoid(z) - y sigmoid(-z)
+    1 - tanh(z)^2                       ->  4 sigmoid(2z) sigmoid(-2z)
+    exp(u)^a / (1 + exp(u))^b           ->  sigmoid(u)^a sigmoid(-u)^(b - a), a <= b
+    p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j]
+    (1 + exp(u) + x) / (1 + exp(u))^b   ->  (1 + exp(u))^(1 - b) + x / (1 + exp(u))^b
+    exp(u) exp(v)                       ->  exp(u + v)
+    p (g - sum over j of g[j] p[j])     ->  p sum over j of p[j] (g - g[j]), p a softmax
+    p (h/p - sum over j of h[j])        ->  h - p sum over j of h[j]
+    log(exp(z[k]) / sum of exp(z[c]))   ->  z[k] - log(sum of exp(z[c]))
+    log(1 + exp(u)), log(sigmoid(z))    ->  softplus(u), -softplus(-z)
+    log(sum of exp(z[c]))               ->  M + log(sum of exp(z[c] - M)), M the largest z
+    exp(u) - 1, log(1 + u), 1 - cos(u)  ->  expm1(u), log1p(u), 2 sin(u/2)^2
+    a^2 - b^2, a - a^2                  ->  (a - b) (a + b), a (1 - a)
+    sqrt(a) - sqrt(b)                   ->  (a - b) / (sqrt(a) + sqrt(b))
+    (c > 0) f(c), x^q log(x)            ->  where(c > 0, f(where(c > 0, c, 1)), 0)
+    mean(b^2) - mean(b)^2               ->  mean((b - mean(b))^2)
+    sqrt(sum of x^2)                    ->  M sqrt(sum of (x/M)^2), M the largest |x|
+    sum a^2 + sum b^2 - 2 sum a b       ->  sum (a - b)^2
+
+Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 1.7-1.9; Blanchard, Higham & Higham,
+"Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41 (2021).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Add,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Extremum,
+    Index,
+    Multiply,
+    Number,
+    Power,
+    Sum,
+    Tensor,
+    Where,
+    add,
+    apply,
+    children,
+    close_sum,
+    extremum,
+    free_indices,
+    fresh,
+    multiply,
+    negate,
+    nodes_once,
+    number,
+    open_binder,
+    power,
+    rebuild,
+    substitute,
+    subtract,
+    where,
+)
+from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, SIN
+from symbackprop.expression.program import Assumption, Equation
+from symbackprop.proofs.stable_functions import EXPM1, LOG1P
+
+HALF = number(Fraction(1, 2))
+_SIGMOID, _TANH = FUNCTIONS["sigmoid"], FUNCTIONS["tanh"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the rows may look into.
+
+    Args:
+        equations: the definitions of tensors.
+        assumptions: what is known about inputs.
+        logistic: how sigmoid(z) is to be written.
+        looked_into: the tensors whose equations the rows have made use of.
+    """
+
+    equations: Mapping[Tensor, Equation]
+    assumptions: Mapping[Tensor, Assumption] = field(default_factory=dict)
+    logistic: Callable[[Expr], Expr] = lambda z: power(add(ONE, apply(EXP, negate(z))), MINUS_ONE)
+    looked_into: set[Tensor] = field(default_factory=set, compare=False)
+
+    def opened(self, expr: Expr) -> Expr:
+        """The value of an entry's equation, as long as that is one; else the expression itself."""
+        while isinstance(expr, Entry) and expr.tensor in self.equations:
+            self.looked_into.add(expr.tensor)
+            expr = self.equations[expr.tensor].at(expr.indices)
+        return expr
+
+
+Row = Callable[[Expr, Context], Expr | None]
+
+
+def stable(expr: Expr, context: Context, *, rows: tuple[Row, ...] | None = None) -> Expr:
+    """The expression with every row applied that applies, from the outside inwards.
+
+    Example:
+        >>> from symbackprop.expression.build import Symbol
+        >>> from symbackprop.rendering.text import to_text
+        >>> to_text(stable(subtract(apply(EXP, Symbol("u")), ONE), Context({})))
+        'expm1(u)'
+    """
+    rows = ROWS if rows is None else rows
+    changed = _at_top(expr, context, rows)
+    if changed is not None:
+        return changed
+    inner = _inside(expr, context, rows)
+    changed = _at_top(inner, context, rows) if inner is not expr else None
+    return inner if changed is None else changed
+
+
+def _at_top(expr: Expr, context: Context, rows: tuple[Row, ...]) -> Expr | None:
+    """What the first row that applies makes of it, with the other rows put to that; None if none does."""
+    for row in rows:
+        new = row(expr, context)
+        if new is not None and new is not expr:
+            return stable(new, context, rows=tuple(r for r in rows if r is not row))
+    return None
+
+
+def _inside(expr: Expr, context: Context, rows: tuple[Row, ...]) -> Expr:
+    if isinstance(expr, (Entry, Compare)):
+        return expr
+    parts = children(expr)
+    new = tuple(stable(p, context, rows=rows) for p in parts)
+    return expr if new == parts else rebuild(expr, new)
+
+
+# What an expression is.
+
+
+def logistic_argument(expr: Expr, context: Context) -> Expr | None:
+    """z of sigmoid(z), however it is written; None of anything else."""
+    expr = context.opened(expr)
+    if isinstance(expr, Apply) and expr.function is _SIGMOID:
+        return expr.arguments[0]
+    if isinstance(expr, Power) and expr.exponent is MINUS_ONE:
+        u = one_plus_exp(expr.base, context)
+        return None if u is None else negate(u)
+    if isinstance(expr, Multiply) and len(expr.factors) == 2:
+        for above, below in (expr.factors, expr.factors[::-1]):
+            u = exponent_of(above, context)
+            if u is not None and isinstance(below, Power) and below.exponent is MINUS_ONE:
+                return u if one_plus_exp(below.base, context) is u else None
+    return None
+
+
+def exponent_of(expr: Expr, context: Context) -> Expr | None:
+    """u of exp(u)."""
+    expr = context.opened(expr)
+    return expr.arguments[0] if isinstance(expr, Apply) and expr.function is EXP else None
+
+
+def one_plus_exp(expr: Expr, context: Context) -> Expr | None:
+    """u of 1 + exp(u)."""
+    expr = context.opened(expr)
+    if isinstance(expr, Add) and len(expr.terms) == 2 and ONE in expr.terms:
+        return exponent_of(next(t for t in expr.terms if t is not ONE), context)
+    return None
+
+
+def _tanh_argument(expr: Expr, context: Context) -> Expr | None:
+    expr = context.opened(expr)
+    return expr.arguments[0] if isinstance(expr, Apply) and expr.function is _TANH else None
+
+
+def _squared(expr: Expr, context: Context) -> Expr | None:
+    """a of a^2 or a*a."""
+    if isinstance(expr, Power) and expr.exponent is number(2):
+        return expr.base
+    if isinstance(expr, Multiply) and len(expr.factors) == 2 and expr.factors[0] is expr.factors[1]:
+        return expr.factors[0]
+    opened = context.opened(expr)
+    return _squared(opened, context) if opened is not expr else None
+
+
+def _two_terms(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """Both orders of a sum of two terms."""
+    if isinstance(expr, Add) and len(expr.terms) == 2:
+        yield expr.terms[0], expr.terms[1]
+        yield expr.terms[1], expr.terms[0]
+
+
+def _pairs(expr: Expr) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
+    """Two terms of a sum in either order, and the others."""
+    terms = expr.terms if isinstance(expr, Add) else ()
+    for one, other in itertools.permutations(terms, 2):
+        yield one, other, [t for t in terms if t is not one and t is not other]
+
+
+# The rows.
+
+
+def complement(expr: Expr, context: Context) -> Expr | None:
+    """1 - sigmoid(z) and 1 - tanh(z)^2."""
+    for one, other in _two_terms(expr):
+        if one is not ONE:
+            continue
+        z = logistic_argument(negate(other), context)
+        if z is not None:
+            return context.logistic(negate(z))
+        base = _squared(negate(other), context)
+        u = None if base is None else _tanh_argument(base, context)
+        if u is not None:
+            twice = multiply(number(2), u)
+            return multiply(number(4), context.logistic(twice), context.logistic(negate(twice)))
+    return None
+
+
+def logistic_minus(expr: Expr, context: Context) -> Expr | None:
+    """sigmoid(z) - y."""
+    for one, other in _two_terms(expr):
+        z = logistic_argument(one, context)
+        y = negate(other)
+        if z is not None and not isinstance(y, Number) and logistic_argument(y, context) is None:
+            return add(multiply(subtract(ONE, y), one), negate(multiply(y, context.logistic(negate(z)))))
+    return None
+
+
+def onehot_minus(expr: Expr, context: Context) -> Expr | None:
+    """c (p - y) with a one-hot y, however the factors c are placed."""
+    for one, other in _two_terms(expr):
+        factors = list(_factors(negate(other)))
+        for y in factors:
+            index = _class_index(y, context)
+            if index is None or not _reads(one):
+                continue
+            common = [f for f in factors if f is not y]
+            p = _without(one, common)
+            if p is None or any(index in free_indices(c) for c in common):
+                continue
+            j = fresh("j", index.size)
+            kept = multiply(subtract(ONE, y), p)
+            return multiply(*common, add(kept, negate(multiply(y, close_sum(j, substitute(kept, {index: j}))))))
+    return None
+
+
+def _class_index(expr: Expr, context: Context) -> Index | None:
+    """The index along which an entry is one-hot."""
+    if not isinstance(expr, Entry) or expr.tensor not in context.assumptions:
+        return None
+    known = context.assumptions[expr.tensor]
+    index = expr.indices[known.axis] if known.kind == "onehot" else None
+    return index if isinstance(index, Index) else None
+
+
+def _factors(expr: Expr) -> tuple[Expr, ...]:
+    return expr.factors if isinstance(expr, Multiply) else (expr,)
+
+
+def _without(expr: Expr, common: list[Expr]) -> Expr | None:
+    """A product without some of its factors; None if it has not all of them."""
+    left = list(_factors(expr))
+    for factor in common:
+        if factor not in left:
+            return None
+        left.remove(factor)
+    return multiply(*left)
+
+
+def sum_of_onehot(expr: Expr, context: Context) -> Expr | None:
+    """The sum over j of c y[j], which is c."""
+    if not isinstance(expr, Sum):
+        return None
+    index, body = open_binder(expr)
+    factors = list(_factors(body))
+    for y in factors:
+        if _class_index(y, context) is index:
+            rest = multiply(*(f for f in factors if f is not y))
+            return None if index in free_indices(rest) else rest
+    return None
+
+
+def divided_and_multiplied(expr: Expr, context: Context) -> Expr | None:
+    """p (g - sum over j of g[j] p[j]), where g was divided by p: that is undone."""
+    if not isinstance(expr, Multiply):
+        return None
+    for p in expr.factors:
+        for total in expr.factors:
+            if not isinstance(p, Entry) or not isinstance(total, Add):
+                continue
+            terms = [_cancelled(multiply(p, _opened_over(t, p.tensor, context))) for t in total.terms]
+            if terms != [multiply(p, t) for t in total.terms]:
+                return multiply(*(f for f in expr.factors if f is not p and f is not total), add(*terms))
+    return None
+
+
+def _opened_over(expr: Expr, tensor: Tensor, context: Context) -> Expr:
+    """The expression with those tensors put in that are divided by entries of `tensor`, and what cancels gone."""
+    if isinstance(expr, Entry) and expr.tensor in context.equations:
+        value = context.equations[expr.tensor].at(expr.indices)
+        return value if any(_is_inverse(n, tensor) for n in nodes_once(value)) else expr
+    if isinstance(expr, Entry):
+        return expr
+    parts = children(expr)
+    new = tuple(_opened_over(q, tensor, context) for q in parts)
+    if isinstance(expr, Multiply):
+        return _cancelled(multiply(*new))
+    return expr if new == parts else rebuild(expr, new)
+
+
+def _is_inverse(node: Expr, tensor: Tensor) -> bool:
+    return (
+        isinstance(node, Power)
+        and node.exponent is MINUS_ONE
+        and isinstance(node.base, Entry)
+        and node.base.tensor is tensor
+    )
+
+
+def _cancelled(expr: Expr) -> Expr:
+    """A product without the factors that stand in it with their inverses."""
+    left = list(_factors(expr))
+    for factor in list(left):
+        inverse = Power(factor, MINUS_ONE)
+        if factor in left and inverse in left:
+            left.remove(factor)
+            left.remove(inverse)
+    return multiply(*left)
+
+
+def _reads(expr: Expr) -> bool:
+    return any(isinstance(n, Entry) for n in nodes_once(expr))
+
+
+def exponential_quotient(expr: Expr, context: Context) -> Expr | None:
+    """exp(u)^a / (1 + exp(u))^b, a <= b, also where lines above hold some of the factors."""
+    if not isinstance(expr, Multiply):
+        return None
+    found = _quotient(expr.factors, context)
+    if found is None and any(_holds_quotient(f, context) for f in expr.factors):
+        factors = [g for f in expr.factors for g in (_opened_once(f, context) if _holds_quotient(f, context) else (f,))]
+        found = _quotient(factors, context)
+    return found
+
+
+def _holds_quotient(expr: Expr, context: Context) -> bool:
+    """Whether an entry is a product that is divided by 1 + exp(u)."""
+    return isinstance(expr, Entry) and any(
+        isinstance(f, Power) and one_plus_exp(f.base, context) is not None for f in _opened_once(expr, context)
+    )
+
+
+def _opened_once(expr: Expr, context: Context) -> tuple[Expr, ...]:
+    """The factors of an entry's equation."""
+    if not (isinstance(expr, Entry) and expr.tensor in context.equations):
+        return (expr,)
+    context.looked_into.add(expr.tensor)
+    return _factors(context.equations[expr.tensor].at(expr.indices))
+
+
+def _quotient(factors: Sequence[Expr], context: Context) -> Expr | None:
+    for below in factors:
+        if not (isinstance(below, Power) and isinstance(below.exponent, Number) and below.exponent.value <= -1):
+            continue
+        u = one_plus_exp(below.base, context)
+        times = below.exponent.value
+        for above in factors if u is not None and times.denominator == 1 else ():
+            base, count = (above.base, above.exponent) if isinstance(above, Power) else (above, ONE)
+            if above is below or exponent_of(base, context) is not u or not isinstance(count, Number):
+                continue
+            a, b = count.value, -times
+            if u is None or a.denominator > 1 or not 0 < a <= b:
+                continue
+            rest = [f for f in factors if f is not above and f is not below]
+            new = [*[context.logistic(u)] * int(a), *[context.logistic(negate(u))] * int(b - a)]
+            return multiply(*rest, *new)
+    return None
+
+
+def split_quotient(expr: Expr, context: Context) -> Expr | None:
+    """(1 + exp(u) + x) / (1 + exp(u))^b, in two quotients."""
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
+        negative = isinstance(below, Power) and isinstance(below.exponent, Number) and below.exponent.value <= -1
+        u = one_plus_exp(below.base, context) if negative and isinstance(below, Power) else None
+        for total in expr.factors if u is not None else ():
+            if not isinstance(total, Add) or len(total.terms) < 3 or ONE not in total.terms:
+                continue
+            exponential = next((t for t in total.terms if exponent_of(t, context) is u), None)
+            if exponential is None or not isinstance(below, Power):
+                continue
+            rest = add(*(t for t in total.terms if t is not ONE and t is not exponential))
+            others = [f for f in expr.factors if f is not total and f is not below]
+            return add(multiply(*others, power(below.base, add(below.exponent, ONE))), multiply(*others, rest, below))
+    return None
+
+
+def merged_exponentials(expr: Expr, context: Context) -> Expr | None:
+    """exp(u) exp(v), where one is infinite and the other 0."""
+    if not isinstance(expr, Multiply):
+        return None
+    found = [(f, u) for f in expr.factors if (u := exponent_of(f, context)) is not None]
+    if len(found) < 2:
+        return None
+    rest = [f for f in expr.factors if f not in [g for g, _ in found]]
+    return multiply(*rest, apply(EXP, add(*(u for _, u in found))))
+
+
+def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
+    """p (g - sum over j of g[j] p[j]) for a softmax p: nothing cancels in the sum over j of p[j] (g - g[j])."""
+    if not isinstance(expr, Multiply):
+        return None
+    for p in expr.factors:
+        for total in expr.factors:
+            if not isinstance(p, Entry) or total is p:
+                continue
+            for g, other in _two_terms(total):
+                inner = context.opened(negate(other))
+                if not isinstance(inner, Sum):
+                    continue
+                j, body = open_binder(inner)
+                places = [i for i in p.indices if isinstance(i, Index) and i.size is j.size]
+                for c in places:
+                    there: dict[Expr, Expr] = {c: j}
+                    if body is multiply(substitute(g, there), substitute(p, there)) or _same_factors(
+                        body, multiply(substitute(g, there), substitute(p, there))
+                    ):
+                        rest = [f for f in expr.factors if f is not p and f is not total]
+                        pairs = multiply(substitute(p, there), subtract(g, substitute(g, there)))
+                        return multiply(*rest, p, close_sum(j, pairs))
+    return None
+
+
+def _same_factors(left: Expr, right: Expr) -> bool:
+    return sorted(map(id, _factors(left))) == sorted(map(id, _factors(right)))
+
+
+def scaled_norm(expr: Expr, context: Context) -> Expr | None:
+    """sqrt(sum of x^2), by the largest |x|."""
+    if not (isinstance(expr, Power) and isinstance(expr.exponent, Number) and abs(expr.exponent.value) == HALF.value):
+        return None
+    total = context.opened(expr.base)
+    if not isinstance(total, Sum):
+        return None
+    index, body = open_binder(total)
+    x = _squared(body, context)
+    if x is None:
+        return None
+    largest = extremum("max", index.name, index.size, lambda i: apply(FUNCTIONS["abs"], substitute(x, {index: i})))
+    parts = close_sum(index, power(multiply(x, power(largest, MINUS_ONE)), 2))
+    sign = ONE if expr.exponent.value > 0 else MINUS_ONE
+    return multiply(power(largest, sign), power(parts, expr.exponent))
+
+
+def hyperbolic_quotient(expr: Expr, context: Context) -> Expr | None:
+    """(exp(u) - exp(-u)) / (exp(u) + exp(-u)) as tanh(u)."""
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
+        total = context.opened(below.base) if isinstance(below, Power) and below.exponent is MINUS_ONE else None
+        if not isinstance(total, Add) or len(total.terms) != 2:
+            continue
+        u, v = (exponent_of(t, context) for t in total.terms)
+        if u is None or v is None or negate(u) is not v:
+            continue
+        for above in expr.factors:
+            for one, other in _two_terms(context.opened(above)):
+                if exponent_of(one, context) is u and exponent_of(negate(other), context) is v:
+                    return multiply(*(f for f in expr.factors if f not in (above, below)), apply(_TANH, u))
+                if exponent_of(one, context) is v and exponent_of(negate(other), context) is u:
+                    rest = [f for f in expr.factors if f not in (above, below)]
+                    return multiply(*rest, apply(_TANH, v))
+    return None
+
+
+def log_of_quotient(expr: Expr, context: Context) -> Expr | None:
+    """log of a softmax, or of a quotient of them."""
+    if not (isinstance(expr, Apply) and expr.function is LOG):
+        return None
+    inner = context.opened(expr.arguments[0])
+    if not isinstance(inner, Multiply):
+        return None
+    terms: list[Expr] = []
+    for factor in inner.factors:
+        u = exponent_of(factor, context)
+        if u is not None:
+            terms.append(u)
+        elif isinstance(factor, Power) and factor.exponent is MINUS_ONE:
+            terms.append(negate(apply(LOG, factor.base)))
+        elif isinstance(context.opened(factor), Multiply):
+            terms.append(apply(LOG, factor))
+        else:
+            return None
+    return add(*terms)
+
+
+def softplus(expr: Expr, context: Context) -> Expr | None:
+    """log(1 + exp(u)), and the logarithm of sigmoid(z)."""
+    if not (isinstance(expr, Apply) and expr.function is LOG):
+        return None
+    u = one_plus_exp(expr.arguments[0], context)
+    if u is not None:
+        return apply(FUNCTIONS["softplus"], u)
+    z = logistic_argument(expr.arguments[0], context)
+    return None if z is None else negate(apply(FUNCTIONS["softplus"], negate(z)))
+
+
+def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
+    """log(sum of exp(z[c])), with the largest of the z subtracted."""
+    if not (isinstance(expr, Apply) and expr.function is LOG):
+        return None
+    total = context.opened(expr.arguments[0])
+    if not isinstance(total, Sum):
+        return None
+    index, body = open_binder(total)
+    z = exponent_of(body, context)
+    if z is None or any(isinstance(n, Extremum) for n in nodes_once(context.opened(z))):
+        return None
+    largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
+    return add(largest, apply(LOG, close_sum(index, apply(EXP, subtract(z, largest)))))
+
+
+def near_one(expr: Expr, context: Context) -> Expr | None:
+    """exp(u) - 1, 1 - exp(u), log(1 + u), 1 - cos(u)."""
+    if isinstance(expr, Apply) and expr.function is LOG:
+        for one, other in _two_terms(expr.arguments[0]):
+            if one is ONE:
+                return apply(LOG1P, other)
+    for one, other in _two_terms(expr):
+        inner = context.opened(other)
+        if one is MINUS_ONE and isinstance(inner, Apply) and inner.function is EXP:
+            return apply(EXPM1, inner.arguments[0])
+        inner = context.opened(negate(other))
+        if one is ONE and isinstance(inner, Apply) and inner.function is EXP:
+            return negate(apply(EXPM1, inner.arguments[0]))
+        if one is ONE and isinstance(inner, Apply) and inner.function is COS:
+            return multiply(number(2), power(apply(SIN, multiply(HALF, inner.arguments[0])), 2))
+    return None
+
+
+def roots(expr: Expr, context: Context) -> Expr | None:
+    """sqrt(a) - sqrt(b)."""
+    for one, other in _two_terms(expr):
+        first, second = context.opened(one), context.opened(negate(other))
+        if all(isinstance(r, Power) and r.exponent is HALF for r in (first, second)):
+            assert isinstance(first, Power) and isinstance(second, Power)
+            above = add(*_flat(first.base), *map(negate, _flat(second.base)))
+            above = _gathered(above)
+            return multiply(above, power(add(one, negate(other)), MINUS_ONE))
+    return None
+
+
+def _flat(expr: Expr) -> tuple[Expr, ...]:
+    return expr.terms if isinstance(expr, Add) else (expr,)
+
+
+def _gathered(expr: Expr) -> Expr:
+    """A sum without the terms that stand in it with both signs."""
+    terms = list(_flat(expr))
+    for term in list(terms):
+        if term in terms and negate(term) in terms and term is not ZERO:
+            terms.remove(term)
+            terms.remove(negate(term))
+    return add(*terms)
+
+
+def exponential_again(expr: Expr, context: Context) -> Expr | None:
+    """1 + e, where e is exp(u) - 1."""
+    for one, other in _two_terms(expr):
+        for first, second in _two_terms(context.opened(other)) if one is ONE and isinstance(other, Entry) else ():
+            if second is MINUS_ONE and exponent_of(first, context) is not None:
+                return first
+    return None
+
+
+def difference_of_squares(expr: Expr, context: Context) -> Expr | None:
+    """a^2 - b^2, and a - a^2."""
+    for one, other in _two_terms(expr):
+        b = _squared(negate(other), context)
+        a = one if one is ONE else _squared(one, context)
+        if b is not None and a is not None:
+            return multiply(subtract(a, b), add(a, b))
+        if b is not None and b is one:
+            return multiply(one, subtract(ONE, one))
+    return None
+
+
+def masked(expr: Expr, context: Context) -> Expr | None:
+    """(c > 0) f(c), where f(c) may be no number elsewhere; the guard is moved onto the argument."""
+    if isinstance(expr, Where) and isinstance(expr.condition, Compare) and expr.otherwise is ZERO:
+        inner = _guarded(expr.then, expr.condition)
+        return None if inner is expr.then else where(expr.condition, inner, ZERO)
+    if not isinstance(expr, Multiply):
+        return None
+    for mask in expr.factors:
+        if isinstance(mask, Compare):
+            rest = multiply(*(f for f in expr.factors if f is not mask))
+            inner = _guarded(rest, mask)
+            if inner is not rest:
+                return where(mask, inner, ZERO)
+    return None
+
+
+def _guarded(expr: Expr, condition: Compare) -> Expr:
+    """The expression with 1 for what is compared with 0, where the condition does not hold, under what may fail."""
+    subjects = [s for s in (condition.left, condition.right) if not isinstance(s, Number)]
+    if len(subjects) != 1 or not isinstance(subjects[0], Entry):
+        return expr
+    subject = subjects[0]
+    safe = where(condition, subject, ONE)
+
+    def put(node: Expr) -> Expr:
+        if isinstance(node, Where) and node.condition is condition:
+            return node
+        fails = isinstance(node, Power) and not (isinstance(node.exponent, Number) and node.exponent.value >= 0)
+        if fails or (isinstance(node, Apply) and node.function in (EXP, LOG)):
+            return (
+                substitute(node, {subject: safe})
+                if subject in set(nodes_once(node)) and safe not in set(nodes_once(node))
+                else node
+            )
+        if isinstance(node, Entry):
+            return node
+        parts = children(node)
+        new = tuple(map(put, parts))
+        return node if new == parts else rebuild(node, new)
+
+    return put(expr)
+
+
+def power_times_log(expr: Expr, context: Context) -> Expr | None:
+    """x^q log(x), whose limit at 0 is 0."""
+    if not isinstance(expr, Multiply):
+        return None
+    for log in expr.factors:
+        if not (isinstance(log, Apply) and log.function is LOG and isinstance(log.arguments[0], Entry)):
+            continue
+        x = log.arguments[0]
+        powers = [f for f in expr.factors if f is x or (isinstance(f, Power) and f.base is x)]
+        if powers:
+            holds = Compare("<", ZERO, x)
+            rest = [f for f in expr.factors if f is not log and f not in powers]
+            return multiply(*rest, where(holds, multiply(*powers, apply(LOG, where(holds, x, ONE))), ZERO))
+    return None
+
+
+def two_pass_variance(expr: Expr, context: Context) -> Expr | None:
+    """mean(b^2) - mean(b)^2."""
+    for one, other, rest in _pairs(expr):
+        mean = _squared(negate(other), context)
+        squares = _averaged(context.opened(one))
+        first = None if mean is None else _averaged(context.opened(mean))
+        if mean is None or squares is None or first is None:
+            continue
+        index, body, scale = squares
+        other_index, other_body, other_scale = first
+        b = _squared(body, context)
+        if b is not None and scale is other_scale and substitute(other_body, {other_index: index}) is b:
+            return add(multiply(close_sum(index, power(subtract(b, mean), 2)), scale), *rest)
+    return None
+
+
+def _averaged(expr: Expr) -> tuple[Index, Expr, Expr] | None:
+    """(index, body, factor) of a factor times a sum."""
+    factors = expr.factors if isinstance(expr, Multiply) else (expr,)
+    sums = [f for f in factors if isinstance(f, Sum)]
+    if len(sums) != 1:
+        return None
+    index, body = open_binder(sums[0])
+    return index, body, multiply(*(f for f in factors if f is not sums[0]))
+
+
+def direct_distance(expr: Expr, context: Context) -> Expr | None:
+    """sum a^2 + sum b^2 - 2 sum a b."""
+    if not isinstance(expr, Add):
+        return None
+    found = [(t, _averaged(context.opened(t))) for t in expr.terms]
+    for cross, parts in found:
+        if parts is None:
+            continue
+        index, body, scale = parts
+        factors = (*_factors(scale), *_factors(body))
+        rest = [f for f in factors if not isinstance(f, Number)]
+        if math.prod(f.value for f in factors if isinstance(f, Number)) != -2 or len(rest) != 2:
+            continue
+        a, b = rest
+        squares = [
+            t for t, p in found if t is not cross and p is not None and _is_sum_of_square(p, index, (a, b), context)
+        ]
+        if len(squares) == 2:
+            others = [t for t in expr.terms if t is not cross and t not in squares]
+            return add(close_sum(index, power(subtract(a, b), 2)), *others)
+    return None
+
+
+def _is_sum_of_square(parts: tuple[Index, Expr, Expr], index: Index, of: tuple[Expr, Expr], context: Context) -> bool:
+    own, body, scale = parts
+    base = _squared(substitute(body, {own: index}), context)
+    return scale is ONE and base in of
+
+
+ROWS: tuple[Row, ...] = (
+    complement,
+    split_quotient,
+    exponential_quotient,
+    hyperbolic_quotient,
+    merged_exponentials,
+    logistic_minus,
+    divided_and_multiplied,
+    softmax_pull_back,
+    sum_of_onehot,
+    onehot_minus,
+    log_of_quotient,
+    softplus,
+    log_sum_exp,
+    exponential_again,
+    near_one,
+    difference_of_squares,
+    roots,
+    power_times_log,
+    masked,
+    two_pass_variance,
+    direct_distance,
+    scaled_norm,
+)
+
+
+# What costs next to nothing: of these compiled code makes use.
+CHEAP: tuple[Row, ...] = (
+    complement,
+    exponential_quotient,
+    hyperbolic_quotient,
+    logistic_minus,
+    softplus,
+    exponential_again,
+    near_one,
+)
+
+__all__ = ["CHEAP", "ROWS", "Context", "Row", "stable"]
