@@ -161,13 +161,17 @@ class Composition:
 
     def _so_far(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> str:
         """Which claimed tensors were met, in words, for who ends the walk before anything was replayed."""
-        met = [name for name, (claimed, derived) in pairs.items() if derived is not None and self._met_as(claimed, derived)]
+        met = [
+            name for name, (claimed, derived) in pairs.items() if derived is not None and self._met_as(claimed, derived)
+        ]
         return f"the kernel has not replayed it yet, but shown to be right: {enumerated(met)}" if met else ""
 
     def _met_as(self, claimed: Tensor, derived: Tensor) -> bool:
         """Whether the walk has found a claimed tensor to be this derived one."""
         places = self.cuts.places(claimed)
-        return claimed in self._lines and self._rewritten(Entry(claimed, places)) is self._rewritten(Entry(derived, places))
+        return claimed in self._lines and self._rewritten(Entry(claimed, places)) is self._rewritten(
+            Entry(derived, places)
+        )
 
     def _unmet(self) -> str:
         """The first of the user's lines that seems to be a derivative, by numbers, and was not proved to be it."""
