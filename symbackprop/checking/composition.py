@@ -161,17 +161,15 @@ class Composition:
 
     def _so_far(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> str:
         """Which claimed tensors were met, in words, for who ends the walk before anything was replayed."""
-        met = [
-            name for name, (claimed, derived) in pairs.items() if derived is not None and self._met_as(claimed, derived)
-        ]
+        met = [name for name, pair in pairs.items() if self._met_as(*pair)]
         return f"the kernel has not replayed it yet, but shown to be right: {enumerated(met)}" if met else ""
 
-    def _met_as(self, claimed: Tensor, derived: Tensor) -> bool:
+    def _met_as(self, claimed: Tensor, derived: Tensor | None) -> bool:
         """Whether the walk has found a claimed tensor to be this derived one."""
+        if derived is None or claimed not in self._lines:
+            return False
         places = self.cuts.places(claimed)
-        return claimed in self._lines and self._rewritten(Entry(claimed, places)) is self._rewritten(
-            Entry(derived, places)
-        )
+        return self._rewritten(Entry(claimed, places)) is self._rewritten(Entry(derived, places))
 
     def _unmet(self) -> str:
         """The first of the user's lines that seems to be a derivative, by numbers, and was not proved to be it."""
