@@ -72,7 +72,8 @@ def _strays(case: Refuted) -> dict[Tensor, int]:
     What the fault should have been is what all wrong gradients are computed from, and few others.
     """
     wrong = {case.derived[n] for n in case.wrong}
-    every = {case.gradient.cotangents.get(tensor) for tensor, _ in case.question.pairs.values()} | wrong
+    known = case.gradient.cotangents
+    every = frozenset(known[t] for t, _ in case.question.pairs.values() if t in known) | wrong
     reached: dict[Tensor, frozenset[Tensor]] = {}
     for line in reversed(case.derived_lines):
         own = reached.get(line.tensor, frozenset()) | (every & {line.tensor})
