@@ -112,7 +112,8 @@ def answer(case: Case, seconds: float, observer: Observer | None = None) -> Verd
         done = f"; by then: {progress.so_far}" if progress.done else ""
         return Verdict("UNDECIDED", subject, reason=f"no answer within {seconds:g} s{done}")
     except KeyboardInterrupt:
-        raise
+        done = f"; by then: {progress.so_far}" if progress.done else ""
+        raise KeyboardInterrupt(f"{subject}: interrupted{done}") from None
     except BaseException as error:  # the user's code may raise anything
         return untraced(_unforeseen(error), subject)
 

@@ -20,7 +20,7 @@ from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.explicit_forms import Explicit
 from symbackprop.checking.lookalikes import Lookalikes
-from symbackprop.checking.progress import report
+from symbackprop.checking.progress import report, tell_on_request
 from symbackprop.checking.question import Question
 from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
@@ -46,6 +46,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
+from symbackprop.expression.shown import enumerated
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, tensors_in_term, tensors_of
 from symbackprop.normal_form.data import Poly, as_constant, of_index, parameter, subtract
@@ -144,6 +145,7 @@ class Composition:
 
     def proof(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> ComposedProof:
         """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""
+        tell_on_request(lambda: self._so_far(pairs))
         self.walk()
         left = [name for name, pair in pairs.items() if not self.proves(*pair)]
         reason = f"the gradient of {left[0]} was not found to be the derived one{self._unmet()}" if left else ""
@@ -156,6 +158,18 @@ class Composition:
             return ComposedProof(tuple(pairs), reason=f"the kernel does not accept the proof: {error.what}")
         left = [name for name, pair in pairs.items() if not replay.equal(*pair)]
         return ComposedProof(tuple(left), replay.lemmas, replay.conditions, reason)
+
+    def _so_far(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> str:
+        """Which claimed tensors were met, in words, for who ends the walk before anything was replayed."""
+        met = [name for name, pair in pairs.items() if self._met_as(*pair)]
+        return f"the kernel has not replayed it yet, but shown to be right: {enumerated(met)}" if met else ""
+
+    def _met_as(self, claimed: Tensor, derived: Tensor | None) -> bool:
+        """Whether the walk has found a claimed tensor to be this derived one."""
+        if derived is None or claimed not in self._lines:
+            return False
+        places = self.cuts.places(claimed)
+        return self._rewritten(Entry(claimed, places)) is self._rewritten(Entry(derived, places))
 
     def _unmet(self) -> str:
         """The first of the user's lines that seems to be a derivative, by numbers, and was not proved to be it."""

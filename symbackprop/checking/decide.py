@@ -24,6 +24,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.diagnose import MAXIMUM_CURE, Diagnosis, Refuted, diagnoses
 from symbackprop.checking.diagnosis.search import SYMMETRIC_PART
+from symbackprop.checking.diagnosis.skipped_lines import skipped_lines
 from symbackprop.checking.domains import conditions_of
 from symbackprop.checking.kinks import conventions, oriented
 from symbackprop.checking.partial_sums import with_inner_sums, with_partial_sums
@@ -555,7 +556,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
             "REFUTED",
             subject,
             wrong=tuple(wrong),
-            diagnosis=_explained(goal, cause.words, names) if cause else nothing,
+            diagnosis=_explained(goal, cause.words, names) + _left_out(goal, cause) if cause else nothing,
             cure=_cure(goal, cause, cured, names),
             counterexample=found,
             notes=notes,
@@ -596,6 +597,13 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
     unknown = sorted(n for n in names & _identifiers(words) if n in lines)
     told = [f"{n} is {to_text(lines[n].value)}, {lines[n].note}" for n in unknown]
     return f"{words}, where {'; '.join(told)}" if told else words
+
+
+def _left_out(goal: ProofGoal, cause: Diagnosis) -> str:
+    """Which of the user's lines the round of a loop with the fault leaves out, in words; "" if it does not."""
+    numbers = skipped_lines(goal.traced.backward, cause.lines, cause.words)
+    told = "; ".join(f"line {n}, which has a part in other rounds of this loop, has none in this one" for n in numbers)
+    return told and f"; {told}"
 
 
 def _up_to_rounding(

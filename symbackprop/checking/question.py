@@ -10,7 +10,7 @@ and rounding refutes nothing. A point on a kink of the forward program, where an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -44,6 +44,7 @@ from symbackprop.expression.program import Equation, Program
 
 SLOPES_LIMIT = 1_500_000  # numbers held at once: fewer directions where there are many entries
 DIRECTION_LIMIT = 512  # slopes are dense vectors: beyond this a tensor's entries are examined in part
+MOST_NUMBERS, LEAST_TENSORS = 6_000_000, 32  # at once, one direction a tensor: beyond this some of the tensors are
 
 INFINITE, NOTHING = 1e4, 2.0**-1020
 
@@ -76,7 +77,7 @@ class Question:
         if self.upstream and len(self.upstream) != len(self.forward.outputs):
             raise MalformedError(f"{len(self.upstream)} upstream gradients for {len(self.forward.outputs)} outputs")
 
-    @property
+    @cached_property
     def given(self) -> tuple[Tensor, ...]:
         """The tensors that a point gives values: inputs of either program that nothing determines."""
         settled = set(self.truths) | {e.tensor for e in self.forward.equations}
@@ -355,8 +356,9 @@ def _places(
     wanted: list[Tensor],
     first: Mapping[Tensor, tuple[int, ...]],
 ) -> dict[tuple[Tensor, tuple[int, ...]], int]:
-    """A number for each direction; of a tensor with too many entries, an even selection."""
+    """A number for each direction; of a tensor with too many entries, an even selection; of too many tensors, too."""
     entries = sum(math.prod(forward.shape(t, values)) for t in forward.program.tensors)
+    wanted = _some(wanted, first, max(LEAST_TENSORS, MOST_NUMBERS // max(1, entries)))
     limit = min(DIRECTION_LIMIT, max(len(wanted), SLOPES_LIMIT // max(1, entries)))
     share = max(1, limit // max(1, len(wanted)))
     found: dict[tuple[Tensor, tuple[int, ...]], int] = {}
@@ -369,6 +371,17 @@ def _places(
         for position in chosen:
             found[tensor, position] = len(found)
     return found
+
+
+def _some(wanted: list[Tensor], first: Container[Tensor], most: int) -> list[Tensor]:
+    """At most so many of these, evenly: half of them of those in `first`, as far as there are any."""
+    if len(wanted) <= most:
+        return wanted
+    told = [t for t in wanted if t in first]
+    chosen = set(told[:: -(-2 * len(told) // most) or 1])
+    rest = [t for t in wanted if t not in chosen]
+    chosen |= set(rest[:: -(-len(rest) // (most - len(chosen)))])
+    return [t for t in wanted if t in chosen]
 
 
 def _nudged(value: Value, unit: Any) -> Dual:

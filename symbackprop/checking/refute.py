@@ -34,6 +34,8 @@ from symbackprop.rendering.text import to_text
 PRECISIONS = (128, 256, 1024)
 PLAIN = 1e-6  # a relative disagreement that is no rounding of floating point
 CLEAR = 1e-3  # a relative disagreement that anyone sees in floating point; a smaller one is improved on for a while
+DEEP = 1000  # equations of a backward pass: along them enclosures widen so far that only the highest precision is left
+SCALE_OF_DEEP = 0.25  # with digits, and where large weights make it chaotic not even that
 HOPELESS = 100  # so many points in a row at which nothing could be compared: there is no use in more
 Stage = Literal["first look", "directed", "all"]
 UNUSABLE = (TooCloseError, OutOfRangeError, ZeroDivisionError)  # at such a point there is nothing to compare
@@ -350,10 +352,13 @@ def cross_examine(
     search = Search(question, SHARES["cross-examination"].seconds, seed)
     choices = [sizes] if sizes is not None else search.sampler.size_choices()[:2]
     examined = 0
+    deep = len(question.claimed.equations) > DEEP
     for attempt in range(8 * points):
         if not choices or examined == points:
             break
-        found = search.examine(search.sampler.point(choices[attempt // (4 * points) % len(choices)]), PRECISIONS[1])
+        scale = SCALE_OF_DEEP / 2 ** (attempt % 4) if deep else 1.0
+        point = search.sampler.point(choices[attempt // (4 * points) % len(choices)], scale=scale)
+        found = search.examine(point, PRECISIONS[2 if deep else 1])
         if found is None:
             continue
         if found.misshapen:

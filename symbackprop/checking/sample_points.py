@@ -29,7 +29,7 @@ from symbackprop.expression.functions import FUNCTIONS, Function, defined, is_ar
 from symbackprop.expression.program import Assumption, Program
 
 Sizes = dict[Symbol, int]
-LARGEST, SAMPLED = 8, 600
+LARGEST, SAMPLED, MANY = 8, 600, 12
 # What an arbitrary function may stand for. Two in a row share no identity such as f' = f (1 - f).
 STAND_INS = tuple(FUNCTIONS[name] for name in ("sigmoid", "softplus", "tanh", "silu"))
 TWO_ARGUMENT_STAND_INS = (defined("z**2*y + z + y**3", z**2 * y + z + y**3), defined("z*y**2 + z**3", z * y**2 + z**3))
@@ -111,10 +111,10 @@ class Sampler:
     @property
     def real_inputs(self) -> tuple[Tensor, ...]:
         """The inputs of the forward program that may be moved."""
-        kinds = {t: a.kind for t, a in self.kinds.items()}
+        kinds, given = {t: a.kind for t, a in self.kinds.items()}, {*self.question.given}
         return tuple(
             t for t in self.question.forward.inputs
-            if t.kind == "real" and kinds.get(t) in (None, "pos", "prob") and t in self.question.given
+            if t.kind == "real" and kinds.get(t) in (None, "pos", "prob") and t in given
         )  # fmt: skip
 
     def _finite_regions(self, sizes: Sizes) -> list[Assignment]:
@@ -212,6 +212,8 @@ def telling_sizes(
 ) -> list[Sizes]:
     """Sizes in the order in which they tell most: unequal and at least 2, reordered, each 1 in turn, equal, larger.
 
+    Where many sizes are 1 at once, as among a thousand of them, one choice is the turn of them all.
+
     Args:
         allowed: whether sizes are in the domain.
         cost: what a point of these sizes costs; cheap ones come first.
@@ -221,20 +223,25 @@ def telling_sizes(
         pool += [s for s in _assignments(symbols, 10 * SAMPLED, rng) if s not in pool and allowed(s)]
     if not pool or not symbols:
         return pool[:1]
-    costs = {id(s): cost(s) for s in pool}
+    ranks = {id(s): (len(s) - len(set(s.values())), cost(s)) for s in pool}
 
     def order(sizes: Sizes) -> tuple[int, float]:
-        return len(sizes) - len(set(sizes.values())), costs[id(sizes)]
+        return ranks[id(sizes)]
 
     unequal = sorted((s for s in pool if min(s.values()) >= 2), key=order) or sorted(pool, key=order)
     first = unequal[0]
-    chosen = [first, *[s for s in unequal[1:] if _reordered(s, first)][:2]]
+    others = [s for s in unequal[1:] if _reordered(s, first)] or [s for s in _turned(first) if allowed(s)]
+    chosen = [first, *others[:2]]
+    ones = {id(s): list(s.values()).count(1) for s in pool}
+    singles: list[Sizes] = []
     for symbol in symbols:
-        single = [s for s in pool if s[symbol] == 1]
-        chosen += sorted(single, key=lambda s: (list(s.values()).count(1), *order(s)))[:1]
+        if not any(s[symbol] == 1 for s in singles):
+            found = (s for s in pool if s[symbol] == 1)
+            singles += sorted(found, key=lambda s: (ones[id(s)], *order(s)))[:1]
+    chosen += singles
     for value in (2, 3, 1):
         chosen += [s for s in pool if set(s.values()) == {value}][:1]
-    larger = [s for s in unequal if costs[id(s)] <= 12 * costs[id(first)]]
+    larger = [s for s in unequal if ranks[id(s)][1] <= 12 * ranks[id(first)][1]]
     chosen += rng.sample(larger, min(6, len(larger)))
     return [s for k, s in enumerate(chosen) if s not in chosen[:k]]
 
@@ -251,6 +258,14 @@ def _assignments(symbols: Sequence[Symbol], limit: int, rng: random.Random) -> I
         yield from (dict.fromkeys(symbols, value) for value in (1, 2, 3, 4))
         for _ in range(limit):
             yield {s: rng.randint(1, 6) for s in symbols}
+        for _ in range(limit if len(symbols) > MANY else 0):  # of so many one is 1 by chance, nearly always
+            yield {s: rng.randint(2, 4) for s in symbols}
+
+
+def _turned(first: Sizes) -> Iterator[Sizes]:
+    """Sizes each of which is another one than it was, where there are too many to be put in another order by chance."""
+    for k in (1, 2):
+        yield {s: 2 + (n - 2 + k) % 5 for s, n in first.items()}
 
 
 def _different(rng: random.Random, count: int, low: int, high: int, denominator: int) -> list[float]:

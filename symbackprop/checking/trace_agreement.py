@@ -37,7 +37,7 @@ from symbackprop.frontends.passes import framework_of
 
 CHOICES = 4  # sizes that are tried: unequal ones first, then some with a size of 1
 LENGTHS = 3  # of every axis, where its domain has so many
-LARGEST = 100_000  # numbers: points that hold more are left out, since the referee is slow
+LARGEST, OF_EACH = 100_000, 25  # numbers, and of each tensor: larger points are left out, since the referee is slow
 FAR = 0.1  # of the largest entry: that is no rounding error, but another branch
 CLOSE = 1e-4  # relative to the largest entry: user code may work in float32
 TRIES = 3  # points at one choice of sizes, until both functions have finite values
@@ -125,7 +125,9 @@ def compared_with_numpy(program: Program, sizes: Mapping[str, int]) -> Program:
 
 
 def _examine(pair: _Pair, sampler: Sampler, choices: int) -> str:
-    telling = [s for s in sampler.size_choices() if sampler.entries(s) <= LARGEST]
+    tensors = sum(len(e.program.tensors) for e in pair.programs)
+    largest = max(LARGEST, OF_EACH * tensors)
+    telling = [s for s in sampler.size_choices() if sampler.entries(s) <= largest]
     if any(unwritten(e.program) for e in pair.programs):
         for sizes in telling:
             _only_written(pair.programs, sampler.point(sizes))
@@ -313,9 +315,9 @@ def _run_both(pair: _Pair, point: Point) -> bool:
         expected = _evaluated(backward, point)
         if expected is None:
             return False
-        returned = _run_backward(pair, point, cache)
+        returned = _by_name(_run_backward(pair, point, cache), pair.traced)
         for name, tensor in pair.traced.gradients.items():
-            value = _of_name(returned, name, pair.traced)
+            value = returned.get(name)
             if value is not None:
                 same.append(_same(pair, pair.backward, backward, point, tensor, name, _plain(value), expected[tensor]))
         return all(same)
@@ -333,14 +335,14 @@ def _run_backward(pair: _Pair, point: Point, cache: Any) -> Any:
 
 
 def _evaluated(evaluator: Evaluator, point: Point) -> dict[Tensor, Floats] | None:
-    """All tensors of a program, as floats; None where they have no value."""
+    """What a program gives, as floats; None where it has no value."""
     values = dict(point.values(FLOAT))
     given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, FLOAT) for t in evaluator.program.inputs}
     try:
         arrays: dict[Tensor, Array] = evaluator.run(values, given)
     except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
         return None
-    return {t: to_numpy(a, evaluator.shape(t, values), FLOAT) for t, a in arrays.items()}
+    return {t: to_numpy(arrays[t], evaluator.shape(t, values), FLOAT) for t in evaluator.program.outputs}
 
 
 def _listed(result: Any) -> list[Any]:
@@ -353,11 +355,12 @@ def _one(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _of_name(returned: Any, name: str, traced: Traced) -> Any:
-    """The gradient of an input, by its name with or without a "d", or by its place."""
-    if isinstance(returned, dict):
-        return next((v for k, v in returned.items() if k in (name, f"d{name}", f"d_{name}")), None)
-    return _listed(returned)[list(traced.gradients).index(name)]
+def _by_name(returned: Any, traced: Traced) -> dict[str, Any]:
+    """The gradients, by the names of inputs with or without a "d", or by their places."""
+    if not isinstance(returned, dict):
+        return dict(zip(traced.gradients, _listed(returned), strict=False))
+    known = traced.gradients
+    return {k if k in known else str(k).removeprefix("d").lstrip("_"): v for k, v in returned.items()}
 
 
 def _plain(value: Any) -> Floats:
@@ -378,14 +381,17 @@ def _same(
     needed: Floats,
 ) -> bool:
     """Raise unless both have the same shape and nearly the same entries; True if all of them are finite."""
-    evidence, by = [f"sizes:  {_sizes(point.sizes)}"], framework_of(function)
+    by = framework_of(function)
     if np.isnan(given).any() and given.shape == needed.shape and np.isfinite(needed).all():
-        raise MalformedError(f"{name_of(function)} gives nan for {name} when {by} runs it", evidence=evidence)
+        what = f"{name_of(function)} gives nan for {name} when {by} runs it"
+        raise MalformedError(what, evidence=[f"sizes:  {_sizes(point.sizes)}"])
     what = f"the result of {name_of(function)} when {by} runs it is not what its lines say: {name}"
     help = "a result must depend on the arguments alone; if it does, please report this case"
     if given.shape != needed.shape:
         raise TraceDiffersError(
-            what, evidence=[*evidence, f"shape:  {given.shape} by {by}, {needed.shape} as traced"], help=help
+            what,
+            evidence=[f"sizes:  {_sizes(point.sizes)}", f"shape:  {given.shape} by {by}, {needed.shape} as traced"],
+            help=help,
         )
     exists = np.isfinite(needed)
     scale = max(float(np.abs(a[exists & np.isfinite(a)]).max(initial=0.0)) for a in (given, needed))
@@ -400,7 +406,7 @@ def _same(
                                    help='say that they are: assume={"x": "pos"}')  # fmt: skip
         at = tuple(int(k) for k in np.argwhere(far)[0])
         values = f"{name}{list(at) if at else ''}:  {given[at]:.6g} by {by}, {needed[at]:.6g} as traced"
-        raise TraceDiffersError(what, evidence=[*evidence, values], help=help)
+        raise TraceDiffersError(what, evidence=[f"sizes:  {_sizes(point.sizes)}", values], help=help)
     return bool(exists.all() and np.isfinite(given).all())
 
 

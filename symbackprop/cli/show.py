@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"PROVED": "green", "REFUTED": "red", "UNDECIDED": "yellow", "MALFORMED": "magenta",
            "SURROGATE": "cyan"}  # fmt: skip
+INTERRUPTED = 130  # exit status
 GRAVITY = ("REFUTED", "MALFORMED", "UNDECIDED", "SURROGATE", "PROVED")
 
 
@@ -78,6 +79,14 @@ def finish(verdicts: Sequence[Verdict], *, output: Sequence[Path], as_json: bool
             typer.echo(f"wrote {path}")
         typer.echo(", ".join(f"{number} {status.lower()}" for status, number in counts.items()))
     raise typer.Exit(0 if worst == "PROVED" else 1)
+
+
+def interrupted(verdicts: Sequence[Verdict], told: str) -> NoReturn:
+    """Print what was decided before Ctrl-C, and how far the rest has come; exit with 130, as all commands do then."""
+    for verdict in verdicts:
+        typer.echo(coloured(str(verdict)), err=True)
+    typer.echo(told, err=True)
+    raise typer.Exit(INTERRUPTED)  # `main` says last what happened
 
 
 def _save(verdicts: Sequence[Verdict], output: Sequence[Path]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -11,9 +11,12 @@ from rich.markup import escape
 from symbackprop.cli import options
 from symbackprop.cli.bar import CheckBar
 from symbackprop.cli.lazy import api, theorems
-from symbackprop.cli.show import check_documents, check_writable, coloured, finish, print_json
+from symbackprop.cli.show import check_documents, check_writable, coloured, finish, interrupted, print_json
 from symbackprop.cli.user_file import read_user_file
 from symbackprop.errors import MalformedError
+
+if TYPE_CHECKING:
+    from symbackprop.checking.verdict import Verdict
 
 HANDOUT = "A handout"
 FLOATS = "Floating point"
@@ -182,12 +185,14 @@ def check(
     limit: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
     stated = dict(map(_range, ranges or []))
     floats: dict[str, Any] = {"precision": precision or bool(stated), "dtype": dtype}
-    with CheckBar() as bar:
-        verdicts = [
-            api.check(**{**case, **floats, "ranges": {**(case["ranges"] or {}), **stated} or None}, **limit,
-                      complete=complete, observer=bar)
-            for case in cases
-        ]  # fmt: skip
+    verdicts: list[Verdict] = []
+    try:
+        with CheckBar() as bar:
+            for case in cases:
+                own = {**case, **floats, "ranges": {**(case["ranges"] or {}), **stated} or None}
+                verdicts.append(api.check(**own, **limit, complete=complete, observer=bar))
+    except KeyboardInterrupt as stop:
+        interrupted(verdicts, str(stop))
     finish(verdicts, output=documents, as_json=as_json)
 
 

@@ -37,9 +37,11 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     Where,
+    add,
     children,
     free_indices,
     multiply,
+    nodes_once,
     number,
     open_matrix,
 )
@@ -163,6 +165,11 @@ class Compiler:
                 return 0 if a is b and exists(a) else a - b
 
             return difference
+        sizes = [t for t in terms if _is_of_sizes(t)] if len(terms) > 2 else []
+        if 1 < len(sizes) < len(terms):  # where a slice begins: the same number at every place
+            total = add(*sizes)
+            self._closures[total] = _remembered(total, self._of(total))
+            terms = (*(t for t in terms if t not in sizes), total)
         first, *rest = [self._of(t) for t in terms]
         if len(rest) == 1:
             second = rest[0]
@@ -360,6 +367,20 @@ def _picked(index: Index, body: Expr) -> tuple[Expr, Expr] | None:
                 if one is index and index not in free_indices(other):
                     return other, multiply(*factors[:place], *factors[place + 1 :])
     return None
+
+
+def _is_of_sizes(expr: Expr) -> bool:
+    """True for whole numbers made of sizes alone, which are exact and the same at every place."""
+    for node in nodes_once(expr):
+        match node:
+            case Add() | Multiply() | Symbol(kind="size"):
+                continue
+            case Number(value) if value.denominator == 1:
+                continue
+            case Power(_, Number(value)) if value.denominator == 1 and value > 0:
+                continue
+        return False
+    return True
 
 
 def _remembered(expr: Expr, run: Closure) -> Closure:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from symbackprop.expression.build import Expr, Index, Number, Quotient, Remainder, multiply
 from symbackprop.expression.sizes import simplify
 from symbackprop.normal_form.data import ONE, Atom, Factors, Poly, as_index, constant, of_atom, of_index, subtract
+from symbackprop.normal_form.indicators import AT_KINK
 from symbackprop.normal_form.rewriter import TermRules, Terms
 
 MAXIMUM_WINDOW = 16
@@ -49,6 +50,11 @@ def by_position(rules: TermRules, poly: Poly) -> Poly:
                 part = rules.times(part, rules.power(_at_its_place(rules, atom), exponent))
             for here, place in found or ():
                 part = rules.times(part, rules.delta(subtract(here, place)))
+            branch = _standing_on_a_branch(rules, atom) if found is None else None
+            if branch is not None:
+                rules.used[NO_TIES] = None
+                part = [(c, {a: e for a, e in f.items() if a is not atom}, b) for c, f, b in part]
+                part = rules.times(part, branch)
         terms += part
     return rules.collect(terms)
 
@@ -64,6 +70,40 @@ def _standing(rules: TermRules, atom: Atom, bound: tuple[Index, ...]) -> list[tu
         if here is not None:
             return [(here, of_atom(Atom.make("position", top.data, top.args)))]
     return None
+
+
+def _standing_on_a_branch(rules: TermRules, atom: Atom) -> Poly | None:
+    """[v = max_k w_k] for v that is w_i on one side of a threshold u and less on the other: [i = argmax_k w_k] there.
+
+    So x_i = max_k |x_k| says that the maximum stands at i and that x_i is not negative. In terms of the difference,
+    v - w_i is c * u * [u > 0] with a number c < 0 (for a minimum c > 0): where u > 0, v is none of the w_k, nor more.
+    """
+    for top, value in _sides(rules, atom) if atom.kind == "zero" else ():
+        side = -1 if top.data[0] == "max" else 1
+        for index in value.free:
+            if index.size is not top.data[1] or index in top.free:
+                continue
+            gap = subtract(value, rules.body_at(top, of_index(index)))
+            for threshold in {a: None for m, _ in gap.terms for a, _ in m.factors if a.kind == "positive"}:
+                above, u = rules.single(threshold), rules.definition(threshold)
+                below = subtract(ONE, above)
+                at = Atom.make("position", top.data, top.args)
+                here = rules.delta(subtract(of_index(index), of_atom(at)))
+                if _is_multiple(gap, rules.multiply(u, above), side):
+                    return rules.multiply(here, below)
+                if _is_multiple(gap, rules.multiply(u, below), -side):
+                    rules.used[AT_KINK] = None
+                    return rules.multiply(here, above)
+    return None
+
+
+def _is_multiple(poly: Poly, other: Poly, sign: int) -> bool:
+    """True if one is the other times a number of this sign."""
+    table = dict(other.terms)
+    if table.keys() != {m for m, _ in poly.terms}:
+        return False
+    ratios = {Fraction(c) / Fraction(table[m]) for m, c in poly.terms}
+    return len(ratios) == 1 and (ratios.pop() > 0) == (sign > 0)
 
 
 def _at_its_place(rules: TermRules, top: Atom) -> Poly:

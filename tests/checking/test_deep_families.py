@@ -355,3 +355,63 @@ def test_relu6_without_biases_is_proved():
     shapes = {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(5)}}
     verdict = sb.check(lambda x, **p: run(x, p)[0], backward, shapes=shapes, seconds=300)
     assert verdict.status == "PROVED" and verdict.scope == "all sizes", str(verdict)
+
+
+def largest_of_all(x):
+    return np.abs(x).max()
+
+
+def at_its_place(x):
+    k, dx = np.argmax(np.abs(x)), np.zeros_like(x)
+    dx[k] = np.sign(x[k])
+    return {"x": dx}
+
+
+def without_sign(x):
+    k, dx = np.argmax(np.abs(x)), np.zeros_like(x)
+    dx[k] = 1.0
+    return {"x": dx}
+
+
+def largest_of_rows(x):
+    return np.abs(x).max(axis=1)
+
+
+def at_their_places(dout, x):
+    k, dx = np.abs(x).argmax(axis=1), np.zeros_like(x)
+    rows = np.arange(len(x))
+    dx[rows, k] = dout * np.sign(x[rows, k])
+    return {"x": dx}
+
+
+def test_the_place_of_an_extremum_of_branches():
+    """Which branch has it follows: x_i = max |x| only where x_i is not negative."""
+    assert sb.check(largest_of_all, without_sign, shapes={"x": ("N",)}).status == "REFUTED"
+    for forward, backward, shape in (
+        (largest_of_all, at_its_place, ("N",)),
+        (largest_of_rows, at_their_places, ("N", "M")),
+    ):
+        verdict = sb.check(forward, backward, shapes={"x": shape})
+        assert verdict.status == "PROVED" and any("no ties" in c for c in verdict.conditions), str(verdict)
+
+
+def test_the_line_that_one_round_leaves_out_is_named():
+    def run(x, p):
+        values = [x]
+        for k in range(4):
+            values.append(np.tanh(values[-1] @ p[f"W{k}"]))
+        return values
+
+    def backward(dout, x, **p):
+        values, g, d = run(x, p), {}, dout
+        for k in reversed(range(4)):
+            if k != 1:
+                d = d * (1 - values[k + 1] ** 2)
+            g[f"W{k}"] = values[k].T @ d
+            d = d @ p[f"W{k}"].T
+        return {**g, "x": d}
+
+    shapes = {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(4)}}
+    verdict = sb.check(lambda x, **p: run(x, p)[-1], backward, shapes=shapes)
+    missing = backward.__code__.co_firstlineno + 4
+    assert verdict.status == "REFUTED" and f"line {missing}, which has a part in other rounds" in verdict.diagnosis

@@ -1,10 +1,16 @@
 """How far a check has come: what is told to an observer, and where time ends it."""
 
+import _thread
+
 import numpy as np
+import pytest
 from rich.console import Console
 
 import symbackprop as sb
+from symbackprop.checking.budget import Budget
+from symbackprop.checking.check import Case, judged
 from symbackprop.checking.progress import Progress, report, watched
+from symbackprop.cli import main
 from symbackprop.cli.bar import CheckBar
 from symbackprop.expression.shown import enumerated
 
@@ -49,6 +55,37 @@ def test_where_time_ends_it_what_was_done_is_told():
     verdict = sb.check(*deep(300), shapes=SHAPES, seconds=0.5)
     assert verdict.status == "UNDECIDED"
     assert "by then: equations traced" in verdict.reason or "ran for more than" in verdict.reason
+
+
+def test_ctrl_c_ends_it_and_tells_what_was_shown():
+    def interrupt(stage, done, total):
+        if stage == "lines compared" and done == total - 1:
+            _thread.interrupt_main()
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        sb.check(*deep(40), shapes=SHAPES, observer=interrupt)
+    assert str(stop.value).startswith("gradients of forward: interrupted; by then: equations traced, NumPy's results")
+    assert "lines compared" in str(stop.value)
+
+
+def test_what_the_walk_has_met_is_told_on_request():
+    seen = []
+    with watched(Progress(lambda stage, done, total: seen.append(progress.so_far))) as progress:
+        judged(Case(*deep(12), SHAPES, {}, None), Budget.of(60))
+    told = [text for text in seen if "shown to be right" in text]
+    assert "not replayed" not in seen[0] and told[-1].endswith("shown to be right: x, W")
+
+
+def test_command_says_so_and_leaves_with_130(tmp_path, monkeypatch, capsys):
+    def check(*_, **__):
+        raise KeyboardInterrupt("gradients of forward: interrupted; by then: equations traced")
+
+    (tmp_path / "layer.py").write_text("SHAPES = {'x': ('N',)}\ndef forward(x): return x\nbackward = forward\n")
+    monkeypatch.setattr(sb.api, "check", check)
+    with pytest.raises(SystemExit) as end:
+        main(["check", str(tmp_path / "layer.py")])
+    told = "gradients of forward: interrupted; by then: equations traced\nerror: interrupted\n"
+    assert (end.value.code, capsys.readouterr().err) == (130, told)
 
 
 def test_reports_without_anybody_who_watches_are_lost():

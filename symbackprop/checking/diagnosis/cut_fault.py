@@ -48,8 +48,9 @@ def cut_fault(case: Refuted, trials: Trials, lines: Sequence[Equation]) -> CutFa
             leads |= mentioned(line.value)
     suspects = [line for line in lines if line.tensor not in leads][:MOST_SUSPECTS]
     absent = [e for e in case.derived_lines if not any(e.tensor in others for others in found.values())]
+    strays = _strays(case)
     for line in suspects:
-        for right in _missing(absent, line.tensor):
+        for right in _missing(absent, line.tensor, strays):
             if _mends(case, trials, lines, line.tensor, right):
                 near = _region(right, {e.tensor: e for e in absent})
                 return CutFault(line, right, _between(lines, line, frozenset(found)), near)
@@ -65,11 +66,29 @@ def _likenesses(case: Refuted, lines: Sequence[Equation]) -> dict[Tensor, set[Te
     return {tensor: others for tensor, others in found.items() if others}
 
 
-def _missing(absent: Sequence[Equation], tensor: Tensor) -> list[Tensor]:
-    """Derivatives of this shape that no tensor of the user's is, those first whose parts are all there."""
+def _strays(case: Refuted) -> dict[Tensor, int]:
+    """For each derived tensor, how many wrong gradients do not depend on it, and how many right ones do.
+
+    What the fault should have been is what all wrong gradients are computed from, and few others.
+    """
+    wrong = {case.derived[n] for n in case.wrong}
+    known = case.gradient.cotangents
+    every = frozenset(known[t] for t, _ in case.question.pairs.values() if t in known) | wrong
+    reached: dict[Tensor, frozenset[Tensor]] = {}
+    for line in reversed(case.derived_lines):
+        own = reached.get(line.tensor, frozenset()) | (every & {line.tensor})
+        reached[line.tensor] = own
+        for tensor in mentioned(line.value):
+            reached[tensor] = reached.get(tensor, frozenset()) | own
+    return {tensor: len(own ^ wrong) for tensor, own in reached.items()}
+
+
+def _missing(absent: Sequence[Equation], tensor: Tensor, strays: Mapping[Tensor, int]) -> list[Tensor]:
+    """Derivatives of this shape that no tensor of the user's is: what the wrong gradients alone depend on first, of
+    these those whose parts are all there."""
     missing = {e.tensor for e in absent}
     fitting = [e for e in absent if e.tensor.shape == tensor.shape]
-    fitting.sort(key=lambda e: len(mentioned(e.value) & missing))
+    fitting.sort(key=lambda e: (strays.get(e.tensor, 0), len(mentioned(e.value) & missing)))
     return [e.tensor for e in fitting[:MOST_DERIVATIVES]]
 
 

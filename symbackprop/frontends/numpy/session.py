@@ -7,6 +7,7 @@ tensors from a function of indices, and finds the user's name for an object by l
 from __future__ import annotations
 
 import functools
+import itertools
 import linecache
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,7 @@ from symbackprop.rendering.text import to_text
 Content = Callable[[tuple[Expr, ...]], Expr]
 F = TypeVar("F", bound=Callable[..., Any])
 UNWRITTEN = "unwritten "
+MOST_HELD = 200  # things of one dictionary among which a name is sought
 _SPARE = "ijklpqrsuvabcdefgh"
 
 
@@ -224,11 +226,14 @@ class Session:
 
 
 def _held(value: Any) -> dict[Any, Any]:
-    """What an object of the user's holds by name, or a dictionary."""
+    """What an object of the user's holds by name, or a dictionary; of very many things the latest, where one looks for
+    what has just been computed.
+    """
     if isinstance(value, (type, ModuleType, FunctionType)):
         return {}
     try:
-        return dict(value if type(value) is dict else object.__getattribute__(value, "__dict__"))
+        held = value if type(value) is dict else object.__getattribute__(value, "__dict__")
+        return dict([*itertools.islice(reversed(held.items()), MOST_HELD)][::-1])
     except AttributeError:
         return {}
 

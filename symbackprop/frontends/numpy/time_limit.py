@@ -151,11 +151,12 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     finally:
         if thread.is_alive():
             _end(thread, over, turn)
-    if not answers:  # it is left behind, with all that it has changed for a while
-        sys.stdout = before[0]
-        warnings.filters[:] = before[1]  # type: ignore[index]
-        if before[2]:
-            gc.enable()
+        if not answers:  # it is left behind, with all that it has changed for a while
+            sys.stdout = before[0]
+            warnings.filters[:] = before[1]  # type: ignore[index]
+            if before[2]:
+                gc.enable()
+    if not answers:
         raise OutOfTime
     answer, error = answers[0]
     if error is not None:
