@@ -43,6 +43,7 @@ from symbackprop.expression.build import (
     power,
     rewrite,
 )
+from symbackprop.expression.size_combinations import is_combination
 from symbackprop.expression.size_polynomial import (
     CONSTANT,
     UNIT,
@@ -360,7 +361,8 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
     inequalities += _nested({**shifts, **dict.fromkeys(free)}, facts)
     goal = shifted(polynomial, shifts)
     known = [tightened(shifted(p, shifts)) for p in inequalities]
-    return cancels(goal, [p for p in known if any(c < 0 for c in p.values())], free)
+    known = [p for p in known if any(c < 0 for c in p.values())]
+    return cancels(goal, known, free) or is_combination(goal, known, free)
 
 
 def _nested(atoms: Iterable[Expr], facts: Facts) -> list[Polynomial]:
