@@ -229,6 +229,8 @@ class Composition:
             self._alike.add(tensor)
         for likeness in self._alike.of_difference(derived, claimed.tensor):
             other = likeness.other
+            if likeness.part is not None:
+                continue
             entry = Entry(other, tuple(claimed.indices[k] for k in likeness.order))
             theirs = other in self._aliens and self._order[other] < self._order[claimed.tensor]
             if other in own or theirs or other not in self._adjoints | self._aliens:
@@ -467,17 +469,26 @@ class Composition:
             alike = sorted(left, key=lambda s: self._order[s.other] < self._last)[:MOST_BLIND]
         for likeness in alike:
             other = likeness.at(own.indices)
-            opened = self._proved(own, other)
-            if opened is not None:
-                self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
+            lemma = self._lemma(own, other, likeness.other)
+            if lemma is not None:
+                self._replaced[own.tensor] = lemma.equation
                 if own.tensor in self._aliens:
                     self._met |= {likeness.other} - self._unread
                     self._last = self._order[likeness.other]
-                self.lemmas[own.tensor] = Lemma(self._replaced[own.tensor], tuple(opened))
+                self.lemmas[own.tensor] = lemma
                 return True
             if worked() > self.deadline:
                 break
         return False
+
+    def _lemma(self, own: Equation, other: Expr, ahead: Tensor) -> Lemma | None:
+        """That a tensor is another one; beside recurrences this is tried with that one opened first as well."""
+        opened = self._proved(own, other)
+        first = opened is None and bool(self.cuts.clocks)
+        if first:
+            opened = self._meet(own, other, ahead, eager=False)
+        equation = Equation(own.tensor, own.indices, other, own.note)
+        return None if opened is None else Lemma(equation, tuple(opened), ahead=first)
 
     def _restart(self) -> None:
         left = self.deadline - worked()

@@ -28,6 +28,9 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Index,
+    Multiply,
+    Number,
+    Quotient,
     Symbol,
     Tensor,
     add,
@@ -48,6 +51,7 @@ FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, witho
 SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
+MOST_PARTS = 8  # of an axis: the gates of a cell, the queries, keys and values of a layer
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
 FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
 Values = Mapping[Tensor, NDArray[Any]]
@@ -61,6 +65,7 @@ class Likeness:
     Args:
         step: the axis of the other whose steps are counted otherwise: from `start` on, or down from there.
         blind: whether numbers tell nothing, since they have run out of range.
+        part: an axis of the other and the place at which the part begins that this is.
     """
 
     other: Tensor
@@ -70,40 +75,60 @@ class Likeness:
     start: Expr = ZERO
     down: bool = False
     blind: bool = False
+    part: tuple[int, Expr] | None = None
 
     def at(self, indices: tuple[Index, ...]) -> Expr:
         """What the entry with these indices is."""
         places: list[Expr] = [indices[k] for k in self.order]
         if self.step is not None:
             places[self.step] = (subtract if self.down else add)(self.start, places[self.step])
+        if self.part is not None:
+            axis, first = self.part
+            places[axis] = add(first, places[axis])
         return multiply(self.factor, Entry(self.other, tuple(places)))
 
 
 @dataclass(frozen=True)
 class View:
-    """A tensor, or all but the first or the last of its steps.
+    """A tensor, or all but the first or the last of its steps, or one of the equal parts of an axis.
 
     Args:
         axis: that of the steps.
         first, last: how many are left out at either end.
+        part: an axis, which part of it, and how many there are: the gates of a cell lie side by side.
     """
 
     tensor: Tensor
     axis: int | None = None
     first: int = 0
     last: int = 0
+    part: tuple[int, int, int] | None = None
 
     @property
     def shape(self) -> tuple[Expr, ...]:
         """The shape of what is left."""
-        gone = self.first + self.last
-        return tuple(
-            simplify(add(n, number(-gone))) if k == self.axis and gone else n for k, n in enumerate(self.tensor.shape)
-        )
+        gone, sizes = self.first + self.last, list(self.tensor.shape)
+        if self.axis is not None and gone:
+            sizes[self.axis] = simplify(add(sizes[self.axis], number(-gone)))
+        if self.part is not None:
+            axis, _, count = self.part
+            sizes[axis] = simplify(Quotient(sizes[axis], number(count)))
+        return tuple(sizes)
+
+    @property
+    def begins(self) -> tuple[int, Expr] | None:
+        """The axis of the part and the place at which it begins."""
+        if self.part is None:
+            return None
+        axis, k, count = self.part
+        return axis, simplify(multiply(number(k), Quotient(self.tensor.shape[axis], number(count))))
 
     def of(self, values: Values) -> NDArray[Any]:
         """The numbers of what is left."""
         array = np.asarray(values[self.tensor])
+        if self.part is not None:
+            axis, k, count = self.part
+            array = np.split(array, count, axis)[k]
         if self.axis is None or not self.first + self.last:
             return array
         places = slice(self.first, array.shape[self.axis] - self.last)
@@ -181,10 +206,10 @@ class Lookalikes:
         views = [View(tensor)]
         if tensor in self._steps:
             views = [View(tensor, self._steps[tensor], *ends) for ends in ((0, 0), (1, 0), (0, 1))]
-        for view in views:
+        for view in [*views, *(replace(v, part=part) for part in _parts(tensor) for v in views)]:
             profile = self._profile(view)
             if profile is not None and not profile.any():
-                if view.axis is None:
+                if view.axis is None and view.part is None:
                     self._void.setdefault(tensor.shape, []).append(tensor)
             elif profile is not None:
                 for order, shape in zip(self._by_shape, profile[1], strict=True):
@@ -298,9 +323,10 @@ class Lookalikes:
                 if factor is None:
                     continue
                 if step is None:
-                    return Likeness(other, order, factor)
+                    return Likeness(other, order, factor, part=view.begins)
                 start = subtract(shape[step], ONE) if down else ZERO
-                return Likeness(other, order, factor, step, simplify(add(start, number(view.first))), down)
+                first = simplify(add(start, number(view.first)))
+                return Likeness(other, order, factor, step, first, down, part=view.begins)
         return None
 
     def _ways(self, view: View) -> Iterator[tuple[int | None, bool]]:
@@ -347,6 +373,14 @@ class Lookalikes:
                         powers = (power(s, number(e)) for s, e in zip(chosen, signs, strict=True))
                         return multiply(number(factor), *powers) if chosen else number(factor)
         return None
+
+
+def _parts(tensor: Tensor) -> Iterator[tuple[int, int, int]]:
+    """The axes that have equal parts, as one of length 4*H has, each with every part and their number."""
+    for axis, size in enumerate(tensor.shape):
+        count = size.factors[0] if isinstance(size, Multiply) else None
+        if isinstance(count, Number) and count.value.denominator == 1 and 1 < count.value <= MOST_PARTS:
+            yield from ((axis, k, int(count.value)) for k in range(int(count.value)))
 
 
 def _turned(values: NDArray[Any], order: tuple[int, ...], step: int | None, down: bool) -> NDArray[Any]:
