@@ -8,7 +8,8 @@ a difference that is as long as a few equations, whatever the depth.
 
 The lemmas about the tensors of one recurrence are accepted together or not at all: each is shown of an entry under the
 hypothesis that all of them hold of the entries that are computed before it, and `recurrence.blocks` has made sure that
-an entry reads no others. That is induction on the order of computation; its base is an entry that reads none.
+an entry reads no others. That is induction on the order of computation; its base is an entry that reads none. A lemma
+that is shown `alone` supposes nothing: it is accepted before the others, from the equations as they are.
 
 Trusted, beside this module: the rooms `normal_form` and `expression`. Who proposes lemmas is not.
 """
@@ -109,13 +110,24 @@ class Replay(Generic[AnyLemma]):
         self.lemmas = tuple(accepted)
 
     def _together(self, block: Recurrence, wanted: Mapping[Tensor, AnyLemma]) -> list[AnyLemma]:
-        """The lemmas about a recurrence, each shown with all of them as hypotheses about earlier entries."""
-        self._found |= {e.tensor: wanted[e.tensor].equation for e in block.equations if e.tensor in wanted}
+        """The lemmas about a recurrence: those that need no induction one after another, then the others, each shown
+        with all of them as hypotheses about earlier entries."""
+        lemmas = [wanted[e.tensor] for e in block.equations if e.tensor in wanted]
+        accepted: list[AnyLemma] = []
+        for lemma in [m for m in lemmas if m.alone]:
+            self._define_together(block)
+            accepted.append(self._accepted(lemma))
+            self._found[lemma.equation.tensor] = lemma.equation
+        self._found |= {m.equation.tensor: m.equation for m in lemmas}
+        self._define_together(block)
+        return [*accepted, *(self._accepted(m) for m in lemmas if not m.alone)]
+
+    def _define_together(self, block: Recurrence) -> None:
+        """The equations of a recurrence, with what has been found put in."""
         for equation in block.equations:
             value = self.rewritten(equation.value)
             self._read[equation.tensor] = Equation(equation.tensor, equation.indices, value, equation.note)
         self._cuts.define_block(block, (self._read[e.tensor] for e in block.equations))
-        return [self._accepted(wanted[e.tensor]) for e in block.equations if e.tensor in wanted]
 
     @property
     def conditions(self) -> tuple[str, ...]:

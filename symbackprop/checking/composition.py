@@ -12,13 +12,14 @@ and heaps", 1997).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from symbackprop.calculus.equality import names_that_matter
 from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.explicit_forms import Explicit
+from symbackprop.checking.invariants import Invariants, Proposal
 from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.progress import report
 from symbackprop.checking.question import Question
@@ -26,6 +27,7 @@ from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, ProofError, SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
+    MINUS_ONE,
     ONE,
     Add,
     Entry,
@@ -34,19 +36,22 @@ from symbackprop.expression.build import (
     Number,
     Symbol,
     Tensor,
+    add,
     entries_once,
     free_indices,
+    kronecker,
     multiply,
     nodes_once,
     power,
     rewrite,
     substitute,
     tensors_in,
+    where,
 )
 from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
-from symbackprop.expression.sizes import Facts
+from symbackprop.expression.sizes import Facts, simplify
 from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, tensors_in_term, tensors_of
 from symbackprop.normal_form.data import Poly, as_constant, of_index, parameter, subtract
 from symbackprop.normal_form.to_expression import expression
@@ -122,7 +127,9 @@ class Composition:
         self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
         self._names, self._recipes = names_that_matter(self.program), question.told_lemmas
         self._alike = Lookalikes(question, self.program.equations) if alike is None else alike.afresh()
-        self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest) if explicit else None
+        self._invariants = Invariants(self._alike)
+        self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest)
+        self._sums = explicit
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
@@ -353,21 +360,21 @@ class Composition:
         Numbers propose what they are; that is supposed of all entries that are computed before an entry, and shown of
         that entry. What cannot be shown is supposed no longer, until all that is supposed has been shown.
         """
-        proposed = {e.tensor: self._alike.of(e.tensor) if e.tensor.kind == "real" else [] for e in block.equations}
+        self._take_together(block)
+        proposed = {e.tensor: self._proposals(e) for e in block.equations}
         by_tensor = {e.tensor: e for e in block.equations}
         shown: dict[Tensor, Lemma] = {}
         while worked() < self.deadline:
             supposed = {t: by_tensor[t] for t in by_tensor if proposed[t]}
             for tensor, own in supposed.items():
-                value = self._from_its_end(proposed[tensor][0].at(own.indices))
+                value = self._from_its_end(proposed[tensor][0].value)
                 self._replaced[tensor] = Equation(tensor, own.indices, value, own.note)
             self._take_together(block)
             shown = {}
             for tensor in supposed:
                 beside = tuple(t for t in supposed if t is not tensor)
-                like = proposed[tensor][0]
-                value = self._from_its_end(like.at(by_tensor[tensor].indices))
-                lemma = self._shown(self._lines[tensor], value, like.other, beside)
+                first = proposed[tensor][0]
+                lemma = self._shown(self._lines[tensor], self._from_its_end(first.value), first.ahead, beside)
                 if lemma is None:
                     break
                 shown[tensor] = lemma
@@ -385,49 +392,106 @@ class Composition:
                 self._alike.add(tensor)
         self._take_together(block)
 
+    def _proposals(self, equation: Equation) -> list[Proposal]:
+        """What a tensor of a recurrence may be: another one, or another one in other units."""
+        if equation.tensor.kind != "real":
+            return []
+        found = [Proposal(like.at(equation.indices), like.other) for like in self._alike.of(equation.tensor)]
+        return found or self._invariants.of(equation) or list(self._but_for_an_end(equation))
+
+    def _but_for_an_end(self, equation: Equation) -> Iterator[Proposal]:
+        """Another tensor but for the step with which the recurrence begins."""
+        axis = self.cuts.clocks[equation.tensor][1].axis
+        step = equation.indices[axis]
+        for last in (False, True):
+            for like in self._alike.of_all_but(equation.tensor, axis, last):
+                value = like.at(equation.indices)
+                if not last:
+                    value = substitute(value, {step: add(step, MINUS_ONE)})
+                whole = self._with_another_end(equation, value, last)
+                if whole is not None:
+                    yield Proposal(whole, like.other)
+
     def _from_its_end(self, value: Expr) -> Expr:
         """A value with entries at ends of recurrences, where these begin, as what they are there."""
 
         def known(node: Expr) -> Expr | None:
             if not isinstance(node, Entry) or node.tensor not in self.cuts.clocks or free_indices(node):
                 return None
-            try:
-                opened = self.cuts.put_in(self.cuts.normal(node), node.tensor)
-            except SymbackpropError:
-                return None
-            own = {e.tensor for e in self.cuts.clocks[node.tensor][0].equations}
-            return None if tensors_of(opened) & own else expression(self.cuts, opened, {})
+            opened = self._begun(node, node.tensor)
+            return None if opened is None else expression(self.cuts, opened, {})
 
         return rewrite(value, known)
 
-    def _made_explicit(self, block: Recurrence) -> None:
-        """Find what tensors of a recurrence are without it: nothing, or sums over steps.
+    def _begun(self, value: Expr, tensor: Tensor) -> Poly | None:
+        """An expression of entries of a recurrence as what they are where that begins; None elsewhere."""
+        own = {e.tensor for e in self.cuts.clocks[tensor][0].equations}
+        self._restart()
+        try:
+            opened = self.cuts.normal(value)
+            for _ in range(MOST_LEVELS):
+                held = self._openable(tensors_of(opened) & own)
+                if not held:
+                    return opened
+                opened = self.cuts.put_in(opened, held[0])
+        except SymbackpropError:
+            pass
+        return None
 
-        Each step is shown under the hypothesis about earlier ones.
+    def _with_another_end(self, own: Equation, value: Expr, last: bool) -> Expr | None:
+        """A value but for the first or the last step, where the tensor is what its recurrence begins with; None where
+        it does not begin there."""
+        axis = self.cuts.clocks[own.tensor][1].axis
+        step, places = own.indices[axis], self.cuts.places(own.tensor)
+        end = simplify(add(step.size, MINUS_ONE)) if last else NOTHING
+        begun = self._begun(Entry(own.tensor, (*places[:axis], end, *places[axis + 1 :])), own.tensor)
+        if begun is None:
+            return None
+        names: dict[Index, Expr] = dict(zip(places, own.indices, strict=True))
+        return where(kronecker(step, end), expression(self.cuts, begun, names), value)
+
+    def _made_explicit(self, block: Recurrence) -> None:
+        """Find what tensors of a recurrence are without it: nothing, nothing but at an end, or sums over steps.
+
+        Each step is shown under the hypothesis about earlier ones; where that is no help, without it.
         """
-        explicit = self._explicit
-        if explicit is None:
-            return
         left = [e for e in block.equations if e.tensor.kind == "real" and e.tensor not in self._replaced]
         for equation in left:
-            if explicit.nothing(equation):
+            if self._explicit.nothing(equation):
                 self._is_explicitly(equation, NOTHING, block)
         for equation in left:
+            clock = block.clocks[equation.tensor]
+            for last in (False, True):
+                if equation.tensor in self._replaced or not self._explicit.nothing_but(equation, clock.axis, last):
+                    continue
+                value = self._with_another_end(equation, NOTHING, last)
+                if value is not None and not self._is_explicitly(equation, value, block):
+                    self._is_explicitly(equation, value, block, alone=True)
+        for equation in left if self._sums else ():
             if equation.tensor not in self._replaced:
-                for form in explicit.sums(self._lines[equation.tensor], block, self._lines):
+                for form in self._explicit.sums(self._lines[equation.tensor], block, self._lines):
                     if worked() > self.deadline or self._is_explicitly(equation, form, block):
                         break
 
-    def _is_explicitly(self, equation: Equation, value: Expr, block: Recurrence) -> bool:
-        """Whether a tensor of a recurrence is shown to be this; it stands for it from then on."""
+    def _is_explicitly(self, equation: Equation, value: Expr, block: Recurrence, alone: bool = False) -> bool:
+        """Whether a tensor of a recurrence is shown to be this; it stands for it from then on.
+
+        Args:
+            alone: whether nothing is supposed of earlier steps.
+        """
         tensor, value = equation.tensor, self._rewritten(value)
-        self._replaced[tensor] = Equation(tensor, equation.indices, value, equation.note)
+        supposed = Equation(tensor, equation.indices, value, equation.note)
+        if not alone:
+            self._replaced[tensor] = supposed
         self._take_together(block)
-        lemma = self._shown(self._lines[tensor], value, None, ())
+        lemma = self._in_one_step(self._lines[tensor], value) if alone else self._shown(self._lines[tensor], value, None, ())
         if lemma is None:
-            del self._replaced[tensor]
+            self._replaced.pop(tensor, None)
             self._take_together(block)
             return False
+        if alone:
+            self._replaced[tensor] = supposed
+            self._take_together(block)
         self.lemmas[tensor] = lemma
         return True
 
@@ -460,6 +524,12 @@ class Composition:
                 equation = Equation(own.tensor, own.indices, other, own.note)
                 return Lemma(equation, tuple(opened), ahead=first is not None, beside=beside)
         return None
+
+    def _in_one_step(self, own: Equation, other: Expr) -> Lemma | None:
+        """That an entry is what it may be, with each definition put in once: what lies one step away stays as it is."""
+        opened = self._meet(own, other, once=True)
+        equation = Equation(own.tensor, own.indices, other, own.note)
+        return None if opened is None else Lemma(equation, tuple(opened), alone=True)
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
@@ -539,19 +609,22 @@ class Composition:
         self._restart()
         return subtract(self.cuts.value(own.tensor), self.cuts.normal(substitute(other, places)))
 
-    def _meet(self, own: Equation, other: Expr, first: Tensor | None = None, eager: bool = True) -> list[Tensor] | None:
+    def _meet(
+        self, own: Equation, other: Expr, first: Tensor | None = None, eager: bool = True, once: bool = False
+    ) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
             first: a tensor of the other side that is opened before anything is looked at.
             eager: beside recurrences, whether what stands on both sides is opened where that is computed later than
                 what stands on one alone.
+            once: beside recurrences, whether each definition is put in once at most.
         """
         opened: list[Tensor] = []
         level: dict[Tensor, int] = {}  # how many definitions had to be opened before a tensor came in sight
         try:
             if self.cuts.clocks:
-                return self._meet_in_time(own, other, first, eager)
+                return self._meet_in_time(own, other, first, eager, once)
             gap = self._gap(own, other)
             steps = 0
             while steps <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
@@ -570,7 +643,9 @@ class Composition:
             pass
         return None
 
-    def _meet_in_time(self, own: Equation, other: Expr, first: Tensor | None, eager: bool) -> list[Tensor] | None:
+    def _meet_in_time(
+        self, own: Equation, other: Expr, first: Tensor | None, eager: bool, once: bool
+    ) -> list[Tensor] | None:
         """As `_meet`, beside recurrences: of several entries of a tensor those are opened that are computed last."""
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         self._restart()
@@ -585,7 +660,7 @@ class Composition:
         while len(opened) <= (MOST_OPENED if eager else MOST_AT_FIRST) and len(gap.terms) <= MOST_TERMS:
             if cuts.vanishes_everywhere(gap):
                 return opened
-            tensor = self._next(left, right, gap, eager)
+            tensor = self._next(left, right, gap, eager, opened if once else ())
             if tensor is None:
                 return None
             times = cuts.times_beside(gap, tensor)
@@ -594,18 +669,18 @@ class Composition:
             opened.append(tensor)
         return None
 
-    def _next(self, left: Poly, right: Poly, gap: Poly, eager: bool) -> Tensor | None:
-        """The tensor to open next.
+    def _next(self, left: Poly, right: Poly, gap: Poly, eager: bool, done: Sequence[Tensor]) -> Tensor | None:
+        """The tensor to open next, none of those that are done.
 
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
         difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
         one that leads to no other steps; else the deepest of which the sides speak at other steps, or some terms only,
         those of the forward pass before derivatives.
         """
-        cuts = self.cuts
-        one_sided = self._openable(tensors_of(gap) & (tensors_of(left) ^ tensors_of(right)))
+        cuts, every = self.cuts, tensors_of(gap).difference(done)
+        one_sided = self._openable(every & (tensors_of(left) ^ tensors_of(right)))
         held = [tensors_in_term(m) for m, _ in gap.terms]
-        uneven = self._openable(frozenset.union(*held) - frozenset.intersection(*held))
+        uneven = self._openable(every & (frozenset.union(*held) - frozenset.intersection(*held)))
         strange, others = (
             [t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven)
         )
@@ -613,13 +688,13 @@ class Composition:
             later = [t for t in others if t not in strange] if eager else []
             return self._latest([*strange, *later], gap)
         best: tuple[int, Tensor] | None = None
-        for tensor in self._openable(tensors_of(gap)):
+        for tensor in self._openable(every):
             shorter = cuts.opened_gap(gap, tensor)
             if len(shorter.terms) < (best[0] if best else len(gap.terms)):
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        seen = self._openable(tensors_of(gap))
+        seen = self._openable(every)
         apart = [t for t in seen if cuts.places_in(left, t) != cuts.places_in(right, t)]
         ending = [t for t in seen if t not in cuts.clocks]
         first = [t for t in others if t in apart] or ending or [t for t in apart if t in self._forward]

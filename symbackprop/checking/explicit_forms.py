@@ -159,6 +159,11 @@ class Explicit:
         """True if a tensor may be 0 everywhere."""
         return bool(self._vectors) and all(self._vanishes(v, own) for v in self._vectors)
 
+    def nothing_but(self, own: Equation, axis: int, last: bool) -> bool:
+        """True if a tensor may be 0 at all steps but the first, or but the last."""
+        rest = slice(None, -1) if last else slice(1, None)
+        return bool(self._vectors) and all(self._vanishes(v, own, (slice(None),) * axis + (rest,)) for v in self._vectors)
+
     def sums(self, own: Equation, block: Recurrence, lines: Mapping[Tensor, Equation]) -> Iterator[Expr]:
         """What a tensor of a recurrence may be, over the indices of its equation.
 
@@ -181,11 +186,11 @@ class Explicit:
 
     # --- numbers
 
-    def _vanishes(self, vectors: Vectors, own: Equation) -> bool:
-        """True if a tensor is 0 up to the rounding of what it is computed from."""
+    def _vanishes(self, vectors: Vectors, own: Equation, part: tuple[slice, ...] = ()) -> bool:
+        """True if a tensor, or a part of it, is 0 up to the rounding of what it is computed from."""
         values = [np.abs(vectors.arrays[t]) for t in tensors_in(own.value) if t in vectors.arrays and t.kind == "real"]
         scale = max((float(v.max(initial=0.0)) for v in values), default=0.0)
-        return float(np.abs(vectors.arrays[own.tensor]).max(initial=0.0)) <= FAINT * scale
+        return float(np.abs(vectors.arrays[own.tensor][part]).max(initial=0.0)) <= FAINT * scale
 
     def _over(self, vectors: Vectors, form: Linear, value: Expr) -> Numbers:
         """Numbers along the steps, in the order of computation, of all other indices together."""

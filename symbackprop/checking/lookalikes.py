@@ -198,11 +198,13 @@ class Lookalikes:
         self._known: list[View] = []
         self._profiles: list[NDArray[np.float64]] = []
         self._by_shape: list[list[tuple[float, int]]] = [[] for _ in self._at]  # at each point, in order
+        self._shaped: dict[tuple[Expr, ...], list[tuple[Likeness, list[NDArray[Any]]]]] = {}
         self._void: dict[tuple[Expr, ...], list[Tensor]] = {}  # those that are 0 at all points
         self._vanishing = False  # whether some numbers are so small that digits are lost
 
     def add(self, tensor: Tensor) -> None:
         """From now on the tensor may be found."""
+        self._shaped = {}
         views = [View(tensor)]
         if tensor in self._steps:
             views = [View(tensor, self._steps[tensor], *ends) for ends in ((0, 0), (1, 0), (0, 1))]
@@ -237,6 +239,30 @@ class Lookalikes:
         found = [self._likeness(tensor, self._known[near[k]]) for k in order]
         return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
 
+    def numbers_of(self, tensor: Tensor) -> list[NDArray[Any]] | None:
+        """The numbers of a tensor at all points; None where it has none."""
+        if tensor.kind != "real" or not self._at or not all(tensor in values for _, values in self._at):
+            return None
+        return [np.asarray(values[tensor], dtype=np.float64) for _, values in self._at]
+
+    def of_shape(self, shape: tuple[Expr, ...]) -> list[tuple[Likeness, list[NDArray[Any]]]]:
+        """What may be found and can be read over indices of this shape, each with its numbers at all points."""
+        if shape not in self._shaped:
+            self._shaped[shape] = [found for view in self._known for found in self._read_over(view, shape)]
+        return self._shaped[shape]
+
+    def _read_over(self, view: View, shape: tuple[Expr, ...]) -> Iterator[tuple[Likeness, list[NDArray[Any]]]]:
+        if len(view.shape) != len(shape) or view.part is not None:
+            return
+        for order in itertools.permutations(range(len(shape))):
+            if view.shape != tuple(shape[k] for k in order):
+                continue
+            for step, down in self._ways(view):
+                start = subtract(view.shape[step], ONE) if down and step is not None else ZERO
+                first = simplify(add(start, number(view.first)))
+                likeness = Likeness(view.tensor, order, ONE, step, first, down)
+                yield likeness, [_turned(view.of(v), order, step, down) for _, v in self._at]
+
     def _in_line(self, tensor: Tensor) -> list[Likeness]:
         """Where numbers have run out of range, as deep inside a model whose gradients vanish: all of one shape."""
         if not self._vanishing:
@@ -257,6 +283,20 @@ class Lookalikes:
         try:
             self._at = [(p, {**v, gap: v[left] - v[right]}) for p, v in before if left in v and right in v]
             return self.of(gap) if len(self._at) == len(before) else []
+        finally:
+            self._at = before
+
+    def of_all_but(self, tensor: Tensor, axis: int, last: bool) -> list[Likeness]:
+        """The tensors that may be found and are like this one without its first step, or without its last.
+
+        Args:
+            axis: that of the steps.
+        """
+        view = View(tensor, axis, int(not last), int(last))
+        rest, before = Tensor(f"part of {tensor.name}", view.shape), self._at
+        try:
+            self._at = [(p, {**v, rest: view.of(v)}) for p, v in before if tensor in v and v[tensor].shape[axis]]
+            return self.of(rest) if len(self._at) == len(before) else []
         finally:
             self._at = before
 
