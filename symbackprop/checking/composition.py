@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
 
 from symbackprop.calculus.equality import names_that_matter
 from symbackprop.calculus.lemmas import Replay, is_view, joined
@@ -68,6 +70,22 @@ MOST_NODES = 400  # of what a line should compute: more explains nothing either
 STEP = parameter(0, Symbol("steps", "size"))
 SHARE = 8  # of all that is left, for one lemma, where that is more than what a lemma has
 LONGEST_WRITTEN_OUT = 64
+
+
+class Order(Enum):
+    """Beside recurrences: what is opened before what.
+
+    ONE_SIDED: derivatives that stand on one side alone. EAGER: with them those that stand on both, where these are
+    computed later. FORWARD: then of those on both sides the forward pass alone. ONCE: no tensor of a recurrence twice.
+    """
+
+    ONE_SIDED = 1
+    EAGER = 2
+    FORWARD = 3
+    ONCE = 4
+
+
+ONE_SIDED, EAGER, FORWARD, ONCE = Order
 
 
 @dataclass(frozen=True)
@@ -125,6 +143,7 @@ class Composition:
         longest = max((_length(n) for e in self.program.equations for n in e.tensor.shape), default=0)
         self.expanded = min(longest, LONGEST_WRITTEN_OUT)
         self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
+        self._plain: CutPoints | None = None  # with the equations as they are written
         self._names, self._recipes = names_that_matter(self.program), question.told_lemmas
         self._alike = Lookalikes(question, self.program.equations) if alike is None else alike.afresh()
         self._invariants = Invariants(self._alike)
@@ -339,8 +358,39 @@ class Composition:
             return
         self._reads[tensor] = frozenset(tensors_in(value))
         self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
-        if worked() <= self.deadline and not self._found(own):
+        if worked() > self.deadline:
+            return
+        if tensor in self._adjoints and self.cuts.clocks and self._explicit.nothing(equation) and self._is_an_end(own):
+            return
+        if not self._found(own):
             self._alike.add(tensor)
+
+    def _is_an_end(self, own: Equation) -> bool:
+        """Whether a derivative beside recurrences is shown to be 0, or what is left of it at the shortest lengths."""
+        with self._from_equations():
+            left = self._left_over(self.program.by_tensor[own.tensor])
+        lemma = None if left is None else self._in_one_step(self.program.by_tensor[own.tensor], left)
+        if lemma is None:
+            return False
+        self.lemmas[own.tensor], self._replaced[own.tensor] = lemma, lemma.equation
+        return True
+
+    def _left_over(self, own: Equation) -> Expr | None:
+        """What is left of a tensor once each equation was put in: nothing, or what only some sizes have."""
+        try:
+            left = gap = self.cuts.gap(self._gap(own, NOTHING), self.cuts.normal(NOTHING))
+            opened: list[Tensor] = []
+            while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
+                if all(any(a.kind == "delta" for a, _ in mono.factors) for mono, _ in gap.terms):
+                    return expression(self.cuts, gap, dict(zip(self.cuts.places(own.tensor), own.indices, strict=True)))
+                tensor = self._next(left, self.cuts.normal(NOTHING), gap, ONCE, opened)
+                if tensor is None:
+                    return None
+                left = gap = self.cuts.opened_gap(gap, tensor)
+                opened.append(tensor)
+        except (BudgetError, UnsupportedError):
+            pass
+        return None
 
     # --- recurrences
 
@@ -481,19 +531,19 @@ class Composition:
         """
         tensor, value = equation.tensor, self._rewritten(value)
         supposed = Equation(tensor, equation.indices, value, equation.note)
-        if not alone:
+        if alone:
+            lemma = self._in_one_step(self.program.by_tensor[tensor], value)
+        else:
             self._replaced[tensor] = supposed
-        self._take_together(block)
-        lemma = self._in_one_step(self._lines[tensor], value) if alone else self._shown(self._lines[tensor], value, None, ())
+            self._take_together(block)
+            lemma = self._shown(self._lines[tensor], value, None, ())
         if lemma is None:
             self._replaced.pop(tensor, None)
-            self._take_together(block)
-            return False
-        if alone:
+        else:
             self._replaced[tensor] = supposed
-            self._take_together(block)
-        self.lemmas[tensor] = lemma
-        return True
+            self.lemmas[tensor] = lemma
+        self._take_together(block)
+        return lemma is not None
 
     def _shortest(self, equation: Equation) -> Expr | None:
         """A value with those definitions put in that make it shorter, perhaps some together; None if it is long."""
@@ -518,18 +568,35 @@ class Composition:
         Args:
             ahead: a tensor of the other side that is opened before anything else is tried: one step on either side.
         """
-        for first, eager in itertools.product(dict.fromkeys((ahead, None)), (False, True)):
-            opened = self._meet(own, other, first, eager)
+        every = [*itertools.product(dict.fromkeys((ahead, None)), (ONE_SIDED, EAGER)), (None, FORWARD)]
+        for first, order in every:
+            opened = self._meet(own, other, first, order)
             if opened is not None:
                 equation = Equation(own.tensor, own.indices, other, own.note)
                 return Lemma(equation, tuple(opened), ahead=first is not None, beside=beside)
         return None
 
     def _in_one_step(self, own: Equation, other: Expr) -> Lemma | None:
-        """That an entry is what it may be, with each definition put in once: what lies one step away stays as it is."""
-        opened = self._meet(own, other, once=True)
+        """That an entry is what it may be, from the equations alone, each of them put in once: what lies one step away
+        stays as it is, so that it may cancel."""
+        with self._from_equations():
+            opened = self._meet(own, other, order=ONCE)
         equation = Equation(own.tensor, own.indices, other, own.note)
         return None if opened is None else Lemma(equation, tuple(opened), alone=True)
+
+    @contextmanager
+    def _from_equations(self) -> Iterator[None]:
+        """Within it, tensors are what their equations say, whatever was found."""
+        before = self.cuts, self._replaced
+        if self._plain is None:
+            self._plain = CutPoints(self.cuts.facts, self.derived.known, expanded=self.expanded)
+            for block in self.program.blocks:
+                self._plain.define_block(block, equations_of(block))
+        self.cuts, self._replaced = self._plain, {}
+        try:
+            yield
+        finally:
+            self.cuts, self._replaced = before
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
@@ -553,12 +620,13 @@ class Composition:
 
     def _lemma(self, own: Equation, other: Expr, ahead: Tensor) -> Lemma | None:
         """That a tensor is another one; beside recurrences this is tried with that one opened first as well."""
-        opened = self._proved(own, other)
-        first = opened is None and bool(self.cuts.clocks)
-        if first:
-            opened = self._meet(own, other, ahead, eager=False)
+        opened, first = self._proved(own, other), None
+        for first, order in ((None, FORWARD), (ahead, ONE_SIDED)) if opened is None and self.cuts.clocks else ():
+            opened = self._meet(own, other, first, order)
+            if opened is not None:
+                break
         equation = Equation(own.tensor, own.indices, other, own.note)
-        return None if opened is None else Lemma(equation, tuple(opened), ahead=first)
+        return None if opened is None else Lemma(equation, tuple(opened), ahead=first is not None)
 
     def _restart(self) -> None:
         left = self.deadline - worked()
@@ -610,21 +678,19 @@ class Composition:
         return subtract(self.cuts.value(own.tensor), self.cuts.normal(substitute(other, places)))
 
     def _meet(
-        self, own: Equation, other: Expr, first: Tensor | None = None, eager: bool = True, once: bool = False
+        self, own: Equation, other: Expr, first: Tensor | None = None, order: Order = EAGER
     ) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
             first: a tensor of the other side that is opened before anything is looked at.
-            eager: beside recurrences, whether what stands on both sides is opened where that is computed later than
-                what stands on one alone.
-            once: beside recurrences, whether each definition is put in once at most.
+            order: beside recurrences, what is opened before what.
         """
         opened: list[Tensor] = []
         level: dict[Tensor, int] = {}  # how many definitions had to be opened before a tensor came in sight
         try:
             if self.cuts.clocks:
-                return self._meet_in_time(own, other, first, eager, once)
+                return self._meet_in_time(own, other, first, order)
             gap = self._gap(own, other)
             steps = 0
             while steps <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
@@ -643,9 +709,7 @@ class Composition:
             pass
         return None
 
-    def _meet_in_time(
-        self, own: Equation, other: Expr, first: Tensor | None, eager: bool, once: bool
-    ) -> list[Tensor] | None:
+    def _meet_in_time(self, own: Equation, other: Expr, first: Tensor | None, order: Order) -> list[Tensor] | None:
         """As `_meet`, beside recurrences: of several entries of a tensor those are opened that are computed last."""
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         self._restart()
@@ -657,10 +721,10 @@ class Composition:
             right = cuts.put_in(right, first)
             opened.append(first)
         gap = cuts.gap(left, right)
-        while len(opened) <= (MOST_OPENED if eager else MOST_AT_FIRST) and len(gap.terms) <= MOST_TERMS:
+        while len(opened) <= (MOST_AT_FIRST if order is ONE_SIDED else MOST_OPENED) and len(gap.terms) <= MOST_TERMS:
             if cuts.vanishes_everywhere(gap):
                 return opened
-            tensor = self._next(left, right, gap, eager, opened if once else ())
+            tensor = self._next(left, right, gap, order, opened)
             if tensor is None:
                 return None
             times = cuts.times_beside(gap, tensor)
@@ -669,15 +733,16 @@ class Composition:
             opened.append(tensor)
         return None
 
-    def _next(self, left: Poly, right: Poly, gap: Poly, eager: bool, done: Sequence[Tensor]) -> Tensor | None:
-        """The tensor to open next, none of those that are done.
+    def _next(self, left: Poly, right: Poly, gap: Poly, order: Order, done: Sequence[Tensor]) -> Tensor | None:
+        """The tensor to open next.
 
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
         difference shorter; else a derivative that stands in some terms only, where the sides speak of other steps; else
         one that leads to no other steps; else the deepest of which the sides speak at other steps, or some terms only,
         those of the forward pass before derivatives.
         """
-        cuts, every = self.cuts, tensors_of(gap).difference(done)
+        cuts = self.cuts
+        every = tensors_of(gap).difference(t for t in done if t in cuts.clocks and order is ONCE)
         one_sided = self._openable(every & (tensors_of(left) ^ tensors_of(right)))
         held = [tensors_in_term(m) for m, _ in gap.terms]
         uneven = self._openable(every & (frozenset.union(*held) - frozenset.intersection(*held)))
@@ -685,7 +750,7 @@ class Composition:
             [t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven)
         )
         if strange:
-            later = [t for t in others if t not in strange] if eager else []
+            later = [t for t in others if t not in strange] if order is EAGER else []
             return self._latest([*strange, *later], gap)
         best: tuple[int, Tensor] | None = None
         for tensor in self._openable(every):
@@ -694,11 +759,12 @@ class Composition:
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        seen = self._openable(every)
+        seen = self._openable(t for t in every if order is not FORWARD or t in self._forward)
+        others = [t for t in others if t in seen]
         apart = [t for t in seen if cuts.places_in(left, t) != cuts.places_in(right, t)]
         ending = [t for t in seen if t not in cuts.clocks]
         first = [t for t in others if t in apart] or ending or [t for t in apart if t in self._forward]
-        rest = first or apart or uneven
+        rest = first or apart or [t for t in uneven if t in seen]
         return self._latest(rest, gap) if rest else None
 
     def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:

@@ -188,6 +188,8 @@ class Explicit:
 
     def _vanishes(self, vectors: Vectors, own: Equation, part: tuple[slice, ...] = ()) -> bool:
         """True if a tensor, or a part of it, is 0 up to the rounding of what it is computed from."""
+        if own.tensor not in vectors.arrays:
+            return False
         values = [np.abs(vectors.arrays[t]) for t in tensors_in(own.value) if t in vectors.arrays and t.kind == "real"]
         scale = max((float(v.max(initial=0.0)) for v in values), default=0.0)
         return float(np.abs(vectors.arrays[own.tensor][part]).max(initial=0.0)) <= FAINT * scale
