@@ -76,16 +76,18 @@ class Order(Enum):
     """Beside recurrences: what is opened before what.
 
     ONE_SIDED: derivatives that stand on one side alone. EAGER: with them those that stand on both, where these are
-    computed later. FORWARD: then of those on both sides the forward pass alone. ONCE: no tensor of a recurrence twice.
+    computed later. FORWARD: then of those on both sides the forward pass alone. ONCE, TWICE: no tensor of a recurrence
+    more often than that.
     """
 
     ONE_SIDED = 1
     EAGER = 2
     FORWARD = 3
     ONCE = 4
+    TWICE = 5
 
 
-ONE_SIDED, EAGER, FORWARD, ONCE = Order
+ONE_SIDED, EAGER, FORWARD, ONCE, TWICE = Order
 
 
 @dataclass(frozen=True)
@@ -381,6 +383,8 @@ class Composition:
             left = gap = self.cuts.gap(self._gap(own, NOTHING), self.cuts.normal(NOTHING))
             opened: list[Tensor] = []
             while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
+                if self.cuts.vanishes_everywhere(gap):
+                    return NOTHING
                 if all(any(a.kind == "delta" for a, _ in mono.factors) for mono, _ in gap.terms):
                     return expression(self.cuts, gap, dict(zip(self.cuts.places(own.tensor), own.indices, strict=True)))
                 tensor = self._next(left, self.cuts.normal(NOTHING), gap, ONCE, opened)
@@ -536,7 +540,10 @@ class Composition:
         else:
             self._replaced[tensor] = supposed
             self._take_together(block)
-            lemma = self._shown(self._lines[tensor], value, None, ())
+            few = (self._meet(self._lines[tensor], value, order=order) for order in (ONCE, TWICE))
+            opened = next((found for found in few if found is not None), None)
+            known = None if opened is None else Lemma(supposed, tuple(opened))
+            lemma = known or self._shown(self._lines[tensor], value, None, ())
         if lemma is None:
             self._replaced.pop(tensor, None)
         else:
@@ -742,7 +749,8 @@ class Composition:
         those of the forward pass before derivatives.
         """
         cuts = self.cuts
-        every = tensors_of(gap).difference(t for t in done if t in cuts.clocks and order is ONCE)
+        limit = {ONCE: 1, TWICE: 2}.get(order, MOST_OPENED)
+        every = tensors_of(gap).difference(t for t in done if t in cuts.clocks and done.count(t) >= limit)
         one_sided = self._openable(every & (tensors_of(left) ^ tensors_of(right)))
         held = [tensors_in_term(m) for m, _ in gap.terms]
         uneven = self._openable(every & (frozenset.union(*held) - frozenset.intersection(*held)))
@@ -828,7 +836,7 @@ class Composition:
 
     def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
         """What is opened first: the user's tensors, then derivatives, the deepest first."""
-        return tensor in self._aliens, tensor in self._adjoints, self._depth[tensor]
+        return tensor in self._aliens, tensor in self._adjoints, self._depth.get(tensor, 0)
 
 
 def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:

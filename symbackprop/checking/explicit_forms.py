@@ -58,6 +58,7 @@ from symbackprop.expression.sizes import Facts, simplify
 MOST_INLINED = 6  # definitions of the same recurrence that are put in for one another
 MOST_NODES = 400
 TOLERANCE = 1e-7
+INFINITE = 1e6  # what is larger stands for infinity
 FAINT = 1e-11  # beside what a number is computed from: rounding
 LEAST_STEPS = 3  # that numbers must have seen, beside those at either end
 FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
@@ -191,7 +192,7 @@ class Explicit:
         if own.tensor not in vectors.arrays:
             return False
         values = [np.abs(vectors.arrays[t]) for t in tensors_in(own.value) if t in vectors.arrays and t.kind == "real"]
-        scale = max((float(v.max(initial=0.0)) for v in values), default=0.0)
+        scale = max((float(v[v < INFINITE].max(initial=0.0)) for v in values), default=0.0)
         return float(np.abs(vectors.arrays[own.tensor][part]).max(initial=0.0)) <= FAINT * scale
 
     def _over(self, vectors: Vectors, form: Linear, value: Expr) -> Numbers:
