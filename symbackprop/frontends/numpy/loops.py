@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -412,7 +413,7 @@ class Loop:
             value = self._at_own_place(rewrite(content(at), lambda n: self._renamed(n, {})))
             values[place] = self._with_untouched(value, olds[place], self._before(place))
         owners = {tensor: place for place, (tensor, _) in self.carried.items()}
-        reads = {p: {e.tensor for e in entries_once(v) if e.tensor in owners} for p, v in values.items()}
+        reads = {p: {t for t in self._read(v) if t in owners} for p, v in values.items()}
         crossed = {owners[t] for p, tensors in reads.items() for t in tensors if owners[t] is not p}
         found = {}
         for place, (tensor, _) in self.carried.items():
@@ -422,6 +423,11 @@ class Loop:
                 found[place] = values[place]
         return found
 
+    def _read(self, value: Expr) -> set[Tensor]:
+        """The tensors that a value is computed from, also by way of what loops inside this one leave."""
+        own = {e.tensor for e in entries_once(value)}
+        return own.union(*(self.session.pending.get(t, ()) for t in own))
+
     def _before(self, place: Any) -> Content:
         """What a place holds before the loop."""
         if isinstance(place, Buffer):
@@ -430,16 +436,7 @@ class Loop:
 
     def _with_untouched(self, value: Expr, old: Entry, before: Content) -> Expr:
         """What a round leaves, with entries that no round writes as they are before the loop: those of other rows."""
-        if not isinstance(value, Where) or value.otherwise is not old:
-            return value
-        factors = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
-        written: dict[int, Expr] = {}
-        for axis, index in enumerate(old.indices):
-            for f in factors:
-                if isinstance(f, Kronecker) and index in (f.left, f.right):
-                    place = f.right if f.left is index else f.left
-                    if self.index not in free_indices(place):
-                        written[axis] = place
+        written = self._rows(value, old)
 
         def meaning(node: Expr) -> Expr | None:
             if not isinstance(node, Entry) or node.tensor is not old.tensor or node is old:
@@ -448,6 +445,20 @@ class Loop:
             return before(node.indices) if elsewhere else None
 
         return rewrite(value, meaning) if written else value
+
+    def _rows(self, value: Expr, old: Entry) -> dict[int, Expr]:
+        """The axes along which a round writes at one place that is the same in every round, with that place."""
+        if not isinstance(value, Where) or value.otherwise is not old:
+            return {}
+        factors = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
+        found: dict[int, Expr] = {}
+        for axis, index in enumerate(old.indices):
+            for f in factors:
+                if isinstance(f, Kronecker) and index in (f.left, f.right):
+                    place = f.right if f.left is index else f.left
+                    if self.index not in free_indices(place):
+                        found[axis] = place
+        return found
 
     def _left(self, place: Any, names: Items, objects: Mapping[int, Items]) -> tuple[Content, tuple[Expr, ...]]:
         """What a place holds after the round."""
@@ -466,6 +477,8 @@ class Loop:
         """True for a sum, for what a condition sets, and for what is written at the place of the round."""
         if any(e.tensor is old.tensor and e is not old for e in entries_once(value)):
             return False
+        if any(old.tensor in self.session.pending.get(e.tensor, ()) for e in entries_once(value)):
+            return False
         more, latched = _increment(value, old), _latched(value, old)
         if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
             return True
@@ -483,7 +496,8 @@ class Loop:
         own = axis_indices(shape)
         entry_ = Entry(tensor, places_of(own))
         if is_buffer and (at := self._written_at(value, entry_, own)) is not None:
-            return new_growing(session, hint, shape, tensor.kind, tensor, *at, before)
+            rows = tuple((k, row) for k, row in self._rows(value, entry_).items() if k != at[0])
+            return new_growing(session, hint, shape, tensor.kind, tensor, *at, before, rows)
         more = _increment(value, entry_) if tensor.kind == "integer" else None
         if more is not None and self.index not in free_indices(more) and not has_entry(more):
             return Counter(before, more, self.index)
@@ -517,14 +531,17 @@ class Loop:
         found, line = self.found[place], self.session.line()
         own = axis_indices(shape)
         value = after(places_of(own))
-        if self.session.is_carried(before(places_of(own))):
-            raise self.stop()
+        if isinstance(found, Growing | State):
+            at = found.at(places_of(own)) if isinstance(found, Growing) else places_of(own)
+            around = self._carried_around(reduced_places(array(shape, after).read()(at)), before(at))
+            if around:
+                return self._pending(found, around, before(at))
         if isinstance(found, Growing):
             tensor, _ = self.carried[place]
             if self._written_at(self._at_own_place(value), Entry(tensor, places_of(own)), own) is None:
                 raise self.stop()
             there = array(shape, after).read()
-            written = reduced_places(there((*own[: found.axis], found.place, *own[found.axis + 1 :])))
+            written = reduced_places(there(found.at((*own[: found.axis], found.place, *own[found.axis + 1 :]))))
             if self.session.is_carried(written):
                 raise self.stop()
             define_growing(self.session, found, after, self.index, line)
@@ -533,6 +550,19 @@ class Loop:
                 raise self.stop()
             define_state(self.session, found, before, after, line)
         return found.left
+
+    def _carried_around(self, *values: Expr) -> set[Tensor]:
+        """The unknown numbers of loops around this one that stand in some values."""
+        carried, pending = self.session.carried, self.session.pending
+        read = {e.tensor for v in values for e in entries_once(v) if e.tensor in carried and not self._mine(e.tensor)}
+        return read.union(*(pending.get(t, ()) for t in read))
+
+    def _pending(self, found: Growing | State, around: set[Tensor], before: Expr) -> Content:
+        """What the loop leaves, as long as a loop around it does not know yet what its rounds find: unknown numbers,
+        which show that loop where they stand."""
+        unknown = self._unknown(found.tensor.shape, found.tensor.kind, lambda _: before)
+        self.session.pending[unknown] = frozenset(around)
+        return replace(found, tensor=unknown).left
 
     def _content(
         self, tensor: Tensor | None, content: Content, before: Content | None, shape: tuple[Expr, ...]

@@ -91,6 +91,8 @@ class Growing:
         place: that which the round writes.
         rising: whether later rounds write later places.
         before: what it held before the loop.
+        rows: other axes along which the loop writes at one place alone, the same in every round: those of a loop around
+            this one. The tensor is without them.
     """
 
     tensor: Tensor
@@ -100,11 +102,14 @@ class Growing:
     place: Expr
     rising: bool
     before: Content
+    rows: tuple[tuple[int, Expr], ...] = ()
 
     def found(self, indices: Indices) -> Expr:
         """What a round finds."""
         at = indices[self.axis]
         first, second = (at, self.place) if self.rising else (self.place, at)
+        if any(is_so("==", indices[axis], place) is False for axis, place in self.rows):
+            return self.before(indices)
         if is_so("<", first, second):
             return self.left(indices)
         if is_so("<=", second, first):
@@ -113,7 +118,22 @@ class Growing:
 
     def left(self, indices: Indices) -> Expr:
         """What the loop leaves."""
-        return Entry(self.tensor, (*self.outer, *map(reduced, indices)))
+        fixed = dict(self.rows)
+        entry = Entry(self.tensor, (*self.outer, *(reduced(i) for k, i in enumerate(indices) if k not in fixed)))
+        if not fixed:
+            return entry
+        here = multiply(*(holds("==", indices[axis], place) for axis, place in self.rows))
+        return where(here, entry, self.before(indices))
+
+    def at(self, indices: Indices) -> Indices:
+        """Indices of the array in the rows in which the loop writes."""
+        fixed = dict(self.rows)
+        return tuple(fixed.get(k, i) for k, i in enumerate(indices))
+
+    def in_rows(self, indices: Indices) -> Indices:
+        """Indices of the tensor as those of the array."""
+        fixed, own = dict(self.rows), iter(indices)
+        return tuple(fixed[k] if k in fixed else next(own) for k in range(len(indices) + len(fixed)))
 
 
 Found = State | Counter | Growing
@@ -129,12 +149,13 @@ def new_state(session: Session, hint: str, shape: tuple[Expr, ...], kind: str, i
 
 def new_growing(
     session: Session, hint: str, shape: tuple[Expr, ...], kind: str, unknown: Tensor, axis: int,
-    place: Expr, rising: bool, before: Content,
+    place: Expr, rising: bool, before: Content, rows: tuple[tuple[int, Expr], ...] = (),
 ) -> Growing:  # fmt: skip
     """A growing array that is still to be defined."""
-    outer = tuple(loop.index for loop in session.loops)
-    tensor = session.new_tensor(hint, (*(i.size for i in outer), *shape), kind)
-    return Growing(tensor, unknown, outer, axis, place, rising, before)
+    outer, fixed = tuple(loop.index for loop in session.loops), dict(rows)
+    own = tuple(n for k, n in enumerate(shape) if k not in fixed)
+    tensor = session.new_tensor(hint, (*(i.size for i in outer), *own), kind)
+    return Growing(tensor, unknown, outer, axis, place, rising, before, rows)
 
 
 def define_state(session: Session, state: State, before: Content, after: Content, line: int | None) -> None:
@@ -164,17 +185,16 @@ def _within_the_loop(session: Session, after: Content, places: Indices) -> Conte
 def define_growing(session: Session, array: Growing, written: Content, index: Index, line: int | None) -> None:
     """array[p] = what the round that writes p writes, where there is one, else what stood there before."""
     indices = axis_indices(array.tensor.shape)
-    count = len(array.outer)
+    count, axis = len(array.outer), array.axis - sum(k < array.axis for k, _ in array.rows)
     outer, own = indices[:count], indices[count:]
-    places = places_of(own)
-    here = own[array.axis]
+    here = own[axis]
     base = reduced(substitute(array.place, {index: ZERO}))
     solution = reduced(subtract(here, base) if array.rising else subtract(base, here))
 
     def in_round(at: Indices) -> Expr:
-        return written((*at[: array.axis], array.place, *at[array.axis :]))
+        return written(array.in_rows((*at[:axis], array.place, *at[axis:])))
 
-    rest = (*own[: array.axis], *own[array.axis + 1 :])
+    rest = (*own[:axis], *own[axis + 1 :])
     beside = places_of(rest)
     around: dict[Expr, Expr] = dict(zip(array.outer, outer, strict=True))
     value = in_round(beside)
@@ -184,7 +204,8 @@ def define_growing(session: Session, array: Growing, written: Content, index: In
         tensor = session.define(shape, in_round, kind, None, line, hint=f"{array.tensor.name}_next")
         value = Entry(tensor, (*session.rounds.get(tensor, ()), *beside))
     there = reduced_places(substitute(value, {**around, index: solution}))
-    whole = _where_written(solution, index.size, there, substitute(array.before(places), around))
+    before = array.before(array.in_rows(places_of(own)))
+    whole = _where_written(solution, index.size, there, substitute(before, around))
     session.equations.append(Equation(array.tensor, indices, whole, f"line {line}" if line else ""))
 
 

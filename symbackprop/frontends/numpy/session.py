@@ -79,6 +79,7 @@ class Session:
         self.loops: list[Any] = []  # loops over symbolic ranges that are running
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
+        self.pending: dict[Tensor, frozenset[Tensor]] = {}  # what inner loops leave, before that is known: what it reads
         self.unknowns = 0
         self.sizes: tuple[str, ...] = ()  # the symbolic ones of the inputs
         self.stop: BaseException | None = None  # the first one that left the tracer
