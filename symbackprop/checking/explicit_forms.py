@@ -90,6 +90,8 @@ def linear(own: Equation, block: Recurrence, lines: Mapping[Tensor, Equation], f
     """A tensor's recurrence, if it is linear in the entry of the step before with the same other indices."""
     tensor, clock = own.tensor, block.clocks[own.tensor]
     others = {e.tensor for e in block.equations} - {tensor}
+    if clock.across is not None:
+        return None
 
     def put_in(node: Expr) -> Expr | None:
         if not isinstance(node, Entry) or (node.tensor not in others and node.tensor is not tensor):

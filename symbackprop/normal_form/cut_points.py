@@ -177,7 +177,7 @@ class CutPoints(Canonical):
         for equation, entry in read:
             clock = block.clocks[equation.tensor]
             step, times = equation.indices[clock.axis], dict[int, Reading]()
-            for axis, place in enumerate(entry.indices):
+            for axis, place in enumerate(entry.indices if clock.across is None else ()):
                 for sign in (1, -1):
                     start = simplify(subtract_expr(place, step if sign > 0 else negate(step)), self.facts)
                     if not free_indices(start) and not mentioned(start):  # place = start + sign * step
@@ -367,7 +367,8 @@ class CutPoints(Canonical):
     def time_of(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
         """When an entry of a recurrence is computed."""
         block, clock = self.clocks[tensor]
-        step = combine([(clock.sign, places[clock.axis]), (1, self.size_of(clock.origin))])
+        steps = [(sign, places[axis]) for axis, sign in zip(clock.axes, clock.signs, strict=True)]
+        step = combine([*steps, (1, self.size_of(clock.origin))])
         return combine([(block.pace, step), (block.ranks[tensor], ONE)])
 
     def chosen(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
