@@ -40,7 +40,7 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.expression.program import Equation
-from symbackprop.expression.recurrence import recurrent
+from symbackprop.expression.recurrence import Recurrence, blocks, recurrent
 from symbackprop.expression.sizes import simplify
 
 TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only propose
@@ -66,6 +66,7 @@ class Likeness:
         step: the axis of the other whose steps are counted otherwise: from `start` on, or down from there.
         blind: whether numbers tell nothing, since they have run out of range.
         part: an axis of the other and the place at which the part begins that this is.
+        turned: other axes whose places are counted down, each with its last place.
     """
 
     other: Tensor
@@ -76,12 +77,15 @@ class Likeness:
     down: bool = False
     blind: bool = False
     part: tuple[int, Expr] | None = None
+    turned: tuple[tuple[int, Expr], ...] = ()
 
     def at(self, indices: tuple[Index, ...]) -> Expr:
         """What the entry with these indices is."""
         places: list[Expr] = [indices[k] for k in self.order]
         if self.step is not None:
             places[self.step] = (subtract if self.down else add)(self.start, places[self.step])
+        for axis, last in self.turned:
+            places[axis] = subtract(last, places[axis])
         if self.part is not None:
             axis, first = self.part
             places[axis] = add(first, places[axis])
@@ -159,7 +163,8 @@ class Lookalikes:
         self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
         self._forget()
         self._steps = recurrent(equations)
-        self._lengths = {tensor.shape[axis] for tensor, axis in self._steps.items()}
+        clocks = [c for block in blocks(equations) if isinstance(block, Recurrence) for c in block.clocks.items()]
+        self._lengths = {tensor.shape[axis] for tensor, clock in clocks for axis in clock.axes}
 
     @property
     def vectors(self) -> list[Vectors]:
@@ -257,11 +262,12 @@ class Lookalikes:
         for order in itertools.permutations(range(len(shape))):
             if view.shape != tuple(shape[k] for k in order):
                 continue
-            for step, down in self._ways(view):
+            for step, down, others in self._ways(view):
                 start = subtract(view.shape[step], ONE) if down and step is not None else ZERO
                 first = simplify(add(start, number(view.first)))
-                likeness = Likeness(view.tensor, order, ONE, step, first, down)
-                yield likeness, [_turned(view.of(v), order, step, down) for _, v in self._at]
+                likeness = Likeness(view.tensor, order, ONE, step, first, down, turned=_ends(view, others))
+                flipped = (*others, step) if down and step is not None else others
+                yield likeness, [_turned(view.of(v), order, flipped) for _, v in self._at]
 
     def _in_line(self, tensor: Tensor) -> list[Likeness]:
         """Where numbers have run out of range, as deep inside a model whose gradients vanish: all of one shape."""
@@ -354,8 +360,9 @@ class Lookalikes:
         for order in itertools.permutations(range(len(tensor.shape))):
             if shape != tuple(tensor.shape[k] for k in order):
                 continue
-            for step, down in self._ways(view):
-                pairs = [(v[tensor], _turned(view.of(v), order, step, down)) for _, v in self._at]
+            for step, down, others in self._ways(view):
+                flipped = (*others, step) if down and step is not None else others
+                pairs = [(v[tensor], _turned(view.of(v), order, flipped)) for _, v in self._at]
                 ratios = [_ratio(*pair) for pair in pairs]
                 factor = self._factor(ratios, [float(np.abs(a).sum()) for a, _ in pairs])
                 if factor is None and {tensor, other} <= self._steps.keys():
@@ -363,19 +370,24 @@ class Lookalikes:
                 if factor is None:
                     continue
                 if step is None:
-                    return Likeness(other, order, factor, part=view.begins)
+                    return Likeness(other, order, factor, part=view.begins, turned=_ends(view, others))
                 start = subtract(shape[step], ONE) if down else ZERO
                 first = simplify(add(start, number(view.first)))
-                return Likeness(other, order, factor, step, first, down, part=view.begins)
+                return Likeness(other, order, factor, step, first, down, False, view.begins, _ends(view, others))
         return None
 
-    def _ways(self, view: View) -> Iterator[tuple[int | None, bool]]:
-        """The axis whose steps are counted otherwise, and whether they are counted from the last one down."""
-        yield (view.axis if view.first else None), False
+    def _ways(self, view: View) -> Iterator[tuple[int | None, bool, tuple[int, ...]]]:
+        """The axis whose steps are counted otherwise, whether they are counted from the last one down, and another axis
+        whose places are."""
+        yield (view.axis if view.first else None), False, ()
+        others = [k for k, n in enumerate(view.shape) if n in self._lengths and k != view.axis]
         if view.axis is not None:
-            yield view.axis, True
+            yield view.axis, True, ()
+            yield from ((view.axis, True, (k,)) for k in others)
+            yield from ((view.axis if view.first else None, False, (k,)) for k in others)
         else:
-            yield from ((k, True) for k, n in enumerate(view.shape) if n in self._lengths)
+            yield from ((k, True, ()) for k in others)
+            yield from ((k, True, (j,)) for j, k in itertools.combinations(others, 2))
 
     def _in_units_of_an_end(self, other: Tensor, ratios: list[float | None]) -> Expr | None:
         """The factor c/other[end], for an entry at an end and a number c.
@@ -423,9 +435,14 @@ def _parts(tensor: Tensor) -> Iterator[tuple[int, int, int]]:
             yield from ((axis, k, int(count.value)) for k in range(int(count.value)))
 
 
-def _turned(values: NDArray[Any], order: tuple[int, ...], step: int | None, down: bool) -> NDArray[Any]:
-    """The other's numbers in this order of axes; if `down`, from the last step to the first."""
-    turned = np.flip(values, step) if down and step is not None else values
+def _ends(view: View, axes: tuple[int, ...]) -> tuple[tuple[int, Expr], ...]:
+    """Some axes with their last places."""
+    return tuple((k, simplify(subtract(view.shape[k], ONE))) for k in axes)
+
+
+def _turned(values: NDArray[Any], order: tuple[int, ...], flipped: tuple[int, ...]) -> NDArray[Any]:
+    """The other's numbers in this order of axes; along some of its axes from the last place to the first."""
+    turned = np.flip(values, flipped) if flipped else values
     return np.transpose(turned, np.argsort(order)) if order else turned
 
 
