@@ -124,8 +124,13 @@ class Session:
             born: when its array was made: in an arm of a branch it may read what is not there elsewhere.
         """
         indices = axis_indices(shape)
-        value = content(places_of(indices))
-        arms = [condition for start, condition in self.arms if start < born]
+        inside = [arm for arm in self.arms if arm[0] < born]
+        every, self.arms = self.arms, inside if born else self.arms  # it is read elsewhere as well, if it was made there
+        try:
+            value = content(places_of(indices))
+        finally:
+            self.arms = every
+        arms = [condition for _, condition in inside]
         if arms and _may_read_outside(value):
             value = where(multiply(*arms), value, ZERO)  # elsewhere nobody asks, and there may be no entry
         rounds = tuple(loop.index for loop in self.loops if loop.index in free_indices(value))
