@@ -529,7 +529,12 @@ class Loop:
     def _as_found(self, place: Any, after: Content, before: Content, shape: tuple[Expr, ...]) -> Content:
         """What such a place holds after the loop; its equation is written."""
         found, line = self.found[place], self.session.line()
-        own = axis_indices(shape)
+        own, unknown = axis_indices(shape), self.carried[place][0]
+        left = after
+
+        def after(indices: tuple[Expr, ...]) -> Expr:  # an entry that is named by now may be known
+            return rewrite(left(indices), lambda n: found.found(n.indices) if _reads(n, unknown) else None)  # type: ignore[attr-defined]
+
         value = after(places_of(own))
         if isinstance(found, Growing | State):
             at = found.at(places_of(own)) if isinstance(found, Growing) else places_of(own)
@@ -736,6 +741,10 @@ class _Guarded:
         except StopIteration as end:
             end.as_numpy = True  # type: ignore[attr-defined]
             raise
+
+
+def _reads(node: Expr, tensor: Tensor) -> bool:
+    return isinstance(node, Entry) and node.tensor is tensor
 
 
 def _index_name(session: Any) -> str:
