@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from symbackprop.errors import TraceError
+from symbackprop.errors import IndexNotationError, TraceError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -44,6 +44,7 @@ from symbackprop.expression.build import (
     subtract,
     where,
 )
+from symbackprop.expression.recurrence import blocks
 from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has_entry
 from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.creation import progression
@@ -221,6 +222,7 @@ class Loop:
             if complete and not needed:
                 self._close(names, objects)
                 session.loops.pop()
+                self._make_sure_of_order()
                 return
             session.loops.pop()
             self.heap.restore(objects)
@@ -362,6 +364,14 @@ class Loop:
             before = self.heap.before[key]
             put(self.heap.objects[key], {k: self._closed((key, k), v, before.get(k, _UNSET)) for k, v in items.items()})
         self.final = {n: self._closed(n, names.get(n, _UNSET), self.origin.get(n, _UNSET)) for n in self.names}
+
+    def _make_sure_of_order(self) -> None:
+        """Refuse rounds of nested loops that read each other so that no clock tells in which order."""
+        if not self.session.loops and self.found:
+            try:
+                blocks(self.session.equations)
+            except IndexNotationError as error:
+                raise self.stop("loops inside of each other, whose rounds read each other in no plain order") from error
 
     def _close_buffer(self, buffer: Buffer) -> None:
         tensor, _ = self.carried[buffer]
