@@ -61,10 +61,13 @@ from symbackprop.frontends.numpy.recurrences import (
     Counter,
     Found,
     Growing,
+    Scattered,
     State,
     define_growing,
+    define_scattered,
     define_state,
     new_growing,
+    new_scattered,
     new_state,
     reduced_places,
 )
@@ -508,10 +511,55 @@ class Loop:
         if is_buffer and (at := self._written_at(value, entry_, own)) is not None:
             rows = tuple((k, row) for k, row in self._rows(value, entry_).items() if k != at[0])
             return new_growing(session, hint, shape, tensor.kind, tensor, *at, before, rows)
+        added = self._additions(_increment(value, entry_), own) if is_buffer else None
+        if added is not None:
+            places = [at for at, _ in added]
+            return new_scattered(session, hint, shape, tensor.kind, tensor, self.index, before, places)
         more = _increment(value, entry_) if tensor.kind == "integer" else None
         if more is not None and self.index not in free_indices(more) and not has_entry(more):
             return Counter(before, more, self.index)
         return new_state(session, hint, shape, tensor.kind, self.index, before)
+
+    def _additions(
+        self, more: Expr | None, own: tuple[Index, ...]
+    ) -> list[tuple[tuple[int, Expr, tuple[tuple[int, Expr], ...]], Expr]] | None:
+        """What a round adds to an array, term by term: (the axis, the place that the round names along it, what places
+        it names along others) and the term there; None where a term names no place."""
+        found = []
+        for term in () if more is None else _cases(more, own):
+            tests = [n for n in nodes_once(term) if isinstance(n, Kronecker)]
+            named = [(n, at) for n in tests if (at := self._named_by(n, own)) is not None]
+            rows = [(n, at) for n in tests if (at := self._row_of(n, own)) is not None]
+            if not named:
+                return None
+            node, (axis, place) = named[0]
+            ones = {node, *(n for n, (k, _) in rows if k != axis)}
+            if rewrite(term, lambda n, node=node: ZERO if n is node else None) is not ZERO:  # type: ignore[misc]
+                return None
+            there = rewrite(term, lambda n, ones=ones: ONE if n in ones else None)  # type: ignore[misc]
+            at = (axis, place, tuple(sorted({k: p for _, (k, p) in rows if k != axis}.items())))
+            found.append((at, there))
+        return found or None
+
+    def _named_by(self, node: Expr, own: tuple[Index, ...]) -> tuple[int, Expr] | None:
+        """(the axis, the place) that a test names by the number of the round."""
+        solution = self._solved(node)
+        named = [i for i in own if solution is not None and i in free_indices(solution)]
+        if solution is None or len(named) != 1:
+            return None
+        base = reduced(substitute(solution, {named[0]: ZERO}))
+        if minus(solution, named[0]) is base:
+            return own.index(named[0]), minus(self.index, base)
+        if reduced(add(solution, named[0])) is base:
+            return own.index(named[0]), minus(base, self.index)
+        return None
+
+    def _row_of(self, node: Kronecker, own: tuple[Index, ...]) -> tuple[int, Expr] | None:
+        """(the axis, the place) that a test names in the same way in every round."""
+        for index, place in ((node.left, node.right), (node.right, node.left)):
+            if index in own and not free_indices(place) & {self.index, *own}:
+                return own.index(index), place  # type: ignore[arg-type]
+        return None
 
     def _name_of(self, place: Any) -> str:
         if isinstance(place, Buffer):
@@ -546,6 +594,8 @@ class Loop:
             return rewrite(left(indices), lambda n: found.found(n.indices) if _reads(n, unknown) else None)  # type: ignore[attr-defined]
 
         value = after(places_of(own))
+        if isinstance(found, Scattered):
+            return self._as_added(found, left(places_of(own)), own, unknown)
         if isinstance(found, Growing | State):
             at = found.at(places_of(own)) if isinstance(found, Growing) else places_of(own)
             around = self._carried_around(reduced_places(array(shape, after).read()(at)), before(at))
@@ -566,6 +616,25 @@ class Loop:
             define_state(self.session, found, before, after, line)
         return found.left
 
+    def _as_added(self, found: Scattered, value: Expr, own: tuple[Index, ...], unknown: Tensor) -> Content:
+        """What rounds leave that add to an array; the equations of what they add are written."""
+        added = self._additions(_added(value, Entry(unknown, places_of(own)), found), own)
+        wanted = [(a.axis, a.place, a.rows) for a in found.additions]
+        if added is None or [at for at, _ in added] != wanted:
+            raise self.stop()
+        terms = [term for _, term in added]
+        around = self._carried_around(*terms)
+        if around:
+            additions = tuple(
+                replace(a, tensor=self._waiting(a.tensor, around, term))
+                for a, term in zip(found.additions, terms, strict=True)
+            )
+            return replace(found, additions=additions).left
+        if self.session.is_carried(add(*terms)):
+            raise self.stop()
+        define_scattered(self.session, found, terms, own, self.session.line())
+        return found.left
+
     def _carried_around(self, *values: Expr) -> set[Tensor]:
         """The unknown numbers of loops around this one that stand in some values."""
         carried, pending = self.session.carried, self.session.pending
@@ -575,9 +644,13 @@ class Loop:
     def _pending(self, found: Growing | State, around: set[Tensor], before: Expr) -> Content:
         """What the loop leaves, as long as a loop around it does not know yet what its rounds find: unknown numbers,
         which show that loop where they stand."""
-        unknown = self._unknown(found.tensor.shape, found.tensor.kind, lambda _: before)
+        return replace(found, tensor=self._waiting(found.tensor, around, before)).left
+
+    def _waiting(self, tensor: Tensor, around: set[Tensor], like: Expr) -> Tensor:
+        """Unknown numbers in place of a tensor that cannot be defined yet."""
+        unknown = self._unknown(tensor.shape, tensor.kind, lambda _: like)
         self.session.pending[unknown] = frozenset(around)
-        return replace(found, tensor=unknown).left
+        return unknown
 
     def _content(
         self, tensor: Tensor | None, content: Content, before: Content | None, shape: tuple[Expr, ...]
@@ -773,8 +846,60 @@ def _increment(value: Expr, old: Entry) -> Expr | None:
         return None if inner is None else add(*(t for t in value.terms if t is not holding[0]), inner)
     if isinstance(value, Where) and not any(n is old for n in nodes_once(value.condition)):
         then, other = _increment(value.then, old), _increment(value.otherwise, old)
-        return None if then is None or other is None else where(value.condition, then, other)
+        if then is None or other is None:
+            return None
+        more = _beyond(then, other)  # what is added at one place, and at another one, are two terms
+        return where(value.condition, then, other) if more is None else add(other, where(value.condition, more, ZERO))
     return None
+
+
+def _added(value: Expr, old: Entry, found: Scattered) -> Expr | None:
+    """What is added to the old numbers, where a round has read what it found at the places to which it adds."""
+    if not isinstance(value, Where):
+        return _increment(value, old)
+    tests = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
+    pairs = [p for f in tests if isinstance(f, Kronecker) for p in ((f.left, f.right), (f.right, f.left))]
+    there = {i: place for i, place in pairs if i in old.indices}
+    read = found.found(tuple(there.get(i, i) for i in old.indices))
+    then = next((more for v in (value.then, value_of(value.then)) if (more := _beyond(v, read)) is not None), None)
+    then = _added(value.then, old, found) if then is None else then
+    other = _added(value.otherwise, old, found)
+    return None if then is None or other is None else where(value.condition, then, other)
+
+
+def _cases(value: Expr, own: tuple[Index, ...]) -> Iterator[Expr]:
+    """Terms that add up to a value: those of a sum, and cases that exclude each other."""
+    match value:
+        case Add(terms):
+            for term in terms:
+                yield from _cases(term, own)
+        case Where(condition, then, otherwise) if otherwise is not ZERO:
+            rest = list(_cases(otherwise, own))
+            if all(isinstance(t, Where) and _exclude(condition, t.condition, own) for t in rest):
+                yield from (where(condition, then, ZERO), *rest)
+            else:
+                yield value
+        case _:
+            yield value
+
+
+def _exclude(condition: Expr, other: Expr, own: tuple[Index, ...]) -> bool:
+    """Whether two conditions name different places along an axis."""
+    named: list[dict[Expr, Expr]] = []
+    for c in (condition, other):
+        tests = [f for f in (c.factors if isinstance(c, Multiply) else (c,)) if isinstance(f, Kronecker)]
+        named.append({i: p for f in tests for i, p in ((f.left, f.right), (f.right, f.left)) if i in own})
+    return any(i in named[1] and is_so("==", p, named[1][i]) is False for i, p in named[0].items())
+
+
+def _beyond(value: Expr, less: Expr) -> Expr | None:
+    """What a sum has beside the terms of another one; None where it lacks one of them."""
+    terms = list(value.terms) if isinstance(value, Add) else [value]
+    for term in less.terms if isinstance(less, Add) else () if less is ZERO else (less,):
+        if term not in terms:
+            return None
+        terms.remove(term)
+    return add(*terms)
 
 
 def _running(value: Expr, old: Entry) -> tuple[Extreme, Expr] | None:
