@@ -70,8 +70,10 @@ def _divided(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> tuple[Ind
     """(i, its value, r) if gap = 0 says k*i = j + c for a bound index i and numbers k, c: that is where r = 0.
 
     i is j // k and a number, and r says which remainder j must have: the quotient is that of j, whatever c is. Or c is
-    a digit below k.
+    a digit below k. An index that a sum around this one runs through is solved for there, where that needs no division.
     """
+    if any(i.uid > 0 and i not in bound and solve_for(gap, i) is not None for i in gap.free):
+        return None
     for index in bound:
         own = of_index(index).terms[0][0]
         coefficient = dict(gap.terms).get(own, 0)
