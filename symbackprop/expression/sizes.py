@@ -359,10 +359,43 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
             shifts[atom] = low
         pending += [a for p in bounds for m in p for a, _ in m]
     inequalities += _nested({**shifts, **dict.fromkeys(free)}, facts)
-    goal = shifted(polynomial, shifts)
-    known = [tightened(shifted(p, shifts)) for p in inequalities]
-    known = [p for p in known if any(c < 0 for c in p.values())]
-    return cancels(goal, known, free) or is_combination(goal, known, free)
+
+    def is_shown(polynomial: Polynomial, inequalities: list[Polynomial]) -> bool:
+        goal = shifted(polynomial, shifts)
+        known = [tightened(shifted(p, shifts)) for p in inequalities]
+        known = [p for p in known if any(c < 0 for c in p.values())]
+        return cancels(goal, known, free) or is_combination(goal, known, free)
+
+    if is_shown(polynomial, inequalities):
+        return True
+    products = any(sum(e for _, e in m) > 1 for m in polynomial)  # of sums of atoms alone all is tried by now
+    differences = _differences(relevant(polynomial, facts.inequalities)) if products else []
+    if not differences:
+        return False
+    for symbol, least in differences:
+        inequalities = [replace(p, symbol, plus(least, atom_of(symbol))) for p in inequalities]
+        polynomial = replace(polynomial, symbol, plus(least, atom_of(symbol)))
+        shifts[symbol] = Fraction(0)
+    return is_shown(polynomial, inequalities)
+
+
+def _differences(known: list[Polynomial]) -> list[tuple[Expr, Polynomial]]:
+    """(a size, what it is at least) for sizes that facts compare with others: where H >= K, H is K and something.
+
+    So told, H - K + 1 has no negative term, and may be a factor of what a known inequality is multiplied by.
+    """
+    found: list[tuple[Expr, Polynomial]] = []
+    for p in known:
+        for monomial, coefficient in p.items():
+            symbol = monomial[0][0] if len(monomial) == 1 and monomial[0][1] == 1 else None
+            least = {m: -c for m, c in p.items() if m != monomial}
+            if coefficient != 1 or not isinstance(symbol, Symbol) or not any(c > 0 for c in least.values()):
+                continue
+            told = {a for _, q in found for m in q for a, _ in m} | {s for s, _ in found}
+            if not any(a is symbol for m in least for a, _ in m) and symbol not in told:
+                found.append((symbol, least))
+                break
+    return found
 
 
 def _nested(atoms: Iterable[Expr], facts: Facts) -> list[Polynomial]:
