@@ -9,7 +9,7 @@ a difference that is as long as a few equations, whatever the depth.
 The lemmas about the tensors of one recurrence are accepted together or not at all: each is shown of an entry under the
 hypothesis that all of them hold of the entries that are computed before it, and `recurrence.blocks` has made sure that
 an entry reads no others. That is induction on the order of computation; its base is an entry that reads none. A lemma
-that is shown `alone` supposes nothing, and makes no use of other lemmas: it follows from the equations as they are written.
+that is shown `alone` supposes nothing and makes no use of other lemmas: it follows from the equations as they are.
 
 Trusted, beside this module: the rooms `normal_form` and `expression`. Who proposes lemmas is not.
 """

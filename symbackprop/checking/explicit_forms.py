@@ -165,7 +165,9 @@ class Explicit:
     def nothing_but(self, own: Equation, axis: int, last: bool) -> bool:
         """True if a tensor may be 0 at all steps but the first, or but the last."""
         rest = slice(None, -1) if last else slice(1, None)
-        return bool(self._vectors) and all(self._vanishes(v, own, (slice(None),) * axis + (rest,)) for v in self._vectors)
+        return bool(self._vectors) and all(
+            self._vanishes(v, own, (slice(None),) * axis + (rest,)) for v in self._vectors
+        )
 
     def sums(self, own: Equation, block: Recurrence, lines: Mapping[Tensor, Equation]) -> Iterator[Expr]:
         """What a tensor of a recurrence may be, over the indices of its equation.

@@ -5,11 +5,11 @@
 
 Each tensor of a recurrence has an axis of steps, and a clock along it: step s is at the time s + origin, or, where the
 steps run backwards, -s + origin. A table of which each entry reads its neighbours along two axes has a clock along its
-diagonals: the entry [i,j] is at the time i + j. One entry leads to another at a fixed distance in time: from state[s] to h[s-1], from
-h[t] to state[t]. If every way from a tensor back to itself leads to an earlier time, the entries can be computed one
-after another, whatever the length, so the equations have one solution, and what is shown of each entry under the
-hypothesis that it holds of those computed before is true of all: induction on the order of computation. `blocks` finds
-recurrences and makes sure of this.
+diagonals: the entry [i,j] is at the time i + j. One entry leads to another at a fixed distance in time: from state[s]
+to h[s-1], from h[t] to state[t]. If every way from a tensor back to itself leads to an earlier time, the entries can be
+computed one after another, whatever the length, so the equations have one solution, and what is shown of each entry
+under the hypothesis that it holds of those computed before is true of all: induction on the order of computation.
+`blocks` finds recurrences and makes sure of this.
 """
 
 from __future__ import annotations

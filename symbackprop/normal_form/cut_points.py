@@ -526,7 +526,8 @@ def _length_at(atom: Atom) -> tuple[Atom, Symbol, Poly] | None:
     if atom.kind != "delta" or atom.free:
         return None
     (gap,) = atom.args
-    found = [(a, c) for m, c in gap.terms for a, e in m.factors if a.kind == "symbol" and e == 1 and len(m.factors) == 1]
+    alone = [(*m.factors[0], c) for m, c in gap.terms if len(m.factors) == 1]
+    found = [(a, c) for a, e, c in alone if a.kind == "symbol" and e == 1]
     if len(found) != 1 or len(gap.terms) > 2 or abs(found[0][1]) != 1:
         return None
     (symbol, slope) = found[0]

@@ -216,7 +216,7 @@ def at_edges(rules: TermRules, poly: Poly) -> Poly:
 def _excluded(rules: TermRules, deltas: list[Atom]) -> bool:
     """True if an index can have the place that one equality names only where another one does not hold: for i below
     T - 1, i = T - 2 and T = 1."""
-    pinned = [(a, *a.free) for a in deltas if len(a.free) == 1]
+    pinned = [(a, next(iter(a.free))) for a in deltas if len(a.free) == 1]
     about_sizes = [a.args[0] for a in deltas if not a.free]
     for atom, index in pinned if about_sizes else ():
         (value,) = atom.args

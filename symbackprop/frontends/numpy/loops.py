@@ -10,18 +10,17 @@ last. Anything else asks for a loop of concrete length.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from symbackprop.errors import IndexNotationError, TraceError
+from symbackprop.errors import IndexNotationError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
-    Add,
     Compare,
     Entry,
     Expr,
@@ -41,20 +40,16 @@ from symbackprop.expression.build import (
     nodes_once,
     rewrite,
     substitute,
-    subtract,
     where,
 )
 from symbackprop.expression.recurrence import blocks
 from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has_entry
-from symbackprop.frontends.numpy.branches import condition_of, kept
-from symbackprop.frontends.numpy.creation import progression
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, is_infinite
-from symbackprop.frontends.numpy.masked import Masked
 from symbackprop.frontends.numpy.opaque import Unsettled
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.recurrences import (
@@ -71,10 +66,14 @@ from symbackprop.frontends.numpy.recurrences import (
     new_state,
     reduced_places,
 )
-from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.round_values import Extreme, added_to, as_latched, as_running, cases, increment, reads
+from symbackprop.frontends.numpy.sequences import (
+    index_name,
+    items_of_symbolic_length,
+    number_of,
+)
 from symbackprop.frontends.numpy.session import (
     Content,
-    as_int,
     axis_indices,
     current,
     entry,
@@ -86,37 +85,11 @@ from symbackprop.frontends.numpy.session import (
     reduced,
     value_of,
 )
-from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
-from symbackprop.frontends.numpy.views import axis_of
+from symbackprop.frontends.numpy.size import Size, SymbolicItems
 
 MOST_PASSES = 8
-Extreme = Literal["max", "min"]
 _UNSET = object()
 _NUMERIC = (Array, Size, int, float, np.generic)
-
-
-def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
-    """What a loop goes through, if its length is no number."""
-    if isinstance(value, SymbolicItems):
-        return value
-    if isinstance(value, SymbolicList):
-        length = value.parts()[0].axes[0]
-        return None if as_int(length) is not None else SymbolicItems(length, lambda i: value[_number(i)])
-    if isinstance(value, SymbolicRange):
-        start, stop, step = (0, *value.bounds, 1) if len(value.bounds) == 1 else (*value.bounds, 1)[:3]
-        length, number_at = progression(start, stop, step)
-        first = number_at(ZERO)
-        rising = minus(number_at(ONE), first) is ONE
-        return SymbolicItems(length, lambda i: _number(number_at(i)), first if rising else None)
-    if isinstance(value, Array) and value.axes and as_int(value.axes[0]) is None:
-        return SymbolicItems(value.axes[0], lambda i: value[_number(i)])
-    return None
-
-
-def _number(value: Expr) -> Array:
-    result = array((), lambda _: value, "integer")
-    result.buffer.weak = True
-    return result
 
 
 class Loop:
@@ -130,7 +103,7 @@ class Loop:
             self.symbolic = found
             self._held: Expr = ONE
             most = self._over_rounds(found.length, largest=True)
-            self.index = fresh(_index_name(self.session), most)
+            self.index = fresh(index_name(self.session), most)
             if most is not found.length:
                 self._make_even(found)
 
@@ -155,7 +128,7 @@ class Loop:
         high = self._over_rounds(reduced(add(items.start, items.length)), largest=True)
         self.index = fresh(self.index.name, minus(high, low))
         place = reduced(add(low, self.index))
-        self.symbolic = SymbolicItems(self.index.size, lambda i: _number(reduced(add(low, i))))
+        self.symbolic = SymbolicItems(self.index.size, lambda i: number_of(reduced(add(low, i))))
         self._held = multiply(
             holds("<=", items.start, place), holds("<", place, reduced(add(items.start, items.length)))
         )
@@ -492,10 +465,10 @@ class Loop:
             return False
         if any(old.tensor in self.session.pending.get(e.tensor, ()) for e in entries_once(value)):
             return False
-        more, latched = _increment(value, old), _latched(value, old)
+        more, latched = increment(value, old), as_latched(value, old)
         if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
             return True
-        if _running(value, old) is not None:
+        if as_running(value, old) is not None:
             return True
         return any(True for _ in self._written_in(value, old))
 
@@ -511,11 +484,11 @@ class Loop:
         if is_buffer and (at := self._written_at(value, entry_, own)) is not None:
             rows = tuple((k, row) for k, row in self._rows(value, entry_).items() if k != at[0])
             return new_growing(session, hint, shape, tensor.kind, tensor, *at, before, rows)
-        added = self._additions(_increment(value, entry_), own) if is_buffer else None
+        added = self._additions(increment(value, entry_), own) if is_buffer else None
         if added is not None:
             places = [at for at, _ in added]
             return new_scattered(session, hint, shape, tensor.kind, tensor, self.index, before, places)
-        more = _increment(value, entry_) if tensor.kind == "integer" else None
+        more = increment(value, entry_) if tensor.kind == "integer" else None
         if more is not None and self.index not in free_indices(more) and not has_entry(more):
             return Counter(before, more, self.index)
         return new_state(session, hint, shape, tensor.kind, self.index, before)
@@ -526,7 +499,7 @@ class Loop:
         """What a round adds to an array, term by term: (the axis, the place that the round names along it, what places
         it names along others) and the term there; None where a term names no place."""
         found = []
-        for term in () if more is None else _cases(more, own):
+        for term in () if more is None else cases(more, own):
             tests = [n for n in nodes_once(term) if isinstance(n, Kronecker)]
             named = [(n, at) for n in tests if (at := self._named_by(n, own)) is not None]
             rows = [(n, at) for n in tests if (at := self._row_of(n, own)) is not None]
@@ -537,8 +510,7 @@ class Loop:
             if rewrite(term, lambda n, node=node: ZERO if n is node else None) is not ZERO:  # type: ignore[misc]
                 return None
             there = rewrite(term, lambda n, ones=ones: ONE if n in ones else None)  # type: ignore[misc]
-            at = (axis, place, tuple(sorted({k: p for _, (k, p) in rows if k != axis}.items())))
-            found.append((at, there))
+            found.append(((axis, place, tuple(sorted({k: p for _, (k, p) in rows if k != axis}.items()))), there))
         return found or None
 
     def _named_by(self, node: Expr, own: tuple[Index, ...]) -> tuple[int, Expr] | None:
@@ -558,7 +530,7 @@ class Loop:
         """(the axis, the place) that a test names in the same way in every round."""
         for index, place in ((node.left, node.right), (node.right, node.left)):
             if index in own and not free_indices(place) & {self.index, *own}:
-                return own.index(index), place  # type: ignore[arg-type]
+                return own.index(index), place
         return None
 
     def _name_of(self, place: Any) -> str:
@@ -584,14 +556,13 @@ class Loop:
             return own.index(named[0]), minus(self.index, base) if rising else minus(base, self.index), rising
         return None
 
-    def _as_found(self, place: Any, after: Content, before: Content, shape: tuple[Expr, ...]) -> Content:
+    def _as_found(self, place: Any, left: Content, before: Content, shape: tuple[Expr, ...]) -> Content:
         """What such a place holds after the loop; its equation is written."""
         found, line = self.found[place], self.session.line()
         own, unknown = axis_indices(shape), self.carried[place][0]
-        left = after
 
         def after(indices: tuple[Expr, ...]) -> Expr:  # an entry that is named by now may be known
-            return rewrite(left(indices), lambda n: found.found(n.indices) if _reads(n, unknown) else None)  # type: ignore[attr-defined]
+            return rewrite(left(indices), lambda n: found.found(n.indices) if reads(n, unknown) else None)  # type: ignore[attr-defined]
 
         value = after(places_of(own))
         if isinstance(found, Scattered):
@@ -618,7 +589,7 @@ class Loop:
 
     def _as_added(self, found: Scattered, value: Expr, own: tuple[Index, ...], unknown: Tensor) -> Content:
         """What rounds leave that add to an array; the equations of what they add are written."""
-        added = self._additions(_added(value, Entry(unknown, places_of(own)), found), own)
+        added = self._additions(added_to(value, Entry(unknown, places_of(own)), found), own)
         wanted = [(a.axis, a.place, a.rows) for a in found.additions]
         if added is None or [at for at, _ in added] != wanted:
             raise self.stop()
@@ -671,7 +642,7 @@ class Loop:
             if before is None or any(e is not old for e in unknown):
                 raise self.stop()
             assert old is not None
-            more, latched, running = _increment(value, old), _latched(value, old), _running(value, old)
+            more, latched, running = increment(value, old), as_latched(value, old), as_running(value, old)
             if running is not None:
                 final = self._extreme(*running, before(at))
             elif latched is not None and self.index not in free_indices(latched[1]):
@@ -826,274 +797,4 @@ class _Guarded:
             raise
 
 
-def _reads(node: Expr, tensor: Tensor) -> bool:
-    return isinstance(node, Entry) and node.tensor is tensor
-
-
-def _index_name(session: Any) -> str:
-    return f"k{len(session.loops) + 1}" if session.loops else "k"
-
-
-def _increment(value: Expr, old: Entry) -> Expr | None:
-    """What is added to the old number, where something is; None else."""
-    if value is old:
-        return ZERO
-    if not any(n is old for n in nodes_once(value)):
-        return None
-    if isinstance(value, Add):
-        holding = [t for t in value.terms if any(n is old for n in nodes_once(t))]
-        inner = _increment(holding[0], old) if len(holding) == 1 else None
-        return None if inner is None else add(*(t for t in value.terms if t is not holding[0]), inner)
-    if isinstance(value, Where) and not any(n is old for n in nodes_once(value.condition)):
-        then, other = _increment(value.then, old), _increment(value.otherwise, old)
-        if then is None or other is None:
-            return None
-        more = _beyond(then, other)  # what is added at one place, and at another one, are two terms
-        return where(value.condition, then, other) if more is None else add(other, where(value.condition, more, ZERO))
-    return None
-
-
-def _added(value: Expr, old: Entry, found: Scattered) -> Expr | None:
-    """What is added to the old numbers, where a round has read what it found at the places to which it adds."""
-    if not isinstance(value, Where):
-        return _increment(value, old)
-    tests = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
-    pairs = [p for f in tests if isinstance(f, Kronecker) for p in ((f.left, f.right), (f.right, f.left))]
-    there = {i: place for i, place in pairs if i in old.indices}
-    read = found.found(tuple(there.get(i, i) for i in old.indices))
-    then = next((more for v in (value.then, value_of(value.then)) if (more := _beyond(v, read)) is not None), None)
-    then = _added(value.then, old, found) if then is None else then
-    other = _added(value.otherwise, old, found)
-    return None if then is None or other is None else where(value.condition, then, other)
-
-
-def _cases(value: Expr, own: tuple[Index, ...]) -> Iterator[Expr]:
-    """Terms that add up to a value: those of a sum, and cases that exclude each other."""
-    match value:
-        case Add(terms):
-            for term in terms:
-                yield from _cases(term, own)
-        case Where(condition, then, otherwise) if otherwise is not ZERO:
-            rest = list(_cases(otherwise, own))
-            if all(isinstance(t, Where) and _exclude(condition, t.condition, own) for t in rest):
-                yield from (where(condition, then, ZERO), *rest)
-            else:
-                yield value
-        case _:
-            yield value
-
-
-def _exclude(condition: Expr, other: Expr, own: tuple[Index, ...]) -> bool:
-    """Whether two conditions name different places along an axis."""
-    named: list[dict[Expr, Expr]] = []
-    for c in (condition, other):
-        tests = [f for f in (c.factors if isinstance(c, Multiply) else (c,)) if isinstance(f, Kronecker)]
-        named.append({i: p for f in tests for i, p in ((f.left, f.right), (f.right, f.left)) if i in own})
-    return any(i in named[1] and is_so("==", p, named[1][i]) is False for i, p in named[0].items())
-
-
-def _beyond(value: Expr, less: Expr) -> Expr | None:
-    """What a sum has beside the terms of another one; None where it lacks one of them."""
-    terms = list(value.terms) if isinstance(value, Add) else [value]
-    for term in less.terms if isinstance(less, Add) else () if less is ZERO else (less,):
-        if term not in terms:
-            return None
-        terms.remove(term)
-    return add(*terms)
-
-
-def _running(value: Expr, old: Entry) -> tuple[Extreme, Expr] | None:
-    """(max or min, what each round has) where a round keeps the larger, or the smaller, of that and the old number."""
-    if not isinstance(value, Where) or not isinstance(value.condition, Compare) or value.condition.relation == "==":
-        return None
-    pair = {value.condition.left, value.condition.right}
-    if old not in pair or {value.then, value.otherwise} != pair or len(pair) < 2:
-        return None
-    (new,) = pair - {old}
-    if any(n is old for n in nodes_once(new)):
-        return None
-    return ("max" if value.then is value.condition.right else "min"), new
-
-
-def _latched(value: Expr, old: Entry) -> tuple[Expr, Expr] | None:
-    """(the condition under which a round sets the number, what it is set to)."""
-    if not isinstance(value, Where) or any(n is old for n in nodes_once(value.condition)):
-        return None
-    condition, then, other = value.condition, value.then, value.otherwise
-    if then is old:
-        condition, then, other = subtract(ONE, condition), other, then
-    if other is old and not any(n is old for n in nodes_once(then)):
-        return condition, then
-    inner = _latched(then, old) if other is old else None
-    return None if inner is None else (multiply(condition, inner[0]), inner[1])
-
-
-def _symbolic(values: Any) -> list[SymbolicItems] | None:
-    found = [items_of_symbolic_length(v) for v in values]
-    if all(f is None for f in found):
-        return None
-    symbolic = [f for f in found if f is not None]
-    if len(symbolic) < len(found) or any(is_so("==", f.length, symbolic[0].length) is not True for f in symbolic):
-        lengths = [f.length for f in symbolic]
-        raise NeedsConcreteSizes(
-            "sequences of lengths that may differ are gone through together", size_symbols(*lengths)
-        )
-    return symbolic
-
-
-def _zip(*values: Any, **options: Any) -> Any:
-    found = _symbolic(values)
-    if found is None:
-        return zip(*values, **options)  # noqa: B905 (as the user's code has it)
-    return SymbolicItems(found[0].length, lambda i: tuple(f.item(i) for f in found))
-
-
-def _enumerate(values: Any, start: Any = 0) -> Any:
-    found = _symbolic([values])
-    if found is None:
-        return enumerate(values, start)
-    return SymbolicItems(found[0].length, lambda i: (OPERATIONS["add"](_number(i), start), found[0].item(i)))
-
-
-def _reversed(values: Any) -> Any:
-    found = _symbolic([values])
-    if found is None:
-        return reversed(values)
-    last = minus(found[0].length, ONE)
-    return SymbolicItems(found[0].length, lambda i: found[0].item(minus(last, i)))
-
-
-# --- comprehensions -----------------------------------------------------------------------------------------------
-
-
-def _listed(items: Any, value: Callable[..., Any], test: Callable[..., Any] | None, spread: bool, as_list: bool) -> Any:
-    """[value(x) for x in items if test(x)]
-
-    Args:
-        spread: an item is handed over as several arguments.
-    """
-
-    def call(function: Callable[..., Any], item: Any) -> Any:
-        return function(*item) if spread else function(item)
-
-    symbolic = items_of_symbolic_length(items)
-    if symbolic is not None:
-        return _Round(symbolic).listed(lambda item: call(value, item), test and (lambda item: call(test, item)))
-    found: list[tuple[Expr | None, Any]] = []
-    for item in items:
-        asked = True if test is None else call(test, item)
-        condition = condition_of(asked)
-        if condition is not None or asked:
-            found.append((condition, call(value, item)))
-    result = kept(found)
-    return iter(result) if isinstance(result, list) and not as_list else result
-
-
-class _Round:
-    """The one round of a comprehension over a symbolic range, which changes nothing."""
-
-    def __init__(self, items: SymbolicItems) -> None:
-        self.session, self.items = current(), items
-        self.place = self.session.place()
-        self.index = fresh(_index_name(self.session), items.length)
-
-    def stop(self, why: str = "a comprehension over a symbolic range") -> Exception:
-        """What asks for concrete length."""
-        return NeedsConcreteSizes(why, size_symbols(self.index.size), where=self.place)
-
-    def listed(self, value: Callable[[Any], Any], test: Callable[[Any], Any] | None) -> Any:
-        """The values as an array, under a mask where there is a filter."""
-        heap, journal = Heap(self.session), Journal(self.place)
-        self.session.journals.append(journal)
-        self.session.loops.append(self)
-        item = self.items.item(self.index)
-        asked: Any = True if test is None else test(item)
-        condition = condition_of(asked)
-        result = value(item) if condition is not None or asked else None
-        if result is not None and not isinstance(result, _NUMERIC):
-            raise self.stop()
-        values = self._along(as_array(0.0 if result is None else result))
-        if self.session.journals.pop() is not journal or journal.before or heap.now():
-            raise self.stop("a comprehension over a symbolic range that changes something")
-        found: Any = SymbolicList(values)
-        if condition is not None or result is None:
-            if values.ndim > 1:
-                raise self.stop()
-            mask = self._along(array((), lambda _: ZERO if condition is None else condition, "bool"))
-            found = Masked(values, mask)
-        self.session.loops.pop()
-        return found
-
-    def _along(self, value: Array) -> Array:
-        """The values of all rounds, along a first axis."""
-        content = value.read()
-        own = axis_indices(value.axes)
-        entry_ = content(places_of(own))
-        if self.session.carried and any(e.tensor in self.session.carried for e in entries_once(entry_)):
-            raise self.stop()
-
-        def entries(indices: tuple[Expr, ...]) -> Expr:
-            return reduced_places(
-                substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))})
-            )
-
-        return array((self.index.size, *value.axes), entries, value.dtype)
-
-
-# --- functions of NumPy that call the user's, again and again -----------------------------------------------------
-
-
-@implements("apply_along_axis")
-def _apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **options: Any) -> Any:
-    base = as_array(arr)
-    place = axis_of(axis, base.ndim)
-    result = as_array(_applied(lambda row: func1d(row, *args, **options), OPERATIONS["moveaxis"](base, place, -1)))
-    new = result.ndim - (base.ndim - 1)  # the axes of what the function gives come in place of the one it takes
-    order = [*range(place), *range(base.ndim - 1, base.ndim - 1 + new), *range(place, base.ndim - 1)]
-    return OPERATIONS["transpose"](result, tuple(order)) if result.ndim else result
-
-
-def _applied(function: Callable[[Any], Any], values: Array, kept: int = 1) -> Any:
-    """The function of every part with `kept` axes, along the axes before."""
-    if values.ndim == kept:
-        return function(values)
-    rows = _listed(values, lambda row: _applied(function, row, kept), None, False, True)
-    return OPERATIONS["array"](rows)
-
-
-@implements("vectorize")
-def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
-    """A function of scalars, called for each entry; the type of its results must be said, since NumPy takes that of the
-    first one."""
-    kinds = [getattr(t, "traced_type", t) for t in otypes] if isinstance(otypes, (list, tuple)) else [otypes]
-    if kinds not in ([float], ["d"], [np.float64]) or options:
-        raise TraceError("np.vectorize without otypes=[float] cannot be traced",
-                         help="say the type of the results: NumPy takes that of the first entry")  # fmt: skip
-
-    def call(*operands: Any) -> Any:
-        arrays = OPERATIONS["broadcast_arrays"](*operands)
-        if len(arrays) == 1:
-            return _applied(lambda v: OPERATIONS["multiply"](pyfunc(v[()]), 1.0), arrays[0], 0)
-        together = OPERATIONS["stack"](arrays, -1)
-        return _applied(lambda v: OPERATIONS["multiply"](pyfunc(*(v[k] for k in range(len(arrays)))), 1.0), together)
-
-    return guarded(call)
-
-
-def _as_list(make: Any, items: Any) -> Any:
-    """list(x) of symbolic length: numbers are what they are now, rows are views."""
-    if make is not list or items_of_symbolic_length(items) is None or isinstance(items, SymbolicItems):
-        return make(items)
-    base = as_array(items)
-    return SymbolicList(OPERATIONS["copy"](base) if base.ndim == 1 else base)
-
-
-LOOP_HELPERS: dict[str, Callable[..., Any]] = {
-    "__as_list__": guarded(_as_list),
-    "__loop__": guarded(Loop),
-    "__listed__": guarded(_listed),
-    "zip": guarded(_zip),
-    "enumerate": guarded(_enumerate),
-    "reversed": guarded(_reversed),
-}
-__all__ = ["LOOP_HELPERS", "Loop"]
+__all__ = ["Loop"]

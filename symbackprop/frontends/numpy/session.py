@@ -79,7 +79,7 @@ class Session:
         self.loops: list[Any] = []  # loops over symbolic ranges that are running
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
-        self.pending: dict[Tensor, frozenset[Tensor]] = {}  # what inner loops leave, before that is known: what it reads
+        self.pending: dict[Tensor, frozenset[Tensor]] = {}  # what inner loops leave, not known yet: what it reads
         self.unknowns = 0
         self.sizes: tuple[str, ...] = ()  # the symbolic ones of the inputs
         self.stop: BaseException | None = None  # the first one that left the tracer
@@ -125,7 +125,7 @@ class Session:
         """
         indices = axis_indices(shape)
         inside = [arm for arm in self.arms if arm[0] < born]
-        every, self.arms = self.arms, inside if born else self.arms  # it is read elsewhere as well, if it was made there
+        every, self.arms = self.arms, inside if born else self.arms  # those that it was made in
         try:
             value = content(places_of(indices))
         finally:
