@@ -73,6 +73,7 @@ Relation = Literal["<", "<=", "=="]
 # How many subtractions of known inequalities are tried, and how many terms a goal may have.
 SEARCH_LIMIT = 60
 LARGEST_GOAL = 40
+ALMOST_ONE = Fraction(999, 1000)
 MOST_ROWS, MOST_COLUMNS, MOST_PIVOTS = 40, 60, 80  # of a linear program
 
 
@@ -365,7 +366,10 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
         goal = shifted(polynomial, shifts)
         known = [tightened(shifted(p, shifts)) for p in inequalities]
         known = [p for p in known if any(c < 0 for c in p.values())]
-        return cancels(goal, known, free) or is_combination(goal, known, free)
+        if cancels(goal, known, free):
+            return True
+        whole = all(c.denominator == 1 for c in goal.values())  # what is above -1 is at least 0
+        return is_combination(plus(goal, constant_of(ALMOST_ONE)) if whole else goal, known, free)
 
     if is_shown(polynomial, inequalities):
         return True
@@ -373,9 +377,12 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
     differences = _differences(relevant(polynomial, facts.inequalities)) if products else []
     if not differences:
         return False
-    for symbol, least in differences:
-        inequalities = [replace(p, symbol, plus(least, atom_of(symbol))) for p in inequalities]
-        polynomial = replace(polynomial, symbol, plus(least, atom_of(symbol)))
+    while differences:
+        (symbol, least), *rest = differences
+        told = plus(least, atom_of(symbol))  # from here on the symbol stands for what it is more than that
+        inequalities = [replace(p, symbol, told) for p in inequalities]
+        polynomial = replace(polynomial, symbol, told)
+        differences = [(other, replace(p, symbol, told)) for other, p in rest]
         shifts[symbol] = Fraction(0)
     return is_shown(polynomial, inequalities)
 

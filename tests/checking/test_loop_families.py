@@ -493,3 +493,17 @@ def test_check_asks_for_sizes_where_no_clock_tells_the_order_of_rounds():
 
     with pytest.raises(SymbackpropError, match="in no plain order"):
         sb.trace(forward, {"x": ("N", "M")})
+
+
+def test_a_condition_and_a_flag_are_a_condition_on_sizes():
+    """What holds in an arm was not known where a flag stood beside it."""
+
+    def forward(x, shift=True):
+        out = np.zeros_like(x)
+        for i in range(len(x)):
+            if i < len(x) - 2 and shift:
+                out[i] = x[i + 2]
+        return out
+
+    program = sb.trace(forward, {"x": ("N",)})
+    np.testing.assert_allclose(evaluate(program, {"N": 4}, {"x": np.arange(4.0)})["out"], [2, 3, 0, 0])
