@@ -507,3 +507,23 @@ def test_a_condition_and_a_flag_are_a_condition_on_sizes():
 
     program = sb.trace(forward, {"x": ("N",)})
     np.testing.assert_allclose(evaluate(program, {"N": 4}, {"x": np.arange(4.0)})["out"], [2, 3, 0, 0])
+
+
+def test_trace_of_an_array_to_which_rounds_add_here_and_there_is_that_of_numpy():
+    def forward(x):
+        N, M = x.shape
+        G = np.zeros((N + 1, M + 1))
+        G[N, M] = 1.0
+        for i in range(N, 0, -1):
+            for j in range(M, 0, -1):
+                a = G[i, j] * x[i - 1, j - 1]
+                G[i - 1, j - 1] += a
+                G[i - 1, j] += 2 * a
+                G[i, j - 1] += 3 * G[i, j]
+        return G
+
+    program = sb.trace(forward, {"x": ("N", "M")})
+    for shape in ((1, 1), (2, 3), (3, 2)):
+        x = np.arange(1.0, 1.0 + shape[0] * shape[1]).reshape(shape)
+        found = evaluate(program, {"N": shape[0], "M": shape[1]}, {"x": x})["out"]
+        np.testing.assert_allclose(found, forward(x))
