@@ -90,6 +90,8 @@ class Lemma:
         ahead: whether the first of these is put in on the right side alone, before the sides are compared: of a
             recurrence the same step on both sides.
         beside: the other tensors of its recurrence of which lemmas are supposed to hold at earlier steps.
+        alone: whether it is shown from the equations as they are written: without induction, and without what other
+            lemmas say of the tensors in them.
         definitions: all that was put in, in order, with what earlier lemmas say: with these the lemma can be checked
             by itself. Said by the replay.
         conditions: what it makes use of, in words. Said by the replay.
@@ -99,5 +101,6 @@ class Lemma:
     opened: tuple[Tensor, ...] = ()
     ahead: bool = False
     beside: tuple[Tensor, ...] = ()
+    alone: bool = False
     definitions: tuple[Equation, ...] = field(default=(), compare=False)
     conditions: tuple[str, ...] = field(default=(), compare=False)

@@ -8,7 +8,8 @@ a difference that is as long as a few equations, whatever the depth.
 
 The lemmas about the tensors of one recurrence are accepted together or not at all: each is shown of an entry under the
 hypothesis that all of them hold of the entries that are computed before it, and `recurrence.blocks` has made sure that
-an entry reads no others. That is induction on the order of computation; its base is an entry that reads none.
+an entry reads no others. That is induction on the order of computation; its base is an entry that reads none. A lemma
+that is shown `alone` supposes nothing and makes no use of other lemmas: it follows from the equations as they are.
 
 Trusted, beside this module: the rooms `normal_form` and `expression`. Who proposes lemmas is not.
 """
@@ -88,7 +89,9 @@ class Replay(Generic[AnyLemma]):
         self._order = {t: k for k, part in enumerate(parts) for t in part}  # those of a recurrence stand together
         self._lines, self._recurrent = program.by_tensor, recurrent(program.equations)
         self._cuts = CutPoints(program.facts, program.known, seconds=None, expanded=expanded, most=MOST)
+        self._plain: CutPoints | None = None  # made where a lemma is shown from the equations alone
         self._names = names_that_matter(program)
+        self._program, self._expanded = program, expanded
         self._read: dict[Tensor, Equation] = {}  # the definitions, with what is found put in
         self._found: dict[Tensor, Equation] = {}  # what is put in for a tensor: its lemma, or its view of another
         self._shown: dict[Pattern, tuple[str, ...]] = {}
@@ -110,17 +113,27 @@ class Replay(Generic[AnyLemma]):
 
     def _together(self, block: Recurrence, wanted: Mapping[Tensor, AnyLemma]) -> list[AnyLemma]:
         """The lemmas about a recurrence, each shown with all of them as hypotheses about earlier entries."""
-        self._found |= {e.tensor: wanted[e.tensor].equation for e in block.equations if e.tensor in wanted}
+        lemmas = [wanted[e.tensor] for e in block.equations if e.tensor in wanted]
+        self._found |= {m.equation.tensor: m.equation for m in lemmas}
         for equation in block.equations:
             value = self.rewritten(equation.value)
             self._read[equation.tensor] = Equation(equation.tensor, equation.indices, value, equation.note)
         self._cuts.define_block(block, (self._read[e.tensor] for e in block.equations))
-        return [self._accepted(wanted[e.tensor]) for e in block.equations if e.tensor in wanted]
+        return [self._accepted(m) for m in lemmas]
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """What all lemmas together make use of."""
         return tuple(dict.fromkeys(c for lemma in self.lemmas for c in lemma.conditions))
+
+    def _from_equations(self) -> CutPoints:
+        """The normal form with every tensor defined as its equation has it, whatever was found."""
+        if self._plain is None:
+            program = self._program
+            self._plain = CutPoints(program.facts, program.known, seconds=None, expanded=self._expanded, most=MOST)
+            for block in program.blocks:
+                self._plain.define_block(block, equations_of(block))
+        return self._plain
 
     def equal(self, left: Tensor, right: Tensor | None) -> bool:
         """True if the lemmas say that two tensors of one shape are the same; with None, that the one is 0."""
@@ -165,25 +178,27 @@ class Replay(Generic[AnyLemma]):
     def _accepted(self, lemma: AnyLemma) -> AnyLemma:
         """The lemma with what it rests on."""
         equation = lemma.equation
-        given = tuple(self._read[t] for t in (equation.tensor, *lemma.opened))
+        lines = self._lines if lemma.alone else self._read
+        given = tuple(lines[t] for t in (equation.tensor, *lemma.opened))
         sides = [e for d in given for e in (d.left, d.value)]
         question = pattern(equation.left, self.rewritten(equation.value), *sides, fixed=self._names)
-        used = None if self._recurrent else self._shown.get(question)
+        used = None if self._recurrent or lemma.alone else self._shown.get(question)
         if used is None:
             used = self._conditions(lemma)
-            if HIDDEN not in used and not self._recurrent:
+            if HIDDEN not in used and not self._recurrent and not lemma.alone:
                 self._shown[question] = used
         conditions = tuple(c for c in used if c != HIDDEN)
         return replace(lemma, definitions=given, conditions=conditions)
 
     def _conditions(self, lemma: Lemma) -> tuple[str, ...]:
         """What the normal form makes use of to find both sides equal."""
-        cuts, equation = self._cuts, lemma.equation
+        cuts, equation = self._from_equations() if lemma.alone else self._cuts, lemma.equation
+        rewritten = (lambda e: e) if lemma.alone else self.rewritten
         places: dict[Expr, Expr] = dict(zip(equation.indices, cuts.places(equation.tensor), strict=True))
         cuts.used = {}
         cuts.restart_clock()
         try:
-            right = cuts.normal(self.rewritten(substitute(equation.value, places)))
+            right = cuts.normal(rewritten(substitute(equation.value, places)))
             opened = list(lemma.opened)
             if lemma.ahead and opened:
                 right = cuts.put_in(right, opened.pop(0))

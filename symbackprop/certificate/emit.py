@@ -316,7 +316,7 @@ class Emission:
             return ""
         _, env = self.writer.head(e.tensor, e.indices)
         clock = block.clocks[e.tensor]
-        time = self.writer.text(clock.time(e.indices[clock.axis]), env)
+        time = self.writer.text(clock.time(e.indices), env)
         return f" by {block.pace}*({time}) + {block.ranks[e.tensor]}"
 
     def forward(self) -> None:

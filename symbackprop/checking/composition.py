@@ -12,13 +12,16 @@ and heaps", 1997).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 
 from symbackprop.calculus.equality import names_that_matter
 from symbackprop.calculus.lemmas import Replay, is_view, joined
 from symbackprop.checking.budget import SHARES
 from symbackprop.checking.explicit_forms import Explicit
+from symbackprop.checking.invariants import Invariants, Proposal
 from symbackprop.checking.lookalikes import Lookalikes
 from symbackprop.checking.progress import report, tell_on_request
 from symbackprop.checking.question import Question
@@ -26,6 +29,7 @@ from symbackprop.checking.recipes import Attempted
 from symbackprop.checking.verdict import Lemma
 from symbackprop.errors import BudgetError, ProofError, SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
+    MINUS_ONE,
     ONE,
     Add,
     Entry,
@@ -34,20 +38,23 @@ from symbackprop.expression.build import (
     Number,
     Symbol,
     Tensor,
+    add,
     entries_once,
     free_indices,
+    kronecker,
     multiply,
     nodes_once,
     power,
     rewrite,
     substitute,
     tensors_in,
+    where,
 )
 from symbackprop.expression.build import ZERO as NOTHING
 from symbackprop.expression.program import PART, Equation, Program
 from symbackprop.expression.recurrence import Recurrence, equations_of
 from symbackprop.expression.shown import enumerated
-from symbackprop.expression.sizes import Facts
+from symbackprop.expression.sizes import Facts, simplify
 from symbackprop.normal_form.cut_points import HIDDEN, CutPoints, divides, tensors_in_term, tensors_of
 from symbackprop.normal_form.data import Poly, as_constant, of_index, parameter, subtract
 from symbackprop.normal_form.to_expression import expression
@@ -64,6 +71,24 @@ MOST_NODES = 400  # of what a line should compute: more explains nothing either
 STEP = parameter(0, Symbol("steps", "size"))
 SHARE = 8  # of all that is left, for one lemma, where that is more than what a lemma has
 LONGEST_WRITTEN_OUT = 64
+
+
+class Order(Enum):
+    """Beside recurrences: what is opened before what.
+
+    ONE_SIDED: derivatives that stand on one side alone. EAGER: with them those that stand on both, where these are
+    computed later. FORWARD: then of those on both sides the forward pass alone. ONCE, TWICE: no tensor of a recurrence
+    more often than that.
+    """
+
+    ONE_SIDED = 1
+    EAGER = 2
+    FORWARD = 3
+    ONCE = 4
+    TWICE = 5
+
+
+ONE_SIDED, EAGER, FORWARD, ONCE, TWICE = Order
 
 
 @dataclass(frozen=True)
@@ -121,9 +146,12 @@ class Composition:
         longest = max((_length(n) for e in self.program.equations for n in e.tensor.shape), default=0)
         self.expanded = min(longest, LONGEST_WRITTEN_OUT)
         self.cuts = CutPoints(facts, derived.known, expanded=self.expanded)
+        self._plain: CutPoints | None = None  # with the equations as they are written
         self._names, self._recipes = names_that_matter(self.program), question.told_lemmas
         self._alike = Lookalikes(question, self.program.equations) if alike is None else alike.afresh()
-        self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest) if explicit else None
+        self._invariants = Invariants(self._alike, self.program.inputs)
+        self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest)
+        self._sums = explicit
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
@@ -194,10 +222,14 @@ class Composition:
         if self._rewritten(Entry(claimed, places)) is right:
             return True
         own = self._lines.get(claimed)
-        if own is None or (derived is not None and self._alike.differ(claimed, derived)):
+        if own is None:
             return False
         value = NOTHING if derived is None else Entry(derived, own.indices)
-        opened = self._proved(own, self._rewritten(value))
+        opened: list[Tensor] | None = []
+        if not self._holds(own, self._rewritten(value), ()):
+            if derived is not None and self._alike.differ(claimed, derived):
+                return False
+            opened = self._proved(own, self._rewritten(value))
         if opened is not None:
             self.lemmas[claimed] = Lemma(Equation(claimed, own.indices, value, own.note), tuple(opened))
         return opened is not None
@@ -243,6 +275,8 @@ class Composition:
             self._alike.add(tensor)
         for likeness in self._alike.of_difference(derived, claimed.tensor):
             other = likeness.other
+            if likeness.part is not None:
+                continue
             entry = Entry(other, tuple(claimed.indices[k] for k in likeness.order))
             theirs = other in self._aliens and self._order[other] < self._order[claimed.tensor]
             if other in own or theirs or other not in self._adjoints | self._aliens:
@@ -344,8 +378,41 @@ class Composition:
             return
         self._reads[tensor] = frozenset(tensors_in(value))
         self._depth[tensor] = 1 + max((self._depth.get(t, 0) for t in self._reads[tensor]), default=0)
-        if worked() <= self.deadline and not self._found(own):
+        if worked() > self.deadline:
+            return
+        if tensor in self._adjoints and self.cuts.clocks and self._explicit.nothing(equation) and self._is_an_end(own):
+            return
+        if not self._found(own):
             self._alike.add(tensor)
+
+    def _is_an_end(self, own: Equation) -> bool:
+        """Whether a derivative beside recurrences is shown to be 0, or what is left of it at the shortest lengths."""
+        with self._from_equations():
+            left = self._left_over(self.program.by_tensor[own.tensor])
+        lemma = None if left is None else self._in_one_step(self.program.by_tensor[own.tensor], left)
+        if lemma is None:
+            return False
+        self.lemmas[own.tensor], self._replaced[own.tensor] = lemma, lemma.equation
+        return True
+
+    def _left_over(self, own: Equation) -> Expr | None:
+        """What is left of a tensor once each equation was put in: nothing, or what only some sizes have."""
+        try:
+            left = gap = self.cuts.gap(self._gap(own, NOTHING), self.cuts.normal(NOTHING))
+            opened: list[Tensor] = []
+            while len(opened) <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
+                if self.cuts.vanishes_everywhere(gap):
+                    return NOTHING
+                if all(any(a.kind == "delta" for a, _ in mono.factors) for mono, _ in gap.terms):
+                    return expression(self.cuts, gap, dict(zip(self.cuts.places(own.tensor), own.indices, strict=True)))
+                tensor = self._next(left, self.cuts.normal(NOTHING), gap, ONCE, opened)
+                if tensor is None:
+                    return None
+                left = gap = self.cuts.opened_gap(gap, tensor)
+                opened.append(tensor)
+        except (BudgetError, UnsupportedError):
+            pass
+        return None
 
     # --- recurrences
 
@@ -365,21 +432,21 @@ class Composition:
         Numbers propose what they are; that is supposed of all entries that are computed before an entry, and shown of
         that entry. What cannot be shown is supposed no longer, until all that is supposed has been shown.
         """
-        proposed = {e.tensor: self._alike.of(e.tensor) if e.tensor.kind == "real" else [] for e in block.equations}
+        self._take_together(block)
+        proposed = {e.tensor: self._proposals(e) for e in block.equations}
         by_tensor = {e.tensor: e for e in block.equations}
         shown: dict[Tensor, Lemma] = {}
         while worked() < self.deadline:
             supposed = {t: by_tensor[t] for t in by_tensor if proposed[t]}
             for tensor, own in supposed.items():
-                value = self._from_its_end(proposed[tensor][0].at(own.indices))
+                value = self._from_its_end(proposed[tensor][0].value)
                 self._replaced[tensor] = Equation(tensor, own.indices, value, own.note)
             self._take_together(block)
             shown = {}
             for tensor in supposed:
                 beside = tuple(t for t in supposed if t is not tensor)
-                like = proposed[tensor][0]
-                value = self._from_its_end(like.at(by_tensor[tensor].indices))
-                lemma = self._shown(self._lines[tensor], value, like.other, beside)
+                first = proposed[tensor][0]
+                lemma = self._shown(self._lines[tensor], self._from_its_end(first.value), first.ahead, beside)
                 if lemma is None:
                     break
                 shown[tensor] = lemma
@@ -397,51 +464,111 @@ class Composition:
                 self._alike.add(tensor)
         self._take_together(block)
 
+    def _proposals(self, equation: Equation) -> list[Proposal]:
+        """What a tensor of a recurrence may be: another one, or another one in other units."""
+        if equation.tensor.kind != "real":
+            return []
+        found = [Proposal(like.at(equation.indices), like.other) for like in self._alike.of(equation.tensor)]
+        return found or self._invariants.of(equation) or list(self._but_for_an_end(equation))
+
+    def _but_for_an_end(self, equation: Equation) -> Iterator[Proposal]:
+        """Another tensor but for the step with which the recurrence begins."""
+        axis = self.cuts.clocks[equation.tensor][1].axis
+        step = equation.indices[axis]
+        for last in (False, True):
+            for like in self._alike.of_all_but(equation.tensor, axis, last):
+                value = like.at(equation.indices)
+                if not last:
+                    value = substitute(value, {step: add(step, MINUS_ONE)})
+                whole = self._with_another_end(equation, value, last)
+                if whole is not None:
+                    yield Proposal(whole, like.other)
+
     def _from_its_end(self, value: Expr) -> Expr:
         """A value with entries at ends of recurrences, where these begin, as what they are there."""
 
         def known(node: Expr) -> Expr | None:
             if not isinstance(node, Entry) or node.tensor not in self.cuts.clocks or free_indices(node):
                 return None
-            try:
-                opened = self.cuts.put_in(self.cuts.normal(node), node.tensor)
-            except SymbackpropError:
-                return None
-            own = {e.tensor for e in self.cuts.clocks[node.tensor][0].equations}
-            return None if tensors_of(opened) & own else expression(self.cuts, opened, {})
+            opened = self._begun(node, node.tensor)
+            return None if opened is None else expression(self.cuts, opened, {})
 
         return rewrite(value, known)
 
-    def _made_explicit(self, block: Recurrence) -> None:
-        """Find what tensors of a recurrence are without it: nothing, or sums over steps.
+    def _begun(self, value: Expr, tensor: Tensor) -> Poly | None:
+        """An expression of entries of a recurrence as what they are where that begins; None elsewhere."""
+        own = {e.tensor for e in self.cuts.clocks[tensor][0].equations}
+        self._restart()
+        try:
+            opened = self.cuts.normal(value)
+            for _ in range(MOST_LEVELS):
+                held = self._openable(tensors_of(opened) & own)
+                if not held:
+                    return opened
+                opened = self.cuts.put_in(opened, held[0])
+        except SymbackpropError:
+            pass
+        return None
 
-        Each step is shown under the hypothesis about earlier ones.
+    def _with_another_end(self, own: Equation, value: Expr, last: bool) -> Expr | None:
+        """A value but for the first or the last step, where the tensor is what its recurrence begins with; None where
+        it does not begin there."""
+        axis = self.cuts.clocks[own.tensor][1].axis
+        step, places = own.indices[axis], self.cuts.places(own.tensor)
+        end = simplify(add(step.size, MINUS_ONE)) if last else NOTHING
+        begun = self._begun(Entry(own.tensor, (*places[:axis], end, *places[axis + 1 :])), own.tensor)
+        if begun is None:
+            return None
+        names: dict[Index, Expr] = dict(zip(places, own.indices, strict=True))
+        return where(kronecker(step, end), expression(self.cuts, begun, names), value)
+
+    def _made_explicit(self, block: Recurrence) -> None:
+        """Find what tensors of a recurrence are without it: nothing, nothing but at an end, or sums over steps.
+
+        Each step is shown under the hypothesis about earlier ones; where that is no help, without it.
         """
-        explicit = self._explicit
-        if explicit is None:
-            return
         left = [e for e in block.equations if e.tensor.kind == "real" and e.tensor not in self._replaced]
         for equation in left:
-            if explicit.nothing(equation):
+            if self._explicit.nothing(equation):
                 self._is_explicitly(equation, NOTHING, block)
         for equation in left:
+            clock = block.clocks[equation.tensor]
+            for last in (False, True):
+                if equation.tensor in self._replaced or not self._explicit.nothing_but(equation, clock.axis, last):
+                    continue
+                value = self._with_another_end(equation, NOTHING, last)
+                if value is not None and not self._is_explicitly(equation, value, block):
+                    self._is_explicitly(equation, value, block, alone=True)
+        for equation in left if self._sums else ():
             if equation.tensor not in self._replaced:
-                for form in explicit.sums(self._lines[equation.tensor], block, self._lines):
+                for form in self._explicit.sums(self._lines[equation.tensor], block, self._lines):
                     if worked() > self.deadline or self._is_explicitly(equation, form, block):
                         break
 
-    def _is_explicitly(self, equation: Equation, value: Expr, block: Recurrence) -> bool:
-        """Whether a tensor of a recurrence is shown to be this; it stands for it from then on."""
+    def _is_explicitly(self, equation: Equation, value: Expr, block: Recurrence, alone: bool = False) -> bool:
+        """Whether a tensor of a recurrence is shown to be this; it stands for it from then on.
+
+        Args:
+            alone: whether nothing is supposed of earlier steps.
+        """
         tensor, value = equation.tensor, self._rewritten(value)
-        self._replaced[tensor] = Equation(tensor, equation.indices, value, equation.note)
-        self._take_together(block)
-        lemma = self._shown(self._lines[tensor], value, None, ())
-        if lemma is None:
-            del self._replaced[tensor]
+        supposed = Equation(tensor, equation.indices, value, equation.note)
+        if alone:
+            lemma = self._in_one_step(self.program.by_tensor[tensor], value)
+        else:
+            self._replaced[tensor] = supposed
             self._take_together(block)
-            return False
-        self.lemmas[tensor] = lemma
-        return True
+            few = (self._meet(self._lines[tensor], value, order=order) for order in (ONCE, TWICE))
+            opened = next((found for found in few if found is not None), None)
+            known = None if opened is None else Lemma(supposed, tuple(opened))
+            lemma = known or self._shown(self._lines[tensor], value, None, ())
+        if lemma is None:
+            self._replaced.pop(tensor, None)
+        else:
+            self._replaced[tensor] = supposed
+            self.lemmas[tensor] = lemma
+        self._take_together(block)
+        return lemma is not None
 
     def _shortest(self, equation: Equation) -> Expr | None:
         """A value with those definitions put in that make it shorter, perhaps some together; None if it is long."""
@@ -466,12 +593,35 @@ class Composition:
         Args:
             ahead: a tensor of the other side that is opened before anything else is tried: one step on either side.
         """
-        for first, eager in itertools.product(dict.fromkeys((ahead, None)), (False, True)):
-            opened = self._meet(own, other, first, eager)
+        every = [*itertools.product(dict.fromkeys((ahead, None)), (ONE_SIDED, EAGER)), (None, FORWARD)]
+        for first, order in every:
+            opened = self._meet(own, other, first, order)
             if opened is not None:
                 equation = Equation(own.tensor, own.indices, other, own.note)
                 return Lemma(equation, tuple(opened), ahead=first is not None, beside=beside)
         return None
+
+    def _in_one_step(self, own: Equation, other: Expr) -> Lemma | None:
+        """That an entry is what it may be, from the equations alone, each of them put in once: what lies one step away
+        stays as it is, so that it may cancel."""
+        with self._from_equations():
+            opened = self._meet(own, other, order=ONCE)
+        equation = Equation(own.tensor, own.indices, other, own.note)
+        return None if opened is None else Lemma(equation, tuple(opened), alone=True)
+
+    @contextmanager
+    def _from_equations(self) -> Iterator[None]:
+        """Within it, tensors are what their equations say, whatever was found."""
+        before = self.cuts, self._replaced
+        if self._plain is None:
+            self._plain = CutPoints(self.cuts.facts, self.derived.known, expanded=self.expanded)
+            for block in self.program.blocks:
+                self._plain.define_block(block, equations_of(block))
+        self.cuts, self._replaced = self._plain, {}
+        try:
+            yield
+        finally:
+            self.cuts, self._replaced = before
 
     def _found(self, own: Equation) -> bool:
         """Whether the tensor was proved to be a known one."""
@@ -481,17 +631,27 @@ class Composition:
             alike = sorted(left, key=lambda s: self._order[s.other] < self._last)[:MOST_BLIND]
         for likeness in alike:
             other = likeness.at(own.indices)
-            opened = self._proved(own, other)
-            if opened is not None:
-                self._replaced[own.tensor] = Equation(own.tensor, own.indices, other, own.note)
+            lemma = self._lemma(own, other, likeness.other)
+            if lemma is not None:
+                self._replaced[own.tensor] = lemma.equation
                 if own.tensor in self._aliens:
                     self._met |= {likeness.other} - self._unread
                     self._last = self._order[likeness.other]
-                self.lemmas[own.tensor] = Lemma(self._replaced[own.tensor], tuple(opened))
+                self.lemmas[own.tensor] = lemma
                 return True
             if worked() > self.deadline:
                 break
         return False
+
+    def _lemma(self, own: Equation, other: Expr, ahead: Tensor) -> Lemma | None:
+        """That a tensor is another one; beside recurrences this is tried with that one opened first as well."""
+        opened, first = self._proved(own, other), None
+        for first, order in ((None, FORWARD), (ahead, ONE_SIDED)) if opened is None and self.cuts.clocks else ():
+            opened = self._meet(own, other, first, order)
+            if opened is not None:
+                break
+        equation = Equation(own.tensor, own.indices, other, own.note)
+        return None if opened is None else Lemma(equation, tuple(opened), ahead=first is not None)
 
     def _restart(self) -> None:
         left = self.deadline - worked()
@@ -542,19 +702,20 @@ class Composition:
         self._restart()
         return subtract(self.cuts.value(own.tensor), self.cuts.normal(substitute(other, places)))
 
-    def _meet(self, own: Equation, other: Expr, first: Tensor | None = None, eager: bool = True) -> list[Tensor] | None:
+    def _meet(
+        self, own: Equation, other: Expr, first: Tensor | None = None, order: Order = EAGER
+    ) -> list[Tensor] | None:
         """The tensors that were opened until the two sides met; None if they did not.
 
         Args:
             first: a tensor of the other side that is opened before anything is looked at.
-            eager: beside recurrences, whether what stands on both sides is opened where that is computed later than
-                what stands on one alone.
+            order: beside recurrences, what is opened before what.
         """
         opened: list[Tensor] = []
         level: dict[Tensor, int] = {}  # how many definitions had to be opened before a tensor came in sight
         try:
             if self.cuts.clocks:
-                return self._meet_in_time(own, other, first, eager)
+                return self._meet_in_time(own, other, first, order)
             gap = self._gap(own, other)
             steps = 0
             while steps <= MOST_OPENED and len(gap.terms) <= MOST_TERMS:
@@ -573,7 +734,7 @@ class Composition:
             pass
         return None
 
-    def _meet_in_time(self, own: Equation, other: Expr, first: Tensor | None, eager: bool) -> list[Tensor] | None:
+    def _meet_in_time(self, own: Equation, other: Expr, first: Tensor | None, order: Order) -> list[Tensor] | None:
         """As `_meet`, beside recurrences: of several entries of a tensor those are opened that are computed last."""
         places: dict[Expr, Expr] = dict(zip(own.indices, self.cuts.places(own.tensor), strict=True))
         self._restart()
@@ -585,10 +746,10 @@ class Composition:
             right = cuts.put_in(right, first)
             opened.append(first)
         gap = cuts.gap(left, right)
-        while len(opened) <= (MOST_OPENED if eager else MOST_AT_FIRST) and len(gap.terms) <= MOST_TERMS:
+        while len(opened) <= (MOST_AT_FIRST if order is ONE_SIDED else MOST_OPENED) and len(gap.terms) <= MOST_TERMS:
             if cuts.vanishes_everywhere(gap):
                 return opened
-            tensor = self._next(left, right, gap, eager)
+            tensor = self._next(left, right, gap, order, opened)
             if tensor is None:
                 return None
             times = cuts.times_beside(gap, tensor)
@@ -597,7 +758,7 @@ class Composition:
             opened.append(tensor)
         return None
 
-    def _next(self, left: Poly, right: Poly, gap: Poly, eager: bool) -> Tensor | None:
+    def _next(self, left: Poly, right: Poly, gap: Poly, order: Order, done: Sequence[Tensor]) -> Tensor | None:
         """The tensor to open next.
 
         The deepest of the user's tensors and of the derivatives that stand on one side alone; else one that makes the
@@ -606,27 +767,30 @@ class Composition:
         those of the forward pass before derivatives.
         """
         cuts = self.cuts
-        one_sided = self._openable(tensors_of(gap) & (tensors_of(left) ^ tensors_of(right)))
+        limit = {ONCE: 1, TWICE: 2}.get(order, MOST_OPENED)
+        every = tensors_of(gap).difference(t for t in done if t in cuts.clocks and done.count(t) >= limit)
+        one_sided = self._openable(every & (tensors_of(left) ^ tensors_of(right)))
         held = [tensors_in_term(m) for m, _ in gap.terms]
-        uneven = self._openable(frozenset.union(*held) - frozenset.intersection(*held))
+        uneven = self._openable(every & (frozenset.union(*held) - frozenset.intersection(*held)))
         strange, others = (
             [t for t in some if t in self._aliens or t in self._adjoints] for some in (one_sided, uneven)
         )
         if strange:
-            later = [t for t in others if t not in strange] if eager else []
+            later = [t for t in others if t not in strange] if order is EAGER else []
             return self._latest([*strange, *later], gap)
         best: tuple[int, Tensor] | None = None
-        for tensor in self._openable(tensors_of(gap)):
+        for tensor in self._openable(every):
             shorter = cuts.opened_gap(gap, tensor)
             if len(shorter.terms) < (best[0] if best else len(gap.terms)):
                 best = len(shorter.terms), tensor
         if best is not None:
             return best[1]
-        seen = self._openable(tensors_of(gap))
+        seen = self._openable(t for t in every if order is not FORWARD or t in self._forward)
+        others = [t for t in others if t in seen]
         apart = [t for t in seen if cuts.places_in(left, t) != cuts.places_in(right, t)]
         ending = [t for t in seen if t not in cuts.clocks]
         first = [t for t in others if t in apart] or ending or [t for t in apart if t in self._forward]
-        rest = first or apart or uneven
+        rest = first or apart or [t for t in uneven if t in seen]
         return self._latest(rest, gap) if rest else None
 
     def _latest(self, tensors: Sequence[Tensor], gap: Poly) -> Tensor:
@@ -690,7 +854,7 @@ class Composition:
 
     def _rank(self, tensor: Tensor) -> tuple[bool, bool, int]:
         """What is opened first: the user's tensors, then derivatives, the deepest first."""
-        return tensor in self._aliens, tensor in self._adjoints, self._depth[tensor]
+        return tensor in self._aliens, tensor in self._adjoints, self._depth.get(tensor, 0)
 
 
 def _comes_before(times: Sequence[Poly], others: Sequence[Poly]) -> bool:

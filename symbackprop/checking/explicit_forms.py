@@ -58,6 +58,7 @@ from symbackprop.expression.sizes import Facts, simplify
 MOST_INLINED = 6  # definitions of the same recurrence that are put in for one another
 MOST_NODES = 400
 TOLERANCE = 1e-7
+INFINITE = 1e6  # what is larger stands for infinity
 FAINT = 1e-11  # beside what a number is computed from: rounding
 LEAST_STEPS = 3  # that numbers must have seen, beside those at either end
 FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
@@ -89,6 +90,8 @@ def linear(own: Equation, block: Recurrence, lines: Mapping[Tensor, Equation], f
     """A tensor's recurrence, if it is linear in the entry of the step before with the same other indices."""
     tensor, clock = own.tensor, block.clocks[own.tensor]
     others = {e.tensor for e in block.equations} - {tensor}
+    if clock.across is not None:
+        return None
 
     def put_in(node: Expr) -> Expr | None:
         if not isinstance(node, Entry) or (node.tensor not in others and node.tensor is not tensor):
@@ -159,6 +162,13 @@ class Explicit:
         """True if a tensor may be 0 everywhere."""
         return bool(self._vectors) and all(self._vanishes(v, own) for v in self._vectors)
 
+    def nothing_but(self, own: Equation, axis: int, last: bool) -> bool:
+        """True if a tensor may be 0 at all steps but the first, or but the last."""
+        rest = slice(None, -1) if last else slice(1, None)
+        return bool(self._vectors) and all(
+            self._vanishes(v, own, (slice(None),) * axis + (rest,)) for v in self._vectors
+        )
+
     def sums(self, own: Equation, block: Recurrence, lines: Mapping[Tensor, Equation]) -> Iterator[Expr]:
         """What a tensor of a recurrence may be, over the indices of its equation.
 
@@ -181,11 +191,13 @@ class Explicit:
 
     # --- numbers
 
-    def _vanishes(self, vectors: Vectors, own: Equation) -> bool:
-        """True if a tensor is 0 up to the rounding of what it is computed from."""
+    def _vanishes(self, vectors: Vectors, own: Equation, part: tuple[slice, ...] = ()) -> bool:
+        """True if a tensor, or a part of it, is 0 up to the rounding of what it is computed from."""
+        if own.tensor not in vectors.arrays:
+            return False
         values = [np.abs(vectors.arrays[t]) for t in tensors_in(own.value) if t in vectors.arrays and t.kind == "real"]
-        scale = max((float(v.max(initial=0.0)) for v in values), default=0.0)
-        return float(np.abs(vectors.arrays[own.tensor]).max(initial=0.0)) <= FAINT * scale
+        scale = max((float(v[v < INFINITE].max(initial=0.0)) for v in values), default=0.0)
+        return float(np.abs(vectors.arrays[own.tensor][part]).max(initial=0.0)) <= FAINT * scale
 
     def _over(self, vectors: Vectors, form: Linear, value: Expr) -> Numbers:
         """Numbers along the steps, in the order of computation, of all other indices together."""

@@ -28,6 +28,9 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Index,
+    Multiply,
+    Number,
+    Quotient,
     Symbol,
     Tensor,
     add,
@@ -37,7 +40,7 @@ from symbackprop.expression.build import (
     subtract,
 )
 from symbackprop.expression.program import Equation
-from symbackprop.expression.recurrence import recurrent
+from symbackprop.expression.recurrence import Recurrence, blocks, recurrent
 from symbackprop.expression.sizes import simplify
 
 TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only propose
@@ -48,6 +51,7 @@ FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, witho
 SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
+MOST_PARTS = 8  # of an axis: the gates of a cell, the queries, keys and values of a layer
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
 FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
 Values = Mapping[Tensor, NDArray[Any]]
@@ -61,6 +65,8 @@ class Likeness:
     Args:
         step: the axis of the other whose steps are counted otherwise: from `start` on, or down from there.
         blind: whether numbers tell nothing, since they have run out of range.
+        part: an axis of the other and the place at which the part begins that this is.
+        turned: other axes whose places are counted down, each with its last place.
     """
 
     other: Tensor
@@ -70,40 +76,63 @@ class Likeness:
     start: Expr = ZERO
     down: bool = False
     blind: bool = False
+    part: tuple[int, Expr] | None = None
+    turned: tuple[tuple[int, Expr], ...] = ()
 
     def at(self, indices: tuple[Index, ...]) -> Expr:
         """What the entry with these indices is."""
         places: list[Expr] = [indices[k] for k in self.order]
         if self.step is not None:
             places[self.step] = (subtract if self.down else add)(self.start, places[self.step])
+        for axis, last in self.turned:
+            places[axis] = subtract(last, places[axis])
+        if self.part is not None:
+            axis, first = self.part
+            places[axis] = add(first, places[axis])
         return multiply(self.factor, Entry(self.other, tuple(places)))
 
 
 @dataclass(frozen=True)
 class View:
-    """A tensor, or all but the first or the last of its steps.
+    """A tensor, or all but the first or the last of its steps, or one of the equal parts of an axis.
 
     Args:
         axis: that of the steps.
         first, last: how many are left out at either end.
+        part: an axis, which part of it, and how many there are: the gates of a cell lie side by side.
     """
 
     tensor: Tensor
     axis: int | None = None
     first: int = 0
     last: int = 0
+    part: tuple[int, int, int] | None = None
 
     @property
     def shape(self) -> tuple[Expr, ...]:
         """The shape of what is left."""
-        gone = self.first + self.last
-        return tuple(
-            simplify(add(n, number(-gone))) if k == self.axis and gone else n for k, n in enumerate(self.tensor.shape)
-        )
+        gone, sizes = self.first + self.last, list(self.tensor.shape)
+        if self.axis is not None and gone:
+            sizes[self.axis] = simplify(add(sizes[self.axis], number(-gone)))
+        if self.part is not None:
+            axis, _, count = self.part
+            sizes[axis] = simplify(Quotient(sizes[axis], number(count)))
+        return tuple(sizes)
+
+    @property
+    def begins(self) -> tuple[int, Expr] | None:
+        """The axis of the part and the place at which it begins."""
+        if self.part is None:
+            return None
+        axis, k, count = self.part
+        return axis, simplify(multiply(number(k), Quotient(self.tensor.shape[axis], number(count))))
 
     def of(self, values: Values) -> NDArray[Any]:
         """The numbers of what is left."""
         array = np.asarray(values[self.tensor])
+        if self.part is not None:
+            axis, k, count = self.part
+            array = np.split(array, count, axis)[k]
         if self.axis is None or not self.first + self.last:
             return array
         places = slice(self.first, array.shape[self.axis] - self.last)
@@ -134,7 +163,8 @@ class Lookalikes:
         self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
         self._forget()
         self._steps = recurrent(equations)
-        self._lengths = {tensor.shape[axis] for tensor, axis in self._steps.items()}
+        clocks = [c for block in blocks(equations) if isinstance(block, Recurrence) for c in block.clocks.items()]
+        self._lengths = {tensor.shape[axis] for tensor, clock in clocks for axis in clock.axes}
 
     @property
     def vectors(self) -> list[Vectors]:
@@ -173,18 +203,20 @@ class Lookalikes:
         self._known: list[View] = []
         self._profiles: list[NDArray[np.float64]] = []
         self._by_shape: list[list[tuple[float, int]]] = [[] for _ in self._at]  # at each point, in order
+        self._shaped: dict[tuple[Expr, ...], list[tuple[Likeness, list[NDArray[Any]]]]] = {}
         self._void: dict[tuple[Expr, ...], list[Tensor]] = {}  # those that are 0 at all points
         self._vanishing = False  # whether some numbers are so small that digits are lost
 
     def add(self, tensor: Tensor) -> None:
         """From now on the tensor may be found."""
+        self._shaped = {}
         views = [View(tensor)]
         if tensor in self._steps:
             views = [View(tensor, self._steps[tensor], *ends) for ends in ((0, 0), (1, 0), (0, 1))]
-        for view in views:
+        for view in [*views, *(replace(v, part=part) for part in _parts(tensor) for v in views)]:
             profile = self._profile(view)
             if profile is not None and not profile.any():
-                if view.axis is None:
+                if view.axis is None and view.part is None:
                     self._void.setdefault(tensor.shape, []).append(tensor)
             elif profile is not None:
                 for order, shape in zip(self._by_shape, profile[1], strict=True):
@@ -212,6 +244,31 @@ class Lookalikes:
         found = [self._likeness(tensor, self._known[near[k]]) for k in order]
         return sorted((f for f in found if f is not None), key=lambda f: (f.factor is not ONE, f.step is not None))
 
+    def numbers_of(self, tensor: Tensor) -> list[NDArray[Any]] | None:
+        """The numbers of a tensor at all points; None where it has none."""
+        if tensor.kind != "real" or not self._at or not all(tensor in values for _, values in self._at):
+            return None
+        return [np.asarray(values[tensor], dtype=np.float64) for _, values in self._at]
+
+    def of_shape(self, shape: tuple[Expr, ...]) -> list[tuple[Likeness, list[NDArray[Any]]]]:
+        """What may be found and can be read over indices of this shape, each with its numbers at all points."""
+        if shape not in self._shaped:
+            self._shaped[shape] = [found for view in self._known for found in self._read_over(view, shape)]
+        return self._shaped[shape]
+
+    def _read_over(self, view: View, shape: tuple[Expr, ...]) -> Iterator[tuple[Likeness, list[NDArray[Any]]]]:
+        if len(view.shape) != len(shape) or view.part is not None:
+            return
+        for order in itertools.permutations(range(len(shape))):
+            if view.shape != tuple(shape[k] for k in order):
+                continue
+            for step, down, others in self._ways(view):
+                start = subtract(view.shape[step], ONE) if down and step is not None else ZERO
+                first = simplify(add(start, number(view.first)))
+                likeness = Likeness(view.tensor, order, ONE, step, first, down, turned=_ends(view, others))
+                flipped = (*others, step) if down and step is not None else others
+                yield likeness, [_turned(view.of(v), order, flipped) for _, v in self._at]
+
     def _in_line(self, tensor: Tensor) -> list[Likeness]:
         """Where numbers have run out of range, as deep inside a model whose gradients vanish: all of one shape."""
         if not self._vanishing:
@@ -232,6 +289,20 @@ class Lookalikes:
         try:
             self._at = [(p, {**v, gap: v[left] - v[right]}) for p, v in before if left in v and right in v]
             return self.of(gap) if len(self._at) == len(before) else []
+        finally:
+            self._at = before
+
+    def of_all_but(self, tensor: Tensor, axis: int, last: bool) -> list[Likeness]:
+        """The tensors that may be found and are like this one without its first step, or without its last.
+
+        Args:
+            axis: that of the steps.
+        """
+        view = View(tensor, axis, int(not last), int(last))
+        rest, before = Tensor(f"part of {tensor.name}", view.shape), self._at
+        try:
+            self._at = [(p, {**v, rest: view.of(v)}) for p, v in before if tensor in v and v[tensor].shape[axis]]
+            return self.of(rest) if len(self._at) == len(before) else []
         finally:
             self._at = before
 
@@ -289,8 +360,9 @@ class Lookalikes:
         for order in itertools.permutations(range(len(tensor.shape))):
             if shape != tuple(tensor.shape[k] for k in order):
                 continue
-            for step, down in self._ways(view):
-                pairs = [(v[tensor], _turned(view.of(v), order, step, down)) for _, v in self._at]
+            for step, down, others in self._ways(view):
+                flipped = (*others, step) if down and step is not None else others
+                pairs = [(v[tensor], _turned(view.of(v), order, flipped)) for _, v in self._at]
                 ratios = [_ratio(*pair) for pair in pairs]
                 factor = self._factor(ratios, [float(np.abs(a).sum()) for a, _ in pairs])
                 if factor is None and {tensor, other} <= self._steps.keys():
@@ -298,18 +370,24 @@ class Lookalikes:
                 if factor is None:
                     continue
                 if step is None:
-                    return Likeness(other, order, factor)
+                    return Likeness(other, order, factor, part=view.begins, turned=_ends(view, others))
                 start = subtract(shape[step], ONE) if down else ZERO
-                return Likeness(other, order, factor, step, simplify(add(start, number(view.first))), down)
+                first = simplify(add(start, number(view.first)))
+                return Likeness(other, order, factor, step, first, down, False, view.begins, _ends(view, others))
         return None
 
-    def _ways(self, view: View) -> Iterator[tuple[int | None, bool]]:
-        """The axis whose steps are counted otherwise, and whether they are counted from the last one down."""
-        yield (view.axis if view.first else None), False
+    def _ways(self, view: View) -> Iterator[tuple[int | None, bool, tuple[int, ...]]]:
+        """The axis whose steps are counted otherwise, whether they are counted from the last one down, and another axis
+        whose places are."""
+        yield (view.axis if view.first else None), False, ()
+        others = [k for k, n in enumerate(view.shape) if n in self._lengths and k != view.axis]
         if view.axis is not None:
-            yield view.axis, True
+            yield view.axis, True, ()
+            yield from ((view.axis, True, (k,)) for k in others)
+            yield from ((view.axis if view.first else None, False, (k,)) for k in others)
         else:
-            yield from ((k, True) for k, n in enumerate(view.shape) if n in self._lengths)
+            yield from ((k, True, ()) for k in others)
+            yield from ((k, True, (j,)) for j, k in itertools.combinations(others, 2))
 
     def _in_units_of_an_end(self, other: Tensor, ratios: list[float | None]) -> Expr | None:
         """The factor c/other[end], for an entry at an end and a number c.
@@ -349,9 +427,22 @@ class Lookalikes:
         return None
 
 
-def _turned(values: NDArray[Any], order: tuple[int, ...], step: int | None, down: bool) -> NDArray[Any]:
-    """The other's numbers in this order of axes; if `down`, from the last step to the first."""
-    turned = np.flip(values, step) if down and step is not None else values
+def _parts(tensor: Tensor) -> Iterator[tuple[int, int, int]]:
+    """The axes that have equal parts, as one of length 4*H has, each with every part and their number."""
+    for axis, size in enumerate(tensor.shape):
+        count = size.factors[0] if isinstance(size, Multiply) else None
+        if isinstance(count, Number) and count.value.denominator == 1 and 1 < count.value <= MOST_PARTS:
+            yield from ((axis, k, int(count.value)) for k in range(int(count.value)))
+
+
+def _ends(view: View, axes: tuple[int, ...]) -> tuple[tuple[int, Expr], ...]:
+    """Some axes with their last places."""
+    return tuple((k, simplify(subtract(view.shape[k], ONE))) for k in axes)
+
+
+def _turned(values: NDArray[Any], order: tuple[int, ...], flipped: tuple[int, ...]) -> NDArray[Any]:
+    """The other's numbers in this order of axes; along some of its axes from the last place to the first."""
+    turned = np.flip(values, flipped) if flipped else values
     return np.transpose(turned, np.argsort(order)) if order else turned
 
 

@@ -158,17 +158,18 @@ class Vectors:
             if tried:
                 self.trials.add(equation.tensor)
         clocks = block.clocks
-        lengths = {e.tensor: self._length(e.indices[clocks[e.tensor].axis]) for e in block.equations}
+        lengths = {e.tensor: tuple(self._length(e.indices[k]) for k in clocks[e.tensor].axes) for e in block.equations}
         origins = {t: int(self.value(clock.origin)[0]) for t, clock in clocks.items()}
-        for equation, step in block.slices(lengths, origins):
+        for equation, steps in block.slices(lengths, origins):
             if equation.tensor in given:
                 continue
-            axis = clocks[equation.tensor].axis
-            rest = (*equation.indices[:axis], *equation.indices[axis + 1 :])
-            value = self.over(substitute(equation.value, {equation.indices[axis]: number(step)}), rest)
+            at = dict(zip(clocks[equation.tensor].axes, steps, strict=True))
+            rest = tuple(i for k, i in enumerate(equation.indices) if k not in at)
+            value = self.over(substitute(equation.value, {equation.indices[k]: number(n) for k, n in at.items()}), rest)
             if tried and value.ndim == len(rest):
                 value = np.broadcast_to(value, (count, *value.shape))
-            self.arrays[equation.tensor][(slice(None),) * (axis + len(lead)) + (step,)] = value
+            places = tuple(at.get(k, slice(None)) for k in range(len(equation.indices)))
+            self.arrays[equation.tensor][(slice(None),) * len(lead) + places] = value
 
     def over(self, expr: Expr, indices: Axes) -> Numbers:
         """An expression as an array over these indices, with the axis of trials in front where there are any."""

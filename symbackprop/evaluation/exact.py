@@ -77,12 +77,13 @@ class Evaluator:
                     state.arrays[block.tensor] = moved(block.tensor, entries)
                     continue
                 state.arrays |= {e.tensor: {} for e in own}
-                lengths = {t: len(every[block.clocks[t].axis]) for t, every in ranges.items()}
+                lengths = {t: tuple(len(every[k]) for k in block.clocks[t].axes) for t, every in ranges.items()}
                 origins = {t: int(origin(state)) for t, origin in self._origins[block].items()}
-                for equation, step in block.slices(lengths, origins):
-                    tensor, axis = equation.tensor, block.clocks[equation.tensor].axis
+                for equation, steps in block.slices(lengths, origins):
+                    tensor = equation.tensor
                     at = [*ranges[tensor]]
-                    at[axis] = range(step, step + 1)
+                    for axis, step in zip(block.clocks[tensor].axes, steps, strict=True):
+                        at[axis] = range(step, step + 1)
                     state.arrays[tensor] |= moved(tensor, self._entries(equation, at, state))
         return state.arrays
 

@@ -4,18 +4,19 @@
     h[t,n]     = tanh(x[t,n] + state[t,n])
 
 Each tensor of a recurrence has an axis of steps, and a clock along it: step s is at the time s + origin, or, where the
-steps run backwards, -s + origin. One entry leads to another at a fixed distance in time: from state[s] to h[s-1], from
-h[t] to state[t]. If every way from a tensor back to itself leads to an earlier time, the entries can be computed one
-after another, whatever the length, so the equations have one solution, and what is shown of each entry under the
-hypothesis that it holds of those computed before is true of all: induction on the order of computation. `blocks` finds
-recurrences and makes sure of this.
+steps run backwards, -s + origin. A table of which each entry reads its neighbours along two axes has a clock along its
+diagonals: the entry [i,j] is at the time i + j. One entry leads to another at a fixed distance in time: from state[s]
+to h[s-1], from h[t] to state[t]. If every way from a tensor back to itself leads to an earlier time, the entries can be
+computed one after another, whatever the length, so the equations have one solution, and what is shown of each entry
+under the hypothesis that it holds of those computed before is true of all: induction on the order of computation.
+`blocks` finds recurrences and makes sure of this.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from symbackprop.errors import IndexNotationError
@@ -43,15 +44,29 @@ class Clock:
         axis: the one that holds the steps.
         sign: -1 if they run backwards.
         origin: an integer expression; step s is at the time sign * s + origin.
+        across: another axis along which the entries of a step read each other, and its sign: a table of which each
+            entry reads its neighbours is computed along its diagonals, and its places along both axes add up.
     """
 
     axis: int
     sign: int
     origin: Expr
+    across: tuple[int, int] | None = None
 
-    def time(self, place: Expr) -> Expr:
-        """The time of a step."""
-        return add(place if self.sign > 0 else negate(place), self.origin)
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes that the time depends on."""
+        return (self.axis,) if self.across is None else (self.axis, self.across[0])
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """The signs of these."""
+        return (self.sign,) if self.across is None else (self.sign, self.across[1])
+
+    def time(self, places: tuple[Expr, ...]) -> Expr:
+        """The time of an entry."""
+        return add(*(places[a] if s > 0 else negate(places[a]) for a, s in zip(self.axes, self.signs, strict=True)),
+                   self.origin)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,19 +85,23 @@ class Recurrence:
     ranks: Mapping[Tensor, int]
     pace: int
 
-    def slices(self, lengths: Mapping[Tensor, int], origins: Mapping[Tensor, int]) -> Iterator[tuple[Equation, int]]:
+    def slices(
+        self, lengths: Mapping[Tensor, tuple[int, ...]], origins: Mapping[Tensor, int]
+    ) -> Iterator[tuple[Equation, tuple[int, ...]]]:
         """The equations with the steps at which they are to be computed, in the order of computation.
 
         Args:
-            lengths: how many steps each tensor has.
+            lengths: how many places each tensor has along the axes of its clock.
             origins: the values of their clocks' origins.
         """
 
-        def when(at: tuple[Equation, int]) -> int:
+        def when(at: tuple[Equation, tuple[int, ...]]) -> int:
             tensor = at[0].tensor
-            return self.pace * (self.clocks[tensor].sign * at[1] + origins[tensor]) + self.ranks[tensor]
+            steps = zip(self.clocks[tensor].signs, at[1], strict=True)
+            return self.pace * (sum(sign * step for sign, step in steps) + origins[tensor]) + self.ranks[tensor]
 
-        yield from sorted(((e, s) for e in self.equations for s in range(lengths[e.tensor])), key=when)
+        every = ((e, at) for e in self.equations for at in itertools.product(*map(range, lengths[e.tensor])))
+        yield from sorted(every, key=when)
 
 
 Block = Equation | Recurrence
@@ -177,53 +196,62 @@ def _recurrence(equations: Sequence[Equation]) -> Recurrence:
         if equation.tensor in mentioned(equation.value):
             raise IndexNotationError(f"the equation for {equation.tensor.name} reads {equation.tensor.name} itself")
     reads = [(e, read.tensor, read.indices) for e in equations for read in entries_once(e.value) if read.tensor in own]
-    for clocks in _clocks({}, own, reads):
+    for clocks in itertools.chain(_clocks({}, own, reads, 1), _clocks({}, own, reads, 2)):
         far = [(e.tensor, t, _distance(e, clocks[e.tensor], clocks[t], places)) for e, t, places in reads]
         for sign in (1, -1):
             ranks = _ranks(own, [(a, b, sign * d) for a, b, d in far if d is not None], len(own) + 1)
             if ranks is not None:
                 ordered = tuple(sorted(equations, key=lambda e, ranks=ranks: ranks[e.tensor]))  # type: ignore[misc]
                 run = {
-                    t: Clock(c.axis, sign * c.sign, c.origin if sign > 0 else negate(c.origin))
+                    t: Clock(c.axis, sign * c.sign, c.origin if sign > 0 else negate(c.origin), _turned(c.across, sign))
                     for t, c in clocks.items()
                 }
                 return Recurrence(ordered, run, ranks, len(own) + 1)
     raise IndexNotationError(f"an entry of {names} may depend on itself")
 
 
+def _turned(across: tuple[int, int] | None, sign: int) -> tuple[int, int] | None:
+    return None if across is None else (across[0], sign * across[1])
+
+
 Read = tuple[Equation, Tensor, tuple[Expr, ...]]
 
 
 def _clocks(
-    chosen: dict[Tensor, Clock], own: Mapping[Tensor, Equation], reads: Sequence[Read]
+    chosen: dict[Tensor, Clock], own: Mapping[Tensor, Equation], reads: Sequence[Read], axes: int
 ) -> Iterator[dict[Tensor, Clock]]:
-    """Clocks for all tensors, by which every entry that is read is at a fixed distance in time."""
+    """Clocks for all tensors along so many axes, by which every entry that is read is at a fixed distance in time."""
     if len(chosen) == len(own):
         yield chosen
         return
     known = next(((e, t, p) for e, t, p in reads if e.tensor in chosen and t not in chosen), None)
     tensor = known[1] if known else next(t for t in own if t not in chosen)
-    for axis, sign in itertools.product(range(len(tensor.shape)), (1, -1) if chosen else (1,)):
-        clock = Clock(axis, sign, ZERO)
+    for clock in _candidates(len(tensor.shape), axes, first=not chosen):
         if known is not None:  # set so that this entry is read at the time at which it is needed
             equation, _, places = known
-            gap = simplify(subtract(chosen[equation.tensor].time(_step(equation, chosen)), clock.time(places[axis])))
+            gap = simplify(subtract(chosen[equation.tensor].time(equation.indices), clock.time(places)))
             if free_indices(gap) or any(True for _ in entries_once(gap)):
                 continue
-            clock = Clock(axis, sign, gap)
+            clock = replace(clock, origin=gap)
         wider = {**chosen, tensor: clock}
         touched = [(e, t, p) for e, t, p in reads if e.tensor in wider and t in wider and tensor in (e.tensor, t)]
         if all(_distance(e, wider[e.tensor], wider[t], p) is not None for e, t, p in touched):
-            yield from _clocks(wider, own, reads)
+            yield from _clocks(wider, own, reads, axes)
 
 
-def _step(equation: Equation, clocks: Mapping[Tensor, Clock]) -> Expr:
-    return equation.indices[clocks[equation.tensor].axis]
+def _candidates(count: int, axes: int, first: bool) -> Iterator[Clock]:
+    """Clocks along one axis or two of so many; of the first tensor the steps run up along the first of them."""
+    signs = (1,) if first else (1, -1)
+    if axes == 1:
+        yield from (Clock(axis, sign, ZERO) for axis in range(count) for sign in signs)
+        return
+    for axis, across in itertools.combinations(range(count), 2):
+        yield from (Clock(axis, sign, ZERO, (across, other)) for sign in signs for other in (1, -1))
 
 
 def _distance(equation: Equation, own: Clock, other: Clock, places: tuple[Expr, ...]) -> int | None:
     """How much later an entry is that is read; None if that is no fixed number."""
-    gap = simplify(subtract(other.time(places[other.axis]), own.time(equation.indices[own.axis])))
+    gap = simplify(subtract(other.time(places), own.time(equation.indices)))
     return int(gap.value) if isinstance(gap, Number) and gap.value.denominator == 1 else None
 
 

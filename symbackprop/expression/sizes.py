@@ -46,6 +46,7 @@ from symbackprop.expression.build import (
 from symbackprop.expression.size_polynomial import (
     CONSTANT,
     UNIT,
+    Monomial,
     Polynomial,
     as_atom,
     atom_of,
@@ -72,6 +73,8 @@ Relation = Literal["<", "<=", "=="]
 # How many subtractions of known inequalities are tried, and how many terms a goal may have.
 SEARCH_LIMIT = 60
 LARGEST_GOAL = 40
+ALMOST_ONE = Fraction(999, 1000)
+MOST_ROWS, MOST_COLUMNS, MOST_PIVOTS = 40, 60, 80  # of a linear program
 
 
 class Facts:
@@ -358,9 +361,49 @@ def _proved_positive(polynomial: Polynomial, facts: Facts) -> bool:
             shifts[atom] = low
         pending += [a for p in bounds for m in p for a, _ in m]
     inequalities += _nested({**shifts, **dict.fromkeys(free)}, facts)
-    goal = shifted(polynomial, shifts)
-    known = [tightened(shifted(p, shifts)) for p in inequalities]
-    return cancels(goal, [p for p in known if any(c < 0 for c in p.values())], free)
+
+    def is_shown(polynomial: Polynomial, inequalities: list[Polynomial]) -> bool:
+        goal = shifted(polynomial, shifts)
+        known = [tightened(shifted(p, shifts)) for p in inequalities]
+        known = [p for p in known if any(c < 0 for c in p.values())]
+        if cancels(goal, known, free):
+            return True
+        whole = all(c.denominator == 1 for c in goal.values())  # what is above -1 is at least 0
+        return is_combination(plus(goal, constant_of(ALMOST_ONE)) if whole else goal, known, free)
+
+    if is_shown(polynomial, inequalities):
+        return True
+    products = any(sum(e for _, e in m) > 1 for m in polynomial)  # of sums of atoms alone all is tried by now
+    differences = _differences(relevant(polynomial, facts.inequalities)) if products else []
+    if not differences:
+        return False
+    while differences:
+        (symbol, least), *rest = differences
+        told = plus(least, atom_of(symbol))  # from here on the symbol stands for what it is more than that
+        inequalities = [replace(p, symbol, told) for p in inequalities]
+        polynomial = replace(polynomial, symbol, told)
+        differences = [(other, replace(p, symbol, told)) for other, p in rest]
+        shifts[symbol] = Fraction(0)
+    return is_shown(polynomial, inequalities)
+
+
+def _differences(known: list[Polynomial]) -> list[tuple[Expr, Polynomial]]:
+    """(a size, what it is at least) for sizes that facts compare with others: where H >= K, H is K and something.
+
+    So told, H - K + 1 has no negative term, and may be a factor of what a known inequality is multiplied by.
+    """
+    found: list[tuple[Expr, Polynomial]] = []
+    for p in known:
+        for monomial, coefficient in p.items():
+            symbol = monomial[0][0] if len(monomial) == 1 and monomial[0][1] == 1 else None
+            least = {m: -c for m, c in p.items() if m != monomial}
+            if coefficient != 1 or not isinstance(symbol, Symbol) or not any(c > 0 for c in least.values()):
+                continue
+            told = {a for _, q in found for m in q for a, _ in m} | {s for s, _ in found}
+            if not any(a is symbol for m in least for a, _ in m) and symbol not in told:
+                found.append((symbol, least))
+                break
+    return found
 
 
 def _nested(atoms: Iterable[Expr], facts: Facts) -> list[Polynomial]:
@@ -491,4 +534,65 @@ def _search(
             multiple = times(inequality, {factor: coefficient / size})
             if _search(minus(goal, multiple), known, free, budget, seen):
                 return True
+    return False
+
+
+def is_combination(goal: Polynomial, known: list[Polynomial], free: set[Expr]) -> bool:
+    """True if goal is l1*p1 + l2*p2 + ... + something whose coefficients are >= 0, for known p >= 0 and some l >= 0.
+
+    A window that fits once more is told by two halves: 2*((H - K)//2) >= H - K - 1 and H >= K give (H - K)//2 >= 0.
+    Which multiples do is a linear program, solved with exact fractions by the simplex method with Bland's rule.
+
+    Args:
+        free: atoms that may be negative: their terms must cancel.
+
+    Example:
+        >>> from symbackprop.expression.build import Symbol
+        >>> from symbackprop.expression.size_polynomial import UNIT, atom_of, minus, plus
+        >>> h, k = (atom_of(Symbol(name, "size")) for name in "HK")
+        >>> is_combination(minus(h, k), [minus(plus(h, h), plus(k, k))], set())
+        True
+    """
+    monomials: dict[Monomial, None] = dict.fromkeys(m for p in (goal, *known) for m in p)
+    if len(monomials) > MOST_ROWS or len(known) > MOST_COLUMNS:
+        return False
+    rows = []
+    for k, monomial in enumerate(monomials):
+        slack = [Fraction(int(j == k)) for j in range(len(monomials))]
+        if any(a in free for a, _ in monomial):
+            slack[k] = Fraction(0)
+        row = [*(p.get(monomial, Fraction(0)) for p in known), *slack, goal.get(monomial, Fraction(0))]
+        rows.append([-c for c in row] if row[-1] < 0 else row)
+    return _has_solution(rows)
+
+
+def _has_solution(rows: list[list[Fraction]]) -> bool:
+    """Whether some x >= 0 solves rows[k][:-1] . x = rows[k][-1], where the right sides are >= 0.
+
+    What each row lacks is made up by a variable of its own; their sum is made as small as it gets.
+    """
+    columns = len(rows[0]) - 1
+    basis: list[int] = [columns + k for k in range(len(rows))]
+    cost = [
+        sum((row[j] for row in rows), Fraction(0)) for j in range(columns + 1)
+    ]  # how fast a column lowers what lacks
+    for _ in range(MOST_PIVOTS):
+        if cost[-1] == 0:
+            return True
+        entering = next((j for j in range(columns) if cost[j] > 0), None)
+        if entering is None:
+            return False
+        able = [k for k, row in enumerate(rows) if row[entering] > 0]
+        if not able:
+            return False
+        leaving = min(able, key=lambda k: (rows[k][-1] / rows[k][entering], basis[k]))
+        pivot = rows[leaving][entering]
+        rows[leaving] = [c / pivot for c in rows[leaving]]
+        for k, row in enumerate(rows):
+            if k != leaving and row[entering]:
+                factor = row[entering]
+                rows[k] = [a - factor * b for a, b in zip(row, rows[leaving], strict=True)]
+        factor = cost[entering]
+        cost = [a - factor * b for a, b in zip(cost, rows[leaving], strict=True)]
+        basis[leaving] = entering
     return False

@@ -21,6 +21,7 @@ from symbackprop.errors import BudgetError, SymbackpropError
 from symbackprop.expression.build import (
     Expr,
     Index,
+    Symbol,
     Tensor,
     entries_once,
     free_indices,
@@ -33,7 +34,7 @@ from symbackprop.expression.build import (
 )
 from symbackprop.expression.build import add as add_expr
 from symbackprop.expression.build import subtract as subtract_expr
-from symbackprop.expression.program import Equation, Known
+from symbackprop.expression.program import Equation, Known, symbols
 from symbackprop.expression.recurrence import Clock, Recurrence
 from symbackprop.expression.sizes import Facts, simplify
 from symbackprop.normal_form.algebra import has_branches
@@ -48,6 +49,7 @@ from symbackprop.normal_form.data import (
     as_constant,
     combine,
     constant,
+    of_atom,
     parameter,
     scale,
     subtract,
@@ -175,7 +177,7 @@ class CutPoints(Canonical):
         for equation, entry in read:
             clock = block.clocks[equation.tensor]
             step, times = equation.indices[clock.axis], dict[int, Reading]()
-            for axis, place in enumerate(entry.indices):
+            for axis, place in enumerate(entry.indices if clock.across is None else ()):
                 for sign in (1, -1):
                     start = simplify(subtract_expr(place, step if sign > 0 else negate(step)), self.facts)
                     if not free_indices(start) and not mentioned(start):  # place = start + sign * step
@@ -282,7 +284,47 @@ class CutPoints(Canonical):
 
     def gap(self, left: Poly, right: Poly) -> Poly:
         """The difference; beside recurrences with what is said of first and last steps said in one way."""
-        return at_edges(self, subtract(left, right)) if self.clocks else subtract(left, right)
+        return self._at_its_edges(subtract(left, right)) if self.clocks else subtract(left, right)
+
+    def _at_its_edges(self, poly: Poly) -> Poly:
+        """What is said of first and last steps said in one way, and of terms that only one length has with that length:
+        [T = 1]*f[T - 2] is [T = 1]*f[-1]."""
+        poly = at_edges(self, poly)
+        terms: list[Term] = []
+        for mono, coefficient in poly.terms:
+            length = next((found for a, _ in mono.factors if (found := _length_at(a)) is not None), None)
+            factors, bound = self.open_mono(mono)
+            if length is None or any(length[1] in symbols(i.size) for i in bound):
+                terms.append((coefficient, dict(factors), bound))
+                continue
+            where_so, symbol, value = length
+            there = [self.power(self._at_length(a, symbol, value), e) for a, e in factors if a is not where_so]
+            body = self.product(self.collect([(coefficient, {where_so: 1}, ())]), *there)
+            for index in bound:
+                body = self.sum_over(index, body)
+            terms += [(c, dict(f), b) for m, c in body.terms for f, b in [self.open_mono(m)]]
+        return self.collect(terms)
+
+    def _at_length(self, atom: Atom, symbol: Symbol, value: Poly) -> Poly:
+        """An atom where a size has this value; as it is where it sums over an axis of that size."""
+        if atom.kind == "symbol" and atom.data is symbol:
+            return value
+        if symbol not in symbols_at(atom):
+            return of_atom(atom)
+
+        def change(poly: Poly) -> Poly:
+            if any(symbol in symbols(i.size) for mono, _ in poly.terms for i in mono.bound):
+                return poly
+            terms: list[Term] = []
+            for mono, coefficient in poly.terms:
+                factors, bound = self.open_mono(mono)
+                part: list[Term] = [(coefficient, {}, bound)]
+                for a, e in factors:
+                    part = self.times(part, self.power(self._at_length(a, symbol, value), e))
+                terms += part
+            return self.collect(terms)
+
+        return self.rebuilt(atom, tuple(change(a) for a in atom.args), change)
 
     def opened(self, side: Poly, tensor: Tensor, times: Sequence[Poly] | None = None) -> Poly:
         """A polynomial with a tensor put in; of a recurrence only its entries that are computed after all others.
@@ -303,7 +345,7 @@ class CutPoints(Canonical):
     def opened_gap(self, gap: Poly, tensor: Tensor) -> Poly:
         """A difference with a tensor put in, as `opened` does, and as `gap` says it."""
         opened = self.opened(gap, tensor)
-        return at_edges(self, opened) if self.clocks else opened
+        return self._at_its_edges(opened) if self.clocks else opened
 
     def aligned(self, gap: Poly, beside: frozenset[Tensor]) -> Poly:
         """A difference whose sums run through the same steps, as far as the places tell at which these are read."""
@@ -325,7 +367,8 @@ class CutPoints(Canonical):
     def time_of(self, tensor: Tensor, places: tuple[Poly, ...]) -> Poly:
         """When an entry of a recurrence is computed."""
         block, clock = self.clocks[tensor]
-        step = combine([(clock.sign, places[clock.axis]), (1, self.size_of(clock.origin))])
+        steps = [(sign, places[axis]) for axis, sign in zip(clock.axes, clock.signs, strict=True)]
+        step = combine([*steps, (1, self.size_of(clock.origin))])
         return combine([(block.pace, step), (block.ranks[tensor], ONE)])
 
     def chosen(self, gate: Poly, then: Poly, otherwise: Poly) -> Poly:
@@ -468,6 +511,28 @@ def tensors_at(atom: Atom) -> frozenset[Tensor]:
     """The tensors that stand in an atom."""
     own = frozenset([atom.data]) if atom.kind == "entry" else frozenset[Tensor]()
     return own.union(*(tensors_of(p) for p in (*atom.args, *templates_of(atom))))
+
+
+@functools.cache
+def symbols_at(atom: Atom) -> frozenset[Symbol]:
+    """The sizes that stand in an atom."""
+    own = frozenset([atom.data]) if atom.kind == "symbol" else frozenset[Symbol]()
+    inner = (a for p in (*atom.args, *templates_of(atom)) for m, _ in p.terms for a, _ in m.factors)
+    return own.union(*(symbols_at(a) for a in inner))
+
+
+def _length_at(atom: Atom) -> tuple[Atom, Symbol, Poly] | None:
+    """(the atom, a size, the value it has) for an equality that says which value a size has."""
+    if atom.kind != "delta" or atom.free:
+        return None
+    (gap,) = atom.args
+    alone = [(*m.factors[0], c) for m, c in gap.terms if len(m.factors) == 1]
+    found = [(a, c) for a, e, c in alone if a.kind == "symbol" and e == 1]
+    if len(found) != 1 or len(gap.terms) > 2 or abs(found[0][1]) != 1:
+        return None
+    (symbol, slope) = found[0]
+    value = as_constant(subtract(scale(of_atom(symbol), slope), gap))
+    return None if value is None else (atom, symbol.data, constant(value * slope))
 
 
 @functools.cache

@@ -270,7 +270,10 @@ class TermRules:
         return self.collect([(1, {Atom.make("delta", None, settle_arguments("delta", None, (difference,))): 1}, ())])
 
     def nonneg(self, value: Poly) -> Poly:
-        """1 where an integer is >= 0, else 0; of p and -p - 1 the one with the constant >= 0 is kept."""
+        """1 where an integer is >= 0, else 0; of p and -p - 1 the one with the constant >= 0 is kept.
+
+        A size that is never more than 0, as 1 - T, is >= 0 where it is 0.
+        """
         number = as_constant(value)
         if number is not None:
             return ONE if number >= 0 else constant(0)
@@ -279,6 +282,10 @@ class TermRules:
             return ONE
         if self.decided("<", e):
             return constant(0)
+        if not value.free:
+            for zero in (value, combine([(-1, value), (-1, ONE)])):
+                if self.decided(">=", self.size_expression(scale(zero, -1))):
+                    return self.delta(zero) if zero is value else subtract(ONE, self.delta(zero))
         high = self._high_digit(value)
         if high is not None:
             return self.nonneg(high)

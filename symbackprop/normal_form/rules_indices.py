@@ -14,7 +14,8 @@ import itertools
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 
-from symbackprop.expression.build import Expr, Index, Number, Quotient, number
+from symbackprop.expression.build import ZERO, Compare, Expr, Index, Number, Quotient, number
+from symbackprop.expression.sizes import Facts, decide
 from symbackprop.normal_form.data import (
     ONE,
     UNIT,
@@ -69,8 +70,10 @@ def _divided(rules: TermRules, gap: Poly, bound: tuple[Index, ...]) -> tuple[Ind
     """(i, its value, r) if gap = 0 says k*i = j + c for a bound index i and numbers k, c: that is where r = 0.
 
     i is j // k and a number, and r says which remainder j must have: the quotient is that of j, whatever c is. Or c is
-    a digit below k.
+    a digit below k. An index that a sum around this one runs through is solved for there, where that needs no division.
     """
+    if any(i.uid > 0 and i not in bound and solve_for(gap, i) is not None for i in gap.free):
+        return None
     for index in bound:
         own = of_index(index).terms[0][0]
         coefficient = dict(gap.terms).get(own, 0)
@@ -191,6 +194,8 @@ def at_edges(rules: TermRules, poly: Poly) -> Poly:
     terms: Terms = []
     for mono, coefficient in poly.terms:
         factors, bound = rules.open_mono(mono)
+        if _excluded(rules, [a for a, _ in factors if a.kind == "delta"]):
+            continue
         part: Terms = [(coefficient, dict(factors), bound)]
         for atom in dict(factors):
             if atom.kind == "nonneg" and atom.free and not atom.free <= set(bound):
@@ -206,6 +211,24 @@ def at_edges(rules: TermRules, poly: Poly) -> Poly:
         terms += part
     result = rules.collect(terms)
     return result if result == poly else at_edges(rules, result)  # a sum over one place leaves what it asks of it
+
+
+def _excluded(rules: TermRules, deltas: list[Atom]) -> bool:
+    """True if an index can have the place that one equality names only where another one does not hold: for i below
+    T - 1, i = T - 2 and T = 1."""
+    pinned = [(a, next(iter(a.free))) for a in deltas if len(a.free) == 1]
+    about_sizes = [a.args[0] for a in deltas if not a.free]
+    for atom, index in pinned if about_sizes else ():
+        (value,) = atom.args
+        slope = dict(value.terms).get(of_index(index).terms[0][0], 0)
+        if abs(slope) != 1:
+            continue
+        place = rules.size_expression(combine([(1, of_index(index)), (-int(slope), value)]))
+        inside = (Compare("<=", ZERO, place), Compare("<", place, index.size))
+        facts = Facts((*rules.facts.domain, *inside), rules.facts.ranges)
+        if any(decide("==", rules.size_expression(other), ZERO, facts) is False for other in about_sizes):
+            return True
+    return False
 
 
 def _as_equality(rules: TermRules, value: Poly) -> Poly | None:

@@ -48,7 +48,7 @@ def test_blocks_finds_what_reads_each_other():
     (block,) = blocks(states())
     assert isinstance(block, Recurrence)
     assert {e.tensor for e in block.equations} == {STATE, H}
-    order = [(e.tensor.name, s) for e, s in block.slices({STATE: 4, H: 3}, {STATE: 0, H: 0})]
+    order = [(e.tensor.name, *s) for e, s in block.slices({STATE: (4,), H: (3,)}, {STATE: 0, H: 0})]
     assert order == [("state", 0), ("h", 0), ("state", 1), ("h", 1), ("state", 2), ("h", 2), ("state", 3)]
 
 

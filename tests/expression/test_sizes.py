@@ -287,3 +287,33 @@ def test_simplify_divides_what_a_division_leaves() -> None:
     h = Symbol("H", "size")
     expr = Quotient(multiply(h, add(h, h)), add(h, number(1)))
     assert simplify(simplify(expr)) is simplify(expr)
+
+
+CHAIN = Facts([Compare("<=", E, H), Compare("<=", H, N)])
+
+
+def test_decide_is_never_wrong_about_products_of_sizes_in_a_chain() -> None:
+    rng, decided = random.Random(4), 0
+    places = [(i, j, k) for k in range(1, 6) for j in range(1, k + 1) for i in range(1, j + 1)]
+    for _ in range(150):
+        terms = [multiply(N, H), multiply(N, E), multiply(H, E), multiply(E, E), N, H, E, ONE]
+        expr = add(*(multiply(number(rng.choice((-1, 0, 0, 1))), t) for t in terms))
+        if decide("<=", ZERO, expr, CHAIN):
+            decided += 1
+            assert all(value(expr, {E: i, H: j, N: k}) >= 0 for i, j, k in places)
+    assert decided > 10
+
+
+def test_decide_multiplies_what_it_knows_by_differences_of_sizes() -> None:
+    rows, columns = (subtract(a, subtract(b, ONE)) for a, b in ((N, H), (H, E)))
+    i, j = Index("i", rows), Index("j", columns)
+    assert decide("<", add(multiply(i, columns), j), multiply(rows, columns), CHAIN)
+    assert simplify(Quotient(add(multiply(i, columns), j), columns), CHAIN) is i
+
+
+def test_decide_knows_how_often_a_window_fits() -> None:
+    facts = Facts([Compare("<=", E, H)])
+    fits = add(Quotient(subtract(H, E), number(2)), ONE)
+    assert decide("<=", ONE, fits, facts)
+    assert decide("<=", add(multiply(number(2), Index("i", fits)), E), H, facts)
+    assert decide("<=", ONE, add(Quotient(subtract(H, E), number(2)), ONE)) is None

@@ -108,13 +108,17 @@ class _Steps:
 
     def __init__(self, equation: Equation, block: Recurrence, facts: Facts) -> None:
         clock = block.clocks[equation.tensor]
+        if clock.across is not None:
+            raise UnsupportedError(f"no code for a recurrence along two axes: {equation.tensor.name}")
         self.equation, self.axis, self.sign = equation, clock.axis, clock.sign
         self.step, self.origin = equation.indices[clock.axis], clock.origin
         self.length = self.step.size
         last = subtract(self.length, ONE)
         self.first_step = ZERO if clock.sign > 0 else last
         self.start, self.end = (
-            simplify(clock.time(place), facts) for place in ((ZERO, last) if clock.sign > 0 else (last, ZERO))
+            simplify(clock.time(substituted), facts)
+            for place in ((ZERO, last) if clock.sign > 0 else (last, ZERO))
+            for substituted in [tuple(place if i is self.step else i for i in equation.indices)]
         )
         self.starts: list[tuple[Expr, Expr]] = []
         own = set(block.clocks)

@@ -337,6 +337,9 @@ def _joined(name: str, stop: bool) -> Callable[..., Any]:
             a, b = _both_values(branch, keep, more) if stop else _both_values(branch, more, keep)
             other = b if stop else a
             assert branch.condition is not None
+            if isinstance(other, bool) and isinstance(value, Array) and value.kind == "bool":
+                value = other if other is stop else scalar(branch.condition, "bool")
+                continue
             booleans = all(isinstance(v, Array) and v.kind == "bool" for v in (value, other))
             value = (
                 OPERATIONS[name](scalar(branch.condition, "bool"), other)

@@ -10,17 +10,17 @@ last. Anything else asks for a loop of concrete length.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from symbackprop.errors import TraceError
+from symbackprop.errors import IndexNotationError
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
-    Add,
     Compare,
     Entry,
     Expr,
@@ -40,36 +40,40 @@ from symbackprop.expression.build import (
     nodes_once,
     rewrite,
     substitute,
-    subtract,
     where,
 )
+from symbackprop.expression.recurrence import blocks
 from symbackprop.frontends.numpy.array import Array, Buffer, Journal, array, has_entry
-from symbackprop.frontends.numpy.branches import condition_of, kept
-from symbackprop.frontends.numpy.creation import progression
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import integers_fit
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.growing import GrowingDict, GrowingList, growing, grown
 from symbackprop.frontends.numpy.heap import Heap, Items, put
 from symbackprop.frontends.numpy.infinity import MINUS_INFINITY, is_infinite
-from symbackprop.frontends.numpy.masked import Masked
 from symbackprop.frontends.numpy.opaque import Unsettled
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.recurrences import (
     Counter,
     Found,
     Growing,
+    Scattered,
     State,
     define_growing,
+    define_scattered,
     define_state,
     new_growing,
+    new_scattered,
     new_state,
     reduced_places,
 )
-from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.round_values import Extreme, added_to, as_latched, as_running, cases, increment, reads
+from symbackprop.frontends.numpy.sequences import (
+    index_name,
+    items_of_symbolic_length,
+    number_of,
+)
 from symbackprop.frontends.numpy.session import (
     Content,
-    as_int,
     axis_indices,
     current,
     entry,
@@ -81,37 +85,11 @@ from symbackprop.frontends.numpy.session import (
     reduced,
     value_of,
 )
-from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList, SymbolicRange
-from symbackprop.frontends.numpy.views import axis_of
+from symbackprop.frontends.numpy.size import Size, SymbolicItems
 
 MOST_PASSES = 8
-Extreme = Literal["max", "min"]
 _UNSET = object()
 _NUMERIC = (Array, Size, int, float, np.generic)
-
-
-def items_of_symbolic_length(value: Any) -> SymbolicItems | None:
-    """What a loop goes through, if its length is no number."""
-    if isinstance(value, SymbolicItems):
-        return value
-    if isinstance(value, SymbolicList):
-        length = value.parts()[0].axes[0]
-        return None if as_int(length) is not None else SymbolicItems(length, lambda i: value[_number(i)])
-    if isinstance(value, SymbolicRange):
-        start, stop, step = (0, *value.bounds, 1) if len(value.bounds) == 1 else (*value.bounds, 1)[:3]
-        length, number_at = progression(start, stop, step)
-        first = number_at(ZERO)
-        rising = minus(number_at(ONE), first) is ONE
-        return SymbolicItems(length, lambda i: _number(number_at(i)), first if rising else None)
-    if isinstance(value, Array) and value.axes and as_int(value.axes[0]) is None:
-        return SymbolicItems(value.axes[0], lambda i: value[_number(i)])
-    return None
-
-
-def _number(value: Expr) -> Array:
-    result = array((), lambda _: value, "integer")
-    result.buffer.weak = True
-    return result
 
 
 class Loop:
@@ -125,7 +103,7 @@ class Loop:
             self.symbolic = found
             self._held: Expr = ONE
             most = self._over_rounds(found.length, largest=True)
-            self.index = fresh(_index_name(self.session), most)
+            self.index = fresh(index_name(self.session), most)
             if most is not found.length:
                 self._make_even(found)
 
@@ -150,7 +128,7 @@ class Loop:
         high = self._over_rounds(reduced(add(items.start, items.length)), largest=True)
         self.index = fresh(self.index.name, minus(high, low))
         place = reduced(add(low, self.index))
-        self.symbolic = SymbolicItems(self.index.size, lambda i: _number(reduced(add(low, i))))
+        self.symbolic = SymbolicItems(self.index.size, lambda i: number_of(reduced(add(low, i))))
         self._held = multiply(
             holds("<=", items.start, place), holds("<", place, reduced(add(items.start, items.length)))
         )
@@ -220,6 +198,7 @@ class Loop:
             if complete and not needed:
                 self._close(names, objects)
                 session.loops.pop()
+                self._make_sure_of_order()
                 return
             session.loops.pop()
             self.heap.restore(objects)
@@ -362,6 +341,14 @@ class Loop:
             put(self.heap.objects[key], {k: self._closed((key, k), v, before.get(k, _UNSET)) for k, v in items.items()})
         self.final = {n: self._closed(n, names.get(n, _UNSET), self.origin.get(n, _UNSET)) for n in self.names}
 
+    def _make_sure_of_order(self) -> None:
+        """Refuse rounds of nested loops that read each other so that no clock tells in which order."""
+        if not self.session.loops and self.found:
+            try:
+                blocks(self.session.equations)
+            except IndexNotationError as error:
+                raise self.stop("loops inside of each other, whose rounds read each other in no plain order") from error
+
     def _close_buffer(self, buffer: Buffer) -> None:
         tensor, _ = self.carried[buffer]
         before = self.journal.before[buffer]
@@ -412,7 +399,7 @@ class Loop:
             value = self._at_own_place(rewrite(content(at), lambda n: self._renamed(n, {})))
             values[place] = self._with_untouched(value, olds[place], self._before(place))
         owners = {tensor: place for place, (tensor, _) in self.carried.items()}
-        reads = {p: {e.tensor for e in entries_once(v) if e.tensor in owners} for p, v in values.items()}
+        reads = {p: {t for t in self._read(v) if t in owners} for p, v in values.items()}
         crossed = {owners[t] for p, tensors in reads.items() for t in tensors if owners[t] is not p}
         found = {}
         for place, (tensor, _) in self.carried.items():
@@ -422,6 +409,11 @@ class Loop:
                 found[place] = values[place]
         return found
 
+    def _read(self, value: Expr) -> set[Tensor]:
+        """The tensors that a value is computed from, also by way of what loops inside this one leave."""
+        own = {e.tensor for e in entries_once(value)}
+        return own.union(*(self.session.pending.get(t, ()) for t in own))
+
     def _before(self, place: Any) -> Content:
         """What a place holds before the loop."""
         if isinstance(place, Buffer):
@@ -430,16 +422,7 @@ class Loop:
 
     def _with_untouched(self, value: Expr, old: Entry, before: Content) -> Expr:
         """What a round leaves, with entries that no round writes as they are before the loop: those of other rows."""
-        if not isinstance(value, Where) or value.otherwise is not old:
-            return value
-        factors = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
-        written: dict[int, Expr] = {}
-        for axis, index in enumerate(old.indices):
-            for f in factors:
-                if isinstance(f, Kronecker) and index in (f.left, f.right):
-                    place = f.right if f.left is index else f.left
-                    if self.index not in free_indices(place):
-                        written[axis] = place
+        written = self._rows(value, old)
 
         def meaning(node: Expr) -> Expr | None:
             if not isinstance(node, Entry) or node.tensor is not old.tensor or node is old:
@@ -448,6 +431,20 @@ class Loop:
             return before(node.indices) if elsewhere else None
 
         return rewrite(value, meaning) if written else value
+
+    def _rows(self, value: Expr, old: Entry) -> dict[int, Expr]:
+        """The axes along which a round writes at one place that is the same in every round, with that place."""
+        if not isinstance(value, Where) or value.otherwise is not old:
+            return {}
+        factors = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
+        found: dict[int, Expr] = {}
+        for axis, index in enumerate(old.indices):
+            for f in factors:
+                if isinstance(f, Kronecker) and index in (f.left, f.right):
+                    place = f.right if f.left is index else f.left
+                    if self.index not in free_indices(place):
+                        found[axis] = place
+        return found
 
     def _left(self, place: Any, names: Items, objects: Mapping[int, Items]) -> tuple[Content, tuple[Expr, ...]]:
         """What a place holds after the round."""
@@ -466,10 +463,12 @@ class Loop:
         """True for a sum, for what a condition sets, and for what is written at the place of the round."""
         if any(e.tensor is old.tensor and e is not old for e in entries_once(value)):
             return False
-        more, latched = _increment(value, old), _latched(value, old)
+        if any(old.tensor in self.session.pending.get(e.tensor, ()) for e in entries_once(value)):
+            return False
+        more, latched = increment(value, old), as_latched(value, old)
         if more is not None or (latched is not None and self.index not in free_indices(latched[1])):
             return True
-        if _running(value, old) is not None:
+        if as_running(value, old) is not None:
             return True
         return any(True for _ in self._written_in(value, old))
 
@@ -483,11 +482,56 @@ class Loop:
         own = axis_indices(shape)
         entry_ = Entry(tensor, places_of(own))
         if is_buffer and (at := self._written_at(value, entry_, own)) is not None:
-            return new_growing(session, hint, shape, tensor.kind, tensor, *at, before)
-        more = _increment(value, entry_) if tensor.kind == "integer" else None
+            rows = tuple((k, row) for k, row in self._rows(value, entry_).items() if k != at[0])
+            return new_growing(session, hint, shape, tensor.kind, tensor, *at, before, rows)
+        added = self._additions(increment(value, entry_), own) if is_buffer else None
+        if added is not None:
+            places = [at for at, _ in added]
+            return new_scattered(session, hint, shape, tensor.kind, tensor, self.index, before, places)
+        more = increment(value, entry_) if tensor.kind == "integer" else None
         if more is not None and self.index not in free_indices(more) and not has_entry(more):
             return Counter(before, more, self.index)
         return new_state(session, hint, shape, tensor.kind, self.index, before)
+
+    def _additions(
+        self, more: Expr | None, own: tuple[Index, ...]
+    ) -> list[tuple[tuple[int, Expr, tuple[tuple[int, Expr], ...]], Expr]] | None:
+        """What a round adds to an array, term by term: (the axis, the place that the round names along it, what places
+        it names along others) and the term there; None where a term names no place."""
+        found = []
+        for term in () if more is None else cases(more, own):
+            tests = [n for n in nodes_once(term) if isinstance(n, Kronecker)]
+            named = [(n, at) for n in tests if (at := self._named_by(n, own)) is not None]
+            rows = [(n, at) for n in tests if (at := self._row_of(n, own)) is not None]
+            if not named:
+                return None
+            node, (axis, place) = named[0]
+            ones = {node, *(n for n, (k, _) in rows if k != axis)}
+            if rewrite(term, lambda n, node=node: ZERO if n is node else None) is not ZERO:  # type: ignore[misc]
+                return None
+            there = rewrite(term, lambda n, ones=ones: ONE if n in ones else None)  # type: ignore[misc]
+            found.append(((axis, place, tuple(sorted({k: p for _, (k, p) in rows if k != axis}.items()))), there))
+        return found or None
+
+    def _named_by(self, node: Expr, own: tuple[Index, ...]) -> tuple[int, Expr] | None:
+        """(the axis, the place) that a test names by the number of the round."""
+        solution = self._solved(node)
+        named = [i for i in own if solution is not None and i in free_indices(solution)]
+        if solution is None or len(named) != 1:
+            return None
+        base = reduced(substitute(solution, {named[0]: ZERO}))
+        if minus(solution, named[0]) is base:
+            return own.index(named[0]), minus(self.index, base)
+        if reduced(add(solution, named[0])) is base:
+            return own.index(named[0]), minus(base, self.index)
+        return None
+
+    def _row_of(self, node: Kronecker, own: tuple[Index, ...]) -> tuple[int, Expr] | None:
+        """(the axis, the place) that a test names in the same way in every round."""
+        for index, place in ((node.left, node.right), (node.right, node.left)):
+            if index in own and not free_indices(place) & {self.index, *own}:
+                return own.index(index), place
+        return None
 
     def _name_of(self, place: Any) -> str:
         if isinstance(place, Buffer):
@@ -512,19 +556,28 @@ class Loop:
             return own.index(named[0]), minus(self.index, base) if rising else minus(base, self.index), rising
         return None
 
-    def _as_found(self, place: Any, after: Content, before: Content, shape: tuple[Expr, ...]) -> Content:
+    def _as_found(self, place: Any, left: Content, before: Content, shape: tuple[Expr, ...]) -> Content:
         """What such a place holds after the loop; its equation is written."""
         found, line = self.found[place], self.session.line()
-        own = axis_indices(shape)
+        own, unknown = axis_indices(shape), self.carried[place][0]
+
+        def after(indices: tuple[Expr, ...]) -> Expr:  # an entry that is named by now may be known
+            return rewrite(left(indices), lambda n: found.found(n.indices) if reads(n, unknown) else None)  # type: ignore[attr-defined]
+
         value = after(places_of(own))
-        if self.session.is_carried(before(places_of(own))):
-            raise self.stop()
+        if isinstance(found, Scattered):
+            return self._as_added(found, left(places_of(own)), own, unknown)
+        if isinstance(found, Growing | State):
+            at = found.at(places_of(own)) if isinstance(found, Growing) else places_of(own)
+            around = self._carried_around(reduced_places(array(shape, after).read()(at)), before(at))
+            if around:
+                return self._pending(found, around, before(at))
         if isinstance(found, Growing):
             tensor, _ = self.carried[place]
             if self._written_at(self._at_own_place(value), Entry(tensor, places_of(own)), own) is None:
                 raise self.stop()
             there = array(shape, after).read()
-            written = reduced_places(there((*own[: found.axis], found.place, *own[found.axis + 1 :])))
+            written = reduced_places(there(found.at((*own[: found.axis], found.place, *own[found.axis + 1 :]))))
             if self.session.is_carried(written):
                 raise self.stop()
             define_growing(self.session, found, after, self.index, line)
@@ -533,6 +586,42 @@ class Loop:
                 raise self.stop()
             define_state(self.session, found, before, after, line)
         return found.left
+
+    def _as_added(self, found: Scattered, value: Expr, own: tuple[Index, ...], unknown: Tensor) -> Content:
+        """What rounds leave that add to an array; the equations of what they add are written."""
+        added = self._additions(added_to(value, Entry(unknown, places_of(own)), found), own)
+        wanted = [(a.axis, a.place, a.rows) for a in found.additions]
+        if added is None or [at for at, _ in added] != wanted:
+            raise self.stop()
+        terms = [term for _, term in added]
+        around = self._carried_around(*terms)
+        if around:
+            additions = tuple(
+                replace(a, tensor=self._waiting(a.tensor, around, term))
+                for a, term in zip(found.additions, terms, strict=True)
+            )
+            return replace(found, additions=additions).left
+        if self.session.is_carried(add(*terms)):
+            raise self.stop()
+        define_scattered(self.session, found, terms, own, self.session.line())
+        return found.left
+
+    def _carried_around(self, *values: Expr) -> set[Tensor]:
+        """The unknown numbers of loops around this one that stand in some values."""
+        carried, pending = self.session.carried, self.session.pending
+        read = {e.tensor for v in values for e in entries_once(v) if e.tensor in carried and not self._mine(e.tensor)}
+        return read.union(*(pending.get(t, ()) for t in read))
+
+    def _pending(self, found: Growing | State, around: set[Tensor], before: Expr) -> Content:
+        """What the loop leaves, as long as a loop around it does not know yet what its rounds find: unknown numbers,
+        which show that loop where they stand."""
+        return replace(found, tensor=self._waiting(found.tensor, around, before)).left
+
+    def _waiting(self, tensor: Tensor, around: set[Tensor], like: Expr) -> Tensor:
+        """Unknown numbers in place of a tensor that cannot be defined yet."""
+        unknown = self._unknown(tensor.shape, tensor.kind, lambda _: like)
+        self.session.pending[unknown] = frozenset(around)
+        return unknown
 
     def _content(
         self, tensor: Tensor | None, content: Content, before: Content | None, shape: tuple[Expr, ...]
@@ -553,7 +642,7 @@ class Loop:
             if before is None or any(e is not old for e in unknown):
                 raise self.stop()
             assert old is not None
-            more, latched, running = _increment(value, old), _latched(value, old), _running(value, old)
+            more, latched, running = increment(value, old), as_latched(value, old), as_running(value, old)
             if running is not None:
                 final = self._extreme(*running, before(at))
             elif latched is not None and self.index not in free_indices(latched[1]):
@@ -716,218 +805,4 @@ class _Guarded:
             raise
 
 
-def _index_name(session: Any) -> str:
-    return f"k{len(session.loops) + 1}" if session.loops else "k"
-
-
-def _increment(value: Expr, old: Entry) -> Expr | None:
-    """What is added to the old number, where something is; None else."""
-    if value is old:
-        return ZERO
-    if not any(n is old for n in nodes_once(value)):
-        return None
-    if isinstance(value, Add):
-        holding = [t for t in value.terms if any(n is old for n in nodes_once(t))]
-        inner = _increment(holding[0], old) if len(holding) == 1 else None
-        return None if inner is None else add(*(t for t in value.terms if t is not holding[0]), inner)
-    if isinstance(value, Where) and not any(n is old for n in nodes_once(value.condition)):
-        then, other = _increment(value.then, old), _increment(value.otherwise, old)
-        return None if then is None or other is None else where(value.condition, then, other)
-    return None
-
-
-def _running(value: Expr, old: Entry) -> tuple[Extreme, Expr] | None:
-    """(max or min, what each round has) where a round keeps the larger, or the smaller, of that and the old number."""
-    if not isinstance(value, Where) or not isinstance(value.condition, Compare) or value.condition.relation == "==":
-        return None
-    pair = {value.condition.left, value.condition.right}
-    if old not in pair or {value.then, value.otherwise} != pair or len(pair) < 2:
-        return None
-    (new,) = pair - {old}
-    if any(n is old for n in nodes_once(new)):
-        return None
-    return ("max" if value.then is value.condition.right else "min"), new
-
-
-def _latched(value: Expr, old: Entry) -> tuple[Expr, Expr] | None:
-    """(the condition under which a round sets the number, what it is set to)."""
-    if not isinstance(value, Where) or any(n is old for n in nodes_once(value.condition)):
-        return None
-    condition, then, other = value.condition, value.then, value.otherwise
-    if then is old:
-        condition, then, other = subtract(ONE, condition), other, then
-    if other is old and not any(n is old for n in nodes_once(then)):
-        return condition, then
-    inner = _latched(then, old) if other is old else None
-    return None if inner is None else (multiply(condition, inner[0]), inner[1])
-
-
-def _symbolic(values: Any) -> list[SymbolicItems] | None:
-    found = [items_of_symbolic_length(v) for v in values]
-    if all(f is None for f in found):
-        return None
-    symbolic = [f for f in found if f is not None]
-    if len(symbolic) < len(found) or any(is_so("==", f.length, symbolic[0].length) is not True for f in symbolic):
-        lengths = [f.length for f in symbolic]
-        raise NeedsConcreteSizes(
-            "sequences of lengths that may differ are gone through together", size_symbols(*lengths)
-        )
-    return symbolic
-
-
-def _zip(*values: Any, **options: Any) -> Any:
-    found = _symbolic(values)
-    if found is None:
-        return zip(*values, **options)  # noqa: B905 (as the user's code has it)
-    return SymbolicItems(found[0].length, lambda i: tuple(f.item(i) for f in found))
-
-
-def _enumerate(values: Any, start: Any = 0) -> Any:
-    found = _symbolic([values])
-    if found is None:
-        return enumerate(values, start)
-    return SymbolicItems(found[0].length, lambda i: (OPERATIONS["add"](_number(i), start), found[0].item(i)))
-
-
-def _reversed(values: Any) -> Any:
-    found = _symbolic([values])
-    if found is None:
-        return reversed(values)
-    last = minus(found[0].length, ONE)
-    return SymbolicItems(found[0].length, lambda i: found[0].item(minus(last, i)))
-
-
-# --- comprehensions -----------------------------------------------------------------------------------------------
-
-
-def _listed(items: Any, value: Callable[..., Any], test: Callable[..., Any] | None, spread: bool, as_list: bool) -> Any:
-    """[value(x) for x in items if test(x)]
-
-    Args:
-        spread: an item is handed over as several arguments.
-    """
-
-    def call(function: Callable[..., Any], item: Any) -> Any:
-        return function(*item) if spread else function(item)
-
-    symbolic = items_of_symbolic_length(items)
-    if symbolic is not None:
-        return _Round(symbolic).listed(lambda item: call(value, item), test and (lambda item: call(test, item)))
-    found: list[tuple[Expr | None, Any]] = []
-    for item in items:
-        asked = True if test is None else call(test, item)
-        condition = condition_of(asked)
-        if condition is not None or asked:
-            found.append((condition, call(value, item)))
-    result = kept(found)
-    return iter(result) if isinstance(result, list) and not as_list else result
-
-
-class _Round:
-    """The one round of a comprehension over a symbolic range, which changes nothing."""
-
-    def __init__(self, items: SymbolicItems) -> None:
-        self.session, self.items = current(), items
-        self.place = self.session.place()
-        self.index = fresh(_index_name(self.session), items.length)
-
-    def stop(self, why: str = "a comprehension over a symbolic range") -> Exception:
-        """What asks for concrete length."""
-        return NeedsConcreteSizes(why, size_symbols(self.index.size), where=self.place)
-
-    def listed(self, value: Callable[[Any], Any], test: Callable[[Any], Any] | None) -> Any:
-        """The values as an array, under a mask where there is a filter."""
-        heap, journal = Heap(self.session), Journal(self.place)
-        self.session.journals.append(journal)
-        self.session.loops.append(self)
-        item = self.items.item(self.index)
-        asked: Any = True if test is None else test(item)
-        condition = condition_of(asked)
-        result = value(item) if condition is not None or asked else None
-        if result is not None and not isinstance(result, _NUMERIC):
-            raise self.stop()
-        values = self._along(as_array(0.0 if result is None else result))
-        if self.session.journals.pop() is not journal or journal.before or heap.now():
-            raise self.stop("a comprehension over a symbolic range that changes something")
-        found: Any = SymbolicList(values)
-        if condition is not None or result is None:
-            if values.ndim > 1:
-                raise self.stop()
-            mask = self._along(array((), lambda _: ZERO if condition is None else condition, "bool"))
-            found = Masked(values, mask)
-        self.session.loops.pop()
-        return found
-
-    def _along(self, value: Array) -> Array:
-        """The values of all rounds, along a first axis."""
-        content = value.read()
-        own = axis_indices(value.axes)
-        entry_ = content(places_of(own))
-        if self.session.carried and any(e.tensor in self.session.carried for e in entries_once(entry_)):
-            raise self.stop()
-
-        def entries(indices: tuple[Expr, ...]) -> Expr:
-            return reduced_places(
-                substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))})
-            )
-
-        return array((self.index.size, *value.axes), entries, value.dtype)
-
-
-# --- functions of NumPy that call the user's, again and again -----------------------------------------------------
-
-
-@implements("apply_along_axis")
-def _apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **options: Any) -> Any:
-    base = as_array(arr)
-    place = axis_of(axis, base.ndim)
-    result = as_array(_applied(lambda row: func1d(row, *args, **options), OPERATIONS["moveaxis"](base, place, -1)))
-    new = result.ndim - (base.ndim - 1)  # the axes of what the function gives come in place of the one it takes
-    order = [*range(place), *range(base.ndim - 1, base.ndim - 1 + new), *range(place, base.ndim - 1)]
-    return OPERATIONS["transpose"](result, tuple(order)) if result.ndim else result
-
-
-def _applied(function: Callable[[Any], Any], values: Array, kept: int = 1) -> Any:
-    """The function of every part with `kept` axes, along the axes before."""
-    if values.ndim == kept:
-        return function(values)
-    rows = _listed(values, lambda row: _applied(function, row, kept), None, False, True)
-    return OPERATIONS["array"](rows)
-
-
-@implements("vectorize")
-def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
-    """A function of scalars, called for each entry; the type of its results must be said, since NumPy takes that of the
-    first one."""
-    kinds = [getattr(t, "traced_type", t) for t in otypes] if isinstance(otypes, (list, tuple)) else [otypes]
-    if kinds not in ([float], ["d"], [np.float64]) or options:
-        raise TraceError("np.vectorize without otypes=[float] cannot be traced",
-                         help="say the type of the results: NumPy takes that of the first entry")  # fmt: skip
-
-    def call(*operands: Any) -> Any:
-        arrays = OPERATIONS["broadcast_arrays"](*operands)
-        if len(arrays) == 1:
-            return _applied(lambda v: OPERATIONS["multiply"](pyfunc(v[()]), 1.0), arrays[0], 0)
-        together = OPERATIONS["stack"](arrays, -1)
-        return _applied(lambda v: OPERATIONS["multiply"](pyfunc(*(v[k] for k in range(len(arrays)))), 1.0), together)
-
-    return guarded(call)
-
-
-def _as_list(make: Any, items: Any) -> Any:
-    """list(x) of symbolic length: numbers are what they are now, rows are views."""
-    if make is not list or items_of_symbolic_length(items) is None or isinstance(items, SymbolicItems):
-        return make(items)
-    base = as_array(items)
-    return SymbolicList(OPERATIONS["copy"](base) if base.ndim == 1 else base)
-
-
-LOOP_HELPERS: dict[str, Callable[..., Any]] = {
-    "__as_list__": guarded(_as_list),
-    "__loop__": guarded(Loop),
-    "__listed__": guarded(_listed),
-    "zip": guarded(_zip),
-    "enumerate": guarded(_enumerate),
-    "reversed": guarded(_reversed),
-}
-__all__ = ["LOOP_HELPERS", "Loop"]
+__all__ = ["Loop"]

@@ -22,10 +22,10 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.branches import HELPERS
+from symbackprop.frontends.numpy.comprehensions import LOOP_HELPERS
 from symbackprop.frontends.numpy.control_flow import rewritten_code
 from symbackprop.frontends.numpy.dialects import DIALECTS, OWN_CODE, UNKNOWN
 from symbackprop.frontends.numpy.library import CONSTANTS, in_library, library_of, module_stand_in, value_stand_in
-from symbackprop.frontends.numpy.loops import LOOP_HELPERS
 from symbackprop.frontends.numpy.namespace import by_identity, constant, operation_of
 from symbackprop.frontends.numpy.opaque import Opaque, Refused
 from symbackprop.frontends.numpy.python_builtins import is_symbolic, shadow_builtins

@@ -3,6 +3,8 @@
     state     a number that each round computes from what the round before has left: a tensor with an axis of steps,
               state[0] from before the loop, state[k + 1] from round k
     counter   an integer to which each round adds the same: its value in round k is known
+    scattered an array to whose entries rounds add, at places that their numbers name: what a round finds there is what
+              those before it have added
     growing   an array of which round k writes the place k + c, or c - k, and reads those that rounds before have
               written: what it holds after the loop is a tensor that is read at these places already
 
@@ -91,6 +93,8 @@ class Growing:
         place: that which the round writes.
         rising: whether later rounds write later places.
         before: what it held before the loop.
+        rows: other axes along which the loop writes at one place alone, the same in every round: those of a loop around
+            this one. The tensor is without them.
     """
 
     tensor: Tensor
@@ -100,11 +104,14 @@ class Growing:
     place: Expr
     rising: bool
     before: Content
+    rows: tuple[tuple[int, Expr], ...] = ()
 
     def found(self, indices: Indices) -> Expr:
         """What a round finds."""
         at = indices[self.axis]
         first, second = (at, self.place) if self.rising else (self.place, at)
+        if any(is_so("==", indices[axis], place) is False for axis, place in self.rows):
+            return self.before(indices)
         if is_so("<", first, second):
             return self.left(indices)
         if is_so("<=", second, first):
@@ -113,10 +120,87 @@ class Growing:
 
     def left(self, indices: Indices) -> Expr:
         """What the loop leaves."""
-        return Entry(self.tensor, (*self.outer, *map(reduced, indices)))
+        fixed = dict(self.rows)
+        entry = Entry(self.tensor, (*self.outer, *(reduced(i) for k, i in enumerate(indices) if k not in fixed)))
+        if not fixed:
+            return entry
+        here = multiply(*(holds("==", indices[axis], place) for axis, place in self.rows))
+        return where(here, entry, self.before(indices))
+
+    def at(self, indices: Indices) -> Indices:
+        """Indices of the array in the rows in which the loop writes."""
+        fixed = dict(self.rows)
+        return tuple(fixed.get(k, i) for k, i in enumerate(indices))
+
+    def in_rows(self, indices: Indices) -> Indices:
+        """Indices of the tensor as those of the array."""
+        fixed, own = dict(self.rows), iter(indices)
+        return tuple(fixed[k] if k in fixed else next(own) for k in range(len(indices) + len(fixed)))
 
 
-Found = State | Counter | Growing
+@dataclass(frozen=True)
+class Addition:
+    """What each round adds to the place that it names.
+
+    Args:
+        tensor: one axis for each loop around, that of the rounds, those of the array that no place is named of.
+        axis: of the array, along which the round names the place.
+        place: that place.
+        rows: other axes with a place that is the same in every round.
+    """
+
+    tensor: Tensor
+    axis: int
+    place: Expr
+    rows: tuple[tuple[int, Expr], ...]
+
+    @property
+    def named(self) -> dict[int, Expr]:
+        """The axes of the array of which a place is named."""
+        return {self.axis: self.place, **dict(self.rows)}
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """An array to which each round adds here and there: where it is read it holds what rounds before have added.
+
+    Args:
+        unknown: stands for entries of which no round is told.
+    """
+
+    unknown: Tensor
+    outer: tuple[Index, ...]
+    index: Index
+    before: Content
+    additions: tuple[Addition, ...]
+
+    def found(self, indices: Indices) -> Expr:
+        """What a round finds."""
+        at = [indices[a.axis] for a in self.additions]
+        if any(isinstance(i, Index) and not i.uid for i in at):
+            return Entry(self.unknown, tuple(map(reduced, indices)))
+        return self._added(indices, self.index)
+
+    def left(self, indices: Indices) -> Expr:
+        """What the loop leaves."""
+        return self._added(indices, self.index.size)
+
+    def _added(self, indices: Indices, rounds: Expr) -> Expr:
+        """What so many rounds have added to what was there."""
+        total = self.before(indices)
+        for addition in self.additions:
+            base = reduced(substitute(addition.place, {self.index: ZERO}))
+            rising = reduced(subtract(addition.place, base)) is self.index
+            here = indices[addition.axis]
+            number = reduced(subtract(here, base) if rising else subtract(base, here))
+            told = [holds("<=", ZERO, number), holds("<", number, rounds)]
+            told += [holds("==", indices[axis], place) for axis, place in addition.rows]
+            rest = (reduced(i) for k, i in enumerate(indices) if k not in addition.named)
+            total = add(total, where(multiply(*told), Entry(addition.tensor, (*self.outer, number, *rest)), ZERO))
+        return total
+
+
+Found = State | Counter | Growing | Scattered
 
 
 def new_state(session: Session, hint: str, shape: tuple[Expr, ...], kind: str, index: Index, before: Content) -> State:
@@ -129,12 +213,51 @@ def new_state(session: Session, hint: str, shape: tuple[Expr, ...], kind: str, i
 
 def new_growing(
     session: Session, hint: str, shape: tuple[Expr, ...], kind: str, unknown: Tensor, axis: int,
-    place: Expr, rising: bool, before: Content,
+    place: Expr, rising: bool, before: Content, rows: tuple[tuple[int, Expr], ...] = (),
 ) -> Growing:  # fmt: skip
     """A growing array that is still to be defined."""
-    outer = tuple(loop.index for loop in session.loops)
-    tensor = session.new_tensor(hint, (*(i.size for i in outer), *shape), kind)
-    return Growing(tensor, unknown, outer, axis, place, rising, before)
+    outer, fixed = tuple(loop.index for loop in session.loops), dict(rows)
+    own = tuple(n for k, n in enumerate(shape) if k not in fixed)
+    tensor = session.new_tensor(hint, (*(i.size for i in outer), *own), kind)
+    return Growing(tensor, unknown, outer, axis, place, rising, before, rows)
+
+
+def new_scattered(
+    session: Session, hint: str, shape: tuple[Expr, ...], kind: str, unknown: Tensor, index: Index, before: Content,
+    places: list[tuple[int, Expr, tuple[tuple[int, Expr], ...]]],
+) -> Scattered:  # fmt: skip
+    """An array to which rounds add, of which it is still to be defined what they add."""
+    outer, additions = tuple(loop.index for loop in session.loops), list[Addition]()
+    for axis, place, rows in places:
+        rest = [n for k, n in enumerate(shape) if k != axis and k not in dict(rows)]
+        tensor = session.new_tensor(f"{hint}_added", (*(i.size for i in outer), index.size, *rest), kind)
+        additions.append(Addition(tensor, axis, place, rows))
+    return Scattered(unknown, outer, index, before, tuple(additions))
+
+
+def define_scattered(
+    session: Session, array: Scattered, terms: list[Expr], own: tuple[Index, ...], line: int | None
+) -> None:
+    """What each round adds to each of the places that it names.
+
+    Args:
+        terms: over the indices of the array.
+    """
+    for addition, term in zip(array.additions, terms, strict=True):
+        rest = tuple(i for k, i in enumerate(own) if k not in addition.named)
+        there = reduced_places(substitute(term, {own[k]: place for k, place in addition.named.items()}))
+        if addition.tensor in mentioned(there):
+
+            def in_round(at: Indices, there: Expr = there, rest: tuple[Index, ...] = rest) -> Expr:
+                return substitute(there, dict(zip(rest, at, strict=True)))
+
+            kind, hint = addition.tensor.kind, f"{addition.tensor.name}_next"
+            named = session.define(tuple(i.size for i in rest), in_round, kind, None, line, hint=hint)
+            there = Entry(named, (*session.rounds.get(named, ()), *places_of(rest)))
+        indices = axis_indices(addition.tensor.shape)
+        here: dict[Expr, Expr] = dict(zip((*array.outer, array.index, *rest), indices, strict=True))
+        session.equations.append(Equation(addition.tensor, indices, reduced_places(substitute(there, here)),
+                                          f"line {line}" if line else ""))  # fmt: skip
 
 
 def define_state(session: Session, state: State, before: Content, after: Content, line: int | None) -> None:
@@ -164,17 +287,16 @@ def _within_the_loop(session: Session, after: Content, places: Indices) -> Conte
 def define_growing(session: Session, array: Growing, written: Content, index: Index, line: int | None) -> None:
     """array[p] = what the round that writes p writes, where there is one, else what stood there before."""
     indices = axis_indices(array.tensor.shape)
-    count = len(array.outer)
+    count, axis = len(array.outer), array.axis - sum(k < array.axis for k, _ in array.rows)
     outer, own = indices[:count], indices[count:]
-    places = places_of(own)
-    here = own[array.axis]
+    here = own[axis]
     base = reduced(substitute(array.place, {index: ZERO}))
     solution = reduced(subtract(here, base) if array.rising else subtract(base, here))
 
     def in_round(at: Indices) -> Expr:
-        return written((*at[: array.axis], array.place, *at[array.axis :]))
+        return written(array.in_rows((*at[:axis], array.place, *at[axis:])))
 
-    rest = (*own[: array.axis], *own[array.axis + 1 :])
+    rest = (*own[:axis], *own[axis + 1 :])
     beside = places_of(rest)
     around: dict[Expr, Expr] = dict(zip(array.outer, outer, strict=True))
     value = in_round(beside)
@@ -184,7 +306,8 @@ def define_growing(session: Session, array: Growing, written: Content, index: In
         tensor = session.define(shape, in_round, kind, None, line, hint=f"{array.tensor.name}_next")
         value = Entry(tensor, (*session.rounds.get(tensor, ()), *beside))
     there = reduced_places(substitute(value, {**around, index: solution}))
-    whole = _where_written(solution, index.size, there, substitute(array.before(places), around))
+    before = array.before(array.in_rows(places_of(own)))
+    whole = _where_written(solution, index.size, there, substitute(before, around))
     session.equations.append(Equation(array.tensor, indices, whole, f"line {line}" if line else ""))
 
 
@@ -227,10 +350,13 @@ __all__ = [
     "Counter",
     "Found",
     "Growing",
+    "Scattered",
     "State",
     "define_growing",
+    "define_scattered",
     "define_state",
     "new_growing",
+    "new_scattered",
     "new_state",
     "reduced_places",
 ]

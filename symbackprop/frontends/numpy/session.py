@@ -81,6 +81,7 @@ class Session:
         self.loops: list[Any] = []  # loops over symbolic ranges that are running
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
+        self.pending: dict[Tensor, frozenset[Tensor]] = {}  # what inner loops leave, not known yet: what it reads
         self.unknowns = 0
         self.sizes: tuple[str, ...] = ()  # the symbolic ones of the inputs
         self.stop: BaseException | None = None  # the first one that left the tracer
@@ -125,8 +126,13 @@ class Session:
             born: when its array was made: in an arm of a branch it may read what is not there elsewhere.
         """
         indices = axis_indices(shape)
-        value = content(places_of(indices))
-        arms = [condition for start, condition in self.arms if start < born]
+        inside = [arm for arm in self.arms if arm[0] < born]
+        every, self.arms = self.arms, inside if born else self.arms  # those that it was made in
+        try:
+            value = content(places_of(indices))
+        finally:
+            self.arms = every
+        arms = [condition for _, condition in inside]
         if arms and _may_read_outside(value):
             value = where(multiply(*arms), value, ZERO)  # elsewhere nobody asks, and there may be no entry
         rounds = tuple(loop.index for loop in self.loops if loop.index in free_indices(value))

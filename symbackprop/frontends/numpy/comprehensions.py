@@ -1,0 +1,174 @@
+"""Comprehensions over symbolic ranges, and functions of NumPy that call the user's again and again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from symbackprop.errors import TraceError
+from symbackprop.expression.build import (
+    ZERO,
+    Expr,
+    entries_once,
+    fresh,
+    substitute,
+)
+from symbackprop.frontends.numpy.array import Array, Journal, array
+from symbackprop.frontends.numpy.branches import condition_of, kept
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.heap import Heap
+from symbackprop.frontends.numpy.loops import Loop
+from symbackprop.frontends.numpy.masked import Masked
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.recurrences import (
+    reduced_places,
+)
+from symbackprop.frontends.numpy.registry import OPERATIONS, implements
+from symbackprop.frontends.numpy.sequences import (
+    enumerated,
+    index_name,
+    items_of_symbolic_length,
+    reversed_items,
+    zipped,
+)
+from symbackprop.frontends.numpy.session import (
+    axis_indices,
+    current,
+    guarded,
+    places_of,
+)
+from symbackprop.frontends.numpy.size import Size, SymbolicItems, SymbolicList
+from symbackprop.frontends.numpy.views import axis_of
+
+
+def _listed(items: Any, value: Callable[..., Any], test: Callable[..., Any] | None, spread: bool, as_list: bool) -> Any:
+    """[value(x) for x in items if test(x)]
+
+    Args:
+        spread: an item is handed over as several arguments.
+    """
+
+    def call(function: Callable[..., Any], item: Any) -> Any:
+        return function(*item) if spread else function(item)
+
+    symbolic = items_of_symbolic_length(items)
+    if symbolic is not None:
+        return _Round(symbolic).listed(lambda item: call(value, item), test and (lambda item: call(test, item)))
+    found: list[tuple[Expr | None, Any]] = []
+    for item in items:
+        asked = True if test is None else call(test, item)
+        condition = condition_of(asked)
+        if condition is not None or asked:
+            found.append((condition, call(value, item)))
+    result = kept(found)
+    return iter(result) if isinstance(result, list) and not as_list else result
+
+
+class _Round:
+    """The one round of a comprehension over a symbolic range, which changes nothing."""
+
+    def __init__(self, items: SymbolicItems) -> None:
+        self.session, self.items = current(), items
+        self.place = self.session.place()
+        self.index = fresh(index_name(self.session), items.length)
+
+    def stop(self, why: str = "a comprehension over a symbolic range") -> Exception:
+        """What asks for concrete length."""
+        return NeedsConcreteSizes(why, size_symbols(self.index.size), where=self.place)
+
+    def listed(self, value: Callable[[Any], Any], test: Callable[[Any], Any] | None) -> Any:
+        """The values as an array, under a mask where there is a filter."""
+        heap, journal = Heap(self.session), Journal(self.place)
+        self.session.journals.append(journal)
+        self.session.loops.append(self)
+        item = self.items.item(self.index)
+        asked: Any = True if test is None else test(item)
+        condition = condition_of(asked)
+        result = value(item) if condition is not None or asked else None
+        if result is not None and not isinstance(result, (Array, Size, int, float, np.generic)):
+            raise self.stop()
+        values = self._along(as_array(0.0 if result is None else result))
+        if self.session.journals.pop() is not journal or journal.before or heap.now():
+            raise self.stop("a comprehension over a symbolic range that changes something")
+        found: Any = SymbolicList(values)
+        if condition is not None or result is None:
+            if values.ndim > 1:
+                raise self.stop()
+            mask = self._along(array((), lambda _: ZERO if condition is None else condition, "bool"))
+            found = Masked(values, mask)
+        self.session.loops.pop()
+        return found
+
+    def _along(self, value: Array) -> Array:
+        """The values of all rounds, along a first axis."""
+        content = value.read()
+        own = axis_indices(value.axes)
+        entry_ = content(places_of(own))
+        if self.session.carried and any(e.tensor in self.session.carried for e in entries_once(entry_)):
+            raise self.stop()
+
+        def entries(indices: tuple[Expr, ...]) -> Expr:
+            return reduced_places(
+                substitute(entry_, {self.index: indices[0], **dict(zip(own, indices[1:], strict=True))})
+            )
+
+        return array((self.index.size, *value.axes), entries, value.dtype)
+
+
+# --- functions of NumPy that call the user's, again and again -----------------------------------------------------
+
+
+@implements("apply_along_axis")
+def _apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **options: Any) -> Any:
+    base = as_array(arr)
+    place = axis_of(axis, base.ndim)
+    result = as_array(_applied(lambda row: func1d(row, *args, **options), OPERATIONS["moveaxis"](base, place, -1)))
+    new = result.ndim - (base.ndim - 1)  # the axes of what the function gives come in place of the one it takes
+    order = [*range(place), *range(base.ndim - 1, base.ndim - 1 + new), *range(place, base.ndim - 1)]
+    return OPERATIONS["transpose"](result, tuple(order)) if result.ndim else result
+
+
+def _applied(function: Callable[[Any], Any], values: Array, kept: int = 1) -> Any:
+    """The function of every part with `kept` axes, along the axes before."""
+    if values.ndim == kept:
+        return function(values)
+    rows = _listed(values, lambda row: _applied(function, row, kept), None, False, True)
+    return OPERATIONS["array"](rows)
+
+
+@implements("vectorize")
+def _vectorize(pyfunc: Any, otypes: Any = None, **options: Any) -> Any:
+    """A function of scalars, called for each entry; the type of its results must be said, since NumPy takes that of the
+    first one."""
+    kinds = [getattr(t, "traced_type", t) for t in otypes] if isinstance(otypes, (list, tuple)) else [otypes]
+    if kinds not in ([float], ["d"], [np.float64]) or options:
+        raise TraceError("np.vectorize without otypes=[float] cannot be traced",
+                         help="say the type of the results: NumPy takes that of the first entry")  # fmt: skip
+
+    def call(*operands: Any) -> Any:
+        arrays = OPERATIONS["broadcast_arrays"](*operands)
+        if len(arrays) == 1:
+            return _applied(lambda v: OPERATIONS["multiply"](pyfunc(v[()]), 1.0), arrays[0], 0)
+        together = OPERATIONS["stack"](arrays, -1)
+        return _applied(lambda v: OPERATIONS["multiply"](pyfunc(*(v[k] for k in range(len(arrays)))), 1.0), together)
+
+    return guarded(call)
+
+
+def _as_list(make: Any, items: Any) -> Any:
+    """list(x) of symbolic length: numbers are what they are now, rows are views."""
+    if make is not list or items_of_symbolic_length(items) is None or isinstance(items, SymbolicItems):
+        return make(items)
+    base = as_array(items)
+    return SymbolicList(OPERATIONS["copy"](base) if base.ndim == 1 else base)
+
+
+LOOP_HELPERS: dict[str, Callable[..., Any]] = {
+    "__as_list__": guarded(_as_list),
+    "__loop__": guarded(Loop),
+    "__listed__": guarded(_listed),
+    "zip": guarded(zipped),
+    "enumerate": guarded(enumerated),
+    "reversed": guarded(reversed_items),
+}
+__all__ = ["LOOP_HELPERS"]

@@ -1,0 +1,134 @@
+"""What a round of a loop does to an entry, read off what it leaves there: adds to it, keeps the larger, sets it.
+
+Nothing here knows of arrays: an entry is an expression of the number that it held before the round.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from symbackprop.expression.build import (
+    ONE,
+    ZERO,
+    Add,
+    Compare,
+    Entry,
+    Expr,
+    Index,
+    Kronecker,
+    Multiply,
+    Tensor,
+    Where,
+    add,
+    multiply,
+    nodes_once,
+    subtract,
+    where,
+)
+from symbackprop.frontends.numpy.recurrences import (
+    Scattered,
+)
+from symbackprop.frontends.numpy.session import (
+    is_so,
+    value_of,
+)
+
+Extreme = Literal["max", "min"]
+
+
+def reads(node: Expr, tensor: Tensor) -> bool:
+    """True for an entry of the tensor."""
+    return isinstance(node, Entry) and node.tensor is tensor
+
+
+def increment(value: Expr, old: Entry) -> Expr | None:
+    """What is added to the old number, where something is; None else."""
+    if value is old:
+        return ZERO
+    if not any(n is old for n in nodes_once(value)):
+        return None
+    if isinstance(value, Add):
+        holding = [t for t in value.terms if any(n is old for n in nodes_once(t))]
+        inner = increment(holding[0], old) if len(holding) == 1 else None
+        return None if inner is None else add(*(t for t in value.terms if t is not holding[0]), inner)
+    if isinstance(value, Where) and not any(n is old for n in nodes_once(value.condition)):
+        then, other = increment(value.then, old), increment(value.otherwise, old)
+        if then is None or other is None:
+            return None
+        more = _beyond(then, other)  # what is added at one place, and at another one, are two terms
+        return where(value.condition, then, other) if more is None else add(other, where(value.condition, more, ZERO))
+    return None
+
+
+def added_to(value: Expr, old: Entry, found: Scattered) -> Expr | None:
+    """What is added to the old numbers, where a round has read what it found at the places to which it adds."""
+    if not isinstance(value, Where):
+        return increment(value, old)
+    tests = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
+    pairs = [p for f in tests if isinstance(f, Kronecker) for p in ((f.left, f.right), (f.right, f.left))]
+    there = {i: place for i, place in pairs if i in old.indices}
+    read = found.found(tuple(there.get(i, i) for i in old.indices))
+    then = next((more for v in (value.then, value_of(value.then)) if (more := _beyond(v, read)) is not None), None)
+    then = added_to(value.then, old, found) if then is None else then
+    other = added_to(value.otherwise, old, found)
+    return None if then is None or other is None else where(value.condition, then, other)
+
+
+def cases(value: Expr, own: tuple[Index, ...]) -> Iterator[Expr]:
+    """Terms that add up to a value: those of a sum, and cases that exclude each other."""
+    match value:
+        case Add(terms):
+            for term in terms:
+                yield from cases(term, own)
+        case Where(condition, then, otherwise) if otherwise is not ZERO:
+            rest = list(cases(otherwise, own))
+            if all(isinstance(t, Where) and _exclude(condition, t.condition, own) for t in rest):
+                yield from (where(condition, then, ZERO), *rest)
+            else:
+                yield value
+        case _:
+            yield value
+
+
+def _exclude(condition: Expr, other: Expr, own: tuple[Index, ...]) -> bool:
+    """Whether two conditions name different places along an axis."""
+    named: list[dict[Expr, Expr]] = []
+    for c in (condition, other):
+        tests = [f for f in (c.factors if isinstance(c, Multiply) else (c,)) if isinstance(f, Kronecker)]
+        named.append({i: p for f in tests for i, p in ((f.left, f.right), (f.right, f.left)) if i in own})
+    return any(i in named[1] and is_so("==", p, named[1][i]) is False for i, p in named[0].items())
+
+
+def _beyond(value: Expr, less: Expr) -> Expr | None:
+    """What a sum has beside the terms of another one; None where it lacks one of them."""
+    terms = list(value.terms) if isinstance(value, Add) else [value]
+    for term in less.terms if isinstance(less, Add) else () if less is ZERO else (less,):
+        if term not in terms:
+            return None
+        terms.remove(term)
+    return add(*terms)
+
+
+def as_running(value: Expr, old: Entry) -> tuple[Extreme, Expr] | None:
+    """(max or min, what each round has) where a round keeps the larger, or the smaller, of that and the old number."""
+    if not isinstance(value, Where) or not isinstance(value.condition, Compare) or value.condition.relation == "==":
+        return None
+    pair = {value.condition.left, value.condition.right}
+    if old not in pair or {value.then, value.otherwise} != pair or len(pair) < 2:
+        return None
+    (new,) = pair - {old}
+    if any(n is old for n in nodes_once(new)):
+        return None
+    return ("max" if value.then is value.condition.right else "min"), new
+
+
+def as_latched(value: Expr, old: Entry) -> tuple[Expr, Expr] | None:
+    """(the condition under which a round sets the number, what it is set to)."""
+    if not isinstance(value, Where) or any(n is old for n in nodes_once(value.condition)):
+        return None
+    condition, then, other = value.condition, value.then, value.otherwise
+    if then is old:
+        condition, then, other = subtract(ONE, condition), other, then
+    if other is old and not any(n is old for n in nodes_once(then)):
+        return condition, then
+    inner = as_latched(then, old) if other is old else None
+    return None if inner is None else (multiply(condition, inner[0]), inner[1])
