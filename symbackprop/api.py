@@ -39,7 +39,15 @@ from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.tracer import Shape, name_of
-from symbackprop.frontends.subject import all_shapes, brings_its_backward, inputs_of, of_arguments, passes_of, plainly
+from symbackprop.frontends.nested import flattened
+from symbackprop.frontends.subject import (
+    all_shapes,
+    brings_its_backward,
+    inputs_of,
+    of_arguments,
+    passes_of,
+    traceable,
+)
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
@@ -145,22 +153,23 @@ def check(
     """
     start = time.perf_counter()
     told: tuple[str, ...] = ()
-    shapes = all_shapes(forward, shapes)
+    given = all_shapes(forward, shapes)
+    shapes, kinds = flattened(given), flattened(assume or {})
     try:
         wanted = intention(intended)
         if backward is None and not jacobian and not brings_its_backward(forward):
-            layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
+            layer = layer_passes(forward, shapes, kinds, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told
         else:
             pull = backward
             if jacobian:
                 pull, note = pulled_back(forward, backward, shapes)
                 told = (note,)
-            passes = passes_of(forward, pull, shapes, assume or {}, fixed)
+            passes = passes_of(forward, pull, given, kinds, fixed)
     except SymbackpropError as error:
         return malformed_layer(forward, error)
-    inputs = inputs_of(forward, shapes, assume or {})
-    verdict = answer(Case(*passes, inputs, assume or {}, where), seconds, observer)
+    inputs = inputs_of(forward, shapes, kinds)
+    verdict = answer(Case(*passes, inputs, kinds, where), seconds, observer)
     if inputs is not shapes:
         verdict = replace(verdict, wrong=of_arguments(forward, verdict.wrong), unjudged=())
         told = ("the rule for tangents was asked along x + step_x*x_dot, of an x > 0 along x*exp(step_x*x_dot)",)
@@ -170,7 +179,8 @@ def check(
     notes = (*told, *verdict.notes)
     found = verdict.counterexample
     if found is not None:
-        found = replace(found, passes=run_again(forward, backward or passes[1], fixed or {}))
+        own = (forward, backward or passes[1]) if shapes == given else passes
+        found = replace(found, passes=run_again(*own, fixed or {}))
     seconds_taken = time.perf_counter() - start
     return replace(verdict, seconds=seconds_taken, written=written, notes=notes, counterexample=found)
 
@@ -287,10 +297,11 @@ def trace(
         >>> [e.tensor.name for e in program.equations]
         ['t', 'out']
     """
-    subject = plainly(function, {}, differentiated=True)
+    given = all_shapes(function, shapes)
+    subject = traceable(function, given)
     limit = as_seconds(seconds)
     try:
-        arguments = subject, all_shapes(function, shapes), assume, where, sizes
+        arguments = subject, flattened(given), flattened(assume or {}), where, sizes
         program = within(1.1 * limit + 0.3, lambda: traced.trace(*arguments, seconds=limit))
         return within(1.1 * limit + 0.3, lambda: compared_with_numpy(program, sizes or {}))
     except OutOfTime:

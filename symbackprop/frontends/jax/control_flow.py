@@ -13,7 +13,7 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, Expr, add, fresh
 from symbackprop.frontends.jax.array import bare, dressed
 from symbackprop.frontends.jax.functions import LAX
-from symbackprop.frontends.jax.structures import leaves_of, like
+from symbackprop.frontends.structures import leaves_of, like
 from symbackprop.frontends.numpy.array import Journal, array
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.loops import Loop

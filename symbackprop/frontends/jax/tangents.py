@@ -16,7 +16,7 @@ import numpy as np
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.jax.array import bare, dressed, jax
-from symbackprop.frontends.jax.structures import leaves_of
+from symbackprop.frontends.structures import leaves_of
 from symbackprop.frontends.jax.subjects import DATA, compiled, listed, shown
 from symbackprop.frontends.numpy.differentiation import gradients, of_a_rule
 from symbackprop.frontends.numpy.operands import as_array
