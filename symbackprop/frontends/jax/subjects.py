@@ -66,6 +66,19 @@ def _quickly(lowered: Any) -> Any:
         return lowered.compile()
 
 
+class _Itself:
+    """A custom_vjp function in its own code: its formula, since its rule is what is in question; fun, fwd, bwd by name."""
+
+    def __init__(self, overlay: Any, subject: Any, plain: Callable[..., Any]) -> None:
+        self._overlay, self._subject, self.fun, self.__name__ = overlay, subject, plain, subject.__name__
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.fun(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._overlay.patch(getattr(self._subject, name))
+
+
 class _OfCustom:
     """The two passes of a custom_vjp function.
 
@@ -114,7 +127,7 @@ class _OfCustom:
 
     def traced_forward(self, overlay: Any) -> Callable[..., Any]:
         plain = overlay.patch(self.subject.fun)
-        overlay.stands_for(self.subject, plain)  # its rule is what is in question
+        overlay.stands_for(self.subject, _Itself(overlay, self.subject, plain))
         forward = overlay.patch(self.subject.fwd)
         values = {n: overlay.patch(v) for n, v in self.values.items()}
 
