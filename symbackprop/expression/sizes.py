@@ -296,11 +296,25 @@ def _divided(total: Polynomial, divisor: Polynomial, facts: Facts, below: float 
         if _at_least_zero(minus(by, UNIT), facts):
             return plus(quotient, _divided(inside, times(by, divisor), facts, _nodes(inner_quotient)))
     rest, divisor = without_common_factor(rest, divisor)
+    whole, digits = _without_remainders(rest, facts)
     for unit, cofactor in factorings(divisor, rest):  # (E*q + r) // (E*F) is q // F, if 0 <= r < E
-        inner, low = long_division(rest, unit)
+        inner, low = long_division(whole, unit)
+        low = plus(low, digits)
         if inner and _at_least_zero(low, facts) and _at_least_zero(minus(minus(unit, low), UNIT), facts):
             return plus(quotient, _divided(inner, cofactor, facts, below))
     return plus(quotient, atom_of(Quotient(_expression(rest, facts), _expression(divisor, facts))))
+
+
+def _without_remainders(polynomial: Polynomial, facts: Facts) -> tuple[Polynomial, Polynomial]:
+    """(the rest, the remainders a - d * (a // d) that stand in it)."""
+    digits: Polynomial = {}
+    for quotient in sorted({a for m in polynomial for a, _ in m if isinstance(a, Quotient)}, key=name_of):
+        total, divisor = _polynomial(quotient.left, facts), _polynomial(quotient.right, facts)
+        remainder = minus(total, times(divisor, atom_of(quotient)))
+        rest = minus(polynomial, remainder)
+        if len(rest) < len(polynomial):
+            polynomial, digits = rest, plus(digits, remainder)
+    return polynomial, digits
 
 
 def _nodes(expr: Expr) -> int:
