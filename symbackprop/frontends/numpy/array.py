@@ -192,7 +192,7 @@ def exemplar(value: Array) -> Any:
 class Array:
     """A symbolic `numpy.ndarray`, or a NumPy scalar (`scalar`), which is never changed in place."""
 
-    __slots__ = ("axes", "base_version", "buffer", "contiguous", "scalar", "through")
+    __slots__ = ("axes", "base_version", "buffer", "contiguous", "ordered", "scalar", "through")
     __array_priority__ = 1000
     __class__ = class_of(exemplar)
 
@@ -203,6 +203,7 @@ class Array:
         self.axes = buffer.shape if shape is None else shape
         no_rounds_in(self.axes)
         self.contiguous = True  # False: not known to be C-contiguous
+        self.ordered = True  # its axes come as in memory: what NumPy makes in its layout is C-contiguous
         self.base_version: tuple[Buffer, int] | None = None  # may be a view of this buffer, or a copy
 
     # --- attributes of ndarray

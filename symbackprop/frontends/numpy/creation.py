@@ -85,7 +85,7 @@ def _maker(name: str, value: Expr | None) -> None:
         base = as_array(a)
         entry = current().unwritten() if value is None else value
         result = filled(base.axes if shape is None else shape_of(shape), entry, type_of(dtype, base.dtype))
-        result.contiguous = base.contiguous
+        result.contiguous = result.ordered = base.ordered
         return result
 
 

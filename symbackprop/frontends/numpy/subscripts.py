@@ -253,7 +253,9 @@ def sliced(base: Array, parts: Sequence[Part]) -> Array:
     picked = [k for k, p in enumerate(parts) if isinstance(p, Picked)]
     kept = [k for k, p in enumerate(parts) if isinstance(p, Ranged)]
     contiguous = leading and not (picked and kept and max(picked) > min(kept))
-    return view_of(base, shape, View(_forward(parts), lambda i: _inverse(parts, i)), contiguous=contiguous)
+    ordered = all(not isinstance(p, Ranged) or p.step > 0 for p in parts)
+    step = View(_forward(parts), lambda i: _inverse(parts, i))
+    return view_of(base, shape, step, contiguous=contiguous, ordered=ordered)
 
 
 def _with_sizes(base: Array, parts: Sequence[Part]) -> list[tuple[Any, Expr]]:
