@@ -235,6 +235,12 @@ def ends(value: Expr) -> tuple[Expr | None, Expr | None]:
             low, high = ends(rest)
             turned = [None if end is None else multiply(number(v), end) for end in (high, low)]
             return turned[0], turned[1]
+        case Multiply(factors):
+            given = [f for f in factors if any(isinstance(n, (Entry, Apply)) for n in nodes_once(f))]
+            sizes = [f for f in factors if f not in given]
+            if len(given) == 1 and all(is_so("<=", ZERO, f) is True for f in sizes):
+                low, high = ends(given[0])
+                return low and multiply(*sizes, low), high and multiply(*sizes, high)
         case Where(condition, then, otherwise):
             return _ends_of_choice(condition, then, otherwise)
     return (None, None) if any(isinstance(n, (Entry, Apply)) for n in nodes_once(value)) else (value, value)

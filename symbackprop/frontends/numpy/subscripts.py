@@ -150,7 +150,8 @@ def _must_be_clipped(places: Array, size: Expr) -> None:
         last = to_text(minus(size, ONE))
         raise TraceError(f"numbers that are rounded to places of an axis of {to_text(size)} may lie outside of it",
                          help=f"np.clip(..., 0, {last}) keeps them inside")  # fmt: skip
-    places.buffer.settle("place")
+    if any(isinstance(n, Apply) for n in nodes_once(probe)):
+        places.buffer.settle("place")
 
 
 def _is_rounded(value: Expr) -> bool:
