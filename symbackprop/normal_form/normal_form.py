@@ -174,9 +174,8 @@ class Canonical(Algebra):
         return self.chosen_between(gate, then, otherwise)
 
     def _integer(self, expr: Expr) -> Poly:
-        """As `Algebra` has it; an index may also be where an extremum stands, or a number that was rounded."""
-        of_numbers = isinstance(expr, (Position, Where, Apply, Compare))
-        return self.normal(expr) if of_numbers else super()._integer(expr)
+        """As `Algebra` has it; an index may also be where an extremum stands."""
+        return self.normal(expr) if isinstance(expr, Position) else super()._integer(expr)
 
     def _gate(self, condition: Expr) -> Poly:
         """A condition as a value 0 or 1: any other value than 0 counts as 1."""

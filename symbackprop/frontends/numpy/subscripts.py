@@ -112,7 +112,7 @@ def _as_item(item: Any) -> Any:
 def _part(item: Any, axis: int, size: Expr) -> Part:
     if isinstance(item, slice):
         return _ranged(item, size)
-    if isinstance(item, Array) and item.kind == "integer":
+    if isinstance(item, Array) and item.kind == "integer" and not item.ndim:
         _must_be_clipped(item, size)
     place = integer_of(item)
     if place is not None:
@@ -142,7 +142,7 @@ def _must_be_clipped(places: Array, size: Expr) -> None:
     Raises:
         TraceError: they may lie outside.
     """
-    probe = places.read()(axis_indices(places.axes))
+    probe = places.buffer.content(places.through.forward(axis_indices(places.axes)))  # asked of, not read: no use
     if not _is_rounded(probe):
         return
     low, high = ends(probe)
