@@ -32,6 +32,8 @@ def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> flattened({"p": {"W": ("D", "M"), "b": [("M",)]}, "x": ("N", "D")})
         {'p.W': ('D', 'M'), 'p.b.0': ('M',), 'x': ('N', 'D')}
     """
+    if not isinstance(values, Mapping):
+        return values  # the tracer says what it must be
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= dict(_leaves(str(name), value)) if _is_nested(value) else {name: value}
@@ -44,7 +46,7 @@ def structures(shapes: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         MalformedError: a tuple holds sizes beside shapes.
     """
-    return {n: _named(n, v) for n, v in shapes.items() if _is_nested(v)}
+    return {n: _named(n, v) for n, v in shapes.items() if _is_nested(v)} if isinstance(shapes, Mapping) else {}
 
 
 def _is_nested(value: Any) -> bool:
