@@ -35,11 +35,11 @@ from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
 from symbackprop.errors import BudgetError, MalformedError, SymbackpropError, reports_all
 from symbackprop.expression.program import Program
+from symbackprop.frontends.nested import flattened
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.tracer import Shape, name_of
-from symbackprop.frontends.nested import flattened
 from symbackprop.frontends.subject import (
     all_shapes,
     brings_its_backward,

@@ -412,7 +412,7 @@ def as_place(value: Value) -> int:
         if found is None:
             raise TooCloseError("an enclosure that holds more than one place")
         return int(found)
-    return int(value)  # type: ignore[call-overload, no-any-return]
+    return int(value)
 
 
 def _lifted(base: Field) -> dict[str, Callable[[Value], Value]]:

@@ -146,7 +146,7 @@ def _filled(tree: Any, arrays: Mapping[str, Any], kind_of: Callable[[Any], Any])
 
 
 def _spread(result: Any, trees: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
-    """The gradients by the names of the arrays, where they are returned by the names of the inputs or in their order."""
+    """The gradients by the names of the arrays, as they are returned by the names of the inputs or in their order."""
     flat: dict[str, Any] = {}
     for name, value in _by_input(result, trees, order):
         flat.update(_pairs(trees[name], value, name) if name in trees else [(name, value)])
@@ -162,8 +162,9 @@ def _by_input(result: Any, trees: Mapping[str, Any], order: Sequence[str]) -> li
         if len(values) > len(order):
             raise MalformedError(f"the backward returns {len(values)} gradients for {len(order)} inputs")
         return list(zip(order, values, strict=False))
-    known = {n: n for n in (*order, *trees)}
-    named = [(known.get(n) or known.get(str(n).removeprefix("d").lstrip("_"), n), v) for n, v in result.items()]
+    known = {*order, *trees}
+    plain = {n: str(n).removeprefix("d").lstrip("_") for n in result}
+    named = [(str(n) if n in known or plain[n] not in known else plain[n], v) for n, v in result.items()]
     if single and _is_like(trees[single[0]], result) and not any(n in known for n, _ in named):
         return [(single[0], result)]
     return named

@@ -37,7 +37,7 @@ def passes_of(
 
     Args:
         backward: None where the forward brings it along: a torch.autograd.Function, a jax.custom_vjp function.
-        shapes: of arrays, or of structures of arrays; the arrays of these are inputs by the names that `flattened` gives.
+        shapes: of arrays, or of structures of arrays, which are inputs by the names that `flattened` gives.
 
     Raises:
         MalformedError: there is no backward, or the arguments do not fit.

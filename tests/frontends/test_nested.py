@@ -54,9 +54,7 @@ STACK = {"layers": [Affine(("D", "H"), ("H",)), Affine(("H", "M"), ("M",))], "x"
 
 def test_arrays_are_named_by_their_places():
     assert list(flattened(STACK)) == ["layers.0.w", "layers.0.b", "layers.1.w", "layers.1.b", "x"]
-    assert structures(STACK) == {
-        "layers": [Affine("layers.0.w", "layers.0.b"), Affine("layers.1.w", "layers.1.b")]
-    }
+    assert structures(STACK) == {"layers": [Affine("layers.0.w", "layers.0.b"), Affine("layers.1.w", "layers.1.b")]}
     assert structures({"x": ("N", "D"), "s": (), "v": ["N"]}) == {}
 
 
@@ -88,7 +86,7 @@ def test_gradients_of_another_structure_are_malformed():
 
 
 def test_sizes_beside_shapes_are_malformed():
-    with pytest.raises(MalformedError, match="the shape of p.1 is 'N', not a tuple"):
+    with pytest.raises(MalformedError, match=r"the shape of p\.1 is 'N', not a tuple"):
         structures({"p": (("N",), "N")})
     verdict = sb.check(net, net_backward, shapes={**NET, "others": {"a": ("N",)}})
     assert "shapes names others, which is no input" in verdict.reason

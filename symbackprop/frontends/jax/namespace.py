@@ -84,7 +84,9 @@ def _operation(home: str, name: str) -> Any:
         return JNP[name]
     if home == "jax.tree" and name in TREES:
         return TREES[name]
-    if (home == "jax.tree_util" or (home == "jax" and name.startswith("tree_"))) and name.removeprefix("tree_") in TREES:
+    if (home == "jax.tree_util" or (home == "jax" and name.startswith("tree_"))) and name.removeprefix(
+        "tree_"
+    ) in TREES:
         return TREES[name.removeprefix("tree_")] if name.startswith("tree_") else None
     if home in _PREFIX:
         if home == "jax.numpy" and name in NN and _PREFIX[home] + name not in OPERATIONS:

@@ -16,11 +16,11 @@ import numpy as np
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.jax.array import bare, dressed, jax
 from symbackprop.frontends.jax.namespace import stand_in
-from symbackprop.frontends.structures import leaves_of, like, mapped
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import gradients, of_a_rule
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, by_name, signature_of
+from symbackprop.frontends.structures import leaves_of, like, mapped
 
 STAND_INS = stand_in  # entered among the dialects
 DATA = ("labels", "label", "onehot", "bern", "pm1")
@@ -67,7 +67,7 @@ def _quickly(lowered: Any) -> Any:
 
 
 class _Itself:
-    """A custom_vjp function in its own code: its formula, since its rule is what is in question; fun, fwd, bwd by name."""
+    """A custom_vjp function in its own code: its formula, since its rule is what is asked; fun, fwd, bwd by name."""
 
     def __init__(self, overlay: Any, subject: Any, plain: Callable[..., Any]) -> None:
         self._overlay, self._subject, self.fun, self.__name__ = overlay, subject, plain, subject.__name__

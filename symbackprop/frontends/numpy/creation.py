@@ -315,7 +315,7 @@ def _whole_numbers(base: Array, wanted: np.dtype[Any]) -> Array:
         TraceError: they are an input, which holds whole numbers most likely, or hang on sizes alone.
     """
     probe = base.read()(axis_indices(base.axes))
-    if isinstance(probe, Entry) and probe.tensor not in current().values or not has_entry(probe):
+    if (isinstance(probe, Entry) and probe.tensor not in current().values) or not has_entry(probe):
         raise TraceError("real numbers are rounded to integers", help=labels_help(base))
     assume(BELOW_2_52)
     content = base.buffer.content if is_whole(probe) else OPERATIONS["trunc"](base).read()

@@ -649,8 +649,8 @@ class Loop:
         return list(factors), [f for f, rises in rising.items() if not rises]
 
     def _overwritten(self, new: Expr, tests: tuple[list[Expr], list[Expr]], before: Expr) -> Expr:
-        """What the last of the rounds leaves that write the entry: if any later one writes it, the next one does, as far
-        as the tests say that end to hold."""
+        """What the last of the rounds leaves that write the entry: if any later one writes it, the next one does, as
+        far as the tests say that end to hold."""
         factors, ending = tests
         following = add(self.index, ONE)
         again = multiply(holds("<", following, self.index.size), *(self._at(t, following) for t in ending))
@@ -662,7 +662,7 @@ class Loop:
         return where(multiply(*others, Compare("<", ZERO, count)), last, before)
 
     def _tendency(self, test: Expr) -> bool | None:
-        """True if a test that holds in one round holds in the next, False if one that does not will not; None: unknown."""
+        """True if a test that holds in one round holds in the next, False if one that fails goes on to; else None."""
         if not isinstance(test, Compare) or test.relation == "==" or has_entry(test):
             return None
         gap = minus(test.right, test.left)

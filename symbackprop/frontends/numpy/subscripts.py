@@ -160,9 +160,9 @@ def _is_rounded(value: Expr) -> bool:
     for node in nodes_once(value):
         if isinstance(node, Apply) and node.function in (FLOOR, ROUND):
             return True
-        if isinstance(node, Entry) and node.tensor.kind == "integer" and node.tensor in known:
-            if _is_rounded(known[node.tensor]):
-                return True
+        defined = isinstance(node, Entry) and node.tensor.kind == "integer" and node.tensor in known
+        if defined and _is_rounded(known[node.tensor]):
+            return True
     return False
 
 
