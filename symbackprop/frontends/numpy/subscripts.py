@@ -160,8 +160,8 @@ def _is_rounded(value: Expr) -> bool:
     for node in nodes_once(value):
         if isinstance(node, Apply) and node.function in (FLOOR, ROUND):
             return True
-        defined = isinstance(node, Entry) and node.tensor.kind == "integer" and node.tensor in known
-        if defined and _is_rounded(known[node.tensor]):
+        meaning = known.get(node.tensor) if isinstance(node, Entry) and node.tensor.kind == "integer" else None
+        if meaning is not None and _is_rounded(meaning):
             return True
     return False
 
