@@ -36,11 +36,19 @@ from symbackprop.codegen.program import CompiledProgram
 from symbackprop.codegen.torch.function import TorchProgram
 from symbackprop.errors import BudgetError, MalformedError, SymbackpropError, UnsupportedError, reports_all
 from symbackprop.expression.program import Program
+from symbackprop.frontends.nested import flattened
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.tracer import Shape, name_of
-from symbackprop.frontends.subject import all_shapes, brings_its_backward, inputs_of, of_arguments, passes_of, plainly
+from symbackprop.frontends.subject import (
+    all_shapes,
+    brings_its_backward,
+    inputs_of,
+    of_arguments,
+    passes_of,
+    traceable,
+)
 from symbackprop.precision.ranges import checked, dtype_of
 from symbackprop.precision.safety import SEARCH, precision_of
 from symbackprop.proofs.network import prove_network
@@ -155,24 +163,25 @@ def check(
     """
     start = time.perf_counter()
     told: tuple[str, ...] = ()
-    shapes = all_shapes(forward, shapes)
+    given = all_shapes(forward, shapes)
+    shapes, kinds = flattened(given), flattened(assume or {})
     try:
         wanted = intention(intended)
         number_type = dtype_of(dtype)
-        stated = checked(ranges, list(shapes), assume or {}, number_type)
+        stated = checked(ranges, list(shapes), kinds, number_type)
         if backward is None and not jacobian and not brings_its_backward(forward):
-            layer = layer_passes(forward, shapes, assume or {}, where, fixed or {}, methods)
+            layer = layer_passes(forward, shapes, kinds, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told
         else:
             pull = backward
             if jacobian:
                 pull, note = pulled_back(forward, backward, shapes)
                 told = (note,)
-            passes = passes_of(forward, pull, shapes, assume or {}, fixed)
+            passes = passes_of(forward, pull, given, kinds, fixed)
     except SymbackpropError as error:
         return malformed_layer(forward, error)
-    inputs = inputs_of(forward, shapes, assume or {})
-    case = Case(*passes, inputs, assume or {}, where)
+    inputs = inputs_of(forward, shapes, kinds)
+    case = Case(*passes, inputs, kinds, where)
     verdict = answer(case, seconds, observer)
     if inputs is not shapes:
         verdict = replace(verdict, wrong=of_arguments(forward, verdict.wrong), unjudged=())
@@ -186,7 +195,8 @@ def check(
     notes = (*told, *verdict.notes)
     found = verdict.counterexample
     if found is not None:
-        found = replace(found, passes=run_again(forward, backward or passes[1], fixed or {}))
+        own = (forward, backward or passes[1]) if shapes == given else passes
+        found = replace(found, passes=run_again(*own, fixed or {}))
     seconds_taken = time.perf_counter() - start
     return replace(verdict, seconds=seconds_taken, written=written, notes=notes, counterexample=found)
 
@@ -312,10 +322,11 @@ def trace(
         >>> [e.tensor.name for e in program.equations]
         ['t', 'out']
     """
-    subject = plainly(function, {}, differentiated=True)
+    given = all_shapes(function, shapes)
+    subject = traceable(function, given)
     limit = as_seconds(seconds)
     try:
-        arguments = subject, all_shapes(function, shapes), assume, where, sizes
+        arguments = subject, flattened(given), flattened(assume or {}), where, sizes
         program = within(1.1 * limit + 0.3, lambda: traced.trace(*arguments, seconds=limit))
         return within(1.1 * limit + 0.3, lambda: compared_with_numpy(program, sizes or {}))
     except OutOfTime:

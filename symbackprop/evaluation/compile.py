@@ -13,7 +13,7 @@ from typing import Any
 
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluation.matrices import entries_of
-from symbackprop.evaluation.number_types import Field, Value, exists
+from symbackprop.evaluation.number_types import Field, Value, as_place, exists
 from symbackprop.evaluation.scalar_functions import Scalars
 from symbackprop.expression.build import (
     BINDERS,
@@ -147,7 +147,7 @@ class Compiler:
         positions = [self._of(i) for i in indices]
 
         def run(s: State) -> Value:
-            place = tuple([int(p(s)) for p in positions])
+            place = tuple([as_place(p(s)) for p in positions])
             try:
                 return s.arrays[tensor][place]
             except KeyError:
@@ -277,7 +277,7 @@ class Compiler:
             if found is None:
                 matrix = [[_at(s, entry, {row: i, column: j}) for j in range(size(s))] for i in range(size(s))]
                 found = s.memo[key] = entries_of(expr.kind, matrix, self.field)
-            place = tuple([int(p(s)) for p in places])
+            place = tuple([as_place(p(s)) for p in places])
             if place not in found:
                 raise OutOfRangeError(f"the matrix has no entry at {place}")
             return found[place]

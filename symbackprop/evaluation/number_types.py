@@ -397,6 +397,24 @@ def _no_third() -> Value:
     raise UnsupportedError("the third derivative of the logarithm of the gamma function is not known here")
 
 
+def as_place(value: Value) -> int:
+    """A whole number as a place in an array.
+
+    Raises:
+        TooCloseError: an enclosure holds another number, too.
+    """
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Dual):
+        return as_place(value.value)
+    if isinstance(value, flint.arb):
+        found = value.unique_fmpz()
+        if found is None:
+            raise TooCloseError("an enclosure that holds more than one place")
+        return int(found)
+    return int(value)
+
+
 def _lifted(base: Field) -> dict[str, Callable[[Value], Value]]:
     """The basic functions on dual numbers, by the chain rule."""
     f = base.functions

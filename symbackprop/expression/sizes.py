@@ -72,6 +72,7 @@ from symbackprop.expression.size_trials import trials
 Relation = Literal["<", "<=", "=="]
 # How many subtractions of known inequalities are tried, and how many terms a goal may have.
 SEARCH_LIMIT = 60
+SHORT = 4  # subtractions of a proof that is looked for first
 LARGEST_GOAL = 40
 ALMOST_ONE = Fraction(999, 1000)
 MOST_ROWS, MOST_COLUMNS, MOST_PIVOTS = 40, 60, 80  # of a linear program
@@ -298,11 +299,25 @@ def _divided(total: Polynomial, divisor: Polynomial, facts: Facts, below: float 
         if _at_least_zero(minus(by, UNIT), facts):
             return plus(quotient, _divided(inside, times(by, divisor), facts, _nodes(inner_quotient)))
     rest, divisor = without_common_factor(rest, divisor)
+    whole, digits = _without_remainders(rest, facts)
     for unit, cofactor in factorings(divisor, rest):  # (E*q + r) // (E*F) is q // F, if 0 <= r < E
-        inner, low = long_division(rest, unit)
+        inner, low = long_division(whole, unit)
+        low = plus(low, digits)
         if inner and _at_least_zero(low, facts) and _at_least_zero(minus(minus(unit, low), UNIT), facts):
             return plus(quotient, _divided(inner, cofactor, facts, below))
     return plus(quotient, atom_of(Quotient(_expression(rest, facts), _expression(divisor, facts))))
+
+
+def _without_remainders(polynomial: Polynomial, facts: Facts) -> tuple[Polynomial, Polynomial]:
+    """(the rest, the remainders a - d * (a // d) that stand in it)."""
+    digits: Polynomial = {}
+    for quotient in sorted({a for m in polynomial for a, _ in m if isinstance(a, Quotient)}, key=name_of):
+        total, divisor = _polynomial(quotient.left, facts), _polynomial(quotient.right, facts)
+        remainder = minus(total, times(divisor, atom_of(quotient)))
+        rest = minus(polynomial, remainder)
+        if len(rest) < len(polynomial):
+            polynomial, digits = rest, plus(digits, remainder)
+    return polynomial, digits
 
 
 def _nodes(expr: Expr) -> int:
@@ -509,32 +524,48 @@ def relevant(polynomial: Polynomial, inequalities: list[Polynomial]) -> list[Pol
 
 def cancels(goal: Polynomial, known: list[Polynomial], free: set[Expr]) -> bool:
     """True if goal >= 0 is proved from known inequalities (each >= 0), for atoms that are >= 0 unless they are free."""
-    return _search(goal, known, free, [SEARCH_LIMIT], set())
+    short = _Search(known, free, SHORT)
+    return short.proves(goal) or (short.cut and _Search(known, free, SEARCH_LIMIT).proves(goal))
 
 
-def _search(
-    goal: Polynomial, known: list[Polynomial], free: set[Expr], budget: list[int], seen: set[frozenset[object]]
-) -> bool:
-    """Subtract multiples of `known` inequalities until every term is positive in atoms that are >= 0."""
-    bad = [(m, c) for m, c in goal.items() if c < 0 or any(a in free for a, _ in m)]
-    if not bad:
-        return True
-    state = frozenset(goal.items())
-    if state in seen or budget[0] <= 0 or len(goal) > LARGEST_GOAL:
+class _Search:
+    """A proof that a polynomial is >= 0: multiples of known inequalities are subtracted until every term is positive.
+
+    Args:
+        free: atoms that may be negative.
+        depth: how many are subtracted at most; where proofs go round in circles, short ones are looked for first.
+    """
+
+    def __init__(self, known: list[Polynomial], free: set[Expr], depth: int) -> None:
+        self.known, self.free, self.depth = known, free, depth
+        self.cut = False  # some proof was given up for its length
+        self._budget = SEARCH_LIMIT
+        self._seen: dict[frozenset[object], int] = {}
+
+    def proves(self, goal: Polynomial, steps: int = 0) -> bool:
+        """True if goal >= 0."""
+        bad = [(m, c) for m, c in goal.items() if c < 0 or any(a in self.free for a, _ in m)]
+        if not bad:
+            return True
+        state = frozenset(goal.items())
+        if self._seen.get(state, SEARCH_LIMIT) <= steps or self._budget <= 0 or len(goal) > LARGEST_GOAL:
+            return False
+        if steps >= self.depth:
+            self.cut = True
+            return False
+        self._seen[state] = steps
+        self._budget -= 1
+        monomial, coefficient = max(bad, key=lambda item: order(item[0]))
+        for inequality in self.known:
+            for part, size in inequality.items():
+                factor = without(monomial, part)
+                # The multiple must be positive: the same sign, times atoms that are >= 0.
+                if factor is None or (size < 0) != (coefficient < 0) or any(a in self.free for a, _ in factor):
+                    continue
+                multiple = times(inequality, {factor: coefficient / size})
+                if self.proves(minus(goal, multiple), steps + 1):
+                    return True
         return False
-    seen.add(state)
-    budget[0] -= 1
-    monomial, coefficient = max(bad, key=lambda item: order(item[0]))
-    for inequality in known:
-        for part, size in inequality.items():
-            factor = without(monomial, part)
-            # The multiple must be positive: the same sign, times atoms that are >= 0.
-            if factor is None or (size < 0) != (coefficient < 0) or any(a in free for a, _ in factor):
-                continue
-            multiple = times(inequality, {factor: coefficient / size})
-            if _search(minus(goal, multiple), known, free, budget, seen):
-                return True
-    return False
 
 
 def is_combination(goal: Polynomial, known: list[Polynomial], free: set[Expr]) -> bool:

@@ -18,7 +18,8 @@ import numpy as np
 import symbackprop.frontends.jax.subjects as of_jax
 import symbackprop.frontends.jax.tangents as tangents
 import symbackprop.frontends.torch.subjects as of_torch
-from symbackprop.errors import MalformedError, nearest
+from symbackprop.errors import MalformedError, UnsupportedError, nearest
+from symbackprop.frontends.nested import on_structures, structures
 from symbackprop.frontends.numpy.library import library_of
 
 FRAMEWORKS = ("torch", "jax")
@@ -36,11 +37,28 @@ def passes_of(
 
     Args:
         backward: None where the forward brings it along: a torch.autograd.Function, a jax.custom_vjp function.
+        shapes: of arrays, or of structures of arrays, which are inputs by the names that `flattened` gives.
 
     Raises:
         MalformedError: there is no backward, or the arguments do not fit.
+        UnsupportedError: a custom_jvp function of structures of arrays.
     """
-    fixed = dict(fixed or {})
+    trees = structures(shapes)
+    if trees and tangents.is_jvp(forward):
+        raise UnsupportedError(f"{_shown(forward)} is a custom_jvp function of {', '.join(trees)}, which are no arrays")
+    both = _passes_of(forward, backward, shapes, assume, dict(fixed or {}))
+    if not trees:
+        return both
+    order = [n for n in shapes if not str(assume.get(n, "")).startswith("label")]
+    return (
+        on_structures(both[0], trees, differentiated=True),
+        on_structures(both[1], trees, differentiated=False, order=order),
+    )
+
+
+def _passes_of(
+    forward: Any, backward: Any, shapes: Mapping[str, Any], assume: Mapping[str, str], fixed: Mapping[str, Any]
+) -> tuple[Any, Any]:
     if backward is None:
         if of_jax.is_custom(forward):
             return of_jax.custom_passes(forward, shapes, assume, fixed)
@@ -74,6 +92,12 @@ def inputs_of(subject: Any, shapes: Mapping[str, Any], assume: Mapping[str, str]
 def of_arguments(subject: Any, names: Sequence[str]) -> tuple[str, ...]:
     """The names of a forward pass's inputs as the user has them."""
     return tuple(n.removeprefix(tangents.STEP) for n in names) if tangents.is_jvp(subject) else tuple(names)
+
+
+def traceable(function: Any, shapes: Mapping[str, Any]) -> Any:
+    """A forward pass by itself, as the tracer takes it: a function on single arrays."""
+    plain, trees = plainly(function, {}, differentiated=True), structures(shapes)
+    return on_structures(plain, trees, differentiated=True) if trees else plain
 
 
 def plainly(function: Any, fixed: Mapping[str, Any], *, differentiated: bool, language: str | None = None) -> Any:
@@ -228,4 +252,4 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(inner)
 
 
-__all__ = ["Callable", "all_shapes", "brings_its_backward", "language_of", "passes_of", "plainly"]
+__all__ = ["Callable", "all_shapes", "brings_its_backward", "language_of", "passes_of", "plainly", "traceable"]

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from symbackprop.expression.build import Expr, Index, Number, Tensor, substitute
+from symbackprop.expression.functions import FLOOR, ROUND
 from symbackprop.expression.program import Equation, Known
 from symbackprop.expression.recurrence import recurrent
 from symbackprop.expression.sizes import Facts
@@ -69,7 +70,7 @@ class Resolver(Canonical):
             equation = self.equations[tensor]
             names: dict[Expr, Expr] = dict(zip(equation.indices, self.places(tensor), strict=True))
             poly = self.normal(substitute(equation.value, names))
-            if len(poly.terms) > self.limit:
+            if len(poly.terms) > self.limit or (tensor.kind == "integer" and _is_rounded(poly)):
                 poly = self.named(poly)
             self._values[tensor] = poly
         return self._values[tensor]
@@ -145,6 +146,16 @@ class Resolver(Canonical):
 def has_place(poly: Poly) -> bool:
     """True if a term names the place of a maximum or minimum."""
     return any(_is_placed(t) for m, _ in poly.terms for a, _ in m.factors for t in a.args)
+
+
+def _is_rounded(poly: Poly) -> bool:
+    """True for a number that was rounded, and for one that was clipped afterwards: a place that is told by branches
+    would multiply them out wherever it is read."""
+    atoms = {a for m, _ in poly.terms for a, _ in m.factors}
+    if any(a.kind == "apply" and a.data[0] in (FLOOR, ROUND) for a in atoms):
+        return True
+    before = any(a.kind == "named" and _is_rounded(a.data[0]) for a in atoms)
+    return before and any(a.kind == "nonneg" for a in atoms)
 
 
 @cache

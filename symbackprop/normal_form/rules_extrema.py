@@ -66,9 +66,12 @@ def _standing(rules: TermRules, atom: Atom, bound: tuple[Index, ...]) -> list[tu
         own = _place(rules, top, value, indices)
         if own is not None and len(own) > 1:
             return list(zip(map(of_index, own), _along_all(rules, top.data[0], own, value), strict=True))
-        here = of_index(own[0]) if own is not None else _place_of_value(rules, top, value)
-        if here is not None:
-            return [(here, of_atom(Atom.make("position", top.data, top.args)))]
+        here = [of_index(own[0])] if own is not None else _places_of_value(rules, top, value)
+        if here is not None and len(here) == 1:
+            return [(here[0], of_atom(Atom.make("position", top.data, top.args)))]
+        everywhere = _positions(rules, top)[1] if here is not None else []
+        if here is not None and len(here) == len(everywhere):
+            return list(zip(here, everywhere, strict=True))
     return None
 
 
@@ -108,14 +111,19 @@ def _is_multiple(poly: Poly, other: Poly, sign: int) -> bool:
 
 def _at_its_place(rules: TermRules, top: Atom) -> Poly:
     """What an extremum is, as the value at the place where it stands."""
+    value, places = _positions(rules, top)
+    return rules.substitute(value[0], dict(zip(value[1], places, strict=True)))
+
+
+def _positions(rules: TermRules, top: Atom) -> tuple[tuple[Poly, list[Index]], list[Poly]]:
+    """((what an extremum of extrema is taken of, its indices), where each of them stands)."""
     value, indices = of_atom(top), list[Index]()
     while (inner := _as_extremum(value)) is not None and inner.data[0] == top.data[0]:
-        indices.append(Index("e", inner.data[1]))
+        indices.append(Index(f"e{len(indices)}", inner.data[1]))  # of square windows, too, they are two
         value = rules.body_at(inner, of_index(indices[-1]))
     if len(indices) == 1:
-        return rules.substitute(value, {indices[0]: of_atom(Atom.make("position", top.data, top.args))})
-    places = _along_all(rules, top.data[0], tuple(indices), value)
-    return rules.substitute(value, dict(zip(indices, places, strict=True)))
+        return (value, indices), [of_atom(Atom.make("position", top.data, top.args))]
+    return (value, indices), _along_all(rules, top.data[0], tuple(indices), value)
 
 
 def _along_all(rules: TermRules, kind: str, indices: tuple[Index, ...], value: Poly) -> list[Poly]:
@@ -199,14 +207,24 @@ def _place(rules: TermRules, top: Atom, value: Poly, bound: tuple[Index, ...]) -
 
 def _is_value_of(rules: TermRules, top: Atom, value: Poly) -> bool:
     """True if `value` is the body of the extremum at some place in its range: the extremum is as extreme or more."""
-    return _place_of_value(rules, top, value) is not None
+    found = _places_of_value(rules, top, value)
+    return found is not None and len(found) == 1
 
 
-def _place_of_value(rules: TermRules, top: Atom, value: Poly) -> Poly | None:
-    """A place in the range of the extremum at which its body is `value`."""
+def _places_of_value(rules: TermRules, top: Atom, value: Poly) -> list[Poly] | None:
+    """A place in the range of the extremum at which its body is `value`; of an extremum of extrema one for each."""
     size = top.data[1]
-    places = [p for p in _places(rules, value, size) if rules.in_range(p, size) is ONE]
-    return next((place for place in places if rules.body_at(top, place) is value), None)
+    for place in _places(rules, value, size):
+        if rules.in_range(place, size) is not ONE:
+            continue
+        body = rules.body_at(top, place)
+        if body is value:
+            return [place]
+        inner = _as_extremum(body)
+        deeper = inner and inner.data[0] == top.data[0] and _places_of_value(rules, inner, value)
+        if deeper:
+            return [place, *deeper]
+    return None
 
 
 def _places(rules: TermRules, value: Poly, size: Expr) -> list[Poly]:

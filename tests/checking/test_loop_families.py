@@ -527,3 +527,95 @@ def test_trace_of_an_array_to_which_rounds_add_here_and_there_is_that_of_numpy()
         x = np.arange(1.0, 1.0 + shape[0] * shape[1]).reshape(shape)
         found = evaluate(program, {"N": shape[0], "M": shape[1]}, {"x": x})["out"]
         np.testing.assert_allclose(found, forward(x))
+
+
+# --- blocks that overlap, windows, places that were rounded --------------------------------------------------------
+
+
+def convolution(x, w):
+    out = np.zeros(len(x) - len(w) + 1)
+    for i in range(len(out)):
+        out[i] = np.sum(x[i : i + len(w)] * w)
+    return out
+
+
+def convolution_overwritten(dout, x, w):
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for i in range(len(dout)):
+        dx[i : i + len(w)] = dout[i] * w
+        dw += dout[i] * x[i : i + len(w)]
+    return {"x": dx, "w": dw}
+
+
+def test_a_loop_that_overwrites_blocks_is_followed_for_all_sizes_and_told():
+    verdict = sb.check(convolution, convolution_overwritten, shapes={"x": ("N",), "w": ("K",)}, where="N >= K")
+    assert (verdict.status, verdict.wrong) == ("REFUTED", ("x",)), str(verdict)
+    assert "+= belongs there" in verdict.diagnosis
+
+
+def last_of_blocks(v, x):
+    out = np.zeros(len(x))
+    for i in range(len(v)):
+        out[2 * i : 2 * i + 3] = v[i] * x[2 * i : 2 * i + 3]
+    return out
+
+
+def test_of_blocks_that_overlap_the_last_one_stays():
+    program = sb.trace(last_of_blocks, {"v": ("K",), "x": ("N",)}, where="N >= 2*K + 1")
+    assert len(program.equations) == 1  # NumPy has computed the same, or there would be no program
+
+
+def pooled(x):
+    out = np.zeros((x.shape[0] // 2, x.shape[1] // 2))
+    for i in range(len(out)):
+        for j in range(out.shape[1]):
+            out[i, j] = np.max(x[2 * i : 2 * i + 2, 2 * j : 2 * j + 2])
+    return out
+
+
+def pooled_backward(dout, x):
+    dx = np.zeros_like(x)
+    for i in range(len(dout)):
+        for j in range(dout.shape[1]):
+            window = x[2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+            a, b = np.unravel_index(np.argmax(window), window.shape)
+            dx[2 * i + a, 2 * j + b] += dout[i, j]
+    return {"x": dx}
+
+
+def test_the_place_of_a_maximum_of_a_square_window_is_proved():
+    verdict = sb.check(pooled, pooled_backward, shapes={"x": ("H", "W")}, where="H >= 2, W >= 2")
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), str(verdict)
+
+
+def sampled(image, at):
+    low = np.clip(np.floor(at).astype(int), 0, len(image) - 2)
+    return image[low] * (1 - (at - low)) + image[low + 1] * (at - low)
+
+
+def sampled_backward(dout, image, at, sign=-1):
+    low = np.clip(np.floor(at).astype(int), 0, len(image) - 2)
+    found = np.zeros_like(image)
+    np.add.at(found, low, dout * (1 - (at - low)))
+    np.add.at(found, low + 1, dout * (at - low))
+    return {"image": found, "at": dout * (image[low + 1] + sign * image[low])}
+
+
+SAMPLED = {"shapes": {"image": ("W",), "at": ("P",)}, "where": "W >= 2"}
+
+
+def test_numbers_are_rounded_to_places():
+    verdict = sb.check(sampled, sampled_backward, **SAMPLED)
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), str(verdict)
+    assert "numbers that are rounded to integers stay below 2**52" in verdict.conditions
+    wrong = sb.check(sampled, lambda dout, image, at: sampled_backward(dout, image, at, 1), **SAMPLED)
+    assert (wrong.status, wrong.wrong) == ("REFUTED", ("at",)), str(wrong)
+
+
+def test_a_rounded_place_that_may_lie_outside_is_refused():
+    def forward(image, at):
+        return image[np.floor(at).astype(int)]
+
+    verdict = sb.check(forward, lambda dout, image, at: {"image": 0 * image}, **SAMPLED)
+    assert verdict.status == "UNDECIDED"
+    assert "may lie outside" in verdict.reason and "np.clip(..., 0, W - 1)" in verdict.reason

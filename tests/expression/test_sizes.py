@@ -317,3 +317,17 @@ def test_decide_knows_how_often_a_window_fits() -> None:
     assert decide("<=", ONE, fits, facts)
     assert decide("<=", add(multiply(number(2), Index("i", fits)), E), H, facts)
     assert decide("<=", ONE, add(Quotient(subtract(H, E), number(2)), ONE)) is None
+
+
+def test_decide_finds_short_proofs_where_long_ones_go_round_in_circles() -> None:
+    h, k = Symbol("H", "size"), Symbol("K", "size")
+    facts = Facts([Compare("<=", k, h)])
+    rounds = add(Quotient(add(h, multiply(number(-1), k)), number(2)), number(1))
+    assert decide("<=", number(0), rounds, facts) is True
+    assert decide("<=", k, add(Quotient(add(h, k), number(2)), number(1)), facts) is True
+
+
+def test_simplify_divides_what_ends_in_a_remainder() -> None:
+    i, j = Index("i", Symbol("H", "size")), Index("j", Symbol("W", "size"))
+    digits = add(multiply(number(2), i), Remainder(j, number(2)))
+    assert simplify(Quotient(digits, number(4))) is simplify(Quotient(i, number(2)))

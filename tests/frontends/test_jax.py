@@ -440,3 +440,55 @@ def test_what_narrow_numbers_cannot_hold_is_a_condition(forward, backward, asks)
     told = [c for c in verdict.conditions if "jax_enable_x64" in c or "65504" in c]
     assert len(told) == bool(asks)
     assert all(asks in c for c in told)
+
+
+# --- structures of arrays -----------------------------------------------------------------------------------------
+
+
+@jax.custom_vjp
+def penalty(params, scale):
+    return 0.5 * sum(jnp.sum((scale * leaf) ** 2) for leaf in jax.tree.leaves(params))
+
+
+def penalty_fwd(params, scale):
+    return penalty.fun(params, scale), (params, scale)
+
+
+def penalty_bwd(kept, g):
+    params, scale = kept
+    leaves, tree = jax.tree_util.tree_flatten(params)
+    found = jax.tree_util.tree_unflatten(tree, [g * scale**2 * leaf for leaf in leaves])
+    squares = jax.tree.reduce(lambda a, b: a + b, jax.tree_util.tree_map(lambda leaf: jnp.sum(leaf**2), params))
+    return found, g * scale * squares
+
+
+penalty.defvjp(penalty_fwd, penalty_bwd)
+
+
+def test_trees_of_arrays_are_arguments_of_rules():
+    verdict = sb.check(penalty, shapes={"params": {"z": ("A",), "a": [("B", "C"), ("A",)]}, "scale": ()})
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes"), str(verdict)
+
+
+def test_celu_is_scaled_inside():
+    def forward(x):
+        return jax.nn.celu(x, alpha=2.0)
+
+    def backward(dout, x):
+        return {"x": dout * jnp.where(x > 0, 1.0, jnp.exp(x / 2.0))}
+
+    assert sb.check(forward, backward, shapes={"x": ("N",)}).status == "PROVED"
+
+
+def test_triangular_systems_may_have_a_unit_diagonal():
+    from jax.scipy.linalg import solve_triangular
+
+    def forward(L, b):
+        return solve_triangular(L, b, lower=True, unit_diagonal=True)
+
+    def backward(dout, L, b):
+        x = solve_triangular(L, b, lower=True, unit_diagonal=True)
+        found = solve_triangular(L, dout, lower=True, trans="T", unit_diagonal=True)
+        return {"L": -jnp.tril(jnp.outer(found, x), -1), "b": found}
+
+    assert sb.check(forward, backward, shapes={"L": ("N", "N"), "b": ("N",)}).status == "PROVED"

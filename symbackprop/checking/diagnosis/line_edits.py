@@ -53,6 +53,7 @@ COST: dict[Hashable, int] = {
     "complement": 1,
     "alone": 1,
     "argument": 1,
+    "overwritten by rounds": 1,
 }  # small slips, however long they are
 ODD = 2  # few people forget to divide by a tensor
 MAXIMUM_LEAVES = 60

@@ -26,6 +26,7 @@ from symbackprop.expression.build import (
     Number,
     Position,
     Power,
+    Sum,
     Symbol,
     Where,
     add,
@@ -38,7 +39,9 @@ from symbackprop.expression.build import (
     nodes_once,
     number,
     power,
+    rewrite,
     substitute,
+    where,
 )
 from symbackprop.expression.sympy_bridge import slope
 
@@ -226,10 +229,13 @@ def _ungated(node: Expr) -> tuple[Expr, list[Expr]]:
 
 def assignments(node: Where) -> Iterator[Change]:
     """An assignment that should add to what stands there."""
+    words = ("an assignment overwrites what stands there already: += belongs there", "+= is wrong")
     chain = _accumulated(node)
     if chain is not None:
-        words = ("an assignment overwrites what stands there already: += belongs there", "+= is wrong")
         yield "overwritten", words, chain
+    total = _added_up(node)
+    if total is not None:
+        yield "overwritten by rounds", words, total
     for tag, gathered in _gathered(node):
         words = (
             "a place that is named more than once counts once: np.add.at belongs there",
@@ -247,6 +253,29 @@ def _accumulated(node: Expr) -> Expr | None:
     if len(terms) < 2 and rest is ZERO:
         return None
     return add(*terms, rest)
+
+
+def _added_up(node: Where) -> Expr | None:
+    """What the rounds of a loop write at places that overlap, added up, where only the last of them stays."""
+
+    def meaning(inner: Expr) -> Expr | None:
+        if not isinstance(inner, Sum) or not isinstance(inner.body, Where):
+            return None
+        next_round, gate = add(inner.index, ONE), inner.body.condition
+        factors = gate.factors if isinstance(gate, Multiply) else (gate,)
+        kept = [f for f in factors if not (isinstance(f, Add) and any(n is next_round for n in nodes_once(f)))]
+        if len(kept) == len(factors):
+            return None
+        index = fresh(inner.index.name, inner.index.size)
+        body = where(multiply(*kept), rewrite(inner.body.then, meaning), ZERO)
+        return close_sum(index, substitute(body, {inner.index: index}))
+
+    total = rewrite(node.then, meaning)
+    if total is node.then:
+        return None
+    factors = node.condition.factors if isinstance(node.condition, Multiply) else (node.condition,)
+    others = [f for f in factors if not (isinstance(f, Compare) and isinstance(f.right, Sum))]  # that any round writes
+    return add(where(multiply(*others), total, ZERO), node.otherwise)
 
 
 def _gathered(node: Where) -> Iterator[tuple[str, Expr]]:

@@ -13,7 +13,6 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, Expr, add, fresh
 from symbackprop.frontends.jax.array import bare, dressed
 from symbackprop.frontends.jax.functions import LAX
-from symbackprop.frontends.jax.structures import leaves_of, like
 from symbackprop.frontends.numpy.array import Journal, array
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.loops import Loop
@@ -21,6 +20,7 @@ from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.numpy.session import as_int, current, guarded, is_so, minus, reduced
 from symbackprop.frontends.numpy.size import SymbolicItems
+from symbackprop.frontends.structures import leaves_of, like
 
 MOST_STEPS = 64
 

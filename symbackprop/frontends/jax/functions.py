@@ -135,9 +135,15 @@ def _leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
     return N["where"](N["greater_equal"](x, 0), x, N["multiply"](_number(negative_slope), x))
 
 
-@_enter(NN, "elu", "celu")
+@_enter(NN, "elu")
 def _elu(x: Any, alpha: Any = 1.0) -> Any:
     return N["where"](N["greater"](x, 0), x, N["multiply"](_number(alpha), N["expm1"](x)))
+
+
+@_enter(NN, "celu")
+def _celu(x: Any, alpha: Any = 1.0) -> Any:
+    alpha = _number(alpha)
+    return N["where"](N["greater"](x, 0), x, N["multiply"](alpha, N["expm1"](N["divide"](x, alpha))))
 
 
 @_enter(NN, "selu")

@@ -14,6 +14,7 @@ import symbackprop.frontends.jax.control_flow  # noqa: F401  enters its function
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, call, dressed, jax
 from symbackprop.frontends.jax.functions import JNP, LAX, LINALG, NN
+from symbackprop.frontends.jax.trees import TREES
 from symbackprop.frontends.numpy.batching import batched
 from symbackprop.frontends.numpy.creation import convert_to
 from symbackprop.frontends.numpy.dialects import UNKNOWN, Unchanging, dialect
@@ -81,6 +82,12 @@ def _operation(home: str, name: str) -> Any:
         return LINALG[name]
     if home == "jax.numpy" and name in JNP:
         return JNP[name]
+    if home == "jax.tree" and name in TREES:
+        return TREES[name]
+    if (home == "jax.tree_util" or (home == "jax" and name.startswith("tree_"))) and name.removeprefix(
+        "tree_"
+    ) in TREES:
+        return TREES[name.removeprefix("tree_")] if name.startswith("tree_") else None
     if home in _PREFIX:
         if home == "jax.numpy" and name in NN and _PREFIX[home] + name not in OPERATIONS:
             return NN[name] if name == "softmax" else None
@@ -121,12 +128,20 @@ _TRANSFORMS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@functools.cache
+_HOMES = ("jax.numpy", "jax.numpy.linalg", "jax.nn", "jax.lax", "jax.scipy.linalg", "jax.scipy.special", "jax.tree",
+          "jax.tree_util", "jax")  # fmt: skip
+
+
 def _by_identity() -> dict[int, Any]:
     """id of JAX's own functions -> what stands in for them, however they were imported."""
+    return _table(tuple(name for name in _HOMES if name in sys.modules))
+
+
+@functools.cache
+def _table(homes: tuple[str, ...]) -> dict[int, Any]:
     base = jax()
     table: dict[int, Any] = {}
-    for home in (base.numpy, base.numpy.linalg, base.nn, base.lax, base):
+    for home in (sys.modules[name] for name in homes):
         for name in dir(home):
             value = getattr(home, name, None)
             found = _operation(home.__name__, name)
@@ -188,4 +203,8 @@ def _nested(overlay: Any, value: Any) -> Callable[..., Any]:
         by_its_formula(value.__name__)
         return plain(*args, **options)
 
+    run.__dict__["fun"] = plain
+    for name in ("fwd", "bwd", "jvp"):
+        if callable(getattr(value, name, None)):
+            run.__dict__[name] = overlay.patch(getattr(value, name))
     return run

@@ -16,11 +16,11 @@ import numpy as np
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.jax.array import bare, dressed, jax
 from symbackprop.frontends.jax.namespace import stand_in
-from symbackprop.frontends.jax.structures import leaves_of, like
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import gradients, of_a_rule
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, by_name, signature_of
+from symbackprop.frontends.structures import leaves_of, like, mapped
 
 STAND_INS = stand_in  # entered among the dialects
 DATA = ("labels", "label", "onehot", "bern", "pm1")
@@ -66,6 +66,19 @@ def _quickly(lowered: Any) -> Any:
         return lowered.compile()
 
 
+class _Itself:
+    """A custom_vjp function in its own code: its formula, since its rule is what is asked; fun, fwd, bwd by name."""
+
+    def __init__(self, overlay: Any, subject: Any, plain: Callable[..., Any]) -> None:
+        self._overlay, self._subject, self.fun, self.__name__ = overlay, subject, plain, subject.__name__
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.fun(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._overlay.patch(getattr(self._subject, name))
+
+
 class _OfCustom:
     """The two passes of a custom_vjp function.
 
@@ -108,19 +121,19 @@ class _OfCustom:
             scale = float(np.max(np.abs(one), initial=1e-9))
             if one.shape != other.shape or not np.allclose(one, other, rtol=0, atol=CLOSE * scale):
                 raise ValueError(f"fwd returns something else than {self.subject.__name__} itself")
-        return {n: np.asarray(found[n]) for n in self.wanted}
+        return {n: mapped(np.asarray, found[n]) for n in self.wanted}
 
     # on symbolic arrays
 
     def traced_forward(self, overlay: Any) -> Callable[..., Any]:
         plain = overlay.patch(self.subject.fun)
-        overlay.stands_for(self.subject, plain)  # its rule is what is in question
+        overlay.stands_for(self.subject, _Itself(overlay, self.subject, plain))
         forward = overlay.patch(self.subject.fwd)
         values = {n: overlay.patch(v) for n, v in self.values.items()}
 
         def run(**inputs: Any) -> Any:
             def fresh() -> list[Any]:
-                return [dressed(inputs[n]) if n in inputs else values[n] for n in self.order]
+                return [mapped(dressed, inputs[n]) if n in inputs else values[n] for n in self.order]
 
             with of_a_rule():
                 outputs = plain(*fresh())
@@ -150,9 +163,13 @@ class _OfCustom:
                 raise MalformedError(f"bwd of {self.subject.__name__} returns {len(found)} gradients for "
                                      f"{len(names)} arguments")  # fmt: skip
             pairs = zip(names, found, strict=True)
-            return {n: as_array(bare(g)) for n, g in pairs if g is not None and n in self.wanted}
+            return {n: mapped(_plain, g) for n, g in pairs if g is not None and n in self.wanted}
 
         return run
+
+
+def _plain(gradient: Any) -> Array:
+    return as_array(bare(gradient))
 
 
 def listed(value: Any) -> list[Any]:
@@ -226,7 +243,7 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
 
         def run(**inputs: Any) -> Any:
             with gradients("recorded" if differentiated else "ignored"):
-                return _undressed(plain(**{**patched, **{n: dressed(v) for n, v in inputs.items()}}))
+                return _undressed(plain(**{**patched, **{n: mapped(dressed, v) for n, v in inputs.items()}}))
 
         return run
 

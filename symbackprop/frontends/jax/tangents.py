@@ -16,12 +16,12 @@ import numpy as np
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.jax.array import bare, dressed, jax
-from symbackprop.frontends.jax.structures import leaves_of
 from symbackprop.frontends.jax.subjects import DATA, compiled, listed, shown
 from symbackprop.frontends.numpy.differentiation import gradients, of_a_rule
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS as N
 from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, signature_of
+from symbackprop.frontends.structures import leaves_of
 
 STEP, TANGENT = "step_", "_dot"  # of an argument x: the number along its path, and its tangent
 

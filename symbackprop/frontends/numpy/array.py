@@ -192,7 +192,7 @@ def exemplar(value: Array) -> Any:
 class Array:
     """A symbolic `numpy.ndarray`, or a NumPy scalar (`scalar`), which is never changed in place."""
 
-    __slots__ = ("axes", "buffer", "contiguous", "scalar", "shared", "through")
+    __slots__ = ("axes", "buffer", "contiguous", "ordered", "scalar", "shared", "through")
     __array_priority__ = 1000
     __class__ = class_of(exemplar)
 
@@ -204,6 +204,7 @@ class Array:
         no_rounds_in(self.axes)
         self.contiguous = True  # False: not known to be C-contiguous
         self.shared: tuple[tuple[Buffer, int], ...] = ()  # may be a view of these buffers, as they are now, or a copy
+        self.ordered = True  # its axes come as in memory: what NumPy makes in its layout is C-contiguous
 
     # --- attributes of ndarray
 

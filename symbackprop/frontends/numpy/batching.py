@@ -15,6 +15,7 @@ from symbackprop.frontends.numpy.array import Array, array
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import current
+from symbackprop.frontends.structures import remade
 
 Convert = Callable[[Any], Any]
 
@@ -80,7 +81,7 @@ def _example(value: Any, axis: Any, example: Expr, bare: Convert, dressed: Conve
     """One example of an argument."""
     if isinstance(value, (tuple, list)):
         axes = axis if isinstance(axis, (tuple, list)) else (axis,) * len(value)
-        return type(value)(_example(v, k, example, bare, dressed) for v, k in zip(value, axes, strict=True))
+        return remade(value, [_example(v, k, example, bare, dressed) for v, k in zip(value, axes, strict=True)])
     if isinstance(value, dict):
         return {n: _example(v, axis[n] if isinstance(axis, dict) else axis, example, bare, dressed)
                 for n, v in value.items()}  # fmt: skip
@@ -96,7 +97,7 @@ def _collected(value: Any, axis: Any, example: Any, bare: Convert, dressed: Conv
     """What the function returned for one example, for all of them."""
     if isinstance(value, (tuple, list)):
         axes = axis if isinstance(axis, (tuple, list)) else (axis,) * len(value)
-        return type(value)(_collected(v, k, example, bare, dressed) for v, k in zip(value, axes, strict=True))
+        return remade(value, [_collected(v, k, example, bare, dressed) for v, k in zip(value, axes, strict=True)])
     if isinstance(value, dict):
         return {n: _collected(v, axis, example, bare, dressed) for n, v in value.items()}
     plain = as_array(bare(value))

@@ -12,6 +12,7 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
     ONE,
     ZERO,
+    Entry,
     Expr,
     Number,
     Quotient,
@@ -20,10 +21,19 @@ from symbackprop.expression.build import (
     multiply,
     number,
     power,
+    rewrite,
     where,
 )
 from symbackprop.frontends.numpy.array import Array, Buffer, array, has_entry, scalar
-from symbackprop.frontends.numpy.dtypes import ROUNDED, as_dtype, kind_of_type, near_integer, needs_floats
+from symbackprop.frontends.numpy.dtypes import (
+    BELOW_2_52,
+    ROUNDED,
+    as_dtype,
+    is_whole,
+    kind_of_type,
+    near_integer,
+    needs_floats,
+)
 from symbackprop.frontends.numpy.elementwise import held, integers_fit, plain_type
 from symbackprop.frontends.numpy.masked import Places
 from symbackprop.frontends.numpy.operands import as_array, exact, integer_of, shape_of
@@ -31,6 +41,8 @@ from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
     as_int,
     as_numpy,
+    assume,
+    axis_indices,
     current,
     entry,
     holds,
@@ -39,6 +51,7 @@ from symbackprop.frontends.numpy.session import (
     must_know,
     product_of,
     reduced,
+    value_of,
 )
 from symbackprop.frontends.numpy.size import Size, SymbolicList, size
 from symbackprop.frontends.numpy.subscripts import diagonal, labels_help
@@ -85,7 +98,7 @@ def _maker(name: str, value: Expr | None) -> None:
         base = as_array(a)
         entry = current().unwritten() if value is None else value
         result = filled(base.axes if shape is None else shape_of(shape), entry, type_of(dtype, base.dtype))
-        result.contiguous = base.contiguous
+        result.contiguous = result.ordered = base.ordered
         return result
 
 
@@ -288,10 +301,33 @@ def _converted(base: Array, dtype: Any) -> Array:
     if wanted.kind == "b":
         return OPERATIONS["not_equal"](base, 0)  # type: ignore[no-any-return]
     if wanted.kind in "iu" and base.kind == "real":
-        raise TraceError("real numbers are rounded to integers", help=labels_help(base))
+        return _whole_numbers(base, wanted)
     given = held(filled(base.axes, ZERO, wanted), base)
     result = array(base.axes, given.read(), wanted, summed=base.buffer.summed)
     result.buffer.rounding = base.buffer.rounding
+    return result
+
+
+def _whole_numbers(base: Array, wanted: np.dtype[Any]) -> Array:
+    """Real numbers without their fractions, as np.floor(x).astype(int) has them.
+
+    Raises:
+        TraceError: they are an input, which holds whole numbers most likely, or hang on sizes alone.
+    """
+    probe = base.read()(axis_indices(base.axes))
+    if (isinstance(probe, Entry) and probe.tensor not in current().values) or not has_entry(probe):
+        raise TraceError("real numbers are rounded to integers", help=labels_help(base))
+    assume(BELOW_2_52)
+    content = base.buffer.content if is_whole(probe) else OPERATIONS["trunc"](base).read()
+    seen = base.through.forward if is_whole(probe) else lambda i: i
+
+    def rounded(node: Expr) -> Expr | None:
+        """Of what was rounded before, the formula: an equation of real numbers says nothing of their slope, 0."""
+        own = isinstance(node, Entry) and node.tensor.kind == "real" and is_whole(node)
+        return rewrite(value_of(node), rounded) if own else None
+
+    result = array(base.axes, lambda i: rewrite(content(seen(i)), rounded), wanted)
+    result.buffer.settle(None)
     return result
 
 

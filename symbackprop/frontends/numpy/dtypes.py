@@ -21,6 +21,8 @@ import numpy as np
 
 from symbackprop.errors import TraceError
 from symbackprop.expression.build import (
+    ONE,
+    ZERO,
     Add,
     Apply,
     Compare,
@@ -37,11 +39,15 @@ from symbackprop.expression.build import (
     Sum,
     Symbol,
     Where,
+    add,
+    multiply,
+    nodes_once,
+    number,
 )
-from symbackprop.expression.functions import ATAN, ERF, FUNCTIONS
+from symbackprop.expression.functions import ATAN, ERF, FLOOR, FUNCTIONS, ROUND
 from symbackprop.expression.nodes import Power
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
-from symbackprop.frontends.numpy.session import UNWRITTEN, Session, current
+from symbackprop.frontends.numpy.session import UNWRITTEN, Session, current, is_so, minus
 
 LARGEST_SIZE = 2**20
 LARGEST_AXIS = 2**53  # no array is longer, whatever product of sizes its length is: there is no such memory
@@ -126,6 +132,10 @@ def sum_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 # --- bounds of integers -------------------------------------------------------------------------------------------
 
 
+ROUNDED_BELOW = 2.0**52
+BELOW_2_52 = "numbers that are rounded to integers stay below 2**52"
+
+
 def interval(value: Expr) -> Interval:
     """Bounds of an expression for all sizes up to `LARGEST_SIZE`, infinite where none are known."""
     session = current()
@@ -166,16 +176,106 @@ def _interval(value: Expr, session: Session) -> Interval:
             return _quotient(interval(left), interval(right))
         case Remainder(_, right) if interval(right)[0] > 0:
             return (0.0, interval(right)[1] - 1)
-        case Where(_, then, otherwise):
+        case Where(condition, then, otherwise):
             a, b = interval(then), interval(otherwise)
+            larger = _picks(condition, then, otherwise)
+            if larger is not None:
+                pick = max if larger else min
+                return (pick(a[0], b[0]), pick(a[1], b[1]))
             return (min(a[0], b[0]), max(a[1], b[1]))
         case Extremum(_, _, body):
             return interval(body)
+        case Apply(function) if function in (FLOOR, ROUND):
+            return (-ROUNDED_BELOW, ROUNDED_BELOW)  # BELOW_2_52 is assumed where such become integers
         case Sum(index, body):
             low, high = interval(body)
             count = interval(index.size)[1]
             return (min(_times(count, low), low), max(_times(count, high), high))
     return ANYTHING
+
+
+def is_whole(value: Expr) -> bool:
+    """True for a real expression whose values are integers by its form."""
+    match value:
+        case Number(v):
+            return v.denominator == 1
+        case Symbol(_, kind):
+            return kind == "size"
+        case Apply(function):
+            return function in (FLOOR, ROUND)
+        case Entry(tensor, _):
+            known = current().values.get(tensor)
+            return tensor.kind == "integer" or (known is not None and is_whole(known))
+        case Add(terms) | Multiply(terms):
+            return all(map(is_whole, terms))
+        case Where(_, then, otherwise):
+            return is_whole(then) and is_whole(otherwise)
+        case Extremum(_, _, body) | Sum(_, body):
+            return is_whole(body)
+    return isinstance(value, (Index, Position, Compare, Kronecker, Quotient, Remainder))
+
+
+def ends(value: Expr) -> tuple[Expr | None, Expr | None]:
+    """(no value is below this, none above that), in sizes alone, where clipping tells; None where nothing does."""
+    match value:
+        case Entry(tensor, _) if tensor in current().facts.ranges:
+            return ZERO, minus(current().facts.ranges[tensor], ONE)
+        case Entry(tensor, _) if tensor in current().values:
+            return ends(current().values[tensor])
+        case Index(_, size, _) | Position(_, Index(_, size, _), _):
+            return ZERO, minus(size, ONE)
+        case Compare() | Kronecker():
+            return ZERO, ONE
+        case Add(terms):
+            parts = [ends(t) for t in terms]
+            lows, highs = [p[0] for p in parts if p[0]], [p[1] for p in parts if p[1]]
+            whole = len(parts)
+            return add(*lows) if len(lows) == whole else None, add(*highs) if len(highs) == whole else None
+        case Multiply((Number(v), rest)) if v < 0:
+            low, high = ends(rest)
+            turned = [None if end is None else multiply(number(v), end) for end in (high, low)]
+            return turned[0], turned[1]
+        case Multiply(factors):
+            given = [f for f in factors if any(isinstance(n, (Entry, Apply)) for n in nodes_once(f))]
+            sizes = [f for f in factors if f not in given]
+            if len(given) == 1 and all(is_so("<=", ZERO, f) is True for f in sizes):
+                low, high = ends(given[0])
+                return low and multiply(*sizes, low), high and multiply(*sizes, high)
+        case Where(condition, then, otherwise):
+            return _ends_of_choice(condition, then, otherwise)
+    return (None, None) if any(isinstance(n, (Entry, Apply)) for n in nodes_once(value)) else (value, value)
+
+
+def _ends_of_choice(condition: Expr, then: Expr, otherwise: Expr) -> tuple[Expr | None, Expr | None]:
+    """The ends of a choice; of the larger of two numbers neither is above it, of the smaller neither below."""
+    (a_low, a_high), (b_low, b_high) = ends(then), ends(otherwise)
+    lows, highs = (a_low, b_low), (a_high, b_high)
+    larger = _picks(condition, then, otherwise)
+    if larger:
+        return _of_two(lows, largest=True) or a_low or b_low, _of_two(highs, largest=True)
+    if larger is False:
+        return _of_two(lows, largest=False), _of_two(highs, largest=False) or a_high or b_high
+    return _of_two(lows, largest=False), _of_two(highs, largest=True)
+
+
+def _picks(condition: Expr, then: Expr, otherwise: Expr) -> bool | None:
+    """True if a choice is the larger of two numbers, False if it is the smaller; None if it is neither by its form."""
+    if not isinstance(condition, Compare) or condition.relation == "==":
+        return None
+    if {condition.left, condition.right} != {then, otherwise}:
+        return None
+    return then is condition.right
+
+
+def _of_two(pair: tuple[Expr | None, Expr | None], *, largest: bool) -> Expr | None:
+    """The larger, or the smaller, of two sizes, where it is known which that is."""
+    a, b = pair
+    if a is None or b is None:
+        return None
+    below = is_so("<=", a, b)
+    if below is True:
+        return b if largest else a
+    return (a if largest else b) if is_so("<=", b, a) is True else None
 
 
 def _unwritten(name: str) -> bool:

@@ -123,7 +123,7 @@ def elementwise(
     parts = [stretched(a, shape, nonlinear) for a in arrays]
     summed = not nonlinear and any(a.buffer.summed for a in arrays)
     result = array(shape, lambda indices: _made(make, tuple(p(indices) for p in parts)), dtype, summed=summed)
-    result.contiguous = all(a.contiguous for a in arrays if a.ndim == len(shape))
+    result.contiguous = result.ordered = all(a.ordered for a in arrays if a.ndim == len(shape))
     result.buffer.weak = all(a.buffer.weak for a in arrays) and name in _OF_PYTHON
     result.buffer.rounding = _rounding(name, arrays)
     return integers_fit(result)

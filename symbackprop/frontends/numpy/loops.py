@@ -40,6 +40,7 @@ from symbackprop.expression.build import (
     nodes_once,
     rewrite,
     substitute,
+    subtract,
     where,
 )
 from symbackprop.expression.recurrence import blocks
@@ -470,7 +471,7 @@ class Loop:
             return True
         if as_running(value, old) is not None:
             return True
-        return any(True for _ in self._written_in(value, old))
+        return any(True for _ in self._written_in(value, old)) or self._overlapping(value, old) is not None
 
     def _finding(self, place: Any, value: Expr) -> Found:
         """What a round finds at such a place, told by what it leaves there."""
@@ -721,7 +722,42 @@ class Loop:
             there = reduced_places(substitute(there, {self.index: solution, old: before}))
             inside = multiply(holds("<=", ZERO, solution), holds("<", solution, self.index.size))
             return where(inside, there, before)
-        raise self.stop()
+        tests = self._overlapping(value, old)
+        if tests is None:
+            raise self.stop()
+        return self._overwritten(value.then, tests, before)  # type: ignore[attr-defined]
+
+    def _overlapping(self, value: Expr, old: Entry) -> tuple[list[Expr], list[Expr]] | None:
+        """(the tests on which it hangs whether a round writes the entry, those that end to hold) where rounds write
+        blocks that overlap, x[k:k + 3] = ...: each test begins to hold once, or ends to hold once. None elsewhere."""
+        if not isinstance(value, Where) or value.otherwise is not old or any(n is old for n in nodes_once(value.then)):
+            return None
+        factors = value.condition.factors if isinstance(value.condition, Multiply) else (value.condition,)
+        rising = {f: self._tendency(f) for f in factors if self.index in free_indices(f)}
+        if not rising or None in rising.values() or any(n is old for n in nodes_once(value.condition)):
+            return None
+        return list(factors), [f for f, rises in rising.items() if not rises]
+
+    def _overwritten(self, new: Expr, tests: tuple[list[Expr], list[Expr]], before: Expr) -> Expr:
+        """What the last of the rounds leaves that write the entry: if any later one writes it, the next one does, as
+        far as the tests say that end to hold."""
+        factors, ending = tests
+        following = add(self.index, ONE)
+        again = multiply(holds("<", following, self.index.size), *(self._at(t, following) for t in ending))
+        writes = multiply(*(f for f in factors if self.index in free_indices(f)))
+        others = [f for f in factors if self.index not in free_indices(f)]
+        latest = where(multiply(writes, subtract(ONE, again)), new, ZERO)
+        last = contraction(self.index.name, self.index.size, lambda k: self._at(latest, k))
+        count = contraction(self.index.name, self.index.size, lambda k: self._at(writes, k))
+        return where(multiply(*others, Compare("<", ZERO, count)), last, before)
+
+    def _tendency(self, test: Expr) -> bool | None:
+        """True if a test that holds in one round holds in the next, False if one that fails goes on to; else None."""
+        if not isinstance(test, Compare) or test.relation == "==" or has_entry(test):
+            return None
+        gap = minus(test.right, test.left)
+        step = minus(substitute(gap, {self.index: add(self.index, ONE)}), gap)
+        return None if free_indices(step) else is_so("<", ZERO, step)
 
     def _written_in(self, value: Expr, old: Entry) -> Iterator[tuple[Expr, set[Expr]]]:
         """(the round, the tests that ask for it) where the entry is what it was in all other rounds."""

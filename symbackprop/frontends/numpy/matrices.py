@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ZERO, Compare, Expr, MatrixKind, matrix_entry, where
+from symbackprop.expression.build import ONE, ZERO, Compare, Expr, MatrixKind, matrix_entry, where
 from symbackprop.frontends.numpy.array import Array, array
 from symbackprop.frontends.numpy.dtypes import ROUNDED
 from symbackprop.frontends.numpy.opaque import Refused
@@ -109,15 +109,14 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
 
 def _triangle_of(a: Any, lower: bool, unit: bool, name: str) -> Array:
     """One triangle of a matrix: the other is not read."""
-    base = _square(a, name)
-    if unit:
-        raise TraceError(f"scipy.linalg.{name} with a unit diagonal cannot be traced")
-    content = base.read()
+    content = _square(a, name).read()
+    base = as_array(a)
 
     def entry(indices: tuple[Expr, ...]) -> Expr:
         row, column = indices[-2:]
         kept = Compare("<=", column, row) if lower else Compare("<=", row, column)
-        return where(kept, content(indices), ZERO)
+        inside = where(kept, content(indices), ZERO)
+        return where(Compare("==", row, column), ONE, inside) if unit else inside
 
     return array(base.axes, entry)
 

@@ -18,6 +18,7 @@ from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
     ZERO,
+    Apply,
     Entry,
     Expr,
     Number,
@@ -29,7 +30,9 @@ from symbackprop.expression.build import (
     nodes_once,
     number,
 )
+from symbackprop.expression.functions import FLOOR, ROUND
 from symbackprop.frontends.numpy.array import Array, Order, View, array, order_of, scalar
+from symbackprop.frontends.numpy.dtypes import ends
 from symbackprop.frontends.numpy.elementwise import broadcast_shape, stretched
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.masked import Masked, Places
@@ -40,6 +43,7 @@ from symbackprop.frontends.numpy.session import (
     as_numpy,
     at_each_case,
     axis_indices,
+    current,
     holds,
     is_so,
     minus,
@@ -108,12 +112,15 @@ def _as_item(item: Any) -> Any:
 def _part(item: Any, axis: int, size: Expr) -> Part:
     if isinstance(item, slice):
         return _ranged(item, size)
+    if isinstance(item, Array) and item.kind == "integer" and not item.ndim:
+        _must_be_clipped(item, size)
     place = integer_of(item)
     if place is not None:
         return Picked(_place(place, axis, size))
     if isinstance(item, Array) and item.kind == "integer":
         for value in _numbers_of(item):
             _place(value, axis, size, ask=False)
+        _must_be_clipped(item, size)
         return Chosen(_from_the_end(item, size))
     if not isinstance(item, Array):
         raise TraceError(f"a subscript of type {type(item).__name__}")
@@ -127,6 +134,36 @@ def labels_help(item: Array, size: Expr | None = None) -> str | None:
         return None
     classes = "C" if size is None else to_text(size)
     return f'if {value.tensor.name} holds class numbers, say so: assume={{"{value.tensor.name}": "labels:{classes}"}}'
+
+
+def _must_be_clipped(places: Array, size: Expr) -> None:
+    """Places that numbers were rounded to lie inside the axis, and become an equation.
+
+    Raises:
+        TraceError: they may lie outside.
+    """
+    probe = places.buffer.content(places.through.forward(axis_indices(places.axes)))  # asked of, not read: no use
+    if not _is_rounded(probe):
+        return
+    low, high = ends(probe)
+    if low is None or high is None or is_so("<=", ZERO, low) is not True or is_so("<", high, size) is not True:
+        last = to_text(minus(size, ONE))
+        raise TraceError(f"numbers that are rounded to places of an axis of {to_text(size)} may lie outside of it",
+                         help=f"np.clip(..., 0, {last}) keeps them inside")  # fmt: skip
+    if any(isinstance(n, Apply) for n in nodes_once(probe)):
+        places.buffer.settle("place")
+
+
+def _is_rounded(value: Expr) -> bool:
+    """True of what is computed from a number that was rounded."""
+    known = current().values
+    for node in nodes_once(value):
+        if isinstance(node, Apply) and node.function in (FLOOR, ROUND):
+            return True
+        meaning = known.get(node.tensor) if isinstance(node, Entry) and node.tensor.kind == "integer" else None
+        if meaning is not None and _is_rounded(meaning):
+            return True
+    return False
 
 
 def _from_the_end(places: Array, size: Expr) -> Array:
@@ -253,7 +290,9 @@ def sliced(base: Array, parts: Sequence[Part]) -> Array:
     picked = [k for k, p in enumerate(parts) if isinstance(p, Picked)]
     kept = [k for k, p in enumerate(parts) if isinstance(p, Ranged)]
     contiguous = leading and not (picked and kept and max(picked) > min(kept))
-    return view_of(base, shape, View(_forward(parts), lambda i: _inverse(parts, i)), contiguous=contiguous)
+    ordered = all(not isinstance(p, Ranged) or p.step > 0 for p in parts)
+    step = View(_forward(parts), lambda i: _inverse(parts, i))
+    return view_of(base, shape, step, contiguous=contiguous, ordered=ordered)
 
 
 def _with_sizes(base: Array, parts: Sequence[Part]) -> list[tuple[Any, Expr]]:

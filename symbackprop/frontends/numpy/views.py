@@ -37,8 +37,12 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     return axes
 
 
-def view_of(base: Array, shape: Indices, step: View, *, contiguous: bool) -> Array:
-    """A view of `base`; `step` maps the indices of the view to those of `base`. Of a scalar it is a copy."""
+def view_of(base: Array, shape: Indices, step: View, *, contiguous: bool, ordered: bool | None = None) -> Array:
+    """A view of `base`; `step` maps the indices of the view to those of `base`. Of a scalar it is a copy.
+
+    Args:
+        ordered: whether its axes come in the order of the base, if that is more than `contiguous` says.
+    """
     if base.scalar:
         base = copy_of(base)
     outer = base.through
@@ -53,6 +57,7 @@ def view_of(base: Array, shape: Indices, step: View, *, contiguous: bool) -> Arr
     view = View(lambda indices: outer.forward(step.forward(indices)), inverse if writable else None)
     result = Array(base.buffer, shape, view)
     result.contiguous = contiguous and base.contiguous
+    result.ordered = (contiguous if ordered is None else ordered) and base.ordered
     result.shared = base.shared
     return result
 
@@ -217,7 +222,7 @@ def copy_of(a: Any, order: str = "K", subok: bool = False) -> Array:
         raise TraceError(f"a copy with order={order!r} cannot be traced")
     base = as_array(a)
     result = Array(Buffer(base.axes, base.read(), base.dtype, base.buffer.summed), scalar=base.scalar)
-    result.contiguous = base.contiguous or order == "C"
+    result.contiguous = result.ordered = base.ordered or order == "C"
     return result
 
 

@@ -199,4 +199,15 @@ def _trace(input: Any) -> Any:
     return N["trace"](input)
 
 
+@function("cdist")
+def _cdist(x1: Any, x2: Any, p: Any = 2.0, **_: Any) -> Array:
+    """The distances of the rows of two matrices, or of stacks of them."""
+    if p not in (1, 2):
+        raise TraceError(f"torch.cdist with p={p} cannot be traced")
+    apart = N["subtract"](N["expand_dims"](x1, -2), N["expand_dims"](x2, -3))
+    if p == 1:
+        return N["sum"](N["absolute"](apart), axis=-1)  # type: ignore[no-any-return]
+    return N["sqrt"](N["sum"](N["multiply"](apart, apart), axis=-1))  # type: ignore[no-any-return]
+
+
 __all__ = ["Extremes", "axes", "deviation", "matmul", "norm", "variance"]

@@ -22,6 +22,7 @@ from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import assume
 from symbackprop.frontends.numpy.size import size
 from symbackprop.frontends.passes import BACKWARD, Kept, Pass, arguments_in_order, by_name, signature_of
+from symbackprop.frontends.structures import mapped
 from symbackprop.frontends.torch.autograd import (
     own_function,
     parameters_of,
@@ -258,7 +259,7 @@ def plain_pass(function: Callable[..., Any], fixed: Mapping[str, Any], *, differ
 
         def run(**inputs: Any) -> Any:
             with gradients("recorded" if differentiated else "ignored"):
-                return _undressed(plain(**{**patched, **{n: dressed(v) for n, v in inputs.items()}}))
+                return _undressed(plain(**{**patched, **{n: mapped(dressed, v) for n, v in inputs.items()}}))
 
         return run
 

@@ -127,6 +127,10 @@ class Tensor(Array):
         """The tensor itself: there are no complex numbers here."""
         return self
 
+    def numpy(self, *, force: bool = False) -> Any:
+        """NumPy's array on the same memory."""
+        return bare(self)
+
     def __getattr__(self, name: str) -> Any:
         if name in FUNCTIONS:
             return functools.partial(call, name, self)
