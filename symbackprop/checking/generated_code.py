@@ -314,8 +314,8 @@ def _examine_at(
     hyper = {name: known[name] for name in code.signature.parameters}
     given = {t.name: point.inputs[t] for t in code.signature.inputs} | hyper
     results = code(**given)
-    if code.backend == "numpy" and code.run is not None:  # both forms are handed out
-        for name, plain in replace(code, run=None)(**given).items():
+    if code.backend == "numpy" and code.kept is not None:  # both forms are handed out
+        for name, plain in replace(code, kept=None)(**given).items():
             case.close("plain", f"the output {name}", plain, results[name], 1.0 + float(np.max(np.abs(plain))))
     for name, (tensor, bar) in pairs.items():
         places = list(found.correct[name])  # of a large tensor an even selection

@@ -40,6 +40,30 @@ def print_whole(name: str, form: Form, helpers: set[str]) -> str:
     )
 
 
+def print_kept(name: str, form: Form, helpers: set[str]) -> str:
+    """The function that makes a function for inputs of certain shapes, with the buffers and views that it keeps.
+
+    `name(inputs)` returns run(inputs, hyper-parameters, arrays for the outputs), which returns the outputs that are
+    numbers.
+    """
+    names = names_of(form)
+    outputs = [names[t] for t in form.outputs if t.shape]
+    given = [names[t] for t in form.inputs] + [names[p] for p in form.parameters]
+    plan = Plan(form, names, moving={*given, *outputs})
+    for position, statement in enumerate(form.statements):
+        plan.lines += equation_comment(plan, statement)
+        plan.statement(statement, position)
+    helpers |= plan.writer.helpers
+    buffers = [f"{b.name} = {_allocations([b], names, None).removesuffix(',')}" for b in plan.buffers]
+    scalars = ", ".join(names[t] for t in form.outputs if not t.shape)
+    body = [*plan.lines, *([f"return {scalars}"] if scalars else [])]
+    lines = [f"def {name}({', '.join(names[t] for t in form.inputs)}):", *docstring(form, names)]
+    lines += size_lines(form, names, plan.writer.mentioned | {s for b in plan.buffers for z in b.shape for s in symbols(z)})
+    lines += [INDENT + line for line in [*buffers, *plan.setup]]
+    lines += ["", f"{INDENT}def run({', '.join([*given, *outputs])}):", *(2 * INDENT + line for line in body)]
+    return "\n".join([*lines, "", f"{INDENT}return run"]) + "\n"
+
+
 def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set[str]) -> str:
     """The function that works on a block of rows at a time."""
     order = (*split.before, *split.loop, *split.after)
