@@ -213,7 +213,8 @@ def _check_labels(assumption: Assumption, array: Array, sizes: Mapping[Symbol, i
     bound = None if assumption.size is None else size_value(assumption.size, sizes)
     if bound is None or not array.size:
         return
-    if np.maximum.reduce(array.view(np.uint64), None) < bound:  # a negative label is a large number there: one pass
+    flat = array.ravel()
+    if flat[flat.argmax()] < bound and flat[flat.argmin()] >= 0:  # for few labels faster than max() and min()
         return
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= bound:

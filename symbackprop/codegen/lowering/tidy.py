@@ -4,6 +4,8 @@
     equal statements    c[n,i] = b[n,i]*a[n,i], d likewise      ->  what reads d reads c
     small parts         x[n,d]*(s[n]/(v[n] + 1))                ->  one number a row, then one product
     a known sum         J = sum over n, d of e[n,d]*g[d]*x[n,d] ->  sum over d of g[d]*G[d], where G is computed anyway
+    a known maximum     max over c of x[n,c] - max over c of x[n,c]    ->  0
+    a look-up           l[n,y[n]] where l[n,c] = x[n,c] - s[n]  ->  x[n,y[n]] - s[n]
 
 Main name: `tidied`.
 """
@@ -16,11 +18,26 @@ from dataclasses import replace
 from itertools import count, permutations
 
 from symbackprop.codegen.lowering.contract import factors_of
-from symbackprop.codegen.lowering.form import Contract, Form, Map, Reduce, Statement, axes, is_plain, prune, reads, rewritten
-from symbackprop.codegen.lowering.share import Key, key
+from symbackprop.codegen.lowering.factor import factored
+from symbackprop.codegen.lowering.form import (
+    Contract,
+    Form,
+    Gather,
+    Map,
+    Marked,
+    Reduce,
+    Statement,
+    axes,
+    is_plain,
+    prune,
+    reads,
+    rewritten,
+)
+from symbackprop.codegen.lowering.share import Key, key, share
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
+    ZERO,
     Add,
     Apply,
     Compare,
@@ -39,6 +56,7 @@ from symbackprop.expression.build import (
     free_indices,
     fresh,
     multiply,
+    negate,
     rebuild,
     rewrite,
     substitute,
@@ -54,8 +72,9 @@ def tidied(form: Form) -> Form:
     """
     if form.loops:
         return form
-    form = _said_once(_without_copies(form))
-    form = prune(_with_known_sums(form), form.outputs)
+    form = prune(_said_once(_without_copies(_with_known_maxima(_said_once(_without_copies(form))))), form.outputs)
+    form = prune(_with_known_sums(_with_few_look_ups(form)), form.outputs)
+    form = share(factored(share(_said_once(_without_copies(form)))))
     return prune(_said_once(_Narrowing(form).run()), form.outputs)
 
 
@@ -148,7 +167,8 @@ class _Narrowing:
 
     def run(self) -> Form:
         for statement in self.form.statements:
-            if isinstance(statement, Map) and len(axes(statement.target)) > 1 and is_plain(statement.target):
+            several = len(axes(statement.target)) > 1 and is_plain(statement.target)
+            if isinstance(statement, (Map, Marked)) and several:
                 statement = replace(statement, value=self.narrowed(statement.value, axes(statement.target)))
             self.statements.append(statement)
         return replace(self.form, statements=tuple(self.statements))
@@ -214,6 +234,87 @@ def _is_bare(expr: Expr) -> bool:
     return isinstance(factors[-1], Entry) and factors[:-1] in ((), (MINUS_ONE,))
 
 
+# Maxima that are known, and look-ups.
+
+
+def _with_known_maxima(form: Form) -> Form:
+    """What is left of x when its maximum is taken away has the maximum 0; NaN stays, since it is in x."""
+    made = {s.target.tensor: s for s in form.statements}
+    zero = {s.target.tensor for s in form.statements if _is_zero(s, made)} - set(form.outputs)
+    read = {t for s in form.statements if not isinstance(s, Map) for t in reads(s)}
+    zero -= read
+    if not zero:
+        return form
+
+    def value(expr: Expr) -> Expr:
+        return rewrite(expr, lambda e: ZERO if isinstance(e, Entry) and e.tensor in zero else None)
+
+    changed = [
+        replace(s, value=value(s.value)) if isinstance(s, Map) and not zero.isdisjoint(reads(s)) else s
+        for s in form.statements
+        if s.target.tensor not in zero
+    ]
+    return replace(form, statements=tuple(changed))
+
+
+def _is_zero(statement: Statement, made: Mapping[Tensor, Statement]) -> bool:
+    if not isinstance(statement, Reduce) or statement.kind != "max":
+        return False
+    maker = made.get(statement.operand.tensor)
+    if not isinstance(maker, Map) or not isinstance(maker.value, Add) or len(maker.value.terms) != 2:
+        return False
+    table: dict[Expr, Expr] = dict(zip(maker.target.indices, statement.operand.indices, strict=True))
+    terms = [substitute(t, table) for t in maker.value.terms]
+    for whole, other in (terms, terms[::-1]):
+        largest = negate(other)
+        of = made.get(largest.tensor) if isinstance(largest, Entry) else None
+        if not isinstance(whole, Entry) or not isinstance(largest, Entry) or not isinstance(of, Reduce):
+            continue
+        names: dict[Expr, Expr] = dict(zip(of.target.indices, largest.indices, strict=True))
+        names |= dict(zip(of.over, statement.over, strict=False))
+        if of.kind == "max" and len(of.over) == len(statement.over) and substitute(of.operand, names) is whole:
+            return True
+    return False
+
+
+def _with_few_look_ups(form: Form) -> Form:
+    """An array of which only some entries are looked up is computed at these alone."""
+    made = {s.target.tensor: s for s in form.statements}
+    readers = Counter(t for s in form.statements for t in reads(s))
+    names = {s.target.tensor.name for s in form.statements} | {t.name for t in form.inputs}
+    statements = list[Statement]()
+    for statement in form.statements:
+        maker = made.get(statement.source) if isinstance(statement, Gather) else None
+        if (
+            not isinstance(statement, Gather) or not isinstance(maker, Map) or not is_plain(maker.target)
+            or readers[statement.source] != 1 or statement.source in form.outputs
+        ):  # fmt: skip
+            statements.append(statement)
+            continue
+        table: dict[Expr, Expr] = dict(zip(maker.target.indices, statement.positions, strict=True))
+        found: dict[Entry, Entry] = {}
+        plain = True
+        for entry in dict.fromkeys(entries(maker.value)):
+            there = substitute(entry, table)
+            if not isinstance(there, Entry) or any(isinstance(i, Entry) and i.tensor.kind == "real" for i in there.indices):
+                plain = False
+            elif all(isinstance(i, Index) for i in there.indices) and len(set(there.indices)) == len(there.indices):
+                found[there] = there
+            else:
+                name = next(n for k in count(1) if (n := f"l{k}") not in names)
+                names.add(name)
+                free = [i for i in axes(statement.target) if i in free_indices(there)]
+                target = Entry(Tensor(name, tuple(i.size for i in free), entry.tensor.kind), tuple(free))
+                statements.append(Gather(target, there.tensor, there.indices, statement.guarded))
+                found[there] = target
+        value = substitute(maker.value, table)
+        statements.append(
+            Map(statement.target, rewrite(value, lambda e, found=found: found.get(e) if isinstance(e, Entry) else None))  # type: ignore[misc]
+            if plain else statement
+        )  # fmt: skip
+    return replace(form, statements=tuple(statements))
+
+
 # Sums of which a part is known.
 
 
@@ -247,7 +348,8 @@ def _by_known_sums(
         if not is_plain(maker.target) or len(one.indices) < 2:
             continue
         terms = [_product(t, maker.target, one, made) for t in _terms(maker)]
-        parts = [_part(multiply(other, *t), total.over, total, form, made) for t in terms if t is not None]
+        others = [s for s in form.statements if s is not maker and s is not total and one.tensor not in reads(s)]
+        parts = [_part(multiply(other, *t), others, made) for t in terms if t is not None]
         if len(parts) == len(terms) and None not in parts:
             return _added(total, [p for p in parts if p is not None], form)
     return None
@@ -276,15 +378,15 @@ def _product(
 
 
 def _part(
-    product: Expr, over: tuple[Index, ...], total: Contract, form: Form, made: Mapping[Tensor, Statement]
+    product: Expr, statements: list[Statement], made: Mapping[Tensor, Statement]
 ) -> tuple[Entry, list[Expr]] | None:
     """(a sum that is known, what it is to be multiplied by before the rest is summed) for the sum of a product."""
     factors = _opened(list(factors_of(product)), made)
     if factors is None:
         return None
     best = None
-    for statement in form.statements:
-        if statement.target.tensor is total.target.tensor or not 0 < len(axes(statement.target)):
+    for statement in statements:
+        if not axes(statement.target):
             continue
         if not isinstance(statement, (Contract, Reduce)) or getattr(statement, "kind", "sum") != "sum":
             continue
