@@ -66,7 +66,8 @@ def softmax_cross_entropy(z, y):
 def attention(q, k, v):
     s = q @ k.T / np.sqrt(q.shape[1])
     e = np.exp(s - s.max(axis=1, keepdims=True))
-    return (e / e.sum(axis=1, keepdims=True)) @ v
+    p = e / e.sum(axis=1, keepdims=True)
+    return p @ v
 
 
 def gru_cell(x, h, Wz, Uz, bz, Wr, Ur, br, Wh, Uh, bh):

@@ -60,7 +60,7 @@ class Signature:
         names, kinds = self._arrays
         arrays = [given[name] for name in names]
         for array, kind in zip(arrays, kinds, strict=True):  # most calls pass here: it must not cost more than the work
-            if type(array) is not np.ndarray or array.dtype is not kind or not array.flags.carray:
+            if type(array) is not np.ndarray or array.dtype is not kind or not (array.flags.carray or is_whole(array)):
                 arrays = [as_array(t.name, a, t, self.dtype) for t, a in zip(self.inputs, arrays, strict=True)]
                 break
         shapes = tuple([a.shape for a in arrays])
@@ -135,7 +135,7 @@ def shape_text(tensor: Tensor) -> str:
 
 def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Array:
     """`value` as a C-contiguous array of the code's type; the very same object if it is one already."""
-    if type(value) is np.ndarray and value.dtype == dtype and _is_whole(value) and tensor.kind == "real":
+    if type(value) is np.ndarray and value.dtype == dtype and is_whole(value) and tensor.kind == "real":
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise DataError(f"{name} is a masked array, whose mask would be lost", help=f"fill it: {name}.filled(0.0)")
@@ -144,7 +144,7 @@ def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Arr
     except (ValueError, TypeError):
         raise DataError(f"{name} is not an array: its rows have different lengths") from None
     if tensor.kind == "integer":
-        if array.dtype == np.int64 and _is_whole(array):
+        if array.dtype == np.int64 and is_whole(array):
             return array
         if array.dtype.kind not in "iub":
             raise DataError(f"{name} has type {array.dtype}, but its entries are integers")
@@ -155,9 +155,10 @@ def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Arr
     return _whole(array, dtype)
 
 
-def _is_whole(array: Array) -> bool:
+def is_whole(array: Array) -> bool:
     """True if the numbers lie one after the other, each where numbers of its size begin."""
-    return array.flags.c_contiguous and array.flags.aligned
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
 
 
 def _whole(array: Array, dtype: np.dtype[Any]) -> Array:

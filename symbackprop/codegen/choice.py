@@ -32,10 +32,10 @@ def block_rows(rows: int, parameters: int, largest: int) -> int | None:
 
 
 def bound_form(rows: int, widest: int, parameters: int) -> str:
-    """The form for the same arrays again and again: "unrolled", "bound" or "into"."""
+    """The form for the same arrays again and again: "unrolled", "bound" or "kept"."""
     if rows * parameters <= FEW_MULTIPLICATIONS:
         return "unrolled"
-    return "bound" if rows * widest <= FEW_ACTIVATIONS else "into"
+    return "bound" if rows * widest <= FEW_ACTIVATIONS else "kept"
 
 
 def c_block_rows(rows: int, parameters: int) -> int:

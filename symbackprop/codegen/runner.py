@@ -22,38 +22,33 @@ WORKSPACES = 8  # arrays of that many different shapes keep their buffers
 
 
 class Runner:
-    """One printed function in its two forms, with the workspaces of recent batch sizes.
+    """One function of a network in its two forms, with the workspaces of recent shapes.
 
     A workspace is taken out while it is in use, so threads never share one.
     """
 
     def __init__(self, name: str, module: Mapping[str, Any]) -> None:
         self.name, self.module = name, module
-        self.whole, self.whole_work = module[f"{name}_into"], module[f"{name}_into_work"]
-        self.blocks: Callable[..., Any] | None = module.get(f"{name}_blocks")
-        self.blocks_work: Callable[..., Any] = module.get(f"{name}_blocks_work", self.whole_work)
-        self.idle: dict[tuple[tuple[int, ...], ...], tuple[Callable[..., Any], Any]] = {}
+        self.idle: dict[Shapes, tuple[Callable[..., Any], Any]] = {}
 
     def __call__(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> Any:
         """Run on these arrays, with a workspace for their shapes."""
-        shape = tuple([a.shape for a in arrays])
-        found = self.idle.pop(shape, None) or self.prepare(arrays)
+        shapes = tuple([a.shape for a in arrays])
+        found = self.idle.pop(shapes, None) or self.prepare(arrays)
         function, work = found
-        result = function(*arrays, *numbers, out, work)
-        if len(self.idle) >= WORKSPACES:
-            self.idle.pop(next(iter(self.idle)), None)
-        self.idle[shape] = found
+        result = function(*arrays, *numbers, *out) if work is None else function(*arrays, *numbers, out, work)
+        self.idle[shapes] = found
+        if len(self.idle) > WORKSPACES:
+            self.idle.pop(list(self.idle)[0], None)
         return result
 
     def prepare(self, arrays: Sequence[Array]) -> tuple[Callable[..., Any], Any]:
-        """The form for arrays of these shapes, and its buffers."""
-        if self.blocks is None:
-            return self.whole, self.whole_work(*arrays)
+        """The form for arrays of these shapes, and the buffers that it takes, if it has none of its own."""
         sizes = [a.size for a in arrays[2:]]
         rows = block_rows(len(arrays[0]), sum(sizes), max(sizes, default=1))
-        if rows is None:
-            return self.whole, self.whole_work(*arrays)
-        return self.blocks, self.blocks_work(*arrays, rows)
+        if rows is None or f"{self.name}_blocks" not in self.module:
+            return self.module[f"{self.name}_for"](*arrays), None
+        return self.module[f"{self.name}_blocks"], self.module[f"{self.name}_blocks_work"](*arrays, rows)
 
     def bound(
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], theta: Array, gradient: Array
@@ -62,10 +57,12 @@ class Runner:
         rows, widest = len(arrays[0]), max([len(a) for a in arrays[2:]], default=1)
         wanted = bound_form(rows, widest, theta.size)
         for form in ("unrolled", "bound") if wanted == "unrolled" else (wanted,):
-            if f"{self.name}_{form}" in self.module and form != "into":
+            if f"{self.name}_{form}" in self.module and form != "kept":
                 run: Callable[[], float] = self.module[f"{self.name}_{form}"](*arrays, *numbers, out, theta, gradient)
                 return run
         function, work = self.prepare(arrays)
+        if work is None:
+            return partial(function, *arrays, *numbers, *out)
         return partial(function, *arrays, *numbers, out, work)
 
 

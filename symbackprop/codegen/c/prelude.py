@@ -8,6 +8,7 @@ value itself stands after the colon.
 
 from __future__ import annotations
 
+from symbackprop.codegen.c.arrays import DATA
 from symbackprop.codegen.c.products import products
 from symbackprop.codegen.choice import C_FEW_ROWS, C_LARGE_NARROW, C_LARGE_PRODUCT, C_TINY_PRODUCT
 
@@ -20,6 +21,15 @@ typedef union { real *p; long n; double v; } slot;
 typedef void gemm(char *, char *, int *, int *, int *, real *, real *, int *, real *, int *, real *, real *, int *);
 static gemm *blas;
 void use_blas(gemm *pointer) { blas = pointer; }
+
+// A kernel for arrays as Python holds them: the first slots say where, the last are numbers.
+typedef struct { double (*kernel)(const slot *); slot *slots; const slot *held; long arrays, count, numbers; } call;
+double on_held(const call *c) {
+    const slot *held = c->held;
+    for (long k = 0; k < c->arrays; k++) c->slots[k].p = DATA;
+    for (long k = 0; k < c->numbers; k++) c->slots[c->count - c->numbers + k] = held[c->arrays + k];
+    return c->kernel(c->slots);
+}
 
 // Not known to the compiler, which would make x * (a < b) a choice between x and 0, and lose a NaN in x.
 real indicators[2] = {0, 1};
@@ -136,6 +146,7 @@ def head(single: bool, sizes: dict[str, int]) -> str:
         "#endif",
         f"#define LARGE_TURNED {C_LARGE_PRODUCT}",
         f"#define FEW_ROWS {C_FEW_ROWS}",
+        f"#define DATA {DATA}",
         "#define LINE (64 / (long)sizeof(real))",
     ]
     constants = [f"static const long {name} = {value};" for name, value in sizes.items()]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, Shapes, Signature, size_value
+from symbackprop.codegen.c.arrays import WHERE, aligned
 from symbackprop.codegen.c.build import build
-from symbackprop.codegen.c.network import aligned, use_blas
+from symbackprop.codegen.c.network import use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
 from symbackprop.codegen.lowering.form import Form, Gather, Loop, OfMatrix
@@ -28,36 +28,12 @@ from symbackprop.expression.program import symbols
 HELD = """
 // The same for arrays as Python holds them: the first slots say where, and then come numbers.
 void {name}_held(slot *slots, const slot *held, long arrays, long count) {{
-    for (long k = 0; k < arrays; k++) slots[k].p = {data};
+    for (long k = 0; k < arrays; k++) slots[k].p = DATA;
     for (long k = arrays; k < count; k++) slots[k] = held[k];
     {name}(slots);
 }}
 """
 SPARE = 2  # workspaces that are kept for the next calls
-
-
-def _address(array: Array) -> int:
-    """Where an array's numbers begin."""
-    return int(array.__array_interface__["data"][0])
-
-
-def _begins_with_address() -> bool:
-    """True if behind the head of every object NumPy's arrays have the address of their numbers.
-
-    So says NumPy's binary interface. To read it there is ten times as fast as to ask for it.
-    """
-    array = np.empty(1)
-    if sys.implementation.name != "cpython" or type(array).__basicsize__ < object.__basicsize__ + 8:
-        return False
-    found = ctypes.c_void_p.from_address(id(array) + object.__basicsize__).value
-    return found == _address(array)
-
-
-# What a call says of each array, and how C finds its numbers by that.
-WHERE: Callable[[Any], int]
-WHERE, DATA = _address, "held[k].p"
-if _begins_with_address():
-    WHERE, DATA = id, f"*(real **)((char *)held[k].p + {object.__basicsize__})"
 
 
 def program_function(name: str, form: Form, signature: Signature) -> tuple[str, Callable[..., Any], Callable[..., Any]]:
@@ -225,7 +201,7 @@ class _Printer(KernelPrinter):
             kind = declaration.removeprefix("const ").split()[0]
             cast = f"({kind} *)" if member.endswith("p") else ""
             lines.append(f"    {declaration} = {'*' * (member == '*p')}{cast}slots[{k}].{member.lstrip('*')};")
-        return "\n".join([*lines, *self.lines, *last, "}"]) + "\n" + HELD.format(name=self.name, data=DATA)
+        return "\n".join([*lines, *self.lines, *last, "}"]) + "\n" + HELD.format(name=self.name)
 
     def _loop(self, loop: Loop) -> None:
         """The statements of a recurrence, step by step."""

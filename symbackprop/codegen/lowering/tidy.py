@@ -74,7 +74,7 @@ def tidied(form: Form) -> Form:
         return form
     form = prune(_said_once(_without_copies(_with_known_maxima(_said_once(_without_copies(form))))), form.outputs)
     form = prune(_with_known_sums(_with_few_look_ups(form)), form.outputs)
-    form = share(factored(share(_said_once(_without_copies(form)))))
+    form = _with_fewer_signs(share(factored(share(_said_once(_without_copies(form))))))
     return prune(_said_once(_Narrowing(form).run()), form.outputs)
 
 
@@ -313,6 +313,70 @@ def _with_few_look_ups(form: Form) -> Form:
             if plain else statement
         )  # fmt: skip
     return replace(form, statements=tuple(statements))
+
+
+# Signs.
+
+
+def _with_fewer_signs(form: Form) -> Form:
+    """An array of whose sums only the negatives are wanted has the other sign."""
+    made = {s.target.tensor: s for s in form.statements}
+    readers: dict[Tensor, list[Statement]] = {}
+    for statement in form.statements:
+        for tensor in reads(statement):
+            readers.setdefault(tensor, []).append(statement)
+    changed = dict(made)
+    for tensor, maker in made.items():
+        if not isinstance(maker, Map) or tensor in form.outputs or not isinstance(maker.value, Multiply):
+            continue
+        sums = [s.target.tensor for s in readers.get(tensor, ()) if _is_linear(s, tensor)]
+        if not sums or len(sums) != len(readers[tensor]) or any(len(readers.get(t, ())) != 1 for t in sums):
+            continue
+        uses = {t: changed[readers[t][0].target.tensor] for t in sums if t not in form.outputs}
+        if len(uses) < len(sums) or not all(_is_negated(use, t) for t, use in uses.items()):
+            continue
+        changed[tensor] = replace(maker, value=_opposite(maker.value))
+        for summed in sums:
+            use = changed[readers[summed][0].target.tensor]
+            assert isinstance(use, Map), "a negated sum is a term of an elementwise statement"
+            changed[use.target.tensor] = replace(use, value=_with_opposite(use.value, summed))
+    return replace(form, statements=tuple(changed[s.target.tensor] for s in form.statements))
+
+
+def _is_linear(statement: Statement, tensor: Tensor) -> bool:
+    if isinstance(statement, Contract):
+        return (statement.left.tensor is tensor) != (statement.right.tensor is tensor)
+    return isinstance(statement, Reduce) and statement.kind == "sum"
+
+
+def _is_negated(use: Statement, tensor: Tensor) -> bool:
+    if not isinstance(use, Map):
+        return False
+    terms = use.value.terms if isinstance(use.value, Add) else (use.value,)
+    own = [t for t in terms if any(e.tensor is tensor for e in entries(t))]
+    return len(own) == 1 and isinstance(own[0], Multiply) and own[0].factors[0] is MINUS_ONE and all(
+        isinstance(f, Entry) for f in own[0].factors[1:]
+    )  # fmt: skip
+
+
+def _with_opposite(value: Expr, tensor: Tensor) -> Expr:
+    return rewrite(
+        value, lambda e: negate(e) if isinstance(e, Multiply) and any(
+            isinstance(f, Entry) and f.tensor is tensor for f in e.factors) else None
+    )  # fmt: skip
+
+
+def _opposite(value: Multiply) -> Expr:
+    """The other sign, inside of a difference where there is one."""
+    for position, factor in enumerate(value.factors):
+        if isinstance(factor, Add) and any(_is_minus(t) for t in factor.terms):
+            new = add(*map(negate, factor.terms))
+            return multiply(*value.factors[:position], new, *value.factors[position + 1 :])
+    return negate(value)
+
+
+def _is_minus(term: Expr) -> bool:
+    return term is MINUS_ONE or (isinstance(term, Multiply) and term.factors[0] is MINUS_ONE)
 
 
 # Sums of which a part is known.

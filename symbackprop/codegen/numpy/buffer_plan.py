@@ -57,6 +57,7 @@ class Plan:
         moving: names of what differs from call to call; what has nothing to do with them (views, names and numbers) is
             made once, in `setup`. None if everything does.
         small: of few numbers, so that the fewest calls are the fastest.
+        labels: integers that are known to lie in their range.
         copied: tensors that blocks of `rows` rows read again and again: a transpose is worth a copy, made once, in
             `setup`, since BLAS reads it faster; what is the same in each row is repeated, since to broadcast short
             rows costs more than to add.
@@ -70,6 +71,7 @@ class Plan:
     kept: dict[Tensor, int] = field(default_factory=dict)
     moving: set[str] | None = None
     small: bool = False
+    labels: frozenset[Tensor] = frozenset()
     copied: frozenset[Tensor] = frozenset()
     rows: Symbol | None = None
     setup: list[str] = field(default_factory=list)
@@ -121,11 +123,9 @@ class Plan:
             case Marked(target, value, _, _, extra) if free_indices(value) and not self._is_held(extra):
                 Elementwise(self, target, position).run(value)
                 self._mark(statement)
-            case Gather(target, source, positions, False) if self.closed and self.are_places(source, positions):
-                array, places = self.names[source], self.places(source.shape[1], positions[0], positions[1])
-                self.lines.append(f"{self.names[target.tensor]} = {array}.take({places})")
-                self.called[self.names[target.tensor]] = None
-                self.note_moving(target.tensor)
+            case Gather(target, source, positions, False) if self.are_places(source, positions):
+                places = self.places(source.shape[1], positions[0], positions[1])
+                self.lines.append(f'{self.names[source]}.take({places}, None, {self.home(target).name}, "clip")')
             case Contract() if self.is_matrix_product(statement):
                 self._dot(statement)
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
@@ -166,11 +166,11 @@ class Plan:
         return self.once(f"np.arange({count}) * {size if size.isidentifier() else f'({size})'}", "starts")
 
     def are_places(self, source: Tensor, positions: tuple[Expr, ...]) -> bool:
-        """True for one place in each row of a matrix."""
-        if len(positions) != 2 or not isinstance(positions[0], Index) or positions[0].size is not source.shape[0]:
+        """True for one place in each row of a matrix, which is known to lie inside."""
+        if not self.closed or len(positions) != 2 or not isinstance(positions[0], Index) or positions[0].size is not source.shape[0]:
             return False
         place = positions[1]
-        return isinstance(place, Entry) and place.tensor.kind == "integer" and place.indices == positions[:1]
+        return isinstance(place, Entry) and place.tensor in self.labels and place.indices == positions[:1]
 
     def places(self, columns: Expr, row: Expr, place: Expr) -> str:
         """The places in a matrix, seen as a vector, of one entry in each row."""
@@ -185,7 +185,7 @@ class Plan:
         """Add the extra to an array that holds the value."""
         array = self.holds[s.target.tensor].name
         row = s.target.indices[0]
-        if not self.closed or not self.are_places(s.target.tensor, (row, s.place)) or s.target.indices[1] is not s.at:
+        if not self.are_places(s.target.tensor, (row, s.place)) or s.target.indices[1] is not s.at:
             self.lines.append(self.writer.marked(s, array))
             return
         extra = self.number(s.extra) if not free_indices(s.extra) else self.writer.value(s.extra, (row,))[0]  # type: ignore[arg-type]
