@@ -188,7 +188,8 @@ class _Case:
 
     def close(self, form: str, what: str, found: Any, expected: Any, scale: float) -> None:
         """Raise unless the two are equal up to rounding, relative to `scale`."""
-        gap = np.max(np.abs(np.asarray(found, float) - np.asarray(expected, float)), initial=0.0)
+        one, other = np.asarray(found, float), np.asarray(expected, float)
+        gap = np.max(np.abs(one - other), initial=0.0, where=~(np.isnan(one) & np.isnan(other)))
         if gap <= TOLERANCE[self.kind] * max(scale, 1e-30):
             return
         raise GeneratedCodeError(

@@ -27,6 +27,7 @@ from symbackprop.codegen.runner import Kept, Run
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.program import Program, symbols
 from symbackprop.proofs.stable_logs import stabilise
+from symbackprop.proofs.stable_masks import masked_slopes
 
 DTYPES = ("float64", "float32")
 FUNCTION = "compute"
@@ -107,7 +108,7 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     """
     check_dtype(dtype)
     check_backend(backend)
-    program = stabilise(program)
+    program = masked_slopes(stabilise(program))
     form = _lowered(program)
     signature = signature_of(form, program, dtype)
     if backend != "numpy":
@@ -129,7 +130,7 @@ def plain_source(program: Program) -> str:
     Raises:
         UnsupportedError: as `compile_program`.
     """
-    return print_function(FUNCTION, _lowered(stabilise(program)), "np", set())
+    return print_function(FUNCTION, _lowered(masked_slopes(stabilise(program))), "np", set())
 
 
 def _lowered(program: Program) -> Form:

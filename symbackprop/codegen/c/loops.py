@@ -16,6 +16,7 @@ from symbackprop.codegen.lowering.form import (
     Gather,
     Join,
     Map,
+    Marked,
     Reduce,
     Statement,
     axes,
@@ -114,6 +115,13 @@ def nests(statements: Iterable[Statement]) -> list[Task]:
         needed = [made[t] for t in reads(statement) if t in made]
         if isinstance(statement, Join) or (isinstance(statement, Contract) and is_product(statement)):
             tasks.append(statement)
+            made[statement.target.tensor] = len(tasks) - 1
+            continue
+        if isinstance(statement, Marked):  # the value of each entry first, and then what is added to some
+            value = Map(statement.target, statement.value)
+            tasks.append(Nest(axes(statement.target), [value]))
+            rest = tuple(i for i in axes(statement.target) if i is not statement.at)
+            tasks.append(Nest(rest, [statement]))
             made[statement.target.tensor] = len(tasks) - 1
             continue
         order = nest_axes(statement)

@@ -21,6 +21,7 @@ from symbackprop.codegen.lowering.form import (
     Gather,
     Join,
     Map,
+    Marked,
     Reduce,
     Statement,
     axes,
@@ -223,6 +224,7 @@ class KernelPrinter:
                 self._join(task, indent)
             elif isinstance(task, Nest):
                 here = {s.target.tensor for s in task.statements if isinstance(s, (Map, Gather))}
+                here -= {s.target.tensor for t in tasks if isinstance(t, Nest) for s in t.statements if isinstance(s, Marked)}
                 self.c.local = {t for t in here if readers.get(t, set()) <= {position} and t not in outside and t.shape}
                 self._nest(task, indent)
             else:
@@ -281,7 +283,7 @@ class KernelPrinter:
                 self._array(tensor)
         elif tensor not in self.sums and not isinstance(s, Map | Gather):
             self.lines.append(f"{indent}{type_of(tensor)} {self.names[tensor]} = {_start(s)};")
-        if isinstance(s, Map | Gather) or tensor in self.sums or not tensor.shape:
+        if isinstance(s, Map | Gather | Marked) or tensor in self.sums or not tensor.shape:
             return
         if len(axes(s.target)) < len(tensor.shape):  # one step of a loop
             self._over(axes(s.target), [f"{self.c.entry(s.target)} = {_start(s)};"], indent)
@@ -297,6 +299,9 @@ class KernelPrinter:
         match s:
             case Map(_, value):
                 return f"{left} = {self.c.value(value)};"
+            case Marked(target, _, at, place, extra):
+                there = Entry(tensor, tuple(place if i is at else i for i in target.indices))
+                return f"{self.c.entry(there)} += {self.c.value(extra)};"
             case Gather(_, source, positions, guarded):
                 return f"{left} = {self.c.entry(Entry(source, positions), clipped=guarded)};"
             case Contract(_, a, b, _):

@@ -21,6 +21,8 @@ from symbackprop.codegen.c.network import use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
 from symbackprop.codegen.lowering.form import Form, Gather, Loop, OfMatrix
+from symbackprop.codegen.lowering.marked import marked
+from symbackprop.codegen.lowering.tidy import tidied
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
 from symbackprop.expression.program import symbols
@@ -65,6 +67,7 @@ class CProgram:
     """A compiled function of arrays and numbers that returns new arrays, as a printed NumPy function does."""
 
     def __init__(self, name: str, form: Form, signature: Signature) -> None:
+        form = tidied(marked(form, signature.assumptions))
         known = {a.tensor for a in signature.assumptions if a.kind == "labels"}
         for statement in form.statements:
             if isinstance(statement, OfMatrix):
