@@ -127,7 +127,8 @@ def nests(statements: Iterable[Statement]) -> list[Task]:
         order = nest_axes(statement)
         sizes = [i.size for i in order]
         first = max((_first(t, statement, made[t], written) for t in reads(statement) if t in made), default=0)
-        place = _place(tasks, sizes, first, needed)
+        alone = isinstance(statement, Reduce) and statement.kind in ("max", "min")
+        place = None if alone else _place(tasks, sizes, first, needed)
         if place is None:
             tasks.append(Nest(order))
             place = len(tasks) - 1
@@ -159,6 +160,8 @@ def _place(tasks: list[Task], sizes: list[Expr], first: int, needed: list[int]) 
         task = tasks[place]
         if not isinstance(task, Nest) or [i.size for i in task.order] != sizes or not sizes:
             continue
+        if isinstance(task.statements[0], Reduce) and task.statements[0].kind in ("max", "min"):
+            continue  # by a function of its own
         if all(p < place or isinstance(tasks[p], Nest) for p in needed):
             return place
     return None

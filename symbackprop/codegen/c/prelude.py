@@ -38,6 +38,7 @@ real indicators[2] = {0, 1};
 static inline real sigmoid(real z) { real u = -z; u = u > LARGEST ? LARGEST : u; return 1 / (1 + EXP(u)); }
 static inline real relu(real z) { return z < 0 ? 0 : z; }
 static inline real SQUARE(real z) { return z * z; }
+static inline real CUBE(real z) { return z * z * z; }
 static inline long floor_div(long a, long b) { long q = a / b; return q - (a % b != 0 && (a < 0) != (b < 0)); }
 static inline long floor_mod(long a, long b) { return a - b * floor_div(a, b); }
 static inline long clip(long a, long size) { return a < 0 ? 0 : a < size ? a : size - 1; }
@@ -70,6 +71,24 @@ static inline void loops(int ta, int tb, long M, long N, long K, const real *A, 
         }
     }
 }
+"""
+
+EXTREMES = """
+// The largest or smallest number of a row, in several places side by side; NaN where there is one.
+#define EXTREME(name, relation, start)                                                            \\
+    static __attribute__((unused)) real name(long n, const real *restrict x) {                    \\
+        real best[4 * LANES], found = start;                                                      \\
+        long i = 0, nans = 0;                                                                     \\
+        for (long k = 0; k < 4 * LANES; k++) best[k] = start;                                     \\
+        for (; i + 4 * LANES <= n; i += 4 * LANES)                                                \\
+            for (long k = 0; k < 4 * LANES; k++) best[k] = x[i + k] relation best[k] ? x[i + k] : best[k]; \\
+        for (long k = 0; k < 4 * LANES; k++) found = best[k] relation found ? best[k] : found;    \\
+        for (; i < n; i++) found = x[i] relation found ? x[i] : found;                            \\
+        for (i = 0; i < n; i++) nans += x[i] != x[i];                                             \\
+        return nans ? NAN : found;                                                                \\
+    }
+EXTREME(largest, >, -BIGGEST)
+EXTREME(smallest, <, BIGGEST)
 """
 
 PRODUCT = """
@@ -150,7 +169,7 @@ def head(single: bool, sizes: dict[str, int]) -> str:
         "#define LINE (64 / (long)sizeof(real))",
     ]
     constants = [f"static const long {name} = {value};" for name, value in sizes.items()]
-    return "\n".join([*lines, HEAD, products(), PRODUCT, *constants]) + "\n"
+    return "\n".join([*lines, HEAD, products(), EXTREMES, PRODUCT, *constants]) + "\n"
 
 
 def epoch(inputs: int, units: int, rows_slot: int) -> str:

@@ -20,6 +20,7 @@ from symbackprop.codegen.c.build import build
 from symbackprop.codegen.c.network import use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
+from symbackprop.codegen.c.rows import rowwise
 from symbackprop.codegen.lowering.form import Form, Gather, Loop, OfMatrix
 from symbackprop.codegen.lowering.marked import marked
 from symbackprop.codegen.lowering.tidy import tidied
@@ -67,7 +68,7 @@ class CProgram:
     """A compiled function of arrays and numbers that returns new arrays, as a printed NumPy function does."""
 
     def __init__(self, name: str, form: Form, signature: Signature) -> None:
-        form = tidied(marked(form, signature.assumptions))
+        form = rowwise(tidied(marked(form, signature.assumptions)))
         known = {a.tensor for a in signature.assumptions if a.kind == "labels"}
         for statement in form.statements:
             if isinstance(statement, OfMatrix):
@@ -209,7 +210,11 @@ class _Printer(KernelPrinter):
     def _loop(self, loop: Loop) -> None:
         """The statements of a recurrence, step by step."""
         step, count = self.names[loop.step], self.c.integer(loop.count)
+        inside = self.form.statements[loop.first : loop.last]
+        before, self.sums = self.sums, loop.sums
+        self._zero([s for s in inside if s.target.tensor in loop.sums])
         head = f"long {step} = {count} - 1; {step} >= 0; {step}--" if loop.backwards else ""
         self.lines.append(f"    for ({head or f'long {step} = 0; {step} < {count}; {step}++'}) {{")
-        self.tasks(self.form.statements[loop.first : loop.last], "        ")
+        self.tasks(inside, "        ")
         self.lines.append("    }")
+        self.sums = before
