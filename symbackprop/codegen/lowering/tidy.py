@@ -75,7 +75,7 @@ def tidied(form: Form) -> Form:
     form = prune(_said_once(_without_copies(_with_known_maxima(_said_once(_without_copies(form))))), form.outputs)
     form = prune(_with_known_sums(_with_few_look_ups(form)), form.outputs)
     form = _with_fewer_signs(share(factored(share(_said_once(_without_copies(form))))))
-    return prune(_said_once(_Narrowing(form).run()), form.outputs)
+    return prune(_made_in_place(_said_once(_Narrowing(form).run())), form.outputs)
 
 
 # Copies, and equal statements.
@@ -90,6 +90,30 @@ def _without_copies(form: Form) -> Form:
             same[new.target.tensor] = _as(new.target, new.value)
         else:
             kept.append(new)
+    return replace(form, statements=tuple(kept))
+
+
+def _made_in_place(form: Form) -> Form:
+    """The form without outputs that are copies of what nothing else reads."""
+    readers = Counter(t for s in form.statements for t in reads(s))
+    made = {s.target.tensor: s for s in form.statements}
+    instead: dict[Tensor, Entry] = {}
+    for s in form.statements:
+        if not isinstance(s, Map) or not isinstance(s.value, Entry) or not s.target.indices:
+            continue
+        maker = made.get(s.value.tensor)
+        own = s.value.tensor not in form.outputs and readers[s.value.tensor] == 1
+        same = maker is not None and s.value.indices == s.target.indices and is_plain(maker.target)
+        if own and same and s.value.tensor.kind == s.target.tensor.kind:
+            instead[s.value.tensor] = s.target
+    gone = {t.tensor for t in instead.values()}
+    kept = list[Statement]()
+    for s in form.statements:
+        if s.target.tensor in instead:
+            target = Entry(instead[s.target.tensor].tensor, s.target.indices)
+            kept.append(replace(s, target=target))
+        elif not (s.target.tensor in gone and isinstance(s, Map) and isinstance(s.value, Entry)):
+            kept.append(s)
     return replace(form, statements=tuple(kept))
 
 
