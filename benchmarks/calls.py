@@ -51,11 +51,16 @@ def main() -> None:
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    lines = ["# The plain call", "", "How many times as fast as textbook NumPy, one thread; the last columns are what a",
-             "plain call costs beyond the bound one, in µs.", ""]  # fmt: skip
+    lines = [
+        "# The plain call",
+        "",
+        "How many times as fast as textbook NumPy, one thread; the last columns are what a plain call costs beyond the",
+        "bound one, in µs.",
+        "",
+    ]
     for dtype in ("float64", "float32"):
-        lines += [f"## {dtype}", "", "| case | textbook µs | numpy bound | numpy plain | c bound | c plain | numpy µs | c µs |",
-                  "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        head = "| case | textbook µs | numpy bound | numpy plain | c bound | c plain | numpy µs | c µs |"
+        lines += [f"## {dtype}", "", head, "|---|---|---|---|---|---|---|---|"]
         for title in CASES:
             t = measured(title, dtype, options.seconds)
             ratios = [f"{t['textbook'] / t[n]:.2f}" if n in t else "–" for n in

@@ -106,7 +106,9 @@ class Layer:
         return "x".join(map(str, sizes.values()))
 
     def traced(self, sizes: Mapping[str, int]) -> Any:
-        shapes = {n: tuple({**sizes, "K": 3}[s] if s in self.fixed else s for s in shape) for n, shape in self.shapes.items()}
+        shapes = {
+            n: tuple({**sizes, "K": 3}[s] if s in self.fixed else s for s in shape) for n, shape in self.shapes.items()
+        }
         return sb.trace(self.forward, shapes=shapes, assume={"y": f"labels:{self.labels}"} if self.labels else None)
 
     def arrays(self, sizes: Mapping[str, int], dtype: str) -> Arrays:
@@ -227,8 +229,13 @@ def main() -> None:
                 times = facts[dtype][title] = measured(name, layer, sizes, dtype, options.seconds, but)
                 ratios = {n: round(times["by hand"] / t, 2) for n, t in times.items()}
                 print(dtype, title, round(times["by hand"], 1), ratios, file=sys.stderr, flush=True)
-    lines = ["# Traced layers", "", "J and all gradients of one call: time of hand-written NumPy over that of each, so that more than 1 is",
-             "faster than by hand. One thread, one process, interleaved, the minimum of CPU time.", ""]  # fmt: skip
+    lines = [
+        "# Traced layers",
+        "",
+        "J and all gradients of one call: time of hand-written NumPy over that of each, so that more than 1 is faster",
+        "than by hand. One thread, one process, interleaved, the minimum of CPU time.",
+        "",
+    ]
     for dtype, found in facts.items():
         lines += [f"## {dtype}", "", *table(found), ""]
     text = "\n".join([*lines, "## Where", "", processor()]) + "\n"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from symbackprop.codegen.processor import kind
 
 PACKAGES = ("numpy", "scipy", "torch", "jax")
 
@@ -18,16 +19,3 @@ def processor() -> str:
         except PackageNotFoundError:
             continue
     return f"{kind()}; Python {platform.python_version()}, {', '.join(versions)}."
-
-
-def kind() -> str:
-    """Vector width and sizes of the caches of a core, as far as the system tells them."""
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-    vectors = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else platform.machine()
-    caches = []
-    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, size, sort = ((folder / n).read_text().strip() for n in ("level", "size", "type"))
-        if sort != "Instruction":
-            caches.append(f"L{level} {size}")
-    return f"{vectors}, {', '.join(caches)}" if caches else vectors

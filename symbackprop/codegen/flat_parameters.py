@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.codegen.arguments import REMEMBERED, Array, Shapes, as_array, as_number, is_whole, same_names, size_value
+from symbackprop.codegen.arguments import (
+    REMEMBERED,
+    Array,
+    Shapes,
+    as_array,
+    as_number,
+    is_whole,
+    same_names,
+    size_value,
+)
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.build import Expr, Symbol, Tensor
 from symbackprop.expression.program import Program
@@ -109,7 +118,9 @@ class FlatLayout:
         if type(params) is dict and Y is not None and len(params) == len(self.names):
             arrays = [X, Y, *map(params.get, self.names)]
             dtype = self.dtype
-            for array in arrays:  # most calls end after this: for small nets the checks must not cost more than the work
+            for (
+                array
+            ) in arrays:  # most calls end after this: for small nets the checks must not cost more than the work
                 if type(array) is not np.ndarray or array.dtype is not dtype:
                     break
                 if not array.flags.carray and not is_whole(array):

@@ -28,7 +28,7 @@ from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.program import check_backend, check_dtype, load_module
-from symbackprop.codegen.runner import WORKSPACES, Runner
+from symbackprop.codegen.runner import Runner, drop_oldest
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.program import Program
 from symbackprop.proofs.stable_logs import stabilise
@@ -188,8 +188,7 @@ class CompiledNetwork:
             copy(own, array)
         result = float(found[2]()), found[1].copy()
         self._ready[key] = found
-        if len(self._ready) > WORKSPACES:
-            self._ready.pop(list(self._ready)[0], None)
+        drop_oldest(self._ready)
         return result
 
     def cost(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> float:

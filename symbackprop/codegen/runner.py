@@ -21,6 +21,13 @@ Run = Callable[[Shapes, Sequence[Array], Sequence[float]], dict[str, Array]]  # 
 WORKSPACES = 8  # arrays of that many different shapes keep their buffers
 
 
+def drop_oldest(kept: dict[Any, Any]) -> None:
+    """Keep what belongs to a few shapes; another thread may be at it as well."""
+    if len(kept) > WORKSPACES:
+        for key in [*kept][:-WORKSPACES]:
+            kept.pop(key, None)
+
+
 class Runner:
     """One function of a network in its two forms, with the workspaces of recent shapes.
 
@@ -38,8 +45,7 @@ class Runner:
         function, work = found
         result = function(*arrays, *numbers, *out) if work is None else function(*arrays, *numbers, out, work)
         self.idle[shapes] = found
-        if len(self.idle) > WORKSPACES:
-            self.idle.pop(list(self.idle)[0], None)
+        drop_oldest(self.idle)
         return result
 
     def prepare(self, arrays: Sequence[Array]) -> tuple[Callable[..., Any], Any]:
@@ -102,8 +108,7 @@ class Kept:
         out = [empty(shape, dtype) for shape in ready.outputs]
         said = ready.call(ready.run, *arrays, *numbers, *out)
         self.idle[shapes] = ready
-        if len(self.idle) > WORKSPACES:
-            self.idle.pop(list(self.idle)[0], None)
+        drop_oldest(self.idle)
         if len(self.numbers) == 1:
             out.insert(self.numbers[0], np.asarray(said, dtype))
         else:

@@ -41,11 +41,12 @@ def masked_slopes(program: Program) -> Program:
     """The same functions; what a zero would multiply where it may be infinite is chosen away instead.
 
     Example:
-        >>> from symbackprop.expression.build import Compare, Symbol, Tensor
+        >>> from symbackprop.expression.build import Compare, Symbol, Tensor, power
         >>> from symbackprop.expression.program import Equation
-        >>> i, x, y = Index("i", Symbol("N", "size")), Tensor("x", (Symbol("N", "size"),)), Tensor("y", (Symbol("N", "size"),))
+        >>> N = Symbol("N", "size")
+        >>> i, x, y = Index("i", N), Tensor("x", (N,)), Tensor("y", (N,))
         >>> a = Entry(x, (i,))
-        >>> slope = multiply(where(Compare("<", ZERO, a), a, ZERO), Power(a, Number(-1)))
+        >>> slope = multiply(where(Compare("<", ZERO, a), a, ZERO), power(a, -1))
         >>> isinstance(masked_slopes(Program((x,), (Equation(y, (i,), slope),), (y,))).equations[0].value, Where)
         True
     """

@@ -27,9 +27,9 @@ from symbackprop.codegen.choice import c_block_rows
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, soon
 from symbackprop.codegen.numpy.plain import names_of
+from symbackprop.codegen.runner import drop_oldest
 from symbackprop.errors import UnsupportedError
 
-WORKSPACES = 8
 KERNELS = ("cost_and_gradient", "gradient", "cost")
 
 
@@ -151,7 +151,9 @@ class _Ready(NamedTuple):
 class CRunner:
     """One kernel, called like a printed NumPy function, with the workspaces of recent batch sizes."""
 
-    def __init__(self, function: Any, on_held: Any, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True) -> None:
+    def __init__(
+        self, function: Any, on_held: Any, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True
+    ) -> None:
         self.function, self.kernel, self.layout, self.in_blocks = function, kernel, layout, in_blocks
         function.restype = ctypes.c_double
         function.argtypes = [ctypes.c_void_p]
@@ -165,18 +167,17 @@ class CRunner:
         ready.pack(ready.held, 0, *map(WHERE, arrays), *map(WHERE, out), *numbers)
         cost: float = self.on_held(ready.call)
         self.idle[rows] = ready
-        if len(self.idle) > WORKSPACES:
-            self.idle.pop(list(self.idle)[0], None)
+        drop_oldest(self.idle)
         return cost
 
-    def _prepared(
-        self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int
-    ) -> _Ready:
+    def _prepared(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int) -> _Ready:
         slots, kept = self.slots(arrays, numbers, out, rows)
         count = len(arrays) + len(out)
         held = bytearray(8 * (count + len(numbers)))
         view = (ctypes.c_char * len(held)).from_buffer(held)
-        call = Call(self.kernel_address, ctypes.addressof(slots), ctypes.addressof(view), count, len(slots), len(numbers))
+        call = Call(
+            self.kernel_address, ctypes.addressof(slots), ctypes.addressof(view), count, len(slots), len(numbers)
+        )
         pack = struct.Struct(f"={count}q{len(numbers)}d").pack_into
         return _Ready(held, pack, ctypes.addressof(call), (call, slots, kept[count:], view))
 

@@ -225,7 +225,9 @@ class KernelPrinter:
                 self._join(task, indent)
             elif isinstance(task, Nest):
                 here = {s.target.tensor for s in task.statements if isinstance(s, (Map, Gather))}
-                here -= {s.target.tensor for t in tasks if isinstance(t, Nest) for s in t.statements if isinstance(s, Marked)}
+                here -= {
+                    s.target.tensor for t in tasks if isinstance(t, Nest) for s in t.statements if isinstance(s, Marked)
+                }
                 self.c.local = {t for t in here if readers.get(t, set()) <= {position} and t not in outside and t.shape}
                 self._nest(task, indent)
             else:

@@ -104,7 +104,9 @@ class _Group:
         if isinstance(s, Reduce) and s.kind != "sum":
             return None
         operands = [e for e in entries_read(s) if e.indices]
-        leading = [i for i in over if i.size is self.size and all(e.indices[0] is i or i not in e.indices for e in operands)]
+        leading = [
+            i for i in over if i.size is self.size and all(e.indices[0] is i or i not in e.indices for e in operands)
+        ]
         return leading[0] if leading and any(len(e.indices) > 1 or e.tensor in made for e in operands) else None
 
     def _is_local(self, s: Statement, row: Index, made: set[Tensor]) -> bool:
@@ -136,8 +138,8 @@ class _Group:
             return Entry(short[e.tensor], e.indices[1:]) if e.tensor in short else e
 
         def value(expr: Expr) -> Expr:
-            found = {e: entry(e) for e in entries(expr) if e.tensor in short}
-            return substitute(expr, dict(found)) if found else expr
+            found: dict[Expr, Expr] = {e: entry(e) for e in entries(expr) if e.tensor in short}
+            return substitute(expr, found) if found else expr
 
         body = [rewritten(_at(s, row, step), entry, value) for s, row in self.rows]
         return body, {t: 0 for t in made if t not in short}, said

@@ -54,6 +54,7 @@ class Monomial:
     powers: dict[Expr, Fraction]
 
     def expression(self) -> Expr:
+        """The product."""
         return multiply(number(self.number), *(power(b, number(e)) for b, e in self.powers.items()))
 
 

@@ -320,7 +320,9 @@ def _with_few_look_ups(form: Form) -> Form:
         plain = True
         for entry in dict.fromkeys(entries(maker.value)):
             there = substitute(entry, table)
-            if not isinstance(there, Entry) or any(isinstance(i, Entry) and i.tensor.kind == "real" for i in there.indices):
+            if not isinstance(there, Entry) or any(
+                isinstance(i, Entry) and i.tensor.kind == "real" for i in there.indices
+            ):
                 plain = False
             elif all(isinstance(i, Index) for i in there.indices) and len(set(there.indices)) == len(there.indices):
                 found[there] = there
@@ -490,7 +492,9 @@ def _divided(
     """The statement's target as a factor, and the factors beside it, if these know nothing of what it sums over."""
     operands = [statement.left, statement.right] if isinstance(statement, Contract) else [statement.operand]
     own = _opened(list(operands), made)
-    if own is None or not set(e.tensor for f in own for e in entries(f)) <= {e.tensor for f in factors for e in entries(f)}:
+    if own is None or not set(e.tensor for f in own for e in entries(f)) <= {
+        e.tensor for f in factors for e in entries(f)
+    }:
         return None
     indices = list(dict.fromkeys(i for o in operands for i in axes(o)))
     there = list(dict.fromkeys(i for f in factors for i in _indices(f)))
@@ -563,4 +567,3 @@ def _added(total: Contract, parts: list[tuple[Entry, list[Expr]]], form: Form) -
         numbers.append(multiply(*scalars, part))
     statements.append(Map(total.target, add(*numbers)))
     return statements
-

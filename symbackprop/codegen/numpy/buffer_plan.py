@@ -167,7 +167,12 @@ class Plan:
 
     def are_places(self, source: Tensor, positions: tuple[Expr, ...]) -> bool:
         """True for one place in each row of a matrix, which is known to lie inside."""
-        if not self.closed or len(positions) != 2 or not isinstance(positions[0], Index) or positions[0].size is not source.shape[0]:
+        if (
+            not self.closed
+            or len(positions) != 2
+            or not isinstance(positions[0], Index)
+            or positions[0].size is not source.shape[0]
+        ):
             return False
         place = positions[1]
         return isinstance(place, Entry) and place.tensor in self.labels and place.indices == positions[:1]
@@ -521,7 +526,11 @@ class Elementwise:
         repeated = plan.repeated(entry, self.order)
         if repeated is not None:
             return Operand(repeated)
-        if plan.is_steady(text) and text != plan.names[tensor] and plan.called.get(plan.names[tensor], True) is not None:
+        if (
+            plan.is_steady(text)
+            and text != plan.names[tensor]
+            and plan.called.get(plan.names[tensor], True) is not None
+        ):
             text = plan.once(text, f"{plan.names[tensor]}_view")
         return self._waiting(Operand(text, reads=(tensor,)))
 

@@ -43,7 +43,9 @@ def print_kept(name: str, form: Form, helpers: set[str], labels: frozenset[Tenso
     scalars = ", ".join(names[t] for t in form.outputs if not t.shape)
     body = [*plan.lines, *([f"return {scalars}"] if scalars else [])]
     lines = [f"def {name}({', '.join(names[t] for t in form.inputs)}):", *docstring(form, names)]
-    lines += size_lines(form, names, plan.writer.mentioned | {s for b in plan.buffers for z in b.shape for s in symbols(z)})
+    lines += size_lines(
+        form, names, plan.writer.mentioned | {s for b in plan.buffers for z in b.shape for s in symbols(z)}
+    )
     lines += [INDENT + line for line in [*buffers, *plan.setup]]
     lines += ["", f"{INDENT}def run({', '.join([*given, *outputs])}):", *(2 * INDENT + line for line in body)]
     return "\n".join([*lines, "", f"{INDENT}return run"]) + "\n"
