@@ -28,7 +28,7 @@ from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.program import check_backend, check_dtype, load_module
-from symbackprop.codegen.runner import Runner, drop_oldest
+from symbackprop.codegen.runner import Runner, drop_oldest, quiet_caller
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.program import Program
 from symbackprop.proofs.stable_logs import stabilise
@@ -182,11 +182,11 @@ class CompiledNetwork:
             parameters = [theta] if len(arrays) == 3 and len(layout.names) != 1 else layout.views(theta)
             with np.errstate(all="ignore"):
                 run = self.bind(theta, x, y, out=gradient, **dict(zip(layout.hyper, numbers, strict=True)))
-            found = [x, y, *parameters], gradient, run
+            found = [x, y, *parameters], gradient, run, quiet_caller()
         copy = np.copyto
         for own, array in zip(found[0], arrays, strict=True):
             copy(own, array)
-        result = float(found[2]()), found[1].copy()
+        result = float(found[3](found[2])), found[1].copy()
         self._ready[key] = found
         drop_oldest(self._ready)
         return result
