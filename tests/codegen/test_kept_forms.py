@@ -222,3 +222,17 @@ def test_a_limit_makes_all_sizes_together_fastest():
     times = {4: {"new": 1.0, "old": 1.2}, 8: {"new": 1.1, "old": 1.0}, 16: {"new": 1.0, "old": 2.0}}
     assert limit(times) == 16
     assert limit({4: {"new": 2.0, "old": 1.0}}) == 0
+
+
+def weighted(x, a, b, s):
+    return ((x + a) * b * s).sum()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_term_without_an_index_counts_once_for_each_of_its_values(compiled, backend):
+    f = compiled(weighted, {"x": ("N", "D"), "a": ("D",), "b": ("D",), "s": ()}, backend)
+    random = np.random.default_rng(0)
+    given = {"x": random.normal(size=(5, 3)), "a": np.ones(3), "b": np.arange(3.0), "s": np.array(2.0)}
+    found = f(**given)
+    assert float(next(iter(found.values()))) == pytest.approx(weighted(**given), rel=1e-13)
+    np.testing.assert_allclose(found["a_bar"], 5 * 2 * given["b"], rtol=1e-13)

@@ -439,7 +439,7 @@ def _by_known_sums(
             continue
         terms = [_product(t, maker.target, one, made) for t in _terms(maker)]
         others = [s for s in form.statements if s is not maker and s is not total and one.tensor not in reads(s)]
-        parts = [_part(multiply(other, *t), others, made) for t in terms if t is not None]
+        parts = [_part(multiply(other, *t), total.over, others, made) for t in terms if t is not None]
         if len(parts) == len(terms) and None not in parts:
             return _added(total, [p for p in parts if p is not None], form)
     return None
@@ -468,12 +468,12 @@ def _product(
 
 
 def _part(
-    product: Expr, statements: list[Statement], made: Mapping[Tensor, Statement]
+    product: Expr, over: tuple[Index, ...], statements: list[Statement], made: Mapping[Tensor, Statement]
 ) -> tuple[Entry, list[Expr]] | None:
     """(a sum that is known, what it is to be multiplied by before the rest is summed) for the sum of a product."""
     factors = _opened(list(factors_of(product)), made)
-    if factors is None:
-        return None
+    if not set(over).issubset(i for f in factors for i in _indices(f)):
+        return None  # what does not depend on an index is counted as often as it has values
     best = None
     for statement in statements:
         if not axes(statement.target):
@@ -492,9 +492,7 @@ def _divided(
     """The statement's target as a factor, and the factors beside it, if these know nothing of what it sums over."""
     operands = [statement.left, statement.right] if isinstance(statement, Contract) else [statement.operand]
     own = _opened(list(operands), made)
-    if own is None or not set(e.tensor for f in own for e in entries(f)) <= {
-        e.tensor for f in factors for e in entries(f)
-    }:
+    if not set(e.tensor for f in own for e in entries(f)) <= {e.tensor for f in factors for e in entries(f)}:
         return None
     indices = list(dict.fromkeys(i for o in operands for i in axes(o)))
     there = list(dict.fromkeys(i for f in factors for i in _indices(f)))
@@ -522,7 +520,7 @@ def _indices(expr: Expr) -> Iterator[Index]:
         yield from axes(entry)
 
 
-def _opened(factors: list[Expr], made: Mapping[Tensor, Statement]) -> Counter[Expr] | None:
+def _opened(factors: list[Expr], made: Mapping[Tensor, Statement]) -> Counter[Expr]:
     """The factors of a product, products that have a name of their own taken apart."""
     found = Counter[Expr]()
     while factors:
