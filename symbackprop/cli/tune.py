@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, fields
 from typing import Annotated
 
@@ -28,7 +29,8 @@ def tune(
         path.unlink(missing_ok=True)
         typer.echo(f"removed {path}")
         return
-    found = tuning.tuned(lambda question: typer.echo(question, err=True))
+    shown = sys.stderr.isatty()
+    found = tuning.tuned(lambda question: typer.echo(question, err=True) if shown else None)
     try:
         choice.store(found)
     except OSError as error:

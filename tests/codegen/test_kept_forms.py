@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.cli import main
 from symbackprop.codegen import choice
 from symbackprop.codegen.c.build import compiler
 from symbackprop.codegen.choice import Choices, choices, store, stored_at
@@ -236,3 +237,13 @@ def test_a_term_without_an_index_counts_once_for_each_of_its_values(compiled, ba
     found = f(**given)
     assert float(next(iter(found.values()))) == pytest.approx(weighted(**given), rel=1e-13)
     np.testing.assert_allclose(found["a_bar"], 5 * 2 * given["b"], rtol=1e-13)
+
+
+def test_tune_stores_what_it_finds_and_forgets_it(own_cache, monkeypatch, capsys):
+    monkeypatch.setattr("symbackprop.codegen.tune.tuned", lambda observer: Choices(few_activations=9))
+    for words, said in ((["tune"], "few_activations"), (["tune", "--forget"], "removed")):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 0 and said in capsys.readouterr().out
+        choices.cache_clear()
+        assert (choices().few_activations == 9) == (words == ["tune"])
