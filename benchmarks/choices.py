@@ -46,8 +46,7 @@ class Forms:
 
     def whole(self) -> Run:
         functions = self.net.functions
-        work = functions["cost_and_gradient_into_work"](*self.arrays)
-        return partial(functions["cost_and_gradient_into"], *self.arrays, LAM, self.parts, work)
+        return partial(functions["cost_and_gradient_for"](*self.arrays), *self.arrays, LAM, *self.parts)
 
     def blocks(self, rows: int) -> Run:
         functions = self.net.functions
@@ -141,7 +140,7 @@ def _holding(run: Run, arrays: object) -> Run:
 def few_activations() -> Iterable[tuple[object, dict[str, Run]]]:
     for rows in (4, 16, 32, 64, 128, 256):
         forms = Forms((20, 30, 30, 10), rows)
-        yield 30 * rows, {"into": forms.whole(), "bound": forms.bound("bound")}
+        yield 30 * rows, {"kept": forms.whole(), "bound": forms.bound("bound")}
 
 
 def few_multiplications() -> Iterable[tuple[object, dict[str, Run]]]:
@@ -199,7 +198,7 @@ def main() -> None:
         ("BLOCKS, SMALL_PRODUCT: rows in a block", table("network", "whole", blocks())),
         ("C_BLOCKS: rows in a block, C", table("network", "whole", c_blocks())),
         ("C_LARGE_PRODUCT, C_FEW_ROWS: products in C", table("product", "blas", c_products())),
-        ("FEW_ACTIVATIONS: rows times the widest layer", table("activations", "into", few_activations())),
+        ("FEW_ACTIVATIONS: rows times the widest layer", table("activations", "kept", few_activations())),
         ("FEW_MULTIPLICATIONS: rows times parameters", table("multiplications", "bound", few_multiplications())),
         ("Plain numbers: by this package, and by sympy.lambdify(cse=True)", table("network", "bound", plain_numbers())),
         ("LONG_VECTOR: a step of gradient descent", table("parameters", "two passes", long_vectors())),

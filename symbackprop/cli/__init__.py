@@ -1,4 +1,4 @@
-"""The command line: prove, verify, check, train, predict, export, demo.
+"""The command line: prove, verify, check, train, predict, export, tune, demo.
 
     symbackprop prove --layers 3,5,5,4 --cost cross-entropy -o proof.html
 
@@ -21,6 +21,7 @@ from symbackprop.cli.export import export
 from symbackprop.cli.predict import predict
 from symbackprop.cli.show import help_text
 from symbackprop.cli.train import train
+from symbackprop.cli.tune import tune
 from symbackprop.cli.verdicts import check, prove, verify
 from symbackprop.errors import SymbackpropError
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (prove, verify, check, train, predict, export, demo):
+for command in (prove, verify, check, train, predict, export, tune, demo):
     app.command(help=help_text(command))(command)
 
 

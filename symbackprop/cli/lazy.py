@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symbackprop import api as api
     from symbackprop import files as files
+    from symbackprop.codegen import choice as choice
+    from symbackprop.codegen import tune as tuning
     from symbackprop.expression import program as program
     from symbackprop.frontends import network as network
     from symbackprop.frontends import network_options as network_options
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
     from symbackprop.training import report as report
     from symbackprop.training import storage as storage
 
-    __all__ = ["theorems", "train"]
+    __all__ = ["theorems", "train", "tuning"]
 
 
 NAMES = {
     "api": "api",
+    "choice": "codegen.choice",
     "csv_table": "training.csv_table",
     "data": "training.data",
     "files": "files",
@@ -46,6 +49,7 @@ NAMES = {
     "storage": "training.storage",
     "theorems": "proofs.network",
     "train": "training.loop",
+    "tuning": "codegen.tune",
 }
 
 

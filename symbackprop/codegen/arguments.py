@@ -23,6 +23,7 @@ from symbackprop.rendering.text import to_text
 
 Array = NDArray[Any]
 
+Shapes = tuple[tuple[int, ...], ...]  # of all arrays of a call
 REMEMBERED = 256  # shapes of arguments that are not looked at again
 
 
@@ -41,12 +42,12 @@ class Signature:
     parameters: tuple[str, ...]
     dtype: np.dtype[Any]
     assumptions: tuple[Assumption, ...] = ()
-    _fitting: dict[tuple[tuple[int, ...], ...], dict[Symbol, int]] = field(
+    _fitting: dict[Shapes, dict[Symbol, int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )  # shapes that were looked at and found to fit, with the sizes that they say
 
-    def bind(self, given: Mapping[str, Any]) -> tuple[list[Array], list[float]]:
-        """Arrays and hyper-parameters in the order in which the code takes them.
+    def bind(self, given: Mapping[str, Any]) -> tuple[Shapes, list[Array], list[float]]:
+        """The shapes, the arrays and the hyper-parameters in the order in which the code takes them.
 
         Raises:
             DataError: something is missing, unknown, or of the wrong shape or type.
@@ -56,12 +57,32 @@ class Signature:
                 "array", [t.name for t in self.inputs], {k: v for k, v in given.items() if k not in self.parameters}
             )
             same_names("hyper-parameter", self.parameters, {k: v for k, v in given.items() if k in self.parameters})
-        arrays = [as_array(t.name, given[t.name], t, self.dtype) for t in self.inputs]
-        sizes = self.sizes(arrays)
-        for assumption in self.assumptions:
-            if assumption.kind == "labels":
-                _check_labels(assumption, dict(zip(self.inputs, arrays, strict=True)), sizes)
-        return arrays, [as_number(f"hyper-parameter {name}", given[name]) for name in self.parameters]
+        names, kinds = self._arrays
+        arrays = [given[name] for name in names]
+        for array, kind in zip(arrays, kinds, strict=True):  # most calls pass here: it must not cost more than the work
+            if type(array) is not np.ndarray or array.dtype is not kind or not (array.flags.carray or is_whole(array)):
+                arrays = [as_array(t.name, a, t, self.dtype) for t, a in zip(self.inputs, arrays, strict=True)]
+                break
+        shapes = tuple([a.shape for a in arrays])
+        if shapes not in self._fitting or self._labels:
+            sizes = self.sizes(arrays)
+            for assumption, place in self._labels:
+                _check_labels(assumption, arrays[place], sizes)
+        if not self.parameters:
+            return shapes, arrays, []
+        return shapes, arrays, [as_number(f"hyper-parameter {name}", given[name]) for name in self.parameters]
+
+    @cached_property
+    def _arrays(self) -> tuple[list[str], list[np.dtype[Any]]]:
+        """The names of the arrays, and their types."""
+        integers = np.dtype(np.int64)
+        return [t.name for t in self.inputs], [integers if t.kind == "integer" else self.dtype for t in self.inputs]
+
+    @cached_property
+    def _labels(self) -> list[tuple[Assumption, int]]:
+        """What is assumed of labels, and which arrays they are."""
+        found = [a for a in self.assumptions if a.kind == "labels" and a.tensor in self.inputs]
+        return [(a, self.inputs.index(a.tensor)) for a in found]
 
     @cached_property
     def _names(self) -> Set[str]:
@@ -114,7 +135,7 @@ def shape_text(tensor: Tensor) -> str:
 
 def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Array:
     """`value` as a C-contiguous array of the code's type; the very same object if it is one already."""
-    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous and tensor.kind == "real":
+    if type(value) is np.ndarray and value.dtype == dtype and is_whole(value) and tensor.kind == "real":
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise DataError(f"{name} is a masked array, whose mask would be lost", help=f"fill it: {name}.filled(0.0)")
@@ -123,15 +144,26 @@ def as_array(name: str, value: Any, tensor: Tensor, dtype: np.dtype[Any]) -> Arr
     except (ValueError, TypeError):
         raise DataError(f"{name} is not an array: its rows have different lengths") from None
     if tensor.kind == "integer":
-        if array.dtype == np.int64 and array.flags.c_contiguous:
+        if array.dtype == np.int64 and is_whole(array):
             return array
         if array.dtype.kind not in "iub":
             raise DataError(f"{name} has type {array.dtype}, but its entries are integers")
-        return np.ascontiguousarray(array, np.int64).reshape(array.shape)
+        return _whole(array, np.dtype(np.int64))
     if array.dtype.kind not in "fiub":
         what = f"is {type(value).__name__}" if not array.ndim and array.dtype == object else f"has type {array.dtype}"
         raise DataError(f"{name} {what}, but its entries are real numbers")
-    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+    return _whole(array, dtype)
+
+
+def is_whole(array: Array) -> bool:
+    """True if the numbers lie one after the other, each where numbers of its size begin."""
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
+
+
+def _whole(array: Array, dtype: np.dtype[Any]) -> Array:
+    found = np.ascontiguousarray(array, dtype).reshape(array.shape)
+    return found if found.flags.aligned else found.copy()
 
 
 def as_number(name: str, value: Any) -> float:
@@ -178,12 +210,12 @@ def _solve_multiples(tensor: Tensor, array: Array, sizes: dict[Symbol, int]) -> 
                 sizes[symbol] = quotient
 
 
-def _check_labels(assumption: Assumption, arrays: Mapping[Tensor, Array], sizes: Mapping[Symbol, int]) -> None:
-    array = arrays.get(assumption.tensor)
+def _check_labels(assumption: Assumption, array: Array, sizes: Mapping[Symbol, int]) -> None:
     bound = None if assumption.size is None else size_value(assumption.size, sizes)
-    if array is None or bound is None or not array.size:
+    if bound is None or not array.size:
         return
-    if int(array.view(np.uint64).max()) < bound:  # a negative label is a large number there: one pass
+    flat = array.ravel()
+    if flat[flat.argmax()] < bound and flat[flat.argmin()] >= 0:  # for few labels faster than max() and min()
         return
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= bound:

@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.codegen.arguments import Array, as_array, as_number, same_names, size_value
+from symbackprop.codegen.arguments import (
+    REMEMBERED,
+    Array,
+    Shapes,
+    as_array,
+    as_number,
+    is_whole,
+    same_names,
+    size_value,
+)
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.build import Expr, Symbol, Tensor
 from symbackprop.expression.program import Program
@@ -52,7 +61,9 @@ class FlatLayout:
         starts = np.cumsum([0, *(prod(s) if s else 0 for s in self.shapes)]).tolist()
         self.places = [(a, b, s) for a, b, s in zip(starts, starts[1:], self.shapes, strict=False)]
         self.length = starts[-1]
+        self.is_known = None not in self.shapes
         self._hyper_set = set(hyper)
+        self._fitting: set[Shapes] = set()  # shapes of all arrays that were looked at
 
     def _shape(self, tensor: Tensor) -> tuple[int, ...] | None:
         sizes = [size_value(s, self.known) for s in tensor.shape]
@@ -67,9 +78,11 @@ class FlatLayout:
         """
         if hyper.keys() != self._hyper_set:
             same_names("hyper-parameter", self.hyper, hyper)
-        return [
-            v if type(v) is float else as_number(f"hyper-parameter {n}", v) for n in self.hyper for v in (hyper[n],)
-        ]
+        found = [hyper[name] for name in self.hyper]
+        for value in found:
+            if type(value) is not float:
+                return [as_number(f"hyper-parameter {n}", v) for n, v in zip(self.hyper, found, strict=True)]
+        return found
 
     def data(self, X: Any, Y: Any) -> tuple[Array, Array]:
         """X and Y as arrays of the code's type; each fault is named with its axis."""
@@ -80,7 +93,7 @@ class FlatLayout:
         return x, y
 
     def _matrix(self, name: str, value: Any, width: int | None, layer: str, tensor: Tensor) -> Array:
-        if type(value) is np.ndarray and value.dtype is self.dtype and value.flags.c_contiguous:
+        if type(value) is np.ndarray and value.dtype is self.dtype and is_whole(value):
             shape = value.shape
             if len(shape) == 2 and shape[0] and shape[1] == width:
                 return value  # most calls end here: for small nets the checks must not cost more than the work
@@ -102,6 +115,25 @@ class FlatLayout:
 
     def arguments(self, params: Mapping[str, Any], X: Any, Y: Any) -> list[Array]:
         """Data and parameters in the order in which the code takes them; Y is left out if it is None."""
+        if type(params) is dict and Y is not None and len(params) == len(self.names):
+            arrays = [X, Y, *map(params.get, self.names)]
+            dtype = self.dtype
+            for (
+                array
+            ) in arrays:  # most calls end after this: for small nets the checks must not cost more than the work
+                if type(array) is not np.ndarray or array.dtype is not dtype:
+                    break
+                if not array.flags.carray and not is_whole(array):
+                    break
+            else:
+                if tuple([a.shape for a in arrays]) in self._fitting:
+                    return arrays
+        arrays = self._checked(params, X, Y)
+        if Y is not None and len(self._fitting) < REMEMBERED:
+            self._fitting.add(tuple([a.shape for a in arrays]))
+        return arrays
+
+    def _checked(self, params: Mapping[str, Any], X: Any, Y: Any) -> list[Array]:
         if (
             not isinstance(params, Mapping)
             or len(params) != len(self.names)
@@ -154,7 +186,7 @@ class FlatLayout:
 
     def views(self, theta: Array) -> list[Array]:
         """The parameters inside the flat vector, without a copy."""
-        return [theta[a:b].reshape(s) for a, b, s in self.places if s is not None]
+        return [theta[a:b] if len(s) == 1 else theta[a:b].reshape(s) for a, b, s in self.places if s is not None]
 
     def output(self, out: Array, *inputs: Array) -> Array:
         """`out`, if a gradient can be written to it."""

@@ -17,25 +17,27 @@ from typing import Any
 import numpy as np
 
 from symbackprop.calculus.derivation import Gradient
-from symbackprop.codegen.arguments import REMEMBERED, Array, Signature, size_value
+from symbackprop.codegen.arguments import Array, Signature
 from symbackprop.codegen.lowering.form import Form, Join, OfMatrix, equation_text, soon
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.marked import marked
 from symbackprop.codegen.lowering.passes import Passes, passes
+from symbackprop.codegen.lowering.tidy import tidied
 from symbackprop.codegen.names import RESERVED
-from symbackprop.codegen.numpy.buffered import print_whole
+from symbackprop.codegen.numpy.buffered import print_kept
 from symbackprop.codegen.numpy.helpers import header, helper_text
 from symbackprop.codegen.numpy.line_breaks import wrapped
 from symbackprop.codegen.numpy.plain import print_function
-from symbackprop.codegen.runner import Runner
+from symbackprop.codegen.runner import Kept, Run
 from symbackprop.errors import UnsupportedError, nearest
 from symbackprop.expression.build import Tensor
-from symbackprop.expression.program import Program
+from symbackprop.expression.program import Program, symbols
 from symbackprop.proofs.stable_logs import accurate, stabilise
+from symbackprop.proofs.stable_masks import masked_slopes
 
 DTYPES = ("float64", "float32")
 FUNCTION = "compute"
-INTO = f"{FUNCTION}_into"
+KEPT = f"{FUNCTION}_for"  # makes a function for inputs of certain shapes
 MODULE = "symbackprop_generated"  # what a printed module is called
 _MODULES = count(1)
 
@@ -59,6 +61,8 @@ class CompiledProgram:
         source: the text of the module (or C file) that runs; a Python module imports numpy alone, or jax alone.
         function: the printed function of inputs and hyper-parameters in order; for JAX it is pure, so that `jax.jit`
             and `jax.vmap` apply to it.
+        run: the same as it is called here, if it is another function.
+        kept: the form that is made ready once for arrays of certain shapes, if there is one.
         backend: the one that runs: "numpy" where C was asked for and cannot be had.
 
     Shapes:
@@ -71,6 +75,7 @@ class CompiledProgram:
     function: Callable[..., Any]
     backend: str = "numpy"
     run: Callable[..., Any] | None = None
+    kept: Run | None = None
 
     def __repr__(self) -> str:
         names = ", ".join(t.name for t in self.program.inputs), ", ".join(t.name for t in self.program.outputs)
@@ -99,7 +104,9 @@ class CompiledProgram:
         Raises:
             DataError: an array or hyper-parameter is missing, unknown or does not fit.
         """
-        arrays, numbers = self.signature.bind(given)
+        shapes, arrays, numbers = self.signature.bind(given)
+        if self.kept is not None:
+            return self.kept(shapes, arrays, numbers)
         with np.errstate(all="ignore"):  # the branch of a Where that is not taken may overflow
             results = (self.run or self.function)(*arrays, *numbers)
         outputs = self.program.outputs
@@ -143,21 +150,20 @@ def compile_program(program: Program, *, backend: str = "numpy", dtype: str = "f
     """
     check_dtype(dtype)
     check_backend(backend)
-    program = accurate(stabilise(program))
+    program = masked_slopes(accurate(stabilise(program)))
     form = _lowered(program)
     signature = signature_of(form, program, dtype)
     if backend != "numpy":
         make = printer(BACKENDS[backend]).program_function
         try:
             source, function, run = make(FUNCTION, form, signature)
-            return CompiledProgram(program, source, signature, function, backend, run)
+            return CompiledProgram(program, source, signature, function, backend, run, getattr(function, "run", None))
         except UnsupportedError as error:
             warnings.warn(f"NumPy takes over: {error}", RuntimeWarning, stacklevel=5)
-    form = marked(form, program.assumptions)
-    source = _print_numpy(form, dtype)
+    source = _print_numpy(form, program, dtype)
     functions = load_module(source)
-    run = _WithBuffers(form, signature, functions) if INTO in functions else None
-    return CompiledProgram(program, source, signature, functions[FUNCTION], run=run)
+    kept = Kept(form.outputs, signature, functions[KEPT]) if KEPT in functions else None
+    return CompiledProgram(program, source, signature, functions[FUNCTION], kept=kept)
 
 
 def compile_gradient(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: tuple[Tensor, ...], name: str, *,
@@ -185,7 +191,7 @@ def passes_of(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: tuple[T
     """The two passes of a gradient, in the form that stays finite; arguments as of `compile_gradient`."""
     of = {bar: t for t, bar in gradient.cotangents.items()}
     wanted = {of[bar]: bar for bar in gradient.adjoint.outputs if bar in of}
-    whole = stabilise(replace(gradient.adjoint, outputs=(*outputs, *gradient.adjoint.outputs)))
+    whole = masked_slopes(stabilise(replace(gradient.adjoint, outputs=(*outputs, *gradient.adjoint.outputs))))
     return passes(whole, outputs, upstream, wanted)
 
 
@@ -208,7 +214,7 @@ def plain_source(program: Program) -> str:
     Raises:
         UnsupportedError: as `compile_program`.
     """
-    return print_function(FUNCTION, _lowered(stabilise(program)), "np", set())
+    return print_function(FUNCTION, _lowered(masked_slopes(stabilise(program))), "np", set())
 
 
 def _lowered(program: Program) -> Form:
@@ -216,49 +222,26 @@ def _lowered(program: Program) -> Form:
     return lower(program, {e.tensor: equation_text(e.left, e.value) for e in program.equations})
 
 
-def _print_numpy(form: Form, dtype: str) -> str:
+def _print_numpy(form: Form, program: Program, dtype: str) -> str:
     """The text of the module: the plain form, and the one with buffers where it can be."""
     helpers: set[str] = set()
-    bodies = [print_function(FUNCTION, form, "np", helpers)]
+    bodies = [print_function(FUNCTION, marked(form, program.assumptions), "np", helpers)]
     if _can_have_buffers(form):
-        bodies.append(print_whole(INTO, soon(form), helpers))
+        labels = frozenset(a.tensor for a in program.assumptions if a.kind == "labels" and a.size is not None)
+        bodies.append(print_kept(KEPT, soon(tidied(marked(form, program.assumptions))), helpers, labels))
     head = header("Generated by symbackprop.", dtype, "np")
     return wrapped("\n\n".join([head, *(helper_text(h, "np") for h in sorted(helpers)), *bodies]))
 
 
 def _can_have_buffers(form: Form) -> bool:
-    """True without loops, if real numbers are all that is made, and every output is made and is not an input."""
+    """True without loops, if real numbers are all that is made, of sizes that inputs tell, and every output is made."""
     made = {s.target.tensor for s in form.statements}
-    real = all(s.target.tensor.kind == "real" and not isinstance(s, (Join, OfMatrix)) for s in form.statements)
-    return real and not form.loops and made.issuperset(form.outputs) and any(t.shape for t in form.outputs)
-
-
-class _WithBuffers:
-    """The `out=` form as a function that returns the outputs, in arrays of their own."""
-
-    def __init__(self, form: Form, signature: Signature, functions: Mapping[str, Any]) -> None:
-        self.outputs, self.signature, self.runner = form.outputs, signature, Runner(FUNCTION, functions)
-        self.single = sum(not t.shape for t in form.outputs) == 1
-        self.shapes: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}
-
-    def __call__(self, *arguments: Any) -> Any:
-        count = len(self.signature.inputs)
-        arrays, numbers = arguments[:count], arguments[count:]
-        out = [np.empty(shape, self.signature.dtype) for shape in self._shapes(arrays)]
-        said = self.runner(arrays, numbers, out)
-        values, filled = iter([said] if self.single else said or ()), iter(out)
-        results = tuple([next(filled if t.shape else values) for t in self.outputs])
-        return results[0] if len(results) == 1 else results
-
-    def _shapes(self, arrays: Sequence[Array]) -> list[tuple[int, ...]]:
-        key = tuple([a.shape for a in arrays])
-        found = self.shapes.get(key)
-        if found is None:
-            sizes = self.signature.sizes(arrays)
-            found = [tuple(size_value(s, sizes) or 0 for s in t.shape) for t in self.outputs if t.shape]
-            if len(self.shapes) < REMEMBERED:
-                self.shapes[key] = found
-        return found
+    real = all(t.kind == "real" for t in made) and not any(isinstance(s, (Join, OfMatrix)) for s in form.statements)
+    told = made.isdisjoint(form.inputs) and not any(
+        p in symbols(size) for p in form.parameters for t in made for size in t.shape
+    )
+    outputs = made.issuperset(form.outputs) and len(set(form.outputs)) == len(form.outputs)
+    return real and told and not form.loops and outputs and any(t.shape for t in form.outputs)
 
 
 def _compiled_again(program: Program, backend: str, dtype: str) -> CompiledProgram:

@@ -1,53 +1,60 @@
-"""Printed functions in the `out=` form, with the workspaces of recent shapes.
+"""Printed functions with the workspaces of recent shapes.
 
-Main name: `Runner`.
+Main names: `Runner` for a network's functions in the `out=` form, `Kept` for those of a traced program.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from contextvars import Context
+from functools import cache, partial
+from typing import Any, NamedTuple
 
-from symbackprop.codegen.arguments import Array
+import numpy as np
+
+from symbackprop.codegen.arguments import Array, Shapes, Signature, size_value
 from symbackprop.codegen.choice import block_rows, bound_form
+from symbackprop.expression.build import Tensor
+
+Run = Callable[[Shapes, Sequence[Array], Sequence[float]], dict[str, Array]]  # the outputs by name
 
 WORKSPACES = 8  # arrays of that many different shapes keep their buffers
 
 
+def drop_oldest(kept: dict[Any, Any]) -> None:
+    """Keep what belongs to a few shapes; another thread may be at it as well."""
+    if len(kept) > WORKSPACES:
+        for key in [*kept][:-WORKSPACES]:
+            kept.pop(key, None)
+
+
 class Runner:
-    """One printed function in its two forms, with the workspaces of recent batch sizes.
+    """One function of a network in its two forms, with the workspaces of recent shapes.
 
     A workspace is taken out while it is in use, so threads never share one.
     """
 
     def __init__(self, name: str, module: Mapping[str, Any]) -> None:
         self.name, self.module = name, module
-        self.whole, self.whole_work = module[f"{name}_into"], module[f"{name}_into_work"]
-        self.blocks: Callable[..., Any] | None = module.get(f"{name}_blocks")
-        self.blocks_work: Callable[..., Any] = module.get(f"{name}_blocks_work", self.whole_work)
-        self.idle: dict[tuple[tuple[int, ...], ...], tuple[Callable[..., Any], Any]] = {}
+        self.idle: dict[Shapes, tuple[Callable[..., Any], Any]] = {}
 
     def __call__(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> Any:
         """Run on these arrays, with a workspace for their shapes."""
-        shape = tuple([a.shape for a in arrays])
-        found = self.idle.pop(shape, None) or self.prepare(arrays)
+        shapes = tuple([a.shape for a in arrays])
+        found = self.idle.pop(shapes, None) or self.prepare(arrays)
         function, work = found
-        result = function(*arrays, *numbers, out, work)
-        if len(self.idle) >= WORKSPACES:
-            self.idle.pop(next(iter(self.idle)), None)
-        self.idle[shape] = found
+        result = function(*arrays, *numbers, *out) if work is None else function(*arrays, *numbers, out, work)
+        self.idle[shapes] = found
+        drop_oldest(self.idle)
         return result
 
     def prepare(self, arrays: Sequence[Array]) -> tuple[Callable[..., Any], Any]:
-        """The form for arrays of these shapes, and its buffers."""
-        if self.blocks is None:
-            return self.whole, self.whole_work(*arrays)
+        """The form for arrays of these shapes, and the buffers that it takes, if it has none of its own."""
         sizes = [a.size for a in arrays[2:]]
         rows = block_rows(len(arrays[0]), sum(sizes), max(sizes, default=1))
-        if rows is None:
-            return self.whole, self.whole_work(*arrays)
-        return self.blocks, self.blocks_work(*arrays, rows)
+        if rows is None or f"{self.name}_blocks" not in self.module:
+            return self.module[f"{self.name}_for"](*arrays), None
+        return self.module[f"{self.name}_blocks"], self.module[f"{self.name}_blocks_work"](*arrays, rows)
 
     def bound(
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], theta: Array, gradient: Array
@@ -56,8 +63,89 @@ class Runner:
         rows, widest = len(arrays[0]), max([len(a) for a in arrays[2:]], default=1)
         wanted = bound_form(rows, widest, theta.size)
         for form in ("unrolled", "bound") if wanted == "unrolled" else (wanted,):
-            if f"{self.name}_{form}" in self.module and form != "into":
+            if f"{self.name}_{form}" in self.module and form != "kept":
                 run: Callable[[], float] = self.module[f"{self.name}_{form}"](*arrays, *numbers, out, theta, gradient)
                 return run
         function, work = self.prepare(arrays)
+        if work is None:
+            return partial(function, *arrays, *numbers, *out)
         return partial(function, *arrays, *numbers, out, work)
+
+
+class Ready(NamedTuple):
+    """A function for arrays of certain shapes, with its own buffers, and the shapes of what it returns.
+
+    Args:
+        run: takes inputs, hyper-parameters and arrays for the outputs, and returns the outputs that are numbers.
+        call: calls it with floating-point warnings off.
+    """
+
+    call: Callable[..., Any]
+    run: Callable[..., Any]
+    outputs: list[tuple[int, ...]]
+
+
+class Kept:
+    """A traced program's function, made ready once for arrays of its shapes.
+
+    What is ready is taken out while it is in use, so threads never share one.
+
+    Args:
+        make: takes the inputs and makes a function for their shapes.
+    """
+
+    def __init__(self, outputs: Sequence[Tensor], signature: Signature, make: Callable[..., Any]) -> None:
+        self.signature, self.make, self.dtype = signature, make, signature.dtype
+        self.arrays = [t for t in outputs if t.shape]
+        self.names = [t.name for t in outputs]
+        self.numbers = [k for k, t in enumerate(outputs) if not t.shape]
+        self.idle: dict[Shapes, Ready] = {}
+
+    def __call__(self, shapes: Shapes, arrays: Sequence[Array], numbers: Sequence[float]) -> dict[str, Array]:
+        """The outputs by name, in arrays of their own."""
+        ready = self.idle.pop(shapes, None) or self._prepared(arrays)
+        empty, dtype = np.empty, self.dtype
+        out = [empty(shape, dtype) for shape in ready.outputs]
+        said = ready.call(ready.run, *arrays, *numbers, *out)
+        self.idle[shapes] = ready
+        drop_oldest(self.idle)
+        if len(self.numbers) == 1:
+            out.insert(self.numbers[0], np.asarray(said, dtype))
+        else:
+            for position, value in zip(self.numbers, said or (), strict=True):
+                out.insert(position, np.asarray(value, dtype))
+        return dict(zip(self.names, out, strict=True))
+
+    def _prepared(self, arrays: Sequence[Array]) -> Ready:
+        sizes = self.signature.sizes(arrays)
+        outputs = [tuple(size_value(s, sizes) or 0 for s in t.shape) for t in self.arrays]
+        with np.errstate(all="ignore"):
+            return Ready(quiet_caller(), self.make(*arrays), outputs)
+
+
+def quiet_caller() -> Callable[..., Any]:
+    """What calls a function with NumPy's warnings about floating-point numbers off; not for two threads at once.
+
+    A context in which they are off is entered twenty times as fast as `np.errstate`.
+    """
+    if not _has_own_state():
+        return _with_errstate
+    context = Context()
+    context.run(np.seterr, all="ignore")
+    return context.run
+
+
+@cache
+def _has_own_state() -> bool:
+    """True if what NumPy is told about warnings in one context is not heard outside, as from version 2 on."""
+    before = np.geterr()
+    Context().run(np.seterr, divide="ignore" if before["divide"] != "ignore" else "warn")
+    heard = np.geterr() != before
+    if heard:
+        np.seterr(**before)
+    return not heard
+
+
+def _with_errstate(function: Callable[..., Any], *arguments: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return function(*arguments)

@@ -36,9 +36,9 @@ def numpy_variants(functions: Mapping[str, Any], dtype: np.dtype[Any]) -> Iterat
     """The forms in a printed NumPy module that compute the cost or the gradient."""
     for name in ("cost_and_gradient", "cost", "gradient"):
         yield Variant(name, partial(_plain, functions[name], name))
-        for form in ("into", "blocks"):
-            if f"{name}_{form}" in functions:
-                yield Variant(f"{name}_{form}", partial(_with_workspace, functions, name, form))
+        yield Variant(f"{name}_for", partial(_kept, functions, name))
+        if f"{name}_blocks" in functions:
+            yield Variant(f"{name}_blocks", partial(_in_blocks, functions, name))
     for form in ("bound", "unrolled"):
         if f"cost_and_gradient_{form}" in functions:
             yield Variant(f"cost_and_gradient_{form}", partial(_bound, functions[f"cost_and_gradient_{form}"], dtype))
@@ -52,11 +52,13 @@ def predictions(
     """What each form of `predict` gives for x and the parameters; `shape` is that of the last activations."""
     given = [arrays[0], *arrays[2:]]
     yield "predict", functions["predict"](*given)
-    for form, rows in (("into", ()), ("blocks", (BLOCK,))):
-        if f"predict_{form}" in functions:
-            out = [np.full(shape, np.nan, arrays[0].dtype)]
-            functions[f"predict_{form}"](*given, out, functions[f"predict_{form}_work"](*given, *rows))
-            yield f"predict_{form}", out[0]
+    out = np.full(shape, np.nan, arrays[0].dtype)
+    functions["predict_for"](*given)(*given, out)
+    yield "predict_for", out
+    if "predict_blocks" in functions:
+        out = np.full(shape, np.nan, arrays[0].dtype)
+        functions["predict_blocks"](*given, [out], functions["predict_blocks_work"](*given, BLOCK))
+        yield "predict_blocks", out
 
 
 def runner_variants(runners: Mapping[str, Any]) -> Iterator[Variant]:
@@ -73,13 +75,16 @@ def _plain(function: Callable[..., Any], name: str, arrays: Sequence[Array], num
     return (float(results.pop(0)) if name == "cost_and_gradient" else None), results
 
 
-def _with_workspace(
-    functions: Mapping[str, Any], name: str, form: str, arrays: Sequence[Array], numbers: Sequence[float]
-) -> Outcome:
-    rows = (BLOCK,) if form == "blocks" else ()
-    work = functions[f"{name}_{form}_work"](*arrays, *rows)
+def _kept(functions: Mapping[str, Any], name: str, arrays: Sequence[Array], numbers: Sequence[float]) -> Outcome:
     out = _empty(name, arrays)
-    cost = functions[f"{name}_{form}"](*arrays, *numbers, out, work)
+    cost = functions[f"{name}_for"](*arrays)(*arrays, *numbers, *out)
+    return (None if name == "gradient" else float(cost)), (None if name == "cost" else out)
+
+
+def _in_blocks(functions: Mapping[str, Any], name: str, arrays: Sequence[Array], numbers: Sequence[float]) -> Outcome:
+    work = functions[f"{name}_blocks_work"](*arrays, BLOCK)
+    out = _empty(name, arrays)
+    cost = functions[f"{name}_blocks"](*arrays, *numbers, out, work)
     return (None if name == "gradient" else float(cost)), (None if name == "cost" else out)
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from symbackprop.codegen.c import build as c_build
 from symbackprop.codegen.network import compile_network
-from symbackprop.codegen.runner import Runner
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.evaluation.exact import evaluate
 
@@ -143,14 +142,16 @@ def test_unrolled_form_takes_any_number_without_an_error():
 
 def test_blocks_and_whole_batch_agree():
     net, params, X, Y = made(rows=100)
-    runner = Runner("cost_and_gradient", net.functions)
-    results = []
+    functions, results = net.functions, []
     for rows in (None, 1, 7, 100, 1000):
         out = [np.empty_like(p) for p in params.values()]
         arrays = [X, Y, *params.values()]
-        work = runner.whole_work(*arrays) if rows is None else runner.blocks_work(*arrays, rows)
-        function = runner.whole if rows is None else runner.blocks
-        results.append(np.concatenate([[function(*arrays, LAM, out, work)], *(o.ravel() for o in out)]))
+        if rows is None:
+            J = functions["cost_and_gradient_for"](*arrays)(*arrays, LAM, *out)
+        else:
+            work = functions["cost_and_gradient_blocks_work"](*arrays, rows)
+            J = functions["cost_and_gradient_blocks"](*arrays, LAM, out, work)
+        results.append(np.concatenate([[J], *(o.ravel() for o in out)]))
     for other in results[1:]:
         np.testing.assert_allclose(other, results[0], rtol=1e-12, atol=1e-15)
 
@@ -303,7 +304,7 @@ def test_bad_numbers_and_vectors_are_named():
 def test_open_widths_are_read_from_the_parameters():
     net = compile_network(*nets.network(3), ("s_1", "s_2", "s_3"))
     fixed, params, X, Y = made()
-    assert net(params, X, Y, lam=LAM)[0] == fixed(params, X, Y, lam=LAM)[0]
+    assert net(params, X, Y, lam=LAM)[0] == pytest.approx(fixed(params, X, Y, lam=LAM)[0], rel=1e-14)
     with pytest.raises(DataError, match="b1 has size 4 along axis s_2, but W1 has 5"):
         net(params | {"b1": np.ones(4)}, X, Y, lam=LAM)
     with pytest.raises(UnsupportedError, match="a flat vector needs the width of every layer"):
@@ -398,7 +399,7 @@ def test_large_matrices_get_their_penalty_some_rows_at_a_time(widths, rows):
 
 def test_each_gradient_comes_as_soon_as_its_error_term_is_there():
     net, *_ = made((3, 6, 5, 4))
-    text = net.source[net.source.index("def cost_and_gradient_into(") :]
+    text = net.source[net.source.index("def cost_and_gradient_for(") :]
     places = [text.index(f"# {name}[") for name in ("delta4", "dJ_dW3", "delta3", "dJ_dW2", "delta2", "dJ_dW1")]
     assert places == sorted(places)
     step = net.source[net.source.index("def cost_and_step(") :]  # W3 changes there, so delta3 must come first

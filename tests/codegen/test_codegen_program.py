@@ -325,7 +325,7 @@ def test_an_array_with_two_names_is_kept_until_the_last_of_them_is_read(steps, c
         equations.append(Equation(made[-1], (n, k), value[kind]))
     program = Program((x,), tuple(equations), tuple(made[1:][-count:]))
     code = compile_program(program)
-    assert code.run is not None
+    assert code.kept is not None
     inputs = {"x": np.random.default_rng(len(steps)).normal(size=(4, 5)) / 3}
     found, expected = code(**inputs), evaluate(program, SIZES, inputs)
     for tensor in program.outputs:

@@ -17,6 +17,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from symbackprop.codegen.processor import cache_folder
 from symbackprop.errors import UnsupportedError
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -61,7 +62,7 @@ def build(text: str) -> ctypes.CDLL:
     """
     cc = compiler()
     key = hashlib.sha256("\0".join([text, *COMPILE, *LINK, _identity(cc)]).encode()).hexdigest()[:32]
-    for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"symbackprop-{_user()}"):
+    for folder in (cache_folder(), Path(tempfile.gettempdir()) / f"symbackprop-{_user()}"):
         path = folder / f"{key}.so"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,11 +127,6 @@ def _identity(cc: str) -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return "\0".join([version, platform.machine(), platform.processor(), flags])
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "symbackprop"
 
 
 def _user() -> str:

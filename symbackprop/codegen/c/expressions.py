@@ -151,6 +151,8 @@ class CWriter:
             return self.value(expr)
         if isinstance(expr.exponent, Number) and expr.exponent.value == 2:
             return f"SQUARE({self.value(expr.base)})"
+        if isinstance(expr.exponent, Number) and expr.exponent.value == 3:
+            return f"CUBE({self.value(expr.base)})"
         if (
             isinstance(expr.exponent, Number)
             and expr.exponent.value.denominator == 2

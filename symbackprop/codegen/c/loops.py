@@ -16,6 +16,7 @@ from symbackprop.codegen.lowering.form import (
     Gather,
     Join,
     Map,
+    Marked,
     Reduce,
     Statement,
     axes,
@@ -116,10 +117,18 @@ def nests(statements: Iterable[Statement]) -> list[Task]:
             tasks.append(statement)
             made[statement.target.tensor] = len(tasks) - 1
             continue
+        if isinstance(statement, Marked):  # the value of each entry first, and then what is added to some
+            value = Map(statement.target, statement.value)
+            tasks.append(Nest(axes(statement.target), [value]))
+            rest = tuple(i for i in axes(statement.target) if i is not statement.at)
+            tasks.append(Nest(rest, [statement]))
+            made[statement.target.tensor] = len(tasks) - 1
+            continue
         order = nest_axes(statement)
         sizes = [i.size for i in order]
         first = max((_first(t, statement, made[t], written) for t in reads(statement) if t in made), default=0)
-        place = _place(tasks, sizes, first, needed)
+        alone = isinstance(statement, Reduce) and statement.kind in ("max", "min")
+        place = None if alone else _place(tasks, sizes, first, needed)
         if place is None:
             tasks.append(Nest(order))
             place = len(tasks) - 1
@@ -151,6 +160,8 @@ def _place(tasks: list[Task], sizes: list[Expr], first: int, needed: list[int]) 
         task = tasks[place]
         if not isinstance(task, Nest) or [i.size for i in task.order] != sizes or not sizes:
             continue
+        if isinstance(task.statements[0], Reduce) and task.statements[0].kind in ("max", "min"):
+            continue  # by a function of its own
         if all(p < place or isinstance(tasks[p], Nest) for p in needed):
             return place
     return None

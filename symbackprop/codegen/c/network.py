@@ -1,25 +1,25 @@
 """The C backend: a network's kernels compiled, and called through one array of slots.
 
-Main names: `CNetwork`, `CRunner`. Small arrays are copied into the kernel's own, since asking NumPy for an address
-takes longer than copying a few numbers.
+Main names: `CNetwork`, `CRunner`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import signal
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
-from math import prod
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cython_blas
 
 from symbackprop.codegen.arguments import Array, size_value
+from symbackprop.codegen.c.arrays import WHERE, aligned
 from symbackprop.codegen.c.build import build
 from symbackprop.codegen.c.prelude import epoch, head
 from symbackprop.codegen.c.printer import CKernel, print_kernel
@@ -27,12 +27,10 @@ from symbackprop.codegen.choice import c_block_rows
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, soon
 from symbackprop.codegen.numpy.plain import names_of
+from symbackprop.codegen.runner import drop_oldest
 from symbackprop.errors import UnsupportedError
 
-WORKSPACES = 8
 KERNELS = ("cost_and_gradient", "gradient", "cost")
-LINE = 64  # bytes of a cache line
-COPIED = 4096  # arrays of at most that many numbers are copied
 
 
 class Slot(ctypes.Union):
@@ -70,8 +68,10 @@ class CNetwork:
         self.source = "\n".join(parts)
         library = build(self.source)
         use_blas(library, single)
-        self.runners = {n: CRunner(getattr(library, n), k, layout) for n, k in kernels.items()}
-        self._step = CRunner(library.cost_and_step, step, layout, in_blocks=False)
+        library.on_held.restype = ctypes.c_double
+        library.on_held.argtypes = [ctypes.c_void_p]
+        self.runners = {n: CRunner(getattr(library, n), library.on_held, k, layout) for n, k in kernels.items()}
+        self._step = CRunner(library.cost_and_step, library.on_held, step, layout, in_blocks=False)
         self._epoch = library.epoch
         self._epoch.restype = ctypes.c_double
         self.layout = layout
@@ -130,45 +130,56 @@ def _stopped_by_ctrl_c(stop: ctypes.c_int) -> Iterator[None]:
         before(*caught[0])
 
 
+class Call(ctypes.Structure):
+    """What C is told at each call: a kernel, its slots, and where it is said what goes into them."""
+
+    _fields_ = (
+        ("kernel", ctypes.c_void_p), ("slots", ctypes.c_void_p), ("held", ctypes.c_void_p),
+        ("arrays", ctypes.c_long), ("count", ctypes.c_long), ("numbers", ctypes.c_long),
+    )  # fmt: skip
+
+
+class _Ready(NamedTuple):
+    """A call for a certain number of rows; `held` is where it is said for which arrays and with which numbers."""
+
+    held: bytearray
+    pack: Callable[..., None]
+    call: int
+    kept: tuple[Any, ...]
+
+
 class CRunner:
     """One kernel, called like a printed NumPy function, with the workspaces of recent batch sizes."""
 
-    def __init__(self, function: Any, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True) -> None:
+    def __init__(
+        self, function: Any, on_held: Any, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True
+    ) -> None:
         self.function, self.kernel, self.layout, self.in_blocks = function, kernel, layout, in_blocks
         function.restype = ctypes.c_double
         function.argtypes = [ctypes.c_void_p]
-        self.idle: dict[int, tuple[Any, list[Array], list[Array | None]]] = {}
+        self.on_held, self.kernel_address = on_held, ctypes.cast(function, ctypes.c_void_p).value
+        self.idle: dict[int, _Ready] = {}
 
     def __call__(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> float:
         """Run on these arrays."""
         rows = len(arrays[0])
-        found = self.idle.pop(rows, None) or self._prepare(arrays, out, rows)
-        slots, _, copies = found
-        given = [*arrays, *out]
-        for position, (array, copy) in enumerate(zip(given, copies, strict=True)):
-            if copy is None:
-                slots[position].p = array.ctypes.data
-            elif position < len(arrays):
-                np.copyto(copy, array)
-        for position, number in enumerate(numbers, len(slots) - len(numbers)):
-            slots[position].v = number
-        cost: float = self.function(ctypes.addressof(slots))
-        for array, copy in zip(out, copies[len(arrays) :], strict=True):
-            if copy is not None:
-                np.copyto(array, copy)
-        if len(self.idle) >= WORKSPACES:
-            self.idle.pop(next(iter(self.idle)), None)
-        self.idle[rows] = found
+        ready = self.idle.pop(rows, None) or self._prepared(arrays, numbers, out, rows)
+        ready.pack(ready.held, 0, *map(WHERE, arrays), *map(WHERE, out), *numbers)
+        cost: float = self.on_held(ready.call)
+        self.idle[rows] = ready
+        drop_oldest(self.idle)
         return cost
 
-    def _prepare(
-        self, arrays: Sequence[Array], out: Sequence[Array], rows: int
-    ) -> tuple[Any, list[Array], list[Array | None]]:
-        copies = [np.empty(a.shape, a.dtype) if a.size <= COPIED else None for a in (*arrays, *out)]
-        places = [c if c is not None else a for c, a in zip(copies, (*arrays, *out), strict=True)]
-        numbers = [0.0] * len(self.layout.hyper)
-        slots, kept = self.slots(places[: len(arrays)], numbers, places[len(arrays) :], rows)
-        return slots, kept, copies
+    def _prepared(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int) -> _Ready:
+        slots, kept = self.slots(arrays, numbers, out, rows)
+        count = len(arrays) + len(out)
+        held = bytearray(8 * (count + len(numbers)))
+        view = (ctypes.c_char * len(held)).from_buffer(held)
+        call = Call(
+            self.kernel_address, ctypes.addressof(slots), ctypes.addressof(view), count, len(slots), len(numbers)
+        )
+        pack = struct.Struct(f"={count}q{len(numbers)}d").pack_into
+        return _Ready(held, pack, ctypes.addressof(call), (call, slots, kept[count:], view))
 
     def slots(
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int
@@ -200,15 +211,6 @@ class Bound(partial):  # type: ignore[type-arg]
     """A call with its arguments, and what must live as long as it does: the slots hold bare addresses."""
 
     kept: tuple[Any, list[Array]]
-
-
-def aligned(shape: Sequence[int], dtype: Any) -> Array:
-    """An array that begins where a cache line does: vectors that lie across two lines cost twice as much."""
-    bytes_needed = prod(shape) * np.dtype(dtype).itemsize
-    room = np.empty(bytes_needed + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    array: Array = room[start : start + bytes_needed].view(dtype).reshape(shape)
-    return array
 
 
 @cache

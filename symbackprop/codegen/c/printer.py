@@ -21,6 +21,7 @@ from symbackprop.codegen.lowering.form import (
     Gather,
     Join,
     Map,
+    Marked,
     Reduce,
     Statement,
     axes,
@@ -147,6 +148,7 @@ class KernelPrinter:
         self.sums: frozenset[Tensor] = frozenset()  # what is added up over the blocks
         self.endings: dict[Tensor, Ending] = {}  # by gradient
         self.lines: list[str] = []
+        self.aparts: dict[Tensor, str] = {}
 
     def run(self, split: Split) -> CKernel:
         """The function whose statements are split like this."""
@@ -223,6 +225,9 @@ class KernelPrinter:
                 self._join(task, indent)
             elif isinstance(task, Nest):
                 here = {s.target.tensor for s in task.statements if isinstance(s, (Map, Gather))}
+                here -= {
+                    s.target.tensor for t in tasks if isinstance(t, Nest) for s in t.statements if isinstance(s, Marked)
+                }
                 self.c.local = {t for t in here if readers.get(t, set()) <= {position} and t not in outside and t.shape}
                 self._nest(task, indent)
             else:
@@ -239,7 +244,36 @@ class KernelPrinter:
             count = " * ".join(self.c.extent(i.size) for i in nest.order)
             self.lines.append(f"{indent}{self.c.entry(s.target)} += squares({count}, {self.names[reads(s)[0]]});")
             return
-        self._over(nest.order, [self._inner(s) for s in nest.statements], indent)
+        if self._is_row_extreme(nest):
+            (s,) = nest.statements
+            assert isinstance(s, Reduce), "an extremum is a reduction"
+            operand = Entry(s.operand.tensor, tuple(ZERO if i is nest.order[-1] else i for i in s.operand.indices))
+            function = {"max": "largest", "min": "smallest"}[s.kind]
+            call = f"{function}({self.c.extent(nest.order[-1].size)}, &{self.c.entry(operand)})"
+            self._over(nest.order[:-1], [f"{self.c.entry(s.target)} = {call};"], indent)
+            return
+        inner = [self._inner(s) for s in nest.statements]
+        self._over(nest.order, inner, indent)
+        for s in nest.statements:
+            if self._is_summed_apart(s):
+                self.lines.append(f"{indent}{self.c.entry(s.target)} = {self._apart(s)};")
+
+    def _is_summed_apart(self, s: Statement) -> bool:
+        """True if one place of an array is a sum over all axes of its nest: a variable of its own is faster."""
+        plain = isinstance(s, (Contract, Reduce)) and s.target.tensor.kind == "real"
+        return plain and bool(s.target.indices) and not axes(s.target) and s.target.tensor not in self.sums
+
+    def _apart(self, s: Statement) -> str:
+        """The variable that holds such a sum."""
+        return self.aparts.setdefault(s.target.tensor, self.names.numbered("sum"))
+
+    def _is_row_extreme(self, nest: Nest) -> bool:
+        """True for the largest or the smallest entry of rows as they lie in memory."""
+        match nest.statements:
+            case [Reduce(target, "max" | "min", operand, (over,))]:
+                last = operand.indices[-1] is over and over is nest.order[-1] and over not in target.indices
+                return last and operand.tensor not in self.c.local and operand.tensor.kind == "real"
+        return False
 
     def _over(self, order: Sequence[Index], inner: Sequence[str], indent: str) -> None:
         """Loops over these axes, and what the innermost does."""
@@ -268,7 +302,7 @@ class KernelPrinter:
     def _is_square(self, nest: Nest) -> bool:
         """True if the nest is the sum of squares of one large array, as it lies in memory."""
         match nest.statements:
-            case [Contract(Entry(indices=()), left, right, _)] if left is right and axes(left) == nest.order:
+            case [Contract(Entry(indices=()), left, right, _)] if left is right and left.indices == nest.order:
                 large = self.rows is None or _weights(left.tensor.shape, self.known) > SMALL_LAYER
                 return large and left.tensor not in self.c.into and left.tensor not in self.c.local
         return False
@@ -281,7 +315,10 @@ class KernelPrinter:
                 self._array(tensor)
         elif tensor not in self.sums and not isinstance(s, Map | Gather):
             self.lines.append(f"{indent}{type_of(tensor)} {self.names[tensor]} = {_start(s)};")
-        if isinstance(s, Map | Gather) or tensor in self.sums or not tensor.shape:
+        if isinstance(s, Map | Gather | Marked) or tensor in self.sums or not tensor.shape:
+            return
+        if self._is_summed_apart(s):
+            self.lines.append(f"{indent}real {self._apart(s)} = {_start(s)};")
             return
         if len(axes(s.target)) < len(tensor.shape):  # one step of a loop
             self._over(axes(s.target), [f"{self.c.entry(s.target)} = {_start(s)};"], indent)
@@ -294,9 +331,14 @@ class KernelPrinter:
         is_local = tensor in self.c.local or (isinstance(s, Map | Gather) and not tensor.shape)
         fixed = "" if tensor in self.c.into.values() else "const "  # to a starting value the rows' sum is added
         left = f"{fixed}{type_of(tensor)} {self.names[tensor]}" if is_local else self.c.entry(s.target)
+        if self._is_summed_apart(s):
+            left = self._apart(s)
         match s:
             case Map(_, value):
                 return f"{left} = {self.c.value(value)};"
+            case Marked(target, _, at, place, extra):
+                there = Entry(tensor, tuple(place if i is at else i for i in target.indices))
+                return f"{self.c.entry(there)} += {self.c.value(extra)};"
             case Gather(_, source, positions, guarded):
                 return f"{left} = {self.c.entry(Entry(source, positions), clipped=guarded)};"
             case Contract(_, a, b, _):

@@ -6,22 +6,36 @@ Sizes are arguments, so one library serves all of them. Main name: `program_func
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from symbackprop.codegen.arguments import Array, Signature, size_value
+from symbackprop.codegen.arguments import Array, Shapes, Signature, size_value
+from symbackprop.codegen.c.arrays import WHERE, aligned
 from symbackprop.codegen.c.build import build
 from symbackprop.codegen.c.network import use_blas
 from symbackprop.codegen.c.prelude import head
 from symbackprop.codegen.c.printer import KernelPrinter, type_of
+from symbackprop.codegen.c.rows import rowwise
 from symbackprop.codegen.lowering.form import Form, Gather, Loop, OfMatrix
+from symbackprop.codegen.lowering.marked import marked
+from symbackprop.codegen.lowering.tidy import tidied
 from symbackprop.errors import UnsupportedError
 from symbackprop.expression.build import Entry, Expr, Symbol, Tensor, entries
 from symbackprop.expression.program import symbols
 
+HELD = """
+// The same for arrays as Python holds them: the first slots say where, and then come numbers.
+void {name}_held(slot *slots, const slot *held, long arrays, long count) {{
+    for (long k = 0; k < arrays; k++) slots[k].p = DATA;
+    for (long k = arrays; k < count; k++) slots[k] = held[k];
+    {name}(slots);
+}}
+"""
 SPARE = 2  # workspaces that are kept for the next calls
 
 
@@ -38,21 +52,23 @@ def program_function(name: str, form: Form, signature: Signature) -> tuple[str, 
 class _Ready(NamedTuple):
     """A call for arrays of certain shapes, but for where they are: its slots, and the workspace that some point to.
 
-    The last slots are those of the numbers, which may be others at each call.
+    The first slots are those of arrays, then come those of numbers: both may be others at each call. `held` is where
+    they are said.
     """
 
     key: tuple[Any, ...]
-    slots: Array
-    numbers: Array
-    address: int
+    held: bytearray
+    pack: Callable[..., None]
+    call: Callable[[], Any]
     outputs: list[tuple[tuple[int, ...], np.dtype[Any]]]
-    work: list[Array]
+    kept: tuple[Any, ...]
 
 
 class CProgram:
     """A compiled function of arrays and numbers that returns new arrays, as a printed NumPy function does."""
 
     def __init__(self, name: str, form: Form, signature: Signature) -> None:
+        form = rowwise(tidied(marked(form, signature.assumptions)))
         known = {a.tensor for a in signature.assumptions if a.kind == "labels"}
         for statement in form.statements:
             if isinstance(statement, OfMatrix):
@@ -75,23 +91,37 @@ class CProgram:
         self.source = "\n".join([head(single, {}), text])
         library = build(self.source)
         use_blas(library, single)
-        self._call = getattr(library, name)
-        self._call.restype, self._call.argtypes = None, [ctypes.c_void_p]
+        self._call = getattr(library, f"{name}_held")
+        self._call.restype, self._call.argtypes = None, [ctypes.c_void_p] * 2 + [ctypes.c_long] * 2
+        self.names = [t.name for t in self.made]
+        self.plain = len(self.made) == len(form.outputs) and not self.given
 
     def __call__(self, *arguments: Any) -> Any:
         """The outputs; a single one as it is."""
         inputs, numbers = arguments[: self.count], arguments[self.count :]
-        key = (*[a.shape for a in inputs], *[numbers[k] for k in self.telling])
-        ready = self._taken(key) or self._prepared(key, inputs, numbers)
-        made = [np.empty(shape, dtype) for shape, dtype in ready.outputs]
-        ready.slots[: self.count + len(made)] = [a.__array_interface__["data"][0] for a in (*inputs, *made)]
-        ready.numbers[:] = numbers
-        self._call(ready.address)
-        self.spare.append(ready)
+        made = self._run(tuple([a.shape for a in inputs]), inputs, numbers)
         found = dict(zip(self.made, made, strict=True))
         found |= {t: inputs[k].copy() for t, k in self.given.items()}
         results = tuple([found[t] for t in self.form.outputs])
         return results if len(results) > 1 else results[0]
+
+    def run(self, shapes: Shapes, arrays: Sequence[Array], numbers: Sequence[float]) -> dict[str, Array]:
+        """The outputs by name, in arrays of their own."""
+        if self.plain:
+            return dict(zip(self.names, self._run(shapes, arrays, numbers), strict=True))
+        results = self(*arrays, *numbers)
+        listed = results if len(self.form.outputs) > 1 else (results,)
+        return {t.name: r for t, r in zip(self.form.outputs, listed, strict=True)}
+
+    def _run(self, shapes: Shapes, inputs: Sequence[Array], numbers: Sequence[float]) -> list[Array]:
+        key = (shapes, *[numbers[k] for k in self.telling]) if self.telling else shapes
+        ready = self._taken(key) or self._prepared(key, inputs, numbers)
+        empty = np.empty
+        made = [empty(shape, dtype) for shape, dtype in ready.outputs]
+        ready.pack(ready.held, 0, *map(WHERE, inputs), *map(WHERE, made), *numbers)
+        ready.call()
+        self.spare.append(ready)
+        return made
 
     def _taken(self, key: tuple[Any, ...]) -> _Ready | None:
         """What is ready for these sizes, and in no other call's hands; what is ready for others goes."""
@@ -101,17 +131,22 @@ class CProgram:
             return None
         return ready if ready.key == key else None
 
-    def _prepared(self, key: tuple[Any, ...], inputs: Sequence[Array], numbers: tuple[float, ...]) -> _Ready:
+    def _prepared(self, key: tuple[Any, ...], inputs: Sequence[Array], numbers: Sequence[float]) -> _Ready:
         sizes = self._sizes(inputs, numbers)
-        outputs, work = ([self._empty(t, sizes) for t in tensors] for tensors in (self.made, self.work))
-        first = len(inputs) + len(outputs)
-        slots = np.zeros(first + len(work) + len(self.sizes) + len(numbers), np.int64)
+        outputs = [self._empty(t, sizes) for t in self.made]
+        work = [aligned(a.shape, a.dtype) for a in (self._empty(t, sizes) for t in self.work)]
+        arrays = len(inputs) + len(outputs)
+        first = arrays + len(numbers)
+        slots = np.zeros(first + len(work) + len(self.sizes), np.int64)
         slots[first : first + len(work)] = [a.ctypes.data for a in work]
-        slots[first + len(work) : len(slots) - len(numbers)] = [sizes[s] for s in self.sizes]
-        values = slots.view(np.float64)[len(slots) - len(numbers) :]
-        return _Ready(key, slots, values, slots.ctypes.data, [(a.shape, a.dtype) for a in outputs], work)
+        slots[first + len(work) :] = [sizes[s] for s in self.sizes]
+        held = bytearray(8 * first)
+        view = (ctypes.c_char * len(held)).from_buffer(held)
+        call = partial(self._call, slots.ctypes.data, ctypes.addressof(view), arrays, first)
+        pack = struct.Struct(f"={arrays}q{len(numbers)}d").pack_into
+        return _Ready(key, held, pack, call, [(a.shape, a.dtype) for a in outputs], (slots, work, view))
 
-    def _sizes(self, inputs: Sequence[Array], numbers: tuple[float, ...]) -> dict[Symbol, int]:
+    def _sizes(self, inputs: Sequence[Array], numbers: Sequence[float]) -> dict[Symbol, int]:
         """The size of every axis; one that no input tells is a hyper-parameter."""
         sizes = self.signature.sizes(inputs)
         named = {p: int(n) for p, n in zip(self.form.parameters, numbers, strict=True) if p in self.sizes}
@@ -133,7 +168,7 @@ def _check_positions(positions: tuple[Expr, ...], known: set[Tensor]) -> None:
 
 
 class _Printer(KernelPrinter):
-    """The function `name(slots)`; slots: inputs, outputs, workspace, sizes, hyper-parameters."""
+    """The function `name(slots)`; slots: inputs, outputs, hyper-parameters, workspace, sizes."""
 
     @property
     def defined(self) -> list[Tensor]:
@@ -160,22 +195,31 @@ class _Printer(KernelPrinter):
             places.append((f"{type_of(t)} *restrict {name}", "p"))
             if not t.shape and t not in form.inputs:
                 last.append(f"    {name}[0] = {n[t]};")
+        places += [("" if p in sizes else f"const real {n[p]}", "v") for p in form.parameters]
         places += [(f"{type_of(t)} *restrict {n[t]}", "p") for t in self.work]
         places += [(f"const long {n[s]}", "n") for s in sizes]
-        places += [("" if p in sizes else f"const real {n[p]}", "v") for p in form.parameters]
-        lines = [f"void {self.name}(const slot *slots) {{"]
+        taken, given = list[str](), list[str]()
         for k, (declaration, member) in enumerate(places):
             if not declaration:
                 continue  # a size, which has a slot of its own
             kind = declaration.removeprefix("const ").split()[0]
             cast = f"({kind} *)" if member.endswith("p") else ""
-            lines.append(f"    {declaration} = {'*' * (member == '*p')}{cast}slots[{k}].{member.lstrip('*')};")
-        return "\n".join([*lines, *self.lines, *last, "}"]) + "\n"
+            taken.append(declaration)
+            given.append(f"{'*' * (member == '*p')}{cast}slots[{k}].{member.lstrip('*')}")
+        # compilers believe what is said of arguments, not of variables: that no two arrays share memory
+        inner = f"static __attribute__((noinline)) void {self.name}_with({', '.join(taken)}) {{"
+        call = f"    {self.name}_with({', '.join(given)});"
+        outer = [f"void {self.name}(const slot *slots) {{", call, "}"]
+        return "\n".join([inner, *self.lines, *last, "}", *outer]) + "\n" + HELD.format(name=self.name)
 
     def _loop(self, loop: Loop) -> None:
         """The statements of a recurrence, step by step."""
         step, count = self.names[loop.step], self.c.integer(loop.count)
+        inside = self.form.statements[loop.first : loop.last]
+        before, self.sums = self.sums, loop.sums
+        self._zero([s for s in inside if s.target.tensor in loop.sums])
         head = f"long {step} = {count} - 1; {step} >= 0; {step}--" if loop.backwards else ""
         self.lines.append(f"    for ({head or f'long {step} = 0; {step} < {count}; {step}++'}) {{")
-        self.tasks(self.form.statements[loop.first : loop.last], "        ")
+        self.tasks(inside, "        ")
         self.lines.append("    }")
+        self.sums = before

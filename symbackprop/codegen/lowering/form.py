@@ -131,6 +131,7 @@ class Loop:
         step: runs from 0 to count - 1, or from count - 1 down to 0.
         axes: of arrays that the loop fills step by step, their axis of steps; what else its statements define is known
             for one step alone.
+        sums: tensors to which each step adds.
     """
 
     step: Symbol
@@ -139,6 +140,7 @@ class Loop:
     first: int
     last: int
     axes: Mapping[Tensor, int]
+    sums: frozenset[Tensor] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from symbackprop.codegen.lowering.form import (
 )
 from symbackprop.codegen.lowering.lower import lower
 from symbackprop.codegen.lowering.share import is_sum, share
+from symbackprop.codegen.lowering.tidy import tidied
 from symbackprop.expression.build import (
     MINUS_ONE,
     ONE,
@@ -111,7 +112,7 @@ def passes(
     texts = {e.tensor: equation_text(e.left, e.value) for e in whole.equations if e.tensor in derived}
     told: dict[Tensor | Entry, str] = dict(texts.items())
     form = lower(whole, told)
-    form = _without_copies(form if form.loops else share(form, is_sum))
+    form = _without_copies(form if form.loops else share(tidied(form), is_sum))
     inputs = tuple(t for t in adjoint.inputs if t not in upstream)
     first = _needed(form, outputs)
     kept = _kept(form, first, outputs, inputs, gradients.values())

@@ -10,11 +10,12 @@ Main name: `Plan`.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from symbackprop.codegen.lowering.form import Contract, Form, Map, Marked, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.form import Contract, Form, Gather, Map, Marked, Reduce, Statement, axes, reads
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.expressions import ATOM, ArrayWriter, over_and_under
 from symbackprop.expression.build import (
@@ -43,6 +44,7 @@ from symbackprop.expression.build import (
 Shape = tuple[Expr, ...]
 HALF = Fraction(1, 2)
 INTO = ("sigmoid", "tail")  # helpers with an `out` argument
+_NAME = re.compile(r"[A-Za-z_]\w*")
 UFUNC = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tanh", "abs": "abs"}
 UFUNC |= {"expm1": "expm1", "log1p": "log1p"}
 
@@ -53,7 +55,10 @@ class Plan:
 
     Args:
         kept: tensors read inside a loop: their buffers stay until its last statement, at this position.
-        fixed: the arrays are the same at every call, so views, names and numbers are made once, in `setup`.
+        moving: names of what differs from call to call; what has nothing to do with them (views, names and numbers) is
+            made once, in `setup`. None if everything does.
+        small: of few numbers, so that the fewest calls are the fastest.
+        labels: integers that are known to lie in their range.
         copied: tensors that blocks of `rows` rows read again and again: a transpose is worth a copy, made once, in
             `setup`, since BLAS reads it faster; what is the same in each row is repeated, since to broadcast short
             rows costs more than to add.
@@ -65,7 +70,9 @@ class Plan:
     form: Form
     names: Names
     kept: dict[Tensor, int] = field(default_factory=dict)
-    fixed: bool = False
+    moving: set[str] | None = None
+    small: bool = False
+    labels: frozenset[Tensor] = frozenset()
     copied: frozenset[Tensor] = frozenset()
     rows: Symbol | None = None
     setup: list[str] = field(default_factory=list)
@@ -78,6 +85,7 @@ class Plan:
     free: list[OutBuffer] = field(default_factory=list)
     numbers: dict[str, str] = field(default_factory=dict)
     joined: set[Tensor] = field(default_factory=set)
+    told: dict[str, str] = field(default_factory=dict)  # names of what has one value during a call
 
     def __post_init__(self) -> None:
         self.writer = ArrayWriter(self.names)
@@ -115,17 +123,27 @@ class Plan:
                 Elementwise(self, target, position).run(value)
             case Marked(target, value, _, _, extra) if free_indices(value) and not self._is_held(extra):
                 Elementwise(self, target, position).run(value)
-                self.lines.append(self.writer.marked(statement, self.holds[target.tensor].name))
+                self._mark(statement)
+            case Gather(target, source, positions, False) if self.are_places(source, positions):
+                places = self.places(source.shape[1], positions[0], positions[1])
+                self.lines.append(f'{self.names[source]}.take({places}, None, {self.home(target).name}, "clip")')
             case Contract() if self.is_matrix_product(statement):
                 self._dot(statement)
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
                 self._sum(target, operand, index)
-            case Contract(target, left, right, _) if self.fixed and not target.indices and axes(left) == axes(right):
-                product = f"{self.flat(self.names[left.tensor])}.dot({self.flat(self.names[right.tensor])})"
+            case Contract(target, left, right, _) if self.closed and not target.indices and axes(left) == axes(right):
+                product = f"{self.flat(left)}.dot({self.flat(right)})"
                 self.lines.append(f"{self.names[target.tensor]} = {product}")
+                self.note_moving(target.tensor)
+            case Contract(target, left, right, (index,)) if self.closed and self.are_rows(target, left, right, index):
+                self._row_products(statement)
             case Reduce(target, "max" | "min" as kind, operand, (index,)) if target.indices == _without(operand, index):
                 function, axis = {"max": "np.maximum", "min": "np.minimum"}[kind], axes(operand).index(index)
                 array = self.names[operand.tensor]
+                if self.closed and axis == 1 and len(operand.indices) == 2:
+                    self._extreme_of_rows(array, kind, target, operand)
+                    self.release(statement, position)
+                    return
                 self.lines.append(f"{function}.reduce({array}, {axis}, None, {self.home(target).name})")
             case Reduce(target, "sum", operand, _) if not target.indices:
                 # An inner product with ones costs half of what sum() does.
@@ -133,6 +151,52 @@ class Plan:
             case _:
                 self._plainly(statement)
         self.release(statement, position)
+
+    def _extreme_of_rows(self, array: str, kind: str, target: Entry, operand: Entry) -> None:
+        """Where it is, and then what is there: of short rows that takes a third of the time; the first NaN is one."""
+        rows, columns = (i.size for i in axes(operand))
+        starts, places = self.starts(rows, columns), self.names.numbered("places")
+        self.lines.append(f"{places} = {array}.arg{kind}(1)")
+        self.lines.append(f"np.add({places}, {starts}, {places})")
+        self.lines.append(f'{array}.take({places}, None, {self.home(target).name}, "clip")')
+
+    def starts(self, rows: Expr, columns: Expr) -> str:
+        """The places at which the rows of a matrix begin."""
+        size = self.writer.size(columns)
+        count = self.writer.size(rows)
+        return self.once(f"np.arange({count}) * {size if size.isidentifier() else f'({size})'}", "starts")
+
+    def are_places(self, source: Tensor, positions: tuple[Expr, ...]) -> bool:
+        """True for one place in each row of a matrix, which is known to lie inside."""
+        if (
+            not self.closed
+            or len(positions) != 2
+            or not isinstance(positions[0], Index)
+            or positions[0].size is not source.shape[0]
+        ):
+            return False
+        place = positions[1]
+        return isinstance(place, Entry) and place.tensor in self.labels and place.indices == positions[:1]
+
+    def places(self, columns: Expr, row: Expr, place: Expr) -> str:
+        """The places in a matrix, seen as a vector, of one entry in each row."""
+        assert isinstance(row, Index) and isinstance(place, Entry), "one place in each row"
+        text = f"{self.starts(row.size, columns)} + {self.names[place.tensor]}"
+        if text not in self.told:
+            self.told[text] = self.names.numbered("places")
+            self.lines.append(f"{self.told[text]} = {text}")
+        return self.told[text]
+
+    def _mark(self, s: Marked) -> None:
+        """Add the extra to an array that holds the value."""
+        array = self.holds[s.target.tensor].name
+        row = s.target.indices[0]
+        if not self.are_places(s.target.tensor, (row, s.place)) or s.target.indices[1] is not s.at:
+            self.lines.append(self.writer.marked(s, array))
+            return
+        extra = self.number(s.extra) if not free_indices(s.extra) else self.writer.value(s.extra, (row,))[0]  # type: ignore[arg-type]
+        self.writer.helpers.add("add_at")
+        self.lines.append(f"add_at({array}.ravel(), {self.places(s.at.size, row, s.place)}, {extra})")
 
     def _is_held(self, value: Expr) -> bool:
         """True if `value` reads a buffer, which may be written over."""
@@ -205,12 +269,15 @@ class Plan:
         self.holds[tensor] = buffer
         if self.called.get(self.names[tensor], buffer) is not buffer:  # a temporary had this name, and another buffer
             self.names.again(tensor)
-        if self.fixed and self.names[tensor] not in self.called:
+        if self.closed and self.names[tensor] not in self.called:
             self.called[self.names[tensor]] = buffer
-        elif self.fixed:
+        elif self.closed:
             return
         if buffer.name != self.names[tensor]:
-            (self.setup if self.fixed else self.lines).append(f"{self.names[tensor]} = {buffer.name}")
+            once = self.closed and self.is_steady(buffer.name)
+            (self.setup if once else self.lines).append(f"{self.names[tensor]} = {buffer.name}")
+            if self.closed and not once:
+                self.note_moving(tensor)
 
     def once(self, text: str, stem: str) -> str:
         """A name for `text`, which has the same value at every call."""
@@ -219,9 +286,27 @@ class Plan:
             self.setup.append(f"{self.made[text]} = {text}")
         return self.made[text]
 
-    def flat(self, array: str) -> str:
-        """The array of this name as a vector."""
-        return self.once(f"{array}.ravel()", f"{array}_flat")
+    @property
+    def closed(self) -> bool:
+        """True if there is a `setup` that runs once."""
+        return self.moving is not None
+
+    def is_steady(self, text: str) -> bool:
+        """True if `text` has the same value at every call."""
+        return self.moving is not None and self.moving.isdisjoint(_NAME.findall(text))
+
+    def note_moving(self, tensor: Tensor) -> None:
+        """What this name stands for is set at each call."""
+        if self.moving is not None:
+            self.moving.add(self.names[tensor])
+
+    def flat(self, operand: Entry) -> str:
+        """The array of an entry as a vector."""
+        name = self.names[operand.tensor]
+        text = f"{name}.ravel()"
+        if len(operand.indices) == 1:
+            return name
+        return self.once(text, f"{name}_flat") if self.is_steady(text) else text
 
     def constant(self, text: str) -> str:
         """A number as a 0-d array of the module: ufuncs take it twice as fast as a Python number."""
@@ -230,9 +315,10 @@ class Plan:
     def number(self, expr: Expr) -> str:
         """A number for a ufunc: a constant of the module, or an array without axes that is set here, once."""
         text = self.writer.value(expr, ())[0]
-        if isinstance(expr, Number) or any(True for _ in entries(expr)):
-            return self.constant(text)
-        if self.fixed:
+        known = self.constant(text)
+        if known != text or any(True for _ in entries(expr)) or (isinstance(expr, Number) and not self.closed):
+            return known
+        if self.is_steady(text):
             return self.once(f"np.array({text}, DTYPE)", "c")
         name = self.numbers.get(text)
         if name is None:
@@ -250,8 +336,9 @@ class Plan:
             self.rename(tensor, buffer)
             self.lines.append(f"{buffer.name}[...] = {text}")
         else:
-            if self.fixed:
+            if self.closed:
                 self.called[self.names[tensor]] = None
+                self.note_moving(tensor)
             self.lines.append(f"{self.names[tensor]} = {text}")
 
     def is_matrix_product(self, s: Contract) -> bool:
@@ -270,7 +357,7 @@ class Plan:
         name = text.removesuffix(".T")
         if name == text:
             return text
-        if self.fixed and self.called.get(name, True) is not None:
+        if self.is_steady(text) and self.called.get(name, True) is not None:
             return self.once(text, f"{name}_T")
         tensor = next(e.tensor for e in (s.left, s.right) if self.names[e.tensor] == name)
         if tensor not in self.copied:
@@ -300,15 +387,35 @@ class Plan:
         product = f"{ones}.dot({array}, " if axes(operand)[0] is index else f"{array}.dot({ones}, "
         self.lines.append(f"{product}{self.home(target).name})")
 
+    def are_rows(self, target: Entry, left: Entry, right: Entry, index: Index) -> bool:
+        """True for inner products of the rows of two matrices, or of their columns."""
+        return len(axes(left)) == 2 and axes(left) == axes(right) and target.indices == _without(left, index)
+
+    def _row_products(self, s: Contract) -> None:
+        """By one function where each is of a row; of columns by a product and a sum."""
+        left, right = self.names[s.left.tensor], self.names[s.right.tensor]
+        if axes(s.left)[1] is s.over[0]:
+            self.writer.helpers.add("row_products")
+            self.lines.append(f"row_products({left}, {right}, out={self.home(s.target).name})")
+            return
+        work = self.take(tuple(i.size for i in axes(s.left)))
+        self.lines.append(f"np.multiply({left}, {right}, {work.name})")
+        self.lines.append(f"{self.ones(s.over[0])}.dot({work.name}, {self.home(s.target).name})")
+        self.free.append(work)
+
     def total(self, operand: Entry) -> str:
         """The sum of all entries of an array."""
-        if self.fixed:
-            return f"{self.flat(self.names[operand.tensor])}.dot({self.flat(self.ones(*axes(operand)))})"
+        if self.closed:
+            ones = self.filled((multiply(*(i.size for i in axes(operand))),))
+            return f"{self.flat(operand)}.dot({ones})"
         return f"np.vdot({self.names[operand.tensor]}, {self.ones(*axes(operand))})"
 
     def ones(self, *indices: Index) -> str:
         """The array of ones along some axes."""
-        shape = tuple(i.size for i in indices)
+        return self.filled(tuple(i.size for i in indices))
+
+    def filled(self, shape: Shape) -> str:
+        """The array of ones of this shape."""
         for buffer in self.buffers:
             if buffer.shape == shape and buffer.fill == "ones":
                 return buffer.name
@@ -388,7 +495,7 @@ class Elementwise:
                 inner = self.value(argument)
                 if function.name == "softplus":
                     return self._call("np.logaddexp", [Operand(self.plan.constant("0"), is_number=True), inner], root)
-                if function.name == "sigmoid" and self.plan.fixed:
+                if function.name == "sigmoid" and self.plan.small:
                     return self._sigmoid(inner, root)
                 if function.name in INTO:
                     self.plan.writer.helpers.add(function.name)
@@ -420,7 +527,11 @@ class Elementwise:
         repeated = plan.repeated(entry, self.order)
         if repeated is not None:
             return Operand(repeated)
-        if plan.fixed and text != plan.names[tensor] and plan.called.get(plan.names[tensor], True) is not None:
+        if (
+            plan.is_steady(text)
+            and text != plan.names[tensor]
+            and plan.called.get(plan.names[tensor], True) is not None
+        ):
             text = plan.once(text, f"{plan.names[tensor]}_view")
         return self._waiting(Operand(text, reads=(tensor,)))
 
@@ -484,7 +595,7 @@ class Elementwise:
         plan, target = self.plan, self.plan.holds.get(self.target.tensor)
         parts = term.factors if isinstance(term, Multiply) else ()
         arrays = [f for f in parts if free_indices(f)]
-        if plan.fixed or not root or total.buffer is None or total.buffer is not target or len(arrays) != 1:
+        if plan.small or not root or total.buffer is None or total.buffer is not target or len(arrays) != 1:
             return None
         array = arrays[0]
         if not isinstance(array, Entry) or array.indices != self.order or len(self.order) < 2:

@@ -1,7 +1,8 @@
 """Functions in the `out=` form: for a batch at once, and for blocks of rows.
 
-Each printed function `name` takes the inputs, the hyper-parameters, the arrays for the outputs and a workspace,
-which the printed function `name_work` allocates; it returns the outputs that are numbers.
+For a batch the printed function makes a function that keeps its buffers (`print_kept`). For blocks (`print_blocks`) it
+takes the inputs, the hyper-parameters, the arrays for the outputs and a workspace, which the printed function
+`name_work` allocates. Both return the outputs that are numbers.
 """
 
 from __future__ import annotations
@@ -15,29 +16,39 @@ from symbackprop.codegen.numpy.body import comment
 from symbackprop.codegen.numpy.buffer_plan import OutBuffer, Plan
 from symbackprop.codegen.numpy.expressions import ArrayWriter
 from symbackprop.codegen.numpy.plain import docstring, names_of, size_lines, source_text
-from symbackprop.expression.build import Symbol
+from symbackprop.expression.build import Symbol, Tensor
 from symbackprop.expression.program import symbols
 
 INDENT = "    "
 
 
-def print_whole(name: str, form: Form, helpers: set[str]) -> str:
-    """The function for the whole batch at once."""
+def print_kept(name: str, form: Form, helpers: set[str], labels: frozenset[Tensor] = frozenset()) -> str:
+    """The function that makes a function for inputs of certain shapes, with the buffers and views that it keeps.
+
+    `name(inputs)` returns run(inputs, hyper-parameters, arrays for the outputs), which returns the outputs that are
+    numbers.
+
+    Args:
+        labels: integers that are known to lie in their range.
+    """
     names = names_of(form)
-    plan = Plan(form, names)
+    outputs = [names[t] for t in form.outputs if t.shape]
+    given = [names[t] for t in form.inputs] + [names[p] for p in form.parameters]
+    plan = Plan(form, names, moving={*given, *outputs}, labels=labels)
     for position, statement in enumerate(form.statements):
         plan.lines += equation_comment(plan, statement)
         plan.statement(statement, position)
     helpers |= plan.writer.helpers
-    head = [
-        *_unpacked("out", [names[t] for t in form.outputs if t.shape]),
-        *_unpacked("work", [b.name for b in plan.buffers]),
-    ]
-    return (
-        _function(name, form, names, plan, head + plan.lines)
-        + "\n\n"
-        + _workspace(name, form, names, plan.buffers, None)
+    buffers = [f"{b.name} = {_allocations([b], names, None).removesuffix(',')}" for b in plan.buffers]
+    scalars = ", ".join(names[t] for t in form.outputs if not t.shape)
+    body = [*plan.lines, *([f"return {scalars}"] if scalars else [])]
+    lines = [f"def {name}({', '.join(names[t] for t in form.inputs)}):", *docstring(form, names)]
+    lines += size_lines(
+        form, names, plan.writer.mentioned | {s for b in plan.buffers for z in b.shape for s in symbols(z)}
     )
+    lines += [INDENT + line for line in [*buffers, *plan.setup]]
+    lines += ["", f"{INDENT}def run({', '.join([*given, *outputs])}):", *(2 * INDENT + line for line in body)]
+    return "\n".join([*lines, "", f"{INDENT}return run"]) + "\n"
 
 
 def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set[str]) -> str:
@@ -89,7 +100,7 @@ def print_blocks(name: str, form: Form, split: Split, rows: Symbol, helpers: set
         *(INDENT + line for line in [*part, *unpack, *loop]),
         *plan.lines,
     ]
-    return _function(name, form, names, plan, body) + "\n\n" + _workspace(name, form, names, flat, (tall, rows))
+    return _function(name, form, names, plan, body) + "\n\n" + _workspace(name, form, names, flat, tall, rows)
 
 
 def equation_comment(plan: Plan, statement: Statement) -> list[str]:
@@ -116,20 +127,16 @@ def _function(name: str, form: Form, names: Names, plan: Plan, body: list[str]) 
 
 
 def _workspace(
-    name: str, form: Form, names: Names, buffers: list[OutBuffer], tall: tuple[list[OutBuffer], Symbol] | None
+    name: str, form: Form, names: Names, buffers: list[OutBuffer], tall: list[OutBuffer], rows: Symbol
 ) -> str:
     """The function that allocates the buffers for inputs of these shapes."""
-    every = buffers + (tall[0] if tall else [])
-    needed = {s for b in every for size in b.shape for s in symbols(size)} - ({tall[1]} if tall else set())
+    needed = {s for b in (*buffers, *tall) for size in b.shape for s in symbols(size)} - {rows}
     sources = {s: p for s, p in size_sources(form.inputs).items() if s in needed}
-    arguments = ", ".join(names[t] for t in form.inputs) + (", rows" if tall else "")
-    lines = [f"def {name}_work({arguments}):", f'    """The buffers of {name} for inputs of these shapes."""']
+    arguments = ", ".join(names[t] for t in form.inputs)
+    lines = [f"def {name}_work({arguments}, rows):", f'    """The buffers of {name} for inputs of these shapes."""']
     lines += [f"    {names[s]} = {source_text(p, names)}" for s, p in sources.items()]
-    flat = _allocations(buffers, names, None)
-    if tall is None:
-        return "\n".join([*lines, f"    return ({flat})"]) + "\n"
-    rows = _allocations(tall[0], names, tall[1])
-    return "\n".join([*lines, f"    return ({flat}), ({rows}), rows"]) + "\n"
+    flat, blocks = _allocations(buffers, names, None), _allocations(tall, names, rows)
+    return "\n".join([*lines, f"    return ({flat}), ({blocks}), rows"]) + "\n"
 
 
 def _allocations(buffers: list[OutBuffer], names: Names, rows: Symbol | None) -> str:

@@ -28,6 +28,14 @@ def add_multiple(total, factor, array, work):
         part = total[start : start + rows]
         np.add(part, product, part)
 ''',
+    "row_products": '''
+def row_products(a, b, out):
+    """The inner product of each row of a with the row of b."""
+    return np.einsum("ab,ab->a", a, b, out=out)
+
+
+row_products = getattr(np, "vecdot", row_products)  # faster, and there from NumPy 2 on
+''',
     "add_at": '''
 def add_at(array, places, extra):
     """The array, with `extra` more at these places, all of them different."""

@@ -35,7 +35,7 @@ def print_bound(name: str, form: Form, parameters: Sequence[Tensor], helpers: se
     found = without_penalty(form, parameters) or Penalty(form, (), False)
     inner = replace(found.form, statements=tuple(_softplus(s) for s in found.form.statements))
     names = names_of(inner)
-    plan = Plan(inner, names, fixed=True)
+    plan = Plan(inner, names, moving=set(), small=True)
     shrink, penalty = names.fresh("shrink"), names.fresh("penalty")
     if found.factors:
         plan.lines.append(f"np.multiply(theta, {shrink}, {penalty})")
@@ -59,7 +59,7 @@ def print_step(name: str, form: Form, parameters: Sequence[Tensor], helpers: set
     """
     found = without_penalty(form, parameters, cost=False) or Penalty(form, (ZERO,) * len(parameters), False)
     inner = replace(found.form, statements=tuple(_softplus(s) for s in found.form.statements))
-    plan = Plan(inner, names_of(inner), fixed=True)
+    plan = Plan(inner, names_of(inner), moving=set(), small=True)
     homes = dict(zip((t for t in form.outputs if t.shape), parameters, strict=True))
     factors = dict(zip(parameters, found.factors, strict=True))
     changed: set[Tensor] = set()

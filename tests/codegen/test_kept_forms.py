@@ -1,0 +1,249 @@
+"""What runs again and again: forms with buffers of their own, tidied statements, and which form runs."""
+
+import json
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+import symbackprop as sb
+from symbackprop.cli import main
+from symbackprop.codegen import choice
+from symbackprop.codegen.c.build import compiler
+from symbackprop.codegen.choice import Choices, choices, store, stored_at
+from symbackprop.codegen.tune import limit
+from symbackprop.errors import DataError, UnsupportedError
+
+
+def has_compiler():
+    try:
+        return bool(compiler())
+    except UnsupportedError:
+        return False
+
+
+BACKENDS = ["numpy", pytest.param("c", marks=pytest.mark.skipif(not has_compiler(), reason="no C compiler"))]
+
+
+def layer_norm(x, gamma, beta, eps=1e-5):
+    mu = x.mean(axis=-1, keepdims=True)
+    var = ((x - mu) ** 2).mean(axis=-1, keepdims=True)
+    return gamma * (x - mu) / np.sqrt(var + eps) + beta
+
+
+def cross_entropy(z, y):
+    shifted = z - z.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return -log_p[np.arange(len(y)), y].mean()
+
+
+def swiglu(x, a, b):
+    g = x @ a
+    return g / (1 + np.exp(-g)) * (x @ b)
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    known = {}
+
+    def get(forward, shapes, backend, dtype="float64", assume=None):
+        key = forward.__name__, backend, dtype
+        if key not in known:
+            known[key] = sb.compile(sb.trace(forward, shapes=shapes, assume=assume), backend, dtype)
+        return known[key]
+
+    return get
+
+
+NORM = {"x": ("N", "D"), "gamma": ("D",), "beta": ("D",)}
+LOGITS = {"z": ("N", "C"), "y": ("N",)}
+
+
+def norm_inputs(n, d, seed=0, dtype="float64"):
+    random = np.random.default_rng(seed)
+    shapes = {"x": (n, d), "gamma": (d,), "beta": (d,), "dout": (n, d)}
+    return {k: random.normal(size=s).astype(dtype) for k, s in shapes.items()}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_any_layout_gives_the_same_numbers_in_fresh_arrays(compiled, backend):
+    f, given = compiled(layer_norm, NORM, backend), norm_inputs(5, 7)
+    first = f(**given)
+    kept = {name: array.copy() for name, array in first.items()}
+    room = np.zeros(5 * 7 * 8 + 1, np.uint8)
+    unaligned = room[1:].view(np.float64).reshape(5, 7)
+    unaligned[:] = given["x"]
+    read_only = given["dout"].copy()
+    read_only.flags.writeable = False
+    others = [
+        given | {"x": np.asfortranarray(given["x"])}, given | {"x": unaligned}, given | {"dout": read_only},
+        given | {"x": np.repeat(given["x"], 2, axis=1)[:, ::2]}, given | {"gamma": given["gamma"].tolist()},
+    ]  # fmt: skip
+    for other in others:
+        again = f(**other)
+        for name, array in again.items():
+            np.testing.assert_array_equal(array, kept[name])
+            assert not np.shares_memory(array, first[name])
+    f(**norm_inputs(5, 7, seed=1))
+    assert all(np.array_equal(first[name], kept[name]) for name in kept)  # no later call writes into them
+    with pytest.raises(DataError, match="x is empty"):
+        f(**norm_inputs(0, 7))
+    with pytest.raises(DataError, match="gamma has size 6"):
+        f(**given | {"gamma": np.ones(6)})
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads_do_not_share_buffers(compiled, backend):
+    f = compiled(layer_norm, NORM, backend)
+    cases = [norm_inputs(40, 30, seed) for seed in range(4)]
+    expected, wrong = [f(**given)["x_bar"] for given in cases], []
+
+    def work(k):
+        for _ in range(30):
+            if not np.array_equal(f(**cases[k])["x_bar"], expected[k]):
+                wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.filterwarnings("error")
+def test_labels_are_places_and_those_out_of_range_are_named(compiled, backend):
+    f = compiled(cross_entropy, LOGITS, backend, assume={"y": "labels:C"})
+    random = np.random.default_rng(0)
+    z, y = random.normal(size=(6, 40)), random.integers(0, 40, 6)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    found = f(z=z, y=y)
+    np.testing.assert_allclose(found["z_bar"], (p - np.eye(40)[y]) / 6, rtol=0, atol=1e-15)
+    assert float(next(iter(found.values()))) == pytest.approx(-np.log(p[np.arange(6), y]).mean(), rel=1e-13)
+    for bad in (-1, 40):
+        with pytest.raises(DataError, match=f"y holds the label {bad}, but labels run from 0 to 39"):
+            f(z=z, y=np.where(np.arange(6) == 3, bad, y))
+    z[2, 17] = np.nan
+    found = f(z=z, y=y)
+    assert np.isnan(found["z_bar"][2]).all() and np.isfinite(np.delete(found["z_bar"], 2, axis=0)).all()
+    assert np.isnan(float(next(iter(found.values()))))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.filterwarnings("error")
+def test_an_exponential_that_overflows_leaves_a_gradient(compiled, backend, dtype):
+    """exp(-g)/(1 + exp(-g))^2 is computed as s(1 - s)."""
+    f = compiled(swiglu, {"x": ("N", "D"), "a": ("D", "H"), "b": ("D", "H")}, backend, dtype)
+    x = np.array([[1.0], [-1.0]], dtype)
+    found = f(x=x, a=np.full((1, 1), 2000, dtype), b=np.ones((1, 1), dtype), dout=np.ones((2, 1), dtype))
+    assert all(np.isfinite(a).all() for a in found.values())
+
+
+def root_of_positive(x):
+    return np.where(x > 0, np.sqrt(x), 0.0)
+
+
+def logarithm_or_line(x):
+    return np.where(x > 0, np.log(x), x)
+
+
+def elu(x):
+    e = np.exp(x)
+    return np.where(x < 0, e - 1, x)
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "jax"])
+@pytest.mark.parametrize(
+    ("forward", "slopes"),
+    [
+        (root_of_positive, [0.25, 0, 0, 1]),
+        (logarithm_or_line, [0.25, 1, 1, 4]),
+        (elu, [1, np.exp(-1), 1, 1]),
+    ],
+)
+def test_the_slope_of_a_branch_that_is_not_taken_counts_for_nothing(forward, slopes, backend):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    f = sb.compile(sb.trace(forward, shapes={"x": ("N",)}), backend)
+    x = np.array([4.0, -1.0, 0.0 if forward is not elu else 1000.0, 0.25])
+    found = f(x=x, dout=np.ones(4))["x_bar"]
+    np.testing.assert_allclose(found, slopes, rtol=1e-12)
+
+
+def test_the_kept_form_computes_less_than_the_plain_one(compiled):
+    source = compiled(swiglu, {"x": ("N", "D"), "a": ("D", "H"), "b": ("D", "H")}, "numpy").source
+    kept = source[source.index("def compute_for(") :]
+    assert "/ (" not in kept and kept.count("np.divide") == 1  # one reciprocal serves forward and backward
+    norm = compiled(layer_norm, NORM, "numpy").source
+    run = norm[norm.index("    def run(") :]
+    assert ".ravel()" not in run  # J is a sum over what the gradients of gamma and beta are, not over the output
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    choices.cache_clear()
+    yield tmp_path
+    choices.cache_clear()
+
+
+def test_stored_choices_are_used(own_cache):
+    assert choices() == choice.TABLE.get(choice.vectors(), Choices(c_large_product=2_000_000))
+    store(Choices(few_multiplications=7, rows_in_block=0))
+    assert choices().few_multiplications == 7 and choice.block_rows(5000, 1000, 1000) is None
+    assert choice.bound_form(2, 3, 4) == "bound"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda text: text[:40], "is ignored"),
+        (lambda text: text.replace('"format": 1', '"format": 0'), "another version"),
+        (lambda text: text.replace('"processor": "', '"processor": "other '), "another processor"),
+        (lambda text: text.replace('"few_activations"', '"few"'), "lacks choices"),
+        (lambda text: text.replace("1500", '"1500"'), "no whole number"),
+        (lambda text: json.dumps([1]), "another version"),
+    ],
+)
+def test_damaged_choices_are_ignored_with_a_reason(own_cache, change, reason):
+    path = store(Choices())
+    path.write_text(change(path.read_text()))
+    with pytest.warns(RuntimeWarning, match=reason):
+        assert choices() in choice.TABLE.values() or choices() == Choices(c_large_product=2_000_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        choices()  # once
+    assert stored_at() == path
+
+
+def test_a_limit_makes_all_sizes_together_fastest():
+    times = {4: {"new": 1.0, "old": 1.2}, 8: {"new": 1.1, "old": 1.0}, 16: {"new": 1.0, "old": 2.0}}
+    assert limit(times) == 16
+    assert limit({4: {"new": 2.0, "old": 1.0}}) == 0
+
+
+def weighted(x, a, b, s):
+    return ((x + a) * b * s).sum()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_term_without_an_index_counts_once_for_each_of_its_values(compiled, backend):
+    f = compiled(weighted, {"x": ("N", "D"), "a": ("D",), "b": ("D",), "s": ()}, backend)
+    random = np.random.default_rng(0)
+    given = {"x": random.normal(size=(5, 3)), "a": np.ones(3), "b": np.arange(3.0), "s": np.array(2.0)}
+    found = f(**given)
+    assert float(next(iter(found.values()))) == pytest.approx(weighted(**given), rel=1e-13)
+    np.testing.assert_allclose(found["a_bar"], 5 * 2 * given["b"], rtol=1e-13)
+
+
+def test_tune_stores_what_it_finds_and_forgets_it(own_cache, monkeypatch, capsys):
+    monkeypatch.setattr("symbackprop.codegen.tune.tuned", lambda observer: Choices(few_activations=9))
+    for words, said in ((["tune"], "few_activations"), (["tune", "--forget"], "removed")):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 0 and said in capsys.readouterr().out
+        choices.cache_clear()
+        assert (choices().few_activations == 9) == (words == ["tune"])
