@@ -25,6 +25,7 @@ ROOMS = (
     "codegen",
     "checking",
     "certificate",
+    "audit",
     "document",
     "api",
     "training",
