@@ -1,0 +1,152 @@
+"""A document's equations, judged one by one: extraction, conventions, definitions, links, verdicts.
+
+Main name: `audit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from symbackprop.audit.arrays import Misfit, NotRead
+from symbackprop.audit.definitions import Environment, environment
+from symbackprop.audit.elaborate import Facts, Reading
+from symbackprop.audit.extraction import Document, Formula, extract
+from symbackprop.audit.grammar import parse
+from symbackprop.audit.inference import infer
+from symbackprop.audit.judge import Ruling, compare, decided
+from symbackprop.audit.lengths import Lengths
+from symbackprop.audit.names import survey
+from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, links, walk
+from symbackprop.checking.counterexample import Counterexample
+from symbackprop.errors import SymbackpropError
+
+EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of one link.
+
+    Args:
+        status: PROVED, PROVED IF, REFUTED, UNDECIDED, NOT UNDERSTOOD, DEFINITION or NOTATION.
+        repair: LaTeX that is proved to be right in place of the right side, or of the left one.
+    """
+
+    formula: Formula
+    row: int
+    link: int
+    latex: str
+    status: str
+    reason: str = ""
+    conditions: tuple[str, ...] = ()
+    repair: str | None = None
+    counterexample: Counterexample | None = None
+    ruling: Ruling | None = field(default=None, repr=False)
+
+
+@dataclass
+class Audit:
+    """All that is said of a document."""
+
+    document: Document
+    judgements: list[Judgement]
+    notation: dict[str, str]
+    assumptions: list[str]
+
+    def counts(self) -> dict[str, int]:
+        """How many judgements of each status there are."""
+        found: dict[str, int] = {}
+        for j in self.judgements:
+            found[j.status] = found.get(j.status, 0) + 1
+        return found
+
+
+def audit(source: Path | str, kind: str | None = None) -> Audit:
+    """Judge every equation of a document."""
+    document = extract(source, kind)
+    displays = tuple(parse(f.latex) for f in document.formulas)
+    habits = survey(displays)
+    env = environment(displays, habits)
+    facts, lengths, reading = infer(document, env)
+    judge = Judge(document, env, facts, lengths, reading)
+    judgements = [j for f, display in enumerate(displays) for j in judge.display(f, display)]
+    return Audit(document, judgements, {}, [])
+
+
+class Judge:
+    """Judges the links of one document, in order."""
+
+    def __init__(self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> None:
+        self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
+
+    def display(self, number: int, display: Display) -> Iterator[Judgement]:
+        """What is said of the links of one formula."""
+        formula = self.document.formulas[number]
+        steps = links(display)
+        for k, step in enumerate(steps):
+            text = formula.latex[step.span[0] : step.span[1]]
+            start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD")
+            role = self.env.roles.get((number, k), "")
+            if role:
+                yield replace(start, status=role)
+                continue
+            yield self.link(start, (number, k), step)
+
+    def link(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
+        """The judgement on one link that claims something."""
+        sign = step.relation.sign
+        if sign not in EQUALITIES:
+            return replace(start, status="NOT UNDERSTOOD", reason=f"the relation {sign} is not judged")
+        if step.left is None:
+            return replace(start, reason="nothing stands on the left side")
+        broken = next((n for s in (step.left, step.right) for n in walk(s) if isinstance(n, NotUnderstood)), None)
+        if broken is not None:
+            return replace(start, reason=broken.reason)
+        ruling = self.ruled(step.left, step.right, key)
+        status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
+        return replace(
+            start, status=status, reason=ruling.reason, conditions=ruling.conditions,
+            counterexample=ruling.counterexample, ruling=ruling,
+        )  # fmt: skip
+
+    def ruled(self, left: Node, right: Node, key: tuple[int, int]) -> Ruling:
+        """The ruling under the document's reading, or under another that makes the claim true."""
+        first: Ruling | None = None
+        for reading, condition in self.readings():
+            ruling = self.under(reading, left, right, key)
+            if ruling.status == "PROVED":
+                conditions = (*ruling.conditions, *([condition] if condition else []))
+                return replace(ruling, conditions=conditions)
+            if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status == "REFUTED"):
+                first = ruling
+        assert first is not None
+        return first
+
+    def readings(self) -> Iterator[tuple[Reading, str]]:
+        """The document's reading, then others that are admissible."""
+        yield self.reading, ""
+        if self.facts.per_sample:
+            yield replace(self.reading, stacked=True), ""
+        yield replace(self.reading, elementwise=True), "vectors side by side are multiplied entry by entry"
+
+    def under(self, reading: Reading, left: Node, right: Node, key: tuple[int, int]) -> Ruling:
+        """The ruling under one reading."""
+        try:
+            found = compare(self.env, self.facts, self.lengths, left, right, reading, key)
+        except Misfit as error:
+            if error.hint == "shape":
+                return Ruling("REFUTED", f"the shapes do not fit: {error}")
+            return Ruling("NOT UNDERSTOOD", str(error))
+        except (NotRead, SymbackpropError, RecursionError) as error:
+            return Ruling("NOT UNDERSTOOD", getattr(error, "what", str(error)))
+        ruling = decided(found)
+        if found.misfits and ruling.status == "PROVED":
+            return replace(ruling, status="UNDECIDED", reason=f"it fits only where {found.misfits[0]}")
+        if found.misfits and ruling.status == "REFUTED":
+            ruling = replace(ruling, reason=f"it fits only where {found.misfits[0]}, and is wrong there too")
+        return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
+
+
+__all__ = ["Audit", "Judgement", "audit"]
