@@ -94,6 +94,12 @@ class Environment:
     numerators: set[str] = field(default_factory=set)
     mentions: dict[str, int] = field(default_factory=dict)
     bounds: set[str] = field(default_factory=set)
+    denominators: set[str] = field(default_factory=set)
+
+    @property
+    def costs(self) -> set[str]:
+        """What is differentiated and never differentiated by."""
+        return self.numerators - self.denominators
 
     def of(self, family: str, layer: Layer | None) -> Definition | None:
         """The definition of a family at a layer: its own, or the one for all layers."""
@@ -150,15 +156,24 @@ def nodes(env: Environment) -> Iterator[object]:
 
 
 def _count(env: Environment) -> None:
+    for display in env.displays:
+        if not links(display):
+            continue  # a letter alone in the text
+        for node in walk(display):
+            if isinstance(node, Symbol):
+                named = env.names.mention(node)
+                if named:
+                    env.mentions[named.family] = env.mentions.get(named.family, 0) + 1
     for node in nodes(env):
-        if isinstance(node, Symbol):
-            from_symbol = env.names.mention(node)
-            if from_symbol:
-                env.mentions[from_symbol.family] = env.mentions.get(from_symbol.family, 0) + 1
         if isinstance(node, Derivative) and node.of is not None:
             head = env.head(node.of)
             if head is not None:
                 env.numerators.add(head.mention.family)
+        if isinstance(node, Derivative):
+            for by in node.by:
+                mention = env.names.mention(by)
+                if mention is not None:
+                    env.denominators.add(mention.family)
         if isinstance(node, Big):
             if isinstance(node.upper, Symbol):
                 env.bounds.add(node.upper.name)

@@ -196,7 +196,7 @@ class Elaborator:
         self._depth = 0
         self.free: dict[str, Letter] = {}
         self.free_samples: dict[str, Expr] = {}
-        self.open_ends = frontier
+        self.open_ends, self.settled = frontier, True
         self.frontier = tuple(map(self.tensor, frontier)) if frontier is not None else None
 
     # What names mean.
@@ -307,6 +307,8 @@ class Elaborator:
                 letter = self.letter(name, axis, scope)
                 self.lengths.join(axis.key, letter.key)
                 offset = letter.origin - axis.origin
+                if offset < 0 and not self.settled:
+                    offset = 0  # where the index starts is not known yet
                 if offset < 0:
                     raise NotRead(f"the index {name} may be 0, and nothing stands there")
                 return add(letter.place, number(offset)) if offset else letter.place
@@ -1183,12 +1185,13 @@ class Elaborator:
         """True if some path of equations leads from one tensor to another."""
         return self._depends(tensor, by, set())
 
-    def _depends(self, tensor: Tensor, by: Tensor, seen: set[Tensor]) -> bool:
+    def _depends(self, tensor: Tensor, by: Tensor, seen: set[object]) -> bool:
         if tensor is by:
             return True
-        if tensor in seen:
+        mark = self._mark(tensor, by)
+        if mark in seen:
             return False
-        seen.add(tensor)
+        seen.add(mark)
         if tensor in self.layer_sums:
             mine = self.instances[by]
             return mine.layer is not None and self._speaks_of(tensor, mine.family)
@@ -1204,6 +1207,15 @@ class Elaborator:
         if equation is None:
             return False
         return any(self._depends(t, by, seen) for t in tensors_in(equation.value))
+
+    def _mark(self, tensor: Tensor, by: Tensor) -> object:
+        """Layers go on without end: what has none is met at all of them or at none."""
+        mine, its = self.instances.get(tensor), self.instances.get(by)
+        if mine is None or mine.layer is None or (its is not None and its.layer is not None):
+            return tensor
+        if mine.layer.base:
+            return (mine.family, mine.layer.base, mine.lifted)
+        return tensor if mine.layer.offset >= 0 else (mine.family, mine.lifted)
 
     def _speaks_of(self, tensor: Tensor, family: str) -> bool:
         body, _, _ = self.layer_sums[tensor]

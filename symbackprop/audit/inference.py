@@ -37,6 +37,7 @@ SCALARS = frozenset(
 COSTS = frozenset(["J", "L", "C", "E", "Loss", "loss", "ell", "cal L", "F", "Q", "R", "tilde J", "S"])
 WEIGHTS = frozenset(["W", "w", "V", "U", "Theta", "theta", "A"])
 DATA = frozenset(["x", "X", "a", "h", "H", "A", "z"])
+TARGETS = frozenset(["x", "y", "t", "d", "r", "tilde y"])
 CAPITAL_GREEK = frozenset(["Theta", "Phi", "Psi", "Sigma", "Lambda", "Omega", "Delta", "Gamma", "Xi", "Pi"])
 PROSE_FUNCTIONS = {
     r"logistic|sigmoid": FUNCTIONS["sigmoid"], r"hyperbolic tangent|tanh": FUNCTIONS["tanh"],
@@ -103,6 +104,7 @@ def _per_sample(env: Environment, facts: Facts) -> None:
                             facts.per_sample.add(called.family)
     if not facts.per_sample:
         return
+    _data_of_samples(env, facts)
     changed = True
     while changed:
         changed = False
@@ -116,6 +118,19 @@ def _per_sample(env: Environment, facts: Facts) -> None:
                     facts.per_sample.add(family)
                     changed = True
                     break
+
+
+def _data_of_samples(env: Environment, facts: Facts) -> None:
+    """The data from which a quantity of one example is computed are those of that example: x and y of E^{(t)}."""
+    waiting, seen = list(facts.per_sample), set(facts.per_sample)
+    while waiting:
+        for d in env.definitions.get(waiting.pop(), ()):
+            if _sums_examples(env, d.right):
+                continue
+            for family in mentions_in(env, d.right) - seen:
+                seen.add(family)
+                waiting.append(family)
+    facts.per_sample |= {f for f in seen if f in TARGETS and not env.definitions.get(f)}
 
 
 def _sums_examples(env: Environment, node: Node) -> bool:
@@ -215,6 +230,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
     said = _said_ranks(document, env)
     arrays = has_arrays(env)
     loose: list[str] = []
+    parameters = _parameters(env)
     for family in used:
         arity = env.habits.arity[family]
         if arity:
@@ -225,7 +241,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
             facts.ranks[family] = env.habits.arity[facts.aliases[family]]
         elif family in said:
             facts.ranks[family] = said[family]
-        elif family in env.abstract or family in SCALARS or family in env.bounds or not arrays:
+        elif family in parameters or family in env.abstract or family in SCALARS or family in env.bounds or not arrays:
             facts.ranks[family] = 0
         elif env.definitions.get(family):
             continue
@@ -235,6 +251,16 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
     best = _choose(env, facts, reading, loose)
     facts.ranks.update(best)
     _ranks_of_defined(env, facts, reading)
+
+
+def _parameters(env: Environment) -> set[str]:
+    """Letters that stand for the argument of a function and are defined nowhere."""
+    found = set()
+    for d in env.functions.values():
+        mention = env.names.mention(d.head.arguments[0]) if d is not None else None
+        if mention is not None and not env.definitions.get(mention.family):
+            found.add(mention.family)
+    return found
 
 
 def _likely(family: str, env: Environment) -> int:
@@ -341,7 +367,7 @@ def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
                 if d.head.mention.components:
                     continue
                 rank, letters = _rank_of_right(env, facts, reading, d)
-                if rank is None:
+                if rank is None or (rank and family in env.costs):
                     failed += 1
                     continue
                 if letters and not rank and not env.habits.arity[family] and not facts.implicit.get(family):

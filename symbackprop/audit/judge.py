@@ -81,6 +81,7 @@ def compare(
     known = -1
     for turn in range(PASSES):
         elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
+        elab.settled = turn > 0
         scope = Scope(claim=key, stacked=reading.stacked)
         sides = elab.array(left, scope), elab.array(right, scope)
         a, b = _aligned(elab, *sides)

@@ -124,7 +124,7 @@ class Habits:
     numbered: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     bound: set[str] = field(default_factory=set)
-    squares: set[str] = field(default_factory=set)
+    low_numbers: set[str] = field(default_factory=set)
 
 
 class Names:
@@ -290,10 +290,20 @@ def survey(displays: Iterable[Display]) -> Habits:
                 habits.arity[found.family] = max(habits.arity[found.family], len(kinds))
                 if not all(kinds):
                     habits.numbered.add(found.family)
-            if isinstance(node.above, Script) and len(node.above.items) == 1 and isinstance(node.above.items[0], Number):
-                if node.above.items[0].text == "2":
-                    habits.squares.add(_family(node, plain) or "")
+            if node.below is not None and _has_low_number(node.base):
+                habits.low_numbers.add(_family(node, plain) or "")
+    habits.numbered -= habits.low_numbers
     return habits
+
+
+def _has_low_number(base: Node) -> bool:
+    """True for (W_2) before further scripts: its number is no entry."""
+    match base:
+        case Group(_, _, (inner,)):
+            return _has_low_number(inner)
+        case Scripts(Symbol(), Script((Number(),))):
+            return True
+    return False
 
 
 def _family(node: Scripts, names: Names) -> str | None:
