@@ -29,6 +29,7 @@ from symbackprop.audit.tree import (
     Scripts,
     Symbol,
     Terms,
+    children,
     links,
     walk,
 )
@@ -300,7 +301,7 @@ def _definitions(env: Environment) -> None:
             if head is not None and _defines_slope(env, head, link):
                 slopes.setdefault((head.mention.family, _generic(env, head.mention.layer)), (f, k))
     for f, display in enumerate(env.displays):
-        previous: str | None = None
+        chained = False  # the chain began with a quantity alone
         for k, link in enumerate(links(display)):
             place = (f, k)
             sign = link.relation.sign
@@ -312,9 +313,14 @@ def _definitions(env: Environment) -> None:
             head = env.head(link.left)
             if sign == "←":
                 env.roles[place] = "NOTATION"
-                previous = "update"
                 continue
-            if head is None or sign not in DEFINES:
+            if sign not in DEFINES:
+                continue
+            applied = head is not None and bool(head.arguments) and head.mention.family in env.functions
+            if (head is None or applied) and k and chained:
+                _alias(env, link, place)
+            chained = head is not None or (k > 0 and chained and link.link > 0)
+            if head is None or place in env.roles:
                 continue
             mention = head.mention
             if mention.power is not None:
@@ -336,7 +342,7 @@ def _definitions(env: Environment) -> None:
                 if known is not None and known.place == place:
                     env.roles[place] = "DEFINITION"
                     continue
-                if known is not None or not isinstance(head.arguments[0], Symbol):
+                if known is not None or env.names.mention(head.arguments[0]) is None:
                     continue
                 if len(head.arguments) == 1:
                     env.functions[mention.family] = Definition(head, link.right, place)
@@ -346,20 +352,18 @@ def _definitions(env: Environment) -> None:
                 continue
             number = len(head.arguments) if head.arguments else -1
             other = next((d for d in env.definitions[mention.family] if _covers(env, d, head)), None)
+            if other is not None and other.layer != mention.layer and _given(env, link.right):
+                other = None  # the first layer is the input
             slope = _defines_slope(env, head, link)
             first = slopes.get((mention.family, _generic(env, mention.layer)))
             if other is not None and not (slope and first == place and not other.slope):
                 continue
             if first is not None and first != place and not slope:
                 continue  # elsewhere the document says that this is a derivative: here it is a claim
-            if _defined_already(env, head, link):
-                continue
             definition = Definition(head, link.right, place, slope)
             env.definitions[mention.family].append(definition)
             env.roles[place] = "DEFINITION"
             taken[mention.family, mention.layer, number, slope] = definition
-            previous = None
-    del previous
 
 
 def _generic(env: Environment, layer: Layer | None) -> Layer | None:
@@ -390,17 +394,64 @@ def _defines_slope(env: Environment, head: Head, link: Link) -> bool:
     return of is not None and head.mention.plain and not head.arguments and of.mention.family != head.mention.family
 
 
-def _defined_already(env: Environment, head: Head, link: Link) -> bool:
-    return False
+def _given(env: Environment, right: Node) -> bool:
+    """True for a letter by itself that nothing defines."""
+    mention = env.names.mention(right)
+    return mention is not None and mention.plain and not env.definitions.get(mention.family)
+
+
+def _alias(env: Environment, link: Link, place: tuple[int, int]) -> None:
+    """C = sum (y - t)^2 = sum (a - t)^2: the two differ by what y stands for, which is said in no other place."""
+    if link.left is None:
+        return
+    pairs = list(_differences(link.left, link.right))
+    if len(pairs) != 1:
+        return
+    for one, other in (pairs[0], pairs[0][::-1]):
+        head = env.head(one)
+        if head is None or not head.mention.plain or head.arguments or env.of(head.mention.family, head.mention.layer):
+            continue
+        known = env.head(other)
+        if known is not None and not env.of(known.mention.family, known.mention.layer):
+            continue
+        if head.mention.family in env.functions or (known is None and not isinstance(other, Product | Terms)):
+            continue
+        env.definitions[head.mention.family].append(Definition(head, other, place))
+        env.roles[place] = "DEFINITION"
+        return
+
+
+def _differences(left: Node, right: Node) -> Iterator[tuple[Node, Node]]:
+    """The parts in which two formulas of the same make differ."""
+    if left == right:
+        return
+    mine, its = list(children(left)), list(children(right))
+    same = type(left) is type(right) and len(mine) == len(its) and not isinstance(left, Symbol | Number | Scripts)
+    if isinstance(left, Scripts) and isinstance(right, Scripts) and isinstance(left.base, Group):
+        same = (left.below, left.above, left.primes) == (right.below, right.above, right.primes)
+    if isinstance(left, Product | Terms | Group | Big) and same:
+        same = all(
+            getattr(left, f) == getattr(right, f) for f in ("operators", "signs", "opening", "operator") if hasattr(left, f)
+        )
+    if not same:
+        yield left, right
+        return
+    for a, b in zip(mine, its, strict=True):
+        yield from _differences(a, b)  # type: ignore[arg-type]
 
 
 def _abstract(env: Environment) -> None:
+    """Quantities that are differentiated though nothing defines them."""
+    used = {f for known in env.definitions.values() for d in known for f in mentions_in(env, d.right)}
     for node in nodes(env):
         if isinstance(node, Derivative) and node.of is not None:
             head = env.head(node.of)
             if head is not None and head.mention.plain and not env.definitions.get(head.mention.family):
-                if head.mention.family not in env.functions and not isinstance(node.of, Application | Differential):
-                    env.abstract.add(head.mention.family)
+                if head.mention.family in env.functions or isinstance(node.of, Application | Differential):
+                    continue
+                if head.mention.family in used and head.mention.layer is not None:
+                    continue  # a parameter
+                env.abstract.add(head.mention.family)
             for by in node.by:
                 mention = env.names.mention(by)
                 if mention is not None and isinstance(mention.power, Number) and mention.power.text == "2":

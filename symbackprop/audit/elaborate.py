@@ -422,9 +422,6 @@ class Elaborator:
             return scalar(PI)
         if name == "e" and not node.accents and not self._known(family) and not self.facts.ranks.get("e"):
             return scalar(apply(EXP, ONE))
-        if name == "1" or (name in ("bold 1", "mathbf1")):
-            key = ("ones", id(node), tuple(sorted((k, str(v)) for k, v in scope.layers.items())))
-            return Array((Axis(key),), lambda i: ONE)
         if name == "I" and not self._known(family) and self.facts.ranks.get(family, 2) == 2:
             return self.algebra.identity(("identity", id(node)))
         if family in self.env.bounds and not self._known(family):
@@ -443,6 +440,9 @@ class Elaborator:
         family = mention.family
         if mention.primes:
             raise NotRead(f"{family}' stands without an argument")
+        if family.rsplit(" ", 1)[-1] == "1":
+            ones = Array((Axis(("ones", id(mention), *scope.layers.items())),), lambda i: ONE)
+            return self.algebra.transposed(ones) if mention.transposed else ones
         if family == "delta" and len(mention.components) == 2 and mention.layer is None and not self._entries_of_delta():
             return self._kronecker(mention, scope)
         if family in self.env.squared:
@@ -740,7 +740,7 @@ class Elaborator:
         symbol = definition.head.arguments[0]
         mention = self.env.names.mention(symbol)
         assert mention is not None
-        bound = _Bound(self, mention.family, place)
+        bound = _Bound(self, mention, place)
         value = bound.array(definition.right, Scope())
         if value.rank:
             raise NotRead("a function of one number has an array for its value")
@@ -1045,8 +1045,8 @@ class Elaborator:
         if node.powers == () and node.order is not None and len(variables) == 1:
             variables *= self._integer(node.order)
         found = value
-        for variable in reversed(variables):
-            found = self.slope(found, variable, scope)
+        for turn, variable in enumerate(reversed(variables)):
+            found = self.slope(found, variable, scope, turn > 0)
         if len(variables) == 1:
             found = replace(found, upper=upper, lower=self._family(variables[0]), split=value.rank)
             if value.rank == 1 and found.rank == 2 and self.reading.lower_first and not self.reading.rows:
@@ -1071,7 +1071,7 @@ class Elaborator:
                     return d.head.arguments[0]
         raise NotRead("a gradient that does not say by what")
 
-    def slope(self, value: Array, by: Node, scope: Scope) -> Array:
+    def slope(self, value: Array, by: Node, scope: Scope, again: bool = False) -> Array:
         """The derivative of each entry of an array by each entry of what is named."""
         mention = self.env.names.mention(by)
         if mention is None:
@@ -1098,17 +1098,24 @@ class Elaborator:
             if not isinstance(entry, Entry):
                 raise NotRead("a derivative by something that is no entry")
             self.targets[entry.tensor] = None
-            return self.total(value.at(*places[:count]), entry.tensor, entry.indices)
+            return self.total(value.at(*places[:count]), entry.tensor, entry.indices, again)
 
         probe = target.at(*(Index(f"p{k}", a.size(self.lengths)) for k, a in enumerate(axes)))
         if isinstance(probe, Entry):
             self.targets[probe.tensor] = None
         return Array((*value.axes, *axes), at, target.row if not count else value.row)
 
-    def total(self, expr: Expr, by: Tensor, places: Sequence[Expr]) -> Expr:
-        """The derivative of an expression by one entry, along every path through the document's equations."""
+    def total(self, expr: Expr, by: Tensor, places: Sequence[Expr], again: bool = True) -> Expr:
+        """The derivative of an expression by one entry, along every path through the document's equations.
+
+        Args:
+            again: whether 0 is a fair answer where no path is known: not for what the document differentiates.
+        """
         indices = [p if isinstance(p, Index) and p.size is n else fresh("p", n) for p, n in zip(places, by.shape, strict=True)]
         found: list[Expr] = []
+        if self.settled and not again and by not in tensors_in(expr):
+            if not any(self.depends(t, by) for t in tensors_in(expr)):
+                raise NotRead(f"nothing says how it depends on {by.name}")
         self._follow(expr, ONE, (), by, indices, found, 0)
         result = add(*found)
         moved = {i: p for i, p in zip(indices, places, strict=True) if i is not p}
@@ -1377,12 +1384,12 @@ def _larger(left: Expr, right: Expr, larger: bool) -> Expr:
 class _Bound(Elaborator):
     """Reads the right side of a function's definition, where a letter stands for the argument."""
 
-    def __init__(self, outer: Elaborator, family: str, place: Tensor) -> None:
+    def __init__(self, outer: Elaborator, parameter: Mention, place: Tensor) -> None:
         super().__init__(outer.env, outer.facts, outer.lengths, outer.reading, outer.memory, outer.open_ends)
-        self.outer, self.parameter, self.place_of_argument = outer, family, place
+        self.outer, self.parameter, self.place_of_argument = outer, parameter, place
 
     def quantity(self, mention: Mention, scope: Scope) -> Array:
-        if mention.family == self.parameter and not mention.components and mention.layer is None:
+        if mention == self.parameter:
             return scalar(Entry(self.place_of_argument))
         return super().quantity(mention, scope)
 

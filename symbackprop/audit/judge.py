@@ -26,7 +26,7 @@ from symbackprop.expression.sizes import NO_FACTS
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.normal_form import Canonical
 
-PASSES = 5
+PASSES = 7
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def compare(
     known = -1
     for turn in range(PASSES):
         elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
-        elab.settled = turn > 0
+        elab.settled = turn > 1
         scope = Scope(claim=key, stacked=reading.stacked)
         sides = elab.array(left, scope), elab.array(right, scope)
         a, b = _aligned(elab, *sides)
@@ -89,10 +89,9 @@ def compare(
         both = a.at(*places), b.at(*places)
         free = (*elab.free.values(), *elab.free_samples.values())
         rested = _rested(elab, both)
-        if turn == 0:
-            frontier = open_ends(elab)
-        state = hash((len({draft.root(k) for k in draft.keys()}), tuple(sorted((repr(k), v) for k, v in memory.items()))))
-        if turn and state == known:
+        frontier = open_ends(elab)
+        state = hash((frontier, len({draft.root(k) for k in draft.keys()}), tuple(sorted((repr(k), v) for k, v in memory.items()))))
+        if turn > 1 and state == known:
             break
         known = state
     used = {i for e in both for i in free_indices(e)}

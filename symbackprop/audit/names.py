@@ -28,7 +28,7 @@ from symbackprop.audit.tree import (
 )
 
 LAYER_LETTERS = frozenset(["l", "ell"])
-TOP_LETTERS = frozenset(["L", "n_l", "n_ell", "N", "K", "D", "M", "H"])
+TOP_LETTERS = frozenset(["L", "n_l", "N", "K", "D", "M", "H"])
 TRANSPOSES = frozenset(["T", "top", "intercal", "t"])
 MARKS = frozenset(["ast", "dagger", "star", "+", "-"])
 INDEX_LETTERS = frozenset("ijklmnpqrstcduv")
@@ -93,9 +93,9 @@ def layer_of(node: Node) -> Layer | None:
         case Number(text) if text.isdigit():
             return Layer("", int(text))
         case Symbol(name, _, ()):
-            return Layer(name)
+            return Layer("l" if name == "ell" else name)
         case Scripts(Symbol(name), Script((Symbol(low),)), None, 0):
-            return Layer(f"{name}_{low}")
+            return Layer(f"{name}_{'l' if low == 'ell' else low}")
         case Terms((first, Number(text)), ("+", sign)) if sign in "+-" and text.isdigit():
             base = layer_of(first)
             if base is not None and base.base:
@@ -287,7 +287,8 @@ def survey(displays: Iterable[Display]) -> Habits:
             found = plain._read(node)
             if found is not None and found.components:
                 kinds = [isinstance(c, Number) for c in found.components]
-                habits.arity[found.family] = max(habits.arity[found.family], len(kinds))
+                if found.layer is not None or found.family not in habits.layered | habits.low_layered:
+                    habits.arity[found.family] = max(habits.arity[found.family], len(kinds))
                 if not all(kinds):
                     habits.numbered.add(found.family)
             if node.below is not None and _has_low_number(node.base):
@@ -367,7 +368,7 @@ def _tops(nodes: list[object], habits: Habits, names: Names) -> None:
             family = _family(node, names)
             for item in node.above.items:
                 read = layer_of(item)
-                if family and read is not None and read.base in ("L", "n_l", "n_ell"):
+                if family and read is not None and read.base in ("L", "n_l"):
                     habits.layered.add(family)
                     if not isinstance(item, Group):
                         habits.bare_layered.add(family)
