@@ -592,7 +592,7 @@ class _Reader:
         """One member of a chain; what cannot be read of it is passed over."""
         start, place = self.here(), self.place
         try:
-            node = self.terms()
+            node = self.lone_operator() or self.terms()
             token = self.peek()
             if token is None or self.ends_member(token):
                 return node
@@ -601,6 +601,17 @@ class _Reader:
             self.place = max(self.place, place)
             depth_end = self.skip_member(place)
             return error.as_node(self.text, start, depth_end)
+
+    def lone_operator(self) -> Node | None:
+        """An operator that is the whole formula: the sign \\odot, a \\cdot that stands for an argument."""
+        token = self.peek()
+        if token is None or len(self.tokens) > self.place + 1:
+            return None
+        name = WIDE.get(token.text) or CLOSE.get(token.text) or SIGNS.get(token.text)
+        if name is None:
+            return None
+        self.place += 1
+        return Symbol(name, span=(token.start, token.end))
 
     def ends_member(self, token: Token) -> bool:
         return (
@@ -729,6 +740,8 @@ class _Reader:
             else:
                 break
             _slash_derivative(factors, operators, self)
+        if len(factors) > 1 and isinstance(factors[0], Big) and factors[0].body is None and not operators[0]:
+            factors, operators = [_with_body(factors, operators)], []  # {\\arg\\min_x} f(x)
         if len(factors) == 1:
             return factors[0]
         return Product(tuple(factors), tuple(operators), span=(start, self.last_end()))
@@ -1064,6 +1077,8 @@ class _Reader:
         symbol = Symbol(name, self.font, span=(token.start, self.last_end()))
         if length == 1:
             return symbol
+        if name in ("sum", "prod") and self.next_text() in ("_", "^"):
+            return self.big(name, token)
         self.note("word", f"the letters {name} are read as one name", symbol.span)
         if _is_function(name) or (called and length == len(run)):
             return self.applied(symbol, token)
@@ -1669,6 +1684,16 @@ def _without_power(variable: Node, order: Node) -> tuple[Node, Node | None]:
             above = replace(variable.above, items=items, separators=variable.above.separators[:-1]) if items else None
             return _scripted(variable.base, variable.below, above, variable.primes, variable.span), last
     return variable, None
+
+
+def _with_body(factors: list[Node], operators: list[str]) -> Big:
+    """An operator in braces takes for its body what follows them."""
+    big = factors[0]
+    assert isinstance(big, Big)
+    end = factors[-1].span[1]
+    rest = tuple(factors[1:])
+    body = rest[0] if len(rest) == 1 else Product(rest, tuple(operators[1:]), span=(rest[0].span[0], end))
+    return replace(big, body=body, span=(big.span[0], end))
 
 
 def _slash_derivative(factors: list[Node], operators: list[str], reader: _Reader) -> None:

@@ -1,7 +1,7 @@
 r"""Tokens of a display -> the tokens of its rows, brackets made to match.
 
-Main names: `rows_of`, `cells_of`, `balanced`. Rows are parted by \\ outside nested environments; a row that goes on with
-the one above (+ c, a sign of relation at the end, an open bracket) is put to it and keeps no number of its own.
+Main names: `rows_of`, `cells_of`, `balanced`. Rows are parted by \\ outside nested environments; a row that goes on
+with the one above (+ c, a sign of relation at the end, an open bracket) is put to it and keeps no number of its own.
 """
 
 from __future__ import annotations
