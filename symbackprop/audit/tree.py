@@ -263,7 +263,7 @@ class NotUnderstood(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Condition(Placed):
-    r"""What limits a formula: "for" l = 1, \dots, L; "if" x > 0; "forall" i; words "" for (i \ge 1, l \ge 2), i \ne j."""
+    r"""What limits a formula: "for" l = 1, \dots, L; "if" x > 0; "forall" i; "" (i \ge 1, l \ge 2); "" i \ne j."""
 
     words: str
     parts: tuple[Node, ...]

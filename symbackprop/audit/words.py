@@ -95,7 +95,8 @@ SILENT = _names(
     r"\displaystyle \textstyle \scriptstyle \scriptscriptstyle \limits \nolimits \nonumber \notag \big \Big \bigg"
     r" \Bigg \bigl \bigr \Bigl \Bigr \biggl \biggr \Biggl \Biggr \bigm \Bigm \mathstrut \strut \relax \null \noindent"
     r" \centering \small \large \Large \footnotesize \normalsize \mathopen \mathclose \mathord \mathpunct \mathbin"
-    r" \mathrel \mathinner \smash \nobreakspace \allowdisplaybreaks \hline \protect \ensuremath \it \begingroup \endgroup"
+    r" \mathrel \mathinner \smash \nobreakspace \allowdisplaybreaks \hline \protect \ensuremath"
+    r" \it \begingroup \endgroup"
     r" \normalfont \mit \qed \blacksquare \square \Box \break \par"
 )
 DROPPED = _names(
@@ -170,8 +171,8 @@ FUNCTIONS = _names(
     " LeakyReLU argmax argmin vec mean var Var Cov cov logsumexp LogSumExp erf sigm sech csch atan asin acos atanh"
     " elu gelu GELU silu SiLU swish Softmax Sigmoid sqrt abs norm span Re Im"
 )
-# Functions that plain letters spell, wherever a run of letters begins with them; and those that only a whole run
-spells.SPELLED_ANYWHERE = (
+# Functions that plain letters spell: where a run of letters begins with them, and those that only a whole run spells.
+SPELLED_ANYWHERE = (
     "softmax",
     "softplus",
     "sigmoid",
