@@ -110,7 +110,7 @@ class Root(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Terms(Placed):
-    r"""Terms with their signs "+", "-", "±", "∓"; the first has "+" where none is written. -x is Terms((x,), ("-",))."""
+    r"""Terms with their signs "+", "-", "±", "∓"; the first has "+" where none is written. -x is Terms of x and "-"."""
 
     terms: tuple[Node, ...]
     signs: tuple[str, ...]
@@ -148,7 +148,7 @@ class Application(Placed):
 @dataclass(frozen=True, slots=True)
 class Big(Placed):
     r"""An operator with bounds, over a body: "sum", "prod", "int", "bigcup", and where they have a subscript "max",
-    "min", "argmax", "argmin", "sup", "inf", "lim", "E".
+    "min", "argmax", "argmin", "sup", "inf", "lim".
 
     `lower` holds what is written below: chains (i = 1), or bare nodes (i; a set). The body is the usual reading: the
     product that follows, with a sign before it, up to the next + or - on this level; None if nothing follows. It is
@@ -255,7 +255,7 @@ class Listing(Placed):
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood(Placed):
-    """Something that could not be read: why, and where. It stands in the place of a member, a row or a whole display."""
+    """Something that could not be read: why, and where. It stands in the place of a member or a whole display."""
 
     reason: str
     text: str = ""
@@ -263,7 +263,7 @@ class NotUnderstood(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Condition(Placed):
-    r"""What limits a formula: "for" l = 1, \dots, L; "if" x > 0; "where" z = Wx; "forall" i; ("") (i \ge 1, l \ge 2)."""
+    r"""What limits a formula: "for" l = 1, \dots, L; "if" x > 0; "forall" i; "" (i \ge 1, l \ge 2); "" i \ne j."""
 
     words: str
     parts: tuple[Node, ...]
