@@ -5,7 +5,7 @@ Main name: `audit`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -63,15 +63,27 @@ class Audit:
         return found
 
 
-def audit(source: Path | str, kind: str | None = None) -> Audit:
-    """Judge every equation of a document."""
+def audit(
+    source: Path | str, kind: str | None = None, *, observer: Callable[[str, int, int], None] | None = None
+) -> Audit:
+    """Judge every equation of a document.
+
+    Args:
+        source: a path, or the text itself where it is a `str`.
+        kind: "md", "tex" or "ipynb"; by default the path's ending.
+        observer: told how many of the formulas are done.
+    """
     document = extract(source, kind)
     displays = tuple(parse(f.latex) for f in document.formulas)
     habits = survey(displays)
     env = environment(displays, habits)
     facts, lengths, reading = infer(document, env)
     judge = Judge(document, env, facts, lengths, reading)
-    judgements = [j for f, display in enumerate(displays) for j in judge.display(f, display)]
+    judgements: list[Judgement] = []
+    for f, display in enumerate(displays):
+        if observer is not None:
+            observer("equations", f, len(displays))
+        judgements += judge.display(f, display)
     return Audit(document, judgements, {}, [])
 
 
