@@ -5,12 +5,13 @@ Main name: `audit`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from symbackprop.audit.arrays import Misfit, NotRead
-from symbackprop.audit.definitions import Environment, environment
+from symbackprop.audit.definitions import Environment, environment, mentions_in
 from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse
@@ -116,25 +117,55 @@ class Judge:
         broken = next((n for s in (step.left, step.right) for n in walk(s) if isinstance(n, NotUnderstood)), None)
         if broken is not None:
             return replace(start, reason=broken.reason)
-        ruling = self.ruled(step.left, step.right, key)
+        ruling = self.ruled(step.left, step.right, key, self.said_positive(start.formula, step))
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
         return replace(
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
 
-    def ruled(self, left: Node, right: Node, key: tuple[int, int]) -> Ruling:
+    def said_positive(self, formula: Formula, step: Link) -> tuple[str, ...]:
+        """The indices that the text before a formula, or the formula itself, says begin with 1: for j >= 1."""
+        said = f"{formula.before} {formula.after if not formula.display else ''} {formula.latex[step.chain.span[0] :]}"
+        return tuple(dict.fromkeys(re.findall(r"(?<![a-zA-Z\\])([a-z])\s*(?:\\geq?(?:slant)?|>=|≥)\s*1(?!\d)", said)))
+
+    def ruled(self, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()) -> Ruling:
         """The ruling under the document's reading, or under another that makes the claim true."""
         first: Ruling | None = None
         for reading, condition in self.readings():
-            ruling = self.under(reading, left, right, key)
+            ruling = self.under(reading, left, right, key, restricted)
+            ruling = self.beside(ruling, reading, left, right, key, restricted)
             if ruling.status == "PROVED":
                 conditions = (*ruling.conditions, *([condition] if condition else []))
                 return replace(ruling, conditions=conditions)
-            if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status == "REFUTED"):
+            if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status != "NOT UNDERSTOOD"):
                 first = ruling
         assert first is not None
         return first
+
+    def beside(
+        self, ruling: Ruling, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling, or a better one where indices keep from 0, or data add up to 1."""
+        found = ruling.comparison
+        if ruling.status not in ("REFUTED", "UNDECIDED") or found is None:
+            return ruling
+        if found.from_zero and not restricted:
+            other = self.under(reading, left, right, key, found.from_zero)
+            if other.status == "PROVED":
+                words = tuple(f"{name} >= 1" for name in found.from_zero)
+                return replace(other, conditions=(*words, *other.conditions))
+        if found.misfits:
+            return ruling
+        for family in sorted(self.facts.targets & found.families):
+            other = decided(found, ((family, "simplex", self.facts.along),))
+            if other.status == "PROVED":
+                return other if not self.facts.sums_to_one else replace(other, conditions=())
+        constrained = sorted(self.facts.constrained & found.families)
+        if ruling.status == "REFUTED" and constrained:
+            reason = f"the document says more of {', '.join(constrained)} than is used here"
+            return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        return ruling
 
     def readings(self) -> Iterator[tuple[Reading, str]]:
         """The document's reading, then others that are admissible."""
@@ -143,22 +174,31 @@ class Judge:
             yield replace(self.reading, stacked=True), ""
         yield replace(self.reading, elementwise=True), "vectors side by side are multiplied entry by entry"
 
-    def under(self, reading: Reading, left: Node, right: Node, key: tuple[int, int]) -> Ruling:
+    def under(
+        self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()
+    ) -> Ruling:
         """The ruling under one reading."""
         try:
-            found = compare(self.env, self.facts, self.lengths, left, right, reading, key)
+            found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
         except Misfit as error:
-            if error.hint == "shape":
+            if error.hint == "shape" and self._sure(left) and self._sure(right):
                 return Ruling("REFUTED", f"the shapes do not fit: {error}")
             return Ruling("NOT UNDERSTOOD", str(error))
         except (NotRead, SymbackpropError, RecursionError) as error:
             return Ruling("NOT UNDERSTOOD", getattr(error, "what", str(error)))
         ruling = decided(found)
+        if found.misfits and ruling.status == "PROVED" and found.own_misfits == found.misfits:
+            words = tuple(f"read where {m}" for m in found.misfits)
+            return replace(ruling, conditions=(*found.conditions, *words, *ruling.conditions))
         if found.misfits and ruling.status == "PROVED":
             return replace(ruling, status="UNDECIDED", reason=f"it fits only where {found.misfits[0]}")
         if found.misfits and ruling.status == "REFUTED":
             ruling = replace(ruling, reason=f"it fits only where {found.misfits[0]}, and is wrong there too")
         return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
+
+    def _sure(self, node: Node) -> bool:
+        """True if the ranks of all quantities in a formula are known from more than their letters."""
+        return mentions_in(self.env, node) <= self.facts.sure | {"top", "T"}
 
 
 __all__ = ["Audit", "Judgement", "audit"]

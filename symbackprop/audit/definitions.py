@@ -80,6 +80,7 @@ class Environment:
         abstract: quantities that are differentiated and never defined.
         squared: families of which the square is a quantity, \\sigma^2.
         zeros: axes, (family, number), with an entry 0.
+        stated: assumptions about single entries, y_c = 1, and of which family.
         roles: of each link of each formula: DEFINITION, NOTATION or "" for a claim.
     """
 
@@ -96,6 +97,7 @@ class Environment:
     mentions: dict[str, int] = field(default_factory=dict)
     bounds: set[str] = field(default_factory=set)
     denominators: set[str] = field(default_factory=set)
+    stated: dict[tuple[int, int], str] = field(default_factory=dict)
 
     @property
     def costs(self) -> set[str]:
@@ -104,7 +106,7 @@ class Environment:
 
     def of(self, family: str, layer: Layer | None) -> Definition | None:
         """The definition of a family at a layer: its own, or the one for all layers."""
-        found = [d for d in self.definitions.get(family, ()) if not d.of_one_entry]
+        found = [d for d in self.definitions.get(family, []) if not d.of_one_entry]
         exact = [d for d in found if d.layer == layer]
         if exact:
             return next((d for d in exact if d.slope), exact[0])
@@ -332,7 +334,13 @@ def _definitions(env: Environment) -> None:
                     head = Head(mention, head.arguments)
                 else:
                     continue
-            if mention.primes or mention.transposed or any(isinstance(c, Chain) for c in mention.components):
+            if mention.primes or mention.transposed:
+                continue
+            if _states_entries(mention, link.right) and not env.definitions.get(mention.family):
+                env.roles[place] = "NOTATION"
+                env.stated[place] = mention.family
+                continue
+            if any(isinstance(c, Chain) for c in mention.components):
                 continue
             if _is_update(env, head, link.right, sign):
                 env.roles[place] = "NOTATION"
@@ -364,6 +372,12 @@ def _definitions(env: Environment) -> None:
             env.definitions[mention.family].append(definition)
             env.roles[place] = "DEFINITION"
             taken[mention.family, mention.layer, number, slope] = definition
+
+
+def _states_entries(mention: Mention, right: Node) -> bool:
+    """True for y_c = 1 or y_{j \\ne c} = 0, which single out entries without saying what all of them are."""
+    lettered = any(not isinstance(c, Number) for c in mention.components)
+    return isinstance(right, Number) and lettered
 
 
 def _generic(env: Environment, layer: Layer | None) -> Layer | None:

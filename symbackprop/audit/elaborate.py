@@ -163,6 +163,12 @@ class Facts:
     zeros: set[tuple[str, int]] = field(default_factory=set)
     implicit: dict[str, tuple[str, ...]] = field(default_factory=dict)
     columns: bool = False  # examples are the columns of matrices
+    targets: set[str] = field(default_factory=set)
+    along: int = -1
+    sums_to_one: bool = False
+    constrained: set[str] = field(default_factory=set)
+    sure: set[str] = field(default_factory=set)
+    assumptions: list[str] = field(default_factory=list)
 
 
 class Elaborator:

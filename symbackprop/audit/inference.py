@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable
 
 from symbackprop.audit.arrays import Misfit, NotRead
-from symbackprop.audit.definitions import Definition, Environment, mentions_in, nodes
+from symbackprop.audit.definitions import Definition, Environment, Head, mentions_in, nodes
 from symbackprop.audit.elaborate import SAMPLES, Elaborator, Facts, Instance, Reading
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.lengths import Lengths
-from symbackprop.audit.names import Layer
+from symbackprop.audit.names import Layer, Mention
 from symbackprop.audit.tree import (
     Application,
     Chain,
@@ -23,6 +23,7 @@ from symbackprop.audit.tree import (
     Node,
     Number,
     Product,
+    Script,
     Scripts,
     Symbol,
     walk,
@@ -50,6 +51,8 @@ def infer(document: Document, env: Environment) -> tuple[Facts, Lengths, Reading
     """Everything that is taken for granted, the lengths that the definitions make one, and the conventions."""
     facts = Facts(zeros=set(env.zeros))
     _functions(document, env, facts)
+    _output(env, facts)
+    _targets(document, env, facts)
     _per_sample(env, facts)
     _aliases(env, facts)
     _ones(document, env, facts)
@@ -72,6 +75,47 @@ def _functions(document: Document, env: Environment, facts: Facts) -> None:
             found = _said_function(text, name)
             if found is not None:
                 facts.named_functions[family] = found
+
+
+def _output(env: Environment, facts: Facts) -> None:
+    """h_{W,b}(x) where nothing defines it: the activation of the last layer."""
+    last = tops(env)
+    layers = [f for f, known in env.definitions.items() if any(_is_activation(env, d) for d in known)]
+    if len(last) != 1 or len(layers) != 1:
+        return
+    used = {f for known in env.definitions.values() for d in known for f in mentions_in(env, d.right)}
+    for family in sorted(used):
+        if family.split("_")[0] == "h" and not env.definitions.get(family) and family not in env.functions:
+            top = Symbol("L") if "_" not in last[0] else Scripts(Symbol(last[0][0]), Script((Symbol("l"),)))
+            right = Scripts(Symbol(layers[0]), None, Script((Group("(", ")", (top,)),)))
+            env.definitions[family].append(Definition(Head(Mention(family)), right, (-1, 0)))
+            facts.assumptions.append(f"{family} is the activation {layers[0]} of the last layer, {last[0]}")
+            env.abstract.discard(family)
+
+
+def _is_activation(env: Environment, d: Definition) -> bool:
+    """a^{(l)} = f(z^{(l)}) for all layers."""
+    match d.right:
+        case Product((first, Group()), ("",)):
+            mention = env.names.mention(first)
+            general = d.layer is not None and d.layer.base in env.habits.layer_letters
+            return general and mention is not None and mention.family in env.functions
+    return False
+
+
+def _targets(document: Document, env: Environment, facts: Facts) -> None:
+    """Data that may be shares of one whole: what is multiplied with a logarithm in a cost."""
+    for family in env.costs | set(env.definitions):
+        for d in env.definitions.get(family, ()):
+            if any(isinstance(n, Application) and isinstance(n.function, Symbol) and n.function.name in ("log", "ln") for n in walk(d.right)):
+                facts.targets |= {f for f in mentions_in(env, d.right) if not env.definitions.get(f) and f not in WEIGHTS}
+    text = " ".join(p for _, p in document.prose)
+    facts.sums_to_one = bool(
+        re.search(r"sums? (?:up )?to (?:one|1|\$1\$)|one-?hot|adds? up to (?:one|1)|\\sum_\{?[a-z]\}?(?:\^\{?\w+\}?)? ?[a-z]_\{?[a-z]\}? ?= ?1|probability distribution|indicator vector", text, re.I)
+    )
+    for place, role in list(env.roles.items()):
+        if role == "NOTATION" and place in env.stated:
+            facts.constrained.add(env.stated[place])
 
 
 def _said_function(text: str, name: str) -> Function | None:
@@ -235,12 +279,14 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         arity = env.habits.arity[family]
         if arity:
             facts.ranks[family] = arity
+            facts.sure.add(family)
         elif family.endswith("^2") and env.habits.arity[family[:-2]]:
             facts.ranks[family] = env.habits.arity[family[:-2]]
         elif family in facts.aliases:
             facts.ranks[family] = env.habits.arity[facts.aliases[family]]
         elif family in said:
             facts.ranks[family] = said[family]
+            facts.sure.add(family)
         elif family in parameters or family in env.abstract or family in SCALARS or family in env.bounds or not arrays:
             facts.ranks[family] = 0
         elif env.definitions.get(family):
@@ -251,6 +297,11 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
     best = _choose(env, facts, reading, loose)
     facts.ranks.update(best)
     _ranks_of_defined(env, facts, reading)
+    facts.sure |= {f for f in used if facts.ranks.get(f) == 0 and (f in env.costs or f in env.bounds or f in SCALARS)}
+    for _ in range(3):
+        for family, known in env.definitions.items():
+            if any(mentions_in(env, d.right) <= facts.sure | set(env.functions) for d in known):
+                facts.sure.add(family)
 
 
 def _parameters(env: Environment) -> set[str]:

@@ -36,7 +36,10 @@ class Comparison:
     Args:
         places: the free indices.
         equations: of the quantities that occur, in an order in which they can be computed.
-        misfits: lengths that the claim takes for equal though the definitions keep them apart.
+        misfits: lengths that the claim takes for equal though the definitions keep them apart; `own_misfits`: those that
+            the left side alone does.
+        from_zero: free indices that may be 0.
+        families: the quantities that occur, down to those that are given.
         conditions: how it was read, where that is not the usual way.
     """
 
@@ -46,6 +49,9 @@ class Comparison:
     equations: tuple[Equation, ...]
     misfits: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
+    own_misfits: tuple[str, ...] = ()
+    from_zero: tuple[str, ...] = ()
+    families: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ def compare(
     Raises:
         NotRead: a side has no reading, or the two have different shapes.
     """
-    draft, memory = lengths.copy(), {}
+    draft = lengths.copy()
+    memory: dict[Key, int] = {}
     memory |= {("origin", ("free", key, name)): 1 for name in restricted}
     frontier: tuple[Instance, ...] | None = None
     known = -1
@@ -99,7 +106,25 @@ def compare(
     indices = tuple(i for i in letters if isinstance(i, Index)) + places
     indices = tuple(dict.fromkeys((*indices, *sorted(used - set(indices), key=lambda i: i.name))))
     misfits = _misfits(lengths, draft)
-    return Comparison(both[0], both[1], indices, rested, misfits, tuple(elab.conditions))
+    own = _misfits_of(env, facts, lengths, left, reading, key, memory, frontier) if misfits else ()
+    from_zero = tuple(name for name, letter in elab.free.items() if letter.origin == 0)
+    tensors = {t for e in (*both, *(q.value for q in rested)) for t in tensors_in(e)}
+    families = frozenset(elab.instances[t].family for t in tensors if t in elab.instances)
+    return Comparison(
+        both[0], both[1], indices, rested, misfits, tuple(elab.conditions), own, from_zero, families
+    )  # fmt: skip
+
+
+def _misfits_of(
+    env: Environment, facts: Facts, lengths: Lengths, side: Node, reading: Reading, key: Key, memory: dict[Key, int],
+    frontier: tuple[Instance, ...] | None,
+) -> tuple[str, ...]:
+    """The lengths that one side by itself takes for equal."""
+    draft = lengths.copy()
+    elab = Elaborator(env, facts, draft, reading, dict(memory), frontier or ())
+    array = elab.array(side, Scope(claim=key, stacked=reading.stacked))
+    array.at(*(Index(f"p{k}", axis.size(draft)) for k, axis in enumerate(array.axes)))
+    return _misfits(lengths, draft)
 
 
 def _aligned(elab: Elaborator, left: Array, right: Array) -> tuple[Array, Array]:
