@@ -16,10 +16,10 @@ from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse
 from symbackprop.audit.inference import infer
-from symbackprop.audit.judge import Ruling, compare, decided
+from symbackprop.audit.judge import Comparison, Ruling, compare, decided
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.names import survey
-from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, links, walk
+from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, Scripts, Symbol, links, walk
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
 
@@ -161,11 +161,32 @@ class Judge:
             other = decided(found, ((family, "simplex", self.facts.along),))
             if other.status == "PROVED":
                 return other if not self.facts.sums_to_one else replace(other, conditions=())
-        constrained = sorted(self.facts.constrained & found.families)
-        if ruling.status == "REFUTED" and constrained:
-            reason = f"the document says more of {', '.join(constrained)} than is used here"
-            return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        return self.under_stated(ruling, found, (left, right))
+
+    def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:
+        """REFUTED only where single entries, of which the document says y_c = 1, play no part or are so."""
+        if ruling.status != "REFUTED":
+            return ruling
+        for family in sorted(set(self.facts.constrained) & found.families):
+            letters = self.facts.constrained[family]
+            named = any(isinstance(n, Symbol) and n.name in letters for s in sides for n in walk(s))
+            also = decided(found, ((family, "onehot", self.facts.along),))
+            if (named and self._singles_out(family, letters, sides)) or also.status != "REFUTED":
+                reason = f"the document says more of single entries of {family} than is used here"
+                return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         return ruling
+
+    def _singles_out(self, family: str, letters: set[str], sides: tuple[Node, ...]) -> bool:
+        """True if y_c stands in the formula, of which something is stated."""
+        bound = self.env.habits.bound
+        for side in sides:
+            for node in walk(side):
+                mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+                if mention is not None and mention.family == family:
+                    names = {c.name for c in mention.components if isinstance(c, Symbol)}
+                    if names & letters - bound:
+                        return True
+        return False
 
     def readings(self) -> Iterator[tuple[Reading, str]]:
         """The document's reading, then others that are admissible."""

@@ -22,6 +22,7 @@ from symbackprop.audit.tree import (
     Display,
     Group,
     Link,
+    Listing,
     Node,
     Number,
     Product,
@@ -97,12 +98,15 @@ class Environment:
     mentions: dict[str, int] = field(default_factory=dict)
     bounds: set[str] = field(default_factory=set)
     denominators: set[str] = field(default_factory=set)
-    stated: dict[tuple[int, int], str] = field(default_factory=dict)
+    parts: set[str] = field(default_factory=set)
+    index_letters: set[str] = field(default_factory=set)
+    transposed: set[str] = field(default_factory=set)
+    stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
 
     @property
     def costs(self) -> set[str]:
-        """What is differentiated and never differentiated by."""
-        return self.numerators - self.denominators
+        """What is differentiated and never differentiated by, and no part of what defines another quantity."""
+        return self.numerators - self.denominators - self.parts
 
     def of(self, family: str, layer: Layer | None) -> Definition | None:
         """The definition of a family at a layer: its own, or the one for all layers."""
@@ -177,6 +181,13 @@ def _count(env: Environment) -> None:
                 mention = env.names.mention(by)
                 if mention is not None:
                     env.denominators.add(mention.family)
+        if isinstance(node, Scripts):
+            mention = env.names.mention(node)
+            if mention is not None and mention.transposed and not mention.components:
+                env.transposed.add(mention.family)
+            for item in mention.components if mention is not None else ():
+                if isinstance(item, Symbol):
+                    env.index_letters.add(item.name)
         if isinstance(node, Big):
             if isinstance(node.upper, Symbol):
                 env.bounds.add(node.upper.name)
@@ -338,9 +349,14 @@ def _definitions(env: Environment) -> None:
                 continue
             if _states_entries(mention, link.right) and not env.definitions.get(mention.family):
                 env.roles[place] = "NOTATION"
-                env.stated[place] = mention.family
+                env.stated[place] = mention.family, {c.name for c in mention.components if isinstance(c, Symbol)}
                 continue
             if any(isinstance(c, Chain) for c in mention.components):
+                continue
+            if mention == Mention(mention.family) and mention.family in env.index_letters and isinstance(
+                link.right, Symbol | Number | Listing
+            ):  # fmt: skip
+                env.roles[place] = "NOTATION"  # a case: i = j
                 continue
             if _is_update(env, head, link.right, sign):
                 env.roles[place] = "NOTATION"
@@ -457,6 +473,7 @@ def _differences(left: Node, right: Node) -> Iterator[tuple[Node, Node]]:
 def _abstract(env: Environment) -> None:
     """Quantities that are differentiated though nothing defines them."""
     used = {f for known in env.definitions.values() for d in known for f in mentions_in(env, d.right)}
+    env.parts = {f for f in used if not f.rsplit(" ", 1)[-1][0].isupper()}
     for node in nodes(env):
         if isinstance(node, Derivative) and node.of is not None:
             head = env.head(node.of)

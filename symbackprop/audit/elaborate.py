@@ -166,7 +166,7 @@ class Facts:
     targets: set[str] = field(default_factory=set)
     along: int = -1
     sums_to_one: bool = False
-    constrained: set[str] = field(default_factory=set)
+    constrained: dict[str, set[str]] = field(default_factory=dict)
     sure: set[str] = field(default_factory=set)
     assumptions: list[str] = field(default_factory=list)
 
@@ -398,8 +398,11 @@ class Elaborator:
                 return self._big(node, scope)
             case Derivative():
                 return self._derivative(node, scope)
-            case Differential("d", of):
-                return self._named_differential(node, scope)
+            case Differential():
+                mention = self.env.names.mention(node)
+                if mention is None or not self._known(mention.family):
+                    raise NotRead("a differential stands by itself")
+                return self._mentioned(mention, scope)
             case Annotated(_, body, _):
                 return self.array(body, scope)
             case Cases() | Matrix():
@@ -412,9 +415,6 @@ class Elaborator:
         if isinstance(node, Number) and node.text.isdigit():
             return int(node.text)
         raise NotRead("the degree of a root is no number")
-
-    def _named_differential(self, node: Differential, scope: Scope) -> Array:
-        raise NotRead("a differential stands by itself")
 
     def _symbol(self, node: Symbol, scope: Scope) -> Array:
         name = node.name
@@ -1347,6 +1347,8 @@ class Elaborator:
             if self.frontier is not None:
                 raise
             raise
+        if found.rank and not own and instance.family in self.env.costs and self.reading.elementwise:
+            return self.algebra.summed(found).at()
         if items:
             if found.rank:
                 raise Misfit("an entry is said to be an array")

@@ -115,7 +115,8 @@ def _targets(document: Document, env: Environment, facts: Facts) -> None:
     )
     for place, role in list(env.roles.items()):
         if role == "NOTATION" and place in env.stated:
-            facts.constrained.add(env.stated[place])
+            family, letters = env.stated[place]
+            facts.constrained.setdefault(family, set()).update(letters)
 
 
 def _said_function(text: str, name: str) -> Function | None:
@@ -282,6 +283,8 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
             facts.sure.add(family)
         elif family.endswith("^2") and env.habits.arity[family[:-2]]:
             facts.ranks[family] = env.habits.arity[family[:-2]]
+        elif family.startswith("d ") and not env.definitions.get(family):
+            facts.ranks[family] = facts.ranks.get(family[2:], 0)
         elif family in facts.aliases:
             facts.ranks[family] = env.habits.arity[facts.aliases[family]]
         elif family in said:
@@ -295,6 +298,12 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
             facts.ranks[family] = _likely(family, env)
             loose.append(family)
     best = _choose(env, facts, reading, loose)
+    if _misfits(env, facts, reading, best):
+        other = Reading(elementwise=True, rows=reading.rows)
+        again = _choose(env, facts, other, loose)
+        if _misfits(env, facts, other, again) < _misfits(env, facts, reading, best):
+            best, reading.elementwise = again, True
+            facts.assumptions.append("vectors side by side are multiplied entry by entry")
     facts.ranks.update(best)
     _ranks_of_defined(env, facts, reading)
     facts.sure |= {f for f in used if facts.ranks.get(f) == 0 and (f in env.costs or f in env.bounds or f in SCALARS)}
@@ -387,7 +396,7 @@ def _choose(env: Environment, facts: Facts, reading: Reading, loose: list[str]) 
         before = worst
         for family in loose:
             for rank in (0, 1, 2):
-                if rank == best[family]:
+                if rank == best[family] or (not rank and family in env.transposed):
                     continue
                 tried = {**best, family: rank}
                 count = _misfits(env, facts, reading, tried)
@@ -418,10 +427,13 @@ def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
                 if d.head.mention.components:
                     continue
                 rank, letters = _rank_of_right(env, facts, reading, d)
+                if rank and family in env.costs and reading.elementwise:
+                    rank = 0  # the entries are added up
                 if rank is None or (rank and family in env.costs):
                     failed += 1
                     continue
-                if letters and not rank and not env.habits.arity[family] and not facts.implicit.get(family):
+                arity = env.habits.arity[family]
+                if letters and not rank and arity in (0, len(letters)) and not facts.implicit.get(family):
                     facts.implicit[family] = letters
                     rank = len(letters)
                 elif family in facts.implicit:
@@ -429,6 +441,8 @@ def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
                 if family not in facts.ranks:
                     facts.ranks[family] = rank
                     changed = True
+                elif facts.ranks[family] != rank:
+                    failed += 1
         if not changed:
             break
     return failed

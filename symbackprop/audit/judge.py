@@ -26,7 +26,7 @@ from symbackprop.expression.sizes import NO_FACTS
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.normal_form import Canonical
 
-PASSES = 7
+PASSES = 8
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ def compare(
     memory: dict[Key, int] = {}
     memory |= {("origin", ("free", key, name)): 1 for name in restricted}
     frontier: tuple[Instance, ...] | None = None
-    known = -1
-    for turn in range(PASSES):
+    known, settled = -1, False
+    for _ in range(PASSES):
         elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
-        elab.settled = turn > 1
+        elab.settled = settled
         scope = Scope(claim=key, stacked=reading.stacked)
         sides = elab.array(left, scope), elab.array(right, scope)
         a, b = _aligned(elab, *sides)
@@ -98,9 +98,9 @@ def compare(
         rested = _rested(elab, both)
         frontier = open_ends(elab)
         state = hash((frontier, len({draft.root(k) for k in draft.keys()}), tuple(sorted((repr(k), v) for k, v in memory.items()))))
-        if turn > 1 and state == known:
+        if settled:
             break
-        known = state
+        known, settled = state, state == known
     used = {i for e in both for i in free_indices(e)}
     letters = [x.place if not isinstance(x, Index) else x for x in (getattr(f, "place", f) for f in free)]
     indices = tuple(i for i in letters if isinstance(i, Index)) + places
@@ -122,6 +122,7 @@ def _misfits_of(
     """The lengths that one side by itself takes for equal."""
     draft = lengths.copy()
     elab = Elaborator(env, facts, draft, reading, dict(memory), frontier or ())
+    elab.settled = False
     array = elab.array(side, Scope(claim=key, stacked=reading.stacked))
     array.at(*(Index(f"p{k}", axis.size(draft)) for k, axis in enumerate(array.axes)))
     return _misfits(lengths, draft)
@@ -255,6 +256,8 @@ def _rested(elab: Elaborator, both: Sequence[Expr]) -> tuple[Equation, ...]:
             return
         state[tensor] = True
         layer = _layer(elab, tensor)
+        if layer is not None and layer.base:
+            lowest.setdefault(layer.base, layer.offset)
         if layer is not None and (
             (layer.base and layer.offset < lowest.get(layer.base, layer.offset)) or (not layer.base and layer.offset < 1)
         ):  # fmt: skip

@@ -15,6 +15,7 @@ from symbackprop.audit.tree import (
     Big,
     Chain,
     Derivative,
+    Differential,
     Display,
     Group,
     Node,
@@ -148,6 +149,9 @@ class Names:
             case Group("(" | "" | "[", _, (inner,), ()):
                 found = self.mention(inner)
                 return found if isinstance(inner, Scripts | Symbol | Group) else None
+            case Differential("d", of):
+                found = self.mention(of)
+                return replace(found, family=f"d {found.family}") if found is not None else None
             case Scripts(base, below, above, primes):
                 start = self.mention(base)
                 if start is None or (start.power is not None) or start.primes:
