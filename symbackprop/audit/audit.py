@@ -14,15 +14,19 @@ from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Environment, environment, mentions_in
 from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
-from symbackprop.audit.grammar import parse
+from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
 from symbackprop.audit.judge import Comparison, Ruling, compare, decided
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.names import survey
+from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, Scripts, Symbol, links, walk
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
+from symbackprop.normal_form.work_time import worked
 
+REPAIR, REPAIRS = 1.0, 6.0  # seconds of work for the repair of one equation, and of all
+QUICK = 0.05
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -93,6 +97,7 @@ class Judge:
 
     def __init__(self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> None:
         self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
+        self.left = REPAIRS
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -119,6 +124,10 @@ class Judge:
             return replace(start, reason=broken.reason)
         ruling = self.ruled(step.left, step.right, key, self.said_positive(start.formula, step))
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
+        if status == "REFUTED":
+            repair = self.repair(start.formula, key, step)
+            if repair is not None:
+                start = replace(start, repair=repair.latex)
         return replace(
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
@@ -187,6 +196,47 @@ class Judge:
                     if names & letters - bound:
                         return True
         return False
+
+    def repair(self, formula: Formula, key: tuple[int, int], step: Link) -> Candidate | None:
+        """The first of the likely slips that, undone, makes the link one that is proved; None if none is found in time."""
+        assert step.left is not None
+        own, near = key[0], []
+        for f in (own, own - 1, own + 1, own - 2, own + 2):
+            if 0 <= f < len(self.env.displays):
+                near.append((self.document.formulas[f].latex, walk(self.env.displays[f])))
+        for known in self.env.definitions.values():
+            for d in known:
+                if d.place[0] >= 0:
+                    near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
+        slips = Slips(self.env, formula.latex, step, beside(self.env, near))
+        until = worked() + min(REPAIR, self.left)
+        restricted = self.said_positive(formula, step)
+        start = worked()
+        found = None
+        for candidate in slips.candidates():
+            if worked() > until:
+                break
+            if self._proved(candidate, step, key, restricted):
+                found = candidate
+                break
+        self.left -= worked() - start
+        return found
+
+    def _proved(self, candidate: Candidate, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> bool:
+        right = parse_expression(candidate.right)
+        left = step.left if candidate.left is None else parse_expression(candidate.left)
+        assert left is not None
+        if any(isinstance(n, NotUnderstood) for n in walk(right)):
+            return False
+        try:
+            found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
+        except (NotRead, SymbackpropError, RecursionError):
+            return False
+        if found.misfits or found.conditions:
+            return False
+        shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
+        assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
+        return decided(found, assumed, QUICK).status == "PROVED"
 
     def readings(self) -> Iterator[tuple[Reading, str]]:
         """The document's reading, then others that are admissible."""

@@ -350,7 +350,7 @@ def decided(comparison: Comparison, assumed: tuple[tuple[str, str, int], ...] = 
     """The two sides are equal for all sizes, or differ at a point, or it is not known."""
     case = Case(comparison, assumed)
     try:
-        found = case.refuted(seconds)
+        found = case.refuted(seconds, small=seconds > 0.1)
         if found is not None:
             return Ruling("REFUTED", counterexample=found, comparison=comparison)
         used = case.proved()
