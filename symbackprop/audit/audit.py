@@ -16,7 +16,7 @@ from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
-from symbackprop.audit.judge import Comparison, Ruling, compare, decided
+from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.names import survey
 from symbackprop.audit.repairs import Candidate, Slips, beside
@@ -213,17 +213,25 @@ class Judge:
         restricted = self.said_positive(formula, step)
         start = worked()
         found = None
+        try:
+            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted)
+        except (NotRead, SymbackpropError, RecursionError):
+            return None
         for candidate in slips.candidates():
             if worked() > until:
                 break
-            if self._proved(candidate, step, key, restricted):
+            right = parse_expression(candidate.right)
+            if candidate.left is None and not trials.agree(right):
+                continue
+            if self._proved(candidate, right, step, key, restricted):
                 found = candidate
                 break
         self.left -= worked() - start
         return found
 
-    def _proved(self, candidate: Candidate, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> bool:
-        right = parse_expression(candidate.right)
+    def _proved(
+        self, candidate: Candidate, right: Node, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> bool:
         left = step.left if candidate.left is None else parse_expression(candidate.left)
         assert left is not None
         if any(isinstance(n, NotUnderstood) for n in walk(right)):

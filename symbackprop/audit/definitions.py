@@ -101,6 +101,7 @@ class Environment:
     parts: set[str] = field(default_factory=set)
     index_letters: set[str] = field(default_factory=set)
     transposed: set[str] = field(default_factory=set)
+    used_names: set[str] = field(default_factory=set)
     stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
 
     @property
@@ -181,6 +182,8 @@ def _count(env: Environment) -> None:
                 mention = env.names.mention(by)
                 if mention is not None:
                     env.denominators.add(mention.family)
+        if isinstance(node, Symbol):
+            env.used_names.add(node.name)
         if isinstance(node, Scripts):
             mention = env.names.mention(node)
             if mention is not None and mention.transposed and not mention.components:

@@ -7,20 +7,28 @@ proved is cross-examined by numbers once more.
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from symbackprop.audit.arrays import Array, Axis, Misfit, NotRead
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.elaborate import Elaborator, Facts, Instance, Reading, Scope
-from symbackprop.audit.lengths import Key, Lengths
+from symbackprop.audit.lengths import Key, Lengths, Overlay
 from symbackprop.audit.names import Layer
 from symbackprop.audit.tree import Node
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
 from symbackprop.checking.refute import cross_examine, refute
+from symbackprop.checking.sample_points import STAND_INS, arbitrary_functions
 from symbackprop.errors import SymbackpropError
-from symbackprop.expression.build import Entry, Expr, Index, Tensor, free_indices, tensors_in
+from symbackprop.evaluation.exact import Evaluator, all_symbols
+from symbackprop.evaluation.number_types import FLOAT
+from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, free_indices, tensors_in
 from symbackprop.expression.program import Assumption, Equation, Program
 from symbackprop.expression.sizes import NO_FACTS
 from symbackprop.normal_form.modulo_equations import Resolver
@@ -81,26 +89,9 @@ def compare(
     Raises:
         NotRead: a side has no reading, or the two have different shapes.
     """
-    draft = lengths.copy()
-    memory: dict[Key, int] = {}
-    memory |= {("origin", ("free", key, name)): 1 for name in restricted}
-    frontier: tuple[Instance, ...] | None = None
-    known, settled = -1, False
-    for _ in range(PASSES):
-        elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
-        elab.settled = settled
-        scope = Scope(claim=key, stacked=reading.stacked)
-        sides = elab.array(left, scope), elab.array(right, scope)
-        a, b = _aligned(elab, *sides)
-        places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
-        both = a.at(*places), b.at(*places)
-        free = (*elab.free.values(), *elab.free_samples.values())
-        rested = _rested(elab, both)
-        frontier = open_ends(elab)
-        state = hash((frontier, len({draft.root(k) for k in draft.keys()}), tuple(sorted((repr(k), v) for k, v in memory.items()))))
-        if settled:
-            break
-        known, settled = state, state == known
+    elab, both, places, rested, frontier = read(env, facts, lengths, left, right, reading, key, restricted)
+    draft, memory = elab.lengths, elab.memory
+    free = (*elab.free.values(), *elab.free_samples.values())
     used = {i for e in both for i in free_indices(e)}
     letters = [x.place if not isinstance(x, Index) else x for x in (getattr(f, "place", f) for f in free)]
     indices = tuple(i for i in letters if isinstance(i, Index)) + places
@@ -126,6 +117,36 @@ def _misfits_of(
     array = elab.array(side, Scope(claim=key, stacked=reading.stacked))
     array.at(*(Index(f"p{k}", axis.size(draft)) for k, axis in enumerate(array.axes)))
     return _misfits(lengths, draft)
+
+
+Sides = tuple[Expr, Expr]
+
+
+def read(
+    env: Environment, facts: Facts, lengths: Lengths, left: Node, right: Node, reading: Reading, key: Key,
+    restricted: Iterable[str] = (),
+) -> tuple[Elaborator, Sides, tuple[Index, ...], tuple[Equation, ...], tuple[Instance, ...]]:
+    """Both sides as expressions, read again until all lengths and open ends are known; see `compare`."""
+    draft = lengths.copy()
+    memory: dict[Key, int] = {}
+    memory |= {("origin", ("free", key, name)): 1 for name in restricted}
+    frontier: tuple[Instance, ...] | None = None
+    known, settled = -1, False
+    for _ in range(PASSES):
+        elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
+        elab.settled = settled
+        scope = Scope(claim=key, stacked=reading.stacked)
+        sides = elab.array(left, scope), elab.array(right, scope)
+        a, b = _aligned(elab, *sides)
+        places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
+        both = a.at(*places), b.at(*places)
+        rested = _rested(elab, both)
+        frontier = open_ends(elab)
+        state = hash((frontier, len({draft.root(k) for k in draft.keys()}), tuple(sorted((repr(k), v) for k, v in memory.items()))))
+        if settled:
+            break
+        known, settled = state, state == known
+    return elab, both, places, rested, frontier or ()
 
 
 def _aligned(elab: Elaborator, left: Array, right: Array) -> tuple[Array, Array]:
@@ -277,6 +298,95 @@ def _rested(elab: Elaborator, both: Sequence[Expr]) -> tuple[Equation, ...]:
 def _layer(elab: Elaborator, tensor: Tensor) -> Layer | None:
     instance = elab.instances.get(tensor)
     return instance.layer if instance is not None and tensor not in elab.jets else None
+
+
+class Trials:
+    """Right sides that are tried in the place of a wrong one: what numbers show at one point, in floating point.
+
+    Nothing is refuted or proved by it: it says which of many are worth asking about.
+    """
+
+    def __init__(
+        self, env: Environment, facts: Facts, lengths: Lengths, left: Node, reading: Reading, key: Key,
+        restricted: Iterable[str] = (),
+    ) -> None:
+        self.elab, (self.left, _), self.places, _, _ = read(env, facts, lengths, left, left, reading, key, restricted)
+        self.facts, self.key, self.stacked = facts, key, reading.stacked
+        self.axes = self.elab.array(left, Scope(claim=key, stacked=reading.stacked)).axes
+
+    def agree(self, right: Node) -> bool:
+        """True if nothing shows that the two sides differ."""
+        elab = self.elab
+        known = set(elab.free)
+        before = elab.lengths
+        elab.lengths = elab.algebra.lengths = Overlay(before)
+        try:
+            array = elab.array(right, Scope(claim=self.key, stacked=self.stacked))
+            if array.rank != len(self.axes):
+                return False
+            for one, two in zip(self.axes, array.axes, strict=True):
+                elab.algebra.meet(one, two)
+            value = array.at(*self.places)
+            if set(elab.free) - known:
+                return False
+            rested = _rested(elab, (self.left, value))
+            return self._same(value, rested, self._sizes(before, elab.lengths))
+        except (NotRead, SymbackpropError, ArithmeticError, RecursionError, KeyError):
+            return False
+        finally:
+            elab.lengths = elab.algebra.lengths = before
+            for name in set(elab.free) - known:
+                del elab.free[name]
+
+    def _sizes(self, before: Lengths, after: Lengths) -> dict[Symbol, int]:
+        """A number for each length; what the right side makes one length is one number."""
+        found: dict[Symbol, int] = {}
+        numbers: dict[Key, int] = {}
+        for key in sorted(after.keys(), key=repr):
+            root = after.root(key)
+            for lengths in (before, after):
+                size = lengths.size(key)
+                if isinstance(size, Symbol):
+                    found[size] = numbers.setdefault(root, 2 + len(numbers) % 3)
+        return found
+
+    def _same(self, value: Expr, equations: tuple[Equation, ...], sizes: dict[Symbol, int]) -> bool:
+        """The two sides at one point."""
+        free = dict.fromkeys((*sorted(free_indices(self.left) | free_indices(value), key=lambda i: i.name), *self.places))
+        if any(i.uid for i in free):
+            return False
+        indices = tuple(free)
+        shape = tuple(i.size for i in indices)
+        both = Equation(Tensor("left", shape), indices, self.left), Equation(Tensor("right", shape), indices, value)
+        known = {e.tensor for e in equations}
+        inputs = dict.fromkeys(
+            t for e in (*equations, *both) for t in sorted(tensors_in(e.value), key=lambda t: t.name) if t not in known
+        )
+        program = Program(tuple(inputs), (*equations, *both), (both[0].tensor, both[1].tensor))
+        functions = {f.name: STAND_INS[k % len(STAND_INS)] for k, f in enumerate(arbitrary_functions((program,)))}
+        evaluator = Evaluator(program, FLOAT, functions)
+        values: dict[Symbol, Any] = {s: sizes.get(s, 3) for s in all_symbols(program) if s.kind == "size"}
+        given = {t: self._numbers(t, evaluator.shape(t, values)) for t in inputs}
+        arrays = evaluator.run(values, given)
+        left, right = arrays[both[0].tensor], arrays[both[1].tensor]
+        return all(_near(left[p], right[p]) for p in left)
+
+    def _numbers(self, tensor: Tensor, shape: tuple[int, ...]) -> dict[tuple[int, ...], float]:
+        """Numbers between 0 and 1 that depend on the name alone; shares where data add up to 1."""
+        rng = random.Random(tensor.name)
+        array = np.array([rng.uniform(0.15, 0.85) for _ in range(int(np.prod(shape)))]).reshape(shape)
+        instance = self.elab.instances.get(tensor)
+        if self.facts.sums_to_one and instance is not None and instance.family in self.facts.targets and shape:
+            array = array / array.sum(axis=self.facts.along, keepdims=True)
+        return {p: float(array[p]) for p in np.ndindex(*shape)}
+
+
+def _near(left: Any, right: Any) -> bool:
+    try:
+        gap = abs(float(left) - float(right))
+    except TypeError:
+        return True
+    return math.isnan(gap) or gap <= 1e-7 * max(1e-3, abs(float(left)))
 
 
 @dataclass

@@ -67,3 +67,20 @@ class Lengths:
     def keys(self) -> Iterator[Key]:
         """All axes that have been spoken of."""
         return iter(self._parent)
+
+
+class Overlay(Lengths):
+    """A draft on which the lengths that are known keep their names, whatever is joined: expressions made before stay good."""
+
+    def __init__(self, base: Lengths) -> None:
+        super().__init__()
+        self.base = base
+        self._parent, self._name, self._value = dict(base._parent), dict(base._name), dict(base._value)
+
+    def size(self, key: Key) -> Expr:
+        """The length as it was before; of a new axis that of a known one with which it is joined."""
+        if key in self.base._parent:
+            return self.base.size(key)
+        root = self.root(key)
+        known = next((k for k in self.base._parent if self.root(k) == root), None)
+        return super().size(key) if known is None else self.base.size(known)

@@ -63,13 +63,17 @@ class Slips:
     def candidates(self) -> Iterator[Candidate]:
         """Repairs, each text once."""
         seen = {self._squeezed(self.text[self.start : self.end])}
+        both = self.step.left is not None and self.step.left.span[0] < self.start
+        swapped = [s for n in walk(self.right) if (s := self._swap(n)) is not None]
+        if both and not swapped:
+            yield from self._both_sides()
         for words, edits in itertools.islice(self._edits(), MOST):
             right = self._edited(edits, self.start, self.end)
             key = self._squeezed(right)
             if key not in seen:
                 seen.add(key)
                 yield Candidate(right, None, right, words)
-        if self.step.left is not None and self.step.left.span[0] < self.start:
+        if both and swapped:
             yield from self._both_sides()
 
     def _squeezed(self, text: str) -> str:
@@ -103,8 +107,8 @@ class Slips:
 
     def _edits(self) -> Iterator[tuple[str, list[Edit]]]:
         nodes = [n for n in walk(self.right)]
-        yield from self._signs(nodes)
         yield from (("indices swapped", s) for n in nodes if (s := self._swap(n)) is not None)
+        yield from self._signs(nodes)
         yield from self._layers(nodes)
         yield from self._products(nodes)
         yield from self._letters(nodes)
@@ -127,6 +131,10 @@ class Slips:
         return rf"\left( {whole} \right)" if isinstance(self.right, Terms) else whole
 
     def _signs(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        for node in nodes:
+            if isinstance(node, Terms) and len(node.terms) == 2 and node.signs == ("+", "-"):
+                if not isinstance(node.terms[0], Number):
+                    yield "sign", [(node.span, f"{self._of(node.terms[1])} - {self._of(node.terms[0])}")]
         whole = self._whole()
         span = (self.start, self.end)
         if isinstance(self.right, Terms) and len(self.right.terms) == 1 and self.right.signs == ("-",):
@@ -139,9 +147,7 @@ class Slips:
         for node in nodes:
             if not isinstance(node, Terms) or len(node.terms) < 2:
                 continue
-            texts = [self.text[t.span[0] : t.span[1]] for t in node.terms]
-            if len(texts) == 2 and node.signs == ("+", "-"):
-                yield "sign", [(node.span, f"{texts[1]} - {texts[0]}")]
+            texts = [self._of(t) for t in node.terms]
             for k, sign in enumerate(node.signs):
                 other = {"+": "-", "-": "+"}.get(sign)
                 if other is None:
@@ -215,8 +221,16 @@ class Slips:
                 if len(node.above.items) == 1 and node.below is None:
                     return self._of(node.base)
                 return text.replace(self._of(last), "", 1) if len(node.above.items) > 1 else text
-        sign = r"^{\top}" if r"\top" in self.text else "^T"
+        if isinstance(node, Scripts) and self._is_turned(node):
+            return self._of(node.base.items[0] if isinstance(node.base, Group) else node.base)
+        sign = r"^{\top}" if "top" in self.env.used_names else "^T"
         return f"({text}){sign}" if not isinstance(node, Symbol | Group) else text + sign
+
+    def _is_turned(self, node: Scripts) -> bool:
+        match node:
+            case Scripts(_, None, Script((Symbol(name),)), 0) if name in ("T", "top", "intercal"):
+                return True
+        return False
 
     def _letters(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """An index that is another one."""
@@ -240,6 +254,13 @@ class Slips:
             match node:
                 case Number("2"):
                     yield "a factor 2", [(node.span, "")]
+            if isinstance(node, Product):
+                for k, factor in enumerate(node.factors[:-1]):
+                    if isinstance(factor, Fraction) and isinstance(factor.numerator, Number):
+                        yield "a factor", [((factor.span[0], node.factors[k + 1].span[0]), "")]
+        for node in nodes:
+            if isinstance(node, Group) and isinstance(node.items[0], Terms) and node is not self.right:
+                continue
         whole = self._wrapped()
         span = (self.start, self.end)
         yield "a factor 2", [(span, f"2 {whole}")]
