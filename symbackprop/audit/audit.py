@@ -208,7 +208,7 @@ class Judge:
             for d in known:
                 if d.place[0] >= 0:
                     near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
-        slips = Slips(self.env, formula.latex, step, beside(self.env, near))
+        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near))
         until = worked() + min(REPAIR, self.left)
         restricted = self.said_positive(formula, step)
         start = worked()
@@ -266,6 +266,9 @@ class Judge:
         except (NotRead, SymbackpropError, RecursionError) as error:
             return Ruling("NOT UNDERSTOOD", getattr(error, "what", str(error)))
         ruling = decided(found)
+        if ruling.status == "REFUTED" and self.facts.guessed and not (self._sure(left) and self._sure(right)):
+            reason = "the shapes of the document's quantities could not all be made out, and as they are read the two sides differ"
+            return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         if found.misfits and ruling.status == "PROVED" and found.own_misfits == found.misfits:
             words = tuple(f"read where {m}" for m in found.misfits)
             return replace(ruling, conditions=(*found.conditions, *words, *ruling.conditions))

@@ -356,8 +356,9 @@ def _definitions(env: Environment) -> None:
                 continue
             if any(isinstance(c, Chain) for c in mention.components):
                 continue
-            if mention == Mention(mention.family) and mention.family in env.index_letters and isinstance(
-                link.right, Symbol | Number | Listing
+            counts = mention.family in env.index_letters | env.habits.layer_letters
+            if isinstance(link.right, Listing) or (
+                counts and mention == Mention(mention.family) and isinstance(link.right, Symbol | Number)
             ):  # fmt: skip
                 env.roles[place] = "NOTATION"  # a case: i = j
                 continue

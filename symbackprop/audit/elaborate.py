@@ -168,6 +168,7 @@ class Facts:
     sums_to_one: bool = False
     constrained: dict[str, set[str]] = field(default_factory=dict)
     sure: set[str] = field(default_factory=set)
+    guessed: bool = False  # no choice of ranks suits all definitions
     assumptions: list[str] = field(default_factory=list)
 
 
@@ -527,6 +528,8 @@ class Elaborator:
             return self._mentioned(mention, scope)
         if node.primes:
             raise NotRead("a prime that belongs to no function")
+        if isinstance(node.base, Group) and node.base.opening == "\u2016" and node.below is not None:
+            return self._scripted(self._norm(node.base, node.below, scope), None, node.above, scope)
         return self._scripted(self.array(node.base, scope), node.below, node.above, scope)
 
     def _exponential(self, above: Script, scope: Scope) -> Array:
@@ -557,6 +560,16 @@ class Elaborator:
             return scalar(power(total, Fraction(1, 2)))
         return found
 
+    def _norm(self, group: Group, below: Script, scope: Scope) -> Array:
+        """The norm that a subscript names: of Frobenius, 2 or 1."""
+        match below.items:
+            case (Symbol("F"),) | (Number("2"),):
+                return self._group(group, scope)
+            case (Number("1"),):
+                inner = self.array(group.items[0], scope)
+                return self.algebra.summed(self.algebra.each(lambda x: apply(FUNCTIONS["abs"], x), inner))
+        raise NotRead("a norm that is not known")
+
     def _iverson(self, chain: Chain, scope: Scope) -> Array:
         if len(chain.members) == 2 and chain.relations[0].sign == "=":
             return scalar(self._equal(chain.members[0], chain.members[1], scope))
@@ -586,6 +599,10 @@ class Elaborator:
     # Products: function on argument, matrix product, Hadamard product.
 
     def _product(self, node: Product, scope: Scope) -> Array:
+        first = node.factors[0]
+        if isinstance(first, Derivative) and first.form == "subscript" and first.of is not None and _is_constant(first.of):
+            rest = Product((first.of, *node.factors[1:]), node.operators)
+            return self.array(replace(first, of=rest), scope)
         if all(o in ("", "cdot", "times", "/", "div", "@") for o in node.operators):
             return self._run(self._applied(node.factors, node.operators, scope), scope)
         try:
@@ -1376,6 +1393,11 @@ def _letter_name(item: Node) -> str | None:
         case Scripts(Symbol(name), Script((Symbol(sub),)), None, 0):
             return f"{name}_{sub}"
     return None
+
+
+def _is_constant(node: Node) -> bool:
+    """True for a number as it is written, 1/2."""
+    return all(isinstance(n, Number | Ratio | Product | Group) for n in walk(node))
 
 
 def _larger(left: Expr, right: Expr, larger: bool) -> Expr:

@@ -6,12 +6,13 @@ what defines it, and last the letter itself, where a choice is made under which 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Definition, Environment, Head, mentions_in, nodes
-from symbackprop.audit.elaborate import SAMPLES, Elaborator, Facts, Instance, Reading
+from symbackprop.audit.elaborate import SAMPLES, Elaborator, Facts, Instance, Reading, Scope
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.lengths import Lengths
@@ -26,11 +27,15 @@ from symbackprop.audit.tree import (
     Script,
     Scripts,
     Symbol,
+    links,
     walk,
 )
 from symbackprop.expression.build import ONE
 from symbackprop.expression.functions import FUNCTIONS, Function
 
+UNREAD = -1  # the rank of what could not be read
+MOST_LOOSE = 8  # letters of which pairs are tried together
+MOST_CLAIMS = 40  # that are asked whether a choice of ranks suits them
 SCALARS = frozenset(
     ["lambda", "alpha", "eta", "epsilon", "varepsilon", "m", "n", "N", "M", "K", "D", "d", "p", "i", "j", "k", "c", "t",
      "rho", "tau", "kappa", "nu", "pi", "e"]
@@ -304,6 +309,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         if _misfits(env, facts, other, again) < _misfits(env, facts, reading, best):
             best, reading.elementwise = again, True
             facts.assumptions.append("vectors side by side are multiplied entry by entry")
+    facts.guessed = reading.elementwise or _misfits(env, facts, reading, best) >= 10
     facts.ranks.update(best)
     _ranks_of_defined(env, facts, reading)
     facts.sure |= {f for f in used if facts.ranks.get(f) == 0 and (f in env.costs or f in env.bounds or f in SCALARS)}
@@ -326,6 +332,8 @@ def _parameters(env: Environment) -> set[str]:
 def _likely(family: str, env: Environment) -> int:
     letter = family.rsplit(" ", 1)[-1].split("_")[0]
     if family in COSTS and family in env.numerators:
+        return 0
+    if family in ("y", "t") and family in env.habits.sampled:
         return 0
     if letter in CAPITAL_GREEK or (len(letter) == 1 and letter.isupper()):
         return 2
@@ -404,6 +412,17 @@ def _choose(env: Environment, facts: Facts, reading: Reading, loose: list[str]) 
                     best, worst = tried, count
         if worst == before:
             break
+    if worst and len(loose) <= MOST_LOOSE:
+        for one, two in itertools.combinations(loose, 2):
+            for ranks in itertools.product((0, 1, 2), repeat=2):
+                tried = {**best, one: ranks[0], two: ranks[1]}
+                if any(not tried[f] and f in env.transposed for f in (one, two)):
+                    continue
+                count = _misfits(env, facts, reading, tried)
+                if count < worst:
+                    best, worst = tried, count
+            if not worst:
+                break
     return best
 
 
@@ -411,9 +430,32 @@ def _misfits(env: Environment, facts: Facts, reading: Reading, ranks: dict[str, 
     """How many definitions do not fit."""
     saved = dict(facts.ranks)
     facts.ranks.update(ranks)
-    count = _ranks_of_defined(env, facts, reading)
-    facts.ranks = saved
+    implicit = dict(facts.implicit)
+    count = 10 * _ranks_of_defined(env, facts, reading) + _unread(env, facts, reading)
+    facts.ranks, facts.implicit = saved, implicit
     return count
+
+
+def _unread(env: Environment, facts: Facts, reading: Reading) -> int:
+    """How many claims do not fit in shape, of the first of them."""
+    failed = seen = 0
+    for f, display in enumerate(env.displays):
+        for k, link in enumerate(links(display)):
+            if (f, k) in env.roles or link.left is None or link.relation.sign != "=":
+                continue
+            seen += 1
+            if seen > MOST_CLAIMS:
+                return failed
+            elab = Elaborator(env, facts, Lengths(), reading, {}, ())
+            elab.settled = False
+            scope = Scope(claim=("fit", f, k))
+            try:
+                left, right = elab.array(link.left, scope), elab.array(link.right, scope)
+            except (NotRead, RecursionError):
+                failed += 1
+                continue
+            failed += left.rank != right.rank and right.rank != 0
+    return failed
 
 
 def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
@@ -427,6 +469,8 @@ def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
                 if d.head.mention.components:
                     continue
                 rank, letters = _rank_of_right(env, facts, reading, d)
+                if rank == UNREAD:
+                    continue
                 if rank and family in env.costs and reading.elementwise:
                     rank = 0  # the entries are added up
                 if rank is None or (rank and family in env.costs):
@@ -451,14 +495,14 @@ def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
 def _rank_of_right(
     env: Environment, facts: Facts, reading: Reading, d: Definition
 ) -> tuple[int | None, tuple[str, ...]]:
-    from symbackprop.audit.elaborate import Scope
-
     elab = Elaborator(env, facts, Lengths(), reading, {}, ())
     scope = Scope(claim=("rank", d.place), sample=None)
     try:
         found = elab.array(d.right, scope)
-    except NotRead:
+    except Misfit:
         return None, ()
+    except (NotRead, RecursionError):
+        return UNREAD, ()
     return found.rank, tuple(elab.free)
 
 

@@ -200,7 +200,7 @@ class Names:
             else:
                 return None
         if names:
-            family = f"{family}_{' '.join(names)}"
+            family = f"{family}_{','.join(names)}"
         return replace(start, family=family, components=tuple(components), layer=layer)
 
     def names_only(self, item: Node) -> bool:

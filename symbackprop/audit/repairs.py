@@ -8,7 +8,7 @@ not proved is not said. Edits are made in the text, at the places that the tree'
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symbackprop.audit.definitions import Environment
@@ -29,6 +29,7 @@ from symbackprop.audit.tree import (
     Scripts,
     Symbol,
     Terms,
+    children,
     walk,
 )
 
@@ -55,8 +56,8 @@ class Candidate:
 class Slips:
     """The slips that may have been made in one link."""
 
-    def __init__(self, env: Environment, text: str, step: Link, beside: Sequence[str]) -> None:
-        self.env, self.text, self.step, self.beside = env, text, step, beside
+    def __init__(self, env: Environment, ranks: Mapping[str, int], text: str, step: Link, beside: Sequence[str]) -> None:
+        self.env, self.ranks, self.text, self.step, self.beside = env, ranks, text, step, beside
         self.right = step.right
         self.start, self.end = step.right.span
 
@@ -106,7 +107,7 @@ class Slips:
             yield Candidate(f"{left} = {right}", left, right, "indices swapped")
 
     def _edits(self) -> Iterator[tuple[str, list[Edit]]]:
-        nodes = [n for n in walk(self.right)]
+        nodes = list(self._values(self.right))
         yield from (("indices swapped", s) for n in nodes if (s := self._swap(n)) is not None)
         yield from self._signs(nodes)
         yield from self._layers(nodes)
@@ -120,6 +121,28 @@ class Slips:
         yield from self._sums(nodes)
         yield from self._operators(nodes)
         yield from self._pairs(nodes)
+
+    def _values(self, node: Anything) -> Iterator[Anything]:
+        """The nodes that stand for values: not what stands in scripts and bounds, nor the letter under scripts."""
+        yield node
+        match node:
+            case Scripts(base, _, _, _):
+                mention = self.env.names.mention(node)
+                if mention is None or not isinstance(base, Symbol | Scripts):
+                    yield from self._values(base)
+                return
+            case Big(_, _, _, body):
+                if body is not None:
+                    yield from self._values(body)
+                return
+            case Derivative(_, _, of, by):
+                for inner in (of, *by):
+                    if inner is not None:
+                        yield from self._values(inner)
+                return
+        for inner in children(node):
+            if not isinstance(inner, Script):
+                yield from self._values(inner)
 
     # One kind of slip each.
 
@@ -200,7 +223,7 @@ class Slips:
                 if node.operators[k] not in ("", "cdot", "times", "@"):
                     continue
                 left, right = node.factors[k], node.factors[k + 1]
-                if isinstance(left, Fraction | Number) or isinstance(right, Number):
+                if isinstance(left, Fraction | Number) or isinstance(right, Number) or not self._has_array(node):
                     continue
                 span = (left.span[0], right.span[1])
                 a, b = self._of(left), self._of(right)
@@ -208,9 +231,14 @@ class Slips:
                 for one, two in ((b, a), (at, b), (a, bt), (bt, a), (b, at), (bt, at), (at, bt)):
                     yield "order or transpose of a product", [(span, f"{one} {two}")]
 
+    def _has_array(self, node: Node) -> bool:
+        return any(self._is_array(n) for n in self._values(node) if isinstance(n, Symbol | Scripts))
+
     def _is_array(self, node: Node) -> bool:
         mention = self.env.names.mention(node)
-        return mention is not None and not mention.components and mention.power is None and not mention.primes
+        if mention is None or mention.components or mention.power is not None or mention.primes:
+            return False
+        return self.ranks.get(mention.family, 0) > 0
 
     def _turned(self, node: Node) -> str:
         """The transpose as text."""
@@ -254,6 +282,7 @@ class Slips:
             match node:
                 case Number("2"):
                     yield "a factor 2", [(node.span, "")]
+                    yield "a factor 2", [(node.span, "1")]
             if isinstance(node, Product):
                 for k, factor in enumerate(node.factors[:-1]):
                     if isinstance(factor, Fraction) and isinstance(factor.numerator, Number):
