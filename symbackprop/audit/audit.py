@@ -25,7 +25,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
 from symbackprop.normal_form.work_time import worked
 
-REPAIR, REPAIRS = 1.0, 6.0  # seconds of work for the repair of one equation, and of all
+REPAIR, REPAIRS = 0.7, 4.0  # seconds of work for the repair of one equation, and of all
 QUICK = 0.05
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
@@ -214,7 +214,7 @@ class Judge:
         start = worked()
         found = None
         try:
-            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted)
+            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted, step.right)
         except (NotRead, SymbackpropError, RecursionError):
             return None
         for candidate in slips.candidates():
@@ -240,7 +240,7 @@ class Judge:
             found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
         except (NotRead, SymbackpropError, RecursionError):
             return False
-        if found.misfits or found.conditions:
+        if found.misfits or found.conditions or found.left is found.right:
             return False
         shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
@@ -251,7 +251,8 @@ class Judge:
         yield self.reading, ""
         if self.facts.per_sample:
             yield replace(self.reading, stacked=True), ""
-        yield replace(self.reading, elementwise=True), "vectors side by side are multiplied entry by entry"
+        if not self.reading.elementwise:
+            yield replace(self.reading, elementwise=True), ""
 
     def under(
         self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()
@@ -280,7 +281,9 @@ class Judge:
 
     def _sure(self, node: Node) -> bool:
         """True if the ranks of all quantities in a formula are known from more than their letters."""
-        return mentions_in(self.env, node) <= self.facts.sure | {"top", "T"}
+        env = self.env
+        letters = env.index_letters | env.habits.layer_letters | {"top", "T", "L", "n_l", "ell"} | set(env.functions)
+        return mentions_in(env, node) <= self.facts.sure | letters
 
 
 __all__ = ["Audit", "Judgement", "audit"]

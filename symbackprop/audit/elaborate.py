@@ -260,9 +260,14 @@ class Elaborator:
             whole = replace(whole, row=self.facts.columns)
         implied = self.facts.implicit.get(family, ())
         items: tuple[Node, ...] = mention.components
+        if items and family not in self.facts.ones and self._entry_by_itself(family, items):
+            raise NotRead(f"single entries of {family} have definitions of their own")
         if not items and implied and len(implied) == whole.rank and all(i in scope.letters or scope.claim for i in implied):
             items = tuple(Symbol(i) for i in implied)
         return self.entry(whole, items, scope) if items else whole
+
+    def _entry_by_itself(self, family: str, items: tuple[Node, ...]) -> bool:
+        return any(d.of_one_entry and d.head.mention.components == items for d in self.env.definitions.get(family, ()))
 
     def _stack(self, family: str, layer: Layer | None, mention: Mention, scope: Scope) -> Array:
         """All examples of a quantity as a matrix: a row each, or a column."""

@@ -115,10 +115,10 @@ class Slips:
         yield from self._letters(nodes)
         yield from self._numbers(nodes)
         yield from self._deletions(nodes)
+        yield from self._sums(nodes)
         yield from self._factors(nodes)
         yield from self._substitutes(nodes)
         yield from self._squares(nodes)
-        yield from self._sums(nodes)
         yield from self._operators(nodes)
         yield from self._pairs(nodes)
 
@@ -223,6 +223,9 @@ class Slips:
                 if node.operators[k] not in ("", "cdot", "times", "@"):
                     continue
                 left, right = node.factors[k], node.factors[k + 1]
+                mention = self.env.names.mention(left)
+                if mention is not None and mention.family in self.env.functions:
+                    continue
                 if isinstance(left, Fraction | Number) or isinstance(right, Number) or not self._has_array(node):
                     continue
                 span = (left.span[0], right.span[1])
@@ -263,6 +266,9 @@ class Slips:
     def _letters(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """An index that is another one."""
         used = dict.fromkeys(
+            s.name for n in walk(self.right) if isinstance(n, Big) for low in n.lower for s in walk(low)
+            if isinstance(s, Symbol) and len(s.name) == 1
+        ) | dict.fromkeys(
             self._of(i) for side in (self.step.left, self.right) if side is not None for n in walk(side)
             if isinstance(n, Scripts) and n.below is not None and (m := self.env.names.mention(n)) is not None
             for i in m.components if isinstance(i, Symbol)
