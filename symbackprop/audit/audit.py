@@ -16,7 +16,7 @@ from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
-from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided
+from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided, in_both_orders, square_inputs, with_symmetric
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.names import survey
 from symbackprop.audit.repairs import Candidate, Slips, beside
@@ -25,7 +25,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
 from symbackprop.normal_form.work_time import worked
 
-REPAIR, REPAIRS = 0.7, 4.0  # seconds of work for the repair of one equation, and of all
+REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
 QUICK = 0.05
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
@@ -170,6 +170,13 @@ class Judge:
             other = decided(found, ((family, "simplex", self.facts.along),))
             if other.status == "PROVED":
                 return other if not self.facts.sums_to_one else replace(other, conditions=())
+        for tensor in square_inputs(found):
+            if not (self.facts.symmetric or in_both_orders(found, tensor)):
+                continue
+            other = decided(with_symmetric(found, tensor), ((tensor.name, "symmetric", -1),))
+            if other.status == "PROVED":
+                said = self.facts.symmetric
+                return replace(other, conditions=() if said else (f"{tensor.name} is symmetric",))
         return self.under_stated(ruling, found, (left, right))
 
     def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:

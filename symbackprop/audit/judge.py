@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,18 @@ from symbackprop.checking.sample_points import STAND_INS, arbitrary_functions
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.exact import Evaluator, all_symbols
 from symbackprop.evaluation.number_types import FLOAT
-from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, free_indices, tensors_in
+from symbackprop.expression.build import (
+    Entry,
+    Expr,
+    Index,
+    Symbol,
+    SymmetricTensor,
+    Tensor,
+    entries_once,
+    free_indices,
+    rewrite,
+    tensors_in,
+)
 from symbackprop.expression.program import Assumption, Equation, Program
 from symbackprop.expression.sizes import NO_FACTS
 from symbackprop.normal_form.modulo_equations import Resolver
@@ -309,6 +320,32 @@ def _rested(elab: Elaborator, both: Sequence[Expr]) -> tuple[Equation, ...]:
 def _layer(elab: Elaborator, tensor: Tensor) -> Layer | None:
     instance = elab.instances.get(tensor)
     return instance.layer if instance is not None and tensor not in elab.jets else None
+
+
+def square_inputs(comparison: Comparison) -> list[Tensor]:
+    """The square matrices that are given."""
+    known = {e.tensor for e in comparison.equations}
+    every = {t for e in (comparison.left, comparison.right, *(q.value for q in comparison.equations)) for t in tensors_in(e)}
+    square = (t for t in every - known if len(t.shape) == 2 and t.shape[0] is t.shape[1])
+    return sorted(square, key=lambda t: t.name)
+
+
+def in_both_orders(comparison: Comparison, tensor: Tensor) -> bool:
+    """True if the left side holds a matrix and its transpose, as the slope of a quadratic form does."""
+    free = set(comparison.places)
+    found = [e.indices for e in entries_once(comparison.left) if e.tensor is tensor]
+    return all(any(i[k] in free for i in found) for k in (0, 1))
+
+
+def with_symmetric(comparison: Comparison, tensor: Tensor) -> Comparison:
+    """The same with a matrix that equals its transpose."""
+    other = SymmetricTensor(tensor.name, tensor.shape)
+
+    def turned(expr: Expr) -> Expr:
+        return rewrite(expr, lambda e: Entry(other, e.indices) if isinstance(e, Entry) and e.tensor is tensor else None)
+
+    equations = tuple(replace(e, value=turned(e.value)) for e in comparison.equations)
+    return replace(comparison, left=turned(comparison.left), right=turned(comparison.right), equations=equations)
 
 
 class Trials:

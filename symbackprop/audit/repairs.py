@@ -328,6 +328,9 @@ class Slips:
     def _factors(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """A factor that is missing: f'(z), x, a."""
         whole, span = self._wrapped(), (self.start, self.end)
+        for node in nodes:
+            if isinstance(node, Symbol | Scripts) and (m := self.env.names.mention(node)) is not None and m.plain:
+                yield "a missing factor", [(span, rf"{whole}\, (1 - {self._of(node)})")]
         for factor in self.vocabulary():
             yield "a missing factor", [(span, rf"{whole}\, {factor}")]
         for factor in self.vocabulary():
@@ -348,6 +351,15 @@ class Slips:
                         yield f"{self._of(node)} for {other}", [(node.span, other)]
 
     def _squares(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        for node in nodes:
+            if isinstance(node, Scripts) and node.above is not None and len(node.above.items) == 1:
+                item = node.above.items[0]
+                if isinstance(item, Number) and item.text.isdigit():
+                    for other in (2 * int(item.text), int(item.text) + 1, int(item.text) - 1):
+                        yield "an exponent", [(item.span, str(other))]
+            if isinstance(node, Symbol | Scripts) and (m := self.env.names.mention(node)) is not None:
+                if m.plain and m.family not in self.env.functions and m.family not in self.env.bounds:
+                    yield "a missing square", [(node.span, f"{self._of(node)}^2" if isinstance(node, Symbol) else f"({self._of(node)})^2")]
         for node in nodes:
             if isinstance(node, Group) and node.opening in "([":
                 yield "a missing square", [((node.span[1], node.span[1]), "^2")]
