@@ -247,7 +247,7 @@ class Judge:
             found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
         except (NotRead, SymbackpropError, RecursionError):
             return False
-        if found.misfits or found.conditions or found.left is found.right:
+        if found.misfits or found.conditions or left == right:
             return False
         shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
