@@ -16,7 +16,17 @@ from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
-from symbackprop.audit.judge import Case, Comparison, Ruling, Trials, compare, decided, in_both_orders, square_inputs, with_symmetric
+from symbackprop.audit.judge import (
+    Case,
+    Comparison,
+    Ruling,
+    Trials,
+    compare,
+    decided,
+    in_both_orders,
+    square_inputs,
+    with_symmetric,
+)
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.names import survey
 from symbackprop.audit.notation import override, profile, stated
@@ -199,7 +209,13 @@ class Judge:
         return first
 
     def beside(
-        self, ruling: Ruling, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...]
+        self,
+        ruling: Ruling,
+        reading: Reading,
+        left: Node,
+        right: Node,
+        key: tuple[int, int],
+        restricted: tuple[str, ...],
     ) -> Ruling:
         """The ruling, or a better one where indices keep from 0, or data add up to 1."""
         found = ruling.comparison
@@ -251,7 +267,7 @@ class Judge:
         return False
 
     def repair(self, formula: Formula, key: tuple[int, int], step: Link) -> Candidate | None:
-        """The first of the likely slips that, undone, makes the link one that is proved; None if none is found in time."""
+        """The first of the likely slips that, undone, makes the link a proved one; None if none is found in time."""
         assert step.left is not None
         own, near = key[0], []
         for f in (own, own - 1, own + 1, own - 2, own + 2):
@@ -321,7 +337,7 @@ class Judge:
             return Ruling("NOT UNDERSTOOD", getattr(error, "what", str(error)))
         ruling = decided(found)
         if ruling.status == "REFUTED" and self.facts.guessed and not (self._sure(left) and self._sure(right)):
-            reason = "the shapes of the document's quantities could not all be made out, and as they are read the two sides differ"
+            reason = "the shapes of the quantities could not all be made out; as they are read the two sides differ"
             return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         if found.misfits and ruling.status == "PROVED" and found.own_misfits == found.misfits:
             words = tuple(f"read where {m}" for m in found.misfits)

@@ -1,14 +1,14 @@
 r"""What a document defines: quantities, functions, updates; and what is claimed about them.
 
-`Environment` goes through all links of all formulas. The first equation with a quantity alone on its left defines it; an
-error term is defined by the equation that calls it a derivative, wherever that stands. What is said of ranks, functions
-and sizes in words is `words`' business.
+`Environment` goes through all links of all formulas. The first equation with a quantity alone on its left defines it;
+an error term is defined by the equation that calls it a derivative, wherever that stands. What is said of ranks,
+functions and sizes in words is the business of `inference`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from symbackprop.audit.grammar import flat
@@ -142,10 +142,6 @@ class Environment:
         return True
 
 
-def variable(node: Node) -> bool:
-    return isinstance(node, Symbol | Scripts)
-
-
 def environment(displays: Sequence[Display], habits: Habits) -> Environment:
     """Read all links of a document."""
     names = Names(habits)
@@ -159,6 +155,7 @@ def environment(displays: Sequence[Display], habits: Habits) -> Environment:
 
 
 def nodes(env: Environment) -> Iterator[object]:
+    """All nodes of all formulas."""
     for display in env.displays:
         yield from walk(display)
 
@@ -167,9 +164,9 @@ def _count(env: Environment) -> None:
     for display in env.displays:
         if not links(display):
             continue  # a letter alone in the text
-        for node in walk(display):
-            if isinstance(node, Symbol):
-                named = env.names.mention(node)
+        for inner in walk(display):
+            if isinstance(inner, Symbol):
+                named = env.names.mention(inner)
                 if named:
                     env.mentions[named.family] = env.mentions.get(named.family, 0) + 1
     for node in nodes(env):
@@ -195,9 +192,13 @@ def _count(env: Environment) -> None:
             if isinstance(node.upper, Symbol):
                 env.bounds.add(node.upper.name)
             for low in node.lower:
-                if isinstance(low, Chain) and low.relations and low.relations[0].sign == "∈":
-                    if isinstance(low.members[1], Symbol):
-                        env.bounds.add(low.members[1].name)
+                if (
+                    isinstance(low, Chain)
+                    and low.relations
+                    and low.relations[0].sign == "∈"
+                    and isinstance(low.members[1], Symbol)
+                ):
+                    env.bounds.add(low.members[1].name)
 
 
 def stripped(env: Environment, node: Node) -> str | None:
@@ -239,7 +240,9 @@ def _functions(env: Environment) -> None:
             if len(head.arguments) == 1 and not head.mention.components:
                 symbol = head.arguments[0]
                 if isinstance(symbol, Symbol):
-                    heads.setdefault(head.mention.family, (Definition(head, link.right, (f, k)), stripped(env, symbol) or ""))
+                    heads.setdefault(
+                        head.mention.family, (Definition(head, link.right, (f, k)), stripped(env, symbol) or "")
+                    )
             elif not head.arguments:
                 bare_heads.add(head.mention.family)
     for family, arguments in applied.items():
@@ -251,9 +254,15 @@ def _functions(env: Environment) -> None:
                 env.functions[family] = definition
         elif family in primed:
             env.functions[family] = None
-        elif family not in bare_heads and env.mentions.get(family, 0) <= after[family]:
-            if family in FUNCTION_LETTERS or (strange and family.islower() and len(family) == 1 and family not in "xyzwab"):
-                env.functions[family] = None
+        elif (
+            family not in bare_heads
+            and env.mentions.get(family, 0) <= after[family]
+            and (
+                family in FUNCTION_LETTERS
+                or (strange and family.islower() and len(family) == 1 and family not in "xyzwab")
+            )
+        ):
+            env.functions[family] = None
 
 
 def _zeros(env: Environment) -> None:
@@ -422,7 +431,12 @@ def _covers(env: Environment, known: Definition, head: Head) -> bool:
 def _defines_slope(env: Environment, head: Head, link: Link) -> bool:
     """delta = dC/dz: a derivative gets a name."""
     right = link.right
-    if not isinstance(right, Derivative) or right.kind == "nabla" or right.of is None or link.relation.sign not in DEFINES:
+    if (
+        not isinstance(right, Derivative)
+        or right.kind == "nabla"
+        or right.of is None
+        or link.relation.sign not in DEFINES
+    ):
         return False
     of = env.head(right.of)
     return of is not None and head.mention.plain and not head.arguments and of.mention.family != head.mention.family
@@ -465,7 +479,9 @@ def _differences(left: Node, right: Node) -> Iterator[tuple[Node, Node]]:
         same = (left.below, left.above, left.primes) == (right.below, right.above, right.primes)
     if isinstance(left, Product | Terms | Group | Big) and same:
         same = all(
-            getattr(left, f) == getattr(right, f) for f in ("operators", "signs", "opening", "operator") if hasattr(left, f)
+            getattr(left, f) == getattr(right, f)
+            for f in ("operators", "signs", "opening", "operator")
+            if hasattr(left, f)
         )
     if not same:
         yield left, right
@@ -491,7 +507,3 @@ def _abstract(env: Environment) -> None:
                 mention = env.names.mention(by)
                 if mention is not None and isinstance(mention.power, Number) and mention.power.text == "2":
                     env.squared.add(mention.family)
-
-
-def families(items: Iterable[Definition]) -> set[str]:
-    return {d.head.mention.family for d in items}

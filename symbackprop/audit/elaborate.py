@@ -2,15 +2,15 @@ r"""Presentation trees -> arrays in index notation, under what a document define
 
     \delta^{(l)}_i = \frac{\partial J}{\partial z^{(l)}_i}
 
-An `Elaborator` reads formulas as arrays. A quantity stays an entry of a tensor that has its name; `equation` says what the
-document makes of it, at that layer and example. Derivatives are taken along all paths through these equations with the rules of
-`calculus.pull_back`; what the document leaves open, a cost that is only named or the layers above, is an arbitrary function
-of the last tensors that are spoken of.
+An `Elaborator` reads formulas as arrays. A quantity stays an entry of a tensor that has its name; `equation` says what
+the document makes of it, at that layer and example. Derivatives are taken along all paths through these equations with
+the rules of `calculus.pull_back`; what the document leaves open, a cost that is only named or the layers above, is an
+arbitrary function of the last tensors that are spoken of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -27,7 +27,6 @@ from symbackprop.audit.tree import (
     Chain,
     Derivative,
     Differential,
-    Fraction as Ratio,
     Group,
     Matrix,
     Node,
@@ -41,10 +40,11 @@ from symbackprop.audit.tree import (
     Text,
     walk,
 )
+from symbackprop.audit.tree import (
+    Fraction as Ratio,
+)
 from symbackprop.calculus.pull_back import Contribution, arrive, pull_back
-from symbackprop.errors import SymbackpropError
 from symbackprop.expression.build import (
-    MINUS_ONE,
     ONE,
     ZERO,
     Entry,
@@ -65,11 +65,9 @@ from symbackprop.expression.build import (
     power,
     substitute,
     subtract,
-    sum_over,
     tensors_in,
     where,
 )
-from symbackprop.expression.build import Number as Exact
 from symbackprop.expression.equation import Equation
 from symbackprop.expression.functions import (
     ATAN,
@@ -84,13 +82,14 @@ from symbackprop.expression.functions import (
     arbitrary,
     derivative,
 )
-from symbackprop.expression.sympy_bridge import PI, slope, written_out
+from symbackprop.expression.sympy_bridge import PI, written_out
 
 SAMPLES: Key = ("samples",)
 NAMED: dict[str, Function] = {
     "exp": EXP, "log": LOG, "ln": LOG, "erf": ERF, "sin": SIN, "cos": COS, "atan": ATAN, "arctan": ATAN,
     **{n: FUNCTIONS[n] for n in ("sigmoid", "tanh", "relu", "softplus", "elu", "gelu", "silu", "abs")},
-    "ReLU": FUNCTIONS["relu"], "sigm": FUNCTIONS["sigmoid"], "logistic": FUNCTIONS["sigmoid"], "swish": FUNCTIONS["silu"],
+    "ReLU": FUNCTIONS["relu"], "sigm": FUNCTIONS["sigmoid"], "logistic": FUNCTIONS["sigmoid"],
+    "swish": FUNCTIONS["silu"],
 }  # fmt: skip
 DEEPEST = 60
 
@@ -263,7 +262,12 @@ class Elaborator:
         items: tuple[Node, ...] = mention.components
         if items and family not in self.facts.ones and self._entry_by_itself(family, items):
             raise NotRead(f"single entries of {family} have definitions of their own")
-        if not items and implied and len(implied) == whole.rank and all(i in scope.letters or scope.claim for i in implied):
+        if (
+            not items
+            and implied
+            and len(implied) == whole.rank
+            and all(i in scope.letters or scope.claim for i in implied)
+        ):
             items = tuple(Symbol(i) for i in implied)
         return self.entry(whole, items, scope) if items else whole
 
@@ -456,7 +460,12 @@ class Elaborator:
         if family.rsplit(" ", 1)[-1] == "1":
             ones = Array((Axis(("ones", id(mention), *scope.layers.items())),), lambda i: ONE)
             return self.algebra.transposed(ones) if mention.transposed else ones
-        if family == "delta" and len(mention.components) == 2 and mention.layer is None and not self._entries_of_delta():
+        if (
+            family == "delta"
+            and len(mention.components) == 2
+            and mention.layer is None
+            and not self._entries_of_delta()
+        ):
             return self._kronecker(mention, scope)
         if family in self.env.squared:
             return self._of_square(mention, scope)
@@ -471,7 +480,8 @@ class Elaborator:
         return any(len(d.head.mention.components) == 2 for d in self.env.definitions.get("delta", ()))
 
     def _kronecker(self, mention: Mention, scope: Scope) -> Array:
-        return scalar(self._equal(*mention.components, scope))
+        one, two = mention.components
+        return scalar(self._equal(one, two, scope))
 
     def _equal(self, left: Node, right: Node, scope: Scope) -> Expr:
         """1 where two indices agree."""
@@ -521,14 +531,18 @@ class Elaborator:
 
     def _inverse(self, array: Array) -> Array:
         axis = self.algebra.meet(array.axes[0], array.axes[1])
-        return Array(
-            (axis, axis), lambda i, j: matrix_entry("inverse", axis.size(self.lengths), array.at, (i, j))
-        )
+        return Array((axis, axis), lambda i, j: matrix_entry("inverse", axis.size(self.lengths), array.at, (i, j)))
 
     def _scripts(self, node: Scripts, scope: Scope) -> Array:
-        if isinstance(node.base, Symbol) and node.base.name == "e" and node.below is None and not node.primes:
-            if node.above is not None and not self._known("e"):
-                return self._exponential(node.above, scope)
+        if (
+            isinstance(node.base, Symbol)
+            and node.base.name == "e"
+            and node.below is None
+            and not node.primes
+            and node.above is not None
+            and not self._known("e")
+        ):
+            return self._exponential(node.above, scope)
         mention = self.env.names.mention(node)
         if mention is not None:
             return self._mentioned(mention, scope)
@@ -643,7 +657,12 @@ class Elaborator:
 
     def _product(self, node: Product, scope: Scope) -> Array:
         first = node.factors[0]
-        if isinstance(first, Derivative) and first.form == "subscript" and first.of is not None and _is_constant(first.of):
+        if (
+            isinstance(first, Derivative)
+            and first.form == "subscript"
+            and first.of is not None
+            and _is_constant(first.of)
+        ):
             rest = Product((first.of, *node.factors[1:]), node.operators)
             return self.array(replace(first, of=rest), scope)
         if all(o in ("", "cdot", "times", "/", "div", "@") for o in node.operators):
@@ -674,9 +693,7 @@ class Elaborator:
                 return self.algebra.outer(left, right)
         raise NotRead(f"the operation {operator} is not read")
 
-    def _applied(
-        self, factors: Sequence[Node], operators: Sequence[str], scope: Scope
-    ) -> list[tuple[str, Array]]:
+    def _applied(self, factors: Sequence[Node], operators: Sequence[str], scope: Scope) -> list[tuple[str, Array]]:
         """The factors as arrays, with the operator before each; a function takes the bracket behind it."""
         found: list[tuple[str, Array]] = []
         k = 0
@@ -739,7 +756,7 @@ class Elaborator:
         if mention is None or mention.transposed:
             return None
         family = mention.family
-        if family in self.env.functions or family in self.facts.named_functions and mention.primes:
+        if family in self.env.functions or (family in self.facts.named_functions and mention.primes):
             if len(group.items) != 1:
                 return None
             value = self._function(mention, self.array(group.items[0], scope), scope)
@@ -911,7 +928,6 @@ class Elaborator:
                 return self._sum_of_layers(node, name, scope)
         body: Node = node.body
         inner = scope
-        running: list[tuple[Letter | None, Index]] = []
         keys: list[tuple[str, Letter | None, Expr | None]] = []
         for name in names:
             samples, entries = self._uses(name, body, scope)
@@ -944,7 +960,7 @@ class Elaborator:
                 summand = multiply(condition, summand)
             for index in reversed(indices):
                 assert isinstance(index, Index)
-                summand = close_sum(index, summand) if node.operator == "sum" else Extremum(node.operator, index, summand)  # type: ignore[arg-type]
+                summand = _bound(node.operator, index, summand)
             return summand
 
         return Array(value.axes, at, value.row)
@@ -992,11 +1008,11 @@ class Elaborator:
             mention = self.env.names.mention(inner)
             if mention is None:
                 continue
-            if mention.sample is not None and any(isinstance(s, Symbol) and s.name == name for s in walk(mention.sample)):
+            if mention.sample is not None and any(
+                isinstance(s, Symbol) and s.name == name for s in walk(mention.sample)
+            ):
                 samples = True
-            entries |= any(
-                isinstance(s, Symbol) and s.name == name for c in mention.components for s in walk(c)
-            )
+            entries |= any(isinstance(s, Symbol) and s.name == name for c in mention.components for s in walk(c))
         return samples, entries
 
     def _origin(self, lower: Node | None, key: Key) -> int:
@@ -1023,7 +1039,10 @@ class Elaborator:
                     if named is not None:
                         self.lengths.join(key, named)
             return
-        starts_at_0 = any(isinstance(low, Chain) and isinstance(low.members[-1], Number) and low.members[-1].text == "0" for low in node.lower)
+        starts_at_0 = any(
+            isinstance(low, Chain) and isinstance(low.members[-1], Number) and low.members[-1].text == "0"
+            for low in node.lower
+        )
         match upper:
             case Terms((first, Number("1")), ("+", "-")) if starts_at_0:
                 upper = first
@@ -1148,7 +1167,9 @@ class Elaborator:
         if mention is None or mention.transposed or mention.primes:
             raise NotRead("a derivative by something that is no quantity")
         if mention.power is not None:
-            if not (isinstance(mention.power, Number) and mention.power.text == "2" and mention.family in self.env.squared):
+            if not (
+                isinstance(mention.power, Number) and mention.power.text == "2" and mention.family in self.env.squared
+            ):
                 raise NotRead("a derivative by a power")
             mention = replace(mention, family=mention.family + "^2", power=None)
         elif mention.family in self.env.squared:
@@ -1177,18 +1198,31 @@ class Elaborator:
         Args:
             again: whether 0 is a fair answer where no path is known: not for what the document differentiates.
         """
-        indices = [p if isinstance(p, Index) and p.size is n else fresh("p", n) for p, n in zip(places, by.shape, strict=True)]
+        indices = [
+            p if isinstance(p, Index) and p.size is n else fresh("p", n) for p, n in zip(places, by.shape, strict=True)
+        ]
         found: list[Expr] = []
-        if self.settled and not again and by not in tensors_in(expr):
-            if not any(self.depends(t, by) for t in tensors_in(expr)):
-                raise NotRead(f"nothing says how it depends on {by.name}")
+        if (
+            self.settled
+            and not again
+            and by not in tensors_in(expr)
+            and not any(self.depends(t, by) for t in tensors_in(expr))
+        ):
+            raise NotRead(f"nothing says how it depends on {by.name}")
         self._follow(expr, ONE, (), by, indices, found, 0)
         result = add(*found)
-        moved = {i: p for i, p in zip(indices, places, strict=True) if i is not p}
+        moved: dict[Expr, Expr] = {i: p for i, p in zip(indices, places, strict=True) if i is not p}
         return substitute(result, moved) if moved else result
 
     def _follow(
-        self, expr: Expr, weight: Expr, running: tuple[Index, ...], by: Tensor, places: list[Index], found: list[Expr], depth: int
+        self,
+        expr: Expr,
+        weight: Expr,
+        running: tuple[Index, ...],
+        by: Tensor,
+        places: list[Index],
+        found: list[Expr],
+        depth: int,
     ) -> None:
         if depth > DEEPEST:
             raise NotRead("the way back through the definitions does not end")
@@ -1219,7 +1253,14 @@ class Elaborator:
         self._follow(equation.at(part.indices), part.cotangent, part.running, by, places, found, depth + 1)
 
     def _through_open(
-        self, tensor: Tensor, last: Tensor, part: Contribution, by: Tensor, places: list[Index], found: list[Expr], depth: int
+        self,
+        tensor: Tensor,
+        last: Tensor,
+        part: Contribution,
+        by: Tensor,
+        places: list[Index],
+        found: list[Expr],
+        depth: int,
     ) -> None:
         """An arbitrary function of the last tensor: its slopes are tensors of their own."""
         mine, its = self._instance(tensor), self._instance(last)
@@ -1249,7 +1290,12 @@ class Elaborator:
         assert instance.layer is not None
         for inner in walk(body):
             mention = self.env.names.mention(inner) if isinstance(inner, Scripts) else None
-            if mention is not None and mention.family == instance.family and mention.layer is not None and mention.layer.base == name:
+            if (
+                mention is not None
+                and mention.family == instance.family
+                and mention.layer is not None
+                and mention.layer.base == name
+            ):
                 layer = instance.layer.shifted(-mention.layer.offset)
                 return self.array(body, replace(scope, layers={**scope.layers, name: layer})).at()
         return ZERO
@@ -1270,16 +1316,21 @@ class Elaborator:
             return mine.layer is not None and self._speaks_of(tensor, mine.family)
         if self.is_open(tensor, by):
             return any(last is by or self._depends(last, by, seen) for last in self.frontier or ())
-        mine, its = self.instances.get(tensor), self.instances.get(by)
-        if mine is not None and its is not None and mine.layer is not None and its.layer is not None:
-            if mine.layer.base == its.layer.base and mine.layer.base and mine.layer.offset < its.layer.offset - 1:
-                return False
-            if mine.layer.base != its.layer.base and mine.layer.base and its.layer.base:
-                return False
+        if self._is_below(tensor, by):
+            return False
         equation = self.equation(tensor)
         if equation is None:
             return False
         return any(self._depends(t, by, seen) for t in tensors_in(equation.value))
+
+    def _is_below(self, tensor: Tensor, by: Tensor) -> bool:
+        """True if a tensor's layer comes before that of another, or is numbered otherwise."""
+        mine, its = self.instances.get(tensor), self.instances.get(by)
+        if mine is None or its is None or mine.layer is None or its.layer is None or not mine.layer.base:
+            return False
+        if mine.layer.base == its.layer.base:
+            return mine.layer.offset < its.layer.offset - 1
+        return bool(its.layer.base)
 
     def _mark(self, tensor: Tensor, by: Tensor) -> object:
         """Layers go on without end: what has none is met at all of them or at none."""
@@ -1328,7 +1379,10 @@ class Elaborator:
         if equation is None:
             return False
         direct = [t for t in tensors_in(equation.value) if t not in self.layer_sums]
-        if any(self.instances.get(t) is not None and self.instances[t].layer is None and self.instances[t].lifted for t in direct):
+        if any(
+            self.instances.get(t) is not None and self.instances[t].layer is None and self.instances[t].lifted
+            for t in direct
+        ):
             return False
         return any(self._ends_above(t, base, seen) for t in direct)
 
@@ -1349,7 +1403,9 @@ class Elaborator:
         if instance.layer is not None and instance.layer.base == "\u00a7":
             return None
         axes = self.axes(instance)
-        indices = tuple(Index(f"{'tijkpq'[k] if instance.lifted else 'ijkpqr'[k]}", n) for k, n in enumerate(tensor.shape))
+        indices = tuple(
+            Index(f"{'tijkpq'[k] if instance.lifted else 'ijkpqr'[k]}", n) for k, n in enumerate(tensor.shape)
+        )
         definition = self._definition_of(instance)
         value: Expr | None = None
         if definition is not None:
@@ -1367,7 +1423,10 @@ class Elaborator:
         if count:
             known = [d for d in self.env.definitions.get(base, ()) if len(d.head.arguments) == int(count[:-1])]
             return known[0] if known else None
-        if definition is not None and len({len(d.head.arguments) for d in self.env.definitions[base] if d.head.arguments}) > 1:
+        if (
+            definition is not None
+            and len({len(d.head.arguments) for d in self.env.definitions[base] if d.head.arguments}) > 1
+        ):
             most = max(len(d.head.arguments) for d in self.env.definitions[base])
             return next(d for d in self.env.definitions[base] if len(d.head.arguments) == most)
         return definition
@@ -1438,6 +1497,13 @@ def _letter_name(item: Node) -> str | None:
     return None
 
 
+def _bound(operator: str, index: Index, body: Expr) -> Expr:
+    """A sum, or the largest or smallest value, over an index."""
+    if operator == "sum":
+        return close_sum(index, body)
+    return Extremum("max" if operator == "max" else "min", index, body)
+
+
 def _is_constant(node: Node) -> bool:
     """True for a number as it is written, 1/2."""
     return all(isinstance(n, Number | Ratio | Product | Group) for n in walk(node))
@@ -1467,4 +1533,4 @@ class _Bound(Elaborator):
         return super().quantity(mention, scope)
 
 
-__all__ = ["Elaborator", "Facts", "Instance", "Letter", "Reading", "Scope", "Iterable", "slope", "sum_over", "MINUS_ONE", "Exact"]
+__all__ = ["SAMPLES", "Elaborator", "Facts", "Instance", "Letter", "Reading", "Scope"]

@@ -1,7 +1,7 @@
-r"""What a document takes for granted: ranks, functions known by name, biases, and which quantities belong to one example.
+r"""What a document takes for granted: ranks, functions known by name, biases, and what belongs to one example.
 
-Evidence is taken in this order: indices that a family carries somewhere, what the words around the formulas say, the rank of
-what defines it, and last the letter itself, where a choice is made under which the definitions fit.
+Evidence is taken in this order: indices that a family carries somewhere, what the words around the formulas say, the
+rank of what defines it, and last the letter itself, where a choice is made under which the definitions fit.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ from symbackprop.audit.tree import (
 from symbackprop.expression.build import ONE
 from symbackprop.expression.functions import FUNCTIONS, Function
 
+SHARES_OF_ONE = (
+    r"sums? (?:up )?to (?:one|1|\$1\$)", r"one-?hot", r"adds? up to (?:one|1)", r"probability distribution",
+    r"indicator vector",
+    r"\\sum_\{?[a-z]\}?(?:\^\{?\w+\}?)? ?[a-z]_\{?[a-z]\}? ?= ?1",
+)  # fmt: skip
 UNREAD = -1  # the rank of what could not be read
 MOST_LOOSE = 8  # letters of which pairs are tried together
 MOST_CLAIMS = 40  # that are asked whether a choice of ranks suits them
@@ -112,13 +117,16 @@ def _targets(document: Document, env: Environment, facts: Facts) -> None:
     """Data that may be shares of one whole: what is multiplied with a logarithm in a cost."""
     for family in env.costs | set(env.definitions):
         for d in env.definitions.get(family, ()):
-            if any(isinstance(n, Application) and isinstance(n.function, Symbol) and n.function.name in ("log", "ln") for n in walk(d.right)):
-                facts.targets |= {f for f in mentions_in(env, d.right) if not env.definitions.get(f) and f not in WEIGHTS}
+            if any(
+                isinstance(n, Application) and isinstance(n.function, Symbol) and n.function.name in ("log", "ln")
+                for n in walk(d.right)
+            ):
+                facts.targets |= {
+                    f for f in mentions_in(env, d.right) if not env.definitions.get(f) and f not in WEIGHTS
+                }
     text = " ".join(p for _, p in document.prose)
     facts.symmetric = bool(re.search(r"\bsymmetric (?:matri|[a-z]+ matri|\$)|\$ (?:is|are|be) symmetric", text, re.I))
-    facts.sums_to_one = bool(
-        re.search(r"sums? (?:up )?to (?:one|1|\$1\$)|one-?hot|adds? up to (?:one|1)|\\sum_\{?[a-z]\}?(?:\^\{?\w+\}?)? ?[a-z]_\{?[a-z]\}? ?= ?1|probability distribution|indicator vector", text, re.I)
-    )
+    facts.sums_to_one = bool(re.search("|".join(SHARES_OF_ONE), text, re.I))
     for place, role in list(env.roles.items()):
         if role == "NOTATION" and place in env.stated:
             family, letters = env.stated[place]
@@ -202,7 +210,7 @@ def _aliases(env: Environment, facts: Facts) -> None:
     """W for the matrix of the w_{ij}, X for the matrix of the x^{(i)}, h for h_\\theta."""
     used = {m.family for n in nodes(env) if isinstance(n, Symbol | Scripts) and (m := env.names.mention(n)) is not None}
     for family in sorted(used):
-        if family in env.definitions and env.definitions[family] or family in env.functions:
+        if env.definitions.get(family) or family in env.functions:
             continue
         lower = family[0].lower() + family[1:] if len(family) == 1 else family
         if lower != family and not env.habits.arity[family]:
@@ -226,9 +234,14 @@ def _ones(document: Document, env: Environment, facts: Facts) -> None:
     for family, known in env.definitions.items():
         for d in known:
             items = d.head.mention.components
-            if len(items) == 1 and isinstance(items[0], Number) and items[0].text == "0":
-                if isinstance(d.right, Number) and d.right.text == "1":
-                    facts.ones[family] = ONE
+            if (
+                len(items) == 1
+                and isinstance(items[0], Number)
+                and items[0].text == "0"
+                and isinstance(d.right, Number)
+                and d.right.text == "1"
+            ):
+                facts.ones[family] = ONE
 
 
 def rows_first(env: Environment) -> bool:
@@ -296,9 +309,13 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         elif family in said:
             facts.ranks[family] = said[family]
             facts.sure.add(family)
-        elif family in parameters or family in env.abstract or (
-            family in SCALARS and family not in env.transposed | env.denominators
-        ) or family in env.bounds or not arrays:
+        elif (
+            family in parameters
+            or family in env.abstract
+            or (family in SCALARS and family not in env.transposed | env.denominators)
+            or family in env.bounds
+            or not arrays
+        ):
             facts.ranks[family] = 0
         elif env.definitions.get(family):
             continue
@@ -526,7 +543,7 @@ def _settle(env: Environment, facts: Facts, lengths: Lengths, reading: Reading) 
     for left, right in elab.algebra.grown:
         for key in (left, right):
             if isinstance(key, tuple) and key and key[0] == "axis":
-                facts.zeros.add((str(key[1]), int(key[2])))  # type: ignore[arg-type]
+                facts.zeros.add((str(key[1]), int(key[2])))
     lengths.call(SAMPLES, "m")
     return len(facts.zeros) > before
 
@@ -544,9 +561,13 @@ def tops(env: Environment) -> list[str]:
     for node in nodes(env):
         if isinstance(node, Scripts):
             mention = env.names.mention(node)
-            if mention is not None and mention.layer is not None and mention.layer.base:
-                if mention.layer.base not in env.habits.layer_letters:
-                    found.add(mention.layer.base)
+            if (
+                mention is not None
+                and mention.layer is not None
+                and mention.layer.base
+                and mention.layer.base not in env.habits.layer_letters
+            ):
+                found.add(mention.layer.base)
     return sorted(found)
 
 

@@ -1,8 +1,8 @@
 """One link of a chain, judged: refuted by exact numbers, or proved for all sizes.
 
-Both sides become expressions over the same indices; the equations of the document that they rest on stand beside them. Numbers
-look for a point at which the two differ (`checking.refute`), the normal form for a proof (`normal_form`), and what is
-proved is cross-examined by numbers once more.
+Both sides become expressions over the same indices; the equations that they rest on stand beside them. Numbers look for
+a point at which the two differ (`checking.refute`), the normal form for a proof (`normal_form`), and what is proved is
+cross-examined by numbers once more.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Comparison:
     Args:
         places: the free indices.
         equations: of the quantities that occur, in an order in which they can be computed.
-        misfits: lengths that the claim takes for equal though the definitions keep them apart; `own_misfits`: those that
-            the left side alone does.
+        misfits: lengths that the claim takes for equal though the definitions keep them apart; `own_misfits`: those
+            that the left side alone does.
         from_zero: free indices that may be 0.
         families: the quantities that occur, down to those that are given.
         conditions: how it was read, where that is not the usual way.
@@ -90,7 +90,13 @@ class Ruling:
 
 
 def compare(
-    env: Environment, facts: Facts, lengths: Lengths, left: Node, right: Node, reading: Reading, key: Key,
+    env: Environment,
+    facts: Facts,
+    lengths: Lengths,
+    left: Node,
+    right: Node,
+    reading: Reading,
+    key: Key,
     restricted: Iterable[str] = (),
 ) -> Comparison:
     """Read both sides of a link.
@@ -105,7 +111,7 @@ def compare(
     draft, memory = elab.lengths, elab.memory
     free = (*elab.free.values(), *elab.free_samples.values())
     used = {i for e in both for i in free_indices(e)}
-    letters = [x.place if not isinstance(x, Index) else x for x in (getattr(f, "place", f) for f in free)]
+    letters = [getattr(f, "place", f) for f in free]
     indices = tuple(i for i in letters if isinstance(i, Index)) + places
     indices = tuple(dict.fromkeys((*indices, *sorted(used - set(indices), key=lambda i: i.name))))
     misfits = _misfits(lengths, draft)
@@ -120,7 +126,13 @@ def compare(
 
 
 def _misfits_of(
-    env: Environment, facts: Facts, lengths: Lengths, side: Node, reading: Reading, key: Key, memory: dict[Key, int],
+    env: Environment,
+    facts: Facts,
+    lengths: Lengths,
+    side: Node,
+    reading: Reading,
+    key: Key,
+    memory: dict[Key, int],
     frontier: tuple[Instance, ...] | None,
 ) -> tuple[str, ...]:
     """The lengths that one side by itself takes for equal."""
@@ -136,8 +148,16 @@ Sides = tuple[Expr, Expr]
 
 
 def read(
-    env: Environment, facts: Facts, lengths: Lengths, left: Node, right: Node, reading: Reading, key: Key,
-    restricted: Iterable[str] = (), ends: tuple[Instance, ...] | None = None, apart: bool = False,
+    env: Environment,
+    facts: Facts,
+    lengths: Lengths,
+    left: Node,
+    right: Node,
+    reading: Reading,
+    key: Key,
+    restricted: Iterable[str] = (),
+    ends: tuple[Instance, ...] | None = None,
+    apart: bool = False,
 ) -> tuple[Elaborator, Sides, tuple[Index, ...], tuple[Equation, ...], tuple[Instance, ...]]:
     """Both sides as expressions, read again until all lengths and open ends are known; see `compare`.
 
@@ -160,7 +180,13 @@ def read(
         both = a.at(*places), b.at(*(places if not apart else _places(elab, b)))
         rested = _rested(elab, both)
         frontier = open_ends(elab) if ends is None else ends
-        state = hash((frontier, len({draft.root(k) for k in draft.keys()}), tuple(sorted((repr(k), v) for k, v in memory.items()))))
+        state = hash(
+            (
+                frontier,
+                draft.count(),
+                tuple(sorted((repr(k), v) for k, v in memory.items())),
+            )
+        )
         if settled:
             break
         known, settled = state, state == known
@@ -269,7 +295,15 @@ def consumers(elab: Elaborator, instance: Instance) -> list[Tensor]:
                     continue
                 if general and mention.layer.base == layer.base:
                     shift = layer.offset - mention.layer.offset
-                    found.append(elab.tensor(Instance(family, instance.layer.shifted(shift), instance.lifted or family in elab.facts.per_sample and _any_lifted(elab))))
+                    found.append(
+                        elab.tensor(
+                            Instance(
+                                family,
+                                instance.layer.shifted(shift),
+                                instance.lifted or (family in elab.facts.per_sample and _any_lifted(elab)),
+                            )
+                        )
+                    )
                 elif mention.layer == instance.layer:
                     found.append(elab.tensor(Instance(family, layer, instance.lifted)))
     return found
@@ -302,7 +336,7 @@ def _rested(elab: Elaborator, both: Sequence[Expr]) -> tuple[Equation, ...]:
         if layer is not None and layer.base:
             lowest.setdefault(layer.base, layer.offset)
         if layer is not None and (
-            (layer.base and layer.offset < lowest.get(layer.base, layer.offset)) or (not layer.base and layer.offset < 1)
+            layer.offset < (lowest.get(layer.base, layer.offset) if layer.base else 1)
         ):  # fmt: skip
             return
         equation = elab.equation(tensor)
@@ -325,7 +359,9 @@ def _layer(elab: Elaborator, tensor: Tensor) -> Layer | None:
 def square_inputs(comparison: Comparison) -> list[Tensor]:
     """The square matrices that are given."""
     known = {e.tensor for e in comparison.equations}
-    every = {t for e in (comparison.left, comparison.right, *(q.value for q in comparison.equations)) for t in tensors_in(e)}
+    every = {
+        t for e in (comparison.left, comparison.right, *(q.value for q in comparison.equations)) for t in tensors_in(e)
+    }
     square = (t for t in every - known if len(t.shape) == 2 and t.shape[0] is t.shape[1])
     return sorted(square, key=lambda t: t.name)
 
@@ -355,8 +391,15 @@ class Trials:
     """
 
     def __init__(
-        self, env: Environment, facts: Facts, lengths: Lengths, left: Node, reading: Reading, key: Key,
-        restricted: Iterable[str] = (), wrong: Node | None = None,
+        self,
+        env: Environment,
+        facts: Facts,
+        lengths: Lengths,
+        left: Node,
+        reading: Reading,
+        key: Key,
+        restricted: Iterable[str] = (),
+        wrong: Node | None = None,
     ) -> None:
         ends: tuple[Instance, ...] | None = None
         try:
@@ -408,7 +451,9 @@ class Trials:
 
     def _same(self, value: Expr, equations: tuple[Equation, ...], sizes: dict[Symbol, int]) -> bool:
         """The two sides at one point."""
-        free = dict.fromkeys((*sorted(free_indices(self.left) | free_indices(value), key=lambda i: i.name), *self.places))
+        free = dict.fromkeys(
+            (*sorted(free_indices(self.left) | free_indices(value), key=lambda i: i.name), *self.places)
+        )
         if any(i.uid for i in free):
             return False
         indices = tuple(free)
@@ -484,7 +529,10 @@ class Case:
             right = Tensor("right side", program.outputs[0].shape)
             inner = [e.tensor for e in c.equations]
             claimed = Program(
-                (*forward.inputs, *inner), (Equation(right, c.places, c.right),), (right,), assumptions=forward.assumptions
+                (*forward.inputs, *inner),
+                (Equation(right, c.places, c.right),),
+                (right,),
+                assumptions=forward.assumptions,
             )
             self._made = Question(forward, claimed, {"left side": (probe, right)})
         return self._made

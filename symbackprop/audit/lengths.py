@@ -1,8 +1,8 @@
 """How long the axes are: what a document says of sizes, gathered by what its equations demand.
 
-Two axes of which a definition demands that they are equally long are one class. A class carries the document's own name
-for it, s_{l+1} or n, once a sum's bound or the words around it give one. `Lengths.copy` makes a draft in which a claim may
-demand what it likes: what it joins that the definitions keep apart is a misfit, and told.
+Two axes of which a definition demands that they are equally long are one class. A class carries the document's own
+name for it, s_{l+1} or n, once a sum's bound or the words around it give one. `Lengths.copy` makes a draft in which a
+claim may demand what it likes: what it joins that the definitions keep apart is a misfit, and told.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ class Lengths:
         if a == b:
             return
         self._parent[b] = a
-        for table in (self._name, self._value):
-            if b in table:
-                table.setdefault(a, table[b])  # type: ignore[attr-defined]
+        if b in self._name:
+            self._name.setdefault(a, self._name[b])
+        if b in self._value:
+            self._value.setdefault(a, self._value[b])
 
     def call(self, key: Key, name: str) -> None:
         """The document's name for a length; of several the first stays."""
@@ -64,6 +65,10 @@ class Lengths:
             return number(self._value[root])
         return Symbol(self._name.get(root) or _title(root), "size")
 
+    def count(self) -> int:
+        """How many classes there are."""
+        return len({self.root(key) for key in list(self._parent)})
+
     def keys(self) -> Iterator[Key]:
         """All axes that have been spoken of."""
         return iter(self._parent)
@@ -80,7 +85,10 @@ def _title(key: Key) -> str:
 
 
 class Overlay(Lengths):
-    """A draft on which the lengths that are known keep their names, whatever is joined: expressions made before stay good."""
+    """A draft on which the lengths that are known keep their names, whatever is joined.
+
+    So expressions that were made before stay good.
+    """
 
     def __init__(self, base: Lengths) -> None:
         super().__init__()

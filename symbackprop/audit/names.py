@@ -1,13 +1,14 @@
 r"""Which thing a decorated letter names: \delta^{(l)}_{i} is the entry i of the family delta at layer l.
 
-`survey` reads all formulas of a document and says how its scripts are used (`Habits`): which letters number layers, which
-count examples, which are entries; `Names.mention` reads one node by them. Nothing here knows what a family is equal to.
+`survey` reads all formulas of a document and says how its scripts are used (`Habits`): which letters number layers,
+which count examples, which are entries; `Names.mention` reads one node by them. Nothing here knows what a family is
+equal to.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from symbackprop.audit.tree import (
@@ -208,7 +209,9 @@ class Names:
         if not isinstance(item, Symbol) or item.name == ":":
             return isinstance(item, Group)
         if item.accents or len(item.name) > 1:
-            return item.name not in LAYER_LETTERS and not (item.name in GREEK_INDICES and item.name in self.habits.bound)
+            return item.name not in LAYER_LETTERS and not (
+                item.name in GREEK_INDICES and item.name in self.habits.bound
+            )
         if item.name in self.habits.bound:
             return False
         return not (item.name in INDEX_LETTERS and item.name not in self.habits.variables)
@@ -218,7 +221,11 @@ class Names:
         for item in script.items:
             inner = item.items[0] if isinstance(item, Group) and len(item.items) == 1 else item
             bracketed = isinstance(item, Group) and item.opening in "(["
-            if isinstance(item, Symbol) and item.name in TRANSPOSES and not (item.name == "t" and found.power is None and "t" in self.habits.layer_letters):
+            if (
+                isinstance(item, Symbol)
+                and item.name in TRANSPOSES
+                and not (item.name == "t" and found.power is None and "t" in self.habits.layer_letters)
+            ):
                 found = replace(found, transposed=not found.transposed)
                 continue
             if isinstance(item, Symbol) and item.name in MARKS:
@@ -323,7 +330,7 @@ def _family(node: Scripts, names: Names) -> str | None:
                 return None
 
 
-def _letters(nodes: list[object], habits: Habits) -> None:
+def _letters(nodes: Sequence[object], habits: Habits) -> None:
     """Letters that sums bind, and those that stand as factors or terms by themselves."""
     for node in nodes:
         match node:
@@ -349,7 +356,7 @@ def _letters(nodes: list[object], habits: Habits) -> None:
     habits.variables -= habits.bound
 
 
-def _low_layers(nodes: list[object], shifted: dict[str, set[str]], habits: Habits, names: Names) -> None:
+def _low_layers(nodes: Sequence[object], shifted: dict[str, set[str]], habits: Habits, names: Names) -> None:
     """Layers or time steps that are written below: h_{t-1}, a_{l+1}."""
     for letter, families in shifted.items():
         strong = letter in LAYER_LETTERS or (letter in "tk" and len(families) >= 1 and letter not in habits.bound)
@@ -360,12 +367,15 @@ def _low_layers(nodes: list[object], shifted: dict[str, set[str]], habits: Habit
         if isinstance(node, Scripts) and node.below is not None:
             family = _family(node, names)
             reads = [layer_of(item) for item in node.below.items]
-            if family and any(r is not None and r.base in habits.layer_letters for r in reads):
-                if family not in habits.layered:
-                    habits.low_layered.add(family)
+            if (
+                family
+                and any(r is not None and r.base in habits.layer_letters for r in reads)
+                and family not in habits.layered
+            ):
+                habits.low_layered.add(family)
 
 
-def _tops(nodes: list[object], habits: Habits, names: Names) -> None:
+def _tops(nodes: Sequence[object], habits: Habits, names: Names) -> None:
     """Families whose superscript in brackets is a layer elsewhere keep that sense for L, n_l and numbers."""
     for node in nodes:
         if isinstance(node, Scripts) and node.above is not None:

@@ -98,8 +98,8 @@ def override(choices: Mapping[str, str], facts: Facts, reading: Reading) -> None
     """Take a user's word for a convention.
 
     Args:
-        choices: rows=yes (vectors are rows), columns=yes (examples are columns of matrices), elementwise=yes (vectors side
-            by side are multiplied entry by entry), and the name of a function for a letter: sigma=tanh.
+        choices: rows=yes (vectors are rows), columns=yes (examples are columns of matrices), elementwise=yes (vectors
+            side by side are multiplied entry by entry), and the name of a function for a letter: sigma=tanh.
 
     Raises:
         MalformedError: a choice that is not known.

@@ -1,8 +1,8 @@
 r"""What a wrong equation may have been meant to be: slips that people make, undone one by one.
 
-`candidates` proposes right sides (or whole links) as LaTeX, likely slips first: indices swapped or renamed, a layer off by one, a sign,
-a factor, a transpose or the order of a product, a missing f', a bracket, a missing sum. Whoever asks proves them; what is
-not proved is not said. Edits are made in the text, at the places that the tree's nodes carry.
+`candidates` proposes right sides (or whole links) as LaTeX, likely slips first: indices swapped or renamed, a layer off
+by one, a sign, a factor, a transpose or the order of a product, a missing f', a bracket, a missing sum. Whoever asks
+proves them; what is not proved is not said. Edits are made in the text, at the places that the tree's nodes carry.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from symbackprop.audit.definitions import Environment
 from symbackprop.audit.names import layer_of
 from symbackprop.audit.tree import (
     Anything,
-    Application,
     Big,
     Derivative,
     Fraction,
@@ -24,7 +23,6 @@ from symbackprop.audit.tree import (
     Node,
     Number,
     Product,
-    Root,
     Script,
     Scripts,
     Symbol,
@@ -56,7 +54,9 @@ class Candidate:
 class Slips:
     """The slips that may have been made in one link."""
 
-    def __init__(self, env: Environment, ranks: Mapping[str, int], text: str, step: Link, beside: Sequence[str]) -> None:
+    def __init__(
+        self, env: Environment, ranks: Mapping[str, int], text: str, step: Link, beside: Sequence[str]
+    ) -> None:
         self.env, self.ranks, self.text, self.step, self.beside = env, ranks, text, step, beside
         self.right = step.right
         self.start, self.end = step.right.span
@@ -136,9 +136,8 @@ class Slips:
                     yield from self._values(body)
                 return
             case Derivative(_, _, of, by):
-                for inner in (of, *by):
-                    if inner is not None:
-                        yield from self._values(inner)
+                for part in (*by, *((of,) if of is not None else ())):
+                    yield from self._values(part)
                 return
         for inner in children(node):
             if not isinstance(inner, Script):
@@ -155,9 +154,13 @@ class Slips:
 
     def _signs(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         for node in nodes:
-            if isinstance(node, Terms) and len(node.terms) == 2 and node.signs == ("+", "-"):
-                if not isinstance(node.terms[0], Number):
-                    yield "sign", [(node.span, f"{self._of(node.terms[1])} - {self._of(node.terms[0])}")]
+            if (
+                isinstance(node, Terms)
+                and len(node.terms) == 2
+                and node.signs == ("+", "-")
+                and not isinstance(node.terms[0], Number)
+            ):
+                yield "sign", [(node.span, f"{self._of(node.terms[1])} - {self._of(node.terms[0])}")]
         whole = self._whole()
         span = (self.start, self.end)
         if isinstance(self.right, Terms) and len(self.right.terms) == 1 and self.right.signs == ("-",):
@@ -195,20 +198,25 @@ class Slips:
         for node in nodes:
             if not isinstance(node, Scripts):
                 continue
-            for script in (node.above, node.below):
-                for item in script.items if script is not None else ():
+            for script in (s for s in (node.above, node.below) if s is not None):
+                for item in script.items:
                     inner = item.items[0] if isinstance(item, Group) and len(item.items) == 1 else item
                     layer = layer_of(inner)
-                    if layer is None or not (layer.base in habits.layer_letters or layer.base in ("L", "n_l") or (not layer.base and script is node.above and isinstance(item, Group))):
+                    if layer is None or not (
+                        layer.base in habits.layer_letters
+                        or layer.base in ("L", "n_l")
+                        or (not layer.base and script is node.above and isinstance(item, Group))
+                    ):
                         continue
                     base = self._of(inner.terms[0]) if isinstance(inner, Terms) else self._of(inner)
                     for step in (1, -1):
                         offset = layer.offset + step
-                        if not layer.base:
-                            text = str(offset)
-                        else:
-                            text = base + (f"{offset:+d}" if offset else "")
-                        bare = len(script.items) == 1 and not isinstance(item, Group) and self.text[item.span[0] - 1] != "{"  # type: ignore[union-attr]
+                        text = str(offset) if not layer.base else base + (f"{offset:+d}" if offset else "")
+                        bare = (
+                            len(script.items) == 1
+                            and not isinstance(item, Group)
+                            and self.text[item.span[0] - 1] != "{"
+                        )
                         yield "layer off by one", [(inner.span, f"{{{text}}}" if bare else text)]
 
     def _products(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
@@ -319,7 +327,10 @@ class Slips:
                     texts = [self._of(t) for t in terms]
                     for k in range(len(terms)):
                         rest = [t for i, t in enumerate(texts) if i != k]
-                        yield "a term too many", [(node.span, _joined(rest, [s for i, s in enumerate(signs) if i != k]))]
+                        yield (
+                            "a term too many",
+                            [(node.span, _joined(rest, [s for i, s in enumerate(signs) if i != k]))],
+                        )
 
     def vocabulary(self) -> list[str]:
         """Quantities of the text nearby that may be missing as factors."""
@@ -357,22 +368,41 @@ class Slips:
                 if isinstance(item, Number) and item.text.isdigit():
                     for other in (2 * int(item.text), int(item.text) + 1, int(item.text) - 1):
                         yield "an exponent", [(item.span, str(other))]
-            if isinstance(node, Symbol | Scripts) and (m := self.env.names.mention(node)) is not None:
-                if m.plain and m.family not in self.env.functions and m.family not in self.env.bounds:
-                    yield "a missing square", [(node.span, f"{self._of(node)}^2" if isinstance(node, Symbol) else f"({self._of(node)})^2")]
+            if (
+                isinstance(node, Symbol | Scripts)
+                and (m := self.env.names.mention(node)) is not None
+                and m.plain
+                and m.family not in self.env.functions
+                and m.family not in self.env.bounds
+            ):
+                yield (
+                    "a missing square",
+                    [(node.span, f"{self._of(node)}^2" if isinstance(node, Symbol) else f"({self._of(node)})^2")],
+                )
         for node in nodes:
             if isinstance(node, Group) and node.opening in "([":
                 yield "a missing square", [((node.span[1], node.span[1]), "^2")]
-            if isinstance(node, Scripts) and node.above is not None and [self._of(i) for i in node.above.items] == ["2"]:
-                if isinstance(node.base, Group):
-                    yield "a square too many", [(node.span, self._of(node.base))]
+            if (
+                isinstance(node, Scripts)
+                and node.above is not None
+                and [self._of(i) for i in node.above.items] == ["2"]
+            ) and isinstance(node.base, Group):
+                yield "a square too many", [(node.span, self._of(node.base))]
 
     def _sums(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """A sum that is missing, or reaches too far."""
         whole, span = self._wrapped(), (self.start, self.end)
         if any(isinstance(n, Symbol) and n.name == "1" for d in self.env.displays for n in walk(d)):
             yield "a missing sum over the examples", [(span, rf"\mathbf{{1}}^{{\top}} {whole}")]
-        letters = sorted({i.name for n in nodes if isinstance(n, Scripts) and (m := self.env.names.mention(n)) for i in m.components if isinstance(i, Symbol)})
+        letters = sorted(
+            {
+                i.name
+                for n in nodes
+                if isinstance(n, Scripts) and (m := self.env.names.mention(n))
+                for i in m.components
+                if isinstance(i, Symbol)
+            }
+        )
         for letter in letters:
             yield f"a missing sum over {letter}", [(span, rf"\sum_{letter} {whole}")]
         for node in nodes:
@@ -413,7 +443,16 @@ class Slips:
         for node in fractions:
             for number in (n for n in walk(node.denominator) if isinstance(n, Number) and n.text == "2"):
                 for factor in self.vocabulary():
-                    yield "a factor", [(number.span, ""), (node.numerator.span, factor if self._of(node.numerator) == "1" else rf"{factor} {self._of(node.numerator)}")]
+                    yield (
+                        "a factor",
+                        [
+                            (number.span, ""),
+                            (
+                                node.numerator.span,
+                                factor if self._of(node.numerator) == "1" else rf"{factor} {self._of(node.numerator)}",
+                            ),
+                        ],
+                    )
 
 
 def _overlap(one: Sequence[Edit], two: Sequence[Edit]) -> bool:
@@ -428,7 +467,7 @@ def _joined(texts: Sequence[str], signs: Sequence[str]) -> str:
     return found
 
 
-def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Node]]]) -> list[str]:
+def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Anything]]]) -> list[str]:
     """The quantities and slopes of functions that stand in formulas, as text: nearest first."""
     found: dict[str, None] = {}
     slopes: dict[str, None] = {}
@@ -449,10 +488,14 @@ def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Node]]]) -> 
                     continue
                 if mention.primes or mention.family in env.functions or mention.power is not None:
                     continue
-                if isinstance(node, Symbol) and (mention.family in env.bounds or node.name in ("e", "pi", "T", "top", "1") or len(node.name) > 1 and node.font == "roman"):
+                if isinstance(node, Symbol) and (
+                    mention.family in env.bounds
+                    or node.name in ("e", "pi", "T", "top", "1")
+                    or (len(node.name) > 1 and node.font == "roman")
+                ):
                     continue
                 found.setdefault(text[node.span[0] : node.span[1]])
     return [*slopes, *found]
 
 
-__all__ = ["Application", "Candidate", "Root", "Script", "Slips", "beside"]
+__all__ = ["Candidate", "Slips", "beside"]

@@ -1,6 +1,6 @@
 """An audit as data, as a table on the terminal, and as annotations for continuous integration.
 
-Main names: `to_dict` (what `--json` prints), `table`, `annotations`.
+Main names: `to_dict` (what `--json` prints), `table`, `github_lines`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from rich.text import Text
 
 from symbackprop.audit.audit import Audit, Judgement
 
-COLOURS = {"PROVED": "green", "PROVED IF": "green", "REFUTED": "bold red", "UNDECIDED": "yellow", "NOT UNDERSTOOD": "magenta",
-           "DEFINITION": "dim", "NOTATION": "dim"}  # fmt: skip
+COLOURS = {"PROVED": "green", "PROVED IF": "green", "REFUTED": "bold red", "UNDECIDED": "yellow",
+           "NOT UNDERSTOOD": "magenta", "DEFINITION": "dim", "NOTATION": "dim"}  # fmt: skip
 ORDER = tuple(COLOURS)
 LONGEST = 90
 
@@ -41,7 +41,8 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
             "right": found.entry.claimed,
         }
     return {
-        "line": formula.line, "col": formula.col, "row": judgement.row, "link": judgement.link, "latex": judgement.latex,
+        "line": formula.line, "col": formula.col, "row": judgement.row, "link": judgement.link,
+        "latex": judgement.latex,
         "status": judgement.status, "conditions": list(judgement.conditions), "reason": judgement.reason,
         "repair": judgement.repair, "repair_status": "PROVED" if judgement.repair else None, "counterexample": numbers,
     }  # fmt: skip
@@ -84,7 +85,7 @@ def _short(latex: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "\u2026"
 
 
-def annotations(audit: Audit) -> list[str]:
+def github_lines(audit: Audit) -> list[str]:
     """A line for each refuted equation, in the form that GitHub shows beside the file."""
     found = []
     for j in audit.judgements:

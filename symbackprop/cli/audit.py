@@ -19,11 +19,15 @@ def audit(
     file: Annotated[Path, typer.Argument(help="A document: .md, .tex or .ipynb.", metavar="FILE")],
     output: Annotated[
         list[Path] | None,
-        typer.Option("--output", "-o", help="Write a report: .html, .md, .tex or .pdf; may be repeated.", metavar="FILE"),
+        typer.Option(
+            "--output", "-o", help="Write a report: .html, .md, .tex or .pdf; may be repeated.", metavar="FILE"
+        ),
     ] = None,
     notation: Annotated[
         list[str] | None,
-        typer.Option(help="A convention, against what is inferred: rows=yes, columns=yes, sigma=tanh.", metavar="NAME=VALUE"),
+        typer.Option(
+            help="A convention, against what is inferred: rows=yes, columns=yes, sigma=tanh.", metavar="NAME=VALUE"
+        ),
     ] = None,
     form: Annotated[
         Literal["table", "github"], typer.Option("--format", help="github: annotations beside the lines of the file.")
@@ -53,7 +57,7 @@ def audit(
     if as_json:
         print_json(audit_report.to_dict(found))
     elif form == "github":
-        for line in audit_report.annotations(found):
+        for line in audit_report.github_lines(found):
             typer.echo(line)
     else:
         console = Console()
