@@ -349,6 +349,9 @@ class _Reader:
                 self.place += 1  # nothing could be read here: never stand still
             self.put(pieces, piece)
             connective = ""
+        if len(pieces) > 1 and _is_number(pieces[0]):  # (3) before the formula
+            pieces.pop(0)
+            pieces[0].connective = ""
         self.set_conditions_apart(pieces)
         return tuple(piece.made() for piece in pieces)
 
@@ -357,7 +360,7 @@ class _Reader:
         if token.text in (",", ";", "."):
             self.place += 1
             return ","
-        if token.text in WIDE_SPACES:
+        if token.text in WIDE_SPACES or token.text == ":":
             self.place += 1
             return "quad"
         if token.text in IMPLICATIONS:
@@ -591,11 +594,17 @@ class _Reader:
     def member(self) -> Node:
         """One member of a chain; what cannot be read of it is passed over."""
         start, place = self.here(), self.place
+        following = self.peek()
+        if following is None or following.text in RELATIONS:
+            where = (start, start) if following is None else (following.start, following.end)
+            return NotUnderstood("nothing stands beside a sign of relation", span=where)
         try:
             node = self.lone_operator() or self.terms()
             token = self.peek()
             if token is None or self.ends_member(token):
                 return node
+            if token.text in SIGNS or token.text in CLOSE or token.text in WIDE:
+                raise _Unreadable(f"nothing stands after {token.text}", token)
             raise _Unreadable(f"{token.text} is not understood here", token)
         except _Unreadable as error:
             self.place = max(self.place, place)
@@ -734,6 +743,13 @@ class _Reader:
                 self.place += 1
                 operators.append(CLOSE[token.text])
                 factors.append(self.signed(self.factor))
+            elif token.text == "|" and (follower := self.after()) is not None and follower.text in ("_", "^"):
+                self.place += 1
+                called = len(factors) > 1 and not operators[-1] and isinstance(factors[-1], Group)
+                first = len(factors) - 1 - (called and isinstance(_bare(factors[-2]), Symbol))  # f(x)|_{x = 0}
+                body = _juxtaposed(factors[first:])
+                factors[first:] = [self.evaluated(body, body.span[0])]
+                del operators[first:]
             elif token.text not in CLOSE and self.operand_starts(token):
                 operators.append("")
                 factors.append(self.factor())
@@ -847,10 +863,6 @@ class _Reader:
                 below, above, primes = None, None, 0
                 function = Symbol("factorial", "roman", span=(token.start, token.end))
                 base = Application(function, base, False, span=(start, token.end))
-            elif token.text == "|" and (follower := self.after()) is not None and follower.text in ("_", "^"):
-                self.place += 1
-                base = self.evaluated(_scripted(base, below, above, primes, span), start)
-                below, above, primes = None, None, 0
             else:
                 break
         return _scripted(base, below, above, primes, (start, self.last_end()))
@@ -878,7 +890,7 @@ class _Reader:
             self.place = last + 1
             tokens = self.tokens[first : last + 1]
             self.note("script", f"{mark.text}(...) is read as {mark.text}{{(...)}}", (mark.start, self.last_end()))
-        elif token.text in ("-", "+") and self.operand_after():
+        elif token.text == "-" and (follower := self.after()) is not None and follower.kind in ("letter", "number"):
             first = self.place
             self.place += 1
             tokens = [token, *self.argument_tokens()]
@@ -1001,6 +1013,8 @@ class _Reader:
         if not opening and closing == "|" and self.next_text() in ("_", "^"):
             body = items[0] if len(items) == 1 else Listing(items, span=(token.start, self.last_end()))
             return self.evaluated(body, token.start)
+        if opening == "{" and not closing and len(items) == 1 and isinstance(items[0], Cases):
+            return items[0]
         return Group(opening, closing, items, separators, span=(token.start, self.last_end()))
 
     def bars(self, token: Token) -> Node:
@@ -1508,7 +1522,8 @@ class _Reader:
             parts = parts[1:] if words else parts
         if len(parts) == 1 and isinstance(parts[0], Symbol) and parts[0].name in ("otherwise", "else"):
             words, parts = [parts[0].name], []
-        return Condition(" ".join(words), tuple(parts), span=(start, self.last_end()))
+        said = " ".join(words).rstrip(" .,;")
+        return Condition(said, tuple(parts), span=(start, self.last_end()))
 
     def braced(self, token: Token) -> Node:
         """\\underbrace{body}_{label}."""
@@ -1590,6 +1605,13 @@ def _accented(node: Node, accent: str, span: Span) -> Node:
     return Annotated(accent, node, None, span=span)
 
 
+def _juxtaposed(factors: list[Node]) -> Node:
+    if len(factors) == 1:
+        return factors[0]
+    span = (factors[0].span[0], factors[-1].span[1])
+    return Product(tuple(factors), ("",) * (len(factors) - 1), span=span)
+
+
 def _listed(first: Node, second: Node) -> Listing:
     items = first.items if isinstance(first, Listing) else (first,)
     return Listing((*items, second), span=(items[0].span[0], second.span[1]))
@@ -1610,6 +1632,12 @@ def _is_aside(node: Node) -> bool:
     return all(isinstance(item, (Chain, Text)) for item in node.items) or (
         len(node.items) == 1 and isinstance(node.items[0], Number)
     )
+
+
+def _is_number(piece: _Piece) -> bool:
+    """A number of the formula, (3), that stands by itself."""
+    alone = piece.members[0] if len(piece.members) == 1 and not piece.relations else None
+    return isinstance(alone, Group) and _is_aside(alone) and isinstance(alone.items[0], Number)
 
 
 def _delimiter(token: Token) -> str:
@@ -1709,6 +1737,8 @@ def _slash_derivative(factors: list[Node], operators: list[str], reader: _Reader
             )
         return
     above, below = factors[-2], factors[-1]
+    if above == Symbol("d"):  # d/dx f(x)
+        above = Differential("d", Group("", "", ()), span=above.span)
     if not isinstance(above, Differential) or not isinstance(below, Differential) or above.kind != below.kind:
         return
     del factors[-2:]

@@ -149,11 +149,26 @@ def one_sided(link: Link, indices: Collection[str] = INDICES) -> tuple[Finding, 
     findings = []
     for here, there, side in ((left, right, "left"), (right, left, "right")):
         for name, span in here.items():
-            elsewhere = link.right if side == "left" else link.left
-            if name not in there and name not in named and name not in _names(elsewhere):
-                words = f"the index {name} stands on the {side} side only"
-                findings.append(Finding("one side", name, words, span))
+            same, elsewhere = (link.left, link.right) if side == "left" else (link.right, link.left)
+            if name in there or name in named or name in _names(elsewhere) or name in _cancelled(same):
+                continue
+            other = "right" if side == "left" else "left"
+            if any(isinstance(node, Big) and name in bound_names(node) for node in walk(elsewhere)):
+                words = f"the index {name} is free on the {side} side and bound by a sum on the {other}"
+                findings.append(Finding("captured", name, words, span))
+            else:
+                findings.append(Finding("one side", name, f"the index {name} stands on the {side} side only", span))
     return tuple(findings)
+
+
+def _cancelled(node: Node) -> set[str]:
+    r"""Indices above and below in one derivative: j of \partial z_j / \partial w_{jk} need not stand on the other side."""
+    names: set[str] = set()
+    for here in walk(node):
+        if isinstance(here, Derivative) and here.of is not None:
+            below = {name for variable in here.by for name in free_indices(variable)}
+            names |= below & set(free_indices(here.of))
+    return names
 
 
 def _names(node: Anything) -> set[str]:
@@ -252,9 +267,9 @@ def _carriers(node: Node) -> Iterator[tuple[str, Span]]:
             waiting.append((here.argument, hidden)) if here.argument is not None else None
             continue
         inner = hidden | frozenset(bound_names(here)) if isinstance(here, Big) else hidden
-        parts = [here.body] if isinstance(here, Big) else list(children(here))
+        parts: list[Anything | None] = [here.body] if isinstance(here, Big) else [*children(here)]
         if isinstance(here, Derivative):
-            parts = [*([here.of] if here.of is not None else []), *here.by]
+            parts = [here.of, *here.by]
         waiting += [(part, inner) for part in parts if part is not None and not isinstance(part, (Script, Condition))]
 
 

@@ -79,7 +79,24 @@ def rows_of(tokens: Sequence[Token]) -> tuple[Slice, ...]:
             _join(rows[-1][1], row)
         else:
             rows.append((number, row))
-    return tuple(Slice(number, tuple(row), _tag(row), (row[0].start, row[-1].end)) for number, row in rows)
+    return tuple(
+        Slice(number, tuple(_without_idle_spaces(row)), _tag(row), (row[0].start, row[-1].end)) for number, row in rows
+    )
+
+
+def _without_idle_spaces(row: Sequence[Token]) -> list[Token]:
+    """The row without wide spaces at its start and beside an operator or a sign of relation: they part no formulas."""
+    kept: list[Token] = []
+    for token in row:
+        if token.text in WIDE_SPACES:
+            before = next((t for t in reversed(kept) if t.text not in SPACES), None)
+            if before is None or before.text in WIDE_SPACES or before.text in _BINARY or before.text in RELATIONS:
+                continue
+        elif token.text in _BINARY or token.text in RELATIONS:
+            while kept and (kept[-1].text in WIDE_SPACES or kept[-1].text in SPACES):
+                kept.pop()
+        kept.append(token)
+    return kept
 
 
 class _Splitter:
