@@ -238,7 +238,7 @@ class _Reader:
         """Where the token before this place ends."""
         if not self.tokens:
             return 0
-        return self.tokens[self.place - 1].end if self.place else self.tokens[0].start
+        return self.tokens[min(self.place, len(self.tokens)) - 1].end if self.place else self.tokens[0].start
 
     def note(self, kind: str, words: str, span: Span) -> None:
         if len(self.notes) < MOST_NOTES and all((n.kind, n.words) != (kind, words) for n in self.notes):
@@ -271,9 +271,11 @@ class _Reader:
             k += 1
         return len(self.tokens)
 
-    def argument_tokens(self) -> list[Token]:
+    def argument_tokens(self, within: int = 0) -> list[Token]:
         """The tokens of an argument: those in braces, or the next one (one digit of a number)."""
         token = self.take()
+        if within > MOST_NESTED:
+            raise _Unreadable(f"nested more than {MOST_NESTED} deep", token)
         first = self.place - 1
         if token.text == "{":
             last = self.partner(first)
@@ -284,11 +286,11 @@ class _Reader:
             self.tokens[first] = token._replace(text=token.text[1:], start=token.start + 1, space=False)
             return [token._replace(text=token.text[0], end=token.start + 1)]
         if token.text in FONTS or token.text in ACCENTS or token.text in TEXTS or token.text in NAMED:
-            self.argument_tokens()
+            self.argument_tokens(within + 1)
             return self.tokens[first : self.place]
         if token.text in (r"\frac", r"\sqrt", r"\binom"):
             for _ in range(1 if token.text == r"\sqrt" else 2):
-                self.argument_tokens()
+                self.argument_tokens(within + 1)
             return self.tokens[first : self.place]
         if token.text == r"\left":
             last = self.partner(first)
@@ -387,7 +389,7 @@ class _Reader:
             self.place += 1
             words = self.words_of_argument()
             first = words.split()[0].lower().strip(".,:(") if words.split() else ""
-            several = " " in words and token.text != r"\mathrm"
+            several = token.text != r"\mathrm" and not words.replace("-", "").replace("_", "").isalnum()
             if not (several or first in CONDITIONS or first in JOINING or words.endswith(":") or not words):
                 words = None
         elif token.kind == "letter" and not self.scripted:
@@ -560,13 +562,15 @@ class _Reader:
         place = self.place
         if token.text in (r"\stackrel", r"\overset", r"\underset"):
             self.place += 1
-            inner = self.argument_tokens()
-            sign = self.argument_tokens()
+            try:
+                inner, sign = self.argument_tokens(), self.argument_tokens()
+            except _Unreadable:
+                inner, sign = [], []
             named = [t for t in sign if t.text not in SPACES]
             if len(named) != 1 or named[0].text not in RELATIONS:
                 self.place = place
                 return None
-            above = self.inside(inner).whole()
+            above = self.understood(inner)
             text = named[0].text
         elif token.text == r"\not":
             follower = self.after()
@@ -578,7 +582,7 @@ class _Reader:
             self.place += 1
             text = token.text
         elif token.text in (r"\mid", "|", ":") and not self.bracketed and self.place and not self.scripted:
-            if token.text == ":" and not any(t.text in (r"\to", r"\mapsto") for t in self.tokens[self.place :][:60]):
+            if token.text == ":" and not any(t.text in (r"\to", r"\mapsto") for t in self.tokens[self.place : self.place + 60]):
                 return None
             self.place += 1
             self.links += 1
@@ -590,6 +594,13 @@ class _Reader:
             sign_text = ":="
         self.links += 1
         return Relation(sign_text, self.links - 1, above, span=(token.start, self.last_end()))
+
+    def understood(self, tokens: list[Token]) -> Node:
+        """What stands over a sign; NotUnderstood if it cannot be read."""
+        try:
+            return self.inside(tokens).whole()
+        except _Unreadable as error:
+            return error.as_node(self.text)
 
     def member(self) -> Node:
         """One member of a chain; what cannot be read of it is passed over."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from symbackprop.audit.tokens import Token
 from symbackprop.audit.tree import Note, Span
@@ -182,7 +183,7 @@ class _Splitter:
     def mark(self, token: Token, place: int) -> None:
         """Every second & parts two equations of a row, unless a sign of relation stands after it."""
         self.marks += 1
-        follows = next((t.text for t in self.tokens[place + 1 :] if not means_nothing(t)), "")
+        follows = next((t.text for t in islice(self.tokens, place + 1, place + 12) if not means_nothing(t)), "")
         parts = self.marks % 2 == 0 and "eqnarray" not in self.around and "darray" not in self.around
         if parts and follows not in RELATIONS and follows != "&" and self.row:
             self.row.append(token._replace(kind="command", text=r"\quad"))
@@ -272,10 +273,11 @@ def _tag(row: Sequence[Token]) -> str:
     for k, token in enumerate(row):
         if token.text in (r"\tag", r"\tag*", r"\label") and token.text in DROPPED and k + 1 < len(row):
             inner: list[str] = []
-            for follower in row[k + 2 :]:
+            for follower in row[k + 2 : k + 100]:
                 if follower.text == "}":
                     return "".join(inner)
                 inner.append((" " if follower.space and inner else "") + follower.text)
+            return ""
     return ""
 
 
