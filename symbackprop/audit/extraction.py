@@ -254,7 +254,7 @@ def _with_prose(blocks: list[tuple[int, str, list[tuple[int, int, int]]]], made:
 
 _MARKUP = re.compile(
     r"!?\[([^\]\[]*)\]\([^()\s]*\)|</?[A-Za-z][^<>]*>|(?:^|(?<=\n))[ \t]*(?:[>#]+[ \t]?)+"
-    r"|[*_]{2,}|`|\\(?=[_*#$%&])"
+    r"|[*_]{2,}|\\(?:begin|end)\{[^{}]*\}|`|\\(?=[_*#$%&])"
 )
 
 
@@ -454,7 +454,7 @@ _READERS = {
 }
 
 _QUOTED = re.compile(r"(?<=\n)[ \t]*(?:>[ \t]?)+")
-_ESCAPES = re.compile(r"\\text\{[^{}]*\}|\\([_*])|&(?:[a-z]+|#\d+|#x[0-9a-fA-F]+);")
+_ESCAPES = re.compile(r"\\\\|\\text\{[^{}]*\}|\\([_*\[\]])|&(?:[a-z]+|#\d+|#x[0-9a-fA-F]+);")
 _DOUBLED = re.compile(r"\\\\(?=[\\{}_,;!|*A-Za-z])|\\\\")
 
 
@@ -469,13 +469,13 @@ def _unescaped(page: _Page, start: int, end: int, doubled: bool) -> Passage:
         passage = _edited(passage, _QUOTED, lambda match: "")
     if doubled and re.search(r"\\\\(?:\\\\|[{}_,;|A-Za-z])", passage.text):
         passage = _edited(passage, _DOUBLED, lambda match: "\\")
-    if "\\_" in passage.text or "\\*" in passage.text or "&" in passage.text:
+    if re.search(r"\\[_*\[\]]|&", passage.text):
         passage = _edited(passage, _ESCAPES, _escape_undone)
     return passage
 
 
 def _escape_undone(match: re.Match[str]) -> str:
-    if match[0].startswith("\\text"):
+    if match[0] == "\\\\" or match[0].startswith("\\text"):
         return match[0]
     return match[1] or html.unescape(match[0])
 

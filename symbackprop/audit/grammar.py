@@ -582,7 +582,9 @@ class _Reader:
             self.place += 1
             text = token.text
         elif token.text in (r"\mid", "|", ":") and not self.bracketed and self.place and not self.scripted:
-            if token.text == ":" and not any(t.text in (r"\to", r"\mapsto") for t in self.tokens[self.place : self.place + 60]):
+            if token.text == ":" and not any(
+                t.text in (r"\to", r"\mapsto") for t in self.tokens[self.place : self.place + 60]
+            ):
                 return None
             self.place += 1
             self.links += 1
@@ -1104,7 +1106,8 @@ class _Reader:
             return symbol
         if name in ("sum", "prod") and self.next_text() in ("_", "^"):
             return self.big(name, token)
-        self.note("word", f"the letters {name} are read as one name", symbol.span)
+        if not _is_function(name):
+            self.note("word", f"the letters {name} are read as one name", symbol.span)
         if _is_function(name) or (called and length == len(run)):
             return self.applied(symbol, token)
         return symbol

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from symbackprop.audit.tokens import Token
 from symbackprop.audit.tree import Note, Span
@@ -183,7 +182,7 @@ class _Splitter:
     def mark(self, token: Token, place: int) -> None:
         """Every second & parts two equations of a row, unless a sign of relation stands after it."""
         self.marks += 1
-        follows = next((t.text for t in islice(self.tokens, place + 1, place + 12) if not means_nothing(t)), "")
+        follows = next((t.text for t in self.tokens[place + 1 : place + 12] if not means_nothing(t)), "")
         parts = self.marks % 2 == 0 and "eqnarray" not in self.around and "darray" not in self.around
         if parts and follows not in RELATIONS and follows != "&" and self.row:
             self.row.append(token._replace(kind="command", text=r"\quad"))
@@ -393,6 +392,10 @@ def _unwind(closing: str, stack: list[tuple[str, Token]], kept: list[Token], not
 def _close(stack: list[tuple[str, Token]], kept: list[Token], notes: list[Note], at: Token) -> None:
     """Closes the innermost bracket before `at`, by a token without extent."""
     closing, opened = stack.pop()
+    if closing == "}" and (place := _relation_after(kept, opened)) is not None:
+        notes.append(Note("bracket", "{ is not closed", span=(opened.start, opened.end)))
+        kept.insert(place, Token("other", "}", kept[place].start, kept[place].start))
+        return
     notes.append(Note("bracket", f"{opened.text} is not closed", span=(opened.start, opened.end)))
     place = kept[-1].end if kept else at.start
     if closing == r"\end":
@@ -402,3 +405,21 @@ def _close(stack: list[tuple[str, Token]], kept: list[Token], notes: list[Note],
     else:
         named = next((text for text, sign in CLOSINGS.items() if sign == closing), closing)
         kept.append(Token("command" if named.startswith("\\") else "other", named, place, place))
+
+
+def _relation_after(kept: Sequence[Token], opened: Token) -> int | None:
+    """Where the first sign of relation stands after a brace that is not closed, outside what is nested in it."""
+    place = len(kept) - 1
+    while place >= 0 and kept[place] is not opened:
+        place -= 1
+    depth, before = 0, kept[place - 1].text if place > 0 else ""
+    if before in ("_", "^"):
+        return None  # a bound, \\sum_{i = 1
+    for k in range(place + 1, len(kept)):
+        text = kept[k].text
+        depth += (text in OPENINGS or text in ("{", r"\left", r"\begin")) - (
+            text in CLOSINGS or text in ("}", r"\right", r"\end")
+        )
+        if depth == 0 and text in RELATIONS:
+            return k
+    return None
