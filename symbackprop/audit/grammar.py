@@ -1493,7 +1493,7 @@ class _Reader:
         return self.inside(tokens).whole()
 
     def is_case_array(self, first: int, cells: list[list[list[Token]]]) -> bool:
-        r"""\left\{ \begin{array}{ll} a & \text{if} ...: a brace before, two columns, words or a relation in the second."""
+        r"""\left\{ \begin{array}{ll} a & \text{if} ...: a brace before, a relation or words in the second column."""
         before = [t.text for t in self.tokens[:first] if t.text not in SPACES][-1:]
         conditions = [row[1] for row in cells if len(row) == 2]
         worded = any(t.text in TEXTS or t.text in RELATIONS for cell in conditions for t in cell)

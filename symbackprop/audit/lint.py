@@ -162,7 +162,7 @@ def one_sided(link: Link, indices: Collection[str] = INDICES) -> tuple[Finding, 
 
 
 def _cancelled(node: Node) -> set[str]:
-    r"""Indices above and below in one derivative: j of \partial z_j / \partial w_{jk} need not stand on the other side."""
+    r"""Indices above and below in one derivative: j of \partial z_j / \partial w_{jk} may be missing elsewhere."""
     names: set[str] = set()
     for here in walk(node):
         if isinstance(here, Derivative) and here.of is not None:
@@ -172,7 +172,7 @@ def _cancelled(node: Node) -> set[str]:
 
 
 def _names(node: Anything) -> set[str]:
-    """Names of all symbols in a tree, sums' bounds included only where the body or the bound itself uses them freely."""
+    """Names of all symbols in a tree that no sum around them binds."""
     names: set[str] = set()
     waiting: list[tuple[Anything, frozenset[str]]] = [(node, frozenset())]
     while waiting:
@@ -240,7 +240,7 @@ def undefined(displays: Iterable[Display], known: Collection[str] = ()) -> tuple
             for chain in row.chains:
                 seen |= {name for condition in chain.conditions for name in _names(condition)}
         for link in links(display):
-            for name, span in _carriers(link.right):
+            for name, span in sorted(_carriers(link.right), key=lambda carrier: carrier[1]):
                 if name not in seen and name not in told:
                     told.add(name)
                     words = f"{name} is used here and introduced nowhere before"

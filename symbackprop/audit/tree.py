@@ -279,7 +279,7 @@ class Relation(Placed):
     """
 
     sign: str
-    link: int = 0
+    link: int = field(default=0, compare=False)
     above: Node | None = None
 
 
