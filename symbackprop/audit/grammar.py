@@ -49,8 +49,9 @@ def parse(text: str) -> Display:
     r"""The rows of a formula.
 
     Example:
-        >>> [(row.number, [relation.sign for relation in row.chains[0].relations]) for row in parse(r"a &= b \\ &\approx
-        c").rows] [(0, ['=']), (1, ['≈'])]
+        >>> rows = parse(r"a &= b \\ &\approx c").rows
+        >>> [[relation.sign for relation in row.chains[0].relations] for row in rows]
+        [['='], ['≈']]
     """
     tokens = tokens_of(text)
     whole = (0, len(text))
