@@ -253,7 +253,7 @@ class Commands(Expressions):
             symbol = Symbol(name, font, span=(token.start, self.last_end()))
             return self.function(symbol, token) if len(name) > 1 else symbol
         inner.font = font or self.font
-        return inner.whole()
+        return replace(inner.whole(), span=(token.start, self.last_end()))
 
     def named(self, token: Token) -> Node:
         r"""\operatorname{softmax}, \text{ReLU}: a symbol, or a function where brackets follow."""
@@ -289,13 +289,13 @@ class Commands(Expressions):
         known = is_function(symbol.name) or token.text in (r"\operatorname", r"\operatorname*")
         if following is None:
             return function
-        bracket = following.text in OPENINGS or following.text == r"\left" or (following.text == "{" and known)
-        if following.text in BARS and known and self.bar_opens():
-            bracket = True
-        if bracket:
+        if not known:
+            return function  # \mathrm{NLL}(w) is a product of a symbol and a bracket, as J(w) is
+        bracket = following.text in OPENINGS or following.text in (r"\left", "{")
+        if bracket or (following.text in BARS and self.bar_opens()):
             argument = self.atom()
             return Application(function, argument, True, span=(token.start, self.last_end()))
-        if not known or not (self.operand_starts(following) or following.text in SIGNS):
+        if not (self.operand_starts(following) or following.text in SIGNS):
             return function
         self.check_depth()
         self.depth += 1

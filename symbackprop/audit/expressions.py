@@ -476,7 +476,8 @@ class Expressions(Cursor):
                 continue
         if not tokens:
             return Group("", "", (), span=(token.start, self.last_end()))
-        return self.inside(tokens, scripted=None).whole_in(self.scripted)
+        node = self.inside(tokens, scripted=None).whole_in(self.scripted)
+        return replace(node, span=(token.start, self.last_end()))
 
     def whole_in(self, scripted: bool) -> Node:
         """All that there is, letters read as indices or not."""

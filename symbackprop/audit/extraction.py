@@ -29,6 +29,8 @@ _ENVIRONMENTS = (
     "|IEEEeqnarray|darray"
 )
 _BLANK_LINE = re.compile(r"\n[ \t]*(?=\n)")
+# What some forums put around comments, between dollars of its own.
+_GROUPING = re.compile(r"\s*\\(?:begin|end)group\s*")
 _PARAGRAPHS = re.compile(r"(?P<blank>\n[ \t>]*(?=\n))|(?:(?!\n[ \t>]*\n).)+", re.DOTALL)
 
 
@@ -176,7 +178,7 @@ class _Page:
         self.headings.append((level, words))
 
     def add(self, passage: Passage, display: bool, delimiter: str, start: int, end: int) -> None:
-        if passage.text.strip():
+        if passage.text.strip() and not _GROUPING.fullmatch(passage.text):
             under = tuple(words for _, words in self.headings)
             self.found.append(_Found(passage, display, delimiter, start, end, under))
 

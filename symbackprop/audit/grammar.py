@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from symbackprop.audit.commands import Commands, extended, listed
 from symbackprop.audit.cursor import MOST_NOTES, Unreadable
-from symbackprop.audit.rows import Slice, balanced, rows_of
+from symbackprop.audit.rows import Slice, balanced, rows_of, without_silent
 from symbackprop.audit.tokens import Token, tokens_of
 from symbackprop.audit.tree import (
     Chain,
@@ -65,7 +65,7 @@ def parse(text: str) -> Display:
 
 def parse_expression(text: str) -> Node:
     """One member: an expression without relations outside brackets, or a chain where there are some."""
-    reader = _Rows(balanced(tokens_of(text))[0], text, [])
+    reader = _Rows(without_silent(balanced(tokens_of(text))[0]), text, [])
     try:
         node = reader.chain_node()
         if (left := reader.peek()) is not None:
@@ -96,7 +96,7 @@ def _row(part: Slice, text: str) -> Row:
     span = (part.tokens[0].start, part.tokens[-1].end) if part.tokens else part.span
     tokens, odd = balanced(part.tokens)
     notes += odd
-    chains = _Rows(tokens, text, notes).row()
+    chains = _Rows(without_silent(tokens), text, notes).row()
     return Row(part.number, chains, tuple(notes[:MOST_NOTES]), part.tag, span=span)
 
 

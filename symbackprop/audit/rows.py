@@ -67,6 +67,21 @@ def environment_end(tokens: Sequence[Token], place: int) -> tuple[int, int]:
     return len(tokens), len(tokens)
 
 
+def without_silent(tokens: Sequence[Token]) -> list[Token]:
+    r"""The tokens, brackets among them matching, without \displaystyle, \tag{..}, \label{..} and their like."""
+    kept: list[Token] = []
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        place += 1
+        if token.text in DROPPED:
+            braced = place < len(tokens) and tokens[place].text == "{"
+            place = _brace_end(tokens, place) if braced else place + 1
+        elif token.text not in SILENT:
+            kept.append(token)
+    return kept
+
+
 def rows_of(tokens: Sequence[Token]) -> tuple[Slice, ...]:
     """The rows of a display, those that go on from above put to them."""
     splitter = _Splitter(tokens)
