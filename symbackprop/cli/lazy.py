@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symbackprop import api as api
     from symbackprop import files as files
+    from symbackprop.audit import audit as audits
+    from symbackprop.audit import report as audit_report
     from symbackprop.expression import program as program
     from symbackprop.frontends import network as network
     from symbackprop.frontends import network_options as network_options
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     from symbackprop.training import report as report
     from symbackprop.training import storage as storage
 
-    __all__ = ["theorems", "train"]
+    __all__ = ["audits", "audit_report", "theorems", "train"]
 
 
 NAMES = {
     "api": "api",
+    "audit_report": "audit.report",
+    "audits": "audit.audit",
     "csv_table": "training.csv_table",
     "data": "training.data",
     "files": "files",

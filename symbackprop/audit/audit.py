@@ -1,0 +1,286 @@
+"""A document's equations, judged one by one: extraction, conventions, definitions, links, verdicts.
+
+Main name: `audit`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from symbackprop.audit.arrays import Misfit, NotRead
+from symbackprop.audit.definitions import Environment, environment, mentions_in
+from symbackprop.audit.elaborate import Facts, Reading
+from symbackprop.audit.extraction import Document, Formula, extract
+from symbackprop.audit.grammar import parse, parse_expression
+from symbackprop.audit.inference import infer
+from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided
+from symbackprop.audit.lengths import Lengths
+from symbackprop.audit.names import survey
+from symbackprop.audit.repairs import Candidate, Slips, beside
+from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, Scripts, Symbol, links, walk
+from symbackprop.checking.counterexample import Counterexample
+from symbackprop.errors import SymbackpropError
+from symbackprop.normal_form.work_time import worked
+
+REPAIR, REPAIRS = 1.0, 6.0  # seconds of work for the repair of one equation, and of all
+QUICK = 0.05
+EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of one link.
+
+    Args:
+        status: PROVED, PROVED IF, REFUTED, UNDECIDED, NOT UNDERSTOOD, DEFINITION or NOTATION.
+        repair: LaTeX that is proved to be right in place of the right side, or of the left one.
+    """
+
+    formula: Formula
+    row: int
+    link: int
+    latex: str
+    status: str
+    reason: str = ""
+    conditions: tuple[str, ...] = ()
+    repair: str | None = None
+    counterexample: Counterexample | None = None
+    ruling: Ruling | None = field(default=None, repr=False)
+
+
+@dataclass
+class Audit:
+    """All that is said of a document."""
+
+    document: Document
+    judgements: list[Judgement]
+    notation: dict[str, str]
+    assumptions: list[str]
+
+    def counts(self) -> dict[str, int]:
+        """How many judgements of each status there are."""
+        found: dict[str, int] = {}
+        for j in self.judgements:
+            found[j.status] = found.get(j.status, 0) + 1
+        return found
+
+
+def audit(
+    source: Path | str, kind: str | None = None, *, observer: Callable[[str, int, int], None] | None = None
+) -> Audit:
+    """Judge every equation of a document.
+
+    Args:
+        source: a path, or the text itself where it is a `str`.
+        kind: "md", "tex" or "ipynb"; by default the path's ending.
+        observer: told how many of the formulas are done.
+    """
+    document = extract(source, kind)
+    displays = tuple(parse(f.latex) for f in document.formulas)
+    habits = survey(displays)
+    env = environment(displays, habits)
+    facts, lengths, reading = infer(document, env)
+    judge = Judge(document, env, facts, lengths, reading)
+    judgements: list[Judgement] = []
+    for f, display in enumerate(displays):
+        if observer is not None:
+            observer("equations", f, len(displays))
+        judgements += judge.display(f, display)
+    return Audit(document, judgements, {}, [])
+
+
+class Judge:
+    """Judges the links of one document, in order."""
+
+    def __init__(self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> None:
+        self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
+        self.left = REPAIRS
+
+    def display(self, number: int, display: Display) -> Iterator[Judgement]:
+        """What is said of the links of one formula."""
+        formula = self.document.formulas[number]
+        steps = links(display)
+        for k, step in enumerate(steps):
+            text = formula.latex[step.span[0] : step.span[1]]
+            start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD")
+            role = self.env.roles.get((number, k), "")
+            if role:
+                yield replace(start, status=role)
+                continue
+            yield self.link(start, (number, k), step)
+
+    def link(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
+        """The judgement on one link that claims something."""
+        sign = step.relation.sign
+        if sign not in EQUALITIES:
+            return replace(start, status="NOT UNDERSTOOD", reason=f"the relation {sign} is not judged")
+        if step.left is None:
+            return replace(start, reason="nothing stands on the left side")
+        broken = next((n for s in (step.left, step.right) for n in walk(s) if isinstance(n, NotUnderstood)), None)
+        if broken is not None:
+            return replace(start, reason=broken.reason)
+        ruling = self.ruled(step.left, step.right, key, self.said_positive(start.formula, step))
+        status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
+        if status == "REFUTED":
+            repair = self.repair(start.formula, key, step)
+            if repair is not None:
+                start = replace(start, repair=repair.latex)
+        return replace(
+            start, status=status, reason=ruling.reason, conditions=ruling.conditions,
+            counterexample=ruling.counterexample, ruling=ruling,
+        )  # fmt: skip
+
+    def said_positive(self, formula: Formula, step: Link) -> tuple[str, ...]:
+        """The indices that the text before a formula, or the formula itself, says begin with 1: for j >= 1."""
+        said = f"{formula.before} {formula.after if not formula.display else ''} {formula.latex[step.chain.span[0] :]}"
+        return tuple(dict.fromkeys(re.findall(r"(?<![a-zA-Z\\])([a-z])\s*(?:\\geq?(?:slant)?|>=|≥)\s*1(?!\d)", said)))
+
+    def ruled(self, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()) -> Ruling:
+        """The ruling under the document's reading, or under another that makes the claim true."""
+        first: Ruling | None = None
+        for reading, condition in self.readings():
+            ruling = self.under(reading, left, right, key, restricted)
+            ruling = self.beside(ruling, reading, left, right, key, restricted)
+            if ruling.status == "PROVED":
+                conditions = (*ruling.conditions, *([condition] if condition else []))
+                return replace(ruling, conditions=conditions)
+            if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status != "NOT UNDERSTOOD"):
+                first = ruling
+        assert first is not None
+        return first
+
+    def beside(
+        self, ruling: Ruling, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """The ruling, or a better one where indices keep from 0, or data add up to 1."""
+        found = ruling.comparison
+        if ruling.status not in ("REFUTED", "UNDECIDED") or found is None:
+            return ruling
+        if found.from_zero and not restricted:
+            other = self.under(reading, left, right, key, found.from_zero)
+            if other.status == "PROVED":
+                words = tuple(f"{name} >= 1" for name in found.from_zero)
+                return replace(other, conditions=(*words, *other.conditions))
+        if found.misfits:
+            return ruling
+        for family in sorted(self.facts.targets & found.families):
+            other = decided(found, ((family, "simplex", self.facts.along),))
+            if other.status == "PROVED":
+                return other if not self.facts.sums_to_one else replace(other, conditions=())
+        return self.under_stated(ruling, found, (left, right))
+
+    def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:
+        """REFUTED only where single entries, of which the document says y_c = 1, play no part or are so."""
+        if ruling.status != "REFUTED":
+            return ruling
+        for family in sorted(set(self.facts.constrained) & found.families):
+            letters = self.facts.constrained[family]
+            named = any(isinstance(n, Symbol) and n.name in letters for s in sides for n in walk(s))
+            also = decided(found, ((family, "onehot", self.facts.along),))
+            if (named and self._singles_out(family, letters, sides)) or also.status != "REFUTED":
+                reason = f"the document says more of single entries of {family} than is used here"
+                return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        return ruling
+
+    def _singles_out(self, family: str, letters: set[str], sides: tuple[Node, ...]) -> bool:
+        """True if y_c stands in the formula, of which something is stated."""
+        bound = self.env.habits.bound
+        for side in sides:
+            for node in walk(side):
+                mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+                if mention is not None and mention.family == family:
+                    names = {c.name for c in mention.components if isinstance(c, Symbol)}
+                    if names & letters - bound:
+                        return True
+        return False
+
+    def repair(self, formula: Formula, key: tuple[int, int], step: Link) -> Candidate | None:
+        """The first of the likely slips that, undone, makes the link one that is proved; None if none is found in time."""
+        assert step.left is not None
+        own, near = key[0], []
+        for f in (own, own - 1, own + 1, own - 2, own + 2):
+            if 0 <= f < len(self.env.displays):
+                near.append((self.document.formulas[f].latex, walk(self.env.displays[f])))
+        for known in self.env.definitions.values():
+            for d in known:
+                if d.place[0] >= 0:
+                    near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
+        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near))
+        until = worked() + min(REPAIR, self.left)
+        restricted = self.said_positive(formula, step)
+        start = worked()
+        found = None
+        try:
+            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted)
+        except (NotRead, SymbackpropError, RecursionError):
+            return None
+        for candidate in slips.candidates():
+            if worked() > until:
+                break
+            right = parse_expression(candidate.right)
+            if candidate.left is None and not trials.agree(right):
+                continue
+            if self._proved(candidate, right, step, key, restricted):
+                found = candidate
+                break
+        self.left -= worked() - start
+        return found
+
+    def _proved(
+        self, candidate: Candidate, right: Node, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> bool:
+        left = step.left if candidate.left is None else parse_expression(candidate.left)
+        assert left is not None
+        if any(isinstance(n, NotUnderstood) for n in walk(right)):
+            return False
+        try:
+            found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
+        except (NotRead, SymbackpropError, RecursionError):
+            return False
+        if found.misfits or found.conditions:
+            return False
+        shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
+        assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
+        return decided(found, assumed, QUICK).status == "PROVED"
+
+    def readings(self) -> Iterator[tuple[Reading, str]]:
+        """The document's reading, then others that are admissible."""
+        yield self.reading, ""
+        if self.facts.per_sample:
+            yield replace(self.reading, stacked=True), ""
+        yield replace(self.reading, elementwise=True), "vectors side by side are multiplied entry by entry"
+
+    def under(
+        self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()
+    ) -> Ruling:
+        """The ruling under one reading."""
+        try:
+            found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
+        except Misfit as error:
+            if error.hint == "shape" and self._sure(left) and self._sure(right):
+                return Ruling("REFUTED", f"the shapes do not fit: {error}")
+            return Ruling("NOT UNDERSTOOD", str(error))
+        except (NotRead, SymbackpropError, RecursionError) as error:
+            return Ruling("NOT UNDERSTOOD", getattr(error, "what", str(error)))
+        ruling = decided(found)
+        if ruling.status == "REFUTED" and self.facts.guessed and not (self._sure(left) and self._sure(right)):
+            reason = "the shapes of the document's quantities could not all be made out, and as they are read the two sides differ"
+            return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        if found.misfits and ruling.status == "PROVED" and found.own_misfits == found.misfits:
+            words = tuple(f"read where {m}" for m in found.misfits)
+            return replace(ruling, conditions=(*found.conditions, *words, *ruling.conditions))
+        if found.misfits and ruling.status == "PROVED":
+            return replace(ruling, status="UNDECIDED", reason=f"it fits only where {found.misfits[0]}")
+        if found.misfits and ruling.status == "REFUTED":
+            ruling = replace(ruling, reason=f"it fits only where {found.misfits[0]}, and is wrong there too")
+        return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
+
+    def _sure(self, node: Node) -> bool:
+        """True if the ranks of all quantities in a formula are known from more than their letters."""
+        return mentions_in(self.env, node) <= self.facts.sure | {"top", "T"}
+
+
+__all__ = ["Audit", "Judgement", "audit"]
