@@ -18,6 +18,7 @@ from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
 from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided
 from symbackprop.audit.lengths import Lengths
+from symbackprop.audit.lint import findings, mended
 from symbackprop.audit.names import survey
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, Scripts, Symbol, links, walk
@@ -37,6 +38,8 @@ class Judgement:
     Args:
         status: PROVED, PROVED IF, REFUTED, UNDECIDED, NOT UNDERSTOOD, DEFINITION or NOTATION.
         repair: LaTeX that is proved to be right in place of the right side, or of the left one.
+        mended: the row as it was read, where brackets do not match or scripts are not as TeX has them.
+        oddities: what is odd in its form: an index on one side only, a sum without its index.
     """
 
     formula: Formula
@@ -47,6 +50,8 @@ class Judgement:
     reason: str = ""
     conditions: tuple[str, ...] = ()
     repair: str | None = None
+    mended: str | None = None
+    oddities: tuple[str, ...] = ()
     counterexample: Counterexample | None = None
     ruling: Ruling | None = field(default=None, repr=False)
 
@@ -103,9 +108,12 @@ class Judge:
         """What is said of the links of one formula."""
         formula = self.document.formulas[number]
         steps = links(display)
+        rows = {row.number: row for row in display.rows}
         for k, step in enumerate(steps):
             text = formula.latex[step.span[0] : step.span[1]]
-            start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD")
+            row = rows[step.row]
+            odd = tuple(dict.fromkeys(finding.words for finding in findings(row, step)))
+            start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD", mended=mended(row), oddities=odd)
             role = self.env.roles.get((number, k), "")
             if role:
                 yield replace(start, status=role)

@@ -83,7 +83,8 @@ class Commands(Expressions):
         length = length_of_name(run, begins=begins, called=called, scripted=self.scripted)
         self.place += length
         name = run[:length]
-        symbol = Symbol(name, self.font, span=(token.start, self.last_end()))
+        font = "roman" if length > 1 and is_function(name) and not self.font else self.font
+        symbol = Symbol(name, font, span=(token.start, self.last_end()))
         if length == 1:
             return symbol
         if name in ("sum", "prod") and self.next_text() in ("_", "^"):

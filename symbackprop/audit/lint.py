@@ -1,8 +1,8 @@
 r"""What can be said about a formula by its form alone: indices, brackets, names that nothing defines.
 
-Main names: `one_sided`, `bound`, `undefined`, `oddities`, `free_indices`. Each takes trees and answers `Finding`s;
-nothing here knows what a symbol means, so a reader that does may leave findings out: whether i and j are indices at all
-is for the caller to say (`indices`).
+Main names: `findings` for a link, made of `one_sided`, `bound` and `oddities`; `undefined` for a document; `mended` for
+a row. Nothing here knows what a symbol means, so a reader that does may leave findings out: whether i and j are indices
+at all is for the caller to say (`indices`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from symbackprop.audit.latex import to_tex
 from symbackprop.audit.tree import (
     Anything,
     Application,
@@ -271,6 +272,23 @@ def _carriers(node: Node) -> Iterator[tuple[str, Span]]:
         if isinstance(here, Derivative):
             parts = [here.of, *here.by]
         waiting += [(part, inner) for part in parts if part is not None and not isinstance(part, (Script, Condition))]
+
+
+def findings(row: Row, link: Link) -> tuple[Finding, ...]:
+    """All that is odd in the form of one link of a row."""
+    sides = [side for side in (link.left, link.right) if side is not None]
+    return (*one_sided(link), *(finding for side in sides for finding in bound(side)), *oddities(row))
+
+
+def mended(row: Row) -> str | None:
+    r"""The row as it was read, if it is not as it was written: brackets closed, a^(l) as a^{(l)}; else None.
+
+    Example:
+        >>> from symbackprop.audit.grammar import parse
+        >>> mended(parse("a_{i}^(l) = f(z").rows[0])
+        'a_{i}^{(l)} = f(z)'
+    """
+    return to_tex(row) if any(note.kind in ("bracket", "script") for note in row.notes) else None
 
 
 def oddities(row: Row) -> tuple[Finding, ...]:
