@@ -18,7 +18,7 @@ from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
 from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided
 from symbackprop.audit.lengths import Lengths
-from symbackprop.audit.lint import findings, mended
+from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, Scripts, Symbol, links, walk
@@ -109,16 +109,25 @@ class Judge:
         formula = self.document.formulas[number]
         steps = links(display)
         rows = {row.number: row for row in display.rows}
+        for row in display.rows if not steps else ():  # a^(l) claims nothing, and is a slip all the same
+            if (read := mended(row)) is not None:
+                text = formula.latex[row.span[0] : row.span[1]]
+                odd = tuple(dict.fromkeys(finding.words for finding in oddities(row)))
+                yield Judgement(formula, row.number, 0, text, "NOTATION", mended=read, oddities=odd)
         for k, step in enumerate(steps):
             text = formula.latex[step.span[0] : step.span[1]]
             row = rows[step.row]
             odd = tuple(dict.fromkeys(finding.words for finding in findings(row, step)))
             start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD", mended=mended(row), oddities=odd)
             role = self.env.roles.get((number, k), "")
-            if role:
+            unread = role == "DEFINITION" and any(isinstance(node, NotUnderstood) for node in walk(step.right))
+            if role and not unread:
                 yield replace(start, status=role)
                 continue
-            yield self.link(start, (number, k), step)
+            said = self.link(start, (number, k), step)
+            if said.status == "PROVED" and any(note.kind == "bracket" for note in row.notes):
+                said = replace(said, status="PROVED IF", conditions=(*said.conditions, "its brackets close as read"))
+            yield said
 
     def link(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """The judgement on one link that claims something."""
@@ -161,7 +170,13 @@ class Judge:
         return first
 
     def beside(
-        self, ruling: Ruling, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...]
+        self,
+        ruling: Ruling,
+        reading: Reading,
+        left: Node,
+        right: Node,
+        key: tuple[int, int],
+        restricted: tuple[str, ...],
     ) -> Ruling:
         """The ruling, or a better one where indices keep from 0, or data add up to 1."""
         found = ruling.comparison

@@ -330,7 +330,7 @@ def balanced(tokens: Sequence[Token]) -> tuple[list[Token], list[Note]]:
             kept += [token, *tokens[place:end]]
             place = end
         elif text == r"\left":
-            stack.append((r"\right", token))
+            stack.append((r"\right", tokens[place] if place < len(tokens) else token))
             kept += [token, *tokens[place : place + 1]]
             place += 1
         elif text == r"\right":
@@ -407,29 +407,31 @@ def _unwind(closing: str, stack: list[tuple[str, Token]], kept: list[Token], not
 def _close(stack: list[tuple[str, Token]], kept: list[Token], notes: list[Note], at: Token) -> None:
     """Closes the innermost bracket before `at`, by a token without extent."""
     closing, opened = stack.pop()
-    if closing == "}" and (place := _relation_after(kept, opened)) is not None:
-        notes.append(Note("bracket", "{ is not closed", span=(opened.start, opened.end)))
-        kept.insert(place, Token("other", "}", kept[place].start, kept[place].start))
-        return
     notes.append(Note("bracket", f"{opened.text} is not closed", span=(opened.start, opened.end)))
-    place = kept[-1].end if kept else at.start
     if closing == r"\end":
         return
+    written = [closing] if closing == "}" else [_closing(closing)]
     if closing == r"\right":
-        kept += [Token("command", closing, place, place), Token("other", ".", place, place)]
-    else:
-        named = next((text for text, sign in CLOSINGS.items() if sign == closing), closing)
-        kept.append(Token("command" if named.startswith("\\") else "other", named, place, place))
+        written = [closing, _closing(PARTNER.get(OPENINGS.get(opened.text, ""), "")) or "."]
+    first = _relation_after(kept, opened)
+    place = len(kept) if first is None else first
+    end = kept[place].start if first is not None else kept[-1].end if kept else at.start
+    kept[place:place] = [Token("command" if text.startswith("\\") else "other", text, end, end) for text in written]
+
+
+def _closing(sign: str) -> str:
+    """How a closing bracket is written."""
+    return next((text for text, each in CLOSINGS.items() if each == sign), sign)
 
 
 def _relation_after(kept: Sequence[Token], opened: Token) -> int | None:
-    """Where the first sign of relation stands after a brace that is not closed, outside what is nested in it."""
+    """Where the first sign of relation stands after a bracket that is not closed, outside what is nested in it."""
     place = len(kept) - 1
     while place >= 0 and kept[place] is not opened:
         place -= 1
     depth, before = 0, kept[place - 1].text if place > 0 else ""
-    if before in ("_", "^"):
-        return None  # a bound, \\sum_{i = 1
+    if before == "_":
+        return None  # a bound, as of a sum over i = 1
     for k in range(place + 1, len(kept)):
         text = kept[k].text
         depth += (text in OPENINGS or text in ("{", r"\left", r"\begin")) - (
