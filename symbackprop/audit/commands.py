@@ -101,6 +101,9 @@ class Commands(Expressions):
         after = self.tokens[self.place + 1] if self.place + 1 < len(self.tokens) else None
         if token is None or after is None or token.text != "d" or (self.scripted and not self.variable_of):
             return ""
+        follower = next((t for t in self.tokens[self.place + 1 : self.place + 4] if t.text != r"\,"), after)
+        if follower.text in TEXTS or follower.text in NAMED or follower.text in (r"\log", r"\det", r"\ln", r"\exp"):
+            return "d"
         if after.space or after.start != token.end:
             return ""
         if after.kind == "letter":

@@ -15,11 +15,13 @@ from symbackprop.audit.tree import (
     Big,
     Cases,
     Chain,
+    Condition,
     Derivative,
     Differential,
     Evaluated,
     Group,
     Listing,
+    Matrix,
     Node,
     Number,
     Product,
@@ -289,6 +291,8 @@ class Expressions(Cursor):
         k = self.place + 1
         if k < len(self.tokens) and self.tokens[k].text in ("_", "^"):
             return False
+        if k < len(self.tokens) and k > 1 and self.tokens[k - 1].space and self.tokens[k].space:
+            return False  # [a | b | c]
         while k < min(len(self.tokens), self.place + BAR_REACH):
             text = self.tokens[k].text
             if text == bar:
@@ -505,8 +509,13 @@ class Expressions(Cursor):
         if not opening and closing == "|" and self.next_text() in ("_", "^"):
             body = items[0] if len(items) == 1 else Listing(items, span=(token.start, self.last_end()))
             return self.evaluated(body, token.start)
-        if opening == "{" and not closing and len(items) == 1 and isinstance(items[0], Cases):
-            return items[0]
+        if opening == "{" and not closing and len(items) == 1:
+            if isinstance(items[0], Cases):
+                return items[0]
+            if isinstance(items[0], Matrix) and all(len(row) == 2 for row in items[0].rows):
+                values = tuple(value for value, _ in items[0].rows)
+                conditions = tuple(Condition("", (said,), span=said.span) for _, said in items[0].rows)
+                return Cases(values, conditions, span=(token.start, self.last_end()))
         return Group(opening, closing, items, separators, span=(token.start, self.last_end()))
 
     def bars(self, token: Token) -> Node:

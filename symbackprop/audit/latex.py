@@ -226,7 +226,8 @@ def _line(node: Anything, tex: Callable[[Anything], str]) -> str:
             joins |= {"where": r" \text{where} ", "⇐": r" \because "}
             found = ""
             for number, chain in enumerate(node.chains):
-                found += (joins.get(chain.connective, r" \quad ") if number else "") + tex(chain)
+                leads = number > 0 or chain.connective in ("⇒", "⇔", "⇐")
+                found += (joins.get(chain.connective, r" \quad ") if leads else "") + tex(chain)
             return found
         case Display(rows):
             return r" \\ ".join(map(tex, rows))
