@@ -92,6 +92,7 @@ class Algebra:
 
     def __init__(self, lengths: Lengths, *, elementwise: bool = False, rows: bool = False) -> None:
         self.lengths, self.elementwise, self.rows = lengths, elementwise, rows
+        self.read_elementwise = False
         self.grown: list[tuple[Key, Key]] = []  # axes of one length of which one alone has an entry for the bias
 
     def meet(self, left: Axis, right: Axis) -> Axis:
@@ -186,6 +187,7 @@ class Algebra:
         if right.row and not left.row:
             return Array((left.axes[0], right.axes[0]), lambda i, j: multiply(left.at(i), right.at(j)))
         if self.elementwise:
+            self.read_elementwise = True
             return self.hadamard(left, right)
         raise Misfit("two columns stand side by side", "vectors side by side are multiplied entry by entry")
 

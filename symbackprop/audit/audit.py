@@ -16,7 +16,7 @@ from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
-from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided
+from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided, in_both_orders, square_inputs, with_symmetric
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
@@ -26,7 +26,7 @@ from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
 from symbackprop.normal_form.work_time import worked
 
-REPAIR, REPAIRS = 1.0, 6.0  # seconds of work for the repair of one equation, and of all
+REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
 QUICK = 0.05
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
@@ -193,6 +193,13 @@ class Judge:
             other = decided(found, ((family, "simplex", self.facts.along),))
             if other.status == "PROVED":
                 return other if not self.facts.sums_to_one else replace(other, conditions=())
+        for tensor in square_inputs(found):
+            if not (self.facts.symmetric or in_both_orders(found, tensor)):
+                continue
+            other = decided(with_symmetric(found, tensor), ((tensor.name, "symmetric", -1),))
+            if other.status == "PROVED":
+                said = self.facts.symmetric
+                return replace(other, conditions=() if said else (f"{tensor.name} is symmetric",))
         return self.under_stated(ruling, found, (left, right))
 
     def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:
@@ -237,7 +244,7 @@ class Judge:
         start = worked()
         found = None
         try:
-            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted)
+            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted, step.right)
         except (NotRead, SymbackpropError, RecursionError):
             return None
         for candidate in slips.candidates():
@@ -263,7 +270,7 @@ class Judge:
             found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
         except (NotRead, SymbackpropError, RecursionError):
             return False
-        if found.misfits or found.conditions:
+        if found.misfits or found.conditions or found.left is found.right:
             return False
         shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
@@ -274,7 +281,8 @@ class Judge:
         yield self.reading, ""
         if self.facts.per_sample:
             yield replace(self.reading, stacked=True), ""
-        yield replace(self.reading, elementwise=True), "vectors side by side are multiplied entry by entry"
+        if not self.reading.elementwise:
+            yield replace(self.reading, elementwise=True), ""
 
     def under(
         self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()
@@ -303,7 +311,9 @@ class Judge:
 
     def _sure(self, node: Node) -> bool:
         """True if the ranks of all quantities in a formula are known from more than their letters."""
-        return mentions_in(self.env, node) <= self.facts.sure | {"top", "T"}
+        env = self.env
+        letters = env.index_letters | env.habits.layer_letters | {"top", "T", "L", "n_l", "ell"} | set(env.functions)
+        return mentions_in(env, node) <= self.facts.sure | letters
 
 
 __all__ = ["Audit", "Judgement", "audit"]

@@ -166,6 +166,7 @@ class Facts:
     targets: set[str] = field(default_factory=set)
     along: int = -1
     sums_to_one: bool = False
+    symmetric: bool = False  # the words speak of symmetric matrices
     constrained: dict[str, set[str]] = field(default_factory=dict)
     sure: set[str] = field(default_factory=set)
     guessed: bool = False  # no choice of ranks suits all definitions
@@ -260,9 +261,14 @@ class Elaborator:
             whole = replace(whole, row=self.facts.columns)
         implied = self.facts.implicit.get(family, ())
         items: tuple[Node, ...] = mention.components
+        if items and family not in self.facts.ones and self._entry_by_itself(family, items):
+            raise NotRead(f"single entries of {family} have definitions of their own")
         if not items and implied and len(implied) == whole.rank and all(i in scope.letters or scope.claim for i in implied):
             items = tuple(Symbol(i) for i in implied)
         return self.entry(whole, items, scope) if items else whole
+
+    def _entry_by_itself(self, family: str, items: tuple[Node, ...]) -> bool:
+        return any(d.of_one_entry and d.head.mention.components == items for d in self.env.definitions.get(family, ()))
 
     def _stack(self, family: str, layer: Layer | None, mention: Mention, scope: Scope) -> Array:
         """All examples of a quantity as a matrix: a row each, or a column."""
@@ -586,12 +592,49 @@ class Elaborator:
 
     def _terms(self, terms: Sequence[Node], signs: Sequence[str], scope: Scope) -> Array:
         arrays = []
-        for term, sign in zip(terms, signs, strict=True):
+        for k, (term, sign) in enumerate(zip(terms, signs, strict=True)):
+            if k + 1 < len(terms):
+                longer = self._reaching_on(term, terms[k + 1 :], signs[k + 1 :], scope)
+                if longer is not None:
+                    found = self.array(longer, scope)
+                    arrays.append(self._negated(found) if sign == "-" else found)
+                    break
             if sign not in "+-":
                 raise NotRead(f"the sign {sign} leaves two values")
             found = self.array(term, scope)
             arrays.append(self._negated(found) if sign == "-" else found)
         return arrays[0] if len(arrays) == 1 else self.algebra.plus(*arrays)
+
+    def _reaching_on(self, term: Node, rest: Sequence[Node], signs: Sequence[str], scope: Scope) -> Node | None:
+        """A sum whose index stands in the terms behind it too: it is meant to reach over them."""
+        last = term.factors[-1] if isinstance(term, Product) else term
+        if not isinstance(last, Big) or last.operator != "sum" or last.body is None:
+            return None
+        try:
+            names, _ = self._bound_names(last)
+        except NotRead:
+            return None
+        loose = {n for n in names if n not in scope.letters and n not in scope.samples and n not in self.free}
+        if not any(loose & self._open_letters(t) for t in rest):
+            return None
+        body = Terms((last.body, *rest), ("+", *signs))
+        whole = replace(last, body=body)
+        if scope.claim is not None:
+            self.conditions["a sum reaches over the terms behind it, in which its index stands"] = None
+        return replace(term, factors=(*term.factors[:-1], whole)) if isinstance(term, Product) else whole
+
+    def _open_letters(self, node: Node) -> set[str]:
+        """The letters of entries and examples in a formula that no sum in it binds."""
+        found: set[str] = set()
+        bound: set[str] = set()
+        for inner in walk(node):
+            if isinstance(inner, Big):
+                bound |= {s.name for low in inner.lower for s in walk(low) if isinstance(s, Symbol)}
+            mention = self.env.names.mention(inner) if isinstance(inner, Scripts) else None
+            if mention is not None:
+                marks = (*mention.components, *((mention.sample,) if mention.sample is not None else ()))
+                found |= {m.name for m in marks if isinstance(m, Symbol)}
+        return found - bound
 
     def _negated(self, array: Array) -> Array:
         return replace(array, at=lambda *places: negate(array.at(*places)))
@@ -1229,7 +1272,7 @@ class Elaborator:
             return any(last is by or self._depends(last, by, seen) for last in self.frontier or ())
         mine, its = self.instances.get(tensor), self.instances.get(by)
         if mine is not None and its is not None and mine.layer is not None and its.layer is not None:
-            if mine.layer.base == its.layer.base and mine.layer.offset < its.layer.offset - 1:
+            if mine.layer.base == its.layer.base and mine.layer.base and mine.layer.offset < its.layer.offset - 1:
                 return False
             if mine.layer.base != its.layer.base and mine.layer.base and its.layer.base:
                 return False

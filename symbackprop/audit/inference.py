@@ -115,6 +115,7 @@ def _targets(document: Document, env: Environment, facts: Facts) -> None:
             if any(isinstance(n, Application) and isinstance(n.function, Symbol) and n.function.name in ("log", "ln") for n in walk(d.right)):
                 facts.targets |= {f for f in mentions_in(env, d.right) if not env.definitions.get(f) and f not in WEIGHTS}
     text = " ".join(p for _, p in document.prose)
+    facts.symmetric = bool(re.search(r"\bsymmetric (?:matri|[a-z]+ matri|\$)|\$ (?:is|are|be) symmetric", text, re.I))
     facts.sums_to_one = bool(
         re.search(r"sums? (?:up )?to (?:one|1|\$1\$)|one-?hot|adds? up to (?:one|1)|\\sum_\{?[a-z]\}?(?:\^\{?\w+\}?)? ?[a-z]_\{?[a-z]\}? ?= ?1|probability distribution|indicator vector", text, re.I)
     )
@@ -295,7 +296,9 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         elif family in said:
             facts.ranks[family] = said[family]
             facts.sure.add(family)
-        elif family in parameters or family in env.abstract or family in SCALARS or family in env.bounds or not arrays:
+        elif family in parameters or family in env.abstract or (
+            family in SCALARS and family not in env.transposed | env.denominators
+        ) or family in env.bounds or not arrays:
             facts.ranks[family] = 0
         elif env.definitions.get(family):
             continue
@@ -389,7 +392,7 @@ def _rank_of_space(node: Node) -> int | None:
                 isinstance(n, Symbol) and n.name == "times" for n in above.items
             )
             return 2 if times else 1
-        case Symbol("R", _):
+        case Symbol("R", _) | Group("{"):
             return 0
     return None
 

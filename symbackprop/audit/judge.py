@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,24 @@ from symbackprop.checking.sample_points import STAND_INS, arbitrary_functions
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.exact import Evaluator, all_symbols
 from symbackprop.evaluation.number_types import FLOAT
-from symbackprop.expression.build import Entry, Expr, Index, Symbol, Tensor, free_indices, tensors_in
+from symbackprop.expression.build import (
+    Entry,
+    Expr,
+    Index,
+    Symbol,
+    SymmetricTensor,
+    Tensor,
+    entries_once,
+    free_indices,
+    rewrite,
+    tensors_in,
+)
 from symbackprop.expression.program import Assumption, Equation, Program
 from symbackprop.expression.sizes import NO_FACTS
 from symbackprop.normal_form.modulo_equations import Resolver
 from symbackprop.normal_form.normal_form import Canonical
 
+ELEMENTWISE = "vectors side by side are multiplied entry by entry"
 PASSES = 8
 
 
@@ -101,8 +113,9 @@ def compare(
     from_zero = tuple(name for name, letter in elab.free.items() if letter.origin == 0)
     tensors = {t for e in (*both, *(q.value for q in rested)) for t in tensors_in(e)}
     families = frozenset(elab.instances[t].family for t in tensors if t in elab.instances)
+    conditions = tuple(elab.conditions) + ((ELEMENTWISE,) if elab.algebra.read_elementwise else ())
     return Comparison(
-        both[0], both[1], indices, rested, misfits, tuple(elab.conditions), own, from_zero, families
+        both[0], both[1], indices, rested, misfits, conditions, own, from_zero, families
     )  # fmt: skip
 
 
@@ -124,29 +137,38 @@ Sides = tuple[Expr, Expr]
 
 def read(
     env: Environment, facts: Facts, lengths: Lengths, left: Node, right: Node, reading: Reading, key: Key,
-    restricted: Iterable[str] = (),
+    restricted: Iterable[str] = (), ends: tuple[Instance, ...] | None = None, apart: bool = False,
 ) -> tuple[Elaborator, Sides, tuple[Index, ...], tuple[Equation, ...], tuple[Instance, ...]]:
-    """Both sides as expressions, read again until all lengths and open ends are known; see `compare`."""
+    """Both sides as expressions, read again until all lengths and open ends are known; see `compare`.
+
+    Args:
+        ends: the open ends, where they are known.
+        apart: the two sides are not laid one upon the other: they may have different shapes.
+    """
     draft = lengths.copy()
     memory: dict[Key, int] = {}
     memory |= {("origin", ("free", key, name)): 1 for name in restricted}
-    frontier: tuple[Instance, ...] | None = None
+    frontier = ends
     known, settled = -1, False
     for _ in range(PASSES):
         elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
         elab.settled = settled
         scope = Scope(claim=key, stacked=reading.stacked)
         sides = elab.array(left, scope), elab.array(right, scope)
-        a, b = _aligned(elab, *sides)
+        a, b = sides if apart else _aligned(elab, *sides)
         places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
-        both = a.at(*places), b.at(*places)
+        both = a.at(*places), b.at(*(places if not apart else _places(elab, b)))
         rested = _rested(elab, both)
-        frontier = open_ends(elab)
+        frontier = open_ends(elab) if ends is None else ends
         state = hash((frontier, len({draft.root(k) for k in draft.keys()}), tuple(sorted((repr(k), v) for k, v in memory.items()))))
         if settled:
             break
         known, settled = state, state == known
     return elab, both, places, rested, frontier or ()
+
+
+def _places(elab: Elaborator, array: Array) -> tuple[Index, ...]:
+    return tuple(Index(f"p{k}", axis.size(elab.lengths)) for k, axis in enumerate(array.axes))
 
 
 def _aligned(elab: Elaborator, left: Array, right: Array) -> tuple[Array, Array]:
@@ -300,6 +322,32 @@ def _layer(elab: Elaborator, tensor: Tensor) -> Layer | None:
     return instance.layer if instance is not None and tensor not in elab.jets else None
 
 
+def square_inputs(comparison: Comparison) -> list[Tensor]:
+    """The square matrices that are given."""
+    known = {e.tensor for e in comparison.equations}
+    every = {t for e in (comparison.left, comparison.right, *(q.value for q in comparison.equations)) for t in tensors_in(e)}
+    square = (t for t in every - known if len(t.shape) == 2 and t.shape[0] is t.shape[1])
+    return sorted(square, key=lambda t: t.name)
+
+
+def in_both_orders(comparison: Comparison, tensor: Tensor) -> bool:
+    """True if the left side holds a matrix and its transpose, as the slope of a quadratic form does."""
+    free = set(comparison.places)
+    found = [e.indices for e in entries_once(comparison.left) if e.tensor is tensor]
+    return all(any(i[k] in free for i in found) for k in (0, 1))
+
+
+def with_symmetric(comparison: Comparison, tensor: Tensor) -> Comparison:
+    """The same with a matrix that equals its transpose."""
+    other = SymmetricTensor(tensor.name, tensor.shape)
+
+    def turned(expr: Expr) -> Expr:
+        return rewrite(expr, lambda e: Entry(other, e.indices) if isinstance(e, Entry) and e.tensor is tensor else None)
+
+    equations = tuple(replace(e, value=turned(e.value)) for e in comparison.equations)
+    return replace(comparison, left=turned(comparison.left), right=turned(comparison.right), equations=equations)
+
+
 class Trials:
     """Right sides that are tried in the place of a wrong one: what numbers show at one point, in floating point.
 
@@ -308,9 +356,17 @@ class Trials:
 
     def __init__(
         self, env: Environment, facts: Facts, lengths: Lengths, left: Node, reading: Reading, key: Key,
-        restricted: Iterable[str] = (),
+        restricted: Iterable[str] = (), wrong: Node | None = None,
     ) -> None:
-        self.elab, (self.left, _), self.places, _, _ = read(env, facts, lengths, left, left, reading, key, restricted)
+        ends: tuple[Instance, ...] | None = None
+        try:
+            if wrong is not None:
+                *_, ends = read(env, facts, lengths, left, wrong, reading, key, restricted, apart=True)
+        except NotRead:
+            pass
+        self.elab, (self.left, _), self.places, _, _ = read(
+            env, facts, lengths, left, left, reading, key, restricted, ends
+        )
         self.facts, self.key, self.stacked = facts, key, reading.stacked
         self.axes = self.elab.array(left, Scope(claim=key, stacked=reading.stacked)).axes
 

@@ -115,10 +115,10 @@ class Slips:
         yield from self._letters(nodes)
         yield from self._numbers(nodes)
         yield from self._deletions(nodes)
+        yield from self._sums(nodes)
         yield from self._factors(nodes)
         yield from self._substitutes(nodes)
         yield from self._squares(nodes)
-        yield from self._sums(nodes)
         yield from self._operators(nodes)
         yield from self._pairs(nodes)
 
@@ -223,6 +223,9 @@ class Slips:
                 if node.operators[k] not in ("", "cdot", "times", "@"):
                     continue
                 left, right = node.factors[k], node.factors[k + 1]
+                mention = self.env.names.mention(left)
+                if mention is not None and mention.family in self.env.functions:
+                    continue
                 if isinstance(left, Fraction | Number) or isinstance(right, Number) or not self._has_array(node):
                     continue
                 span = (left.span[0], right.span[1])
@@ -263,6 +266,9 @@ class Slips:
     def _letters(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """An index that is another one."""
         used = dict.fromkeys(
+            s.name for n in walk(self.right) if isinstance(n, Big) for low in n.lower for s in walk(low)
+            if isinstance(s, Symbol) and len(s.name) == 1
+        ) | dict.fromkeys(
             self._of(i) for side in (self.step.left, self.right) if side is not None for n in walk(side)
             if isinstance(n, Scripts) and n.below is not None and (m := self.env.names.mention(n)) is not None
             for i in m.components if isinstance(i, Symbol)
@@ -322,6 +328,9 @@ class Slips:
     def _factors(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """A factor that is missing: f'(z), x, a."""
         whole, span = self._wrapped(), (self.start, self.end)
+        for node in nodes:
+            if isinstance(node, Symbol | Scripts) and (m := self.env.names.mention(node)) is not None and m.plain:
+                yield "a missing factor", [(span, rf"{whole}\, (1 - {self._of(node)})")]
         for factor in self.vocabulary():
             yield "a missing factor", [(span, rf"{whole}\, {factor}")]
         for factor in self.vocabulary():
@@ -342,6 +351,15 @@ class Slips:
                         yield f"{self._of(node)} for {other}", [(node.span, other)]
 
     def _squares(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        for node in nodes:
+            if isinstance(node, Scripts) and node.above is not None and len(node.above.items) == 1:
+                item = node.above.items[0]
+                if isinstance(item, Number) and item.text.isdigit():
+                    for other in (2 * int(item.text), int(item.text) + 1, int(item.text) - 1):
+                        yield "an exponent", [(item.span, str(other))]
+            if isinstance(node, Symbol | Scripts) and (m := self.env.names.mention(node)) is not None:
+                if m.plain and m.family not in self.env.functions and m.family not in self.env.bounds:
+                    yield "a missing square", [(node.span, f"{self._of(node)}^2" if isinstance(node, Symbol) else f"({self._of(node)})^2")]
         for node in nodes:
             if isinstance(node, Group) and node.opening in "([":
                 yield "a missing square", [((node.span[1], node.span[1]), "^2")]
