@@ -20,6 +20,7 @@ from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
+from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, Scripts, Symbol, links, walk
 from symbackprop.checking.counterexample import Counterexample
@@ -84,7 +85,7 @@ def audit(
         observer: told how many of the formulas are done.
     """
     document = extract(source, kind)
-    displays = tuple(parse(f.latex) for f in document.formulas)
+    displays = with_transposes(tuple(parse(f.latex) for f in document.formulas))
     habits = survey(displays)
     env = environment(displays, habits)
     facts, lengths, reading = infer(document, env)
