@@ -6,7 +6,7 @@ Main name: `audit`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,13 +16,27 @@ from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
-from symbackprop.audit.judge import Comparison, Ruling, Trials, compare, decided, in_both_orders, square_inputs, with_symmetric
+from symbackprop.audit.judge import Case, Comparison, Ruling, Trials, compare, decided, in_both_orders, square_inputs, with_symmetric
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
+from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
-from symbackprop.audit.tree import Display, Link, Node, NotUnderstood, Scripts, Symbol, links, walk
+from symbackprop.audit.tree import (
+    Big,
+    Display,
+    Link,
+    Node,
+    NotUnderstood,
+    Number,
+    Script,
+    Scripts,
+    Symbol,
+    Terms,
+    links,
+    walk,
+)
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
 from symbackprop.normal_form.work_time import worked
@@ -75,13 +89,18 @@ class Audit:
 
 
 def audit(
-    source: Path | str, kind: str | None = None, *, observer: Callable[[str, int, int], None] | None = None
+    source: Path | str,
+    kind: str | None = None,
+    *,
+    notation: Mapping[str, str] | None = None,
+    observer: Callable[[str, int, int], None] | None = None,
 ) -> Audit:
     """Judge every equation of a document.
 
     Args:
         source: a path, or the text itself where it is a `str`.
         kind: "md", "tex" or "ipynb"; by default the path's ending.
+        notation: conventions that are given: see `notation.override`.
         observer: told how many of the formulas are done.
     """
     document = extract(source, kind)
@@ -89,13 +108,22 @@ def audit(
     habits = survey(displays)
     env = environment(displays, habits)
     facts, lengths, reading = infer(document, env)
+    override(stated(document.front_matter) | dict(notation or {}), facts, reading)
     judge = Judge(document, env, facts, lengths, reading)
     judgements: list[Judgement] = []
     for f, display in enumerate(displays):
         if observer is not None:
             observer("equations", f, len(displays))
         judgements += judge.display(f, display)
-    return Audit(document, judgements, {}, [])
+    return Audit(document, judgements, profile(document, env, facts, reading), facts.assumptions)
+
+
+def _looks_mistyped(upper: Node | None) -> bool:
+    """True for s_l + 1, where s_{l+1} may be meant."""
+    match upper:
+        case Terms((Scripts(Symbol(), Script()), Number("1")), ("+", "+")):
+            return True
+    return False
 
 
 class Judge:
@@ -123,12 +151,30 @@ class Judge:
             role = self.env.roles.get((number, k), "")
             unread = role == "DEFINITION" and any(isinstance(node, NotUnderstood) for node in walk(step.right))
             if role and not unread:
-                yield replace(start, status=role)
+                yield self.noticed(replace(start, status=role), (number, k), step)
                 continue
             said = self.link(start, (number, k), step)
             if said.status == "PROVED" and any(note.kind == "bracket" for note in row.notes):
                 said = replace(said, status="PROVED IF", conditions=(*said.conditions, "its brackets close as read"))
             yield said
+
+    def noticed(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
+        """A definition, with what is odd about it: it is 0 whatever its quantities are, or its bound looks mistyped."""
+        if start.status != "DEFINITION":
+            return start
+        odd: list[str] = []
+        sums = [n for n in walk(step.right) if isinstance(n, Big) and n.operator == "sum"]
+        for node in sums:
+            if _looks_mistyped(node.upper):
+                odd.append("a sum's bound is written as a size plus 1: is the size of the next layer meant")
+        if sums and step.right is not None:
+            try:
+                found = compare(self.env, self.facts, self.lengths, step.right, Number("0"), self.reading, key)
+                if Case(found).proved() is not None:
+                    odd.append("as it is written it is 0 for all values")
+            except (NotRead, SymbackpropError, RecursionError, ArithmeticError):
+                pass
+        return replace(start, conditions=tuple(odd), reason="; ".join(odd))
 
     def link(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """The judgement on one link that claims something."""
@@ -271,7 +317,7 @@ class Judge:
             found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
         except (NotRead, SymbackpropError, RecursionError):
             return False
-        if found.misfits or found.conditions or found.left is found.right:
+        if found.misfits or found.conditions or left == right:
             return False
         shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
@@ -292,7 +338,7 @@ class Judge:
         try:
             found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
         except Misfit as error:
-            if error.hint == "shape" and self._sure(left) and self._sure(right):
+            if error.hint == "shape" and self._sure(left) and self._sure(right) and not self._takes_rows(left, right):
                 return Ruling("REFUTED", f"the shapes do not fit: {error}")
             return Ruling("NOT UNDERSTOOD", str(error))
         except (NotRead, SymbackpropError, RecursionError) as error:
@@ -309,6 +355,20 @@ class Judge:
         if found.misfits and ruling.status == "REFUTED":
             ruling = replace(ruling, reason=f"it fits only where {found.misfits[0]}, and is wrong there too")
         return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
+
+    def _takes_rows(self, *sides: Node) -> bool:
+        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row, whatever its letter."""
+        fewest: dict[str, int] = {}
+        most: dict[str, int] = {}
+        for display in self.env.displays:
+            for node in walk(display):
+                mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+                if mention is not None and mention.components:
+                    number = len(mention.components)
+                    fewest[mention.family] = min(number, fewest.get(mention.family, number))
+                    most[mention.family] = max(number, most.get(mention.family, number))
+        families = {name for side in sides for name in mentions_in(self.env, side)}
+        return any(fewest[name] < most[name] for name in families & set(most))
 
     def _sure(self, node: Node) -> bool:
         """True if the ranks of all quantities in a formula are known from more than their letters."""

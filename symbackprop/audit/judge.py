@@ -334,7 +334,7 @@ def in_both_orders(comparison: Comparison, tensor: Tensor) -> bool:
     """True if the left side holds a matrix and its transpose, as the slope of a quadratic form does."""
     free = set(comparison.places)
     found = [e.indices for e in entries_once(comparison.left) if e.tensor is tensor]
-    return all(any(i[k] in free for i in found) for k in (0, 1))
+    return all(any(i[k] in free and i[1 - k] not in free for i in found) for k in (0, 1))
 
 
 def with_symmetric(comparison: Comparison, tensor: Tensor) -> Comparison:

@@ -62,11 +62,21 @@ class Lengths:
         root = self.root(key)
         if root in self._value:
             return number(self._value[root])
-        return Symbol(self._name.get(root) or f"#{root}", "size")
+        return Symbol(self._name.get(root) or _title(root), "size")
 
     def keys(self) -> Iterator[Key]:
         """All axes that have been spoken of."""
         return iter(self._parent)
+
+
+def _title(key: Key) -> str:
+    """What an axis is called that the document gives no name; no two have the same."""
+    match key:
+        case ("axis", family, int(place), layer):
+            return f"size {place + 1} of {family}" + (f"^({layer})" if layer is not None else "")
+        case ("samples",):
+            return "examples"
+    return f"#{key}"
 
 
 class Overlay(Lengths):

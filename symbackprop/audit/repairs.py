@@ -439,9 +439,15 @@ def beside(env: Environment, formulas: Sequence[tuple[str, Iterable[Node]]]) -> 
                     mention = env.names.mention(one)
                     if mention is not None and mention.primes and isinstance(two, Group):
                         slopes.setdefault(text[one.span[0] : two.span[1]])
+            if isinstance(node, Derivative) and node.form == "fraction" and node.of is not None:
+                slopes.setdefault(text[node.span[0] : node.span[1]])
             if isinstance(node, Symbol | Scripts):
                 mention = env.names.mention(node)
-                if mention is None or mention.primes or mention.family in env.functions or mention.power is not None:
+                if mention is None or mention.family in env.index_letters | env.habits.layer_letters:
+                    continue
+                if env.habits.arity[mention.family] and not mention.components:
+                    continue
+                if mention.primes or mention.family in env.functions or mention.power is not None:
                     continue
                 if isinstance(node, Symbol) and (mention.family in env.bounds or node.name in ("e", "pi", "T", "top", "1") or len(node.name) > 1 and node.font == "roman"):
                     continue

@@ -34,7 +34,7 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
     numbers = None
     if found is not None:
         numbers = {
-            "sizes": {_name(n): v for n, v in found.sizes.items()},
+            "sizes": {size_name(n): v for n, v in found.sizes.items()},
             "values": {n: v.tolist() for n, v in found.inputs.items() if n != "probe"},
             "functions": dict(found.functions),
             "left": found.entry.correct,
@@ -48,8 +48,9 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _name(size: str) -> str:
-    return size.removeprefix("#")
+def size_name(size: str) -> str:
+    """What a size is called in words."""
+    return "a range" if size.startswith("#") else size
 
 
 def table(audit: Audit) -> Table:
@@ -71,7 +72,7 @@ def why(judgement: Judgement) -> str:
         parts.append("if " + "; ".join(judgement.conditions))
     if judgement.counterexample is not None and not judgement.reason:
         entry = judgement.counterexample.entry
-        sizes = ", ".join(f"{_name(n)} = {v}" for n, v in judgement.counterexample.sizes.items())
+        sizes = ", ".join(f"{size_name(n)} = {v}" for n, v in judgement.counterexample.sizes.items())
         at = f" at {sizes}" if sizes else ""
         parts.append(f"left {entry.correct:.6g}, right {entry.claimed:.6g}{at}")
     if judgement.repair:
