@@ -28,8 +28,10 @@ from symbackprop.audit.judge import (
     with_symmetric,
 )
 from symbackprop.audit.lengths import Lengths
+from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
 from symbackprop.audit.notation import override, profile, stated
+from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.tree import (
     Big,
@@ -61,6 +63,8 @@ class Judgement:
     Args:
         status: PROVED, PROVED IF, REFUTED, UNDECIDED, NOT UNDERSTOOD, DEFINITION or NOTATION.
         repair: LaTeX that is proved to be right in place of the right side, or of the left one.
+        mended: the row as it was read, where brackets do not match or scripts are not as TeX has them.
+        oddities: what is odd in its form: an index on one side only, a sum without its index.
     """
 
     formula: Formula
@@ -71,6 +75,8 @@ class Judgement:
     reason: str = ""
     conditions: tuple[str, ...] = ()
     repair: str | None = None
+    mended: str | None = None
+    oddities: tuple[str, ...] = ()
     counterexample: Counterexample | None = None
     ruling: Ruling | None = field(default=None, repr=False)
 
@@ -108,7 +114,7 @@ def audit(
         observer: told how many of the formulas are done.
     """
     document = extract(source, kind)
-    displays = tuple(parse(f.latex) for f in document.formulas)
+    displays = with_transposes(tuple(parse(f.latex) for f in document.formulas))
     habits = survey(displays)
     env = environment(displays, habits)
     facts, lengths, reading = infer(document, env)
@@ -141,14 +147,26 @@ class Judge:
         """What is said of the links of one formula."""
         formula = self.document.formulas[number]
         steps = links(display)
+        rows = {row.number: row for row in display.rows}
+        for row in display.rows if not steps else ():  # a^(l) claims nothing, and is a slip all the same
+            if (read := mended(row)) is not None:
+                text = formula.latex[row.span[0] : row.span[1]]
+                odd = tuple(dict.fromkeys(finding.words for finding in oddities(row)))
+                yield Judgement(formula, row.number, 0, text, "NOTATION", mended=read, oddities=odd)
         for k, step in enumerate(steps):
             text = formula.latex[step.span[0] : step.span[1]]
-            start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD")
+            row = rows[step.row]
+            odd = tuple(dict.fromkeys(finding.words for finding in findings(row, step)))
+            start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD", mended=mended(row), oddities=odd)
             role = self.env.roles.get((number, k), "")
-            if role:
+            unread = role == "DEFINITION" and any(isinstance(node, NotUnderstood) for node in walk(step.right))
+            if role and not unread:
                 yield self.noticed(replace(start, status=role), (number, k), step)
                 continue
-            yield self.link(start, (number, k), step)
+            said = self.link(start, (number, k), step)
+            if said.status == "PROVED" and any(note.kind == "bracket" for note in row.notes):
+                said = replace(said, status="PROVED IF", conditions=(*said.conditions, "its brackets close as read"))
+            yield said
 
     def noticed(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
         """A definition, with what is odd about it: it is 0 whatever its quantities are, or its bound looks mistyped."""
@@ -330,7 +348,7 @@ class Judge:
         try:
             found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
         except Misfit as error:
-            if error.hint == "shape" and self._sure(left) and self._sure(right):
+            if error.hint == "shape" and self._sure(left) and self._sure(right) and not self._takes_rows(left, right):
                 return Ruling("REFUTED", f"the shapes do not fit: {error}")
             return Ruling("NOT UNDERSTOOD", str(error))
         except (NotRead, SymbackpropError, RecursionError) as error:
@@ -347,6 +365,20 @@ class Judge:
         if found.misfits and ruling.status == "REFUTED":
             ruling = replace(ruling, reason=f"it fits only where {found.misfits[0]}, and is wrong there too")
         return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
+
+    def _takes_rows(self, *sides: Node) -> bool:
+        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row, whatever its letter."""
+        fewest: dict[str, int] = {}
+        most: dict[str, int] = {}
+        for display in self.env.displays:
+            for node in walk(display):
+                mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+                if mention is not None and mention.components:
+                    number = len(mention.components)
+                    fewest[mention.family] = min(number, fewest.get(mention.family, number))
+                    most[mention.family] = max(number, most.get(mention.family, number))
+        families = {name for side in sides for name in mentions_in(self.env, side)}
+        return any(fewest[name] < most[name] for name in families & set(most))
 
     def _sure(self, node: Node) -> bool:
         """True if the ranks of all quantities in a formula are known from more than their letters."""

@@ -29,6 +29,9 @@ _ENVIRONMENTS = (
     "|IEEEeqnarray|darray"
 )
 _BLANK_LINE = re.compile(r"\n[ \t]*(?=\n)")
+# What some forums put around comments, between dollars of its own.
+_GROUPING = re.compile(r"\s*\\(?:begin|end)group\s*")
+_PARAGRAPHS = re.compile(r"(?P<blank>\n[ \t>]*(?=\n))|(?:(?!\n[ \t>]*\n).)+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class _Page:
         self.notes: list[Note] = []
         self.hidden: list[tuple[int, int]] = []  # code, comments, headings: no prose
         self.headings: list[tuple[int, str]] = []
+        self.titles: set[int] = set()  # lines of headings
 
     def line_of(self, place: int) -> tuple[int, int]:
         line = bisect.bisect_right(self.breaks, place)
@@ -174,7 +178,7 @@ class _Page:
         self.headings.append((level, words))
 
     def add(self, passage: Passage, display: bool, delimiter: str, start: int, end: int) -> None:
-        if passage.text.strip():
+        if passage.text.strip() and not _GROUPING.fullmatch(passage.text):
             under = tuple(words for _, words in self.headings)
             self.found.append(_Found(passage, display, delimiter, start, end, under))
 
@@ -191,7 +195,9 @@ def _formulas(page: _Page, macros: dict[str, Macro], notes: list[Note]) -> tuple
             Formula(latex, found.display, found.delimiter, line, col, "", "", found.headings, page.file, places=places)
         )
     blocks = _blocks(page, made)
-    return _with_prose(blocks, made), [(line, text) for line, text, _ in blocks if text]
+    return _with_prose(page, blocks, made), [
+        (line, text.strip()) for line, text, _ in blocks if text and line not in page.titles
+    ]
 
 
 def _blocks(page: _Page, made: list[Formula]) -> list[tuple[int, str, list[tuple[int, int, int]]]]:
@@ -215,14 +221,14 @@ def _blocks(page: _Page, made: list[Formula]) -> list[tuple[int, str, list[tuple
     for start, end, number in [*sorted(events, key=lambda e: (e[0], -e[1])), (page.end, page.end, None)]:
         if start < place:
             continue
-        for k, piece in enumerate(_BLANK_LINE.split(page.text[place:start])):
-            if k:
+        for piece in _PARAGRAPHS.finditer(page.text, place, start):
+            if piece["blank"]:
                 close()
+                continue
             if not words:
-                first = place
-            cleaned = _plain_words(piece)
-            words.append(cleaned)
-            length += len(cleaned)
+                first = piece.end() - len(piece[0].lstrip())
+            words.append(_plain_words(piece[0]))
+            length += len(words[-1])
         place = end
         if number is None:
             close()
@@ -238,7 +244,9 @@ def _blocks(page: _Page, made: list[Formula]) -> list[tuple[int, str, list[tuple
     return blocks
 
 
-def _with_prose(blocks: list[tuple[int, str, list[tuple[int, int, int]]]], made: list[Formula]) -> list[Formula]:
+def _with_prose(
+    page: _Page, blocks: list[tuple[int, str, list[tuple[int, int, int]]]], made: list[Formula]
+) -> list[Formula]:
     """Every formula with the words before and after it."""
     whole = list(made)
     for k, (_, text, inside) in enumerate(blocks):
@@ -246,7 +254,8 @@ def _with_prose(blocks: list[tuple[int, str, list[tuple[int, int, int]]]], made:
             if text:
                 before, after = text[max(0, start - PROSE_KEPT) : start], text[end : end + PROSE_KEPT]
             else:
-                before = blocks[k - 1][1][-PROSE_KEPT:] if k else ""
+                titled = k > 0 and blocks[k - 1][0] in page.titles
+                before = blocks[k - 1][1][-PROSE_KEPT:] if k and not titled else ""
                 after = blocks[k + 1][1][:PROSE_KEPT] if k + 1 < len(blocks) else ""
             whole[number] = replace(made[number], before=before.strip(), after=after.strip())
     return whole
@@ -254,7 +263,7 @@ def _with_prose(blocks: list[tuple[int, str, list[tuple[int, int, int]]]], made:
 
 _MARKUP = re.compile(
     r"!?\[([^\]\[]*)\]\([^()\s]*\)|</?[A-Za-z][^<>]*>|(?:^|(?<=\n))[ \t]*(?:[>#]+[ \t]?)+"
-    r"|[*_]{2,}|`|\\(?=[_*#$%&])"
+    r"|[*_]{2,}|\\(?:begin|end)\{[^{}]*\}|`|\\(?=[_*#$%&])"
 )
 
 
@@ -335,7 +344,8 @@ def _fence(page: _Page, match: re.Match[str]) -> int:
 
 def _markdown_heading(page: _Page, match: re.Match[str]) -> int:
     page.heading(len(match["level"]), _plain_words(match["title"]))
-    page.hidden.append((match.start(), match.start("title")))
+    page.hidden += [(match.start(), match.start("title")), (match.end(), match.end())]
+    page.titles.add(page.line_of(match.start())[0])
     return match.start("title")
 
 
@@ -387,7 +397,7 @@ def _inline(page: _Page, match: re.Match[str]) -> int:
     if closing is None:
         return match.end()
     inner = page.text[match.end() : closing.start()]
-    mathematical = re.search(r"[\\^_=<>]|^[^\W\d]$", inner.strip()) is not None
+    mathematical = re.search(r"\\[A-Za-z{]|[\^_=<>]|^[^\W\d]$", inner.strip()) is not None
     tight = bool(inner) and not inner[0].isspace() and not inner[-1].isspace()
     priced = _MONEY.match(inner) is not None or (tight and page.text[closing.end() : closing.end() + 1].isdigit())
     if not inner.strip() or (not mathematical and (not tight or priced)):
@@ -454,7 +464,7 @@ _READERS = {
 }
 
 _QUOTED = re.compile(r"(?<=\n)[ \t]*(?:>[ \t]?)+")
-_ESCAPES = re.compile(r"\\text\{[^{}]*\}|\\([_*])|&(?:[a-z]+|#\d+|#x[0-9a-fA-F]+);")
+_ESCAPES = re.compile(r"\\\\|\\text\{[^{}]*\}|\\([_*\[\]])|&(?:[a-z]+|#\d+|#x[0-9a-fA-F]+);")
 _DOUBLED = re.compile(r"\\\\(?=[\\{}_,;!|*A-Za-z])|\\\\")
 
 
@@ -469,13 +479,13 @@ def _unescaped(page: _Page, start: int, end: int, doubled: bool) -> Passage:
         passage = _edited(passage, _QUOTED, lambda match: "")
     if doubled and re.search(r"\\\\(?:\\\\|[{}_,;|A-Za-z])", passage.text):
         passage = _edited(passage, _DOUBLED, lambda match: "\\")
-    if "\\_" in passage.text or "\\*" in passage.text or "&" in passage.text:
+    if re.search(r"\\[_*\[\]]|&", passage.text):
         passage = _edited(passage, _ESCAPES, _escape_undone)
     return passage
 
 
 def _escape_undone(match: re.Match[str]) -> str:
-    if match[0].startswith("\\text"):
+    if match[0] == "\\\\" or match[0].startswith("\\text"):
         return match[0]
     return match[1] or html.unescape(match[0])
 

@@ -1,8 +1,8 @@
 r"""What can be said about a formula by its form alone: indices, brackets, names that nothing defines.
 
-Main names: `one_sided`, `bound`, `undefined`, `oddities`, `free_indices`. Each takes trees and answers `Finding`s;
-nothing here knows what a symbol means, so a reader that does may leave findings out: whether i and j are indices at all
-is for the caller to say (`indices`).
+Main names: `findings` for a link, made of `one_sided`, `bound` and `oddities`; `undefined` for a document; `mended` for
+a row. Nothing here knows what a symbol means, so a reader that does may leave findings out: whether i and j are indices
+at all is for the caller to say (`indices`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from symbackprop.audit.latex import to_tex
 from symbackprop.audit.tree import (
     Anything,
     Application,
@@ -149,15 +150,30 @@ def one_sided(link: Link, indices: Collection[str] = INDICES) -> tuple[Finding, 
     findings = []
     for here, there, side in ((left, right, "left"), (right, left, "right")):
         for name, span in here.items():
-            elsewhere = link.right if side == "left" else link.left
-            if name not in there and name not in named and name not in _names(elsewhere):
-                words = f"the index {name} stands on the {side} side only"
-                findings.append(Finding("one side", name, words, span))
+            same, elsewhere = (link.left, link.right) if side == "left" else (link.right, link.left)
+            if name in there or name in named or name in _names(elsewhere) or name in _cancelled(same):
+                continue
+            other = "right" if side == "left" else "left"
+            if any(isinstance(node, Big) and name in bound_names(node) for node in walk(elsewhere)):
+                words = f"the index {name} is free on the {side} side and bound by a sum on the {other}"
+                findings.append(Finding("captured", name, words, span))
+            else:
+                findings.append(Finding("one side", name, f"the index {name} stands on the {side} side only", span))
     return tuple(findings)
 
 
+def _cancelled(node: Node) -> set[str]:
+    r"""Indices above and below in one derivative: j of \partial z_j / \partial w_{jk} may be missing elsewhere."""
+    names: set[str] = set()
+    for here in walk(node):
+        if isinstance(here, Derivative) and here.of is not None:
+            below = {name for variable in here.by for name in free_indices(variable)}
+            names |= below & set(free_indices(here.of))
+    return names
+
+
 def _names(node: Anything) -> set[str]:
-    """Names of all symbols in a tree, sums' bounds included only where the body or the bound itself uses them freely."""
+    """Names of all symbols in a tree that no sum around them binds."""
     names: set[str] = set()
     waiting: list[tuple[Anything, frozenset[str]]] = [(node, frozenset())]
     while waiting:
@@ -225,7 +241,7 @@ def undefined(displays: Iterable[Display], known: Collection[str] = ()) -> tuple
             for chain in row.chains:
                 seen |= {name for condition in chain.conditions for name in _names(condition)}
         for link in links(display):
-            for name, span in _carriers(link.right):
+            for name, span in sorted(_carriers(link.right), key=lambda carrier: carrier[1]):
                 if name not in seen and name not in told:
                     told.add(name)
                     words = f"{name} is used here and introduced nowhere before"
@@ -252,10 +268,27 @@ def _carriers(node: Node) -> Iterator[tuple[str, Span]]:
             waiting.append((here.argument, hidden)) if here.argument is not None else None
             continue
         inner = hidden | frozenset(bound_names(here)) if isinstance(here, Big) else hidden
-        parts = [here.body] if isinstance(here, Big) else list(children(here))
+        parts: list[Anything | None] = [here.body] if isinstance(here, Big) else [*children(here)]
         if isinstance(here, Derivative):
-            parts = [*([here.of] if here.of is not None else []), *here.by]
+            parts = [here.of, *here.by]
         waiting += [(part, inner) for part in parts if part is not None and not isinstance(part, (Script, Condition))]
+
+
+def findings(row: Row, link: Link) -> tuple[Finding, ...]:
+    """All that is odd in the form of one link of a row."""
+    sides = [side for side in (link.left, link.right) if side is not None]
+    return (*one_sided(link), *(finding for side in sides for finding in bound(side)), *oddities(row))
+
+
+def mended(row: Row) -> str | None:
+    r"""The row as it was read, if it is not as it was written: brackets closed, a^(l) as a^{(l)}; else None.
+
+    Example:
+        >>> from symbackprop.audit.grammar import parse
+        >>> mended(parse("a_{i}^(l) = f(z").rows[0])
+        'a_{i}^{(l)} = f(z)'
+    """
+    return to_tex(row) if any(note.kind in ("bracket", "script") for note in row.notes) else None
 
 
 def oddities(row: Row) -> tuple[Finding, ...]:

@@ -67,7 +67,7 @@ _PARAMETERS = re.compile(r"\s*((?:#\d\s*)*)(?=\{)")
 _PIECE = re.compile(r"\\(?:[A-Za-z@]+|.)|[^\\]+", re.DOTALL)
 # How deep macros stand inside one another, and how much longer than its formula an expansion may be.
 MOST_DEEP = 30
-MOST_GROWN = 200_000
+MOST_GROWN = 50_000
 
 
 def definitions(text: str) -> tuple[dict[str, Macro], list[tuple[int, int]]]:

@@ -44,7 +44,8 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
         "line": formula.line, "col": formula.col, "row": judgement.row, "link": judgement.link,
         "latex": judgement.latex,
         "status": judgement.status, "conditions": list(judgement.conditions), "reason": judgement.reason,
-        "repair": judgement.repair, "repair_status": "PROVED" if judgement.repair else None, "counterexample": numbers,
+        "repair": judgement.repair or judgement.mended, "repair_status": "PROVED" if judgement.repair else None,
+        "oddities": list(judgement.oddities), "counterexample": numbers,
     }  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def table(audit: Audit) -> Table:
     for head in ("line", "equation", "status", "why"):
         found.add_column(head, overflow="fold")
     for j in audit.judgements:
-        if j.status in ("DEFINITION", "NOTATION"):
+        if j.status in ("DEFINITION", "NOTATION") and not j.oddities:
             continue
         found.add_row(str(j.formula.line), Text(_short(j.latex)), Text(j.status, style=COLOURS[j.status]), Text(why(j)))
     return found
@@ -77,6 +78,10 @@ def why(judgement: Judgement) -> str:
         parts.append(f"left {entry.correct:.6g}, right {entry.claimed:.6g}{at}")
     if judgement.repair:
         parts.append(f"right: {judgement.repair}")
+    if judgement.status not in ("PROVED", "PROVED IF"):
+        parts += [words for words in judgement.oddities if words not in judgement.reason]
+    if judgement.mended:
+        parts.append(f"read as {judgement.mended}")
     return ". ".join(parts)
 
 

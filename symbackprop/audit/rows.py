@@ -67,6 +67,21 @@ def environment_end(tokens: Sequence[Token], place: int) -> tuple[int, int]:
     return len(tokens), len(tokens)
 
 
+def without_silent(tokens: Sequence[Token]) -> list[Token]:
+    r"""The tokens, brackets among them matching, without \displaystyle, \tag{..}, \label{..} and their like."""
+    kept: list[Token] = []
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        place += 1
+        if token.text in DROPPED:
+            braced = place < len(tokens) and tokens[place].text == "{"
+            place = _brace_end(tokens, place) if braced else place + 1
+        elif token.text not in SILENT:
+            kept.append(token)
+    return kept
+
+
 def rows_of(tokens: Sequence[Token]) -> tuple[Slice, ...]:
     """The rows of a display, those that go on from above put to them."""
     splitter = _Splitter(tokens)
@@ -79,7 +94,24 @@ def rows_of(tokens: Sequence[Token]) -> tuple[Slice, ...]:
             _join(rows[-1][1], row)
         else:
             rows.append((number, row))
-    return tuple(Slice(number, tuple(row), _tag(row), (row[0].start, row[-1].end)) for number, row in rows)
+    return tuple(
+        Slice(number, tuple(_without_idle_spaces(row)), _tag(row), (row[0].start, row[-1].end)) for number, row in rows
+    )
+
+
+def _without_idle_spaces(row: Sequence[Token]) -> list[Token]:
+    """The row without wide spaces at its start and beside an operator or a sign of relation: they part no formulas."""
+    kept: list[Token] = []
+    for token in row:
+        if token.text in WIDE_SPACES:
+            before = next((t for t in reversed(kept) if t.text not in SPACES), None)
+            if before is None or before.text in WIDE_SPACES or before.text in _BINARY or before.text in RELATIONS:
+                continue
+        elif token.text in _BINARY or token.text in RELATIONS:
+            while kept and (kept[-1].text in WIDE_SPACES or kept[-1].text in SPACES):
+                kept.pop()
+        kept.append(token)
+    return kept
 
 
 class _Splitter:
@@ -165,7 +197,7 @@ class _Splitter:
     def mark(self, token: Token, place: int) -> None:
         """Every second & parts two equations of a row, unless a sign of relation stands after it."""
         self.marks += 1
-        follows = next((t.text for t in self.tokens[place + 1 :] if not means_nothing(t)), "")
+        follows = next((t.text for t in self.tokens[place + 1 : place + 12] if not means_nothing(t)), "")
         parts = self.marks % 2 == 0 and "eqnarray" not in self.around and "darray" not in self.around
         if parts and follows not in RELATIONS and follows != "&" and self.row:
             self.row.append(token._replace(kind="command", text=r"\quad"))
@@ -255,10 +287,11 @@ def _tag(row: Sequence[Token]) -> str:
     for k, token in enumerate(row):
         if token.text in (r"\tag", r"\tag*", r"\label") and token.text in DROPPED and k + 1 < len(row):
             inner: list[str] = []
-            for follower in row[k + 2 :]:
+            for follower in row[k + 2 : k + 100]:
                 if follower.text == "}":
                     return "".join(inner)
                 inner.append((" " if follower.space and inner else "") + follower.text)
+            return ""
     return ""
 
 
@@ -297,7 +330,7 @@ def balanced(tokens: Sequence[Token]) -> tuple[list[Token], list[Note]]:
             kept += [token, *tokens[place:end]]
             place = end
         elif text == r"\left":
-            stack.append((r"\right", token))
+            stack.append((r"\right", tokens[place] if place < len(tokens) else token))
             kept += [token, *tokens[place : place + 1]]
             place += 1
         elif text == r"\right":
@@ -375,11 +408,35 @@ def _close(stack: list[tuple[str, Token]], kept: list[Token], notes: list[Note],
     """Closes the innermost bracket before `at`, by a token without extent."""
     closing, opened = stack.pop()
     notes.append(Note("bracket", f"{opened.text} is not closed", span=(opened.start, opened.end)))
-    place = kept[-1].end if kept else at.start
     if closing == r"\end":
         return
+    written = [closing] if closing == "}" else [_closing(closing)]
     if closing == r"\right":
-        kept += [Token("command", closing, place, place), Token("other", ".", place, place)]
-    else:
-        named = next((text for text, sign in CLOSINGS.items() if sign == closing), closing)
-        kept.append(Token("command" if named.startswith("\\") else "other", named, place, place))
+        written = [closing, _closing(PARTNER.get(OPENINGS.get(opened.text, ""), "")) or "."]
+    first = _relation_after(kept, opened)
+    place = len(kept) if first is None else first
+    end = kept[place].start if first is not None else kept[-1].end if kept else at.start
+    kept[place:place] = [Token("command" if text.startswith("\\") else "other", text, end, end) for text in written]
+
+
+def _closing(sign: str) -> str:
+    """How a closing bracket is written."""
+    return next((text for text, each in CLOSINGS.items() if each == sign), sign)
+
+
+def _relation_after(kept: Sequence[Token], opened: Token) -> int | None:
+    """Where the first sign of relation stands after a bracket that is not closed, outside what is nested in it."""
+    place = len(kept) - 1
+    while place >= 0 and kept[place] is not opened:
+        place -= 1
+    depth, before = 0, kept[place - 1].text if place > 0 else ""
+    if before == "_":
+        return None  # a bound, as of a sum over i = 1
+    for k in range(place + 1, len(kept)):
+        text = kept[k].text
+        depth += (text in OPENINGS or text in ("{", r"\left", r"\begin")) - (
+            text in CLOSINGS or text in ("}", r"\right", r"\end")
+        )
+        if depth == 0 and text in RELATIONS:
+            return k
+    return None

@@ -133,11 +133,12 @@ class Product(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Application(Placed):
-    r"""A named function (\log, \operatorname{softmax}, or letters that spell one, "log(") on its argument.
+    r"""A function that is known by its name (\log, letters that spell "log", \mathrm{softmax}), or \operatorname{any}.
 
-    `function` is a Symbol, or Scripts of it (\tanh^2 z, \log_2 x). With brackets `argument` is the Group, and scripts
-    after them belong to the whole: \exp(a)^2 is Scripts(Application). Without brackets (`bracketed` False) it is what
-    follows up to an operator, another function, a fraction after the first factor, or a wide space: \log 2\pi\sigma^2.
+    `function` is a Symbol, or Scripts of it (\tanh^2 z, \log_2 x). With brackets `argument` is the Group, or what
+    stands in braces, and scripts after them belong to the whole: \exp(a)^2 is Scripts(Application). Without brackets
+    (`bracketed` False) it is what follows up to an operator, another function, a fraction after the first factor, or a
+    wide space: \log 2\pi\sigma^2. Other names with brackets, \mathrm{NLL}(w), loss(w), are products as J(w) is.
     """
 
     function: Node
@@ -279,7 +280,7 @@ class Relation(Placed):
     """
 
     sign: str
-    link: int = 0
+    link: int = field(default=0, compare=False)
     above: Node | None = None
 
 

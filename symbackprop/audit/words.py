@@ -169,7 +169,7 @@ FUNCTIONS = _names(
     "log ln lg exp sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan det dim ker deg gcd arg max min sup"
     " inf lim limsup liminf Pr tr Tr trace diag Diag rank sign sgn softmax softplus sigmoid logistic relu ReLU"
     " LeakyReLU argmax argmin vec mean var Var Cov cov logsumexp LogSumExp erf sigm sech csch atan asin acos atanh"
-    " elu gelu GELU silu SiLU swish Softmax Sigmoid sqrt abs norm span Re Im"
+    " binom elu gelu GELU silu SiLU swish Softmax Sigmoid sqrt abs norm span Re Im"
 )
 # Functions that plain letters spell: where a run of letters begins with them, and those that only a whole run spells.
 SPELLED_ANYWHERE = (
