@@ -367,7 +367,7 @@ class Judge:
         return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
 
     def _takes_rows(self, *sides: Node) -> bool:
-        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row, whatever its letter."""
+        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row of it."""
         fewest: dict[str, int] = {}
         most: dict[str, int] = {}
         for display in self.env.displays:
