@@ -49,6 +49,7 @@ from symbackprop.audit.tree import (
 )
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
+from symbackprop.expression.functions import FUNCTIONS
 from symbackprop.normal_form.work_time import worked
 
 REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
@@ -224,7 +225,20 @@ class Judge:
             if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status != "NOT UNDERSTOOD"):
                 first = ruling
         assert first is not None
-        return first
+        return self.as_usual(first, left, right, key) if first.status == "REFUTED" else first
+
+    def as_usual(self, ruling: Ruling, left: Node, right: Node, key: tuple[int, int]) -> Ruling:
+        """REFUTED for an arbitrary function, or PROVED IF it is one of those that letters usually stand for."""
+        for family in [f for f, d in self.env.functions.items() if d is None and f not in self.facts.named_functions]:
+            for name in ("sigmoid", "tanh"):
+                self.facts.named_functions[family] = FUNCTIONS[name]
+                try:
+                    other = self.under(self.reading, left, right, key)
+                finally:
+                    del self.facts.named_functions[family]
+                if other.status == "PROVED":
+                    return replace(other, conditions=(*other.conditions, f"{family} is the function {name}"))
+        return ruling
 
     def beside(
         self,
@@ -254,9 +268,10 @@ class Judge:
             if not (self.facts.symmetric or in_both_orders(found, tensor)):
                 continue
             other = decided(with_symmetric(found, tensor), ((tensor.name, "symmetric", -1),))
+            if other.status == "PROVED" and self.facts.symmetric:
+                return replace(other, conditions=())
             if other.status == "PROVED":
-                said = self.facts.symmetric
-                return replace(other, conditions=() if said else (f"{tensor.name} is symmetric",))
+                return replace(ruling, reason=f"true if {tensor.name} is symmetric, which is not said")
         return self.under_stated(ruling, found, (left, right))
 
     def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:
