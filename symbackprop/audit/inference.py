@@ -325,9 +325,9 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
             loose.append(family)
     best = _choose(env, facts, reading, loose)
     if _misfits(env, facts, reading, best):
-        other = Reading(elementwise=True, rows=reading.rows)
-        again = _choose(env, facts, other, loose)
-        if _misfits(env, facts, other, again) < _misfits(env, facts, reading, best):
+        looser = Reading(elementwise=True, rows=reading.rows)
+        again = _choose(env, facts, looser, loose)
+        if _misfits(env, facts, looser, again) < _misfits(env, facts, reading, best):
             best, reading.elementwise = again, True
             facts.assumptions.append("vectors side by side are multiplied entry by entry")
     facts.guessed = reading.elementwise or _misfits(env, facts, reading, best) >= 10

@@ -66,7 +66,9 @@ def test_a_cost_that_depends_on_nothing_known_proves_nothing():
 
 
 def test_an_update_is_no_claim():
-    assert statuses(r"$$ w = w - \eta \frac{\partial J}{\partial w} $$ $$ b \leftarrow b - \eta g $$") == ["NOTATION"] * 2
+    assert (
+        statuses(r"$$ w = w - \eta \frac{\partial J}{\partial w} $$ $$ b \leftarrow b - \eta g $$") == ["NOTATION"] * 2
+    )
 
 
 def test_the_bias_of_a_sum_from_0_is_one():
@@ -127,6 +129,8 @@ def test_reports_hold_what_was_judged():
     assert "REFUTED" in page and "How it was read" in page
 
 
-@pytest.mark.parametrize("text", ["", "no equations here", "$$ x $$", "$$ a = $$", "$$ = b $$", r"$$ \foo = \bar $$", "$" * 7])
+@pytest.mark.parametrize(
+    "text", ["", "no equations here", "$$ x $$", "$$ a = $$", "$$ = b $$", r"$$ \foo = \bar $$", "$" * 7]
+)
 def test_odd_documents_have_an_answer(text):
     assert "REFUTED" not in statuses(text) and "PROVED" not in statuses(text)
