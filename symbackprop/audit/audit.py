@@ -54,6 +54,8 @@ from symbackprop.normal_form.work_time import worked
 
 REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
 QUICK = 0.05
+LONGEST = 20_000  # characters of one formula
+ALL = 300.0  # seconds of work for a document: what is left then is undecided
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -115,7 +117,7 @@ def audit(
         observer: told how many of the formulas are done.
     """
     document = extract(source, kind)
-    displays = with_transposes(tuple(parse(f.latex) for f in document.formulas))
+    displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
     habits = survey(displays)
     env = environment(displays, habits)
     facts, lengths, reading = infer(document, env)
@@ -125,8 +127,17 @@ def audit(
     for f, display in enumerate(displays):
         if observer is not None:
             observer("equations", f, len(displays))
+        formula = document.formulas[f]
+        if len(formula.latex) > LONGEST:
+            reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
+            judgements.append(Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
         judgements += judge.display(f, display)
     return Audit(document, judgements, profile(document, env, facts, reading), facts.assumptions)
+
+
+def _parsed(text: str) -> Display:
+    """The tree of a formula; of one that is too long nothing is read."""
+    return parse(text) if len(text) <= LONGEST else Display(())
 
 
 def _looks_mistyped(upper: Node | None) -> bool:
@@ -142,7 +153,7 @@ class Judge:
 
     def __init__(self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> None:
         self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
-        self.left = REPAIRS
+        self.left, self.until = REPAIRS, worked() + ALL
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -197,6 +208,8 @@ class Judge:
         broken = next((n for s in (step.left, step.right) for n in walk(s) if isinstance(n, NotUnderstood)), None)
         if broken is not None:
             return replace(start, reason=broken.reason)
+        if worked() > self.until:
+            return replace(start, status="UNDECIDED", reason="the time for the document was up")
         ruling = self.ruled(step.left, step.right, key, self.said_positive(start.formula, step))
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
         if status == "REFUTED":
