@@ -134,3 +134,8 @@ def test_reports_hold_what_was_judged():
 )
 def test_odd_documents_have_an_answer(text):
     assert "REFUTED" not in statuses(text) and "PROVED" not in statuses(text)
+
+
+def test_a_formula_that_is_too_long_is_not_read():
+    found = audit("$$ y = " + " + ".join("x" for _ in range(20_000)) + " $$").judgements
+    assert [j.status for j in found] == ["NOT UNDERSTOOD"] and "characters" in found[0].reason
