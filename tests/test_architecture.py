@@ -26,6 +26,7 @@ ROOMS = (
     "checking",
     "certificate",
     "precision",
+    "audit",
     "document",
     "api",
     "training",

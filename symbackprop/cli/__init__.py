@@ -1,4 +1,4 @@
-"""The command line: prove, verify, check, train, predict, export, tune, demo.
+"""The command line: prove, verify, check, audit, train, predict, export, tune, demo.
 
     symbackprop prove --layers 3,5,5,4 --cost cross-entropy -o proof.html
 
@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import symbackprop
+from symbackprop.cli.audit import audit
 from symbackprop.cli.demo import demo
 from symbackprop.cli.export import export
 from symbackprop.cli.predict import predict
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (prove, verify, check, train, predict, export, tune, demo):
+for command in (prove, verify, check, audit, train, predict, export, tune, demo):
     app.command(help=help_text(command))(command)
 
 

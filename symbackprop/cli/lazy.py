@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symbackprop import api as api
     from symbackprop import files as files
+    from symbackprop.audit import audit as audits
+    from symbackprop.audit import report as audit_report
     from symbackprop.codegen import choice as choice
     from symbackprop.codegen import tune as tuning
+    from symbackprop.document import audit_document as audit_documents
+    from symbackprop.document import save as document_save
     from symbackprop.expression import program as program
     from symbackprop.frontends import network as network
     from symbackprop.frontends import network_options as network_options
@@ -30,14 +34,18 @@ if TYPE_CHECKING:
     from symbackprop.training import report as report
     from symbackprop.training import storage as storage
 
-    __all__ = ["theorems", "train", "tuning"]
+    __all__ = ["audit_documents", "audit_report", "audits", "document_save", "theorems", "train", "tuning"]
 
 
 NAMES = {
     "api": "api",
+    "audit_documents": "document.audit_document",
+    "audit_report": "audit.report",
+    "audits": "audit.audit",
     "choice": "codegen.choice",
     "csv_table": "training.csv_table",
     "data": "training.data",
+    "document_save": "document.save",
     "files": "files",
     "model": "training.model",
     "network": "frontends.network",

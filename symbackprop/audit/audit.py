@@ -1,0 +1,418 @@
+"""A document's equations, judged one by one: extraction, conventions, definitions, links, verdicts.
+
+Main name: `audit`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from symbackprop.audit.arrays import Misfit, NotRead
+from symbackprop.audit.definitions import Environment, environment, mentions_in
+from symbackprop.audit.elaborate import Facts, Reading
+from symbackprop.audit.extraction import Document, Formula, extract
+from symbackprop.audit.grammar import parse, parse_expression
+from symbackprop.audit.inference import infer
+from symbackprop.audit.judge import (
+    Case,
+    Comparison,
+    Ruling,
+    Trials,
+    compare,
+    decided,
+    in_both_orders,
+    square_inputs,
+    with_symmetric,
+)
+from symbackprop.audit.lengths import Lengths
+from symbackprop.audit.lint import findings, mended, oddities
+from symbackprop.audit.names import survey
+from symbackprop.audit.notation import override, profile, stated
+from symbackprop.audit.primes import with_transposes
+from symbackprop.audit.repairs import Candidate, Slips, beside
+from symbackprop.audit.tree import (
+    Big,
+    Display,
+    Link,
+    Node,
+    NotUnderstood,
+    Number,
+    Script,
+    Scripts,
+    Symbol,
+    Terms,
+    links,
+    walk,
+)
+from symbackprop.checking.counterexample import Counterexample
+from symbackprop.errors import SymbackpropError
+from symbackprop.expression.functions import FUNCTIONS
+from symbackprop.normal_form.work_time import worked
+
+REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
+QUICK = 0.05
+LONGEST = 20_000  # characters of one formula
+ALL = 300.0  # seconds of work for a document: what is left then is undecided
+EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of one link.
+
+    Args:
+        status: PROVED, PROVED IF, REFUTED, UNDECIDED, NOT UNDERSTOOD, DEFINITION or NOTATION.
+        repair: LaTeX that is proved to be right in place of the right side, or of the left one.
+        mended: the row as it was read, where brackets do not match or scripts are not as TeX has them.
+        oddities: what is odd in its form: an index on one side only, a sum without its index.
+    """
+
+    formula: Formula
+    row: int
+    link: int
+    latex: str
+    status: str
+    reason: str = ""
+    conditions: tuple[str, ...] = ()
+    repair: str | None = None
+    mended: str | None = None
+    oddities: tuple[str, ...] = ()
+    counterexample: Counterexample | None = None
+    ruling: Ruling | None = field(default=None, repr=False)
+
+
+@dataclass
+class Audit:
+    """All that is said of a document."""
+
+    document: Document
+    judgements: list[Judgement]
+    notation: dict[str, str]
+    assumptions: list[str]
+
+    def counts(self) -> dict[str, int]:
+        """How many judgements of each status there are."""
+        found: dict[str, int] = {}
+        for j in self.judgements:
+            found[j.status] = found.get(j.status, 0) + 1
+        return found
+
+
+def audit(
+    source: Path | str,
+    kind: str | None = None,
+    *,
+    notation: Mapping[str, str] | None = None,
+    observer: Callable[[str, int, int], None] | None = None,
+) -> Audit:
+    """Judge every equation of a document.
+
+    Args:
+        source: a path, or the text itself where it is a `str`.
+        kind: "md", "tex" or "ipynb"; by default the path's ending.
+        notation: conventions that are given: see `notation.override`.
+        observer: told how many of the formulas are done.
+    """
+    document = extract(source, kind)
+    displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
+    habits = survey(displays)
+    env = environment(displays, habits)
+    facts, lengths, reading = infer(document, env)
+    override(stated(document.front_matter) | dict(notation or {}), facts, reading)
+    judge = Judge(document, env, facts, lengths, reading)
+    judgements: list[Judgement] = []
+    for f, display in enumerate(displays):
+        if observer is not None:
+            observer("equations", f, len(displays))
+        formula = document.formulas[f]
+        if len(formula.latex) > LONGEST:
+            reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
+            judgements.append(Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
+        judgements += judge.display(f, display)
+    return Audit(document, judgements, profile(document, env, facts, reading), facts.assumptions)
+
+
+def _parsed(text: str) -> Display:
+    """The tree of a formula; of one that is too long nothing is read."""
+    return parse(text) if len(text) <= LONGEST else Display(())
+
+
+def _looks_mistyped(upper: Node | None) -> bool:
+    """True for s_l + 1, where s_{l+1} may be meant."""
+    match upper:
+        case Terms((Scripts(Symbol(), Script()), Number("1")), ("+", "+")):
+            return True
+    return False
+
+
+class Judge:
+    """Judges the links of one document, in order."""
+
+    def __init__(self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> None:
+        self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
+        self.left, self.until = REPAIRS, worked() + ALL
+
+    def display(self, number: int, display: Display) -> Iterator[Judgement]:
+        """What is said of the links of one formula."""
+        formula = self.document.formulas[number]
+        steps = links(display)
+        rows = {row.number: row for row in display.rows}
+        for row in display.rows if not steps else ():  # a^(l) claims nothing, and is a slip all the same
+            if (read := mended(row)) is not None:
+                text = formula.latex[row.span[0] : row.span[1]]
+                odd = tuple(dict.fromkeys(finding.words for finding in oddities(row)))
+                yield Judgement(formula, row.number, 0, text, "NOTATION", mended=read, oddities=odd)
+        for k, step in enumerate(steps):
+            text = formula.latex[step.span[0] : step.span[1]]
+            row = rows[step.row]
+            odd = tuple(dict.fromkeys(finding.words for finding in findings(row, step)))
+            start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD", mended=mended(row), oddities=odd)
+            role = self.env.roles.get((number, k), "")
+            unread = role == "DEFINITION" and any(isinstance(node, NotUnderstood) for node in walk(step.right))
+            if role and not unread:
+                yield self.noticed(replace(start, status=role), (number, k), step)
+                continue
+            said = self.link(start, (number, k), step)
+            if said.status == "PROVED" and any(note.kind == "bracket" for note in row.notes):
+                said = replace(said, status="PROVED IF", conditions=(*said.conditions, "its brackets close as read"))
+            yield said
+
+    def noticed(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
+        """A definition, with what is odd about it: it is 0 whatever its quantities are, or its bound looks mistyped."""
+        if start.status != "DEFINITION":
+            return start
+        odd: list[str] = []
+        sums = [n for n in walk(step.right) if isinstance(n, Big) and n.operator == "sum"]
+        for node in sums:
+            if _looks_mistyped(node.upper):
+                odd.append("a sum's bound is written as a size plus 1: is the size of the next layer meant")
+        if sums and step.right is not None:
+            try:
+                found = compare(self.env, self.facts, self.lengths, step.right, Number("0"), self.reading, key)
+                if Case(found).proved() is not None:
+                    odd.append("as it is written it is 0 for all values")
+            except (NotRead, SymbackpropError, RecursionError, ArithmeticError):
+                pass
+        return replace(start, conditions=tuple(odd), reason="; ".join(odd))
+
+    def link(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
+        """The judgement on one link that claims something."""
+        sign = step.relation.sign
+        if sign not in EQUALITIES:
+            return replace(start, status="NOT UNDERSTOOD", reason=f"the relation {sign} is not judged")
+        if step.left is None:
+            return replace(start, reason="nothing stands on the left side")
+        broken = next((n for s in (step.left, step.right) for n in walk(s) if isinstance(n, NotUnderstood)), None)
+        if broken is not None:
+            return replace(start, reason=broken.reason)
+        if worked() > self.until:
+            return replace(start, status="UNDECIDED", reason="the time for the document was up")
+        ruling = self.ruled(step.left, step.right, key, self.said_positive(start.formula, step))
+        status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
+        if status == "REFUTED":
+            repair = self.repair(start.formula, key, step)
+            if repair is not None:
+                start = replace(start, repair=repair.latex)
+        return replace(
+            start, status=status, reason=ruling.reason, conditions=ruling.conditions,
+            counterexample=ruling.counterexample, ruling=ruling,
+        )  # fmt: skip
+
+    def said_positive(self, formula: Formula, step: Link) -> tuple[str, ...]:
+        """The indices that the text before a formula, or the formula itself, says begin with 1: for j >= 1."""
+        said = f"{formula.before} {formula.after if not formula.display else ''} {formula.latex[step.chain.span[0] :]}"
+        return tuple(dict.fromkeys(re.findall(r"(?<![a-zA-Z\\])([a-z])\s*(?:\\geq?(?:slant)?|>=|≥)\s*1(?!\d)", said)))
+
+    def ruled(self, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()) -> Ruling:
+        """The ruling under the document's reading, or under another that makes the claim true."""
+        first: Ruling | None = None
+        for reading, condition in self.readings():
+            ruling = self.under(reading, left, right, key, restricted)
+            ruling = self.beside(ruling, reading, left, right, key, restricted)
+            if ruling.status == "PROVED":
+                conditions = (*ruling.conditions, *([condition] if condition else []))
+                return replace(ruling, conditions=conditions)
+            if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status != "NOT UNDERSTOOD"):
+                first = ruling
+        assert first is not None
+        return self.as_usual(first, left, right, key) if first.status == "REFUTED" else first
+
+    def as_usual(self, ruling: Ruling, left: Node, right: Node, key: tuple[int, int]) -> Ruling:
+        """REFUTED for an arbitrary function, or PROVED IF it is one of those that letters usually stand for."""
+        for family in [f for f, d in self.env.functions.items() if d is None and f not in self.facts.named_functions]:
+            for name in ("sigmoid", "tanh"):
+                self.facts.named_functions[family] = FUNCTIONS[name]
+                try:
+                    other = self.under(self.reading, left, right, key)
+                finally:
+                    del self.facts.named_functions[family]
+                if other.status == "PROVED":
+                    return replace(other, conditions=(*other.conditions, f"{family} is the function {name}"))
+        return ruling
+
+    def beside(
+        self,
+        ruling: Ruling,
+        reading: Reading,
+        left: Node,
+        right: Node,
+        key: tuple[int, int],
+        restricted: tuple[str, ...],
+    ) -> Ruling:
+        """The ruling, or a better one where indices keep from 0, or data add up to 1."""
+        found = ruling.comparison
+        if ruling.status not in ("REFUTED", "UNDECIDED") or found is None:
+            return ruling
+        if found.from_zero and not restricted:
+            other = self.under(reading, left, right, key, found.from_zero)
+            if other.status == "PROVED":
+                words = tuple(f"{name} >= 1" for name in found.from_zero)
+                return replace(other, conditions=(*words, *other.conditions))
+        if found.misfits:
+            return ruling
+        for family in sorted(self.facts.targets & found.families):
+            other = decided(found, ((family, "simplex", self.facts.along),))
+            if other.status == "PROVED":
+                return other if not self.facts.sums_to_one else replace(other, conditions=())
+        for tensor in square_inputs(found):
+            if not (self.facts.symmetric or in_both_orders(found, tensor)):
+                continue
+            other = decided(with_symmetric(found, tensor), ((tensor.name, "symmetric", -1),))
+            if other.status == "PROVED" and self.facts.symmetric:
+                return replace(other, conditions=())
+            if other.status == "PROVED":
+                return replace(ruling, reason=f"true if {tensor.name} is symmetric, which is not said")
+        return self.under_stated(ruling, found, (left, right))
+
+    def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:
+        """REFUTED only where single entries, of which the document says y_c = 1, play no part or are so."""
+        if ruling.status != "REFUTED":
+            return ruling
+        for family in sorted(set(self.facts.constrained) & found.families):
+            letters = self.facts.constrained[family]
+            named = any(isinstance(n, Symbol) and n.name in letters for s in sides for n in walk(s))
+            also = decided(found, ((family, "onehot", self.facts.along),))
+            if (named and self._singles_out(family, letters, sides)) or also.status != "REFUTED":
+                reason = f"the document says more of single entries of {family} than is used here"
+                return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        return ruling
+
+    def _singles_out(self, family: str, letters: set[str], sides: tuple[Node, ...]) -> bool:
+        """True if y_c stands in the formula, of which something is stated."""
+        bound = self.env.habits.bound
+        for side in sides:
+            for node in walk(side):
+                mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+                if mention is not None and mention.family == family:
+                    names = {c.name for c in mention.components if isinstance(c, Symbol)}
+                    if names & letters - bound:
+                        return True
+        return False
+
+    def repair(self, formula: Formula, key: tuple[int, int], step: Link) -> Candidate | None:
+        """The first of the likely slips that, undone, makes the link a proved one; None if none is found in time."""
+        assert step.left is not None
+        own, near = key[0], []
+        for f in (own, own - 1, own + 1, own - 2, own + 2):
+            if 0 <= f < len(self.env.displays):
+                near.append((self.document.formulas[f].latex, walk(self.env.displays[f])))
+        for known in self.env.definitions.values():
+            for d in known:
+                if d.place[0] >= 0:
+                    near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
+        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near))
+        until = worked() + min(REPAIR, self.left)
+        restricted = self.said_positive(formula, step)
+        start = worked()
+        found = None
+        try:
+            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted, step.right)
+        except (NotRead, SymbackpropError, RecursionError):
+            return None
+        for candidate in slips.candidates():
+            if worked() > until:
+                break
+            right = parse_expression(candidate.right)
+            if candidate.left is None and not trials.agree(right):
+                continue
+            if self._proved(candidate, right, step, key, restricted):
+                found = candidate
+                break
+        self.left -= worked() - start
+        return found
+
+    def _proved(
+        self, candidate: Candidate, right: Node, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> bool:
+        left = step.left if candidate.left is None else parse_expression(candidate.left)
+        assert left is not None
+        if any(isinstance(n, NotUnderstood) for n in walk(right)):
+            return False
+        try:
+            found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
+        except (NotRead, SymbackpropError, RecursionError):
+            return False
+        if found.misfits or found.conditions or left == right:
+            return False
+        shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
+        assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
+        return decided(found, assumed, QUICK).status == "PROVED"
+
+    def readings(self) -> Iterator[tuple[Reading, str]]:
+        """The document's reading, then others that are admissible."""
+        yield self.reading, ""
+        if self.facts.per_sample:
+            yield replace(self.reading, stacked=True), ""
+        if not self.reading.elementwise:
+            yield replace(self.reading, elementwise=True), ""
+
+    def under(
+        self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()
+    ) -> Ruling:
+        """The ruling under one reading."""
+        try:
+            found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
+        except Misfit as error:
+            if error.hint == "shape" and self._sure(left) and self._sure(right) and not self._takes_rows(left, right):
+                return Ruling("REFUTED", f"the shapes do not fit: {error}")
+            return Ruling("NOT UNDERSTOOD", str(error))
+        except (NotRead, SymbackpropError, RecursionError) as error:
+            return Ruling("NOT UNDERSTOOD", getattr(error, "what", str(error)))
+        ruling = decided(found)
+        if ruling.status == "REFUTED" and self.facts.guessed and not (self._sure(left) and self._sure(right)):
+            reason = "the shapes of the quantities could not all be made out; as they are read the two sides differ"
+            return replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        if found.misfits and ruling.status == "PROVED" and found.own_misfits == found.misfits:
+            words = tuple(f"read where {m}" for m in found.misfits)
+            return replace(ruling, conditions=(*found.conditions, *words, *ruling.conditions))
+        if found.misfits and ruling.status == "PROVED":
+            return replace(ruling, status="UNDECIDED", reason=f"it fits only where {found.misfits[0]}")
+        if found.misfits and ruling.status == "REFUTED":
+            ruling = replace(ruling, reason=f"it fits only where {found.misfits[0]}, and is wrong there too")
+        return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
+
+    def _takes_rows(self, *sides: Node) -> bool:
+        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row of it."""
+        fewest: dict[str, int] = {}
+        most: dict[str, int] = {}
+        for display in self.env.displays:
+            for node in walk(display):
+                mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+                if mention is not None and mention.components:
+                    number = len(mention.components)
+                    fewest[mention.family] = min(number, fewest.get(mention.family, number))
+                    most[mention.family] = max(number, most.get(mention.family, number))
+        families = {name for side in sides for name in mentions_in(self.env, side)}
+        return any(fewest[name] < most[name] for name in families & set(most))
+
+    def _sure(self, node: Node) -> bool:
+        """True if the ranks of all quantities in a formula are known from more than their letters."""
+        env = self.env
+        letters = env.index_letters | env.habits.layer_letters | {"top", "T", "L", "n_l", "ell"} | set(env.functions)
+        return mentions_in(env, node) <= self.facts.sure | letters
+
+
+__all__ = ["Audit", "Judgement", "audit"]

@@ -1,0 +1,582 @@
+"""One link of a chain, judged: refuted by exact numbers, or proved for all sizes.
+
+Both sides become expressions over the same indices; the equations that they rest on stand beside them. Numbers look for
+a point at which the two differ (`checking.refute`), the normal form for a proof (`normal_form`), and what is proved is
+cross-examined by numbers once more.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from symbackprop.audit.arrays import Array, Axis, Misfit, NotRead
+from symbackprop.audit.definitions import Environment
+from symbackprop.audit.elaborate import Elaborator, Facts, Instance, Reading, Scope
+from symbackprop.audit.lengths import Key, Lengths, Overlay
+from symbackprop.audit.names import Layer
+from symbackprop.audit.tree import Node, Scripts, walk
+from symbackprop.checking.counterexample import Counterexample
+from symbackprop.checking.question import Question, probed
+from symbackprop.checking.refute import cross_examine, refute
+from symbackprop.checking.sample_points import STAND_INS, arbitrary_functions
+from symbackprop.errors import SymbackpropError
+from symbackprop.evaluation.exact import Evaluator, all_symbols
+from symbackprop.evaluation.number_types import FLOAT
+from symbackprop.expression.build import (
+    Entry,
+    Expr,
+    Index,
+    Symbol,
+    SymmetricTensor,
+    Tensor,
+    entries_once,
+    free_indices,
+    rewrite,
+    tensors_in,
+)
+from symbackprop.expression.program import Assumption, Equation, Program
+from symbackprop.expression.sizes import NO_FACTS
+from symbackprop.normal_form.modulo_equations import Resolver
+from symbackprop.normal_form.normal_form import Canonical
+
+ELEMENTWISE = "vectors side by side are multiplied entry by entry"
+PASSES = 8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two expressions over the same indices, and what they rest on.
+
+    Args:
+        places: the free indices.
+        equations: of the quantities that occur, in an order in which they can be computed.
+        misfits: lengths that the claim takes for equal though the definitions keep them apart; `own_misfits`: those
+            that the left side alone does.
+        from_zero: free indices that may be 0.
+        families: the quantities that occur, down to those that are given.
+        conditions: how it was read, where that is not the usual way.
+    """
+
+    left: Expr
+    right: Expr
+    places: tuple[Index, ...]
+    equations: tuple[Equation, ...]
+    misfits: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    own_misfits: tuple[str, ...] = ()
+    from_zero: tuple[str, ...] = ()
+    families: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What is known of one link.
+
+    Args:
+        status: PROVED, REFUTED, UNDECIDED or NOT UNDERSTOOD.
+    """
+
+    status: str
+    reason: str = ""
+    conditions: tuple[str, ...] = ()
+    counterexample: Counterexample | None = None
+    comparison: Comparison | None = None
+
+
+def compare(
+    env: Environment,
+    facts: Facts,
+    lengths: Lengths,
+    left: Node,
+    right: Node,
+    reading: Reading,
+    key: Key,
+    restricted: Iterable[str] = (),
+) -> Comparison:
+    """Read both sides of a link.
+
+    Args:
+        restricted: indices that the text says begin with 1.
+
+    Raises:
+        NotRead: a side has no reading, or the two have different shapes.
+    """
+    elab, both, places, rested, frontier = read(env, facts, lengths, left, right, reading, key, restricted)
+    draft, memory = elab.lengths, elab.memory
+    free = (*elab.free.values(), *elab.free_samples.values())
+    used = {i for e in both for i in free_indices(e)}
+    letters = [getattr(f, "place", f) for f in free]
+    indices = tuple(i for i in letters if isinstance(i, Index)) + places
+    indices = tuple(dict.fromkeys((*indices, *sorted(used - set(indices), key=lambda i: i.name))))
+    misfits = _misfits(lengths, draft)
+    own = _misfits_of(env, facts, lengths, left, reading, key, memory, frontier) if misfits else ()
+    from_zero = tuple(name for name, letter in elab.free.items() if letter.origin == 0)
+    tensors = {t for e in (*both, *(q.value for q in rested)) for t in tensors_in(e)}
+    families = frozenset(elab.instances[t].family for t in tensors if t in elab.instances)
+    conditions = tuple(elab.conditions) + ((ELEMENTWISE,) if elab.algebra.read_elementwise else ())
+    return Comparison(
+        both[0], both[1], indices, rested, misfits, conditions, own, from_zero, families
+    )  # fmt: skip
+
+
+def _misfits_of(
+    env: Environment,
+    facts: Facts,
+    lengths: Lengths,
+    side: Node,
+    reading: Reading,
+    key: Key,
+    memory: dict[Key, int],
+    frontier: tuple[Instance, ...] | None,
+) -> tuple[str, ...]:
+    """The lengths that one side by itself takes for equal."""
+    draft = lengths.copy()
+    elab = Elaborator(env, facts, draft, reading, dict(memory), frontier or ())
+    elab.settled = False
+    array = elab.array(side, Scope(claim=key, stacked=reading.stacked))
+    array.at(*(Index(f"p{k}", axis.size(draft)) for k, axis in enumerate(array.axes)))
+    return _misfits(lengths, draft)
+
+
+Sides = tuple[Expr, Expr]
+
+
+def read(
+    env: Environment,
+    facts: Facts,
+    lengths: Lengths,
+    left: Node,
+    right: Node,
+    reading: Reading,
+    key: Key,
+    restricted: Iterable[str] = (),
+    ends: tuple[Instance, ...] | None = None,
+    apart: bool = False,
+) -> tuple[Elaborator, Sides, tuple[Index, ...], tuple[Equation, ...], tuple[Instance, ...]]:
+    """Both sides as expressions, read again until all lengths and open ends are known; see `compare`.
+
+    Args:
+        ends: the open ends, where they are known.
+        apart: the two sides are not laid one upon the other: they may have different shapes.
+    """
+    draft = lengths.copy()
+    memory: dict[Key, int] = {}
+    memory |= {("origin", ("free", key, name)): 1 for name in restricted}
+    frontier = ends
+    known, settled = -1, False
+    for _ in range(PASSES):
+        elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
+        elab.settled = settled
+        scope = Scope(claim=key, stacked=reading.stacked)
+        sides = elab.array(left, scope), elab.array(right, scope)
+        a, b = sides if apart else _aligned(elab, *sides)
+        places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
+        both = a.at(*places), b.at(*(places if not apart else _places(elab, b)))
+        rested = _rested(elab, both)
+        frontier = open_ends(elab) if ends is None else ends
+        state = hash(
+            (
+                frontier,
+                draft.count(),
+                tuple(sorted((repr(k), v) for k, v in memory.items())),
+            )
+        )
+        if settled:
+            break
+        known, settled = state, state == known
+    return elab, both, places, rested, frontier or ()
+
+
+def _places(elab: Elaborator, array: Array) -> tuple[Index, ...]:
+    return tuple(Index(f"p{k}", axis.size(elab.lengths)) for k, axis in enumerate(array.axes))
+
+
+def _aligned(elab: Elaborator, left: Array, right: Array) -> tuple[Array, Array]:
+    if left.rank != right.rank:
+        if right.rank == 0 and _is_number(right):
+            return left, Array(left.axes, lambda *places: right.at(), left.row)
+        raise Misfit(f"the left side is {_shape_word(left)}, the right side {_shape_word(right)}", "shape")
+    for a, b in zip(left.axes, right.axes, strict=True):
+        elab.algebra.meet(a, b)
+    return left, right
+
+
+def _is_number(array: Array) -> bool:
+    return not tensors_in(array.at())
+
+
+def _shape_word(array: Array) -> str:
+    return ("a number", "a vector", "a matrix")[array.rank] if array.rank < 3 else f"an array with {array.rank} axes"
+
+
+def _misfits(lengths: Lengths, draft: Lengths) -> tuple[str, ...]:
+    """Lengths that are one in the draft and apart where the document defines them."""
+    classes: dict[Key, dict[Key, str]] = {}
+    for key in list(lengths.keys()):
+        if lengths.name(key) is None:
+            continue
+        classes.setdefault(draft.root(key), {})[lengths.root(key)] = lengths.name(key) or ""
+    return tuple(" = ".join(sorted(names.values())) for names in classes.values() if len(names) > 1)
+
+
+def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
+    """The last tensors that are spoken of: whatever the document leaves open is a function of these."""
+    env, found = elab.env, []
+    targets = list(elab.targets)
+    bases = {i.layer.base for i in (elab.instances[t] for t in targets) if i.layer is not None}
+    for base in bases:
+        members = _layered_members(elab, base, targets)
+        found += _maximal(elab, members)
+    if env.abstract and not bases:
+        members = [t for t in targets]
+        for family, known in env.definitions.items():
+            if any(d.slope or d.layer is not None or d.of_one_entry for d in known):
+                continue
+            members.append(elab.tensor(Instance(family, None, False)))
+        costs = [elab.tensor(Instance(f, None, False)) for f in env.abstract]
+        members = [m for m in dict.fromkeys(members) if m not in costs and not any(elab.depends(m, c) for c in costs)]
+        found += _maximal(elab, members)
+    return tuple(dict.fromkeys(elab.instances[t] for t in found))
+
+
+def _layered_members(elab: Elaborator, base: str, targets: Sequence[Tensor]) -> list[Tensor]:
+    """The quantities of these layers, and where parameters go, the quantity made of them."""
+    members = []
+    for tensor, instance in list(elab.instances.items()):
+        if instance.layer is not None and instance.layer.base == base and _computed(elab, tensor):
+            members.append(tensor)
+    for target in targets:
+        instance = elab.instances[target]
+        if instance.layer is None or instance.layer.base != base:
+            continue
+        members.append(target)
+        if any(m is not target and elab.depends(m, target) for m in members):
+            continue
+        if not _computed(elab, target):
+            members += consumers(elab, instance)
+    return list(dict.fromkeys(m for m in members if not _is_slope(elab, m)))
+
+
+def _is_slope(elab: Elaborator, tensor: Tensor) -> bool:
+    instance = elab.instances.get(tensor)
+    if instance is None:
+        return True
+    known = elab.env.of(instance.family, instance.layer)
+    return (known is not None and known.slope) or instance.family in elab.env.abstract
+
+
+def _computed(elab: Elaborator, tensor: Tensor) -> bool:
+    return not _is_slope(elab, tensor) and elab.equation(tensor) is not None
+
+
+def consumers(elab: Elaborator, instance: Instance) -> list[Tensor]:
+    """The quantities whose equation reads this one, at the layers at which they do."""
+    found = []
+    env = elab.env
+    for family, known in env.definitions.items():
+        for definition in known:
+            layer = definition.layer
+            if definition.slope or layer is None or instance.layer is None:
+                continue
+            general = layer.base in env.habits.layer_letters
+            for node in walk(definition.right):
+                mention = env.names.mention(node) if isinstance(node, Scripts) else None
+                if mention is None or mention.layer is None:
+                    continue
+                if elab.facts.aliases.get(mention.family, mention.family) != instance.family:
+                    continue
+                if general and mention.layer.base == layer.base:
+                    shift = layer.offset - mention.layer.offset
+                    found.append(
+                        elab.tensor(
+                            Instance(
+                                family,
+                                instance.layer.shifted(shift),
+                                instance.lifted or (family in elab.facts.per_sample and _any_lifted(elab)),
+                            )
+                        )
+                    )
+                elif mention.layer == instance.layer:
+                    found.append(elab.tensor(Instance(family, layer, instance.lifted)))
+    return found
+
+
+def _any_lifted(elab: Elaborator) -> bool:
+    return any(i.lifted for i in elab.instances.values())
+
+
+def _maximal(elab: Elaborator, members: Sequence[Tensor]) -> list[Tensor]:
+    return [m for m in members if not any(o is not m and elab.depends(o, m) for o in members)]
+
+
+def _rested(elab: Elaborator, both: Sequence[Expr]) -> tuple[Equation, ...]:
+    """The equations of all quantities in these expressions, down to the lowest layer that they speak of."""
+    start = {t for e in both for t in tensors_in(e)}
+    lowest: dict[str, int] = {}
+    for tensor in start:
+        layer = _layer(elab, tensor)
+        if layer is not None and layer.base:
+            lowest[layer.base] = min(lowest.get(layer.base, layer.offset), layer.offset)
+    order: dict[Tensor, Equation] = {}
+    state: dict[Tensor, bool] = {}
+
+    def visit(tensor: Tensor) -> None:
+        if tensor in state:
+            return
+        state[tensor] = True
+        layer = _layer(elab, tensor)
+        if layer is not None and layer.base:
+            lowest.setdefault(layer.base, layer.offset)
+        if layer is not None and (
+            layer.offset < (lowest.get(layer.base, layer.offset) if layer.base else 1)
+        ):  # fmt: skip
+            return
+        equation = elab.equation(tensor)
+        if equation is None:
+            return
+        for other in sorted(tensors_in(equation.value), key=lambda t: t.name):
+            visit(other)
+        order[tensor] = equation
+
+    for tensor in sorted(start, key=lambda t: t.name):
+        visit(tensor)
+    return tuple(order.values())
+
+
+def _layer(elab: Elaborator, tensor: Tensor) -> Layer | None:
+    instance = elab.instances.get(tensor)
+    return instance.layer if instance is not None and tensor not in elab.jets else None
+
+
+def square_inputs(comparison: Comparison) -> list[Tensor]:
+    """The square matrices that are given."""
+    known = {e.tensor for e in comparison.equations}
+    every = {
+        t for e in (comparison.left, comparison.right, *(q.value for q in comparison.equations)) for t in tensors_in(e)
+    }
+    square = (t for t in every - known if len(t.shape) == 2 and t.shape[0] is t.shape[1])
+    return sorted(square, key=lambda t: t.name)
+
+
+def in_both_orders(comparison: Comparison, tensor: Tensor) -> bool:
+    """True if the left side holds a matrix and its transpose, as the slope of a quadratic form does."""
+    free = set(comparison.places)
+    found = [e.indices for e in entries_once(comparison.left) if e.tensor is tensor]
+    return all(any(i[k] in free and i[1 - k] not in free for i in found) for k in (0, 1))
+
+
+def with_symmetric(comparison: Comparison, tensor: Tensor) -> Comparison:
+    """The same with a matrix that equals its transpose."""
+    other = SymmetricTensor(tensor.name, tensor.shape)
+
+    def turned(expr: Expr) -> Expr:
+        return rewrite(expr, lambda e: Entry(other, e.indices) if isinstance(e, Entry) and e.tensor is tensor else None)
+
+    equations = tuple(replace(e, value=turned(e.value)) for e in comparison.equations)
+    return replace(comparison, left=turned(comparison.left), right=turned(comparison.right), equations=equations)
+
+
+class Trials:
+    """Right sides that are tried in the place of a wrong one: what numbers show at one point, in floating point.
+
+    Nothing is refuted or proved by it: it says which of many are worth asking about.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        facts: Facts,
+        lengths: Lengths,
+        left: Node,
+        reading: Reading,
+        key: Key,
+        restricted: Iterable[str] = (),
+        wrong: Node | None = None,
+    ) -> None:
+        ends: tuple[Instance, ...] | None = None
+        try:
+            if wrong is not None:
+                *_, ends = read(env, facts, lengths, left, wrong, reading, key, restricted, apart=True)
+        except NotRead:
+            pass
+        self.elab, (self.left, _), self.places, _, _ = read(
+            env, facts, lengths, left, left, reading, key, restricted, ends
+        )
+        self.facts, self.key, self.stacked = facts, key, reading.stacked
+        self.axes = self.elab.array(left, Scope(claim=key, stacked=reading.stacked)).axes
+
+    def agree(self, right: Node) -> bool:
+        """True if nothing shows that the two sides differ."""
+        elab = self.elab
+        known = set(elab.free)
+        before = elab.lengths
+        elab.lengths = elab.algebra.lengths = Overlay(before)
+        try:
+            array = elab.array(right, Scope(claim=self.key, stacked=self.stacked))
+            if array.rank != len(self.axes):
+                return False
+            for one, two in zip(self.axes, array.axes, strict=True):
+                elab.algebra.meet(one, two)
+            value = array.at(*self.places)
+            if set(elab.free) - known:
+                return False
+            rested = _rested(elab, (self.left, value))
+            return self._same(value, rested, self._sizes(before, elab.lengths))
+        except (NotRead, SymbackpropError, ArithmeticError, RecursionError, KeyError):
+            return False
+        finally:
+            elab.lengths = elab.algebra.lengths = before
+            for name in set(elab.free) - known:
+                del elab.free[name]
+
+    def _sizes(self, before: Lengths, after: Lengths) -> dict[Symbol, int]:
+        """A number for each length; what the right side makes one length is one number."""
+        found: dict[Symbol, int] = {}
+        numbers: dict[Key, int] = {}
+        for key in sorted(after.keys(), key=repr):
+            root = after.root(key)
+            for lengths in (before, after):
+                size = lengths.size(key)
+                if isinstance(size, Symbol):
+                    found[size] = numbers.setdefault(root, 2 + len(numbers) % 3)
+        return found
+
+    def _same(self, value: Expr, equations: tuple[Equation, ...], sizes: dict[Symbol, int]) -> bool:
+        """The two sides at one point."""
+        free = dict.fromkeys(
+            (*sorted(free_indices(self.left) | free_indices(value), key=lambda i: i.name), *self.places)
+        )
+        if any(i.uid for i in free):
+            return False
+        indices = tuple(free)
+        shape = tuple(i.size for i in indices)
+        both = Equation(Tensor("left", shape), indices, self.left), Equation(Tensor("right", shape), indices, value)
+        known = {e.tensor for e in equations}
+        inputs = dict.fromkeys(
+            t for e in (*equations, *both) for t in sorted(tensors_in(e.value), key=lambda t: t.name) if t not in known
+        )
+        program = Program(tuple(inputs), (*equations, *both), (both[0].tensor, both[1].tensor))
+        functions = {f.name: STAND_INS[k % len(STAND_INS)] for k, f in enumerate(arbitrary_functions((program,)))}
+        evaluator = Evaluator(program, FLOAT, functions)
+        values: dict[Symbol, Any] = {s: sizes.get(s, 3) for s in all_symbols(program) if s.kind == "size"}
+        given = {t: self._numbers(t, evaluator.shape(t, values)) for t in inputs}
+        arrays = evaluator.run(values, given)
+        left, right = arrays[both[0].tensor], arrays[both[1].tensor]
+        return all(_near(left[p], right[p]) for p in left)
+
+    def _numbers(self, tensor: Tensor, shape: tuple[int, ...]) -> dict[tuple[int, ...], float]:
+        """Numbers between 0 and 1 that depend on the name alone; shares where data add up to 1."""
+        rng = random.Random(tensor.name)
+        array = np.array([rng.uniform(0.15, 0.85) for _ in range(int(np.prod(shape)))]).reshape(shape)
+        instance = self.elab.instances.get(tensor)
+        if self.facts.sums_to_one and instance is not None and instance.family in self.facts.targets and shape:
+            array = array / array.sum(axis=self.facts.along, keepdims=True)
+        return {p: float(array[p]) for p in np.ndindex(*shape)}
+
+
+def _near(left: Any, right: Any) -> bool:
+    try:
+        gap = abs(float(left) - float(right))
+    except TypeError:
+        return True
+    return math.isnan(gap) or gap <= 1e-7 * max(1e-3, abs(float(left)))
+
+
+@dataclass
+class Case:
+    """A comparison as a question, with what is assumed of the quantities that are given."""
+
+    comparison: Comparison
+    assumed: tuple[tuple[str, str, int], ...] = ()
+    _made: Question | None = field(default=None, repr=False)
+
+    @property
+    def program(self) -> Program:
+        """The equations, and the left side as the output."""
+        c = self.comparison
+        shape = tuple(i.size for i in c.places)
+        left = Tensor("left side", shape)
+        equations = (*c.equations, Equation(left, c.places, c.left))
+        known = {e.tensor for e in equations}
+        inputs = dict.fromkeys(
+            t for e in (*(q.value for q in equations), c.right) for t in sorted(tensors_in(e), key=lambda t: t.name)
+            if t not in known
+        )  # fmt: skip
+        return Program(tuple(inputs), equations, (left,), assumptions=self.assumptions(inputs))
+
+    def assumptions(self, inputs: Iterable[Tensor]) -> tuple[Assumption, ...]:
+        """What is assumed of the inputs."""
+        found = []
+        for tensor in inputs:
+            for family, kind, axis in self.assumed:
+                if tensor.name.split("^(")[0].removesuffix(" each") == family and tensor.shape:
+                    found.append(Assumption(kind, tensor, axis=axis))  # type: ignore[arg-type]
+        return tuple(found)
+
+    def question(self) -> Question:
+        """Is the right side the gradient of sum(probe * left side) by the probe?"""
+        if self._made is None:
+            program, c = self.program, self.comparison
+            forward, probe = probed(program, program.outputs[0])
+            right = Tensor("right side", program.outputs[0].shape)
+            inner = [e.tensor for e in c.equations]
+            claimed = Program(
+                (*forward.inputs, *inner),
+                (Equation(right, c.places, c.right),),
+                (right,),
+                assumptions=forward.assumptions,
+            )
+            self._made = Question(forward, claimed, {"left side": (probe, right)})
+        return self._made
+
+    def refuted(self, seconds: float, small: bool = True) -> Counterexample | None:
+        """A point at which the two sides differ."""
+        return refute(self.question(), budget_seconds=seconds, stage="first look", small=small, shrink_seconds=0.05)
+
+    def proved(self) -> tuple[str, ...] | None:
+        """What a proof makes use of; None if there is none."""
+        c, program = self.comparison, self.program
+        if c.left is c.right:
+            return ()
+        table = Canonical(NO_FACTS, program.known)
+        try:
+            if table.equal(c.left, c.right):
+                return tuple(table.used)
+        except SymbackpropError:
+            pass
+        right = Tensor("right side", program.outputs[0].shape)
+        equations = (*program.equations, Equation(right, c.places, c.right))
+        resolver = Resolver(equations, NO_FACTS, program.known, seconds=2.0)
+        if resolver.meets(program.outputs[0], right):
+            return tuple(resolver.used)
+        return None
+
+
+def decided(comparison: Comparison, assumed: tuple[tuple[str, str, int], ...] = (), seconds: float = 0.3) -> Ruling:
+    """The two sides are equal for all sizes, or differ at a point, or it is not known."""
+    case = Case(comparison, assumed)
+    try:
+        found = case.refuted(seconds, small=seconds > 0.1)
+        if found is not None:
+            return Ruling("REFUTED", counterexample=found, comparison=comparison)
+        used = case.proved()
+        if used is None:
+            reason = "numbers agree at every point tried, and no proof was found"
+            return Ruling("UNDECIDED", reason, comparison=comparison)
+        if comparison.left is not comparison.right:
+            answer = cross_examine(case.question(), points=1)
+            if answer is not True:
+                return Ruling("UNDECIDED", "the proof and the numbers disagree", comparison=comparison)
+        return Ruling("PROVED", conditions=tuple(used), comparison=comparison)
+    except (SymbackpropError, ArithmeticError, RecursionError) as error:
+        what = getattr(error, "what", str(error))
+        return Ruling("UNDECIDED", f"it could not be examined: {what}", comparison=comparison)
+
+
+__all__ = ["Axis", "Case", "Comparison", "Entry", "NotRead", "Ruling", "compare", "decided"]

@@ -1,0 +1,388 @@
+r"""Which thing a decorated letter names: \delta^{(l)}_{i} is the entry i of the family delta at layer l.
+
+`survey` reads all formulas of a document and says how its scripts are used (`Habits`): which letters number layers,
+which count examples, which are entries; `Names.mention` reads one node by them. Nothing here knows what a family is
+equal to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from symbackprop.audit.tree import (
+    Application,
+    Big,
+    Chain,
+    Derivative,
+    Differential,
+    Display,
+    Group,
+    Node,
+    Number,
+    Product,
+    Script,
+    Scripts,
+    Symbol,
+    Terms,
+    walk,
+)
+
+LAYER_LETTERS = frozenset(["l", "ell"])
+TOP_LETTERS = frozenset(["L", "n_l", "N", "K", "D", "M", "H"])
+TRANSPOSES = frozenset(["T", "top", "intercal", "t"])
+MARKS = frozenset(["ast", "dagger", "star", "+", "-"])
+INDEX_LETTERS = frozenset("ijklmnpqrstcduv")
+VARIABLE_LETTERS = frozenset("xyzhwabfgouv")
+GREEK_INDICES = frozenset(["alpha", "beta", "mu", "nu"])
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's number: `base` plus `offset`; a number by itself has the base ""."""
+
+    base: str
+    offset: int = 0
+
+    def __str__(self) -> str:
+        if not self.base:
+            return str(self.offset)
+        return self.base + (f"{self.offset:+d}" if self.offset else "")
+
+    def shifted(self, by: int) -> Layer:
+        """So many layers on."""
+        return Layer(self.base, self.offset + by)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A family with what its scripts say.
+
+    Args:
+        family: the letter with its accents, and scripts that only name: "hat y", "J_lambda".
+        layer: None where no layer is marked.
+        sample: the example that is meant.
+        components: the entry that is meant, an item for each axis; none for the whole array.
+        power: an exponent, "-1" of a matrix included.
+    """
+
+    family: str
+    layer: Layer | None = None
+    sample: Node | None = None
+    components: tuple[Node, ...] = ()
+    transposed: bool = False
+    power: Node | None = None
+    primes: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """True where neither a transpose, a power nor a prime makes something else of it."""
+        return not self.transposed and self.power is None and not self.primes
+
+
+def bare_name(symbol: Symbol) -> str:
+    """The family of an undecorated letter: bold and plain letters are one."""
+    font = f"{symbol.font} " if symbol.font == "blackboard" else ""
+    return font + "".join(f"{a} " for a in reversed(symbol.accents)) + symbol.name
+
+
+def layer_of(node: Node) -> Layer | None:
+    """A layer's number as it is written: l, l+1, L-1, n_l, 2."""
+    match node:
+        case Group("(" | "[", _, (inner,)):
+            return layer_of(inner)
+        case Number(text) if text.isdigit():
+            return Layer("", int(text))
+        case Symbol(name, _, ()):
+            return Layer("l" if name == "ell" else name)
+        case Scripts(Symbol(name), Script((Symbol(low),)), None, 0):
+            return Layer(f"{name}_{'l' if low == 'ell' else low}")
+        case Terms((first, Number(text)), ("+", sign)) if sign in "+-" and text.isdigit():
+            base = layer_of(first)
+            if base is not None and base.base:
+                return base.shifted(int(text) if sign == "+" else -int(text))
+    return None
+
+
+@dataclass
+class Habits:
+    """How a document uses scripts.
+
+    Args:
+        layer_letters: letters that number layers.
+        layered: families whose superscripts number layers; `low_layered` those whose subscripts do.
+        sampled: families whose superscripts in brackets count examples.
+        arity: by family, how many entries are written below at most.
+        numbered: families with an entry written as a number though others are letters: its numbers are entries.
+    """
+
+    layer_letters: set[str] = field(default_factory=lambda: set(LAYER_LETTERS))
+    layered: set[str] = field(default_factory=set)
+    bare_layered: set[str] = field(default_factory=set)
+    low_layered: set[str] = field(default_factory=set)
+    sampled: set[str] = field(default_factory=set)
+    arity: Counter[str] = field(default_factory=Counter)
+    numbered: set[str] = field(default_factory=set)
+    variables: set[str] = field(default_factory=set)
+    bound: set[str] = field(default_factory=set)
+    low_numbers: set[str] = field(default_factory=set)
+
+
+class Names:
+    """Reads decorated letters by a document's habits."""
+
+    def __init__(self, habits: Habits) -> None:
+        self.habits = habits
+        self._memo: dict[int, tuple[Node, Mention | None]] = {}
+
+    def mention(self, node: Node) -> Mention | None:
+        """What a node names; None if it is no decorated letter."""
+        found = self._memo.get(id(node))
+        if found is None or found[0] is not node:
+            found = self._memo[id(node)] = (node, self._read(node))
+        return found[1]
+
+    def _read(self, node: Node) -> Mention | None:
+        match node:
+            case Symbol(_, _, _):
+                return Mention(bare_name(node))
+            case Group("(" | "" | "[", _, (inner,), ()):
+                found = self.mention(inner)
+                return found if isinstance(inner, Scripts | Symbol | Group) else None
+            case Differential("d", of):
+                found = self.mention(of)
+                return replace(found, family=f"d {found.family}") if found is not None else None
+            case Scripts(base, below, above, primes):
+                start = self.mention(base)
+                if start is None or (start.power is not None) or start.primes:
+                    return None
+                return self._scripted(start, below, above, primes)
+        return None
+
+    def _scripted(self, start: Mention, below: Script | None, above: Script | None, primes: int) -> Mention | None:
+        found: Mention | None = start
+        if below is not None:
+            found = self._below(start, below)
+        if found is not None and above is not None:
+            found = self._above(found, above, primes)
+        if found is not None and primes:
+            found = replace(found, primes=primes)
+        return found
+
+    def _below(self, start: Mention, script: Script) -> Mention | None:
+        items = script.items
+        if len(items) == 1 and isinstance(items[0], Group) and items[0].opening in "([":
+            items = items[0].items
+        family, components, layer = start.family, list(start.components), start.layer
+        names: list[str] = []
+        for place, item in enumerate(items):
+            read = layer_of(item)
+            letters = self.habits.layer_letters
+            if read is not None and read.base in letters and layer is None and family in self.habits.low_layered:
+                layer = read
+            elif isinstance(item, Number) and item.text.isdigit():
+                if family in self.habits.numbered or components or layer is not None:
+                    components.append(item)
+                elif place == 0:
+                    layer = Layer("", int(item.text))
+                else:
+                    return None
+            elif self.names_only(item):
+                names.append(_word(item))
+            elif isinstance(item, Symbol | Terms | Chain | Scripts) or (isinstance(item, Symbol) and item.name == ":"):
+                if (
+                    read is not None and read.base and layer is None and family in self.habits.low_layered
+                    and read.base in TOP_LETTERS
+                ):  # fmt: skip
+                    layer = read
+                else:
+                    components.append(item)
+            else:
+                return None
+        if names:
+            family = f"{family}_{','.join(names)}"
+        return replace(start, family=family, components=tuple(components), layer=layer)
+
+    def names_only(self, item: Node) -> bool:
+        """True for a subscript that makes another name and is no index: J_\\lambda, W_{out}, b_h."""
+        if not isinstance(item, Symbol) or item.name == ":":
+            return isinstance(item, Group)
+        if item.accents or len(item.name) > 1:
+            return item.name not in LAYER_LETTERS and not (
+                item.name in GREEK_INDICES and item.name in self.habits.bound
+            )
+        if item.name in self.habits.bound:
+            return False
+        return not (item.name in INDEX_LETTERS and item.name not in self.habits.variables)
+
+    def _above(self, found: Mention, script: Script, primes: int) -> Mention | None:
+        family = found.family
+        for item in script.items:
+            inner = item.items[0] if isinstance(item, Group) and len(item.items) == 1 else item
+            bracketed = isinstance(item, Group) and item.opening in "(["
+            if (
+                isinstance(item, Symbol)
+                and item.name in TRANSPOSES
+                and not (item.name == "t" and found.power is None and "t" in self.habits.layer_letters)
+            ):
+                found = replace(found, transposed=not found.transposed)
+                continue
+            if isinstance(item, Symbol) and item.name in MARKS:
+                found = replace(found, family=f"{found.family} {item.name}")
+                continue
+            read = layer_of(inner)
+            if bracketed:
+                number = read is not None and not read.base
+                if found.layer is None and read is not None and (
+                    read.base in self.habits.layer_letters
+                    or (family in self.habits.layered)
+                    or (number and family not in self.habits.sampled)
+                ):  # fmt: skip
+                    found = replace(found, layer=read)
+                    continue
+                if found.sample is None:
+                    found = replace(found, sample=inner)
+                    continue
+                return None
+            if read is not None and found.layer is None and family in self.habits.bare_layered:
+                found = replace(found, layer=read)
+                continue
+            if found.power is not None:
+                return None
+            found = replace(found, power=item)
+        return found
+
+
+def _word(item: Node) -> str:
+    return bare_name(item) if isinstance(item, Symbol) else ",".join(
+        bare_name(i) if isinstance(i, Symbol) else "?" for i in getattr(item, "items", ())
+    )  # fmt: skip
+
+
+def survey(displays: Iterable[Display]) -> Habits:
+    """How the scripts of a document are used."""
+    habits = Habits()
+    trees = list(displays)
+    nodes = [n for d in trees for n in walk(d)]
+    _letters(nodes, habits)
+    plain = Names(habits)
+    shifted: dict[str, set[str]] = defaultdict(set)
+    for node in nodes:
+        if not isinstance(node, Scripts):
+            continue
+        family = _family(node, plain)
+        if family is None:
+            continue
+        if node.above is not None:
+            for item in node.above.items:
+                bracketed = isinstance(item, Group) and item.opening in "(["
+                read = layer_of(item)
+                if read is None or not read.base or read.base in TRANSPOSES:
+                    continue
+                if read.base in habits.layer_letters:
+                    habits.layered.add(family)
+                    if not bracketed:
+                        habits.bare_layered.add(family)
+                elif bracketed and read.offset == 0 and len(read.base) == 1 and read.base.islower():
+                    habits.sampled.add(family)
+        if node.below is not None:
+            for item in node.below.items:
+                read = layer_of(item)
+                if read is not None and read.base and read.offset:
+                    shifted[read.base].add(family)
+    _low_layers(nodes, shifted, habits, plain)
+    _tops(nodes, habits, plain)
+    for node in nodes:
+        if isinstance(node, Scripts):
+            found = plain._read(node)
+            if found is not None and found.components:
+                kinds = [isinstance(c, Number) for c in found.components]
+                if found.layer is not None or found.family not in habits.layered | habits.low_layered:
+                    habits.arity[found.family] = max(habits.arity[found.family], len(kinds))
+                if not all(kinds):
+                    habits.numbered.add(found.family)
+            if node.below is not None and _has_low_number(node.base):
+                habits.low_numbers.add(_family(node, plain) or "")
+    habits.numbered -= habits.low_numbers
+    return habits
+
+
+def _has_low_number(base: Node) -> bool:
+    """True for (W_2) before further scripts: its number is no entry."""
+    match base:
+        case Group(_, _, (inner,)):
+            return _has_low_number(inner)
+        case Scripts(Symbol(), Script((Number(),))):
+            return True
+    return False
+
+
+def _family(node: Scripts, names: Names) -> str | None:
+    base = node.base
+    while True:
+        match base:
+            case Scripts(inner) | Group("(" | "", _, (inner,)):
+                base = inner
+            case Symbol():
+                return bare_name(base)
+            case _:
+                return None
+
+
+def _letters(nodes: Sequence[object], habits: Habits) -> None:
+    """Letters that sums bind, and those that stand as factors or terms by themselves."""
+    for node in nodes:
+        match node:
+            case Big(_, lower):
+                for low in lower:
+                    for inner in walk(low):
+                        if isinstance(inner, Symbol):
+                            habits.bound.add(inner.name)
+                            break
+            case Product(factors):
+                habits.variables |= {f.name for f in factors if isinstance(f, Symbol)}
+            case Terms(terms):
+                habits.variables |= {f.name for f in terms if isinstance(f, Symbol)}
+            case Derivative(_, _, of, by):
+                habits.variables |= {f.name for f in (of, *by) if isinstance(f, Symbol)}
+            case Application(_, Symbol(name)) | Application(_, Group(_, _, (Symbol(name),))):
+                habits.variables.add(name)
+            case Chain(members, relations) if relations:
+                whole = {f.name for f in members if isinstance(f, Symbol)}
+                rest = [f for f in members if not isinstance(f, Symbol | Number | Terms)]
+                habits.variables |= whole if rest else set()
+    habits.variables &= VARIABLE_LETTERS | {"c"}
+    habits.variables -= habits.bound
+
+
+def _low_layers(nodes: Sequence[object], shifted: dict[str, set[str]], habits: Habits, names: Names) -> None:
+    """Layers or time steps that are written below: h_{t-1}, a_{l+1}."""
+    for letter, families in shifted.items():
+        strong = letter in LAYER_LETTERS or (letter in "tk" and len(families) >= 1 and letter not in habits.bound)
+        if not strong:
+            continue
+        habits.layer_letters.add(letter)
+    for node in nodes:
+        if isinstance(node, Scripts) and node.below is not None:
+            family = _family(node, names)
+            reads = [layer_of(item) for item in node.below.items]
+            if (
+                family
+                and any(r is not None and r.base in habits.layer_letters for r in reads)
+                and family not in habits.layered
+            ):
+                habits.low_layered.add(family)
+
+
+def _tops(nodes: Sequence[object], habits: Habits, names: Names) -> None:
+    """Families whose superscript in brackets is a layer elsewhere keep that sense for L, n_l and numbers."""
+    for node in nodes:
+        if isinstance(node, Scripts) and node.above is not None:
+            family = _family(node, names)
+            for item in node.above.items:
+                read = layer_of(item)
+                if family and read is not None and read.base in ("L", "n_l"):
+                    habits.layered.add(family)
+                    if not isinstance(item, Group):
+                        habits.bare_layered.add(family)

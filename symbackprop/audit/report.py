@@ -1,0 +1,102 @@
+"""An audit as data, as a table on the terminal, and as annotations for continuous integration.
+
+Main names: `to_dict` (what `--json` prints), `table`, `github_lines`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from symbackprop.audit.audit import Audit, Judgement
+
+COLOURS = {"PROVED": "green", "PROVED IF": "green", "REFUTED": "bold red", "UNDECIDED": "yellow",
+           "NOT UNDERSTOOD": "magenta", "DEFINITION": "dim", "NOTATION": "dim"}  # fmt: skip
+ORDER = tuple(COLOURS)
+LONGEST = 90
+
+
+def to_dict(audit: Audit) -> dict[str, Any]:
+    """Everything, for machines."""
+    return {
+        "document": audit.document.name,
+        "notation": audit.notation,
+        "assumptions": audit.assumptions,
+        "equations": [_entry(j) for j in audit.judgements],
+        "counts": {s: n for s in ORDER if (n := audit.counts().get(s))},
+    }
+
+
+def _entry(judgement: Judgement) -> dict[str, Any]:
+    formula, found = judgement.formula, judgement.counterexample
+    numbers = None
+    if found is not None:
+        numbers = {
+            "sizes": {size_name(n): v for n, v in found.sizes.items()},
+            "values": {n: v.tolist() for n, v in found.inputs.items() if n != "probe"},
+            "functions": dict(found.functions),
+            "left": found.entry.correct,
+            "right": found.entry.claimed,
+        }
+    return {
+        "line": formula.line, "col": formula.col, "row": judgement.row, "link": judgement.link,
+        "latex": judgement.latex,
+        "status": judgement.status, "conditions": list(judgement.conditions), "reason": judgement.reason,
+        "repair": judgement.repair or judgement.mended, "repair_status": "PROVED" if judgement.repair else None,
+        "oddities": list(judgement.oddities), "counterexample": numbers,
+    }  # fmt: skip
+
+
+def size_name(size: str) -> str:
+    """What a size is called in words."""
+    return "a range" if size.startswith("#") else size
+
+
+def table(audit: Audit) -> Table:
+    """The judgements as rows with the numbers of their lines."""
+    found = Table(title=audit.document.name, expand=False)
+    for head in ("line", "equation", "status", "why"):
+        found.add_column(head, overflow="fold")
+    for j in audit.judgements:
+        if j.status in ("DEFINITION", "NOTATION") and not j.oddities:
+            continue
+        found.add_row(str(j.formula.line), Text(_short(j.latex)), Text(j.status, style=COLOURS[j.status]), Text(why(j)))
+    return found
+
+
+def why(judgement: Judgement) -> str:
+    """One sentence on a status."""
+    parts = [judgement.reason] if judgement.reason else []
+    if judgement.conditions and judgement.status == "PROVED IF":
+        parts.append("if " + "; ".join(judgement.conditions))
+    if judgement.counterexample is not None and not judgement.reason:
+        entry = judgement.counterexample.entry
+        sizes = ", ".join(f"{size_name(n)} = {v}" for n, v in judgement.counterexample.sizes.items())
+        at = f" at {sizes}" if sizes else ""
+        parts.append(f"left {entry.correct:.6g}, right {entry.claimed:.6g}{at}")
+    if judgement.repair:
+        parts.append(f"right: {judgement.repair}")
+    if judgement.status not in ("PROVED", "PROVED IF"):
+        parts += [words for words in judgement.oddities if words not in judgement.reason]
+    if judgement.mended:
+        parts.append(f"read as {judgement.mended}")
+    return ". ".join(parts)
+
+
+def _short(latex: str) -> str:
+    text = " ".join(latex.split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "\u2026"
+
+
+def github_lines(audit: Audit) -> list[str]:
+    """A line for each refuted equation, in the form that GitHub shows beside the file."""
+    found = []
+    for j in audit.judgements:
+        level = {"REFUTED": "error", "UNDECIDED": "notice", "NOT UNDERSTOOD": "notice"}.get(j.status)
+        if level is not None:
+            file = j.formula.file or audit.document.name
+            words = f"{j.status}: {' '.join(j.latex.split())}. {why(j)}".replace("%", "%25").replace("\n", "%0A")
+            found.append(f"::{level} file={file},line={j.formula.line},col={j.formula.col}::{words}")
+    return found

@@ -1,0 +1,80 @@
+"""The sub-command audit: every equation of a document, judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from symbackprop.cli import options
+from symbackprop.cli.bar import CheckBar
+from symbackprop.cli.lazy import audit_documents, audit_report, audits, document_save
+from symbackprop.cli.show import check_writable, print_json
+from symbackprop.errors import DataError, MalformedError
+
+
+def audit(
+    file: Annotated[Path, typer.Argument(help="A document: .md, .tex or .ipynb.", metavar="FILE")],
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", help="Write a report: .html, .md, .tex or .pdf; may be repeated.", metavar="FILE"
+        ),
+    ] = None,
+    notation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A convention, against what is inferred: rows=yes, columns=yes, sigma=tanh.", metavar="NAME=VALUE"
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["table", "github"], typer.Option("--format", help="github: annotations beside the lines of the file.")
+    ] = "table",
+    as_json: options.Json = False,
+) -> None:
+    """Judge every equation of a document. Exit status 0 only if none is REFUTED.
+
+    The document's own definitions say what its letters mean: what z, a and the cost are, where W leads from, what is a
+    mean. Each further equation is PROVED for all sizes, REFUTED by numbers, UNDECIDED or NOT UNDERSTOOD; a chain
+    a = b = c is judged step by step.
+
+    Examples:
+      symbackprop audit notes.md
+      symbackprop audit chapter.tex --json
+      symbackprop audit notes.md -o report.html --notation rows=yes
+      symbackprop audit notes.md --format github
+    """
+    if not file.is_file():
+        raise DataError("there is no such document", where=str(file), help="give a .md, .tex or .ipynb file")
+    files = output or []
+    check_writable(*files, read=(file,))
+    with CheckBar() as bar:
+        found = audits.audit(file, notation=dict(map(_pair, notation or [])), observer=bar)
+    for path in files:
+        document_save.save(audit_documents.audit_document(found), path)
+    if as_json:
+        print_json(audit_report.to_dict(found))
+    elif form == "github":
+        for line in audit_report.github_lines(found):
+            typer.echo(line)
+    else:
+        console = Console()
+        for name, words in found.notation.items():
+            typer.echo(f"  {name}: {words}")
+        for words in found.assumptions:
+            typer.echo(f"  taken for granted: {words}")
+        console.print(audit_report.table(found))
+        for path in files:
+            typer.echo(f"wrote {path}")
+        typer.echo(", ".join(f"{number} {status.lower()}" for status, number in found.counts().items()))
+    raise typer.Exit(1 if found.counts().get("REFUTED") else 0)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """name=value, taken apart."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip() or not value.strip():
+        raise MalformedError(f"a convention is NAME=VALUE, not {text!r}", help="--notation rows=yes")
+    return name.strip(), value.strip()

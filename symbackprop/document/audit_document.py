@@ -1,0 +1,76 @@
+"""An audit as a document: how the text was read, each equation with its verdict, and what the wrong ones should be.
+
+Main name: `audit_document`. An equation is shown as its author wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symbackprop.audit.audit import Audit, Judgement
+from symbackprop.audit.report import size_name, why
+from symbackprop.document.model import (
+    Block,
+    Code,
+    Display,
+    DisplayedEquality,
+    Document,
+    Items,
+    Paragraph,
+    Section,
+    Strong,
+    Table,
+    Text,
+)
+from symbackprop.rendering.notation import NAMES
+
+SHOWN = ("REFUTED", "PROVED", "PROVED IF", "UNDECIDED", "NOT UNDERSTOOD")
+
+
+def audit_document(audit: Audit) -> Document:
+    """The document of an audit."""
+    counts = audit.counts()
+    told = ", ".join(f"{counts[s]} {s.lower()}" for s in SHOWN if s in counts)
+    lead: Text = ("The equations of ", Code(audit.document.name), f", judged one by one: {told or 'none is a claim'}.")
+    body: tuple[Block, ...] = (*_conventions(audit), *_overview(audit), *_refuted(audit))
+    return Document(f"Audit of {audit.document.name}", lead, body, NAMES)
+
+
+def _conventions(audit: Audit) -> Iterator[Block]:
+    points: list[Text] = [(Code(name), ": ", words, ".") for name, words in audit.notation.items()]
+    points += [(f"Taken for granted: {words}.",) for words in audit.assumptions]
+    if points:
+        yield Section("How it was read", (Items(tuple(points)),))
+
+
+def _overview(audit: Audit) -> Iterator[Block]:
+    rows = tuple(
+        ((str(j.formula.line),), (Code(" ".join(j.latex.split())),), (Strong(j.status),), (why(j) or "—",))
+        for j in audit.judgements
+        if j.status in SHOWN
+    )
+    if rows:
+        table = Table(("Line", "Equation", "Verdict", "Why"), rows, shares=(0.06, 0.48, 0.14, 0.3))
+        yield Section("The equations", (table,))
+
+
+def _refuted(audit: Audit) -> Iterator[Block]:
+    """Of each refuted equation what its two sides are in index notation, and numbers at which they differ."""
+    for j in audit.judgements:
+        if j.status == "REFUTED":
+            yield Section(f"Line {j.formula.line}", tuple(_case(j)))
+
+
+def _case(judgement: Judgement) -> Iterator[Block]:
+    yield Paragraph((Code(" ".join(judgement.latex.split())), " is wrong."))
+    comparison = judgement.ruling.comparison if judgement.ruling is not None else None
+    if comparison is not None:
+        yield Paragraph(("In index notation it says",))
+        yield Display(((DisplayedEquality(comparison.left, comparison.right), ()),))
+    if judgement.counterexample is not None:
+        entry = judgement.counterexample.entry
+        sizes = ", ".join(f"{size_name(n)} = {v}" for n, v in judgement.counterexample.sizes.items())
+        where = f" at {sizes}" if sizes else ""
+        yield Paragraph((f"Numbers{where}: the left side is {entry.correct:.6g}, the right side {entry.claimed:.6g}.",))
+    if judgement.repair:
+        yield Paragraph((Strong("It is proved that "), Code(judgement.repair), " is right in its place."))
