@@ -49,10 +49,14 @@ from symbackprop.audit.tree import (
 )
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
+from symbackprop.expression.functions import FUNCTIONS
 from symbackprop.normal_form.work_time import worked
 
 REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
 QUICK = 0.05
+# Letters of functions that many documents do not define, and what they are then.
+HABITUAL = frozenset(["sigma", "f", "g", "h", "phi", "varphi", "s", "S"])
+HABITUAL_NAMES = {"sigmoid": "logistic function", "tanh": "hyperbolic tangent"}
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -224,6 +228,28 @@ class Judge:
             if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status != "NOT UNDERSTOOD"):
                 first = ruling
         assert first is not None
+        return first if first.status != "REFUTED" else self.under_habits(first, left, right, key, restricted)
+
+    def under_habits(
+        self, first: Ruling, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...]
+    ) -> Ruling:
+        """A refutation, unless it holds because a function that nothing defines was taken to be any function.
+
+        Many write sigma, or f, and never say that it is the logistic function or the hyperbolic tangent: the claim is
+        true if it is, and that is a condition.
+        """
+        named = self.facts.named_functions
+        unknown = {name for name, known in self.env.functions.items() if known is None} - set(self.env.definitions)
+        free = sorted((unknown - set(named)) & HABITUAL)
+        if not free:
+            return first
+        for function in ("sigmoid", "tanh"):
+            facts = replace(self.facts, named_functions={**named, **{name: FUNCTIONS[function] for name in free}})
+            other = Judge(self.document, self.env, facts, self.lengths, self.reading)
+            ruling = other.under(self.reading, left, right, key, restricted)
+            if ruling.status == "PROVED":
+                words = f"{', '.join(free)} is the {HABITUAL_NAMES[function]}"
+                return replace(ruling, conditions=(*ruling.conditions, words))
         return first
 
     def beside(
@@ -348,7 +374,8 @@ class Judge:
         try:
             found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
         except Misfit as error:
-            if error.hint == "shape" and self._sure(left) and self._sure(right) and not self._takes_rows(left, right):
+            sure = self._sure(left) and self._sure(right) and not self._takes_rows(left, right)
+            if error.hint == "shape" and sure:
                 return Ruling("REFUTED", f"the shapes do not fit: {error}")
             return Ruling("NOT UNDERSTOOD", str(error))
         except (NotRead, SymbackpropError, RecursionError) as error:
@@ -367,7 +394,7 @@ class Judge:
         return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
 
     def _takes_rows(self, *sides: Node) -> bool:
-        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row, whatever its letter."""
+        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row."""
         fewest: dict[str, int] = {}
         most: dict[str, int] = {}
         for display in self.env.displays:
