@@ -168,6 +168,9 @@ class Judge:
                 yield self.noticed(replace(start, status=role), (number, k), step)
                 continue
             said = self.link(start, (number, k), step)
+            of_case = isinstance(step.right, Number) and isinstance(step.left, Symbol | Scripts)
+            if said.status == "REFUTED" and of_case and not formula.display:  # "if s_L = 1", in running text
+                said = replace(start, status="NOTATION", reason="a value that the text speaks of")
             if said.status == "PROVED" and any(note.kind == "bracket" for note in row.notes):
                 said = replace(said, status="PROVED IF", conditions=(*said.conditions, "its brackets close as read"))
             yield said
@@ -394,7 +397,7 @@ class Judge:
         return replace(ruling, conditions=(*found.conditions, *ruling.conditions))
 
     def _takes_rows(self, *sides: Node) -> bool:
-        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row."""
+        """True if a quantity stands with fewer indices than elsewhere: x_i beside x_{ij} may be a row of it."""
         fewest: dict[str, int] = {}
         most: dict[str, int] = {}
         for display in self.env.displays:

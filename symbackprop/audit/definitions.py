@@ -252,9 +252,7 @@ def _functions(env: Environment) -> None:
             definition, parameter = heads[family]
             if family in primed or strange or families - {parameter}:
                 env.functions[family] = definition
-        elif family in primed:
-            env.functions[family] = None
-        elif (
+        elif family in primed or (
             family not in bare_heads
             and env.mentions.get(family, 0) <= after[family]
             and (

@@ -1,0 +1,132 @@
+"""Whole documents: every claim is marked in `JUDGED`, in order: T proved, C proved under a condition, W refuted."""
+
+from pathlib import Path
+
+import pytest
+
+from symbackprop.audit.audit import audit
+from symbackprop.audit.report import github_lines, to_dict
+from symbackprop.document.audit_document import audit_document
+from symbackprop.document.markdown import to_markdown
+from symbackprop.errors import MalformedError
+
+FOLDER = Path(__file__).parent / "judged"
+JUDGED = {
+    "attn.md": "TTWTTWT",
+    "bernoulli.tex": "TTTTW",
+    "deep.md": "TTWWTWTT",
+    "gru.md": "TTWTT",
+    "ln.md": "TTTTTWTT",
+    "matcalc.md": "TWTCTTTTTTTTWTWTTWT",
+    "rnn.md": "TTWTT",
+    "small.md": "TTTWTTW",
+    "softmax_col.md": "TTWTTTWTTTW",
+    "stats.md": "TTWTWTTW",
+}
+STATUS = {"T": "PROVED", "C": "PROVED IF", "W": "REFUTED"}
+
+
+@pytest.mark.parametrize("name", sorted(JUDGED))
+def test_claims_are_judged_as_marked(name):
+    judged = [j for j in audit(FOLDER / name).judgements if j.status not in ("DEFINITION", "NOTATION")]
+    assert [j.status for j in judged] == [STATUS[mark] for mark in JUDGED[name]]
+    assert all(j.repair for j in judged if j.status == "REFUTED")
+
+
+LAYERS = r"""
+$$ z^l_j = \sum_k w^l_{jk} a^{l-1}_k + b^l_j $$
+$$ a^l_j = f(z^l_j) $$
+$$ \delta^l_j = \frac{\partial C}{\partial z^l_j} $$
+"""
+
+
+def statuses(text: str) -> list[str]:
+    return [j.status for j in audit(text).judgements]
+
+
+@pytest.mark.parametrize(
+    ("claim", "status", "repair"),
+    [
+        (r"\delta^l_j = \sum_k w^{l+1}_{kj} \delta^{l+1}_k f'(z^l_j)", "PROVED", None),
+        (r"\delta^l_j = \sum_k w^{l+1}_{jk} \delta^{l+1}_k f'(z^l_j)", "REFUTED", "w^{l+1}_{kj}"),
+        (r"\frac{\partial C}{\partial w^l_{jk}} = a^l_k \delta^l_j", "REFUTED", "a^{l-1}_k"),
+        (r"\frac{\partial C}{\partial b^l_j} = -\delta^l_j", "REFUTED", r"\delta^l_j"),
+        (r"\frac{\partial z^{l+1}_k}{\partial z^l_j} = w^{l+1}_{kj} f'(a^l_j)", "REFUTED", "f'(z^l_j)"),
+    ],
+)
+def test_any_depth_is_judged_with_layers_as_symbols(claim, status, repair):
+    found = audit(f"{LAYERS}$$ {claim} $$").judgements[-1]
+    assert found.status == status
+    assert (found.repair is None) if repair is None else (repair in (found.repair or ""))
+
+
+def test_a_cost_that_depends_on_nothing_known_proves_nothing():
+    text = r"$$ C = \sum_i (y_i - t_i)^2 $$ $$ z_j = \sum_i w_{ij} x_i $$ $$ \frac{\partial C}{\partial w_{ij}} = 0 $$"
+    assert statuses(text) == ["DEFINITION", "DEFINITION", "NOT UNDERSTOOD"]
+
+
+def test_an_update_is_no_claim():
+    assert statuses(r"$$ w = w - \eta \frac{\partial J}{\partial w} $$ $$ b \leftarrow b - \eta g $$") == ["NOTATION"] * 2
+
+
+def test_the_bias_of_a_sum_from_0_is_one():
+    text = r"""
+With $x_0 = 1$:
+$$ s = \sum_{j=0}^n w_j x_j $$
+$$ E = \frac12 (s - t)^2 + \frac{\lambda}{2} \sum_{j=1}^n w_j^2 $$
+$$ \frac{\partial E}{\partial w_0} = s - t $$
+$$ \frac{\partial E}{\partial w_j} = (s - t) x_j + \lambda w_j $$
+"""
+    found = audit(text).judgements[-2:]
+    assert [j.status for j in found] == ["PROVED", "PROVED IF"] and found[1].conditions == ("j >= 1",)
+
+
+def test_data_that_add_up_to_one_are_a_condition_unless_the_text_says_so():
+    text = r"""
+$$ p_k = \frac{e^{s_k}}{\sum_j e^{s_j}} $$
+$$ L = -\sum_k y_k \log p_k $$
+$$ \frac{\partial L}{\partial s_k} = p_k - y_k $$
+"""
+    found = audit(text).judgements[-1]
+    assert found.status == "PROVED IF" and "add up to 1" in found.conditions[0]
+    assert audit(f"Here $y$ is one-hot.\n{text}").judgements[-1].status == "PROVED"
+
+
+def test_a_sum_that_binds_the_row_index_is_read_as_another_index():
+    text = r"""
+$$ J = \frac{1}{m} \sum_{i=1}^m E^{(i)} $$
+$$ E = \frac12 \sum_k (\sum_j W_{kj} x_j - y_k)^2 $$
+$$ \frac{\partial J}{\partial W_{ij}} = \frac{1}{m} \sum_{i=1}^m \frac{\partial E^{(i)}}{\partial W_{ij}} $$
+"""
+    found = audit(text).judgements[-1]
+    assert found.status == "PROVED IF" and "another one" in found.conditions[0]
+
+
+def test_a_definition_that_is_0_is_noticed():
+    text = r"$$ \mu = \frac1N \sum_{i=1}^N x_i $$ $$ v = \frac1N \sum_{i=1}^N (x_i - \mu) $$"
+    found = audit(text).judgements[-1]
+    assert found.status == "DEFINITION" and "0 for all values" in found.reason
+
+
+def test_a_notation_that_is_given_counts():
+    text = r"$$ a = \sigma(z) $$ $$ \frac{da}{dz} = a (1 - a) $$"
+    assert audit(text).judgements[-1].status == "REFUTED"
+    assert audit(text, notation={"sigma": "sigmoid"}).judgements[-1].status == "PROVED"
+    front = f"---\nnotation:\n  sigma: sigmoid\n---\n\n{text}"
+    assert audit(front).judgements[-1].status == "PROVED"
+    with pytest.raises(MalformedError, match="the notation sigma=nothing is not known"):
+        audit(text, notation={"sigma": "nothing"})
+
+
+def test_reports_hold_what_was_judged():
+    found = audit(FOLDER / "gru.md")
+    entry = next(e for e in to_dict(found)["equations"] if e["status"] == "REFUTED")
+    assert entry["line"] == 8 and entry["repair"] == "r (1 - c^2)" and entry["counterexample"]["left"] is not None
+    assert [line for line in github_lines(found) if line.startswith("::error file=")]
+    page = to_markdown(audit_document(found))
+    assert "REFUTED" in page and "How it was read" in page
+
+
+@pytest.mark.parametrize("text", ["", "no equations here", "$$ x $$", "$$ a = $$", "$$ = b $$", r"$$ \foo = \bar $$", "$" * 7])
+def test_odd_documents_have_an_answer(text):
+    assert "REFUTED" not in statuses(text) and "PROVED" not in statuses(text)
