@@ -83,6 +83,7 @@ from symbackprop.expression.functions import (
     derivative,
 )
 from symbackprop.expression.sympy_bridge import PI, written_out
+from symbackprop.normal_form.normal_form import Canonical
 
 SAMPLES: Key = ("samples",)
 NAMED: dict[str, Function] = {
@@ -1101,8 +1102,6 @@ class Elaborator:
             raise NotRead("a sum of arrays over layers")
         body = value.at()
         range_name = repr((node.lower, node.upper))
-        from symbackprop.normal_form.normal_form import Canonical
-
         for known_range, known, tensor in self._sums:
             if known_range == range_name and Canonical().equal(known, body):
                 return scalar(Entry(tensor))

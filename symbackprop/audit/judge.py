@@ -20,7 +20,7 @@ from symbackprop.audit.definitions import Environment
 from symbackprop.audit.elaborate import Elaborator, Facts, Instance, Reading, Scope
 from symbackprop.audit.lengths import Key, Lengths, Overlay
 from symbackprop.audit.names import Layer
-from symbackprop.audit.tree import Node
+from symbackprop.audit.tree import Node, Scripts, walk
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
 from symbackprop.checking.refute import cross_examine, refute
@@ -277,8 +277,6 @@ def _computed(elab: Elaborator, tensor: Tensor) -> bool:
 
 def consumers(elab: Elaborator, instance: Instance) -> list[Tensor]:
     """The quantities whose equation reads this one, at the layers at which they do."""
-    from symbackprop.audit.tree import Scripts, walk
-
     found = []
     env = elab.env
     for family, known in env.definitions.items():
