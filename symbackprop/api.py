@@ -19,7 +19,7 @@ import sympy as sp
 
 from symbackprop.certificate.check_proof import Refused
 from symbackprop.certificate.check_proof import check as check_certificate
-from symbackprop.certificate.emit import deep
+from symbackprop.certificate.emit import ENDING, deep
 from symbackprop.checking.budget import CHECK, VERIFY
 from symbackprop.checking.check import Case, Shapes, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
@@ -33,7 +33,7 @@ from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
-from symbackprop.errors import BudgetError, MalformedError, SymbackpropError, reports_all
+from symbackprop.errors import BudgetError, MalformedError, SymbackpropError, UnsupportedError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
@@ -193,9 +193,12 @@ def assert_proved(
         options: as `check` takes them.
 
     Raises:
-        UnsupportedError: there is no certificate of this proof.
+        UnsupportedError: there is no certificate of this proof, or its file has another ending.
         AssertionError: the verdict is not PROVED, or for stated sizes alone; the message is the verdict.
     """
+    if certificate is not None and Path(certificate).suffix != ENDING:
+        raise UnsupportedError(f"certificate={str(certificate)!r} does not end in {ENDING}, which check_proof reads",
+                               help='a file for Coq is written by check(...).save("proof.v")')  # fmt: skip
     verdict = check(forward, backward, complete=complete, **options)
     if not verdict:
         help = "\nhelp: if they are not wanted: assert_proved(..., complete=False)" if verdict.unjudged else ""

@@ -23,9 +23,11 @@ import hashlib
 import importlib
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -45,7 +47,8 @@ from entered import Entered, blocks_by_line, instrument  # noqa: E402
 
 PACKAGE = ROOT / "symbackprop"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.md")
-SECONDS, SLOWER = 20.0, 4.0  # for the tests of one edit: so long, and so often what they take without one
+SECONDS, SLOWER = 20.0, 4.0  # of work, for the tests of one edit: so long, and so often what they take without one
+PATIENCE = 20  # how many times as long a busy machine may take
 WANTED = 0.9
 LEFT_OUT = shutil.ignore_patterns(".git", "shared", "benchmarks", ".*_cache", ".hypothesis", "docs")
 
@@ -456,7 +459,7 @@ class Outcome:
 
 
 def run_tests(place: Path, tests: Sequence[str], seconds: float, told: Path | None = None) -> str:
-    """The first test that fails in a copy of the project, "time" if they do not end, "" if all pass.
+    """The first test that fails in a copy of the project, "time" after so many seconds of work, "" if all pass.
 
     With a file to be told no test is the last one, and the file holds the blocks that each enters (see `entered`).
     The tests run in a fork of this process, which has imported what is slow to import and is not judged.
@@ -464,8 +467,9 @@ def run_tests(place: Path, tests: Sequence[str], seconds: float, told: Path | No
     log = place / "output.txt"
     child = os.fork()
     if child == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 1))
         _in_the_child(place, tests, log, told)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE * seconds
     status = None
     while status is None and time.monotonic() < deadline:
         done, code = os.waitpid(child, os.WNOHANG)
@@ -475,8 +479,8 @@ def run_tests(place: Path, tests: Sequence[str], seconds: float, told: Path | No
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return "time"
-    if status == 0:
-        return ""
+    if status in (0, -signal.SIGXCPU, -signal.SIGKILL):
+        return "time" if status else ""
     found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", log.read_text(errors="replace"), re.MULTILINE)
     return found[1] if found else "does not import"
 

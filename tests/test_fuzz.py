@@ -5,6 +5,7 @@ import random
 import fuzz
 import numpy as np
 import pytest
+import trace_fuzz
 from helpers.tangents import Tangents
 
 
@@ -87,3 +88,10 @@ def test_is_wrong_counts_what_is_no_number_where_that_is_asked():
     case = one_line(forward, "({d} * ({a} > 0)) * (0.5 / np.sqrt(np.maximum({a}, 0)))")
     assert not fuzz.is_wrong(case, 0)
     assert fuzz.is_wrong(case, 0, no_number=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_random_loops_are_traced_as_numpy_runs_them():
+    found = trace_fuzz.fuzz(seed=1, programs=100)
+    assert found.followed >= 15
+    assert not found.wrong, found.wrong[0]

@@ -55,8 +55,32 @@ def need(truth: Any, said: str) -> None:
 # --- expressions as text
 
 
+def minus(n: Node) -> Node:
+    """-n."""
+    return joined("*", ("number", Q(-1)), n)
+
+
+def joined(sign: str, a: Node, b: Node) -> Node:
+    """Two expressions and what stands between them: differences, quotients and remainders by sums, powers and //."""
+    if sign == "-":
+        return joined("+", a, minus(b))
+    if sign == "/":
+        return joined("*", a, ("number", 1 / b[1]) if b[0] == "number" and b[1] else ("**", b, Q(-1)))
+    if sign == "%":
+        return joined("-", a, joined("*", b, ("//", a, b)))
+    if sign == "**":
+        need(b[0] == "number", "an exponent is a rational number")
+        need(max(abs(b[1].numerator), b[1].denominator) <= MOST_EXPONENT, "an exponent that is too large")
+        return ("**", a, b[1])
+    if sign == "*" and a[0] == b[0] == "number":
+        return ("number", a[1] * b[1])
+    return (*a, b) if sign in "+*" and a[0] == sign else (sign, a, b)
+
+
 class Reader:
     """Reads one line, word by word."""
+
+    minus, joined = staticmethod(minus), staticmethod(joined)
 
     def __init__(self, text: str) -> None:
         self.text, self.words, self.at, self.depth = text, TOKEN.findall(text), 0, 0
@@ -98,10 +122,10 @@ class Reader:
         self.depth += 1
         need(self.depth < MOST_NESTED, "an expression nested too deeply")
         negative = self.see() == "-" and self.take()
-        left = minus(self.expression(4)) if negative else self.atom()
+        left = self.minus(self.expression(4)) if negative else self.atom()
         while LEVELS.get(self.see(), 0) > level:
             sign = self.take()
-            left = joined(sign, left, self.expression(LEVELS[sign]))
+            left = self.joined(sign, left, self.expression(LEVELS[sign]))
             if sign in (":", *COMPARISONS, "**"):
                 need(LEVELS.get(self.see(), 0) != LEVELS[sign], f"{self.see()} after {sign}")
         self.depth -= 1
@@ -120,7 +144,7 @@ class Reader:
         if word in BINDERS:
             body, _, index, size = self.after("("), self.take("for"), self.name(), self.after("in")
             self.take(")")
-            return minus(("max", index, size, minus(body))) if word == "min" else (word, index, size, body)
+            return self.minus(("max", index, size, self.minus(body))) if word == "min" else (word, index, size, body)
         parts, closing = list[Node](), {"[": "]", "(": ")"}.get(self.see(), "")
         while closing and (not parts or self.see() == ","):
             self.take()
@@ -131,28 +155,6 @@ class Reader:
         need(len(parts) == (3 if word == "where" else 1), f"{word} has another number of arguments")
         need(word in SLOPES or word in ("where", "stop"), f"unknown function {word}")
         return (word, *parts)
-
-
-def minus(n: Node) -> Node:
-    """-n."""
-    return joined("*", ("number", Q(-1)), n)
-
-
-def joined(sign: str, a: Node, b: Node) -> Node:
-    """Two expressions and what stands between them: differences, quotients and remainders by sums, powers and //."""
-    if sign == "-":
-        return joined("+", a, minus(b))
-    if sign == "/":
-        return joined("*", a, ("number", 1 / b[1]) if b[0] == "number" and b[1] else ("**", b, Q(-1)))
-    if sign == "%":
-        return joined("-", a, joined("*", b, ("//", a, b)))
-    if sign == "**":
-        need(b[0] == "number", "an exponent is a rational number")
-        need(max(abs(b[1].numerator), b[1].denominator) <= MOST_EXPONENT, "an exponent that is too large")
-        return ("**", a, b[1])
-    if sign == "*" and a[0] == b[0] == "number":
-        return ("number", a[1] * b[1])
-    return (*a, b) if sign in "+*" and a[0] == sign else (sign, a, b)
 
 
 def children(n: Node) -> list[Node]:

@@ -14,9 +14,9 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from symbackprop.certificate.check_proof import Node
 from symbackprop.certificate.coq_conditions import conditions
 from symbackprop.certificate.coq_terms import Terms
-from symbackprop.certificate.reader import Node
 from symbackprop.certificate.said import Line, Statements
 from symbackprop.errors import UnsupportedError
 
@@ -64,7 +64,7 @@ class File:
         number = {n: k for k, n in enumerate(self.numbered)}
         taken = {*RESERVED.split(), *re.findall(DEFINED, self.theory, re.MULTILINE)}
         names, tensors = dict[str, str](), (*said.inputs, *said.forward, *said.backward)
-        for name in (*said.sizes, *said.scalars, *tensors, *(a.name for a in said.adjoints.values())):
+        for name in (*said.sizes, *tensors, *(a.name for a in said.adjoints.values())):
             names[name] = unused(name, taken)
             taken.add(names[name])
         most = max((len(shape) for _, shape in said.inputs.values()), default=0)
@@ -106,9 +106,6 @@ class File:
         for k, (relation, left, right) in enumerate(said.facts):
             sign = "=" if relation == "==" else relation
             out.append(f"Hypothesis fact_{k} : ({self.terms.integer(left)} {sign} {self.terms.integer(right)})%Z.")
-        for name, kind in said.scalars.items():
-            out.append(f"Variable {names[name]} : R.")
-            out += [f"Hypothesis {names[name]}_positive : 0 < {names[name]}."] if kind == "positive" else []
         for name in (n for n in said.inputs if n not in self.moving):
             out += self.fixed_input(name)
         out += ["", f"(* The inputs: of {self.point} : state, tensor by tensor. *)"]

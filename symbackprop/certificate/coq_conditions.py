@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from symbackprop.certificate.check_proof import Node
 from symbackprop.certificate.coq_terms import ONE, Terms
-from symbackprop.certificate.reader import Node
 
 Demand = tuple[tuple[str, ...], tuple[Node, ...], str]  # indices, their sizes, what must hold
 
@@ -83,7 +83,7 @@ def positive(terms: Terms, n: Node) -> bool:
         case "entry" if parts[0] in said.forward:
             return positive(terms, said.forward[parts[0]].value)
         case "entry":
-            kind = said.scalars.get(parts[0]) or said.inputs.get(parts[0], ("",))[0]
+            kind = said.inputs.get(parts[0], ("",))[0]
             return kind in ("positive", "prob") or parts[0] in said.sizes or parts[0] == "pi"
         case "call":
             return parts[0] in ("exp", "sigmoid")

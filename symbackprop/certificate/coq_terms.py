@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from symbackprop.certificate.reader import Node
+from symbackprop.certificate.check_proof import Node
 from symbackprop.certificate.said import Statements, inside
 from symbackprop.errors import UnsupportedError
 
@@ -162,7 +162,7 @@ class Terms:
             return "PI", 3
         if name in bound or name in self.said.sizes or name in self.said.labels:
             return f"IZR {self.bracketed(n)}", 2
-        stands = name in self.said.scalars or (name in self.said.inputs and name not in self.number)
+        stands = name in self.said.inputs and name not in self.number
         words = [self.names[name], *([] if stands else [self.point]), *map(self.bracketed, places)]
         return " ".join(words), 2 if len(words) > 1 else 3
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from symbackprop.certificate.reader import Node, Reader
+from symbackprop.certificate.check_proof import Node
+from symbackprop.certificate.reader import Reader
 from symbackprop.errors import UnsupportedError
 
 
@@ -38,7 +39,6 @@ class Statements:
     title: str = ""
     sizes: list[str] = field(default_factory=list)
     facts: list[Node] = field(default_factory=list)
-    scalars: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, tuple[str, tuple[Node, ...]]] = field(default_factory=dict)
     labels: dict[str, Node] = field(default_factory=dict)
     forward: dict[str, Line] = field(default_factory=dict)
@@ -85,55 +85,42 @@ class Statements:
         return found.sizes if found else next(a.sizes for a in self.adjoints.values() if a.name == tensor)
 
     def _size(self, r: Reader) -> None:
-        self.sizes = r.names()
+        while r.see():
+            self.sizes.append(r.name())
 
     def _fact(self, r: Reader) -> None:
-        self.facts.append(r.compared())
-
-    def _scalar(self, r: Reader) -> None:
-        name = r.name()
-        self.scalars[name] = r.name()
+        self.facts.append(r.expression())
 
     def _input(self, r: Reader) -> None:
-        name = r.name()
-        shape = tuple(r.list("[", "]")) if r.see() == "[" else ()
+        _, name, *shape = r.atom()
         kind = r.name()
-        self.inputs[name] = (kind, shape)
+        self.inputs[name] = (kind, tuple(shape))
         if kind == "labels":
-            self.labels[name] = r.sum()
+            self.labels[name] = r.expression()
 
     def _head(self, r: Reader) -> tuple[str, tuple[str, ...], tuple[Node, ...]]:
-        name, indices, sizes = r.name(), list[str](), list[Node]()
-        while r.see() in ("[", ","):
-            r.take()
-            indices.append(r.name())
-            if r.see() == ":":
-                r.take()
-                sizes.append(r.sum())
-        if indices:
-            r.take("]")
-        r.take("=")
-        return name, tuple(indices), tuple(sizes)
+        _, name, *places = r.atom()
+        sizes = tuple(p[2] for p in places if p[0] == ":")
+        return name, tuple(p[1][1] if p[0] == ":" else p[1] for p in places), sizes
 
     def _forward(self, r: Reader) -> None:
         head = self._head(r)
-        self.forward[head[0]] = Line(*head, r.sum())
+        self.forward[head[0]] = Line(*head, r.after("="))
 
     def _backward(self, r: Reader) -> None:
         head = self._head(r)
-        self.backward[head[0]] = Line(*head, r.sum())
+        self.backward[head[0]] = Line(*head, r.after("="))
 
     def _adjoint(self, r: Reader) -> None:
         name = r.name()
         r.take("of")
         of, indices, sizes = self._head(r)
-        self.adjoints[of] = Line(name, indices, sizes, r.sum())
+        self.adjoints[of] = Line(name, indices, sizes, r.after("="))
 
     def _lemma(self, r: Reader) -> None:
         name, indices, _ = self._head(r)
-        value = r.sum()
-        opened = (r.take(), r.names())[1] if r.see() == "open" else []
-        self.lemmas[name] = Line(name, indices, self.shape(name), value, tuple(opened))
+        value = r.after("=")
+        self.lemmas[name] = Line(name, indices, self.shape(name), value, tuple(r.names("open")))
 
     def _cost(self, r: Reader) -> None:
         self.cost = r.name()

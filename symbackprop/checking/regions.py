@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symbackprop.expression.build import Apply, Expr, Number, Power, Tensor, nodes_once
+from symbackprop.expression.build import Apply, Expr, MatrixEntry, Number, Power, Tensor, nodes_once
 from symbackprop.expression.functions import OF_POSITIVE
 from symbackprop.expression.program import Program
 from symbackprop.expression.sympy_bridge import definition
@@ -32,17 +32,22 @@ class Region:
 
     Args:
         sign: 1 or -1 where all numbers get this sign first; 0 where they keep theirs.
+        dominant: whether the diagonals of square matrices are made larger than the rest of their rows.
     """
 
     name: str
     sign: int = 0
     scale: float = 1.0
     shift: float = 0.0
+    dominant: bool = False
 
     def moved(self, numbers: NDArray[Any]) -> NDArray[Any]:
         """Random numbers brought into the region."""
         signed = numbers if not self.sign else self.sign * np.abs(numbers)
-        return np.asarray(self.shift + self.scale * signed)
+        there = np.asarray(self.shift + self.scale * signed)
+        if self.dominant and there.ndim > 1 and there.shape[-1] == there.shape[-2]:
+            there = there + (there.shape[-1] + 1) * np.abs(there).max(initial=0.0) * np.eye(there.shape[-1])
+        return there
 
 
 ANY = Region("any")
@@ -53,6 +58,7 @@ USUAL = (
     Region("negative", -1),
     Region("small", 0, 2.0**-6),
     Region("large and positive", 1, 2.0**6),
+    Region("large on the diagonal", dominant=True),
 )
 Assignment = Mapping[Tensor, Region]
 
@@ -110,7 +116,7 @@ def finite_regions(
 
 
 def may_have_no_value(program: Program) -> bool:
-    """True if the program holds a logarithm or a root, so that random numbers may not do."""
+    """True if the program holds a logarithm, a root or a Cholesky factor, so that random numbers may not do."""
     return any(_partial(node) for e in program.equations for node in nodes_once(e.value))
 
 
@@ -118,7 +124,7 @@ def _partial(node: Expr) -> bool:
     match node:
         case Power(_, Number(value)):
             return value.denominator != 1
-        case Power():
+        case Power() | MatrixEntry("cholesky"):
             return True
         case Apply(function, _):
             meaning = definition(function)

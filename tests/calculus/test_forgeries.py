@@ -80,6 +80,17 @@ def test_a_result_on_the_diagonal_is_not_used_off_it():
     refuses(kernel, derivation(program, chain, ["earlier_result"], {name: S}, (name,)))
 
 
+@pytest.mark.parametrize("places", [(ZERO, j), (i, ZERO), (k, j), (i, k)])
+def test_a_result_about_some_rows_or_columns_is_not_used_elsewhere(places):
+    """J = sum S_ab W_ab: dJ/dS_0j = W_0j is true, dJ/dS_ij = W_0j is not; k runs over fewer places."""
+    S, W, name = Tensor("S", (N, N)), Tensor("W", (N, N)), Tensor("S_bar", (N, N))
+    value = contraction("a", N, lambda a: contraction("b", N, lambda b: multiply(Entry(S, (a, b)), Entry(W, (a, b)))))
+    kernel = Kernel(cost(value, S, W, domain=(Compare("<=", M, N),)))
+    claim = slope(kernel.program, Entry(name, places), Entry(S, places), Entry(W, places), {name: S})
+    kernel.replay(claim)
+    assert name not in kernel.accepted
+
+
 def test_a_result_off_the_diagonal_is_used_everywhere():
     S, W, name = Tensor("S", (N, N)), Tensor("W", (N, N)), Tensor("S_bar", (N, N))
     value = contraction("a", N, lambda a: contraction("b", N, lambda b: multiply(Entry(S, (a, b)), Entry(W, (a, b)))))

@@ -262,6 +262,14 @@ def test_replay_accepts_lemmas_that_hold():
     assert Replay(transposed, RIGHT[:1]).equal(transposed.equations[-1].tensor, A)
 
 
+def test_views_of_two_shapes_are_two_tensors():
+    """Each holds what x has at its places, but one of them has fewer."""
+    whole, part, few = Tensor("d", (N, N)), Tensor("e", (M, N)), Index("f", M)
+    views = Equation(whole, (i, j), at(X, j, i)), Equation(part, (few, j), at(X, j, few))
+    replayed = Replay(Program(SMALL.inputs, (*SMALL.equations, *views), (C,)), ())
+    assert replayed.equal(whole, whole) and not replayed.equal(whole, part) and not replayed.equal(part, whole)
+
+
 @pytest.mark.parametrize(("words", "lemma"), [(words, lemma) for words, lemmas in REFUSED.items() for lemma in lemmas])
 def test_replay_refuses_with_its_reason(words, lemma):
     with pytest.raises(ProofError, match=words):

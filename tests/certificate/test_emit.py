@@ -101,6 +101,12 @@ def test_assert_proved_writes_and_checks_a_certificate(tmp_path):
     assert check((tmp_path / "proof.sbp").read_text()).ended
 
 
+def test_assert_proved_refuses_files_that_check_proof_does_not_read(tmp_path):
+    with pytest.raises(UnsupportedError, match=r"proof\.v' does not end in \.sbp"):
+        sb.assert_proved(forward, backward, shapes=SHAPES, certificate=tmp_path / "proof.v")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("network", [{"activation": "gelu", "cost": "squared_error"},
                                      {"activation": "sigmoid", "cost": "cross_entropy", "l2": "lambda/(2*m)"}])  # fmt: skip
 def test_save_writes_the_derivation_of_a_network(network, tmp_path):

@@ -232,3 +232,23 @@ def test_least_squares_are_those_of_matrices_of_full_rank():
 def test_eigenvalues_are_refused_with_what_to_do():
     verdict = sb.check(lambda a: np.linalg.eigvalsh(a), lambda dout, a: {"a": a}, shapes={"a": ("D", "D")})
     assert "give them, and the vectors, as inputs" in verdict.reason
+
+
+def factor(A):
+    return np.linalg.cholesky(A)
+
+
+def factor_backward(dout, A, on_diagonal=0.5):
+    L = np.linalg.cholesky(A)
+    half = np.tril(L.T @ np.tril(dout))
+    half[np.diag_indices(len(half))] *= 0.5
+    B = np.linalg.inv(L)
+    S = B.T @ half @ B
+    S = S + S.T
+    return {"A": np.tril(S, -1) + on_diagonal * np.diag(np.diag(S))}
+
+
+def test_a_factor_is_asked_for_where_the_matrix_is_positive_definite():
+    """Random matrices are not, and only the triangle that is read counts."""
+    assert sb.check(factor, factor_backward, shapes=SQUARE).status == "PROVED"
+    assert sb.check(factor, lambda dout, A: factor_backward(dout, A, 1.0), shapes=SQUARE).wrong == ("A",)

@@ -161,3 +161,27 @@ def test_a_list_of_rows_sees_what_is_written_into_them_later():
         forward, lambda dout, x: {"x": np.concatenate([4 * dout[None], 0 * x[1:]])}, shapes={"x": ("N", "D")}
     )
     assert right.status == "PROVED", str(right)
+
+
+def leaves_one_out(x):
+    items = []
+    for k in range(len(x)):
+        if k != 40:
+            items.append(x[k] ** 2)
+    return np.array(items).sum()
+
+
+def keeps_the_first(x):
+    items = {}
+    for k in range(len(x)):
+        if k >= 40:
+            continue
+        items[k] = x[k] ** 2
+    return items[0] + items[1]
+
+
+@pytest.mark.parametrize("forward", [leaves_one_out, keeps_the_first])
+def test_lists_that_get_items_in_some_rounds_are_no_proof_for_all_sizes(forward):
+    """Below the 40th round each of them gets one item a round."""
+    verdict = sb.check(forward, lambda x: {"x": 2 * x}, shapes={"x": ("N",)})
+    assert not verdict.for_all_sizes

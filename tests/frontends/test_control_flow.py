@@ -309,7 +309,20 @@ def used_up(u):
     return total
 
 
-FOLLOWED = [recurrence, grows, neighbours]  # states, lists and arrays that each round reads: recurrences
+def blocks_that_overlap(u):
+    """What is written depends on the place in the block; the tests for that do not say which round writes an entry."""
+    out = np.zeros(len(u) + 2)
+    for k in range(len(u)):
+        out[k : k + 3] = u[k] * np.array([1.0, 2.0, 3.0])
+    return out
+
+
+FOLLOWED = [
+    recurrence,
+    grows,
+    neighbours,
+    blocks_that_overlap,
+]  # states, lists and arrays that each round reads: recurrences
 CARRIED = [from_none, from_a_number, another_function, another_attribute, used_up]
 
 

@@ -97,6 +97,13 @@ EXACT = {
     "unstack": lambda v: np.unstack(v, axis=1)[2] * 1, "real": lambda x: np.real(x) * np.conj(x),
     "divmod": lambda x: x * np.divmod(x.shape[0] * 7, 3)[0], "diag_indices_from": lambda s: s[np.diag_indices_from(s)] * 1,
     "flatnonzero": lambda b: b[np.flatnonzero(b > 0)].sum(), "cumulative_sum": lambda b: np.cumulative_sum(b),
+    "correlate": lambda k, m: np.correlate(k, m[0, :2]), "correlate turned": lambda k, m: np.correlate(m[0, :2], k, "full"),
+    "correlate same": lambda k, m: np.correlate(k, m[0, :2], "same") + np.correlate(m[0, :1], k, "same"),
+    "convolve": lambda k, m: np.convolve(k, m[0, :2]), "convolve turned": lambda k, m: np.convolve(m[0, :2], k, "valid"),
+    "convolve same": lambda k, m: np.convolve(k, m[0, :2], mode="same") + np.convolve(m[0, :1], k, "same"),
+    "convolve with a number": lambda k: np.convolve(k, 2.0), "cbrt": lambda x: np.cbrt(x),
+    "sinc": lambda x: np.sinc(x) + np.sinc(x * 0), "vander": lambda k: np.vander(k, 3) * np.vander(k, N=3, increasing=True),
+    "ediff1d": lambda x, a: np.ediff1d(x, to_end=a),
     "linalg.trace": lambda s: np.linalg.trace(s) + np.linalg.diagonal(s).sum(),
 }  # fmt: skip
 

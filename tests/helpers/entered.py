@@ -69,9 +69,9 @@ class Entered:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self.shared |= self._taken()
-        start = time.perf_counter()
+        start = time.process_time()
         result = yield
-        self.tests[item.nodeid] = time.perf_counter() - start, self._taken()
+        self.tests[item.nodeid] = time.process_time() - start, self._taken()
         return result
 
     @pytest.hookimpl(wrapper=True)

@@ -55,7 +55,7 @@ from symbackprop.expression.program import Equation
 from symbackprop.expression.sizes import Facts
 from symbackprop.normal_form.data import subtract as subtract_poly
 from symbackprop.normal_form.modulo_equations import Resolver
-from symbackprop.normal_form.normal_form import Canonical
+from symbackprop.normal_form.normal_form import Canonical, is_integer
 from symbackprop.normal_form.rules_indices import at_edges
 from symbackprop.normal_form.to_expression import expression
 
@@ -623,3 +623,9 @@ def test_axes_are_written_out_up_to_what_is_asked_for(expanded, written):
         assert len(total.terms) == (c if c in written else 1)
         apart = add(*(Entry(row, (number(k),)) for k in range(c)))
         assert table.equal(over(number(c), lambda t, row=row: Entry(row, (t,))), apart) is (c in written)
+
+
+def test_roots_and_inverses_of_sizes_are_no_integers():
+    n = Symbol("N", "size")
+    assert is_integer(power(n, number(2))) and is_integer(power(add(n, ONE), number(0)))
+    assert not is_integer(power(n, number(Fraction(1, 2)))) and not is_integer(power(n, number(-1)))

@@ -11,6 +11,7 @@ from symbackprop.frontends.numpy.accumulations import product
 from symbackprop.frontends.numpy.array import array, scalar
 from symbackprop.frontends.numpy.dtypes import ROUNDED
 from symbackprop.frontends.numpy.elementwise import truth
+from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.masked import Places
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
@@ -214,6 +215,33 @@ def _arccosh(x: Any) -> Any:
     return OPERATIONS["log"](_add(x, roots))
 
 
+@implements("cbrt")
+def _cbrt(x: Any) -> Any:
+    return _multiply(OPERATIONS["sign"](x), OPERATIONS["power"](OPERATIONS["abs"](x), 1 / 3))
+
+
+@implements("sinc")
+def _sinc(x: Any) -> Any:
+    """As NumPy has it, with a tiny number in the place of 0."""
+    turned = _multiply(_pi(), OPERATIONS["where"](OPERATIONS["equal"](x, 0), 1e-20, x))
+    return _divide(OPERATIONS["sin"](turned), turned)
+
+
+@implements("vander")
+def _vander(x: Any, N: Any = None, increasing: Any = False) -> Any:
+    """Powers of the entries, for a number of powers that is known."""
+    base = as_array(x)
+    count = base.axes[0] if N is None and base.ndim == 1 else integer_of(N)
+    powers = as_int(count) if count is not None else None
+    if base.ndim != 1 or powers is None:
+        raise TraceError("np.vander is traced of a vector, with a number of powers that is known", help="say N=3")
+    columns, column = [], OPERATIONS["ones_like"](base)
+    for _ in range(powers):
+        columns.append(column)
+        column = _multiply(column, base)
+    return OPERATIONS["stack"](columns if increasing else columns[::-1], 1)
+
+
 @implements("polyval")
 def _polyval(p: Any, x: Any) -> Any:
     result: Any = 0
@@ -260,6 +288,13 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
         raise TraceError("np.trapezoid along another axis than the last cannot be traced")
     step = dx if x is None else OPERATIONS["diff"](x)
     return OPERATIONS["sum"](_divide(_multiply(step, _add(base[..., 1:], base[..., :-1])), 2.0), -1)
+
+
+@implements("ediff1d")
+def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    inner = OPERATIONS["diff"](ravel(ary))
+    parts = [p for p in (to_begin, inner, to_end) if p is not None]
+    return OPERATIONS["concatenate"]([ravel(p) for p in parts]) if len(parts) > 1 else inner
 
 
 @implements("multiply.accumulate")
@@ -353,3 +388,42 @@ def _bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Any:
     total = OPERATIONS["zeros"](minlength, float if weights is not None else int)
     OPERATIONS["add.at"](total, given, 1 if weights is None else weights)
     return total
+
+
+@implements("correlate")
+def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
+    """sum_k a[n + k] v[k], at all n where both stand ("valid"), at as many as the longer has, or where any do."""
+    left, right = _sequence(a, "correlate"), _sequence(v, "correlate")
+    if _turned(left, right, mode):
+        return OPERATIONS["flip"](_correlate(v, a, mode), 0)  # NumPy slides the shorter one, and turns what it found
+    length = right.shape[0]
+    around = {"valid": (0, 0), "same": (length // 2, length - length // 2 - 1), "full": (length - 1, length - 1)}
+    if mode not in around:
+        raise TraceError(f"np.correlate with mode={mode!r} cannot be traced", help='mode is "valid", "same" or "full"')
+    padded = left if mode == "valid" else OPERATIONS["pad"](left, around[mode])
+    return OPERATIONS["matmul"](OPERATIONS["lib.stride_tricks.sliding_window_view"](padded, length), right)
+
+
+@implements("convolve")
+def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
+    left, right = _sequence(a, "convolve"), _sequence(v, "convolve")
+    if _turned(left, right, mode):
+        left, right = right, left
+    return _correlate(left, OPERATIONS["flip"](right, 0), mode)
+
+
+def _turned(left: Any, right: Any, mode: Any) -> bool:
+    """Whether the sequences are to be exchanged: what "full" gives does not depend on it."""
+    lengths = left.axes[0], right.axes[0]
+    if mode == "full":
+        return False
+    if mode == "valid" and is_so("<=", *lengths):
+        return True
+    return must_know("<", *lengths, "which of both sequences is the longer one")
+
+
+def _sequence(a: Any, name: str) -> Any:
+    base = as_array(a)
+    if base.ndim > 1:
+        raise ShapesDoNotFit(f"np.{name} of an array with {base.ndim} axes; it takes vectors")
+    return base if base.ndim else base.reshape(1)

@@ -57,16 +57,19 @@ class Items:
         self.first: Expr = number(min(start)) if start else ZERO  # the place that is the first of the array
         self.place: Expr | None = None  # that to which a round puts an item
         self.fresh: list[tuple[Expr, Any]] = []
+        self.arms = len(session.arms)  # the branches on data around a round
 
     def begin(self) -> None:
         """A round begins."""
-        self.fresh = []
+        self.fresh, self.arms = [], len(self.session.arms)
         for part in self.parts:
             part.begin()
 
     def put(self, place: Expr, value: Any) -> None:
         """The round puts an item to a place."""
         place = reduced(place)
+        if len(self.session.arms) > self.arms:
+            raise self.stop("a list that gets items in some rounds alone")
         if self.fresh or (self.place is not None and self.place is not place):
             raise self.stop("a list that gets several items in a round")
         self.place = place

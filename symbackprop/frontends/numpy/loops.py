@@ -638,9 +638,17 @@ class Loop:
         """(the round, the tests that ask for it) where the entry is what it was in all other rounds."""
         tests = {n: s for n in nodes_once(value) if (s := self._solved(n)) is not None}
         groups = [(s, {n for n, other in tests.items() if other is s}) for s in dict.fromkeys(tests.values())]
-        for solution, mine in (*groups, *self._blocks(value)):
-            if rewrite(value, lambda n, mine=mine: ZERO if n in mine else None) is old:  # type: ignore[misc]
+        for solution, mine in groups:  # these hold together or not at all
+            if self._without(value, mine) is old:
                 yield solution, mine
+        for solution, mine in self._blocks(value):
+            if all(self._without(value, {n}) is old for n in mine):
+                yield solution, mine
+
+    @staticmethod
+    def _without(value: Expr, failing: set[Expr]) -> Expr:
+        """The entry where tests do not hold."""
+        return rewrite(value, lambda n: ZERO if n in failing else None)
 
     def _blocks(self, value: Expr) -> Iterator[tuple[Expr, set[Expr]]]:
         """(the round, the tests that ask for it) where rounds write blocks of places: E*k <= i and i < E*k + E."""
