@@ -54,9 +54,6 @@ from symbackprop.normal_form.work_time import worked
 
 REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, and of all
 QUICK = 0.05
-# Letters of functions that many documents do not define, and what they are then.
-HABITUAL = frozenset(["sigma", "f", "g", "h", "phi", "varphi", "s", "S"])
-HABITUAL_NAMES = {"sigmoid": "logistic function", "tanh": "hyperbolic tangent"}
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -231,29 +228,20 @@ class Judge:
             if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status != "NOT UNDERSTOOD"):
                 first = ruling
         assert first is not None
-        return first if first.status != "REFUTED" else self.under_habits(first, left, right, key, restricted)
+        return self.as_usual(first, left, right, key) if first.status == "REFUTED" else first
 
-    def under_habits(
-        self, first: Ruling, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...]
-    ) -> Ruling:
-        """A refutation, unless it holds because a function that nothing defines was taken to be any function.
-
-        Many write sigma, or f, and never say that it is the logistic function or the hyperbolic tangent: the claim is
-        true if it is, and that is a condition.
-        """
-        named = self.facts.named_functions
-        unknown = {name for name, known in self.env.functions.items() if known is None} - set(self.env.definitions)
-        free = sorted((unknown - set(named)) & HABITUAL)
-        if not free:
-            return first
-        for function in ("sigmoid", "tanh"):
-            facts = replace(self.facts, named_functions={**named, **{name: FUNCTIONS[function] for name in free}})
-            other = Judge(self.document, self.env, facts, self.lengths, self.reading)
-            ruling = other.under(self.reading, left, right, key, restricted)
-            if ruling.status == "PROVED":
-                words = f"{', '.join(free)} is the {HABITUAL_NAMES[function]}"
-                return replace(ruling, conditions=(*ruling.conditions, words))
-        return first
+    def as_usual(self, ruling: Ruling, left: Node, right: Node, key: tuple[int, int]) -> Ruling:
+        """REFUTED for an arbitrary function, or PROVED IF it is one of those that letters usually stand for."""
+        for family in [f for f, d in self.env.functions.items() if d is None and f not in self.facts.named_functions]:
+            for name in ("sigmoid", "tanh"):
+                self.facts.named_functions[family] = FUNCTIONS[name]
+                try:
+                    other = self.under(self.reading, left, right, key)
+                finally:
+                    del self.facts.named_functions[family]
+                if other.status == "PROVED":
+                    return replace(other, conditions=(*other.conditions, f"{family} is the function {name}"))
+        return ruling
 
     def beside(
         self,
@@ -283,9 +271,10 @@ class Judge:
             if not (self.facts.symmetric or in_both_orders(found, tensor)):
                 continue
             other = decided(with_symmetric(found, tensor), ((tensor.name, "symmetric", -1),))
+            if other.status == "PROVED" and self.facts.symmetric:
+                return replace(other, conditions=())
             if other.status == "PROVED":
-                said = self.facts.symmetric
-                return replace(other, conditions=() if said else (f"{tensor.name} is symmetric",))
+                return replace(ruling, reason=f"true if {tensor.name} is symmetric, which is not said")
         return self.under_stated(ruling, found, (left, right))
 
     def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:

@@ -101,6 +101,7 @@ class Environment:
     parts: set[str] = field(default_factory=set)
     index_letters: set[str] = field(default_factory=set)
     transposed: set[str] = field(default_factory=set)
+    indexed_vectors: set[str] = field(default_factory=set)
     used_names: set[str] = field(default_factory=set)
     stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
 
@@ -185,6 +186,8 @@ def _count(env: Environment) -> None:
             mention = env.names.mention(node)
             if mention is not None and mention.transposed and not mention.components:
                 env.transposed.add(mention.family)
+            if mention is not None and mention.transposed and len(mention.components) == 1 and mention.layer is None:
+                env.indexed_vectors.add(mention.family)  # x_n x_n^T: each x_n is a vector
             for item in mention.components if mention is not None else ():
                 if isinstance(item, Symbol):
                     env.index_letters.add(item.name)

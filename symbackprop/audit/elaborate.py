@@ -270,7 +270,10 @@ class Elaborator:
             and all(i in scope.letters or scope.claim for i in implied)
         ):
             items = tuple(Symbol(i) for i in implied)
-        return self.entry(whole, items, scope) if items else whole
+        found = self.entry(whole, items, scope) if items else whole
+        if family in self.env.indexed_vectors and found.rank == 1 and len(items) == 1:
+            found = replace(found, row=self.reading.rows)
+        return found
 
     def _entry_by_itself(self, family: str, items: tuple[Node, ...]) -> bool:
         return any(d.of_one_entry and d.head.mention.components == items for d in self.env.definitions.get(family, ()))

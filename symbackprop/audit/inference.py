@@ -298,14 +298,15 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
     for family in used:
         arity = env.habits.arity[family]
         if arity:
-            facts.ranks[family] = arity
+            facts.ranks[family] = arity + (family in env.indexed_vectors and arity == 1)
             facts.sure.add(family)
         elif family.endswith("^2") and env.habits.arity[family[:-2]]:
             facts.ranks[family] = env.habits.arity[family[:-2]]
         elif family.startswith("d ") and not env.definitions.get(family):
             facts.ranks[family] = facts.ranks.get(family[2:], 0)
         elif family in facts.aliases:
-            facts.ranks[family] = env.habits.arity[facts.aliases[family]]
+            other = facts.aliases[family]
+            facts.ranks[family] = env.habits.arity[other] + (other in env.indexed_vectors)
         elif family in said:
             facts.ranks[family] = said[family]
             facts.sure.add(family)
@@ -324,9 +325,9 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
             loose.append(family)
     best = _choose(env, facts, reading, loose)
     if _misfits(env, facts, reading, best):
-        other = Reading(elementwise=True, rows=reading.rows)
-        again = _choose(env, facts, other, loose)
-        if _misfits(env, facts, other, again) < _misfits(env, facts, reading, best):
+        looser = Reading(elementwise=True, rows=reading.rows)
+        again = _choose(env, facts, looser, loose)
+        if _misfits(env, facts, looser, again) < _misfits(env, facts, reading, best):
             best, reading.elementwise = again, True
             facts.assumptions.append("vectors side by side are multiplied entry by entry")
     facts.guessed = reading.elementwise or _misfits(env, facts, reading, best) >= 10

@@ -369,11 +369,7 @@ def _low_layers(nodes: Sequence[object], shifted: dict[str, set[str]], habits: H
         if isinstance(node, Scripts) and node.below is not None:
             family = _family(node, names)
             reads = [layer_of(item) for item in node.below.items]
-            if (
-                family
-                and any(r is not None and r.base in below for r in reads)
-                and family not in habits.layered
-            ):
+            if family and any(r is not None and r.base in below for r in reads) and family not in habits.layered:
                 habits.low_layered.add(family)
 
 

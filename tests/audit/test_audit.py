@@ -17,7 +17,7 @@ JUDGED = {
     "deep.md": "TTWWTWTT",
     "gru.md": "TTWTT",
     "ln.md": "TTTTTWTT",
-    "matcalc.md": "TWTCTTTTTTTTWTWTTWT",
+    "matcalc.md": "TWTWTTTTTTTTWTWTTWT",
     "rnn.md": "TTWTT",
     "small.md": "TTTWTTW",
     "softmax_col.md": "TTWTTTWTTTW",
@@ -30,7 +30,7 @@ STATUS = {"T": "PROVED", "C": "PROVED IF", "W": "REFUTED"}
 def test_claims_are_judged_as_marked(name):
     judged = [j for j in audit(FOLDER / name).judgements if j.status not in ("DEFINITION", "NOTATION")]
     assert [j.status for j in judged] == [STATUS[mark] for mark in JUDGED[name]]
-    assert all(j.repair for j in judged if j.status == "REFUTED")
+    assert all(j.repair or j.reason.startswith("true if") for j in judged if j.status == "REFUTED")
 
 
 LAYERS = r"""
@@ -66,7 +66,9 @@ def test_a_cost_that_depends_on_nothing_known_proves_nothing():
 
 
 def test_an_update_is_no_claim():
-    assert statuses(r"$$ w = w - \eta \frac{\partial J}{\partial w} $$ $$ b \leftarrow b - \eta g $$") == ["NOTATION"] * 2
+    assert (
+        statuses(r"$$ w = w - \eta \frac{\partial J}{\partial w} $$ $$ b \leftarrow b - \eta g $$") == ["NOTATION"] * 2
+    )
 
 
 def test_the_bias_of_a_sum_from_0_is_one():
@@ -110,7 +112,7 @@ def test_a_definition_that_is_0_is_noticed():
 
 def test_a_notation_that_is_given_counts():
     text = r"$$ a = \sigma(z) $$ $$ \frac{da}{dz} = a (1 - a) $$"
-    assert audit(text).judgements[-1].status == "PROVED IF"
+    assert audit(text).judgements[-1].conditions == ("sigma is the function sigmoid",)
     assert audit(text, notation={"sigma": "sigmoid"}).judgements[-1].status == "PROVED"
     front = f"---\nnotation:\n  sigma: sigmoid\n---\n\n{text}"
     assert audit(front).judgements[-1].status == "PROVED"
@@ -127,6 +129,8 @@ def test_reports_hold_what_was_judged():
     assert "REFUTED" in page and "How it was read" in page
 
 
-@pytest.mark.parametrize("text", ["", "no equations here", "$$ x $$", "$$ a = $$", "$$ = b $$", r"$$ \foo = \bar $$", "$" * 7])
+@pytest.mark.parametrize(
+    "text", ["", "no equations here", "$$ x $$", "$$ a = $$", "$$ = b $$", r"$$ \foo = \bar $$", "$" * 7]
+)
 def test_odd_documents_have_an_answer(text):
     assert "REFUTED" not in statuses(text) and "PROVED" not in statuses(text)

@@ -9,7 +9,7 @@ def said(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 def test_an_activation_that_nothing_defines_is_the_usual_one():
     text = "$$o = \\sigma(z), \\quad z = w x$$\n\n$$\\frac{\\partial o}{\\partial z} = o (1 - o)$$\n\n$$\\frac{\\partial o}{\\partial z} = o (o - 1)$$"
-    assert said(text)[2] == ("PROVED IF", ("sigma is the logistic function",))
+    assert said(text)[2] == ("PROVED IF", ("sigma is the function sigmoid",))
     assert said(text)[3][0] == "REFUTED"
 
 
