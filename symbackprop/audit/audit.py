@@ -176,6 +176,9 @@ class Judge:
                 yield self.noticed(replace(start, status=role), (number, k), step)
                 continue
             said = self.link(start, (number, k), step)
+            of_case = isinstance(step.right, Number) and isinstance(step.left, Symbol | Scripts)
+            if said.status == "REFUTED" and of_case and not formula.display:  # "if s_L = 1", in running text
+                said = replace(start, status="NOTATION", reason="a value that the text speaks of")
             if said.status == "PROVED" and any(note.kind == "bracket" for note in row.notes):
                 said = replace(said, status="PROVED IF", conditions=(*said.conditions, "its brackets close as read"))
             yield said
@@ -376,7 +379,8 @@ class Judge:
         try:
             found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
         except Misfit as error:
-            if error.hint == "shape" and self._sure(left) and self._sure(right) and not self._takes_rows(left, right):
+            sure = self._sure(left) and self._sure(right) and not self._takes_rows(left, right)
+            if error.hint == "shape" and sure:
                 return Ruling("REFUTED", f"the shapes do not fit: {error}")
             return Ruling("NOT UNDERSTOOD", str(error))
         except (NotRead, SymbackpropError, RecursionError) as error:

@@ -163,7 +163,10 @@ class Commands(Expressions):
         if text == r"\nabla":
             return self.nabla(token)
         if text == r"\Delta" and (follower := self.after(0)) is not None and is_letter(follower):
-            return self.differential("Delta", token)
+            changed = self.differential("Delta", token)
+            if isinstance(changed, Differential) and isinstance(bare(changed.of), Symbol) and changed.order is None:
+                return _accented(changed.of, "Delta", changed.span)  # a change of w has a name of its own
+            return changed
         if text == r"\Sigma" and self.text[start : start + 1] == "Σ" and self.sum_in_letters():
             return self.big("sum", token)
         if name in LETTERS:

@@ -279,7 +279,7 @@ _COMMANDS = frozenset(
 
 def _dressed(written: str, node: Symbol) -> str:
     for accent in node.accents:
-        written = rf"\{_ACCENTS.get(accent, accent)}{{{written}}}"
+        written = rf"\Delta {written}" if accent == "Delta" else rf"\{_ACCENTS.get(accent, accent)}{{{written}}}"
     return written
 
 

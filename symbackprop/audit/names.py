@@ -363,15 +363,13 @@ def _low_layers(nodes: Sequence[object], shifted: dict[str, set[str]], habits: H
         if not strong:
             continue
         habits.layer_letters.add(letter)
+    # The l of W_{kl} is an index like k, unless somewhere a next layer, l + 1, is written below as well.
+    below = habits.layer_letters & set(shifted)
     for node in nodes:
         if isinstance(node, Scripts) and node.below is not None:
             family = _family(node, names)
             reads = [layer_of(item) for item in node.below.items]
-            if (
-                family
-                and any(r is not None and r.base in habits.layer_letters for r in reads)
-                and family not in habits.layered
-            ):
+            if family and any(r is not None and r.base in below for r in reads) and family not in habits.layered:
                 habits.low_layered.add(family)
 
 

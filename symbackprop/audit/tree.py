@@ -40,9 +40,9 @@ class Symbol(Placed):
     `font` is what it is set in: "" (plain), "bold" (\mathbf, \boldsymbol, \bm), "cal" (\mathcal, \cal, \mathscr),
     "roman" (\mathrm, \operatorname, \text of one word, names such as \log), "blackboard" (\mathbb), "fraktur", "sans",
     "typewriter", or "command" for an unknown command. `accents`, innermost first: "hat", "bar", "tilde", "vec", "dot",
-    "ddot", "check", "breve", "underline". An accent or a font over a symbol with scripts, \hat{x_i}, is the symbol's:
-    \hat{x}_i. A name of several plain letters, "net" or "sum", was written without a command: a reader who knows the
-    letters n, e and t but no "net" may take it apart.
+    "ddot", "check", "breve", "underline"; and "Delta" for the \Delta of \Delta w_{ij}. An accent or a font over a
+    symbol with scripts, \hat{x_i}, is the symbol's: \hat{x}_i. A name of several plain letters, "net" or "sum", was
+    written without a command: a reader who knows the letters n, e and t but no "net" may take it apart.
     """
 
     name: str
@@ -164,7 +164,7 @@ class Big(Placed):
 
 @dataclass(frozen=True, slots=True)
 class Differential(Placed):
-    r"""d x, \mathrm{d}x, \partial J alone, \Delta W: `kind` "d", "partial", "Delta" before what it is taken of.
+    r"""d x, \mathrm{d}x, \partial J alone, \Delta (AB): `kind` "d", "partial", "Delta" before what it is taken of.
 
     A letter d directly before a symbol, dW, is read so; where the document has a variable d it may be a product after
     all.

@@ -218,7 +218,7 @@ FORMULAS = st.recursive(st.tuples(ATOMS, MARKS).map("".join), formulas, max_leav
 
 
 @given(FORMULAS, FORMULAS)
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_formulas_that_are_right_are_read_and_written(left, right):
     display = parse(f"{left} = {right}")
     assert not any(isinstance(node, NotUnderstood) for node in walk(display))
