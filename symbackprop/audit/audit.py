@@ -27,10 +27,12 @@ from symbackprop.audit.judge import (
     square_inputs,
     with_symmetric,
 )
+from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
 from symbackprop.audit.notation import override, profile, stated
+from symbackprop.audit.premises import Supposed, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.tree import (
@@ -68,6 +70,7 @@ class Judgement:
         repair: LaTeX that is proved to be right in place of the right side, or of the left one.
         mended: the row as it was read, where brackets do not match or scripts are not as TeX has them.
         oddities: what is odd in its form: an index on one side only, a sum without its index.
+        place: the numbers of its formula and of its link in it.
     """
 
     formula: Formula
@@ -82,6 +85,7 @@ class Judgement:
     oddities: tuple[str, ...] = ()
     counterexample: Counterexample | None = None
     ruling: Ruling | None = field(default=None, repr=False)
+    place: tuple[int, int] = (-1, 0)
 
 
 @dataclass
@@ -132,6 +136,7 @@ def audit(
             reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
             judgements.append(Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
         judgements += judge.display(f, display)
+    judgements = judge.laid_out(judgements)
     return Audit(document, judgements, profile(document, env, facts, reading), facts.assumptions)
 
 
@@ -154,6 +159,8 @@ class Judge:
     def __init__(self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> None:
         self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
         self.left, self.until = REPAIRS, worked() + ALL
+        self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
+        self.supposed = Supposed(frozenset(), frozenset())
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -170,6 +177,7 @@ class Judge:
             row = rows[step.row]
             odd = tuple(dict.fromkeys(finding.words for finding in findings(row, step)))
             start = Judgement(formula, step.row, step.link, text, "NOT UNDERSTOOD", mended=mended(row), oddities=odd)
+            start = replace(start, place=(number, k))
             role = self.env.roles.get((number, k), "")
             unread = role == "DEFINITION" and any(isinstance(node, NotUnderstood) for node in walk(step.right))
             if role and not unread:
@@ -213,7 +221,11 @@ class Judge:
             return replace(start, reason=broken.reason)
         if worked() > self.until:
             return replace(start, status="UNDECIDED", reason="the time for the document was up")
-        ruling = self.ruled(step.left, step.right, key, self.said_positive(start.formula, step))
+        self.supposed = symmetric(self.document, self.env, start.formula)
+        restricted = self.said_positive(start.formula, step)
+        ruling = self.ruled(step.left, step.right, key, restricted)
+        if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
+            ruling = self.in_other_layout(ruling, step, key, restricted)
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
         if status == "REFUTED":
             repair = self.repair(start.formula, key, step)
@@ -223,6 +235,45 @@ class Judge:
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
+
+    def in_other_layout(self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
+        """Note whether a claim is true where derivatives are laid out the other way."""
+        assert step.left is not None
+        for layout in layouts(self.reading):
+            other = self.under(layout.other(self.reading), step.left, step.right, key, restricted)
+            if other.status == "PROVED":
+                self.otherwise[key] = layout
+                return ruling if ruling.status == "REFUTED" else replace(other, status="UNDECIDED")
+        return ruling
+
+    def laid_out(self, judgements: list[Judgement]) -> list[Judgement]:
+        """The judgements, where claims that are true in another layout are seen beside all others."""
+        steps = {(f, k): s for f, display in enumerate(self.env.displays) for k, s in enumerate(links(display))}
+        found = list(judgements)
+        for layout in dict.fromkeys(self.otherwise.values()):
+            mine = [key for key, other in self.otherwise.items() if other == layout]
+            settled = layout.choice in self.facts.laid_out
+            settled = settled or (layout.choice == "turned" and updates(self.env, steps.items()))
+            against = [] if settled else [j for j in judgements if self._fits_one(j, steps, layout)]
+            for n, judgement in enumerate(judgements):
+                if judgement.place not in mine:
+                    continue
+                if not settled and len(against) < len(mine):
+                    conditions = (*(judgement.conditions if judgement.status == "PROVED IF" else ()), layout.words)
+                    found[n] = replace(judgement, status="PROVED IF", reason="", conditions=conditions, repair=None,
+                                       counterexample=None)  # fmt: skip
+                    continue
+                why = "which the document rules out" if settled else f"unlike line {against[0].formula.line}"
+                found[n] = replace(judgement, status="REFUTED", reason=f"true if {layout.words}, {why}")
+        return found
+
+    def _fits_one(self, judgement: Judgement, steps: Mapping[tuple[int, int], Link], layout: Layout) -> bool:
+        """True if a claim is true in the document's layout and not in the other."""
+        step = steps.get(judgement.place)
+        if judgement.status != "PROVED" or step is None or step.left is None or not turns(step.left, step.right):
+            return False
+        other = self.under(layout.other(self.reading), step.left, step.right, judgement.place)
+        return other.status in ("REFUTED", "NOT UNDERSTOOD")
 
     def said_positive(self, formula: Formula, step: Link) -> tuple[str, ...]:
         """The indices that the text before a formula, or the formula itself, says begin with 1: for j >= 1."""
@@ -240,6 +291,8 @@ class Judge:
                 return replace(ruling, conditions=conditions)
             if first is None or (first.status == "NOT UNDERSTOOD" and ruling.status != "NOT UNDERSTOOD"):
                 first = ruling
+            elif first.status == "REFUTED" and ruling.status == "UNDECIDED":
+                first = ruling  # a reading in which nothing speaks against it
         assert first is not None
         return self.as_usual(first, left, right, key) if first.status == "REFUTED" else first
 
@@ -281,11 +334,12 @@ class Judge:
             if other.status == "PROVED":
                 return other if not self.facts.sums_to_one else replace(other, conditions=())
         for tensor in square_inputs(found):
-            if not (self.facts.symmetric or in_both_orders(found, tensor)):
+            if not (self.supposed.covers(tensor.name) or in_both_orders(found, tensor)):
                 continue
             other = decided(with_symmetric(found, tensor), ((tensor.name, "symmetric", -1),))
-            if other.status == "PROVED" and self.facts.symmetric:
-                return replace(other, conditions=())
+            if other.status == "PROVED" and self.supposed.covers(tensor.name):
+                conditions = () if self.supposed.sure(tensor.name) else (f"{tensor.name} is symmetric",)
+                return replace(other, conditions=conditions)
             if other.status == "PROVED":
                 return replace(ruling, reason=f"true if {tensor.name} is symmetric, which is not said")
         return self.under_stated(ruling, found, (left, right))

@@ -142,12 +142,14 @@ class Reading:
         rows: vectors are rows.
         stacked: quantities of each example without a mark are arrays over all examples.
         lower_first: the Jacobian dy/dx has the axis of x first.
+        turned: the derivative of a number by a matrix has the shape of its transpose.
     """
 
     elementwise: bool = False
     rows: bool = False
     stacked: bool = False
     lower_first: bool = False
+    turned: bool = False
 
 
 @dataclass
@@ -166,8 +168,8 @@ class Facts:
     targets: set[str] = field(default_factory=set)
     along: int = -1
     sums_to_one: bool = False
-    symmetric: bool = False  # the words speak of symmetric matrices
     constrained: dict[str, set[str]] = field(default_factory=dict)
+    laid_out: set[str] = field(default_factory=set)  # the layouts of derivatives that the words settle
     sure: set[str] = field(default_factory=set)
     guessed: bool = False  # no choice of ranks suits all definitions
     assumptions: list[str] = field(default_factory=list)
@@ -1129,7 +1131,8 @@ class Elaborator:
         variables: list[Node] = []
         for variable, exponent in zip(by, powers, strict=True):
             variables += [variable] * (1 if exponent is None else self._integer(exponent))
-        if node.powers == () and node.order is not None and len(variables) == 1:
+        once = not any(node.powers) and (node.kind == "nabla" or not node.powers)  # the Hessian is \nabla^2 f
+        if once and node.order is not None and len(variables) == 1:
             variables *= self._integer(node.order)
         found = value
         for turn, variable in enumerate(reversed(variables)):
@@ -1137,6 +1140,8 @@ class Elaborator:
         if len(variables) == 1:
             found = replace(found, upper=upper, lower=self._family(variables[0]), split=value.rank)
             if value.rank == 1 and found.rank == 2 and self.reading.lower_first and not self.reading.rows:
+                found = self.algebra.transposed(found)
+            if value.rank == 0 and found.rank == 2 and self.reading.turned and node.kind != "nabla":
                 found = self.algebra.transposed(found)
         return found
 

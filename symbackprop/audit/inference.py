@@ -15,6 +15,7 @@ from symbackprop.audit.definitions import Definition, Environment, Head, mention
 from symbackprop.audit.elaborate import SAMPLES, Elaborator, Facts, Instance, Reading, Scope
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
+from symbackprop.audit.layout import said
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.names import Layer, Mention
 from symbackprop.audit.tree import (
@@ -67,6 +68,7 @@ def infer(document: Document, env: Environment) -> tuple[Facts, Lengths, Reading
     _aliases(env, facts)
     _ones(document, env, facts)
     reading = Reading(rows=rows_first(env))
+    facts.laid_out = said(" ".join(p for _, p in document.prose), reading)
     _ranks(document, env, facts, reading)
     lengths = Lengths()
     for _ in range(4):
@@ -125,7 +127,6 @@ def _targets(document: Document, env: Environment, facts: Facts) -> None:
                     f for f in mentions_in(env, d.right) if not env.definitions.get(f) and f not in WEIGHTS
                 }
     text = " ".join(p for _, p in document.prose)
-    facts.symmetric = bool(re.search(r"\bsymmetric (?:matri|[a-z]+ matri|\$)|\$ (?:is|are|be) symmetric", text, re.I))
     facts.sums_to_one = bool(re.search("|".join(SHARES_OF_ONE), text, re.I))
     for place, role in list(env.roles.items()):
         if role == "NOTATION" and place in env.stated:
@@ -257,6 +258,8 @@ def rows_first(env: Environment) -> bool:
                     continue
                 if left.components or right.components:
                     continue
+                if left.family[-1:].isupper() and right.family[-1:].islower():
+                    continue  # a matrix before a vector: the vector is a column
                 before += left.family in DATA and right.family in WEIGHTS
                 after += left.family in WEIGHTS and right.family in DATA
     return before > after

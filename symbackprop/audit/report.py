@@ -5,6 +5,7 @@ Main names: `to_dict` (what `--json` prints), `table`, `github_lines`.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rich.table import Table
@@ -16,6 +17,7 @@ COLOURS = {"PROVED": "green", "PROVED IF": "green", "REFUTED": "bold red", "UNDE
            "NOT UNDERSTOOD": "magenta", "DEFINITION": "dim", "NOTATION": "dim"}  # fmt: skip
 ORDER = tuple(COLOURS)
 LONGEST = 90
+MOST_SIZES = 6  # that are told of one counterexample
 
 
 def to_dict(audit: Audit) -> dict[str, Any]:
@@ -51,7 +53,34 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
 
 def size_name(size: str) -> str:
     """What a size is called in words."""
-    return "a range" if size.startswith("#") else size
+    return size if _is_named(size) or size.startswith("size ") else "a range"
+
+
+def sizes_in_words(judgement: Judgement) -> list[str]:
+    """The sizes of a counterexample as a reader of the document knows them: n = 2, X is 1 by 3, w has 3 entries."""
+    found = judgement.counterexample
+    if found is None:
+        return []
+    letters = set(re.findall(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])", judgement.latex))
+    words = [f"{name} = {value}" for name, value in found.sizes.items() if _is_named(name)]
+    if len(words) == len(found.sizes):
+        return words
+    for name, values in found.inputs.items():
+        shown = name.removesuffix(" each")
+        if name == "probe" or not re.fullmatch(r"[A-Za-z]+(?: [A-Za-z]+)?(?:_\w+)?(?:\^\([^()]*\))?", shown):
+            continue
+        if values.ndim == 2 and shown.upper() in letters and shown not in letters:
+            shown = shown.upper()  # X, whose entries the document writes x_{ij}
+        if values.ndim == 1:
+            words.append(f"{shown} has {values.shape[0]} {'entry' if values.shape[0] == 1 else 'entries'}")
+        elif values.ndim > 1:
+            words.append(f"{shown} is {' by '.join(map(str, values.shape))}")
+    return words[:MOST_SIZES]
+
+
+def _is_named(size: str) -> bool:
+    """True for a size that the document itself names."""
+    return not size.startswith(("#", "size ")) and "('" not in size
 
 
 def table(audit: Audit) -> Table:
@@ -73,8 +102,8 @@ def why(judgement: Judgement) -> str:
         parts.append("if " + "; ".join(judgement.conditions))
     if judgement.counterexample is not None and not judgement.reason:
         entry = judgement.counterexample.entry
-        sizes = ", ".join(f"{size_name(n)} = {v}" for n, v in judgement.counterexample.sizes.items())
-        at = f" at {sizes}" if sizes else ""
+        sizes = ", ".join(sizes_in_words(judgement))
+        at = f" where {sizes}" if sizes else ""
         parts.append(f"left {entry.correct:.6g}, right {entry.claimed:.6g}{at}")
     if judgement.repair:
         parts.append(f"right: {judgement.repair}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from symbackprop.audit.audit import Audit, Judgement
-from symbackprop.audit.report import size_name, why
+from symbackprop.audit.report import sizes_in_words, why
 from symbackprop.document.model import (
     Block,
     Code,
@@ -69,7 +69,7 @@ def _case(judgement: Judgement) -> Iterator[Block]:
         yield Display(((DisplayedEquality(comparison.left, comparison.right), ()),))
     if judgement.counterexample is not None:
         entry = judgement.counterexample.entry
-        sizes = ", ".join(f"{size_name(n)} = {v}" for n, v in judgement.counterexample.sizes.items())
+        sizes = ", ".join(sizes_in_words(judgement))
         where = f" at {sizes}" if sizes else ""
         yield Paragraph((f"Numbers{where}: the left side is {entry.correct:.6g}, the right side {entry.claimed:.6g}.",))
     if judgement.repair:
