@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from symbackprop.audit.grammar import flat
 from symbackprop.audit.names import Habits, Layer, Mention, Names
@@ -148,6 +148,7 @@ def environment(displays: Sequence[Display], habits: Habits) -> Environment:
     names = Names(habits)
     env = Environment(habits, names, tuple(displays))
     _count(env)
+    _beside_rows(env)
     _functions(env)
     _zeros(env)
     _definitions(env)
@@ -202,6 +203,22 @@ def _count(env: Environment) -> None:
                     and isinstance(low.members[1], Symbol)
                 ):
                     env.bounds.add(low.members[1].name)
+
+
+def _beside_rows(env: Environment) -> None:
+    """u^T v_c: what stands behind a row is a vector, and c is which of them."""
+    for node in nodes(env):
+        if not isinstance(node, Product):
+            continue
+        whole = flat(node)
+        for left, operator, right in zip(whole.factors, whole.operators, whole.factors[1:], strict=False):
+            one, two = env.names.mention(left), env.names.mention(right)
+            if one is None or two is None or operator not in ("", "cdot") or not one.transposed or two.transposed:
+                continue
+            vector = one.family[-1:].islower() or one.family.split("_")[0][-1:].islower()
+            once = len(two.components) == 1 and env.habits.arity[two.family] == 1 and two.layer is None
+            if vector and once and (len(one.components) <= 1):
+                env.indexed_vectors.add(two.family)
 
 
 def stripped(env: Environment, node: Node) -> str | None:
@@ -326,6 +343,7 @@ def _definitions(env: Environment) -> None:
             head = env.head(link.left) if link.left is not None else None
             if head is not None and _defines_slope(env, head, link):
                 slopes.setdefault((head.mention.family, _generic(env, head.mention.layer)), (f, k))
+    _patterns(env, slopes)
     for f, display in enumerate(env.displays):
         chained = False  # the chain began with a quantity alone
         for k, link in enumerate(links(display)):
@@ -402,6 +420,49 @@ def _definitions(env: Environment) -> None:
             env.definitions[mention.family].append(definition)
             env.roles[place] = "DEFINITION"
             taken[mention.family, mention.layer, number, slope] = definition
+
+
+def _patterns(env: Environment, slopes: dict[tuple[str, Layer | None], tuple[int, int]]) -> None:
+    """\\bar{X} = dL/dX, where X stands for any quantity: then \\bar{V} is dL/dV, and what is said of it is a claim."""
+    for (family, _), (f, k) in list(slopes.items()):
+        link = links(env.displays[f])[k]
+        right = link.right
+        by = env.names.mention(right.by[0]) if isinstance(right, Derivative) and len(right.by) == 1 else None
+        if by is None or by != Mention(by.family) or env.mentions.get(by.family, 0) > 1:
+            continue  # a quantity that the document speaks of
+        mark = family.removesuffix(by.family)
+        if not mark or mark == family:
+            continue
+        env.roles[f, k] = "NOTATION"
+        del slopes[family, None]
+        for marked in [name for name in env.mentions if name.startswith(mark) and name != family]:
+            for place in _stated_places(env, marked.removeprefix(mark)):
+                mention = env.names.mention(place)
+                assert isinstance(right, Derivative) and mention is not None
+                head = Head(Mention(marked, mention.layer))
+                env.definitions[marked].append(Definition(head, replace(right, by=(place,)), (-1, 0), True))
+                slopes[marked, _generic(env, mention.layer)] = (-1, 0)
+
+
+def _stated_places(env: Environment, family: str) -> list[Node]:
+    """A quantity without entries as the document writes it, at a layer where it has layers."""
+    found: dict[Layer | None, Node] = {}
+    for node in nodes(env):
+        mention = env.names.mention(node) if isinstance(node, Symbol | Scripts) else None
+        if mention is None or mention.family != family:
+            continue
+        layer = mention.layer
+        if layer is not None and (layer.base not in env.habits.layer_letters or layer.offset):
+            continue
+        parts: tuple[Node, ...] = (node,)
+        if isinstance(node, Scripts):
+            low = Script((Symbol(layer.base),)) if layer is not None else None
+            parts = (node, Scripts(node.base, None, node.above), Scripts(node.base, low, None), node.base)
+        for part in parts:
+            if env.names.mention(part) == Mention(family, layer):
+                found.setdefault(layer, part)
+    layered = [node for layer, node in found.items() if layer is not None]
+    return layered or list(found.values())
 
 
 def _states_entries(mention: Mention, right: Node) -> bool:

@@ -485,10 +485,12 @@ def _unread(env: Environment, facts: Facts, reading: Reading) -> int:
 def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
     """Give each defined family the rank of what it is defined as; the number of definitions that do not fit."""
     failed = 0
+    # a derivative has the rank of what it is one by: that comes first, wherever it stands
+    ordered = sorted(env.definitions.items(), key=lambda item: any(d.slope for d in item[1]))
     for _ in range(3):
         failed = 0
         changed = False
-        for family, known in env.definitions.items():
+        for family, known in ordered:
             for d in known:
                 if d.head.mention.components:
                     continue
