@@ -428,20 +428,29 @@ def _patterns(env: Environment, slopes: dict[tuple[str, Layer | None], tuple[int
         link = links(env.displays[f])[k]
         right = link.right
         by = env.names.mention(right.by[0]) if isinstance(right, Derivative) and len(right.by) == 1 else None
-        if by is None or by != Mention(by.family) or env.mentions.get(by.family, 0) > 1:
-            continue  # a quantity that the document speaks of
+        if by is None or by != Mention(by.family) or _is_spoken_of(env, by.family, link):
+            continue
         mark = family.removesuffix(by.family)
         if not mark or mark == family:
             continue
         env.roles[f, k] = "NOTATION"
         del slopes[family, None]
-        for marked in [name for name in env.mentions if name.startswith(mark) and name != family]:
+        used = {m.family for n in nodes(env) if isinstance(n, Symbol | Scripts | Differential)
+                if (m := env.names.mention(n)) is not None}  # fmt: skip
+        for marked in sorted(name for name in used if name.startswith(mark) and name != family):
             for place in _stated_places(env, marked.removeprefix(mark)):
                 mention = env.names.mention(place)
                 assert isinstance(right, Derivative) and mention is not None
                 head = Head(Mention(marked, mention.layer))
                 env.definitions[marked].append(Definition(head, replace(right, by=(place,)), (-1, 0), True))
                 slopes[marked, _generic(env, mention.layer)] = (-1, 0)
+
+
+def _is_spoken_of(env: Environment, family: str, link: Link) -> bool:
+    """True if a letter stands elsewhere than in such links."""
+    every = [n for f, display in enumerate(env.displays) for step in links(display) for side in (step.left, step.right)
+             if side is not None and (step.left, step.right) != (link.left, link.right) for n in walk(side)]  # fmt: skip
+    return any(isinstance(n, Symbol) and n == Symbol(family) for n in every)
 
 
 def _stated_places(env: Environment, family: str) -> list[Node]:

@@ -353,13 +353,30 @@ def _letters(nodes: Sequence[object], habits: Habits) -> None:
                 rest = [f for f in members if not isinstance(f, Symbol | Number | Terms)]
                 habits.variables |= whole if rest else set()
     habits.variables &= VARIABLE_LETTERS | {"c"}
+    habits.variables |= _gates(nodes)
     habits.variables -= habits.bound
+
+
+def _gates(nodes: Sequence[object]) -> set[str]:
+    """Letters that name what makes them, i = sigma(W_i x + b_i): there they are no indices."""
+    found = set()
+    for node in nodes:
+        if not isinstance(node, Chain) or len(node.members) < 2:
+            continue
+        head = node.members[0].base if isinstance(node.members[0], Scripts) else node.members[0]
+        if not isinstance(head, Symbol) or not isinstance(node.members[1], Application | Product):
+            continue
+        for inner in walk(node.members[1]):
+            if isinstance(inner, Scripts) and isinstance(inner.base, Symbol) and inner.below is not None:
+                if inner.base.name != head.name and inner.below.items == (Symbol(head.name),):
+                    found.add(head.name)
+    return found
 
 
 def _low_layers(nodes: Sequence[object], shifted: dict[str, set[str]], habits: Habits, names: Names) -> None:
     """Layers or time steps that are written below: h_{t-1}, a_{l+1}."""
     for letter, families in shifted.items():
-        strong = letter in LAYER_LETTERS or (letter in "tk" and len(families) >= 1 and letter not in habits.bound)
+        strong = letter in LAYER_LETTERS or (letter in "tk" and (letter == "t" or letter not in habits.bound))
         if not strong:
             continue
         habits.layer_letters.add(letter)

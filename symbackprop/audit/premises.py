@@ -14,7 +14,9 @@ from symbackprop.audit.extraction import Document, Formula
 from symbackprop.audit.grammar import parse_expression
 
 CONDITIONAL = r"\b(?:if|when|whenever|where|for|in case|provided|given|unless|suppose|supposing|as long as)\b"
-NOT_SO = r"\b(?:not|non|no|anti|skew|asymmetric|nonsymmetric)\b[- ]?|\basymmetric|\bnonsymmetric"
+NOT_SO = r"\b(?:not|non|no|anti|skew|without being)(?: (?:necessarily|always|in general))?"
+NAME = r"\$([^$]+)\$"
+LIST = r"((?:\$[^$]+\$(?:\s*,?\s*and\s+|\s*,\s*))*\$[^$]+\$)([^$.;]{0,40})"
 ANY = "*"  # the words name no matrix
 
 
@@ -57,17 +59,27 @@ def _upto(sentence: str) -> str:
 
 
 def _named(env: Environment, sentence: str) -> set[str]:
-    """The matrices that a sentence calls symmetric."""
+    """The matrices that a sentence calls symmetric: the nearest to the word, or several where they share its verb."""
     found: set[str] = set()
-    for clause in re.split(r";|, (?=but\b|while\b|and let\b)", sentence):
-        for side, other in re.findall(r"\$\s*([^$=]+?)\s*=\s*([^$=]+?)\s*\$", clause):
-            found |= {f for f in (_family(env, side), _family(env, other)) if f and _flips(env, side, other)}
-        if not re.search(r"\bsymmetric\b", clause, re.I) or re.search(NOT_SO, clause, re.I):
+    for side, other in re.findall(r"\$\s*([^$=]+?)\s*=\s*([^$=]+?)\s*\$", sentence):
+        found |= {f for f in (_family(env, side), _family(env, other)) if f and _flips(env, side, other)}
+    for match in re.finditer(r"\bsymmetric\b", sentence, re.I):
+        before, after = sentence[: match.start()], sentence[match.end() :]
+        if re.search(NOT_SO + r"\W*$", before, re.I):
             continue
-        names = {f for text in re.findall(r"\$([^$]{1,24})\$", clause) for part in re.split(r",|\\in", text)[:3]
-                 if (f := _family(env, part))}  # fmt: skip
+        behind = re.match(rf"[^$.;,]{{0,40}}(?:\$[^$]*\\times[^$]*\$[^$.;,]{{0,20}})?{NAME}", after)
+        names = _families(env, behind[1]) if behind is not None else set()
+        if not names and (ahead := re.search(rf"{LIST}$", before)) is not None:
+            several = re.search(r"\b(?:are|be|both)\b|matrices", ahead[2] + after[:30]) is not None
+            parts = re.findall(NAME, ahead[1])
+            names = {f for part in (parts if several else parts[-1:]) for f in _families(env, part)}
         found |= names or {ANY}
     return found
+
+
+def _families(env: Environment, text: str) -> set[str]:
+    """The letters before what they are said to be: $A, B \\in \\mathbb{R}^{n \\times n}$."""
+    return {f for part in re.split(r"\\in\b|=|\\succ", text)[0].split(",") if (f := _family(env, part))}
 
 
 def _family(env: Environment, text: str) -> str | None:
