@@ -483,7 +483,37 @@ def _unread(env: Environment, facts: Facts, reading: Reading) -> int:
 
 
 def _ranks_of_defined(env: Environment, facts: Facts, reading: Reading) -> int:
-    """Give each defined family the rank of what it is defined as; the number of definitions that do not fit."""
+    """Give each defined family the rank of what it is defined as; the number of definitions that do not fit.
+
+    A recurrence, h_t = tanh(W h_{t-1}), gives none by itself: there the letter is believed, if then all fits.
+    """
+    before, implicit = dict(facts.ranks), dict(facts.implicit)
+    recurring = {f: _likely(f, env) for f in _recurring(env) if f not in before and not env.habits.arity[f]}
+    if recurring:
+        facts.ranks.update(recurring)
+        if not _ranks_by_definition(env, facts, reading):
+            return 0
+        facts.ranks, facts.implicit = before, implicit
+    return _ranks_by_definition(env, facts, reading)
+
+
+def _recurring(env: Environment) -> set[str]:
+    """Families that are defined by themselves, at another layer or time."""
+    reads = {f: {m for d in known if not d.slope for m in mentions_in(env, d.right)} & set(env.definitions)
+             for f, known in env.definitions.items()}  # fmt: skip
+    found = set()
+    for family in reads:
+        reached, waiting = set(), [family]
+        while waiting:
+            for other in reads[waiting.pop()] - reached:
+                reached.add(other)
+                waiting.append(other)
+        if family in reached:
+            found.add(family)
+    return found
+
+
+def _ranks_by_definition(env: Environment, facts: Facts, reading: Reading) -> int:
     failed = 0
     # a derivative has the rank of what it is one by: that comes first, wherever it stands
     ordered = sorted(env.definitions.items(), key=lambda item: any(d.slope for d in item[1]))
