@@ -283,7 +283,7 @@ class Judge:
     def ruled(self, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()) -> Ruling:
         """The ruling under the document's reading, or under another that makes the claim true."""
         first: Ruling | None = None
-        for reading, condition in self.readings():
+        for reading, condition in self.readings(left, right):
             ruling = self.under(reading, left, right, key, restricted)
             ruling = self.beside(ruling, reading, left, right, key, restricted)
             if ruling.status == "PROVED":
@@ -418,13 +418,16 @@ class Judge:
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
         return decided(found, assumed, QUICK).status == "PROVED"
 
-    def readings(self) -> Iterator[tuple[Reading, str]]:
+    def readings(self, *sides: Node) -> Iterator[tuple[Reading, str]]:
         """The document's reading, then others that are admissible."""
         yield self.reading, ""
         if self.facts.per_sample:
             yield replace(self.reading, stacked=True), ""
         if not self.reading.elementwise:
             yield replace(self.reading, elementwise=True), ""
+        squares = (n for side in sides for n in walk(side) if isinstance(n, Scripts) and n.above is not None)
+        if any(n.above is not None and n.above.items[:1] in ((Number("2"),), (Number("3"),)) for n in squares):
+            yield replace(self.reading, powers=True), "the power of a matrix is its product with itself"
 
     def under(
         self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()

@@ -448,9 +448,11 @@ def _patterns(env: Environment, slopes: dict[tuple[str, Layer | None], tuple[int
 
 def _is_spoken_of(env: Environment, family: str, link: Link) -> bool:
     """True if a letter stands elsewhere than in such links."""
-    every = [n for f, display in enumerate(env.displays) for step in links(display) for side in (step.left, step.right)
-             if side is not None and (step.left, step.right) != (link.left, link.right) for n in walk(side)]  # fmt: skip
-    return any(isinstance(n, Symbol) and n == Symbol(family) for n in every)
+    others = [step for display in env.displays for step in links(display)]
+    sides = [
+        s for step in others if (step.left, step.right) != (link.left, link.right) for s in (step.left, step.right)
+    ]
+    return any(node == Symbol(family) for side in sides if side is not None for node in walk(side))
 
 
 def _stated_places(env: Environment, family: str) -> list[Node]:
@@ -463,6 +465,7 @@ def _stated_places(env: Environment, family: str) -> list[Node]:
         layer = mention.layer
         if layer is not None and (layer.base not in env.habits.layer_letters or layer.offset):
             continue
+        assert isinstance(node, Symbol | Scripts)
         parts: tuple[Node, ...] = (node,)
         if isinstance(node, Scripts):
             low = Script((Symbol(layer.base),)) if layer is not None else None

@@ -10,6 +10,7 @@ arbitrary function of the last tensors that are spoken of.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -143,6 +144,7 @@ class Reading:
         stacked: quantities of each example without a mark are arrays over all examples.
         lower_first: the Jacobian dy/dx has the axis of x first.
         turned: the derivative of a number by a matrix has the shape of its transpose.
+        powers: X^2 is the product of a matrix with itself, also where nothing says so.
     """
 
     elementwise: bool = False
@@ -150,6 +152,7 @@ class Reading:
     stacked: bool = False
     lower_first: bool = False
     turned: bool = False
+    powers: bool = False
 
 
 @dataclass
@@ -169,6 +172,7 @@ class Facts:
     along: int = -1
     sums_to_one: bool = False
     constrained: dict[str, set[str]] = field(default_factory=dict)
+    reaches: dict[str, set[str]] = field(default_factory=dict)  # what a cost is said to be a function of
     laid_out: set[str] = field(default_factory=set)  # the layouts of derivatives that the words settle
     sure: set[str] = field(default_factory=set)
     guessed: bool = False  # no choice of ranks suits all definitions
@@ -204,6 +208,7 @@ class Elaborator:
         self._sums: list[tuple[str, Expr, Tensor]] = []
         self._equations: dict[Tensor, Equation | None] = {}
         self._depth = 0
+        self._of_matrix = False  # inside a trace or determinant, where X^2 is a product
         self.free: dict[str, Letter] = {}
         self.free_samples: dict[str, Expr] = {}
         self.open_ends, self.settled = frontier, True
@@ -524,6 +529,9 @@ class Elaborator:
                     return self.algebra.transposed(self._inverse(array))
         if isinstance(exponent, Symbol) and exponent.name in ("T", "top", "intercal"):
             return self.algebra.transposed(array)
+        product = array.rank == 2 and (self.reading.powers or self._of_matrix)
+        if product and isinstance(exponent, Number) and exponent.text in ("2", "3"):
+            return functools.reduce(self.algebra.times, [array] * int(exponent.text))
         shown = self.array(exponent, scope)
         if shown.rank:
             raise Misfit("an exponent is no array")
@@ -864,8 +872,10 @@ class Elaborator:
             return self.algebra.each(lambda a, b: _larger(a, b, name == "max"), *pair)
         if len(items) != 1:
             raise NotRead(f"{name} of several arguments is not read")
-        value = self.array(items[0], scope)
         lower = name.lower()
+        outer, self._of_matrix = self._of_matrix, self._of_matrix or lower in ("tr", "trace", "det")
+        value = self.array(items[0], scope)
+        self._of_matrix = outer
         if name in self.env.functions or (name in NAMED or lower in NAMED):
             function = self.facts.named_functions.get(name) or NAMED.get(name) or NAMED.get(lower)
             if self.env.functions.get(name) is not None or function is None:

@@ -67,6 +67,7 @@ def infer(document: Document, env: Environment) -> tuple[Facts, Lengths, Reading
     _per_sample(env, facts)
     _aliases(env, facts)
     _ones(document, env, facts)
+    _reaches(document, env, facts)
     reading = Reading(rows=rows_first(env))
     facts.laid_out = said(" ".join(p for _, p in document.prose), reading)
     _ranks(document, env, facts, reading)
@@ -127,11 +128,30 @@ def _targets(document: Document, env: Environment, facts: Facts) -> None:
                     f for f in mentions_in(env, d.right) if not env.definitions.get(f) and f not in WEIGHTS
                 }
     text = " ".join(p for _, p in document.prose)
+    for match in re.finditer("|".join(SHARES_OF_ONE[:4]), text, re.I):
+        sentence = re.split(r"[.;]\s", text[: match.start()])[-1]
+        for named in re.findall(r"\$([^$]+)\$", sentence)[-1:]:
+            mention = env.names.mention(parse_expression(named))
+            if mention is not None and mention.plain and not env.definitions.get(mention.family):
+                facts.targets.add(mention.family)
     facts.sums_to_one = bool(re.search("|".join(SHARES_OF_ONE), text, re.I))
     for place, role in list(env.roles.items()):
         if role == "NOTATION" and place in env.stated:
             family, letters = env.stated[place]
             facts.constrained.setdefault(family, set()).update(letters)
+
+
+def _reaches(document: Document, env: Environment, facts: Facts) -> None:
+    """What a cost that is only named is a function of: "let $L$ be a loss of $y$"."""
+    for _, paragraph in document.prose:
+        for named, of in re.findall(
+            r"\$([^$]{1,20})\$[^$.;]{0,60}\b(?:of|on|through) (?:the )?\$([^$]{1,20})\$", paragraph
+        ):
+            cost, last = (env.names.mention(parse_expression(text)) for text in (named, of))
+            if cost is None or last is None or cost.family not in env.abstract:
+                continue
+            if env.definitions.get(last.family) and not any(d.slope for d in env.definitions[last.family]):
+                facts.reaches.setdefault(cost.family, set()).add(last.family)
 
 
 def _said_function(text: str, name: str) -> Function | None:
@@ -503,7 +523,8 @@ def _recurring(env: Environment) -> set[str]:
              for f, known in env.definitions.items()}  # fmt: skip
     found = set()
     for family in reads:
-        reached, waiting = set(), [family]
+        reached: set[str] = set()
+        waiting = [family]
         while waiting:
             for other in reads[waiting.pop()] - reached:
                 reached.add(other)

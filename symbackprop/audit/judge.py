@@ -21,6 +21,7 @@ from symbackprop.audit.elaborate import Elaborator, Facts, Instance, Reading, Sc
 from symbackprop.audit.lengths import Key, Lengths, Overlay
 from symbackprop.audit.names import Layer
 from symbackprop.audit.tree import Node, Scripts, walk
+from symbackprop.audit.tree import Symbol as Letter
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
 from symbackprop.checking.refute import cross_examine, refute
@@ -230,6 +231,8 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
     env, found = elab.env, []
     targets = list(elab.targets)
     bases = {i.layer.base for i in (elab.instances[t] for t in targets) if i.layer is not None}
+    if bases == {""} and all(d.layer is None for known in env.definitions.values() for d in known):
+        bases = set()  # W_1 and W_2 in one formula are no layers that follow each other
     for base in bases:
         members = _layered_members(elab, base, targets)
         found += _maximal(elab, members)
@@ -241,8 +244,19 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
             members.append(elab.tensor(Instance(family, None, False)))
         costs = [elab.tensor(Instance(f, None, False)) for f in env.abstract]
         members = [m for m in dict.fromkeys(members) if m not in costs and not any(elab.depends(m, c) for c in costs)]
+        named = set().union(*elab.facts.reaches.values()) if set(elab.facts.reaches) >= env.abstract else set()
+        last = [m for m in members if elab.instances[m].family in named and m not in targets]
+        members = last or [m for m in members if m in targets or not _written_out(elab, m)]
         found += _maximal(elab, members)
     return tuple(dict.fromkeys(elab.instances[t] for t in found))
+
+
+def _written_out(elab: Elaborator, tensor: Tensor) -> bool:
+    """True for u = W x where another definition has W x in it: u is a name for a part of that."""
+    known = elab.env.definitions
+    mine = [d.right for d in known.get(elab.instances[tensor].family, ()) if not d.slope]
+    others = (d.right for f, ds in known.items() if f != elab.instances[tensor].family for d in ds)
+    return any(node in mine for right in others for node in walk(right) if not isinstance(node, Letter))
 
 
 def _layered_members(elab: Elaborator, base: str, targets: Sequence[Tensor]) -> list[Tensor]:

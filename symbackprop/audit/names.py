@@ -367,15 +367,17 @@ def _gates(nodes: Sequence[object]) -> set[str]:
         if not isinstance(head, Symbol) or not isinstance(node.members[1], Application | Product):
             continue
         for inner in walk(node.members[1]):
-            if isinstance(inner, Scripts) and isinstance(inner.base, Symbol) and inner.below is not None:
-                if inner.base.name != head.name and inner.below.items == (Symbol(head.name),):
-                    found.add(head.name)
+            marked = (
+                isinstance(inner, Scripts) and inner.below is not None and inner.below.items == (Symbol(head.name),)
+            )
+            if marked and isinstance(inner.base, Symbol) and inner.base.name != head.name:
+                found.add(head.name)
     return found
 
 
 def _low_layers(nodes: Sequence[object], shifted: dict[str, set[str]], habits: Habits, names: Names) -> None:
     """Layers or time steps that are written below: h_{t-1}, a_{l+1}."""
-    for letter, families in shifted.items():
+    for letter in shifted:
         strong = letter in LAYER_LETTERS or (letter in "tk" and (letter == "t" or letter not in habits.bound))
         if not strong:
             continue

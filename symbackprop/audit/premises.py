@@ -1,7 +1,7 @@
 r"""What the words around a formula suppose: "If $A$ is symmetric, ...", "let $S$ be a symmetric matrix".
 
-A supposition of a condition ("if", "for", "when") holds for the formula that it stands at; one that is stated holds from
-there on. Main name: `symmetric`.
+What is supposed by a condition ("if", "for", "when") holds for the formula that it stands at; what is stated holds
+from there on. Main name: `symmetric`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ CONDITIONAL = r"\b(?:if|when|whenever|where|for|in case|provided|given|unless|su
 NOT_SO = r"\b(?:not|non|no|anti|skew|without being)(?: (?:necessarily|always|in general))?"
 NAME = r"\$([^$]+)\$"
 LIST = r"((?:\$[^$]+\$(?:\s*,?\s*and\s+|\s*,\s*))*\$[^$]+\$)([^$.;]{0,40})"
+GAP = r"(?:[ -](?:and(?= (?:invertible|positive|real|square))|(?!and\b|with\b|for\b)[a-z-]+)){0,5}"
 ANY = "*"  # the words name no matrix
 
 
@@ -67,7 +68,7 @@ def _named(env: Environment, sentence: str) -> set[str]:
         before, after = sentence[: match.start()], sentence[match.end() :]
         if re.search(NOT_SO + r"\W*$", before, re.I):
             continue
-        behind = re.match(rf"[^$.;,]{{0,40}}(?:\$[^$]*\\times[^$]*\$[^$.;,]{{0,20}})?{NAME}", after)
+        behind = re.match(rf"{GAP}(?:\s*\$[^$]*\\times[^$]*\$)?{GAP}\s*{NAME}", after)
         names = _families(env, behind[1]) if behind is not None else set()
         if not names and (ahead := re.search(rf"{LIST}$", before)) is not None:
             several = re.search(r"\b(?:are|be|both)\b|matrices", ahead[2] + after[:30]) is not None

@@ -345,11 +345,13 @@ class Slips:
         for factor in self.vocabulary():
             yield "a missing factor", [(span, rf"{whole}\, {factor}")]
         for factor in self.vocabulary():
-            yield "a missing factor", [(span, rf"{factor} \odot {whole}")]
+            if factor != "I":  # nobody writes the diagonal of a matrix so
+                yield "a missing factor", [(span, rf"{factor} \odot {whole}")]
             for node in nodes:
                 if isinstance(node, Terms) and node is self.right:
                     for term in node.terms:
-                        yield "a missing factor", [(term.span, rf"{factor}\, {self._of(term)}")]
+                        alone = self._of(term) == "1"
+                        yield "a missing factor", [(term.span, factor if alone else rf"{factor}\, {self._of(term)}")]
 
     def _substitutes(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """A quantity in the place of another."""
