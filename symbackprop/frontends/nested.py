@@ -17,6 +17,7 @@ from symbackprop.frontends.passes import Pass, framework_of
 from symbackprop.frontends.structures import mapped, remade
 
 Function = Callable[..., Any]
+Shapes = Sequence[Any] | Mapping[str, Any]  # the shape of one array, or a structure of such
 
 
 def is_shape(value: Any) -> bool:
