@@ -168,7 +168,7 @@ def check(
     try:
         wanted = intention(intended)
         number_type = dtype_of(dtype)
-        stated = checked(ranges, list(shapes), kinds, number_type)
+        stated = checked(ranges, list(shapes or ()), kinds, number_type)
         if backward is None and not jacobian and not brings_its_backward(forward):
             layer = layer_passes(forward, shapes, kinds, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told

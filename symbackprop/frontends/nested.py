@@ -23,7 +23,7 @@ Shapes = Sequence[Any] | Mapping[str, Any]  # the shape of one array, or a struc
 def is_shape(value: Any) -> bool:
     """True for the shape of one array: sizes and texts in a plain tuple or list."""
     plain = isinstance(value, (tuple, list)) and not hasattr(value, "_fields")
-    return plain and all(isinstance(n, (int, str)) for n in value) and (bool(value) or isinstance(value, tuple))
+    return plain and all(isinstance(n, (int, float, str)) for n in value) and (bool(value) or isinstance(value, tuple))
 
 
 def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
