@@ -21,7 +21,7 @@ from symbackprop.certificate.check_proof import Refused
 from symbackprop.certificate.check_proof import check as check_certificate
 from symbackprop.certificate.emit import ENDING, deep
 from symbackprop.checking.budget import CHECK, VERIFY
-from symbackprop.checking.check import Case, Shapes, answer, as_intended, intention
+from symbackprop.checking.check import Case, answer, as_intended, intention
 from symbackprop.checking.check import complete as complete_verdict
 from symbackprop.checking.generated_code import examined_code
 from symbackprop.checking.jacobians import pulled_back
@@ -36,11 +36,11 @@ from symbackprop.codegen.program import CompiledProgram
 from symbackprop.codegen.torch.function import TorchProgram
 from symbackprop.errors import BudgetError, MalformedError, SymbackpropError, UnsupportedError, reports_all
 from symbackprop.expression.program import Program
-from symbackprop.frontends.nested import flattened
+from symbackprop.frontends.nested import Shapes, flattened
 from symbackprop.frontends.network import Network
 from symbackprop.frontends.numpy import traced
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
-from symbackprop.frontends.numpy.tracer import Shape, name_of
+from symbackprop.frontends.numpy.tracer import name_of
 from symbackprop.frontends.subject import (
     all_shapes,
     brings_its_backward,
@@ -107,7 +107,7 @@ def check(
     forward: Callable[..., Any],
     backward: Callable[..., Any] | None = None,
     *,
-    shapes: Shapes,
+    shapes: Mapping[str, Shapes],
     assume: Mapping[str, str] | None = None,
     where: str | None = None,
     fixed: Mapping[str, Any] | None = None,
@@ -168,7 +168,7 @@ def check(
     try:
         wanted = intention(intended)
         number_type = dtype_of(dtype)
-        stated = checked(ranges, list(shapes), kinds, number_type)
+        stated = checked(ranges, list(shapes or ()), kinds, number_type)
         if backward is None and not jacobian and not brings_its_backward(forward):
             layer = layer_passes(forward, shapes, kinds, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told
@@ -289,7 +289,7 @@ def compile(
 @reports_all
 def trace(
     function: Callable[..., Any],
-    shapes: Mapping[str, Shape],
+    shapes: Mapping[str, Shapes],
     assume: Mapping[str, str] | None = None,
     where: str | None = None,
     sizes: Mapping[str, int] | None = None,

@@ -17,12 +17,13 @@ from symbackprop.frontends.passes import Pass, framework_of
 from symbackprop.frontends.structures import mapped, remade
 
 Function = Callable[..., Any]
+Shapes = Sequence[Any] | Mapping[str, Any]  # the shape of one array, or a structure of such
 
 
 def is_shape(value: Any) -> bool:
     """True for the shape of one array: sizes and texts in a plain tuple or list."""
     plain = isinstance(value, (tuple, list)) and not hasattr(value, "_fields")
-    return plain and all(isinstance(n, (int, str)) for n in value) and (bool(value) or isinstance(value, tuple))
+    return plain and all(isinstance(n, (int, float, str)) for n in value) and (bool(value) or isinstance(value, tuple))
 
 
 def flattened(values: Mapping[str, Any]) -> dict[str, Any]:

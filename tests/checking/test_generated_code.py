@@ -37,12 +37,14 @@ def plus_a_thousandth(function):
                 argument[-1][...] *= 1.001
                 return result
         if callable(result):
-            out = next(a for a in arguments if isinstance(a, list))
+            outputs = next((a for a in arguments if isinstance(a, list)), None)
 
-            def run():
-                cost = result()
-                out[-1][...] *= 1.001
-                return cost * 1.001
+            def run(*given):
+                cost = result(*given)
+                last = (outputs or given)[-1]  # made for arrays of certain shapes, it is handed those for the results
+                if isinstance(last, np.ndarray) and all(last is not a for a in arguments):
+                    last *= 1.001
+                return cost if cost is None else cost * 1.001
 
             return run
         return scaled(result)

@@ -41,8 +41,7 @@ def _broken(line: str) -> list[str]:
             start, end = start + 1, end - 1  # f([...]) is broken inside the inner brackets
         items = _split(text[start + 1 : end], r", ?")
         if len(items) > 1:
-            tail = _broken(indent + text[end:])
-            return [*_broken(indent + text[: start + 1]), *_filled(items, ",", indent), *tail]
+            return _around(text, (start, end), items, ",", indent)
     for mark in ("return ", " = ", " += "):
         place = text.find(mark)
         if place < 0 or (mark == "return " and place > 0):
@@ -55,7 +54,14 @@ def _broken(line: str) -> list[str]:
             items = _split(body, pattern)
             if len(items) > 1:
                 return [f"{indent}{head}(", *_filled(items, end_of_line, indent), f"{indent})"]
-    return [line]
+    terms = _split(text[group[0] + 1 : group[1]], r" (?=[+-] )") if group is not None else []
+    return _around(text, group, terms, "", indent) if group is not None and len(terms) > 1 else [line]
+
+
+def _around(text: str, group: tuple[int, int], items: list[str], mark: str, indent: str) -> list[str]:
+    """A line whose brackets hold these items, each part on lines of its own."""
+    start, end = group
+    return [*_broken(indent + text[: start + 1]), *_filled(items, mark, indent), *_broken(indent + text[end:])]
 
 
 def _filled(items: list[str], mark: str, indent: str) -> list[str]:
