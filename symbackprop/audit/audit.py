@@ -395,6 +395,8 @@ class Judge:
             right = parse_expression(candidate.right)
             if candidate.left is None and not trials.agree(right):
                 continue
+            if step.left in list(walk(right)) and step.left not in list(walk(step.right)):
+                continue  # it is what it is
             if self._proved(candidate, right, step, key, restricted):
                 found = candidate
                 break

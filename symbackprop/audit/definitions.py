@@ -390,6 +390,10 @@ def _definitions(env: Environment) -> None:
             ):  # fmt: skip
                 env.roles[place] = "NOTATION"  # a case: i = j
                 continue
+            other_side = env.names.mention(link.right)
+            if other_side is not None and other_side.transposed and other_side.family == mention.family:
+                env.roles[place] = "NOTATION"  # A = A^T: the matrix is symmetric
+                continue
             if _is_update(env, head, link.right, sign):
                 env.roles[place] = "NOTATION"
                 continue

@@ -47,6 +47,7 @@ SCALARS = frozenset(
      "rho", "tau", "kappa", "nu", "pi", "e"]
 )  # fmt: skip
 COSTS = frozenset(["J", "L", "C", "E", "Loss", "loss", "ell", "cal L", "F", "Q", "R", "tilde J", "S"])
+VECTORS = frozenset("abfghopqsuvxyz")  # of which a Jacobian may be taken
 WEIGHTS = frozenset(["W", "w", "V", "U", "Theta", "theta", "A"])
 DATA = frozenset(["x", "X", "a", "h", "H", "A", "z"])
 TARGETS = frozenset(["x", "y", "t", "d", "r", "tilde y"])
@@ -548,9 +549,9 @@ def _ranks_by_definition(env: Environment, facts: Facts, reading: Reading) -> in
                 rank, letters = _rank_of_right(env, facts, reading, d)
                 if rank == UNREAD:
                     continue
-                if rank and family in env.costs and reading.elementwise:
+                if rank and family in env.costs and family not in VECTORS and reading.elementwise:
                     rank = 0  # the entries are added up
-                if rank is None or (rank and family in env.costs):
+                if rank is None or (rank and family in env.costs and family not in VECTORS):
                     failed += 1
                     continue
                 arity = env.habits.arity[family]

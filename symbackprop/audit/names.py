@@ -367,10 +367,9 @@ def _gates(nodes: Sequence[object]) -> set[str]:
         if not isinstance(head, Symbol) or not isinstance(node.members[1], Application | Product):
             continue
         for inner in walk(node.members[1]):
-            marked = (
-                isinstance(inner, Scripts) and inner.below is not None and inner.below.items == (Symbol(head.name),)
-            )
-            if marked and isinstance(inner.base, Symbol) and inner.base.name != head.name:
+            if not isinstance(inner, Scripts) or not isinstance(inner.base, Symbol) or inner.below is None:
+                continue
+            if inner.below.items == (Symbol(head.name),) and inner.base.name != head.name:
                 found.add(head.name)
     return found
 

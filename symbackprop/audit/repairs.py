@@ -343,7 +343,7 @@ class Slips:
             if isinstance(node, Symbol | Scripts) and (m := self.env.names.mention(node)) is not None and m.plain:
                 yield "a missing factor", [(span, rf"{whole}\, (1 - {self._of(node)})")]
         for factor in self.vocabulary():
-            yield "a missing factor", [(span, rf"{whole}\, {factor}")]
+            yield "a missing factor", [(span, factor if whole == "1" else rf"{whole}\, {factor}")]
         for factor in self.vocabulary():
             if factor != "I":  # nobody writes the diagonal of a matrix so
                 yield "a missing factor", [(span, rf"{factor} \odot {whole}")]
