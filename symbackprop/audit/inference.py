@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Definition, Environment, Head, mentions_in, nodes
@@ -22,6 +22,7 @@ from symbackprop.audit.tree import (
     Application,
     Chain,
     Group,
+    Listing,
     Node,
     Number,
     Product,
@@ -71,8 +72,10 @@ def infer(document: Document, env: Environment) -> tuple[Facts, Lengths, Reading
     _reaches(document, env, facts)
     reading = Reading(rows=rows_first(env))
     facts.laid_out = said(" ".join(p for _, p in document.prose), reading)
+    env.bounds |= _counting(env)
     _ranks(document, env, facts, reading)
     lengths = Lengths()
+    _stated_lengths(env, facts, lengths)
     for _ in range(4):
         grown = _settle(env, facts, lengths, reading)
         if not grown:
@@ -390,14 +393,11 @@ def _likely(family: str, env: Environment) -> int:
 def _said_ranks(document: Document, env: Environment) -> dict[str, int]:
     r"""Ranks that are stated: x \in \mathbb{R}^n, W is an h \times n matrix, a scalar b."""
     found: dict[str, int] = {}
-    for display in env.displays:
-        for row in display.rows:
-            for chain in row.chains:
-                for left, relation, right in zip(chain.members, chain.relations, chain.members[1:], strict=False):
-                    rank = _rank_of_space(right) if relation.sign == "∈" else None
-                    mention = env.names.mention(left)
-                    if rank is not None and mention is not None:
-                        found.setdefault(mention.family, rank)
+    for left, space in _memberships(env):
+        rank = _rank_of_space(space)
+        mention = env.names.mention(left)
+        if rank is not None and mention is not None:
+            found.setdefault(mention.family, rank)
     text = " ".join(p for _, p in document.prose)
     name = r"\$([^$]{1,24})\$"
     shape = r"\$[^$]*\\times[^$]*\$"
@@ -421,6 +421,60 @@ def _said_ranks(document: Document, env: Environment) -> dict[str, int]:
                     if mention is not None and mention.plain:
                         found.setdefault(mention.family, rank)
     return found
+
+
+def _memberships(env: Environment) -> Iterator[tuple[Node, Node]]:
+    """What is said to be in a space, one by one: Q, K \\in \\mathbb{R}^{n \\times d}."""
+    for display in env.displays:
+        for row in display.rows:
+            for chain in row.chains:
+                for left, relation, right in zip(chain.members, chain.relations, chain.members[1:], strict=False):
+                    if relation.sign == "∈":
+                        for item in left.items if isinstance(left, Listing) else (left,):
+                            yield item, right
+
+
+def _dimensions(env: Environment) -> dict[str, tuple[str, ...]]:
+    """The sizes that are stated, letters alone, of families of which nothing else is stated: X \\in R^{n x d}."""
+    found: dict[str, tuple[str, ...]] = {}
+    for left, space in _memberships(env):
+        mention = env.names.mention(left)
+        if mention is None or not mention.plain or (mention.layer is not None and mention.layer.base):
+            continue
+        letters: tuple[str, ...] = ()
+        match space:
+            case Scripts(Symbol("R", _), None, Script((Product(factors, operators),))) if set(operators) == {"times"}:
+                letters = tuple(f.name if isinstance(f, Symbol) else "" for f in factors)
+            case Scripts(Symbol("R", _), None, Script((Symbol(name),))):
+                letters = (name,)
+        family = mention.family if mention.layer is None else f"{mention.family}\0{mention.layer}"
+        if mention.components and mention.family not in env.indexed_vectors:
+            continue
+        found[family] = letters if found.get(family, letters) == letters else ()
+    return found
+
+
+def _counting(env: Environment) -> set[str]:
+    """Letters of sizes that stand for nothing else: they are numbers of entries wherever they stand."""
+    letters = {name for names in _dimensions(env).values() for name in names if name}
+    others = env.habits.bound | env.index_letters | env.habits.layer_letters | set(env.functions)
+    return {n for n in letters - others if not env.definitions.get(n) and n not in env.denominators}
+
+
+def _stated_lengths(env: Environment, facts: Facts, lengths: Lengths) -> None:
+    """Axes are as long as the text says."""
+    for place, names in _dimensions(env).items():
+        family, _, layer = place.partition("\0")
+        family = facts.aliases.get(family, family)
+        rank = facts.ranks.get(family, 0)
+        if family in facts.per_sample or len(names) > rank or rank - len(names) > 1:
+            continue
+        for k, name in enumerate(names, rank - len(names)):  # of x_1, ..., x_n the last axis
+            if name in env.bounds and (family, k) not in facts.zeros:
+                numbered = Layer("", int(layer)) if layer and family not in env.indexed_vectors else None
+                key = ("size", name)
+                lengths.call(key, name)
+                lengths.join(key, ("axis", family, k, numbered))
 
 
 def _parsed(text: str) -> Node:
