@@ -72,10 +72,10 @@ def infer(document: Document, env: Environment) -> tuple[Facts, Lengths, Reading
     _reaches(document, env, facts)
     reading = Reading(rows=rows_first(env))
     facts.laid_out = said(" ".join(p for _, p in document.prose), reading)
-    env.bounds |= _counting(env)
+    env.bounds |= _counting(document, env)
     _ranks(document, env, facts, reading)
     lengths = Lengths()
-    _stated_lengths(env, facts, lengths)
+    _stated_lengths(document, env, facts, lengths)
     for _ in range(4):
         grown = _settle(env, facts, lengths, reading)
         if not grown:
@@ -434,19 +434,43 @@ def _memberships(env: Environment) -> Iterator[tuple[Node, Node]]:
                             yield item, right
 
 
-def _dimensions(env: Environment) -> dict[str, tuple[str, ...]]:
+SIZES_IN_WORDS = (
+    r"\$(?P<name>[^$]{1,24})\$[^$.;]{0,40}\$(?P<rows>[A-Za-z]) ?\\times ?(?P<columns>[A-Za-z])\$",
+    r"\$(?P<rows>[A-Za-z]) ?\\times ?(?P<columns>[A-Za-z])\$[ -][a-z -]{0,30}matri(?:x|ces) \$(?P<name>[^$]{1,24})\$",
+    r"\$(?P<rows>[A-Za-z])\$-(?:dimensional )?(?:column |row )?vectors? \$(?P<name>[^$]{1,24})\$",
+    r"\$(?P<name>[^$]{1,24})\$ (?:is|are|be) (?:an? )?\$(?P<rows>[A-Za-z])\$-(?:dimensional|vector)",
+    r"\$(?P<name>[^$]{1,24})\$[a-z ]{0,30}(?:of|has|have) (?:length|size|dimension) \$(?P<rows>[A-Za-z])\$",
+)
+
+
+def _sizes_in_words(document: Document, env: Environment) -> Iterator[tuple[Mention, tuple[str, ...]]]:
+    """An $n \\times d$ matrix $X$; a vector $x$ of length $d$."""
+    for _, paragraph in document.prose:
+        for pattern in SIZES_IN_WORDS:
+            for match in re.finditer(pattern, paragraph):
+                sizes = tuple(match[k] for k in ("rows", "columns") if k in match.re.groupindex)
+                for part in re.split(r"\\in\b", match["name"])[0].split(","):
+                    mention = env.names.mention(parse_expression(part))
+                    if mention is not None:
+                        yield mention, sizes
+
+
+def _dimensions(document: Document, env: Environment) -> dict[str, tuple[str, ...]]:
     """The sizes that are stated, letters alone, of families of which nothing else is stated: X \\in R^{n x d}."""
-    found: dict[str, tuple[str, ...]] = {}
+    stated = list(_sizes_in_words(document, env))
     for left, space in _memberships(env):
-        mention = env.names.mention(left)
-        if mention is None or not mention.plain or (mention.layer is not None and mention.layer.base):
-            continue
         letters: tuple[str, ...] = ()
         match space:
             case Scripts(Symbol("R", _), None, Script((Product(factors, operators),))) if set(operators) == {"times"}:
                 letters = tuple(f.name if isinstance(f, Symbol) else "" for f in factors)
             case Scripts(Symbol("R", _), None, Script((Symbol(name),))):
                 letters = (name,)
+        if (mention := env.names.mention(left)) is not None:
+            stated.append((mention, letters))
+    found: dict[str, tuple[str, ...]] = {}
+    for mention, letters in stated:
+        if not mention.plain or (mention.layer is not None and mention.layer.base):
+            continue
         family = mention.family if mention.layer is None else f"{mention.family}\0{mention.layer}"
         if mention.components and mention.family not in env.indexed_vectors:
             continue
@@ -454,16 +478,16 @@ def _dimensions(env: Environment) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _counting(env: Environment) -> set[str]:
+def _counting(document: Document, env: Environment) -> set[str]:
     """Letters of sizes that stand for nothing else: they are numbers of entries wherever they stand."""
-    letters = {name for names in _dimensions(env).values() for name in names if name}
+    letters = {name for names in _dimensions(document, env).values() for name in names if name}
     others = env.habits.bound | env.index_letters | env.habits.layer_letters | set(env.functions)
     return {n for n in letters - others if not env.definitions.get(n) and n not in env.denominators}
 
 
-def _stated_lengths(env: Environment, facts: Facts, lengths: Lengths) -> None:
+def _stated_lengths(document: Document, env: Environment, facts: Facts, lengths: Lengths) -> None:
     """Axes are as long as the text says."""
-    for place, names in _dimensions(env).items():
+    for place, names in _dimensions(document, env).items():
         family, _, layer = place.partition("\0")
         family = facts.aliases.get(family, family)
         rank = facts.ranks.get(family, 0)
