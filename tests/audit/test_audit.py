@@ -1,11 +1,14 @@
-"""Whole documents: every claim is marked in `JUDGED`, in order: T proved, C proved under a condition, W refuted."""
+"""Whole documents: every claim is marked, in order: T proved, C proved under a condition, W refuted.
+
+`SUBJECTS` are documents whose words count: layouts, symmetric matrices, sizes, what a cost is a function of.
+"""
 
 from pathlib import Path
 
 import pytest
 
 from symbackprop.audit.audit import audit
-from symbackprop.audit.report import github_lines, to_dict
+from symbackprop.audit.report import github_lines, to_dict, why
 from symbackprop.document.audit_document import audit_document
 from symbackprop.document.markdown import to_markdown
 from symbackprop.errors import MalformedError
@@ -23,7 +26,37 @@ JUDGED = {
     "softmax_col.md": "TTWTTTWTTTW",
     "stats.md": "TTWTWTTW",
 }
-STATUS = {"T": "PROVED", "C": "PROVED IF", "W": "REFUTED"}
+SUBJECTS = {
+    "attention_bars.md": "TTTWTTW",
+    "attention_rows.md": "TTTWTTW",
+    "bn.md": "TTWTTWT",
+    "contrastive.md": "TWW",
+    "focal.md": "TWT",
+    "gp.md": "TWT",
+    "jac.md": "CTT",
+    "layernorm_vector.md": "TWT",
+    "layouts.md": "CCTW",
+    "logreg_rows.md": "TTWTTW",
+    "lstm.md": "TTWTTWTTW",
+    "mask.md": "TTTTW",
+    "matrix.md": "TTWTWTTTWTC",
+    "mvn.md": "TWT",
+    "numl.md": "TWTTTW",
+    "poisson.md": "TWTN",
+    "regression.md": "TTWTTW",
+    "residual.md": "TWTT",
+    "ridge.md": "TWTT",
+    "rms.md": "TTWW",
+    "rnn.md": "TW",
+    "sizes_in_words.md": "TCWT",
+    "sqn.md": "TTTWTW",
+    "symmetry.md": "WTWCW",
+    "trace.md": "TTTTWTWTCW",
+    "update.md": "W",
+    "vae.md": "TTW",
+    "word2vec.md": "TTTWTT",
+}
+STATUS = {"T": "PROVED", "C": "PROVED IF", "W": "REFUTED", "N": "NOT UNDERSTOOD"}
 
 
 @pytest.mark.parametrize("name", sorted(JUDGED))
@@ -31,6 +64,27 @@ def test_claims_are_judged_as_marked(name):
     judged = [j for j in audit(FOLDER / name).judgements if j.status not in ("DEFINITION", "NOTATION")]
     assert [j.status for j in judged] == [STATUS[mark] for mark in JUDGED[name]]
     assert all(j.repair or j.reason.startswith("true if") for j in judged if j.status == "REFUTED")
+
+
+@pytest.mark.parametrize("name", sorted(SUBJECTS))
+def test_the_words_around_claims_count(name):
+    judged = [j for j in audit(FOLDER.parent / "subjects" / name).judgements]
+    judged = [j for j in judged if j.status not in ("DEFINITION", "NOTATION")]
+    assert [j.status for j in judged] == [STATUS[mark] for mark in SUBJECTS[name]]
+
+
+def test_a_counterexample_tells_sizes_as_the_document_does():
+    named = r"Let $X \in \mathbb{R}^{n \times d}$. $$ J = \|X\|_F^2 $$ $$ \frac{\partial J}{\partial X} = X $$"
+    assert "n = 1" in why(audit(named).judgements[-1]) and "axis" not in why(audit(named).judgements[-1])
+    unnamed = r"$$ J = \|X\|_F^2 $$ $$ \frac{\partial J}{\partial X} = X $$"
+    assert "X is 1 by 1" in why(audit(unnamed).judgements[-1])
+
+
+def test_the_layout_that_most_claims_show_rules_out_the_other():
+    text = r"$$ \frac{\partial}{\partial A} \log\det A = A^{-1} $$"
+    assert audit(text).judgements[-1].status == "PROVED IF"
+    shown = text + r" $$ \frac{\partial}{\partial A} \operatorname{tr}(B A) = B^\top $$"
+    assert [j.status for j in audit(shown).judgements] == ["REFUTED", "PROVED"]
 
 
 LAYERS = r"""
