@@ -32,7 +32,7 @@ from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
 from symbackprop.audit.notation import override, profile, stated
-from symbackprop.audit.premises import Supposed, symmetric
+from symbackprop.audit.premises import Supposed, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.tree import (
@@ -161,6 +161,7 @@ class Judge:
         self.left, self.until = REPAIRS, worked() + ALL
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed(frozenset(), frozenset())
+        self.special = special(document, env) - facts.targets
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -219,6 +220,8 @@ class Judge:
         broken = next((n for s in (step.left, step.right) for n in walk(s) if isinstance(n, NotUnderstood)), None)
         if broken is not None:
             return replace(start, reason=broken.reason)
+        if supposes(self.env, start.formula, step):
+            return replace(start, status="NOTATION", reason="what the text supposes")
         if worked() > self.until:
             return replace(start, status="UNDECIDED", reason="the time for the document was up")
         self.supposed = symmetric(self.document, self.env, start.formula)
@@ -226,6 +229,11 @@ class Judge:
         ruling = self.ruled(step.left, step.right, key, restricted)
         if ruling.status in ("REFUTED", "NOT UNDERSTOOD") and turns(step.left, step.right):
             ruling = self.in_other_layout(ruling, step, key, restricted)
+        known = {f for f in self.env.definitions if self.env.definitions[f]}
+        more = sorted((ruling.comparison.families if ruling.comparison is not None else set()) & self.special - known)
+        if ruling.status == "REFUTED" and more:
+            reason = f"the text supposes more of {more[0]} than is used here"
+            ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
         if status == "REFUTED":
             repair = self.repair(start.formula, key, step)

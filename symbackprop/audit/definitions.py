@@ -391,9 +391,11 @@ def _definitions(env: Environment) -> None:
                 env.roles[place] = "NOTATION"  # a case: i = j
                 continue
             other_side = env.names.mention(link.right)
-            if other_side is not None and other_side.transposed and other_side.family == mention.family:
-                env.roles[place] = "NOTATION"  # A = A^T: the matrix is symmetric
-                continue
+            if other_side is not None and other_side.family == mention.family:
+                swapped = len(mention.components) == 2 and mention.components == other_side.components[::-1]
+                if other_side.transposed or swapped:
+                    env.roles[place] = "NOTATION"  # A = A^T, w_{ij} = w_{ji}: the matrix is symmetric
+                    continue
             if _is_update(env, head, link.right, sign):
                 env.roles[place] = "NOTATION"
                 continue

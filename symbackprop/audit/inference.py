@@ -398,6 +398,9 @@ def _said_ranks(document: Document, env: Environment) -> dict[str, int]:
         mention = env.names.mention(left)
         if rank is not None and mention is not None:
             found.setdefault(mention.family, rank)
+    for mention, sizes in _sizes_in_words(document, env):
+        if mention.plain and not mention.components:
+            found.setdefault(mention.family, len(sizes))
     text = " ".join(p for _, p in document.prose)
     name = r"\$([^$]{1,24})\$"
     shape = r"\$[^$]*\\times[^$]*\$"

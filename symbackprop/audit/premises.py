@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.extraction import Document, Formula
 from symbackprop.audit.grammar import parse_expression
+from symbackprop.audit.tree import Derivative, Link, Number, Scripts, Symbol, links, walk
 
 CONDITIONAL = r"\b(?:if|when|whenever|where|for|in case|provided|given|unless|suppose|supposing|as long as)\b"
 NOT_SO = r"\b(?:not|non|no|anti|skew|without being)(?: (?:necessarily|always|in general))?"
 NAME = r"\$([^$]+)\$"
 LIST = r"((?:\$[^$]+\$(?:\s*,?\s*and\s+|\s*,\s*))*\$[^$]+\$)([^$.;]{0,40})"
 GAP = r"(?:[ -](?:and(?= (?:invertible|positive|real|square))|(?!and\b|with\b|for\b)[a-z-]+)){0,5}"
+SYMMETRIC = "symmetric|diagonal"
+SPECIAL = r"diagonal|orthogonal|orthonormal|unitary|idempotent|triangular|skew-symmetric|antisymmetric|unit(?= vector)"
+CUE = r"\b(?:assum\w*|suppos\w*|such that|subject to|constrain\w*|satisf\w*|with|where|let|require\w*|so that)\b"
 ANY = "*"  # the words name no matrix
 
 
@@ -59,12 +63,62 @@ def _upto(sentence: str) -> str:
     return re.split(r"symmetric|\\(?:top|intercal)|\^\{?T", sentence)[0]
 
 
-def _named(env: Environment, sentence: str) -> set[str]:
-    """The matrices that a sentence calls symmetric: the nearest to the word, or several where they share its verb."""
+def special(document: Document, env: Environment) -> set[str]:
+    """Quantities of which the document supposes what a judge cannot use: an orthogonal Q, u with |u| = 1."""
+    found: set[str] = set()
+    for _, paragraph in document.prose:
+        for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
+            found |= _named(env, sentence, SPECIAL) - {ANY}
+    for formula, display in zip(document.formulas, env.displays, strict=True):
+        for step in links(display):
+            if supposes(env, formula, step) and not _mirrored(env, step):
+                found |= _given(env, step)
+    return found
+
+
+def supposes(env: Environment, formula: Formula, step: Link) -> bool:
+    """True for u^T u = 1 in running text, or after "assume that": a link that says how quantities are chosen."""
+    cue = re.search(CUE, re.split(r"(?<=[.!?])\s+", formula.before.strip())[-1], re.I) is not None
+    if step.left is None or step.relation.sign != "=" or (formula.display and not cue):
+        return False
+    every = [n for side in (step.left, step.right) for n in walk(side)]
+    if any(isinstance(n, Derivative) for n in every) or not _given(env, step):
+        return False
+    families = {m.family for n in every if isinstance(n, Symbol | Scripts) and (m := env.names.mention(n)) is not None}
+    if any(env.definitions.get(f) or f in env.functions for f in families):
+        return False
+    constant = isinstance(step.right, Number) or step.right == Symbol("I") or _mirrored(env, step)
+    return constant and env.head(step.left) is None or _mirrored(env, step)
+
+
+def _mirrored(env: Environment, step: Link) -> bool:
+    """True for w_{ij} = w_{ji} and A = A^T."""
+    one, two = (env.names.mention(side) if side is not None else None for side in (step.left, step.right))
+    if one is None or two is None or one.family != two.family:
+        return False
+    swapped = len(one.components) == 2 and one.components == two.components[::-1]
+    return swapped or one.transposed != two.transposed
+
+
+def _given(env: Environment, step: Link) -> set[str]:
+    """The quantities of a link, indices and names of functions aside."""
+    others = env.index_letters | env.habits.bound | env.bounds | {"I", "top", "T", "intercal", "1"}
+    found = set()
+    for side in (step.left, step.right):
+        for node in walk(side) if side is not None else ():
+            mention = env.names.mention(node) if isinstance(node, Symbol | Scripts) else None
+            if mention is not None and mention.family not in others:
+                found.add(mention.family)
+    return found
+
+
+def _named(env: Environment, sentence: str, word: str = SYMMETRIC) -> set[str]:
+    """The matrices that a sentence calls symmetric, or something else: the nearest to the word, or several where they share its verb."""
     found: set[str] = set()
     for side, other in re.findall(r"\$\s*([^$=]+?)\s*=\s*([^$=]+?)\s*\$", sentence):
-        found |= {f for f in (_family(env, side), _family(env, other)) if f and _flips(env, side, other)}
-    for match in re.finditer(r"\bsymmetric\b", sentence, re.I):
+        if word == SYMMETRIC:
+            found |= _flipped(env, side, other)
+    for match in re.finditer(rf"\b(?:{word})\b", sentence, re.I):
         before, after = sentence[: match.start()], sentence[match.end() :]
         if re.search(NOT_SO + r"\W*$", before, re.I):
             continue
@@ -88,11 +142,13 @@ def _family(env: Environment, text: str) -> str | None:
     return mention.family if mention is not None and mention.plain and not mention.components else None
 
 
-def _flips(env: Environment, one: str, other: str) -> bool:
-    """True for A = A^T."""
+def _flipped(env: Environment, one: str, other: str) -> set[str]:
+    """The matrix of A = A^T or w_{ij} = w_{ji}."""
     first, second = (env.names.mention(parse_expression(text)) for text in (one, other))
-    same = first is not None and second is not None and first.family == second.family
-    return same and first is not None and second is not None and first.transposed != second.transposed
+    if first is None or second is None or first.family != second.family:
+        return set()
+    swapped = len(first.components) == 2 and first.components == second.components[::-1]
+    return {first.family} if swapped or first.transposed != second.transposed else set()
 
 
-__all__ = ["Supposed", "symmetric"]
+__all__ = ["Supposed", "special", "supposes", "symmetric"]

@@ -52,11 +52,13 @@ SUBJECTS = {
     "sqn.md": "TTTWTW",
     "symmetry.md": "WTWCW",
     "trace.md": "TTTTWTWTCW",
+    "supposed.md": "TUU",
+    "diagonal.md": "TUU",
     "update.md": "W",
     "vae.md": "TTW",
     "word2vec.md": "TTTWTT",
 }
-STATUS = {"T": "PROVED", "C": "PROVED IF", "W": "REFUTED", "N": "NOT UNDERSTOOD"}
+STATUS = {"T": "PROVED", "C": "PROVED IF", "W": "REFUTED", "N": "NOT UNDERSTOOD", "U": "UNDECIDED"}
 
 
 @pytest.mark.parametrize("name", sorted(JUDGED))
