@@ -87,8 +87,8 @@ def supposes(env: Environment, formula: Formula, step: Link) -> bool:
     families = {m.family for n in every if isinstance(n, Symbol | Scripts) and (m := env.names.mention(n)) is not None}
     if any(env.definitions.get(f) or f in env.functions for f in families):
         return False
-    constant = isinstance(step.right, Number) or step.right == Symbol("I") or _mirrored(env, step)
-    return constant and env.head(step.left) is None or _mirrored(env, step)
+    constant = isinstance(step.right, Number) or step.right == Symbol("I")
+    return (constant and env.head(step.left) is None) or _mirrored(env, step)
 
 
 def _mirrored(env: Environment, step: Link) -> bool:
@@ -113,7 +113,10 @@ def _given(env: Environment, step: Link) -> set[str]:
 
 
 def _named(env: Environment, sentence: str, word: str = SYMMETRIC) -> set[str]:
-    """The matrices that a sentence calls symmetric, or something else: the nearest to the word, or several where they share its verb."""
+    """The matrices that a sentence calls symmetric, or something else.
+
+    It is the one nearest to the word, or several where they share its verb.
+    """
     found: set[str] = set()
     for side, other in re.findall(r"\$\s*([^$=]+?)\s*=\s*([^$=]+?)\s*\$", sentence):
         if word == SYMMETRIC:
