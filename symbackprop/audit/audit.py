@@ -12,7 +12,6 @@ from pathlib import Path
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Environment, environment, mentions_in
-from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document, Formula, extract
 from symbackprop.audit.grammar import parse, parse_expression
 from symbackprop.audit.inference import infer
@@ -35,6 +34,7 @@ from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.premises import Supposed, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
+from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
     Display,

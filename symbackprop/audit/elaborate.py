@@ -3,16 +3,15 @@ r"""Presentation trees -> arrays in index notation, under what a document define
     \delta^{(l)}_i = \frac{\partial J}{\partial z^{(l)}_i}
 
 An `Elaborator` reads formulas as arrays. A quantity stays an entry of a tensor that has its name; `equation` says what
-the document makes of it, at that layer and example. Derivatives are taken along all paths through these equations with
-the rules of `calculus.pull_back`; what the document leaves open, a cost that is only named or the layers above, is an
-arbitrary function of the last tensors that are spoken of.
+the document makes of it, at that layer and example. Derivatives are taken along all
+paths through these equations (`paths`); what letters mean, and what is known of the document, stands in `scope`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from symbackprop.audit.arrays import Algebra, Array, Axis, Misfit, NotRead, scalar
@@ -20,6 +19,8 @@ from symbackprop.audit.definitions import Definition, Environment
 from symbackprop.audit.grammar import flat
 from symbackprop.audit.lengths import Key, Lengths
 from symbackprop.audit.names import Layer, Mention, layer_of
+from symbackprop.audit.paths import DEEPEST, Paths
+from symbackprop.audit.scope import SAMPLES, Facts, Instance, Letter, Reading, Scope
 from symbackprop.audit.tree import (
     Annotated,
     Application,
@@ -44,7 +45,6 @@ from symbackprop.audit.tree import (
 from symbackprop.audit.tree import (
     Fraction as Ratio,
 )
-from symbackprop.calculus.pull_back import Contribution, arrive, pull_back
 from symbackprop.expression.build import (
     ONE,
     ZERO,
@@ -66,7 +66,6 @@ from symbackprop.expression.build import (
     power,
     substitute,
     subtract,
-    tensors_in,
     where,
 )
 from symbackprop.expression.equation import Equation
@@ -86,100 +85,15 @@ from symbackprop.expression.functions import (
 from symbackprop.expression.sympy_bridge import PI, written_out
 from symbackprop.normal_form.normal_form import Canonical
 
-SAMPLES: Key = ("samples",)
 NAMED: dict[str, Function] = {
     "exp": EXP, "log": LOG, "ln": LOG, "erf": ERF, "sin": SIN, "cos": COS, "atan": ATAN, "arctan": ATAN,
     **{n: FUNCTIONS[n] for n in ("sigmoid", "tanh", "relu", "softplus", "elu", "gelu", "silu", "abs")},
     "ReLU": FUNCTIONS["relu"], "sigm": FUNCTIONS["sigmoid"], "logistic": FUNCTIONS["sigmoid"],
     "swish": FUNCTIONS["silu"],
 }  # fmt: skip
-DEEPEST = 60
 
 
-@dataclass(frozen=True)
-class Letter:
-    """An index: its place counted from 0, the class of its range, and the number of its first value."""
-
-    place: Expr
-    key: Key
-    origin: int = 1
-
-
-@dataclass(frozen=True)
-class Instance:
-    """A tensor's family, layer, and whether its first axis counts examples."""
-
-    family: str
-    layer: Layer | None
-    lifted: bool
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What letters mean where a formula is read.
-
-    Args:
-        letters: indices of entries; `samples`: indices of examples.
-        layers: what a letter that numbers layers stands for.
-        sample: the example that is meant where none is marked; None where the document speaks of one example alone.
-        claim: a key under which free indices are known; None where there are none.
-        stacked: quantities of each example without a mark are arrays over all examples.
-    """
-
-    letters: Mapping[str, Letter] = field(default_factory=dict)
-    samples: Mapping[str, Expr] = field(default_factory=dict)
-    layers: Mapping[str, Layer] = field(default_factory=dict)
-    sample: Expr | None = None
-    claim: Key | None = None
-    stacked: bool = False
-
-
-@dataclass
-class Reading:
-    """Conventions that a document may leave open.
-
-    Args:
-        elementwise: vectors side by side are multiplied entry by entry.
-        rows: vectors are rows.
-        stacked: quantities of each example without a mark are arrays over all examples.
-        lower_first: the Jacobian dy/dx has the axis of x first.
-        turned: the derivative of a number by a matrix has the shape of its transpose.
-        powers: X^2 is the product of a matrix with itself, also where nothing says so.
-    """
-
-    elementwise: bool = False
-    rows: bool = False
-    stacked: bool = False
-    lower_first: bool = False
-    turned: bool = False
-    powers: bool = False
-
-
-@dataclass
-class Facts:
-    """What is inferred about a document's quantities beside its equations."""
-
-    ranks: dict[str, int] = field(default_factory=dict)
-    named_functions: dict[str, Function] = field(default_factory=dict)
-    per_sample: set[str] = field(default_factory=set)
-    aliases: dict[str, str] = field(default_factory=dict)
-    stacks: dict[str, str] = field(default_factory=dict)
-    ones: dict[str, Expr] = field(default_factory=dict)
-    zeros: set[tuple[str, int]] = field(default_factory=set)
-    implicit: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    columns: bool = False  # examples are the columns of matrices
-    targets: set[str] = field(default_factory=set)
-    along: int = -1
-    sums_to_one: bool = False
-    constrained: dict[str, set[str]] = field(default_factory=dict)
-    reaches: dict[str, set[str]] = field(default_factory=dict)  # what a cost is said to be a function of
-    laid_out: set[str] = field(default_factory=set)  # the layouts of derivatives that the words settle
-    sure: set[str] = field(default_factory=set)
-    guessed: bool = False  # no choice of ranks suits all definitions
-    assumptions: list[str] = field(default_factory=list)
-
-
-class Elaborator:
+class Elaborator(Paths):
     """Reads the formulas of one document.
 
     Args:
@@ -1209,200 +1123,6 @@ class Elaborator:
             self.targets[probe.tensor] = None
         return Array((*value.axes, *axes), at, target.row if not count else value.row)
 
-    def total(self, expr: Expr, by: Tensor, places: Sequence[Expr], again: bool = True) -> Expr:
-        """The derivative of an expression by one entry, along every path through the document's equations.
-
-        Args:
-            again: whether 0 is a fair answer where no path is known: not for what the document differentiates.
-        """
-        indices = [
-            p if isinstance(p, Index) and p.size is n else fresh("p", n) for p, n in zip(places, by.shape, strict=True)
-        ]
-        found: list[Expr] = []
-        if (
-            self.settled
-            and not again
-            and by not in tensors_in(expr)
-            and not any(self.depends(t, by) for t in tensors_in(expr))
-        ):
-            raise NotRead(f"nothing says how it depends on {by.name}")
-        self._follow(expr, ONE, (), by, indices, found, 0)
-        result = add(*found)
-        moved: dict[Expr, Expr] = {i: p for i, p in zip(indices, places, strict=True) if i is not p}
-        return substitute(result, moved) if moved else result
-
-    def _follow(
-        self,
-        expr: Expr,
-        weight: Expr,
-        running: tuple[Index, ...],
-        by: Tensor,
-        places: list[Index],
-        found: list[Expr],
-        depth: int,
-    ) -> None:
-        if depth > DEEPEST:
-            raise NotRead("the way back through the definitions does not end")
-        if by in tensors_in(expr):
-            for part in pull_back(expr, weight, by, running):
-                found.append(arrive(part, places))
-        for tensor in sorted(tensors_in(expr), key=lambda t: t.name):
-            if tensor is by or not self.depends(tensor, by):
-                continue
-            for part in pull_back(expr, weight, tensor, running):
-                self._through(tensor, part, by, places, found, depth)
-
-    def _through(
-        self, tensor: Tensor, part: Contribution, by: Tensor, places: list[Index], found: list[Expr], depth: int
-    ) -> None:
-        if tensor in self.layer_sums:
-            inner = self._part_of_layer(tensor, by)
-            self._follow(inner, part.cotangent, part.running, by, places, found, depth + 1)
-            return
-        if self.is_open(tensor, by):
-            for last in self.frontier or ():
-                if last is not by and not self.depends(last, by):
-                    continue
-                self._through_open(tensor, last, part, by, places, found, depth)
-            return
-        equation = self.equation(tensor)
-        assert equation is not None
-        self._follow(equation.at(part.indices), part.cotangent, part.running, by, places, found, depth + 1)
-
-    def _through_open(
-        self,
-        tensor: Tensor,
-        last: Tensor,
-        part: Contribution,
-        by: Tensor,
-        places: list[Index],
-        found: list[Expr],
-        depth: int,
-    ) -> None:
-        """An arbitrary function of the last tensor: its slopes are tensors of their own."""
-        mine, its = self._instance(tensor), self._instance(last)
-        shared = 1 if mine is not None and mine.lifted and its is not None and its.lifted else 0
-        jet = Tensor(f"d {tensor.name}/d {last.name}", (*tensor.shape, *last.shape[shared:]))
-        self.jets[jet] = (tensor, last)
-        if its is not None:
-            self.instances.setdefault(jet, Instance(jet.name, its.layer, shared == 1))
-        running = tuple(fresh("q", n) for n in last.shape[shared:])
-        there = (*part.indices[:shared], *running)
-        weight = multiply(part.cotangent, Entry(jet, (*part.indices, *running)))
-        moved = Contribution(there, weight, (*part.running, *running))
-        if last is by:
-            found.append(arrive(moved, places))
-        else:
-            equation = self.equation(last)
-            assert equation is not None
-            self._follow(equation.at(there), weight, moved.running, by, places, found, depth + 1)
-
-    def _instance(self, tensor: Tensor) -> Instance | None:
-        return self.instances.get(tensor)
-
-    def _part_of_layer(self, tensor: Tensor, by: Tensor) -> Expr:
-        """What a sum over layers says of the layer of a tensor."""
-        body, name, scope = self.layer_sums[tensor]
-        instance = self.instances[by]
-        assert instance.layer is not None
-        for inner in walk(body):
-            mention = self.env.names.mention(inner) if isinstance(inner, Scripts) else None
-            if (
-                mention is not None
-                and mention.family == instance.family
-                and mention.layer is not None
-                and mention.layer.base == name
-            ):
-                layer = instance.layer.shifted(-mention.layer.offset)
-                return self.array(body, replace(scope, layers={**scope.layers, name: layer})).at()
-        return ZERO
-
-    def depends(self, tensor: Tensor, by: Tensor) -> bool:
-        """True if some path of equations leads from one tensor to another."""
-        return self._depends(tensor, by, set())
-
-    def _depends(self, tensor: Tensor, by: Tensor, seen: set[object]) -> bool:
-        if tensor is by:
-            return True
-        mark = self._mark(tensor, by)
-        if mark in seen:
-            return False
-        seen.add(mark)
-        if tensor in self.layer_sums:
-            mine = self.instances[by]
-            return mine.layer is not None and self._speaks_of(tensor, mine.family)
-        if self.is_open(tensor, by):
-            return any(last is by or self._depends(last, by, seen) for last in self.frontier or ())
-        if self._is_below(tensor, by):
-            return False
-        equation = self.equation(tensor)
-        if equation is None:
-            return False
-        return any(self._depends(t, by, seen) for t in tensors_in(equation.value))
-
-    def _is_below(self, tensor: Tensor, by: Tensor) -> bool:
-        """True if a tensor's layer comes before that of another, or is numbered otherwise."""
-        mine, its = self.instances.get(tensor), self.instances.get(by)
-        if mine is None or its is None or mine.layer is None or its.layer is None or not mine.layer.base:
-            return False
-        if mine.layer.base == its.layer.base:
-            return mine.layer.offset < its.layer.offset - 1
-        return bool(its.layer.base)
-
-    def _mark(self, tensor: Tensor, by: Tensor) -> object:
-        """Layers go on without end: what has none is met at all of them or at none."""
-        mine, its = self.instances.get(tensor), self.instances.get(by)
-        if mine is None or mine.layer is None or (its is not None and its.layer is not None):
-            return tensor
-        if mine.layer.base:
-            return (mine.family, mine.layer.base, mine.lifted)
-        return tensor if mine.layer.offset >= 0 else (mine.family, mine.lifted)
-
-    def _speaks_of(self, tensor: Tensor, family: str) -> bool:
-        body, _, _ = self.layer_sums[tensor]
-        for inner in walk(body):
-            mention = self.env.names.mention(inner) if isinstance(inner, Scripts) else None
-            if mention is not None and self.facts.aliases.get(mention.family, mention.family) == family:
-                return True
-        return False
-
-    def is_open(self, tensor: Tensor, by: Tensor) -> bool:
-        """True if a tensor depends on another by ways that the document leaves open.
-
-        So does a cost that is only named, and one of layers above, of which nothing is said but that they are there.
-        """
-        instance, its = self.instances.get(tensor), self.instances.get(by)
-        if tensor in self.jets:
-            return True
-        if instance is None:
-            return False
-        if instance.family in self.env.abstract and self.equation(tensor) is None:
-            return True
-        if its is None or its.layer is None or not its.layer.base or its.layer.base == "\u00a7":
-            return False
-        return self._ends_above(tensor, its.layer.base, set())
-
-    def _ends_above(self, tensor: Tensor, base: str, seen: set[Tensor]) -> bool:
-        """True if a tensor without a layer is computed from layers that are numbered otherwise."""
-        if tensor in seen:
-            return False
-        seen.add(tensor)
-        instance = self.instances.get(tensor)
-        if instance is None:
-            return False
-        if instance.layer is not None:
-            return instance.layer.base != base and bool(instance.layer.base)
-        equation = self.equation(tensor)
-        if equation is None:
-            return False
-        direct = [t for t in tensors_in(equation.value) if t not in self.layer_sums]
-        if any(
-            self.instances.get(t) is not None and self.instances[t].layer is None and self.instances[t].lifted
-            for t in direct
-        ):
-            return False
-        return any(self._ends_above(t, base, seen) for t in direct)
-
     # What quantities are.
 
     def equation(self, tensor: Tensor) -> Equation | None:
@@ -1550,4 +1270,4 @@ class _Bound(Elaborator):
         return super().quantity(mention, scope)
 
 
-__all__ = ["SAMPLES", "Elaborator", "Facts", "Instance", "Letter", "Reading", "Scope"]
+__all__ = ["Elaborator"]

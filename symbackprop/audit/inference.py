@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 
 from symbackprop.audit.arrays import Misfit, NotRead
 from symbackprop.audit.definitions import Definition, Environment, Head, mentions_in, nodes
-from symbackprop.audit.elaborate import SAMPLES, Elaborator, Facts, Instance, Reading, Scope
+from symbackprop.audit.elaborate import Elaborator
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.layout import said
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.names import Layer, Mention
+from symbackprop.audit.scope import SAMPLES, Facts, Instance, Reading, Scope
 from symbackprop.audit.tree import (
     Application,
     Chain,

@@ -17,9 +17,10 @@ import numpy as np
 
 from symbackprop.audit.arrays import Array, Axis, Misfit, NotRead
 from symbackprop.audit.definitions import Environment
-from symbackprop.audit.elaborate import Elaborator, Facts, Instance, Reading, Scope
+from symbackprop.audit.elaborate import Elaborator
 from symbackprop.audit.lengths import Key, Lengths, Overlay
 from symbackprop.audit.names import Layer
+from symbackprop.audit.scope import Facts, Instance, Reading, Scope
 from symbackprop.audit.tree import Node, Scripts, walk
 from symbackprop.audit.tree import Symbol as Letter
 from symbackprop.checking.counterexample import Counterexample

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from symbackprop.audit.definitions import Environment
-from symbackprop.audit.elaborate import Reading
+from symbackprop.audit.scope import Reading
 from symbackprop.audit.tree import Derivative, Link, Node, walk
 
 SAME_SHAPE = r"(?:same|its own) (?:shape|size|dimensions?) as|has the (?:shape|size|dimensions?) of"

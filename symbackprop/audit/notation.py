@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from symbackprop.audit.definitions import Definition, Environment
-from symbackprop.audit.elaborate import Facts, Reading
 from symbackprop.audit.extraction import Document
 from symbackprop.audit.names import Mention
+from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import Big, Fraction, Node, Number, Scripts, Symbol, walk
 from symbackprop.errors import MalformedError
 from symbackprop.expression.functions import FUNCTIONS
