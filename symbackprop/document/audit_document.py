@@ -1,11 +1,13 @@
 """An audit as a document: how the text was read, each equation with its verdict, and what the wrong ones should be.
 
-Main name: `audit_document`. An equation is shown as its author wrote it.
+Main name: `audit_document`. An equation is shown as its author wrote it, as mathematics where it can be set so.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from symbackprop.audit.audit import Audit, Judgement
 from symbackprop.audit.report import sizes_in_words, why
@@ -19,11 +21,15 @@ from symbackprop.document.model import (
     Paragraph,
     Section,
     Strong,
+    Symbolic,
     Table,
     Text,
 )
+from symbackprop.rendering.layout import Glyph, Layout, Row, broken, row
 from symbackprop.rendering.notation import NAMES
+from symbackprop.rendering.tex_reader import read_tex
 
+WIDEST = 14.0  # em of a piece in which no line ends
 SHOWN = ("REFUTED", "PROVED", "PROVED IF", "UNDECIDED", "NOT UNDERSTOOD")
 
 
@@ -45,7 +51,7 @@ def _conventions(audit: Audit) -> Iterator[Block]:
 
 def _overview(audit: Audit) -> Iterator[Block]:
     rows = tuple(
-        ((str(j.formula.line),), (Code(" ".join(j.latex.split())),), (Strong(j.status),), (why(j) or "—",))
+        ((str(j.formula.line),), shown(j.latex), (Strong(j.status),), _why(j))
         for j in audit.judgements
         if j.status in SHOWN
     )
@@ -62,7 +68,7 @@ def _refuted(audit: Audit) -> Iterator[Block]:
 
 
 def _case(judgement: Judgement) -> Iterator[Block]:
-    yield Paragraph((Code(" ".join(judgement.latex.split())), " is wrong."))
+    yield Paragraph((*shown(judgement.latex), " is wrong."))
     comparison = judgement.ruling.comparison if judgement.ruling is not None else None
     if comparison is not None:
         yield Paragraph(("In index notation it says",))
@@ -73,4 +79,36 @@ def _case(judgement: Judgement) -> Iterator[Block]:
         where = f" at {sizes}" if sizes else ""
         yield Paragraph((f"Numbers{where}: the left side is {entry.correct:.6g}, the right side {entry.claimed:.6g}.",))
     if judgement.repair:
-        yield Paragraph((Strong("It is proved that "), Code(judgement.repair), " is right in its place."))
+        yield Paragraph((Strong("It is proved that "), *shown(judgement.repair), " is right in its place."))
+
+
+def _why(judgement: Judgement) -> Text:
+    """One sentence on a status, with what is right set as mathematics."""
+    words = why(replace(judgement, repair=None))
+    if not judgement.repair:
+        return (words or "—",)
+    return (f"{words}. Right: " if words else "Right: ", *shown(judgement.repair))
+
+
+def shown(latex: str) -> Text:
+    """A formula as mathematics in pieces between which a line may end; its text where it holds an environment."""
+    text = " ".join(re.sub(r"(?<!\\)&|\\(?:nonumber|notag)\b", " ", latex).split())
+    if r"\begin" in text:
+        return (Code(text),)
+    try:
+        layout = read_tex(text)
+    except (ValueError, LookupError, RecursionError):
+        return (Code(text),)
+    pieces = [Symbolic(line) for side in _sides(layout) for line in broken(side, WIDEST)]
+    return tuple(part for piece in pieces for part in (" ", piece))[1:]
+
+
+def _sides(layout: Layout) -> Iterator[Layout]:
+    """The members of a chain, each from the second on with its relation in front."""
+    side: list[Layout] = []
+    for part in layout.parts if isinstance(layout, Row) else (layout,):
+        if isinstance(part, Glyph) and part.kind == "relation" and side:
+            yield row(*side)
+            side = []
+        side.append(part)
+    yield row(*side)

@@ -38,6 +38,29 @@ _TEX = {letter: rf"\{name}" for name, letter in GREEK.items()} | {
     "∈": r"\in",
     "→": r"\to",
     "←": r"\leftarrow",
+    "∝": r"\propto",
+    "≡": r"\equiv",
+    "∼": r"\sim",
+    "≪": r"\ll",
+    "≫": r"\gg",
+    "∉": r"\notin",
+    "↦": r"\mapsto",
+    "≜": r"\triangleq",
+    "⇒": r"\Rightarrow",
+    "⇔": r"\Leftrightarrow",
+    "∘": r"\circ",
+    "∗": r"\ast",
+    "⋆": r"\star",
+    "⊗": r"\otimes",
+    "±": r"\pm",
+    "÷": r"\div",
+    "•": r"\bullet",
+    "⋮": r"\vdots",
+    "⋱": r"\ddots",
+    "∀": r"\forall",
+    "ℓ": r"\ell",
+    "⟨": r"\langle",
+    "⟩": r"\rangle",
     "∞": r"\infty",
     "ℝ": r"\mathbb{R}",
     "⊤": r"\top",
@@ -111,7 +134,7 @@ def _tex_atom(atom: Glyph) -> str:
     if kind in ("opening", "closing"):
         return (r"\biggl" if kind == "opening" else r"\biggr") + _tex_bracket(text)
     if kind == "bold":
-        return rf"\mathbf{{{text}}}"
+        return rf"\mathbf{{{text}}}" if text.isascii() else rf"\boldsymbol{{{tex_symbols(text)}}}"
     if kind == "function" and text in _NAMED_OPERATORS:
         return rf"\{text}"
     if kind == "function" and len(text) > 1:

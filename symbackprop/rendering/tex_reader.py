@@ -36,7 +36,11 @@ _RELATIONS = {"=": "=", "<": "<", ">": ">", r"\le": "≤", r"\leq": "≤", r"\ge
     r"\neq": "≠",
     r"\in": "∈",
     r"\to": "→",
-}
+} | {
+    r"\approx": "≈", r"\propto": "∝", r"\equiv": "≡", r"\sim": "∼", r"\ll": "≪", r"\gg": "≫", r"\notin": "∉",
+    r"\leftarrow": "←", r"\gets": "←", r"\rightarrow": "→", r"\mapsto": "↦", r"\triangleq": "≜", r"\Rightarrow": "⇒",
+    r"\implies": "⇒", r"\iff": "⇔", r"\Leftrightarrow": "⇔",
+}  # fmt: skip
 _OPERATORS = {
     "+": "+",
     "-": "−",
@@ -46,7 +50,8 @@ _OPERATORS = {
     r"\odot": "⊙",
     r"\ldots": "…",
     r"\dots": "…",
-} | {r"\cdots": "⋯", r"\mid": "|", ";": ";"}
+} | {r"\cdots": "⋯", r"\mid": "|", ";": ";", r"\circ": "∘", r"\ast": "∗", r"\star": "⋆", r"\otimes": "⊗", r"\pm": "±",
+     r"\div": "÷", r"\bullet": "•", r"\vdots": "⋮", r"\ddots": "⋱", r"\forall": "∀"}  # fmt: skip
 _LETTERS = {rf"\{name}": char for name, char in GREEK.items()} | {
     r"\varepsilon": "ε",
     r"\varphi": "φ",
@@ -54,11 +59,17 @@ _LETTERS = {rf"\{name}": char for name, char in GREEK.items()} | {
     r"\nabla": "∇",
     r"\infty": "∞",
     r"\top": "⊤",
+    r"\intercal": "⊤",
+    r"\ell": "ℓ",
     r"\Vert": "‖",
 }
 _BIG = {r"\sum": "∑", r"\prod": "∏", r"\max": "max", r"\min": "min"}
 _STYLES = {r"\mathrm": "function", r"\operatorname": "function", r"\mathbf": "bold", r"\mathit": "variable"} | {
     r"\mathbb": "bold",
+    r"\boldsymbol": "bold",
+    r"\bm": "bold",
+    r"\mathcal": "variable",
+    r"\mathscr": "variable",
     r"\text": "text",
     r"\textrm": "text",
     r"\operatorname*": "function",
@@ -72,9 +83,18 @@ _FENCES = {
     ".": "",
     r"\lVert": "‖",
     r"\rVert": "‖",
+    r"\vert": "|",
+    r"\lvert": "|",
+    r"\rvert": "|",
+    r"\langle": "⟨",
+    r"\rangle": "⟩",
 }
 _SKIPPED = frozenset(
-    [r"\,", r"\;", r"\!", r"\:", r"\displaystyle", r"\mathopen", r"\mathclose", r"\bigl", r"\bigr", r"\limits"]
+    rf"\{name}"
+    for name in (
+        *(",", ";", "!", ":", "displaystyle", "textstyle", "mathopen", "mathclose", "limits", "nolimits", "cal"),
+        *("big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr"),
+    )
 )
 
 
@@ -134,6 +154,11 @@ class _Reader:
         self.take()
         return inner
 
+    def closing(self) -> int:
+        """Where the next brace closes."""
+        places = (p for p in range(self.place, len(self.tokens)) if self.tokens[p] == "}")
+        return next(places, len(self.tokens))
+
     def words(self) -> str:
         """The raw text of an argument in braces."""
         self.take()
@@ -159,7 +184,11 @@ class _Reader:
         if token in _BIG:
             return Big(_BIG[token], Row(())) if self.peek() == "_" else Glyph(token[1:], "function")
         if token in _STYLES:
-            return Glyph(self.words(), cast(Literal["function", "bold", "variable", "text"], _STYLES[token]))
+            if self.peek() == "{" and {"^", "_"} & {*self.tokens[self.place : self.closing()]}:
+                return self.argument()  # a whole formula, in its own style
+            words = self.words() if self.peek() == "{" else self.take().removeprefix("\\")
+            kind = cast(Literal["function", "bold", "variable", "text"], _STYLES[token])
+            return Glyph(words if kind == "text" else GREEK.get(words, words), kind)
         if token[:1].isdigit():
             return Glyph(token, "number")
         return self.structure(token)
@@ -179,6 +208,11 @@ class _Reader:
                 return Accent(cast(Literal["bar", "hat", "tilde"], token[1:]), self.argument())
             case r"\left" | "(" | "[":
                 return self.fence(token)
+            case r"\underbrace" | r"\overbrace" | r"\boxed":
+                return self.argument()
+            case r"\tag" | r"\label":
+                self.words()
+                return None
             case r"\begin":
                 return self.environment(self.words())
         if token.startswith("\\") and len(token) > 2:
