@@ -160,7 +160,7 @@ class Judge:
         self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
         self.left, self.until = REPAIRS, worked() + ALL
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
-        self.supposed = Supposed(frozenset(), frozenset())
+        self.supposed = Supposed()
         self.special = special(document, env) - facts.targets
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
@@ -349,7 +349,10 @@ class Judge:
                 conditions = () if self.supposed.sure(tensor.name) else (f"{tensor.name} is symmetric",)
                 return replace(other, conditions=conditions)
             if other.status == "PROVED":
-                return replace(ruling, reason=f"true if {tensor.name} is symmetric, which is not said")
+                status = "UNDECIDED" if tensor.name in self.supposed.once else ruling.status
+                shown = ruling.counterexample if status == "REFUTED" else None
+                reason = f"true if {tensor.name} is symmetric, which is not said"
+                return replace(ruling, status=status, reason=reason, counterexample=shown)
         return self.under_stated(ruling, found, (left, right))
 
     def under_stated(self, ruling: Ruling, found: Comparison, sides: tuple[Node, ...]) -> Ruling:

@@ -439,11 +439,13 @@ def _memberships(env: Environment) -> Iterator[tuple[Node, Node]]:
 
 
 SIZES_IN_WORDS = (
-    r"\$(?P<name>[^$]{1,24})\$[^$.;]{0,40}\$(?P<rows>[A-Za-z]) ?\\times ?(?P<columns>[A-Za-z])\$",
+    r"\$(?P<name>[^$]{1,24})\$,? (?:(?!and\b|with\b|for\b)[a-z-]+ ){0,7}"
+    r"\$(?P<rows>[A-Za-z]) ?\\times ?(?P<columns>[A-Za-z])\$",
     r"\$(?P<rows>[A-Za-z]) ?\\times ?(?P<columns>[A-Za-z])\$[ -][a-z -]{0,30}matri(?:x|ces) \$(?P<name>[^$]{1,24})\$",
     r"\$(?P<rows>[A-Za-z])\$-(?:dimensional )?(?:column |row )?vectors? \$(?P<name>[^$]{1,24})\$",
     r"\$(?P<name>[^$]{1,24})\$ (?:is|are|be) (?:an? )?\$(?P<rows>[A-Za-z])\$-(?:dimensional|vector)",
-    r"\$(?P<name>[^$]{1,24})\$[a-z ]{0,30}(?:of|has|have) (?:length|size|dimension) \$(?P<rows>[A-Za-z])\$",
+    r"\$(?P<name>[^$]{1,24})\$,? (?:(?!and\b|with\b|for\b)[a-z-]+ ){0,5}"
+    r"(?:of|has|have) (?:length|size|dimension) \$(?P<rows>[A-Za-z])\$",
 )
 
 

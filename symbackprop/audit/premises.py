@@ -14,8 +14,9 @@ from symbackprop.audit.extraction import Document, Formula
 from symbackprop.audit.grammar import parse_expression
 from symbackprop.audit.tree import Derivative, Link, Number, Scripts, Symbol, links, walk
 
-CONDITIONAL = r"\b(?:if|when|whenever|where|for|in case|provided|given|unless|suppose|supposing|as long as)\b"
-NOT_SO = r"\b(?:not|non|no|anti|skew|without being)(?: (?:necessarily|always|in general))?"
+CONDITIONAL = r"\b(?:if|when|whenever|for|in case|provided|given|unless|as long as)\b"
+NOT_SO = r"\b(?:not|no|non|never|neither|nor|without|cannot|anti|skew)\b|n't\b"
+STATED = r"\b(?:let|assum\w*|suppos\w*|denote\w*|consider|be|is|are|with|where)\b"
 NAME = r"\$([^$]+)\$"
 LIST = r"((?:\$[^$]+\$(?:\s*,?\s*and\s+|\s*,\s*))*\$[^$]+\$)([^$.;]{0,40})"
 GAP = r"(?:[ -](?:and(?= (?:invertible|positive|real|square))|(?!and\b|with\b|for\b)[a-z-]+)){0,5}"
@@ -27,10 +28,17 @@ ANY = "*"  # the words name no matrix
 
 @dataclass(frozen=True)
 class Supposed:
-    """Matrices that are symmetric, for one formula: by what stands at it, and by what was stated before."""
+    """Matrices that are symmetric, for one formula.
 
-    here: frozenset[str]
-    before: frozenset[str]
+    Args:
+        here: by what stands at it, or was assumed before.
+        before: by what was stated before.
+        once: by a condition at an earlier formula, of which one cannot say how far it reaches.
+    """
+
+    here: frozenset[str] = frozenset()
+    before: frozenset[str] = frozenset()
+    once: frozenset[str] = frozenset()
 
     def covers(self, family: str) -> bool:
         """True if the words speak of this matrix."""
@@ -49,13 +57,19 @@ def symmetric(document: Document, env: Environment, formula: Formula) -> Suppose
         first = ""
     here = _named(env, last) | _named(env, first)
     before: set[str] = set()
+    once: set[str] = set()
     for line, paragraph in document.prose:
         if line > formula.line:
             break
         for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
-            if not re.search(CONDITIONAL, _upto(sentence), re.I):
+            conditional = re.search(CONDITIONAL, _upto(sentence), re.I) is not None
+            if not conditional and re.search(r"\b(?:assum|suppos)", sentence, re.I):
+                here |= _named(env, sentence)
+            elif not conditional and re.search(STATED, sentence, re.I):
                 before |= _named(env, sentence)
-    return Supposed(frozenset(here), frozenset(before))
+            else:
+                once |= _named(env, sentence)
+    return Supposed(frozenset(here), frozenset(before), frozenset(once))
 
 
 def _upto(sentence: str) -> str:
@@ -123,7 +137,7 @@ def _named(env: Environment, sentence: str, word: str = SYMMETRIC) -> set[str]:
             found |= _flipped(env, side, other)
     for match in re.finditer(rf"\b(?:{word})\b", sentence, re.I):
         before, after = sentence[: match.start()], sentence[match.end() :]
-        if re.search(NOT_SO + r"\W*$", before, re.I):
+        if re.search(NOT_SO, re.split(r"[,;]\s|\bbut\b|\band\b(?! \$)", before)[-1], re.I):
             continue
         behind = re.match(rf"{GAP}(?:\s*\$[^$]*\\times[^$]*\$)?{GAP}\s*{NAME}", after)
         names = _families(env, behind[1]) if behind is not None else set()

@@ -50,7 +50,8 @@ SUBJECTS = {
     "rnn.md": "TW",
     "sizes_in_words.md": "TCWT",
     "sqn.md": "TTTWTW",
-    "symmetry.md": "WTWCW",
+    "symmetry.md": "WTWCU",
+    "symmetry_supposed.md": "CUCWC",
     "trace.md": "TTTTWTWTCW",
     "supposed.md": "TUU",
     "diagonal.md": "TUU",
@@ -87,6 +88,23 @@ def test_the_layout_that_most_claims_show_rules_out_the_other():
     assert audit(text).judgements[-1].status == "PROVED IF"
     shown = text + r" $$ \frac{\partial}{\partial A} \operatorname{tr}(B A) = B^\top $$"
     assert [j.status for j in audit(shown).judgements] == ["REFUTED", "PROVED"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("Let $A$ be a symmetric matrix.", "PROVED"),
+        ("If $A$ is symmetric,", "PROVED IF"),
+        ("For symmetric $A$,", "PROVED IF"),
+        ("Here $A = A^T$ is supposed.", "PROVED IF"),
+        ("Let $A$ be a matrix that need not be symmetric.", "REFUTED"),
+        ("Let $B$ be symmetric.", "REFUTED"),
+        ("Symmetric matrices $A$ have real eigenvalues.", "PROVED IF"),
+    ],
+)
+def test_a_matrix_is_symmetric_where_the_words_suppose_it(words, status):
+    text = f"Text.\n\n{words}\n\n" + r"$$ \frac{\partial}{\partial x} x^T A x = 2 A x $$"
+    assert audit(text).judgements[-1].status == status
 
 
 LAYERS = r"""
