@@ -268,8 +268,14 @@ class Judge:
                     continue
                 if not settled and len(against) < len(mine):
                     conditions = (*(judgement.conditions if judgement.status == "PROVED IF" else ()), layout.words)
-                    found[n] = replace(judgement, status="PROVED IF", reason="", conditions=conditions, repair=None,
-                                       counterexample=None)  # fmt: skip
+                    weighed = replace(judgement, reason="", repair=None, counterexample=None)
+                    if against:  # the document does not keep to one layout
+                        line = against[0].formula.line
+                        found[n] = replace(
+                            weighed, status="UNDECIDED", reason=f"true if {layout.words}, unlike line {line}"
+                        )
+                    else:
+                        found[n] = replace(weighed, status="PROVED IF", conditions=conditions)
                     continue
                 why = "which the document rules out" if settled else f"unlike line {against[0].formula.line}"
                 found[n] = replace(judgement, status="REFUTED", reason=f"true if {layout.words}, {why}")
