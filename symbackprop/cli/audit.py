@@ -65,10 +65,14 @@ def audit(
             typer.echo(f"  {name}: {words}")
         for words in found.assumptions:
             typer.echo(f"  taken for granted: {words}")
-        console.print(audit_report.table(found))
+        if found.judgements:
+            console.print(audit_report.table(found))
+        else:
+            typer.echo(f"{file.name} holds no equations between $, $$, \\( \\) or in an environment for them")
         for path in files:
             typer.echo(f"wrote {path}")
-        typer.echo(", ".join(f"{number} {status.lower()}" for status, number in found.counts().items()))
+        if found.judgements:
+            typer.echo(", ".join(f"{number} {status.lower()}" for status, number in found.counts().items()))
     raise typer.Exit(1 if found.counts().get("REFUTED") else 0)
 
 

@@ -74,6 +74,7 @@ _STYLES = {r"\mathrm": "function", r"\operatorname": "function", r"\mathbf": "bo
     r"\textrm": "text",
     r"\operatorname*": "function",
 }
+_FONTS = (r"\boldsymbol", r"\bm", r"\mathbf", r"\mathcal", r"\mathscr", r"\mathbb")
 _FENCES = {
     r"\{": "{",
     r"\}": "}",
@@ -184,8 +185,8 @@ class _Reader:
         if token in _BIG:
             return Big(_BIG[token], Row(())) if self.peek() == "_" else Glyph(token[1:], "function")
         if token in _STYLES:
-            if self.peek() == "{" and {"^", "_"} & {*self.tokens[self.place : self.closing()]}:
-                return self.argument()  # a whole formula, in its own style
+            if token in _FONTS and self.peek() == "{" and {"^", "_"} & {*self.tokens[self.place : self.closing()]}:
+                return self.argument()  # a whole formula, not a name with an underscore
             words = self.words() if self.peek() == "{" else self.take().removeprefix("\\")
             kind = cast(Literal["function", "bold", "variable", "text"], _STYLES[token])
             return Glyph(words if kind == "text" else GREEK.get(words, words), kind)

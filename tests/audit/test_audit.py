@@ -6,6 +6,7 @@
 from pathlib import Path
 
 import pytest
+from command_line import run_here
 
 from symbackprop.audit.audit import audit
 from symbackprop.audit.report import github_lines, to_dict, why
@@ -213,3 +214,9 @@ def test_odd_documents_have_an_answer(text):
 def test_a_formula_that_is_too_long_is_not_read():
     found = audit("$$ y = " + " + ".join("x" for _ in range(20_000)) + " $$").judgements
     assert [j.status for j in found] == ["NOT UNDERSTOOD"] and "characters" in found[0].reason
+
+
+def test_a_document_without_equations_is_told_so(tmp_path):
+    (tmp_path / "notes.md").write_text("Nothing but words.\n")
+    said = run_here(["audit", "notes.md"], tmp_path)
+    assert said.returncode == 0 and said.stdout.startswith("notes.md holds no equations")

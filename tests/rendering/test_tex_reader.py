@@ -12,6 +12,7 @@ READ = {
     r"\mathcal{C}(\boldsymbol{W^L})": r"C(W^{L})",
     r"{\cal C} \approx \Bigl(a\Bigr)": r"C \approx (a)",
     r"f \circ g": r"f \circ g",
+    r"\mathit{x_hat}": r"\mathit{x\_hat}",
     r"A^\intercal \tag{3}": r"A^{\top}",
     r"\underbrace{a + b}": r"a + b",
 }
