@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import sympy as sp
 
@@ -33,7 +33,6 @@ from symbackprop.checking.verdict import Verdict
 from symbackprop.checking.verify import judged_formula
 from symbackprop.codegen.network import CompiledNetwork
 from symbackprop.codegen.program import CompiledProgram
-from symbackprop.codegen.torch.function import TorchProgram
 from symbackprop.errors import BudgetError, MalformedError, SymbackpropError, UnsupportedError, reports_all
 from symbackprop.expression.program import Program
 from symbackprop.frontends.nested import Shapes, flattened
@@ -54,6 +53,9 @@ from symbackprop.precision.safety import SEARCH, precision_of
 from symbackprop.proofs.network import prove_network
 from symbackprop.proofs.program import prove_program
 from symbackprop.proofs.theorem import Proof
+
+if TYPE_CHECKING:  # who does not print for torch does not wait for its printer
+    from symbackprop.codegen.torch.function import TorchProgram
 
 
 @reports_all
