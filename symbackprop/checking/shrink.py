@@ -1,11 +1,14 @@
 """Make a counterexample small: fewer entries first, then simpler numbers, as long as it still refutes.
 
-What counts as "still refutes" is a function of the caller. This module must not know about claims.
+Simpler are small whole numbers, and then those of few binary digits: a number that a search has brought close to a
+threshold ends well away from it, unless the claim is wrong there alone. What counts as "still refutes" is a function of
+the caller. This module must not know about claims.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,17 +24,19 @@ from symbackprop.normal_form.work_time import worked
 GRIDS = (1.0, 2.0, 4.0, 16.0)
 SIMPLE = (1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5)
 ENTRIES_EACH = 24  # numbers are simplified one by one in arrays up to this size
+DIGITS = (2, 3, 4, 6, 8, 10, 13, 17, 22)  # binary ones, of which a number is tried to be made
+SHORT = 6  # a number of so few is not looked at again
 
 
 def shrink(point: Point, sampler: Sampler, refutes: Callable[[Point], bool], seconds: float) -> Point:
     """The smallest, simplest point found in the time given; at worst the point itself."""
     deadline = worked() + seconds
-    for smaller in _smaller(point, sampler):
+    cut: Point | None = point
+    while cut is not None:  # first to leading entries and then to the last of these: to any stretch of them
+        point = cut
+        cut = next((p for p in _smaller(point, sampler) if worked() > deadline or refutes(p)), None)
         if worked() > deadline:
             return point
-        if refutes(smaller):
-            point = smaller
-            break
     for attempt in _simpler(point, sampler):
         if worked() > deadline:
             break
@@ -49,16 +54,19 @@ def _smaller(point: Point, sampler: Sampler) -> Iterator[Point]:
     every = [dict(zip(sampler.symbols, v, strict=True)) for v in itertools.islice(itertools.product(*ranges), 3000)]
     allowed = [s for s in every if s != point.sizes and sampler.allowed(s)]
     for sizes in sorted(allowed, key=lambda s: (sampler.entries(s), max(s.values())))[:60]:
-        yield replace(point, sizes=sizes, inputs={t: _cut(t, a, sizes, sampler) for t, a in point.inputs.items()})
+        for last in (False, True):
+            cut = {t: _cut(t, a, sizes, sampler, last) for t, a in point.inputs.items()}
+            yield replace(point, sizes=sizes, inputs=cut)
 
 
-def _cut(tensor: Tensor, array: NDArray[Any], sizes: Sizes, sampler: Sampler) -> NDArray[Any]:
-    """The leading entries; labels stay in range and one-hot rows keep their one."""
+def _cut(tensor: Tensor, array: NDArray[Any], sizes: Sizes, sampler: Sampler, last: bool) -> NDArray[Any]:
+    """The leading entries, or the last; labels stay in range and one-hot rows keep their one."""
     shape = sampler.shape(tensor, sizes)
     kind = sampler.kinds[tensor].kind if tensor in sampler.kinds else None
     if any(new > old for new, old in zip(shape, array.shape, strict=True)):
         return sampler.draw(tensor, sizes)
-    part = np.array(array[tuple(slice(n) for n in shape)])
+    kept = zip(shape, array.shape, strict=True)
+    part = np.array(array[tuple(slice(old - new, old) if last else slice(new) for new, old in kept)])
     if kind in ("onehot", "simplex"):
         rows = np.moveaxis(part, sampler.kinds[tensor].axis, -1)
         rows[..., 0] = 1.0 - rows[..., 1:].sum(axis=-1)
@@ -89,15 +97,40 @@ def _simpler(point: Point, sampler: Sampler) -> Iterator[Callable[[Point], Point
 
         return change
 
+    def shortened(
+        tensor: Tensor, position: tuple[int, ...], digits: int, towards: int
+    ) -> Callable[[Point], Point | None]:
+        def change(current: Point) -> Point | None:
+            value = float(current.inputs[tensor][position])
+            if value == _short(value, SHORT, 0) or value == _short(value, digits, 0):
+                return None
+            array = current.inputs[tensor].copy()
+            array[position] = _short(value, digits, towards)
+            return _with(current, tensor, array, kind_of(tensor))
+
+        return change
+
     real = [t for t, a in point.inputs.items() if movable(kind_of(t), a)]
     for grid in GRIDS:
         for tensor in real:
             yield rounded(tensor, grid)
-    for tensor in real:
-        if point.inputs[tensor].size <= ENTRIES_EACH:
-            for position in np.ndindex(*point.inputs[tensor].shape):
-                for value in SIMPLE:
-                    yield entry(tensor, position, value)
+    few = [t for t in real if point.inputs[t].size <= ENTRIES_EACH]
+    for tensor in few:
+        for position in np.ndindex(*point.inputs[tensor].shape):
+            for value in SIMPLE:
+                yield entry(tensor, position, value)
+    for tensor in few:
+        for position in np.ndindex(*point.inputs[tensor].shape):
+            for digits, towards in itertools.product(DIGITS, (0, -1, 1)):
+                yield shortened(tensor, position, digits, towards)
+
+
+def _short(value: float, digits: int, towards: int) -> float:
+    """A number of so many binary digits next to this one: the nearest, the one below or the one above."""
+    fraction, exponent = math.frexp(value)
+    scaled = math.ldexp(fraction, digits)
+    whole = round(scaled) if not towards else math.floor(scaled) if towards < 0 else math.ceil(scaled)
+    return math.ldexp(whole, exponent - digits)
 
 
 def _with(point: Point, tensor: Tensor, array: NDArray[Any], kind: str | None) -> Point | None:

@@ -1,10 +1,12 @@
 """Refutation: wrong claims of every hidden kind are found, right ones never, and a kink refutes nothing."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+import symbackprop as sb
 from symbackprop.checking.question import Question, true_gradient
 from symbackprop.checking.refute import cross_examine, refute, wrong_gradients
 from symbackprop.checking.sample_points import Sampler
@@ -410,3 +412,19 @@ def test_scalar_inputs_are_scaled_moved_and_shrunk():
     )
     found = refute(question)
     assert found is not None and found.inputs["s"].shape == () and 5e-4 < found.inputs["s"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        lambda x: 2 * x * np.where((x > 0.49) & (x < 0.5), 3, 1),
+        lambda x: 2 * x * np.where((x > 0.3) & (x < 0.31), 3, 1),
+        lambda x: 2 * x * np.where(x > 900, 2, 1),
+        lambda x: 2 * x * np.where(np.abs(x) < 1e-3, 1.5, 1),
+    ],
+)
+def test_counterexamples_are_no_rounding_away_from_a_threshold(claimed):
+    found = sb.check(lambda x: (x**2).sum(), lambda x: {"x": claimed(x)}, shapes={"x": ("N",)}).counterexample
+    (value,) = found.inputs["x"]
+    assert (math.frexp(value)[0] * 2**8).is_integer()  # it has so few binary digits
+    assert not np.allclose(claimed(value), 2 * value)

@@ -209,6 +209,25 @@ def read_twice_in_an_arm(s, u):
     return out * a
 
 
+def written_in_an_arm_and_read_again(u, s):
+    out, total = np.zeros(len(u)), 0.0
+    for k in range(len(u)):
+        if k < len(u) - 1:
+            out[k] = u[k + 1] * s
+        total += out[k]
+    return total
+
+
+def changed_in_an_arm_by_what_stands_before(u):
+    out = np.ones(3 * len(u))
+    for k in range(0, len(u), 2):
+        if k > 1:
+            out[k // 2] *= out[k - 1]
+        if u[k] > 0:
+            out[k : k + 2] = u[k] * np.array([1.0, 2.0])
+    return out
+
+
 def functions_of_the_last(w):
     scaled = [lambda v: k * v for k in (1.0, 2.0, 3.0)]  # noqa: B023
     return scaled[0](w)
@@ -217,7 +236,7 @@ def functions_of_the_last(w):
 FOR_ALL = [
     either_way, names_and_arrays, attributes, nested, chained, tuples, skips, two_loops, rows, backwards, together,
     latched, scattered, outside, read_twice_in_an_arm, last_one, listed, filtered, counted, doubly, binary, signs, helper_in_arm,
-    functions_of_the_last,
+    functions_of_the_last, written_in_an_arm_and_read_again, changed_in_an_arm_by_what_stands_before,
 ]  # fmt: skip
 
 

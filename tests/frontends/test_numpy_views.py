@@ -131,6 +131,42 @@ def test_an_array_of_one_way_of_a_branch_may_share_its_memory_afterwards():
         sb.trace(forward, shapes={"x": ("N", "D")})
 
 
+def in_one_arm(x, flat):
+    if x.sum() > 0:
+        flat[0] = 1.0
+
+
+def in_one_arm_of_another(x, flat):
+    if x.sum() > 0:
+        if x[0, 0] > 0:
+            flat[0] += 1.0
+    else:
+        flat = flat * 2
+
+
+def in_a_conditional_expression(x, flat):
+    x.sum() > 0 and flat.fill(0.0)
+
+
+def in_rounds(x, flat):
+    for k in range(len(x)):
+        flat[k] = x[k, 0]
+
+
+@pytest.mark.parametrize("change", [in_one_arm, in_one_arm_of_another, in_a_conditional_expression, in_rounds])
+@pytest.mark.parametrize("made", [lambda y: y.T.reshape(-1), lambda y: np.ascontiguousarray(y[:, ::-1]).ravel()])
+def test_what_is_perhaps_a_copy_is_so_after_branches_and_loops_too(change, made):
+    """Of one row or one column NumPy makes a view, of others a copy: what becomes of the array itself is not known."""
+
+    def forward(x):
+        y = x * 1.0
+        change(x, made(y))
+        return y * 1.0
+
+    with pytest.raises(SymbackpropError):
+        sb.trace(forward, shapes={"x": ("N", "D")})
+
+
 def test_what_nan_to_num_leaves_in_place_is_the_array_itself():
     def forward(x):
         y = x * 1.0

@@ -342,7 +342,6 @@ class Array:
         for base, _ in self.shared:
             base.changes()
             base.doubt = "an array is used whose reshape, changed in place, may or may not share its memory"
-        self.shared = ()
         if not added and current().in_steps():
             value = self._named(value)
         old = buffer.content
@@ -367,7 +366,8 @@ class Array:
             return value
         name = session.variable_of(self._is_name)
         kind = "real" if self.kind == "real" else "integer"
-        tensor = session.define(self.axes, value, kind, None, user_line(), hint=f"{name}_next" if name else "t")
+        hint = f"{name}_next" if name else "t"
+        tensor = session.define(self.axes, value, kind, None, user_line(), next(_births), hint)
         return entry(tensor, session.rounds.get(tensor, ()))
 
     # --- Python's protocols

@@ -155,6 +155,7 @@ class Branch:
         for buffer, old in before.items():
             a, b = first.get(buffer, old), second.get(buffer, old)
             if a["content"] is b["content"]:
+                buffer.doubt = a["doubt"] or b["doubt"]
                 continue
             buffer.restore(b)
             content = _either(condition, a["content"], b["content"])

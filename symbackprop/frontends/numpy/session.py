@@ -127,14 +127,11 @@ class Session:
         """
         indices = axis_indices(shape)
         inside = [arm for arm in self.arms if arm[0] < born]
-        every, self.arms = self.arms, inside if born else self.arms  # those that it was made in
-        try:
+        with self._knowing(inside if born else self.arms):  # the arms that it was made in
             value = content(places_of(indices))
-        finally:
-            self.arms = every
-        arms = [condition for _, condition in inside]
-        if arms and _may_read_outside(value):
-            value = where(multiply(*arms), value, ZERO)  # elsewhere nobody asks, and there may be no entry
+        with self._knowing([]):
+            if inside and _may_read_outside(value):  # where the arms do not run nobody asks, and there may be no entry
+                value = where(multiply(*(condition for _, condition in inside)), value, ZERO)
         rounds = tuple(loop.index for loop in self.loops if loop.index in free_indices(value))
         if self.is_carried(value):
             raise self.loops[-1].stop()
@@ -153,6 +150,15 @@ class Session:
         self.equations.append(Equation(tensor, indices, value, place if line else ""))
         self.values[tensor] = value
         return tensor
+
+    @contextmanager
+    def _knowing(self, arms: list[tuple[int, Expr]]) -> Iterator[None]:
+        """What holds in these arms is known inside, and nothing of others."""
+        every, self.arms = self.arms, arms
+        try:
+            yield
+        finally:
+            self.arms = every
 
     def meaning(self, read: Entry) -> Expr | None:
         """The right side of an entry's equation, in the indices that it was written in; None for an input's."""
@@ -491,14 +497,12 @@ def _inequalities(condition: Expr, holds: bool = True) -> list[Expr]:
 
 
 def _may_read_outside(value: Expr) -> bool:
-    """True if data name an entry of which it is not known that there is one."""
-    for read in entries_once(value):
-        for place, n in zip(read.indices, read.tensor.shape, strict=True):
-            if any(isinstance(node, Entry) for node in nodes_once(place)) and not (
-                is_so("<=", ZERO, place) and is_so("<", place, n)
-            ):
-                return True
-    return False
+    """True if it is not known of every entry that is read that there is one."""
+    return any(
+        not (isinstance(place, Index) and place.size is n) and not (is_so("<=", ZERO, place) and is_so("<", place, n))
+        for read in entries_once(value)
+        for place, n in zip(read.indices, read.tensor.shape, strict=True)
+    )
 
 
 def entry(tensor: Tensor, rounds: tuple[Expr, ...] = ()) -> Content:
