@@ -25,7 +25,7 @@ from symbackprop.checking.user_run import handed, numbers_written, outputs_and_c
 from symbackprop.errors import MalformedError, UnsupportedError
 from symbackprop.evaluation.compile import Array, OutOfRangeError
 from symbackprop.evaluation.exact import Evaluator, array_of, to_numpy
-from symbackprop.evaluation.number_types import FLOAT, Missing, TooCloseError, ball
+from symbackprop.evaluation.number_types import FLOAT, Field, Missing, TooCloseError, Value, ball
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Apply, Symbol, Tensor, nodes_once
 from symbackprop.expression.functions import OF_POSITIVE
@@ -44,6 +44,8 @@ TRIES = 3  # points at one choice of sizes, until both functions have finite val
 SOUGHT = 150  # points at which NumPy is asked for finite values where the equations have none
 MAGNITUDES = (2.0**-40, 2.0**-20, 2.0**-12, 2.0**20, 2.0**40)
 SATURATED = (2.0**7, 2.0**12)  # tanh and exp round to what they tend to, on one side each
+SEVERAL = 200  # numbers, each of which rounding may take another way
+ALL_DIGITS, ALL_DIGITS_TRIES = 2.0**-10, 4  # how far a number is moved that is to have all of them
 NUDGES = 3  # by rounding errors, to see whether rounding decides
 EXTREME_ENTRIES = 100_000  # numbers that may be computed at extreme points, beyond the first few
 Floats = NDArray[Any]
@@ -142,7 +144,9 @@ def _examine(pair: _Pair, sampler: Sampler, choices: int) -> str:
         _seek(pair, sampler, telling)
     by_rounding = ""
     if pair.asked:
-        by_rounding = _extremes(pair, sampler, min(pair.asked, key=sampler.entries))
+        asked = sorted(pair.asked, key=sampler.entries)
+        several = [s for s in asked if sampler.entries(s) <= SEVERAL] or asked[:1]
+        by_rounding = _ask_with_all_digits(pair, sampler, several[-1]) or _extremes(pair, sampler, asked[0])
     return _unasked(pair, telling, lengths) or by_rounding
 
 
@@ -175,6 +179,36 @@ def _ask_at(pair: _Pair, sampler: Sampler, sizes: Sizes) -> None:
     """Compare at these sizes, at the first point where both functions have finite values."""
     if any(_compare(pair, sampler.point(sizes)) for _ in range(TRIES)):
         pair.asked.append(sizes)
+
+
+def _ask_with_all_digits(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
+    """Compare at inputs that fill their 53 bits: of short numbers x/49*49 == x holds, and float32 holds them.
+
+    Returns:
+        why the equations do not tell what NumPy computes: numbers that are equal are not after rounding.
+    """
+    compares = any(RoundedBranches(e.program).sides for e in pair.programs)
+    for seed in range(min(ALL_DIGITS_TRIES, 1 + SEVERAL // sampler.entries(sizes))):
+        point, rng = sampler.point(sizes), np.random.default_rng(seed)
+        moved = {t: point.inputs[t] * (1 - ALL_DIGITS * rng.random(point.inputs[t].shape)) for t in sampler.real_inputs}
+        point = replace(point, inputs={**point.inputs, **moved})
+        if not _compare(pair, point, extreme=True):
+            continue
+        if compares and not seed and not _as_real_numbers(pair, point, _or_equal(ball(BITS))):
+            return "rounding decides whether numbers are equal that are so exactly: NumPy returns another value there"
+    return ""
+
+
+def _or_equal(balls: Field) -> Field:
+    """The field in which what no digit tells apart is equal."""
+
+    def compare(left: Value, right: Value) -> int:
+        try:
+            return balls.compare(left, right)
+        except TooCloseError:
+            return 0
+
+    return replace(balls, compare=compare)
 
 
 def _seek(pair: _Pair, sampler: Sampler, telling: list[Sizes]) -> None:
@@ -222,17 +256,17 @@ def _extremes(pair: _Pair, sampler: Sampler, sizes: Sizes) -> str:
     return ""
 
 
-def _as_real_numbers(pair: _Pair, point: Point) -> bool:
+def _as_real_numbers(pair: _Pair, point: Point, balls: Field | None = None) -> bool:
     """Whether all results in floating point are those of the equations in real numbers, by and large."""
     for program in pair.programs:
-        near, exact = _evaluated(program, point), _enclosed(program.program, point, BITS)
+        near, exact = _evaluated(program, point), _enclosed(program.program, point, balls or ball(BITS))
         if near is None:
             continue
         for tensor in program.program.outputs:
-            balls = _floats(exact.get(tensor, {}), near[tensor].shape)
-            known = np.isfinite(balls) & np.isfinite(near[tensor])
-            scale = float(np.abs(balls[known]).max(initial=0.0))
-            if (np.abs(near[tensor] - balls)[known] > FAR * scale + pair.floor).any():
+            numbers = _floats(exact.get(tensor, {}), near[tensor].shape)
+            known = np.isfinite(numbers) & np.isfinite(near[tensor])
+            scale = float(np.abs(numbers[known]).max(initial=0.0))
+            if (np.abs(near[tensor] - numbers)[known] > FAR * scale + pair.floor).any():
                 return False
     return True
 
@@ -443,8 +477,8 @@ def _missing_there(pair: _Pair, program: Evaluator, point: Point, tensor: Tensor
     return found
 
 
-def _enclosed(program: Program, point: Point, bits: int = 128) -> dict[Tensor, Array]:
-    balls = Evaluator(program, ball(bits), point.functions)
+def _enclosed(program: Program, point: Point, field_: Field | None = None) -> dict[Tensor, Array]:
+    balls = Evaluator(program, field_ or ball(128), point.functions)
     with balls.field.working():
         given = {t: array_of(t, point.inputs[t], point.inputs[t].shape, balls.field) for t in program.inputs}
         try:

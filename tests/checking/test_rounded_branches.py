@@ -76,3 +76,22 @@ def test_check_does_not_prove_what_an_equation_decides_that_no_float_meets_exact
     verdict = sb.check(lambda x: x**2, backward(where), shapes=ROW)
     assert verdict.status == "UNDECIDED"
     assert verdict.reason.startswith("rounding decides whether")
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        lambda x: x.astype(np.float32) == x,
+        lambda x: x / 49 * 49 == x,
+        lambda x: (x + 0.1) - 0.1 == x,
+        lambda x: np.abs(x / 3 * 3 - x / 7 * 7) <= 0,
+        lambda x: np.float32(1) * x.astype(np.float32).astype(float) >= x,
+        lambda x: np.exp(np.log(np.abs(x))) <= np.abs(x),
+    ],
+    ids=["float32", "49", "tenth", "difference", "there and back", "exp log"],
+)
+def test_check_does_not_prove_what_holds_of_numbers_of_few_digits_alone(holds):
+    x = np.random.default_rng(0).standard_normal(200)
+    assert not holds(x).all(), "NumPy does not take the branch"
+    verdict = sb.check(lambda x: x * holds(x), lambda dout, x: {"x": dout}, shapes=ROW)
+    assert verdict.status != "PROVED"

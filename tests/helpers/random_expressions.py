@@ -22,8 +22,10 @@ from symbackprop.expression.build import (
     Entry,
     Expr,
     Extremum,
+    Family,
     Index,
     Kronecker,
+    MatrixEntry,
     Multiply,
     Number,
     Power,
@@ -244,6 +246,13 @@ def value(expr: Expr, indices, sizes, data):
             return of(a) % of(b)
         case Apply(function, arguments):
             return _call(function, of(arguments[0]))
+        case MatrixEntry(kind, Family(row, Family(column, body)), places):
+            size = range(int(of(row.size)))
+            key = (kind, expr.matrix, *(indices[i] for i in free_indices(expr.matrix)))
+            if key not in data:
+                matrix = [[value(body, {**indices, row: r, column: c}, sizes, data) for c in size] for r in size]
+                data[key] = _of_matrix(kind, matrix)
+            return _at_places(data[key], [of(p) for p in places])
     raise AssertionError(expr)
 
 
@@ -303,7 +312,36 @@ def _atom_value(atom, indices, sizes, data):
             return _extreme(
                 kind, [inside(template, [(i, k) for i in bound]) for k in range(int(value(size, indices, sizes, data)))]
             )
+        case "matrix":
+            kind, length, template = atom.data
+            size = range(int(value(length, indices, sizes, data)))
+            own = {name: [i for i in template.free if i.name == name] for name in "eg"}
+            at = lambda r, c: [(i, k) for name, k in (("e", r), ("g", c)) for i in own[name]]  # noqa: E731
+            places = args[-2:] if kind in ("inverse", "cholesky") else []
+            key = (atom.data, *args[: len(args) - len(places)])
+            if key not in data:
+                data[key] = _of_matrix(kind, [[inside(template, at(r, c)) for c in size] for r in size])
+            return _at_places(data[key], places)
     raise AssertionError(atom.kind)
+
+
+def _of_matrix(kind, entries):
+    """What NumPy makes of a matrix; None where that is no number, or rounding has the better of it."""
+    matrix = np.array(entries, float)
+    if not matrix.size or np.linalg.cond(matrix) > 1e5:
+        return None
+    made = {"determinant": np.linalg.det, "logdet": lambda a: np.linalg.slogdet(a)[1], "inverse": np.linalg.inv,
+            "cholesky": np.linalg.cholesky}  # fmt: skip
+    try:
+        return np.asarray(made[kind](matrix))  # a Cholesky factor of the lower half alone
+    except np.linalg.LinAlgError:
+        return None
+
+
+def _at_places(made, places):
+    if made is None:
+        raise Undefined
+    return _read(made, places)
 
 
 def _read(array, places):

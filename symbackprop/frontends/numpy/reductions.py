@@ -334,8 +334,11 @@ def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any
 @implements("diff")
 def _diff(a: Any, n: Any = 1, axis: Any = -1) -> Any:
     base = as_array(a)
+    if n == 0:
+        return base
     before = (slice(None),) * axis_of(axis, base.ndim)
-    step = base[(*before, slice(1, None))] - base[(*before, slice(None, -1))]
+    later, earlier = base[(*before, slice(1, None))], base[(*before, slice(None, -1))]
+    step = later != earlier if base.kind == "bool" else later - earlier  # NumPy subtracts no booleans
     return step if n == 1 else _diff(step, n - 1, axis)
 
 

@@ -21,9 +21,9 @@ def implements(*names: str, method: bool = False) -> Callable[[F], F]:
 
     def enter(function: F) -> F:
         for name in names:
-            OPERATIONS[name] = guarded(function)
+            OPERATIONS[name] = guarded(function, name)
             if method:
-                METHODS[name] = guarded(function)
+                METHODS[name] = guarded(function, name)
         return function
 
     return enter

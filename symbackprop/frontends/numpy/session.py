@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import linecache
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -316,8 +317,12 @@ def as_numpy(error: Exception) -> Exception:
     return error
 
 
-def guarded(function: F) -> F:
-    """A function that the user's code can reach: what it raises is remembered."""
+def guarded(function: F, shown: str = "") -> F:
+    """A function that the user's code can reach: what it raises is remembered.
+
+    Args:
+        shown: NumPy's name of it, which has arguments that are not followed.
+    """
     if hasattr(function, "guards"):
         return function
 
@@ -339,11 +344,20 @@ def guarded(function: F) -> F:
             session.remember(needed := NeedsConcreteSizes(stop.what, session.sizes))
             raise needed from stop
         except BaseException as stop:
+            if shown and isinstance(stop, TypeError) and stop.__traceback__ and stop.__traceback__.tb_next is None:
+                session.remember(unknown := _unknown_argument(stop, shown))  # the call itself: nothing has run
+                raise unknown from None
             session.remember(stop)
             raise
 
     call.guards = function  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
+
+
+def _unknown_argument(error: TypeError, shown: str) -> TraceError:
+    """What to say of a call with arguments that the operation does not have."""
+    named = re.search(r"keyword argument '(\w+)'", str(error))
+    return TraceError(f"np.{shown} with {f'the argument {named[1]}' if named else 'these arguments'} cannot be traced")
 
 
 def asked_by_user() -> bool:
