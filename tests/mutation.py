@@ -479,8 +479,10 @@ def run_tests(place: Path, tests: Sequence[str], seconds: float, told: Path | No
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return "time"
-    if status in (0, -signal.SIGXCPU, -signal.SIGKILL):
-        return "time" if status else ""
+    if status in (-signal.SIGXCPU, -signal.SIGKILL):
+        return "time"
+    if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return ""
     found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", log.read_text(errors="replace"), re.MULTILINE)
     return found[1] if found else "does not import"
 

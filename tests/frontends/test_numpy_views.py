@@ -178,3 +178,38 @@ def test_what_nan_to_num_leaves_in_place_is_the_array_itself():
     x = np.arange(6.0).reshape(3, 2)
     found = evaluate(program, {"N": 3, "D": 2}, {"x": x})
     np.testing.assert_allclose(np.asarray(found[program.outputs[0].name], float), forward(x))
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: x[:, 1:] * np.diff(x > 0),
+        lambda x: x[:, :1] * np.diff(x[:, :1] + [-1.0, 0.0, 1.0] > 0, n=2),
+        lambda x: x[1:] * np.diff(x > 0, axis=0),
+        lambda x: x * np.diff(x, n=0),
+    ],
+)
+def test_differences_of_booleans_say_where_they_differ(forward):
+    program = sb.trace(forward, shapes={"x": ("N", "D")})
+    found = evaluate(program, SIZES, {"x": X})
+    np.testing.assert_allclose(np.asarray(found[program.outputs[0].name], float), forward(X))
+
+
+@pytest.mark.parametrize(
+    ("forward", "argument"),
+    [
+        (lambda x: x.sum() * np.linspace(0, 10, 4, dtype=int), "np.linspace with the argument dtype"),
+        (lambda x: np.diff(x, prepend=0.0), "np.diff with the argument prepend"),
+        (lambda x: x.sum(0, None, None, None, None, None, None, None), "np.sum with these arguments"),
+    ],
+)
+def test_arguments_that_are_not_followed_are_named(forward, argument):
+    def catching(x):
+        try:
+            return forward(x)
+        except TypeError:
+            return x
+
+    for function in (forward, catching):
+        with pytest.raises(SymbackpropError, match=f"{argument} cannot be traced"):
+            sb.trace(function, shapes={"x": ("N", "D")})

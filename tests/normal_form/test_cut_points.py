@@ -195,11 +195,29 @@ def test_gates_at_the_first_and_last_step_are_told_in_one_way(steps):
     ):
         assert not cuts_.gap(cuts_.normal(gate), cuts_.normal(other)).terms
         assert cuts_.gap(cuts_.normal(gate), cuts_.normal(Compare("<=", number(2), t))).terms
-    chosen = where(Kronecker(t, ZERO), Entry(U, (t,)), Entry(U, (subtract(t, ONE_),)))
-    told = add(
-        multiply(Kronecker(t, ZERO), Entry(U, (t,))), multiply(Compare("<=", ONE_, t), Entry(U, (subtract(t, ONE_),)))
-    )
-    assert cuts_.normal(chosen) is cuts_.normal(told)
+    here, there = Entry(U, (t,)), Entry(U, (subtract(last, t),))
+    for gate, other in (
+        (Kronecker(t, ZERO), Compare("<=", ONE_, t)),
+        (Kronecker(ZERO, t), Compare("<", ZERO, t)),
+        (Kronecker(t, last), Compare("<", t, last)),
+        (Kronecker(subtract(last, t), ZERO), Compare("<=", t, subtract(T, number(2)))),
+    ):
+        told = add(multiply(gate, here), multiply(other, there))
+        assert cuts_.normal(where(gate, here, there)) is cuts_.normal(told)
+    for gate in (Kronecker(t, ONE_), Compare("<", t, last), multiply(Kronecker(t, ZERO), Compare("<", ZERO, here))):
+        plain = CutPoints(Facts())  # other gates are what they are without recurrences
+        assert cuts_.normal(where(gate, here, there)) is plain.normal(where(gate, here, there))
+
+
+def test_a_difference_is_told_at_its_edges_beside_recurrences_alone(steps):
+    """[t <= 0] is [t = 0], also in what comes of putting in a tensor."""
+    cuts_, _ = steps
+    plain, y = CutPoints(Facts()), Tensor("y", (T,))
+    gate = multiply(Compare("<=", t, ZERO), Entry(U, (t,)))
+    for found in (cuts_, plain):
+        found.define(y, (t,), gate)
+        told = {found.opened_gap(found.normal(Entry(y, (t,))), y), found.gap(found.normal(gate), found.normal(ZERO))}
+        assert told == {found.normal(multiply(Kronecker(t, ZERO), Entry(U, (t,))) if found is cuts_ else gate)}
 
 
 def _extended(node, at):

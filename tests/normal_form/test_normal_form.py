@@ -1,5 +1,6 @@
 """The normal form: what it says to be equal is equal, at every size and point; what is rearranged is found equal."""
 
+import itertools
 import random
 from fractions import Fraction
 
@@ -29,6 +30,7 @@ from symbackprop.expression.build import (
     Entry,
     Index,
     Kronecker,
+    Position,
     Quotient,
     Remainder,
     Sum,
@@ -48,6 +50,7 @@ from symbackprop.expression.build import (
     power,
     substitute,
     subtract,
+    tensors_in,
     where,
 )
 from symbackprop.expression.functions import EXP, FUNCTIONS, LOG, STEP, arbitrary
@@ -65,6 +68,7 @@ N, M, K = (Symbol(s, "size") for s in "NMK")
 i, j, k, l = (Index(s, N) for s in "ijkl")  # noqa: E741
 n = Index("n", M)
 x, A, y = Tensor("x", (N,)), Tensor("A", (N, N)), Tensor("y", (M, K))
+V = Tensor("v", (add(N, ONE),))
 X = lambda a: Entry(x, (a,))  # noqa: E731
 exp = lambda e: apply(EXP, e)  # noqa: E731
 half = Fraction(1, 2)
@@ -638,3 +642,67 @@ def test_a_maximum_less_one_of_its_values_is_0_somewhere():
     gap = subtract(extremum("max", "k", n, lambda k: Entry(x, (k,))), Entry(x, (j,)))
     attained = where(Compare("==", gap, ZERO), ONE, ZERO)
     assert not Canonical().equal(attained, ZERO)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_indices_along_a_path_are_named_without_trying_their_orders(seed):
+    """x_i A_ij A_jk ... summed over ten indices, of which 10! orders are too many: a path tells them apart from its end."""
+    r = random.Random(seed)
+
+    def path(turned):
+        steps = [Index(f"s{r.randrange(10**6)}", N, 5000 + k) for k in range(10)]
+        factors = [Entry(x, (steps[0],))]
+        factors += [Entry(A, (b, a) if turned == k else (a, b)) for k, (a, b) in enumerate(itertools.pairwise(steps))]
+        r.shuffle(factors)
+        body = multiply(*factors)
+        for index in r.sample(steps, len(steps)):
+            body = Sum(index, body)
+        return Canonical().normal(body)
+
+    assert path(None) is path(None)
+    assert path(4) is path(4)
+    assert path(4) is not path(5)
+
+
+@pytest.mark.parametrize(("name", "sign"), [("sin", -1), ("cos", 1), ("erf", -1), ("atan", -1)])
+def test_odd_and_even_functions_of_minus(name, sign):
+    function, canonical = FUNCTIONS[name], Canonical()
+    for v in (
+        X(i),
+        subtract(X(i), X(j)),
+        add(multiply(X(i), X(j)), X(k)),
+        contraction("k", N, lambda k: Entry(A, (i, k))),
+    ):
+        here, there = apply(function, v), apply(function, negate(v))
+        assert canonical.equal(there, multiply(number(sign), here))
+        assert not canonical.equal(there, multiply(number(-sign), here))
+    assert canonical.equal(apply(function, ZERO), ONE if sign == 1 else ZERO)
+
+
+LARGEST = Position("max", k, Entry(A, (i, k)))
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        Entry(V, (add(LARGEST, ONE),)),
+        kronecker(add(LARGEST, i), j),
+        Compare("<=", add(LARGEST, number(2)), j),
+        Remainder(add(LARGEST, j), number(2)),
+        kronecker(Quotient(add(multiply(number(2), LARGEST), i), number(3)), j),
+    ],
+)
+def test_places_that_are_looked_for_come_back_by_their_own_name(expr):
+    """To the arithmetic of sizes the place of a maximum is a whole number like any other."""
+    canonical = Canonical(Facts())
+    poly = canonical.normal(expr)
+    assert tensors_in(expression(canonical, poly, {})) == tensors_in(expr)
+    assert not any(a.kind == "entry" and a.data.name.startswith("#") for a in atoms_of(poly))
+
+
+def atoms_of(poly):
+    for mono, _ in poly.terms:
+        for atom, _ in mono.factors:
+            yield atom
+            for inner in atom.args:
+                yield from atoms_of(inner)

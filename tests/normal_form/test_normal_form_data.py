@@ -147,6 +147,9 @@ def test_spare_names_are_not_in_use():
         (add(scale(of_index(i), 3), of_index(j)), 1),
         (scale(of_index(i), Fraction(1, 2)), 1),
         (of_atom(entry(x, i), -1), 1),
+        (scale(of_atom(entry(x, i), Fraction(1, 2)), 4), 1),
+        (add(scale(of_atom(entry(x, i), Fraction(3, 2)), 2), scale(of_index(j), 2)), 1),
+        (scale(of_atom(entry(x, i), 2), 4), 4),
         (add(scale(of_index(i), 2), constant(Fraction(1, 2))), 1),
     ],
 )

@@ -9,7 +9,7 @@ from symbackprop.calculus.kernel import Kernel
 from symbackprop.errors import ProofError
 from symbackprop.expression.build import Entry, Index, Symbol, Tensor, add, contraction, multiply, negate
 from symbackprop.normal_form.normal_form import Canonical
-from symbackprop.normal_form.renaming import pattern
+from symbackprop.normal_form.renaming import Rows, pattern
 from symbackprop.proofs.network import network_gradient
 
 N, M = Symbol("N", "size"), Symbol("M", "size")
@@ -26,6 +26,15 @@ def test_names_of_tensors_indices_and_sizes_are_forgotten():
     mine = add(Entry(A, (P,)), dot(A, B))
     theirs = add(Entry(there[1], (there[0],)), dot(there[1], there[2], M))
     assert pattern(mine) == pattern(theirs)
+
+
+def test_rows_tell_the_tensors_among_the_nodes():
+    rows = Rows()
+    rows.add(dot(A, B), Entry(C, (P,)))
+    assert {t: rows.numbers[t] for t in (A, B, C)} == {
+        t: k for k in range(len(rows.rows)) if (t := rows.tensor(k)) is not None
+    }
+    assert rows.tensor(len(rows.rows)) is None
 
 
 @pytest.mark.parametrize(

@@ -369,3 +369,38 @@ def largest(tensor, size):
 def test_a_sum_of_maxima_is_attained(parts):
     value = add(*(subtract(Entry(t, (k,)), largest(t, k.size)) for t, k in parts))
     assert not table().is_zero(where(Compare("==", value, ZERO), ONE, ZERO))
+
+
+NOT_NEGATIVE = {
+    "an entry that is positive": Entry(positive, (i, m)),
+    "a probability": Entry(probability, (i,)),
+    "a product of these": multiply(Entry(positive, (i, m)), Entry(probability, (j,)), N),
+    "an exponential": apply(EXP, add(Entry(x, (i,)), Entry(u, (j,)))),
+    "a rectified number": apply(FUNCTIONS["relu"], Entry(x, (i,))),
+    "a magnitude": apply(FUNCTIONS["abs"], subtract(Entry(x, (i,)), ONE)),
+    "a choice of two": where(Compare("<", Entry(x, (i,)), ZERO), Entry(probability, (i,)), apply(EXP, Entry(u, (i,)))),
+    "a number": number(Fraction(1, 3)),
+    "nothing": ZERO,
+}
+MAY_BE_NEGATIVE = {
+    "an entry": Entry(x, (i,)),
+    "minus what is positive": multiply(MINUS_ONE, Entry(positive, (i, m))),
+    "a product with an entry": multiply(Entry(positive, (i, m)), Entry(x, (i,))),
+    "a difference": subtract(Entry(positive, (i, m)), Entry(probability, (j,))),
+    "one way of two": where(Compare("<", Entry(x, (i,)), ZERO), Entry(probability, (i,)), Entry(u, (i,))),
+    "a number": number(-1),
+    "less than a rectified number": subtract(apply(FUNCTIONS["relu"], Entry(x, (i,))), number(Fraction(1, 8))),
+    "a square root's rest": subtract(power(Entry(positive, (i, m)), Fraction(1, 2)), ONE),
+}
+
+
+@pytest.mark.parametrize("name", NOT_NEGATIVE)
+def test_what_is_nowhere_negative_is_known(name):
+    table = Canonical(FACTS, ASSUMPTIONS)
+    assert table.nonnegative(table.normal(NOT_NEGATIVE[name]))
+
+
+@pytest.mark.parametrize("name", MAY_BE_NEGATIVE)
+def test_what_may_be_negative_is_not_said_not_to_be(name):
+    table = Canonical(FACTS, ASSUMPTIONS)
+    assert not table.nonnegative(table.normal(MAY_BE_NEGATIVE[name]))
