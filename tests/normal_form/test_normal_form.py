@@ -669,7 +669,7 @@ def test_odd_and_even_functions_of_minus(name, sign):
     function, canonical = FUNCTIONS[name], Canonical()
     for v in (
         X(i),
-        subtract(X(i), X(j)),
+        subtract(X(i), Entry(A, (i, j))),
         add(multiply(X(i), X(j)), X(k)),
         contraction("k", N, lambda k: Entry(A, (i, k))),
     ):
