@@ -164,8 +164,7 @@ def _lacking(
 ) -> Iterator[Diagnosis]:
     """The cure that adds what the line lacks, or else the whole line, worked out from the derivation."""
     line = fault.line
-    composition = case.sides.composition(budget.part("composed cure"))
-    composition.walk()
+    composition = case.sides.walked(budget.part("composed cure"))
     own = case.traced.variables.get(line.tensor, line.tensor.name)
     left = f"{own}[{','.join(i.name for i in line.indices)}]"
     for lack in dict.fromkeys((composition.lack(line, fault.right), None)):
@@ -408,7 +407,10 @@ def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
 
 
 def _place_of_slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
-    """The user's line that has the numbers of the slip: what it computes is what the derivation gives with it."""
+    """The user's line that has the numbers of the slip: what it computes is what the derivation gives with it.
+
+    If there is none, the first that should be a derivative and is not; "" if that is not known either.
+    """
     table, changed = {e.tensor: e for e in edit.equations}, search.changed(edit).tensor
     found = [line for line in case.own_lines if line.note]
     with np.errstate(all="ignore"):
@@ -418,7 +420,10 @@ def _place_of_slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
                 found = [line for line in found if same(bench.arrays[line.tensor], right, PLAIN)]
         except FAILURES:
             return ""
-    return found[-1].note.removeprefix(PART) if found else ""
+    if found:
+        return found[-1].note.removeprefix(PART)
+    fault = None if case.set_aside else cut_fault(case, search.trials, case.own_lines)
+    return "" if fault is None else fault.line.note.removeprefix(PART)
 
 
 def _missing_path(case: Refuted, edit: Edit, search: EditSearch) -> tuple[Tensor, Tensor, bool] | None:

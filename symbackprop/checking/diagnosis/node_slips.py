@@ -297,8 +297,7 @@ def constants(node: Expr, v: Vocabulary) -> Iterator[Change]:
     """A wrong number or size."""
     if isinstance(node, Number) and node.value:
         c = node.value
-        own = [n for n in v.numbers if abs(n) not in (0, 1)]
-        near = (c + 1, c - 1, 2 * c, c / 2, -c, 1 / c, *own, *(c * n for n in own), *(c / n for n in own))
+        near = (c + 1, c - 1, 2 * c, c / 2, -c, 1 / c, *(n for n in v.numbers if abs(n) not in (0, 1)))
         for other in dict.fromkeys(near):
             if other not in (c, 0):
                 words = both("a sign is wrong") if other == -c else _instead("number", node, number(other))
