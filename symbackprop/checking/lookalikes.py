@@ -151,7 +151,7 @@ class Lookalikes:
         self._vectors: list[tuple[Point, Vectors]] = []
         self._equations = equations
         for point in _points(question) if equations else ():
-            vectors = Vectors(point)
+            vectors = Vectors(point, beyond=0.0)  # what a guard leaves out may be read beside it: a product with 0
             try:
                 with np.errstate(all="ignore"):
                     vectors.run(equations)

@@ -483,3 +483,37 @@ def test_a_line_that_passes_on_what_it_reads_is_named():
     passed_on = backward.__code__.co_firstlineno + 8
     assert verdict.status == "REFUTED"
     assert verdict.diagnosis.startswith(f"line {passed_on}, which has a part in other rounds"), verdict.diagnosis
+
+
+def turned(x, cos, sin):
+    first, second = np.split(x, 2, axis=-1)
+    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
+def test_rotations_of_halves_in_a_stack():
+    """Rotary positions: what the derivative reads beyond its half, beside a guard, has a number all the same."""
+    depth = 3
+
+    def run(x, cos, sin, p):
+        values = [x]
+        for k in range(depth):
+            x = x + np.tanh(turned(x @ p[f"W{k}"], cos, sin))
+            values.append(x)
+        return values
+
+    def forward(x, cos, sin, **p):
+        return run(x, cos, sin, p)[-1]
+
+    def backward(dout, x, cos, sin, **p):
+        values, g, d = run(x, cos, sin, p), {}, dout
+        for k in reversed(range(depth)):
+            h = values[k + 1] - values[k]
+            dz = turned(d * (1 - h**2), cos, -sin)
+            g[f"W{k}"] = values[k].T @ dz
+            d = d + dz @ p[f"W{k}"].T
+        return {**g, "x": d}
+
+    shapes = {"x": ("T", "2*E"), "cos": ("T", "E"), "sin": ("T", "E")}
+    shapes |= {f"W{k}": ("2*E", "2*E") for k in range(depth)}
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.for_all_sizes, str(verdict)
