@@ -152,6 +152,7 @@ class Composition:
         self._invariants = Invariants(self._alike, self.program.inputs)
         self._explicit = Explicit(self._alike.vectors, self._alike.steps, facts, self._shortest)
         self._sums = explicit
+        self.complete = False  # whether a walk has come to its end in time
 
     def walk(self) -> None:
         """Find the user's tensors among the derived ones, as far as the time goes."""
@@ -170,6 +171,7 @@ class Composition:
             else:
                 self._by_induction(block)
                 self._made_explicit(block)
+        self.complete = worked() <= self.deadline
 
     def proof(self, pairs: Mapping[str, tuple[Tensor, Tensor | None]]) -> ComposedProof:
         """The walk, and what it proves of claimed tensors: that they are the derived ones, or 0 where there is none."""

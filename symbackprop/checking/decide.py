@@ -556,7 +556,7 @@ def refuted(goal: ProofGoal, subject: str, found: Counterexample, budget: Budget
             "REFUTED",
             subject,
             wrong=tuple(wrong),
-            diagnosis=_explained(goal, cause.words, names) + _left_out(goal, cause) if cause else nothing,
+            diagnosis=_left_out(goal, cause) + _explained(goal, cause.words, names) if cause else nothing,
             cure=_cure(goal, cause, cured, names),
             counterexample=found,
             notes=notes,
@@ -601,9 +601,9 @@ def _explained(goal: ProofGoal, words: str, names: set[str]) -> str:
 
 def _left_out(goal: ProofGoal, cause: Diagnosis) -> str:
     """Which of the user's lines the round of a loop with the fault leaves out, in words; "" if it does not."""
-    numbers = skipped_lines(goal.traced.backward, cause.lines, cause.words)
+    numbers = skipped_lines(goal.traced.ran, [e.tensor for e in cause.lines], cause.words)
     told = "; ".join(f"line {n}, which has a part in other rounds of this loop, has none in this one" for n in numbers)
-    return told and f"; {told}"
+    return told and f"{told}: "
 
 
 def _up_to_rounding(

@@ -47,6 +47,7 @@ TOLERANCE = 1e-6  # generous: what saturates loses digits, and numbers only prop
 INFINITE = 1e6  # what is larger stands for infinity, and everything else is small beside it
 PLAIN = 1e-6  # a relative difference that is no rounding
 TINY = 1e-250  # less is as good as 0: products of many factors run out of range there
+NOISE = 1e-14  # what rounding leaves of ordinary numbers that cancel
 FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, without digits
 SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
@@ -150,7 +151,7 @@ class Lookalikes:
         self._vectors: list[tuple[Point, Vectors]] = []
         self._equations = equations
         for point in _points(question) if equations else ():
-            vectors = Vectors(point)
+            vectors = Vectors(point, beyond=0.0)  # what a guard leaves out may be read beside it: a product with 0
             try:
                 with np.errstate(all="ignore"):
                     vectors.run(equations)
@@ -307,8 +308,14 @@ class Lookalikes:
             self._at = before
 
     def differ(self, left: Tensor, right: Tensor) -> bool:
-        """True if two tensors plainly have other numbers at some point."""
-        return any(_farthest(values.get(left), values.get(right)) is not None for _, values in self._at)
+        """True if two tensors plainly have other numbers at every point that tells.
+
+        What is left of 0 tells nothing: of the bias of keys, which moves all scores of a row alike, the gradient is 0.
+        At some points there may be no digits left: where a softmax has levelled off.
+        """
+        told = [(v[left], v[right]) for _, v in self._at if left in v and right in v]
+        told = [(a, b) for a, b in told if max(_largest(a), _largest(b)) > NOISE]
+        return bool(told) and all(_farthest(a, b) is not None for a, b in told)
 
     def points_of(self, tensors: Iterable[Tensor]) -> int:
         """At how many points all of these have numbers."""
@@ -475,12 +482,15 @@ def _ratio(own: NDArray[Any], other: NDArray[Any]) -> float | None:
     return ratio if ratio and np.allclose(own, ratio * other, rtol=TOLERANCE, atol=TOLERANCE * usual) else None
 
 
+def _largest(values: NDArray[Any]) -> float:
+    return float(np.max(np.abs(values), initial=0.0))
+
+
 def _farthest(claimed: NDArray[Any] | None, right: NDArray[Any] | None) -> tuple[int, ...] | None:
     """The entry at which two arrays plainly differ most, None if they do nowhere."""
     if claimed is None or right is None or claimed.shape != right.shape or not np.isfinite(claimed).all():
         return None
-    gaps, scale = np.abs(claimed - right), float(np.max(np.abs(right), initial=0.0))
-    scale = max(scale, float(np.max(np.abs(claimed), initial=0.0)))
+    gaps, scale = np.abs(claimed - right), max(_largest(right), _largest(claimed))
     if not np.isfinite(scale) or scale < TINY or not gaps.size or float(gaps.max()) <= PLAIN * scale:
         return None
     return tuple(int(k) for k in np.unravel_index(int(np.argmax(gaps)), gaps.shape))

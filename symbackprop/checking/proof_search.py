@@ -137,6 +137,24 @@ class Sides:
         facts = self.derived.facts
         return Composition(self.question, derived, self.claimed, facts, budget.end, self.alike, explicit)
 
+    def walked(self, budget: Budget) -> Composition:
+        """The walk over both programs at its end; that of an earlier proof, if that one came to the end."""
+        composition = self._walks.get(COMPOSED)
+        if composition is None:
+            composition = self.composition(budget)
+            composition.walk()
+        composition.deadline = budget.end
+        return composition
+
+    @cached_property
+    def _walks(self) -> dict[Strategy, Composition]:
+        return {}
+
+    def remember(self, strategy: Strategy, composition: Composition) -> None:
+        """Keep a walk for who asks what it has found, if it came to its end in time."""
+        if composition.complete:
+            self._walks[strategy] = composition
+
     def edited(self, derived: Program, claimed: Program, edits: Mapping[Tensor, Equation]) -> Sides:
         """Both programs with some equations changed."""
         return replace(self, derived=derived, claimed=claimed, before=(self, edits))
@@ -212,4 +230,5 @@ def _composed(sides: Sides, pairs: Pairs, strategy: Strategy, budget: Budget) ->
     lines = sides.derived.by_tensor
     nothing = {t for t, line in lines.items() if line.value is ZERO}
     proof = composition.proof({n: (own, None if other in nothing else other) for n, (own, other) in pairs.items()})
+    sides.remember(strategy, composition)
     return Attempt(proof.unproved, proof.conditions, proof.reason, composition, proof.lemmas)

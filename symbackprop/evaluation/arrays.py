@@ -67,11 +67,16 @@ _DIRECT |= {n: np.vectorize(FLOAT.functions[n], otypes=[float]) for n in ("lgamm
 class Vectors:
     """Arrays by tensor, at one point; `changed` makes another set of values that shares what is not touched.
 
+    Args:
+        beyond: what is read beyond the ends of an axis. A derivative may read there beside the guard that makes the
+            product 0; with 0 it has a number there, as any number would do.
+
     Shapes: an array has the axes of its tensor; one that holds trials has one more in front, and so has whatever is
     computed from it.
     """
 
-    def __init__(self, point: Point) -> None:
+    def __init__(self, point: Point, beyond: float = np.nan) -> None:
+        self._beyond = beyond
         self.arrays: dict[Tensor, Numbers] = {t: np.asarray(a) for t, a in point.inputs.items()}
         self.trials: set[Tensor] = set()
         self._symbols = {**point.sizes, **{s: float(v) for s, v in point.parameters.items()}}
@@ -316,7 +321,7 @@ class Vectors:
         else:
             found = array[(slice(None), *clipped)]  # type: ignore[arg-type]
             axes = (TRIAL, *axes)
-        return (found if inside.all() else np.where(inside, found, np.nan)), axes
+        return (found if inside.all() else np.where(inside, found, self._beyond)), axes
 
     def _extreme(self, expr: Expr, kind: str, index: Index, body: Expr) -> tuple[Numbers, Axes]:
         array, axes = self.value(body)

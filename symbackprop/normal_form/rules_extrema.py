@@ -6,6 +6,7 @@ entries tie, which is recorded as a condition, since at a tie the forward pass h
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 from symbackprop.expression.build import Expr, Index, Number, Quotient, Remainder, multiply
@@ -76,27 +77,43 @@ def _standing(rules: TermRules, atom: Atom, bound: tuple[Index, ...]) -> list[tu
 
 
 def _standing_on_a_branch(rules: TermRules, atom: Atom) -> Poly | None:
-    """[v = max_k w_k] for v that is w_i on one side of a threshold u and less on the other: [i = argmax_k w_k] there.
+    """[v = max_k w_k] for v that is w_i on one side of a threshold and less on the other: [i = argmax_k w_k] there.
 
-    So x_i = max_k |x_k| says that the maximum stands at i and that x_i is not negative. In terms of the difference,
-    v - w_i is c * u * [u > 0] with a number c < 0 (for a minimum c > 0): where u > 0, v is none of the w_k, nor more.
+    So x_i = max_k |x_k| says that the maximum stands at i and that x_i is not negative. Of an extremum over several
+    axes i and k are several indices.
     """
     for top, value in _sides(rules, atom) if atom.kind == "zero" else ():
-        side = -1 if top.data[0] == "max" else 1
-        for index in value.free:
-            if index.size is not top.data[1] or index in top.free:
-                continue
-            gap = subtract(value, rules.body_at(top, of_index(index)))
-            for threshold in {a: None for m, _ in gap.terms for a, _ in m.factors if a.kind == "positive"}:
-                above, u = rules.single(threshold), rules.definition(threshold)
-                below = subtract(ONE, above)
-                at = Atom.make("position", top.data, top.args)
-                here = rules.delta(subtract(of_index(index), of_atom(at)))
-                if _is_multiple(gap, rules.multiply(u, above), side):
-                    return rules.multiply(here, below)
-                if _is_multiple(gap, rules.multiply(u, below), -side):
-                    rules.used[AT_KINK] = None
-                    return rules.multiply(here, above)
+        branch = _on_a_branch(rules, top, value)
+        if branch is not None:
+            here, stands = branch
+            for index, place in zip(here, _positions(rules, top)[1], strict=True):
+                stands = rules.multiply(stands, rules.delta(subtract(index, place)))
+            return stands
+    return None
+
+
+def _on_a_branch(rules: TermRules, top: Atom, value: Poly) -> tuple[list[Poly], Poly] | None:
+    """(i, where) if v is w_i where that holds and less elsewhere, of max_k w_k; of a minimum more.
+
+    In terms of the difference, v - w_i is c * u * [u > 0] with a number c < 0 (for a minimum c > 0): where u > 0, v is
+    none of the w_k, nor more.
+    """
+    side = -1 if top.data[0] == "max" else 1
+    (body, own), _ = _positions(rules, top)
+    free = sorted(value.free - top.free, key=lambda i: (i.name, i.uid))
+    for chosen in itertools.permutations(free, len(own)):
+        if any(i.size is not axis.size for i, axis in zip(chosen, own, strict=True)):
+            continue
+        here = [of_index(i) for i in chosen]
+        gap = subtract(value, rules.substitute(body, dict(zip(own, here, strict=True))))
+        for threshold in {a: None for m, _ in gap.terms for a, _ in m.factors if a.kind == "positive"}:
+            above, u = rules.single(threshold), rules.definition(threshold)
+            below = subtract(ONE, above)
+            if _is_multiple(gap, rules.multiply(u, above), side):
+                return here, below
+            if _is_multiple(gap, rules.multiply(u, below), -side):
+                rules.used[AT_KINK] = None
+                return here, above
     return None
 
 
@@ -148,7 +165,8 @@ def _along_all(rules: TermRules, kind: str, indices: tuple[Index, ...], value: P
 def chain_of_extrema(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
     """[x_jk = max_k x_jk] [max_k x_jk = max_jk x] is [x_jk = max_jk x]: a maximum taken in two steps.
 
-    Each maximum must be taken over what stands below it: of another row, [x_ik = max_jk x] says less.
+    Each maximum must be taken over what stands below it, or what is no more than that, as x is no more than |x|: of
+    another row, [x_ik = max_jk x] says less.
     """
     zeros = [a for a in factors if a.kind == "zero"]
     for first in zeros:
@@ -158,7 +176,7 @@ def chain_of_extrema(rules: TermRules, factors: Factors, bound: tuple[Index, ...
                     continue
                 for upper, lower in _sides(rules, second):
                     chained = lower is of_atom(top) and upper.data[0] == top.data[0]
-                    if chained and _is_value_of(rules, upper, lower) and _is_value_of(rules, top, rest):
+                    if chained and _is_value_of(rules, upper, lower) and _is_within(rules, top, rest):
                         kept = {a: e for a, e in factors.items() if a is not first and a is not second}
                         return rules.times([(1, kept, bound)], rules.zero(subtract(rest, of_atom(upper))))
     return None
@@ -209,6 +227,11 @@ def _is_value_of(rules: TermRules, top: Atom, value: Poly) -> bool:
     """True if `value` is the body of the extremum at some place in its range: the extremum is as extreme or more."""
     found = _places_of_value(rules, top, value)
     return found is not None and len(found) == 1
+
+
+def _is_within(rules: TermRules, top: Atom, value: Poly) -> bool:
+    """True if the extremum is as extreme as `value` or more: it is the body at some place, or one branch of that."""
+    return _is_value_of(rules, top, value) or _on_a_branch(rules, top, value) is not None
 
 
 def _places_of_value(rules: TermRules, top: Atom, value: Poly) -> list[Poly] | None:

@@ -415,3 +415,105 @@ def test_the_line_that_one_round_leaves_out_is_named():
     verdict = sb.check(lambda x, **p: run(x, p)[-1], backward, shapes=shapes)
     missing = backward.__code__.co_firstlineno + 4
     assert verdict.status == "REFUTED" and f"line {missing}, which has a part in other rounds" in verdict.diagnosis
+
+
+def largest_everywhere(x):
+    return np.max(np.abs(x)) ** 2
+
+
+def where_it_stands(x):
+    size = np.abs(x)
+    return {"x": 2 * size.max() * (size == size.max()) * np.sign(x)}
+
+
+def where_it_stands_unsigned(x):
+    size = np.abs(x)
+    return {"x": 2 * size.max() * (x == size.max())}
+
+
+def test_the_extremum_of_branches_over_two_axes():
+    """[|x| = max of its row] [max of its row = max of all] is [|x| = max of all], also of either branch of |x|."""
+    verdict = sb.check(largest_everywhere, where_it_stands, shapes={"x": ("N", "D")})
+    assert verdict.for_all_sizes, str(verdict)
+    assert sb.check(largest_everywhere, where_it_stands_unsigned, shapes={"x": ("N", "D")}).status == "REFUTED"
+
+
+def scores(x, wq, wk, bk):
+    s = (x @ wq) @ (x @ wk + bk).T
+    e = np.exp(s - s.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def of_scores(dout, x, wq, wk, bk):
+    p, q, k = scores(x, wq, wk, bk), x @ wq, x @ wk + bk
+    ds = p * (dout - (p * dout).sum(axis=1, keepdims=True))
+    dq, dk = ds @ k, ds.T @ q
+    return {"x": dq @ wq.T + dk @ wk.T, "wq": x.T @ dq, "wk": x.T @ dk, "bk": dk.sum(axis=0)}
+
+
+def test_a_gradient_that_is_zero_but_for_rounding():
+    """The bias of the keys moves all scores of a row alike: numbers of its gradient are what rounding leaves."""
+    shapes = {"x": ("T", "C"), "wq": ("C", "E"), "wk": ("C", "E"), "bk": ("E",)}
+    verdict = sb.check(scores, of_scores, shapes=shapes)
+    assert verdict.for_all_sizes, str(verdict)
+
+
+def test_a_line_that_passes_on_what_it_reads_is_named():
+    """In one round d = dx passes on a name; a line that is computed in vain there is none that the round leaves out."""
+
+    def run(x, p):
+        values = [x]
+        for k in range(5):
+            values.append(values[-1] + np.tanh(values[-1] @ p[f"W{k}"]))
+        return values
+
+    def backward(dout, x, **p):
+        values, g, d = run(x, p), {}, dout
+        for k in reversed(range(5)):
+            h = np.tanh(values[k] @ p[f"W{k}"])
+            dz = d * (1 - h**2)
+            g[f"W{k}"] = values[k].T @ dz
+            dx = dz @ p[f"W{k}"].T
+            in_vain = dx * dz.shape[0] if k != 1 else dx  # noqa: F841
+            d = dx if k == 2 else d + dx
+        return {**g, "x": d}
+
+    shapes = {"x": ("N", "D"), **{f"W{k}": ("D", "D") for k in range(5)}}
+    verdict = sb.check(lambda x, **p: run(x, p)[-1], backward, shapes=shapes)
+    passed_on = backward.__code__.co_firstlineno + 8
+    assert verdict.status == "REFUTED"
+    assert verdict.diagnosis.startswith(f"line {passed_on}, which has a part in other rounds"), verdict.diagnosis
+
+
+def turned(x, cos, sin):
+    first, second = np.split(x, 2, axis=-1)
+    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
+def test_rotations_of_halves_in_a_stack():
+    """Rotary positions: what the derivative reads beyond its half, beside a guard, has a number all the same."""
+    depth = 3
+
+    def run(x, cos, sin, p):
+        values = [x]
+        for k in range(depth):
+            x = x + np.tanh(turned(x @ p[f"W{k}"], cos, sin))
+            values.append(x)
+        return values
+
+    def forward(x, cos, sin, **p):
+        return run(x, cos, sin, p)[-1]
+
+    def backward(dout, x, cos, sin, **p):
+        values, g, d = run(x, cos, sin, p), {}, dout
+        for k in reversed(range(depth)):
+            h = values[k + 1] - values[k]
+            dz = turned(d * (1 - h**2), cos, -sin)
+            g[f"W{k}"] = values[k].T @ dz
+            d = d + dz @ p[f"W{k}"].T
+        return {**g, "x": d}
+
+    shapes = {"x": ("T", "2*E"), "cos": ("T", "E"), "sin": ("T", "E")}
+    shapes |= {f"W{k}": ("2*E", "2*E") for k in range(depth)}
+    verdict = sb.check(forward, backward, shapes=shapes)
+    assert verdict.for_all_sizes, str(verdict)

@@ -13,13 +13,15 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from symbackprop.checking.budget import SHARES, Budget
 from symbackprop.checking.diagnosis.compare import Comparison, Diagnosis, compared
 from symbackprop.checking.diagnosis.corrected_line import cured_lines
 from symbackprop.checking.diagnosis.cut_fault import CutFault, cut_fault, search_between
 from symbackprop.checking.diagnosis.line_edits import Edit
 from symbackprop.checking.diagnosis.locate import located
-from symbackprop.checking.diagnosis.numeric_filter import Refuted, Trials
+from symbackprop.checking.diagnosis.numeric_filter import FAILURES, PLAIN, Refuted, Trials, same
 from symbackprop.checking.diagnosis.other_forward import of_another_forward
 from symbackprop.checking.diagnosis.search import EditSearch, Stage, folded
 from symbackprop.checking.proof_search import WRITTEN_OUT, Strategy, search_proof
@@ -162,8 +164,7 @@ def _lacking(
 ) -> Iterator[Diagnosis]:
     """The cure that adds what the line lacks, or else the whole line, worked out from the derivation."""
     line = fault.line
-    composition = case.sides.composition(budget.part("composed cure"))
-    composition.walk()
+    composition = case.sides.walked(budget.part("composed cure"))
     own = case.traced.variables.get(line.tensor, line.tensor.name)
     left = f"{own}[{','.join(i.name for i in line.indices)}]"
     for lack in dict.fromkeys((composition.lack(line, fault.right), None)):
@@ -338,6 +339,8 @@ def _slips(case: Refuted, search: EditSearch, stage: Stage, budget: Budget) -> I
     for edit in search.agreeing(stage, budget):
         line = search.changed(edit)
         words = _slip(case, edit, search)
+        place = _place_of_slip(case, edit, search)
+        words = f"{place}: {words}" if place else words
         names = _derivative_names(case)
         right = _renamed(known[line.tensor].value, names)
         called = names.get(line.tensor, line.tensor.name)
@@ -401,6 +404,26 @@ def _slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
             return f"the path from {here} of one round to that of the next is missing"
         return f"{'a part of ' if path[2] else ''}the path from {here} through {there} is missing"
     return f"in the derivative with respect to {here}, {edit.reverse}"
+
+
+def _place_of_slip(case: Refuted, edit: Edit, search: EditSearch) -> str:
+    """The user's line that has the numbers of the slip: what it computes is what the derivation gives with it.
+
+    If there is none, the first that should be a derivative and is not; "" if that is not known either.
+    """
+    table, changed = {e.tensor: e for e in edit.equations}, search.changed(edit).tensor
+    found = [line for line in case.own_lines if line.note]
+    with np.errstate(all="ignore"):
+        try:
+            for bench in search.trials.benches:
+                right = bench.edited(table, search.lines).arrays[changed]
+                found = [line for line in found if same(bench.arrays[line.tensor], right, PLAIN)]
+        except FAILURES:
+            return ""
+    if found:
+        return found[-1].note.removeprefix(PART)
+    fault = None if case.set_aside else cut_fault(case, search.trials, case.own_lines)
+    return "" if fault is None else fault.line.note.removeprefix(PART)
 
 
 def _missing_path(case: Refuted, edit: Edit, search: EditSearch) -> tuple[Tensor, Tensor, bool] | None:

@@ -176,7 +176,7 @@ class Trials:
 
     def _bench(self, point: Point) -> Vectors | None:
         try:
-            bench = Vectors(point)
+            bench = Vectors(point, beyond=0.0)
             for name, tensor in self.case.derived.items():
                 if tensor not in self.case.sides.derived.by_tensor:
                     shape = bench.arrays[self.case.question.pairs[name][0]].shape

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from symbackprop.errors import TraceError
+from symbackprop.errors import SymbackpropError, TraceError
 from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Number, add, children, nodes_once, where
 from symbackprop.frontends.numpy.dtypes import EXACT, as_dtype, example, kind_of_type
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
@@ -27,6 +28,8 @@ from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import METHODS, OPERATIONS
 from symbackprop.frontends.numpy.session import (
     Content,
+    Ran,
+    Session,
     as_int,
     as_numpy,
     asked_by_user,
@@ -35,6 +38,7 @@ from symbackprop.frontends.numpy.session import (
     entry,
     no_rounds_in,
     product_of,
+    running,
     user_line,
 )
 from symbackprop.frontends.numpy.size import size
@@ -82,7 +86,9 @@ class Buffer:
         self.version = 0
         self.doubt: str | None = None  # why its contents are uncertain
         self.order: Order | None = None  # what is known of an argsort
-        self.line = user_line()
+        self.line: int | None
+        self.ran: Ran | None
+        self._runs()
         self.born = next(_births)
 
     def settle(self, variable: str | None, forced: bool = False) -> None:
@@ -100,8 +106,25 @@ class Buffer:
             return
         kind = "real" if self.kind == "real" else "integer"  # a mask has no derivative
         tensor = session.define(self.shape, self.content, kind, variable, self.line, self.born)
+        if self.ran is not None:
+            self.ran.tensor = tensor
         self.content = entry(tensor, session.rounds.get(tensor, ()))
         self.summed = False
+
+    def _runs(self) -> None:
+        """Note the line of the user's code that computes what it holds from now on."""
+        self.line, self.ran = user_line(), None
+        if self.line is not None:
+            session = current()
+            self.ran = ran = Ran(self.line, idle=lambda: self.ran is ran and self._is_idle(session))
+            session.ran.append(ran)
+
+    def _is_idle(self, session: Session) -> bool:
+        """Whether it holds another array as it is, or a number."""
+        with running(session), suppress(SymbackpropError):
+            value = self.content(axis_indices(self.shape))
+            return isinstance(value, Entry) or not has_entry(value)
+        return False
 
     def write(self, content: Content) -> None:
         """Replace the contents."""
@@ -109,7 +132,7 @@ class Buffer:
             raise TraceError(self.doubt)
         self.changes()
         self.content = self.unsettled = content
-        self.line = user_line()
+        self._runs()
         self.settled = False
         self.order = None
         self.version += 1
@@ -135,7 +158,7 @@ class Buffer:
         return current().variable_of(lambda value: isinstance(value, Array) and value.buffer is self)
 
 
-_CHANGING = ("content", "unsettled", "settled", "summed", "uses", "version", "doubt", "order", "line")
+_CHANGING = ("content", "unsettled", "settled", "summed", "uses", "version", "doubt", "order", "line", "ran")
 
 
 class Journal:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
@@ -56,6 +57,19 @@ MOST_HELD = 200  # things of one dictionary among which a name is sought
 _SPARE = "ijklpqrsuvabcdefgh"
 
 
+@dataclass(eq=False)
+class Ran:
+    """A line of the user's code that computed an array, and the tensor that this became, if it became one.
+
+    Args:
+        idle: whether the array is a number, or another one as it is.
+    """
+
+    line: int
+    tensor: Tensor | None = None
+    idle: Callable[[], bool] = field(default=lambda: False, repr=False)
+
+
 class Session:
     """The state of one trace.
 
@@ -67,6 +81,7 @@ class Session:
         self.facts = facts
         self.equations: list[Equation] = []
         self.variables: dict[Tensor, str] = {}  # the user's own name for a tensor
+        self.ran: list[Ran] = []  # lines of the user's code that computed something, in the order in which they ran
         self.codes: dict[int, CodeType] = {}  # the user's code, rebuilt, by its id
         self.library: dict[int, CodeType] = {}  # that of a library, rebuilt with it: its names and lines are not told
         self.names: dict[str, int] = {}  # each with the last number that was given to one of that name
@@ -185,12 +200,13 @@ class Session:
     def memory(self) -> tuple[Any, ...]:
         """What must be as it was when the body of a loop runs again."""
         return (list(self.equations), dict(self.variables), dict(self.names), dict(self.drawn), dict(self.conditions),
-                dict(self.values), dict(self.rounds))  # fmt: skip
+                dict(self.values), dict(self.rounds), len(self.ran))  # fmt: skip
 
     def recall(self, memory: tuple[Any, ...]) -> None:
         """Forget what has come since; the unknown numbers of loops stay known."""
         carried = {t: v for t, v in self.values.items() if t in self.carried}
-        equations, variables, names, drawn, conditions, values, rounds = memory
+        equations, variables, names, drawn, conditions, values, rounds, ran = memory
+        del self.ran[ran:]
         self.equations, self.variables, self.names = list(equations), dict(variables), dict(names)
         self.drawn, self.conditions = dict(drawn), dict(conditions)
         self.values, self.rounds = {**values, **carried}, dict(rounds)

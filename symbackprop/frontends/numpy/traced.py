@@ -20,7 +20,7 @@ from symbackprop.expression.build import ZERO, Expr, Symbol, Tensor, substitute
 from symbackprop.expression.program import Program
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.opaque import NotUsable
-from symbackprop.frontends.numpy.session import UNWRITTEN
+from symbackprop.frontends.numpy.session import UNWRITTEN, Ran
 from symbackprop.frontends.numpy.size import Size, SymbolicList
 from symbackprop.frontends.numpy.state import Place, numbered
 from symbackprop.frontends.numpy.tracer import Shape, Tracer, known_names, name_of
@@ -41,6 +41,7 @@ class Traced:
         variables: tensor -> the user's own name for it.
         sizes: the sizes that were fixed to numbers.
         repeated: the outputs once more, as a rule for the derivative computes them: they must be the same.
+        ran: the lines of the user's code that computed something, in the order in which they ran.
         unasked: why NumPy could not be asked whether the equations are what it computes; "" if it was.
     """
 
@@ -52,6 +53,7 @@ class Traced:
     sizes: dict[str, int] = field(default_factory=dict)
     repeated: Program | None = None
     unasked: str = ""
+    ran: tuple[Ran, ...] = field(default=(), repr=False, compare=False)
 
     def written(self) -> Traced:
         """The same with 0 for every entry of an np.empty array that is not written: to be asked for when it has been
@@ -216,7 +218,7 @@ def _both_traced(
     gradients = {n: tracer.tensor(v, f"d{n}") for n, v in _gradients(returned, tracer, backward).items()}
     second = tracer.program((*tracer.upstream, *inputs), tuple(gradients.values()))
     variables, sizes = dict(tracer.session.variables), dict(tracer.sizes)
-    return Traced(first, second, tracer.upstream, gradients, variables, sizes, repeated)
+    return Traced(first, second, tracer.upstream, gradients, variables, sizes, repeated, ran=tuple(tracer.session.ran))
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
