@@ -473,8 +473,8 @@ def _window(item: slice, size: Expr) -> Selection | None:
         return multiply(*(holds("<=", low, i) for low in lows), *(holds("<", i, high) for high in highs))
 
     surely = all(_known(add(low, ONE), high) for low in lows for high in highs)
-    low, high = _extreme_of(lows, "max"), _extreme_of(highs, "min")
-    length = scalar(minus(high, low), "integer", weak=True) if surely else None
+    end = stop if highs[-1] is not size or stop is size else where(holds("<", size, stop), size, stop)  # as min has it
+    length = scalar(minus(end, start), "integer", weak=True) if surely else None
     return Selection(array((size,), held_at, "bool"), length, surely)
 
 
@@ -490,15 +490,6 @@ def _sides(value: Expr, kind: str) -> list[Expr]:
         if value.condition.relation == "<" and (value.condition.left, value.condition.right) == (small, large):
             return [*_sides(value.then, kind), *_sides(value.otherwise, kind)]
     return [value]
-
-
-def _extreme_of(values: list[Expr], kind: str) -> Expr:
-    """The largest, or the smallest, of integers, as max and min write it."""
-    result = values[0]
-    for value in values[1:]:
-        small, large = (result, value) if kind == "max" else (value, result)
-        result = where(holds("<", small, large), value, result)
-    return result
 
 
 # --- masks --------------------------------------------------------------------------------------------------------
