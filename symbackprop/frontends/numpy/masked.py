@@ -24,7 +24,7 @@ from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
 REDUCED = ("mean", "max", "min", "prod")
 NEW = slice(None)
-LEFT_OUT = {"sum": 0, "mean": 0, "prod": 1, "max": -np.inf}  # what counts for nothing
+LEFT_OUT = {"sum": 0, "mean": 0, "prod": 1}  # what counts for nothing; for a maximum, what is there already
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Selection:
     Args:
         source: the mask, over these axes.
         length: how many places it selects, where that is known otherwise than by counting.
-        occupied: whether it surely selects some.
+        place: one that it surely selects, where one is known.
     """
 
     source: Array
     length: Any = None
-    occupied: bool = False
+    place: Expr | None = None
 
     @property
     def ndim(self) -> int:
@@ -205,7 +205,7 @@ def reduced_masked(name: str, value: Masked, axis: Any = None, keepdims: Any = F
     named = range(value.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     groups, gone = value.axes, {int(k) % value.ndim for k in named}
     reduced = [at for k, (at, selection) in enumerate(groups) if k in gone and selection is not None]
-    if any((keepdims and value.chosen[at].ndim > 1) or (name in ("max", "min") and not value.chosen[at].occupied)
+    if any((keepdims and value.chosen[at].ndim > 1) or (name in ("max", "min") and value.chosen[at].place is None)
            for at in reduced):  # fmt: skip
         raise TraceError(f"np.{name} along an axis selected by a mask cannot be traced")
     if name == "min" and reduced:
@@ -220,7 +220,8 @@ def reduced_masked(name: str, value: Masked, axis: Any = None, keepdims: Any = F
         elif selection is not None:
             chosen[after] = selection
         after += width
-    present = value.present(reduced, LEFT_OUT[name]) if reduced else value.inner
+    left_out = _repeated(value, reduced) if name == "max" else LEFT_OUT.get(name, 0)
+    present = value.present(reduced, left_out) if reduced else value.inner
     whole = "sum" if name == "mean" and reduced else name
     result = OPERATIONS[whole](present, axis=tuple(places), keepdims=bool(keepdims))
     result = Masked(result, chosen) if chosen else result
@@ -230,6 +231,12 @@ def reduced_masked(name: str, value: Masked, axis: Any = None, keepdims: Any = F
     for k in sorted(gone):
         count = sizes[k] * count
     return OPERATIONS["divide"](result, count)
+
+
+def _repeated(value: Masked, axes: Sequence[int]) -> Array:
+    """The entry at a place that is surely selected, all along some axes."""
+    content, places = value.inner.read(), {at: value.chosen[at].place for at in axes}
+    return array(value.inner.axes, lambda i: content(tuple(places.get(k) or p for k, p in enumerate(i))), value.dtype)
 
 
 def _binary(name: str, swapped: bool) -> Callable[[Masked, Any], Masked]:
