@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.checking.question import Question
-from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.sample_points import Sampler, with_tiles
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.point import Point
@@ -35,10 +35,8 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     multiply,
-    nodes_once,
     number,
     power,
-    substitute,
     subtract,
 )
 from symbackprop.expression.program import Equation
@@ -53,7 +51,7 @@ FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, witho
 SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
-STEPS, LONGEST = 5, 400  # of a recurrence that walks in tiles, at one point; places more than other points have
+STEPS = 5  # of a recurrence that walks in tiles, at one point
 MOST_PARTS = 8  # of an axis: the gates of a cell, the queries, keys and values of a layer
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
 FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
@@ -501,25 +499,9 @@ def _points(question: Question, steps: Collection[Expr]) -> Iterator[Point]:
     for k in range(POINTS if choices else 0):
         sizes = choices[(k // 2) % len(choices)] if k < POINTS - 1 else choices[-1]
         if k == POINTS - 1:
-            sizes = _with_steps(sizes, steps, sampler.allowed)
+            sizes = with_tiles(sizes, steps, STEPS, sampler.allowed)
         point = sampler.point(sizes, scale=SCALE)
         yield mostly_positive(point, question, rng) if k % 3 else point
-
-
-def _with_steps(sizes: Mapping[Symbol, int], steps: Iterable[Expr], allowed: Callable[[Any], bool]) -> dict[Symbol, int]:
-    """Sizes that are large enough for several steps where one step is many places long, as that of tiles."""
-    result = dict(sizes)
-    for count in steps:
-        inside = [n for n in nodes_once(count) if isinstance(n, Symbol) and n in result]
-        if not inside or not any(isinstance(n, Quotient) for n in nodes_once(count)):
-            continue
-        for more in range(LONGEST):
-            longer = {**result, **{n: result[n] + more for n in inside}}
-            length = simplify(substitute(count, {n: number(v) for n, v in longer.items()}))
-            if isinstance(length, Number) and length.value >= STEPS and allowed(longer):
-                result = longer
-                break
-    return result
 
 
 def mostly_positive(point: Point, question: Question, rng: np.random.Generator) -> Point:
