@@ -24,7 +24,9 @@ from symbackprop.normal_form.data import (
     Mono,
     Poly,
     Rational,
+    as_atom,
     as_constant,
+    as_index,
     combine,
     constant,
     exact,
@@ -161,12 +163,44 @@ def use_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> T
         for index in sorted(gap.free - set(bound), key=lambda i: (i.name, i.uid), reverse=True):
             value = solve_for(gap, index)
             rest = {a: e for a, e in factors.items() if a is not atom}
+            within = None if value is None else _block_of(value, bound)
+            if within is not None:
+                terms = _by_block(rules, rest, bound, index, *within)
+                if terms is not None:
+                    return rules.times(terms, rules.single(atom))
+                break
             if value is not None and any(index in a.free for a in rest):
                 terms = rules.substitute_factors(rest, bound, {index: value})
                 return rules.times(terms, rules.single(atom))
             if value is not None:
                 break
     return None
+
+
+def _block_of(value: Poly, bound: tuple[Index, ...]) -> tuple[Index, Poly] | None:
+    """(i, E) for the block i // E of a bound index."""
+    atom = as_atom(value)
+    if atom is None or atom.kind != "quotient":
+        return None
+    index = as_index(atom.args[0])
+    return (index, atom.args[1]) if index in bound and index is not None and not atom.args[1].free else None
+
+
+def _by_block(
+    rules: TermRules, factors: Factors, bound: tuple[Index, ...], block: Index, index: Index, length: Poly
+) -> Terms | None:
+    """The product with i // E as the number of the block in which a delta says that i is; None if it reads none."""
+    place = spare(rules.size_expression(length), {*bound, *(i for a in factors for i in a.free)})
+    first = rules.multiply(length, of_index(block))
+    others = tuple(i for i in bound if i is not index)
+    terms: Terms = []
+    for c, f, b in rules.substitute_factors(
+        factors, (*others, place), {index: combine([(1, first), (1, of_index(place))])}
+    ):
+        inner = tuple(i for i in b if i is not place)
+        back = rules.substitute_factors(f, inner, {place: subtract(of_index(index), first)})
+        terms += [(c * d, g, (*e, index)) for d, g, e in back]
+    return None if len(terms) == 1 and terms[0][0] == 1 and terms[0][1] == factors else terms
 
 
 def decide_by_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
