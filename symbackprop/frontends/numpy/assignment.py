@@ -263,9 +263,9 @@ def _accumulate(target: Array, key: Any, value: Any) -> None:
 
 def _assign_selected(target: Masked, value: Any) -> None:
     """Write into what is selected of an array: numbers, or what is selected in the same way."""
-    whole = isinstance(value, Masked)
-    given = Masked(held(target.inner, value.inner), value.chosen) if whole else Masked(held(target.inner, as_array(value)), {})
-    if whole and value.view and value.inner.buffer is target.inner.buffer:
+    given = value if isinstance(value, Masked) else Masked(as_array(value), {})
+    given = Masked(held(target.inner, given.inner), given.chosen)
+    if isinstance(value, Masked) and value.view and value.inner.buffer is target.inner.buffer:
         indices = axis_indices(target.inner.axes)
         if value.inner.through.forward(indices) == target.inner.through.forward(indices):
             return  # x[s] += v: already done in place
