@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from thinning import EVERYTHING
 
 import symbackprop as sb
