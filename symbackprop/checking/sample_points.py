@@ -43,6 +43,7 @@ from symbackprop.expression.sizes import simplify
 Sizes = dict[Symbol, int]
 LARGEST, SAMPLED, MANY = 8, 600, 12
 LONGEST = 400  # places by which an axis grows so that there are several tiles of it
+MOST_ENTRIES = 4000  # of all tensors at such a point
 # What an arbitrary function may stand for. Two in a row share no identity such as f' = f (1 - f).
 STAND_INS = tuple(FUNCTIONS[name] for name in ("sigmoid", "softplus", "tanh", "silu"))
 TWO_ARGUMENT_STAND_INS = (defined("z**2*y + z + y**3", z**2 * y + z + y**3), defined("z*y**2 + z**3", z * y**2 + z**3))
@@ -97,8 +98,9 @@ class Sampler:
         if not known:
             known += telling_sizes(self.symbols, self.allowed, self.entries, self.rng)
             for count in self._tiles() if known else ():
-                if not any(_counted(count, sizes) > 1 for sizes in known):
-                    known.append(with_tiles(known[0], [count], 2, self.allowed))
+                longer = with_tiles(known[0], [count], 2, self.allowed)
+                if self.entries(longer) <= MOST_ENTRIES and not any(_counted(count, sizes) > 1 for sizes in known):
+                    known.append(longer)
         return [dict(sizes) for sizes in known]
 
     def _tiles(self) -> list[Expr]:

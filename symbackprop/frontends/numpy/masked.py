@@ -251,8 +251,8 @@ def _inplace(name: str) -> Callable[[Masked, Any], Masked]:
         result = elementwise_masked(OPERATIONS[name], self, other)
         if result.inner.dtype != self.inner.dtype:
             raise TraceError(f"numbers of type {result.inner.dtype} are put into an array of type {self.inner.dtype}")
-        if result.ndim != self.ndim:
-            raise ShapesDoNotFit("an operation in place changes the number of axes")
+        if result.inner.axes != self.inner.axes:
+            raise ShapesDoNotFit("an operation in place changes the shape of an array")
         if self.view:
             self.write(result.inner.read())
         else:
