@@ -474,12 +474,12 @@ def _window(item: slice, size: Expr) -> Selection | None:
 
     surely = all(_known(add(low, ONE), high) for low in lows for high in highs)
     end = stop if highs[-1] is not size or stop is size else where(holds("<", size, stop), size, stop)  # as min has it
-    length = scalar(minus(end, start), "integer", weak=True) if surely else None
+    count = scalar(minus(end, start), "integer", weak=True) if surely else None
     candidates = (*lows, *(minus(high, ONE) for high in highs))
     plain = (
         e for e in candidates if all(_known(low, e) for low in lows) and all(_known(add(e, ONE), h) for h in highs)
     )
-    return Selection(array((size,), held_at, "bool"), length, next(plain, start) if surely else None)
+    return Selection(array((size,), held_at, "bool"), count, next(plain, start) if surely else None)
 
 
 def _known(low: Expr, high: Expr) -> bool:
