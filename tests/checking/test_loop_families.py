@@ -848,3 +848,53 @@ def from_the_other_end(x, k=2):
 def test_a_start_that_may_be_negative_asks_for_concrete_sizes():
     with pytest.raises(SymbackpropError, match="the bounds of a slice"):
         sb.trace(from_the_other_end, {"x": ("T",)})
+
+
+def until_positive(x):
+    s = 0.0
+    for t in range(len(x)):
+        if x[t] > 0:
+            break
+        s += x[t]
+    return s
+
+
+def one_array_in_all_places(x):
+    h, hs = np.zeros(x.shape[1]), []
+    for t in range(len(x)):
+        h += x[t]
+        hs.append(h)  # the same array each time
+    return np.stack(hs)
+
+
+def of_the_next_step(x):
+    h = np.zeros(len(x) + 1)
+    for t in range(len(x)):
+        h[t] = np.tanh(x[t] + h[t + 1])  # which is still 0
+    return h
+
+
+def wrong_for_one_step(dout, x):
+    g = dout * np.ones_like(x)
+    return {"x": 2 * g if len(x) == 1 else g}
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "shape", "status", "words"),
+    [
+        (until_positive, lambda dout, x: {"x": dout * (x <= 0)}, ("T",), "UNDECIDED", "'break' on one way of a branch"),
+        (
+            one_array_in_all_places,
+            lambda dout, x: {"x": np.cumsum(dout[::-1], 0)[::-1]},
+            ("T", "N"),
+            "REFUTED",
+            "x",
+        ),
+        (of_the_next_step, lambda dout, x: {"x": dout[:-1] * (1 - np.tanh(x) ** 2)}, ("T",), "PROVED", "all sizes"),
+        (lambda x: x.sum(), wrong_for_one_step, ("T",), "REFUTED", "x"),
+    ],
+)
+def test_check_answers_loops_that_do_not_do_what_they_seem_to(forward, backward, shape, status, words):
+    verdict = sb.check(forward, backward, shapes={"x": shape})
+    assert verdict.status == status
+    assert words in str(verdict)
