@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symbackprop.checking.question import Question
-from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.sample_points import Sampler, with_tiles
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.arrays import Vectors
 from symbackprop.evaluation.point import Point
@@ -52,6 +52,7 @@ FAINT = 1e-8  # sums of numbers that may be what is left of ordinary ones, witho
 SAME = 10 * TOLERANCE  # relative: of sums
 SCALE = 0.5  # of inputs: functions that level off, stacked, leave no digits where numbers are large
 POINTS = 6
+STEPS = 5  # of a recurrence that walks in tiles, at one point
 MOST_PARTS = 8  # of an axis: the gates of a cell, the queries, keys and values of a layer
 LARGEST_FACTOR, MOST_SYMBOLS = 64, 3  # of a constant factor: numerator and denominator, and symbols in it
 FAILURES = (SymbackpropError, ArithmeticError, LookupError, ValueError)
@@ -150,7 +151,9 @@ class Lookalikes:
     def __init__(self, question: Question, equations: tuple[Equation, ...]) -> None:
         self._vectors: list[tuple[Point, Vectors]] = []
         self._equations = equations
-        for point in _points(question) if equations else ():
+        self._steps = recurrent(equations)
+        steps = {tensor.shape[axis] for tensor, axis in self._steps.items()}
+        for point in _points(question, steps) if equations else ():
             vectors = Vectors(point, beyond=0.0)  # what a guard leaves out may be read beside it: a product with 0
             try:
                 with np.errstate(all="ignore"):
@@ -163,7 +166,6 @@ class Lookalikes:
         self._vectors = told or self._vectors  # where the forward has no value nothing is said
         self._at: list[tuple[Point, Values]] = [(point, vectors.arrays) for point, vectors in self._vectors]
         self._forget()
-        self._steps = recurrent(equations)
         clocks = [c for block in blocks(equations) if isinstance(block, Recurrence) for c in block.clocks.items()]
         self._lengths = {tensor.shape[axis] for tensor, clock in clocks for axis in clock.axes}
 
@@ -496,12 +498,19 @@ def _farthest(claimed: NDArray[Any] | None, right: NDArray[Any] | None) -> tuple
     return tuple(int(k) for k in np.unravel_index(int(np.argmax(gaps)), gaps.shape))
 
 
-def _points(question: Question) -> Iterator[Point]:
-    """Small unequal sizes, some larger; signs mixed, and mostly positive, where more of a rectified net is alive."""
+def _points(question: Question, steps: Collection[Expr]) -> Iterator[Point]:
+    """Small unequal sizes, some larger; signs mixed, and mostly positive, where more of a rectified net is alive.
+
+    Args:
+        steps: how many steps recurrences have, which walk in tiles: at the last point there are several of each.
+    """
     sampler, rng = Sampler(question, random.Random(7)), np.random.default_rng(5)
     choices = sampler.size_choices()
     for k in range(POINTS if choices else 0):
-        point = sampler.point(choices[(k // 2) % len(choices)] if k < POINTS - 1 else choices[-1], scale=SCALE)
+        sizes = choices[(k // 2) % len(choices)] if k < POINTS - 1 else choices[-1]
+        if k == POINTS - 1:
+            sizes = with_tiles(sizes, steps, STEPS, sampler.allowed)
+        point = sampler.point(sizes, scale=SCALE)
         yield mostly_positive(point, question, rng) if k % 3 else point
 
 

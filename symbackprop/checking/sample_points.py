@@ -11,7 +11,7 @@ import itertools
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,12 +24,26 @@ from symbackprop.evaluation.compile import Compiler, OutOfRangeError, State
 from symbackprop.evaluation.exact import Evaluator, all_symbols, array_of
 from symbackprop.evaluation.number_types import FLOAT, TooCloseError
 from symbackprop.evaluation.point import Point
-from symbackprop.expression.build import Apply, Symbol, Tensor, nodes_once
+from symbackprop.expression.build import (
+    Apply,
+    Expr,
+    Index,
+    Number,
+    Quotient,
+    Symbol,
+    Tensor,
+    nodes_once,
+    number,
+    substitute,
+)
 from symbackprop.expression.functions import FUNCTIONS, Function, defined, is_arbitrary, y, z
 from symbackprop.expression.program import Assumption, Program
+from symbackprop.expression.sizes import simplify
 
 Sizes = dict[Symbol, int]
 LARGEST, SAMPLED, MANY = 8, 600, 12
+LONGEST = 400  # places by which an axis grows so that there are several tiles of it
+MOST_ENTRIES = 4000  # of all tensors at such a point
 # What an arbitrary function may stand for. Two in a row share no identity such as f' = f (1 - f).
 STAND_INS = tuple(FUNCTIONS[name] for name in ("sigmoid", "softplus", "tanh", "silu"))
 TWO_ARGUMENT_STAND_INS = (defined("z**2*y + z + y**3", z**2 * y + z + y**3), defined("z*y**2 + z**3", z * y**2 + z**3))
@@ -83,7 +97,18 @@ class Sampler:
         known = self.question.told_sizes
         if not known:
             known += telling_sizes(self.symbols, self.allowed, self.entries, self.rng)
+            for count in self._tiles() if known else ():
+                longer = with_tiles(known[0], [count], 2, self.allowed)
+                if self.entries(longer) <= MOST_ENTRIES and not any(_counted(count, sizes) > 1 for sizes in known):
+                    known.append(longer)
         return [dict(sizes) for sizes in known]
+
+    def _tiles(self) -> list[Expr]:
+        """How many tiles there are, of each kind, where either program walks in tiles."""
+        programs = (self.question.forward, self.question.claimed)
+        values = (e.value for p in programs for e in p.equations)
+        ranges = dict.fromkeys(n.size for v in values for n in nodes_once(v) if isinstance(n, Index))
+        return [n for n in ranges if any(isinstance(part, Quotient) for part in nodes_once(n))]
 
     def point(self, sizes: Sizes, *, scale: float = 1.0, spread: bool = False) -> Point:
         """A random point: entries of size about `scale`; with `spread` each tensor has a scale of its own."""
@@ -202,6 +227,31 @@ def has_values(evaluator: Evaluator, point: Point) -> bool:
     except (TooCloseError, OutOfRangeError, ZeroDivisionError, OverflowError):
         return False
     return all(math.isfinite(v) for t in evaluator.program.outputs for v in arrays[t].values())
+
+
+def with_tiles(
+    sizes: Mapping[Symbol, int], counts: Iterable[Expr], least: int, allowed: Callable[[Any], bool]
+) -> dict[Symbol, int]:
+    """Sizes that are large enough for several tiles of many places each.
+
+    Args:
+        counts: how many tiles there are.
+        least: how many there should be.
+    """
+    result = dict(sizes)
+    for count in counts:
+        inside = [n for n in nodes_once(count) if isinstance(n, Symbol) and n in result]
+        if not inside or not any(isinstance(n, Quotient) for n in nodes_once(count)):
+            continue
+        wider = ({**result, **{n: result[n] + more for n in inside}} for more in range(LONGEST))
+        result = next((w for w in wider if _counted(count, w) >= least and allowed(w)), result)
+    return result
+
+
+def _counted(count: Expr, sizes: Mapping[Symbol, int]) -> int:
+    """A size as a number; 0 where it is none."""
+    value = simplify(substitute(count, {s: number(n) for s, n in sizes.items()}))
+    return int(value.value) if isinstance(value, Number) else 0
 
 
 def telling_sizes(

@@ -24,7 +24,9 @@ from symbackprop.normal_form.data import (
     Mono,
     Poly,
     Rational,
+    as_atom,
     as_constant,
+    as_index,
     combine,
     constant,
     exact,
@@ -161,12 +163,44 @@ def use_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> T
         for index in sorted(gap.free - set(bound), key=lambda i: (i.name, i.uid), reverse=True):
             value = solve_for(gap, index)
             rest = {a: e for a, e in factors.items() if a is not atom}
+            within = None if value is None else _block_of(value, bound)
+            if within is not None:
+                terms = _by_block(rules, rest, bound, index, *within)
+                if terms is not None:
+                    return rules.times(terms, rules.single(atom))
+                break
             if value is not None and any(index in a.free for a in rest):
                 terms = rules.substitute_factors(rest, bound, {index: value})
                 return rules.times(terms, rules.single(atom))
             if value is not None:
                 break
     return None
+
+
+def _block_of(value: Poly, bound: tuple[Index, ...]) -> tuple[Index, Poly] | None:
+    """(i, E) for the block i // E of a bound index."""
+    atom = as_atom(value)
+    if atom is None or atom.kind != "quotient":
+        return None
+    index = as_index(atom.args[0])
+    return (index, atom.args[1]) if index in bound and index is not None and not atom.args[1].free else None
+
+
+def _by_block(
+    rules: TermRules, factors: Factors, bound: tuple[Index, ...], block: Index, index: Index, length: Poly
+) -> Terms | None:
+    """The product with i // E as the number of the block in which a delta says that i is; None if it reads none."""
+    place = spare(rules.size_expression(length), {*bound, *(i for a in factors for i in a.free)})
+    first = rules.multiply(length, of_index(block))
+    others = tuple(i for i in bound if i is not index)
+    terms: Terms = []
+    for c, f, b in rules.substitute_factors(
+        factors, (*others, place), {index: combine([(1, first), (1, of_index(place))])}
+    ):
+        inner = tuple(i for i in b if i is not place)
+        back = rules.substitute_factors(f, inner, {place: subtract(of_index(index), first)})
+        terms += [(c * d, g, (*e, index)) for d, g, e in back]
+    return None if len(terms) == 1 and terms[0][0] == 1 and terms[0][1] == factors else terms
 
 
 def decide_by_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
@@ -198,10 +232,10 @@ def at_edges(rules: TermRules, poly: Poly) -> Poly:
             continue
         part: Terms = [(coefficient, dict(factors), bound)]
         for atom in dict(factors):
-            if atom.kind == "nonneg" and atom.free and not atom.free <= set(bound):
+            if atom.kind == "nonneg" and atom.free and not (atom.free <= set(bound) and _is_plain(atom.args[0])):
                 (value,) = atom.args
                 within = atom.free.intersection(bound)
-                equal = None if within else _as_equality(rules, value)
+                equal = None if within and _is_plain(value) else _as_equality(rules, value)
                 if equal is None and len(atom.free) > 1:
                     equal = _in_one_place(rules, value, within or atom.free)
                 if equal is not None:
@@ -231,6 +265,11 @@ def _excluded(rules: TermRules, deltas: list[Atom]) -> bool:
     return False
 
 
+def _is_plain(value: Poly) -> bool:
+    """True if indices stand in it by themselves, in no block i // 4."""
+    return all(a.kind in ("index", "symbol") for m, _ in value.terms for a, _ in m.factors)
+
+
 def _as_equality(rules: TermRules, value: Poly) -> Poly | None:
     """[value >= 0] by the few values at which it holds, where there are no more; `nonneg` keeps that one of two."""
     for most in range(1, MOST_EDGES + 1):
@@ -246,6 +285,7 @@ def _in_one_place(rules: TermRules, value: Poly, indices: frozenset[Index]) -> P
         return None
     base = combine([(1, value), (-int(offset), ONE)])
     slopes = [c for i in sorted(indices, key=lambda i: i.name) for m, c in base.terms if m is of_index(i).terms[0][0]]
+    slopes = slopes or [s for i in sorted(indices, key=lambda i: i.name) if (s := _sign(base, i))]  # of blocks, i // 4
     if slopes and slopes[0] < 0:
         opposite = combine([(-1, value), (-1, ONE)])
         return subtract(ONE, _in_one_place(rules, opposite, indices) or rules.nonneg(opposite))
@@ -411,6 +451,36 @@ def name_block(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> 
         if block is not None:
             rest = {a: e for a, e in factors.items() if a not in (above, below)}
             return rules.times([(1, rest, bound)], block)
+    return None
+
+
+def in_first_block(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """x // E is 0 where inequalities say 0 <= x < E: where a window is laid back, they say it and no range does."""
+    told = [a.args[0] for a in factors if a.kind == "nonneg"]
+    read = {a for f in factors if f.kind == "entry" for arg in f.args for m, _ in arg.terms for a, _ in m.factors}
+    for atom in (a for a in read if a.kind == "quotient" and a.free):
+        value, size = atom.args[0], rules.size_expression(atom.args[1])
+        below = combine([(1, atom.args[1]), (-1, ONE), (-1, value)])
+        if not all(
+            rules.decided(">=", rules.size_expression(least))
+            or any(rules.decided(">=", rules.size_expression(subtract(least, known))) for known in told)
+            for least in (value, below)
+        ):
+            continue
+        place = spare(size, {*bound, *(i for a in factors for i in a.free)})
+        gap = subtract(of_index(place), value)
+        index = next((i for i in sorted(value.free, key=lambda i: (i.name, i.uid)) if solve_for(gap, i)), None)
+        if index is None:
+            continue
+        solved = solve_for(gap, index)
+        assert solved is not None
+        others = tuple(i for i in bound if i is not index)
+        terms: Terms = []
+        for c, f, b in rules.substitute_factors(factors, (*others, place), {index: solved}):
+            inner = tuple(i for i in b if i is not place)
+            terms += [(c * d, g, e) for d, g, e in rules.substitute_factors(f, inner, {place: value})]
+        terms = [(c, f, (*b, *(i for i in bound if i is index))) for c, f, b in terms]
+        return rules.times(rules.times(terms, rules.nonneg(value)), rules.nonneg(below))
     return None
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from symbackprop.expression.build import Expr, Index, Tensor
+from symbackprop.expression.build import ZERO, Compare, Expr, Index, Tensor
 from symbackprop.expression.functions import ATAN, DIGAMMA, ERF, EXP, LOG
+from symbackprop.expression.sizes import Facts, decide
 from symbackprop.normal_form.data import ONE, UNIT, Atom, Mono, Poly, Rational, as_constant, combine, exact, subtract
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules
 
@@ -43,7 +44,7 @@ class Signs(TermRules):
         """1 if `poly` is provably > 0, -1 if < 0, else None; only the signs of its terms are looked at."""
         signs = {1 if c > 0 else -1 for _, c in poly.terms}
         if len(signs) != 1:
-            return self._sign_of_complement(poly) or self._sign_of_count(poly)
+            return self._sign_of_complement(poly) or self._sign_of_count(poly) or self._sign_by_branch(poly)
         weak = [self.weakly_positive(m) for m, _ in poly.terms]
         if not all(weak) or not any(w == "strict" for w in weak):
             return None
@@ -82,6 +83,28 @@ class Signs(TermRules):
             if least is not None and len({c > 0 for _, c in least.terms}) == 1 and self.sign(least) == 1:
                 return side
         return None
+
+    def _sign_by_branch(self, poly: Poly) -> int | None:
+        """The sign of an integer with two cases, such as the length of a tile of which the last may be shorter."""
+        atoms = [a for m, _ in poly.terms for a, _ in m.factors]
+        tests = {a for a in atoms if a.kind == "nonneg"}
+        if len(tests) != 1 or any(a.kind not in ("index", "symbol", "quotient", "nonneg") for a in atoms):
+            return None
+        if any(m.bound or any(a.kind == "nonneg" and e != 1 for a, e in m.factors) for m, _ in poly.terms):
+            return None
+        (test,) = tests
+        value, own = self.size_expression(test.args[0]), ((test, 1),)
+        otherwise = {m: c for m, c in poly.terms if test not in dict(m.factors)}
+        more = [(c, Poly.make({Mono.make(tuple(f for f in m.factors if f not in own), m.bound): 1}))
+                for m, c in poly.terms if test in dict(m.factors)]  # fmt: skip
+        found = set()
+        for told, part in (
+            (Compare("<=", ZERO, value), combine([*more, (1, Poly.make(otherwise))])),
+            (Compare("<", value, ZERO), Poly.make(otherwise)),
+        ):
+            facts, e = Facts((*self.facts.domain, told), self.facts.ranges), self.size_expression(part)
+            found.add(1 if decide("<", ZERO, e, facts) else -1 if decide("<", e, ZERO, facts) else 0)
+        return found.pop() or None if len(found) == 1 else None
 
     def weakly_positive(self, mono: Mono) -> str:
         """ "strict" if the monomial is > 0, "weak" if >= 0, "" if its sign is not known."""

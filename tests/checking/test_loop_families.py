@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from thinning import EVERYTHING
 
 import symbackprop as sb
 from symbackprop.checking.budget import Budget
@@ -425,6 +426,146 @@ def windows_at_a_stride(slip):
     return forward, backward
 
 
+@family({"x": ("M", "D"), "W": ("D", "H"), "y": ("M", "H")}, ["W"])
+def tiles_of_rows(slip):
+    """The last tile may be shorter."""
+
+    def forward(x, W, y, B=3):
+        loss, M = 0.0, len(x)
+        for j in range(0, M, B):
+            e = min(j + B, M)
+            loss += np.sum((np.tanh(x[j:e] @ W) - y[j:e]) ** 2)
+        return loss / M
+
+    def backward(dout, x, W, y, B=3):
+        dx, dW, dy = np.zeros_like(x), np.zeros_like(W), np.zeros_like(y)
+        for j in range(0, len(x), B):
+            h = np.tanh(x[j : j + B] @ W)
+            r = 2 * dout * (h - y[j : j + B]) / len(x)
+            dz = r * (1 - h**2)
+            dW = x[j : j + B].T @ dz + (0 if slip else dW)
+            dx[j : j + B] = dz @ W.T
+            dy[j : j + B] -= r
+        return {"x": dx, "W": dW, "y": dy}
+
+    return forward, backward
+
+
+@family({"A": ("N", "K"), "B": ("K", "M")}, ["B"])
+def tiles_along_every_axis(slip):
+    def forward(A, B, T=2):
+        C = np.zeros((A.shape[0], B.shape[1]))
+        for i in range(0, A.shape[0], T):
+            for j in range(0, B.shape[1], T):
+                for k in range(0, A.shape[1], T):
+                    C[i : i + T, j : j + T] += A[i : i + T, k : k + T] @ B[k : k + T, j : j + T]
+        return C
+
+    def backward(dout, A, B, T=2):
+        dA, dB = np.zeros_like(A), np.zeros_like(B)
+        for k in range(0, A.shape[1], T):
+            dA[:, k : k + T] = dout @ B[k : k + T].T
+            dB[k : k + T] = A[:, k : k + T].T @ dout * (2 if slip else 1)
+        return {"A": dA, "B": dB}
+
+    return forward, backward
+
+
+@family({"q": ("N", "D"), "k": ("M", "D"), "v": ("M", "E")}, ["q", "k"])
+def keys_in_tiles(slip):
+    def forward(q, k, v):
+        s = q @ k.T
+        p = np.exp(s - s.max(1, keepdims=True))
+        return p / p.sum(1, keepdims=True) @ v
+
+    def backward(dout, q, k, v, B=4):
+        s = q @ k.T
+        top = s.max(1, keepdims=True)
+        logsum = top + np.log(np.exp(s - top).sum(1, keepdims=True))
+        delta = (dout * (np.exp(s - logsum) @ v)).sum(1)
+        dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
+        for j in range(0, len(k), B):
+            p = np.exp(q @ k[j : j + B].T - logsum)
+            dv[j : j + B] = p.T @ dout
+            ds = p * (dout @ v[j : j + B].T - (0 if slip else delta[:, None]))
+            dq += ds @ k[j : j + B]
+            dk[j : j + B] = ds.T @ q
+        return {"q": dq, "k": dk, "v": dv}
+
+    return forward, backward
+
+
+@family({"x": ("T",)}, ["x"])
+def windows_cut_at_the_start(slip):
+    def forward(x, k=3):
+        out = np.zeros_like(x)
+        for t in range(len(x)):
+            out[t] = x[max(0, t - k + 1) : t + 1].mean()
+        return out
+
+    def backward(dout, x, k=3):
+        dx = np.zeros_like(x)
+        for t in range(len(x))[::-1]:
+            low = max(0, t - k + 1)
+            dx[low : t + 1] += dout[t] / (k if slip else t + 1 - low)
+        return {"x": dx}
+
+    return forward, backward
+
+
+@family({"x": ("N", "C")}, ["x"])
+def neighbours_within_the_axis(slip):
+    """Local response normalization."""
+
+    def forward(x, n=2):
+        out, C = np.zeros_like(x), x.shape[1]
+        for c in range(C):
+            s = 1.0 + 0.5 * (x[:, max(0, c - n) : min(C, c + n + 1)] ** 2).sum(axis=1)
+            out[:, c] = x[:, c] / s
+        return out
+
+    def backward(dout, x, n=2):
+        dx, C = np.zeros_like(x), x.shape[1]
+        for c in range(C):
+            low, high = max(0, c - n), min(C, c + n + 1)
+            s = 1.0 + 0.5 * (x[:, low:high] ** 2).sum(axis=1)
+            dx[:, c] += dout[:, c] / s
+            dx[:, low:high] -= (dout[:, c] * x[:, c] / s ** (1 if slip else 2))[:, None] * x[:, low:high]
+        return {"x": dx}
+
+    return forward, backward
+
+
+@family({"x": ("C", "H", "W"), "w": ("K", "C", "R", "Q")}, ["x"], where="H >= R, W >= Q")
+def columns_laid_back(slip):
+    """A convolution by columns of patches."""
+
+    def columns(x, R, Q):
+        C, (OH, OW) = x.shape[0], (x.shape[1] - R + 1, x.shape[2] - Q + 1)
+        col = np.zeros((C, R, Q, OH, OW))
+        for i in range(R):
+            for j in range(Q):
+                col[:, i, j] = x[:, i : i + OH, j : j + OW]
+        return col.reshape(C * R * Q, OH * OW)
+
+    def forward(x, w):
+        K, _, R, Q = w.shape
+        return (w.reshape(K, -1) @ columns(x, R, Q)).reshape(K, x.shape[1] - R + 1, x.shape[2] - Q + 1)
+
+    def backward(dout, x, w):
+        K, C, R, Q = w.shape
+        OH, OW = dout.shape[1:]
+        d = dout.reshape(K, -1)
+        dcol = (w.reshape(K, -1).T @ d).reshape(C, R, Q, OH, OW)
+        dx = np.zeros_like(x)
+        for i in range(R):
+            for j in range(Q):
+                dx[:, i : i + OH, j : j + OW] += dcol[:, R - 1 - i if slip else i, j]
+        return {"x": dx, "w": (d @ columns(x, R, Q).T).reshape(w.shape)}
+
+    return forward, backward
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prove_meets_loops_as_they_are_written(name):
     assert not _unproved(name, False)[1]
@@ -619,3 +760,141 @@ def test_a_rounded_place_that_may_lie_outside_is_refused():
     verdict = sb.check(forward, lambda dout, image, at: {"image": 0 * image}, **SAMPLED)
     assert verdict.status == "UNDECIDED"
     assert "may lie outside" in verdict.reason and "np.clip(..., 0, W - 1)" in verdict.reason
+
+
+def softmax_by_tiles(q, k, v, B=4):
+    m, s, o = -np.inf, 0.0, np.zeros(v.shape[1])
+    for j in range(0, len(k), B):
+        z = k[j : j + B] @ q
+        new = np.maximum(m, z.max())
+        p, c = np.exp(z - new), np.exp(m - new)
+        s, o, m = s * c + p.sum(), o * c + p @ v[j : j + B], new
+    return o / s
+
+
+def softmax_at_once(dout, q, k, v):
+    z = k @ q
+    p = np.exp(z - z.max())
+    p = p / p.sum()
+    dp = v @ dout
+    dz = p * (dp - p @ dp)
+    return {"q": dz @ k, "k": np.outer(dz, q), "v": np.outer(p, dout)}
+
+
+@pytest.mark.skipif(not EVERYTHING, reason="four seconds: runs with SYMBACKPROP_EVERYTHING=1")
+def test_an_online_softmax_that_walks_in_tiles_is_a_softmax():
+    shapes = {"q": ("D",), "k": ("M", "D"), "v": ("M", "E")}
+    goal = goal_of(trace_pair(softmax_by_tiles, softmax_at_once, shapes, None, None))
+    assert not prove(goal, goal.names, goal.sides.quick, Budget.of(20.0)).unproved
+
+
+def tiles_of_64(x, B=64):
+    s = 0.0
+    for j in range(0, len(x), B):
+        s = s + np.tanh(x[j : j + B].sum())
+    return s
+
+
+def as_if_there_were_one_tile(dout, x):
+    return {"x": dout * (1 - np.tanh(x.sum()) ** 2) * np.ones_like(x)}
+
+
+def test_a_fault_beyond_the_first_tile_is_refuted():
+    verdict = sb.check(tiles_of_64, as_if_there_were_one_tile, shapes={"x": ("T",)})
+    assert (verdict.status, verdict.wrong) == ("REFUTED", ("x",))
+    assert next(iter(verdict.counterexample.sizes.values())) > 64
+
+
+def mean_of_tiles(x, B=2):
+    s = 0.0
+    for j in range(0, len(x), B):
+        s = s + x[j : j + B].mean()
+    return s
+
+
+def mean_of_tiles_backward(dout, x, B=2):
+    dx = np.zeros_like(x)
+    for j in range(0, len(x), B):
+        dx[j : j + B] = dout / len(x[j : j + B])
+    return {"x": dx}
+
+
+def test_a_tile_is_never_empty_and_no_condition_asks_for_that():
+    verdict = sb.check(mean_of_tiles, mean_of_tiles_backward, shapes={"x": ("T",)})
+    assert (verdict.status, verdict.scope, list(verdict.conditions)) == ("PROVED", "all sizes", [])
+
+
+def doubled_by_tiles(x, B=2):
+    y = x.copy()
+    for j in range(0, len(x), B):
+        tile = y[j : j + B]
+        tile *= 2.0  # a slice is a view
+    return y
+
+
+@pytest.mark.parametrize(("factor", "status"), [(2, "PROVED"), (1, "REFUTED")])
+def test_a_tile_is_a_view(factor, status):
+    verdict = sb.check(doubled_by_tiles, lambda dout, x: {"x": factor * dout}, shapes={"x": ("T",)})
+    assert verdict.status == status
+
+
+def from_the_other_end(x, k=2):
+    out = np.zeros_like(x)
+    for t in range(len(x)):
+        out[t] = x[t - k : t + 1].sum()  # a start below 0 counts from the end
+    return out
+
+
+def test_a_start_that_may_be_negative_asks_for_concrete_sizes():
+    with pytest.raises(SymbackpropError, match="the bounds of a slice"):
+        sb.trace(from_the_other_end, {"x": ("T",)})
+
+
+def until_positive(x):
+    s = 0.0
+    for t in range(len(x)):
+        if x[t] > 0:
+            break
+        s += x[t]
+    return s
+
+
+def one_array_in_all_places(x):
+    h, hs = np.zeros(x.shape[1]), []
+    for t in range(len(x)):
+        h += x[t]
+        hs.append(h)  # the same array each time
+    return np.stack(hs)
+
+
+def of_the_next_step(x):
+    h = np.zeros(len(x) + 1)
+    for t in range(len(x)):
+        h[t] = np.tanh(x[t] + h[t + 1])  # which is still 0
+    return h
+
+
+def wrong_for_one_step(dout, x):
+    g = dout * np.ones_like(x)
+    return {"x": 2 * g if len(x) == 1 else g}
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "shape", "status", "words"),
+    [
+        (until_positive, lambda dout, x: {"x": dout * (x <= 0)}, ("T",), "UNDECIDED", "'break' on one way of a branch"),
+        (
+            one_array_in_all_places,
+            lambda dout, x: {"x": np.cumsum(dout[::-1], 0)[::-1]},
+            ("T", "N"),
+            "REFUTED",
+            "x",
+        ),
+        (of_the_next_step, lambda dout, x: {"x": dout[:-1] * (1 - np.tanh(x) ** 2)}, ("T",), "PROVED", "all sizes"),
+        (lambda x: x.sum(), wrong_for_one_step, ("T",), "REFUTED", "x"),
+    ],
+)
+def test_check_answers_loops_that_do_not_do_what_they_seem_to(forward, backward, shape, status, words):
+    verdict = sb.check(forward, backward, shapes={"x": shape})
+    assert verdict.status == status
+    assert words in str(verdict)

@@ -438,6 +438,46 @@ def matrices(r):
     return r.choice(choices)()
 
 
+def tiles(r):
+    """Parts of an axis, each with its number."""
+    size = r.choice([two, two, three])
+    number_of = r.choice([h, j, i])
+
+    def body(t):
+        block = Quotient(t, size)
+        gates = [
+            kronecker(block, number_of),
+            kronecker(block, number_of),
+            Compare("<=", block, number_of),
+            Compare("<", number_of, block),
+            Compare("<=", block, ZERO),
+        ]
+        reads = [Entry(A, (t, block)), Entry(x, (block,)), apply(EXP, Entry(x, (block,))), read(r, t, N)]
+        return multiply(
+            *r.sample(gates, r.choice([1, 2])), *r.sample(reads, 2), r.choice([ONE, Entry(u, (number_of,))])
+        )
+
+    return over(N, body)
+
+
+def laid_back(r):
+    """Windows that are read by a number for two axes, which inequalities tell apart."""
+    size = r.choice([E, two, M])
+
+    def within(gap):
+        place = add(Quotient(gap, size), r.choice([ZERO, j]))
+        gates = [Compare("<=", ZERO, gap), Compare("<", gap, r.choice([size, size, subtract(size, ONE)]))]
+        return multiply(*gates, r.choice([Entry(x, (place,)), Entry(A, (place, i)), apply(EXP, Entry(u, (place,)))]))
+
+    return r.choice(
+        [
+            lambda: within(subtract(i, j)),
+            lambda: over(N, lambda t: multiply(within(subtract(i, t)), read(r, t, N))),
+            lambda: over(M, lambda t: multiply(within(subtract(m, t)), read(r, t, M))),
+        ]
+    )()
+
+
 FAMILIES = {  # each with the rules that it must show at work: without them it would test nothing
     window: {"narrow_range", "slide_window", "name_block"},
     merged: {"split_merged_index"},
@@ -460,6 +500,8 @@ FAMILIES = {  # each with the rules that it must show at work: without them it w
         "solve_triangle",
         "square_triangle",
     },
+    tiles: {"use_delta"},
+    laid_back: {"in_first_block"},
 }
 
 

@@ -27,7 +27,7 @@ from symbackprop.expression.build import (
 from symbackprop.frontends.numpy.array import IDENTITY, Array
 from symbackprop.frontends.numpy.elementwise import broadcast_shape, held, integers_fit, stretched
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
-from symbackprop.frontends.numpy.masked import Masked, Places, same_entries, spread
+from symbackprop.frontends.numpy.masked import Masked, Places, Selection, spread
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import (
@@ -53,6 +53,7 @@ from symbackprop.frontends.numpy.subscripts import (
     order_in,
     parts_of,
     sliced,
+    windows_in,
     within,
 )
 from symbackprop.frontends.numpy.views import unflatten, view_of
@@ -68,7 +69,11 @@ def _setitem(base: Array, key: Any, value: Any) -> None:
     key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     if mask is not None:
-        _assign_mask(base, mask_place(base, key, mask), mask, value)
+        _assign_selected(Masked(base, {mask_place(base, key, mask): Selection(mask)}), value)
+        return
+    windows = windows_in(base, key)
+    if windows is not None:
+        _assign_selected(windows, value)
         return
     parts = parts_of(base, key)
     given = held(base, as_array(value))
@@ -256,16 +261,19 @@ def _accumulate(target: Array, key: Any, value: Any) -> None:
     integers_fit(target)
 
 
-def _assign_mask(base: Array, first: int, mask: Array, value: Any) -> None:
-    """base[mask] = value, where the axes of the mask begin at `first`."""
-    given = held(base, value.inner if isinstance(value, Masked) else as_array(value))
-    if isinstance(value, Masked) and not (same_entries(value.source, mask) and value.first == first):
-        raise TraceError("entries selected by one mask are assigned through another")
-    own = slice(first, first + mask.ndim)
-    if not isinstance(value, Masked):
-        after = base.ndim - own.stop
-        if given.ndim > after and given.axes[-after - 1] is not ONE:
+def _assign_selected(target: Masked, value: Any) -> None:
+    """Write into what is selected of an array: numbers, or what is selected in the same way."""
+    given = value if isinstance(value, Masked) else Masked(as_array(value), {})
+    given = Masked(held(target.inner, given.inner), given.chosen)
+    if isinstance(value, Masked) and value.view and value.inner.buffer is target.inner.buffer:
+        indices = axis_indices(target.inner.axes)
+        if value.inner.through.forward(indices) == target.inner.through.forward(indices):
+            return  # x[s] += v: already done in place
+    for (at, theirs), (_, own) in zip(reversed(given.axes), reversed(target.axes), strict=False):
+        if theirs is not None and (own is None or not theirs.same(own)):
+            raise TraceError("entries selected by one mask are assigned through another")
+        if theirs is None and own is not None and given.inner.axes[at] is not ONE:
             raise TraceError("an array is assigned through a mask", help="use np.where")
-        given = spread(given, after, mask.ndim)
-    condition, content, old = mask.read(nonlinear=True), stretched(_fitted(given, base.axes), base.axes), base.read()
-    base.write(lambda i: where(condition(i[own]), content(i), old(i)))
+    wide = spread(given, [own for _, own in reversed(target.axes)] + [None] * given.ndim)
+    target.write(stretched(_fitted(wide, target.inner.axes), target.inner.axes))
+    integers_fit(target.inner)

@@ -36,7 +36,7 @@ from symbackprop.frontends.numpy.array import Array, Buffer, Journal, View, arra
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import truth
 from symbackprop.frontends.numpy.heap import Heap, Items, put
-from symbackprop.frontends.numpy.masked import Masked
+from symbackprop.frontends.numpy.masked import Masked, selected
 from symbackprop.frontends.numpy.opaque import Opaque, Unsettled
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
@@ -381,7 +381,7 @@ def kept(found: list[tuple[Expr | None, Any]]) -> list[Any] | Masked:
     if any(not isinstance(v, _NUMERIC) or as_array(v).axes for _, v in found):
         raise TraceError("a filter on data keeps values that are no numbers", help="use np.where")
     mask = OPERATIONS["stack"]([scalar(ONE if c is None else c, "bool") for c, _ in found])
-    return Masked(OPERATIONS["stack"]([as_array(v) for _, v in found]), mask)
+    return selected(OPERATIONS["stack"]([as_array(v) for _, v in found]), mask)
 
 
 HELPERS: dict[str, Any] = {

@@ -18,7 +18,7 @@ from symbackprop.frontends.numpy.branches import condition_of, kept
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, size_symbols
 from symbackprop.frontends.numpy.heap import Heap
 from symbackprop.frontends.numpy.loops import Loop
-from symbackprop.frontends.numpy.masked import Masked
+from symbackprop.frontends.numpy.masked import selected
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.recurrences import (
     reduced_places,
@@ -95,7 +95,7 @@ class _Round:
             if values.ndim > 1:
                 raise self.stop()
             mask = self._along(array((), lambda _: ZERO if condition is None else condition, "bool"))
-            found = Masked(values, mask)
+            found = selected(values, mask)
         self.session.loops.pop()
         return found
 

@@ -101,7 +101,7 @@ def items_of(value: Any) -> Items | None:
         except ValueError:
             return {}
     if kind is Masked:
-        return {"inner": value.inner, "source": value.source}
+        return {"inner": value.inner, "chosen": value.chosen, "view": value.view}
     if (
         isinstance(value, type)
         or kind in STAND_INS

@@ -1,45 +1,77 @@
-"""What a mask selects: x[mask], whose length depends on data. Its entries are kept where they are in x.
+"""What a mask selects, x[mask], and windows whose bounds depend on the round of a loop, x[j:min(j + B, N)]: lengths
+that depend on data or on rounds. The entries are kept where they are in x.
 
-Elementwise work, sums, and products that contract the selected axis of both operands need no more than that: what the
-mask leaves out is worked out in vain, or counts as 0.
+Elementwise work, sums, extrema, and products that contract the selected axis of both operands need no more than that:
+what is left out is worked out in vain, or counts as 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import ONE
-from symbackprop.frontends.numpy.array import Array, array
+from symbackprop.expression.build import ONE, Expr, multiply
+from symbackprop.frontends.numpy.array import Array, View, array
 from symbackprop.frontends.numpy.errors import ShapesDoNotFit
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import axis_indices
+from symbackprop.frontends.numpy.session import Content, axis_indices
 from symbackprop.frontends.numpy.symbolic import class_of, stands_for
 
-REDUCED = ("mean", "max", "min", "prod")  # the others but the mean along axes that are not selected
+REDUCED = ("mean", "max", "min", "prod")
 NEW = slice(None)
+LEFT_OUT = {"sum": 0, "mean": 0, "prod": 1}  # what counts for nothing; for a maximum, what is there already
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which entries of some axes are selected; these are one axis for those who look.
+
+    Args:
+        source: the mask, over these axes.
+        length: how many places it selects, where that is known otherwise than by counting.
+        place: one that it surely selects, where one is known.
+    """
+
+    source: Array
+    length: Any = None
+    place: Expr | None = None
+
+    @property
+    def ndim(self) -> int:
+        """How many axes are one."""
+        return self.source.ndim
+
+    @property
+    def count(self) -> Any:
+        """How many places are selected."""
+        return OPERATIONS["sum"](self.source) if self.length is None else self.length
+
+    def same(self, other: Selection) -> bool:
+        """Whether it selects the same places."""
+        return same_entries(self.source, other.source)
 
 
 @stands_for(np.ndarray, "an array selected by a mask")
 class Masked:
-    """x[mask]: the entries where a mask holds, kept at their places.
+    """x[mask]: the entries where masks hold, kept at their places.
 
     Args:
         inner: an array of all entries.
-        source: the mask.
-        first: where its axes stand among those of `inner`; they are one axis here.
+        chosen: the selections, each by the axis of `inner` with which it begins.
+        view: whether `inner` is the memory of the array that was selected from, as that of a slice is.
     """
 
-    __slots__ = ("first", "inner", "source")
+    __slots__ = ("chosen", "inner", "view")
     __array_priority__ = 2000
     __class__ = class_of(lambda value: np.ones((1,) * value.ndim, value.inner.dtype))
 
-    def __init__(self, inner: Array, source: Array, first: int = 0) -> None:
-        self.inner, self.source, self.first = inner, source, first
+    def __init__(self, inner: Array, chosen: Mapping[int, Selection], view: bool = False) -> None:
+        self.inner, self.chosen, self.view = inner, dict(chosen), view
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.__name__ not in OPERATIONS:
@@ -49,15 +81,19 @@ class Masked:
         return elementwise_masked(OPERATIONS[ufunc.__name__], *inputs)
 
     @property
-    def mask(self) -> Array:
-        """The mask, spread over the axes of `inner`."""
-        content, own = self.source.read(), slice(self.first, self.first + self.source.ndim)
-        return array(self.inner.axes, lambda i: content(i[own]), "bool")
+    def axes(self) -> list[tuple[int, Selection | None]]:
+        """For each axis where it begins in `inner`, and what selects along it."""
+        found, at = list[tuple[int, "Selection | None"]](), 0
+        while at < self.inner.ndim:
+            selection = self.chosen.get(at)
+            found.append((at, selection))
+            at += 1 if selection is None else selection.ndim
+        return found
 
     @property
     def ndim(self) -> int:
-        """The axes of the mask are one."""
-        return self.inner.ndim - self.source.ndim + 1
+        """The axes of a mask are one."""
+        return len(self.axes)
 
     @property
     def dtype(self) -> Any:
@@ -65,70 +101,90 @@ class Masked:
         return self.inner.dtype
 
     @property
-    def count(self) -> Any:
-        """How many places the mask selects."""
-        return OPERATIONS["sum"](self.source)
-
-    @property
     def shape(self) -> tuple[Any, ...]:
-        """One of the sizes is a number that depends on the mask."""
+        """Some sizes are numbers that depend on the mask, or on the round."""
         sizes = self.inner.shape
-        return (*sizes[: self.first], self.count, *sizes[self.first + self.source.ndim :])
+        return tuple(sizes[at] if selection is None else selection.count for at, selection in self.axes)
 
     @property
     def size(self) -> Any:
         """How many entries there are."""
-        result = self.count
-        for k, n in enumerate(self.shape):
-            result = result if k == self.first else result * n
+        result: Any = 1
+        for n in self.shape:
+            result = n * result
         return result
 
     @property
     def T(self) -> Masked:
         """With the axes in reverse."""
-        if self.ndim > 1 and self.source.ndim > 1:
+        if self.ndim > 1 and any(s.ndim > 1 for s in self.chosen.values()):
             raise TraceError("the transpose of what a mask with several axes selects cannot be traced")
-        return Masked(self.inner.T, self.source, self.ndim - 1 - self.first) if self.ndim > 1 else self
+        last = self.inner.ndim - 1
+        return Masked(self.inner.T, {last - at: s for at, s in self.chosen.items()}, self.view) if last else self
 
-    def places(self, axes: Any) -> tuple[list[int], bool]:
-        """(the axes of `inner` that these are, whether the selected one is among them)."""
-        named = range(self.ndim) if axes is None else axes if isinstance(axes, (tuple, list)) else (axes,)
-        own = [int(k) % self.ndim for k in named]
-        before, after = [k for k in own if k < self.first], [k for k in own if k > self.first]
-        selected = range(self.first, self.first + self.source.ndim) if self.first in own else ()
-        return [*before, *selected, *(k + self.source.ndim - 1 for k in after)], bool(selected)
+    def present(self, among: Iterable[int], left_out: Any = 0) -> Array:
+        """The entries that the selections beginning at some axes keep, and a number elsewhere."""
+        held = self._held(among)
+        if held is None:
+            return self.inner
+        mask = array(self.inner.axes, held, "bool")
+        return OPERATIONS["where"](mask, self.inner, left_out)  # type: ignore[no-any-return]
 
-    def present(self) -> Array:
-        """The entries that the mask selects, and 0 elsewhere."""
-        return OPERATIONS["where"](self.mask, self.inner, 0)  # type: ignore[no-any-return]
+    def _held(self, among: Iterable[int]) -> Content | None:
+        """Whether these selections keep an entry of `inner`; None if there are none."""
+        masks = [(at, self.chosen[at].ndim, self.chosen[at].source.read(nonlinear=True)) for at in among]
+        return (lambda i: multiply(*(content(i[at : at + n]) for at, n, content in masks))) if masks else None
+
+    def write(self, content: Content) -> None:
+        """Replace the entries that are selected, in the memory of `inner`."""
+        held, base = self._held(self.chosen), self.inner
+        outer = base.through.inverse
+
+        def inverse(indices: tuple[Expr, ...]) -> tuple[Expr, tuple[Expr, ...]]:
+            assert outer is not None and held is not None
+            seen, own = outer(indices)
+            return multiply(seen, held(own)), own
+
+        target = Array(base.buffer, base.axes, View(base.through.forward, inverse if outer else None))
+        target.shared = base.shared
+        target.write(content)
 
     def copy(self) -> Masked:
         """Memory of its own; what is selected by a mask is a copy in any case."""
-        return Masked(self.inner.copy(), self.source, self.first)
+        return Masked(self.inner.copy(), self.chosen)
 
     def dot(self, other: Any) -> Any:
         """The product with another."""
         return OPERATIONS["dot"](self, other)
 
     def sum(self, axis: Any = None, keepdims: Any = False, **options: Any) -> Any:
-        """The sum, along the selected axis of the entries that the mask keeps."""
+        """The sum, along selected axes of the entries that are kept."""
         return reduced_masked("sum", self, axis, keepdims, **options)
 
     def __getitem__(self, key: Any) -> Masked:
         items = key if isinstance(key, tuple) else (key,)
-        if Ellipsis in [i for i in items if i is Ellipsis]:
-            place = next(k for k, i in enumerate(items) if i is Ellipsis)
-            named = sum(i is not None and i is not Ellipsis for i in items)
-            items = (*items[:place], *[NEW] * (self.ndim - named), *items[place + 1 :])
-        if not all(i is None or (isinstance(i, slice) and i == NEW) for i in items):
-            raise TraceError("a subscript of an array selected by a mask cannot be traced",
-                             help="use np.where, which keeps the entries in place")  # fmt: skip
-        seen, first, own = 0, self.first, list[Any]()
+        named = sum(i is not None and i is not Ellipsis for i in items)
+        place = next((k for k, i in enumerate(items) if i is Ellipsis), len(items))
+        items = (*items[:place], *[NEW] * (self.ndim - named), *items[place + 1 :])
+        axes, own, chosen, after = iter(self.axes), list[Any](), dict[int, Selection](), 0
         for item in items:
-            first += item is None and seen <= self.first
-            own += [item] if item is None or seen != self.first else [NEW] * self.source.ndim
-            seen += item is not None
-        return Masked(self.inner[tuple(own)], self.source, first)
+            selection = None if item is None else next(axes)[1]
+            if selection is not None:
+                if not (isinstance(item, slice) and item == NEW):
+                    raise TraceError("a subscript along an axis selected by a mask cannot be traced",
+                                     help="use np.where, which keeps the entries in place")  # fmt: skip
+                chosen[after] = selection
+            elif item is not None and not isinstance(item, slice) and (not isinstance(item, int) or item is True):
+                raise TraceError("a subscript of an array selected by a mask cannot be traced",
+                                 help="use np.where, which keeps the entries in place")  # fmt: skip
+            own += [item] if selection is None else [NEW] * selection.ndim
+            after += 0 if isinstance(item, int) else 1 if selection is None else selection.ndim
+        return Masked(self.inner[tuple(own)], chosen, self.view)
+
+
+def selected(inner: Array, source: Array, first: int = 0) -> Masked:
+    """What a mask selects, whose axes begin at `first`."""
+    return Masked(inner, {first: Selection(source)})
 
 
 def _reduction(name: str) -> Callable[..., Any]:
@@ -143,24 +199,44 @@ for _name in REDUCED:
 
 
 def reduced_masked(name: str, value: Masked, axis: Any = None, keepdims: Any = False, **options: Any) -> Any:
-    """A sum, a mean, or along the axes that are not selected another reduction."""
+    """A reduction, along selected axes of the entries that are kept."""
     if any(o is not None for o in options.values()):
         raise TraceError(f"np.{name} of an array selected by a mask with {', '.join(options)} cannot be traced")
-    axes, selected = value.places(axis)
-    if not selected:
-        inner = OPERATIONS[name](value.inner, axis=tuple(axes), keepdims=keepdims)
-        fewer = 0 if keepdims else sum(k < value.first for k in axes)
-        return Masked(inner, value.source, value.first - fewer)
-    if name not in ("sum", "mean") or (keepdims and value.source.ndim > 1):
+    named = range(value.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    groups, gone = value.axes, {int(k) % value.ndim for k in named}
+    reduced = [at for k, (at, selection) in enumerate(groups) if k in gone and selection is not None]
+    if any((keepdims and value.chosen[at].ndim > 1) or (name in ("max", "min") and value.chosen[at].place is None)
+           for at in reduced):  # fmt: skip
         raise TraceError(f"np.{name} along an axis selected by a mask cannot be traced")
-    total = OPERATIONS["sum"](value.present(), axis=tuple(axes), keepdims=keepdims)
-    if name == "sum":
-        return total
-    count = value.count
-    for k in axes:
-        if not value.first <= k < value.first + value.source.ndim:
-            count = count * value.inner.shape[k]
-    return OPERATIONS["divide"](total, count)
+    if name == "min" and reduced:
+        turned = Masked(OPERATIONS["negative"](value.inner), value.chosen)
+        return OPERATIONS["negative"](reduced_masked("max", turned, axis, keepdims))
+    places, chosen, after = list[int](), dict[int, Selection](), 0
+    for k, (at, selection) in enumerate(groups):
+        width = 1 if selection is None else selection.ndim
+        if k in gone:
+            places += range(at, at + width)
+            width = int(bool(keepdims))
+        elif selection is not None:
+            chosen[after] = selection
+        after += width
+    left_out = _repeated(value, reduced) if name == "max" else LEFT_OUT.get(name, 0)
+    present = value.present(reduced, left_out) if reduced else value.inner
+    whole = "sum" if name == "mean" and reduced else name
+    result = OPERATIONS[whole](present, axis=tuple(places), keepdims=bool(keepdims))
+    result = Masked(result, chosen) if chosen else result
+    if whole is name:
+        return result
+    sizes, count = value.shape, 1
+    for k in sorted(gone):
+        count = sizes[k] * count
+    return OPERATIONS["divide"](result, count)
+
+
+def _repeated(value: Masked, axes: Sequence[int]) -> Array:
+    """The entry at a place that is surely selected, all along some axes."""
+    content, places = value.inner.read(), {at: value.chosen[at].place for at in axes}
+    return array(value.inner.axes, lambda i: content(tuple(places.get(k) or p for k, p in enumerate(i))), value.dtype)
 
 
 def _binary(name: str, swapped: bool) -> Callable[[Masked, Any], Masked]:
@@ -175,9 +251,12 @@ def _inplace(name: str) -> Callable[[Masked, Any], Masked]:
         result = elementwise_masked(OPERATIONS[name], self, other)
         if result.inner.dtype != self.inner.dtype:
             raise TraceError(f"numbers of type {result.inner.dtype} are put into an array of type {self.inner.dtype}")
-        if result.ndim != self.ndim:
-            raise ShapesDoNotFit("an operation in place changes the number of axes")
-        self.inner = result.inner  # for all who hold it
+        if result.inner.axes != self.inner.axes:
+            raise ShapesDoNotFit("an operation in place changes the shape of an array")
+        if self.view:
+            self.write(result.inner.read())
+        else:
+            self.inner = result.inner  # for all who hold it
         return self
 
     return operator
@@ -218,32 +297,42 @@ class Places:
 
 
 def elementwise_masked(operation: Callable[..., Any], *operands: Any) -> Masked:
-    """An elementwise operation on operands under the same mask, scalars, and arrays along the axes that follow."""
-    first, *others = [o for o in operands if isinstance(o, Masked)]
-    if any(not same_entries(first.source, o.source) for o in others):
-        raise TraceError("two arrays selected by different masks are combined")
-    after = _after(first)
-    if any(_after(o) != after for o in others):
-        raise TraceError("arrays selected by a mask along different axes are combined")
-    if any(not isinstance(o, Masked) and as_array(o).ndim > after and as_array(o).axes[-after - 1] is not ONE
-           for o in operands):  # fmt: skip
-        raise TraceError("an array selected by a mask is combined with a whole array")
-    inner = operation(*(o.inner if isinstance(o, Masked) else spread(o, after, first.source.ndim) for o in operands))
-    return Masked(inner, first.source, inner.ndim - after - first.source.ndim)
+    """An elementwise operation on operands with the same selections along the axes that they share, and numbers."""
+    given = [o if isinstance(o, Masked) else Masked(as_array(o), {}) for o in operands]
+    count = max(o.ndim for o in given)
+    along: list[Selection | None] = []  # from the last axis to the first
+    for k in range(1, count + 1):
+        here = [(o, *o.axes[-k]) for o in given if o.ndim >= k]
+        found = [selection for _, _, selection in here if selection is not None]
+        if any(not found[0].same(other) for other in found[1:]):
+            raise TraceError("two arrays selected by different masks are combined")
+        if found and any(selection is None and o.inner.axes[at] is not ONE for o, at, selection in here):
+            raise TraceError("an array selected by a mask is combined with a whole array")
+        along.append(found[0] if found else None)
+    chosen, at = dict[int, Selection](), 0
+    for selection in reversed(along):
+        if selection is not None:
+            chosen[at] = selection
+        at += 1 if selection is None else selection.ndim
+    widened = (
+        w if isinstance(o, Masked) or any(s is not None and s.ndim > 1 for s in along) else o
+        for o, w in zip(operands, (spread(o, along) for o in given), strict=True)
+    )
+    return Masked(operation(*widened), chosen)
 
 
-def _after(value: Masked) -> int:
-    """How many axes stand behind the selected one."""
-    return value.ndim - 1 - value.first
+def spread(value: Masked, along: Sequence[Selection | None]) -> Array:
+    """All entries, an axis of length 1 as many as those that a selection has there.
 
-
-def spread(value: Any, after: int, count: int) -> Any:
-    """An array of which one entry goes with all that a mask selects: its axis of length 1 is as many as the mask's."""
-    whole = as_array(value)
-    if whole.ndim <= after or count == 1:
-        return value
-    before = whole.ndim - after - 1
-    return whole[(*[NEW] * (before + 1), *[None] * (count - 1))]
+    Args:
+        along: the selections of the other side, from the last axis on.
+    """
+    key = list[Any]()
+    for k, (_, own) in enumerate(reversed(value.axes)):
+        other = along[k]
+        width = 1 if own is None else own.ndim
+        key = [*[NEW] * width, *[None] * (0 if other is None else other.ndim - width), *key]
+    return value.inner if all(k is not None for k in key) else value.inner[tuple(key)]
 
 
 def same_entries(left: Array, right: Array) -> bool:
@@ -262,34 +351,33 @@ def contract_masked(
     labels: list[list[Any]],
     output: list[Any],
 ) -> Any:
-    """A contraction in which selected axes take part: each is summed over where the mask holds, or stays selected.
+    """A contraction in which selected axes take part: each is summed over where its mask holds, or stays selected.
 
     Args:
         contract: the contraction of whole arrays.
     """
-    sources = {names[o.first]: o.source for o, names in zip(operands, labels, strict=True) if isinstance(o, Masked)}
-    for operand, names in zip(operands, labels, strict=True):
-        for k, name in enumerate(names):
-            if name not in sources:
-                continue
-            if not isinstance(operand, Masked) or operand.first != k:
+    given = [o if isinstance(o, Masked) else Masked(o, {}) for o in operands]
+    named = [list(zip(names, o.axes, strict=True)) for o, names in zip(given, labels, strict=True)]
+    chosen = {name: s for axes in named for name, (_, s) in axes if s is not None}
+    for operand, axes in zip(given, named, strict=True):
+        for name, (at, selection) in axes:
+            if name in chosen and selection is None and operand.inner.axes[at] is not ONE:
                 raise TraceError("an array selected by a mask is combined with a whole array")
-            if not same_entries(operand.source, sources[name]):
+            if selection is not None and not selection.same(chosen[name]):
                 raise TraceError("two arrays selected by different masks are combined")
-    kept = [name for name in output if name in sources]
-    if len(kept) > 1:
-        raise TraceError("a product of arrays selected by two masks cannot be traced")
-    wider = {name: [(name, k) for k in range(source.ndim)] for name, source in sources.items()}
 
-    def wide(names: list[Any]) -> list[Any]:
-        return [n for name in names for n in wider.get(name, [name])]
+    def wide(names: Iterable[Any], own: Mapping[Any, Selection | None]) -> list[Any]:
+        widths = ((n, 1 if (s := own.get(n)) is None else s.ndim) for n in names)
+        return [(n, k) if n in chosen else n for n, width in widths for k in range(width)]
 
-    summed = set(sources) - set(kept)
-    arrays = []
-    for operand, names in zip(operands, labels, strict=True):
-        if isinstance(operand, Masked):
-            arrays.append(operand.present() if names[operand.first] in summed else operand.inner)
-        else:
-            arrays.append(operand)
-    result = contract(arrays, [wide(names) for names in labels], wide(output))
-    return Masked(result, sources[kept[0]], output.index(kept[0])) if kept else result
+    arrays, wider = [], []
+    for operand, axes in zip(given, named, strict=True):
+        arrays.append(operand.present(at for name, (at, s) in axes if s is not None and name not in output))
+        wider.append(wide((name for name, _ in axes), {name: s for name, (_, s) in axes}))
+    result = contract(arrays, wider, wide(output, chosen))
+    kept, at = dict[int, Selection](), 0
+    for name in output:
+        if name in chosen:
+            kept[at] = chosen[name]
+        at += chosen[name].ndim if name in chosen else 1
+    return Masked(result, kept) if kept else result

@@ -211,6 +211,10 @@ class SymbolicRange:
         parts = [e for e in map(size_expr, self.bounds) if e is not None]
         raise NeedsConcreteSizes("a loop over a symbolic range", size_symbols(*parts))
 
+    def __getitem__(self, key: Any) -> Any:
+        """range(n)[::-1], range(n)[1:]: the numbers in an array; range(n)[0]: one of them."""
+        return OPERATIONS["arange"](*self.bounds)[key]
+
     def __eq__(self, other: object) -> bool:
         raise _needs_number(self, "__eq__")
 

@@ -19,23 +19,27 @@ from symbackprop.expression.build import (
     ONE,
     ZERO,
     Apply,
+    Compare,
     Entry,
     Expr,
     Number,
     Position,
     Quotient,
     Remainder,
+    Where,
     add,
+    free_indices,
     multiply,
     nodes_once,
     number,
+    where,
 )
 from symbackprop.expression.functions import FLOOR, ROUND
 from symbackprop.frontends.numpy.array import Array, Order, View, array, order_of, scalar
 from symbackprop.frontends.numpy.dtypes import ends
 from symbackprop.frontends.numpy.elementwise import broadcast_shape, stretched
 from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
-from symbackprop.frontends.numpy.masked import Masked, Places
+from symbackprop.frontends.numpy.masked import Masked, Places, Selection, selected
 from symbackprop.frontends.numpy.operands import as_array, integer_of
 from symbackprop.frontends.numpy.registry import implements
 from symbackprop.frontends.numpy.session import (
@@ -267,7 +271,10 @@ def _getitem(base: Array, key: Any) -> Any:
     key = key.mask if isinstance(key, Places) else key
     mask = mask_in(key)
     if mask is not None:
-        return Masked(array(base.axes, base.read(), base.dtype), mask, mask_place(base, key, mask))
+        return selected(array(base.axes, base.read(), base.dtype), mask, mask_place(base, key, mask))
+    windows = windows_in(base, key)
+    if windows is not None:
+        return windows
     parts = parts_of(base, key)
     if any(isinstance(p, Chosen) for p in parts):
         return _gather(base, parts)
@@ -416,6 +423,77 @@ def gathered_shape(parts: Sequence[Part]) -> tuple[Indices, int, Indices]:
     at = sum(not isinstance(p, (Chosen, Picked)) for p in parts[: numbers[0]]) if adjacent else 0
     rest = [ONE if p is None else p.length for p in parts if p is None or isinstance(p, Ranged)]
     return (*rest[:at], *chosen, *rest[at:]), at, chosen
+
+
+# --- windows ------------------------------------------------------------------------------------------------------
+
+
+def windows_in(base: Array, key: Any) -> Masked | None:
+    """What slices select whose bounds depend on the round of a loop, so that no number says how long they are; None if
+    there are none: x[j:min(j + B, N)], x[max(0, t - k):t + 1]."""
+    items = [*key] if isinstance(key, tuple) else [key]
+    named = sum(i is not None and i is not Ellipsis for i in items)
+    if not any(isinstance(i, slice) for i in items) or named > base.ndim:
+        return None
+    place = next((k for k, i in enumerate(items) if i is Ellipsis), len(items))
+    items = [*items[:place], *[slice(None)] * (base.ndim - named), *items[place + 1 :]]
+    sizes, chosen, after = iter(base.axes), dict[int, Selection](), 0
+    for k, item in enumerate(items):
+        size = ONE if item is None else next(sizes)
+        found = _window(item, size) if isinstance(item, slice) else None
+        if found is not None:
+            chosen[after], items[k] = found, slice(None)
+        after += item is None or isinstance(item, slice)
+    if not chosen:
+        return None
+    if any(not (i is None or isinstance(i, slice) or integer_of(i) is not None) for i in items):
+        raise TraceError("a slice whose length depends on the round of a loop, beside an array of places")
+    return Masked(sliced(base, parts_of(base, tuple(items))), chosen, view=True)
+
+
+def _window(item: slice, size: Expr) -> Selection | None:
+    """The places of a slice whose bounds depend on the round of a loop; None if its length does not, or nothing is
+    known of it."""
+    if item.step not in (None, 1):
+        return None
+    bounds = [None if b is None else integer_of(b) for b in (item.start, item.stop)]
+    if all(b is None or not free_indices(b) for b in bounds):
+        return None
+    start, stop = (default if b is None else b for b, default in zip(bounds, (ZERO, size), strict=True))
+    lows, highs = _sides(start, "max"), _sides(stop, "min")
+    if not any(_known(ZERO, low) for low in lows) or not all(_known(ZERO, high) for high in highs):
+        return None
+    if not any(_known(high, size) for high in highs):
+        highs = [*highs, size]
+    if len(lows) == len(highs) == 1 and not free_indices(length := minus(highs[0], lows[0])) and _known(ZERO, length):
+        return None  # as long in each round
+
+    def held_at(indices: Indices) -> Expr:
+        (i,) = indices
+        return multiply(*(holds("<=", low, i) for low in lows), *(holds("<", i, high) for high in highs))
+
+    surely = all(_known(add(low, ONE), high) for low in lows for high in highs)
+    end = stop if highs[-1] is not size or stop is size else where(holds("<", size, stop), size, stop)  # as min has it
+    count = scalar(minus(end, start), "integer", weak=True) if surely else None
+    candidates = (*lows, *(minus(high, ONE) for high in highs))
+    plain = (
+        e for e in candidates if all(_known(low, e) for low in lows) and all(_known(add(e, ONE), h) for h in highs)
+    )
+    return Selection(array((size,), held_at, "bool"), count, next(plain, start) if surely else None)
+
+
+def _known(low: Expr, high: Expr) -> bool:
+    """Whether low <= high for all sizes and rounds."""
+    return is_so("<=", low, high) is True
+
+
+def _sides(value: Expr, kind: str) -> list[Expr]:
+    """The integers of which one is the largest, or the smallest."""
+    if isinstance(value, Where) and isinstance(value.condition, Compare):
+        small, large = (value.otherwise, value.then) if kind == "max" else (value.then, value.otherwise)
+        if value.condition.relation == "<" and (value.condition.left, value.condition.right) == (small, large):
+            return [*_sides(value.then, kind), *_sides(value.otherwise, kind)]
+    return [value]
 
 
 # --- masks --------------------------------------------------------------------------------------------------------
