@@ -16,7 +16,7 @@ from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
 from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused, names_in
+from symbackprop.certificate.check_proof import READER, VERSION, Book, Node, Poly, Refused, names_in
 from symbackprop.certificate.splits import multiples_of, splits_of
 from symbackprop.certificate.statements import Names, Writer, show
 from symbackprop.checking.budget import Budget
@@ -344,7 +344,8 @@ class Emission:
         left, right = self.writer.equation(e)
         name = self.names.of(tensor)
         own = self.names.of(e.tensor)
-        return f"{own} of {name}{left[len(own) :]} = {right} uses {self.users(name)}"
+        users = self.users(name)
+        return f"{own} of {name}{left[len(own) :]} = {right}" + (f" uses {users}" if users else "")
 
     def users(self, name: str) -> str:
         """The equations in which a tensor stands and that lead to the cost."""
@@ -511,14 +512,13 @@ class Emission:
     def hints(self, name: str, equation: str, named: list[str], most: int) -> Iterator[list[str]]:
         """Choices of definitions to open, the likelier ones first."""
         yield named
-        reader = Reader(equation)
-        left, _, right = reader.atom(), reader.take("="), reader.expression()
+        left, _, right = equation.partition(" = ")
         opened = [n for n in named if n not in self.book.same]
         if opened != named:
             yield opened
         told = False
         for _ in range(most):
-            more = self.next_to_open(name, left, right, opened)
+            more = self.next_to_open(name, READER.read(left), READER.read(right), opened)
             if not more:
                 break
             if told and self.book.kind[more[0]] == "forward":  # derivatives are opened first, all of them

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from keyword import kwlist
 
 from symbackprop.certificate.check_proof import SLOPES, WORDS, Node
 from symbackprop.errors import UnsupportedError
@@ -55,7 +56,7 @@ class Names:
 
     def __init__(self, sizes: Iterable[str], multiples: Mapping[str, str]) -> None:
         self._of: dict[Tensor | Symbol, str] = {}
-        self._taken = {*sizes, *WORDS}
+        self._taken = {*sizes, *WORDS, *kwlist}
         self.multiples = multiples  # what a size is written as that is assumed to be a multiple: N as "2*N_half"
 
     @property

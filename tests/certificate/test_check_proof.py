@@ -12,7 +12,7 @@ import certificate_numbers
 import pytest
 
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import Reader, Refused, check
+from symbackprop.certificate.check_proof import READER, Refused, check
 from symbackprop.certificate.statements import show
 
 PROOFS = {p.stem: p.read_text() for p in sorted((Path(__file__).parent / "proofs").glob("*.sbp"))}
@@ -90,8 +90,8 @@ def test_check_proof_imports_the_standard_library_alone():
      "where((a == 0), a//2, a%b)", "a**(-1)", "(a + b)**2", "a - (-b)", "max(exp(-a[k]) for k in N)/2"],
 )  # fmt: skip
 def test_show_gives_what_was_read(text):
-    node = Reader(text).expression()
-    assert Reader(show(node)).expression() == node
+    node = READER.read(text)
+    assert READER.read(show(node)) == node
 
 
 ATTACKS = {
@@ -259,6 +259,37 @@ def test_denominators_that_may_be_0_elsewhere_are_not_multiplied_away():
     with pytest.raises(Refused, match="does not follow"):
         check(wrong)
     assert certificate_numbers.refuted(wrong) is not None
+
+
+def test_a_root_of_a_square_stays_one_where_an_index_is_put_in():
+    """At i = 0 the root is that of x[0]**2, which is not x[0]."""
+    forward, given = "(i == 0)*(x[i]**2 + i*y[i])**(1/2)", ("input x[N] real", "input y[N] real")
+    wrong = small(forward, "(i == 0)*1", given=given, conditions=["positive x[i]**2 + i*y[i] in J"])
+    with pytest.raises(Refused, match="chain rule"):
+        check(wrong)
+    assert certificate_numbers.refuted(wrong) is not None
+
+
+def test_what_is_0_or_1_is_no_denominator():
+    """b*b/b would be 1 or b, as it is read; where b is 0 the cost is."""
+    wrong = small("x[i]*where((0 < b[i]), 1/b[i], 0)", "1", given=("input x[N] real", "input b[N] bern"),
+                  conditions=["steady b[i] in J"])  # fmt: skip
+    with pytest.raises(Refused, match="under a negative exponent"):
+        check(wrong)
+    assert certificate_numbers.refuted(wrong) is not None
+
+
+def test_what_no_entry_asks_for_is_no_condition():
+    """At size 1 z has no entries, and y may be negative."""
+    lines = [
+        "proof 2", "title empty", "size N", "input x[N] real", "input y real", "forward z[i:N - 1] = log(y)",
+        "forward J = sum(x[i]**2 for i in N) + sum(z[i] for i in N - 1)", "cost J",
+        "adjoint x_bar of x[i:N] = 2*x[i] uses J", "backward dx[i:N] = 2*x[i]*exp(log(y))/y",
+        "lemma dx[i] = x_bar[i] open x_bar", "claim x dx", "condition positive y in z",
+    ]  # fmt: skip
+    with pytest.raises(Refused, match="takes more for granted"):
+        check(numbered(lines))
+    assert check(numbered([line.replace("N - 1", "N") for line in lines])).ended
 
 
 def test_entries_outside_their_boxes_are_0():
