@@ -211,7 +211,16 @@ def mutate_statement(lines, r):
 
 
 SHARED = ("table",)  # only grows, and means the same for all
-MALFORMED = (Refused, RecursionError, ArithmeticError, LookupError, TypeError, ValueError, AssertionError, AttributeError)
+MALFORMED = (
+    Refused,
+    RecursionError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AssertionError,
+    AttributeError,
+)
 
 
 def copied(book):

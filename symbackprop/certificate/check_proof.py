@@ -129,7 +129,7 @@ class Reader:
         return self.joined("*", ("number", Q(-1)), n)
 
     def joined(self, sign: str, a: Node, b: Node) -> Node:
-        """Two expressions and what stands between them; differences, quotients and remainders by sums, powers and //."""
+        """Two expressions and what stands between them: -, / and % by +, powers and //."""
         if sign == "-":
             return self.joined("+", a, self.minus(b))
         if sign == "/":
@@ -309,6 +309,7 @@ class Algebra:
         self.ranges: dict[str, Poly] = {}  # of arrays of labels: how many there are
         self.axes: dict[str, list[Poly]] = {}
         self.maxima: set[Any] = set()  # that are attained once
+        self.never: set[Any] = set()  # what is not 0 where the comparisons of the forward pass are steady
         self.facts: list[Poly] = []  # what is >= 0 for sizes
         self.splits: dict[Any, tuple[str, Poly]] = {}  # how indices of some sizes are written
 
@@ -431,7 +432,11 @@ class Algebra:
         if self.two_valued(b):
             need(e > 0, "what may be 0 or 1 under a negative exponent")  # b*b/b would be 1 or b, as it is read
             return 1
-        return e % 2 if self.assumed.get(b.name) == "pm1" and b.kind == "T" and e == floor(e) and self.sits(b) else e
+        return e % 2 if e == floor(e) and self.is_sign(b) else e
+
+    def is_sign(self, b: Base) -> bool:
+        """True for bases that are 1 or -1."""
+        return b.kind == "T" and self.assumed.get(b.name) == "pm1" and self.sits(b)
 
     def two_valued(self, b: Base) -> bool:
         """True for bases that are 0 or 1."""
@@ -670,6 +675,8 @@ class Algebra:
             found = self.by_cases(p, self.zero) if found is None else found
             rest = self.content(p)[1]
             if found is None and constant(rest) is None:
+                if self.never and self.nameless(rest) in self.never:
+                    return {}
                 return atom(self.base("Z", "", (scale(rest, 1 / self.lead(rest)),)))
             return number(constant(rest) == 0) if found is None else found
         if any(self.nonnegative(less(scale(p, s), number(1))) for s in (1, -1)):
@@ -761,6 +768,7 @@ class Book(Algebra):
         self.bar: dict[str, str] = {}
         self.reads: dict[str, set[str]] = {}  # what a tensor depends on
         self.recurrent, self.index_names, self.opened_now = set[str](), set[str](), frozenset[str]()
+        self.never_of = 0  # how many adjoints there were when that was found
         self.waiting, self.together = 0, list[tuple[str, str]]()  # lines that are read as one
         self.laws: list[Node] = []  # the facts about sizes
         self.demands: dict[Any, list[Env]] = {}  # what equations take for granted, and of which indices
@@ -905,6 +913,36 @@ class Book(Algebra):
             values = ((self.value(n, env, self.opened_now), env) for n, envs in forward for env in envs)
             self.solids = {state: {self.nameless(self.content(q)[1]) for q, env in values if self.told(q, env)}}
         return self.above(p) or self.nameless(p) in self.solids[state]
+
+    def moves(self, p: Poly) -> bool:
+        """True if p is 0 on no open set of inputs: one of its terms is a product of inputs, one of them in it alone."""
+        for t in p:
+            names = {y.name for other in p if other != t for b, _ in other[1] for y in b.inner if y.kind == "T"}
+            alone = {b.name for b, _ in t[1] if not any(b.name in {y, *self.reads.get(y, ())} for y in names)}
+            if (
+                alone & self.bar.keys()
+                and all(self.filled(i) for i in t[0])
+                and all(self.free_input(t, *x) for x in t[1])
+            ):
+                return True
+        return False
+
+    def free_input(self, t: Any, b: Base, e: Any) -> bool:
+        """True for powers of sizes, and of inputs that can be varied or are not 0."""
+        if b.kind != "T" or self.kind[b.name] != "input":
+            return b.kind == "N"
+        varied = b.name in self.bar and e == floor(e) and e > 0
+        known = varied or self.assumed[b.name] in ("positive", "prob") or (self.is_sign(b) and not t[0])
+        return known and self.sits(b) and all(y is b or y.kind in "iN" for y in b.inner)
+
+    def unmoved(self) -> None:
+        """Note what the forward pass compares with 0 and is 0 on no open set: where that is steady, it is not 0."""
+        self.never_of = len(self.bar)
+        for (how, n, guard, _), envs in self.demands.items():
+            for env in envs if how == "steady" and not guard else ():
+                forms = self.forms(n, env)
+                if any(map(self.moves, forms)) and self.told(plus(*forms), env):
+                    self.never.update(self.nameless(self.content(p)[1]) for p in forms)
 
     # conditions
 
@@ -1198,6 +1236,8 @@ class Book(Algebra):
 
         Lemmas that are read together hold of an entry if all of them hold of the entries that it reads: induction.
         """
+        if self.never_of < len(self.bar):
+            self.unmoved()
         found, order = {line.name: (line.names, line.value) for line in lines}, list(self.kind)
         need(found.keys() <= self.definition.keys() - self.same.keys(), "a lemma is about a tensor, once")
         need(len(lines) == 1 or found.keys() <= self.recurrent, "lemmas together are about a recurrence")

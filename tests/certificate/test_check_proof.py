@@ -204,6 +204,24 @@ def test_conditions_are_derived_and_compared():
             check(small(*arguments, conditions=wrong))
 
 
+@pytest.mark.parametrize("p", ["x[i]", "x[i] - y[i]"])
+def test_what_moves_with_the_input_is_not_0_where_a_comparison_is_steady(p):
+    """At x = y the forward pass |x - y| has no derivative; elsewhere the sign is that of NumPy."""
+    text = small(f"where(({p} < 0), -1, 1)*({p})", f"(0 < {p}) - ({p} < 0)", adjoint=f"where(({p} < 0), -1, 1)",
+                 given=("input x[N] real", "input y[N] real"), conditions=[f"steady {p} in J"])  # fmt: skip
+    assert check(text).ended
+    assert certificate_numbers.refuted(text) is None
+
+
+@pytest.mark.parametrize("p", ["y[i]", "x[i] - x[0]", "x[i + 1]", "y[i]*x[i]", "sum(x[k] - x[i] for k in N)"])
+def test_what_need_not_move_may_be_0(p):
+    """Data that are 0 stay 0, so does x[0] - x[0], and what lies outside of the box of x."""
+    wrong = small(f"where(({p} < 0), 0, 1)*stop(x[i])", f"(0 < {p}) - ({p} < 0) - where(({p} < 0), -1, 1)", adjoint="0",
+                  given=("input x[N] real", "input y[N] real"), conditions=[f"steady {p} in J"])  # fmt: skip
+    with pytest.raises(Refused, match="does not follow"):
+        check(wrong)
+
+
 @pytest.mark.parametrize("more", [[], ["nonzero x[i] in J"], ["nonzero x[i] in dx"]])
 def test_conditions_come_from_the_forward_pass_alone(more):
     """Off x = 0 the mask of the other side is the same, and x**3/x**2 is x; the forward pass says neither."""
