@@ -224,13 +224,22 @@ def test_what_need_not_move_may_be_0(p):
 
 @pytest.mark.parametrize("more", [[], ["nonzero x[i] in J"], ["nonzero x[i] in dx"]])
 def test_conditions_come_from_the_forward_pass_alone(more):
-    """Off x = 0 the mask of the other side is the same, and x**3/x**2 is x; the forward pass says neither."""
-    masks = small("where((x[i] < 0), 0, x[i])", "where((0 < x[i]), 1, 0)", adjoint="1 - (x[i] < 0)",
-                  conditions=["steady x[i] in J", *more])  # fmt: skip
+    """Off y = 0 the mask of the other side is the same, and x**3/x**2 is x; the forward pass says neither."""
+    masks = small("where((y[i] < 0), 0, x[i])", "where((0 < y[i]), 1, 0)", adjoint="1 - (y[i] < 0)",
+                  given=("input x[N] real", "input y[N] real"),
+                  conditions=["steady y[i] in J", *(c.replace("x", "y") for c in more)])  # fmt: skip
     quotient = small("x[i]**2", "2*x[i]**3/x[i]**2", adjoint="2*x[i]", conditions=more)
     for text in (masks, quotient):
         with pytest.raises(Refused):
             check(text)
+
+
+def test_conditions_are_what_the_steady_comparisons_say():
+    """x moves, so where x < 0 is steady, x is not 0: the mask of the other side is the same."""
+    text = small("where((x[i] < 0), 0, x[i])", "where((0 < x[i]), 1, 0)", adjoint="1 - (x[i] < 0)",
+                 conditions=["steady x[i] in J"])  # fmt: skip
+    assert check(text).ended
+    assert certificate_numbers.refuted(text) is None
 
 
 RELU = "where((0 < x[i]), x[i], 0)"
