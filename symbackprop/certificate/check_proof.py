@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction as Q
 from itertools import permutations, product
+from keyword import iskeyword
 from math import floor, gcd
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ class Reader:
 
     def name(self, text: str) -> str:
         """A name that is no word of the format."""
-        need(text.isidentifier() and text not in WORDS, f"a name expected, not {text!r}")
+        need(text.isidentifier() and not iskeyword(text) and text not in WORDS, f"a name expected, not {text!r}")
         return text
 
     def node(self, e: Any) -> Node:

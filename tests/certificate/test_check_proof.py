@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,24 @@ def test_check_proof_imports_the_standard_library_alone():
     assert not called & {"eval", "exec", "compile", "__import__"}
 
 
+def test_check_proof_is_written_in_python_3_9():
+    text = Path(check_proof.__file__).read_text()
+    assert ast.parse(text, feature_version=(3, 9))
+    with pytest.raises(SyntaxError):
+        ast.parse(text + "match 1:\n    case 1: pass\n", feature_version=(3, 9))
+
+
+@pytest.mark.parametrize("python", ["python3.9", "python3.10", "python3.12", "python3.13", "python3.14", "pypy3"])
+def test_check_proof_runs_under_other_pythons(python, tmp_path):
+    """Those that are installed; Debian's pypy3 is a Python 3.9."""
+    command = shutil.which(python)
+    if command is None or subprocess.run([command, "--version"], capture_output=True).returncode:
+        pytest.skip(f"{python} is not installed")
+    (tmp_path / "p.sbp").write_text(PROOFS["layernorm"])
+    run = subprocess.run([command, "-I", check_proof.__file__, tmp_path / "p.sbp"], capture_output=True, text=True)
+    assert run.returncode == 0 and "ACCEPTED" in run.stdout, run.stdout + run.stderr
+
+
 @pytest.mark.parametrize(
     "text",
     ["a*b/c", "-a*b", "(-a)*b", "a - (b - c)", "a/(b*c)", "x[i,j+1]**(3/2)", "sum(x[i]*y[k] for k in N - 1)", "(a < b)*c",
@@ -123,6 +142,13 @@ ATTACKS = {
     "a range in an expression": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(i:D) + "),
     "a power of a power without parentheses": ("layernorm", "**2", "**2**1"),
     "axes exchanged": ("two_layer_net", "backward dW1[i:", "backward dW1[j:"),
+    "what Python would read otherwise": ("layernorm", "1000000", "1_000_000"),
+    "a number in base 16": ("layernorm", "1000000", "0x10"),
+    "a conditional": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = (0 if 1 else 2) + "),
+    "a sum with a condition": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = sum(1 for k in D if 0) + "),
+    "an assignment inside": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(a := 1) + "),
+    "a word of Python": ("layernorm", "size N D", "size N D None"),
+    "a long row of signs": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = " + "-" * 30_000),
     "deep nesting": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = " + "(" * 2000),
 }  # fmt: skip
 

@@ -140,7 +140,8 @@ class Numbers:
         if isinstance(n.op, ast.Div):
             if abs(b) < 1e-12:
                 raise Unclear("division")
-            return mpmath.mpf(a) / b
+            whole = isinstance(a, int) and isinstance(b, int) and a % b == 0  # of sizes and indices
+            return a // b if whole else mpmath.mpf(a) / b
         return {
             ast.Add: lambda: a + b,
             ast.Sub: lambda: a - b,
