@@ -254,17 +254,17 @@ def free_in(p: Poly) -> frozenset[Base]:
 
 def constant(p: Poly) -> Q | None:
     """The number that a polynomial is, if it is one."""
-    return p.get(ONE, Q(0)) if not p.keys() - {ONE} else None
+    return Q(p.get(ONE, 0)) if not p.keys() - {ONE} else None
 
 
 def number(c: Any) -> Poly:
-    """A rational number as a polynomial."""
-    return {ONE: Q(c)} if c else {}
+    """A rational number as a polynomial; integers are left integers, which is faster."""
+    return {ONE: c.numerator if c.denominator == 1 else c} if c else {}
 
 
 def atom(base: Base, exponent: Any = 1) -> Poly:
     """A power of a base."""
-    return {((), ((base, exponent),)): Q(1)}
+    return {((), ((base, exponent),)): 1}
 
 
 def single(p: Poly) -> Base | None:
@@ -275,7 +275,8 @@ def single(p: Poly) -> Base | None:
 
 def scale(p: Poly, c: Any) -> Poly:
     """A multiple."""
-    return {t: v * c for t, v in p.items()} if c else {}
+    c = c.numerator if c.denominator == 1 else c
+    return p if c == 1 else {t: v * c for t, v in p.items()} if c else {}
 
 
 def plus(*polys: Poly) -> Poly:
@@ -425,8 +426,8 @@ class Algebra:
         for rule in (self.solve, self.implied, self.unused, self.reverse, self.expand):
             found = rule(bound, fs)
             if found is not None:
-                return scale(found, Q(c))
-        return {self.named(bound, fs): Q(c)}
+                return scale(found, c)
+        return {self.named(bound, fs): c}
 
     def reduced(self, b: Base, e: Any) -> Any:
         """The exponent, less where the base takes two values alone."""
@@ -445,7 +446,7 @@ class Algebra:
 
     def without(self, fs: dict[Base, Any], *bases: Base) -> Poly:
         """The product without some factors; to be normalised."""
-        return {((), tuple(x for x in fs.items() if x[0] not in bases)): Q(1)}
+        return {((), tuple(x for x in fs.items() if x[0] not in bases)): 1}
 
     def solve(self, bound: list[Base], fs: dict[Base, Any]) -> Poly | None:
         """Sums over [k = e], and the equation put into the other factors."""
@@ -454,7 +455,7 @@ class Algebra:
             for i in [i for i in names if i in bound] or names[:1]:  # of free ones the last: so there is an end
                 (c, rest), used = parted(b.polys[0], i), i in bound or any(i in x.free for x in fs if x is not b)
                 if used and c in (number(1), number(-1)) and i not in free_in(rest):
-                    e = scale(rest, -1 / c[ONE])
+                    e = scale(rest, -c[ONE])
                     extra = self.within(e, i.size) if i in bound else atom(b)
                     inner = self.times(self.put(self.without(fs, b), {i: e}), extra)
                     return self.over([k for k in bound if k is not i], inner)
@@ -496,7 +497,7 @@ class Algebra:
         """Sums over an index that mostly stands with a minus, from the other end."""
         for i in bound:
             places = [p for b in fs if i in b.free for x in b.inner if x.kind == "T" for p in x.polys]
-            if sum((p.get(((), ((i, 1),)), Q(0)) > 0) - (p.get(((), ((i, 1),)), Q(0)) < 0) for p in places) < 0:
+            if sum((p.get(((), ((i, 1),)), 0) > 0) - (p.get(((), ((i, 1),)), 0) < 0) for p in places) < 0:
                 other = {i: less(less(i.size, number(1)), atom(i))}
                 return self.over(bound, self.put(self.without(fs), other))
         return None
@@ -623,7 +624,7 @@ class Algebra:
         common = [(b, e) for b, e in least.items() if e]
         if not common:
             return [], p
-        more, rest = self.content(self.times(p, {((), tuple((b, -e) for b, e in common)): Q(1)}))
+        more, rest = self.content(self.times(p, {((), tuple((b, -e) for b, e in common)): 1}))
         return common + more, rest
 
     def radical(self, c: Any, e: Any) -> Poly:
@@ -654,10 +655,10 @@ class Algebra:
 
     def exponential(self, t: Any, c: Any) -> Poly:
         """exp(c t)."""
-        b = single({t: Q(1)})
+        b = single({t: 1})
         if b is not None and b.name == "log":
             return self.power(b.polys[0], c)
-        return atom(self.base("F", "exp", ({t: Q(1)},)), c)
+        return atom(self.base("F", "exp", ({t: 1},)), c)
 
     def by_cases(self, p: Poly, make: Callable[[Poly], Poly]) -> Poly | None:
         """make(p), for what is 0 or 1 inside p by its two cases."""
@@ -767,7 +768,8 @@ class Book(Algebra):
         self.definition: dict[str, tuple[list[str], Node]] = {}
         self.same: dict[str, tuple[list[str], Node]] = {}  # what a lemma says of a tensor
         self.bar: dict[str, str] = {}
-        self.reads: dict[str, set[str]] = {}  # what a tensor depends on
+        self.mentions: dict[str, set[str]] = {}  # what stands in the equation of a tensor
+        self.reads: dict[str, set[str]] = {}  # what it depends on
         self.recurrent, self.index_names, self.opened_now = set[str](), set[str](), frozenset[str]()
         self.never_of = 0  # how many adjoints there were when that was found
         self.waiting, self.together = 0, list[tuple[str, str]]()  # lines that are read as one
@@ -1165,7 +1167,7 @@ class Book(Algebra):
         for line in lines:
             self.new(line.name, kind, [self.length(n) for n in line.sizes])
         for name, names, _, node, _ in lines:
-            mentioned = names_in(node) - {*names, "pi"}
+            mentioned = self.mentions[name] = names_in(node) - {*names, "pi"}
             for m in mentioned:
                 need(self.kind.get(m) in {*READS[kind], "input", "size"}, f"{name} speaks of {m}")
             self.reads[name] = set().union(*({m} | self.reads.get(m, set()) for m in mentioned & self.axes.keys()))
@@ -1206,7 +1208,7 @@ class Book(Algebra):
         """The equations that lead to the cost and in which a tensor stands, which must be those that are named."""
         x = line.name
         active = [u for u in self.definition if u == self.cost or u in self.reads.get(self.cost, ())]
-        own = [u for u in active if x in names_in(self.definition[u][1])]
+        own = [u for u in active if x in self.mentions[u]]
         differentiable = self.kind.get(x) in ("input", "forward") and x != self.cost and x not in self.ranges
         need(differentiable and x not in self.bar, f"{x} has no adjoint here")
         need(len(line.names) == len(line.sizes) and [*map(self.length, line.sizes)] == self.axes[x], f"the axes of {x}")
@@ -1239,13 +1241,16 @@ class Book(Algebra):
         """
         if self.never_of < len(self.bar):
             self.unmoved()
-        found, order = {line.name: (line.names, line.value) for line in lines}, list(self.kind)
+        found, order = (
+            {line.name: (line.names, line.value) for line in lines},
+            {name: k for k, name in enumerate(self.kind)},
+        )
         need(found.keys() <= self.definition.keys() - self.same.keys(), "a lemma is about a tensor, once")
         need(len(lines) == 1 or found.keys() <= self.recurrent, "lemmas together are about a recurrence")
         for name, names, sizes, node, _ in lines:
             need(len(names) == len(self.axes[name]) and not sizes, f"lemma {name}: an index for each axis")
             for m in names_in(node) - {*names, "pi"}:
-                before = m in order and order.index(m) < min(map(order.index, found))
+                before = m in order and order[m] < min(order[other] for other in found)
                 need(before and not self.reads.get(m, set()) & found.keys(), f"{m} does not stand before {name}")
         self.same.update({name: what for name, what in found.items() if name in self.recurrent})
         for line in lines:

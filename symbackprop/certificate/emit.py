@@ -16,7 +16,7 @@ from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
 from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import READER, VERSION, Book, Node, Poly, Refused, names_in
+from symbackprop.certificate.check_proof import READER, VERSION, Book, Node, Poly, Refused
 from symbackprop.certificate.splits import multiples_of, splits_of
 from symbackprop.certificate.statements import Names, Writer, show
 from symbackprop.checking.budget import Budget
@@ -351,7 +351,7 @@ class Emission:
         """The equations in which a tensor stands and that lead to the cost."""
         book = self.book
         active = (u for u in book.definition if u == book.cost or u in book.reads.get(book.cost, ()))
-        return " ".join(u for u in active if name in names_in(book.definition[u][1]))
+        return " ".join(u for u in active if name in book.mentions[u])
 
     def backward(self) -> None:
         """The user's lines."""
