@@ -79,18 +79,21 @@ class Numbers:
         return [ast.parse(a, mode="eval").body for a in self.parts(text)]
 
     def drawn(self, name):
-        shape = [self.value(a, {}) for a in self.inputs[name]]
+        shape = [self.length(a, {}) for a in self.inputs[name]]
         kind, table = self.kinds[name], {}
         places = list(itertools.product(*map(range, shape)))
         for at in places:
             table[at] = {
-                "labels": lambda: self.random.randrange(self.value(self.labels[name], {})),
+                "labels": lambda: self.random.randrange(self.length(self.labels[name], {})),
                 "positive": lambda: mpmath.mpf(self.random.uniform(0.3, 2)),
                 "prob": lambda: mpmath.mpf(self.random.uniform(0.1, 0.9)),
                 "bern": lambda: self.random.randrange(2),
                 "pm1": lambda: self.random.choice((-1, 1)),
             }.get(kind, lambda: mpmath.mpf(self.random.uniform(-1.5, 1.5)))()
         return table
+
+    def length(self, size, env):
+        return int(mpmath.nint(self.value(size, env)))
 
     def entry(self, name, at):
         if name in self.values:
@@ -154,7 +157,7 @@ class Numbers:
         name = n.func.id
         if name in ("sum", "max", "min", "argmax"):
             g = n.args[0].generators[0]
-            values = [self.value(n.args[0].elt, {**env, g.target.id: k}) for k in range(self.value(g.iter, env))]
+            values = [self.value(n.args[0].elt, {**env, g.target.id: k}) for k in range(self.length(g.iter, env))]
             if name == "sum":
                 return sum(values, 0)
             if not values:
