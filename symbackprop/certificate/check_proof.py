@@ -115,8 +115,9 @@ class Reader:
     def call(self, word: str, arguments: list[Any]) -> Node:
         """A function, or a sum or maximum over an index."""
         if word not in BINDERS:
-            need(len(arguments) == ARGUMENTS.get(word), f"unknown function {word}, or another number of arguments")
-            return (word, *map(self.node, arguments))
+            need(len(arguments) == ARGUMENTS.get(word, len(arguments)) > 0, f"{word} with another number of arguments")
+            head = (word,) if word in ARGUMENTS else ("apply", self.name(word))
+            return (*head, *map(self.node, arguments))
         (over,) = arguments
         need(isinstance(over, ast.GeneratorExp) and len(over.generators) == 1, f"{word} of other than (... for i in N)")
         g, body = over.generators[0], self.node(over.elt)
@@ -209,6 +210,9 @@ def slope(n: Node, x: str) -> Node:
         return ("*", ("number", n[2]), ("**", n[1], n[2] - 1), slope(n[1], x)) if n[2] else ZERO
     if word == "where":
         return ("where", n[1], slope(n[2], x), slope(n[3], x))
+    if word == "apply":  # a function of which nothing is known: f_prime, or f_prime1, f_prime2 by its arguments
+        by = [f"{n[1]}_prime{k if len(n) > 3 else ''}" for k in range(1, len(n) - 1)]
+        return ("+", *(("*", ("apply", f, *n[2:]), slope(p, x)) for f, p in zip(by, n[2:]) if x in names_in(p)))
     need(SLOPES.get(word), f"no derivative of {word}")
     return ("*", put_in(READER.read(SLOPES[word]), n[1]), slope(n[1], x))
 
@@ -409,7 +413,7 @@ class Algebra:
         if b.kind == "T":
             return self.entry(b.name, inner)
         if b.kind == "F":
-            return self.function(b.name, inner[0])
+            return self.function(b.name, inner[0]) if b.name in SLOPES else atom(self.base("F", b.name, tuple(inner)))
         return self.zero(inner[0]) if b.kind == "Z" else self.positive(inner[0]) if b.kind == "I" else inner[0]
 
     # products
@@ -802,6 +806,7 @@ class Book(Algebra):
         else:
             read_by: dict[str, Callable[[str], None]] = {
                 "proof": self.proof, "title": self.titled, "size": self.size, "fact": self.fact, "split": self.split,
+                "function": self.function_of,
                 "input": self.input, "cost": self.cost_is, "claim": self.claim, "condition": self.condition,
                 "end": self.end}  # fmt: skip
             need(word in read_by, f"unknown statement {word!r}")
@@ -840,6 +845,9 @@ class Book(Algebra):
             c = go(n[1])
             yes, no = (go(m) if p else {} for p, m in ((c, n[2]), (less(number(1), c), n[3])))
             return plus(self.times(c, yes), self.times(less(number(1), c), no))
+        if word == "apply":
+            need(self.kind.get(n[1]) == f"function of {len(n) - 2}", f"unknown function {n[1]}")
+            return atom(self.base("F", n[1], tuple(map(go, n[2:]))))
         if word in ("stop", "//"):
             return self.quotient(go(n[1]), go(n[2])) if word == "//" else go(n[1])
         if word not in COMPARISONS:
@@ -1082,7 +1090,7 @@ class Book(Algebra):
         """A name that nothing has yet."""
         need(name not in self.kind and name not in self.index_names and name != "pi", f"{name} is defined twice")
         self.kind[READER.name(name)] = kind
-        need(kind not in ("size", "input") or not self.definition, f"{kind} after the first equation")
+        need(kind in READS or not self.definition, f"{kind} after the first equation")
         if sizes is not None:
             self.axes[name] = sizes
 
@@ -1104,6 +1112,13 @@ class Book(Algebra):
         """size N M: any integers >= 1."""
         for name in rest.split():
             self.new(name, "size")
+
+    def function_of(self, rest: str) -> None:
+        """function f 1: any differentiable function of one argument, or of more; its derivatives have names too."""
+        name, count = rest.split()
+        once = [f"_prime{k if count != '1' else ''}" for k in range(1, int(count) + 1)]
+        for more in ("", *once, *(a + b for a in once for b in once)):
+            self.new(name + more, f"function of {int(count)}")
 
     def fact(self, rest: str) -> None:
         """fact A <= B, or A == B, where A and B are made of sizes."""
@@ -1334,7 +1349,10 @@ def check(text: str) -> Book:
 
 def theorem(text: str, book: Book) -> str:
     """What an accepted file says, in words."""
-    said = {w: [x[len(w) + 1 :] for x in text.splitlines() if x.startswith(w + " ")] for w in ("size", "fact", "input")}
+    said = {
+        w: [x[len(w) + 1 :] for x in text.splitlines() if x.startswith(w + " ")]
+        for w in ("size", "fact", "function", "input")
+    }
     cost = next(x[8:] for x in text.splitlines() if re.match(rf"forward {book.cost}\W", x))
     sizes = f"For all sizes {' '.join(said['size'])} >= 1" if said["size"] else "For the sizes given"
     where = (
@@ -1342,6 +1360,7 @@ def theorem(text: str, book: Book) -> str:
     )
     return "\n".join(
         [f"THEOREM {book.title}", ", ".join([sizes, *said["fact"]]), *(f"  and all {x}" for x in said["input"]),
+         *(f"  and all differentiable functions {x}" for x in said["function"]),
          f"the derivatives of {cost} are", *(f"  {d} by {x}" for x, d in book.claims.items()), *where,
          *(f"  {c}" for c in book.declared.values())]
     )  # fmt: skip

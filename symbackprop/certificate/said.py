@@ -61,7 +61,10 @@ class Statements:
                 found.title = rest
             elif word == "condition":
                 found.conditions.append(rest)
-            elif word in ("split", "let", "together") or " by " in rest.partition("for ")[0].partition(";")[0]:
+            elif (
+                word in ("split", "let", "together", "function")
+                or " by " in rest.partition("for ")[0].partition(";")[0]
+            ):
                 raise UnsupportedError(f"a file for Coq has no word yet for the statement {line[:60]!r}")
             elif word not in ("proof", "end"):
                 getattr(found, f"_{word}")(rest.partition(";")[0].strip())

@@ -351,6 +351,27 @@ def test_entries_outside_their_boxes_are_0():
     assert certificate_numbers.refuted(text) is None
 
 
+def test_functions_of_which_nothing_is_known():
+    given = ("input x[N] real", "input y[N] real", "function loss 2")
+    right = "2*x[i]*loss_prime1(x[i]**2, y[i])"
+    text = small("loss(x[i]**2, y[i])", right, given=given)
+    assert check(text).ended
+    assert certificate_numbers.refuted(text) is None
+    for wrong in (
+        "2*x[i]*loss_prime2(x[i]**2, y[i])",
+        "loss_prime1(x[i]**2, y[i])",
+        "2*x[i]*loss_prime1(y[i], x[i]**2)",
+        "2*x[i]*loss(x[i]**2, y[i])",
+        "2*x[i]*loss_prime1(x[i]**2)",
+        "2*x[i]*loss_prime(x[i]**2, y[i])",
+    ):
+        with pytest.raises(Refused):
+            check(small("loss(x[i]**2, y[i])", wrong, given=given))
+    for name in ("exp", "sum", "x", "i", "pi"):
+        with pytest.raises(Refused):
+            check(small("x[i]**2", "2*x[i]", given=("input x[N] real", f"function {name} 1")))
+
+
 def test_places_of_maxima():
     forward = "x[argmax(x[k] for k in N)]"
     text = small(forward, "N*(i == argmax(x[k] for k in N))", conditions=["once argmax(x[k] for k in N) in J"])
