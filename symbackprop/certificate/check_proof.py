@@ -679,12 +679,12 @@ class Algebra:
         if not self.integer(p):
             found = self.attained(p)
             found = self.by_cases(p, self.zero) if found is None else found
-            rest = self.content(p)[1]
-            if found is None and constant(rest) is None:
-                if self.never and self.nameless(rest) in self.never:
-                    return {}
-                return atom(self.base("Z", "", (scale(rest, 1 / self.lead(rest)),)))
-            return number(constant(rest) == 0) if found is None else found
+            if found is not None:
+                return found
+            p = self.content(p)[1]
+            if constant(p) is not None or (self.never and self.nameless(p) in self.never):
+                return {}
+            return atom(self.base("Z", "", (scale(p, 1 / self.lead(p)),)))
         if any(self.nonnegative(less(scale(p, s), number(1))) for s in (1, -1)):
             return {}
         g = gcd(*(int(v) for t, v in p.items() if t != ONE))
@@ -970,20 +970,18 @@ class Book(Algebra):
             yield from self.walk(n[2], env, (*guard, n[1]))
             yield from self.walk(n[3], env, (*guard, ("not", n[1])))
         else:
-            factors = tuple(("factor", p) for p in n[1:] if p[0] in COMPARISONS) if n[0] == "*" else ()
             for p in children(n):
-                yield from self.walk(p, env, guard if p[0] in COMPARISONS else (*guard, *factors))
+                yield from self.walk(p, env, guard)
 
     def under(self, guard: tuple[Node, ...], env: Env) -> Poly:
         """1 where the conditions hold, else 0."""
-        values = [(g[0] == "not", self.value(g[1] if g[0] in ("not", "factor") else g, env)) for g in guard]
-        return self.times(number(1), *(less(number(1), p) if denied else p for denied, p in values))
+        held = (less(number(1), self.value(g[1], env)) if g[0] == "not" else self.value(g, env) for g in guard)
+        return self.times(number(1), *held)
 
     def demand(self, name: str, node: Node, env: Env) -> None:
         """Note what an equation takes for granted."""
         forward = self.kind[name] == "forward"
-        for n, at, factors in self.walk(node, env):
-            guard = tuple(g for g in factors if g[0] != "factor")
+        for n, at, guard in self.walk(node, env):
             found: list[tuple[str, Node]] = []
             if n[0] in ("max", "argmax") and forward:
                 found = [("once", n)]
