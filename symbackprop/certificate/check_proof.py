@@ -1073,7 +1073,9 @@ class Book(Algebra):
                 if self.kind[name] != "forward":
                     need(self.granted(how, n, env, under), f"{name} takes more for granted than the forward pass does")
                 elif all(self.times(under, self.failing(how, q)) for q in forms):
-                    zero = constant(forms[0]) is not None or not (guard or self.all_sit(forms[0]))
+                    always = any(self.times(under, self.failing(how, q)) == number(1) for q in forms)
+                    of_indices = free_in(forms[0]) and all(b.kind in "iN" for t in forms[0] for b, _ in t[1])
+                    zero = always or of_indices or not (guard or self.all_sit(forms[0]))
                     need(not zero, f"what {name} divides by is 0 somewhere")
                     for h, q in product({how, "nonzero"}, forms):
                         fails = self.times(under, self.failing(h, q))

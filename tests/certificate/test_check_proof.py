@@ -323,6 +323,19 @@ def test_a_root_of_a_square_stays_one_where_an_index_is_put_in():
     assert certificate_numbers.refuted(wrong) is not None
 
 
+@pytest.mark.parametrize(
+    ("forward", "backward", "condition"),
+    [
+        ("x[i]**2/(i - 1)", "2*x[i]/(i - 1)", "nonzero i - 1 in J"),  # at the second entry of any x
+        ("where((i < 2), x[i]/i, 0)", "where((i < 2), 1/i, 0)", "nonzero i in J where (i < 2)"),
+        ("x[i]*log(1 - N)", "log(1 - N)", "positive 1 - N in J"),  # at all sizes
+    ],
+)
+def test_conditions_that_never_hold_are_refused(forward, backward, condition):
+    with pytest.raises(Refused, match="is 0 somewhere"):
+        check(small(forward, backward, conditions=[condition]))
+
+
 def test_what_is_0_or_1_is_no_denominator():
     """b*b/b would be 1 or b, as it is read; where b is 0 the cost is."""
     wrong = small("x[i]*where((0 < b[i]), 1/b[i], 0)", "1", given=("input x[N] real", "input b[N] bern"),
