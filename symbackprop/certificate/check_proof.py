@@ -11,33 +11,38 @@ conditions hold that are printed with the theorem.
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction as Q
 from itertools import permutations, product
+from keyword import iskeyword
 from math import floor, gcd
-from typing import Any
+from typing import Any, NamedTuple
 
 VERSION = "2"
-MOST_LINES, MOST_CHARACTERS, MOST_NESTED = 20_000, 4_000_000, 60
+MOST_LINES, MOST_CHARACTERS, MOST_IN_LINE, MOST_NESTED = 20_000, 4_000_000, 40_000, 60
 MOST_STEPS, MOST_TERMS, MOST_EXPONENT, MOST_DIGITS, MOST_ALIKE = 400_000, 4_000, 40, 60, 6
-KINDS = {"real", "positive", "prob", "bern", "pm1"}  # what may be assumed of an input
+KINDS = ("real", "positive", "prob", "bern", "pm1", "labels")  # what may be assumed of an input
 SLOPES = {"exp": "exp(u)", "log": "1/u", "tanh": "1 - tanh(u)**2", "sin": "cos(u)", "cos": "-sin(u)",
           "atan": "1/(1 + u**2)", "erf": "2*exp(-u**2)/pi**(1/2)", "lgamma": "digamma(u)", "digamma": "trigamma(u)",
           "trigamma": ""}  # fmt: skip
 OF_POSITIVE = {"log", "lgamma", "digamma", "trigamma"}
 BINDERS, COMPARISONS = ("sum", "max", "min", "argmax"), ("<", "<=", "==")
-WORDS = {*SLOPES, *BINDERS, "where", "stop", "for", "in", "of", "uses", "open", "ahead", "by", "all", "not", "and",
-         "pi"}  # fmt: skip
+ARGUMENTS = {**dict.fromkeys(SLOPES, 1), "stop": 1, "where": 3}
+WORDS = {*ARGUMENTS, *BINDERS, "of", "uses", "open", "ahead", "by", "all", "pi"}
 READS = {"forward": {"forward"}, "adjoint": {"forward", "adjoint"}, "backward": {"forward", "backward"},
          "let": {"forward", "adjoint", "backward", "let"}}  # fmt: skip
-TOKEN = re.compile(r"\d+|[A-Za-z_]\w*|\*\*|//|<=|==|[-+*/%()\[\],:<=]")
-LEVELS = {":": 1, "<": 1, "<=": 1, "==": 1, "+": 2, "-": 2, "*": 3, "/": 3, "//": 3, "%": 3,
-          "**": 5}  # fmt: skip
+CLAUSES = {"forward": {"by"}, "backward": {"by"}, "let": {"by"}, "adjoint": {"by", "uses", "open"},
+           "lemma": {"open", "ahead"}}  # fmt: skip
+TOKEN = re.compile(r"\w+|\*\*|//|<=|==|[-+*/%()\[\],:<]")
+SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
+         ast.Lt: "<", ast.LtE: "<=", ast.Eq: "=="}  # fmt: skip
 
 Node = tuple[Any, ...]  # of a syntax tree: a word, then its parts
 Poly = dict[Any, Any]  # {(bound indices, ((base, exponent), ...)): coefficient}
+Env = dict[str, Poly]  # what the names of indices stand for
 ONE: Any = ((), ())  # the term that is 1
 ZERO: Node = ("number", Q(0))
 
@@ -55,106 +60,113 @@ def need(truth: Any, said: str) -> None:
 # --- expressions as text
 
 
-def minus(n: Node) -> Node:
-    """-n."""
-    return joined("*", ("number", Q(-1)), n)
+class Line(NamedTuple):
+    """An equation: its name, its indices and their sizes, the right side, and the clauses after it."""
 
-
-def joined(sign: str, a: Node, b: Node) -> Node:
-    """Two expressions and what stands between them: differences, quotients and remainders by sums, powers and //."""
-    if sign == "-":
-        return joined("+", a, minus(b))
-    if sign == "/":
-        return joined("*", a, ("number", 1 / b[1]) if b[0] == "number" and b[1] else ("**", b, Q(-1)))
-    if sign == "%":
-        return joined("-", a, joined("*", b, ("//", a, b)))
-    if sign == "**":
-        need(b[0] == "number", "an exponent is a rational number")
-        need(max(abs(b[1].numerator), b[1].denominator) <= MOST_EXPONENT, "an exponent that is too large")
-        return ("**", a, b[1])
-    if sign == "*" and a[0] == b[0] == "number":
-        return ("number", a[1] * b[1])
-    return (*a, b) if sign in "+*" and a[0] == sign else (sign, a, b)
+    name: str
+    names: list[str]
+    sizes: list[Node]
+    value: Node
+    after: dict[str, str]
 
 
 class Reader:
-    """Reads one line, word by word."""
+    """Expressions as Python's parser reads them; nothing is run, and what the format has no word for is refused."""
 
-    minus, joined = staticmethod(minus), staticmethod(joined)
+    def read(self, text: str) -> Node:
+        """An expression."""
+        words, depth = TOKEN.findall(text), 0
+        need("".join(words) == text.replace(" ", "") and len(text) < MOST_IN_LINE, f"cannot read {text[:60]!r}")
+        for w in words:
+            depth += (w in ("(", "[")) - (w in (")", "]"))
+            need(w.isdigit() or w.isidentifier() or not w[0].isalnum(), f"cannot read {w!r}")
+            need(len(w) < MOST_DIGITS and depth < MOST_NESTED, "an expression nested too deeply, or a word too long")
+        try:
+            return self.node(ast.parse(text.strip(), mode="eval").body)
+        except (SyntaxError, MemoryError) as e:
+            raise Refused(f"cannot read {text[:60]!r}") from e
 
-    def __init__(self, text: str) -> None:
-        self.text, self.words, self.at, self.depth = text, TOKEN.findall(text), 0, 0
-        need("".join(self.words) == text.replace(" ", ""), f"cannot read {text[:60]!r}")
-        need(all(len(w) < MOST_DIGITS for w in self.words), "a word that is too long")
+    def name(self, text: str) -> str:
+        """A name that is no word of the format."""
+        need(text.isidentifier() and not iskeyword(text) and text not in WORDS, f"a name expected, not {text!r}")
+        return text
 
-    def see(self) -> str:
-        """The next word, "" at the end."""
-        return self.words[self.at] if self.at < len(self.words) else ""
+    def node(self, e: Any) -> Node:
+        """What Python's parser has read."""
+        if isinstance(e, ast.Constant) and type(e.value) is int:
+            return ("number", Q(e.value))
+        if isinstance(e, ast.Name):
+            return ("entry", e.id if e.id == "pi" else self.name(e.id))
+        if isinstance(e, ast.Subscript) and isinstance(e.value, ast.Name):
+            places = e.slice.elts if isinstance(e.slice, ast.Tuple) else [e.slice]
+            return ("entry", self.name(e.value.id), *map(self.node, places))
+        if isinstance(e, ast.Slice) and e.lower and e.upper and not e.step:
+            return (":", self.node(e.lower), self.node(e.upper))
+        if isinstance(e, ast.UnaryOp) and isinstance(e.op, ast.USub):
+            return self.minus(self.node(e.operand))
+        if isinstance(e, ast.BinOp) and type(e.op) in SIGNS:
+            return self.joined(SIGNS[type(e.op)], self.node(e.left), self.node(e.right))
+        if isinstance(e, ast.Compare) and len(e.ops) == 1 and type(e.ops[0]) in SIGNS:
+            return self.joined(SIGNS[type(e.ops[0])], self.node(e.left), self.node(e.comparators[0]))
+        if isinstance(e, ast.Call) and isinstance(e.func, ast.Name) and not e.keywords:
+            return self.call(e.func.id, e.args)
+        raise Refused(f"no word for {type(e).__name__}")
 
-    def take(self, *wanted: str) -> str:
-        """The next word, which must be one of those wanted, if some are."""
-        word = self.see()
-        need(word and (not wanted or word in wanted), f"{' or '.join(wanted) or 'a word'} expected, not {word!r}")
-        self.at += 1
-        return word
+    def call(self, word: str, arguments: list[Any]) -> Node:
+        """A function, or a sum or maximum over an index."""
+        if word not in BINDERS:
+            need(len(arguments) == ARGUMENTS.get(word, len(arguments)) > 0, f"{word} with another number of arguments")
+            head = (word,) if word in ARGUMENTS else ("apply", self.name(word))
+            return (*head, *map(self.node, arguments))
+        (over,) = arguments
+        need(isinstance(over, ast.GeneratorExp) and len(over.generators) == 1, f"{word} of other than (... for i in N)")
+        g, body = over.generators[0], self.node(over.elt)
+        need(isinstance(g.target, ast.Name) and not g.ifs and not g.is_async, f"{word} with a condition")
+        if word == "min":
+            return self.minus(("max", self.name(g.target.id), self.node(g.iter), self.minus(body)))
+        return (word, self.name(g.target.id), self.node(g.iter), body)
 
-    def name(self) -> str:
-        """A name."""
-        need(self.see().isidentifier() and self.see() not in WORDS, f"a name expected, not {self.see()!r}")
-        return self.take()
+    def minus(self, n: Node) -> Node:
+        """-n."""
+        return self.joined("*", ("number", Q(-1)), n)
 
-    def names(self, after: str) -> list[str]:
-        """All names after a word, if it is there."""
-        found = list[str]()
-        while (
-            (found or (self.see() == after and self.take())) and self.see().isidentifier() and self.see() not in WORDS
-        ):
-            found.append(self.name())
-        return found
+    def joined(self, sign: str, a: Node, b: Node) -> Node:
+        """Two expressions and what stands between them: -, / and % by +, powers and //."""
+        if sign == "-":
+            return self.joined("+", a, self.minus(b))
+        if sign == "/":
+            return self.joined("*", a, ("number", 1 / b[1]) if b[0] == "number" and b[1] else ("**", b, Q(-1)))
+        if sign == "%":
+            return self.joined("-", a, self.joined("*", b, ("//", a, b)))
+        if sign == "**":
+            need(b[0] == "number", "an exponent is a rational number")
+            need(max(abs(b[1].numerator), b[1].denominator) <= MOST_EXPONENT, "an exponent that is too large")
+            return ("**", a, b[1])
+        if sign == "*" and a[0] == b[0] == "number":
+            return ("number", a[1] * b[1])
+        return (*a, b) if sign in "+*" and a[0] == sign else (sign, a, b)
 
-    def after(self, word: str) -> Node:
-        """The expression after a word, which must be there."""
-        self.take(word)
-        return self.expression()
+    def line(self, text: str) -> Line:
+        """name[n:N,m:M] = VALUE, or name[n,m] = VALUE, and what follows the words by, uses, open and ahead."""
+        left, equals, right = text.partition(" = ")
+        need(equals, "an equation expected")
+        value, *more = re.split(r" (by|uses|open|ahead) ", right)
+        after = dict(zip(more[::2], more[1::2]))
+        need(2 * len(after) == len(more), "a clause twice")
+        word, name, *places = self.read(left)
+        indices = [p[1] if p[0] == ":" else p for p in places]
+        need(word == "entry" and name != "pi" and len({*indices}) == len(indices), "a name and its indices expected")
+        need(all(i[0] == "entry" and len(i) == 2 for i in indices), "names of indices expected")
+        return Line(name, [i[1] for i in indices], [p[2] for p in places if p[0] == ":"], self.read(value), after)
 
-    def expression(self, level: int = 0) -> Node:
-        """What is joined more strongly than `level`."""
-        self.depth += 1
-        need(self.depth < MOST_NESTED, "an expression nested too deeply")
-        negative = self.see() == "-" and self.take()
-        left = self.minus(self.expression(4)) if negative else self.atom()
-        while LEVELS.get(self.see(), 0) > level:
-            sign = self.take()
-            left = self.joined(sign, left, self.expression(LEVELS[sign]))
-            if sign in (":", *COMPARISONS, "**"):
-                need(LEVELS.get(self.see(), 0) != LEVELS[sign], f"{self.see()} after {sign}")
-        self.depth -= 1
-        return left
 
-    def atom(self) -> Node:
-        """A number, a name, an entry, a call, or something in parentheses."""
-        word = self.take()
-        if word.isdigit():
-            return ("number", Q(int(word)))
-        if word == "(":
-            inside = self.expression()
-            self.take(")")
-            return inside
-        need(word.isidentifier(), f"{word} where an expression should begin")
-        if word in BINDERS:
-            body, _, index, size = self.after("("), self.take("for"), self.name(), self.after("in")
-            self.take(")")
-            return self.minus(("max", index, size, self.minus(body))) if word == "min" else (word, index, size, body)
-        parts, closing = list[Node](), {"[": "]", "(": ")"}.get(self.see(), "")
-        while closing and (not parts or self.see() == ","):
-            self.take()
-            parts.append(self.expression())
-        if closing != ")" or not self.take(closing):
-            need(word not in WORDS or word == "pi", f"{word} where an expression should begin")
-            return ("entry", word, *parts) if not closing or self.take(closing) else ZERO
-        need(len(parts) == (3 if word == "where" else 1), f"{word} has another number of arguments")
-        need(word in SLOPES or word in ("where", "stop"), f"unknown function {word}")
-        return (word, *parts)
+READER = Reader()
+
+
+def input_of(text: str) -> tuple[str, str, str]:
+    """An input with its axes, its kind, and for labels how many there are."""
+    _, left, kind, more, _ = re.split(r"^(\w+(?:\[.*\])?) +([a-z]\w*)(.*)$", text)
+    return left, kind, more
 
 
 def children(n: Node) -> list[Node]:
@@ -198,8 +210,11 @@ def slope(n: Node, x: str) -> Node:
         return ("*", ("number", n[2]), ("**", n[1], n[2] - 1), slope(n[1], x)) if n[2] else ZERO
     if word == "where":
         return ("where", n[1], slope(n[2], x), slope(n[3], x))
+    if word == "apply":  # a function of which nothing is known: f_prime, or f_prime1, f_prime2 by its arguments
+        by = [f"{n[1]}_prime{k if len(n) > 3 else ''}" for k in range(1, len(n) - 1)]
+        return ("+", *(("*", ("apply", f, *n[2:]), slope(p, x)) for f, p in zip(by, n[2:]) if x in names_in(p)))
     need(SLOPES.get(word), f"no derivative of {word}")
-    return ("*", put_in(Reader(SLOPES[word]).expression(), n[1]), slope(n[1], x))
+    return ("*", put_in(READER.read(SLOPES[word]), n[1]), slope(n[1], x))
 
 
 def put_in(n: Node, u: Node) -> Node:
@@ -225,14 +240,10 @@ class Base:
         self.free = frozenset([self]) if kind == "i" else frozenset().union(*map(free, terms)) - {own}
         self.height = 0 if kind == "i" else 1 + max((b.height for t in terms for b, _ in t[1]), default=-1)
         self.inner = frozenset([self]).union(*(b.inner for t in terms for b, _ in t[1]))
+        self.size: Poly = polys[0] if kind == "i" else own.size if own else {}  # of the range of an index
 
     def __lt__(self, other: Base) -> bool:
         return self.number < other.number
-
-    @property
-    def size(self) -> Poly:
-        """The length of the range of an index."""
-        return self.polys[0]
 
 
 def free(term: Any) -> frozenset[Base]:
@@ -247,28 +258,29 @@ def free_in(p: Poly) -> frozenset[Base]:
 
 def constant(p: Poly) -> Q | None:
     """The number that a polynomial is, if it is one."""
-    return p.get(ONE, Q(0)) if not p.keys() - {ONE} else None
+    return Q(p.get(ONE, 0)) if not p.keys() - {ONE} else None
 
 
 def number(c: Any) -> Poly:
-    """A rational number as a polynomial."""
-    return {ONE: Q(c)} if c else {}
+    """A rational number as a polynomial; integers are left integers, which is faster."""
+    return {ONE: c.numerator if c.denominator == 1 else c} if c else {}
 
 
 def atom(base: Base, exponent: Any = 1) -> Poly:
     """A power of a base."""
-    return {((), ((base, exponent),)): Q(1)}
+    return {((), ((base, exponent),)): 1}
 
 
-def single(p: Poly) -> tuple[Base | None, Any]:
-    """The base and the exponent of which a polynomial is a multiple, if there is one alone."""
+def single(p: Poly) -> Base | None:
+    """The base that a polynomial is, if it is one."""
     t = next(iter(p)) if len(p) == 1 else ONE
-    return t[1][0] if not t[0] and len(t[1]) == 1 else (None, 0)
+    return t[1][0][0] if t[1] and p == atom(t[1][0][0]) else None
 
 
 def scale(p: Poly, c: Any) -> Poly:
     """A multiple."""
-    return {t: v * c for t, v in p.items()} if c else {}
+    c = c.numerator if c.denominator == 1 else c
+    return p if c == 1 else {t: v * c for t, v in p.items()} if c else {}
 
 
 def plus(*polys: Poly) -> Poly:
@@ -303,8 +315,9 @@ class Algebra:
         self.ranges: dict[str, Poly] = {}  # of arrays of labels: how many there are
         self.axes: dict[str, list[Poly]] = {}
         self.maxima: set[Any] = set()  # that are attained once
+        self.never: set[Any] = set()  # what is not 0 where the comparisons of the forward pass are steady
         self.facts: list[Poly] = []  # what is >= 0 for sizes
-        self.splits: dict[Any, tuple[str, Poly]] = {}  # how this line has indices of some sizes written
+        self.splits: dict[Any, tuple[str, Poly]] = {}  # how indices of some sizes are written
 
     def base(self, kind: str, name: str = "", polys: tuple[Poly, ...] = (), own: Base | None = None) -> Base:
         """The base with these parts."""
@@ -349,7 +362,7 @@ class Algebra:
         i = self.index(name, size) if name else self.new_index(size)
         return [([i], atom(i))]
 
-    def opened(self, p: Poly) -> Iterator[tuple[list[Base], list[tuple[Base, Any]], Q]]:
+    def renewed(self, p: Poly) -> Iterator[tuple[list[Base], list[tuple[Base, Any]], Q]]:
         """Terms with fresh names for what they bind."""
         for t, c in p.items():
             at = {i: self.new_index(i.size) for i in t[0]}
@@ -370,45 +383,37 @@ class Algebra:
         """A product."""
         out = polys[0]
         for p in polys[1:]:
-            right = list(self.opened(p))
-            out = plus(*(self.term(b + d, f + g, v * w) for b, f, v in self.opened(out) for d, g, w in right))
+            right = list(self.renewed(p))
+            out = plus(*(self.term(b + d, f + g, v * w) for b, f, v in self.renewed(out) for d, g, w in right))
         return out
 
     def over(self, bound: Iterable[Base], p: Poly) -> Poly:
         """The sum over some indices."""
         for i in bound:
-            p = plus(*(self.term([*b, i], fs, c) for b, fs, c in self.opened(p)))
+            p = plus(*(self.term([*b, i], fs, c) for b, fs, c in self.renewed(p)))
         return p
 
     def put(self, p: Poly, at: dict[Base, Poly]) -> Poly:
         """With other integers for some indices."""
-        return plus({}, *(self.over(b, scale(self.put_factors(fs, at), c)) for b, fs, c in self.opened(p)))
-
-    def put_factors(self, factors: Iterable[tuple[Base, Any]], at: dict[Base, Poly]) -> Poly:
-        """A product of powers, with other integers for some indices."""
-        plain, rest = list[Any](), list[Poly]()
-        for b, e in factors:
-            q = self.put_base(b, at) if b.free & at.keys() else atom(b)
-            new, x = single(q)
-            if new is None or q != atom(new, x):
-                rest.append(self.power(q, e))
-            else:
-                plain.append((new, x * e))
-        return self.times(self.term([], plain), *rest)
+        out: list[Poly] = []
+        for bound, factors, c in self.renewed(p):
+            same = self.term([], [(b, e) for b, e in factors if not b.free & at.keys()], c)
+            others = (self.power(self.put_base(b, at), e) for b, e in factors if b.free & at.keys())
+            out.append(self.over(bound, self.times(same, *others)))
+        return plus({}, *out)
 
     def put_base(self, b: Base, at: dict[Base, Poly]) -> Poly:
         """A base with other integers for some indices."""
         if b.kind == "i":
             return at[b]
-        i = self.new_index(b.own.size) if b.own else None
-        own = {b.own: atom(i)} if b.own and i else {}
-        inner = [self.put(p, {**at, **own}) for p in b.polys]
-        if b.kind == "T":
-            return self.entry(b.name, inner)
+        i = self.new_index(b.size) if b.own else None
+        inner = [self.put(p, {**at, b.own: atom(i)} if b.own and i else at) for p in b.polys]
         if b.kind in "XA":
             return self.largest(b.kind, i, inner[0])
+        if b.kind == "T":
+            return self.entry(b.name, inner)
         if b.kind == "F":
-            return self.function(b.name, inner[0])
+            return self.function(b.name, inner[0]) if b.name in SLOPES else atom(self.base("F", b.name, tuple(inner)))
         return self.zero(inner[0]) if b.kind == "Z" else self.positive(inner[0]) if b.kind == "I" else inner[0]
 
     # products
@@ -425,15 +430,19 @@ class Algebra:
         for rule in (self.solve, self.implied, self.unused, self.reverse, self.expand):
             found = rule(bound, fs)
             if found is not None:
-                return scale(found, Q(c))
-        return {self.named(bound, fs): Q(c)}
+                return scale(found, c)
+        return {self.named(bound, fs): c}
 
     def reduced(self, b: Base, e: Any) -> Any:
         """The exponent, less where the base takes two values alone."""
-        need(b.kind not in "ZI" or e > 0, "a comparison under a negative exponent")
-        if e > 0 and self.two_valued(b):
+        if self.two_valued(b):
+            need(e > 0, "what may be 0 or 1 under a negative exponent")  # b*b/b would be 1 or b, as it is read
             return 1
-        return e % 2 if self.assumed.get(b.name) == "pm1" and b.kind == "T" and e == floor(e) and self.sits(b) else e
+        return e % 2 if e == floor(e) and self.is_sign(b) else e
+
+    def is_sign(self, b: Base) -> bool:
+        """True for bases that are 1 or -1."""
+        return b.kind == "T" and self.assumed.get(b.name) == "pm1" and self.sits(b)
 
     def two_valued(self, b: Base) -> bool:
         """True for bases that are 0 or 1."""
@@ -441,7 +450,7 @@ class Algebra:
 
     def without(self, fs: dict[Base, Any], *bases: Base) -> Poly:
         """The product without some factors; to be normalised."""
-        return {((), tuple(x for x in fs.items() if x[0] not in bases)): Q(1)}
+        return {((), tuple(x for x in fs.items() if x[0] not in bases)): 1}
 
     def solve(self, bound: list[Base], fs: dict[Base, Any]) -> Poly | None:
         """Sums over [k = e], and the equation put into the other factors."""
@@ -449,8 +458,8 @@ class Algebra:
             names = sorted(b.free, key=lambda i: (i in bound, constant(i.size) is not None, i), reverse=True)
             for i in [i for i in names if i in bound] or names[:1]:  # of free ones the last: so there is an end
                 (c, rest), used = parted(b.polys[0], i), i in bound or any(i in x.free for x in fs if x is not b)
-                if used and c in (number(1), number(-1)) and ((), ((i, 1),)) in b.polys[0] and i not in free_in(rest):
-                    e = scale(rest, -1 / c[ONE])
+                if used and c in (number(1), number(-1)) and i not in free_in(rest):
+                    e = scale(rest, -c[ONE])
                     extra = self.within(e, i.size) if i in bound else atom(b)
                     inner = self.times(self.put(self.without(fs, b), {i: e}), extra)
                     return self.over([k for k in bound if k is not i], inner)
@@ -492,7 +501,7 @@ class Algebra:
         """Sums over an index that mostly stands with a minus, from the other end."""
         for i in bound:
             places = [p for b in fs if i in b.free for x in b.inner if x.kind == "T" for p in x.polys]
-            if sum((p.get(((), ((i, 1),)), Q(0)) > 0) - (p.get(((), ((i, 1),)), Q(0)) < 0) for p in places) < 0:
+            if sum((p.get(((), ((i, 1),)), 0) > 0) - (p.get(((), ((i, 1),)), 0) < 0) for p in places) < 0:
                 other = {i: less(less(i.size, number(1)), atom(i))}
                 return self.over(bound, self.put(self.without(fs), other))
         return None
@@ -525,14 +534,7 @@ class Algebra:
         """A polynomial up to a factor, whatever its free indices are called."""
         return self.named(free_in(p), {self.base("P", "", (scale(p, 1 / self.lead(p)),)): 1}) if p else ()
 
-    # what makes bases
-
-    def entry(self, name: str, places: Iterable[Poly]) -> Poly:
-        """An entry of a tensor; 0 outside of its box."""
-        need(all(map(self.integer, places)), f"an index of {name} is no integer")
-        outside = (self.nonnegative(less(e, n)) or self.nonnegative(less(number(-1), e))
-                   for e, n in zip(places, self.axes[name]))  # fmt: skip
-        return {} if any(outside) else atom(self.base("T", name, tuple(places)))
+    # what is known of values
 
     def sits(self, b: Base) -> bool:
         """True for entries that are seen to lie in their boxes, outside of which arrays are 0."""
@@ -559,14 +561,46 @@ class Algebra:
 
     def integer(self, p: Poly) -> bool:
         """True for polynomials of integers with integer coefficients."""
-        return all(
-            c.denominator == 1 and not t[0] and all(self.whole(b) and e == floor(e) and e > 0 for b, e in t[1])
-            for t, c in p.items()
-        )
+        return all(c.denominator == 1 and not t[0] and all(self.whole(b) and e == floor(e) and e > 0 for b, e in t[1])
+                   for t, c in p.items())  # fmt: skip
 
     def whole(self, b: Base) -> bool:
         """True for bases that are integers."""
         return b.kind in "iA" or (b.kind == "N" and b.name != "pi") or (b.kind == "T" and b.name in self.ranges)
+
+    def nonnegative(self, p: Poly, facts: int = 2) -> bool:
+        """True if p >= 0 is seen for all sizes and indices: indices at the ends of their ranges, then sizes from 1."""
+        row = ("nonnegative", frozenset(p.items()), facts, len(self.facts))
+        if row not in self.table:
+            self.table[row] = self.integer(p) and self.at_least_zero(p, facts)
+        return bool(self.table[row])
+
+    def at_least_zero(self, p: Poly, facts: int) -> bool:
+        """As `nonnegative`."""
+        one, inner = number(1), {b for t in p for b, _ in t[1] if b.kind != "N"}
+        if inner:  # 0 <= b < n
+            b = max(inner, key=lambda x: (x.height, -x.number))
+            c, rest = parted(p, b)
+            at_end = plus(rest, self.times(c, less(self.ranges[b.name] if b.kind == "T" else b.size, one)))
+            if any(x is b and e > 1 for t in p for x, e in t[1]):
+                return False
+            if self.nonnegative(c, 0):
+                return self.nonnegative(rest, facts)
+            return self.nonnegative(scale(c, -1), 0) and self.nonnegative(at_end, facts)
+        from_one = (scale(self.times(one, *(plus(one, atom(b)) for b, e in t[1] for _ in range(e))), c)
+                    for t, c in p.items())  # fmt: skip
+        if all(c >= 0 for c in plus({}, *from_one).values()):
+            return True
+        return facts > 0 and any(self.nonnegative(less(p, f), facts - 1) for f in self.facts)
+
+    # what makes bases
+
+    def entry(self, name: str, places: Iterable[Poly]) -> Poly:
+        """An entry of a tensor; 0 outside of its box."""
+        need(all(map(self.integer, places)), f"an index of {name} is no integer")
+        outside = (self.nonnegative(less(e, n)) or self.nonnegative(less(number(-1), e))
+                   for e, n in zip(places, self.axes[name]))  # fmt: skip
+        return {} if any(outside) else atom(self.base("T", name, tuple(places)))
 
     def power(self, p: Poly, e: Any) -> Poly:
         """p ** e; that p is not 0 (e < 0) or positive (e a fraction) is a condition of where it stands."""
@@ -579,7 +613,7 @@ class Algebra:
         if c is not None:
             return self.times(outer, self.radical(c, e))
         (t, c), *more = rest.items()
-        if not more and not t[0] and (e == floor(e) or (c == 1 and len(t[1]) == 1 and t[1][0][1] == 1)):
+        if not more and not t[0] and (e == floor(e) or single(rest)):
             return self.times(outer, self.radical(c, e), self.term([], [(b, x * e) for b, x in t[1]]))
         if e == floor(e) and e > 0:
             need(e <= MOST_EXPONENT, "an exponent that is too large")
@@ -594,7 +628,7 @@ class Algebra:
         common = [(b, e) for b, e in least.items() if e]
         if not common:
             return [], p
-        more, rest = self.content(self.times(p, {((), tuple((b, -e) for b, e in common)): Q(1)}))
+        more, rest = self.content(self.times(p, {((), tuple((b, -e) for b, e in common)): 1}))
         return common + more, rest
 
     def radical(self, c: Any, e: Any) -> Poly:
@@ -610,8 +644,7 @@ class Algebra:
         """A function of one argument, by what it does to sums, products, signs and 0."""
         need(name in SLOPES, f"unknown function {name}")
         if name == "exp":  # of a sum, a product of powers
-            parts = (self.exponential(t, int(c) if c == floor(c) else c) for t, c in p.items())
-            return self.times(number(1), *parts)
+            return self.times(number(1), *(self.exponential(t, int(c) if c == floor(c) else c) for t, c in p.items()))
         if name == "log" and p:
             common, rest = self.content(p)
             logs = [scale(b.polys[0] if b.name == "exp" else atom(self.base("F", "log", (atom(b),))), Q(e))
@@ -626,31 +659,32 @@ class Algebra:
 
     def exponential(self, t: Any, c: Any) -> Poly:
         """exp(c t)."""
-        b, e = single({t: 1})
-        if b is not None and e == 1 and b.name == "log":
+        b = single({t: 1})
+        if b is not None and b.name == "log":
             return self.power(b.polys[0], c)
-        return atom(self.base("F", "exp", ({t: Q(1)},)), c)
+        return atom(self.base("F", "exp", ({t: 1},)), c)
 
     def by_cases(self, p: Poly, make: Callable[[Poly], Poly]) -> Poly | None:
         """make(p), for what is 0 or 1 inside p by its two cases."""
         for b in (b for t in p for b, _ in t[1] if self.two_valued(b) and not b.free & set(t[0])):
             hit, rest = parted(p, b)
-            yes = plus(rest, *(self.term(d, fs, c) for d, fs, c in self.opened(hit)))
+            yes = plus(rest, self.times(number(1), hit))
             return plus(self.times(atom(b), make(yes)), self.times(less(number(1), atom(b)), make(rest)))
         return None
 
     def zero(self, p: Poly) -> Poly:
         """1 where p = 0, else 0."""
-        c = constant(p)
-        if c is not None:
-            return number(c == 0)
+        if constant(p) is not None:
+            return number(constant(p) == 0)
         if not self.integer(p):
             found = self.attained(p)
             found = self.by_cases(p, self.zero) if found is None else found
-            rest = self.content(p)[1]
-            if found is None and constant(rest) is None:
-                return atom(self.base("Z", "", (scale(rest, 1 / self.lead(rest)),)))
-            return number(constant(rest) == 0) if found is None else found
+            if found is not None:
+                return found
+            p = self.content(p)[1]
+            if constant(p) is not None or (self.never and self.nameless(p) in self.never):
+                return {}
+            return atom(self.base("Z", "", (scale(p, 1 / self.lead(p)),)))
         if any(self.nonnegative(less(scale(p, s), number(1))) for s in (1, -1)):
             return {}
         g = gcd(*(int(v) for t, v in p.items() if t != ONE))
@@ -664,17 +698,28 @@ class Algebra:
         """[q u + v = 0] is [u = 0][v = 0] where |v| < q."""
         bases = {b for t in p for b, _ in t[1] if b.kind == "N"}
         for q in [*map(atom, sorted(bases)), *(number(abs(c)) for c in sorted(set(p.values())) if abs(c) > 1)]:
-            each = {t: self.times({t: c}, self.power(q, -1)) for t, c in p.items()}
-            u = plus({}, *(x for x in each.values() if self.integer(x)))
-            v = less(p, self.times(u, q))
+            u, v = self.divided(p, q)
             if free_in(u) and all(self.nonnegative(less(less(q, scale(v, s)), number(1))) for s in (1, -1)):
                 return self.times(self.zero(u), self.zero(v))
         return None
 
+    def divided(self, p: Poly, q: Poly) -> tuple[Poly, Poly]:
+        """u and v with p = q u + v, where u has those terms that are integers."""
+        u = plus({}, *(x for x in (self.times({t: c}, self.power(q, -1)) for t, c in p.items()) if self.integer(x)))
+        return u, less(p, self.times(u, q))
+
+    def quotient(self, p: Poly, q: Poly) -> Poly:
+        """p // q, for q >= 1."""
+        need(self.integer(p) and self.nonnegative(less(q, number(1))), "// of other than integers")
+        u, v = self.divided(p, q)
+        seen = self.nonnegative(v) and self.nonnegative(less(less(q, number(1)), v))
+        need(seen, "a // b of which the checker does not see the value")
+        return u
+
     def attained(self, p: Poly) -> Poly | None:
         """[p(k) = max p] is [k = argmax p] where the maximum is attained once."""
         for b in sorted(b for t in p for b, _ in t[1] if b.kind == "X" and self.nameless(atom(b)) in self.maxima):
-            for k in sorted(k for k in free_in(p) if b.own and k.size == b.own.size):
+            for k in sorted(k for k in free_in(p) if b.own and k.size == b.size):
                 gap = less(self.put(b.polys[0], {b.own: atom(k)}), atom(b))
                 if p == scale(gap, self.lead(p) / self.lead(gap)):
                     return self.zero(less(atom(k), self.largest("A", b.own, b.polys[0])))
@@ -682,9 +727,9 @@ class Algebra:
 
     def positive(self, p: Poly) -> Poly:
         """1 where p > 0, else 0."""
-        c, one = constant(p), number(1)
-        if c is not None:
-            return number(c > 0)
+        one = number(1)
+        if constant(p) is not None:
+            return number(p.get(ONE, 0) > 0)
         if self.integer(p):
             if self.nonnegative(less(p, one)):
                 return one
@@ -699,9 +744,8 @@ class Algebra:
         if found is not None:
             return found
         p = self.content(p)[1]
-        c = constant(p)
-        if c is not None:
-            return number(c > 0)
+        if constant(p) is not None:
+            return self.positive(p)
         if self.lead(p) < 0:
             return less(less(one, self.positive(scale(p, -1))), self.zero(p))
         return atom(self.base("I", "", (scale(p, 1 / self.lead(p)),)))
@@ -713,44 +757,6 @@ class Algebra:
         own = self.index(f"#x{max(b.height for t in p for b, _ in t[1])}", i.size)
         body = plus(*({(t[0], self.renamed(t[1], {i: own})): c} for t, c in p.items()))
         return atom(self.base(kind, "", (body,), own))
-
-    def quotient(self, p: Poly, q: Poly) -> Poly:
-        """p // q, for q >= 1."""
-        whole = self.integer(p) and self.integer(q) and self.nonnegative(less(q, number(1)))
-        need(whole, "// of other than integers")
-        parts = (self.times({t: c}, self.power(q, -1)) for t, c in p.items())
-        out = plus({}, *(x for x in parts if self.integer(x)))
-        rest = less(p, self.times(out, q))
-        seen = self.nonnegative(rest) and self.nonnegative(less(less(q, number(1)), rest))
-        need(seen, "a // b of which the checker does not see the value")
-        return out
-
-    def nonnegative(self, p: Poly, facts: int = 2) -> bool:
-        """True if p >= 0 is seen for all sizes and indices: indices at the ends of their ranges, then sizes from 1."""
-        row = ("nonnegative", frozenset(p.items()), facts, len(self.facts))
-        if row not in self.table:
-            self.table[row] = self.integer(p) and self.at_least_zero(p, facts)
-        return bool(self.table[row])
-
-    def at_least_zero(self, p: Poly, facts: int) -> bool:
-        """As `nonnegative`."""
-        inner = sorted((b for t in p for b, _ in t[1] if b.kind != "N"), key=lambda b: (-b.height, b))
-        if inner:  # 0 <= b < n
-            b = inner[0]
-            if any(x is b and e > 1 for t in p for x, e in t[1]):
-                return False
-            c, rest = parted(p, b)
-            n = self.ranges[b.name] if b.kind == "T" else b.own.size if b.own else b.size
-            if self.nonnegative(c, 0):
-                return self.nonnegative(rest, facts)
-            at_end = plus(rest, self.times(c, less(n, number(1))))
-            return self.nonnegative(scale(c, -1), 0) and self.nonnegative(at_end, facts)
-        one, shifted = number(1), dict[Any, Any]()
-        for t, c in p.items():
-            shifted = plus(shifted, scale(self.times(one, *(plus(one, atom(b)) for b, e in t[1] for _ in range(e))), c))
-        if all(c >= 0 for c in shifted.values()):
-            return True
-        return facts > 0 and any(self.nonnegative(less(p, f), facts - 1) for f in self.facts)
 
 
 # --- the statements
@@ -766,22 +772,49 @@ class Book(Algebra):
         self.definition: dict[str, tuple[list[str], Node]] = {}
         self.same: dict[str, tuple[list[str], Node]] = {}  # what a lemma says of a tensor
         self.bar: dict[str, str] = {}
-        self.reads: dict[str, set[str]] = {}  # what a tensor depends on
+        self.mentions: dict[str, set[str]] = {}  # what stands in the equation of a tensor
+        self.reads: dict[str, set[str]] = {}  # what it depends on
         self.recurrent, self.index_names, self.opened_now = set[str](), set[str](), frozenset[str]()
+        self.never_of = 0  # how many adjoints there were when that was found
         self.waiting, self.together = 0, list[tuple[str, str]]()  # lines that are read as one
         self.laws: list[Node] = []  # the facts about sizes
-        self.words: dict[str, Callable[[str, list[Reader]], None]] = {
-            **dict.fromkeys(("size", "fact", "split", "input"), self.given), "condition": self.condition,
-            **dict.fromkeys(("forward", "backward", "let"), self.equations), "adjoint": self.adjoints,
-            "lemma": self.lemmas, "claim": self.claim, "cost": self.cost_is, "end": self.finish}  # fmt: skip
-        self.demands: dict[Any, list[dict[str, Poly]]] = {}  # what equations take for granted, and of which indices
+        self.demands: dict[Any, list[Env]] = {}  # what equations take for granted, and of which indices
         self.solids: dict[Any, set[Any]] = {}  # what is 0 nowhere, as this line sees it
         self.declared: dict[Any, str] = {}
         self.claims: dict[str, str] = {}
 
+    def statement(self, text: str) -> None:
+        """One line."""
+        word, _, rest = text.partition(";")[0].rstrip(" ").partition(" ")
+        self.lines += 1
+        need(not self.ended, "something stands after the end")
+        need(bool(self.version) == (word != "proof") and rest, f"the first line is `proof {VERSION}`")
+        if word == "together":
+            need(self.waiting <= 0, "lines together inside of others")
+            self.waiting = int(rest)
+            return
+        self.together.append((word, rest))
+        self.waiting -= 1
+        if self.waiting > 0:
+            return
+        lines, self.together, self.fresh, self.steps, self.opened_now = self.together, [], 0, 0, frozenset()
+        need(
+            {w for w, _ in lines} == {word} and (len(lines) == 1 or word in CLAUSES), "lines of several kinds together"
+        )
+        if word in CLAUSES:
+            self.equations(word, [t for _, t in lines])
+        else:
+            read_by: dict[str, Callable[[str], None]] = {
+                "proof": self.proof, "title": self.titled, "size": self.size, "fact": self.fact, "split": self.split,
+                "function": self.function_of,
+                "input": self.input, "cost": self.cost_is, "claim": self.claim, "condition": self.condition,
+                "end": self.end}  # fmt: skip
+            need(word in read_by, f"unknown statement {word!r}")
+            read_by[word](rest)
+
     # what expressions mean
 
-    def value(self, n: Node, env: dict[str, Poly], opened: frozenset[str] = frozenset()) -> Poly:
+    def value(self, n: Node, env: Env, opened: frozenset[str] = frozenset()) -> Poly:
         """The polynomial of an expression."""
         word = n[0]
 
@@ -812,6 +845,9 @@ class Book(Algebra):
             c = go(n[1])
             yes, no = (go(m) if p else {} for p, m in ((c, n[2]), (less(number(1), c), n[3])))
             return plus(self.times(c, yes), self.times(less(number(1), c), no))
+        if word == "apply":
+            need(self.kind.get(n[1]) == f"function of {len(n) - 2}", f"unknown function {n[1]}")
+            return atom(self.base("F", n[1], tuple(map(go, n[2:]))))
         if word in ("stop", "//"):
             return self.quotient(go(n[1]), go(n[2])) if word == "//" else go(n[1])
         if word not in COMPARISONS:
@@ -823,7 +859,7 @@ class Book(Algebra):
             return self.positive(gap if word == "<" else plus(gap, number(1)))
         return less(number(1), self.positive(scale(gap, -1)))
 
-    def read(self, name: str, places: list[Poly], env: dict[str, Poly], opened: frozenset[str]) -> Poly:
+    def read(self, name: str, places: list[Poly], env: Env, opened: frozenset[str]) -> Poly:
         """An index, a size, or an entry: by what a lemma says of it, or by its definition where that is opened."""
         if name in env or name == "pi" or self.kind.get(name) == "size":
             need(not places, f"{name} has no axes")
@@ -833,7 +869,7 @@ class Book(Algebra):
         if name not in table:
             return self.entry(name, places)
         inside = self.times(number(1), *(self.within(e, n) for e, n in zip(places, self.axes[name])))
-        if name in self.recurrent and name in opened:
+        if name in self.recurrent:
             opened = opened - {name}  # one step alone
         names, node = table[name]
         return self.times(inside, self.value(node, dict(zip(names, places)), opened)) if inside else {}
@@ -870,7 +906,7 @@ class Book(Algebra):
     def stepped(self, p: Poly) -> Poly:
         """[q + 1 > 0] as [q > 0] + [q = 0] where q is made of indices alone."""
         out = []
-        for bound, fs, c in self.opened(p):
+        for bound, fs, c in self.renewed(p):
             parts = [number(1)]
             for b, e in fs:
                 q = less(b.polys[0], number(1)) if b.kind == "I" else {}
@@ -885,13 +921,43 @@ class Book(Algebra):
         if state not in self.solids:
             forward = [(n, envs) for (how, n, guard, name), envs in self.demands.items()
                        if how in ("nonzero", "positive") and self.kind[name] == "forward" and not guard]  # fmt: skip
-            values = (self.value(n, env, self.opened_now) for n, envs in forward for env in envs)
-            self.solids = {state: {self.nameless(self.content(q)[1]) for q in values}}
+            values = ((self.value(n, env, self.opened_now), env) for n, envs in forward for env in envs)
+            self.solids = {state: {self.nameless(self.content(q)[1]) for q, env in values if self.told(q, env)}}
         return self.above(p) or self.nameless(p) in self.solids[state]
+
+    def moves(self, p: Poly) -> bool:
+        """True if p is 0 on no open set of inputs: one of its terms is a product of inputs, one of them in it alone."""
+        for t in p:
+            names = {y.name for other in p if other != t for b, _ in other[1] for y in b.inner if y.kind == "T"}
+            alone = {b.name for b, _ in t[1] if not any(b.name in {y, *self.reads.get(y, ())} for y in names)}
+            if (
+                alone & self.bar.keys()
+                and all(self.filled(i) for i in t[0])
+                and all(self.free_input(t, *x) for x in t[1])
+            ):
+                return True
+        return False
+
+    def free_input(self, t: Any, b: Base, e: Any) -> bool:
+        """True for powers of sizes, and of inputs that can be varied or are not 0."""
+        if b.kind != "T" or self.kind[b.name] != "input":
+            return b.kind == "N"
+        varied = b.name in self.bar and e == floor(e) and e > 0
+        known = varied or self.assumed[b.name] in ("positive", "prob") or (self.is_sign(b) and not t[0])
+        return known and self.sits(b) and all(y is b or y.kind in "iN" for y in b.inner)
+
+    def unmoved(self) -> None:
+        """Note what the forward pass compares with 0 and is 0 on no open set: where that is steady, it is not 0."""
+        self.never_of = len(self.bar)
+        for (how, n, guard, _), envs in self.demands.items():
+            for env in envs if how == "steady" and not guard else ():
+                forms = self.forms(n, env)
+                if any(map(self.moves, forms)) and self.told(plus(*forms), env):
+                    self.never.update(self.nameless(self.content(p)[1]) for p in forms)
 
     # conditions
 
-    def walk(self, n: Node, env: dict[str, Poly], guard: tuple[Node, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    def walk(self, n: Node, env: Env, guard: tuple[Node, ...] = ()) -> Iterator[tuple[Any, ...]]:
         """All parts of an expression, with the indices and the conditions that stand before each."""
         yield n, env, guard
         if n[0] in BINDERS:
@@ -904,30 +970,28 @@ class Book(Algebra):
             yield from self.walk(n[2], env, (*guard, n[1]))
             yield from self.walk(n[3], env, (*guard, ("not", n[1])))
         else:
-            factors = tuple(("factor", p) for p in n[1:] if p[0] in COMPARISONS) if n[0] == "*" else ()
             for p in children(n):
-                yield from self.walk(p, env, guard if p[0] in COMPARISONS else (*guard, *factors))
+                yield from self.walk(p, env, guard)
 
-    def under(self, guard: tuple[Node, ...], env: dict[str, Poly]) -> Poly:
+    def under(self, guard: tuple[Node, ...], env: Env) -> Poly:
         """1 where the conditions hold, else 0."""
-        values = [(g[0] == "not", self.value(g[1] if g[0] in ("not", "factor") else g, env)) for g in guard]
-        return self.times(number(1), *(less(number(1), p) if denied else p for denied, p in values))
+        held = (less(number(1), self.value(g[1], env)) if g[0] == "not" else self.value(g, env) for g in guard)
+        return self.times(number(1), *held)
 
-    def demand(self, name: str, node: Node, env: dict[str, Poly]) -> None:
+    def demand(self, name: str, node: Node, env: Env) -> None:
         """Note what an equation takes for granted."""
         forward = self.kind[name] == "forward"
-        for n, at, factors in self.walk(node, env):
-            guard = tuple(g for g in factors if g[0] != "factor")
+        for n, at, guard in self.walk(node, env):
             found: list[tuple[str, Node]] = []
             if n[0] in ("max", "argmax") and forward:
                 found = [("once", n)]
                 most = self.value(("max", *n[1:]), at)
                 under = self.under(guard, at)
-                others = {i: number(0) for i in free_in(under) - free_in(most) if self.filled(i)}
-                if most and self.put(under, others) == number(1) and self.all_sit(most):
-                    self.maxima.add(self.nameless(most))
+                if most and self.told(most, at) and self.all_sit(most):
+                    others = {i: number(0) for i in free_in(under) - free_in(most)}
+                    self.maxima.update([self.nameless(most)] if self.put(under, others) == number(1) else [])
             elif n[0] in COMPARISONS and forward and not self.integer(less(self.value(n[2], at), self.value(n[1], at))):
-                found = [("steady", n[2] if n[1] == ZERO else n[1] if n[2] == ZERO else joined("-", n[1], n[2]))]
+                found = [("steady", n[2] if n[1] == ZERO else n[1] if n[2] == ZERO else READER.joined("-", n[1], n[2]))]
             elif n[0] == "**" and (n[2] < 0 or n[2].denominator > 1):
                 found = list(self.needed("positive" if n[2].denominator > 1 else "nonzero", n[1], at))
             elif n[0] in OF_POSITIVE:
@@ -935,7 +999,7 @@ class Book(Algebra):
             for how, what in found:
                 self.demands.setdefault((how, what, guard, name), []).append(at)
 
-    def needed(self, how: str, n: Node, env: dict[str, Poly]) -> Iterator[tuple[str, Node]]:
+    def needed(self, how: str, n: Node, env: Env) -> Iterator[tuple[str, Node]]:
         """The same condition on simpler expressions."""
         if self.sign(n, env) == 2:
             return
@@ -948,13 +1012,13 @@ class Book(Algebra):
         else:
             yield how, n
 
-    def sign(self, n: Node, env: dict[str, Poly]) -> int:
+    def sign(self, n: Node, env: Env) -> int:
         """2 if an expression is seen to be > 0 at all points, 1 if >= 0, else 0."""
         word = n[0]
         if word == "entry":
             p = self.value(n, env)
-            b, known = single(p)[0], {"positive": 2, "prob": 2, "bern": 1, "some": 1}
-            if b is None or p != atom(b) or b.kind != "T" or self.integer(p):
+            b, known = single(p), {"positive": 2, "prob": 2, "bern": 1, "some": 1}
+            if b is None or b.kind != "T" or self.integer(p):
                 return 2 if self.above(p) else int(self.nonnegative(p)) + int(self.nonnegative(less(p, number(1))))
             return min(known.get(self.assumed.get(b.name, ""), 0), 2 if self.sits(b) else 1)
         if word in ("sum", "max"):
@@ -969,25 +1033,29 @@ class Book(Algebra):
             signs = [s if n.count(p) % 2 else max(s, 1) for s, p in zip(signs, n[1:])]
         return max(signs) if word == "+" and min(signs) else min(signs)
 
-    def granted(self, how: str, n: Node, env: dict[str, Poly], under: Poly, depth: int = 8) -> bool:
+    def granted(self, how: str, n: Node, env: Env, under: Poly, depth: int = 8) -> bool:
         """True if the conditions of the forward pass say it, of n or of what n is made of."""
         p = self.value(n, env)
         for q in self.forms(n, env):
             fails = self.failing(how, q)
             if any(not f or self.nameless(f) in self.known[how] for f in (fails, self.times(under, fails))):
                 return True
-        b = single(p)[0]
-        if not depth or b is None or b.kind != "T" or b.name not in self.definition or p != atom(b) or not self.sits(b):
+        b = single(p)
+        if not depth or b is None or b.kind != "T" or b.name not in self.definition or not self.sits(b):
             return False
         names, node = self.definition[b.name]
         inner = dict(zip(names, b.polys))
         return all(self.granted(h, m, inner, under, depth - 1) for h, m in self.needed(how, node, inner))
 
-    def forms(self, n: Node, env: dict[str, Poly]) -> tuple[Poly, Poly]:
+    def forms(self, n: Node, env: Env) -> tuple[Poly, Poly]:
         """The value of an expression, and the same with the definitions put in of the tensors in it."""
         p = self.value(n, env)
         near = self.opened_now | frozenset(b.name for t in p for b, _ in t[1]) & self.definition.keys()
         return p, self.value(n, env, near - self.recurrent)
+
+    def told(self, p: Poly, env: Env) -> bool:
+        """True if what holds at all these indices holds at those in p: the ranges of the others are never empty."""
+        return all(map(self.filled, free_in(plus({}, *env.values())) - free_in(p)))
 
     def failing(self, how: str, p: Poly) -> Poly:
         """1 where the condition does not hold, else 0."""
@@ -1005,20 +1073,24 @@ class Book(Algebra):
                 if self.kind[name] != "forward":
                     need(self.granted(how, n, env, under), f"{name} takes more for granted than the forward pass does")
                 elif all(self.times(under, self.failing(how, q)) for q in forms):
-                    zero = constant(forms[0]) is not None or not (guard or self.all_sit(forms[0]))
+                    always = any(self.times(under, self.failing(how, q)) == number(1) for q in forms)
+                    of_indices = free_in(forms[0]) and all(b.kind in "iN" for t in forms[0] for b, _ in t[1])
+                    zero = always or of_indices or not (guard or self.all_sit(forms[0]))
                     need(not zero, f"what {name} divides by is 0 somewhere")
                     for h, q in product({how, "nonzero"}, forms):
-                        self.known[h].add(self.nameless(self.times(under, self.failing(h, q))))
+                        fails = self.times(under, self.failing(h, q))
+                        self.known[h].update([self.nameless(fails)] if self.told(fails, env) else [])
                     found.append((how, n, guard, name))
             found += [(how, n, guard, name)] if how not in self.known else []
         return list(dict.fromkeys(found))
 
-    # statements
+    # sizes and inputs
 
     def new(self, name: str, kind: str, sizes: list[Poly] | None = None) -> None:
         """A name that nothing has yet."""
         need(name not in self.kind and name not in self.index_names and name != "pi", f"{name} is defined twice")
-        self.kind[name] = kind
+        self.kind[READER.name(name)] = kind
+        need(kind in READS or not self.definition, f"{kind} after the first equation")
         if sizes is not None:
             self.axes[name] = sizes
 
@@ -1027,95 +1099,145 @@ class Book(Algebra):
         need(not self.kind.keys() & {*names}, "an index hides another name")
         self.index_names.update(names)
 
-    def head(self, r: Reader) -> tuple[str, list[str], list[Poly]]:
-        """name[n:N,m:M], or name[n,m]: the name, the indices and the sizes."""
-        left = r.atom()
-        places = [p[1] if p[0] == ":" else p for p in left[2:]]
-        need(left[0] == "entry" and left[1] != "pi", "a name expected")
-        need(all(p[0] == "entry" and len(p) == 2 for p in places) and len({*places}) == len(places), "names of indices")
-        self.new_indices(*(p[1] for p in places))
-        return left[1], [p[1] for p in places], [self.length(p[2]) for p in left[2:] if p[0] == ":"]
+    def proof(self, rest: str) -> None:
+        """proof 2."""
+        need(rest == VERSION, f"only version {VERSION} is known")
+        self.version = VERSION
 
-    def opening(self, r: Reader, word: str) -> frozenset[str]:
-        """The definitions that are named after a word."""
-        names = r.names(word)
-        need(all(n in self.definition for n in names), f"cannot open {' '.join(names)}")
-        return frozenset(names)
+    def titled(self, rest: str) -> None:
+        """title TEXT."""
+        self.title = rest
 
-    def block(self, kind: str, lines: list[tuple[Any, ...]]) -> None:
-        """Equations that are read together: one, or a recurrence, in which no entry leads back to itself.
+    def size(self, rest: str) -> None:
+        """size N M: any integers >= 1."""
+        for name in rest.split():
+            self.new(name, "size")
 
-        Of each: name, indices, sizes, right side, and its rank, an integer that falls from an entry to those that it
-        reads, or stays while the order of the lines falls.
-        """
-        need(all(len(names) == len(sizes) for _, names, sizes, _, _ in lines), "an index without its range")
-        own = {line[0]: k for k, line in enumerate(lines)}
-        self.recurrent |= set(own) if len(lines) > 1 or lines[0][4] else set()
-        for name, _, sizes, _, _ in lines:
-            self.new(name, kind, sizes)
+    def function_of(self, rest: str) -> None:
+        """function f 1: any differentiable function of one argument, or of more; its derivatives have names too."""
+        name, count = rest.split()
+        once = [f"_prime{k if count != '1' else ''}" for k in range(1, int(count) + 1)]
+        for more in ("", *once, *(a + b for a in once for b in once)):
+            self.new(name + more, f"function of {int(count)}")
+
+    def fact(self, rest: str) -> None:
+        """fact A <= B, or A == B, where A and B are made of sizes."""
+        word, a, b = READER.read(rest)
+        need(word in ("<=", "=="), "fact A <= B, or A == B")
+        gap = READER.joined("-", b, a)
+        self.laws += [gap] if word == "<=" else [gap, READER.minus(gap)]
+        sizes_alone = all(self.kind.get(s) == "size" for s in names_in(gap)) and not self.definition
+        need(sizes_alone and self.integer(self.value(gap, {})), "a fact is about sizes, before the first equation")
+        self.facts = [self.value(law, {}) for law in self.laws]
+
+    def split(self, rest: str) -> None:
+        """split SIZE by PART, or split SIZE all: how indices of this size are written."""
+        whole, by, part = rest.partition(" by ")
+        size, at = self.length(READER.read(whole if by else whole[:-4])), number(1)
+        need(by or whole.endswith(" all"), "split SIZE by PART, or split SIZE all")
+        if by:
+            at = self.length(READER.read(part))
+            need(self.nonnegative(less(at, number(1))), "parts of length 0")
+            need(self.integer(self.times(size, self.power(at, -1))), "a size that is no multiple")
+        need(not self.definition, "split after the first equation")
+        self.splits[frozenset(size.items())] = ("by" if by else "all", at)
+
+    def input(self, rest: str) -> None:
+        """input x[N,D] real, or another kind."""
+        left, kind, more = input_of(rest)
+        word, name, *sizes = READER.read(left)
+        need(word == "entry" and kind in KINDS and bool(more) == (kind == "labels"), f"unknown kind {kind}{more}")
+        if kind == "labels":
+            self.ranges[name] = self.length(READER.read(more))
+            need(self.nonnegative(less(self.ranges[name], number(1))), "labels of an empty range")
+        self.new(name, "input", [self.length(n) for n in sizes])
+        self.assumed[name] = kind
+
+    # equations
+
+    def equations(self, kind: str, texts: list[str]) -> None:
+        """Equations, or lemmas, that are read together."""
+        heads = [t.partition(" of ") if kind == "adjoint" else ("", "", t) for t in texts]
+        lines = [READER.line(t) for _, _, t in heads]
+        for line in lines:
+            need(line.after.keys() <= CLAUSES[kind], f"{kind} with another clause")
+            self.new_indices(*line.names, *indices_in(line.value))
+        if kind == "lemma":
+            return self.lemmas(lines)
+        need(bool(self.cost) == (kind != "forward"), f"{kind} {'after' if self.cost else 'before'} the cost")
+        if kind != "adjoint":
+            return self.block(kind, lines)
+        users = [self.users(line) for line in lines]
+        for (bar, _, _), line in zip(heads, lines):
+            self.bar[line.name] = bar
+        self.block(kind, [line._replace(name=bar) for (bar, _, _), line in zip(heads, lines)])
+        for line, own in zip(lines, users):
+            self.chain_rule(line, own)
+
+    def block(self, kind: str, lines: list[Line]) -> None:
+        """Equations that are read together: one, or a recurrence, in which no entry leads back to itself."""
+        own = {line.name: k for k, line in enumerate(lines)}
+        need(all(len(line.names) == len(line.sizes) for line in lines), "an index without its range")
+        self.recurrent |= set(own) if len(lines) > 1 or "by" in lines[0].after else set()
+        for line in lines:
+            self.new(line.name, kind, [self.length(n) for n in line.sizes])
         for name, names, _, node, _ in lines:
-            mentioned = names_in(node) - {*names, "pi"}
+            mentioned = self.mentions[name] = names_in(node) - {*names, "pi"}
             for m in mentioned:
                 need(self.kind.get(m) in {*READS[kind], "input", "size"}, f"{name} speaks of {m}")
-            self.new_indices(*indices_in(node))
             self.reads[name] = set().union(*({m} | self.reads.get(m, set()) for m in mentioned & self.axes.keys()))
             self.definition[name] = (names, node)
         everything = set().union(*(self.reads[name] for name in own))
-        for name, names, sizes, node, _ in lines:
+        for name, names, _, node, _ in lines:
             need(name in self.recurrent or name not in everything, f"{name} speaks of itself")
             self.reads[name] = everything
-            for _, env in self.ways(names, sizes):
+            for _, env in self.ways(names, self.axes[name]):
                 self.value(node, env)
                 self.demand(name, node, env)
                 if name in self.recurrent:
                     self.falls(own, lines, name, env)
-            signs = {self.sign(node, env) for _, env in self.ways(names, sizes)} if name not in self.recurrent else {0}
-            self.assumed[name] = ("", "some", "positive")[min(signs, default=0)]
+            signs = [self.sign(node, env) for _, env in self.ways(names, self.axes[name])]
+            self.assumed[name] = "" if name in self.recurrent else ("", "some", "positive")[min(signs, default=0)]
 
-    def falls(self, own: dict[str, int], lines: list[tuple[Any, ...]], name: str, env: dict[str, Poly]) -> None:
-        """The ranks of what an entry reads."""
-        _, _, _, node, rank = lines[own[name]]
-        for n, at, guard in self.walk(node, env):
+    def falls(self, own: dict[str, int], lines: list[Line], name: str, env: Env) -> None:
+        """The ranks of what an entry reads: integers below its own, or its own while the order of the lines falls."""
+        ranks = [READER.read(line.after.get("by", "")) for line in lines]
+        for line, rank in zip(lines, ranks):
+            made_of_indices = all(n in line.names or self.kind.get(n) == "size" for n in names_in(rank))
+            need(made_of_indices, "a rank is made of indices")
+        for n, at, guard in self.walk(lines[own[name]].value, env):
             if n[0] == "entry" and n[1] in own:
-                e = [self.value(p, at) for p in n[2:]]
-                there = self.value(lines[own[n[1]]][4], dict(zip(lines[own[n[1]]][1], e)))
-                gap = plus(there, number(own[n[1]] >= own[name]), scale(self.value(rank, env), -1))
+                other, e = own[n[1]], [self.value(p, at) for p in n[2:]]
+                there = self.value(ranks[other], dict(zip(lines[other].names, e)))
+                gap = plus(there, number(other >= own[name]), scale(self.value(ranks[own[name]], env), -1))
                 late = self.times(self.under(guard, at), self.positive(gap), *map(self.within, e, self.axes[n[1]]))
                 need(self.integer(gap) and not late, f"{name} may lead back to itself by {n[1]}")
 
-    def rank(self, r: Reader, names: list[str]) -> Node | None:
-        """The rank of an entry of a recurrence."""
-        node = r.expression() if r.see() == "by" and r.take() else None
-        known = names_in(node) if node else set()
-        need(all(n in names or self.kind.get(n) == "size" for n in known), "a rank is made of indices")
-        return node
+    def opening(self, line: Line, word: str) -> frozenset[str]:
+        """The definitions that are named after a word."""
+        names = line.after.get(word, "").split()
+        need(all(n in self.definition for n in names), f"cannot open {' '.join(names)}")
+        return frozenset(names)
 
-    def equations(self, kind: str, readers: list[Reader]) -> None:
-        """forward, backward or let NAME[n:N] = VALUE; line 12."""
-        need(bool(self.cost) == (kind != "forward"), f"{kind} {'after' if self.cost else 'before'} the cost")
-        heads = [(*self.head(r), r.after("=")) for r in readers]
-        self.block(kind, [(*h, self.rank(r, h[1])) for h, r in zip(heads, readers)])
+    def users(self, line: Line) -> list[str]:
+        """The equations that lead to the cost and in which a tensor stands, which must be those that are named."""
+        x = line.name
+        active = [u for u in self.definition if u == self.cost or u in self.reads.get(self.cost, ())]
+        own = [u for u in active if x in self.mentions[u]]
+        differentiable = self.kind.get(x) in ("input", "forward") and x != self.cost and x not in self.ranges
+        need(differentiable and x not in self.bar, f"{x} has no adjoint here")
+        need(len(line.names) == len(line.sizes) and [*map(self.length, line.sizes)] == self.axes[x], f"the axes of {x}")
+        need(line.after.get("uses", "").split() == own, f"{x} stands in {' '.join(own) or 'no equation'}")
+        return own
 
-    def adjoints(self, kind: str, readers: list[Reader]) -> None:
-        """adjoint NAME of TENSOR[n:N] = VALUE uses EQUATIONS: the chain rule over all users."""
-        found = []
-        for r in readers:
-            bar, _, (x, names, sizes) = r.name(), r.take("of"), self.head(r)
-            node, users = r.after("="), r.names("uses")
-            active = [u for u in self.definition if u == self.cost or u in self.reads.get(self.cost, ())]
-            own = [u for u in active if x in names_in(self.definition[u][1])]
-            need(self.cost and x != self.cost and self.kind.get(x) in ("input", "forward"), f"{x} has no adjoint")
-            need(x not in self.ranges and x not in self.bar and sizes == self.axes[x], f"no adjoint of {x} here")
-            need(users == own, f"{x} stands in {' '.join(own) or 'no equation'}")
-            self.bar[x] = bar
-            found.append((bar, names, sizes, node, self.rank(r, names), x, users, self.opening(r, "open")))
-        self.block(kind, [f[:5] for f in found])
-        for bar, names, sizes, node, _, x, users, opened in found:
-            self.opened_now = opened
-            for _, env in self.ways(names, sizes):
-                sent = [self.sent(u, x, [env[n] for n in names], opened) for u in users]
-                gap = less(plus({}, *sent), self.value(node, env, opened))
-                need(self.vanishes(gap), f"{bar} is not what the chain rule gives for {x}")
+    def chain_rule(self, line: Line, users: list[str]) -> None:
+        """An adjoint is what all equations in which the tensor stands send back."""
+        x, opened = line.name, self.opening(line, "open")
+        self.opened_now = opened
+        for _, env in self.ways(line.names, self.axes[x]):
+            sent = [self.sent(u, x, list(env.values()), opened) for u in users]
+            gap = less(plus({}, *sent), self.value(line.value, env, opened))
+            need(self.vanishes(gap), f"{self.bar[x]} is not what the chain rule gives for {x}")
 
     def sent(self, u: str, x: str, at: list[Poly], opened: frozenset[str]) -> Poly:
         """What an equation sends back to an entry of x: its adjoint times its derivative."""
@@ -1127,36 +1249,45 @@ class Book(Algebra):
             out.append(self.over(new, self.times(bar, self.value(slope(body, x), {**env, **places}))))
         return plus({}, *out)
 
-    def lemmas(self, word: str, readers: list[Reader]) -> None:
-        """lemma NAME[n,m] = VALUE open DEFINITIONS: what a tensor is, by tensors before it.
+    def lemmas(self, lines: list[Line]) -> None:
+        """What a tensor is, by tensors before it.
 
         Lemmas that are read together hold of an entry if all of them hold of the entries that it reads: induction.
         """
-        heads = [(*self.head(r)[:2], r.after("=")) for r in readers]
-        found = {name: (names, node) for name, names, node in heads}
-        order = list(self.kind)
+        if self.never_of < len(self.bar):
+            self.unmoved()
+        found, order = (
+            {line.name: (line.names, line.value) for line in lines},
+            {name: k for k, name in enumerate(self.kind)},
+        )
         need(found.keys() <= self.definition.keys() - self.same.keys(), "a lemma is about a tensor, once")
-        need(len(heads) == 1 or found.keys() <= self.recurrent, "lemmas together are about a recurrence")
-        for name, (names, node) in found.items():
-            need(len(names) == len(self.axes[name]), f"{word} {name}: an index for each axis")
-            self.new_indices(*indices_in(node))
+        need(len(lines) == 1 or found.keys() <= self.recurrent, "lemmas together are about a recurrence")
+        for name, names, sizes, node, _ in lines:
+            need(len(names) == len(self.axes[name]) and not sizes, f"lemma {name}: an index for each axis")
             for m in names_in(node) - {*names, "pi"}:
-                before = m in order and order.index(m) < min(map(order.index, found))
+                before = m in order and order[m] < min(order[other] for other in found)
                 need(before and not self.reads.get(m, set()) & found.keys(), f"{m} does not stand before {name}")
         self.same.update({name: what for name, what in found.items() if name in self.recurrent})
-        for (name, names, node), r in zip(heads, readers):
-            opened, ahead = self.opening(r, "open"), self.opening(r, "ahead")
+        for line in lines:
+            opened, ahead = self.opening(line, "open"), self.opening(line, "ahead")
             self.opened_now = opened | ahead
-            for _, env in self.ways(names, self.axes[name]):
-                body = dict(zip(self.definition[name][0], env.values()))
-                gap = less(self.value(self.definition[name][1], body, opened), self.value(node, env, opened | ahead))
-                need(self.vanishes(gap), f"the lemma about {name} does not follow: {len(gap)} terms are left")
+            for _, env in self.ways(line.names, self.axes[line.name]):
+                names, body = self.definition[line.name]
+                own = self.value(body, dict(zip(names, env.values())), opened)
+                gap = less(own, self.value(line.value, env, opened | ahead))
+                need(self.vanishes(gap), f"the lemma about {line.name} does not follow: {len(gap)} terms are left")
         self.same.update(found)
 
-    def claim(self, _: str, readers: list[Reader]) -> None:
+    # what is claimed
+
+    def cost_is(self, name: str) -> None:
+        """cost J: the forward scalar that is differentiated."""
+        need(not self.cost and self.kind.get(name) == "forward" and not self.axes[name], "the cost is a forward scalar")
+        self.cost = name
+
+    def claim(self, rest: str) -> None:
         """claim W dW: what the backward pass returns as dW, or the adjoint of W, is the derivative of the cost by W."""
-        (r,) = readers
-        x, d = r.name(), r.name()
+        x, d = rest.split()
         need(self.kind.get(x) == "input" and x in self.bar and x not in self.claims, f"no claim about {x}")
         result = self.kind.get(d) == "backward" or d == self.bar[x]
         need(result and self.axes[d] == self.axes[x], f"{d} is no result of the backward pass like {x}")
@@ -1165,83 +1296,18 @@ class Book(Algebra):
         need(same, f"{d} was not proved to be the adjoint of {x}")
         self.claims[x] = d
 
-    def given(self, word: str, readers: list[Reader]) -> None:
-        """size N M; fact 2 <= N; split H*W by W; input x[N,D] real."""
-        (r,) = readers
-        need(not self.definition, f"{word} after the first equation")
-        if word == "size":
-            while r.see():
-                self.new(r.name(), "size")
-        elif word == "fact":
-            n = r.expression()
-            need(n[0] in ("<=", "=="), "fact A <= B, or A == B")
-            gap = ("+", n[2], minus(n[1]))
-            self.laws += [gap] if n[0] == "<=" else [gap, minus(gap)]
-            sizes_alone = all(self.kind.get(s) == "size" for s in names_in(n))
-            need(sizes_alone and self.integer(self.value(gap, {})), "a fact is about sizes")
-            self.facts = [self.value(law, {}) for law in self.laws]
-        elif word == "split":
-            size, how = self.length(r.expression()), r.take("by", "all")
-            at = self.length(r.expression()) if how == "by" else number(1)
-            need(self.nonnegative(less(at, number(1))), "parts of length 0")
-            need(self.integer(self.times(size, self.power(at, -1))), "a size that is no multiple")
-            self.splits[frozenset(size.items())] = (how, at)
-        else:
-            left, kind = r.atom(), r.take()
-            name, sizes = left[1], [self.length(n) for n in left[2:]]
-            if kind == "labels":
-                self.ranges[name] = self.length(r.expression())
-                need(self.nonnegative(less(self.ranges[name], number(1))), "labels of an empty range")
-            need(left[0] == "entry" and (kind in KINDS or kind == "labels"), f"unknown kind {kind}")
-            self.new(name, "input", sizes)
-            self.assumed[name] = kind
-
-    def condition(self, _: str, readers: list[Reader]) -> None:
+    def condition(self, text: str) -> None:
         """condition WORD VALUE in NAME where CONDITION and not CONDITION."""
-        (r,) = readers
-        how, n, _, name = r.take("nonzero", "positive", "steady", "once"), r.expression(), r.take("in"), r.name()
-        guard = []
-        while r.see() in ("where", "and") and r.take():
-            denied = r.see() == "not" and r.take()
-            guard.append(("not", r.expression()) if denied else r.expression())
-        need((how, n, tuple(guard), name) not in self.declared, "a condition twice")
-        self.declared[how, n, tuple(guard), name] = r.text
+        left, *more = re.split(r" (?:where|and) ", text)
+        _, how, value, name, _ = re.split(r"^(nonzero|positive|steady|once) (.*) in (\w+)$", left)
+        guard = tuple(("not", READER.read(g[4:])) if g.startswith("not ") else READER.read(g) for g in more)
+        row = (how, READER.read(value), guard, name)
+        need(row not in self.declared, "a condition twice")
+        self.declared[row] = text
 
-    def statement(self, line: str) -> None:
-        """One line."""
-        word, _, rest = line.partition(" ")
-        self.lines += 1
-        need(not self.ended, "something stands after the end")
-        need(bool(self.version) == (word != "proof") and rest, f"the first line is `proof {VERSION}`")
-        if word == "together":
-            need(self.waiting <= 0, "lines together inside of others")
-            self.waiting = int(rest)
-            return
-        self.together.append((word, rest))
-        self.waiting -= 1
-        if self.waiting > 0:
-            return
-        lines, self.together, self.fresh, self.steps, self.opened_now = self.together, [], 0, 0, frozenset()
-        alike = {w for w, _ in lines} == {word} and (len(lines) == 1 or word in (*READS, "lemma"))
-        need(alike, "lines of several kinds together")
-        if word in ("proof", "title"):
-            need(word == "title" or rest == VERSION, f"only version {VERSION} is known")
-            self.version, self.title = VERSION, rest if word == "title" else ""
-            return
-        readers = [Reader(text.partition(";")[0]) for _, text in lines]
-        need(word in self.words, f"unknown statement {word!r}")
-        self.words[word](word, readers)
-        need(all(r.at == len(r.words) for r in readers), "something stands where the line should end")
-
-    def cost_is(self, _: str, readers: list[Reader]) -> None:
-        """cost J: the forward scalar that is differentiated."""
-        name = readers[0].name()
-        need(not self.cost and self.kind.get(name) == "forward" and not self.axes[name], "the cost is a forward scalar")
-        self.cost = name
-
-    def finish(self, _: str, readers: list[Reader]) -> None:
+    def end(self, rest: str) -> None:
         """end 57: something is claimed, some sizes fulfil the facts, the conditions are those declared."""
-        need(readers[0].take() == str(self.lines), f"the file has {self.lines} lines")
+        need(rest == str(self.lines), f"the file has {self.lines} lines")
         need(self.claims, "nothing is claimed")
         names = sorted(set().union(*map(names_in, self.laws)))
         need(len(names) < 7, "facts about too many sizes")
@@ -1283,7 +1349,10 @@ def check(text: str) -> Book:
 
 def theorem(text: str, book: Book) -> str:
     """What an accepted file says, in words."""
-    said = {w: [x[len(w) + 1 :] for x in text.splitlines() if x.startswith(w + " ")] for w in ("size", "fact", "input")}
+    said = {
+        w: [x[len(w) + 1 :] for x in text.splitlines() if x.startswith(w + " ")]
+        for w in ("size", "fact", "function", "input")
+    }
     cost = next(x[8:] for x in text.splitlines() if re.match(rf"forward {book.cost}\W", x))
     sizes = f"For all sizes {' '.join(said['size'])} >= 1" if said["size"] else "For the sizes given"
     where = (
@@ -1291,7 +1360,9 @@ def theorem(text: str, book: Book) -> str:
     )
     return "\n".join(
         [f"THEOREM {book.title}", ", ".join([sizes, *said["fact"]]), *(f"  and all {x}" for x in said["input"]),
-         f"the derivatives of {cost} are", *(f"  {d} by {x}" for x, d in book.claims.items()), *where]
+         *(f"  and all differentiable functions {x}" for x in said["function"]),
+         f"the derivatives of {cost} are", *(f"  {d} by {x}" for x, d in book.claims.items()), *where,
+         *(f"  {c}" for c in book.declared.values())]
     )  # fmt: skip
 
 

@@ -16,9 +16,9 @@ from symbackprop.calculus.derivation import Gradient, Lemma
 from symbackprop.calculus.lemmas import is_view
 from symbackprop.calculus.reverse_mode import differentiate
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import VERSION, Book, Node, Poly, Reader, Refused, names_in
+from symbackprop.certificate.check_proof import READER, VERSION, Book, Node, Poly, Refused
 from symbackprop.certificate.splits import multiples_of, splits_of
-from symbackprop.certificate.statements import Names, Writer, show
+from symbackprop.certificate.statements import Names, Writer, is_arbitrary, show
 from symbackprop.checking.budget import Budget
 from symbackprop.checking.proof_search import Sides
 from symbackprop.checking.question import Question
@@ -27,6 +27,7 @@ from symbackprop.errors import SymbackpropError, UnsupportedError
 from symbackprop.expression.build import (
     ONE,
     ZERO,
+    Apply,
     Compare,
     Entry,
     Expr,
@@ -83,6 +84,8 @@ def certificate_of_proof(proof: Proof) -> str:
     if proof.status != "PROVED":
         raise UnsupportedError(f"there are certificates of proofs that are PROVED; this is {proof.status}")
     program = base_and_step(*proof.parts) if proof.parts else proof.program
+    if len(program.outputs) != 1:
+        raise UnsupportedError("a certificate is about the derivatives of one cost")
     gradient = differentiate(program)  # line by line, where the proof has gone on to shorter forms
     empty = Program((), (), ())
     emission = Emission(gradient, Question(gradient.program, empty, {}), empty, {})
@@ -216,6 +219,10 @@ class Emission:
                 self.spelled[n] = unused("".join(c if c.isalnum() else "_" for c in n), self.spelled)
         written = {n: f"{q}*{m}" for n, (q, m) in self.multiples.items()}
         names = Names(self.spelled.values(), {n: m for n, m in self.spelled.items() if n != m} | written)
+        for e in (*self.derived.equations, *self.lines):
+            for node in nodes_once(e.value):
+                if isinstance(node, Apply) and is_arbitrary(node.function):
+                    names.function(node.function)
         for parameter in self.derived.parameters:
             names.of(parameter)
         for tensor in (*self.derived.tensors, *(e.tensor for e in self.lines)):
@@ -275,6 +282,8 @@ class Emission:
             self.say(f"fact {self.writer.text(fact.left, {})}{more} {relation} {self.writer.text(fact.right, {})}")
         for size, how, at in self.splits:
             self.say(f"split {self.writer.text(size, {})} {how}" + (f" {self.writer.text(at, {})}" if at else ""))
+        for f, name in self.names.functions.items():
+            self.say(f"function {name} {f.arity}")
         for p in self.derived.parameters:
             if p.kind != "size" and p.name != "pi":
                 self.say(f"input {self.names.of(p)} {p.kind}")
@@ -344,13 +353,14 @@ class Emission:
         left, right = self.writer.equation(e)
         name = self.names.of(tensor)
         own = self.names.of(e.tensor)
-        return f"{own} of {name}{left[len(own) :]} = {right} uses {self.users(name)}"
+        users = self.users(name)
+        return f"{own} of {name}{left[len(own) :]} = {right}" + (f" uses {users}" if users else "")
 
     def users(self, name: str) -> str:
         """The equations in which a tensor stands and that lead to the cost."""
         book = self.book
         active = (u for u in book.definition if u == book.cost or u in book.reads.get(book.cost, ()))
-        return " ".join(u for u in active if name in names_in(book.definition[u][1]))
+        return " ".join(u for u in active if name in book.mentions[u])
 
     def backward(self) -> None:
         """The user's lines."""
@@ -511,14 +521,13 @@ class Emission:
     def hints(self, name: str, equation: str, named: list[str], most: int) -> Iterator[list[str]]:
         """Choices of definitions to open, the likelier ones first."""
         yield named
-        reader = Reader(equation)
-        left, _, right = reader.atom(), reader.take("="), reader.expression()
+        left, _, right = equation.partition(" = ")
         opened = [n for n in named if n not in self.book.same]
         if opened != named:
             yield opened
         told = False
         for _ in range(most):
-            more = self.next_to_open(name, left, right, opened)
+            more = self.next_to_open(name, READER.read(left), READER.read(right), opened)
             if not more:
                 break
             if told and self.book.kind[more[0]] == "forward":  # derivatives are opened first, all of them

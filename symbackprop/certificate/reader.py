@@ -6,8 +6,9 @@ The checker brings them into one form as it reads; a file for people keeps their
 from __future__ import annotations
 
 from fractions import Fraction as Q
+from typing import Any
 
-from symbackprop.certificate.check_proof import SLOPES, Node, Refused
+from symbackprop.certificate.check_proof import ARGUMENTS, Node, Refused
 from symbackprop.certificate.check_proof import Reader as Checker
 
 
@@ -24,23 +25,21 @@ def rational(n: Node) -> Q:
 
 
 class Reader(Checker):
-    """Reads one line, word by word: -a as ("neg", a), a quotient as ("/", a, b), a function as ("call", name, ...)."""
+    """Reads expressions: -a as ("neg", a), a quotient as ("/", a, b), a function as ("call", name, ...)."""
 
-    @staticmethod
-    def minus(n: Node) -> Node:
+    def minus(self, n: Node) -> Node:
         """-n."""
         return ("neg", n)
 
-    @staticmethod
-    def joined(sign: str, a: Node, b: Node) -> Node:
+    def joined(self, sign: str, a: Node, b: Node) -> Node:
         """Two expressions and what stands between them."""
         if sign == "-":
-            return Reader.joined("+", a, Reader.minus(b))
+            return self.joined("+", a, self.minus(b))
         if sign == "**":
             return ("**", a, rational(b))
         return (*a, b) if sign in "+*" and a[0] == sign else (sign, a, b)
 
-    def atom(self) -> Node:
+    def call(self, word: str, arguments: list[Any]) -> Node:
         """As the checker reads it."""
-        found = super().atom()
-        return ("call", *found) if found[0] in SLOPES or found[0] in ("where", "stop") else found
+        found = super().call(word, arguments)
+        return ("call", *found) if word in ARGUMENTS else found

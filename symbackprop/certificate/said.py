@@ -6,11 +6,13 @@ The checker has accepted the text; here it is only taken apart.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from symbackprop.certificate.check_proof import Node
+from symbackprop.certificate.check_proof import Node, input_of
 from symbackprop.certificate.reader import Reader
 from symbackprop.errors import UnsupportedError
+
+READER = Reader()
 
 
 def inside(n: Node) -> Iterator[Node]:
@@ -59,10 +61,13 @@ class Statements:
                 found.title = rest
             elif word == "condition":
                 found.conditions.append(rest)
-            elif word in ("split", "let", "together") or " by " in rest.partition("for ")[0].partition(";")[0]:
+            elif (
+                word in ("split", "let", "together", "function")
+                or " by " in rest.partition("for ")[0].partition(";")[0]
+            ):
                 raise UnsupportedError(f"a file for Coq has no word yet for the statement {line[:60]!r}")
             elif word not in ("proof", "end"):
-                getattr(found, f"_{word}")(Reader(rest.partition(";")[0]))
+                getattr(found, f"_{word}")(rest.partition(";")[0].strip())
         return found
 
     @property
@@ -84,47 +89,43 @@ class Statements:
         found = self.forward.get(tensor) or self.backward.get(tensor)
         return found.sizes if found else next(a.sizes for a in self.adjoints.values() if a.name == tensor)
 
-    def _size(self, r: Reader) -> None:
-        while r.see():
-            self.sizes.append(r.name())
+    def _size(self, text: str) -> None:
+        self.sizes += text.split()
 
-    def _fact(self, r: Reader) -> None:
-        self.facts.append(r.expression())
+    def _fact(self, text: str) -> None:
+        self.facts.append(READER.read(text))
 
-    def _input(self, r: Reader) -> None:
-        _, name, *shape = r.atom()
-        kind = r.name()
+    def _input(self, text: str) -> None:
+        left, kind, labels = input_of(text)
+        _, name, *shape = READER.read(left)
         self.inputs[name] = (kind, tuple(shape))
-        if kind == "labels":
-            self.labels[name] = r.expression()
+        if labels:
+            self.labels[name] = READER.read(labels)
 
-    def _head(self, r: Reader) -> tuple[str, tuple[str, ...], tuple[Node, ...]]:
-        _, name, *places = r.atom()
-        sizes = tuple(p[2] for p in places if p[0] == ":")
-        return name, tuple(p[1][1] if p[0] == ":" else p[1] for p in places), sizes
+    def _line(self, text: str) -> Line:
+        name, indices, sizes, value, after = READER.line(text)
+        return Line(name, tuple(indices), tuple(sizes), value, tuple(after.get("open", "").split()))
 
-    def _forward(self, r: Reader) -> None:
-        head = self._head(r)
-        self.forward[head[0]] = Line(*head, r.after("="))
+    def _forward(self, text: str) -> None:
+        line = self._line(text)
+        self.forward[line.name] = line
 
-    def _backward(self, r: Reader) -> None:
-        head = self._head(r)
-        self.backward[head[0]] = Line(*head, r.after("="))
+    def _backward(self, text: str) -> None:
+        line = self._line(text)
+        self.backward[line.name] = line
 
-    def _adjoint(self, r: Reader) -> None:
-        name = r.name()
-        r.take("of")
-        of, indices, sizes = self._head(r)
-        self.adjoints[of] = Line(name, indices, sizes, r.after("="))
+    def _adjoint(self, text: str) -> None:
+        name, _, rest = text.partition(" of ")
+        line = self._line(rest)
+        self.adjoints[line.name] = replace(line, name=name, opened=())
 
-    def _lemma(self, r: Reader) -> None:
-        name, indices, _ = self._head(r)
-        value = r.after("=")
-        self.lemmas[name] = Line(name, indices, self.shape(name), value, tuple(r.names("open")))
+    def _lemma(self, text: str) -> None:
+        line = self._line(text)
+        self.lemmas[line.name] = replace(line, sizes=self.shape(line.name))
 
-    def _cost(self, r: Reader) -> None:
-        self.cost = r.name()
+    def _cost(self, text: str) -> None:
+        self.cost = text
 
-    def _claim(self, r: Reader) -> None:
-        of = r.name()
-        self.claims[of] = r.name()
+    def _claim(self, text: str) -> None:
+        of, by = text.split()
+        self.claims[of] = by

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from keyword import kwlist
 
 from symbackprop.certificate.check_proof import SLOPES, WORDS, Node
 from symbackprop.errors import UnsupportedError
@@ -55,7 +56,8 @@ class Names:
 
     def __init__(self, sizes: Iterable[str], multiples: Mapping[str, str]) -> None:
         self._of: dict[Tensor | Symbol, str] = {}
-        self._taken = {*sizes, *WORDS}
+        self.functions: dict[Function, str] = {}  # those of which nothing is known
+        self._taken = {*sizes, *WORDS, *kwlist}
         self.multiples = multiples  # what a size is written as that is assumed to be a multiple: N as "2*N_half"
 
     @property
@@ -70,6 +72,17 @@ class Names:
         if thing not in self._of:
             self._of[thing] = self.unused(thing.name)
         return self._of[thing]
+
+    def function(self, f: Function) -> str:
+        """The name of an arbitrary function, and of its derivatives."""
+        if f.primitive_of is not None:
+            root, k = f.primitive_of
+            return f"{self.function(root)}_prime{k + 1 if root.arity > 1 else ''}"
+        if f not in self.functions:
+            name = self.functions[f] = self.unused(f.name)
+            once = [f"_prime{k if f.arity > 1 else ''}" for k in range(1, f.arity + 1)]
+            self._taken.update(name + more for more in (*once, *(a + b for a in once for b in once)))
+        return self.functions[f]
 
     def unused(self, wanted: str) -> str:
         """A name that nothing has yet."""
@@ -207,6 +220,8 @@ class Writer:
         return f"({self.text(c, env)} == 1)"
 
     def _apply(self, function: Function, arguments: tuple[Expr, ...], env: Mapping[Expr, str]) -> tuple[str, int]:
+        if is_arbitrary(function):
+            return f"{self.names.function(function)}({', '.join(self.text(a, env) for a in arguments)})", 2
         if function is STOP_GRADIENT:
             return f"stop({self.text(arguments[0], env)})", 2
         if function.name in SLOPES:
@@ -222,6 +237,13 @@ class Writer:
         if value is None or any(isinstance(n, Apply) and n.function is function for n in nodes_once(value)):
             raise UnsupportedError(f"a certificate has no word for the function {function.name}")
         return self._leveled(value, env)
+
+
+def is_arbitrary(f: Function) -> bool:
+    """True for functions of which nothing is known, and their derivatives."""
+    if f.primitive_of is not None:
+        return is_arbitrary(f.primitive_of[0])
+    return f.definition is None and f.name not in (*SLOPES, *WRITTEN_OUT) and f is not STOP_GRADIENT
 
 
 def show(n: Node, strong: int = 0) -> str:
@@ -247,7 +269,8 @@ def show(n: Node, strong: int = 0) -> str:
     elif word in ("//", "<", "<=", "=="):
         text, level = f"{show(parts[0], 1)} {word} {show(parts[1], 2)}", -1
     else:
-        text, level = f"{word}({', '.join(map(show, parts))})", 2
+        name, *arguments = parts if word == "apply" else (word, *parts)
+        text, level = f"{name}({', '.join(map(show, arguments))})", 2
     return f"({text})" if strong > level or level < 0 else text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import certificate_numbers
 import pytest
 
 from symbackprop.certificate import check_proof
-from symbackprop.certificate.check_proof import Reader, Refused, check
+from symbackprop.certificate.check_proof import READER, Refused, check
 from symbackprop.certificate.statements import show
 
 PROOFS = {p.stem: p.read_text() for p in sorted((Path(__file__).parent / "proofs").glob("*.sbp"))}
@@ -84,14 +85,32 @@ def test_check_proof_imports_the_standard_library_alone():
     assert not called & {"eval", "exec", "compile", "__import__"}
 
 
+def test_check_proof_is_written_in_python_3_9():
+    text = Path(check_proof.__file__).read_text()
+    assert ast.parse(text, feature_version=(3, 9))
+    with pytest.raises(SyntaxError):
+        ast.parse(text + "match 1:\n    case 1: pass\n", feature_version=(3, 9))
+
+
+@pytest.mark.parametrize("python", ["python3.9", "python3.10", "python3.12", "python3.13", "python3.14", "pypy3"])
+def test_check_proof_runs_under_other_pythons(python, tmp_path):
+    """Those that are installed; Debian's pypy3 is a Python 3.9."""
+    command = shutil.which(python)
+    if command is None or subprocess.run([command, "--version"], capture_output=True).returncode:
+        pytest.skip(f"{python} is not installed")
+    (tmp_path / "p.sbp").write_text(PROOFS["layernorm"])
+    run = subprocess.run([command, "-I", check_proof.__file__, tmp_path / "p.sbp"], capture_output=True, text=True)
+    assert run.returncode == 0 and "ACCEPTED" in run.stdout, run.stdout + run.stderr
+
+
 @pytest.mark.parametrize(
     "text",
     ["a*b/c", "-a*b", "(-a)*b", "a - (b - c)", "a/(b*c)", "x[i,j+1]**(3/2)", "sum(x[i]*y[k] for k in N - 1)", "(a < b)*c",
      "where((a == 0), a//2, a%b)", "a**(-1)", "(a + b)**2", "a - (-b)", "max(exp(-a[k]) for k in N)/2"],
 )  # fmt: skip
 def test_show_gives_what_was_read(text):
-    node = Reader(text).expression()
-    assert Reader(show(node)).expression() == node
+    node = READER.read(text)
+    assert READER.read(show(node)) == node
 
 
 ATTACKS = {
@@ -123,6 +142,13 @@ ATTACKS = {
     "a range in an expression": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(i:D) + "),
     "a power of a power without parentheses": ("layernorm", "**2", "**2**1"),
     "axes exchanged": ("two_layer_net", "backward dW1[i:", "backward dW1[j:"),
+    "what Python would read otherwise": ("layernorm", "1000000", "1_000_000"),
+    "a number in base 16": ("layernorm", "1000000", "0x10"),
+    "a conditional": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = (0 if 1 else 2) + "),
+    "a sum with a condition": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = sum(1 for k in D if 0) + "),
+    "an assignment inside": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = 0*(a := 1) + "),
+    "a word of Python": ("layernorm", "size N D", "size N D None"),
+    "a long row of signs": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = " + "-" * 30_000),
     "deep nesting": ("layernorm", "backward dgain[i:D] = ", "backward dgain[i:D] = " + "(" * 2000),
 }  # fmt: skip
 
@@ -204,15 +230,42 @@ def test_conditions_are_derived_and_compared():
             check(small(*arguments, conditions=wrong))
 
 
+@pytest.mark.parametrize("p", ["x[i]", "x[i] - y[i]"])
+def test_what_moves_with_the_input_is_not_0_where_a_comparison_is_steady(p):
+    """At x = y the forward pass |x - y| has no derivative; elsewhere the sign is that of NumPy."""
+    text = small(f"where(({p} < 0), -1, 1)*({p})", f"(0 < {p}) - ({p} < 0)", adjoint=f"where(({p} < 0), -1, 1)",
+                 given=("input x[N] real", "input y[N] real"), conditions=[f"steady {p} in J"])  # fmt: skip
+    assert check(text).ended
+    assert certificate_numbers.refuted(text) is None
+
+
+@pytest.mark.parametrize("p", ["y[i]", "x[i] - x[0]", "x[i + 1]", "y[i]*x[i]", "sum(x[k] - x[i] for k in N)"])
+def test_what_need_not_move_may_be_0(p):
+    """Data that are 0 stay 0, so does x[0] - x[0], and what lies outside of the box of x."""
+    wrong = small(f"where(({p} < 0), 0, 1)*stop(x[i])", f"(0 < {p}) - ({p} < 0) - where(({p} < 0), -1, 1)", adjoint="0",
+                  given=("input x[N] real", "input y[N] real"), conditions=[f"steady {p} in J"])  # fmt: skip
+    with pytest.raises(Refused, match="does not follow"):
+        check(wrong)
+
+
 @pytest.mark.parametrize("more", [[], ["nonzero x[i] in J"], ["nonzero x[i] in dx"]])
 def test_conditions_come_from_the_forward_pass_alone(more):
-    """Off x = 0 the mask of the other side is the same, and x**3/x**2 is x; the forward pass says neither."""
-    masks = small("where((x[i] < 0), 0, x[i])", "where((0 < x[i]), 1, 0)", adjoint="1 - (x[i] < 0)",
-                  conditions=["steady x[i] in J", *more])  # fmt: skip
+    """Off y = 0 the mask of the other side is the same, and x**3/x**2 is x; the forward pass says neither."""
+    masks = small("where((y[i] < 0), 0, x[i])", "where((0 < y[i]), 1, 0)", adjoint="1 - (y[i] < 0)",
+                  given=("input x[N] real", "input y[N] real"),
+                  conditions=["steady y[i] in J", *(c.replace("x", "y") for c in more)])  # fmt: skip
     quotient = small("x[i]**2", "2*x[i]**3/x[i]**2", adjoint="2*x[i]", conditions=more)
     for text in (masks, quotient):
         with pytest.raises(Refused):
             check(text)
+
+
+def test_conditions_are_what_the_steady_comparisons_say():
+    """x moves, so where x < 0 is steady, x is not 0: the mask of the other side is the same."""
+    text = small("where((x[i] < 0), 0, x[i])", "where((0 < x[i]), 1, 0)", adjoint="1 - (x[i] < 0)",
+                 conditions=["steady x[i] in J"])  # fmt: skip
+    assert check(text).ended
+    assert certificate_numbers.refuted(text) is None
 
 
 RELU = "where((0 < x[i]), x[i], 0)"
@@ -261,10 +314,75 @@ def test_denominators_that_may_be_0_elsewhere_are_not_multiplied_away():
     assert certificate_numbers.refuted(wrong) is not None
 
 
+def test_a_root_of_a_square_stays_one_where_an_index_is_put_in():
+    """At i = 0 the root is that of x[0]**2, which is not x[0]."""
+    forward, given = "(i == 0)*(x[i]**2 + i*y[i])**(1/2)", ("input x[N] real", "input y[N] real")
+    wrong = small(forward, "(i == 0)*1", given=given, conditions=["positive x[i]**2 + i*y[i] in J"])
+    with pytest.raises(Refused, match="chain rule"):
+        check(wrong)
+    assert certificate_numbers.refuted(wrong) is not None
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "condition"),
+    [
+        ("x[i]**2/(i - 1)", "2*x[i]/(i - 1)", "nonzero i - 1 in J"),  # at the second entry of any x
+        ("where((i < 2), x[i]/i, 0)", "where((i < 2), 1/i, 0)", "nonzero i in J where (i < 2)"),
+        ("x[i]*log(1 - N)", "log(1 - N)", "positive 1 - N in J"),  # at all sizes
+    ],
+)
+def test_conditions_that_never_hold_are_refused(forward, backward, condition):
+    with pytest.raises(Refused, match="is 0 somewhere"):
+        check(small(forward, backward, conditions=[condition]))
+
+
+def test_what_is_0_or_1_is_no_denominator():
+    """b*b/b would be 1 or b, as it is read; where b is 0 the cost is."""
+    wrong = small("x[i]*where((0 < b[i]), 1/b[i], 0)", "1", given=("input x[N] real", "input b[N] bern"),
+                  conditions=["steady b[i] in J"])  # fmt: skip
+    with pytest.raises(Refused, match="under a negative exponent"):
+        check(wrong)
+    assert certificate_numbers.refuted(wrong) is not None
+
+
+def test_what_no_entry_asks_for_is_no_condition():
+    """At size 1 z has no entries, and y may be negative."""
+    lines = [
+        "proof 2", "title empty", "size N", "input x[N] real", "input y real", "forward z[i:N - 1] = log(y)",
+        "forward J = sum(x[i]**2 for i in N) + sum(z[i] for i in N - 1)", "cost J",
+        "adjoint x_bar of x[i:N] = 2*x[i] uses J", "backward dx[i:N] = 2*x[i]*exp(log(y))/y",
+        "lemma dx[i] = x_bar[i] open x_bar", "claim x dx", "condition positive y in z",
+    ]  # fmt: skip
+    with pytest.raises(Refused, match="takes more for granted"):
+        check(numbered(lines))
+    assert check(numbered([line.replace("N - 1", "N") for line in lines])).ended
+
+
 def test_entries_outside_their_boxes_are_0():
     text = small("x[i]*x[i + 1]", "x[i + 1] + x[i - 1]")
     assert check(text).ended
     assert certificate_numbers.refuted(text) is None
+
+
+def test_functions_of_which_nothing_is_known():
+    given = ("input x[N] real", "input y[N] real", "function loss 2")
+    right = "2*x[i]*loss_prime1(x[i]**2, y[i])"
+    text = small("loss(x[i]**2, y[i])", right, given=given)
+    assert check(text).ended
+    assert certificate_numbers.refuted(text) is None
+    for wrong in (
+        "2*x[i]*loss_prime2(x[i]**2, y[i])",
+        "loss_prime1(x[i]**2, y[i])",
+        "2*x[i]*loss_prime1(y[i], x[i]**2)",
+        "2*x[i]*loss(x[i]**2, y[i])",
+        "2*x[i]*loss_prime1(x[i]**2)",
+        "2*x[i]*loss_prime(x[i]**2, y[i])",
+    ):
+        with pytest.raises(Refused):
+            check(small("loss(x[i]**2, y[i])", wrong, given=given))
+    for name in ("exp", "sum", "x", "i", "pi"):
+        with pytest.raises(Refused):
+            check(small("x[i]**2", "2*x[i]", given=("input x[N] real", f"function {name} 1")))
 
 
 def test_places_of_maxima():

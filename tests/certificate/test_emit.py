@@ -12,7 +12,7 @@ from command_line import run_here
 from test_check_proof import PROOFS
 
 import symbackprop as sb
-from symbackprop.certificate.check_proof import check
+from symbackprop.certificate.check_proof import Refused, check
 from symbackprop.certificate.emit import deep
 from symbackprop.errors import UnsupportedError
 
@@ -122,9 +122,16 @@ def test_save_writes_any_depth_by_base_and_step(tmp_path):
     assert certificate_numbers.refuted(text, seeds=range(2)) is None
 
 
-def test_save_refuses_arbitrary_functions_by_name(tmp_path):
-    with pytest.raises(UnsupportedError, match="no word for the function f"):
-        sb.prove(sb.Network(depth="L", activation="f", cost="squared_error")).save(tmp_path / "network.sbp")
+def test_save_writes_arbitrary_functions(tmp_path):
+    """Any differentiable f, whose derivative is f_prime; with another derivative numbers disagree."""
+    proof = sb.prove(sb.Network([3, 5, 4], activation="f", cost="squared_error"))
+    text = proof.save(tmp_path / "network.sbp").read_text()
+    assert "\nfunction f 1\n" in text and check(text).ended
+    assert certificate_numbers.refuted(text, seeds=range(2)) is None
+    for old, new in (("f_prime(", "f("), ("function f 1", "function f 2"), ("function f 1\n", "")):
+        with pytest.raises(Refused):
+            check(text.replace(old, new))
+    assert certificate_numbers.refuted(text.replace("f_prime(", "f(")) is not None
 
 
 def test_check_certificate_writes_beside_the_verdict(tmp_path):

@@ -15,6 +15,16 @@ import mpmath
 DIGITS = 60
 
 
+def any_function(name, u):
+    """A function that stands for all differentiable ones, and its derivatives, by central differences."""
+    root, prime, k = name.rpartition("_prime")
+    if not prime:
+        return sum(mpmath.sin(v + j) + v * u[0] / (j + 3) for j, v in enumerate(u))
+    h, at = mpmath.mpf(10) ** -20, int(k or 1) - 1
+    up, down = ([v + s * h * (j == at) for j, v in enumerate(u)] for s in (1, -1))
+    return (any_function(root, up) - any_function(root, down)) / (2 * h)
+
+
 class Unclear(Exception):
     """Numbers cannot say anything here: a division by zero, a kink nearby."""
 
@@ -25,6 +35,7 @@ class Numbers:
     def __init__(self, text, seed):
         self.random = random.Random(seed)
         self.equations, self.sizes, self.inputs, self.claims, self.labels, self.facts = {}, {}, {}, [], {}, []
+        self.functions = set()
         self.cost, self.kinds, self.near, self.memo = None, {}, [], {}
         for line in text.splitlines():
             word, _, rest = line.partition(" ")
@@ -51,6 +62,8 @@ class Numbers:
                     [ast.parse(h[1].strip(), mode="eval").body for h in heads],
                     body,
                 )
+            elif word == "function":
+                self.functions.add(rest.split()[0])
             elif word == "cost":
                 self.cost = rest.strip()
             elif word == "claim":
@@ -79,18 +92,21 @@ class Numbers:
         return [ast.parse(a, mode="eval").body for a in self.parts(text)]
 
     def drawn(self, name):
-        shape = [self.value(a, {}) for a in self.inputs[name]]
+        shape = [self.length(a, {}) for a in self.inputs[name]]
         kind, table = self.kinds[name], {}
         places = list(itertools.product(*map(range, shape)))
         for at in places:
             table[at] = {
-                "labels": lambda: self.random.randrange(self.value(self.labels[name], {})),
+                "labels": lambda: self.random.randrange(self.length(self.labels[name], {})),
                 "positive": lambda: mpmath.mpf(self.random.uniform(0.3, 2)),
                 "prob": lambda: mpmath.mpf(self.random.uniform(0.1, 0.9)),
                 "bern": lambda: self.random.randrange(2),
                 "pm1": lambda: self.random.choice((-1, 1)),
             }.get(kind, lambda: mpmath.mpf(self.random.uniform(-1.5, 1.5)))()
         return table
+
+    def length(self, size, env):
+        return int(mpmath.nint(self.value(size, env)))
 
     def entry(self, name, at):
         if name in self.values:
@@ -140,7 +156,8 @@ class Numbers:
         if isinstance(n.op, ast.Div):
             if abs(b) < 1e-12:
                 raise Unclear("division")
-            return mpmath.mpf(a) / b
+            whole = isinstance(a, int) and isinstance(b, int) and a % b == 0  # of sizes and indices
+            return a // b if whole else mpmath.mpf(a) / b
         return {
             ast.Add: lambda: a + b,
             ast.Sub: lambda: a - b,
@@ -153,7 +170,7 @@ class Numbers:
         name = n.func.id
         if name in ("sum", "max", "min", "argmax"):
             g = n.args[0].generators[0]
-            values = [self.value(n.args[0].elt, {**env, g.target.id: k}) for k in range(self.value(g.iter, env))]
+            values = [self.value(n.args[0].elt, {**env, g.target.id: k}) for k in range(self.length(g.iter, env))]
             if name == "sum":
                 return sum(values, 0)
             if not values:
@@ -164,6 +181,8 @@ class Numbers:
         if name == "where":
             return go(n.args[1]) if go(n.args[0]) else go(n.args[2])
         u = go(n.args[0])
+        if re.sub(r"(_prime\d*)+$", "", name) in self.functions:
+            return any_function(name, [mpmath.mpf(go(a)) for a in n.args])
         if name == "stop":
             raise Unclear("stop")
         if name in ("log", "lgamma", "digamma", "trigamma") and u <= 1e-9:
