@@ -9,7 +9,6 @@ in silence. The two functions make a fresh instance at each call, so the user's 
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
 import itertools
@@ -22,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from symbackprop.checking.question import Question
-from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.sample_points import Sampler, Sizes
 from symbackprop.checking.user_run import quietly
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
-from symbackprop.expression.program import Program
+from symbackprop.expression.build import Symbol
+from symbackprop.expression.program import Program, symbols
 from symbackprop.frontends.numpy.dialects import OWN_CODE
 from symbackprop.frontends.numpy.tracer import Tracer
 from symbackprop.frontends.subject import must_be_taken
@@ -38,6 +38,7 @@ OWN_CODE.append(__file__)  # the functions that make a layer and run it are rebu
 HELD = ("data", "value", "val", "weight", "array", "w", "params")  # where a parameter object keeps its numbers
 DEEPEST = 4
 DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11), tuple(range(12, 132, 12))  # the latter in two, three or four groups
+OTHER_LENGTHS = (*range(2, 13), 16, 24)  # an axis of length 1 fits to any
 MOST_TOLD = 4  # arrays that an instance keeps
 MOST_TRIED = 200  # ways to fill in the arguments of a constructor
 Path = tuple[Any, ...]  # steps from the instance: attributes, keys of dictionaries, places of lists
@@ -115,36 +116,17 @@ def layer_passes(
     finder = _Finder(subject, dict(shapes), dict(assume), where, dict(fixed), methods)
     if isinstance(subject, type):
         return finder.passes()
-    finder, found = _at_own_lengths(finder)
+    finder.passes()
+    lengths = finder.only_lengths()
+    if lengths:
+        finder = finder.at_lengths(lengths)
+    found = finder.passes()
     held = finder.unnamed()
     return finder.with_shapes(held).passes() if held else found
 
 
-def _at_own_lengths(finder: _Finder) -> tuple[_Finder, LayerPasses]:
-    """An instance whose arrays have their lengths may take data of these lengths alone: as few of them as may be.
-
-    Raises:
-        MalformedError: it runs with no data of the shapes given.
-    """
-    try:
-        return finder, finder.passes()
-    except _NotRunError as error:
-        for lengths in itertools.islice(finder.own_lengths(), MOST_TRIED):
-            narrowed = finder.at_lengths(lengths)
-            with contextlib.suppress(MalformedError):
-                return narrowed, narrowed.passes()
-        raise error.of_sizes(finder.data_sizes()) from None
-
-
 class _NotRunError(MalformedError):
     """A layer's own method raises something."""
-
-    def of_sizes(self, sizes: Sequence[str]) -> MalformedError:
-        """The error of an instance that was tried at several lengths of its data."""
-        if not sizes:
-            return self
-        tried = f"tried with several lengths of {', '.join(sizes)}, those of the instance's own arrays too"
-        return MalformedError(self.what, evidence=[tried], help=f'{self.help}; a length may be a number: ("N", 8)')
 
 
 def malformed_layer(subject: Any, error: SymbackpropError) -> Verdict:
@@ -183,10 +165,13 @@ class _Finder:
         choices = choices or sorted(sampler.size_choices(), key=lambda sizes: -len(set(sizes.values())))[:1]
         if not choices:
             raise MalformedError("no small sizes were found at which the layer could be tried")
-        points = [sampler.point(sizes).inputs for sizes in choices]
-        self.points = [{t.name: inputs[t].copy()[()] for t in tracer.inputs.values()} for inputs in points]
+        self.sampler, self.tensors, self.choices = sampler, list(tracer.inputs.values()), choices
+        self.points = [self._values_at(sizes) for sizes in choices]
         self.values = self.points[0]
-        self.sizes = [s.name for s in sampler.symbols]
+
+    def _values_at(self, sizes: Sizes) -> dict[str, Any]:
+        inputs = self.sampler.point(sizes).inputs
+        return {t.name: inputs[t].copy()[()] for t in self.tensors}
 
     def _methods(self, methods: Sequence[str] | None) -> tuple[str, str]:
         if methods is not None:
@@ -231,19 +216,30 @@ class _Finder:
 
     def _run(self, plan: _Plan) -> tuple[Any, Any]:
         """A layer after its forward pass, and what that returns: of an instance at the first sizes at which it runs."""
+        if isinstance(self.subject, type):
+            return self._run_with(plan, self.values)
         failed: _NotRunError | None = None
-        for values in [self.values] if isinstance(self.subject, type) else self.points:
-            self.values = values
-            data = {a: values[n] for a, n in plan.forward_arguments.items()}
+        for sizes in itertools.islice(self._sizes_to_try(plan), MOST_TRIED):
+            self.values = self._values_at(sizes)
             try:
-                with quietly():
-                    layer = _instance(plan, values)
-                    return layer, self._called(layer, plan.forward, data, plan.fixed[plan.forward])
+                result = self._run_with(plan, self.values)
             except _NotRunError as error:
                 failed = failed or error
-        assert failed is not None, "there is a point"
-        self.values = self.points[0]
-        raise failed
+                continue
+            self._ran = (plan, sizes)
+            return result
+        assert failed is not None, "there are sizes"
+        names = [s.name for s in self._data_sizes(plan)]
+        if not names:
+            raise failed
+        tried = f"tried with several lengths of {', '.join(names)}, those of the instance's own arrays too"
+        raise MalformedError(failed.what, evidence=[tried], help=failed.help)
+
+    def _run_with(self, plan: _Plan, values: Mapping[str, Any]) -> tuple[Any, Any]:
+        data = {a: values[n] for a, n in plan.forward_arguments.items()}
+        with quietly():
+            layer = _instance(plan, values)
+            return layer, self._called(layer, plan.forward, data, plan.fixed[plan.forward])
 
     def _made(self) -> tuple[dict[str, Any], Any]:
         """An instance, and what its constructor is given."""
@@ -375,22 +371,43 @@ class _Finder:
         result.lengths = dict(lengths)
         return result
 
-    def data_sizes(self) -> list[str]:
-        """The sizes that its data have, those of last axes first: axes of features come after those of examples."""
-        _, named, _ = self._arguments(self.forward)
-        shapes = [s for s in (self.shapes[n] for n in named.values()) if isinstance(s, (tuple, list))]
-        axes = sorted((-k, str(text)) for s in shapes for k, text in enumerate(s))
-        return [n for n in dict.fromkeys(text for _, text in axes) if n in self.sizes]
+    def _data_sizes(self, plan: _Plan) -> list[Symbol]:
+        """The sizes that only its data have, those of last axes first: features come after examples."""
+        data, rest = set(plan.forward_arguments.values()), dict[Symbol, int]()
+        for tensor in self.tensors:
+            for k, n in enumerate(tensor.shape):
+                rest |= {s: max(k, rest.get(s, 0)) for s in symbols(n)} if tensor.name in data else {}
+        held = {s for t in self.tensors if t.name not in data for n in t.shape for s in symbols(n)}
+        return sorted((s for s in rest if s in self.sampler.symbols and s not in held), key=lambda s: -rest[s])
 
-    def own_lengths(self) -> Iterator[dict[str, int]]:
-        """Lengths of the instance's arrays for sizes of its data: of few sizes first."""
+    def _sizes_to_try(self, plan: _Plan) -> Iterator[Sizes]:
+        """Small sizes, then those with lengths of the instance's arrays for some sizes of its data: for few first."""
+        yield from self.choices
         arrays = (v for _, v in _walk(self.subject) if isinstance(v, np.ndarray))
-        lengths = list(dict.fromkeys(n for a in arrays for n in np.shape(a)))
+        lengths = list(dict.fromkeys(n for a in arrays for n in np.shape(a) if n))
         for count in (1, 2, 3):
-            for names in itertools.combinations(self.data_sizes(), count):
-                yield from (
-                    dict(zip(names, chosen, strict=True)) for chosen in itertools.product(lengths, repeat=count)
-                )
+            for names in itertools.combinations(self._data_sizes(plan), count):
+                for chosen in itertools.product(lengths, repeat=count):
+                    sizes = {**self.choices[0], **dict(zip(names, chosen, strict=True))}
+                    if self.sampler.allowed(sizes):
+                        yield sizes
+
+    def only_lengths(self) -> dict[str, int]:
+        """Sizes of its data of which an instance takes one length alone, as far as small ones show."""
+        plan, ran = self._ran
+        found: dict[str, int] = {}
+        for symbol in self._data_sizes(plan):
+            others = ({**ran, symbol: n} for n in OTHER_LENGTHS if n != ran[symbol])
+            if not any(self._runs(plan, sizes) for sizes in others if self.sampler.allowed(sizes)):
+                found[symbol.name] = ran[symbol]
+        return found
+
+    def _runs(self, plan: _Plan, sizes: Sizes) -> bool:
+        try:
+            self._run_with(plan, self._values_at(sizes))
+        except _NotRunError:
+            return False
+        return True
 
     def unnamed(self) -> dict[str, tuple[int, ...]]:
         """Parameters of an instance that shapes does not name, but whose gradients its backward leaves or returns."""
@@ -490,10 +507,10 @@ class _Finder:
         with quietly():
             returned = self._called(layer, self.backward, values, fixed)
         gradients = self._gradients(plan, layer, returned, before)
-        if not gradients:
+        self._unnamed = {} if isinstance(self.subject, type) else self._find_unnamed(plan, layer, returned, before)
+        if not gradients and not self._unnamed:
             raise MalformedError(f"no gradient was found: {self.name}.{self.backward} returns none and leaves none",
                                  help="return it, or leave it as self.dW, self.grads['W'] or W.grad")  # fmt: skip
-        self._unnamed = self._find_unnamed(plan, layer, returned, before)
         whole = replace(plan, backward_arguments=named, fixed={**plan.fixed, self.backward: fixed}, upstream=upstream,
                         cache=cache, gradients=gradients)  # fmt: skip
         whole = replace(whole, copied=tuple(self._changed(whole, layer)))

@@ -464,6 +464,69 @@ def test_gradients_that_are_returned_belong_to_attributes_in_their_order():
     assert "took as they are, and no inputs: Returned.fixed" in verdict.notes
 
 
+class Step:
+    """A recurrent cell: two sizes of its data are lengths of its arrays."""
+
+    def __init__(self, units_in, units):
+        draw = np.random.default_rng(0)
+        self.Wx, self.Wh = draw.normal(size=(units_in, units)), draw.normal(size=(units, units))
+
+    def forward(self, x, h):
+        self.cache = x, h, np.tanh(x @ self.Wx + h @ self.Wh)
+        return self.cache[2]
+
+    def backward(self, dout):
+        x, h, y = self.cache
+        dz = dout * (1 - y * y)
+        self.dWx, self.dWh = x.T @ dz, h.T @ dz
+        return dz @ self.Wx.T, dz @ self.Wh.T
+
+
+class Stretched:
+    """Data of one column run as well, stretched to all."""
+
+    def __init__(self, width):
+        self.scale = np.full(width, 3.0)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.scale
+
+    def backward(self, dout):
+        self.dscale = (dout * self.x).sum(axis=0)
+        return dout * self.scale
+
+
+class Table:
+    """Its data are labels, and have no gradient."""
+
+    def __init__(self, rows, width):
+        self.weight = np.random.default_rng(0).normal(size=(rows, width))
+
+    def forward(self, ids):
+        self.ids = ids
+        return self.weight[ids]
+
+    def backward(self, dout):
+        self.dweight = np.zeros_like(self.weight)
+        np.add.at(self.dweight, self.ids, dout)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "assume", "told"),
+    [
+        (Step(3, 2), {"x": ("N", "D"), "h": ("N", "H")}, {}, "took D = 3, H = 2: this Step takes no other length"),
+        (Stretched(5), {"x": ("N", "D")}, {}, "took D = 5: this Stretched takes no other length"),
+        (Table(7, 3), {"ids": ("N",)}, {"ids": "label:7"}, "took for the gradients: of weight Table.dweight"),
+    ],
+    ids=["cell", "stretched", "labels"],
+)
+def test_sizes_of_the_data_are_the_lengths_that_an_instance_takes(layer, shapes, assume, told):
+    verdict = sb.check(layer, shapes=shapes, assume=assume)
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes of N, the others as given")
+    assert told in verdict.notes
+
+
 def test_an_instance_that_takes_no_data_of_these_shapes_says_what_was_tried():
     verdict = sb.check(Affine(4, 3), shapes={"x": ("N", 7)})
     assert (verdict.status, "tried with several lengths of N" in verdict.reason) == ("MALFORMED", True)
