@@ -36,6 +36,7 @@ real indicators[2] = {0, 1};
 #define INDICATOR(condition) ((condition) ? indicators[1] : indicators[0])
 
 static inline real sigmoid(real z) { real u = -z; u = u > LARGEST ? LARGEST : u; return 1 / (1 + EXP(u)); }
+static inline real finite_exp(real u) { u = u > LARGEST ? LARGEST : u; return EXP(u); }
 static inline real relu(real z) { return z < 0 ? 0 : z; }
 static inline real SQUARE(real z) { return z * z; }
 static inline real CUBE(real z) { return z * z * z; }

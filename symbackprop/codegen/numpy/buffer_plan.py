@@ -43,7 +43,7 @@ from symbackprop.expression.build import (
 
 Shape = tuple[Expr, ...]
 HALF = Fraction(1, 2)
-INTO = ("sigmoid", "tail")  # helpers with an `out` argument
+INTO = ("sigmoid", "tail", "finite_exp")  # helpers with an `out` argument
 _NAME = re.compile(r"[A-Za-z_]\w*")
 UFUNC = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tanh", "abs": "abs"}
 UFUNC |= {"expm1": "expm1", "log1p": "log1p"}

@@ -18,6 +18,15 @@ def sigmoid(z, out=None):
     np.divide(ONE, out, out)
     return out
 ''',
+    "finite_exp": '''
+MOST = -LEAST
+
+
+def finite_exp(u, out=None):
+    """exp(u), but never infinite."""
+    out = np.minimum(u, MOST, out=out)
+    return np.exp(out, out)
+''',
     "add_multiple": '''
 def add_multiple(total, factor, array, work):
     """total += factor * array; of large arrays some rows at a time, which are added while they are in the cache."""
