@@ -30,6 +30,10 @@ def finite_exp(u, out=None):
     "add_multiple": '''
 def add_multiple(total, factor, array, work):
     """total += factor * array; of large arrays some rows at a time, which are added while they are in the cache."""
+    if array.size <= 32768:
+        np.multiply(array, factor, work)
+        np.add(total, work, total)
+        return
     rows = max(1, 32768 * len(array) // max(array.size, 1))
     for start in range(0, len(array), rows):
         some = array[start : start + rows]
