@@ -49,6 +49,14 @@ def row_products(a, b, out):
 
 row_products = getattr(np, "vecdot", row_products)  # faster, and there from NumPy 2 on
 ''',
+    "windows": '''
+def windows(array, start, shape, along):
+    """The array from `start` on as one of this shape, each axis of which runs along one of its own, or ~it backwards."""
+    array = np.ascontiguousarray(array)
+    steps = array.strides
+    first = sum([place * step for place, step in zip(start, steps)])
+    return np.ndarray(shape, DTYPE, array, first, [steps[a] if a >= 0 else -steps[~a] for a in along])
+''',
     "add_at": '''
 def add_at(array, places, extra):
     """The array, with `extra` more at these places, all of them different."""
