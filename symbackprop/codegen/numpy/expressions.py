@@ -51,7 +51,7 @@ Text = tuple[str, int]
 Axes = Sequence[Index]
 # Functions that the array module has under another name, or that a printed helper provides.
 FUNCTION_TEXT = {"relu": "{np}.maximum({}, 0.0)", "abs": "{np}.abs({})", "sigmoid": "sigmoid({})"}
-HELPERS = ("sigmoid", "tail", "erf")
+HELPERS = ("sigmoid", "tail", "erf", "finite_exp")
 MATRIX_TEXT = {"inverse": "{np}.linalg.inv({})", "cholesky": "{np}.linalg.cholesky({})",
                "determinant": "{np}.linalg.det({})", "logdet": "{np}.linalg.slogdet({})[1]"}  # fmt: skip
 
@@ -103,7 +103,7 @@ class ArrayWriter:
                 texts = []
                 for part in parts:
                     own = next(i for i in axes(part) if i not in order or i is along)
-                    texts.append(self._operand(part, [own if i is along else i for i in order])[0])
+                    texts.append(self.ordered(part, [own if i is along else i for i in order]))
                 return self.joined(texts, place), ATOM
             case OfMatrix():
                 return self._of_matrix(statement)
@@ -382,6 +382,10 @@ class ArrayWriter:
         return f"{self._wrapped(text, ATOM)}[{', '.join(':' if s else 'None' for s in slots)}]", ATOM
 
     # Contractions
+
+    def ordered(self, entry: Entry, want: Axes) -> str:
+        """The array of an entry, its axes in this order."""
+        return self._operand(entry, want)[0]
 
     def _operand(self, entry: Entry, want: Axes) -> Text:
         return self._ordered(self.array(entry), axes(entry), want)
