@@ -436,6 +436,10 @@ class ArrayWriter:
             return self._whole(whole, order, self._is_copied(s.target.tensor))
         places = [p for a, p in enumerate(s.positions) if a != gone]
         shape = [p for a, p in enumerate(s.source.shape) if a != gone]
+        if s.whole and gone is None:
+            sizes = ", ".join(self.size(i.size) for i in s.whole)
+            text, level = self._ordered((f"{source}.reshape({sizes})", ATOM), s.whole, order)
+            return (self.copy((text, level)), ATOM) if self._is_copied(s.target.tensor) else (text, level)
         windows = None if s.guarded and gone is None else self._windows(places, shape)
         if windows is not None:
             have = [i for p in places for i in free_indices(p)]
