@@ -1,7 +1,8 @@
-"""Which tensors of a program are finite wherever its inputs are, short of overflow in sums and products.
+"""Which tensors of a program are finite wherever its inputs are, short of overflow and of sums that are 0.
 
-A mask may be there to hide what is not: `where(c, p*log(w), 0)` must not become `where(c, p, 0)*log(w)`. Main name:
-`FiniteTensors`.
+A mask may be there to hide what is not: `where(c, p*log(w), 0)` must not become `where(c, p, 0)*log(w)`. What divides by
+a sum of what is nowhere negative, as a softmax and a norm do, is not thought to be hidden: NumPy's products of whole
+arrays would not hide it either. Main name: `FiniteTensors`.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ from symbackprop.expression.build import (
     Multiply,
     Number,
     Power,
+    Quotient,
+    Remainder,
     Sum,
     Symbol,
     Tensor,
     Where,
     children,
-    entries_once,
 )
-from symbackprop.expression.functions import ACTIVATIONS, ATAN, COS, ERF, FUNCTIONS, SIN
+from symbackprop.expression.functions import ACTIVATIONS, ATAN, COS, ERF, EXP, FUNCTIONS, SIN
 from symbackprop.expression.program import Equation, Program
 from symbackprop.normal_form.cut_points import CutPoints
 
 SECONDS = 1.0  # for the signs of what stands under roots and in denominators
-EVERYWHERE = (ATAN, COS, ERF, SIN, FUNCTIONS["abs"], *(FUNCTIONS[name] for name in ACTIVATIONS))
+EVERYWHERE = (ATAN, COS, ERF, EXP, SIN, FUNCTIONS["abs"], *(FUNCTIONS[name] for name in ACTIVATIONS))
 
 
 class FiniteTensors:
@@ -56,12 +58,11 @@ class FiniteTensors:
         match value:
             case Entry(tensor, _):
                 return self.holds(tensor)
-            case Number() | Symbol() | Index() | Compare() | Kronecker():
+            case Number() | Symbol() | Index() | Quotient() | Remainder() | Compare() | Kronecker():
                 return True
             case Power(base, Number(exponent)):
-                if exponent > 0:
-                    return self._value(base) and (exponent.denominator == 1 or self._is_positive(base))
-                return all(self.holds(e.tensor) for e in entries_once(base)) and self._is_positive(base)
+                whole = exponent.denominator == 1 and exponent > 0
+                return self._value(base) and (whole or self._is_not_negative(base))
             case Apply(function, arguments):
                 return function in EVERYWHERE and all(map(self._value, arguments))
             case Where(_, then, otherwise):
@@ -70,9 +71,9 @@ class FiniteTensors:
                 return all(self._value(part) for part in children(value) if not isinstance(part, Index))
         return False
 
-    def _is_positive(self, base: Expr) -> bool:
+    def _is_not_negative(self, base: Expr) -> bool:
         try:
-            return self.table.sign(self.table.normal(base)) == 1
+            return self.table.nonnegative(self.table.normal(base))
         except SymbackpropError:
             return False
 
