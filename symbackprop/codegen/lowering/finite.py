@@ -1,8 +1,8 @@
 """Which tensors of a program are finite wherever its inputs are, short of overflow and of sums that are 0.
 
-A mask may be there to hide what is not: `where(c, p*log(w), 0)` must not become `where(c, p, 0)*log(w)`. What divides by
-a sum of what is nowhere negative, as a softmax and a norm do, is not thought to be hidden: NumPy's products of whole
-arrays would not hide it either. Main name: `FiniteTensors`.
+A mask may be there to hide what is not: `where(c, p*log(w), 0)` must not become `where(c, p, 0)*log(w)`. What divides
+by a sum of what is nowhere negative, as a softmax and a norm do, is not thought to be hidden: products of whole arrays
+would not hide it either. Main name: `FiniteTensors`.
 """
 
 from __future__ import annotations

@@ -73,14 +73,14 @@ class Gather:
     """target = source[positions]; where `guarded`, a position may lie outside and is clipped: its value is not used.
 
     Args:
-        whole: of a reshape, which looks up every entry once and in order, the target's indices as the source has them.
+        whole: of a look-up of every entry, once, how it sees the axes of the source (`merged.digits`).
     """
 
     target: Entry
     source: Tensor
     positions: tuple[Expr, ...]
     guarded: bool = False
-    whole: tuple[Index, ...] = ()
+    whole: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -241,8 +241,8 @@ def rewritten(statement: Statement, entry: Callable[[Entry], Entry], value: Call
         case OfMatrix(_, kind, matrix, places):
             return OfMatrix(target, kind, entry(matrix), places)
         case Gather(_, source, positions, guarded, whole):
-            found, seen = entry(Entry(source, tuple(map(value, positions)))), tuple(map(value, whole))
-            return Gather(target, found.tensor, found.indices, guarded, tuple(i for i in seen if isinstance(i, Index)))
+            found = entry(Entry(source, tuple(map(value, positions))))
+            return Gather(target, found.tensor, found.indices, guarded, tuple(map(value, whole)))
         case Join(_, parts, along):
             return Join(target, tuple(map(entry, parts)), along)
         case Marked(_, old, at, place, extra):

@@ -32,7 +32,7 @@ from symbackprop.codegen.lowering.form import (
     unbound,
 )
 from symbackprop.codegen.lowering.loop import LoopPlan, loop_of
-from symbackprop.codegen.lowering.merged import axes_seen, divided
+from symbackprop.codegen.lowering.merged import digits, divided
 from symbackprop.codegen.lowering.pieces import pieces
 from symbackprop.codegen.lowering.schedule import needed, scheduled
 from symbackprop.codegen.lowering.share import Key, key, share
@@ -140,8 +140,8 @@ class Lowering:
         """Append the statements of an equation over the parts of merged axes, and the look-up that merges them."""
         self._single(inner, guarded)
         if inner.tensor is not equation.tensor:
-            whole = axes_seen(entry, self.facts)
-            self.statements.append(Gather(equation.left, entry.tensor, entry.indices, False, whole))
+            seen = digits(entry, self.facts)
+            self.statements.append(Gather(equation.left, entry.tensor, entry.indices, False, seen))
 
     def _single(self, equation: Equation, guarded: bool) -> None:
         """Append the statements of an equation as it stands."""
@@ -267,9 +267,11 @@ class Lowering:
         guarded = guarded and not all(map(self._is_inside, positions, entry.tensor.shape))
         tag = "guarded" if guarded else "gather"
         value = Entry(entry.tensor, positions)
-        source, whole = entry.tensor, () if guarded else axes_seen(value, self.facts)
+        source, whole = entry.tensor, () if guarded or self.steps else digits(value, self.facts)
+        order = tuple(i for i in whole if isinstance(i, Index)) if whole else _along(value)
+        order = order if set(order) == free_indices(value) else ()
         return self._temporary(
-            tag, value, lambda target: Gather(target, source, positions, guarded, whole), source.kind, whole or _along(value)
+            tag, value, lambda target: Gather(target, source, positions, guarded, whole), source.kind, order
         )
 
     def _is_inside(self, place: Expr, size: Expr) -> bool:

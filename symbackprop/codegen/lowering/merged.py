@@ -1,10 +1,10 @@
 """Axes that are merged from two: heads and their features, groups and their channels.
 
-    o[t,d] = sum(j, p[d//E,t,j]*v[j,d])     ->     t1[t,h,e] = sum(j, p[h,t,j]*v[j,E*h + e]),   o[t,d] = t1[t,d//E,d%E]
+    o[t,d] = sum(j, p[d//E,t,j]*v[j,d])     ->     t1[h,t,e] = sum(j, p[h,t,j]*v[j,E*h + e]),   o[t,d] = t1[d//E,t,d%E]
 
 An index that is divided by E is written as E*h + e, so that sums over the rest are products of whole arrays. Looking up
-all entries of an array in their order, as `t1[t,d//E,d%E]` and `v[j,E*h + e]` do, is a reshape, which costs nothing.
-Main names: `divided`, `axes_seen`.
+all entries of an array, as `t1[d//E,t,d%E]` and `v[j,E*h + e]` do, is a reshape, perhaps after a transposition.
+Main names: `divided`, `digits`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def divided(equation: Equation, name: str, facts: Facts) -> tuple[Equation, Entr
         None if no index is divided by the length of a part of its axis.
     """
     value, indices, places = _in_sums(equation.value, facts), list[Index](), list[Expr]()
+    outermost, parts_of_them = list[Index](), list[Expr]()
     for index in equation.indices:
         parts = _parts(index, value, facts)
         if parts is None:
@@ -49,12 +50,16 @@ def divided(equation: Equation, name: str, facts: Facts) -> tuple[Equation, Entr
             continue
         outer, inner = parts
         value = _written(value, index, outer, inner, facts)
-        indices += [outer, inner]
-        places += [Quotient(index, inner.size), Remainder(index, inner.size)]
+        batched = any(isinstance(n, Sum) and outer in free_indices(n) for n in nodes_once(value))
+        (outermost if batched else indices).append(outer)
+        (parts_of_them if batched else places).append(Quotient(index, inner.size))
+        indices.append(inner)
+        places.append(Remainder(index, inner.size))
     if value is equation.value:
         return None
-    if len(indices) == len(equation.indices):
+    if len(indices) + len(outermost) == len(equation.indices):
         return Equation(equation.tensor, equation.indices, value), equation.left
+    indices, places = [*outermost, *indices], [*parts_of_them, *places]  # of products of many matrices these come first
     tensor = Tensor(name, tuple(i.size for i in indices), equation.tensor.kind)
     return Equation(tensor, tuple(indices), value), Entry(tensor, tuple(places))
 
@@ -102,26 +107,32 @@ def _written(value: Expr, index: Index, outer: Index, inner: Index, facts: Facts
     return rewrite(there, tidy)
 
 
-def axes_seen(entry: Entry, facts: Facts) -> tuple[Index, ...]:
-    """The indices of an entry in the order in which the array has them, if they run over all of it once; else none."""
-    found, rest = list[Index](), list(zip(entry.indices, entry.tensor.shape, strict=True))
-    while rest:
-        place, size = rest.pop(0)
-        seen = _axis_seen(place, size, facts)
-        if seen is None and rest:
-            seen = _merged_seen((place, rest[0][0]), (size, rest[0][1]), facts)
-            rest.pop(0)
+def digits(entry: Entry, facts: Facts) -> tuple[Expr, ...]:
+    """How a look-up of all entries sees the axes of its array, in their order; () if it is no such look-up.
+
+    An index for a whole axis; two for one that it splits, the outer one first; d//E and d%E for two that it merges.
+    """
+    found = list[Expr]()
+    for place, size in zip(entry.indices, entry.tensor.shape, strict=True):
+        seen = _digits_of(place, size, facts)
         if seen is None:
             return ()
         found += seen
-    return tuple(found) if len(set(found)) == len(found) else ()
+    merged = {n.left for n in found if isinstance(n, Quotient)}
+    plain = [n for n in found if isinstance(n, Index)]
+    once = len(set(found)) == len(found) and merged.isdisjoint(plain)
+    pairs = all(_is_pair(i, found, facts) for i in merged)
+    return tuple(found) if once and pairs and len(found) == len(plain) + 2 * len(merged) else ()
 
 
-def _axis_seen(place: Expr, size: Expr, facts: Facts) -> list[Index] | None:
-    """The index along a whole axis, or the two that it is split into."""
+def _digits_of(place: Expr, size: Expr, facts: Facts) -> list[Expr] | None:
     free = free_indices(place)
     if isinstance(place, Index):
         return [place] if _same(place.size, size, facts) else None
+    if isinstance(place, (Quotient, Remainder)) and isinstance(place.left, Index) and not free_indices(place.right):
+        whole = multiply(size, place.right) if isinstance(place, Quotient) else place.left.size
+        fits = isinstance(place, Quotient) or _same(place.right, size, facts)
+        return [place] if fits and _same(place.left.size, whole, facts) else None
     if len(free) != 2:
         return None
     for inner in free:
@@ -132,19 +143,15 @@ def _axis_seen(place: Expr, size: Expr, facts: Facts) -> list[Index] | None:
     return None
 
 
-def _merged_seen(places: tuple[Expr, Expr], sizes: tuple[Expr, Expr], facts: Facts) -> list[Index] | None:
-    """The one index that runs over two whole axes."""
-    first, second = places
-    if not (isinstance(first, Quotient) and isinstance(second, Remainder)):
-        return None
-    index = first.left
-    same = second.left is index and _same(first.right, sizes[1], facts) and _same(second.right, sizes[1], facts)
-    whole = isinstance(index, Index) and _same(index.size, multiply(*sizes), facts)
-    return [index] if same and whole and isinstance(index, Index) else None
+def _is_pair(index: Expr, found: list[Expr], facts: Facts) -> bool:
+    """True if an index is both divided by a length and taken by the remainder, once each."""
+    above = [n.right for n in found if isinstance(n, Quotient) and n.left is index]
+    below = [n.right for n in found if isinstance(n, Remainder) and n.left is index]
+    return len(above) == len(below) == 1 and _same(above[0], below[0], facts)
 
 
 def _same(left: Expr, right: Expr, facts: Facts) -> bool:
     return left is right or simplify(subtract(left, right), facts) is ZERO
 
 
-__all__ = ["axes_seen", "divided"]
+__all__ = ["digits", "divided"]

@@ -437,8 +437,7 @@ class ArrayWriter:
         places = [p for a, p in enumerate(s.positions) if a != gone]
         shape = [p for a, p in enumerate(s.source.shape) if a != gone]
         if s.whole and gone is None:
-            sizes = ", ".join(self.size(i.size) for i in s.whole)
-            text, level = self._ordered((f"{source}.reshape({sizes})", ATOM), s.whole, order)
+            text, level = self._reshaped(s, source), ATOM
             return (self.copy((text, level)), ATOM) if self._is_copied(s.target.tensor) else (text, level)
         windows = None if s.guarded and gone is None else self._windows(places, shape)
         if windows is not None:
@@ -452,6 +451,27 @@ class ArrayWriter:
             inside = not s.guarded or (isinstance(position, Index) and position.size is size)
             parts.append(text if inside else self.clipped(text, position, self.size(size)))
         return f"{source}[{', '.join(parts)}]", ATOM
+
+    def _reshaped(self, s: Gather, source: str) -> str:
+        """The whole source with some axes split, the axes in the target's order, then some merged."""
+        sizes = list[Expr]()
+        for place, size in zip(s.positions, s.source.shape, strict=True):
+            split = not isinstance(place, Index | Quotient | Remainder)
+            sizes += [i.size for i in s.whole[len(sizes) : len(sizes) + 2] if isinstance(i, Index)] if split else [size]
+        text, order = source, list[int]()
+        if len(sizes) > len(s.source.shape):
+            text = f"{text}.reshape({', '.join(map(self.size, sizes))})"
+        for index in axes(s.target):
+            if index in s.whole:
+                order.append(s.whole.index(index))
+            else:
+                order += [next(k for k, d in enumerate(s.whole) if isinstance(d, kind) and d.left is index)
+                          for kind in (Quotient, Remainder)]  # fmt: skip
+        if order != sorted(order):
+            text = self.permuted(text, order)
+        if len(order) > len(axes(s.target)):
+            text = f"{text}.reshape({', '.join(self.size(i.size) for i in axes(s.target))})"
+        return text
 
     def _windows(self, positions: Sequence[Expr], shape: Sequence[Expr]) -> list[str] | None:
         """Slices, if every position is a number or an index plus a number, and no index occurs twice."""
