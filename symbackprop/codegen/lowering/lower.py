@@ -130,7 +130,7 @@ class Lowering:
             self._joined(equation, *found, guarded)
             return
         if not self.plans:
-            parts = divided(equation, self._name(), self.facts)
+            parts = divided(equation, self._name, self.facts)
             if parts is not None:
                 self._merged(equation, *parts, guarded)
                 return

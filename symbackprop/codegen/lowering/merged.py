@@ -9,6 +9,8 @@ Main names: `divided`, `digits`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from symbackprop.expression.build import (
     ZERO,
     Entry,
@@ -31,11 +33,11 @@ from symbackprop.expression.program import Equation
 from symbackprop.expression.sizes import Facts, quotient, simplify
 
 
-def divided(equation: Equation, name: str, facts: Facts) -> tuple[Equation, Entry] | None:
+def divided(equation: Equation, name: Callable[[], str], facts: Facts) -> tuple[Equation, Entry] | None:
     """An equation over the two indices of each merged axis, and the entry of its tensor that the old one is.
 
     Args:
-        name: of the new tensor.
+        name: makes one for a new tensor.
 
     Returns:
         None if no index is divided by the length of a part of its axis.
@@ -60,7 +62,7 @@ def divided(equation: Equation, name: str, facts: Facts) -> tuple[Equation, Entr
     if len(indices) + len(outermost) == len(equation.indices):
         return Equation(equation.tensor, equation.indices, value), equation.left
     indices, places = [*outermost, *indices], [*parts_of_them, *places]  # of products of many matrices these come first
-    tensor = Tensor(name, tuple(i.size for i in indices), equation.tensor.kind)
+    tensor = Tensor(name(), tuple(i.size for i in indices), equation.tensor.kind)
     return Equation(tensor, tuple(indices), value), Entry(tensor, tuple(places))
 
 
