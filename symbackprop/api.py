@@ -174,6 +174,7 @@ def check(
         if backward is None and not jacobian and not brings_its_backward(forward):
             layer = layer_passes(forward, shapes, kinds, where, fixed or {}, methods)
             passes, told = (layer.forward, layer.backward), layer.told
+            given, shapes, kinds, where = layer.shapes, layer.shapes, layer.assume, layer.where
         else:
             pull = backward
             if jacobian:

@@ -562,7 +562,8 @@ def run_with_tangents(case: Case, values: dict[str, Any]) -> Tangents:
 def gradient(case: Case, values: dict[str, Any], dout: Any) -> dict[str, Any]:
     """The derivative of sum(dout * forward) by each input; nan where a branch may turn at this very point."""
     result = run_with_tangents(case, values)
-    flat = (dout[..., None] * result.tangent).sum(axis=tuple(range(dout.ndim)))
+    nowhere = np.isnan(result.value)[..., None] & (result.tangent != 0)  # what has no value has no derivative
+    flat = (dout[..., None] * np.where(nowhere, np.nan, result.tangent)).sum(axis=tuple(range(dout.ndim)))
     flat[result.record.doubtful] = np.nan
     found, first = {}, 0
     for name, value in values.items():

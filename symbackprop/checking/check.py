@@ -55,7 +55,7 @@ from symbackprop.expression.nodes import collector_paused
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.expression.shown import enumerated
 from symbackprop.expression.sizes import decide as decided
-from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit
+from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, NeverFits, ShapesDoNotFit
 from symbackprop.frontends.numpy.time_limit import OutOfTime, as_seconds, within
 from symbackprop.frontends.numpy.traced import Traced, trace_pair
 from symbackprop.frontends.numpy.tracer import name_of
@@ -270,6 +270,9 @@ def _checked(case: Case, budget: Budget, cases: int = 0) -> Verdict:
         if told_apart is not None:
             return told_apart
         return _at_concrete_sizes(case, stop, subject, budget)
+    except ShapesDoNotFit as stop:
+        divided = _where_it_divides(case, stop, budget, cases)
+        return untraced(stop, subject) if divided is None else divided
     except CodeRaisesError as error:
         return untraced(_own_fault(case, error, None) or error, subject)
     except SymbackpropError as error:
@@ -299,12 +302,29 @@ def _domain(case: Case, stop: NeedsConcreteSizes, budget: Budget) -> tuple[str, 
     return None
 
 
+def _where_it_divides(case: Case, stop: ShapesDoNotFit, budget: Budget, cases: int) -> Verdict | None:
+    """The verdict on sizes that divide, where shapes fit with no others: halves of an axis that are added.
+
+    NumPy need not refuse all others, since an axis of length 1 fits to any: so it is a condition.
+    """
+    for holds, _ in stop.questions:
+        where = ", ".join(filter(None, (case.where, holds)))
+        verdict = _checked(replace(case, where=where), budget, cases)
+        if verdict.status in ("PROVED", "REFUTED"):
+            note = f"not asked about sizes without {holds}: {stop.what}"
+            conditions = (holds, *verdict.conditions) if verdict.status == "PROVED" else ()
+            return replace(verdict, conditions=conditions, notes=(*verdict.notes, note))
+    return None
+
+
 def _raises(case: Case, kind: str, budget: Budget) -> bool:
     """Whether the code raises at all sizes, as far as it can be followed."""
     try:
         case.trace(None, budget.left)
     except CodeRaisesError as error:
         return error.kind == kind
+    except NeverFits as error:
+        return error.raised.__name__ == kind
     except SymbackpropError:
         return False
     return False
@@ -529,8 +549,12 @@ def _trace_at(case: Case, sizes: Mapping[str, int], budget: Budget, stated: Stat
         raise stop
     if refused is None:
         stated.elsewhere |= lines
-    reason = stop.what + (f" ({stop.where})" if stop.where else "") + (f": {stop.help}" if stop.help else "")
-    stated.left_out.setdefault(reason, []).append(_at(sizes))
+    line = f" ({stop.where})" if stop.where else ""
+    reason = stop.what + line + (f": {stop.help}" if stop.help else "")
+    known = next(
+        (why for why in stated.left_out if line and line in why), reason
+    )  # its shapes differ from size to size
+    stated.left_out.setdefault(known, []).append(_at(sizes))
 
 
 def _screened(goal: ProofGoal, subject: str, stage: Stage, budget: Budget) -> Verdict | None:

@@ -13,18 +13,20 @@ import copy
 import inspect
 import itertools
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from symbackprop.checking.question import Question
-from symbackprop.checking.sample_points import Sampler
+from symbackprop.checking.sample_points import Sampler, Sizes
 from symbackprop.checking.user_run import quietly
 from symbackprop.checking.verdict import Verdict
 from symbackprop.errors import MalformedError, SymbackpropError, UnsupportedError
-from symbackprop.expression.program import Program
+from symbackprop.expression.build import Symbol
+from symbackprop.expression.program import Program, symbols
 from symbackprop.frontends.numpy.dialects import OWN_CODE
 from symbackprop.frontends.numpy.tracer import Tracer
 from symbackprop.frontends.subject import must_be_taken
@@ -36,6 +38,8 @@ OWN_CODE.append(__file__)  # the functions that make a layer and run it are rebu
 HELD = ("data", "value", "val", "weight", "array", "w", "params")  # where a parameter object keeps its numbers
 DEEPEST = 4
 DISTINCT = (4, 3, 5, 6, 2, 7, 8, 9, 10, 11), tuple(range(12, 132, 12))  # the latter in two, three or four groups
+OTHER_LENGTHS = (*range(2, 13), 16, 24)  # an axis of length 1 fits to any
+MOST_TOLD = 4  # arrays that an instance keeps
 MOST_TRIED = 200  # ways to fill in the arguments of a constructor
 Path = tuple[Any, ...]  # steps from the instance: attributes, keys of dictionaries, places of lists
 
@@ -46,11 +50,15 @@ class LayerPasses:
 
     Args:
         told: what was taken for what, a line each.
+        shapes, assume, where: as given, with the parameters that an instance holds, and its lengths for sizes.
     """
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     told: tuple[str, ...]
+    shapes: dict[str, Any]
+    assume: dict[str, str]
+    where: str | None
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ class _Plan:
     upstream: tuple[str, ...]  # one for each output, or one for all of them
     cache: str | None
     gradients: dict[str, tuple[str, Any]]  # input -> ("returned", place in what backward returns) or ("kept", path)
+    cleared: tuple[tuple[str, Path], ...] = ()  # where an instance keeps gradients: they start at 0
+    copied: tuple[Path, ...] = ()  # further arrays of an instance that its methods change
 
 
 def is_layer(subject: Any) -> bool:
@@ -90,7 +100,9 @@ def layer_passes(
     Args:
         subject: its class, or an instance.
         shapes: of the data that its forward takes, and of its parameters: "W" is an attribute, an argument of the
-        constructor, or a key of a dictionary that the layer holds; "fc1.W" is that of one of its layers.
+        constructor, or a key of a dictionary that the layer holds; "fc1.W" is that of one of its layers. Parameters of
+        an instance that are not named here are inputs of the shapes that they have, if its backward leaves or returns
+        their gradients; and a size of the data is the length that the instance takes, if it takes no other.
         fixed: further arguments of the constructor and of the methods.
         methods: the names of the forward and the backward method, where they have others than usual.
 
@@ -101,7 +113,20 @@ def layer_passes(
         raise MalformedError("a forward pass without a backward pass: neither a second function nor a layer",
                              evidence=[f"looked for a method:  {', '.join(BACKWARD)}"],
                              help="check(forward, backward, shapes=...), or check(Layer, shapes=...)")  # fmt: skip
-    return _Finder(subject, dict(shapes), dict(assume), where, dict(fixed), methods).passes()
+    finder = _Finder(subject, dict(shapes), dict(assume), where, dict(fixed), methods)
+    if isinstance(subject, type):
+        return finder.passes()
+    finder.passes()
+    lengths = finder.only_lengths()
+    if lengths:
+        finder = finder.at_lengths(lengths)
+    found = finder.passes()
+    held = finder.unnamed()
+    return finder.with_shapes(held).passes() if held else found
+
+
+class _NotRunError(MalformedError):
+    """A layer's own method raises something."""
 
 
 def malformed_layer(subject: Any, error: SymbackpropError) -> Verdict:
@@ -126,6 +151,8 @@ class _Finder:
         methods: Sequence[str] | None,
     ) -> None:
         self.subject, self.shapes, self.fixed = subject, shapes, fixed
+        self.assume, self.where, self.chosen_methods = assume, where, methods
+        self.lengths: dict[str, int] = {}  # sizes of the data that the instance determines
         self.kind = subject if isinstance(subject, type) else type(subject)
         self.name = self.kind.__name__
         self.real = [n for n in shapes if not str(assume.get(n, "")).startswith("label")]
@@ -138,9 +165,13 @@ class _Finder:
         choices = choices or sorted(sampler.size_choices(), key=lambda sizes: -len(set(sizes.values())))[:1]
         if not choices:
             raise MalformedError("no small sizes were found at which the layer could be tried")
-        points = [sampler.point(sizes).inputs for sizes in choices]
-        self.points = [{t.name: inputs[t].copy()[()] for t in tracer.inputs.values()} for inputs in points]
+        self.sampler, self.tensors, self.choices = sampler, list(tracer.inputs.values()), choices
+        self.points = [self._values_at(sizes) for sizes in choices]
         self.values = self.points[0]
+
+    def _values_at(self, sizes: Sizes) -> dict[str, Any]:
+        inputs = self.sampler.point(sizes).inputs
+        return {t.name: inputs[t].copy()[()] for t in self.tensors}
 
     def _methods(self, methods: Sequence[str] | None) -> tuple[str, str]:
         if methods is not None:
@@ -179,12 +210,36 @@ class _Finder:
         # from here on the layer is one with the parameters that were drawn
         plan = _Plan(self.subject, arguments, places, self.forward, self.backward, forward_arguments, {},
                      {self.forward: forward_fixed}, (), None, {})  # fmt: skip
-        with quietly():
-            layer = _instance(plan, self.values)
-            result = self._called(
-                layer, self.forward, {a: self.values[n] for a, n in forward_arguments.items()}, forward_fixed
-            )
+        plan = replace(plan, cleared=tuple(self._kept_gradients(plan, layer)))
+        layer, result = self._run(plan)
         return self._completed(plan, layer, result)
+
+    def _run(self, plan: _Plan) -> tuple[Any, Any]:
+        """A layer after its forward pass, and what that returns: of an instance at the first sizes at which it runs."""
+        if isinstance(self.subject, type):
+            return self._run_with(plan, self.values)
+        failed: _NotRunError | None = None
+        for sizes in itertools.islice(self._sizes_to_try(plan), MOST_TRIED):
+            self.values = self._values_at(sizes)
+            try:
+                result = self._run_with(plan, self.values)
+            except _NotRunError as error:
+                failed = failed or error
+                continue
+            self._ran = (plan, sizes)
+            return result
+        assert failed is not None, "there are sizes"
+        names = [s.name for s in self._data_sizes(plan)]
+        if not names:
+            raise failed
+        tried = f"tried with several lengths of {', '.join(names)}, those of the instance's own arrays too"
+        raise MalformedError(failed.what, evidence=[tried], help=failed.help)
+
+    def _run_with(self, plan: _Plan, values: Mapping[str, Any]) -> tuple[Any, Any]:
+        data = {a: values[n] for a, n in plan.forward_arguments.items()}
+        with quietly():
+            layer = _instance(plan, values)
+            return layer, self._called(layer, plan.forward, data, plan.fixed[plan.forward])
 
     def _made(self) -> tuple[dict[str, Any], Any]:
         """An instance, and what its constructor is given."""
@@ -202,9 +257,10 @@ class _Finder:
             except Exception as error:  # whatever the constructor raises
                 failed = error
         why = f": {type(failed).__name__}: {failed}" if failed else ""
+        first = next((p.name for p in parameters if p.name not in self.fixed and p.name not in self.shapes), "units")
         raise MalformedError(f"no {self.name} could be made with parameters of the shapes given{why}",
                              evidence=[f"its constructor takes:  {', '.join(p.name for p in parameters)}"],
-                             help='say its arguments: fixed={"units": 3}, or hand over an instance')  # fmt: skip
+                             help=f"say its arguments, fixed={{{first!r}: ...}}, or hand over an instance")  # fmt: skip
 
     def _tries(self, parameters: list[inspect.Parameter]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """(inputs, arguments of the constructor): what has a default keeps it, unless nothing else fits."""
@@ -289,6 +345,103 @@ class _Finder:
         return MalformedError(f"{name} was not found in {self.name}", evidence=[f"looked for:  {', '.join(looked)}"],
                               help="name an argument of its forward, or a parameter as the layer calls it")  # fmt: skip
 
+    # --- what an instance determines
+
+    def with_shapes(self, shapes: Mapping[str, Any]) -> _Finder:
+        """The same question with further inputs."""
+        result = _Finder(self.subject, {**self.shapes, **shapes}, self.assume, self.where, self.fixed,
+                         self.chosen_methods)  # fmt: skip
+        result.lengths = self.lengths
+        return result
+
+    def at_lengths(self, lengths: Mapping[str, int]) -> _Finder:
+        """The same question with lengths in place of sizes."""
+        pattern = re.compile(rf"\b({'|'.join(map(re.escape, lengths))})\b")
+
+        def put_in(text: Any) -> Any:
+            if isinstance(text, str) and text in lengths:
+                return lengths[text]
+            return pattern.sub(lambda m: str(lengths[m[0]]), text) if isinstance(text, str) else text
+
+        shapes = {
+            n: tuple(map(put_in, s)) if isinstance(s, (tuple, list)) else put_in(s) for n, s in self.shapes.items()
+        }
+        assume = {n: put_in(text) for n, text in self.assume.items()}
+        result = _Finder(self.subject, shapes, assume, put_in(self.where), self.fixed, self.chosen_methods)
+        result.lengths = dict(lengths)
+        return result
+
+    def _data_sizes(self, plan: _Plan) -> list[Symbol]:
+        """The sizes that only its data have, those of last axes first: features come after examples."""
+        data, rest = set(plan.forward_arguments.values()), dict[Symbol, int]()
+        for tensor in self.tensors:
+            for k, n in enumerate(tensor.shape):
+                rest |= {s: max(k, rest.get(s, 0)) for s in symbols(n)} if tensor.name in data else {}
+        held = {s for t in self.tensors if t.name not in data for n in t.shape for s in symbols(n)}
+        return sorted((s for s in rest if s in self.sampler.symbols and s not in held), key=lambda s: -rest[s])
+
+    def _sizes_to_try(self, plan: _Plan) -> Iterator[Sizes]:
+        """Small sizes, then those with lengths of the instance's arrays for some sizes of its data: for few first."""
+        yield from self.choices
+        arrays = (v for _, v in _walk(self.subject) if isinstance(v, np.ndarray))
+        lengths = list(dict.fromkeys(n for a in arrays for n in np.shape(a) if n))
+        for count in (1, 2, 3):
+            for names in itertools.combinations(self._data_sizes(plan), count):
+                for chosen in itertools.product(lengths, repeat=count):
+                    sizes = {**self.choices[0], **dict(zip(names, chosen, strict=True))}
+                    if self.sampler.allowed(sizes):
+                        yield sizes
+
+    def only_lengths(self) -> dict[str, int]:
+        """Sizes of its data of which an instance takes one length alone, as far as small ones show."""
+        plan, ran = self._ran
+        found: dict[str, int] = {}
+        for symbol in self._data_sizes(plan):
+            others = ({**ran, symbol: n} for n in OTHER_LENGTHS if n != ran[symbol])
+            if not any(self._runs(plan, sizes) for sizes in others if self.sampler.allowed(sizes)):
+                found[symbol.name] = ran[symbol]
+        return found
+
+    def _runs(self, plan: _Plan, sizes: Sizes) -> bool:
+        try:
+            self._run_with(plan, self._values_at(sizes))
+        except _NotRunError:
+            return False
+        return True
+
+    def unnamed(self) -> dict[str, tuple[int, ...]]:
+        """Parameters of an instance that shapes does not name, but whose gradients its backward leaves or returns."""
+        return {name: np.shape(_at(self.subject, path)) for name, path in self._unnamed.items()}
+
+    def _find_unnamed(self, plan: _Plan, layer: Any, returned: Any, before: Mapping[Path, Any]) -> dict[str, Path]:
+        taken = {path for paths in plan.places.values() for path in paths}
+        found: dict[str, Path] = {}
+        spare: list[tuple[str, Path]] = []
+        for path, held in _walk(self.subject):
+            if path in taken or not isinstance(held, np.ndarray) or held.dtype.kind != "f":
+                continue
+            name = _parameter_name(self.subject, path)
+            if name in self.shapes or next(self._places(layer, name), None) != path:
+                continue
+            own = self._gradient_path(replace(plan, places={name: (path,)}), layer, name, before, np.shape(held))
+            if (
+                own is not None
+                and own != path
+                and (own not in before or not np.array_equal(before[own], _at(layer, own)))
+            ):
+                found[name] = path
+            else:
+                spare.append((name, path))
+        if isinstance(returned, (tuple, list)):
+            rest = returned[len([n for n in (*plan.forward_arguments.values(), *plan.places) if n in self.real]) :]
+            for value, (name, path) in zip(rest, spare, strict=False):
+                if np.shape(value) != np.shape(_at(self.subject, path)):
+                    break
+                found[name] = path
+        elif isinstance(returned, dict):
+            found |= {n: p for n, p in spare if any(_names_gradient(str(key), n) for key in returned)}
+        return found
+
     # --- methods
 
     def _arguments(self, method: str, upstream: bool = False) -> tuple[list[str], dict[str, str], dict[str, Any]]:
@@ -329,7 +482,7 @@ class _Finder:
             return getattr(layer, method)(**values, **fixed)
         except Exception as error:
             what = f"{self.name}.{method} raises {type(error).__name__}: {error}"
-            raise MalformedError(what, help="say what else it needs by fixed=, or write two functions") from None
+            raise _NotRunError(what, help="say what else it needs by fixed=, or write two functions") from None
 
     def _completed(self, plan: _Plan, layer: Any, result: Any) -> LayerPasses:
         open_, named, fixed = self._arguments(self.backward, upstream=True)
@@ -354,14 +507,44 @@ class _Finder:
         with quietly():
             returned = self._called(layer, self.backward, values, fixed)
         gradients = self._gradients(plan, layer, returned, before)
-        if not gradients:
+        self._unnamed = {} if isinstance(self.subject, type) else self._find_unnamed(plan, layer, returned, before)
+        if not gradients and not self._unnamed:
             raise MalformedError(f"no gradient was found: {self.name}.{self.backward} returns none and leaves none",
                                  help="return it, or leave it as self.dW, self.grads['W'] or W.grad")  # fmt: skip
-        whole = _Plan(plan.subject, plan.arguments, plan.places, plan.forward, plan.backward, plan.forward_arguments,
-                      named, {**plan.fixed, self.backward: fixed}, upstream, cache, gradients)  # fmt: skip
-        return LayerPasses(*_functions(whole), self._told(whole))
+        whole = replace(plan, backward_arguments=named, fixed={**plan.fixed, self.backward: fixed}, upstream=upstream,
+                        cache=cache, gradients=gradients)  # fmt: skip
+        whole = replace(whole, copied=tuple(self._changed(whole, layer)))
+        return LayerPasses(*_functions(whole), self._told(whole), self.shapes, self.assume, self.where)
 
     # --- gradients
+
+    def _kept_gradients(self, plan: _Plan, layer: Any) -> Iterator[tuple[str, Path]]:
+        """Arrays of an instance that hold the gradients of its parameters."""
+        parameters = {path for paths in plan.places.values() for path in paths}
+        for name, paths in plan.places.items():
+            for path in dict.fromkeys(self._gradient_places(plan, layer, name)):
+                held = _held(layer, path)
+                like = np.shape(_held(layer, paths[0])) if paths else None
+                if path not in parameters and isinstance(held, np.ndarray) and np.shape(held) == like:
+                    yield name, path
+
+    def _constants(self, plan: _Plan) -> Iterator[Path]:
+        """Arrays of decimals that an instance holds, that its methods do not change and nothing is asked about."""
+        own = {path for paths in plan.places.values() for path in paths} | {path for _, path in plan.cleared}
+        for path, held in _walk(self.subject):
+            if isinstance(held, np.ndarray) and held.dtype.kind == "f" and path not in {*own, *plan.copied}:
+                yield path
+
+    def _changed(self, plan: _Plan, layer: Any) -> Iterator[Path]:
+        """Further arrays of an instance that its methods have changed."""
+        if isinstance(self.subject, type):
+            return
+        own = {path for paths in plan.places.values() for path in paths} | {path for _, path in plan.cleared}
+        for path, held in _walk(self.subject):
+            if isinstance(held, np.ndarray) and path not in own:
+                now = _held(layer, path)
+                if not (isinstance(now, np.ndarray) and np.array_equal(held, now, equal_nan=held.dtype.kind == "f")):
+                    yield path
 
     def _gradients(
         self, plan: _Plan, layer: Any, returned: Any, before: Mapping[Path, Any]
@@ -376,14 +559,7 @@ class _Finder:
         rest = [n for n in (*data, *plan.places) if n in self.real]
         if isinstance(returned, dict):
             for key, value in returned.items():
-                plain = str(key)
-                options = (
-                    plain,
-                    plain.removeprefix("d").lstrip("_"),
-                    plain.removeprefix("grad_"),
-                    plain.removesuffix("_grad"),
-                )
-                own = next((n for o in options for n in self.real if o == n), None)
+                own = next((n for n in self.real if _names_gradient(str(key), n)), None)
                 if own is not None and np.shape(value) == np.shape(self.values[own]):
                     found[own] = ("returned", key)
         elif isinstance(returned, (tuple, list)):
@@ -399,9 +575,11 @@ class _Finder:
                     found[name] = ("kept", path)
         return {n: found[n] for n in self.shapes if n in found}
 
-    def _gradient_path(self, plan: _Plan, layer: Any, name: str, before: Mapping[Path, Any]) -> Path | None:
+    def _gradient_path(
+        self, plan: _Plan, layer: Any, name: str, before: Mapping[Path, Any], shape: tuple[int, ...] | None = None
+    ) -> Path | None:
         """Where a gradient is left on the layer: what the backward pass has written first, never a parameter itself."""
-        shape = np.shape(self.values[name])
+        shape = np.shape(self.values[name]) if shape is None else shape
         parameters = {path for paths in plan.places.values() for path in paths}
         found: list[Path] = []
         for path in self._gradient_places(plan, layer, name):
@@ -440,7 +618,7 @@ class _Finder:
                     if isinstance(place[-1], int):
                         yield (*prefix, attribute, place[-1])
                 for path, held in _walk(layer):
-                    if isinstance(path[-1], int) and "grad" not in str(path[-2]) and held is self.values[name]:
+                    if isinstance(path[-1], int) and "grad" not in str(path[-2]) and held is self.values.get(name):
                         yield (*prefix, attribute, path[-1])
 
     def _told(self, plan: _Plan) -> tuple[str, ...]:
@@ -458,6 +636,9 @@ class _Finder:
                   f"{call(plan.backward, plan.backward_arguments, *given)} for the backward pass"]  # fmt: skip
         made = {k: v if isinstance(v, str) else f"{v[0]}.shape[{v[1]}]" for k, v in plan.arguments.items()
                 if isinstance(v, (str, tuple))}  # fmt: skip
+        if self.lengths:
+            result.append(f"took {', '.join(f'{n} = {k}' for n, k in self.lengths.items())}: "
+                          f"this {self.name} takes no other length")  # fmt: skip
         if made:
             result.append(f"took for its constructor: {', '.join(f'{k}={v}' for k, v in made.items())}")
         held = [f"{n} is {shown(p[0])}" for n, p in plan.places.items() if p]
@@ -466,11 +647,30 @@ class _Finder:
         places = [f"of {n} what {plan.backward} returns{'' if at is None else f' at {at!r}'}" if how == "returned"
                   else f"of {n} {shown(at)}" for n, (how, at) in plan.gradients.items()]  # fmt: skip
         result.append(f"took for the gradients: {', '.join(places)}")
+        kept = [] if isinstance(self.subject, type) else list(self._constants(plan))
+        if kept:
+            shown_ = ", ".join(map(shown, kept[:MOST_TOLD])) + (" ..." if len(kept) > MOST_TOLD else "")
+            result.append(f"took as they are, and no inputs: {shown_}")
         missing = [n for n in self.real if n not in plan.gradients]
         if missing:
             looked = f"{self.name}.d{missing[0]}, {self.name}.grads[{missing[0]!r}], {missing[0]}.grad"
             result.append(f"no gradient of {', '.join(missing)} was found (looked for {looked} and their like)")
         return tuple(result)
+
+
+def _names_gradient(key: str, name: str) -> bool:
+    """True if a key of what a backward method returns is that of the gradient of `name`."""
+    options = (key, key.removeprefix("d").lstrip("_"), key.removeprefix("grad_"), key.removesuffix("_grad"))
+    return name in options
+
+
+def _parameter_name(layer: Any, path: Path) -> str:
+    """The name of what an instance holds there: "W", "fc1.W", without the dictionary or the object that it is in."""
+    steps = [s for k, s in enumerate(path[:-1]) if not isinstance(_at(layer, path[: k + 1]), dict)]
+    last = path[-1]
+    if steps and last in HELD and not isinstance(_at(layer, path[:-1]), (dict, list, tuple)):
+        return ".".join(map(str, steps))
+    return ".".join(map(str, (*steps, last)))
 
 
 def _shown(step: Any, k: int) -> str:
@@ -578,6 +778,7 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
     forward_data, backward_data = list(plan.forward_arguments.items()), list(plan.backward_arguments.items())
     forward_fixed, backward_fixed = plan.fixed.get(forward_name, {}), plan.fixed.get(backward_name, {})
     upstream, cache = plan.upstream, plan.cache
+    cleared, copied = list(plan.cleared), list(plan.copied)
     gradients = [(n, how, at) for n, (how, at) in plan.gradients.items()]
 
     def made(inputs: Any) -> Any:
@@ -593,13 +794,20 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
             layer = subject(**values)
         else:
             layer = copy.deepcopy(template)
+        for path in copied:
+            put(layer, path, np.array(at(layer, path)))
+        for name, path in cleared:
+            put(layer, path, np.zeros(np.shape(inputs[name])))
         for name, path in places:
-            holder = at(layer, path[:-1])
-            if isinstance(holder, (dict, list)):
-                holder[path[-1]] = inputs[name]
-            else:
-                setattr(holder, path[-1], inputs[name])
+            put(layer, path, inputs[name])
         return layer
+
+    def put(layer: Any, path: Any, value: Any) -> None:
+        holder = at(layer, path[:-1])
+        if isinstance(holder, (dict, list)):
+            holder[path[-1]] = value
+        else:
+            setattr(holder, path[-1], value)
 
     def at(holder: Any, path: Any) -> Any:
         for step in path:
@@ -640,7 +848,7 @@ def _makers(plan: _Plan) -> tuple[Callable[..., Any], Callable[..., Any], Callab
         return pulled(None, inputs)
 
     kind = subject if is_class else type(subject)
-    for function in (made, at, run, forward, pulled, backward, backward_of_scalar):
+    for function in (made, put, at, run, forward, pulled, backward, backward_of_scalar):
         function.__module__ = kind.__module__
     forward.__name__ = f"{kind.__name__}.{forward_name}"
     backward.__name__ = backward_of_scalar.__name__ = f"{kind.__name__}.{backward_name}"

@@ -5,8 +5,10 @@ Nothing is broadcast: Y of shape (m,) for one output unit is refused, with the w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,8 @@ class FlatLayout:
         self.places = [(a, b, s) for a, b, s in zip(starts, starts[1:], self.shapes, strict=False)]
         self.length = starts[-1]
         self.is_known = None not in self.shapes
+        self.widest = max((s[0] for s in self.shapes if s), default=1)
+        self.named_shapes = [(n, s) for n, s in zip(self.names, self.shapes, strict=True) if s is not None]
         self._hyper_set = set(hyper)
         self._fitting: set[Shapes] = set()  # shapes of all arrays that were looked at
 
@@ -69,6 +73,12 @@ class FlatLayout:
         sizes = [size_value(s, self.known) for s in tensor.shape]
         known = tuple(s for s in sizes if s is not None)
         return known if len(known) == len(sizes) else None
+
+    @cached_property
+    def pick(self) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+        """The parameters of a dictionary, in order."""
+        found = itemgetter(*self.names)
+        return found if len(self.names) > 1 else lambda params: (found(params),)
 
     def numbers(self, hyper: Mapping[str, Any]) -> list[float]:
         """The hyper-parameters in order.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from symbackprop.codegen.arguments import Array, as_number
-from symbackprop.codegen.choice import LONG_VECTOR
+from symbackprop.codegen.choice import LONG_VECTOR, bound_form
 from symbackprop.codegen.flat_parameters import FlatLayout
 from symbackprop.codegen.lowering.form import Form, equation_text, prune, soon
 from symbackprop.codegen.lowering.lower import lower
@@ -29,7 +30,7 @@ from symbackprop.codegen.numpy.plain import print_function
 from symbackprop.codegen.numpy.prebound import print_bound, print_step
 from symbackprop.codegen.numpy.unrolled import print_unrolled
 from symbackprop.codegen.program import check_backend, check_dtype, load_module, printer
-from symbackprop.codegen.runner import Runner, drop_oldest, quiet_caller
+from symbackprop.codegen.runner import Bound, Copying, InPlace, Runner, drop_oldest, quiet_caller
 from symbackprop.errors import DataError, UnsupportedError
 from symbackprop.expression.program import Program
 from symbackprop.proofs.stable_logs import stabilise
@@ -49,7 +50,9 @@ BACKENDS = {
     "jax": "symbackprop.codegen.jax",
     "torch": "symbackprop.codegen.torch.network",
 }
-SMALL = 2000  # numbers in theta, X and Y together
+# What takes arrays and numbers at which nobody has looked, and gives None if they are not like those of a call before.
+Quick = Callable[[tuple[Any, ...], list[Any]], "tuple[float, dict[str, Array]] | None"]
+SMALL = 2000  # numbers in theta, X and Y together: to copy them costs less than a form for any arrays
 
 
 def compile_network(
@@ -103,7 +106,9 @@ class CompiledNetwork:
         self.numpy = self.functions = load_module(self.source)
         self.runners: dict[str, Any] = {name: Runner(name, self.functions) for name in forms}
         self._kernels: Any = None
-        self._ready: dict[tuple[float, ...], tuple[Any, ...]] = {}
+        self._ready: dict[tuple[Any, ...], Copying | InPlace] = {}
+        self._last: tuple[list[tuple[int, ...]], list[float] | None, Any] = [], None, None
+        self._quick: Quick | None = self._quickly
         self.backend = "numpy"
         if backend == "c":
             self._use_c(forms)
@@ -135,6 +140,7 @@ class CompiledNetwork:
             warnings.warn(f"NumPy takes over: {error}", RuntimeWarning, stacklevel=6)
             return
         self.runners |= self._kernels.runners
+        self._quick = self._kernels.plain_call
         self.source, self.backend = self._kernels.source, "c"
 
     def _use_jax(self, adjoint: Program, forms: Mapping[str, Form], dtype: str) -> None:
@@ -142,6 +148,7 @@ class CompiledNetwork:
         backend = printer(BACKENDS["jax"])
         self.source = backend.print_jax({**forms, **_parts(adjoint)}, dtype)
         self.functions = load_module(self.source)
+        self._quick = None
         self.runners = {n: backend.JaxRunner(self.functions[n], self.layout.dtype) for n in forms}
         self.backend = "jax"
 
@@ -153,6 +160,7 @@ class CompiledNetwork:
         plain = {n: f for n, f in forms.items() if n != "cost"}
         self.source = backend.print_network({**plain, **_parts(adjoint)}, made)
         self.functions = backend.load(self.source)
+        self._quick = None
         self.runners = {n: backend.TorchRunner(self.functions[n]) for n in forms}
         self.backend = "torch"
 
@@ -163,13 +171,37 @@ class CompiledNetwork:
             DataError: an array or hyper-parameter is missing, unknown or does not fit.
         """
         layout = self.layout
+        quick, known = self._quick, type(params) is dict and len(params) == len(layout.names)
+        if quick is not None and known and len(hyper) == len(layout.hyper):
+            try:
+                found = quick((X, Y, *layout.pick(params)), [hyper[name] for name in layout.hyper])
+            except KeyError:
+                found = None
+            if found is not None:
+                return found
         arrays, numbers = layout.arguments(params, X, Y), layout.numbers(hyper)
-        if self.backend == "numpy" and layout.length + arrays[0].size + arrays[1].size <= SMALL and layout.is_known:
-            cost, gradient = self._small(arrays, numbers)
-            return cost, dict(zip(layout.names, layout.views(gradient), strict=True))
+        if self.backend == "numpy":
+            return self._ready_for(arrays, numbers)(arrays, numbers)
         empty, dtype = np.empty, layout.dtype
         out = [empty(a.shape, dtype) for a in arrays[2:]]
         return float(self.runners["cost_and_gradient"](arrays, numbers, out)), dict(zip(layout.names, out, strict=True))
+
+    def _quickly(self, arrays: tuple[Any, ...], numbers: list[Any]) -> tuple[float, dict[str, Array]] | None:
+        """The cost and the gradients, if the arrays are like those of the call before: they need not be looked at one
+        by one then. For small nets the checks must not cost more than the work.
+        """
+        for number in numbers:
+            if type(number) is not float:
+                return None
+        dtype, kind = self.layout.dtype, np.ndarray
+        for array in arrays:
+            if type(array) is not kind or array.dtype is not dtype:
+                return None
+        shapes, bound, run = self._last
+        if [a.shape for a in arrays] == shapes and (bound is None or bound == numbers):
+            found: tuple[float, dict[str, Array]] = run(arrays, numbers)
+            return found
+        return None
 
     def flat(self, theta: Any, X: Any, Y: Any, /, *, out: Array | None = None, **hyper: float) -> tuple[float, Array]:
         """The cost and its gradient with all parameters in one vector, for `scipy.optimize.minimize(..., jac=True)`.
@@ -181,32 +213,57 @@ class CompiledNetwork:
         theta = layout.vector(theta)
         x, y = layout.data(X, Y)
         numbers = layout.numbers(hyper)
-        if out is None and theta.size + x.size + y.size <= SMALL:
-            return self._small([x, y, theta], numbers)
+        if out is None and self._is_small([x, y, theta]):
+            return self._copying([x, y, theta], numbers).flat([x, y, theta])
         gradient = np.empty_like(theta) if out is None else layout.output(out, theta, x, y)
         cost = self.runners["cost_and_gradient"]([x, y, *layout.views(theta)], numbers, layout.views(gradient))
         return float(cost), gradient
 
-    def _small(self, arrays: list[Array], numbers: list[float]) -> tuple[float, Array]:
-        """The cost and the gradient of few numbers: copying them into arrays that are ready costs less than a form for
-        any arrays; the parameters come one by one, or as one vector.
-        """
-        key = (len(arrays[0]), len(arrays), *numbers)
-        found = self._ready.pop(key, None)
-        if found is None:
-            layout, (x, y) = self.layout, [np.empty_like(a) for a in arrays[:2]]
-            theta, gradient = np.empty(layout.length, layout.dtype), np.empty(layout.length, layout.dtype)
-            parameters = [theta] if len(arrays) == 3 and len(layout.names) != 1 else layout.views(theta)
-            with np.errstate(all="ignore"):
-                run = self.bind(theta, x, y, out=gradient, **dict(zip(layout.hyper, numbers, strict=True)))
-            found = [x, y, *parameters], gradient, run, quiet_caller()
-        copy = np.copyto
-        for own, array in zip(found[0], arrays, strict=True):
-            copy(own, array)
-        result = float(found[3](found[2])), found[1].copy()
+    def _is_small(self, arrays: Sequence[Array]) -> bool:
+        """True if copying the arrays costs less than a form for any arrays."""
+        layout = self.layout
+        if self.backend != "numpy" or not layout.is_known or layout.length + arrays[0].size + arrays[1].size > SMALL:
+            return False
+        return bound_form(len(arrays[0]), layout.widest, layout.length) != "kept"
+
+    def _ready_for(self, arrays: Sequence[Array], numbers: list[float]) -> Copying | InPlace:
+        """The function for such arrays; what is found is tried first at the next call."""
+        shapes = [a.shape for a in arrays]
+        if self._is_small(arrays):
+            found: Copying | InPlace = self._copying(arrays, numbers)
+            self._last = shapes, list(numbers), found
+            return found
+        key = tuple(shapes)
+        places = [(n, a.shape) for n, a in zip(self.layout.names, arrays[2:], strict=True)]
+        prepare = self.runners["cost_and_gradient"].prepare
+        found = self._ready.pop(key, None) or InPlace(prepare, places, self.layout.dtype)
+        self._keep(key, found)
+        self._last = shapes, None, found
+        return found
+
+    def _keep(self, key: tuple[Any, ...], found: Copying | InPlace) -> None:
         self._ready[key] = found
         drop_oldest(self._ready)
-        return result
+
+    def _copying(self, arrays: Sequence[Array], numbers: Sequence[float]) -> Copying:
+        """The function for such arrays and numbers; the parameters come one by one, or as one vector."""
+        shapes = [a.shape for a in arrays]
+        key = (*shapes, *numbers)
+        found = self._ready.pop(key, None) or Copying(partial(self._bound, shapes, numbers))
+        assert isinstance(found, Copying), "a key with numbers belongs to a function that is bound to them"
+        self._keep(key, found)
+        return found
+
+    def _bound(self, shapes: Sequence[tuple[int, ...]], numbers: Sequence[float]) -> Bound:
+        """The bound function for arrays of its own."""
+        layout = self.layout
+        x, y = (np.empty(shape, layout.dtype) for shape in shapes[:2])
+        theta, gradient = np.empty(layout.length, layout.dtype), np.empty(layout.length, layout.dtype)
+        parameters = [theta] if len(shapes) == 3 and len(layout.names) != 1 else layout.views(theta)
+        with np.errstate(all="ignore"):
+            run = self.bind(theta, x, y, out=gradient, **dict(zip(layout.hyper, numbers, strict=True)))
+        parts = list(zip(layout.names, layout.views(gradient), strict=True))
+        return Bound([x, y, *parameters], run, quiet_caller(), gradient, parts)
 
     def cost(self, params: Mapping[str, Any], X: Any, Y: Any, /, **hyper: float) -> float:
         """The cost alone."""

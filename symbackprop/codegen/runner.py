@@ -5,6 +5,7 @@ Main names: `Runner` for a network's functions in the `out=` form, `Kept` for th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from functools import cache, partial
@@ -70,6 +71,92 @@ class Runner:
         if work is None:
             return partial(function, *arrays, *numbers, *out)
         return partial(function, *arrays, *numbers, out, work)
+
+
+class Bound(NamedTuple):
+    """A network's bound function and the arrays that it reads and writes, which are its own.
+
+    Args:
+        own: x, y, and the parameters or their vector.
+        run: takes nothing, fills the gradient and returns the cost.
+        call: calls it with floating-point warnings off.
+        gradient: as one vector.
+        parts: the parameters' names, and their gradients as parts of it.
+    """
+
+    own: list[Array]
+    run: Callable[[], float]
+    call: Callable[..., float]
+    gradient: Array
+    parts: list[tuple[str, Array]]
+
+    def filled(self, arrays: Sequence[Array]) -> float:
+        """The cost at these arrays."""
+        for own, array in zip(self.own, arrays, strict=True):
+            own[...] = array  # half the time of np.copyto
+        return float(self.call(self.run))
+
+
+class Copying:
+    """A network's function for few numbers: to copy them into arrays that are bound costs less than to look at them.
+
+    What is bound is taken out while it is in use, so threads never share one.
+    """
+
+    def __init__(self, make: Callable[[], Bound]) -> None:
+        self.make = make
+        self.idle: deque[Bound] = deque(maxlen=2)
+
+    def __call__(self, arrays: Sequence[Array], numbers: Sequence[float]) -> tuple[float, dict[str, Array]]:
+        """The cost and the gradients by name, in arrays of their own; the numbers are bound already."""
+        bound = self._taken()
+        cost = bound.filled(arrays)
+        found = {name: part.copy() for name, part in bound.parts}
+        self.idle.append(bound)
+        return cost, found
+
+    def flat(self, arrays: Sequence[Array]) -> tuple[float, Array]:
+        """The cost and the gradient, one vector of its own."""
+        bound = self._taken()
+        cost, found = bound.filled(arrays), bound.gradient.copy()
+        self.idle.append(bound)
+        return cost, found
+
+    def _taken(self) -> Bound:
+        try:
+            return self.idle.pop()
+        except IndexError:
+            return self.make()
+
+
+class InPlace:
+    """A network's function in the `out=` form for arrays of certain shapes, which it reads where they are.
+
+    What is prepared is taken out while it is in use, so threads never share one.
+
+    Args:
+        prepare: makes a function of arrays and its buffers, if it takes them.
+        places: the parameters' names and shapes.
+    """
+
+    def __init__(
+        self, prepare: Callable[..., Any], places: Sequence[tuple[str, tuple[int, ...]]], dtype: np.dtype[Any]
+    ) -> None:
+        self.prepare, self.places, self.dtype = prepare, places, dtype
+        self.idle: deque[tuple[Callable[..., Any], Any]] = deque(maxlen=2)
+
+    def __call__(self, arrays: Sequence[Array], numbers: Sequence[float]) -> tuple[float, dict[str, Array]]:
+        """The cost and the gradients by name, in new arrays."""
+        empty, dtype = np.empty, self.dtype
+        found = {name: empty(shape, dtype) for name, shape in self.places}
+        try:
+            function, work = ready = self.idle.pop()
+        except IndexError:
+            function, work = ready = self.prepare(arrays)
+        out = found.values()
+        cost = function(*arrays, *numbers, *out) if work is None else function(*arrays, *numbers, [*out], work)
+        self.idle.append(ready)
+        return float(cost), found
 
 
 class Ready(NamedTuple):

@@ -126,8 +126,10 @@ class Functions(Powers):
             ((atom, _),) = gate.terms[0][0].factors
             return all(self.nonnegative(part, (*known, (atom, held))) for part, held in ((on, True), (off, False)))
         number = as_constant(value)
+        if number is not None:
+            return number >= 0
         low, _ = self._between(value, known)
-        return number >= 0 if number is not None else low is not None and low[0] >= 0
+        return (low is not None and low[0] >= 0) or all(c > 0 and self.weakly_positive(m) for m, c in value.terms)
 
     def _odd_or_even(self, function: Function, argument: Poly) -> Poly:
         if not argument.terms:

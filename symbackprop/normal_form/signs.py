@@ -11,7 +11,19 @@ from typing import Any
 from symbackprop.expression.build import ZERO, Compare, Expr, Index, Tensor
 from symbackprop.expression.functions import ATAN, DIGAMMA, ERF, EXP, LOG
 from symbackprop.expression.sizes import Facts, decide
-from symbackprop.normal_form.data import ONE, UNIT, Atom, Mono, Poly, Rational, as_constant, combine, exact, subtract
+from symbackprop.normal_form.data import (
+    ONE,
+    UNIT,
+    Atom,
+    Mono,
+    Poly,
+    Rational,
+    as_constant,
+    combine,
+    exact,
+    of_atom,
+    subtract,
+)
 from symbackprop.normal_form.rewriter import INDICATORS, TermRules
 
 MONOTONE = (EXP, LOG, ERF, ATAN, DIGAMMA)  # strictly, on their domains
@@ -34,6 +46,8 @@ class Signs(TermRules):
                 return positive
             case "base":
                 return self.sign(atom.data[0]) == 1
+            case "quotient":  # H // E, where E divides H, is at least 1
+                return self.decided(">", self.size_expression(of_atom(atom)))
         return False
 
     def known_nonnegative(self, atom: Atom) -> bool:
@@ -117,6 +131,8 @@ class Signs(TermRules):
                 answer = "weak"
             elif atom.kind == "base" and exponent != int(exponent):
                 answer = "weak"  # an even root is not negative
+            elif self.known_nonnegative(atom):
+                answer = "weak"
             else:
                 return ""
         return answer

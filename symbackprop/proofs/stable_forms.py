@@ -7,6 +7,7 @@ uses one proves the result equal.
     1 - sigmoid(z)                      ->  sigmoid(-z)
     sigmoid(z) - y                      ->  (1 - y) sigmoid(z) - y sigmoid(-z)
     1 - tanh(z)^2                       ->  4 sigmoid(2z) sigmoid(-2z)
+    1 + tanh(z), 1 - tanh(z)            ->  2 sigmoid(2z), 2 sigmoid(-2z)
     exp(u)^a / (1 + exp(u))^b           ->  sigmoid(u)^a sigmoid(-u)^(b - a), a <= b
     p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j]
     (1 + exp(u) + x) / (1 + exp(u))^b   ->  (1 + exp(u))^(1 - b) + x / (1 + exp(u))^b
@@ -207,13 +208,17 @@ def _pairs(expr: Expr) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
 
 
 def complement(expr: Expr, context: Context) -> Expr | None:
-    """1 - sigmoid(z) and 1 - tanh(z)^2."""
+    """1 - sigmoid(z), 1 - tanh(z)^2, 1 + tanh(z) and 1 - tanh(z)."""
     for one, other in _two_terms(expr):
         if one is not ONE:
             continue
         z = logistic_argument(negate(other), context)
         if z is not None:
             return context.logistic(negate(z))
+        for sign, t in ((2, other), (-2, negate(other))):
+            u = _tanh_argument(t, context)
+            if u is not None:
+                return multiply(number(2), context.logistic(multiply(number(sign), u)))
         base = _squared(negate(other), context)
         u = None if base is None else _tanh_argument(base, context)
         if u is not None:

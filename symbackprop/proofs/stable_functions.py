@@ -39,6 +39,8 @@ MACHINE = ("exp", "log", "erf", "sin", "cos", "sigmoid", "tanh", "relu", "abs")
 TAIL = Function("tail", definition=sp.log(1 + sp.exp(-sp.Abs(ARGUMENTS[0]))))
 # exp(u) - 1 and log(1 + u), which machines compute with all digits where u is small.
 EXPM1, LOG1P = (Function(n, definition=WRITTEN_OUT[n]) for n in ("expm1", "log1p"))
+# exp(u) where it must not be infinite: where it is it has the largest value instead of which 1/(1 + exp(u)) is no 0.
+FINITE_EXP = Function("finite_exp", definition=sp.exp(ARGUMENTS[0]))
 _SIGMOID, _TANH, _SOFTPLUS, _RELU = map(sp.Function, ("sigmoid", "tanh", "softplus", "relu"))
 _OWN = ("sigmoid", "tanh", "softplus", "relu")
 PI_VALUE = number(Fraction(math.pi))

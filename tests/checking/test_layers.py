@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -357,3 +359,174 @@ def test_check_finds_out_how_a_layer_is_used(layer, shapes, told):
     verdict = sb.check(layer, shapes=shapes)
     assert verdict.status == "PROVED"
     assert any(told in note for note in verdict.notes)
+
+
+# --- an instance as its user has it: its own arrays are inputs, with the lengths that they have
+
+
+class Weights:
+    def __init__(self, data):
+        self.data, self.grad = data, np.zeros_like(data)
+
+
+class Affine:
+    """Gradients are added to buffers that the parameters bring along."""
+
+    def __init__(self, units_in, units_out):
+        draw = np.random.default_rng(units_in)
+        self.weight, self.bias = Weights(draw.normal(size=(units_in, units_out))), Weights(np.zeros(units_out))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weight.data + self.bias.data
+
+    def backward(self, dout):
+        self.weight.grad += self.x.T @ dout
+        self.bias.grad += dout.sum(axis=0)
+        return dout @ self.weight.data.T
+
+
+class Tanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dout):
+        return dout * (1 - self.y * self.y)
+
+
+class Chain:
+    def __init__(self, *widths):
+        self.layers = []
+        for units_in, units_out in itertools.pairwise(widths):
+            self.layers += [Affine(units_in, units_out), Tanh()]
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dout):
+        for layer in reversed(self.layers):
+            dout = layer.backward(dout)
+        return dout
+
+
+class Returned:
+    """All gradients are returned, in the order of its attributes."""
+
+    def __init__(self):
+        self.scale, self.shift, self.fixed = np.full(4, 2.0), np.zeros((1, 4)), np.full(4, 0.5)
+
+    def forward(self, x):
+        self.x = x
+        return self.fixed * x * self.scale + self.shift
+
+    def backward(self, dout):
+        dx = dout * self.fixed * self.scale
+        return dx, (dout * self.fixed * self.x).sum(axis=0), dout.sum(axis=0, keepdims=True)
+
+
+class WrongBias(Affine):
+    def backward(self, dout):
+        self.bias.grad -= dout.mean(axis=0)
+        return super().backward(dout)
+
+
+def test_parameters_of_an_instance_are_inputs_without_being_named():
+    layer = Chain(4, 5, 3)
+    before = [w.data.copy() for affine in layer.layers[::2] for w in (affine.weight, affine.bias)]
+    verdict = sb.check(layer, shapes={"x": ("N", "D")})
+    names = [f"layers.{k}.{p}" for k in (0, 2) for p in ("weight", "bias")]
+    assert (verdict.status, set(verdict.claims)) == ("PROVED", {"x", *names})
+    assert verdict.scope == "all sizes of N, the others as given"
+    assert "took D = 4: this Chain takes no other length" in verdict.notes
+    after = [w.data for affine in layer.layers[::2] for w in (affine.weight, affine.bias)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert not any(w.grad.any() for affine in layer.layers[::2] for w in (affine.weight, affine.bias))
+
+
+def test_buffers_of_gradients_start_at_zero_in_the_shapes_that_are_stated():
+    shapes = {"x": ("N", "D"), "layers.0.weight": ("D", "H"), "layers.0.bias": ("H",),
+              "layers.2.weight": ("H", "K"), "layers.2.bias": ("K",)}  # fmt: skip
+    verdict = sb.check(Chain(4, 5, 3), shapes=shapes)
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes")
+
+
+def test_a_wrong_gradient_of_an_unnamed_parameter_is_not_silent():
+    verdict = sb.check(WrongBias(4, 3), shapes={"x": ("N", 4)})
+    assert (verdict.status, verdict.wrong) == ("REFUTED", ("bias",))
+
+
+def test_gradients_that_are_returned_belong_to_attributes_in_their_order():
+    verdict = sb.check(Returned(), shapes={"x": ("N", 4)})
+    assert (verdict.status, set(verdict.claims)) == ("PROVED", {"x", "scale", "shift"})
+    assert "took as they are, and no inputs: Returned.fixed" in verdict.notes
+
+
+class Step:
+    """A recurrent cell: two sizes of its data are lengths of its arrays."""
+
+    def __init__(self, units_in, units):
+        draw = np.random.default_rng(0)
+        self.Wx, self.Wh = draw.normal(size=(units_in, units)), draw.normal(size=(units, units))
+
+    def forward(self, x, h):
+        self.cache = x, h, np.tanh(x @ self.Wx + h @ self.Wh)
+        return self.cache[2]
+
+    def backward(self, dout):
+        x, h, y = self.cache
+        dz = dout * (1 - y * y)
+        self.dWx, self.dWh = x.T @ dz, h.T @ dz
+        return dz @ self.Wx.T, dz @ self.Wh.T
+
+
+class Stretched:
+    """Data of one column run as well, stretched to all."""
+
+    def __init__(self, width):
+        self.scale = np.full(width, 3.0)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.scale
+
+    def backward(self, dout):
+        self.dscale = (dout * self.x).sum(axis=0)
+        return dout * self.scale
+
+
+class Table:
+    """Its data are labels, and have no gradient."""
+
+    def __init__(self, rows, width):
+        self.weight = np.random.default_rng(0).normal(size=(rows, width))
+
+    def forward(self, ids):
+        self.ids = ids
+        return self.weight[ids]
+
+    def backward(self, dout):
+        self.dweight = np.zeros_like(self.weight)
+        np.add.at(self.dweight, self.ids, dout)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "assume", "told"),
+    [
+        (Step(3, 2), {"x": ("N", "D"), "h": ("N", "H")}, {}, "took D = 3, H = 2: this Step takes no other length"),
+        (Stretched(5), {"x": ("N", "D")}, {}, "took D = 5: this Stretched takes no other length"),
+        (Table(7, 3), {"ids": ("N",)}, {"ids": "label:7"}, "took for the gradients: of weight Table.dweight"),
+    ],
+    ids=["cell", "stretched", "labels"],
+)
+def test_sizes_of_the_data_are_the_lengths_that_an_instance_takes(layer, shapes, assume, told):
+    verdict = sb.check(layer, shapes=shapes, assume=assume)
+    assert (verdict.status, verdict.scope) == ("PROVED", "all sizes of N, the others as given")
+    assert told in verdict.notes
+
+
+def test_an_instance_that_takes_no_data_of_these_shapes_says_what_was_tried():
+    verdict = sb.check(Affine(4, 3), shapes={"x": ("N", 7)})
+    assert (verdict.status, "tried with several lengths of N" in verdict.reason) == ("MALFORMED", True)

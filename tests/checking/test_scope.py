@@ -185,3 +185,93 @@ def test_lists_that_get_items_in_some_rounds_are_no_proof_for_all_sizes(forward)
     """Below the 40th round each of them gets one item a round."""
     verdict = sb.check(forward, lambda x: {"x": 2 * x}, shapes={"x": ("N",)})
     assert not verdict.for_all_sizes
+
+
+# --- sizes that must divide: heads, groups and halves
+
+
+def in_heads(x, w):
+    return np.tanh(x.reshape(len(x), 2, x.shape[1] // 2)) * w
+
+
+def pull_heads(dout, x, w):
+    h = np.tanh(x.reshape(len(x), 2, x.shape[1] // 2))
+    return {"x": (dout * w * (1 - h * h)).reshape(x.shape), "w": (dout * h).sum(axis=(0, 2))[:, None]}
+
+
+def gated(x):
+    a, b = np.split(x, 2, axis=-1)
+    return a * np.tanh(b)
+
+
+def pull_gated(dout, x):
+    a, b = np.split(x, 2, axis=-1)
+    t = np.tanh(b)
+    return {"x": np.concatenate([dout * t, dout * a * (1 - t * t)], axis=-1)}
+
+
+def rotated(x):
+    half = x.shape[-1] // 2
+    a, b = x[..., :half], x[..., half:]
+    return np.concatenate([0.6 * a - 0.8 * b, 0.8 * a + 0.6 * b], -1)
+
+
+def pull_rotated(dout, x):
+    half = x.shape[-1] // 2
+    a, b = dout[..., :half], dout[..., half:]
+    return {"x": np.concatenate([0.6 * a + 0.8 * b, -0.8 * a + 0.6 * b], -1)}
+
+
+def pull_rotated_wrongly(dout, x):
+    half = x.shape[-1] // 2
+    a, b = dout[..., :half], dout[..., half:]
+    return {"x": np.concatenate([0.6 * a - 0.8 * b, 0.8 * a + 0.6 * b], -1)}
+
+
+@pytest.mark.parametrize("pair", [(in_heads, pull_heads), (gated, pull_gated)], ids=["reshape", "split"])
+def test_sizes_that_numpy_refuses_are_no_part_of_the_claim(pair):
+    shapes = {"x": ("N", "D"), **({"w": (2, 1)} if pair[0] is in_heads else {})}
+    verdict = sb.check(*pair, shapes=shapes)
+    assert (verdict.status, verdict.for_all_sizes, verdict.conditions) == ("PROVED", True, ())
+    assert "of sizes with D%2 == 0: at others the forward raises ValueError" in verdict.notes
+
+
+def test_sizes_at_which_shapes_may_fit_by_accident_are_a_condition():
+    verdict = sb.check(rotated, pull_rotated, shapes={"x": ("N", "D")})
+    assert (verdict.status, verdict.conditions) == ("PROVED", ("D%2 == 0",))
+    wrong = sb.check(rotated, pull_rotated_wrongly, shapes={"x": ("N", "D")})
+    assert (wrong.status, wrong.counterexample.sizes["D"] % 2) == ("REFUTED", 0)
+
+
+def groups_normalised(x):
+    g = x.reshape(len(x), 3, x.shape[1] // 3)
+    return ((g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, keepdims=True) + 1e-5)).reshape(x.shape)
+
+
+def pull_groups(dout, x):
+    g = x.reshape(len(x), 3, x.shape[1] // 3)
+    std = np.sqrt(g.var(2, keepdims=True) + 1e-5)
+    xhat, d = (g - g.mean(2, keepdims=True)) / std, dout.reshape(g.shape)
+    return {"x": ((d - d.mean(2, keepdims=True) - xhat * (d * xhat).mean(2, keepdims=True)) / std).reshape(x.shape)}
+
+
+@pytest.mark.parametrize("channels", ["3*C", "C"])
+def test_a_variance_in_groups_is_known_not_to_be_negative(channels):
+    verdict = sb.check(groups_normalised, pull_groups, shapes={"x": ("N", channels)})
+    assert (verdict.status, verdict.for_all_sizes, verdict.conditions) == ("PROVED", True, ())
+
+
+def masked_softmax(x):
+    scores = np.where(np.triu(np.ones((len(x), len(x)), dtype=bool), k=1), -np.inf, x)
+    e = np.exp(scores - scores.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def pull_masked_softmax(dout, x):
+    p = masked_softmax(x)
+    return {"x": p * (dout - (dout * p).sum(-1, keepdims=True))}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), ("T", "T")])
+def test_a_mask_that_hides_nothing_is_no_infinity(shape):
+    assert sb.check(masked_softmax, pull_masked_softmax, shapes={"x": shape}).status == "PROVED"

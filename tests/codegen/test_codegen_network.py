@@ -273,6 +273,37 @@ def test_bad_arrays_are_named(name):
         net(*change(*arguments), lam=LAM)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_arrays_are_looked_at_after_a_good_call(backend):
+    """A second call looks at its arrays in another way, which must refuse and convert the same."""
+    net, params, X, Y = made(backend=backend)
+    good = net(params, X, Y, lam=LAM)
+    for change, message in BAD.values():
+        with pytest.raises(DataError, match=message):
+            net(*change(params, X, Y), lam=LAM)
+    for numbers in ({}, {"lam": "1"}, {"lam": True}, {"mu": 1.0}):
+        with pytest.raises(DataError, match="hyper-parameter"):
+            net(params, X, Y, **numbers)
+    turned = {k: np.asfortranarray(p) for k, p in params.items()}
+    apart = np.repeat(X, 2, axis=1)[:, ::2]
+    odd = np.empty(X.nbytes + 1, np.uint8)[1:].view(X.dtype).reshape(X.shape)
+    odd[...] = X
+    other = (params, np.concatenate([X, X]), np.concatenate([Y, Y]))
+    for arguments in (
+        (params, X, Y), (turned, X, Y), (params, apart, Y), (params, odd, Y), (params, X.tolist(), Y),
+        (params, X.astype(">f8"), Y), other, (dict(reversed(params.items())), X, Y), (params, X, Y),
+    ):  # fmt: skip
+        J, gradients = net(*arguments, lam=LAM)
+        assert list(gradients) == list(params) and np.isfinite(J)
+        if arguments is not other:
+            assert J == pytest.approx(good[0], rel=1e-14)
+            for name, gradient in gradients.items():
+                np.testing.assert_allclose(gradient, good[1][name], rtol=1e-12, atol=1e-15)
+    assert net(params, X, Y, lam=2.0)[0] > good[0]
+    assert np.isnan(net(params, np.full_like(X, np.nan), Y, lam=LAM)[0])
+    assert net(params, X, Y, lam=LAM)[0] == good[0]
+
+
 def test_bad_numbers_and_vectors_are_named():
     net, params, X, Y = made()
     theta = flat(params)

@@ -1,9 +1,11 @@
 """What runs again and again: forms with buffers of their own, tidied statements, and which form runs."""
 
 import json
+import math
 import threading
 import warnings
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -247,3 +249,42 @@ def test_tune_stores_what_it_finds_and_forgets_it(own_cache, monkeypatch, capsys
         assert end.value.code == 0 and said in capsys.readouterr().out
         choices.cache_clear()
         assert (choices().few_activations == 9) == (words == ["tune"])
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def gated(x, a, b):
+    gate = 1 / (1 + np.exp(-x))
+    return gate * a + (1 - gate) * b
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("forward", "names"), [(gelu, "x"), (gated, "xab")])
+def test_one_exponential_serves_both_logistic_functions(compiled, forward, names, backend, dtype):
+    """The slope of a saturated unit keeps its digits on both sides, also where the exponential alone would overflow."""
+    f = compiled(forward, {n: ("N",) for n in names}, backend, dtype)
+    run = f.source.split("def run")[-1] if backend == "numpy" else f.source.split("compute_with")[1]
+    code = "".join(line for line in run.lower().splitlines() if line.strip()[:1] not in ("#", "/"))
+    assert code.count("exp(") == 1 and "tanh(" not in code
+    x = np.array([-2000.0, -40.0, -5.0, -1e-3, 0.0, 2.5, 30.0, 50.0, 2000.0]).astype(dtype)
+    given = {n: x if n == "x" else np.linspace(1, 2, 9).astype(dtype) ** (k + 1) for k, n in enumerate(names)}
+    found = f(**given, dout=np.ones(9, dtype))
+    exact = slopes(forward, given)
+    relative, least = (1e-12, 1e-300) if dtype == "float64" else (1e-5, 1e-33)
+    np.testing.assert_allclose(found["x_bar"], exact, rtol=relative, atol=least)
+
+
+def slopes(forward, given):
+    """Of out by x, to 50 digits."""
+    with mpmath.workdps(50):
+        points = zip(*([mpmath.mpf(float(v)) for v in given[n]] for n in given), strict=True)
+        return np.array([float(mpmath.diff(MPMATH[forward], p, (1, *[0] * (len(p) - 1)))) for p in points])
+
+
+MPMATH = {
+    gelu: lambda x: x / (1 + mpmath.exp(-2 * mpmath.mpf(math.sqrt(2 / math.pi)) * (x + mpmath.mpf(0.044715) * x**3))),
+    gated: lambda x, a, b: b + (a - b) / (1 + mpmath.exp(-x)),
+}

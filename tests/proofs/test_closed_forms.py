@@ -41,7 +41,7 @@ def _forms(name):
             "/sqrt(var[d] + 1/100000)",
         ),
         ("rmsnorm", "x_bar", "(out_bar[n,d]*g[d] + rms_bar[n]*x[n,d]/D)/rms[n]"),
-        ("attention", "S_bar", "P[n,m]*(P_bar[n,m] - sum(m_1, P[n,m_1]*P_bar[n,m_1]))"),
+        ("attention", "S_bar", "P[n,m]*(P_bar[n,m] - sum(m_1, P_bar[n,m_1]*P[n,m_1]))"),
         ("masked_attention", "s_bar", "p[t,i]*(p_bar[t,i] - sum(i_1, p_bar[t,i_1]*p[t,i_1]))"),
         ("attention", "Q_bar", "sum(m, S_bar[n,m]*K[m,d])/sqrt(D)"),
         (
@@ -131,7 +131,7 @@ def test_brief_proof_of_a_layer_lists_the_backward_pass(tmp_path):
     proof = sb.prove(sb.trace(forward, shapes=shapes, assume=assume))
     text = proof.save(tmp_path / "proof.md", detail="brief").read_text(encoding="utf-8")
     assert [line for line in text.split("\n") if line.startswith(r"\bar{S}")] == [
-        r"\bar{S}_{nm} = P_{nm}\left(\bar{P}_{nm} - \sum_{m'=0}^{M-1}P_{nm'}\,\bar{P}_{nm'}\right)"
+        r"\bar{S}_{nm} = P_{nm}\left(\bar{P}_{nm} - \sum_{m'=0}^{M-1}\bar{P}_{nm'}\,P_{nm'}\right)"
     ]
     assert "Chain rule" not in text
     assert r"\bar{u}" not in text  # what only leads to the results is left out

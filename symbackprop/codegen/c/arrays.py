@@ -1,6 +1,6 @@
 """Where NumPy's arrays have their numbers, for C: asked once, or read by C itself at each call.
 
-Main names: `aligned`, `WHERE`, `DATA`.
+Main names: `aligned`, `WHERE`, `DATA`, `FIELDS`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,37 @@ def _begins_with_address() -> bool:
     if sys.implementation.name != "cpython" or type(array).__basicsize__ < object.__basicsize__ + 8:
         return False
     return ctypes.c_void_p.from_address(id(array) + object.__basicsize__).value == address(array)
+
+
+# Where the items of a tuple begin. Behind the head of an array: its numbers, how many axes, their sizes, strides, what owns the numbers, type, flags. The
+# last field of the head is the type of the object.
+_HEAD = object.__basicsize__
+FIELDS = {"TYPE": _HEAD - 8, "AXES": _HEAD + 8, "SIZES": _HEAD + 16, "KIND": _HEAD + 40, "FLAGS": _HEAD + 48}
+FIELDS |= {"WHOLE": 0x0101, "ITEMS": tuple.__basicsize__}  # C-contiguous and aligned; of a tuple
+
+
+def has_fields() -> bool:
+    """True if arrays have these fields where NumPy's binary interface says so: arrays of several kinds are looked at."""
+    if WHERE is not id or np.ndarray.__basicsize__ < FIELDS["FLAGS"] + 4:
+        return False
+    pair = (object(), object())
+    items = (ctypes.c_void_p * 2).from_address(id(pair) + FIELDS["ITEMS"])
+    if tuple.__itemsize__ != 8 or [*items] != [*map(id, pair)]:
+        return False
+    grown = np.empty((2, 3, 4), np.float32)
+    odd = np.empty(33, np.uint8)[1:].view(np.float64)
+    return all(map(_has_fields, (np.empty(5), np.empty((7, 1), np.int64), grown, grown[:, ::2], grown.T, odd)))
+
+
+def _has_fields(array: Array) -> bool:
+    start = id(array)
+    type_, kind, sizes = (ctypes.c_void_p.from_address(start + FIELDS[f]).value for f in ("TYPE", "KIND", "SIZES"))
+    axes, flags = (ctypes.c_int.from_address(start + FIELDS[f]).value for f in ("AXES", "FLAGS"))
+    if (type_, kind, axes) != (id(np.ndarray), id(array.dtype), array.ndim) or sizes is None:
+        return False
+    whole = array.flags.c_contiguous and array.flags.aligned
+    shape = tuple((ctypes.c_long * axes).from_address(sizes))
+    return shape == array.shape and whole == (flags & FIELDS["WHOLE"] == FIELDS["WHOLE"])
 
 
 # What a call says of each array, and how C finds its numbers by that.

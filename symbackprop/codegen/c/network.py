@@ -19,7 +19,7 @@ import numpy as np
 from scipy.linalg import cython_blas
 
 from symbackprop.codegen.arguments import Array, size_value
-from symbackprop.codegen.c.arrays import WHERE, aligned
+from symbackprop.codegen.c.arrays import WHERE, aligned, has_fields
 from symbackprop.codegen.c.build import build
 from symbackprop.codegen.c.prelude import epoch, head
 from symbackprop.codegen.c.printer import CKernel, print_kernel
@@ -45,6 +45,7 @@ class CNetwork:
     Attributes:
         source: the text of the C file.
         runners: those of `KERNELS`.
+        plain_call: as of the runner for both; None if C cannot look at arrays.
     """
 
     def __init__(self, forms: Mapping[str, Form], layout: FlatLayout) -> None:
@@ -70,8 +71,10 @@ class CNetwork:
         use_blas(library, single)
         library.on_held.restype = ctypes.c_double
         library.on_held.argtypes = [ctypes.c_void_p]
-        self.runners = {n: CRunner(getattr(library, n), library.on_held, k, layout) for n, k in kernels.items()}
-        self._step = CRunner(library.cost_and_step, library.on_held, step, layout, in_blocks=False)
+        library.on_fitting.restype, library.on_fitting.argtypes = ctypes.c_double, [ctypes.c_void_p] * 3
+        self.runners = {n: CRunner(getattr(library, n), library, k, layout) for n, k in kernels.items()}
+        self.plain_call = self.runners["cost_and_gradient"].plain_call() if has_fields() else None
+        self._step = CRunner(library.cost_and_step, library, step, layout, in_blocks=False)
         self._epoch = library.epoch
         self._epoch.restype = ctypes.c_double
         self.layout = layout
@@ -139,25 +142,46 @@ class Call(ctypes.Structure):
     )  # fmt: skip
 
 
+class Asking(ctypes.Structure):
+    """A call for arrays at which C looks itself.
+
+    Args:
+        shapes: of each of the first arrays, the inputs, how many axes it has and their sizes.
+        unfit: whether one of them did not fit, at the last call.
+    """
+
+    _fields_ = (
+        ("call", Call), ("type", ctypes.c_void_p), ("kind", ctypes.c_void_p), ("shapes", ctypes.c_void_p),
+        ("inputs", ctypes.c_long), ("unfit", ctypes.c_long),
+    )  # fmt: skip
+
+
 class _Ready(NamedTuple):
-    """A call for a certain number of rows; `held` is where it is said for which arrays and with which numbers."""
+    """A call for a certain number of rows; `held` is where it is said for which arrays and with which numbers.
+
+    Its address is that of an `Asking`, which begins with the `Call`.
+    """
 
     held: bytearray
     pack: Callable[..., None]
+    pack_numbers: Callable[..., None]
+    numbers: list[float]
     call: int
-    kept: tuple[Any, ...]
+    asking: Asking
+    kept: list[Any]
 
 
 class CRunner:
     """One kernel, called like a printed NumPy function, with the workspaces of recent batch sizes."""
 
     def __init__(
-        self, function: Any, on_held: Any, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True
+        self, function: Any, library: Any, kernel: CKernel, layout: FlatLayout, in_blocks: bool = True
     ) -> None:
         self.function, self.kernel, self.layout, self.in_blocks = function, kernel, layout, in_blocks
         function.restype = ctypes.c_double
         function.argtypes = [ctypes.c_void_p]
-        self.on_held, self.kernel_address = on_held, ctypes.cast(function, ctypes.c_void_p).value
+        self.on_held, self.on_fitting = library.on_held, library.on_fitting
+        self.kernel_address = ctypes.cast(function, ctypes.c_void_p).value
         self.idle: dict[int, _Ready] = {}
 
     def __call__(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array]) -> float:
@@ -165,10 +189,42 @@ class CRunner:
         rows = len(arrays[0])
         ready = self.idle.pop(rows, None) or self._prepared(arrays, numbers, out, rows)
         ready.pack(ready.held, 0, *map(WHERE, arrays), *map(WHERE, out), *numbers)
+        ready.numbers[:] = numbers
         cost: float = self.on_held(ready.call)
         self.idle[rows] = ready
         drop_oldest(self.idle)
         return cost
+
+    def plain_call(self) -> Callable[[tuple[Any, ...], list[Any]], tuple[float, dict[str, Array]] | None]:
+        """A function of arrays and numbers at which nobody has looked: the cost, and the gradients by name.
+
+        It gives None, and does nothing, if they are not like those of a call of the runner. It does no more than it
+        must, since the work of a small network takes less time than the lines here.
+        """
+        named, dtype, empty, kind = self.layout.named_shapes, self.layout.dtype, np.empty, np.ndarray
+        idle, on_fitting = self.idle, self.on_fitting
+        place = 8 * (2 + 2 * len(named))  # of the numbers, behind all arrays
+
+        def call(arrays: tuple[Any, ...], numbers: list[Any]) -> tuple[float, dict[str, Array]] | None:
+            first = arrays[0]
+            if type(first) is not kind or not first.ndim:
+                return None
+            for number in numbers:
+                if type(number) is not float:
+                    return None
+            ready = idle.pop(len(first), None)
+            if ready is None:
+                return None
+            if ready.numbers != numbers:
+                ready.pack_numbers(ready.held, place, *numbers)
+                ready.numbers[:] = numbers
+            gradients = {name: empty(shape, dtype) for name, shape in named}
+            out = (*gradients.values(),)
+            cost: float = on_fitting(ready.call, id(arrays), id(out))
+            idle[len(first)] = ready
+            return None if cost != cost and ready.asking.unfit else (cost, gradients)
+
+        return call
 
     def _prepared(self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int) -> _Ready:
         slots, kept = self.slots(arrays, numbers, out, rows)
@@ -178,8 +234,13 @@ class CRunner:
         call = Call(
             self.kernel_address, ctypes.addressof(slots), ctypes.addressof(view), count, len(slots), len(numbers)
         )
+        said = [n for a in arrays for n in (a.ndim, *a.shape)]
+        shapes = (ctypes.c_long * len(said))(*said)
+        asking = Asking(call, id(np.ndarray), id(self.layout.dtype), ctypes.addressof(shapes), len(arrays))
         pack = struct.Struct(f"={count}q{len(numbers)}d").pack_into
-        return _Ready(held, pack, ctypes.addressof(call), (call, slots, kept[count:], view))
+        pack_numbers = struct.Struct(f"={len(numbers)}d").pack_into
+        kept = [*kept[count:], slots, view, shapes]
+        return _Ready(held, pack, pack_numbers, [np.nan] * len(numbers), ctypes.addressof(asking), asking, kept)
 
     def slots(
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int

@@ -8,7 +8,7 @@ value itself stands after the colon.
 
 from __future__ import annotations
 
-from symbackprop.codegen.c.arrays import DATA
+from symbackprop.codegen.c.arrays import DATA, FIELDS
 from symbackprop.codegen.c.products import products
 from symbackprop.codegen.choice import C_FEW_ROWS, C_TINY_PRODUCT, choices
 
@@ -31,11 +31,34 @@ double on_held(const call *c) {
     return c->kernel(c->slots);
 }
 
+// The same for a tuple of arrays at which nobody has looked, and one of new arrays: each of the first must be what the
+// kernel takes, by the fields that NumPy's binary interface says an array has; else nothing is done.
+typedef struct { call call; const void *type, *kind; const long *shapes; long inputs, unfit; } asking;
+double on_fitting(asking *a, const char *given, const char *made) {
+    const long *wanted = a->shapes;
+    slot *held = (slot *)a->call.held;
+    const slot *first = (const slot *)(given + ITEMS), *second = (const slot *)(made + ITEMS);
+    a->unfit = 1;
+    for (long k = 0; k < a->inputs; k++) {
+        const char *object = (const char *)first[k].p;
+        if (*(void **)(object + TYPE) != a->type || *(void **)(object + KIND) != a->kind) return NAN;
+        const int axes = *(int *)(object + AXES);
+        if (axes != *wanted++ || (~*(int *)(object + FLAGS) & WHOLE)) return NAN;
+        const long *sizes = *(long **)(object + SIZES);
+        for (int d = 0; d < axes; d++) if (sizes[d] != *wanted++) return NAN;
+        held[k] = first[k];
+    }
+    for (long k = a->inputs; k < a->call.arrays; k++) held[k] = second[k - a->inputs];
+    a->unfit = 0;
+    return on_held(&a->call);
+}
+
 // Not known to the compiler, which would make x * (a < b) a choice between x and 0, and lose a NaN in x.
 real indicators[2] = {0, 1};
 #define INDICATOR(condition) ((condition) ? indicators[1] : indicators[0])
 
 static inline real sigmoid(real z) { real u = -z; u = u > LARGEST ? LARGEST : u; return 1 / (1 + EXP(u)); }
+static inline real finite_exp(real u) { u = u > LARGEST ? LARGEST : u; return EXP(u); }
 static inline real relu(real z) { return z < 0 ? 0 : z; }
 static inline real SQUARE(real z) { return z * z; }
 static inline real CUBE(real z) { return z * z * z; }
@@ -162,6 +185,7 @@ def head(single: bool, sizes: dict[str, int]) -> str:
         f"#define LARGE_TURNED {choices().c_large_turned}",
         f"#define FEW_ROWS {C_FEW_ROWS}",
         f"#define DATA {DATA}",
+        *(f"#define {name} {place}" for name, place in FIELDS.items()),
         "#define LINE (64 / (long)sizeof(real))",
     ]
     constants = [f"static const long {name} = {value};" for name, value in sizes.items()]

@@ -70,12 +70,17 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Gather:
-    """target = source[positions]; where `guarded`, a position may lie outside and is clipped: its value is not used."""
+    """target = source[positions]; where `guarded`, a position may lie outside and is clipped: its value is not used.
+
+    Args:
+        whole: of a look-up of every entry, once, how it sees the axes of the source (`merged.digits`).
+    """
 
     target: Entry
     source: Tensor
     positions: tuple[Expr, ...]
     guarded: bool = False
+    whole: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -235,9 +240,9 @@ def rewritten(statement: Statement, entry: Callable[[Entry], Entry], value: Call
             return Reduce(target, kind, entry(operand), over)
         case OfMatrix(_, kind, matrix, places):
             return OfMatrix(target, kind, entry(matrix), places)
-        case Gather(_, source, positions, guarded):
+        case Gather(_, source, positions, guarded, whole):
             found = entry(Entry(source, tuple(map(value, positions))))
-            return Gather(target, found.tensor, found.indices, guarded)
+            return Gather(target, found.tensor, found.indices, guarded, tuple(map(value, whole)))
         case Join(_, parts, along):
             return Join(target, tuple(map(entry, parts)), along)
         case Marked(_, old, at, place, extra):

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Literal
 
 from symbackprop.codegen.lowering.contract import deltas, distributes, factors_of, grouped, next_pair, opened
+from symbackprop.codegen.lowering.finite import FiniteTensors
 from symbackprop.codegen.lowering.form import (
     Contract,
     Form,
@@ -31,6 +32,7 @@ from symbackprop.codegen.lowering.form import (
     unbound,
 )
 from symbackprop.codegen.lowering.loop import LoopPlan, loop_of
+from symbackprop.codegen.lowering.merged import digits, divided
 from symbackprop.codegen.lowering.pieces import pieces
 from symbackprop.codegen.lowering.schedule import needed, scheduled
 from symbackprop.codegen.lowering.share import Key, key, share
@@ -98,6 +100,7 @@ class Lowering:
         self.facts = program.facts
         self.statements: list[Statement] = []
         self.known: dict[Key, Tensor] = {}
+        self.given, self.finite = set(program.tensors), FiniteTensors(program)
         self.names = {t.name for t in program.tensors}
         self.order: list[Index] = []  # the axes of the target, then the bound indices opened so far
         self.plans: list[LoopPlan] = []
@@ -126,6 +129,22 @@ class Lowering:
         if found is not None:
             self._joined(equation, *found, guarded)
             return
+        if not self.plans:
+            parts = divided(equation, self._name, self.facts)
+            if parts is not None:
+                self._merged(equation, *parts, guarded)
+                return
+        self._single(equation, guarded)
+
+    def _merged(self, equation: Equation, inner: Equation, entry: Entry, guarded: bool) -> None:
+        """Append the statements of an equation over the parts of merged axes, and the look-up that merges them."""
+        self._single(inner, guarded)
+        if inner.tensor is not equation.tensor:
+            seen = digits(entry, self.facts)
+            self.statements.append(Gather(equation.left, entry.tensor, entry.indices, False, seen))
+
+    def _single(self, equation: Equation, guarded: bool) -> None:
+        """Append the statements of an equation as it stands."""
         self.order = list(equation.indices)
         first = len(self.statements)
         value = self.elementwise(machine_form(equation.value), guarded)
@@ -248,9 +267,11 @@ class Lowering:
         guarded = guarded and not all(map(self._is_inside, positions, entry.tensor.shape))
         tag = "guarded" if guarded else "gather"
         value = Entry(entry.tensor, positions)
-        source = entry.tensor
+        source, whole = entry.tensor, () if guarded or self.steps else digits(value, self.facts)
+        order = tuple(i for i in whole if isinstance(i, Index)) if whole else _along(value)
+        order = order if set(order) == free_indices(value) else ()
         return self._temporary(
-            tag, value, lambda target: Gather(target, source, positions, guarded), source.kind, _along(value)
+            tag, value, lambda target: Gather(target, source, positions, guarded, whole), source.kind, order
         )
 
     def _is_inside(self, place: Expr, size: Expr) -> bool:
@@ -299,9 +320,37 @@ class Lowering:
             return self.elementwise(
                 where(body.condition, _summed(over, body.then), _summed(over, body.otherwise)), guarded
             )
+        if isinstance(body, Where) and body.otherwise is ZERO:
+            masked = self._mask_in_a_factor(body, guarded)
+            if masked is not None:
+                return self._sum_of_product(over, masked, True)
         if isinstance(body, Add) and distributes(body):
             return add(*(self._sum_of_product(list(over), factors_of(term), guarded) for term in body.terms))
         return self._sum_of_product(over, factors_of(body), guarded)
+
+    def _mask_in_a_factor(self, body: Where, guarded: bool) -> list[Expr] | None:
+        """where(c, p*v, 0) as where(c, p, 0)*v, where v has other indices than c: the sum is a product of two arrays.
+
+        Only where v is finite: what is not, the mask may be there to hide. None where nothing is gained.
+        """
+        condition = self.elementwise(body.condition, guarded)
+        asked, factors = free_indices(condition), factors_of(self.elementwise(body.then, True))
+        apart = [f for f in factors if not free_indices(f) >= asked and self._is_finite(f)]
+        inside = where(condition, multiply(*(f for f in factors if f not in apart)), ZERO)
+        return [inside, *apart] if free_indices(inside) != free_indices(body) else None
+
+    def _is_finite(self, factor: Expr) -> bool:
+        """True for an entry of an array that is finite if the inputs are."""
+        if not isinstance(factor, Entry):
+            return False
+        if factor.tensor in self.given:
+            return self.finite.holds(factor.tensor)
+        match next((s for s in self.statements if s.target.tensor is factor.tensor), None):
+            case Gather(_, source, positions):
+                return self._is_finite(Entry(source, positions))
+            case Contract(_, left, right, _):
+                return self._is_finite(left) and self._is_finite(right)
+        return False
 
     def _sum_of_product(self, over: list[Index], factors: list[Expr], guarded: bool) -> Expr:
         """Sum a product: deltas contracted, constant factors in front, the rest by contractions of two arrays."""

@@ -107,7 +107,7 @@ def passes(
     if not upstream:
         adjoint, upstream, gradients = _met(adjoint, gradients)
     whole = replace(adjoint, outputs=(*outputs, *gradients.values()))
-    whole = _copies_read_through(replace(whole, equations=tuple(map(_by_name, whole.equations))))
+    whole = copies_read_through(replace(whole, equations=tuple(map(_by_name, whole.equations))))
     derived = _derived(whole, outputs)
     texts = {e.tensor: equation_text(e.left, e.value) for e in whole.equations if e.tensor in derived}
     told: dict[Tensor | Entry, str] = dict(texts.items())
@@ -261,7 +261,7 @@ def _sigmoid(expr: Expr) -> Expr | None:
 # Copies
 
 
-def _copies_read_through(program: Program) -> Program:
+def copies_read_through(program: Program) -> Program:
     """The program in which what is read of a copy of another tensor is read of that one: dout in place of out_bar."""
     same: dict[Tensor, Tensor] = {}
     for block in program.blocks:
@@ -339,4 +339,4 @@ def read_outside(form: Form, places: Collection[int]) -> tuple[Tensor, ...]:
                  if t in made and (t in rest or t in form.outputs))  # fmt: skip
 
 
-__all__ = ["Passes", "by_gradient", "passes", "read_outside"]
+__all__ = ["Passes", "by_gradient", "copies_read_through", "passes", "read_outside"]

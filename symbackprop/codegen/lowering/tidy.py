@@ -311,7 +311,7 @@ def _with_few_look_ups(form: Form) -> Form:
         maker = made.get(statement.source) if isinstance(statement, Gather) else None
         if (
             not isinstance(statement, Gather) or not isinstance(maker, Map) or not is_plain(maker.target)
-            or readers[statement.source] != 1 or statement.source in form.outputs
+            or readers[statement.source] != 1 or statement.source in form.outputs or statement.whole
         ):  # fmt: skip
             statements.append(statement)
             continue

@@ -15,7 +15,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from symbackprop.codegen.lowering.form import Contract, Form, Gather, Map, Marked, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.form import Contract, Form, Gather, Join, Map, Marked, Reduce, Statement, axes, reads
+from symbackprop.codegen.lowering.padded import padding
+from symbackprop.codegen.lowering.windows import is_window, window_axes
 from symbackprop.codegen.names import Names
 from symbackprop.codegen.numpy.expressions import ATOM, ArrayWriter, over_and_under
 from symbackprop.expression.build import (
@@ -34,6 +36,7 @@ from symbackprop.expression.build import (
     Symbol,
     Tensor,
     Where,
+    add,
     entries,
     free_indices,
     multiply,
@@ -43,7 +46,7 @@ from symbackprop.expression.build import (
 
 Shape = tuple[Expr, ...]
 HALF = Fraction(1, 2)
-INTO = ("sigmoid", "tail")  # helpers with an `out` argument
+INTO = ("sigmoid", "tail", "finite_exp")  # helpers with an `out` argument
 _NAME = re.compile(r"[A-Za-z_]\w*")
 UFUNC = {"exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tanh": "tanh", "abs": "abs"}
 UFUNC |= {"expm1": "expm1", "log1p": "log1p"}
@@ -127,8 +130,20 @@ class Plan:
             case Gather(target, source, positions, False) if self.are_places(source, positions):
                 places = self.places(source.shape[1], positions[0], positions[1])
                 self.lines.append(f'{self.names[source]}.take({places}, None, {self.home(target).name}, "clip")')
+            case Join():
+                self._join(statement)
+            case Gather(target) if self.closed and is_window(statement):
+                self._window(statement)
             case Contract() if self.is_matrix_product(statement):
                 self._dot(statement)
+            case Contract(target, left, right, over) if self.closed and self.is_product(statement):
+                self._product(statement)
+            case Reduce(target, "sum", operand, over) if self.closed and target.indices == tuple(
+                i for i in operand.indices if i not in over
+            ) and len(over) > 1 and target.indices:  # fmt: skip
+                places = tuple(axes(operand).index(i) for i in over)
+                array = self.names[operand.tensor]
+                self.lines.append(f"np.add.reduce({array}, {places}, None, {self.home(target).name})")
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
                 self._sum(target, operand, index)
             case Contract(target, left, right, _) if self.closed and not target.indices and axes(left) == axes(right):
@@ -380,6 +395,107 @@ class Plan:
             self.made[text] = buffer.name
             self.setup.append(f"np.copyto({buffer.name}, {text})")
         return self.made[text]
+
+    def _join(self, s: Join) -> None:
+        """Each part in its place."""
+        order, home = axes(s.target), self.home(s.target).name
+        start: Expr = ZERO
+        for part in s.parts:
+            own = next(i for i in axes(part) if i not in order or i is s.along)
+            end = add(start, own.size)
+            text = self.writer.ordered(part, [own if i is s.along else i for i in order])
+            place = ", ".join([":"] * order.index(s.along) + [f"{self.writer.size(start)} : {self.writer.size(end)}"])
+            self.lines.append(f"{home}[{place}] = {text}")
+            start = end
+
+    def _window(self, s: Gather) -> None:
+        """A copy in the order of the target's axes: of a view of the array, or of one with zeros around it."""
+        found = padding(s)
+        assert found is not None, "a look-up that is a window"
+        along, size = window_axes(found), self.writer.size
+        sides = [(w.before, w.after) for w in found]
+        grows = any(isinstance(n, Number) and n.value > 0 for pair in sides for n in pair)
+        array, start = self.names[s.source], [size(negate(w.before)) for w in found]
+        if grows:
+            room = OutBuffer(self.names.fresh(f"{array}_room"), tuple(
+                add(extent, *(n for n in pair if isinstance(n, Number) and n.value > 0))
+                for extent, pair in zip(s.source.shape, sides, strict=True)
+            ), "zeros")  # fmt: skip
+            self.buffers.append(room)
+            lead = [before if isinstance(before, Number) and before.value > 0 else ZERO for before, _ in sides]
+            places = ", ".join(
+                f"{size(first)} : {size(add(first, extent))}" for first, extent in zip(lead, s.source.shape, strict=True)
+            )
+            inside = self.once(f"{room.name}[{places}]", f"{array}_inside")
+            self.lines.append(f"{inside}[...] = {array}")
+            start = [size(add(first, negate(w.before))) for first, w in zip(lead, found, strict=True)]
+            array = room.name
+        for w_axis, w in enumerate(found):
+            if w.inner is not None and w.backwards:
+                start[w_axis] = f"{start[w_axis]} + {size(w.inner.size)} - 1"
+        order = axes(s.target)
+        shape = ", ".join(size(i.size) for i in order) + "," * (len(order) == 1)
+        runs = ", ".join(f"{'~' * along[i][1]}{along[i][0]}" for i in order) + "," * (len(order) == 1)
+        self.writer.helpers.add("windows")
+        first = ", ".join(start) + "," * (len(start) == 1)
+        view = f"windows({array}, ({first}), ({shape}), ({runs}))"
+        view = self.once(view, f"{array}_windows") if grows else view
+        self.lines.append(f"{self.home(s.target).name}[...] = {view}")
+
+    def is_product(self, s: Contract) -> bool:
+        """True if it is a product of matrices, once several axes are seen as one."""
+        order, left, right = axes(s.target), axes(s.left), axes(s.right)
+        return bool(order) and not any(i in left and i in right for i in order) and all(
+            t.kind == "real" for t in (s.left.tensor, s.right.tensor)
+        )  # fmt: skip
+
+    def _product(self, s: Contract) -> None:
+        """One `dot`, with copies of what does not lie in the order of rows and columns."""
+        order, names = axes(s.target), self.names
+        first, second = (s.left, s.right) if order[0] in axes(s.left) else (s.right, s.left)
+        rows, columns = ([i for i in axes(e) if i not in s.over] for e in (first, second))
+        over = next(
+            (o for e in (first, second) if (o := self._together(e, s.over)) is not None), [*s.over]
+        )  # the order in which one operand has them
+        a, b = self._as_matrix(first, rows, over), self._as_matrix(second, columns, over, turned=True)
+        if list(order) == rows + columns:
+            home = self.home(s.target)
+            self.lines.append(f"{a}.dot({b}, {self._reshaped(home.name, rows, columns)})")
+            return
+        whole = OutBuffer(names.fresh(f"{names[s.target.tensor]}_product"), tuple(i.size for i in rows + columns))
+        self.buffers.append(whole)
+        self.lines.append(f"{a}.dot({b}, {self._reshaped(whole.name, rows, columns)})")
+        turned = f"{whole.name}.transpose({', '.join(str((rows + columns).index(i)) for i in order)})"
+        self.lines.append(f"{self.home(s.target).name}[...] = {self.once(turned, f'{whole.name}_turned')}")
+
+    @staticmethod
+    def _together(e: Entry, over: tuple[Index, ...]) -> list[Index] | None:
+        """The axes summed over, in order, if they are the first or the last ones."""
+        own = axes(e)
+        found, count = [i for i in own if i in over], len(over)
+        return found if found in ([*own[:count]], [*own[len(own) - count :]]) else None
+
+    def _as_matrix(self, e: Entry, rest: list[Index], over: list[Index], turned: bool = False) -> str:
+        """The text of rest x over, or over x rest where turned."""
+        name, own = self.names[e.tensor], list(axes(e))
+        if own == rest + over:
+            text = self._reshaped(name, rest, over)
+            return f"{text}.T" if turned else text
+        if own != over + rest:
+            copy = OutBuffer(self.names.fresh(f"{name}_ordered"), tuple(i.size for i in over + rest))
+            self.buffers.append(copy)
+            self.lines.append(f"{copy.name}[...] = {name}.transpose({', '.join(str(own.index(i)) for i in over + rest)})")
+            name = copy.name
+        text = self._reshaped(name, over, rest)
+        return text if turned else f"{text}.T"
+
+    def _reshaped(self, name: str, rows: list[Index], columns: list[Index]) -> str:
+        """An array as a matrix; once, if it is the same at each call."""
+        if len(rows) == len(columns) == 1:
+            return name
+        sizes = (self.writer.size(multiply(*(i.size for i in side))) for side in (rows, columns))
+        text = f"{name}.reshape({', '.join(sizes)})"
+        return self.once(text, f"{name}_matrix") if self.is_steady(name) else text
 
     def _sum(self, target: Entry, operand: Entry, index: Index) -> None:
         ones = self.ones(index)

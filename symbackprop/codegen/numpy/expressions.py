@@ -51,7 +51,7 @@ Text = tuple[str, int]
 Axes = Sequence[Index]
 # Functions that the array module has under another name, or that a printed helper provides.
 FUNCTION_TEXT = {"relu": "{np}.maximum({}, 0.0)", "abs": "{np}.abs({})", "sigmoid": "sigmoid({})"}
-HELPERS = ("sigmoid", "tail", "erf")
+HELPERS = ("sigmoid", "tail", "erf", "finite_exp")
 MATRIX_TEXT = {"inverse": "{np}.linalg.inv({})", "cholesky": "{np}.linalg.cholesky({})",
                "determinant": "{np}.linalg.det({})", "logdet": "{np}.linalg.slogdet({})[1]"}  # fmt: skip
 
@@ -103,7 +103,7 @@ class ArrayWriter:
                 texts = []
                 for part in parts:
                     own = next(i for i in axes(part) if i not in order or i is along)
-                    texts.append(self._operand(part, [own if i is along else i for i in order])[0])
+                    texts.append(self.ordered(part, [own if i is along else i for i in order]))
                 return self.joined(texts, place), ATOM
             case OfMatrix():
                 return self._of_matrix(statement)
@@ -383,6 +383,10 @@ class ArrayWriter:
 
     # Contractions
 
+    def ordered(self, entry: Entry, want: Axes) -> str:
+        """The array of an entry, its axes in this order."""
+        return self._operand(entry, want)[0]
+
     def _operand(self, entry: Entry, want: Axes) -> Text:
         return self._ordered(self.array(entry), axes(entry), want)
 
@@ -432,6 +436,9 @@ class ArrayWriter:
             return self._whole(whole, order, self._is_copied(s.target.tensor))
         places = [p for a, p in enumerate(s.positions) if a != gone]
         shape = [p for a, p in enumerate(s.source.shape) if a != gone]
+        if s.whole and gone is None:
+            text, level = self._reshaped(s, source), ATOM
+            return (self.copy((text, level)), ATOM) if self._is_copied(s.target.tensor) else (text, level)
         windows = None if s.guarded and gone is None else self._windows(places, shape)
         if windows is not None:
             have = [i for p in places for i in free_indices(p)]
@@ -444,6 +451,27 @@ class ArrayWriter:
             inside = not s.guarded or (isinstance(position, Index) and position.size is size)
             parts.append(text if inside else self.clipped(text, position, self.size(size)))
         return f"{source}[{', '.join(parts)}]", ATOM
+
+    def _reshaped(self, s: Gather, source: str) -> str:
+        """The whole source with some axes split, the axes in the target's order, then some merged."""
+        sizes = list[Expr]()
+        for place, size in zip(s.positions, s.source.shape, strict=True):
+            split = not isinstance(place, Index | Quotient | Remainder)
+            sizes += [i.size for i in s.whole[len(sizes) : len(sizes) + 2] if isinstance(i, Index)] if split else [size]
+        text, order = source, list[int]()
+        if len(sizes) > len(s.source.shape):
+            text = f"{text}.reshape({', '.join(map(self.size, sizes))})"
+        for index in axes(s.target):
+            if index in s.whole:
+                order.append(s.whole.index(index))
+            else:
+                order += [next(k for k, d in enumerate(s.whole) if isinstance(d, kind) and d.left is index)
+                          for kind in (Quotient, Remainder)]  # fmt: skip
+        if order != sorted(order):
+            text = self.permuted(text, order)
+        if len(order) > len(axes(s.target)):
+            text = f"{text}.reshape({', '.join(self.size(i.size) for i in axes(s.target))})"
+        return text
 
     def _windows(self, positions: Sequence[Expr], shape: Sequence[Expr]) -> list[str] | None:
         """Slices, if every position is a number or an index plus a number, and no index occurs twice."""

@@ -18,9 +18,22 @@ def sigmoid(z, out=None):
     np.divide(ONE, out, out)
     return out
 ''',
+    "finite_exp": '''
+MOST = -LEAST
+
+
+def finite_exp(u, out=None):
+    """exp(u), but never infinite."""
+    out = np.minimum(u, MOST, out=out)
+    return np.exp(out, out)
+''',
     "add_multiple": '''
 def add_multiple(total, factor, array, work):
     """total += factor * array; of large arrays some rows at a time, which are added while they are in the cache."""
+    if array.size <= 32768:
+        np.multiply(array, factor, work)
+        np.add(total, work, total)
+        return
     rows = max(1, 32768 * len(array) // max(array.size, 1))
     for start in range(0, len(array), rows):
         some = array[start : start + rows]
@@ -35,6 +48,14 @@ def row_products(a, b, out):
 
 
 row_products = getattr(np, "vecdot", row_products)  # faster, and there from NumPy 2 on
+''',
+    "windows": '''
+def windows(array, start, shape, along):
+    """The array from `start` on as one of this shape, each axis of which runs along one of its own, or ~it backwards."""
+    array = np.ascontiguousarray(array)
+    steps = array.strides
+    first = sum([place * step for place, step in zip(start, steps)])
+    return np.ndarray(shape, DTYPE, array, first, [steps[a] if a >= 0 else -steps[~a] for a in along])
 ''',
     "add_at": '''
 def add_at(array, places, extra):

@@ -118,7 +118,8 @@ def _fitted(given: Array, shape: Indices) -> Array:
         given = given[0]
     if broadcast_shape(given.axes, shape) != shape:
         shown = tuple(Size(n) for n in shape)
-        raise ShapesDoNotFit(f"an array of shape {given.shape} is assigned to a place of shape {shown}")
+        what = f"an array of shape {given.shape} is assigned to a place of shape {shown}"
+        raise ShapesDoNotFit(what, sizes=(*given.axes, *shape))
     return given
 
 

@@ -86,7 +86,7 @@ def broadcast_shape(*shapes: tuple[Expr, ...]) -> tuple[Expr, ...]:
                 axis = other
             elif other is not ONE and other is not axis and is_so("==", axis, other) is not True:
                 shown = " and ".join(str(tuple(Size(n) for n in s)) for s in shapes)
-                raise ShapesDoNotFit(f"arrays of shapes {shown} are combined")
+                raise ShapesDoNotFit(f"arrays of shapes {shown} are combined", sizes=(axis, other))
         result.insert(0, axis)
     return tuple(result)
 
@@ -511,7 +511,8 @@ def _inplace(name: str, target: Array, other: Any) -> Array:
     """target op= other: changes the memory that `target` sees."""
     other = as_array(other)
     if broadcast_shape(target.axes, other.axes) != target.axes:
-        raise ShapesDoNotFit(f"an array of shape {other.shape} does not fit into one of shape {target.shape}")
+        what = f"an array of shape {other.shape} does not fit into one of shape {target.shape}"
+        raise ShapesDoNotFit(what, sizes=(*other.axes, *target.axes))
     joint = type_by(name, target, other) if name != "matmul" else joint_type_of(target, other)
     if not np.can_cast(joint, target.dtype, "same_kind"):
         what = "real numbers" if joint.kind == "f" else f"numbers of type {joint}"

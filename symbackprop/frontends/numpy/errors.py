@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from symbackprop.errors import TraceError
-from symbackprop.expression.build import Expr, Symbol
+from symbackprop.expression.build import Expr, Quotient, Remainder, Symbol, free_indices, nodes_once
 from symbackprop.expression.program import symbols
+from symbackprop.rendering.text import to_text
 
 
 class NeedsConcreteSizes(TraceError):
@@ -31,11 +32,24 @@ class ShapesDoNotFit(TraceError):
 
     Args:
         raised: what NumPy raises then.
+        sizes: those that do not fit.
+        questions: which of them must divide, each with its opposite: they fit in halves, it may be, of an even size.
     """
 
-    def __init__(self, what: str, raised: type[Exception] = ValueError, **parts: Any) -> None:
-        self.raised = raised
+    def __init__(
+        self,
+        what: str,
+        raised: type[Exception] = ValueError,
+        sizes: Iterable[Expr] = (),
+        questions: Sequence[tuple[str, str]] = (),
+        **parts: Any,
+    ) -> None:
+        self.raised, self.questions = raised, tuple(questions) or divisions(*sizes)
         super().__init__(what, **parts)
+
+
+class NeverFits(ShapesDoNotFit):
+    """NumPy refuses these shapes at all sizes of the domain."""
 
 
 class CodeRaisesError(TraceError):
@@ -48,6 +62,13 @@ class CodeRaisesError(TraceError):
     def __init__(self, what: str, kind: str = "", **parts: Any) -> None:
         self.kind = kind
         super().__init__(what, **parts)
+
+
+def divisions(*sizes: Expr) -> tuple[tuple[str, str], ...]:
+    """Whether each of the divisions in sizes goes without a remainder, and the opposite, as `where` takes them."""
+    parts = [n for size in sizes for n in nodes_once(size) if isinstance(n, (Quotient, Remainder))]
+    rests = dict.fromkeys(to_text(Remainder(n.left, n.right)) for n in parts if not free_indices(n))
+    return tuple((f"{rest} == 0", f"{rest} > 0") for rest in rests)
 
 
 def size_symbols(*expressions: Expr) -> tuple[str, ...]:

@@ -73,6 +73,8 @@ def lifted(make: Callable[..., Expr], values: tuple[Expr, ...]) -> Expr:
                 lifted(make, (*before, value.otherwise, *after)),
             )
     result = make(*values)
+    if make is where and result in values[1:]:
+        return result  # the condition was decided
     return _limit(result) if MINUS_INFINITY in values else result
 
 

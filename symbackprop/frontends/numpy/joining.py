@@ -14,7 +14,7 @@ from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Rema
 from symbackprop.frontends.numpy.array import Array, array
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import held
-from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, ShapesDoNotFit, size_symbols
+from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, NeverFits, ShapesDoNotFit, divisions, size_symbols
 from symbackprop.frontends.numpy.operands import as_array, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import as_int, holds, is_so, minus, must_know, reduced
@@ -44,7 +44,8 @@ def concatenate(arrays: Any, axis: Any = 0) -> Array:
         if p.ndim != parts[0].ndim or any(
             i != k and is_so("==", m, n) is not True for i, (m, n) in enumerate(zip(parts[0].axes, p.axes, strict=True))
         ):
-            raise ShapesDoNotFit(f"arrays of shapes {parts[0].shape} and {p.shape} are concatenated along axis {k}")
+            what = f"arrays of shapes {parts[0].shape} and {p.shape} are concatenated along axis {k}"
+            raise ShapesDoNotFit(what, sizes=(*parts[0].axes, *p.axes))
     ends = list(itertools.accumulate((p.axes[k] for p in parts), lambda a, b: reduced(add(a, b))))
     shape = (*parts[0].axes[:k], ends[-1], *parts[0].axes[k + 1 :])
     starts = [ZERO, *ends[:-1]]
@@ -110,7 +111,9 @@ def stack(arrays: Any, axis: Any = 0) -> Array:
         raise ShapesDoNotFit("stack of nothing")
     if any(p.axes != parts[0].axes for p in parts):
         shown = ", ".join(str(p.shape) for p in parts)
-        raise ShapesDoNotFit(f"arrays of different shapes are stacked: {shown}")
+        raise ShapesDoNotFit(
+            f"arrays of different shapes are stacked: {shown}", sizes=(n for p in parts for n in p.axes)
+        )
     k = axis_of(axis, parts[0].ndim + 1)
     contents = [p.read() for p in parts]
     shape = (*parts[0].axes[:k], number(len(parts)), *parts[0].axes[k:])
@@ -160,9 +163,10 @@ def _split(a: Any, sections: Any, axis: Any = 0) -> list[Any]:
     count = int(sections)
     fits = is_so("==", Remainder(base.axes[k], number(count)), ZERO)
     if fits is None:
-        raise NeedsConcreteSizes(f"split into {count} equal parts", size_symbols(base.axes[k]))
+        questions = divisions(Remainder(base.axes[k], number(count)))
+        raise NeedsConcreteSizes(f"split into {count} equal parts", size_symbols(base.axes[k]), questions)
     if fits is False:
-        raise ShapesDoNotFit(f"axis {k} of an array of shape {base.shape} is split into {count} equal parts")
+        raise NeverFits(f"axis {k} of an array of shape {base.shape} is split into {count} equal parts")
     part = reduced(Quotient(base.axes[k], number(count)))
     return _cut(base, [reduced(multiply(number(m), part)) for m in range(1, count)], k)
 

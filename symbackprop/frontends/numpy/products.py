@@ -45,7 +45,7 @@ def contract(operands: list[Any], labels: list[list[Any]], output: list[Any]) ->
                 sizes[name] = n
             elif n is not ONE and n is not known and is_so("==", n, known) is not True:
                 shown = " and ".join(str(o.shape) for o in operands)
-                raise ShapesDoNotFit(f"arrays of shapes {shown} are multiplied")
+                raise ShapesDoNotFit(f"arrays of shapes {shown} are multiplied", sizes=(n, known))
     contents = [a.read(nonlinear=True) for a in operands]
     summed = [name for name in sizes if name not in output]
 
@@ -99,7 +99,8 @@ def _same(left: Any, i: int, right: Any, j: int) -> None:
     if isinstance(left, Masked) or isinstance(right, Masked):
         return  # what fits is seen when they are contracted
     if is_so("==", left.axes[i], right.axes[j]) is not True:
-        raise ShapesDoNotFit(f"arrays of shapes {left.shape} and {right.shape} are multiplied")
+        what = f"arrays of shapes {left.shape} and {right.shape} are multiplied"
+        raise ShapesDoNotFit(what, sizes=(left.axes[i], right.axes[j]))
 
 
 @implements("dot", method=True)

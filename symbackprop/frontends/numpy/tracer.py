@@ -24,7 +24,7 @@ from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
 from symbackprop.expression.sizes import Facts, decide
 from symbackprop.frontends.numpy.array import IDENTITY, Array, Buffer
-from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, size_symbols
+from symbackprop.frontends.numpy.errors import CodeRaisesError, NeedsConcreteSizes, ShapesDoNotFit, size_symbols
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.rebind import Overlay
 from symbackprop.frontends.numpy.session import Session, axis_indices, entry, line_text, running
@@ -231,6 +231,8 @@ class Tracer:
         parts: dict[str, Any] = {"where": where, "span": stop.span, "evidence": stop.evidence, "help": stop.help}
         if isinstance(stop, NeedsConcreteSizes):
             return NeedsConcreteSizes(stop.what, stop.symbols, stop.questions, **parts)
+        if isinstance(stop, ShapesDoNotFit):
+            return type(stop)(stop.what, stop.raised, questions=stop.questions, **parts)
         return type(stop)(stop.what, **parts)
 
 

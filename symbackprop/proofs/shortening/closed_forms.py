@@ -34,17 +34,19 @@ from symbackprop.expression.build import (
     substitute,
     tensors_in,
 )
-from symbackprop.expression.program import Program
+from symbackprop.expression.program import Equation, Program
 from symbackprop.normal_form.work_time import worked
 from symbackprop.proofs.shortening.factor import size_of
 from symbackprop.proofs.shortening.rewrite import Rewriter, Rewritten
 from symbackprop.proofs.shortening.unit_axes import factored
+from symbackprop.proofs.shortening.vanishing import Vanishing
 from symbackprop.rendering.conventions import signed
 
 MOST_EQUATIONS = 40  # a longer program is left in the steps of reverse mode
 SECONDS = 3.0  # for looking; what was found by then counts
 _ROUNDS = 6
 _COLLECTED = "Like terms are collected, and what they share stands in front."
+_ZEROS = "Sums that are 0, by the equations of what is summed, are left out."
 _KEPT = 3  # what it costs a reader to keep one more cotangent in mind
 
 
@@ -77,6 +79,7 @@ class _Search:
         self.order = {t: k for k, t in enumerate(self.program.tensors)}
         self.forms: dict[Tensor, Derivation] = {}  # by bar
         self.deadline = worked() + SECONDS
+        self.vanishing = Vanishing(self.program)
         self.rewording = Rewriter(kernel, next(iter(gradient.derivations.values())), self.deadline)
 
     def derivation(self, tensor: Tensor) -> Derivation:
@@ -117,7 +120,7 @@ class _Search:
             put = self._put_in(form.value, bar)
             reason = f"The derivative with respect to {derivation.definitions[bar].name} is put in."
             form = _Form(put, (*form.steps, Step(form.value, put, "earlier_result", reason, (bar,))))
-            form = self._said_shorter(form, derivation)
+            form = self._said_shorter(self._without_zeros(form, derivation), derivation)
             yield form
 
     def _nearest(self, expr: Expr, left: Entry) -> Tensor | None:
@@ -158,6 +161,19 @@ class _Search:
         return total
 
     # Other words for the same value.
+
+    def _without_zeros(self, form: _Form, derivation: Derivation) -> _Form:
+        """The form without sums that are always 0, if the kernel accepts that by the equations of what is summed."""
+        known = [Equation(t, f.left.indices, f.right) for t, f in self.forms.items() if isinstance(f.left, Entry)]  # type: ignore[arg-type]
+        left = self.vanishing.without(form.value, known)
+        if left is form.value:
+            return form
+        summed = [t for t in tensors_in(form.value) if t in self.program.by_tensor]
+        for uses in self.rewording.needed_by(summed):
+            step = Step(form.value, left, "equation", _ZEROS, tuple(uses))
+            if self.kernel.accepts(step, derivation):
+                return _Form(left, (*form.steps, step))
+        return form
 
     def _said_shorter(self, form: _Form, derivation: Derivation) -> _Form:
         """The form with its value in fewer words, if the kernel accepts that."""

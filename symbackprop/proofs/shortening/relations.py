@@ -18,11 +18,13 @@ import sympy as sp
 
 from symbackprop.expression.build import (
     ONE,
+    ZERO,
     Add,
     Apply,
     Compare,
     Entry,
     Expr,
+    Extremum,
     Index,
     Kronecker,
     Multiply,
@@ -31,6 +33,7 @@ from symbackprop.expression.build import (
     Sum,
     Symbol,
     Tensor,
+    Where,
     add,
     apply,
     children,
@@ -96,6 +99,8 @@ class Relation:
         binding = match(self.pattern, node, self.indices)
         if binding is not None:
             return substitute(self.meaning, binding)
+        if isinstance(self.pattern, Where) and self.pattern.otherwise is ZERO:
+            return self._masked(self.pattern, node)
         scale, rest = _scaled(node)
         if not isinstance(self.pattern, Multiply):
             return None
@@ -103,6 +108,23 @@ class Relation:
         if binding is None:
             return self._among(node)
         return multiply(number(scale), substitute(self.meaning, binding))
+
+    def _masked(self, pattern: Where, node: Expr) -> Expr | None:
+        """Of where(c, v, 0) = e: where(c, u, 0)*v and where(c, u*v, 0) are u*e."""
+        factors = node.factors if isinstance(node, Multiply) else (node,)
+        mask = next((f for f in factors if isinstance(f, Where) and f.otherwise is ZERO), None)
+        if mask is None:
+            return None
+        inner = mask.then.factors if isinstance(mask.then, Multiply) else (mask.then,)
+        parts = [*(f for f in factors if f is not mask), *inner]
+        count = len(pattern.then.factors) if isinstance(pattern.then, Multiply) else 1
+        for chosen in itertools.permutations(range(len(parts)), count) if len(parts) <= _MOST_FACTORS else ():
+            masked = Where(mask.condition, multiply(*(parts[k] for k in chosen)), ZERO)
+            binding = match(pattern, masked, self.indices)
+            if binding is not None:
+                rest = [f for k, f in enumerate(parts) if k not in chosen]
+                return multiply(substitute(self.meaning, binding), *rest)
+        return None
 
     def _among(self, node: Expr) -> Expr | None:
         """A product with some of its factors replaced."""
@@ -243,8 +265,10 @@ def _match(pattern: Expr, node: Expr, variables: frozenset[Index], binding: Bind
             return False
         places = zip(pattern.indices, node.indices, strict=True)
         return all(_match_place(p, i, variables, binding) for p, i in places)
-    if isinstance(pattern, Sum):
-        if not isinstance(node, Sum) or node.index.size is not pattern.index.size:
+    if isinstance(pattern, Sum | Extremum):
+        if not isinstance(node, Sum | Extremum) or node.index.size is not pattern.index.size:
+            return False
+        if getattr(node, "kind", "sum") != getattr(pattern, "kind", "sum"):
             return False
         return _match(substitute(pattern.body, {pattern.index: node.index}), node.body, variables, binding)
     return _alike(pattern, node) and all(
@@ -273,7 +297,7 @@ def _alike(pattern: Expr, node: Expr) -> bool:
         return pattern.function == node.function
     if isinstance(pattern, Compare) and isinstance(node, Compare):
         return pattern.relation == node.relation
-    return isinstance(pattern, Add | Multiply | Power | Kronecker) or pattern is node
+    return isinstance(pattern, Add | Multiply | Power | Kronecker | Where) or pattern is node
 
 
 @cache

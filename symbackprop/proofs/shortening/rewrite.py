@@ -182,15 +182,15 @@ class Rewriter:
         index = fresh(equation.indices[axis].name, equation.indices[axis].size)
         places = tuple(index if k == axis else i for k, i in enumerate(equation.indices))
         total = close_sum(index, Entry(tensor, places))
-        for uses in self._needed_by(tensor):
+        for uses in self.needed_by([tensor]):
             for value in (ZERO, ONE):
                 if self.kernel.accepts(Step(total, value, "equation", "", tuple(uses)), self.example):
                     return value, uses
         return None
 
-    def _needed_by(self, tensor: Tensor) -> Iterator[list[Tensor]]:
-        """The tensor, then with what it is computed from, and so on, as far as is worth trying."""
-        uses = [tensor]
+    def needed_by(self, tensors: list[Tensor]) -> Iterator[list[Tensor]]:
+        """The tensors, then with what they are computed from, and so on, as far as is worth trying."""
+        uses = list(tensors)
         while True:
             yield list(uses)
             new = [

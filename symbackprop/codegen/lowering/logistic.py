@@ -1,0 +1,143 @@
+"""One exponential for all logistic functions of an argument, where a value and its slope need both of them.
+
+    sigmoid(z), sigmoid(-z)    ->    e = exp(z), kept finite;    r = 1/(1 + e);    e*r, r
+
+Each keeps its digits where it is small, as sigmoid(-z) does and 1 - sigmoid(z) does not, and each costs one operation
+more where the exponential is there. It is kept finite, since inf * 0 is no number. Main name: `with_one_exponential`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from symbackprop.codegen.lowering.form import Form, Map, Marked, Statement, axes, is_plain, prune, subexpressions
+from symbackprop.codegen.lowering.share import Key, key
+from symbackprop.expression.build import (
+    MINUS_ONE,
+    ONE,
+    Add,
+    Apply,
+    Entry,
+    Expr,
+    Index,
+    Multiply,
+    Number,
+    Power,
+    Tensor,
+    add,
+    apply,
+    free_indices,
+    multiply,
+    negate,
+    power,
+    rewrite,
+    substitute,
+)
+from symbackprop.expression.functions import EXP, FUNCTIONS
+from symbackprop.proofs.stable_functions import FINITE_EXP
+
+_SIGMOID = FUNCTIONS["sigmoid"]
+
+
+def with_one_exponential(form: Form) -> Form:
+    """The form with one exponential where sigmoid(z) and sigmoid(-z) are both wanted; left as it is if it has loops."""
+    return form if form.loops else _Sharing(form).run()
+
+
+@dataclass
+class _Pair:
+    """sigmoid(z) and sigmoid(-z): where they occur, and the tensors that hold them once they are made.
+
+    Args:
+        z: as it stands where it was met first.
+        order: its indices there.
+    """
+
+    z: Expr
+    order: tuple[Index, ...]
+    signs: set[bool] = field(default_factory=set)
+    made: dict[bool, Tensor] = field(default_factory=dict)
+
+
+class _Sharing:
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.made: Mapping[Tensor, Statement] = {s.target.tensor: s for s in form.statements}
+        self.names = {t.name for t in (*self.made, *form.inputs)}
+        self.pairs: dict[Key, tuple[_Pair, bool]] = {}  # by the argument, and which sign of the pair's that is
+        self.statements: list[Statement] = []
+
+    def run(self) -> Form:
+        elementwise = [s for s in self.form.statements if isinstance(s, (Map, Marked)) and is_plain(s.target)]
+        for s in elementwise:
+            for node in subexpressions(s.value):
+                self._note(node, axes(s.target))
+        if all(len(pair.signs) < 2 for pair, _ in self.pairs.values()):
+            return self.form
+        for s in self.form.statements:
+            if isinstance(s, (Map, Marked)) and is_plain(s.target):
+                order = axes(s.target)
+                s = replace(s, value=rewrite(s.value, lambda e, order=order: self._held(e, order)))  # type: ignore[misc]
+            self.statements.append(s)
+        return prune(replace(self.form, statements=tuple(self.statements)), self.form.outputs)
+
+    def _note(self, expr: Expr, order: tuple[Index, ...]) -> None:
+        z = self._argument(expr)
+        if z is None or not free_indices(z):
+            return
+        own = tuple(i for i in order if i in free_indices(z))
+        mark = key("map", z, own)
+        if mark not in self.pairs:
+            pair = _Pair(z, own)
+            self.pairs |= {mark: (pair, True), key("map", negate(z), own): (pair, False)}
+        pair, sign = self.pairs[mark]
+        pair.signs.add(sign)
+
+    def _argument(self, expr: Expr) -> Expr | None:
+        """z of sigmoid(z), or of 1/(1 + exp(-z)), also where the exponential has a name."""
+        if isinstance(expr, Apply) and expr.function == _SIGMOID:
+            return expr.arguments[0]
+        if not isinstance(expr, Power) or expr.exponent is not MINUS_ONE or not isinstance(expr.base, Add):
+            return None
+        others = [t for t in expr.base.terms if t is not ONE]
+        if len(expr.base.terms) != 2 or len(others) != 1:
+            return None
+        inner = others[0]
+        maker = self.made.get(inner.tensor) if isinstance(inner, Entry) else None
+        if isinstance(inner, Entry) and isinstance(maker, Map) and is_plain(maker.target):
+            inner = substitute(maker.value, dict(zip(maker.target.indices, inner.indices, strict=True)))
+        return negate(inner.arguments[0]) if isinstance(inner, Apply) and inner.function is EXP else None
+
+    def _held(self, expr: Expr, order: tuple[Index, ...]) -> Expr | None:
+        """The array in place of a logistic function; the statements that make it come first."""
+        z = self._argument(expr)
+        if z is None or not free_indices(z):
+            return None
+        own = tuple(i for i in order if i in free_indices(z))
+        pair, sign = self.pairs[key("map", z, own)]
+        if len(pair.signs) < 2:
+            return None
+        if not pair.made:
+            self._make(pair)
+        return Entry(pair.made[sign], own)
+
+    def _make(self, pair: _Pair) -> None:
+        shape = tuple(i.size for i in pair.order)
+        exponential, rising, falling = (Entry(Tensor(self._name(), shape), pair.order) for _ in range(3))
+        lead = pair.z.factors[0] if isinstance(pair.z, Multiply) else None
+        rises = not (isinstance(lead, Number) and lead.value < 0)  # of z and -z the one that has no minus
+        z = rewrite(pair.z, lambda e: self._held(e, pair.order))
+        z = z if rises else negate(z)
+        self.statements += [
+            Map(exponential, apply(FINITE_EXP, z)),
+            Map(falling, power(add(ONE, exponential), MINUS_ONE)),
+            Map(rising, multiply(exponential, falling)),
+        ]
+        pair.made = {rises: rising.tensor, not rises: falling.tensor}
+
+    def _name(self) -> str:
+        name = next(n for k in count(1) if (n := f"e{k}") not in self.names)
+        self.names.add(name)
+        return name

@@ -1,0 +1,85 @@
+"""Sums in a backward pass that are always 0, found by numbers: what goes back to the largest score of a softmax.
+
+That a sum vanishes at one random point is a proposal, which the kernel has to accept. Main name: `Vanishing`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+
+import numpy as np
+
+from symbackprop.errors import SymbackpropError
+from symbackprop.evaluation.arrays import Vectors
+from symbackprop.evaluation.point import Point
+from symbackprop.expression.build import ZERO, Expr, Sum, Symbol, rewrite
+from symbackprop.expression.program import Equation, Program, symbols
+
+SMALL_SIZES = (3, 4, 2, 5, 6, 8)
+MOST_TRIED = 500  # choices of sizes
+ROUNDING = 1e-11
+
+
+class Vanishing:
+    """The sums of one program at a random point.
+
+    Args:
+        program: of one with assumptions about its inputs nothing is found.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    @cached_property
+    def _point(self) -> Vectors | None:
+        sizes = None if self.program.assumptions else _sizes(self.program)
+        if sizes is None:
+            return None
+        lengths, draw = Vectors(Point(sizes, {})), np.random.default_rng(5)
+        inputs = {t: draw.uniform(0.3, 1.7, [int(lengths.value(n)[0]) for n in t.shape]) for t in self.program.inputs}
+        point = Vectors(Point(sizes, inputs, {s: draw.uniform(0.3, 1.7) for s in self.program.parameters}))
+        try:
+            point.run(self.program.equations)
+        except (SymbackpropError, KeyError):  # an arbitrary function has no numbers
+            return None
+        return point
+
+    def without(self, expr: Expr, earlier: list[Equation]) -> Expr:
+        """The expression with 0 for each sum that is 0 at the point; outer ones first.
+
+        Args:
+            earlier: what the cotangents in it are.
+        """
+        point = self._point
+        if point is None:
+            return expr
+
+        def meaning(node: Expr) -> Expr | None:
+            return ZERO if isinstance(node, Sum) and self._is_zero(point, node) else None
+
+        try:
+            point.run(earlier)
+            return rewrite(expr, meaning)
+        except (SymbackpropError, KeyError):
+            return expr
+
+    @staticmethod
+    def _is_zero(point: Vectors, node: Sum) -> bool:
+        terms, total = point.value(node.body)[0], point.value(node)[0]
+        return bool(np.all(np.abs(total) <= ROUNDING * (1 + np.max(np.abs(terms), initial=0))))
+
+
+def _sizes(program: Program) -> dict[Symbol, int] | None:
+    """Small sizes that its domain allows, unequal ones first."""
+    names = [s for t in program.inputs for n in t.shape for s in symbols(n)]
+    names = list(dict.fromkeys([*names, *(s for r in program.domain for s in symbols(r))]))
+    for chosen in itertools.islice(itertools.product(SMALL_SIZES, repeat=len(names)), MOST_TRIED):
+        sizes = dict(zip(names, chosen, strict=True))
+        point = Vectors(Point(sizes, {}))
+        if all(point.value(relation)[0] for relation in program.domain):
+            return sizes
+    return None
+
+
+__all__ = ["Vanishing"]
