@@ -193,7 +193,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_stored_choices_are_used(own_cache):
-    assert choices() == choice.TABLE.get(choice.vectors(), Choices(c_large_product=2_000_000))
+    assert choices() == choice.TABLE.get(choice.vectors(), choice.SHORT_VECTORS)
     store(Choices(few_multiplications=7, rows_in_block=0))
     assert choices().few_multiplications == 7 and choice.block_rows(5000, 1000, 1000) is None
     assert choice.bound_form(2, 3, 4) == "bound"
@@ -214,7 +214,7 @@ def test_damaged_choices_are_ignored_with_a_reason(own_cache, change, reason):
     path = store(Choices())
     path.write_text(change(path.read_text()))
     with pytest.warns(RuntimeWarning, match=reason):
-        assert choices() in choice.TABLE.values() or choices() == Choices(c_large_product=2_000_000)
+        assert choices() in choice.TABLE.values() or choices() == choice.SHORT_VECTORS
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         choices()  # once

@@ -424,7 +424,8 @@ class Plan:
             self.buffers.append(room)
             lead = [before if isinstance(before, Number) and before.value > 0 else ZERO for before, _ in sides]
             places = ", ".join(
-                f"{size(first)} : {size(add(first, extent))}" for first, extent in zip(lead, s.source.shape, strict=True)
+                f"{size(first)} : {size(add(first, extent))}"
+                for first, extent in zip(lead, s.source.shape, strict=True)
             )
             inside = self.once(f"{room.name}[{places}]", f"{array}_inside")
             self.lines.append(f"{inside}[...] = {array}")
@@ -484,7 +485,9 @@ class Plan:
         if own != over + rest:
             copy = OutBuffer(self.names.fresh(f"{name}_ordered"), tuple(i.size for i in over + rest))
             self.buffers.append(copy)
-            self.lines.append(f"{copy.name}[...] = {name}.transpose({', '.join(str(own.index(i)) for i in over + rest)})")
+            self.lines.append(
+                f"{copy.name}[...] = {name}.transpose({', '.join(str(own.index(i)) for i in over + rest)})"
+            )
             name = copy.name
         text = self._reshaped(name, over, rest)
         return text if turned else f"{text}.T"
