@@ -77,11 +77,14 @@ class _Sharing:
         if all(len(pair.signs) < 2 for pair, _ in self.pairs.values()):
             return self.form
         for s in self.form.statements:
-            if isinstance(s, (Map, Marked)) and is_plain(s.target):
-                order = axes(s.target)
-                s = replace(s, value=rewrite(s.value, lambda e, order=order: self._held(e, order)))  # type: ignore[misc]
-            self.statements.append(s)
+            self.statements.append(self._with_held(s))  # after what it needs
         return prune(replace(self.form, statements=tuple(self.statements)), self.form.outputs)
+
+    def _with_held(self, s: Statement) -> Statement:
+        if not isinstance(s, (Map, Marked)) or not is_plain(s.target):
+            return s
+        order = axes(s.target)
+        return replace(s, value=rewrite(s.value, lambda e: self._held(e, order)))
 
     def _note(self, expr: Expr, order: tuple[Index, ...]) -> None:
         z = self._argument(expr)

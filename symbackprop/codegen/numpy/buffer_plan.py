@@ -141,9 +141,9 @@ class Plan:
             case Reduce(target, "sum", operand, over) if self.closed and target.indices == tuple(
                 i for i in operand.indices if i not in over
             ) and len(over) > 1 and target.indices:  # fmt: skip
-                places = tuple(axes(operand).index(i) for i in over)
+                summed = tuple(axes(operand).index(i) for i in over)
                 array = self.names[operand.tensor]
-                self.lines.append(f"np.add.reduce({array}, {places}, None, {self.home(target).name})")
+                self.lines.append(f"np.add.reduce({array}, {summed}, None, {self.home(target).name})")
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
                 self._sum(target, operand, index)
             case Contract(target, left, right, _) if self.closed and not target.indices and axes(left) == axes(right):
@@ -209,7 +209,8 @@ class Plan:
         if not self.are_places(s.target.tensor, (row, s.place)) or s.target.indices[1] is not s.at:
             self.lines.append(self.writer.marked(s, array))
             return
-        extra = self.number(s.extra) if not free_indices(s.extra) else self.writer.value(s.extra, (row,))[0]  # type: ignore[arg-type]
+        assert isinstance(row, Index), "one place in each row"
+        extra = self.number(s.extra) if not free_indices(s.extra) else self.writer.value(s.extra, (row,))[0]
         self.writer.helpers.add("add_at")
         self.lines.append(f"add_at({array}.ravel(), {self.places(s.at.size, row, s.place)}, {extra})")
 
