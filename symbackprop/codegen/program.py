@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from symbackprop.calculus.derivation import Gradient
-from symbackprop.codegen.arguments import Array, Signature
+from symbackprop.codegen.arguments import Array, Shapes, Signature
 from symbackprop.codegen.lowering.form import Form, OfMatrix, equation_text, soon
 from symbackprop.codegen.lowering.logistic import with_one_exponential
 from symbackprop.codegen.lowering.lower import lower
@@ -104,12 +104,32 @@ class CompiledProgram:
     def __call__(self, /, **given: Any) -> dict[str, Array]:
         """The outputs by name, arrays of their own; a cost is an array of shape ().
 
+        `out={"x_bar": array, ...}` names arrays into which outputs are written, where no input is called out.
+
         Raises:
             DataError: an array or hyper-parameter is missing, unknown or does not fit.
         """
+        if "out" in given and all(t.name != "out" for t in self.program.inputs):
+            return self._into(given.pop("out"), given)
         shapes, arrays, numbers = self.signature.bind(given)
+        return self._computed(shapes, arrays, numbers, {})
+
+    def _into(self, out: Any, given: Mapping[str, Any]) -> dict[str, Array]:
+        """The same, with arrays for some outputs."""
+        shapes, arrays, numbers = self.signature.bind(given)
+        places = self.signature.places(out, self.program.outputs, arrays)
+        found = self._computed(shapes, arrays, numbers, places)
+        for name, place in places.items():
+            if found[name] is not place:
+                place[...] = found[name]
+                found[name] = place
+        return found
+
+    def _computed(
+        self, shapes: Shapes, arrays: list[Array], numbers: list[float], places: Mapping[str, Array]
+    ) -> dict[str, Array]:
         if self.kept is not None:
-            return self.kept(shapes, arrays, numbers)
+            return self.kept(shapes, arrays, numbers, places)
         with np.errstate(all="ignore"):  # the branch of a Where that is not taken may overflow
             results = (self.run or self.function)(*arrays, *numbers)
         outputs = self.program.outputs

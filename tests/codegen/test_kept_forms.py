@@ -251,6 +251,42 @@ def test_tune_stores_what_it_finds_and_forgets_it(own_cache, monkeypatch, capsys
         assert (choices().few_activations == 9) == (words == ["tune"])
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_outputs_are_written_where_they_are_wanted(compiled, backend):
+    f = compiled(layer_norm, NORM, backend)
+    random = np.random.default_rng(5)
+    given = {n: random.normal(size=s) for n, s in {"x": (4, 3), "gamma": 3, "beta": 3, "dout": (4, 3)}.items()}
+    fresh = f(**given)
+    out = {"x_bar": np.full((4, 3), np.nan), "J": np.full((), np.nan), "beta_bar": np.empty(3)}
+    found = f(**given, out=out)
+    assert list(found) == list(fresh) and all((found[n] == fresh[n]).all() for n in fresh)
+    assert all(found[n] is a for n, a in out.items()) and f(**given)["x_bar"] is not out["x_bar"]
+    frozen = np.empty((4, 3))
+    frozen.flags.writeable = False
+    for bad, message in (
+        ({"x_bar": np.empty((3, 4))}, r"writable contiguous float64 array of shape \(4, 3\)"),
+        ({"x_bar": np.empty((4, 3), np.float32)}, "writable contiguous float64"),
+        ({"x_bar": np.empty((3, 4)).T}, "writable contiguous float64"),
+        ({"x_bar": frozen}, "writable contiguous float64"),
+        ({"x_bar": [[0.0] * 3] * 4}, "writable contiguous float64"),
+        ({"x_bar": given["dout"]}, "shares memory with dout"),
+        ({"gamma_bar": out["beta_bar"], "beta_bar": out["beta_bar"]}, "shares memory with gamma_bar"),
+        ({"x_bra": out["x_bar"]}, "out names 'x_bra', which is no output"),
+        ([out["x_bar"]], "out is a dictionary of arrays"),
+    ):
+        with pytest.raises(DataError, match=message):
+            f(**given, out=bad)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_input_may_be_called_out(compiled, backend):
+    def doubled(out):
+        return (2 * out).sum()
+
+    found = compiled(doubled, {"out": ("N",)}, backend)(out=np.ones(3))
+    assert found["out_bar"].tolist() == [2.0, 2.0, 2.0]
+
+
 def gelu(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 

@@ -76,8 +76,8 @@ class _Sharing:
                 self._note(node, axes(s.target))
         if all(len(pair.signs) < 2 for pair, _ in self.pairs.values()):
             return self.form
-        for s in self.form.statements:
-            self.statements.append(self._with_held(s))  # after what it needs
+        for statement in self.form.statements:
+            self.statements.append(self._with_held(statement))  # after what it needs
         return prune(replace(self.form, statements=tuple(self.statements)), self.form.outputs)
 
     def _with_held(self, s: Statement) -> Statement:
