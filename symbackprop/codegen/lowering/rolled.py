@@ -127,8 +127,8 @@ def _parsed(expr: Expr, target: set[Index]) -> _Term | None:
             case Multiply(factors):
                 waiting = [*factors, *waiting]
             case Sum():
-                index, body = open_binder(node)
-                term.over.append(index)
+                bound, body = open_binder(node)
+                term.over.append(bound)
                 waiting.insert(0, body)
             case Where(condition, then, otherwise) if otherwise is ZERO:
                 asked += condition.factors if isinstance(condition, Multiply) else (condition,)
@@ -146,10 +146,10 @@ def _parsed(expr: Expr, target: set[Index]) -> _Term | None:
                 return None
     term.reads.sort(key=lambda r: r[0].name)
     for question in asked:
-        place = next((p for p in _places(term) if question in _inside(term, p)), None)
-        if place is None:
+        answered = next((p for p in _places(term) if question in _inside(term, p)), None)
+        if answered is None:
             return None
-        term.guarded.add(place)
+        term.guarded.add(answered)
     return term if term.reads else None
 
 
