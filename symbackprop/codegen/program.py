@@ -215,7 +215,7 @@ def passes_of(gradient: Gradient, outputs: tuple[Tensor, ...], upstream: tuple[T
     """The two passes of a gradient, in the form that stays finite; arguments as of `compile_gradient`."""
     of = {bar: t for t, bar in gradient.cotangents.items()}
     wanted = {of[bar]: bar for bar in gradient.adjoint.outputs if bar in of}
-    whole = masked_slopes(accurate(stabilise(replace(gradient.adjoint, outputs=(*outputs, *gradient.adjoint.outputs)))))
+    whole = masked_slopes(stabilise(replace(gradient.adjoint, outputs=(*outputs, *gradient.adjoint.outputs))))
     return passes(whole, outputs, upstream, wanted)
 
 
