@@ -88,6 +88,34 @@ class Signature:
     def _names(self) -> Set[str]:
         return {*(t.name for t in self.inputs), *self.parameters}
 
+    def places(self, out: Any, outputs: Sequence[Tensor], arrays: Sequence[Array]) -> dict[str, Array]:
+        """The arrays into which a caller wants outputs to be written.
+
+        Raises:
+            DataError: one is no output's, does not fit, or shares memory with an input or another one.
+        """
+        if not isinstance(out, Mapping):
+            raise DataError(f"out is a dictionary of arrays by the names of outputs, not {type(out).__name__}",
+                            help="out={name: array}")  # fmt: skip
+        made, sizes, found = {t.name: t for t in outputs}, self.sizes(arrays), dict[str, Array]()
+        for name, array in out.items():
+            if name not in made:
+                near = nearest(str(name), list(made))
+                raise DataError(
+                    f"out names {name!r}, which is no output", evidence=[f"known: {', '.join(made)}"],
+                    help=f"did you mean {near}?" if near else None,
+                )  # fmt: skip
+            dtype = np.dtype(np.int64) if made[name].kind == "integer" else self.dtype
+            shape = tuple(size_value(s, sizes) for s in made[name].shape)
+            fits = type(array) is np.ndarray and array.shape == shape and array.dtype == dtype
+            if not fits or not array.flags.carray:
+                raise DataError(f"out[{name!r}] must be a writable contiguous {dtype} array of shape {shape}")
+            for other, second in (*zip((t.name for t in self.inputs), arrays, strict=True), *found.items()):
+                if np.may_share_memory(array, second):
+                    raise DataError(f"out[{name!r}] shares memory with {other}")
+            found[name] = array
+        return found
+
     def sizes(self, arrays: Sequence[Array]) -> dict[Symbol, int]:
         """The size of every axis; every array must agree with it."""
         shapes = tuple([a.shape for a in arrays])

@@ -28,8 +28,8 @@ C_BLOCKS = ((300, 100_000, 128),)
 TALL, MOST_PARAMETERS = 1000, 100_000  # NumPy: at least so many rows, and at most so many parameters, for blocks
 LEAST_ROWS = 50  # of a block
 # Products in C, by multiplications: plain loops below the first number; inner products where A B^T has so few rows
-# that turning B would not pay.
-C_TINY_PRODUCT, C_FEW_ROWS = 2000, 24
+# that turning B would not pay, up to the third number; in single precision BLAS is slower than tiles up to the fourth.
+C_TINY_PRODUCT, C_FEW_ROWS, C_LARGE_DOTTED, C_SINGLE_BY_TILES = 2000, 24, 16_800_000, 240_000
 C_FUSED_PENALTY = 100_000  # numbers of a parameter to which its own product adds the penalty
 LONG_VECTOR = 4000  # parameters
 
@@ -55,7 +55,8 @@ class Choices:
     c_large_turned: int = 16_800_000
 
 
-TABLE = {"AVX-512": Choices(), "AVX2": Choices(c_large_product=2_000_000)}  # by the width of vectors
+SHORT_VECTORS = Choices(c_large_product=30_000, c_large_turned=30_000)
+TABLE = {"AVX-512": Choices(), "AVX2": SHORT_VECTORS}  # by the width of vectors
 
 
 @cache
@@ -67,7 +68,7 @@ def choices() -> Choices:
             return _read(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             warnings.warn(f"{path} is ignored: {error}; symbackprop tune makes it anew", RuntimeWarning, stacklevel=2)
-    return TABLE.get(vectors(), Choices(c_large_product=2_000_000))
+    return TABLE.get(vectors(), SHORT_VECTORS)
 
 
 def stored_at() -> Path:

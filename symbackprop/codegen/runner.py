@@ -17,7 +17,8 @@ from symbackprop.codegen.arguments import Array, Shapes, Signature, size_value
 from symbackprop.codegen.choice import block_rows, bound_form
 from symbackprop.expression.build import Tensor
 
-Run = Callable[[Shapes, Sequence[Array], Sequence[float]], dict[str, Array]]  # the outputs by name
+# The outputs by name; some are written to the places that the last argument gives by name.
+Run = Callable[[Shapes, Sequence[Array], Sequence[float], Mapping[str, Array]], dict[str, Array]]
 
 WORKSPACES = 8  # arrays of that many different shapes keep their buffers
 
@@ -188,11 +189,15 @@ class Kept:
         self.numbers = [k for k, t in enumerate(outputs) if not t.shape]
         self.idle: dict[Shapes, Ready] = {}
 
-    def __call__(self, shapes: Shapes, arrays: Sequence[Array], numbers: Sequence[float]) -> dict[str, Array]:
-        """The outputs by name, in arrays of their own."""
+    def __call__(
+        self, shapes: Shapes, arrays: Sequence[Array], numbers: Sequence[float], places: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """The outputs by name, in arrays of their own or in the places that are given."""
         ready = self.idle.pop(shapes, None) or self._prepared(arrays)
         empty, dtype = np.empty, self.dtype
         out = [empty(shape, dtype) for shape in ready.outputs]
+        if places:
+            out = [places.get(t.name, a) for t, a in zip(self.arrays, out, strict=True)]
         said = ready.call(ready.run, *arrays, *numbers, *out)
         self.idle[shapes] = ready
         drop_oldest(self.idle)

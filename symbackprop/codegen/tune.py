@@ -24,6 +24,9 @@ from symbackprop.proofs.network import prove_network
 
 Run = Callable[[], object]
 ROUNDS, SECONDS = 7, 0.006  # of each form at each size
+PRODUCTS = (
+    (16, 16, 16), (16, 32, 64), (64, 64, 64), (128, 100, 200), (128, 128, 512), (256, 256, 256), (256, 512, 256),
+)  # fmt: skip
 MARGIN = 1.02  # what is not clearly slower may stay
 BY_TILES = """
 void by_tiles(const long *n, const real *A, const real *B, real *C) {
@@ -100,7 +103,7 @@ def _large_products(observer: Callable[[str], object]) -> tuple[int, int]:
     random, limits = np.random.default_rng(0), list[int]()
     for turned in (0, 1):
         found = {}
-        for rows, columns, over in ((64, 64, 64), (128, 100, 200), (128, 128, 512), (256, 256, 256), (256, 512, 256)):
+        for rows, columns, over in PRODUCTS:
             arrays = [random.normal(size=n) for n in (rows * over, over * columns, rows * columns)]
             told = (ctypes.c_long * 4)(turned, rows, columns, over)
             pointers = [ctypes.c_void_p(a.ctypes.data) for a in arrays]

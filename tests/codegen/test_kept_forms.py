@@ -193,7 +193,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_stored_choices_are_used(own_cache):
-    assert choices() == choice.TABLE.get(choice.vectors(), Choices(c_large_product=2_000_000))
+    assert choices() == choice.TABLE.get(choice.vectors(), choice.SHORT_VECTORS)
     store(Choices(few_multiplications=7, rows_in_block=0))
     assert choices().few_multiplications == 7 and choice.block_rows(5000, 1000, 1000) is None
     assert choice.bound_form(2, 3, 4) == "bound"
@@ -214,7 +214,7 @@ def test_damaged_choices_are_ignored_with_a_reason(own_cache, change, reason):
     path = store(Choices())
     path.write_text(change(path.read_text()))
     with pytest.warns(RuntimeWarning, match=reason):
-        assert choices() in choice.TABLE.values() or choices() == Choices(c_large_product=2_000_000)
+        assert choices() in choice.TABLE.values() or choices() == choice.SHORT_VECTORS
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         choices()  # once
@@ -249,6 +249,42 @@ def test_tune_stores_what_it_finds_and_forgets_it(own_cache, monkeypatch, capsys
         assert end.value.code == 0 and said in capsys.readouterr().out
         choices.cache_clear()
         assert (choices().few_activations == 9) == (words == ["tune"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_outputs_are_written_where_they_are_wanted(compiled, backend):
+    f = compiled(layer_norm, NORM, backend)
+    random = np.random.default_rng(5)
+    given = {n: random.normal(size=s) for n, s in {"x": (4, 3), "gamma": 3, "beta": 3, "dout": (4, 3)}.items()}
+    fresh = f(**given)
+    out = {"x_bar": np.full((4, 3), np.nan), "J": np.full((), np.nan), "beta_bar": np.empty(3)}
+    found = f(**given, out=out)
+    assert list(found) == list(fresh) and all((found[n] == fresh[n]).all() for n in fresh)
+    assert all(found[n] is a for n, a in out.items()) and f(**given)["x_bar"] is not out["x_bar"]
+    frozen = np.empty((4, 3))
+    frozen.flags.writeable = False
+    for bad, message in (
+        ({"x_bar": np.empty((3, 4))}, r"writable contiguous float64 array of shape \(4, 3\)"),
+        ({"x_bar": np.empty((4, 3), np.float32)}, "writable contiguous float64"),
+        ({"x_bar": np.empty((3, 4)).T}, "writable contiguous float64"),
+        ({"x_bar": frozen}, "writable contiguous float64"),
+        ({"x_bar": [[0.0] * 3] * 4}, "writable contiguous float64"),
+        ({"x_bar": given["dout"]}, "shares memory with dout"),
+        ({"gamma_bar": out["beta_bar"], "beta_bar": out["beta_bar"]}, "shares memory with gamma_bar"),
+        ({"x_bra": out["x_bar"]}, "out names 'x_bra', which is no output"),
+        ([out["x_bar"]], "out is a dictionary of arrays"),
+    ):
+        with pytest.raises(DataError, match=message):
+            f(**given, out=bad)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_input_may_be_called_out(compiled, backend):
+    def doubled(out):
+        return (2 * out).sum()
+
+    found = compiled(doubled, {"out": ("N",)}, backend)(out=np.ones(3))
+    assert found["out_bar"].tolist() == [2.0, 2.0, 2.0]
 
 
 def gelu(x):

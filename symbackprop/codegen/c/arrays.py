@@ -43,15 +43,15 @@ def _begins_with_address() -> bool:
     return ctypes.c_void_p.from_address(id(array) + object.__basicsize__).value == address(array)
 
 
-# Where the items of a tuple begin. Behind the head of an array: its numbers, how many axes, their sizes, strides, what owns the numbers, type, flags. The
-# last field of the head is the type of the object.
+# The last field of an object's head is its type. Behind the head of an array lie where its numbers are, how many axes,
+# their sizes, strides, what owns the numbers, the numbers' type, and flags; behind that of a tuple its items.
 _HEAD = object.__basicsize__
 FIELDS = {"TYPE": _HEAD - 8, "AXES": _HEAD + 8, "SIZES": _HEAD + 16, "KIND": _HEAD + 40, "FLAGS": _HEAD + 48}
 FIELDS |= {"WHOLE": 0x0101, "ITEMS": tuple.__basicsize__}  # C-contiguous and aligned; of a tuple
 
 
 def has_fields() -> bool:
-    """True if arrays have these fields where NumPy's binary interface says so: arrays of several kinds are looked at."""
+    """True if arrays have these fields, as NumPy's binary interface says; arrays of several kinds are looked at."""
     if WHERE is not id or np.ndarray.__basicsize__ < FIELDS["FLAGS"] + 4:
         return False
     pair = (object(), object())
@@ -60,7 +60,8 @@ def has_fields() -> bool:
         return False
     grown = np.empty((2, 3, 4), np.float32)
     odd = np.empty(33, np.uint8)[1:].view(np.float64)
-    return all(map(_has_fields, (np.empty(5), np.empty((7, 1), np.int64), grown, grown[:, ::2], grown.T, odd)))
+    kinds: list[Array] = [np.empty(5), np.empty((7, 1), np.int64), grown, grown[:, ::2], grown.T, odd]
+    return all(map(_has_fields, kinds))
 
 
 def _has_fields(array: Array) -> bool:

@@ -238,9 +238,9 @@ class CRunner:
         shapes = (ctypes.c_long * len(said))(*said)
         asking = Asking(call, id(np.ndarray), id(self.layout.dtype), ctypes.addressof(shapes), len(arrays))
         pack = struct.Struct(f"={count}q{len(numbers)}d").pack_into
+        held_on: list[Any] = [*kept[count:], slots, view, shapes]
         pack_numbers = struct.Struct(f"={len(numbers)}d").pack_into
-        kept = [*kept[count:], slots, view, shapes]
-        return _Ready(held, pack, pack_numbers, [np.nan] * len(numbers), ctypes.addressof(asking), asking, kept)
+        return _Ready(held, pack, pack_numbers, [np.nan] * len(numbers), ctypes.addressof(asking), asking, held_on)
 
     def slots(
         self, arrays: Sequence[Array], numbers: Sequence[float], out: Sequence[Array], rows: int

@@ -100,25 +100,31 @@ class CProgram:
     def __call__(self, *arguments: Any) -> Any:
         """The outputs; a single one as it is."""
         inputs, numbers = arguments[: self.count], arguments[self.count :]
-        made = self._run(tuple([a.shape for a in inputs]), inputs, numbers)
+        made = self._run(tuple([a.shape for a in inputs]), inputs, numbers, {})
         found = dict(zip(self.made, made, strict=True))
         found |= {t: inputs[k].copy() for t, k in self.given.items()}
         results = tuple([found[t] for t in self.form.outputs])
         return results if len(results) > 1 else results[0]
 
-    def run(self, shapes: Shapes, arrays: Sequence[Array], numbers: Sequence[float]) -> dict[str, Array]:
-        """The outputs by name, in arrays of their own."""
+    def run(
+        self, shapes: Shapes, arrays: Sequence[Array], numbers: Sequence[float], places: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """The outputs by name, in arrays of their own or in the places that are given."""
         if self.plain:
-            return dict(zip(self.names, self._run(shapes, arrays, numbers), strict=True))
+            return dict(zip(self.names, self._run(shapes, arrays, numbers, places), strict=True))
         results = self(*arrays, *numbers)
         listed = results if len(self.form.outputs) > 1 else (results,)
         return {t.name: r for t, r in zip(self.form.outputs, listed, strict=True)}
 
-    def _run(self, shapes: Shapes, inputs: Sequence[Array], numbers: Sequence[float]) -> list[Array]:
+    def _run(
+        self, shapes: Shapes, inputs: Sequence[Array], numbers: Sequence[float], places: Mapping[str, Array]
+    ) -> list[Array]:
         key = (shapes, *[numbers[k] for k in self.telling]) if self.telling else shapes
         ready = self._taken(key) or self._prepared(key, inputs, numbers)
         empty = np.empty
         made = [empty(shape, dtype) for shape, dtype in ready.outputs]
+        if places:
+            made = [places.get(name, array) for name, array in zip(self.names, made, strict=True)]
         ready.pack(ready.held, 0, *map(WHERE, inputs), *map(WHERE, made), *numbers)
         ready.call()
         self.spare.append(ready)

@@ -76,12 +76,15 @@ class _Sharing:
                 self._note(node, axes(s.target))
         if all(len(pair.signs) < 2 for pair, _ in self.pairs.values()):
             return self.form
-        for s in self.form.statements:
-            if isinstance(s, (Map, Marked)) and is_plain(s.target):
-                order = axes(s.target)
-                s = replace(s, value=rewrite(s.value, lambda e, order=order: self._held(e, order)))  # type: ignore[misc]
-            self.statements.append(s)
+        for statement in self.form.statements:
+            self.statements.append(self._with_held(statement))  # after what it needs
         return prune(replace(self.form, statements=tuple(self.statements)), self.form.outputs)
+
+    def _with_held(self, s: Statement) -> Statement:
+        if not isinstance(s, (Map, Marked)) or not is_plain(s.target):
+            return s
+        order = axes(s.target)
+        return replace(s, value=rewrite(s.value, lambda e: self._held(e, order)))
 
     def _note(self, expr: Expr, order: tuple[Index, ...]) -> None:
         z = self._argument(expr)

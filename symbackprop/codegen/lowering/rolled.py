@@ -73,7 +73,8 @@ def rolled(program: Program) -> Program:
         for entry in entries(equation.value):
             read[entry.tensor] = read.get(entry.tensor, 0) + 1
     inside = {e.tensor: e for e in whole.equations if read.get(e.tensor) == 1 and e.tensor not in whole.outputs}
-    found = [_rolled(e, inside) for e in whole.equations]
+    opened: set[Tensor] = set()  # sums that a later one was seen to continue
+    found = [e if e.tensor in opened else _rolled(e, inside, opened) for e in reversed(whole.equations)][::-1]
     if all(new is old for new, old in zip(found, whole.equations, strict=True)):
         return program
     needed, kept = set(whole.outputs), list[Equation]()
@@ -84,10 +85,10 @@ def rolled(program: Program) -> Program:
     return replace(whole, equations=tuple(reversed(kept)))
 
 
-def _rolled(equation: Equation, inside: dict[Tensor, Equation]) -> Equation:
+def _rolled(equation: Equation, inside: dict[Tensor, Equation], opened: set[Tensor]) -> Equation:
     if not isinstance(equation.value, Add):
         return equation
-    terms, rest = _flat(equation.value, inside), list[Expr]()
+    terms, rest = _flat(equation.value, inside, opened), list[Expr]()
     groups: dict[object, list[tuple[_Term, Expr]]] = {}
     for expr in terms:
         term = _parsed(expr, set(equation.indices))
@@ -103,13 +104,16 @@ def _rolled(equation: Equation, inside: dict[Tensor, Equation]) -> Equation:
     return replace(equation, value=add(*rest)) if done else equation
 
 
-def _flat(value: Add, inside: dict[Tensor, Equation]) -> list[Expr]:
-    """The terms, those of a sum that has a name and is read here alone among them."""
-    found = list[Expr]()
-    for term in value.terms:
+def _flat(value: Add, inside: dict[Tensor, Equation], opened: set[Tensor]) -> list[Expr]:
+    """The terms, those of a sum that has a name and is read here alone among them; that name is noted."""
+    found, waiting = list[Expr](), list(reversed(value.terms))
+    while waiting:
+        term = waiting.pop()
         if isinstance(term, Entry) and term.tensor in inside:
-            opened = inside[term.tensor].at(term.indices)
-            found += _flat(opened, inside) if isinstance(opened, Add) else [opened]
+            opened.add(term.tensor)
+            own = inside[term.tensor].at(term.indices)
+            waiting += reversed(own.terms) if isinstance(own, Add) else ()
+            found += [] if isinstance(own, Add) else [own]
         else:
             found.append(term)
     return found
@@ -127,8 +131,8 @@ def _parsed(expr: Expr, target: set[Index]) -> _Term | None:
             case Multiply(factors):
                 waiting = [*factors, *waiting]
             case Sum():
-                index, body = open_binder(node)
-                term.over.append(index)
+                bound, body = open_binder(node)
+                term.over.append(bound)
                 waiting.insert(0, body)
             case Where(condition, then, otherwise) if otherwise is ZERO:
                 asked += condition.factors if isinstance(condition, Multiply) else (condition,)
@@ -146,10 +150,10 @@ def _parsed(expr: Expr, target: set[Index]) -> _Term | None:
                 return None
     term.reads.sort(key=lambda r: r[0].name)
     for question in asked:
-        place = next((p for p in _places(term) if question in _inside(term, p)), None)
-        if place is None:
+        answered = next((p for p in _places(term) if question in _inside(term, p)), None)
+        if answered is None:
             return None
-        term.guarded.add(place)
+        term.guarded.add(answered)
     return term if term.reads else None
 
 
@@ -217,6 +221,10 @@ def _together(terms: Sequence[_Term]) -> Expr | None:
     if len(grid) != len(terms) or len(terms) != prod(len(set(vector)) for vector, _ in variables):
         return None
     guarded = set[tuple[int, int]]().union(*(t.guarded for t in terms))
+    for k, axis in guarded:
+        size = first.reads[k][0].shape[axis]
+        if isinstance(size, Number) and size.value < len(set(columns[k, axis])):
+            return None  # most of what would be read are zeros
     factors = list[Expr]()
     for k, (tensor, places) in enumerate(first.reads):
         positions = tuple(add(rest, values[k, axis]) for axis, (rest, _) in enumerate(places))

@@ -81,7 +81,7 @@ def _places(first: Gather, other: Gather) -> tuple[Tensor, list[int]] | None:
     for mine, its in zip(first.positions, other.positions, strict=True):
         if key("map", substitute(mine, names), order) != key("map", its, order):
             return None
-    return first.target.tensor, [order.index(names[i]) for i in axes(first.target)]  # type: ignore[arg-type]
+    return first.target.tensor, [order.index(names[i]) for i in axes(first.target)]
 
 
 def _read_through(s: Statement, same: Mapping[Tensor, tuple[Tensor, list[int]]]) -> Statement:

@@ -141,9 +141,9 @@ class Plan:
             case Reduce(target, "sum", operand, over) if self.closed and target.indices == tuple(
                 i for i in operand.indices if i not in over
             ) and len(over) > 1 and target.indices:  # fmt: skip
-                places = tuple(axes(operand).index(i) for i in over)
+                summed = tuple(axes(operand).index(i) for i in over)
                 array = self.names[operand.tensor]
-                self.lines.append(f"np.add.reduce({array}, {places}, None, {self.home(target).name})")
+                self.lines.append(f"np.add.reduce({array}, {summed}, None, {self.home(target).name})")
             case Reduce(target, "sum", operand, (index,)) if len(operand.indices) == 2:
                 self._sum(target, operand, index)
             case Contract(target, left, right, _) if self.closed and not target.indices and axes(left) == axes(right):
@@ -209,7 +209,8 @@ class Plan:
         if not self.are_places(s.target.tensor, (row, s.place)) or s.target.indices[1] is not s.at:
             self.lines.append(self.writer.marked(s, array))
             return
-        extra = self.number(s.extra) if not free_indices(s.extra) else self.writer.value(s.extra, (row,))[0]  # type: ignore[arg-type]
+        assert isinstance(row, Index), "one place in each row"
+        extra = self.number(s.extra) if not free_indices(s.extra) else self.writer.value(s.extra, (row,))[0]
         self.writer.helpers.add("add_at")
         self.lines.append(f"add_at({array}.ravel(), {self.places(s.at.size, row, s.place)}, {extra})")
 
@@ -424,7 +425,8 @@ class Plan:
             self.buffers.append(room)
             lead = [before if isinstance(before, Number) and before.value > 0 else ZERO for before, _ in sides]
             places = ", ".join(
-                f"{size(first)} : {size(add(first, extent))}" for first, extent in zip(lead, s.source.shape, strict=True)
+                f"{size(first)} : {size(add(first, extent))}"
+                for first, extent in zip(lead, s.source.shape, strict=True)
             )
             inside = self.once(f"{room.name}[{places}]", f"{array}_inside")
             self.lines.append(f"{inside}[...] = {array}")
@@ -484,7 +486,9 @@ class Plan:
         if own != over + rest:
             copy = OutBuffer(self.names.fresh(f"{name}_ordered"), tuple(i.size for i in over + rest))
             self.buffers.append(copy)
-            self.lines.append(f"{copy.name}[...] = {name}.transpose({', '.join(str(own.index(i)) for i in over + rest)})")
+            self.lines.append(
+                f"{copy.name}[...] = {name}.transpose({', '.join(str(own.index(i)) for i in over + rest)})"
+            )
             name = copy.name
         text = self._reshaped(name, over, rest)
         return text if turned else f"{text}.T"

@@ -51,7 +51,7 @@ row_products = getattr(np, "vecdot", row_products)  # faster, and there from Num
 ''',
     "windows": '''
 def windows(array, start, shape, along):
-    """The array from `start` on as one of this shape, each axis of which runs along one of its own, or ~it backwards."""
+    """A view from `start` on, each axis of which runs along one of the array's, or backwards along ~it."""
     array = np.ascontiguousarray(array)
     steps = array.strides
     first = sum([place * step for place, step in zip(start, steps)])
