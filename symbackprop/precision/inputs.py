@@ -96,7 +96,7 @@ class Inputs:
         array = np.asarray(np.clip(np.asarray(values, dtype=np.float64), low, high))
         if excluded:
             least = SMALL[self.dtype.name][-1]
-            upper = high - (high - low) * 2.0**-20 if high < 2 else high
+            upper = high - 2 * float(np.finfo(self.dtype).eps) if high < 2 else high
             array = np.clip(array, low + least, upper)
         return np.asarray(array, dtype=self.dtype).astype(np.float64)
 

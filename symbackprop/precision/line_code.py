@@ -103,6 +103,8 @@ class _Writer:
                 return f"{self.text(left, frame, PRODUCT)} {sign} {self.text(right, frame, PRODUCT)}", COMPARISON
             case Apply(function, (argument,)) if function.name == "softplus":
                 return f"np.logaddexp(0, {self.text(argument, frame, SUM)})", ATOM
+            case Apply(function, arguments) if function.name == "hypot":
+                return f"np.hypot({', '.join(self.text(a, frame, SUM) for a in arguments)})", ATOM
             case Apply(function, (argument,)) if function.name in NAMES:
                 return f"{NAMES[function.name]}({self.text(argument, frame, SUM)})", ATOM
         raise NotWritten

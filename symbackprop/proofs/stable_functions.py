@@ -39,6 +39,7 @@ MACHINE = ("exp", "log", "erf", "sin", "cos", "sigmoid", "tanh", "relu", "abs")
 TAIL = Function("tail", definition=sp.log(1 + sp.exp(-sp.Abs(ARGUMENTS[0]))))
 # exp(u) - 1 and log(1 + u), which machines compute with all digits where u is small.
 EXPM1, LOG1P = (Function(n, definition=WRITTEN_OUT[n]) for n in ("expm1", "log1p"))
+HYPOT = Function("hypot", 2, sp.sqrt(ARGUMENTS[0] ** 2 + ARGUMENTS[1] ** 2))  # without overflow of the squares
 _SIGMOID, _TANH, _SOFTPLUS, _RELU = map(sp.Function, ("sigmoid", "tanh", "softplus", "relu"))
 _OWN = ("sigmoid", "tanh", "softplus", "relu")
 PI_VALUE = number(Fraction(math.pi))

@@ -26,17 +26,20 @@ from symbackprop.expression.build import (
     Add,
     Apply,
     Compare,
+    Entry,
     Expr,
     Multiply,
     Number,
     Power,
     add,
     apply,
+    children,
     multiply,
     negate,
     nodes_once,
     number,
     power,
+    rebuild,
     where,
 )
 from symbackprop.expression.functions import EXP
@@ -68,8 +71,7 @@ def quotients(expr: Expr) -> Iterator[Expr]:
         factored = sp.factor(sp.together(form))
     except sp.PolynomialError:
         return
-    if factored != form:
-        yield atoms.written(factored)
+    yield atoms.written(factored)
     yield from _conjugates(factored, atoms)
     for symbol, exponent in atoms.exponents.items():
         two = _two_sided(factored, symbol, exponent, atoms)
@@ -110,7 +112,7 @@ class _Atoms:
                 return symbol ** int(2 * exponent)
             case Apply(function, (argument,)) if function is EXP:
                 return self.exponential(argument)
-        return self.symbol(expr)
+        return self.symbol(_simpler_inside(expr))
 
     def symbol(self, atom: Expr) -> sp.Symbol:
         if atom not in self.own:
@@ -146,6 +148,15 @@ class _Atoms:
             base = self._written(form.base, back)
             return power(base, number(times))
         return back[form]
+
+
+def _simpler_inside(expr: Expr) -> Expr:
+    """A function, a sum over an index or a choice, of quotients in their first form."""
+    if isinstance(expr, (Entry, Compare)):
+        return expr
+    parts = children(expr)
+    new = tuple(p if isinstance(p, Compare) else next(quotients(p), p) for p in parts)
+    return expr if new == parts else rebuild(expr, new)
 
 
 def _multiple(argument: Expr, u: Expr) -> int | None:
