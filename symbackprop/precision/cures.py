@@ -41,10 +41,10 @@ from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
 from symbackprop.precision.user_results import UserCode
-from symbackprop.proofs.stable_forms import Context, stable
+from symbackprop.proofs.stable_forms import Context, same_choice, stable
 from symbackprop.proofs.stable_quotients import quotients
 
-MOST_TRIED = 24
+MOST_TRIED = 32
 PROOF = 1.0  # seconds for the proof of one changed function
 LEAST = 0.2  # for that, and for the search of it
 Lines = Mapping[int, str]
@@ -89,7 +89,7 @@ def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Line
     if backward is None:
         return False
     other = Search(replace(code, backward=backward), search.inputs, search.values, search.judge)
-    if _lost(other, found.point):
+    if _still_lost(other, found) or _lost(other, found.point):
         return False
     try:
         if not confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))):
@@ -98,6 +98,15 @@ def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Line
         return False
     again = other.run(max(end, worked() + LEAST))
     return again.compared > 0 and all(not f.loss.name for f in again.lost)
+
+
+def _still_lost(search: Search, found: Found) -> bool:
+    """Whether the entry that was lost still is: this costs one run of the function."""
+    computed, (name, place) = search.code.at(found.point), (found.loss.name, found.loss.place)
+    if computed.failed or name not in computed.gradients:
+        return True
+    gap = abs(float(computed.gradients[name][place]) - found.loss.exact)
+    return not gap <= 0.5 * search.judge.unsafe * abs(found.loss.exact) + search.judge.floor
 
 
 def _lost(search: Search, point: Any) -> bool:
@@ -132,7 +141,7 @@ def changed_lines(
     hidden = {e.tensor: e for e in backward.equations if called.get(e.tensor.name, e.tensor.name) not in names}
     hidden = {t: e for t, e in hidden.items() if e.tensor not in backward.outputs} | parts
     context = Context(backward.by_tensor, {a.tensor: a for a in backward.assumptions})
-    found: dict[int, tuple[str, ...]] = {}
+    found: dict[int, list[tuple[str, ...]]] = {}
     for equation in backward.equations:
         number = re.fullmatch(r"line (\d+)", equation.note)
         if number is None or equation.tensor in parts:
@@ -144,8 +153,16 @@ def changed_lines(
         written = (line_of(replace(equation, value=with_parts(f, hidden)), called) for f in forms)
         lines = tuple(dict.fromkeys(code for code in written if code))
         if lines:
-            found[int(number[1])] = lines
-    return found
+            found.setdefault(int(number[1]), []).append(lines)
+    return {n: tuple(_together(forms)) for n, forms in found.items()}
+
+
+def _together(forms: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """The forms of a line; where it makes several tensors, the same form of all, and each alone."""
+    if len(forms) > 1:
+        for every in itertools.zip_longest(*forms):
+            yield "\n".join(form or own[-1] for form, own in zip(every, forms, strict=True))
+    yield from itertools.chain(*forms)
 
 
 def _forms(before: Expr, equation: Equation, backward: Program, context: Context) -> Iterator[Expr]:
@@ -153,6 +170,7 @@ def _forms(before: Expr, equation: Equation, backward: Program, context: Context
     yield _shifted(equation, stable(before, context), backward.equations)
     yield from (stable(q, context) for q in quotients(before))
     opened, entries = _opened(before, backward.by_tensor)
+    opened = stable(opened, context, rows=(same_choice,))
     if opened is not before:
         for form in (stable(opened, context), *(stable(q, context) for q in quotients(opened))):
             yield _with_names(form, entries)

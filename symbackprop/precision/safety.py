@@ -36,7 +36,7 @@ FOUND, SIMPLE = 0.5, 0.65  # of it, by when the search ends, and by when the wit
 PATIENCE = 10.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
 NO_TRUTH = "no point was found at which the true value could be told"
-LEAST = 0.3  # seconds for stable forms, whatever the search took
+LEAST = 0.5  # seconds for stable forms, whatever the search took
 
 
 def precision_of(

@@ -8,7 +8,7 @@ Main name: `search`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ import numpy as np
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Symbol, Tensor
+from symbackprop.expression.program import Assumption
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.error import Judge, Loss
 from symbackprop.precision.exact_values import Exact, ExactValues
@@ -253,9 +254,22 @@ def _smaller(search: Search, start: Point) -> Iterator[Any]:
                     if point.sizes[s] <= n or not sampler.allowed(sizes):
                         return None
                     arrays = {t: _cut(a, sampler.shape(t, sizes), last) for t, a in point.inputs.items()}
-                    return replace(point, sizes=sizes, inputs=arrays)
+                    kept = all(_as_assumed(sampler.kinds.get(t), a, sizes) for t, a in arrays.items())
+                    return replace(point, sizes=sizes, inputs=arrays) if kept else None
 
                 yield cut
+
+
+def _as_assumed(known: Assumption | None, array: np.ndarray[Any, Any], sizes: Mapping[Symbol, int]) -> bool:
+    """Whether rows add up to 1 still, and labels those of a class that is left."""
+    if known is None:
+        return True
+    if known.kind in ("onehot", "simplex"):
+        return bool(np.isclose(array.sum(axis=known.axis), 1.0).all())
+    if known.kind in ("label", "labels"):
+        count = sizes.get(known.size) if isinstance(known.size, Symbol) else None
+        return count is None or bool((array < count).all())
+    return True
 
 
 def _cut(array: np.ndarray[Any, Any], shape: tuple[int, ...], last: bool) -> np.ndarray[Any, Any]:

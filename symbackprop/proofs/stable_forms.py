@@ -26,6 +26,7 @@ uses one proves the result equal.
     sqrt(sum of x^2)                    ->  M sqrt(sum of (x/M)^2), M the largest |x|
     sum a^2 + sum b^2 - 2 sum a b       ->  sum (a - b)^2
     a sum of f - sum of f b             ->  sum of f (a - b)
+    c x - c mean of x                   ->  c (x - mean of x)
     sqrt(a^2 + b^2)                     ->  hypot(a, b)
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 1.7-1.9; Blanchard, Higham & Higham,
@@ -212,7 +213,7 @@ def _pairs(expr: Expr) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
 
 
 def complement(expr: Expr, context: Context) -> Expr | None:
-    """1 - sigmoid(z), 1 - tanh(z), 1 + tanh(z), 1 - tanh(z)^2, 1 - (a > b), and the same with the other sign."""
+    """1 - sigmoid(z), 1 - 2 sigmoid(z), 1 - tanh(z), 1 + tanh(z), 1 - tanh(z)^2, 1 - (a > b), also with the other sign."""
     for one, other, rest in _pairs(expr):
         if one is not ONE and one is not MINUS_ONE:
             continue
@@ -232,6 +233,9 @@ def _complement(other: Expr, context: Context) -> Expr | None:
     if u is not None:
         twice = multiply(number(2), u)
         return multiply(number(4), context.logistic(twice), context.logistic(negate(twice)))
+    z = logistic_argument(multiply(number(Fraction(-1, 2)), other), context)
+    if z is not None:
+        return apply(_TANH, multiply(number(Fraction(-1, 2)), z))
     for sign, tanh in ((2, other), (-2, negate(other))):
         u = _tanh_argument(tanh, context)
         if u is not None:
@@ -521,7 +525,7 @@ def shifted_quotient(expr: Expr, context: Context) -> Expr | None:
             continue
         index, body = open_binder(total)
         z = exponent_of(body, context)
-        if z is None or any(isinstance(n, Extremum) for n in nodes_once(z)):
+        if z is None or _is_shifted(z, context):
             continue
         largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
         for above in expr.factors:
@@ -565,26 +569,49 @@ def log_of_quotient(expr: Expr, context: Context) -> Expr | None:
     terms: list[Expr] = []
     for factor in inner.factors:
         u = exponent_of(factor, context)
+        below = isinstance(factor, Power) and factor.exponent is MINUS_ONE
+        one = apply(LOG, factor.base if isinstance(factor, Power) and below else factor)
+        value = log_of_quotient(one, context) or one
         if u is not None:
             terms.append(u)
-        elif isinstance(factor, Power) and factor.exponent is MINUS_ONE:
-            terms.append(negate(apply(LOG, factor.base)))
-        elif isinstance(context.opened(factor), Multiply):
-            terms.append(apply(LOG, factor))
+        elif below:
+            terms.append(negate(value))
+        elif value is not one:
+            terms.append(value)
         else:
             return None
-    return add(*terms)
+    return add(*(t for term in terms for t in _flat(term)))
 
 
 def softplus(expr: Expr, context: Context) -> Expr | None:
-    """log(1 + exp(u)), and the logarithm of sigmoid(z)."""
+    """log(1 + exp(u)), log(exp(u) + exp(v)), the logarithm of sigmoid(z) and of 1 - sigmoid(z)."""
     if not (isinstance(expr, Apply) and expr.function is LOG):
         return None
-    u = one_plus_exp(expr.arguments[0], context)
+    inner = context.opened(expr.arguments[0])
+    u = one_plus_exp(inner, context)
     if u is not None:
         return apply(FUNCTIONS["softplus"], u)
-    z = logistic_argument(expr.arguments[0], context)
-    return None if z is None else negate(apply(FUNCTIONS["softplus"], negate(z)))
+    z = logistic_argument(inner, context)
+    if z is not None:
+        return negate(apply(FUNCTIONS["softplus"], negate(z)))
+    for one, other in _two_terms(inner):
+        z = logistic_argument(negate(other), context) if one is ONE else None
+        if z is not None:
+            return negate(apply(FUNCTIONS["softplus"], z))
+    return _log_of_two(inner, context)
+
+
+def _log_of_two(total: Expr, context: Context) -> Expr | None:
+    """log(c (exp(u) + exp(v)))."""
+    scale = [f for f in _factors(total) if isinstance(f, Number) and f.value > 0]
+    sums = [f for f in _factors(total) if f not in scale]
+    inner = context.opened(sums[0]) if len(sums) == 1 else None
+    if not isinstance(inner, Add) or len(inner.terms) != 2:
+        return None
+    u, v = (exponent_of(t, context) for t in inner.terms)
+    if u is None or v is None:
+        return None
+    return add(v, apply(FUNCTIONS["softplus"], subtract(u, v)), *(apply(LOG, f) for f in scale))
 
 
 def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
@@ -596,10 +623,16 @@ def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
         return None
     index, body = open_binder(total)
     z = exponent_of(body, context)
-    if z is None or any(isinstance(n, Extremum) for n in nodes_once(context.opened(z))):
+    if z is None or _is_shifted(z, context):
         return None
     largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
     return add(largest, apply(LOG, close_sum(index, apply(EXP, subtract(z, largest)))))
+
+
+def _is_shifted(exponent: Expr, context: Context) -> bool:
+    """Whether a largest value is subtracted already."""
+    seen = [context.opened(n) for n in nodes_once(context.opened(exponent)) if isinstance(n, Entry)]
+    return any(isinstance(n, Extremum) for e in (exponent, *seen) for n in nodes_once(e))
 
 
 def near_one(expr: Expr, context: Context) -> Expr | None:
@@ -688,6 +721,56 @@ def weighted_difference(expr: Expr, context: Context) -> Expr | None:
                 a = multiply(*(g for g in _factors(one) if g is not total))
                 return add(multiply(close_sum(index, multiply(f, subtract(a, b))), scale), *rest)
     return None
+
+
+def centred(expr: Expr, context: Context) -> Expr | None:
+    """c x[n] - c mean of x: the rounding errors of two large products are those of a small difference."""
+    for one, other, rest in _pairs(expr):
+        for total in _factors(other):
+            sum_ = context.opened(total)
+            if not isinstance(sum_, Sum):
+                continue
+            index, body = open_binder(sum_)
+            for x in _factors(one):
+                places = [i for i in free_indices(x) if i.size is index.size] if isinstance(x, Entry) else []
+                n = next((i for i in places if substitute(body, {index: i}) is x), None)
+                if n is None:
+                    continue
+                left = _powers(multiply(*(f for f in _factors(one) if f is not x)))
+                right = _powers(negate(multiply(*(f for f in _factors(other) if f is not total), index.size)))
+                if left == right and n not in free_indices(other):
+                    gap = subtract(x, _named(multiply(total, power(index.size, MINUS_ONE)), context))
+                    found = add(multiply(*(f for f in _factors(one) if f is not x), gap), *rest)
+                    return centred(found, context) or found
+    return None
+
+
+def _powers(expr: Expr) -> dict[Expr, Fraction]:
+    """A product by its factors and their exponents; of a number its value."""
+    found: dict[Expr, Fraction] = {ONE: Fraction(1)}
+    for factor in _factors(expr):
+        if isinstance(factor, Number):
+            found[ONE] *= factor.value
+        elif isinstance(factor, Power) and isinstance(factor.exponent, Number):
+            found[factor.base] = found.get(factor.base, Fraction(0)) + factor.exponent.value
+        else:
+            found[factor] = found.get(factor, Fraction(0)) + 1
+    return {f: e for f, e in found.items() if e != 0}
+
+
+def _named(mean: Expr, context: Context) -> Expr:
+    """The entry of a tensor that is this mean, else the mean itself."""
+    free, own = list(free_indices(mean)), _averaged(mean)
+    for equation in context.equations.values() if own is not None else ():
+        value = _averaged(equation.value)
+        if value is None or own is None or len(equation.indices) != len(free):
+            continue
+        for order in itertools.permutations(free):
+            index, body, scale = _averaged(equation.at(order)) or value
+            if substitute(body, {index: own[0]}) is own[1] and _powers(scale) == _powers(own[2]):
+                context.looked_into.add(equation.tensor)
+                return Entry(equation.tensor, tuple(order))
+    return mean
 
 
 def same_choice(expr: Expr, context: Context) -> Expr | None:
@@ -862,6 +945,7 @@ ROWS: tuple[Row, ...] = (
     two_pass_variance,
     direct_distance,
     weighted_difference,
+    centred,
     scaled_norm,
     hypotenuse,
 )
@@ -872,10 +956,13 @@ CHEAP: tuple[Row, ...] = (
     complement,
     exponential_quotient,
     hyperbolic_quotient,
+    exponential_share,
     logistic_minus,
+    log_of_quotient,
     softplus,
     exponential_again,
     near_one,
+    centred,
 )
 
 __all__ = ["CHEAP", "ROWS", "Context", "Row", "stable"]
