@@ -601,6 +601,18 @@ def softplus(expr: Expr, context: Context) -> Expr | None:
     return _log_of_two(inner, context)
 
 
+def softplus_difference(expr: Expr, context: Context) -> Expr | None:
+    """c softplus(u) - c softplus(-u), which is c u."""
+    for one, other, rest in _pairs(expr):
+        for plus in _factors(one):
+            if not isinstance(plus, Apply) or plus.function is not FUNCTIONS["softplus"]:
+                continue
+            u, c = plus.arguments[0], [f for f in _factors(one) if f is not plus]
+            if negate(other) is multiply(*c, apply(plus.function, negate(u))):
+                return add(multiply(*c, u), *rest)
+    return None
+
+
 def _log_of_two(total: Expr, context: Context) -> Expr | None:
     """log(c (exp(u) + exp(v)))."""
     scale = [f for f in _factors(total) if isinstance(f, Number) and f.value > 0]
@@ -738,7 +750,7 @@ def centred(expr: Expr, context: Context) -> Expr | None:
                     continue
                 left = _powers(multiply(*(f for f in _factors(one) if f is not x)))
                 right = _powers(negate(multiply(*(f for f in _factors(other) if f is not total), index.size)))
-                if left == right and n not in free_indices(other):
+                if left == right != {ONE: Fraction(1)} and n not in free_indices(other):
                     gap = subtract(x, _named(multiply(total, power(index.size, MINUS_ONE)), context))
                     found = add(multiply(*(f for f in _factors(one) if f is not x), gap), *rest)
                     return centred(found, context) or found
@@ -933,6 +945,7 @@ ROWS: tuple[Row, ...] = (
     softmax_pull_back,
     sum_of_onehot,
     onehot_minus,
+    softplus_difference,
     log_of_quotient,
     softplus,
     log_sum_exp,
@@ -958,6 +971,7 @@ CHEAP: tuple[Row, ...] = (
     hyperbolic_quotient,
     exponential_share,
     logistic_minus,
+    softplus_difference,
     log_of_quotient,
     softplus,
     exponential_again,
