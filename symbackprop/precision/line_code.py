@@ -120,7 +120,7 @@ class _Writer:
         raise NotWritten
 
     def sum(self, terms: Sequence[Expr], frame: Sequence[Index]) -> str:
-        """Positive terms first, as one writes them; of three or more those with exponentials last, which may be small."""
+        """Positive terms first, as one writes them; of three or more, exponentials last: they may be small."""
         many = len(terms) > 2
         ordered = sorted(
             terms, key=lambda t: (many and _has_exponential(t), _is_negative(t), not isinstance(t, Number))

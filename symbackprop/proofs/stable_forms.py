@@ -213,7 +213,7 @@ def _pairs(expr: Expr) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
 
 
 def complement(expr: Expr, context: Context) -> Expr | None:
-    """1 - sigmoid(z), 1 - 2 sigmoid(z), 1 - tanh(z), 1 + tanh(z), 1 - tanh(z)^2, 1 - (a > b), also with the other sign."""
+    """1 - sigmoid(z), 1 - 2 sigmoid(z), 1 - tanh(z), 1 + tanh(z), 1 - tanh(z)^2, 1 - (a > b), also negative."""
     for one, other, rest in _pairs(expr):
         if one is not ONE and one is not MINUS_ONE:
             continue
@@ -527,13 +527,12 @@ def shifted_quotient(expr: Expr, context: Context) -> Expr | None:
         z = exponent_of(body, context)
         if z is None or _is_shifted(z, context):
             continue
-        largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
+        largest, shifted = _shifted(z, index)
         for above in expr.factors:
             u = exponent_of(above, context)
             if u is None or not any(substitute(z, {index: i}) is u for i in free_indices(u)):
                 continue
             rest = [f for f in expr.factors if f is not above and f is not below]
-            shifted = close_sum(index, apply(EXP, subtract(z, largest)))
             return multiply(*rest, apply(EXP, subtract(u, largest)), power(shifted, MINUS_ONE))
     return None
 
@@ -637,8 +636,14 @@ def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
     z = exponent_of(body, context)
     if z is None or _is_shifted(z, context):
         return None
+    largest, shifted = _shifted(z, index)
+    return add(largest, apply(LOG, shifted))
+
+
+def _shifted(z: Expr, index: Index) -> tuple[Expr, Expr]:
+    """The largest z along an index, M, and the sum of exp(z - M)."""
     largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
-    return add(largest, apply(LOG, close_sum(index, apply(EXP, subtract(z, largest)))))
+    return largest, close_sum(index, apply(EXP, subtract(z, largest)))
 
 
 def _is_shifted(exponent: Expr, context: Context) -> bool:

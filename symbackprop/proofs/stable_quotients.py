@@ -1,7 +1,7 @@
 """Other spellings of a formula that is a quotient of polynomials in entries, exponentials, roots and other functions.
 
-Such a formula loses its digits where two large terms cancel, and is nan where the exponentials above and below overflow.
-Its factors are found by SymPy; nothing is proved here.
+Such a formula loses its digits where two large terms cancel, and is nan where the exponentials above and below
+overflow. Its factors are found by SymPy; nothing is proved here.
 
     a^2 - 2 a b + b^2                  ->  (a - b)^2
     (1 + x/r) / (x + r)                ->  1/r

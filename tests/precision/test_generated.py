@@ -117,8 +117,15 @@ def load_layers():
     """The layers of benchmarks/layers.py, without what it needs to measure them."""
     source = (ROOT / "benchmarks" / "layers.py").read_text()
     tree = ast.parse(source)
-    kept = [n for n in tree.body if not (isinstance(n, ast.Import | ast.ImportFrom) and "symbackprop" not in
-            ast.dump(n) and any(m in ast.dump(n) for m in ("cases", "hand_written", "layer_peers", "measure", "processor")))]
+    kept = [
+        n
+        for n in tree.body
+        if not (
+            isinstance(n, ast.Import | ast.ImportFrom)
+            and "symbackprop" not in ast.dump(n)
+            and any(m in ast.dump(n) for m in ("cases", "hand_written", "layer_peers", "measure", "processor"))
+        )
+    ]
     module = types.ModuleType("layers_of_the_benchmarks")
     module.__file__ = str(ROOT / "benchmarks" / "layers.py")
     sys.modules[module.__name__] = module
