@@ -510,7 +510,7 @@ def _share(term: Expr, shares: Mapping[Expr, Expr], context: Context) -> Expr | 
     """c sigmoid(u - v) of c exp(u)."""
     for factor in _factors(term):
         u = exponent_of(factor, context)
-        if u in shares:
+        if u is not None and u in shares:
             return multiply(*(f for f in _factors(term) if f is not factor), shares[u])
     return None
 
