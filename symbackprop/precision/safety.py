@@ -33,7 +33,7 @@ from symbackprop.precision.user_results import UserCode
 
 SEARCH = 1.0  # seconds of work for all of it, and a third of what the proof took
 FOUND, SIMPLE = 0.5, 0.65  # of it, by when the search ends, and by when the witness is made simple
-PATIENCE = 10.0  # seconds on the wall for one of work: other programs run, too
+PATIENCE = 20.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
 NO_TRUTH = "no point was found at which the true value could be told"
 LEAST = 0.5  # seconds for stable forms, whatever the search took
