@@ -31,6 +31,7 @@ from symbackprop.expression.build import (
     apply,
     extremum,
     nodes_once,
+    rewrite,
     substitute,
     subtract,
 )
@@ -40,9 +41,10 @@ from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.line_code import line_of
 from symbackprop.precision.search import Found, Search
 from symbackprop.precision.user_results import UserCode
-from symbackprop.proofs.stable_forms import Context, stable
+from symbackprop.proofs.stable_forms import Context, same_choice, stable
+from symbackprop.proofs.stable_quotients import quotients
 
-MOST_TRIED = 12
+MOST_TRIED = 32
 PROOF = 1.0  # seconds for the proof of one changed function
 LEAST = 0.2  # for that, and for the search of it
 Lines = Mapping[int, str]
@@ -64,18 +66,21 @@ def cure_of(
     for chosen in itertools.islice(_choices(changes, line), MOST_TRIED):
         if worked() > end:
             return None
-        if _holds(code, case, search, found, {n: changes[n] for n in chosen}, end):
-            return {n: changes[n] for n in chosen}
+        if _holds(code, case, search, found, chosen, end):
+            return chosen
     return None
 
 
-def _choices(changes: Lines, line: int) -> Iterator[tuple[int, ...]]:
-    """Which lines to change: the guilty one, any other, two, all."""
+def _choices(changes: Mapping[int, Sequence[str]], line: int) -> Iterator[Lines]:
+    """Which lines to change, and how: the guilty one in each of its forms, any other, two, all."""
     numbers = sorted(changes, key=lambda n: (n != line, n))
-    for count in (1, 2):
-        yield from itertools.combinations(numbers, count)
+    for n in numbers:
+        yield from ({n: form} for form in changes[n])
     if len(numbers) > 2:
-        yield tuple(numbers)
+        yield {n: changes[n][0] for n in numbers}
+    for pair in itertools.combinations(numbers, 2):
+        for forms in itertools.product(*(changes[n] for n in pair)):
+            yield dict(zip(pair, forms, strict=True))
 
 
 def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Lines, end: float) -> bool:
@@ -84,7 +89,7 @@ def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Line
     if backward is None:
         return False
     other = Search(replace(code, backward=backward), search.inputs, search.values, search.judge)
-    if _lost(other, found.point):
+    if _still_lost(other, found) or _lost(other, found.point):
         return False
     try:
         if not confirmed(replace(case, backward=backward), Budget.of(min(PROOF, max(LEAST, end - worked())))):
@@ -93,6 +98,15 @@ def _holds(code: UserCode, case: Case, search: Search, found: Found, lines: Line
         return False
     again = other.run(max(end, worked() + LEAST))
     return again.compared > 0 and all(not f.loss.name for f in again.lost)
+
+
+def _still_lost(search: Search, found: Found) -> bool:
+    """Whether the entry that was lost still is: this costs one run of the function."""
+    computed, (name, place) = search.code.at(found.point), (found.loss.name, found.loss.place)
+    if computed.failed or name not in computed.gradients:
+        return True
+    gap = abs(float(computed.gradients[name][place]) - found.loss.exact)
+    return not gap <= 0.5 * search.judge.unsafe * abs(found.loss.exact) + search.judge.floor
 
 
 def _lost(search: Search, point: Any) -> bool:
@@ -114,8 +128,10 @@ def _span(function: Callable[..., Any]) -> range:
     return range(start, start + len(source))
 
 
-def changed_lines(backward: Program, called: Mapping[str, str], span: range, names: Collection[str]) -> dict[int, str]:
-    """By the number of a line: the line in a stable form, for those of which the table of forms knows one.
+def changed_lines(
+    backward: Program, called: Mapping[str, str], span: range, names: Collection[str]
+) -> dict[int, tuple[str, ...]]:
+    """By the number of a line: the line in stable forms, for those of which the tables of forms know one.
 
     Args:
         span: the lines of the function.
@@ -125,7 +141,7 @@ def changed_lines(backward: Program, called: Mapping[str, str], span: range, nam
     hidden = {e.tensor: e for e in backward.equations if called.get(e.tensor.name, e.tensor.name) not in names}
     hidden = {t: e for t, e in hidden.items() if e.tensor not in backward.outputs} | parts
     context = Context(backward.by_tensor, {a.tensor: a for a in backward.assumptions})
-    found: dict[int, str] = {}
+    found: dict[int, list[tuple[str, ...]]] = {}
     for equation in backward.equations:
         number = re.fullmatch(r"line (\d+)", equation.note)
         if number is None or equation.tensor in parts:
@@ -133,13 +149,53 @@ def changed_lines(backward: Program, called: Mapping[str, str], span: range, nam
         if int(number[1]) not in span:
             continue
         before = with_parts(equation.value, parts)
-        after = stable(before, context)
-        after = _shifted(equation, after, backward.equations)
-        if after is not before:
-            code = line_of(replace(equation, value=with_parts(after, hidden)), called)
-            if code:
-                found[int(number[1])] = code
-    return found
+        forms = [f for f in _forms(before, equation, backward, context) if f is not before]
+        written = (line_of(replace(equation, value=with_parts(f, hidden)), called) for f in forms)
+        lines = tuple(dict.fromkeys(code for code in written if code))
+        if lines:
+            found.setdefault(int(number[1]), []).append(lines)
+    return {n: tuple(_together(forms)) for n, forms in found.items()}
+
+
+def _together(forms: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """The forms of a line; where it makes several tensors, the same form of all, and each alone."""
+    if len(forms) > 1:
+        for every in itertools.zip_longest(*forms):
+            yield "\n".join(form or own[-1] for form, own in zip(every, forms, strict=True))
+    yield from itertools.chain(*forms)
+
+
+def _forms(before: Expr, equation: Equation, backward: Program, context: Context) -> Iterator[Expr]:
+    """A line by the rows of the table, as another quotient, and the same with what it reads put in."""
+    yield _shifted(equation, stable(before, context), backward.equations)
+    yield from (stable(q, context) for q in quotients(before))
+    opened, entries = _opened(before, backward.by_tensor)
+    opened = stable(opened, context, rows=(same_choice,))
+    if opened is not before:
+        for form in (stable(opened, context), *(stable(q, context) for q in quotients(opened))):
+            yield _with_names(form, entries)
+
+
+def _opened(expr: Expr, equations: Mapping[Tensor, Equation]) -> tuple[Expr, dict[Expr, Expr]]:
+    """The expression with the equations of tensors put in that are made entry by entry, and what stood for them."""
+    stood: dict[Expr, Expr] = {}
+
+    def value(node: Expr) -> Expr | None:
+        if not isinstance(node, Entry) or node.tensor not in equations:
+            return None
+        own = equations[node.tensor].at(node.indices)
+        if any(isinstance(n, (Sum, Extremum)) for n in nodes_once(own)):
+            return None
+        found = rewrite(own, value)
+        stood.setdefault(found, node)
+        return found
+
+    return rewrite(expr, value), stood
+
+
+def _with_names(expr: Expr, entries: Mapping[Expr, Expr]) -> Expr:
+    """The expression with the user's names for what they stand for."""
+    return rewrite(expr, lambda node: entries.get(node))
 
 
 def _shifted(equation: Equation, value: Expr, equations: Sequence[Equation]) -> Expr:

@@ -67,12 +67,14 @@ def precision_of_code(
     *,
     backend: str = "numpy",
     seconds: float = 0.5,
+    beside_largest: bool = False,
 ) -> Precision:
     """What floating point makes of the code that `compile` gives for a program.
 
     Args:
         ranges: of inputs and upstream gradients, by name.
         seconds: of work, for the search.
+        beside_largest: whether an entry may lose digits that are nothing beside the largest derivative.
     """
     proved = proved_gradient(program).short
     gradient = proved.gradient
@@ -89,7 +91,8 @@ def precision_of_code(
     found_ranges = ranges_of(free, sampler.kinds, ranges or {})
     values = ExactValues(question, gradient, 1e-300 if dtype == "float64" else 1e-40)
     code = GeneratedCode(program, question, number_type, backend)
-    judge = Judge(values, (*found_ranges, *proved.upstream), number_type)
+    free_inputs = (*found_ranges, *proved.upstream)
+    judge = Judge(values, free_inputs, number_type, beside_largest=beside_largest)
     search = Search(code, Inputs(question, sampler, found_ranges, number_type, proved.upstream), values, judge)
     result = search.run(worked() + seconds)
     if result.found is None:

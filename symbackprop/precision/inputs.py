@@ -33,6 +33,7 @@ STEPS = (1.0, 3.0, 7.0, 2.0, 5.0, 11.0, 4.0, 9.0)  # unequal distances of entrie
 NOISE = {"float64": (1e-3, 2.0, 1e-6), "float32": (1e-1, 2.0, 1e-2)}
 LEVELS = {"float64": (9e3, 1e3, 20.0, 1.0, 1e2), "float32": (9e3, 1e2, 1.0, 1e3)}
 WEIGHTS = (1.0, -2.0, 0.5, 1.5, -0.75, 0.625, -1.25, 1.75)  # upstream gradients that do not cancel
+LAST_DIGITS = {"float64": 1e-11, "float32": 1e-4}
 RANDOM = 60
 SEED = 11
 Draw = Callable[[Tensor, tuple[int, ...]], Floats]
@@ -80,14 +81,24 @@ class Inputs:
                 yield Point(sizes, inputs, base.parameters, base.functions, self._exact())
 
     def beside(self, point: Point, count: int, spread: float) -> Iterator[Point]:
-        """Points near another: all numbers larger or smaller by a factor, or each by its own."""
+        """Points near another: nearer to a number or further away from it, all entries alike or each by its own.
+
+        The numbers are 0, the ends of the range, 1 and -1, and the mean of the entries; or only last digits change, on
+        which it depends how rounding errors add up.
+        """
         for k in range(count):
             moved = dict(point.inputs)
             for tensor in self.ranges:
-                shape = point.inputs[tensor].shape
-                factors = [self.rng.uniform(-1, 1) for _ in range(int(np.prod(shape)) if k % 2 else 1)]
-                change = np.resize(np.array(factors), shape) * spread
-                moved[tensor] = self.within(tensor, point.inputs[tensor] * 2.0**change)
+                array = point.inputs[tensor]
+                around = (0.0, 0.0, *self.ranges[tensor][:2], 1.0, -1.0, float(array.mean()) if array.size else 0.0)
+                factors = [self.rng.uniform(-1, 1) for _ in range(array.size if k % 2 else 1)]
+                change = np.resize(np.array(factors), array.shape)
+                if k % 4 == 3:
+                    values = array * (1 + change * LAST_DIGITS[self.dtype.name])
+                else:
+                    centre = around[k % len(around)]
+                    values = centre + (array - centre) * 2.0 ** (change * spread)
+                moved[tensor] = self.within(tensor, values)
             yield replace(point, inputs=moved)
 
     def within(self, tensor: Tensor, values: Floats) -> Floats:
@@ -96,7 +107,7 @@ class Inputs:
         array = np.asarray(np.clip(np.asarray(values, dtype=np.float64), low, high))
         if excluded:
             least = SMALL[self.dtype.name][-1]
-            upper = high - (high - low) * 2.0**-20 if high < 2 else high
+            upper = high - 2 * float(np.finfo(self.dtype).eps) if high < 2 else high
             array = np.clip(array, low + least, upper)
         return np.asarray(array, dtype=self.dtype).astype(np.float64)
 

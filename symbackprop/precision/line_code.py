@@ -24,8 +24,10 @@ from symbackprop.expression.build import (
     Tensor,
     Where,
     free_indices,
+    nodes_once,
     open_binder,
 )
+from symbackprop.expression.functions import EXP
 from symbackprop.expression.program import Equation
 
 NAMES = {
@@ -48,6 +50,8 @@ def line_of(equation: Equation, called: Mapping[str, str]) -> str:
     writer = _Writer(called)
     try:
         name = writer.name(equation.tensor)
+        writer.lengths.clear()  # it is made here
+        writer.learn_lengths(equation.value)
         return f"{name} = {writer.text(equation.value, list(equation.indices), SUM)}"
     except NotWritten:
         return ""
@@ -65,6 +69,12 @@ class _Writer:
         for axis, size in enumerate(tensor.shape):
             self.lengths.setdefault(size, f"{name}.shape[{axis}]")
         return name
+
+    def learn_lengths(self, expr: Expr) -> None:
+        """The lengths of all arrays that are read."""
+        for node in nodes_once(expr):
+            if isinstance(node, Entry) and self.called.get(node.tensor.name, node.tensor.name).isidentifier():
+                self.name(node.tensor)
 
     def text(self, expr: Expr, frame: Sequence[Index], around: int) -> str:
         """The expression as an array over the last of these indices, in brackets where what is around needs them."""
@@ -103,13 +113,18 @@ class _Writer:
                 return f"{self.text(left, frame, PRODUCT)} {sign} {self.text(right, frame, PRODUCT)}", COMPARISON
             case Apply(function, (argument,)) if function.name == "softplus":
                 return f"np.logaddexp(0, {self.text(argument, frame, SUM)})", ATOM
+            case Apply(function, arguments) if function.name == "hypot":
+                return f"np.hypot({', '.join(self.text(a, frame, SUM) for a in arguments)})", ATOM
             case Apply(function, (argument,)) if function.name in NAMES:
                 return f"{NAMES[function.name]}({self.text(argument, frame, SUM)})", ATOM
         raise NotWritten
 
     def sum(self, terms: Sequence[Expr], frame: Sequence[Index]) -> str:
-        """Positive terms first, as one writes them."""
-        ordered = sorted(terms, key=lambda t: (_is_negative(t), not isinstance(t, Number)))
+        """Positive terms first, as one writes them; of three or more, exponentials last: they may be small."""
+        many = len(terms) > 2
+        ordered = sorted(
+            terms, key=lambda t: (many and _has_exponential(t), _is_negative(t), not isinstance(t, Number))
+        )
         text = self.text(ordered[0], frame, SUM)
         for term in ordered[1:]:
             text += (
@@ -233,6 +248,10 @@ def _number(value: Fraction) -> tuple[str, int]:
 def _is_negative(term: Expr) -> bool:
     first = term.factors[0] if isinstance(term, Multiply) else term
     return isinstance(first, Number) and first.value < 0
+
+
+def _has_exponential(term: Expr) -> bool:
+    return any(isinstance(n, Apply) and n.function is EXP for n in nodes_once(term))
 
 
 def _opposite(term: Expr) -> Expr:

@@ -33,10 +33,10 @@ from symbackprop.precision.user_results import UserCode
 
 SEARCH = 1.0  # seconds of work for all of it, and a third of what the proof took
 FOUND, SIMPLE = 0.5, 0.65  # of it, by when the search ends, and by when the witness is made simple
-PATIENCE = 10.0  # seconds on the wall for one of work: other programs run, too
+PATIENCE = 20.0  # seconds on the wall for one of work: other programs run, too
 SHRINKING = 0.2
 NO_TRUTH = "no point was found at which the true value could be told"
-LEAST = 0.3  # seconds for stable forms, whatever the search took
+LEAST = 0.5  # seconds for stable forms, whatever the search took
 
 
 def precision_of(
@@ -54,9 +54,12 @@ def precision_of(
     """
     if verdict.evidence is None or verdict.status != "PROVED":
         return Precision(None, dtype=dtype.name, reason=f"nothing is searched where the verdict is {verdict.status}")
+    seen: list[Precision] = []
     try:
-        return within(PATIENCE * (seconds + LEAST), lambda: _searched(verdict, case, stated, dtype, seconds))
+        return within(PATIENCE * (seconds + LEAST), lambda: _searched(verdict, case, stated, dtype, seconds, seen))
     except OutOfTime:
+        if seen:
+            return seen[0]
         return Precision(None, dtype=dtype.name, reason=f"no answer within {seconds:.1f} s")
     except SymbackpropError as error:
         return Precision(None, dtype=dtype.name, reason=error.what)
@@ -66,9 +69,14 @@ def precision_of(
 
 
 def _searched(
-    verdict: Verdict, case: Case, stated: Mapping[str, tuple[float, float]], dtype: np.dtype[Any], seconds: float
+    verdict: Verdict,
+    case: Case,
+    stated: Mapping[str, tuple[float, float]],
+    dtype: np.dtype[Any],
+    seconds: float,
+    seen: list[Precision],
 ) -> Precision:
-    """Search, then blame and cure what was found."""
+    """Search, then blame and cure what was found, which is put into `seen` as soon as it is known."""
     assert verdict.evidence is not None, "a proof has evidence"
     gradient, question = verdict.evidence
     start = worked()
@@ -94,6 +102,7 @@ def _searched(
         return Precision(True, result.largest, dtype=dtype.name, over=over, points=result.compared, finite=finite)
     found = simpler(search, result.found, start + SIMPLE * seconds)
     unsafe = _unsafe(code, found, result, search, over)
+    seen.append(unsafe)
     cure = cure_of(verdict, code, case, search, found, unsafe.number, max(start + seconds, worked() + LEAST))
     return replace(unsafe, stable="\n".join(cure.values())) if cure else unsafe
 

@@ -8,7 +8,7 @@ Main name: `search`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ import numpy as np
 from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.point import Point
 from symbackprop.expression.build import Symbol, Tensor
+from symbackprop.expression.program import Assumption
 from symbackprop.normal_form.work_time import worked
 from symbackprop.precision.error import Judge, Loss
 from symbackprop.precision.exact_values import Exact, ExactValues
@@ -25,6 +26,7 @@ from symbackprop.precision.inputs import Inputs
 from symbackprop.precision.user_results import Computed
 
 ROUNDS, BESIDE = 3, 5  # of points beside those with the largest errors, and how many of these
+MANY, FEW = 40, 6  # points beside each
 ENOUGH = 3  # points at which all digits are lost
 WITHOUT_TRUTH = 60  # points with no number whose truth does not exist either
 
@@ -99,17 +101,34 @@ class Search:
         return result
 
     def _nearby(self, end: float, result: Searched) -> None:
-        """Points beside those with the largest errors, which may be larger there."""
+        """Points beside those with the largest errors, which may be larger there: of many, those that more digits
+        say to be the worst."""
         for turn in range(ROUNDS):
             ranked = sorted(self.worst, key=lambda w: -w[0])[:BESIDE]
             if not ranked or ranked[0][0] < 1e-4 * self.judge.unsafe:
                 return
-            count = 24 if ranked[0][0] > 1e-2 * self.judge.unsafe else 6
-            self._at_sizes(
-                (p for _, point in ranked for p in self.inputs.beside(point, count, 8.0**-turn)), end, result
-            )
+            count = MANY if ranked[0][0] > 1e-2 * self.judge.unsafe else FEW
+            near = [p for _, point in ranked for p in self.inputs.beside(point, count, 8.0**-turn)]
+            near.sort(key=self._estimate, reverse=True)
+            self._at_sizes(iter(near[: 2 * BESIDE]), end, result)
             if result.lost or worked() > end:
                 return
+
+    def _estimate(self, point: Point) -> float:
+        """The largest relative error at a point, as more digits tell it."""
+        computed = self.code.at(point)
+        more = self.more.at(point)
+        if computed.failed or more.failed:
+            return 0.0
+        if not computed.finite:
+            return math.inf
+        largest = 0.0
+        for name, array in computed.gradients.items():
+            other = more.gradients[name]
+            with np.errstate(all="ignore"):
+                size = np.maximum(np.abs(other), self.judge.floor)
+                largest = max(largest, float(np.max(np.abs(array - other) / size, initial=0.0)))
+        return largest
 
     def _at_sizes(self, points: Iterator[Point], end: float, result: Searched) -> None:
         ranked: list[tuple[int, int, Point, Computed]] = []
@@ -235,9 +254,22 @@ def _smaller(search: Search, start: Point) -> Iterator[Any]:
                     if point.sizes[s] <= n or not sampler.allowed(sizes):
                         return None
                     arrays = {t: _cut(a, sampler.shape(t, sizes), last) for t, a in point.inputs.items()}
-                    return replace(point, sizes=sizes, inputs=arrays)
+                    kept = all(_as_assumed(sampler.kinds.get(t), a, sizes) for t, a in arrays.items())
+                    return replace(point, sizes=sizes, inputs=arrays) if kept else None
 
                 yield cut
+
+
+def _as_assumed(known: Assumption | None, array: np.ndarray[Any, Any], sizes: Mapping[Symbol, int]) -> bool:
+    """Whether rows add up to 1 still, and labels those of a class that is left."""
+    if known is None:
+        return True
+    if known.kind in ("onehot", "simplex"):
+        return bool(np.isclose(array.sum(axis=known.axis), 1.0).all())
+    if known.kind in ("label", "labels"):
+        count = sizes.get(known.size) if isinstance(known.size, Symbol) else None
+        return count is None or bool((array < count).all())
+    return True
 
 
 def _cut(array: np.ndarray[Any, Any], shape: tuple[int, ...], last: bool) -> np.ndarray[Any, Any]:

@@ -6,8 +6,9 @@ uses one proves the result equal.
 
     1 - sigmoid(z)                      ->  sigmoid(-z)
     sigmoid(z) - y                      ->  (1 - y) sigmoid(z) - y sigmoid(-z)
-    1 - tanh(z)^2                       ->  4 sigmoid(2z) sigmoid(-2z)
-    1 + tanh(z), 1 - tanh(z)            ->  2 sigmoid(2z), 2 sigmoid(-2z)
+    1 - tanh(z), 1 - tanh(z)^2          ->  2 sigmoid(-2z), 4 sigmoid(2z) sigmoid(-2z)
+    exp(u) / (exp(u) + exp(v))          ->  sigmoid(u - v)
+    exp(z[k]) / sum of exp(z[c])        ->  exp(z[k] - M) / sum of exp(z[c] - M), M the largest z
     exp(u)^a / (1 + exp(u))^b           ->  sigmoid(u)^a sigmoid(-u)^(b - a), a <= b
     p - y, y one-hot                    ->  (1 - y) p - y sum over j of (1 - y[j]) p[j]
     (1 + exp(u) + x) / (1 + exp(u))^b   ->  (1 + exp(u))^(1 - b) + x / (1 + exp(u))^b
@@ -24,6 +25,9 @@ uses one proves the result equal.
     mean(b^2) - mean(b)^2               ->  mean((b - mean(b))^2)
     sqrt(sum of x^2)                    ->  M sqrt(sum of (x/M)^2), M the largest |x|
     sum a^2 + sum b^2 - 2 sum a b       ->  sum (a - b)^2
+    a sum of f - sum of f b             ->  sum of f (a - b)
+    c x - c mean of x                   ->  c (x - mean of x)
+    sqrt(a^2 + b^2)                     ->  hypot(a, b)
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), sections 1.7-1.9; Blanchard, Higham & Higham,
 "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 41 (2021).
@@ -68,13 +72,14 @@ from symbackprop.expression.build import (
     open_binder,
     power,
     rebuild,
+    rewrite,
     substitute,
     subtract,
     where,
 )
 from symbackprop.expression.functions import COS, EXP, FUNCTIONS, LOG, SIN
 from symbackprop.expression.program import Assumption, Equation
-from symbackprop.proofs.stable_functions import EXPM1, LOG1P
+from symbackprop.proofs.stable_functions import EXPM1, HYPOT, LOG1P
 
 HALF = number(Fraction(1, 2))
 _SIGMOID, _TANH = FUNCTIONS["sigmoid"], FUNCTIONS["tanh"]
@@ -208,22 +213,36 @@ def _pairs(expr: Expr) -> Iterator[tuple[Expr, Expr, list[Expr]]]:
 
 
 def complement(expr: Expr, context: Context) -> Expr | None:
-    """1 - sigmoid(z), 1 - tanh(z)^2, 1 + tanh(z) and 1 - tanh(z)."""
-    for one, other in _two_terms(expr):
-        if one is not ONE:
+    """1 - sigmoid(z), 1 - 2 sigmoid(z), 1 - tanh(z), 1 + tanh(z), 1 - tanh(z)^2, 1 - (a > b), also negative."""
+    for one, other, rest in _pairs(expr):
+        if one is not ONE and one is not MINUS_ONE:
             continue
-        z = logistic_argument(negate(other), context)
-        if z is not None:
-            return context.logistic(negate(z))
-        for sign, t in ((2, other), (-2, negate(other))):
-            u = _tanh_argument(t, context)
-            if u is not None:
-                return multiply(number(2), context.logistic(multiply(number(sign), u)))
-        base = _squared(negate(other), context)
-        u = None if base is None else _tanh_argument(base, context)
+        found = _complement(other if one is ONE else negate(other), context)
+        if found is not None:
+            return add(found if one is ONE else negate(found), *rest)
+    return None
+
+
+def _complement(other: Expr, context: Context) -> Expr | None:
+    """1 + other."""
+    z = logistic_argument(negate(other), context)
+    if z is not None:
+        return context.logistic(negate(z))
+    base = _squared(negate(other), context)
+    u = None if base is None else _tanh_argument(base, context)
+    if u is not None:
+        twice = multiply(number(2), u)
+        return multiply(number(4), context.logistic(twice), context.logistic(negate(twice)))
+    z = logistic_argument(multiply(number(Fraction(-1, 2)), other), context)
+    if z is not None:
+        return apply(_TANH, multiply(number(Fraction(-1, 2)), z))
+    for sign, tanh in ((2, other), (-2, negate(other))):
+        u = _tanh_argument(tanh, context)
         if u is not None:
-            twice = multiply(number(2), u)
-            return multiply(number(4), context.logistic(twice), context.logistic(negate(twice)))
+            return multiply(number(2), context.logistic(multiply(number(sign), u)))
+    mask = context.opened(negate(other))
+    if isinstance(mask, Compare) and mask.relation in ("<", "<="):
+        return Compare("<=" if mask.relation == "<" else "<", mask.right, mask.left)
     return None
 
 
@@ -428,6 +447,7 @@ def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
                 continue
             for g, other in _two_terms(total):
                 inner = context.opened(negate(other))
+                inner = inner if isinstance(inner, Sum) else negate(context.opened(other))
                 if not isinstance(inner, Sum):
                     continue
                 j, body = open_binder(inner)
@@ -438,7 +458,9 @@ def softmax_pull_back(expr: Expr, context: Context) -> Expr | None:
                         body, multiply(substitute(g, there), substitute(p, there))
                     ):
                         rest = [f for f in expr.factors if f is not p and f is not total]
-                        pairs = multiply(substitute(p, there), subtract(g, substitute(g, there)))
+                        value = log_of_quotient(g, context) or g
+                        gap = _gathered(add(*_flat(value), *map(negate, _flat(substitute(value, there)))))
+                        pairs = multiply(substitute(p, there), gap)
                         return multiply(*rest, p, close_sum(j, pairs))
     return None
 
@@ -462,6 +484,57 @@ def scaled_norm(expr: Expr, context: Context) -> Expr | None:
     parts = close_sum(index, power(multiply(x, power(largest, MINUS_ONE)), 2))
     sign = ONE if expr.exponent.value > 0 else MINUS_ONE
     return multiply(power(largest, sign), power(parts, expr.exponent))
+
+
+def exponential_share(expr: Expr, context: Context) -> Expr | None:
+    """(c exp(u) + d exp(v)) / (exp(u) + exp(v)) as c sigmoid(u - v) + d sigmoid(v - u)."""
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
+        total = context.opened(below.base) if isinstance(below, Power) and below.exponent is MINUS_ONE else None
+        if not isinstance(total, Add) or len(total.terms) != 2:
+            continue
+        u, v = (exponent_of(t, context) for t in total.terms)
+        if u is None or v is None:
+            continue
+        shares = {u: context.logistic(subtract(u, v)), v: context.logistic(subtract(v, u))}
+        for above in expr.factors:
+            found = [_share(t, shares, context) for t in _flat(above)] if above is not below else [None]
+            if all(t is not None for t in found):
+                rest = (f for f in expr.factors if f is not above and f is not below)
+                return multiply(*rest, add(*(t for t in found if t is not None)))
+    return None
+
+
+def _share(term: Expr, shares: Mapping[Expr, Expr], context: Context) -> Expr | None:
+    """c sigmoid(u - v) of c exp(u)."""
+    for factor in _factors(term):
+        u = exponent_of(factor, context)
+        if u is not None and u in shares:
+            return multiply(*(f for f in _factors(term) if f is not factor), shares[u])
+    return None
+
+
+def shifted_quotient(expr: Expr, context: Context) -> Expr | None:
+    """exp(z[k]) / sum of exp(z[c]), with the largest of the z subtracted."""
+    if not isinstance(expr, Multiply):
+        return None
+    for below in expr.factors:
+        total = context.opened(below.base) if isinstance(below, Power) and below.exponent is MINUS_ONE else None
+        if not isinstance(total, Sum):
+            continue
+        index, body = open_binder(total)
+        z = exponent_of(body, context)
+        if z is None or _is_shifted(z, context):
+            continue
+        largest, shifted = _shifted(z, index)
+        for above in expr.factors:
+            u = exponent_of(above, context)
+            if u is None or not any(substitute(z, {index: i}) is u for i in free_indices(u)):
+                continue
+            rest = [f for f in expr.factors if f is not above and f is not below]
+            return multiply(*rest, apply(EXP, subtract(u, largest)), power(shifted, MINUS_ONE))
+    return None
 
 
 def hyperbolic_quotient(expr: Expr, context: Context) -> Expr | None:
@@ -495,26 +568,61 @@ def log_of_quotient(expr: Expr, context: Context) -> Expr | None:
     terms: list[Expr] = []
     for factor in inner.factors:
         u = exponent_of(factor, context)
+        below = isinstance(factor, Power) and factor.exponent is MINUS_ONE
+        one = apply(LOG, factor.base if isinstance(factor, Power) and below else factor)
+        value = log_of_quotient(one, context) or one
         if u is not None:
             terms.append(u)
-        elif isinstance(factor, Power) and factor.exponent is MINUS_ONE:
-            terms.append(negate(apply(LOG, factor.base)))
-        elif isinstance(context.opened(factor), Multiply):
-            terms.append(apply(LOG, factor))
+        elif below:
+            terms.append(negate(value))
+        elif value is not one:
+            terms.append(value)
         else:
             return None
-    return add(*terms)
+    return add(*(t for term in terms for t in _flat(term)))
 
 
 def softplus(expr: Expr, context: Context) -> Expr | None:
-    """log(1 + exp(u)), and the logarithm of sigmoid(z)."""
+    """log(1 + exp(u)), log(exp(u) + exp(v)), the logarithm of sigmoid(z) and of 1 - sigmoid(z)."""
     if not (isinstance(expr, Apply) and expr.function is LOG):
         return None
-    u = one_plus_exp(expr.arguments[0], context)
+    inner = context.opened(expr.arguments[0])
+    u = one_plus_exp(inner, context)
     if u is not None:
         return apply(FUNCTIONS["softplus"], u)
-    z = logistic_argument(expr.arguments[0], context)
-    return None if z is None else negate(apply(FUNCTIONS["softplus"], negate(z)))
+    z = logistic_argument(inner, context)
+    if z is not None:
+        return negate(apply(FUNCTIONS["softplus"], negate(z)))
+    for one, other in _two_terms(inner):
+        z = logistic_argument(negate(other), context) if one is ONE else None
+        if z is not None:
+            return negate(apply(FUNCTIONS["softplus"], z))
+    return _log_of_two(inner, context)
+
+
+def softplus_difference(expr: Expr, context: Context) -> Expr | None:
+    """c softplus(u) - c softplus(-u), which is c u."""
+    for one, other, rest in _pairs(expr):
+        for plus in _factors(one):
+            if not isinstance(plus, Apply) or plus.function is not FUNCTIONS["softplus"]:
+                continue
+            u, c = plus.arguments[0], [f for f in _factors(one) if f is not plus]
+            if negate(other) is multiply(*c, apply(plus.function, negate(u))):
+                return add(multiply(*c, u), *rest)
+    return None
+
+
+def _log_of_two(total: Expr, context: Context) -> Expr | None:
+    """log(c (exp(u) + exp(v)))."""
+    scale = [f for f in _factors(total) if isinstance(f, Number) and f.value > 0]
+    sums = [f for f in _factors(total) if f not in scale]
+    inner = context.opened(sums[0]) if len(sums) == 1 else None
+    if not isinstance(inner, Add) or len(inner.terms) != 2:
+        return None
+    u, v = (exponent_of(t, context) for t in inner.terms)
+    if u is None or v is None:
+        return None
+    return add(v, apply(FUNCTIONS["softplus"], subtract(u, v)), *(apply(LOG, f) for f in scale))
 
 
 def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
@@ -526,10 +634,22 @@ def log_sum_exp(expr: Expr, context: Context) -> Expr | None:
         return None
     index, body = open_binder(total)
     z = exponent_of(body, context)
-    if z is None or any(isinstance(n, Extremum) for n in nodes_once(context.opened(z))):
+    if z is None or _is_shifted(z, context):
         return None
+    largest, shifted = _shifted(z, index)
+    return add(largest, apply(LOG, shifted))
+
+
+def _shifted(z: Expr, index: Index) -> tuple[Expr, Expr]:
+    """The largest z along an index, M, and the sum of exp(z - M)."""
     largest = extremum("max", index.name, index.size, lambda i: substitute(z, {index: i}))
-    return add(largest, apply(LOG, close_sum(index, apply(EXP, subtract(z, largest)))))
+    return largest, close_sum(index, apply(EXP, subtract(z, largest)))
+
+
+def _is_shifted(exponent: Expr, context: Context) -> bool:
+    """Whether a largest value is subtracted already."""
+    seen = [context.opened(n) for n in nodes_once(context.opened(exponent)) if isinstance(n, Entry)]
+    return any(isinstance(n, Extremum) for e in (exponent, *seen) for n in nodes_once(e))
 
 
 def near_one(expr: Expr, context: Context) -> Expr | None:
@@ -592,9 +712,113 @@ def difference_of_squares(expr: Expr, context: Context) -> Expr | None:
         a = one if one is ONE else _squared(one, context)
         if b is not None and a is not None:
             return multiply(subtract(a, b), add(a, b))
-        if b is not None and b is one:
+    return None
+
+
+def square_from_once(expr: Expr, context: Context) -> Expr | None:
+    """a - a^2."""
+    for one, other in _two_terms(expr):
+        if one is not ONE and _squared(negate(other), context) is one:
             return multiply(one, subtract(ONE, one))
     return None
+
+
+def weighted_difference(expr: Expr, context: Context) -> Expr | None:
+    """a sum over j of f[j] - sum over j of f[j] b[j]."""
+    for one, other, rest in _pairs(expr):
+        products = _averaged(context.opened(negate(other)))
+        for total in _factors(one) if products is not None else ():
+            weights = _averaged(context.opened(total))
+            if weights is None or products is None or weights[2] is not products[2]:
+                continue
+            index, body, scale = products
+            f = substitute(weights[1], {weights[0]: index})
+            b = _without(body, list(_factors(f)))
+            if b is not None and b is not ONE:
+                a = multiply(*(g for g in _factors(one) if g is not total))
+                return add(multiply(close_sum(index, multiply(f, subtract(a, b))), scale), *rest)
+    return None
+
+
+def centred(expr: Expr, context: Context) -> Expr | None:
+    """c x[n] - c mean of x: the rounding errors of two large products are those of a small difference."""
+    for one, other, rest in _pairs(expr):
+        for total in _factors(other):
+            sum_ = context.opened(total)
+            if not isinstance(sum_, Sum):
+                continue
+            index, body = open_binder(sum_)
+            for x in _factors(one):
+                places = [i for i in free_indices(x) if i.size is index.size] if isinstance(x, Entry) else []
+                n = next((i for i in places if substitute(body, {index: i}) is x), None)
+                if n is None:
+                    continue
+                left = _powers(multiply(*(f for f in _factors(one) if f is not x)))
+                right = _powers(negate(multiply(*(f for f in _factors(other) if f is not total), index.size)))
+                if left == right != {ONE: Fraction(1)} and n not in free_indices(other):
+                    gap = subtract(x, _named(multiply(total, power(index.size, MINUS_ONE)), context))
+                    found = add(multiply(*(f for f in _factors(one) if f is not x), gap), *rest)
+                    return centred(found, context) or found
+    return None
+
+
+def _powers(expr: Expr) -> dict[Expr, Fraction]:
+    """A product by its factors and their exponents; of a number its value."""
+    found: dict[Expr, Fraction] = {ONE: Fraction(1)}
+    for factor in _factors(expr):
+        if isinstance(factor, Number):
+            found[ONE] *= factor.value
+        elif isinstance(factor, Power) and isinstance(factor.exponent, Number):
+            found[factor.base] = found.get(factor.base, Fraction(0)) + factor.exponent.value
+        else:
+            found[factor] = found.get(factor, Fraction(0)) + 1
+    return {f: e for f, e in found.items() if e != 0}
+
+
+def _named(mean: Expr, context: Context) -> Expr:
+    """The entry of a tensor that is this mean, else the mean itself."""
+    free, own = list(free_indices(mean)), _averaged(mean)
+    for equation in context.equations.values() if own is not None else ():
+        value = _averaged(equation.value)
+        if value is None or own is None or len(equation.indices) != len(free):
+            continue
+        for order in itertools.permutations(free):
+            index, body, scale = _averaged(equation.at(order)) or value
+            if substitute(body, {index: own[0]}) is own[1] and _powers(scale) == _powers(own[2]):
+                context.looked_into.add(equation.tensor)
+                return Entry(equation.tensor, tuple(order))
+    return mean
+
+
+def same_choice(expr: Expr, context: Context) -> Expr | None:
+    """where(c, a, b) with what a and b choose by the same c."""
+    if not isinstance(expr, Where):
+        return None
+    condition = expr.condition
+
+    def chosen(branch: Expr, first: bool) -> Expr:
+        def value(node: Expr) -> Expr | None:
+            own = context.opened(node)
+            same = isinstance(own, Where) and own.condition is condition
+            return (own.then if first else own.otherwise) if same and isinstance(own, Where) else None
+
+        return rewrite(branch, value)
+
+    new = where(condition, chosen(expr.then, True), chosen(expr.otherwise, False))
+    return None if new is expr else new
+
+
+def hypotenuse(expr: Expr, context: Context) -> Expr | None:
+    """sqrt(a^2 + b^2), also below."""
+    if not (isinstance(expr, Power) and isinstance(expr.exponent, Number) and abs(expr.exponent.value) == HALF.value):
+        return None
+    total = context.opened(expr.base)
+    if not isinstance(total, Add) or len(total.terms) != 2:
+        return None
+    a, b = (_squared(t, context) for t in total.terms)
+    if a is None or b is None:
+        return None
+    return power(apply(HYPOT, a, b), ONE if expr.exponent.value > 0 else MINUS_ONE)
 
 
 def masked(expr: Expr, context: Context) -> Expr | None:
@@ -712,16 +936,21 @@ def _is_sum_of_square(parts: tuple[Index, Expr, Expr], index: Index, of: tuple[E
 
 
 ROWS: tuple[Row, ...] = (
+    same_choice,
     complement,
     split_quotient,
     exponential_quotient,
     hyperbolic_quotient,
+    exponential_share,
     merged_exponentials,
+    shifted_quotient,
+    square_from_once,
     logistic_minus,
     divided_and_multiplied,
     softmax_pull_back,
     sum_of_onehot,
     onehot_minus,
+    softplus_difference,
     log_of_quotient,
     softplus,
     log_sum_exp,
@@ -733,7 +962,10 @@ ROWS: tuple[Row, ...] = (
     masked,
     two_pass_variance,
     direct_distance,
+    weighted_difference,
+    centred,
     scaled_norm,
+    hypotenuse,
 )
 
 
@@ -742,10 +974,14 @@ CHEAP: tuple[Row, ...] = (
     complement,
     exponential_quotient,
     hyperbolic_quotient,
+    exponential_share,
     logistic_minus,
+    softplus_difference,
+    log_of_quotient,
     softplus,
     exponential_again,
     near_one,
+    centred,
 )
 
 __all__ = ["CHEAP", "ROWS", "Context", "Row", "stable"]

@@ -251,9 +251,28 @@ class _Stabiliser:
                     return above.arguments[0], below.base, others
         return None
 
+    def with_quotients(self, product: Multiply) -> Multiply:
+        """The product with those entries put in that are exponentials or are divided by something."""
+        factors: list[Expr] = []
+        opened: set[Tensor] = set()
+        for factor in product.factors:
+            equation = self.program.by_tensor.get(factor.tensor) if isinstance(factor, Entry) else None
+            value = equation.at(factor.indices) if equation is not None and isinstance(factor, Entry) else factor
+            inner = value.factors if isinstance(value, Multiply) else (value,)
+            divided = any(isinstance(f, Power) and f.exponent is MINUS_ONE for f in inner)
+            if equation is not None and (divided or (isinstance(value, Apply) and value.function is EXP)):
+                opened.add(equation.tensor)
+                factors += inner
+            else:
+                factors.append(factor)
+        if not opened:
+            return product
+        self.opened |= opened
+        return Multiply(tuple(factors))
+
     def quotient(self, product: Multiply) -> Expr:
-        """A softmax with its exponents shifted."""
-        parts = self.softmax_parts(product)
+        """A softmax with its exponents shifted, also where its exponentials or its quotient have names."""
+        parts = self.softmax_parts(product) or self.softmax_parts(self.with_quotients(product))
         stable = None if parts is None else self.log_sum_exp(parts[1])
         if parts is None or stable is None:
             return product

@@ -100,7 +100,7 @@ UNSAFE = [
     (deviation, deviation_slope, ROWS, {}, "(z**2).mean(axis=1) - z.mean(axis=1) ** 2", "(z - z.mean"),
     (softmax, softmax_slope, ROWS, {}, "dout - (dout * p).sum(axis=1, keepdims=True)", "p * (p["),
     (elu, elu_slope, X, {}, "(x <= 0) * np.exp(x)", "np.where(x <= 0, np.exp("),
-    (fourth, fourth_slope, XY, {}, "x**3 - 3 * x**2 * y + 3 * x * y**2 - y**3", ""),
+    (fourth, fourth_slope, XY, {}, "x**3 - 3 * x**2 * y + 3 * x * y**2 - y**3", "(x - y)**3"),
 ]
 
 

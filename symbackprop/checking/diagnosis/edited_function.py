@@ -18,7 +18,8 @@ def edited(function: Callable[..., Any], lines: Mapping[int, str]) -> Callable[.
     """The function with other assignments in some of its lines; None where that cannot be done, or changes nothing.
 
     Args:
-        lines: the number of a line in its file -> an assignment to a name.
+        lines: the number of a line in its file -> an assignment to a name; of a returned dictionary several, one a
+            line.
 
     Example:
         >>> edited(len, {1: "x = 2"}) is None
@@ -33,11 +34,11 @@ def edited(function: Callable[..., Any], lines: Mapping[int, str]) -> Callable[.
     except (OSError, TypeError, SyntaxError, ValueError):
         return None
     definition = tree.body[0] if tree.body else None
-    if not isinstance(definition, ast.FunctionDef) or any(len(new) != 1 for new in replacements.values()):
+    if not isinstance(definition, ast.FunctionDef) or not all(replacements.values()):
         return None
     definition.decorator_list = []
     before = ast.dump(tree)
-    editor = _Editor({number: new[0] for number, new in replacements.items()})
+    editor = _Editor(replacements)
     editor.visit(tree)
     if editor.left or ast.dump(tree) == before:
         return None
@@ -48,14 +49,17 @@ def edited(function: Callable[..., Any], lines: Mapping[int, str]) -> Callable[.
 class _Editor(ast.NodeTransformer):
     """Replaces statements by the lines on which they begin."""
 
-    def __init__(self, new: dict[int, ast.stmt]) -> None:
+    def __init__(self, new: dict[int, list[ast.stmt]]) -> None:
         self.left = dict(new)
 
     def visit(self, node: ast.AST) -> Any:
         """The node with what is to be replaced in it."""
         if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return) and node.lineno in self.left:
-            new = _put_in(node, self.left[node.lineno])
-            if new is not None:
+            first, *others = self.left[node.lineno]
+            new = _put_in(node, first)
+            for statement in others if isinstance(node, ast.Return) else ():
+                new = _put_in(node, statement) if new is not None else None
+            if new is not None and (not others or isinstance(node, ast.Return)):
                 del self.left[node.lineno]
                 return ast.fix_missing_locations(ast.copy_location(new, node))
         return self.generic_visit(node)
