@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import types
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import symbackprop.frontends.jax.control_flow  # noqa: F401  enters its function
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, call, dressed, jax
 from symbackprop.frontends.jax.functions import JNP, LAX, LINALG, NN
+from symbackprop.frontends.jax.transforms import TRANSFORMS
 from symbackprop.frontends.jax.trees import TREES
 from symbackprop.frontends.numpy.batching import batched
 from symbackprop.frontends.numpy.creation import convert_to
@@ -124,7 +126,7 @@ def _vmap(function: Any, in_axes: Any = 0, out_axes: Any = 0, **_: Any) -> Any:
 
 _TRANSFORMS: dict[str, Any] = {
     "jit": _itself, "checkpoint": _itself, "remat": _itself, "vmap": guarded(_vmap), "named_scope": Unchanging(),
-    "named_call": _itself, "named_computation": _itself, "default_matmul_precision": Unchanging(),
+    "named_call": _itself, "named_computation": _itself, "default_matmul_precision": Unchanging(), **TRANSFORMS,
 }  # fmt: skip
 
 
@@ -169,6 +171,8 @@ def stand_in(overlay: Any, value: Any, name: str) -> Any:
         return dressed(as_array(np.asarray(value)))
     if value is base.Array:
         return type_stand_in(base.Array, _not_made)
+    if "fun" in _closure(value) and hasattr(value, "__wrapped__"):  # it has the user's name and module
+        return _transformed(overlay, value, value.__wrapped__, name)
     home = (getattr(type(value), "__module__", "") or "").partition(".")[0]
     own = (getattr(value, "__module__", "") or "").partition(".")[0]
     if not {home, own} & {"jax", "jaxlib"}:
@@ -183,7 +187,7 @@ def _not_made(*_: Any, **__: Any) -> Any:
 def _of_jax(overlay: Any, value: Any, name: str) -> Any:
     inner = getattr(value, "__wrapped__", None)
     if inner is not None and callable(value):
-        return overlay.patch(inner, name)  # jit, checkpoint
+        return _transformed(overlay, value, inner, name)
     if isinstance(value, type):
         scalar = getattr(value, "dtype", None)
         if isinstance(scalar, np.dtype):  # integers of a few bits wrap around, as NumPy's do
@@ -193,6 +197,42 @@ def _of_jax(overlay: Any, value: Any, name: str) -> Any:
     shown = name or getattr(value, "__name__", type(value).__name__)
     leaf = shown.rpartition(".")[2]
     return Refused(f"jax.lax.{leaf}" if leaf in _LOOPS else shown)
+
+
+def _transformed(overlay: Any, value: Any, inner: Any, name: str) -> Any:
+    """What a transform of JAX's has made outside of the traced code: vmap(f), grad(f), jit(f).
+
+    JAX keeps what it was asked for in the closure of a function that is called after the transform.
+    """
+    made = value
+    while "fun" in _closure(made) or "value_and_grad_f" in _closure(made):
+        asked = _closure(made)
+        kind = made.__code__.co_name.removesuffix("_aux").removesuffix("_f")
+        if kind == "vmap":
+            return _vmap(overlay.patch(asked["fun"], name), asked["in_axes"], asked["out_axes"])
+        if kind == "value_and_grad":
+            both = _TRANSFORMS["value_and_grad" if made is _unwrapped(value) else "grad"]
+            return both(overlay.patch(asked["fun"], name), asked["argnums"], asked["has_aux"])
+        made = asked["fun"] if "fun" in asked else asked["value_and_grad_f"]
+    return overlay.patch(inner, name)  # jit, checkpoint
+
+
+@functools.cache
+def _folder() -> str:
+    return os.path.dirname(str(jax().__file__)) + os.sep
+
+
+def _unwrapped(value: Any) -> Any:
+    """JAX's own function under what cleans its tracebacks."""
+    return _closure(value)["fun"] if "traceback" in value.__code__.co_name else value
+
+
+def _closure(function: Any) -> dict[str, Any]:
+    """What one of JAX's own functions keeps."""
+    if not str(getattr(getattr(function, "__code__", None), "co_filename", "")).startswith(_folder()):
+        return {}
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
+    return dict(zip(code.co_freevars, (c.cell_contents for c in cells), strict=True))
 
 
 def _nested(overlay: Any, value: Any) -> Callable[..., Any]:

@@ -82,6 +82,7 @@ class Session:
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
         self.pending: dict[Tensor, frozenset[Tensor]] = {}  # what inner loops leave, not known yet: what it reads
+        self.leaves: list[Any] = []  # what the user's own code differentiates by
         self.unknowns = 0
         self.sizes: tuple[str, ...] = ()  # the symbolic ones of the inputs
         self.stop: BaseException | None = None  # the first one that left the tracer
