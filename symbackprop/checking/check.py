@@ -446,7 +446,7 @@ def _own_fault(case: Case, error: CodeRaisesError, sizes: Mapping[str, int] | No
     found = failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes)
     if found is None or found.kind != error.kind or (sizes and not found.of_backward):
         return None  # a forward that refuses some sizes restricts the domain
-    return MalformedError(error.what + (f", where {_at(sizes)}" if sizes else ""), where=error.where)
+    return MalformedError(error.what + (f", where {_at(sizes)}" if sizes else ""), where=error.where, help=error.help)
 
 
 # Sizes that must be numbers.

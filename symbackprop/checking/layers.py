@@ -141,6 +141,7 @@ class _Finder:
         points = [sampler.point(sizes).inputs for sizes in choices]
         self.points = [{t.name: inputs[t].copy()[()] for t in tracer.inputs.values()} for inputs in points]
         self.values = self.points[0]
+        self.told: dict[str, Any] = {}  # what the constructor is given
 
     def _methods(self, methods: Sequence[str] | None) -> tuple[str, str]:
         if methods is not None:
@@ -198,6 +199,7 @@ class _Finder:
                 with quietly():
                     layer = self.subject(**{k: _value(v, self.values) for k, v in told.items()})
                 if self._fits(layer):
+                    self.told = told
                     return told, layer
             except Exception as error:  # whatever the constructor raises
                 failed = error
@@ -329,6 +331,10 @@ class _Finder:
             return getattr(layer, method)(**values, **fixed)
         except Exception as error:
             what = f"{self.name}.{method} raises {type(error).__name__}: {error}"
+            guessed = [k for k, v in self.told.items() if isinstance(v, tuple)]
+            if guessed and isinstance(error, (AttributeError, TypeError)):
+                help = f"{', '.join(guessed)} of its constructor was given the length of an axis: say what it is by fixed="
+                raise UnsupportedError(what, help=help + ", or hand over an instance") from None
             raise MalformedError(what, help="say what else it needs by fixed=, or write two functions") from None
 
     def _completed(self, plan: _Plan, layer: Any, result: Any) -> LayerPasses:

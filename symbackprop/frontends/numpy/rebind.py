@@ -122,7 +122,7 @@ class Overlay:
         owner = value.__self__
         if owner is None or isinstance(owner, types.ModuleType):
             top = library_of(getattr(value, "__module__", None))
-            return value if top not in (None, "numpy") else Refused(name or value.__name__)
+            return value if top not in (None, "numpy") else Refused(name or value.__name__, _COMPILED)
         return getattr(self.patch(owner), value.__name__)
 
     def _object(self, value: Any, name: str) -> Any:
@@ -427,6 +427,7 @@ class Overlay:
 
 _INSIDE = {"__globals__", "__code__", "__closure__", "__builtins__", "__subclasses__", "__module__", "__slots__",
            "gi_frame", "gi_code", "cr_frame", "ag_frame", "tb_frame", "f_back", "f_locals", "f_globals"}  # fmt: skip
+_COMPILED = "what compiled code computes is not known: write its formula in functions that can be followed"
 _TYPES = {"__class__", "type", "__mro__", "__base__", "__bases__", "attrgetter"}
 _OF_PYTHON = {"__dict__", "__weakref__", "_abc_impl", "__abstractmethods__"}
 _AS_THEY_ARE = {"__slots__", "__annotations__", "__module__", "__doc__", "__qualname__", "__match_args__",

@@ -203,6 +203,13 @@ class Session:
             frame = frame.f_back
         return frame
 
+    def has_source(self) -> bool:
+        """True if the source of the running code of the user's is there."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+            frame = frame.f_back
+        return frame is None or bool(linecache.getlines(frame.f_code.co_filename))
+
     def may_catch(self) -> bool:
         """True if running code of the user's has handlers of exceptions (or contexts, which may be such)."""
         frame = self.frame()

@@ -9,7 +9,7 @@ from typing import Any
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import by_its_formula, gradients, of_a_rule
-from symbackprop.frontends.numpy.session import guarded
+from symbackprop.frontends.numpy.session import as_numpy, guarded
 from symbackprop.frontends.torch.tensor import torch
 
 
@@ -30,6 +30,13 @@ class Context:
     def saved_variables(self) -> tuple[Any, ...]:
         """The old name of `saved_tensors`."""
         return self.saved_tensors
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        kept = [n for n in vars(self) if n not in _OF_TORCH]
+        known = f"it keeps {', '.join(kept)}" if kept else "it keeps nothing but what save_for_backward was given"
+        raise as_numpy(AttributeError(f"ctx has no attribute {name!r}: the forward does not set it; {known}"))
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors for the backward pass."""
@@ -53,6 +60,9 @@ class Context:
         """The places of the outputs that have a gradient."""
         unmarked = [k for k, o in enumerate(outputs) if not any(o is m for m in self.without_gradient)]
         return [k for k in unmarked if isinstance(outputs[k], Array) and outputs[k].kind == "real"]
+
+
+_OF_TORCH = ("needs_input_grad", "saved_tensors", "materialize_grads", "without_gradient")
 
 
 class Function:
