@@ -333,8 +333,8 @@ class _Finder:
             what = f"{self.name}.{method} raises {type(error).__name__}: {error}"
             guessed = [k for k, v in self.told.items() if isinstance(v, tuple)]
             if guessed and isinstance(error, (AttributeError, TypeError)):
-                help = f"{', '.join(guessed)} of its constructor was given the length of an axis: say what it is by fixed="
-                raise UnsupportedError(what, help=help + ", or hand over an instance") from None
+                help = f"{', '.join(guessed)} of its constructor was given the length of an axis: say what it is by"
+                raise UnsupportedError(what, help=help + " fixed=, or hand over an instance") from None
             raise MalformedError(what, help="say what else it needs by fixed=, or write two functions") from None
 
     def _completed(self, plan: _Plan, layer: Any, result: Any) -> LayerPasses:

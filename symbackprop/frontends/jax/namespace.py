@@ -17,16 +17,26 @@ from symbackprop.frontends.jax.array import bare, call, dressed, jax
 from symbackprop.frontends.jax.functions import JNP, LAX, LINALG, NN
 from symbackprop.frontends.jax.transforms import TRANSFORMS
 from symbackprop.frontends.jax.trees import TREES
+from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.batching import batched
 from symbackprop.frontends.numpy.creation import convert_to
 from symbackprop.frontends.numpy.dialects import UNKNOWN, Unchanging, dialect
-from symbackprop.frontends.numpy.differentiation import OF_HALF, by_its_formula
+from symbackprop.frontends.numpy.differentiation import (
+    OF_HALF,
+    by_its_formula,
+    decides_itself,
+    gradients,
+    must_be_shown,
+    of_a_rule,
+)
+from symbackprop.frontends.numpy.inner_derivatives import is_rule_of, leaf
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
 from symbackprop.frontends.numpy.opaque import RANDOM, Refused, Source
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
 from symbackprop.frontends.numpy.symbolic import STAND_INS
+from symbackprop.frontends.structures import leaves_of, like
 
 _LOOPS = {"while_loop", "associative_scan", "switch"}
 _FLOATS = {"float32", "float64", "float16", "bfloat16", "float_", "double", "single"}
@@ -236,10 +246,15 @@ def _closure(function: Any) -> dict[str, Any]:
 
 
 def _nested(overlay: Any, value: Any) -> Callable[..., Any]:
-    """A custom_vjp function inside another one: its formula, of which its own rule is taken to be the derivative."""
+    """A function with a rule of its own inside another one: its formula.
+
+    Where it is differentiated its rule decides; that of a custom_vjp is shown to be the formula's, or refused.
+    """
     plain = overlay.patch(value.fun)
 
     def run(*args: Any, **options: Any) -> Any:
+        if decides_itself() and isinstance(value, jax().custom_vjp) and not options and not value.nondiff_argnums:
+            return _by_shown_rule(overlay, value, plain, args)
         by_its_formula(value.__name__)
         return plain(*args, **options)
 
@@ -248,3 +263,29 @@ def _nested(overlay: Any, value: Any) -> Callable[..., Any]:
         if callable(getattr(value, name, None)):
             run.__dict__[name] = overlay.patch(getattr(value, name))
     return run
+
+
+def _by_shown_rule(overlay: Any, value: Any, plain: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    given = [as_array(bare(a)) if isinstance(a, Array) else None for a in leaves_of(args)]
+    leaves = [leaf(g) if g is not None and g.kind == "real" else None for g in given]
+    moved = [dressed(one.values) if one else a for one, a in zip(leaves, leaves_of(args), strict=True)]
+    args = like(args, iter(moved))
+    with of_a_rule():
+        outputs = plain(*args)
+
+    def rule(cotangents: list[Array]) -> list[Any]:
+        with gradients("ignored"), of_a_rule():
+            _, kept = overlay.patch(value.fwd)(*args)
+            found = overlay.patch(value.bwd)(kept, like(outputs, iter(map(dressed, cotangents))))
+        whole = [own for g, a in zip(found, args, strict=True) for own in _spread(g, a)]
+        return [bare(g) for g, one in zip(whole, leaves, strict=True) if one]
+
+    ends = [as_array(bare(o)) for o in leaves_of(outputs)]
+    must_be_shown(value.__name__, is_rule_of(rule, ends, [one for one in leaves if one]))
+    return outputs
+
+
+def _spread(gradient: Any, argument: Any) -> list[Any]:
+    """A gradient for each leaf of an argument; None for all where there is none."""
+    count = len(leaves_of(argument))
+    return [None] * count if gradient is None else leaves_of(gradient)

@@ -61,13 +61,30 @@ def by_its_formula(name: str) -> None:
         TraceError: it is differentiated here, and so its rule decides, whatever its formula is.
     """
     if _RECORDING.get() == "ignored":
-        if current().leaves:
+        if current().leaves and not _OF_A_RULE.get():
             assume(f"the derivative rule of {name} is that of its formula")
         return
     if not _OF_A_RULE.get():
         raise TraceError(f"{name} inside a function that is differentiated cannot be traced: it has a rule of its own",
                          help=f"check {name} alone, and write its formula here")  # fmt: skip
     assume(f"the derivative rule of {name} is that of its formula")
+
+
+def decides_itself() -> bool:
+    """True where a function that has a derivative rule of its own is differentiated, so that its rule counts."""
+    return _RECORDING.get() == "recorded" and not _OF_A_RULE.get()
+
+
+def must_be_shown(name: str, shown: bool) -> None:
+    """Note that the rule of a function inside another one is that of its formula.
+
+    Raises:
+        TraceError: that was not shown.
+    """
+    if not shown:
+        raise TraceError(f"that the derivative rule of {name} is that of its formula was not shown",
+                         help=f"check {name} alone: inside a function that is differentiated its rule decides")  # fmt: skip
+    assume(f"where both have a value, the derivative rule of {name} is that of its formula (shown)")
 
 
 def stopped(value: Array) -> Array:

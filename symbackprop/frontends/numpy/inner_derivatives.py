@@ -10,7 +10,7 @@ are, and is refused, or named as a condition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from symbackprop.calculus.reverse_mode import CotangentBuilder, with_cost
@@ -19,7 +19,11 @@ from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Tensor, 
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
 from symbackprop.frontends.numpy.array import Array, Buffer, array
-from symbackprop.frontends.numpy.session import axis_indices, current, entry
+from symbackprop.frontends.numpy.operands import as_array
+from symbackprop.frontends.numpy.session import axis_indices, current, entry, places_of
+from symbackprop.normal_form.modulo_equations import Resolver
+
+SECONDS = 5.0  # of work that a rule inside a function may take to be shown right
 
 
 @dataclass
@@ -73,6 +77,33 @@ def pulled_back(outputs: Sequence[Array], cotangents: Sequence[Array], leaves: S
         raise TraceError("a cotangent does not have the shape of its output")
     bars = _cotangents(ends, given, [one.tensor for one in leaves])
     return [_array(bar, one.loops) if bar else None for bar, one in zip(bars, leaves, strict=True)]
+
+
+def is_rule_of(
+    rule: Callable[[list[Array]], Sequence[Array | None]], outputs: Sequence[Array], leaves: Sequence[Leaf]
+) -> bool:
+    """True if a derivative rule sends back what the formula does that computed the outputs from the leaves: shown by
+    the normal form, for cotangents that are free.
+
+    Args:
+        rule: from the cotangents of the outputs, what it sends to each leaf; None for nothing.
+    """
+    session = current()
+    free = [session.new_tensor("upstream", (*(i.size for i in _loops()), *o.axes)) for o in outputs]
+    cotangents = [_array(t, _loops()) for t in free]
+    derived, claimed = pulled_back(outputs, cotangents, leaves), rule(cotangents)
+    resolver = Resolver(session.equations, session.facts_here(), seconds=SECONDS)
+    for one, own, said in zip(leaves, derived, claimed, strict=True):
+        indices = axis_indices(one.values.axes)
+        left, right = (ZERO if v is None else as_array(v).read()(places_of(indices)) for v in (own, said))
+        if said is not None and as_array(said).axes != one.values.axes:
+            return False
+        resolver.equations.update({e.tensor: e for e in session.equations})  # what reading has written down
+        if not resolver.equal(left, right):
+            return False
+    for condition in resolver.used:
+        session.conditions[condition] = None
+    return True
 
 
 def depends_on_a_leaf(value: Array) -> bool:
@@ -180,4 +211,4 @@ def _between(ends: list[Tensor], roots: set[Tensor]) -> list[Equation]:
     return list(in_order(e for e in current().equations if e.tensor in reached))
 
 
-__all__ = ["Leaf", "depends_on_a_leaf", "hide", "leaf", "leaf_of", "pulled_back"]
+__all__ = ["Leaf", "depends_on_a_leaf", "hide", "is_rule_of", "leaf", "leaf_of", "pulled_back"]

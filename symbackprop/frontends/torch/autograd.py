@@ -8,9 +8,16 @@ from typing import Any
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.numpy.array import Array
-from symbackprop.frontends.numpy.differentiation import by_its_formula, gradients, of_a_rule
+from symbackprop.frontends.numpy.differentiation import (
+    by_its_formula,
+    decides_itself,
+    gradients,
+    must_be_shown,
+    of_a_rule,
+)
+from symbackprop.frontends.numpy.inner_derivatives import is_rule_of, leaf
 from symbackprop.frontends.numpy.session import as_numpy, guarded
-from symbackprop.frontends.torch.tensor import torch
+from symbackprop.frontends.torch.tensor import bare, dressed, torch
 
 
 class Context:
@@ -78,8 +85,30 @@ class Function:
 
 @guarded
 def _applied(cls: Any, args: tuple[Any, ...]) -> Any:
+    if decides_itself():
+        return _by_shown_rule(cls, args)
     by_its_formula(cls.own.__name__)
     return run_forward(cls, args, tuple(isinstance(a, Array) and a.kind == "real" for a in args))[0]
+
+
+def _by_shown_rule(cls: Any, args: tuple[Any, ...]) -> Any:
+    """The formula of a function that is differentiated, whose own rule is shown to be that of its formula."""
+    leaves = [leaf(bare(a)) if isinstance(a, Array) and a.kind == "real" else None for a in args]
+    moved = tuple(dressed(one.values) if one else a for one, a in zip(leaves, args, strict=True))
+    result, ctx = run_forward(cls, moved, tuple(one is not None for one in leaves))
+    outputs = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    ends = ctx.differentiable(outputs)
+
+    def rule(cotangents: list[Array]) -> list[Any]:
+        given = dict(zip(ends, map(dressed, cotangents), strict=True))
+        with of_a_rule():
+            upstream = tuple(given[k] if k in given else None for k in range(len(outputs)))
+            found = run_backward(cls, ctx, upstream, len(args))
+        return [bare(g) for g, one in zip(found, leaves, strict=True) if one]
+
+    shown = is_rule_of(rule, [bare(outputs[k]) for k in ends], [one for one in leaves if one])
+    must_be_shown(cls.own.__name__, shown)
+    return result
 
 
 def has_setup(kind: type) -> bool:
