@@ -161,3 +161,56 @@ def test_transforms_that_were_made_outside():
     subject = jax.custom_vjp(lambda x: jax.vmap(square)(x))
     subject.defvjp(lambda x: (square(x), x), lambda x, g: (g * slopes(x),))
     assert sb.check(subject, shapes={"x": ("N",)}).for_all_sizes
+
+
+# --- rules inside what is differentiated
+
+
+def test_a_jax_rule_inside_a_function_that_is_differentiated():
+    jax = pytest.importorskip("jax")
+    import jax.numpy as jnp
+
+    def inner(factor):
+        loss = jax.custom_vjp(lambda z: jax.nn.logsumexp(z, axis=-1))
+        loss.defvjp(lambda z: (loss(z), z), lambda z, g: (factor * g[:, None] * jax.nn.softmax(z),))
+        return loss
+
+    def mean(loss):
+        return lambda x, w: jnp.mean(loss(x @ w))
+
+    def backward(x, w):
+        dz = jax.nn.softmax(x @ w) / len(x)
+        return {"x": dz @ w.T, "w": x.T @ dz}
+
+    verdict = sb.check(mean(inner(1)), backward, shapes=SHAPES)
+    assert verdict.for_all_sizes and any("is that of its formula (shown)" in c for c in verdict.conditions)
+    other = sb.check(mean(inner(2)), backward, shapes=SHAPES)
+    assert other.status == "UNDECIDED" and "was not shown" in other.reason
+
+
+def test_a_torch_function_inside_a_module():
+    torch = pytest.importorskip("torch")
+
+    class Swish(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * torch.sigmoid(x)
+
+        @staticmethod
+        def backward(ctx, grad):
+            (x,) = ctx.saved_tensors
+            s = torch.sigmoid(x)
+            return grad * s * (1 + x * (1 - s))
+
+    class Layer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(3, 2)
+
+        def forward(self, x):
+            return Swish.apply(self.linear(x))
+
+    program = sb.trace(Layer(), {"x": ("N", 3)})
+    assert sb.prove(program).status == "PROVED"
+    assert "where both have a value, the derivative rule of Swish is that of its formula (shown)" in program.conditions

@@ -242,6 +242,17 @@ def backwards(r):
     return over(N, body)
 
 
+def equal_labels(r):
+    """What is summed over all that have the label of one."""
+
+    def body(t):
+        here, there = Entry(label, (i,)), Entry(label, (t,))
+        more = [Entry(w, (there,)), apply(f, Entry(w, (there,))), kronecker(there, m), Entry(w, (here,)), read(r, t, N)]
+        return multiply(kronecker(here, there), power(Entry(w, (there,)), 2), *r.sample(more, r.choice([1, 2, 2])))
+
+    return over(N, body)
+
+
 def places(r):
     """Deltas and inequalities between axes of different lengths."""
     choices = [i, j, m, h]
@@ -393,6 +404,7 @@ FAMILIES = {  # each with the rules that it must show at work: without them it w
     thresholds: {"one_threshold", "tidy"},
     tables: {"sum_of_onehot", "one_of_a_row", "tidy"},
     labels: {"join_digits"},
+    equal_labels: {"one_of_equal_labels"},
 }
 
 
