@@ -197,7 +197,9 @@ def test_a_library_that_is_not_installed():
         return kernels.relu(x)
 
     verdict = sb.check(forward, lambda dout, x: {"x": dout}, shapes=ROW)
-    assert verdict.status == "UNDECIDED" and "imports no_such_library_of_kernels, which is not installed" in str(verdict)
+    assert verdict.status == "UNDECIDED" and "imports no_such_library_of_kernels, which is not installed" in str(
+        verdict
+    )
 
 
 # --- torch

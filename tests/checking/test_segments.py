@@ -26,5 +26,7 @@ def test_softmax_over_the_edges_of_a_node():
     asked = {"shapes": EDGES, "assume": {"dst": "labels:V"}}
     right = sb.check(edge_softmax, lambda dout, e, dst, feat: pulled(dout, e, dst, feat, lambda a, e: a), **asked)
     assert right.for_all_sizes
-    wrong = sb.check(edge_softmax, lambda dout, e, dst, feat: pulled(dout, e, dst, feat, lambda a, e: np.exp(e)), **asked)
+    wrong = sb.check(
+        edge_softmax, lambda dout, e, dst, feat: pulled(dout, e, dst, feat, lambda a, e: np.exp(e)), **asked
+    )
     assert wrong.wrong == ("e",)

@@ -239,9 +239,10 @@ def _unwrapped(value: Any) -> Any:
 
 def _closure(function: Any) -> dict[str, Any]:
     """What one of JAX's own functions keeps."""
-    if not str(getattr(getattr(function, "__code__", None), "co_filename", "")).startswith(_folder()):
+    code: types.CodeType | None = getattr(function, "__code__", None)
+    if not isinstance(code, types.CodeType) or not code.co_filename.startswith(_folder()):
         return {}
-    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
+    cells = function.__closure__ or ()
     return dict(zip(code.co_freevars, (c.cell_contents for c in cells), strict=True))
 
 
