@@ -1,5 +1,7 @@
 """Code that does not do what a layer should, or does it by odd means: one message that says what, where, what to do."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ ROW = {"x": ("N",)}
 class Registered(type):
     """A metaclass that keeps a registry and changes how objects are made."""
 
-    registry: dict = {}
+    registry: ClassVar[dict] = {}
 
     def __new__(mcs, name, bases, namespace):
         made = super().__new__(mcs, name, bases, namespace)
@@ -115,7 +117,7 @@ def remembered(dout, x):
 
 def test_backward_before_forward():
     verdict = sb.check(lambda x: 3 * x**3, remembered, shapes=ROW)
-    assert verdict.status == "MALFORMED" and "'kept'" in verdict.reason or "kept" in verdict.reason
+    assert verdict.status == "MALFORMED" and "kept" in verdict.reason
     assert "Cube.forward sets it: call that first" in str(verdict)
 
 

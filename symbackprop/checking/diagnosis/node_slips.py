@@ -127,15 +127,13 @@ def _unflipped(node: Expr, v: Vocabulary) -> Iterator[Change]:
     read = [f for f in factors if isinstance(f, Entry)]
     slides = {i for f in read for place in f.indices if not isinstance(place, Index) for i in free_indices(place)}
     for k, factor in enumerate(factors):
-        axes = [
-            a for a, (place, size) in enumerate(zip(factor.indices, factor.tensor.shape, strict=True))
-            if isinstance(place, Index) and place in slides and place.size is size
-        ] if isinstance(factor, Entry) else []  # fmt: skip
-        for chosen in [axes, *([a] for a in axes if len(axes) > 1)] if axes else []:
-            turned = Entry(factor.tensor, tuple(
-                add(place.size, MINUS_ONE, negate(place)) if a in chosen and isinstance(place, Index) else place
-                for a, place in enumerate(factor.indices)
-            ))  # fmt: skip
+        if not isinstance(factor, Entry):
+            continue
+        pairs = enumerate(zip(factor.indices, factor.tensor.shape, strict=True))
+        axes = {a: p for a, (p, n) in pairs if isinstance(p, Index) and p in slides and p.size is n}
+        for chosen in [list(axes), *([a] for a in axes if len(axes) > 1)] if axes else []:
+            table = {a: add(axes[a].size, MINUS_ONE, negate(axes[a])) for a in chosen}
+            turned = Entry(factor.tensor, tuple(table.get(a, place) for a, place in enumerate(factor.indices)))
             told = f"{'axes' if len(chosen) > 1 else 'axis'} {' and '.join(map(str, chosen))}"
             words = (
                 f"{v.called(factor.tensor)} must be read backwards along {told}: a kernel that slides is flipped",

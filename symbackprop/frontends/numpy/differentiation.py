@@ -82,8 +82,8 @@ def must_be_shown(name: str, shown: bool) -> None:
         TraceError: that was not shown.
     """
     if not shown:
-        raise TraceError(f"that the derivative rule of {name} is that of its formula was not shown",
-                         help=f"check {name} alone: inside a function that is differentiated its rule decides")  # fmt: skip
+        help = f"check {name} alone: inside a function that is differentiated its rule decides"
+        raise TraceError(f"that the derivative rule of {name} is that of its formula was not shown", help=help)
     assume(f"where both have a value, the derivative rule of {name} is that of its formula (shown)")
 
 

@@ -102,7 +102,7 @@ def _by_shown_rule(cls: Any, args: tuple[Any, ...]) -> Any:
     def rule(cotangents: list[Array]) -> list[Any]:
         given = dict(zip(ends, map(dressed, cotangents), strict=True))
         with of_a_rule():
-            upstream = tuple(given[k] if k in given else None for k in range(len(outputs)))
+            upstream = tuple(map(given.get, range(len(outputs))))
             found = run_backward(cls, ctx, upstream, len(args))
         return [bare(g) for g, one in zip(found, leaves, strict=True) if one]
 
