@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from symbackprop.calculus.kernel import Kernel
 from symbackprop.calculus.reverse_mode import CotangentBuilder, with_cost
-from symbackprop.errors import TraceError, UnsupportedError
+from symbackprop.errors import ProofError, TraceError, UnsupportedError
 from symbackprop.expression.build import ONE, ZERO, Entry, Expr, Index, Tensor, mentioned, substitute
 from symbackprop.expression.program import Equation, Program, symbols
 from symbackprop.expression.recurrence import in_order
@@ -60,8 +61,13 @@ def leaf_of(value: Array) -> Leaf | None:
     return next((one for one in current().leaves if one.values.buffer is value.buffer), None)
 
 
-def pulled_back(outputs: Sequence[Array], cotangents: Sequence[Array], leaves: Sequence[Leaf]) -> list[Array | None]:
+def pulled_back(
+    outputs: Sequence[Array], cotangents: Sequence[Array], leaves: Sequence[Leaf], *, replayed: bool = False
+) -> list[Array | None]:
     """What the cotangents of the outputs send back to the leaves; None where an output does not depend on one.
+
+    Args:
+        replayed: the kernel replays each step.
 
     Raises:
         TraceError: it was asked for elsewhere than in the loop, or the examples, of the leaf.
@@ -75,15 +81,17 @@ def pulled_back(outputs: Sequence[Array], cotangents: Sequence[Array], leaves: S
     given = [_defined(value, "cotangent") for value in cotangents]
     if any(a.shape != b.shape for a, b in zip(ends, given, strict=True)):
         raise TraceError("a cotangent does not have the shape of its output")
-    bars = _cotangents(ends, given, [one.tensor for one in leaves])
+    bars = _cotangents(ends, given, [one.tensor for one in leaves], replayed)
     return [_array(bar, one.loops) if bar else None for bar, one in zip(bars, leaves, strict=True)]
 
 
 def is_rule_of(
     rule: Callable[[list[Array]], Sequence[Array | None]], outputs: Sequence[Array], leaves: Sequence[Leaf]
 ) -> bool:
-    """True if a derivative rule sends back what the formula does that computed the outputs from the leaves: shown by
-    the normal form, for cotangents that are free.
+    """True if a derivative rule sends back what the formula does that computed the outputs from the leaves.
+
+    That is shown for cotangents that are free: the kernel replays the formula's derivative, and the normal form finds
+    the rule equal to it.
 
     Args:
         rule: from the cotangents of the outputs, what it sends to each leaf; None for nothing.
@@ -91,7 +99,10 @@ def is_rule_of(
     session = current()
     free = [session.new_tensor("upstream", (*(i.size for i in _loops()), *o.axes)) for o in outputs]
     cotangents = [_array(t, _loops()) for t in free]
-    derived, claimed = pulled_back(outputs, cotangents, leaves), rule(cotangents)
+    try:
+        derived, claimed = pulled_back(outputs, cotangents, leaves, replayed=True), rule(cotangents)
+    except ProofError:
+        return False
     resolver = Resolver(session.equations, session.facts_here(), seconds=SECONDS)
     for one, own, said in zip(leaves, derived, claimed, strict=True):
         indices = axis_indices(one.values.axes)
@@ -164,7 +175,7 @@ def _depends(start: Tensor, roots: set[Tensor], free: set[Tensor]) -> bool:
     return False
 
 
-def _cotangents(ends: list[Tensor], given: list[Tensor], roots: list[Tensor]) -> list[Tensor | None]:
+def _cotangents(ends: list[Tensor], given: list[Tensor], roots: list[Tensor], replayed: bool) -> list[Tensor | None]:
     """The adjoint equations between ends and roots, taken up by the session: the cotangent of each root."""
     session = current()
     between = _between(ends, set(roots))
@@ -181,13 +192,16 @@ def _cotangents(ends: list[Tensor], given: list[Tensor], roots: list[Tensor]) ->
     active = [t for t in (*roots, *(e.tensor for e in between)) if t.kind == "real" and t in reached | outside]
     bars = {t: session.new_tensor(f"{t.name}_bar", t.shape) for t in dict.fromkeys(active)}
     builder = CotangentBuilder(whole, Entry(cost), bars, session.facts_here())
+    kernel = Kernel(whole) if replayed else None
     places = {e.tensor: e.indices for e in session.equations if e.tensor in bars}
     for tensor in [*reversed([e.tensor for e in between if e.tensor in bars]), *(r for r in roots if r in bars)]:
         try:
-            value = builder.derive(tensor, places[tensor]).right
+            derivation = builder.derive(tensor, places[tensor])
         except UnsupportedError as refused:
             raise TraceError(f"a derivative inside the code cannot be followed: {refused.what}") from refused
-        bar = bars[tensor]
+        for condition in kernel.replay(derivation) if kernel is not None else ():
+            session.conditions[condition] = None
+        bar, value = bars[tensor], derivation.right
         session.equations.append(Equation(bar, places[tensor], value, ""))
         session.values[bar] = value
         if tensor in session.rounds:
