@@ -49,9 +49,22 @@ from symbackprop.errors import (
     TraceError,
     UnsupportedError,
 )
-from symbackprop.expression.build import ZERO, Apply, Compare, Number, Symbol, nodes_once
+from symbackprop.expression.build import (
+    ZERO,
+    Apply,
+    Compare,
+    Entry,
+    Expr,
+    Number,
+    Symbol,
+    Tensor,
+    children,
+    mentioned,
+    nodes_once,
+)
 from symbackprop.expression.functions import STOP_GRADIENT
 from symbackprop.expression.nodes import collector_paused
+from symbackprop.expression.program import UPSTREAM
 from symbackprop.expression.program import symbols as symbols_of
 from symbackprop.expression.shown import enumerated
 from symbackprop.expression.sizes import decide as decided
@@ -152,6 +165,8 @@ def _read_twice(case: Case, verdict: Verdict, budget: Budget) -> Verdict:
     if verdict.status != "REFUTED" or not getattr(forward, "unrecorded", False) or not _has_constants(verdict):
         return verdict
     assert isinstance(forward, Pass), "of others nothing is said about their differentiation"
+    if _all_constant(verdict):
+        return judged(replace(case, forward=forward.without_constants()), budget)
     try:
         other = confirmed(replace(case, forward=forward.without_constants()), budget)
     except SymbackpropError:
@@ -192,6 +207,26 @@ def _has_constants(verdict: Verdict) -> bool:
     """True if something in the forward counts as a constant."""
     lines = () if verdict.program is None else verdict.program.equations
     return any(isinstance(n, Apply) and n.function is STOP_GRADIENT for e in lines for n in nodes_once(e.value))
+
+
+def _all_constant(verdict: Verdict) -> bool:
+    """True if nothing in the outputs depends on inputs but through constants: then nobody means that reading."""
+    program = verdict.program
+    if program is None:
+        return False
+    cost = program.by_tensor[program.outputs[0]]
+    ends = [t for t in mentioned(cost.value) if t in program.by_tensor]
+    waiting: list[Expr] = [program.by_tensor[t].value for t in ends] if cost.note == UPSTREAM else [cost.value]
+    reached: set[Tensor] = set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Apply) and node.function is STOP_GRADIENT:
+            continue
+        if isinstance(node, Entry) and node.tensor not in reached:
+            reached.add(node.tensor)
+            waiting += [program.by_tensor[node.tensor].value] if node.tensor in program.by_tensor else ()
+        waiting += children(node)
+    return not any(t.kind == "real" and t in reached for t in program.inputs)
 
 
 def confirmed(case: Case, budget: Budget) -> Verdict:
@@ -431,7 +466,7 @@ def _own_fault(case: Case, error: CodeRaisesError, sizes: Mapping[str, int] | No
     found = failure(case.forward, case.backward, case.shapes, case.assume, case.where, sizes)
     if found is None or found.kind != error.kind or (sizes and not found.of_backward):
         return None  # a forward that refuses some sizes restricts the domain
-    return MalformedError(error.what + (f", where {_at(sizes)}" if sizes else ""), where=error.where)
+    return MalformedError(error.what + (f", where {_at(sizes)}" if sizes else ""), where=error.where, help=error.help)
 
 
 # Sizes that must be numbers.

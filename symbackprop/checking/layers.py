@@ -168,6 +168,7 @@ class _Finder:
         self.sampler, self.tensors, self.choices = sampler, list(tracer.inputs.values()), choices
         self.points = [self._values_at(sizes) for sizes in choices]
         self.values = self.points[0]
+        self.told: dict[str, Any] = {}  # what the constructor is given
 
     def _values_at(self, sizes: Sizes) -> dict[str, Any]:
         inputs = self.sampler.point(sizes).inputs
@@ -253,6 +254,7 @@ class _Finder:
                 with quietly():
                     layer = self.subject(**{k: _value(v, self.values) for k, v in told.items()})
                 if self._fits(layer):
+                    self.told = told
                     return told, layer
             except Exception as error:  # whatever the constructor raises
                 failed = error
@@ -482,6 +484,10 @@ class _Finder:
             return getattr(layer, method)(**values, **fixed)
         except Exception as error:
             what = f"{self.name}.{method} raises {type(error).__name__}: {error}"
+            guessed = [k for k, v in self.told.items() if isinstance(v, tuple)]
+            if guessed and isinstance(error, (AttributeError, TypeError)):
+                help = f"{', '.join(guessed)} of its constructor was given the length of an axis: say what it is by"
+                raise UnsupportedError(what, help=help + " fixed=, or hand over an instance") from None
             raise _NotRunError(what, help="say what else it needs by fixed=, or write two functions") from None
 
     def _completed(self, plan: _Plan, layer: Any, result: Any) -> LayerPasses:

@@ -31,6 +31,7 @@ from symbackprop.normal_form.data import (
     constant,
     exact,
     magnitude,
+    of_atom,
     of_index,
     scale,
     subtract,
@@ -201,6 +202,45 @@ def _by_block(
         back = rules.substitute_factors(f, inner, {place: subtract(of_index(index), first)})
         terms += [(c * d, g, (*e, index)) for d, g, e in back]
     return None if len(terms) == 1 and terms[0][0] == 1 and terms[0][1] == factors else terms
+
+
+def one_of_equal_labels(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:
+    """Where a delta says that two labels are equal, the other factors are written with the one that depends on fewer
+    bound indices: [p = q_i] f(q_i) = [p = q_i] f(p)."""
+    for atom in factors:
+        pair = _equal_labels(atom, bound) if atom.kind == "delta" else None
+        if pair is None:
+            continue
+        kept, left = pair
+        place = spare(number(0), frozenset().union(*(a.free for a in factors), bound))
+        changed: dict[Atom, Rational] = {}
+        for other, exponent in factors.items():
+            args = other.args if other is atom else tuple(_with_place(arg, left, place) for arg in other.args)
+            moved = other if args == other.args else Atom.make(other.kind, other.data, args)
+            changed[moved] = changed.get(moved, 0) + exponent
+        if changed.keys() != factors.keys():
+            return rules.substitute_factors(changed, bound, {place: of_atom(kept)})
+    return None
+
+
+def _equal_labels(atom: Atom, bound: tuple[Index, ...]) -> tuple[Atom, Atom] | None:
+    """(the one to keep, the other) of two entries that a delta says to be equal."""
+    terms = atom.args[0].terms
+    if len(terms) != 2 or terms[0][1] + terms[1][1] != 0:
+        return None
+    first, second = (as_atom(Poly.make({mono: 1})) for mono, _ in terms)
+    if first is None or second is None or first.kind != "entry" or second.kind != "entry":
+        return None
+    depends = [len(a.free.intersection(bound)) for a in (first, second)]
+    if depends[0] == depends[1]:  # both ways are alike, and neither is the form of all
+        return None
+    return (first, second) if depends[0] < depends[1] else (second, first)
+
+
+def _with_place(value: Poly, atom: Atom, place: Index) -> Poly:
+    """A value with an index in the place of an entry that it adds."""
+    slope = dict(value.terms).get(Mono.make(((atom, 1),)), 0)
+    return combine([(1, value), (-slope, of_atom(atom)), (slope, of_index(place))]) if slope else value
 
 
 def decide_by_delta(rules: TermRules, factors: Factors, bound: tuple[Index, ...]) -> Terms | None:

@@ -10,6 +10,7 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from thinning import thinned
 
@@ -67,3 +68,22 @@ def test_slip_is_named_with_its_line_and_a_proved_cure(name, slip, tmp_path):
     assert verdict.status == "REFUTED"
     assert words.format(line=line) in verdict.diagnosis
     assert verdict.cure or (name, slip) in WITHOUT_CURE
+
+
+def test_a_kernel_that_is_not_flipped():
+    """x is padded by K - 1; the kernel slides over it in the forward pass, and flipped over dout in the backward one."""
+
+    def slid(x, w):
+        windows = np.lib.stride_tricks.sliding_window_view(x, len(w))
+        return windows @ w
+
+    def forward(x, w):
+        return slid(np.pad(x, len(w) - 1), w)
+
+    def backward(dout, x, w):
+        return {"x": slid(dout, w)}
+
+    verdict = sb.check(forward, backward, shapes={"x": ("N",), "w": ("K",)})
+    assert verdict.wrong == ("x",)
+    assert "w must be read backwards along axis 0: a kernel that slides is flipped" in verdict.diagnosis
+    assert "(proved)" in str(verdict)

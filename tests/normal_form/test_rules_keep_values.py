@@ -244,6 +244,17 @@ def backwards(r):
     return over(N, body)
 
 
+def equal_labels(r):
+    """What is summed over all that have the label of one."""
+
+    def body(t):
+        here, there = Entry(label, (i,)), Entry(label, (t,))
+        more = [Entry(w, (there,)), apply(f, Entry(w, (there,))), kronecker(there, m), Entry(w, (here,)), read(r, t, N)]
+        return multiply(kronecker(here, there), power(Entry(w, (there,)), 2), *r.sample(more, r.choice([1, 2, 2])))
+
+    return over(N, body)
+
+
 def places(r):
     """Deltas and inequalities between axes of different lengths."""
     choices = [i, j, m, h]
@@ -502,6 +513,7 @@ FAMILIES = {  # each with the rules that it must show at work: without them it w
     },
     tiles: {"use_delta"},
     laid_back: {"in_first_block"},
+    equal_labels: {"one_of_equal_labels"},
 }
 
 

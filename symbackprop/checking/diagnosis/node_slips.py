@@ -120,6 +120,29 @@ def _backwards(node: Expr, v: Vocabulary) -> Iterator[Change]:
                 yield ("backwards", v.label(node.tensor), k), words, turned
 
 
+def _unflipped(node: Expr, v: Vocabulary) -> Iterator[Change]:
+    """A kernel that slides over something is read from its other end in a backward pass, and from the first in a
+    forward pass: along all axes along which it slides, or along one of them."""
+    factors = node.factors if isinstance(node, Multiply) else ()
+    read = [f for f in factors if isinstance(f, Entry)]
+    slides = {i for f in read for place in f.indices if not isinstance(place, Index) for i in free_indices(place)}
+    for k, factor in enumerate(factors):
+        if not isinstance(factor, Entry):
+            continue
+        pairs = enumerate(zip(factor.indices, factor.tensor.shape, strict=True))
+        axes = {a: p for a, (p, n) in pairs if isinstance(p, Index) and p in slides and p.size is n}
+        for chosen in [list(axes), *([a] for a in axes if len(axes) > 1)] if axes else []:
+            table = {a: add(axes[a].size, MINUS_ONE, negate(axes[a])) for a in chosen}
+            turned = Entry(factor.tensor, tuple(table.get(a, place) for a, place in enumerate(factor.indices)))
+            told = f"{'axes' if len(chosen) > 1 else 'axis'} {' and '.join(map(str, chosen))}"
+            words = (
+                f"{v.called(factor.tensor)} must be read backwards along {told}: a kernel that slides is flipped",
+                f"{v.called(factor.tensor)} is read backwards along {told}, where it slides forwards",
+            )
+            tag = ("unflipped", v.label(factor.tensor), *chosen)
+            yield tag, words, multiply(*factors[:k], turned, *factors[k + 1 :])
+
+
 def _complements(node: Expr, v: Vocabulary) -> Iterator[Change]:
     """1 - p for p."""
     factors = node.factors if isinstance(node, Multiply) else ()
@@ -355,7 +378,7 @@ SLIPS: tuple[Callable[[Expr, Vocabulary], Iterator[Change]], ...] = (
     _terms,
     _standing_alone,
     _complements,
-    _backwards, reordered, _factors, _swapped, exponents, _thresholds, constants, _functions,
+    _backwards, _unflipped, reordered, _factors, _swapped, exponents, _thresholds, constants, _functions,
 )  # fmt: skip
 
 

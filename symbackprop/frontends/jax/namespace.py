@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import types
 from collections.abc import Callable
@@ -14,17 +15,28 @@ import symbackprop.frontends.jax.control_flow  # noqa: F401  enters its function
 from symbackprop.errors import TraceError
 from symbackprop.frontends.jax.array import bare, call, dressed, jax
 from symbackprop.frontends.jax.functions import JNP, LAX, LINALG, NN
+from symbackprop.frontends.jax.transforms import TRANSFORMS
 from symbackprop.frontends.jax.trees import TREES
+from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.batching import batched
 from symbackprop.frontends.numpy.creation import convert_to
 from symbackprop.frontends.numpy.dialects import UNKNOWN, Unchanging, dialect
-from symbackprop.frontends.numpy.differentiation import OF_HALF, by_its_formula
+from symbackprop.frontends.numpy.differentiation import (
+    OF_HALF,
+    by_its_formula,
+    decides_itself,
+    gradients,
+    must_be_shown,
+    of_a_rule,
+)
+from symbackprop.frontends.numpy.inner_derivatives import is_rule_of, leaf
 from symbackprop.frontends.numpy.namespace import constant, type_stand_in
 from symbackprop.frontends.numpy.opaque import RANDOM, Refused, Source
 from symbackprop.frontends.numpy.operands import as_array
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
 from symbackprop.frontends.numpy.symbolic import STAND_INS
+from symbackprop.frontends.structures import leaves_of, like
 
 _LOOPS = {"while_loop", "associative_scan", "switch"}
 _FLOATS = {"float32", "float64", "float16", "bfloat16", "float_", "double", "single"}
@@ -124,7 +136,7 @@ def _vmap(function: Any, in_axes: Any = 0, out_axes: Any = 0, **_: Any) -> Any:
 
 _TRANSFORMS: dict[str, Any] = {
     "jit": _itself, "checkpoint": _itself, "remat": _itself, "vmap": guarded(_vmap), "named_scope": Unchanging(),
-    "named_call": _itself, "named_computation": _itself, "default_matmul_precision": Unchanging(),
+    "named_call": _itself, "named_computation": _itself, "default_matmul_precision": Unchanging(), **TRANSFORMS,
 }  # fmt: skip
 
 
@@ -169,6 +181,8 @@ def stand_in(overlay: Any, value: Any, name: str) -> Any:
         return dressed(as_array(np.asarray(value)))
     if value is base.Array:
         return type_stand_in(base.Array, _not_made)
+    if "fun" in _closure(value) and hasattr(value, "__wrapped__"):  # it has the user's name and module
+        return _transformed(overlay, value, value.__wrapped__, name)
     home = (getattr(type(value), "__module__", "") or "").partition(".")[0]
     own = (getattr(value, "__module__", "") or "").partition(".")[0]
     if not {home, own} & {"jax", "jaxlib"}:
@@ -183,7 +197,7 @@ def _not_made(*_: Any, **__: Any) -> Any:
 def _of_jax(overlay: Any, value: Any, name: str) -> Any:
     inner = getattr(value, "__wrapped__", None)
     if inner is not None and callable(value):
-        return overlay.patch(inner, name)  # jit, checkpoint
+        return _transformed(overlay, value, inner, name)
     if isinstance(value, type):
         scalar = getattr(value, "dtype", None)
         if isinstance(scalar, np.dtype):  # integers of a few bits wrap around, as NumPy's do
@@ -195,11 +209,53 @@ def _of_jax(overlay: Any, value: Any, name: str) -> Any:
     return Refused(f"jax.lax.{leaf}" if leaf in _LOOPS else shown)
 
 
+def _transformed(overlay: Any, value: Any, inner: Any, name: str) -> Any:
+    """What a transform of JAX's has made outside of the traced code: vmap(f), grad(f), jit(f).
+
+    JAX keeps what it was asked for in the closure of a function that is called after the transform.
+    """
+    made = value
+    while "fun" in _closure(made) or "value_and_grad_f" in _closure(made):
+        asked = _closure(made)
+        kind = made.__code__.co_name.removesuffix("_aux").removesuffix("_f")
+        if kind == "vmap":
+            return _vmap(overlay.patch(asked["fun"], name), asked["in_axes"], asked["out_axes"])
+        if kind == "value_and_grad":
+            both = _TRANSFORMS["value_and_grad" if made is _unwrapped(value) else "grad"]
+            return both(overlay.patch(asked["fun"], name), asked["argnums"], asked["has_aux"])
+        made = asked["fun"] if "fun" in asked else asked["value_and_grad_f"]
+    return overlay.patch(inner, name)  # jit, checkpoint
+
+
+@functools.cache
+def _folder() -> str:
+    return os.path.dirname(str(jax().__file__)) + os.sep
+
+
+def _unwrapped(value: Any) -> Any:
+    """JAX's own function under what cleans its tracebacks."""
+    return _closure(value)["fun"] if "traceback" in value.__code__.co_name else value
+
+
+def _closure(function: Any) -> dict[str, Any]:
+    """What one of JAX's own functions keeps."""
+    code: types.CodeType | None = getattr(function, "__code__", None)
+    if not isinstance(code, types.CodeType) or not code.co_filename.startswith(_folder()):
+        return {}
+    cells = function.__closure__ or ()
+    return dict(zip(code.co_freevars, (c.cell_contents for c in cells), strict=True))
+
+
 def _nested(overlay: Any, value: Any) -> Callable[..., Any]:
-    """A custom_vjp function inside another one: its formula, of which its own rule is taken to be the derivative."""
+    """A function with a rule of its own inside another one: its formula.
+
+    Where it is differentiated its rule decides; that of a custom_vjp is shown to be the formula's, or refused.
+    """
     plain = overlay.patch(value.fun)
 
     def run(*args: Any, **options: Any) -> Any:
+        if decides_itself() and isinstance(value, jax().custom_vjp) and not options and not value.nondiff_argnums:
+            return _by_shown_rule(overlay, value, plain, args)
         by_its_formula(value.__name__)
         return plain(*args, **options)
 
@@ -208,3 +264,29 @@ def _nested(overlay: Any, value: Any) -> Callable[..., Any]:
         if callable(getattr(value, name, None)):
             run.__dict__[name] = overlay.patch(getattr(value, name))
     return run
+
+
+def _by_shown_rule(overlay: Any, value: Any, plain: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    given = [as_array(bare(a)) if isinstance(a, Array) else None for a in leaves_of(args)]
+    leaves = [leaf(g) if g is not None and g.kind == "real" else None for g in given]
+    moved = [dressed(one.values) if one else a for one, a in zip(leaves, leaves_of(args), strict=True)]
+    args = like(args, iter(moved))
+    with of_a_rule():
+        outputs = plain(*args)
+
+    def rule(cotangents: list[Array]) -> list[Any]:
+        with gradients("ignored"), of_a_rule():
+            _, kept = overlay.patch(value.fwd)(*args)
+            found = overlay.patch(value.bwd)(kept, like(outputs, iter(map(dressed, cotangents))))
+        whole = [own for g, a in zip(found, args, strict=True) for own in _spread(g, a)]
+        return [bare(g) for g, one in zip(whole, leaves, strict=True) if one]
+
+    ends = [as_array(bare(o)) for o in leaves_of(outputs)]
+    must_be_shown(value.__name__, is_rule_of(rule, ends, [one for one in leaves if one]))
+    return outputs
+
+
+def _spread(gradient: Any, argument: Any) -> list[Any]:
+    """A gradient for each leaf of an argument; None for all where there is none."""
+    count = len(leaves_of(argument))
+    return [None] * count if gradient is None else leaves_of(gradient)

@@ -416,7 +416,10 @@ class Array:
             return value.value != 0
         if value is not None and size_symbols(value) and not has_entry(value):
             raise NeedsConcreteSizes("a branch that depends on the sizes", size_symbols(value))
-        raise TraceError("a branch that depends on the data, not only on sizes", help="use np.where")
+        help = "use np.where"
+        if not current().has_source():
+            help += ", or put the code into a file: its source was not found, and such branches are followed by it"
+        raise TraceError("a branch that depends on the data, not only on sizes", help=help)
 
     def __int__(self) -> int:
         return int(self._number())

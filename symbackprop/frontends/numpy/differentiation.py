@@ -12,8 +12,9 @@ from typing import Literal
 
 from symbackprop.errors import TraceError
 from symbackprop.frontends.numpy.array import Array, has_entry
+from symbackprop.frontends.numpy.inner_derivatives import depends_on_a_leaf, hide
 from symbackprop.frontends.numpy.registry import OPERATIONS
-from symbackprop.frontends.numpy.session import assume, axis_indices
+from symbackprop.frontends.numpy.session import assume, axis_indices, current
 
 # "recorded": a forward; "stopped": gradients are off; "ignored": a backward pass, or a reading of a forward in which
 # nothing is a constant.
@@ -28,7 +29,10 @@ CONSTANT = "what is detached, or computed without gradients, counts as constant"
 @contextmanager
 def gradients(how: Recording) -> Iterator[None]:
     """Whether what is computed inside is differentiated; "ignored" is not left by what the code says."""
-    token = _RECORDING.set("ignored" if _RECORDING.get() == "ignored" else how)
+    ignored = _RECORDING.get() == "ignored"
+    if ignored and how == "stopped":
+        hide("code without gradients")
+    token = _RECORDING.set("ignored" if ignored else how)
     try:
         yield
     finally:
@@ -57,6 +61,8 @@ def by_its_formula(name: str) -> None:
         TraceError: it is differentiated here, and so its rule decides, whatever its formula is.
     """
     if _RECORDING.get() == "ignored":
+        if current().leaves and not _OF_A_RULE.get():
+            assume(f"the derivative rule of {name} is that of its formula")
         return
     if not _OF_A_RULE.get():
         raise TraceError(f"{name} inside a function that is differentiated cannot be traced: it has a rule of its own",
@@ -64,8 +70,27 @@ def by_its_formula(name: str) -> None:
     assume(f"the derivative rule of {name} is that of its formula")
 
 
+def decides_itself() -> bool:
+    """True where a function that has a derivative rule of its own is differentiated, so that its rule counts."""
+    return _RECORDING.get() == "recorded" and not _OF_A_RULE.get()
+
+
+def must_be_shown(name: str, shown: bool) -> None:
+    """Note that the rule of a function inside another one is that of its formula.
+
+    Raises:
+        TraceError: that was not shown.
+    """
+    if not shown:
+        help = f"check {name} alone: inside a function that is differentiated its rule decides"
+        raise TraceError(f"that the derivative rule of {name} is that of its formula was not shown", help=help)
+    assume(f"where both have a value, the derivative rule of {name} is that of its formula (shown)")
+
+
 def stopped(value: Array) -> Array:
     """The same numbers with derivative 0."""
+    if _RECORDING.get() == "ignored" and depends_on_a_leaf(value):
+        hide("what is detached")
     if _RECORDING.get() == "ignored" or value.kind != "real" or not is_data(value):
         return value
     assume(CONSTANT)

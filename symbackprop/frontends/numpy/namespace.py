@@ -86,6 +86,11 @@ class Namespace:
 
     def __getattr__(self, name: str) -> Any:
         shown = f"{self._shown}.{name}"
+        replaced = getattr(self._module, name, None)
+        home = str(getattr(replaced, "__module__", None) or "numpy").partition(".")[0]
+        if isinstance(replaced, types.FunctionType) and home not in ("numpy", "scipy", "array_api_compat"):
+            raise TraceError(f"{shown} is not the library's own: {home} has put another function there",
+                             help="call that function by a name of its own")  # fmt: skip
         if name in ("random", "rand", "randn"):
             return Source(shown, RANDOM)
         if self._prefix + name in OPERATIONS:

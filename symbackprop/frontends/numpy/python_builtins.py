@@ -228,6 +228,13 @@ def _print(*_: Any, file: Any = None, **__: Any) -> None:
         raise TraceError("print() into a file cannot be traced")
 
 
+def _locals() -> dict[str, Any]:
+    """locals(): the names of the function that asks, without those that rewriting has put there."""
+    frame = current().frame()
+    held = frame.f_locals if frame is not None else {}
+    return {n: v for n, v in held.items() if not (n.startswith("__") and n.endswith("__"))}
+
+
 def shadow_builtins(imported: Callable[..., Any]) -> dict[str, Any]:
     """Python's builtins for traced code.
 
@@ -239,9 +246,9 @@ def shadow_builtins(imported: Callable[..., Any]) -> dict[str, Any]:
         "len": _len, "range": _range, "sum": _sum, "max": _extreme("max", "maximum"),
         "min": _extreme("min", "minimum"), "round": _round, "pow": _pow, "isinstance": _isinstance,
         "issubclass": _issubclass, "hasattr": _hasattr, "getattr": _getattr, "callable": _callable, "hash": _hash,
-        "id": _id, "print": _print, **{n: _only_real(n) for n in ("vars", "dir", "memoryview")},
+        "id": _id, "print": _print, "locals": _locals, **{n: _only_real(n) for n in ("vars", "dir", "memoryview")},
     }  # fmt: skip
-    refused = ("eval", "exec", "globals", "locals", "compile", "breakpoint", "help", "exit", "quit")
+    refused = ("eval", "exec", "globals", "compile", "breakpoint", "help", "exit", "quit")
     return (
         vars(builtins)
         | {name: guarded(function) for name, function in shadows.items()}

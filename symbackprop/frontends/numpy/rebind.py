@@ -122,7 +122,7 @@ class Overlay:
         owner = value.__self__
         if owner is None or isinstance(owner, types.ModuleType):
             top = library_of(getattr(value, "__module__", None))
-            return value if top not in (None, "numpy") else Refused(name or value.__name__)
+            return value if top not in (None, "numpy") else Refused(name or value.__name__, _COMPILED)
         return getattr(self.patch(owner), value.__name__)
 
     def _object(self, value: Any, name: str) -> Any:
@@ -341,8 +341,8 @@ class Overlay:
             return kind if plainly else Refused(f"the class {kind.__name__}")
         if issubclass(kind, tuple) and hasattr(kind, "_fields") and not _has_code(kind):
             return kind  # a named tuple holds values and does nothing with them
-        if not library_of(type(kind).__module__):
-            return Refused(f"the class {kind.__name__}, which is made by a metaclass of its own,")
+        if issubclass(kind, type):
+            return self._metaclass(kind)
         if id(kind) in self._making:
             return Refused(f"the class {kind.__name__}, which holds itself,")
         self._keep.append(kind)
@@ -351,8 +351,13 @@ class Overlay:
         held = {n: v for n, v in names.items() if n not in _AS_THEY_ARE and not _is_behaviour(v)}
         try:
             bases = tuple(self.patch(b) for b in kind.__bases__)
-            make: Any = type(kind)
-            new = make(kind.__name__, bases, {n: self._member(v, n) for n, v in names.items() if n not in held})
+            members = {n: self._member(v, n) for n, v in names.items() if n not in held}
+            if library_of(type(kind).__module__):
+                make: Any = type(kind)
+                new = make(kind.__name__, bases, members)
+            else:  # what the user's metaclass does when a class is defined, it has done
+                made_by = self._metaclass(type(kind))
+                new = _library_type(made_by).__new__(made_by, kind.__name__, bases, members)
         except TypeError:
             new = Refused(f"the class {kind.__name__}")
         self._making.discard(id(kind))
@@ -360,12 +365,34 @@ class Overlay:
         if isinstance(new, type):
             self._postponed[:0] = [partial(self._hold, new, n, v) for n, v in held.items()]
             self._postponed.append(partial(self.state.watch_class, new))
+        self._drain()
+        return new
+
+    def _metaclass(self, kind: type) -> Any:
+        """A user's metaclass with rebuilt methods; what it does when a class is defined is left out."""
+        if id(kind) in self._done:
+            return self._done[id(kind)]
+        bases = tuple(b if library_of(b.__module__) else self._metaclass(b) for b in kind.__bases__)
+        new: Any = type(kind.__name__, bases, {"__module__": kind.__module__, "__new__": _no_class})
+        self._keep.append(kind)
+        self._done[id(kind)] = new
+        for name, value in vars(kind).items():
+            if name not in _OF_PYTHON | _AS_THEY_ARE | {"__new__", "__init__", "__prepare__"}:
+                if _is_behaviour(value):
+                    type.__setattr__(new, name, self._member(value, name))
+                else:
+                    self._postponed.append(partial(self._hold, new, name, value))
+        self._postponed.append(partial(self.state.watch_class, new))
+        self._drain()
+        return new
+
+    def _drain(self) -> None:
+        """Do what waits for the classes that are being rebuilt, when they are there."""
         if not self._making and not self._draining:
             self._draining = True
             while self._postponed:
                 self._postponed.pop(0)()
             self._draining = False
-        return new
 
     def _hold(self, kind: type, name: str, value: Any) -> None:
         """Give a class a value of its own: a dictionary, another class, an object."""
@@ -400,10 +427,20 @@ class Overlay:
 
 _INSIDE = {"__globals__", "__code__", "__closure__", "__builtins__", "__subclasses__", "__module__", "__slots__",
            "gi_frame", "gi_code", "cr_frame", "ag_frame", "tb_frame", "f_back", "f_locals", "f_globals"}  # fmt: skip
+_COMPILED = "what compiled code computes is not known: write its formula in functions that can be followed"
 _TYPES = {"__class__", "type", "__mro__", "__base__", "__bases__", "attrgetter"}
 _OF_PYTHON = {"__dict__", "__weakref__", "_abc_impl", "__abstractmethods__"}
 _AS_THEY_ARE = {"__slots__", "__annotations__", "__module__", "__doc__", "__qualname__", "__match_args__",
                 "__dataclass_fields__", "__dataclass_params__", "__orig_bases__", "__parameters__"}  # fmt: skip
+
+
+def _library_type(kind: type) -> Any:
+    """The first of a metaclass's bases that is Python's own: type, or ABCMeta."""
+    return next(b for b in kind.__mro__ if library_of(b.__module__))
+
+
+def _no_class(*_: Any, **__: Any) -> Any:
+    raise TraceError("a class that is defined inside the code by a metaclass of one's own cannot be traced")
 
 
 def _of_library(code: types.CodeType) -> bool:

@@ -98,6 +98,7 @@ class Session:
         self.rounds: dict[Tensor, tuple[Index, ...]] = {}  # the loops' indices that a tensor has before its own
         self.carried: set[Tensor] = set()  # what a round finds, which no equation may hold
         self.pending: dict[Tensor, frozenset[Tensor]] = {}  # what inner loops leave, not known yet: what it reads
+        self.leaves: list[Any] = []  # what the user's own code differentiates by
         self.unknowns = 0
         self.sizes: tuple[str, ...] = ()  # the symbolic ones of the inputs
         self.stop: BaseException | None = None  # the first one that left the tracer
@@ -224,6 +225,13 @@ class Session:
         while frame is not None and id(frame.f_code) not in self.codes:
             frame = frame.f_back
         return frame
+
+    def has_source(self) -> bool:
+        """True if the source of the running code of the user's is there."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+            frame = frame.f_back
+        return frame is None or bool(linecache.getlines(frame.f_code.co_filename))
 
     def may_catch(self) -> bool:
         """True if running code of the user's has handlers of exceptions (or contexts, which may be such)."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any
 
 from symbackprop.errors import (
@@ -152,7 +153,10 @@ class Tracer:
         if self.session.journals:
             help = "keep such inputs out by assume= or where=, or use np.where"
             return TraceError(f"{what}, on one way of a branch on data", where=where, help=help)
-        return CodeRaisesError(what, type(stop).__name__, where=where)
+        if isinstance(stop, ImportError):
+            missing = f"{name_of(function)} imports {stop.name or 'what is not there'}, which is not installed here"
+            return TraceError(missing, where=where, help="write the formula in functions that are there")
+        return CodeRaisesError(what, type(stop).__name__, where=where, help=_who_sets(stop))
 
     def _in_a_loop(self, stop: BaseException) -> SymbackpropError:
         """What to say of anything that ends a run inside a loop over a symbolic range: a concrete one tells more."""
@@ -234,6 +238,19 @@ class Tracer:
         if isinstance(stop, ShapesDoNotFit):
             return type(stop)(stop.what, stop.raised, questions=stop.questions, **parts)
         return type(stop)(stop.what, **parts)
+
+
+def _who_sets(stop: BaseException) -> str | None:
+    """What to do about an attribute that is not there: the method that sets it has not run."""
+    kind, wanted = type(getattr(stop, "obj", None)), getattr(stop, "name", None)
+    if not isinstance(stop, AttributeError) or wanted is None:
+        return None
+    for owner in kind.__mro__:
+        for name, method in vars(owner).items():
+            steps = dis.get_instructions(method) if isinstance(method, FunctionType) else ()
+            if any(step.opname == "STORE_ATTR" and step.argval == wanted for step in steps):
+                return f"{owner.__name__}.{name} sets it: call that first, on the same object"
+    return None
 
 
 def name_of(function: Any) -> str:

@@ -171,12 +171,6 @@ def _of_autograd(*_: Any, **__: Any) -> Any:
     return None
 
 
-@function("backward", "autograd_grad")
-def _backward(*_: Any, **__: Any) -> Any:
-    raise TraceError("torch's own differentiation inside the code cannot be traced",
-                     help="write the derivative, or check a function without it")  # fmt: skip
-
-
 @function("clone")
 def _clone(input: Any, **_: Any) -> Any:
     return N["copy"](input)

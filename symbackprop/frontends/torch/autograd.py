@@ -8,9 +8,16 @@ from typing import Any
 
 from symbackprop.errors import MalformedError
 from symbackprop.frontends.numpy.array import Array
-from symbackprop.frontends.numpy.differentiation import by_its_formula, gradients, of_a_rule
-from symbackprop.frontends.numpy.session import guarded
-from symbackprop.frontends.torch.tensor import torch
+from symbackprop.frontends.numpy.differentiation import (
+    by_its_formula,
+    decides_itself,
+    gradients,
+    must_be_shown,
+    of_a_rule,
+)
+from symbackprop.frontends.numpy.inner_derivatives import is_rule_of, leaf
+from symbackprop.frontends.numpy.session import as_numpy, guarded
+from symbackprop.frontends.torch.tensor import bare, dressed, torch
 
 
 class Context:
@@ -30,6 +37,13 @@ class Context:
     def saved_variables(self) -> tuple[Any, ...]:
         """The old name of `saved_tensors`."""
         return self.saved_tensors
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        kept = [n for n in vars(self) if n not in _OF_TORCH]
+        known = f"it keeps {', '.join(kept)}" if kept else "it keeps nothing but what save_for_backward was given"
+        raise as_numpy(AttributeError(f"ctx has no attribute {name!r}: the forward does not set it; {known}"))
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors for the backward pass."""
@@ -55,6 +69,9 @@ class Context:
         return [k for k in unmarked if isinstance(outputs[k], Array) and outputs[k].kind == "real"]
 
 
+_OF_TORCH = ("needs_input_grad", "saved_tensors", "materialize_grads", "without_gradient")
+
+
 class Function:
     """The base class that traced code sees; `apply` runs the rebuilt forward."""
 
@@ -68,8 +85,30 @@ class Function:
 
 @guarded
 def _applied(cls: Any, args: tuple[Any, ...]) -> Any:
+    if decides_itself():
+        return _by_shown_rule(cls, args)
     by_its_formula(cls.own.__name__)
     return run_forward(cls, args, tuple(isinstance(a, Array) and a.kind == "real" for a in args))[0]
+
+
+def _by_shown_rule(cls: Any, args: tuple[Any, ...]) -> Any:
+    """The formula of a function that is differentiated, whose own rule is shown to be that of its formula."""
+    leaves = [leaf(bare(a)) if isinstance(a, Array) and a.kind == "real" else None for a in args]
+    moved = tuple(dressed(one.values) if one else a for one, a in zip(leaves, args, strict=True))
+    result, ctx = run_forward(cls, moved, tuple(one is not None for one in leaves))
+    outputs = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    ends = ctx.differentiable(outputs)
+
+    def rule(cotangents: list[Array]) -> list[Any]:
+        given = dict(zip(ends, map(dressed, cotangents), strict=True))
+        with of_a_rule():
+            upstream = tuple(map(given.get, range(len(outputs))))
+            found = run_backward(cls, ctx, upstream, len(args))
+        return [bare(g) for g, one in zip(found, leaves, strict=True) if one]
+
+    shown = is_rule_of(rule, [bare(outputs[k]) for k in ends], [one for one in leaves if one])
+    must_be_shown(cls.own.__name__, shown)
+    return result
 
 
 def has_setup(kind: type) -> bool:

@@ -163,12 +163,12 @@ def _roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 
 @function("cat", "concat", "concatenate")
 def _cat(tensors: Any, dim: Any = 0) -> Any:
-    return N["concatenate"](list(tensors), dim)
+    return N["concatenate"](tensors, dim)
 
 
 @function("stack")
 def _stack(tensors: Any, dim: Any = 0) -> Any:
-    return N["stack"](list(tensors), dim)
+    return N["stack"](tensors, dim)
 
 
 def _piece(base: Array, k: int, start: Any, stop: Any) -> Any:

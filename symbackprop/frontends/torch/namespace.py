@@ -21,7 +21,7 @@ from symbackprop.frontends.torch.modules import Module, rebuilt_layer
 from symbackprop.frontends.torch.table import FUNCTIONS
 from symbackprop.frontends.torch.tensor import Shape, call, dressed, torch
 
-_PREFIXES = {"torch.linalg": "linalg.", "torch.nn.grad": "grad."}
+_PREFIXES = {"torch.linalg": "linalg.", "torch.nn.grad": "grad.", "torch.autograd": "autograd."}
 
 
 class Namespace:
@@ -133,8 +133,8 @@ def _by_identity() -> dict[int, str]:
     """id of torch's own functions -> their names in the table, however they were imported."""
     base = torch()
     table: dict[int, str] = {}
-    for home in (base, base.nn.functional, base.special, base.linalg, base._C._nn):
-        prefix = "linalg." if home is base.linalg else ""
+    for home in (base, base.nn.functional, base.special, base.linalg, base.autograd, base._C._nn):
+        prefix = _PREFIXES.get(home.__name__, "")
         for name in FUNCTIONS:
             if name.startswith(prefix) and hasattr(home, name.removeprefix(prefix)):
                 table.setdefault(id(getattr(home, name.removeprefix(prefix))), name)

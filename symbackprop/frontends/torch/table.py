@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from symbackprop.frontends.torch import arithmetic, layout, matrices, neural, reductions, windows
+from symbackprop.frontends.torch import arithmetic, derivatives, layout, matrices, neural, reductions, windows
 from symbackprop.frontends.torch.tensor import FUNCTIONS
 
-WRITTEN_IN = (arithmetic, layout, matrices, reductions, neural, windows)
+WRITTEN_IN = (arithmetic, derivatives, layout, matrices, reductions, neural, windows)
 
 __all__ = ["FUNCTIONS", "WRITTEN_IN"]

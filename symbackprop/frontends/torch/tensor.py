@@ -19,6 +19,7 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import Number
 from symbackprop.frontends.numpy.array import Array
 from symbackprop.frontends.numpy.differentiation import CASTS, OF_HALF, are_off, is_data, stopped
+from symbackprop.frontends.numpy.inner_derivatives import leaf, leaf_of
 from symbackprop.frontends.numpy.opaque import Opaque
 from symbackprop.frontends.numpy.registry import OPERATIONS
 from symbackprop.frontends.numpy.session import as_numpy, assume, guarded
@@ -98,9 +99,33 @@ class Tensor(Array):
     def contiguous(self, value: bool) -> None:
         _IN_MEMORY.__set__(self, value)
 
-    requires_grad = True
     is_cuda = is_sparse = is_quantized = is_mps = is_nested = is_leaf = False
-    grad_fn = grad = None
+    grad_fn = None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Any tensor may be differentiated."""
+        return True
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        """x.requires_grad = True: from here on the code may ask for derivatives by it."""
+        if wanted and self.kind == "real" and leaf_of(self) is None:
+            made = leaf(bare(self)).values
+            self.buffer, self.through, self.axes = made.buffer, made.through, made.axes
+
+    @property
+    def grad(self) -> Any:
+        """What `.backward()` has added up."""
+        own = leaf_of(self)
+        return None if own is None else dressed(own.gradient)
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        own = leaf_of(self)
+        if own is None:
+            raise TraceError("an assignment to .grad of a tensor that is no leaf cannot be traced")
+        own.gradient = None if value is None else bare(value)
 
     @property
     def data(self) -> Any:
@@ -248,6 +273,8 @@ def call(name: str, *args: Any, **options: Any) -> Any:
 @guarded
 def _in_place(name: str, tensor: Tensor, *args: Any, **options: Any) -> Tensor:
     """x.mul_(y): the method without the underscore, written back."""
+    if name == "requires_grad":
+        tensor.requires_grad = all((*args, *options.values()))
     if name in ("requires_grad", "detach", "share_memory"):
         return tensor
     result = call(name, tensor, *args, **options)
