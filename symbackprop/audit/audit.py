@@ -31,6 +31,7 @@ from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
 from symbackprop.audit.notation import override, profile, stated
+from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
 from symbackprop.audit.premises import Supposed, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
@@ -161,6 +162,7 @@ class Judge:
         self.left, self.until = REPAIRS, worked() + ALL
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
+        self.with_thresholds = any(thresholds_in(display) for display in env.displays)
         self.special = special(document, env) - facts.targets
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
@@ -447,6 +449,8 @@ class Judge:
         squares = (n for side in sides for n in walk(side) if isinstance(n, Scripts) and n.above is not None)
         if any(n.above is not None and n.above.items[:1] in ((Number("2"),), (Number("3"),)) for n in squares):
             yield replace(self.reading, powers=True), "the power of a matrix is its product with itself"
+        if self.with_thresholds:
+            yield replace(self.reading, ties=True), THRESHOLDS
 
     def under(
         self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()

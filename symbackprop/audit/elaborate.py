@@ -20,6 +20,14 @@ from symbackprop.audit.grammar import flat
 from symbackprop.audit.lengths import Key, Lengths
 from symbackprop.audit.names import Layer, Mention, layer_of
 from symbackprop.audit.paths import DEEPEST, Paths
+from symbackprop.audit.piecewise import (
+    by_cases,
+    indicator_of,
+    mask,
+    relation_in,
+    subscripted_indicator,
+    written_matrix,
+)
 from symbackprop.audit.scope import SAMPLES, Facts, Instance, Letter, Reading, Scope
 from symbackprop.audit.tree import (
     Annotated,
@@ -334,6 +342,8 @@ class Elaborator(Paths):
                 return self._big(node, scope)
             case Derivative():
                 return self._derivative(node, scope)
+            case Differential(kind, Product((first, *rest), ("", *operators)), order):
+                return self.array(Product((Differential(kind, first, order), *rest), ("", *operators)), scope)
             case Differential():
                 mention = self.env.names.mention(node)
                 if mention is None or not self._known(mention.family):
@@ -341,8 +351,12 @@ class Elaborator(Paths):
                 return self._mentioned(mention, scope)
             case Annotated(_, body, _):
                 return self.array(body, scope)
-            case Cases() | Matrix():
-                raise NotRead("values by cases, and matrices written out, are not read yet")
+            case Cases():
+                return by_cases(self, node, scope)
+            case Matrix():
+                return written_matrix(self, node, scope)
+            case Chain() if (chain := relation_in(node)) is not None:
+                return scalar(mask(self, chain, scope))
             case Text(words):
                 raise NotRead(f"the words \u201c{words.strip()}\u201d stand in the formula")
         raise NotRead(f"{type(node).__name__.lower()} is not read")
@@ -406,15 +420,23 @@ class Elaborator(Paths):
 
     def _kronecker(self, mention: Mention, scope: Scope) -> Array:
         one, two = mention.components
-        return scalar(self._equal(one, two, scope))
+        return scalar(self.equal_indices(one, two, scope))
 
-    def _equal(self, left: Node, right: Node, scope: Scope) -> Expr:
+    def is_index(self, node: Node, scope: Scope) -> bool:
+        """True for a letter that numbers entries."""
+        if not isinstance(node, Symbol) or node.accents or self.env.definitions.get(node.name):
+            return False
+        known = self.env.index_letters | self.env.habits.bound
+        return node.name in scope.letters or (node.name in known and node.name not in self.env.denominators)
+
+    def equal_indices(self, left: Node, right: Node, scope: Scope) -> Expr:
         """1 where two indices agree."""
         axis = Axis(("met", id(left), id(right), scope.claim), 1)
-        first, second = (self._value_of_index(item, axis, scope) for item in (left, right))
+        first, second = (self.index_value(item, axis, scope) for item in (left, right))
         return kronecker(first, second)
 
-    def _value_of_index(self, item: Node, axis: Axis, scope: Scope) -> Expr:
+    def index_value(self, item: Node, axis: Axis, scope: Scope) -> Expr:
+        """The number that an index is."""
         if isinstance(item, Symbol) and (item.name in scope.letters or scope.claim is not None):
             letter = self.letter(item.name, Axis(axis.key, 0), scope)
             self.lengths.join(axis.key, letter.key)
@@ -471,6 +493,9 @@ class Elaborator(Paths):
             and not self._known("e")
         ):
             return self._exponential(node.above, scope)
+        held = subscripted_indicator(node)
+        if held is not None:
+            return scalar(mask(self, held, scope))
         mention = self.env.names.mention(node)
         if mention is not None:
             return self._mentioned(mention, scope)
@@ -519,11 +544,9 @@ class Elaborator(Paths):
         raise NotRead("a norm that is not known")
 
     def _iverson(self, chain: Chain, scope: Scope) -> Array:
-        if len(chain.members) == 2 and chain.relations[0].sign == "=":
-            return scalar(self._equal(chain.members[0], chain.members[1], scope))
         if len(chain.members) == 1:
             return self.array(chain.members[0], scope)
-        raise NotRead("a relation in brackets")
+        return scalar(mask(self, chain, scope))
 
     def _determinant(self, array: Array) -> Array:
         axis = self.algebra.meet(array.axes[0], array.axes[1])
@@ -678,6 +701,9 @@ class Elaborator(Paths):
         group = following
         if isinstance(following, Scripts) and isinstance(following.base, Group) and not following.primes:
             group, below, above = following.base, following.below, following.above
+        held = relation_in(group) if isinstance(group, Group) and indicator_of(node) else None
+        if held is not None:
+            return self._scripted(scalar(mask(self, held, scope)), below, above, scope)
         if not isinstance(group, Group) or group.opening not in "([":
             return None
         mention = self.env.names.mention(node)
@@ -899,7 +925,7 @@ class Elaborator(Paths):
         """k \\ne j below a sum: 0 where the two agree."""
         for low in node.lower:
             if isinstance(low, Chain) and len(low.members) == 2 and low.relations[0].sign == "≠":
-                return subtract(ONE, self._equal(low.members[0], low.members[1], scope))
+                return subtract(ONE, self.equal_indices(low.members[0], low.members[1], scope))
         return None
 
     def _bound_names(self, node: Big) -> tuple[list[str], Node | None]:
