@@ -32,6 +32,7 @@ from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
+from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.premises import Supposed, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
@@ -124,7 +125,7 @@ def audit(
     document = extract(source, kind)
     displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
     habits = survey(displays)
-    env = environment(displays, habits)
+    env = environment(displays, habits, names_in_words(document))
     facts, lengths, reading = infer(document, env)
     override(stated(document.front_matter) | dict(notation or {}), facts, reading)
     judge = Judge(document, env, facts, lengths, reading)

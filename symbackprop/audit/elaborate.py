@@ -133,6 +133,7 @@ class Elaborator(Paths):
         self._of_matrix = False  # inside a trace or determinant, where X^2 is a product
         self.free: dict[str, Letter] = {}
         self.free_samples: dict[str, Expr] = {}
+        self.claimed_layer: Layer | None = None  # the one layer of which a claim speaks
         self.open_ends, self.settled = frontier, True
         self.frontier = tuple(map(self.tensor, frontier)) if frontier is not None else None
 
@@ -1077,16 +1078,16 @@ class Elaborator(Paths):
             by = [self._only_argument(of)]
         value = self.array(of, scope)
         upper: object = self._family(of)
-        powers = node.powers or (None,) * len(by)
+        powers = self._exponents(node, by)
         variables: list[Node] = []
         for variable, exponent in zip(by, powers, strict=True):
             variables += [variable] * (1 if exponent is None else self._integer(exponent))
-        once = not any(node.powers) and (node.kind == "nabla" or not node.powers)  # the Hessian is \nabla^2 f
+        once = not any(powers) and (node.kind == "nabla" or not node.powers)  # the Hessian is \nabla^2 f
         if once and node.order is not None and len(variables) == 1:
             variables *= self._integer(node.order)
         found = value
         for turn, variable in enumerate(reversed(variables)):
-            found = self.slope(found, variable, scope, turn > 0)
+            found = self.slope(found, untransposed(variable) if len(variables) > 1 else variable, scope, turn > 0)
         if len(variables) == 1:
             found = replace(found, upper=upper, lower=self._family(variables[0]), split=value.rank)
             if value.rank == 1 and found.rank == 2 and self.reading.lower_first and not self.reading.rows:
@@ -1094,6 +1095,19 @@ class Elaborator(Paths):
             if value.rank == 0 and found.rank == 2 and self.reading.turned and node.kind != "nabla":
                 found = self.algebra.transposed(found)
         return found
+
+    def _exponents(self, node: Derivative, by: list[Node]) -> list[Node | None]:
+        r"""How often it is differentiated by each variable; the 2 of \partial \mu \partial \sigma^2 is the variable's."""
+        powers = list(node.powers or (None,) * len(by))
+        if isinstance(node.order, Number) and node.order.text.isdigit() and len(by) > 1:
+            times = [1 if p is None else self._integer(p) for p in powers]
+            if sum(times) > int(node.order.text):
+                for k, (variable, power) in enumerate(zip(by, powers, strict=True)):
+                    mention = self.env.names.mention(variable)
+                    if power == Number("2") and mention is not None and mention.family in self.env.squared:
+                        by[k] = Scripts(variable, None, Script((power,))) if isinstance(variable, Symbol) else variable
+                        powers[k] = None
+        return powers
 
     def _family(self, node: Node) -> object:
         mention = self.env.names.mention(node)
@@ -1133,6 +1147,8 @@ class Elaborator(Paths):
             raise NotRead("a derivative by a root")
         if mention.family in self.env.functions:
             raise NotRead("a derivative by a function")
+        if mention.layer is None and mention.family in self.env.habits.layered and self.claimed_layer is not None:
+            mention = replace(mention, layer=self.claimed_layer)  # \nabla_a C beside a^L
         target = self.quantity(mention, scope)
         axes = target.axes
         count = value.rank
@@ -1242,6 +1258,14 @@ class Elaborator(Paths):
         for a, b in zip(own, found.axes, strict=True):
             self.algebra.meet(a, b)
         return found.at(*places)
+
+
+def untransposed(node: Node) -> Node:
+    r"""A variable of \partial\beta \partial\beta^T: the transpose says how the Hessian lies, and it is symmetric."""
+    match node:
+        case Scripts(base, below, Script((Symbol("T" | "top" | "intercal"),)), 0):
+            return base if below is None else Scripts(base, below)
+    return node
 
 
 def replace_name(tensor: Tensor, name: str) -> Tensor:

@@ -175,6 +175,7 @@ def read(
     for _ in range(PASSES):
         elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
         elab.settled = settled
+        elab.claimed_layer = _one_layer(env, left)
         scope = Scope(claim=key, stacked=reading.stacked)
         sides = elab.array(left, scope), elab.array(right, scope)
         a, b = sides if apart else _aligned(elab, *sides)
@@ -193,6 +194,13 @@ def read(
             break
         known, settled = state, state == known
     return elab, both, places, rested, frontier or ()
+
+
+def _one_layer(env: Environment, node: Node) -> Layer | None:
+    """The layer of which the left side speaks, if it is one alone."""
+    mentions = (env.names.mention(n) for n in walk(node) if isinstance(n, Scripts))
+    found = {m.layer for m in mentions if m is not None and m.layer is not None}
+    return found.pop() if len(found) == 1 else None
 
 
 def _places(elab: Elaborator, array: Array) -> tuple[Index, ...]:
@@ -246,7 +254,9 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
         costs = [elab.tensor(Instance(f, None, False)) for f in env.abstract]
         members = [m for m in dict.fromkeys(members) if m not in costs and not any(elab.depends(m, c) for c in costs)]
         named = set().union(*elab.facts.reaches.values()) if set(elab.facts.reaches) >= env.abstract else set()
-        last = [m for m in members if elab.instances[m].family in named and m not in targets]
+        last = [m for m in members if elab.instances[m].family in named]
+        covered = all(t in last or any(elab.depends(m, t) for m in last) for t in targets)
+        last = last if covered else [m for m in last if m not in targets]
         members = last or [m for m in members if m in targets or not _written_out(elab, m)]
         found += _maximal(elab, members)
     return tuple(dict.fromkeys(elab.instances[t] for t in found))

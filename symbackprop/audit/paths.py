@@ -17,19 +17,25 @@ from symbackprop.calculus.pull_back import Contribution, arrive, pull_back
 from symbackprop.expression.build import (
     ONE,
     ZERO,
+    Apply,
+    Compare,
     Entry,
     Expr,
+    Extremum,
     Index,
     Tensor,
+    Where,
     add,
     fresh,
     multiply,
+    nodes_once,
     substitute,
     tensors_in,
 )
 from symbackprop.expression.equation import Equation
 
 DEEPEST = 60
+DIFFERENTIABLE = "no quantity lies at a kink"
 
 
 class Paths:
@@ -40,6 +46,7 @@ class Paths:
     instances: dict[Tensor, Instance]
     jets: dict[Tensor, tuple[Tensor, Tensor]]
     layer_sums: dict[Tensor, tuple[Node, str, Scope]]
+    conditions: dict[str, None]
     settled: bool
     frontier: tuple[Tensor, ...] | None
 
@@ -85,6 +92,7 @@ class Paths:
     ) -> None:
         if depth > DEEPEST:
             raise NotRead("the way back through the definitions does not end")
+        self._kinks(expr)
         if by in tensors_in(expr):
             for part in pull_back(expr, weight, by, running):
                 found.append(arrive(part, places))
@@ -93,6 +101,13 @@ class Paths:
                 continue
             for part in pull_back(expr, weight, tensor, running):
                 self._through(tensor, part, by, places, found, depth)
+
+    def _kinks(self, expr: Expr) -> None:
+        """Note that what is differentiated has kinks: there nothing is said."""
+        for node in nodes_once(expr):
+            cut = isinstance(node, Where) and any(isinstance(n, Compare) for n in nodes_once(node.condition))
+            if cut or isinstance(node, Extremum) or (isinstance(node, Apply) and node.function.kinks):
+                self.conditions[DIFFERENTIABLE] = None
 
     def _through(
         self, tensor: Tensor, part: Contribution, by: Tensor, places: list[Index], found: list[Expr], depth: int

@@ -40,7 +40,7 @@ from symbackprop.expression.build import (
     where,
 )
 
-THRESHOLDS = "no quantity lies on a threshold of the cases"
+THRESHOLDS = "no quantity lies at a threshold of the cases"
 COVERED = "one of the cases holds"
 OTHERWISE = ("otherwise", "else")
 COMPLEMENTS = {"<": {"≥"}, "≤": {">"}, ">": {"≤"}, "≥": {"<"}, "=": {"≠"}, "≠": {"="}}
