@@ -133,6 +133,7 @@ class Elaborator(Paths):
         self._of_matrix = False  # inside a trace or determinant, where X^2 is a product
         self.free: dict[str, Letter] = {}
         self.free_samples: dict[str, Expr] = {}
+        self.guards: list[tuple[Expr, Axis]] = []
         self.claimed_layer: Layer | None = None  # the one layer of which a claim speaks
         self.open_ends, self.settled = frontier, True
         self.frontier = tuple(map(self.tensor, frontier)) if frontier is not None else None
@@ -240,16 +241,36 @@ class Elaborator(Paths):
                 return Array((array.axes[1],), lambda j: array.at(first, j), True)
             raise Misfit(f"{len(items)} indices on an array with {array.rank} axes")
         places: list[Expr | None] = []
-        for item, axis in zip(items, array.axes, strict=True):
+        far: dict[int, Axis] = {}  # places that are computed may lie beyond an end: there is nothing, which counts as 0
+        for k, (item, axis) in enumerate(zip(items, array.axes, strict=True)):
             whole = isinstance(item, Symbol) and item.name in (":", "cdot", "bullet", "ast")
             places.append(None if whole else self.place(item, axis, scope))
+            if is_computed(item):
+                far[k] = axis
+                self._guard(item, places[k], axis, scope)
         left = tuple(axis for axis, p in zip(array.axes, places, strict=True) if p is None)
 
         def at(*given: Expr) -> Expr:
             rest = iter(given)
-            return array.at(*(p if p is not None else next(rest) for p in places))
+            there = [p if p is not None else next(rest) for p in places]
+            met: list[Expr] = []
+            running: list[Index] = []
+            for k, axis in far.items():
+                running.append(fresh("p", axis.size(self.lengths)))
+                met.append(kronecker(running[-1], there[k]))
+                there[k] = running[-1]
+            found = multiply(*met, array.at(*there))
+            for index in reversed(running):
+                found = close_sum(index, found)
+            return found
 
         return Array(left, at, array.rank == 2 and bool(places) and places[0] is not None)
+
+    def _guard(self, item: Node, place: Expr | None, axis: Axis, scope: Scope) -> None:
+        """A claim about an entry that it computes, x_{i+1}, is one about those i for which there is such an entry."""
+        letters = [n.name for n in walk(item) if isinstance(n, Symbol)]
+        if scope.claim is not None and place is not None and all(n in self.free for n in letters):
+            self.guards.append((place, axis))
 
     def place(self, item: Node, axis: Axis, scope: Scope) -> Expr:
         """The place, counted from 0, that an index names on an axis."""
@@ -268,15 +289,30 @@ class Elaborator(Paths):
                 if value < 0:
                     raise NotRead(f"there is no entry {text}")
                 return number(value)
-            case Terms((first, Number(text)), ("+", sign)) if sign in "+-" and text.isdigit():
-                start = self.place(first, Axis(("shifted", axis.key), axis.origin), scope)
-                step = int(text) if sign == "+" else -int(text)
-                return add(start, number(step))
+            case Terms() | Product() | Group() if is_computed(item):
+                return subtract(self._computed_place(item, axis, scope), number(axis.origin))
             case Scripts(Symbol(name), None, None, primes) if primes:
                 return self.place(Symbol(name + "'" * primes), axis, scope)
             case Scripts(Symbol(name), Script((low,)), None, 0) if isinstance(low, Symbol | Number):
                 text = low.name if isinstance(low, Symbol) else low.text
                 return self.place(Symbol(f"{name}_{text}"), axis, scope)
+        raise NotRead("an index that is not understood")
+
+    def _computed_place(self, item: Node, axis: Axis, scope: Scope) -> Expr:
+        """The number of an entry, i + k - 1 or 2i, as it is written."""
+        match item:
+            case Number(text) if text.isdigit():
+                return number(int(text))
+            case Symbol(name, _, ()):
+                letter = self.letter(name, Axis(("computed", axis.key, name), axis.origin), scope)
+                return add(letter.place, number(letter.origin))
+            case Terms(terms, signs) if set(signs) <= {"+", "-"}:
+                parts = [self._computed_place(t, axis, scope) for t in terms]
+                return add(*(p if sign == "+" else negate(p) for p, sign in zip(parts, signs, strict=True)))
+            case Product((Number(text), factor), ("" | "cdot" | "times",)) if text.isdigit():
+                return multiply(number(int(text)), self._computed_place(factor, axis, scope))
+            case Group("(", ")", (inner,)):
+                return self._computed_place(inner, axis, scope)
         raise NotRead("an index that is not understood")
 
     def letter(self, name: str, axis: Axis, scope: Scope) -> Letter:
@@ -1149,6 +1185,11 @@ class Elaborator(Paths):
             raise NotRead("a derivative by a function")
         if mention.layer is None and mention.family in self.env.habits.layered and self.claimed_layer is not None:
             mention = replace(mention, layer=self.claimed_layer)  # \nabla_a C beside a^L
+        if any(is_computed(item) for item in mention.components):
+            return self._slope_there(value, mention, scope, again)
+        return self._slope_by(value, mention, scope, again)
+
+    def _slope_by(self, value: Array, mention: Mention, scope: Scope, again: bool) -> Array:
         target = self.quantity(mention, scope)
         axes = target.axes
         count = value.rank
@@ -1164,6 +1205,26 @@ class Elaborator(Paths):
         if isinstance(probe, Entry):
             self.targets[probe.tensor] = None
         return Array((*value.axes, *axes), at, target.row if not count else value.row)
+
+    def _slope_there(self, value: Array, mention: Mention, scope: Scope, again: bool) -> Array:
+        """The derivative by an entry whose number is computed, dL/dy_{i-k+1}: 0 where there is no such entry."""
+        every = {f"any {k}": item for k, item in enumerate(mention.components)}
+        letters = dict(scope.letters)
+        target = self.quantity(replace(mention, components=()), scope)
+        indices = []
+        for name, axis in zip(every, target.axes, strict=True):
+            indices.append(fresh("p", axis.size(self.lengths)))
+            letters[name] = Letter(indices[-1], axis.key, axis.origin)
+        anywhere = replace(mention, components=tuple(Symbol(name) for name in every))
+        there = self._slope_by(value, anywhere, replace(scope, letters=letters), again)
+        found = Array(
+            (*there.axes, *target.axes),
+            lambda *places: substitute(
+                there.at(*places[: there.rank]), dict(zip(indices, places[there.rank :], strict=True))
+            ),
+        )
+        whole = tuple(Symbol(":") for _ in there.axes)
+        return self.entry(found, (*whole, *every.values()), scope)
 
     # What quantities are.
 
@@ -1266,6 +1327,18 @@ def untransposed(node: Node) -> Node:
         case Scripts(base, below, Script((Symbol("T" | "top" | "intercal"),)), 0):
             return base if below is None else Scripts(base, below)
     return node
+
+
+def is_computed(item: Node) -> bool:
+    """True for an index that is computed, i + 1 or 2i."""
+    match item:
+        case Terms(terms):
+            return any(isinstance(n, Symbol) for t in terms for n in walk(t))
+        case Product((Number(), _), _):
+            return True
+        case Group("(", ")", (inner,)):
+            return is_computed(inner)
+    return False
 
 
 def replace_name(tensor: Tensor, name: str) -> Tensor:

@@ -31,14 +31,22 @@ from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.exact import Evaluator, all_symbols
 from symbackprop.evaluation.number_types import FLOAT
 from symbackprop.expression.build import (
+    ZERO,
+    Compare,
     Entry,
     Expr,
     Index,
+    Kronecker,
+    Sum,
     Symbol,
     SymmetricTensor,
     Tensor,
+    close_sum,
     entries_once,
     free_indices,
+    multiply,
+    nodes_once,
+    open_binder,
     rewrite,
     tensors_in,
 )
@@ -181,6 +189,12 @@ def read(
         a, b = sides if apart else _aligned(elab, *sides)
         places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
         both = a.at(*places), b.at(*(places if not apart else _places(elab, b)))
+        inside = [
+            Compare("<=", ZERO, p) if low else Compare("<", p, axis.size(draft))
+            for p, axis in elab.guards
+            for low in (True, False)
+        ]
+        both = multiply(*inside, both[0]), multiply(*inside, both[1])
         rested = _rested(elab, both)
         frontier = open_ends(elab) if ends is None else ends
         state = hash(
@@ -571,8 +585,9 @@ class Case:
             return ()
         table = Canonical(NO_FACTS, program.known)
         try:
-            if table.equal(c.left, c.right):
-                return tuple(table.used)
+            for left, right in ((c.left, c.right), _plain(c)):
+                if table.equal(left, right):
+                    return tuple(table.used)
         except SymbackpropError:
             pass
         right = Tensor("right side", program.outputs[0].shape)
@@ -581,6 +596,35 @@ class Case:
         if resolver.meets(program.outputs[0], right):
             return tuple(resolver.used)
         return None
+
+
+def _plain(comparison: Comparison) -> Sides:
+    """The two sides without names that are entries of other quantities, nested sums of the left one turned."""
+    names = {e.tensor: e for e in comparison.equations if isinstance(e.value, Entry)}
+
+    def meaning(node: Expr) -> Expr | None:
+        named = isinstance(node, Entry) and node.tensor in names
+        return rewrite(names[node.tensor].at(node.indices), meaning) if named else None  # type: ignore[attr-defined]
+
+    return turned_sums(rewrite(comparison.left, meaning)), rewrite(comparison.right, meaning)
+
+
+def turned_sums(expr: Expr) -> Expr:
+    """The same with nested sums in the other order: a delta is solved for an index of the inner one."""
+
+    def turned(node: Expr) -> Expr | None:
+        indices: list[Index] = []
+        body = node
+        while isinstance(body, Sum):
+            index, body = open_binder(body)
+            indices.append(index)
+        if len(indices) < 2 or not any(isinstance(n, Kronecker) for n in nodes_once(body)):
+            return None
+        for index in indices:
+            body = close_sum(index, body)
+        return body
+
+    return rewrite(expr, turned)
 
 
 def decided(comparison: Comparison, assumed: tuple[tuple[str, str, int], ...] = (), seconds: float = 0.3) -> Ruling:
