@@ -51,6 +51,7 @@ from symbackprop.audit.tree import (
     links,
     walk,
 )
+from symbackprop.audit.unit_layers import layers_of_units
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.functions import FUNCTIONS
@@ -124,11 +125,21 @@ def audit(
     """
     document = extract(source, kind)
     displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
+    layered = layers_of_units(displays)
+    if layered is not None:
+        displays = tuple(layered(display) for display in displays)
     habits = survey(displays)
     env = environment(displays, habits, names_in_words(document))
+    if layered is not None:
+        spoken = [(layered(one), layered(two)) for one, two in names_in_words(document)]
+        env = environment(displays, habits, spoken)
     facts, lengths, reading = infer(document, env)
+    if layered is not None:
+        facts.assumptions.append("letters of units stand for layers that follow each other")
     override(stated(document.front_matter) | dict(notation or {}), facts, reading)
     judge = Judge(document, env, facts, lengths, reading)
+    if layered is not None:
+        judge.reread = layered
     judgements: list[Judgement] = []
     for f, display in enumerate(displays):
         if observer is not None:
@@ -163,6 +174,7 @@ class Judge:
         self.left, self.until = REPAIRS, worked() + ALL
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
+        self.reread: Callable[[Node], Node] = lambda node: node  # what the document's habits make of a formula
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
         self.special = special(document, env) - facts.targets
 
@@ -412,7 +424,7 @@ class Judge:
         for candidate in slips.candidates():
             if worked() > until:
                 break
-            right = parse_expression(candidate.right)
+            right = self.reread(parse_expression(candidate.right))
             if candidate.left is None and not trials.agree(right):
                 continue
             if step.left in list(walk(right)) and step.left not in list(walk(step.right)):
@@ -426,7 +438,7 @@ class Judge:
     def _proved(
         self, candidate: Candidate, right: Node, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
     ) -> bool:
-        left = step.left if candidate.left is None else parse_expression(candidate.left)
+        left = step.left if candidate.left is None else self.reread(parse_expression(candidate.left))
         assert left is not None
         if any(isinstance(n, NotUnderstood) for n in walk(right)):
             return False
