@@ -31,6 +31,7 @@ from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
 from symbackprop.audit.notation import override, profile, stated
+from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
 from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.premises import Supposed, special, supposes, symmetric
@@ -128,29 +129,59 @@ def audit(
     layered = layers_of_units(displays)
     if layered is not None:
         displays = tuple(layered(display) for display in displays)
-    habits = survey(displays)
-    env = environment(displays, habits, names_in_words(document))
+    spoken = names_in_words(document)
     if layered is not None:
-        spoken = [(layered(one), layered(two)) for one, two in names_in_words(document)]
-        env = environment(displays, habits, spoken)
-    facts, lengths, reading = infer(document, env)
-    if layered is not None:
-        facts.assumptions.append("letters of units stand for layers that follow each other")
-    override(stated(document.front_matter) | dict(notation or {}), facts, reading)
-    judge = Judge(document, env, facts, lengths, reading)
-    if layered is not None:
-        judge.reread = layered
-    judgements: list[Judgement] = []
-    for f, display in enumerate(displays):
-        if observer is not None:
-            observer("equations", f, len(displays))
-        formula = document.formulas[f]
-        if len(formula.latex) > LONGEST:
-            reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
-            judgements.append(Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
-        judgements += judge.display(f, display)
-    judgements = judge.laid_out(judgements)
-    return Audit(document, judgements, profile(document, env, facts, reading), facts.assumptions)
+        spoken = [(layered(one), layered(two)) for one, two in spoken]
+    whole = environment(displays, survey(displays), spoken)
+    divided = parts(document, whole)
+    found = Audit(document, [], {}, [])
+    clock = Clock(REPAIRS, worked() + ALL)
+    for part in divided:
+        env = whole
+        if len(divided) > 1:
+            shown = seen_from(part, divided, displays, whole)
+            env = environment(shown, survey(shown), spoken)
+        facts, lengths, reading = infer(_words_first(document, part), env)
+        if layered is not None:
+            facts.assumptions.append("letters of units stand for layers that follow each other")
+        override(stated(document.front_matter) | dict(notation or {}), facts, reading)
+        judge = Judge(document, env, facts, lengths, reading, clock)
+        if layered is not None:
+            judge.reread = layered
+        judged: list[Judgement] = []
+        for f in range(part.first, part.end):
+            if observer is not None:
+                observer("equations", f, len(displays))
+            formula = document.formulas[f]
+            if len(formula.latex) > LONGEST:
+                reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
+                judged.append(Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
+            judged += judge.display(f, displays[f])
+        found.judgements += judge.laid_out(judged)
+        line = document.formulas[part.first].line if part.first else 0
+        for name, meaning in profile(document, env, facts, reading).items():
+            if found.notation.setdefault(name, meaning) != meaning:
+                found.notation[f"{name} from line {line} on"] = meaning
+        found.assumptions += [a for a in facts.assumptions if a not in found.assumptions]
+    return found
+
+
+def _words_first(document: Document, part: Part) -> Document:
+    """A document whose words begin with those of a part: what they say of a letter counts before what others say."""
+    if not part.first and part.end == len(document.formulas):
+        return document
+    first = document.formulas[part.first].line if part.first else 0
+    end = document.formulas[part.end].line if part.end < len(document.formulas) else None
+    own = [p for p in document.prose if p[0] >= first and (end is None or p[0] < end)]
+    return replace(document, prose=(*own, *(p for p in document.prose if p[0] < first)))
+
+
+@dataclass
+class Clock:
+    """How long a document may take: what is left for repairs, and when to stop."""
+
+    repairs: float
+    until: float
 
 
 def _parsed(text: str) -> Display:
@@ -169,9 +200,11 @@ def _looks_mistyped(upper: Node | None) -> bool:
 class Judge:
     """Judges the links of one document, in order."""
 
-    def __init__(self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> None:
+    def __init__(
+        self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading, clock: Clock
+    ) -> None:
         self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
-        self.left, self.until = REPAIRS, worked() + ALL
+        self.clock = clock
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
         self.reread: Callable[[Node], Node] = lambda node: node  # what the document's habits make of a formula
@@ -237,7 +270,7 @@ class Judge:
             return replace(start, reason=broken.reason)
         if supposes(self.env, start.formula, step):
             return replace(start, status="NOTATION", reason="what the text supposes")
-        if worked() > self.until:
+        if worked() > self.clock.until:
             return replace(start, status="UNDECIDED", reason="the time for the document was up")
         self.supposed = symmetric(self.document, self.env, start.formula)
         restricted = self.said_positive(start.formula, step)
@@ -254,6 +287,9 @@ class Judge:
             repair = self.repair(start.formula, key, step)
             if repair is not None:
                 start = replace(start, repair=repair.latex)
+        head = self.env.head(step.left)
+        if status == "PROVED" and head is not None and head.mention.plain and not head.arguments:
+            self.env.other_forms[head.mention.family].append(step.right)
         return replace(
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
@@ -413,7 +449,7 @@ class Judge:
                 if d.place[0] >= 0:
                     near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
         slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near))
-        until = worked() + min(REPAIR, self.left)
+        until = worked() + min(REPAIR, self.clock.repairs)
         restricted = self.said_positive(formula, step)
         start = worked()
         found = None
@@ -432,7 +468,7 @@ class Judge:
             if self._proved(candidate, right, step, key, restricted):
                 found = candidate
                 break
-        self.left -= worked() - start
+        self.clock.repairs -= worked() - start
         return found
 
     def _proved(

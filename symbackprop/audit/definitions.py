@@ -85,6 +85,8 @@ class Environment:
         zeros: axes, (family, number), with an entry 0.
         stated: assumptions about single entries, y_c = 1, and of which family.
         roles: of each link of each formula: DEFINITION, NOTATION or "" for a claim.
+        spoken: names that the words give to derivatives.
+        other_forms: what quantities without layer or entry were proved to be, beside what defines them.
     """
 
     habits: Habits
@@ -107,6 +109,7 @@ class Environment:
     used_names: set[str] = field(default_factory=set)
     stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
     spoken: tuple[Link, ...] = ()
+    other_forms: dict[str, list[Node]] = field(default_factory=lambda: defaultdict(list))
 
     def link(self, place: tuple[int, int]) -> Link:
         """The link at a place: a formula's, or with a formula's number below 0 one that the words say."""

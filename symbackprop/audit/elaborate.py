@@ -19,7 +19,7 @@ from symbackprop.audit.definitions import Definition, Environment
 from symbackprop.audit.grammar import flat
 from symbackprop.audit.lengths import Key, Lengths
 from symbackprop.audit.names import Layer, Mention, layer_of
-from symbackprop.audit.paths import DEEPEST, Paths
+from symbackprop.audit.paths import DEEPEST, Paths, Unconnected
 from symbackprop.audit.piecewise import (
     by_cases,
     indicator_of,
@@ -1121,9 +1121,7 @@ class Elaborator(Paths):
         once = not any(powers) and (node.kind == "nabla" or not node.powers)  # the Hessian is \nabla^2 f
         if once and node.order is not None and len(variables) == 1:
             variables *= self._integer(node.order)
-        found = value
-        for turn, variable in enumerate(reversed(variables)):
-            found = self.slope(found, untransposed(variable) if len(variables) > 1 else variable, scope, turn > 0)
+        found = self._slopes(value, of, variables, scope)
         if len(variables) == 1:
             found = replace(found, upper=upper, lower=self._family(variables[0]), split=value.rank)
             if value.rank == 1 and found.rank == 2 and self.reading.lower_first and not self.reading.rows:
@@ -1131,6 +1129,31 @@ class Elaborator(Paths):
             if value.rank == 0 and found.rank == 2 and self.reading.turned and node.kind != "nabla":
                 found = self.algebra.transposed(found)
         return found
+
+    def _slopes(self, value: Array, of: Node, variables: Sequence[Node], scope: Scope) -> Array:
+        """Differentiate by one variable after the other; a quantity in the form in which it depends on them."""
+
+        def along(found: Array) -> Array:
+            for turn, variable in enumerate(reversed(variables)):
+                found = self.slope(found, untransposed(variable) if len(variables) > 1 else variable, scope, turn > 0)
+            return found
+
+        head = self.env.head(of)
+        other = self.env.other_forms.get(head.mention.family, ()) if head is not None else ()
+        found = along(value)
+        if not other or (self.settled and self._is_connected(found)):
+            return found  # until all is settled the other forms are read for the lengths that they make one
+        forms = [along(self.array(form, Scope(claim=scope.claim, stacked=scope.stacked))) for form in other]
+        connected = [form for form in forms if self._is_connected(form)]
+        return connected[0] if self.settled and connected else found
+
+    def _is_connected(self, array: Array) -> bool:
+        """False if what is differentiated does not depend on what it is differentiated by."""
+        try:
+            array.at(*(Index(f"p{k}", axis.size(self.lengths)) for k, axis in enumerate(array.axes)))
+        except Unconnected:
+            return False
+        return True
 
     def _exponents(self, node: Derivative, by: list[Node]) -> list[Node | None]:
         r"""How often it is differentiated by each variable; the 2 of \partial \mu \partial \sigma^2 is the variable's."""

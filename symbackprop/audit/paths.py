@@ -38,6 +38,10 @@ DEEPEST = 60
 DIFFERENTIABLE = "no quantity lies at a kink"
 
 
+class Unconnected(NotRead):
+    """No path leads from what is differentiated to what it is differentiated by."""
+
+
 class Paths:
     """The part of an `Elaborator` that differentiates: which tensor leads to which, and by what."""
 
@@ -74,7 +78,7 @@ class Paths:
             and by not in tensors_in(expr)
             and not any(self.depends(t, by) for t in tensors_in(expr))
         ):
-            raise NotRead(f"nothing says how it depends on {by.name}")
+            raise Unconnected(f"nothing says how it depends on {by.name}")
         self._follow(expr, ONE, (), by, indices, found, 0)
         result = add(*found)
         moved: dict[Expr, Expr] = {i: p for i, p in zip(indices, places, strict=True) if i is not p}

@@ -60,7 +60,7 @@ def symmetric(document: Document, env: Environment, formula: Formula) -> Suppose
     once: set[str] = set()
     for line, paragraph in document.prose:
         if line > formula.line:
-            break
+            continue
         for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
             conditional = re.search(CONDITIONAL, _upto(sentence), re.I) is not None
             if not conditional and re.search(r"\b(?:assum|suppos)", sentence, re.I):
