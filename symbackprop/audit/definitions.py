@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from symbackprop.audit.grammar import flat
 from symbackprop.audit.names import Habits, Layer, Mention, Names
@@ -168,6 +169,7 @@ def environment(displays: Sequence[Display], habits: Habits, spoken: Sequence[tu
     _functions(env)
     _zeros(env)
     _definitions(env)
+    _name_parts(env)
     _abstract(env)
     return env
 
@@ -456,6 +458,35 @@ def _definitions(env: Environment) -> None:
             env.definitions[mention.family].append(definition)
             env.roles[place] = "DEFINITION"
             taken[mention.family, mention.layer, number, slope] = definition
+
+
+def _name_parts(env: Environment) -> None:
+    """a_t = W h_{t-1} + U x_t beside h_t = tanh(W h_{t-1} + U x_t): h is made of a, and a derivative by a is one."""
+    named: list[tuple[Definition, Node]] = []
+    for known in env.definitions.values():
+        for d in known:
+            if d.place[0] >= 0 and not d.slope and not d.of_one_entry and isinstance(d.right, Terms | Product):
+                left = env.link(d.place).left
+                if left is not None and not d.head.arguments:
+                    named.append((d, left))
+    for family, known in env.definitions.items():
+        for n, d in enumerate(known):
+            for part, left in named:
+                within = part.head.mention.family != family and part.right != d.right
+                if within and any(node == part.right for node in walk(d.right)):
+                    known[n] = d = replace(d, right=_with_name(d.right, part.right, left))
+
+
+def _with_name(value: Any, part: Node, name: Node) -> Any:
+    """The tree with a name for each place where a part stands; no deeper than the grammar lets trees be nested."""
+    if value == part:
+        return name
+    if isinstance(value, tuple):
+        return tuple(_with_name(item, part, name) for item in value)
+    if not hasattr(value, "__dataclass_fields__"):
+        return value
+    changed = {f.name: _with_name(getattr(value, f.name), part, name) for f in fields(value) if f.name != "span"}
+    return replace(value, **changed)
 
 
 def _patterns(env: Environment, slopes: dict[tuple[str, Layer | None], tuple[int, int]]) -> None:

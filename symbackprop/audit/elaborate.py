@@ -133,6 +133,7 @@ class Elaborator(Paths):
         self._of_matrix = False  # inside a trace or determinant, where X^2 is a product
         self.free: dict[str, Letter] = {}
         self.free_samples: dict[str, Expr] = {}
+        self.at_layer: Layer | None = None  # what this layer adds to a sum over layers is what is claimed
         self.guards: list[tuple[Expr, Axis]] = []
         self.claimed_layer: Layer | None = None  # the one layer of which a claim speaks
         self.open_ends, self.settled = frontier, True
@@ -1293,6 +1294,44 @@ class Elaborator(Paths):
             most = max(len(d.head.arguments) for d in self.env.definitions[base])
             return next(d for d in self.env.definitions[base] if len(d.head.arguments) == most)
         return definition
+
+    def consumers(self, instance: Instance) -> list[Tensor]:
+        """The quantities whose equation reads this one, at the layers at which they do."""
+        found = []
+        for family, known in self.env.definitions.items():
+            for definition in known:
+                layer = definition.layer
+                if definition.slope or layer is None or instance.layer is None:
+                    continue
+                general = layer.base in self.env.habits.layer_letters
+                for node in walk(definition.right):
+                    mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+                    if mention is None or mention.layer is None:
+                        continue
+                    if self.facts.aliases.get(mention.family, mention.family) != instance.family:
+                        continue
+                    if general and mention.layer.base == layer.base:
+                        there = instance.layer.shifted(layer.offset - mention.layer.offset)
+                        some = any(i.lifted for i in self.instances.values())
+                        lifted = instance.lifted or (family in self.facts.per_sample and some)
+                        found.append(self.tensor(Instance(family, there, lifted)))
+                    elif mention.layer == instance.layer:
+                        found.append(self.tensor(Instance(family, layer, instance.lifted)))
+        return found
+
+    def is_carried(self, instance: Instance) -> bool:
+        """True if a quantity leads on to a later layer."""
+        waiting, seen = [instance], {instance}
+        while waiting:
+            for tensor in self.consumers(waiting.pop()):
+                other = self.instances[tensor]
+                if other.layer is not None and instance.layer is not None and other.layer.base == instance.layer.base:
+                    if other.layer.offset > instance.layer.offset:
+                        return True
+                    if other not in seen:
+                        seen.add(other)
+                        waiting.append(other)
+        return False
 
     def _value(
         self, definition: Definition, instance: Instance, axes: tuple[Axis, ...], indices: tuple[Index, ...]

@@ -21,7 +21,7 @@ from symbackprop.audit.elaborate import Elaborator
 from symbackprop.audit.lengths import Key, Lengths, Overlay
 from symbackprop.audit.names import Layer
 from symbackprop.audit.scope import Facts, Instance, Reading, Scope
-from symbackprop.audit.tree import Node, Scripts, walk
+from symbackprop.audit.tree import Big, Chain, Derivative, Group, Node, Number, Product, Scripts, Terms, walk
 from symbackprop.audit.tree import Symbol as Letter
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
@@ -176,13 +176,14 @@ def read(
         apart: the two sides are not laid one upon the other: they may have different shapes.
     """
     draft = lengths.copy()
+    left, right, at_layer = each_layer(env, left, right)
     memory: dict[Key, int] = {}
     memory |= {("origin", ("free", key, name)): 1 for name in restricted}
     frontier = ends
     known, settled = -1, False
     for _ in range(PASSES):
         elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
-        elab.settled = settled
+        elab.settled, elab.at_layer = settled, at_layer
         elab.claimed_layer = _one_layer(env, left)
         scope = Scope(claim=key, stacked=reading.stacked)
         sides = elab.array(left, scope), elab.array(right, scope)
@@ -208,6 +209,41 @@ def read(
             break
         known, settled = state, state == known
     return elab, both, places, rested, frontier or ()
+
+
+def each_layer(env: Environment, left: Node, right: Node) -> tuple[Node, Node, Layer | None]:
+    r"""The two sides of dL/dW = \sum_t ..., each as what one layer or time adds to the sum, and which that is.
+
+    The parameter is one of all layers; what layer t adds is its slope where its own equation alone counts. Equal parts
+    have equal sums; parts that differ have different sums where there is one time alone.
+    """
+    if not isinstance(left, Derivative) or len(left.by) != 1:
+        return left, right, None
+    mention = env.names.mention(left.by[0])
+    if mention is None or mention.layer is not None or env.definitions.get(mention.family):
+        return left, right, None
+    body = _summand(env, right)
+    return (left, *body) if body is not None else (left, right, None)
+
+
+def _summand(env: Environment, node: Node) -> tuple[Node, Layer] | None:
+    match node:
+        case Big("sum", (low,), upper, body) if body is not None:
+            letter, start = low, None
+            if isinstance(low, Chain) and len(low.members) == 2 and low.relations[0].sign == "=":
+                letter, start = low.members
+            every = start in (None, Number("1"), Number("0")) and (upper is None or isinstance(upper, Letter | Scripts))
+            if isinstance(letter, Letter) and letter.name in env.habits.layer_letters and every:
+                mentions = (env.names.mention(n) for n in walk(body) if isinstance(n, Scripts))
+                if any(m is not None and m.layer is not None and m.layer.base == letter.name for m in mentions):
+                    return body, Layer(letter.name)
+        case Terms((inner,), signs) if (found := _summand(env, inner)) is not None:
+            return Terms((found[0],), signs), found[1]
+        case Group("(" | "[", closing, (inner,)) if (found := _summand(env, inner)) is not None:
+            return Group("(", closing, (found[0],)), found[1]
+        case Product((*first, last), operators) if (found := _summand(env, last)) is not None:
+            return Product((*first, Group("(", ")", (found[0],))), operators), found[1]
+    return None
 
 
 def _one_layer(env: Environment, node: Node) -> Layer | None:
@@ -254,11 +290,12 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
     env, found = elab.env, []
     targets = list(elab.targets)
     bases = {i.layer.base for i in (elab.instances[t] for t in targets) if i.layer is not None}
+    bases |= {elab.at_layer.base} if elab.at_layer is not None else set()
     if bases == {""} and all(d.layer is None for known in env.definitions.values() for d in known):
         bases = set()  # W_1 and W_2 in one formula are no layers that follow each other
     for base in bases:
         members = _layered_members(elab, base, targets)
-        found += _maximal(elab, members)
+        found += _closed(elab, _maximal(elab, members), [t for t in targets if t not in members] + members)
     if env.abstract and not bases:
         members = [t for t in targets]
         for family, known in env.definitions.items():
@@ -298,7 +335,7 @@ def _layered_members(elab: Elaborator, base: str, targets: Sequence[Tensor]) -> 
         if any(m is not target and elab.depends(m, target) for m in members):
             continue
         if not _computed(elab, target):
-            members += consumers(elab, instance)
+            members += elab.consumers(instance)
     return list(dict.fromkeys(m for m in members if not _is_slope(elab, m)))
 
 
@@ -314,40 +351,35 @@ def _computed(elab: Elaborator, tensor: Tensor) -> bool:
     return not _is_slope(elab, tensor) and elab.equation(tensor) is not None
 
 
-def consumers(elab: Elaborator, instance: Instance) -> list[Tensor]:
-    """The quantities whose equation reads this one, at the layers at which they do."""
-    found = []
-    env = elab.env
-    for family, known in env.definitions.items():
-        for definition in known:
-            layer = definition.layer
-            if definition.slope or layer is None or instance.layer is None:
+def _closed(elab: Elaborator, last: list[Tensor], inner: Sequence[Tensor]) -> list[Tensor]:
+    """The last tensors with all others by which the cost is reached: o_t and h_{t+1}, where h_t leads to both.
+
+    This is for quantities of times, each of which leads to a cost of its own; a layer leads to the next one alone.
+    """
+    if not elab.layer_sums and not _recurs(elab, last):
+        return last
+    found = list(last)
+    waiting = [t for t in inner if t not in found]
+    seen = set(waiting)
+    while waiting:
+        tensor = waiting.pop()
+        instance = elab.instances[tensor]
+        if instance.layer is None or not any(elab.depends(f, tensor) for f in found):
+            continue
+        for other in elab.consumers(instance):
+            if other in found or other in seen or _is_slope(elab, other):
                 continue
-            general = layer.base in env.habits.layer_letters
-            for node in walk(definition.right):
-                mention = env.names.mention(node) if isinstance(node, Scripts) else None
-                if mention is None or mention.layer is None:
-                    continue
-                if elab.facts.aliases.get(mention.family, mention.family) != instance.family:
-                    continue
-                if general and mention.layer.base == layer.base:
-                    shift = layer.offset - mention.layer.offset
-                    found.append(
-                        elab.tensor(
-                            Instance(
-                                family,
-                                instance.layer.shifted(shift),
-                                instance.lifted or (family in elab.facts.per_sample and _any_lifted(elab)),
-                            )
-                        )
-                    )
-                elif mention.layer == instance.layer:
-                    found.append(elab.tensor(Instance(family, layer, instance.lifted)))
-    return found
+            if any(elab.depends(f, other) for f in found):
+                seen.add(other)
+                waiting.append(other)
+            else:
+                found.append(other)
+    return _maximal(elab, found)
 
 
-def _any_lifted(elab: Elaborator) -> bool:
-    return any(i.lifted for i in elab.instances.values())
+def _recurs(elab: Elaborator, tensors: Sequence[Tensor]) -> bool:
+    """True if a quantity leads to more than one other, so that not all goes through the last that is spoken of."""
+    return any(len(set(elab.consumers(elab.instances[t]))) > 1 for t in tensors)
 
 
 def _maximal(elab: Elaborator, members: Sequence[Tensor]) -> list[Tensor]:
@@ -444,6 +476,7 @@ class Trials:
                 *_, ends = read(env, facts, lengths, left, wrong, reading, key, restricted, apart=True)
         except NotRead:
             pass
+        self.env, self.at_layer = env, each_layer(env, left, wrong)[2] if wrong is not None else None
         self.elab, (self.left, _), self.places, _, _ = read(
             env, facts, lengths, left, left, reading, key, restricted, ends
         )
@@ -457,6 +490,11 @@ class Trials:
         before = elab.lengths
         elab.lengths = elab.algebra.lengths = Overlay(before)
         try:
+            if self.at_layer is not None:
+                summand = _summand(self.env, right)
+                if summand is None:
+                    return False
+                right = summand[0]
             array = elab.array(right, Scope(claim=self.key, stacked=self.stacked))
             if array.rank != len(self.axes):
                 return False
