@@ -122,6 +122,7 @@ class Elaborator(Paths):
         self.env, self.facts, self.lengths, self.reading, self.memory = env, facts, lengths, reading, memory
         self.algebra = Algebra(lengths, elementwise=reading.elementwise, rows=reading.rows)
         self.instances: dict[Tensor, Instance] = {}
+        self.spoken: dict[Tensor, None] = {}
         self.conditions: dict[str, None] = {}
         self.targets: dict[Tensor, None] = {}
         self.seen_layers: dict[str, set[int]] = {}
@@ -129,6 +130,8 @@ class Elaborator(Paths):
         self.layer_sums: dict[Tensor, tuple[Node, str, Scope]] = {}
         self._sums: list[tuple[str, Expr, Tensor]] = []
         self._equations: dict[Tensor, Equation | None] = {}
+        self._known_paths: dict[tuple[Tensor, Tensor], bool] = {}
+        self._known_at = 0
         self._depth = 0
         self._of_matrix = False  # inside a trace or determinant, where X^2 is a product
         self.free: dict[str, Letter] = {}
@@ -141,13 +144,15 @@ class Elaborator(Paths):
 
     # What names mean.
 
-    def tensor(self, instance: Instance) -> Tensor:
-        """The tensor of a family at a layer."""
+    def tensor(self, instance: Instance, spoken: bool = True) -> Tensor:
+        """The tensor of a family at a layer; `spoken` where a formula names it."""
         axes = self.axes(instance)
         name = instance.family + (f"^({instance.layer})" if instance.layer is not None else "")
         name += " each" if instance.lifted else ""
         found = Tensor(name, tuple(a.size(self.lengths) for a in axes))
         self.instances[found] = instance
+        if spoken:
+            self.spoken[found] = None
         if instance.layer is not None:
             self.seen_layers.setdefault(instance.layer.base, set()).add(instance.layer.offset)
         return found
@@ -1314,9 +1319,9 @@ class Elaborator(Paths):
                         there = instance.layer.shifted(layer.offset - mention.layer.offset)
                         some = any(i.lifted for i in self.instances.values())
                         lifted = instance.lifted or (family in self.facts.per_sample and some)
-                        found.append(self.tensor(Instance(family, there, lifted)))
+                        found.append(self.tensor(Instance(family, there, lifted), False))
                     elif mention.layer == instance.layer:
-                        found.append(self.tensor(Instance(family, layer, instance.lifted)))
+                        found.append(self.tensor(Instance(family, layer, instance.lifted), False))
         return found
 
     def is_carried(self, instance: Instance) -> bool:

@@ -324,7 +324,8 @@ def _written_out(elab: Elaborator, tensor: Tensor) -> bool:
 def _layered_members(elab: Elaborator, base: str, targets: Sequence[Tensor]) -> list[Tensor]:
     """The quantities of these layers, and where parameters go, the quantity made of them."""
     members = []
-    for tensor, instance in list(elab.instances.items()):
+    for tensor in list(elab.spoken):
+        instance = elab.instances[tensor]
         if instance.layer is not None and instance.layer.base == base and _computed(elab, tensor):
             members.append(tensor)
     for target in targets:
@@ -623,7 +624,8 @@ class Case:
             return ()
         table = Canonical(NO_FACTS, program.known)
         try:
-            for left, right in ((c.left, c.right), _plain(c)):
+            plain = _plain(c)
+            for left, right in dict.fromkeys(((c.left, c.right), plain)):
                 if table.equal(left, right):
                     return tuple(table.used)
         except SymbackpropError:
@@ -649,6 +651,9 @@ def _plain(comparison: Comparison) -> Sides:
 
 def turned_sums(expr: Expr) -> Expr:
     """The same with nested sums in the other order: a delta is solved for an index of the inner one."""
+
+    if not any(isinstance(n, Kronecker) for n in nodes_once(expr)):
+        return expr
 
     def turned(node: Expr) -> Expr | None:
         indices: list[Index] = []

@@ -55,6 +55,9 @@ class Paths:
     settled: bool
     at_layer: Layer | None
     frontier: tuple[Tensor, ...] | None
+    _equations: dict[Tensor, Equation | None]
+    _known_paths: dict[tuple[Tensor, Tensor], bool]
+    _known_at: int
 
     def equation(self, tensor: Tensor) -> Equation | None:
         """What the document makes of a tensor; None for one that is given."""
@@ -225,7 +228,14 @@ class Paths:
 
     def depends(self, tensor: Tensor, by: Tensor) -> bool:
         """True if some path of equations leads from one tensor to another."""
-        return self._depends(tensor, by, set())
+        if self._known_at != len(self._equations):  # what was found out before an equation was read is out of date
+            self._known_paths, self._known_at = {}, len(self._equations)
+        known = self._known_paths.get((tensor, by))
+        if known is None:
+            known = self._depends(tensor, by, set())
+            if self._known_at == len(self._equations):
+                self._known_paths[tensor, by] = known
+        return known
 
     def _depends(self, tensor: Tensor, by: Tensor, seen: set[object]) -> bool:
         if tensor is by:
