@@ -123,7 +123,7 @@ def _marked(nodes: Sequence[object], w: Weights) -> bool:
             continue
         if node.base.name not in (w.made, w.weights, w.read):
             continue
-        if node.above is not None and any(isinstance(i, Group) for i in node.above.items):
+        if node.above is not None and not all(isinstance(i, Number) for i in node.above.items):
             return True
         if node.below is not None and any(not isinstance(i, Symbol) for i in node.below.items):
             return True
