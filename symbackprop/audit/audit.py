@@ -19,6 +19,7 @@ from symbackprop.audit.judge import (
     Case,
     Comparison,
     Ruling,
+    Setting,
     Trials,
     compare,
     decided,
@@ -30,10 +31,10 @@ from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
+from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.premises import Supposed, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
@@ -207,9 +208,17 @@ class Judge:
         self.clock = clock
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
+        self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
         self.reread: Callable[[Node], Node] = lambda node: node  # what the document's habits make of a formula
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
         self.special = special(document, env) - facts.targets
+
+    def setting(
+        self, key: tuple[int, int], restricted: tuple[str, ...] = (), reading: Reading | None = None
+    ) -> Setting:
+        """What a link is read under."""
+        named = frozenset(self.supposed.here | self.supposed.before)
+        return Setting(self.env, self.facts, self.lengths, reading or self.reading, key, restricted, named)
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -251,7 +260,7 @@ class Judge:
                 odd.append("a sum's bound is written as a size plus 1: is the size of the next layer meant")
         if sums and step.right is not None:
             try:
-                found = compare(self.env, self.facts, self.lengths, step.right, Number("0"), self.reading, key)
+                found = compare(self.setting(key), step.right, Number("0"))
                 if Case(found).proved() is not None:
                     odd.append("as it is written it is 0 for all values")
             except (NotRead, SymbackpropError, RecursionError, ArithmeticError):
@@ -287,6 +296,9 @@ class Judge:
             repair = self.repair(start.formula, key, step)
             if repair is not None:
                 start = replace(start, repair=repair.latex)
+        if status == "PROVED":
+            right = start.formula.latex[step.right.span[0] : step.right.span[1]]
+            self.proved.setdefault(step.left, []).append(right.strip().rstrip(".,;"))
         head = self.env.head(step.left)
         if status == "PROVED" and head is not None and head.mention.plain and not head.arguments:
             self.env.other_forms[head.mention.family].append(step.right)
@@ -448,13 +460,14 @@ class Judge:
             for d in known:
                 if d.place[0] >= 0:
                     near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
-        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near))
+        proved = self.proved.get(step.left, [])
+        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near), proved)
         until = worked() + min(REPAIR, self.clock.repairs)
         restricted = self.said_positive(formula, step)
         start = worked()
         found = None
         try:
-            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted, step.right)
+            trials = Trials(self.setting(key, restricted), step.left, step.right)
         except (NotRead, SymbackpropError, RecursionError):
             return None
         for candidate in slips.candidates():
@@ -479,14 +492,19 @@ class Judge:
         if any(isinstance(n, NotUnderstood) for n in walk(right)):
             return False
         try:
-            found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
+            found = compare(self.setting(key, restricted), left, right)
         except (NotRead, SymbackpropError, RecursionError):
             return False
         if found.misfits or found.conditions or left == right:
             return False
         shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
-        return decided(found, assumed, QUICK).status == "PROVED"
+        if decided(found, assumed, QUICK).status == "PROVED":
+            return True
+        known = [t for t in square_inputs(found) if self.supposed.covers(t.name)]
+        return any(
+            decided(with_symmetric(found, t), ((t.name, "symmetric", -1),), QUICK).status == "PROVED" for t in known
+        )
 
     def readings(self, *sides: Node) -> Iterator[tuple[Reading, str]]:
         """The document's reading, then others that are admissible."""
@@ -506,7 +524,7 @@ class Judge:
     ) -> Ruling:
         """The ruling under one reading."""
         try:
-            found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
+            found = compare(self.setting(key, restricted, reading), left, right)
         except Misfit as error:
             sure = self._sure(left) and self._sure(right) and not self._takes_rows(left, right)
             if error.hint == "shape" and sure:

@@ -505,11 +505,11 @@ def _patterns(env: Environment, slopes: dict[tuple[str, Layer | None], tuple[int
         used = {m.family for n in nodes(env) if isinstance(n, Symbol | Scripts | Differential)
                 if (m := env.names.mention(n)) is not None}  # fmt: skip
         for marked in sorted(name for name in used if name.startswith(mark) and name != family):
-            for place in _stated_places(env, marked.removeprefix(mark)):
-                mention = env.names.mention(place)
+            for named in _stated_places(env, marked.removeprefix(mark)):
+                mention = env.names.mention(named)
                 assert isinstance(right, Derivative) and mention is not None
                 head = Head(Mention(marked, mention.layer))
-                env.definitions[marked].append(Definition(head, replace(right, by=(place,)), (-1, 0), True))
+                env.definitions[marked].append(Definition(head, replace(right, by=(named,)), (-1, 0), True))
                 slopes[marked, _generic(env, mention.layer)] = (-1, 0)
 
 

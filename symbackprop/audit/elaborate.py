@@ -1162,7 +1162,7 @@ class Elaborator(Paths):
         return True
 
     def _exponents(self, node: Derivative, by: list[Node]) -> list[Node | None]:
-        r"""How often it is differentiated by each variable; the 2 of \partial \mu \partial \sigma^2 is the variable's."""
+        r"""How often it is differentiated by each variable; the 2 of \partial\mu\partial\sigma^2 is the variable's."""
         powers = list(node.powers or (None,) * len(by))
         if isinstance(node.order, Number) and node.order.text.isdigit() and len(by) > 1:
             times = [1 if p is None else self._integer(p) for p in powers]

@@ -371,7 +371,7 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
 
 
 def _adds_up(env: Environment, family: str) -> bool:
-    """True for what must be a number: it is differentiated, and by its letter no vector of which a Jacobian is taken."""
+    """True for what must be a number: it is differentiated, and its letter is not one of a vector."""
     return family in env.costs and family.rsplit(" ", 1)[-1] not in VECTORS
 
 

@@ -99,25 +99,42 @@ class Ruling:
     comparison: Comparison | None = None
 
 
-def compare(
-    env: Environment,
-    facts: Facts,
-    lengths: Lengths,
-    left: Node,
-    right: Node,
-    reading: Reading,
-    key: Key,
-    restricted: Iterable[str] = (),
-) -> Comparison:
-    """Read both sides of a link.
+@dataclass(frozen=True)
+class Setting:
+    """What a link is read under.
 
     Args:
+        key: the number of its formula, and its own.
         restricted: indices that the text says begin with 1.
+        symmetric: matrices that the words suppose to be so.
+    """
+
+    env: Environment
+    facts: Facts
+    lengths: Lengths
+    reading: Reading
+    key: Key
+    restricted: tuple[str, ...] = ()
+    symmetric: frozenset[str] = frozenset()
+
+    @property
+    def scope(self) -> Scope:
+        """What its letters mean at first: nothing but that they may be free."""
+        return Scope(claim=self.key, stacked=self.reading.stacked)
+
+    def elaborator(self, draft: Lengths, memory: dict[Key, int], frontier: tuple[Instance, ...] | None) -> Elaborator:
+        """A reader of its formulas."""
+        return Elaborator(self.env, self.facts, draft, self.reading, memory, frontier or ())
+
+
+def compare(setting: Setting, left: Node, right: Node) -> Comparison:
+    """Read both sides of a link.
 
     Raises:
         NotRead: a side has no reading, or the two have different shapes.
     """
-    elab, both, places, rested, frontier = read(env, facts, lengths, left, right, reading, key, restricted)
+    elab, both, places, rested, frontier = read(setting, left, right)
+    lengths = setting.lengths
     draft, memory = elab.lengths, elab.memory
     free = (*elab.free.values(), *elab.free_samples.values())
     used = {i for e in both for i in free_indices(e)}
@@ -125,7 +142,7 @@ def compare(
     indices = tuple(i for i in letters if isinstance(i, Index)) + places
     indices = tuple(dict.fromkeys((*indices, *sorted(used - set(indices), key=lambda i: i.name))))
     misfits = _misfits(lengths, draft)
-    own = _misfits_of(env, facts, lengths, left, reading, key, memory, frontier) if misfits else ()
+    own = _misfits_of(setting, left, memory, frontier) if misfits else ()
     from_zero = tuple(name for name, letter in elab.free.items() if letter.origin == 0)
     tensors = {t for e in (*both, *(q.value for q in rested)) for t in tensors_in(e)}
     families = frozenset(elab.instances[t].family for t in tensors if t in elab.instances)
@@ -136,38 +153,22 @@ def compare(
 
 
 def _misfits_of(
-    env: Environment,
-    facts: Facts,
-    lengths: Lengths,
-    side: Node,
-    reading: Reading,
-    key: Key,
-    memory: dict[Key, int],
-    frontier: tuple[Instance, ...] | None,
+    setting: Setting, side: Node, memory: dict[Key, int], frontier: tuple[Instance, ...] | None
 ) -> tuple[str, ...]:
     """The lengths that one side by itself takes for equal."""
-    draft = lengths.copy()
-    elab = Elaborator(env, facts, draft, reading, dict(memory), frontier or ())
+    draft = setting.lengths.copy()
+    elab = setting.elaborator(draft, dict(memory), frontier)
     elab.settled = False
-    array = elab.array(side, Scope(claim=key, stacked=reading.stacked))
+    array = elab.array(side, setting.scope)
     array.at(*(Index(f"p{k}", axis.size(draft)) for k, axis in enumerate(array.axes)))
-    return _misfits(lengths, draft)
+    return _misfits(setting.lengths, draft)
 
 
 Sides = tuple[Expr, Expr]
 
 
 def read(
-    env: Environment,
-    facts: Facts,
-    lengths: Lengths,
-    left: Node,
-    right: Node,
-    reading: Reading,
-    key: Key,
-    restricted: Iterable[str] = (),
-    ends: tuple[Instance, ...] | None = None,
-    apart: bool = False,
+    setting: Setting, left: Node, right: Node, ends: tuple[Instance, ...] | None = None, apart: bool = False
 ) -> tuple[Elaborator, Sides, tuple[Index, ...], tuple[Equation, ...], tuple[Instance, ...]]:
     """Both sides as expressions, read again until all lengths and open ends are known; see `compare`.
 
@@ -175,18 +176,17 @@ def read(
         ends: the open ends, where they are known.
         apart: the two sides are not laid one upon the other: they may have different shapes.
     """
-    draft = lengths.copy()
-    left, right, at_layer = each_layer(env, left, right)
+    draft = setting.lengths.copy()
+    left, right, at_layer = each_layer(setting.env, left, right)
     memory: dict[Key, int] = {}
-    memory |= {("origin", ("free", key, name)): 1 for name in restricted}
+    memory |= {("origin", ("free", setting.key, name)): 1 for name in setting.restricted}
     frontier = ends
     known, settled = -1, False
     for _ in range(PASSES):
-        elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
+        elab = setting.elaborator(draft, memory, frontier)
         elab.settled, elab.at_layer = settled, at_layer
-        elab.claimed_layer = _one_layer(env, left)
-        scope = Scope(claim=key, stacked=reading.stacked)
-        sides = elab.array(left, scope), elab.array(right, scope)
+        elab.claimed_layer = _one_layer(setting.env, left)
+        sides = elab.array(left, setting.scope), elab.array(right, setting.scope)
         a, b = sides if apart else _aligned(elab, *sides)
         places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
         both = a.at(*places), b.at(*(places if not apart else _places(elab, b)))
@@ -460,29 +460,17 @@ class Trials:
     Nothing is refuted or proved by it: it says which of many are worth asking about.
     """
 
-    def __init__(
-        self,
-        env: Environment,
-        facts: Facts,
-        lengths: Lengths,
-        left: Node,
-        reading: Reading,
-        key: Key,
-        restricted: Iterable[str] = (),
-        wrong: Node | None = None,
-    ) -> None:
+    def __init__(self, setting: Setting, left: Node, wrong: Node | None = None) -> None:
         ends: tuple[Instance, ...] | None = None
         try:
             if wrong is not None:
-                *_, ends = read(env, facts, lengths, left, wrong, reading, key, restricted, apart=True)
+                *_, ends = read(setting, left, wrong, apart=True)
         except NotRead:
             pass
-        self.env, self.at_layer = env, each_layer(env, left, wrong)[2] if wrong is not None else None
-        self.elab, (self.left, _), self.places, _, _ = read(
-            env, facts, lengths, left, left, reading, key, restricted, ends
-        )
-        self.facts, self.key, self.stacked = facts, key, reading.stacked
-        self.axes = self.elab.array(left, Scope(claim=key, stacked=reading.stacked)).axes
+        self.setting = setting
+        self.at_layer = each_layer(setting.env, left, wrong)[2] if wrong is not None else None
+        self.elab, (self.left, _), self.places, _, _ = read(setting, left, left, ends)
+        self.axes = self.elab.array(left, setting.scope).axes
 
     def agree(self, right: Node) -> bool:
         """True if nothing shows that the two sides differ."""
@@ -492,11 +480,11 @@ class Trials:
         elab.lengths = elab.algebra.lengths = Overlay(before)
         try:
             if self.at_layer is not None:
-                summand = _summand(self.env, right)
+                summand = _summand(self.setting.env, right)
                 if summand is None:
                     return False
                 right = summand[0]
-            array = elab.array(right, Scope(claim=self.key, stacked=self.stacked))
+            array = elab.array(right, self.setting.scope)
             if array.rank != len(self.axes):
                 return False
             for one, two in zip(self.axes, array.axes, strict=True):
@@ -553,8 +541,11 @@ class Trials:
         rng = random.Random(tensor.name)
         array = np.array([rng.uniform(0.15, 0.85) for _ in range(int(np.prod(shape)))]).reshape(shape)
         instance = self.elab.instances.get(tensor)
-        if self.facts.sums_to_one and instance is not None and instance.family in self.facts.targets and shape:
-            array = array / array.sum(axis=self.facts.along, keepdims=True)
+        facts = self.setting.facts
+        if facts.sums_to_one and instance is not None and instance.family in facts.targets and shape:
+            array = array / array.sum(axis=facts.along, keepdims=True)
+        if tensor.name in self.setting.symmetric and array.ndim == 2 and array.shape[0] == array.shape[1]:
+            array = array + array.T
         return {p: float(array[p]) for p in np.ndindex(*shape)}
 
 

@@ -14,7 +14,7 @@ from symbackprop.audit.tree import Derivative, Node, NotUnderstood, walk
 ONE = r"\$([^$]{1,40})\$"
 OF = r"(?:the )?(?:(?:partial )?derivatives? |gradients? |error |shorthand )?"
 PATTERNS = (
-    rf"{ONE} (?:for|stands for|denotes|means|to denote|to mean|as (?:a )?shorthand for|as short for|is short for) {OF}{ONE}",
+    rf"{ONE} (?:for|stands for|denotes|means|to denote|to mean|as (?:a )?shorthand for|(?:as|is) short for) {OF}{ONE}",
     rf"(?:denote|write|abbreviate) by {ONE} {OF}{ONE}",
 )
 TURNED = rf"(?:denote|write|abbreviate) {OF}{ONE} (?:by|as) {ONE}"

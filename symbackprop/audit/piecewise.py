@@ -171,10 +171,9 @@ def _is_loose(chain: Chain) -> bool:
 
 def indicator_of(node: Node) -> bool:
     r"""True for the 1 of an indicator: \mathbb{1}, \mathbf{1}, \mathbb{I}, I, and the numeral."""
-    match node:
-        case Number("1") | Symbol("1") | Symbol("I", "blackboard" | "roman" | "") | Symbol("mathbbm"):
-            return True
-    return False
+    if isinstance(node, Number):
+        return node.text == "1"
+    return isinstance(node, Symbol) and (node.name == "1" or (node.name == "I" and node.font != "bold"))
 
 
 def subscripted_indicator(node: Scripts) -> Chain | None:
@@ -240,4 +239,13 @@ def _determinant(entries: list[list[Expr]]) -> Expr:
     return add(*found)
 
 
-__all__ = ["THRESHOLDS", "by_cases", "indicator_of", "mask", "relation_in", "subscripted_indicator", "thresholds_in", "written_matrix"]
+__all__ = [
+    "THRESHOLDS",
+    "by_cases",
+    "indicator_of",
+    "mask",
+    "relation_in",
+    "subscripted_indicator",
+    "thresholds_in",
+    "written_matrix",
+]

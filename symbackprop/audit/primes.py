@@ -42,9 +42,9 @@ def _is_primed_matrix(node: object) -> bool:
 def _squared(node: object) -> Iterable[str]:
     """The letter of X'X: side by side with itself it is no function, whatever brackets stand behind it elsewhere."""
     for one, two in itertools.pairwise(node.factors) if isinstance(node, Product) else ():
-        if isinstance(one, Scripts) and one.primes == 1 and isinstance(one.base, Symbol):
-            if one.base == two and one.below is None and one.above is None:
-                yield one.base.name
+        primed = isinstance(one, Scripts) and one.primes == 1 and one.below is None and one.above is None
+        if primed and isinstance(two, Symbol) and one == Scripts(two, primes=1):
+            yield two.name
 
 
 def _is_quadratic(node: object, functions: frozenset[str]) -> bool:

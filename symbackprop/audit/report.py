@@ -6,6 +6,7 @@ Main names: `to_dict` (what `--json` prints), `table`, `github_lines`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from rich.table import Table
@@ -36,7 +37,7 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
     numbers = None
     if found is not None:
         numbers = {
-            "sizes": {size_name(n): v for n, v in found.sizes.items()},
+            "sizes": dict(zip(size_names(found.sizes), found.sizes.values(), strict=True)),
             "values": {n: v.tolist() for n, v in found.inputs.items() if n != "probe"},
             "functions": dict(found.functions),
             "left": found.entry.correct,
@@ -51,9 +52,18 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def size_name(size: str) -> str:
-    """What a size is called in words."""
-    return size if _is_named(size) or size.startswith("size ") else "a range"
+def size_names(sizes: Iterable[str]) -> list[str]:
+    """What sizes are called in words, no two alike: n, "size 1 of X", "range of j", "another range of j"."""
+    found: list[str] = []
+    for size in sizes:
+        letter = re.search(r"'(?:sum|free)', .*?'([A-Za-z]\w*'*)'", size)
+        name = size
+        if not (_is_named(size) or size.startswith("size ")):
+            name = f"range of {letter[1]}" if letter is not None else "a range"
+        while name in found:
+            name = f"another {name.removeprefix('a ')}"
+        found.append(name)
+    return found
 
 
 def sizes_in_words(judgement: Judgement) -> list[str]:

@@ -190,9 +190,7 @@ def _layer(base: str, offset: int) -> Node:
     return Terms((Symbol(base), Number(str(abs(offset)))), ("+", "+" if offset > 0 else "-"))
 
 
-def _rewritten(
-    value: Any, units: frozenset[str], w: Weights, offsets: dict[str, int], base: str, start: int
-) -> Any:
+def _rewritten(value: Any, units: frozenset[str], w: Weights, offsets: dict[str, int], base: str, start: int) -> Any:
     """The tree with a layer above each quantity of a unit."""
     if isinstance(value, tuple):
         return tuple(_rewritten(item, units, w, offsets, base, start) for item in value)
