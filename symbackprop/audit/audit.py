@@ -35,17 +35,19 @@ from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
 from symbackprop.audit.parts import Part, parts, seen_from
 from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
-from symbackprop.audit.premises import Supposed, special, supposes, symmetric
+from symbackprop.audit.premises import Supposed, is_condition, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
     Display,
+    Group,
     Link,
     Node,
     NotUnderstood,
     Number,
+    Product,
     Script,
     Scripts,
     Symbol,
@@ -63,6 +65,9 @@ REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, an
 QUICK = 0.05
 LONGEST = 20_000  # characters of one formula
 ALL = 300.0  # seconds of work for a document: what is left then is undecided
+FACTORS = tuple(
+    Number(n) if s == "+" else Terms((Number(n),), ("-",)) for n in ("1", "0.5", "2") for s in "+-"
+)  # by which an equation that is put otherwise differs
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -208,6 +213,7 @@ class Judge:
         self.clock = clock
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
+        self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
         self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
         self.reread: Callable[[Node], Node] = lambda node: node  # what the document's habits make of a formula
         self.with_thresholds = any(thresholds_in(display) for display in env.displays)
@@ -291,6 +297,8 @@ class Judge:
         if ruling.status == "REFUTED" and more:
             reason = f"the text supposes more of {more[0]} than is used here"
             ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        if ruling.status == "REFUTED" and is_condition(self.env, start.formula, step):
+            return self.condition(start, key, step)
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
         if status == "REFUTED":
             repair = self.repair(start.formula, key, step)
@@ -306,6 +314,22 @@ class Judge:
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
+
+    def condition(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
+        """An equation that is no identity: it follows from a condition that was stated, or is one itself."""
+        assert step.left is not None
+        for line, latex, nought in reversed(self.noughts):
+            gap = Terms((step.left, step.right), ("+", "-"))
+            for factor in FACTORS:
+                ruling = self.under(self.reading, gap, Product((factor, Group("(", ")", (nought,))), ("",)), key)
+                if ruling.status == "PROVED":
+                    words = (*ruling.conditions, f"{latex} = 0, as in line {line}")
+                    return replace(start, status="PROVED IF", conditions=words, ruling=ruling)
+        if step.right == Number("0"):
+            span = step.left.span
+            latex = " ".join(start.formula.latex[span[0] : span[1]].split())
+            self.noughts.append((start.formula.line, latex, step.left))
+        return replace(start, status="NOTATION", reason="no identity: a condition on its quantities")
 
     def in_other_layout(self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
         """Note whether a claim is true where derivatives are laid out the other way."""

@@ -243,7 +243,11 @@ def _aliases(env: Environment, facts: Facts) -> None:
             if lower in facts.per_sample and family not in facts.per_sample and not env.definitions.get(family):
                 if family in ("X", "Y", "Z", "A", "H"):
                     facts.stacks[family] = lower
-            elif env.habits.arity[lower] and lower in used and not _elsewhere(env, family):
+            elif (
+                env.habits.arity[lower] + (lower in env.indexed_vectors) > (family in env.transposed)
+                and lower in used
+                and not _elsewhere(env, family)
+            ):
                 facts.aliases[family] = lower
         if family == "h" and family not in env.definitions:
             longer = [f for f in used if f.startswith("h_")]

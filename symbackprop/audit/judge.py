@@ -616,8 +616,8 @@ class Case:
         table = Canonical(NO_FACTS, program.known)
         try:
             plain = _plain(c)
-            for left, right in dict.fromkeys(((c.left, c.right), plain)):
-                if table.equal(left, right):
+            for one, two in dict.fromkeys(((c.left, c.right), plain)):
+                if table.equal(one, two):
                     return tuple(table.used)
         except SymbackpropError:
             pass

@@ -96,8 +96,9 @@ def _exhaustive(conditions: Sequence[Condition | None]) -> bool:
         return True
     chains = [c.parts[0] for c in conditions if c is not None and len(c.parts) == 1]
     match chains:
-        case [Chain((a, b), (one,)), Chain((c, d), (two,))]:
-            if (a, b) == (c, d):
+        case [Chain() as first, Chain() as second]:
+            if first.members == second.members and len(first.relations) == len(second.relations) == 1:
+                one, two = first.relations[0], second.relations[0]
                 return two.sign in COMPLEMENTS.get(one.sign, set()) | NEARLY.get(one.sign, set())
     return False
 
