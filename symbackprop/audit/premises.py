@@ -24,8 +24,9 @@ SYMMETRIC = "symmetric|diagonal"
 SPECIAL = r"diagonal|orthogonal|orthonormal|unitary|idempotent|triangular|skew-symmetric|antisymmetric|unit(?= vector)"
 CUE = r"\b(?:assum\w*|suppos\w*|such that|subject to|constrain\w*|satisf\w*|with|where|let|require\w*|so that)\b"
 SOUGHT = (
-    r"\b(?:(?:set|sets|setting|equat\w+|put|putting)\b[^.]{0,60}\b(?:zero|0)\b|\b0\$? ?[,.]?$|vanish\w*|normal equations?"
-    r"|first[- ]order conditions?|optimality|stationar\w+|at the (?:optim|minim|maxim)\w+|subject to|solv\w+)"
+    r"\b(?:(?:set|sets|setting|equat\w+|put|putting)\b[^.]{0,60}\b(?:zero|0)\b|\b0\$? ?[,.]?$|vanish\w*"
+    r"|normal equations?|first[- ]order conditions?|optimality|stationar\w+|at the (?:optim|minim|maxim)\w+|subject to"
+    r"|solv\w+)"
 )  # words of a point that is looked for
 ANY = "*"  # the words name no matrix
 

@@ -32,7 +32,7 @@ from symbackprop.audit.tree import (
 )
 
 Edit = tuple[tuple[int, int], str]  # a span of the text, and what stands there instead
-MOST = 400
+MOST = 800
 MOST_FACTORS = 24
 
 
@@ -131,14 +131,14 @@ class Slips:
         yield from self._exponents(nodes)
         yield from self._complements(nodes)
         yield from self._deletions(nodes)
-        yield from self._everywhere(nodes)
         yield from self._sums(nodes)
         yield from self._factors(nodes)
         yield from self._substitutes(nodes)
         yield from self._squares(nodes)
         yield from self._operators(nodes)
-        yield from self._in_terms(nodes)
         yield from self._pairs(nodes)
+        yield from self._everywhere(nodes)
+        yield from self._in_terms(nodes)
 
     def _exponents(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
         """-1/2 for -3/2: a power that lost or won one."""
