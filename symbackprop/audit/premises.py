@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.extraction import Document, Formula
 from symbackprop.audit.grammar import parse_expression
-from symbackprop.audit.tree import Derivative, Link, Node, Number, Scripts, Symbol, links, walk
+from symbackprop.audit.tree import Derivative, Link, Node, Number, Scripts, Symbol, Terms, links, walk
 
 CONDITIONAL = r"\b(?:if|when|whenever|for|in case|provided|given|unless|as long as)\b"
 NOT_SO = r"\b(?:not|no|non|never|neither|nor|without|cannot|anti|skew)\b|n't\b"
@@ -127,7 +127,8 @@ def is_condition(env: Environment, formula: Formula, step: Link) -> bool:
         return True
     one, two = (_names(env, side) for side in (step.left, step.right))
     given = not any(env.definitions.get(f) or f in env.functions for f in one | two)
-    return given and one != two
+    constant = all(isinstance(n, Number | Terms) for n in walk(step.right))
+    return given and one != two and (bool(one and two) or constant)  # not of tr(K^{-1} K) = n
 
 
 def _names(env: Environment, side: Node) -> set[str]:
