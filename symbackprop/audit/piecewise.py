@@ -186,9 +186,8 @@ def subscripted_indicator(node: Scripts) -> Chain | None:
 
 def relation_in(node: Node) -> Chain | None:
     """A chain of relations, in brackets or without."""
-    inner = getattr(node, "items", ())
-    if not isinstance(node, Chain) and len(inner) == 1:
-        node = inner[0]
+    if isinstance(node, Group) and len(node.items) == 1:
+        node = node.items[0]
     return node if isinstance(node, Chain) and node.relations and not node.continues else None
 
 
