@@ -6,7 +6,6 @@ Main names: `to_dict` (what `--json` prints), `table`, `github_lines`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from rich.table import Table
@@ -37,7 +36,7 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
     numbers = None
     if found is not None:
         numbers = {
-            "sizes": dict(zip(size_names(found.sizes), found.sizes.values(), strict=True)),
+            "sizes": dict(found.sizes),
             "values": {n: v.tolist() for n, v in found.inputs.items() if n != "probe"},
             "functions": dict(found.functions),
             "left": found.entry.correct,
@@ -50,20 +49,6 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
         "repair": judgement.repair or judgement.mended, "repair_status": "PROVED" if judgement.repair else None,
         "oddities": list(judgement.oddities), "counterexample": numbers,
     }  # fmt: skip
-
-
-def size_names(sizes: Iterable[str]) -> list[str]:
-    """What sizes are called in words, no two alike: n, "size 1 of X", "range of j", "another range of j"."""
-    found: list[str] = []
-    for size in sizes:
-        letter = re.search(r"'(?:sum|free)', .*?'([A-Za-z]\w*'*)'", size)
-        name = size
-        if not (_is_named(size) or size.startswith("size ")):
-            name = f"range of {letter[1]}" if letter is not None else "a range"
-        while name in found:
-            name = f"another {name.removeprefix('a ')}"
-        found.append(name)
-    return found
 
 
 def sizes_in_words(judgement: Judgement) -> list[str]:
@@ -90,7 +75,7 @@ def sizes_in_words(judgement: Judgement) -> list[str]:
 
 def _is_named(size: str) -> bool:
     """True for a size that the document itself names."""
-    return not size.startswith(("#", "size ")) and "('" not in size
+    return not size.startswith(("size ", "range"))
 
 
 def table(audit: Audit) -> Table:
