@@ -1316,6 +1316,8 @@ class Elaborator(Paths):
                     if self.facts.aliases.get(mention.family, mention.family) != instance.family:
                         continue
                     if general and mention.layer.base == layer.base:
+                        if layer.offset < mention.layer.offset:
+                            continue  # a recurrence that runs back without end
                         there = instance.layer.shifted(layer.offset - mention.layer.offset)
                         some = any(i.lifted for i in self.instances.values())
                         lifted = instance.lifted or (family in self.facts.per_sample and some)

@@ -19,7 +19,7 @@ from symbackprop.audit.arrays import Array, Axis, Misfit, NotRead
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.elaborate import Elaborator
 from symbackprop.audit.lengths import Key, Lengths, Overlay
-from symbackprop.audit.names import Layer
+from symbackprop.audit.names import LAYER_LETTERS, Layer
 from symbackprop.audit.scope import Facts, Instance, Reading, Scope
 from symbackprop.audit.tree import Big, Chain, Derivative, Group, Node, Number, Product, Scripts, Terms, walk
 from symbackprop.audit.tree import Symbol as Letter
@@ -357,7 +357,8 @@ def _closed(elab: Elaborator, last: list[Tensor], inner: Sequence[Tensor]) -> li
 
     This is for quantities of times, each of which leads to a cost of its own; a layer leads to the next one alone.
     """
-    if not elab.layer_sums and not _recurs(elab, last):
+    times = {i.layer.base for t in (*last, *inner) if (i := elab.instances[t]).layer is not None} - LAYER_LETTERS
+    if not times or (not elab.layer_sums and not _recurs(elab, last)):
         return last
     found = list(last)
     waiting = [t for t in inner if t not in found]

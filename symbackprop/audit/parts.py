@@ -41,7 +41,7 @@ def parts(document: Document, env: Environment) -> list[Part]:
     starts: list[tuple[int, set[str]]] = [(0, set())]
     for f, formula in enumerate(document.formulas):
         for k, step in enumerate(links(env.displays[f])):
-            family = _defines(env, step, (f, k))
+            family = _defines(env, step)
             if family is None:
                 continue
             before = defined.get(family)
@@ -77,16 +77,14 @@ def _beginning(document: Document, f: int) -> int:
     return f
 
 
-def _defines(env: Environment, step: Link, place: tuple[int, int]) -> str | None:
+def _defines(env: Environment, step: Link) -> str | None:
     """The family of a quantity alone on the left, of which the right side is no derivative."""
     if step.left is None or step.relation.sign not in DEFINES or isinstance(step.right, Derivative):
         return None
     head = env.head(step.left)
     if head is None or not head.mention.plain or head.mention.family in env.functions:
         return None
-    known = env.definitions.get(head.mention.family, [])
-    said_again = any(d.right == step.right and d.place != place for d in known)
-    return head.mention.family if known and not said_again else None
+    return head.mention.family if env.definitions.get(head.mention.family) else None
 
 
 def _anew(before: Formula, here: Formula) -> bool:
