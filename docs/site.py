@@ -56,8 +56,8 @@ def gallery() -> str:
     page = (ROOT / "derivations" / "README.md").read_text(encoding="utf-8").replace("# Derivations", "# Gallery", 1)
     page = re.sub(r"\$([^$]+)\$", lambda m: f"<math>{to_mathml(read_tex(m[1]))}</math>", page)
     page = re.sub(r"\]\((\d\d_\w+/)\)", r"](derivations/\1proof.html)", page)
-    page = re.sub(r"\]\((\d\d_\w+/proof\.\w+)\)", r"](derivations/\1)", page)
-    page = page.replace("proof.md)", "proof.md.txt)")
+    page = re.sub(r"\]\((\d\d_\w+/(?:proof|audit)\.\w+)\)", r"](derivations/\1)", page)
+    page = re.sub(r"(proof|audit)\.md\)", r"\1.md.txt)", page)
     return re.sub(r'(href|src)="(\d\d_)', r'\1="derivations/\2', page)
 
 

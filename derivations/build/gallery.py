@@ -1,5 +1,8 @@
 """The gallery: every folder of `derivations/` holds a claim.py, and beside it the documents that it gives.
 
+A folder with formulas.txt instead holds formulas of someone else's page, each at the line at which it stands there, and
+the report of their audit.
+
 A claim.py has a function `exhibit` that returns an `Exhibit`: theorems, false claims with the numbers that refute
 them, verdicts on code. The documents hold nothing that differs from one run to the next; each has a picture of its
 first page, which is drawn anew when the .tex has changed and LaTeX is installed. This module knows no particular claim.
@@ -17,8 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from derivations.build.first_page import first_page, hash_of, missing_tools, source_of
+from symbackprop.audit.audit import Audit, audit
 from symbackprop.checking.claims import Exhibit, Refutation
 from symbackprop.checking.verdict import Verdict
+from symbackprop.document.audit_document import audit_document
 from symbackprop.document.context import sentence
 from symbackprop.document.model import (
     Block,
@@ -57,6 +62,7 @@ from symbackprop.rendering.tex import to_tex
 DERIVATIONS = Path(__file__).resolve().parents[1]
 FORMATS = (".tex", ".html", ".md")
 PICTURE = "proof.png"
+FORMULAS = "formulas.txt"
 _IN_A_ROW = 3
 
 
@@ -167,6 +173,12 @@ def folders(source: Path, prefixes: Sequence[str] = ()) -> list[Path]:
     return [f for f in found if not prefixes or f.name.startswith(tuple(prefixes))]
 
 
+def audited(source: Path, prefixes: Sequence[str] = ()) -> list[Path]:
+    """The folders with formulas of a page, in the order of their names."""
+    found = sorted(path.parent for path in source.glob(f"*/{FORMULAS}"))
+    return [f for f in found if not prefixes or f.name.startswith(tuple(prefixes))]
+
+
 def read_exhibit(folder: Path) -> Exhibit:
     """The exhibit of a folder."""
     made = runpy.run_path(str(folder / "claim.py"))["exhibit"]()
@@ -205,9 +217,16 @@ def build(source: Path, target: Path, prefixes: Sequence[str] = ()) -> Iterator[
         place.mkdir(parents=True, exist_ok=True)
         for ending in FORMATS:
             yield save(document, place / f"proof{ending}")
+    reports: list[tuple[str, Audit]] = []
+    for folder in audited(source, prefixes):
+        reports.append((folder.name, audit(folder / FORMULAS, "md")))
+        place = target / folder.name
+        place.mkdir(parents=True, exist_ok=True)
+        for ending in FORMATS:
+            yield save(audit_document(reports[-1][1]), place / f"audit{ending}")
     if not prefixes:
         index = target / "README.md"
-        index.write_text(_index(lines), encoding="utf-8")
+        index.write_text(_index(lines) + _reports(reports), encoding="utf-8")
         yield index
 
 
@@ -224,6 +243,23 @@ def _index(exhibits: Sequence[tuple[str, Exhibit, str]]) -> str:
         for name, e, formula in exhibits
     )
     return intro + table + "\n" + _pictures(exhibits)
+
+
+def _reports(reports: Sequence[tuple[str, Audit]]) -> str:
+    """The table of audits."""
+    intro = (
+        "\n## Pages of others, audited\n\nEach folder holds the formulas of a page that others learn from, at the lines at "
+        "which they stand there, and what is said of each.\n\n"
+        "| folder | proved | refuted | read as, or noticed |\n|---|---|---|---|\n"
+    )
+    rows = []
+    for name, found in reports:
+        counts = found.counts()
+        proved = counts.get("PROVED", 0) + counts.get("PROVED IF", 0)
+        odd = sum(bool(j.mended or j.oddities) for j in found.judgements)
+        links = " ".join(f"[{e[1:]}]({name}/audit{e})" for e in FORMATS)
+        rows.append(f"| {name} {links} | {proved} | {counts.get('REFUTED', 0)} | {odd} |\n")
+    return intro + "".join(rows)
 
 
 def _pictures(exhibits: Sequence[tuple[str, Exhibit, str]]) -> str:

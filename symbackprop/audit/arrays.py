@@ -97,6 +97,9 @@ class Algebra:
 
     def meet(self, left: Axis, right: Axis) -> Axis:
         """The two axes are one."""
+        sizes = self.lengths.size(left.key), self.lengths.size(right.key)
+        if sizes[0] is not sizes[1] and all(isinstance(s, Number) for s in sizes):
+            raise Misfit(f"an axis of length {sizes[0]} meets one of length {sizes[1]}", "shape")
         self.lengths.join(left.key, right.key)
         if left.origin != right.origin:
             self.grown.append((left.key, right.key))

@@ -19,6 +19,7 @@ from symbackprop.audit.judge import (
     Case,
     Comparison,
     Ruling,
+    Setting,
     Trials,
     compare,
     decided,
@@ -30,18 +31,23 @@ from symbackprop.audit.layout import Layout, layouts, turns, updates
 from symbackprop.audit.lengths import Lengths
 from symbackprop.audit.lint import findings, mended, oddities
 from symbackprop.audit.names import survey
+from symbackprop.audit.naming import names_in_words
 from symbackprop.audit.notation import override, profile, stated
-from symbackprop.audit.premises import Supposed, special, supposes, symmetric
+from symbackprop.audit.parts import Part, parts, seen_from
+from symbackprop.audit.piecewise import THRESHOLDS, thresholds_in
+from symbackprop.audit.premises import Supposed, is_condition, special, supposes, symmetric
 from symbackprop.audit.primes import with_transposes
 from symbackprop.audit.repairs import Candidate, Slips, beside
 from symbackprop.audit.scope import Facts, Reading
 from symbackprop.audit.tree import (
     Big,
     Display,
+    Group,
     Link,
     Node,
     NotUnderstood,
     Number,
+    Product,
     Script,
     Scripts,
     Symbol,
@@ -49,6 +55,7 @@ from symbackprop.audit.tree import (
     links,
     walk,
 )
+from symbackprop.audit.unit_layers import layers_of_units
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.errors import SymbackpropError
 from symbackprop.expression.functions import FUNCTIONS
@@ -58,6 +65,9 @@ REPAIR, REPAIRS = 1.2, 6.0  # seconds of work for the repair of one equation, an
 QUICK = 0.05
 LONGEST = 20_000  # characters of one formula
 ALL = 300.0  # seconds of work for a document: what is left then is undecided
+FACTORS = tuple(
+    Number(n) if s == "+" else Terms((Number(n),), ("-",)) for n in ("1", "0.5", "2") for s in "+-"
+)  # by which an equation that is put otherwise differs
 EQUALITIES = frozenset(["=", ":=", "≡", "≜", "≐"])
 
 
@@ -122,22 +132,62 @@ def audit(
     """
     document = extract(source, kind)
     displays = with_transposes(tuple(_parsed(f.latex) for f in document.formulas))
-    habits = survey(displays)
-    env = environment(displays, habits)
-    facts, lengths, reading = infer(document, env)
-    override(stated(document.front_matter) | dict(notation or {}), facts, reading)
-    judge = Judge(document, env, facts, lengths, reading)
-    judgements: list[Judgement] = []
-    for f, display in enumerate(displays):
-        if observer is not None:
-            observer("equations", f, len(displays))
-        formula = document.formulas[f]
-        if len(formula.latex) > LONGEST:
-            reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
-            judgements.append(Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
-        judgements += judge.display(f, display)
-    judgements = judge.laid_out(judgements)
-    return Audit(document, judgements, profile(document, env, facts, reading), facts.assumptions)
+    layered = layers_of_units(displays)
+    if layered is not None:
+        displays = tuple(layered(display) for display in displays)
+    spoken = names_in_words(document)
+    if layered is not None:
+        spoken = [(layered(one), layered(two)) for one, two in spoken]
+    whole = environment(displays, survey(displays), spoken)
+    divided = parts(document, whole)
+    found = Audit(document, [], {}, [])
+    clock = Clock(REPAIRS, worked() + ALL)
+    for part in divided:
+        env = whole
+        if len(divided) > 1:
+            shown = seen_from(part, divided, displays, whole)
+            env = environment(shown, survey(shown), spoken)
+        facts, lengths, reading = infer(_words_first(document, part), env)
+        if layered is not None:
+            facts.assumptions.append("letters of units stand for layers that follow each other")
+        override(stated(document.front_matter) | dict(notation or {}), facts, reading)
+        judge = Judge(document, env, facts, lengths, reading, clock)
+        if layered is not None:
+            judge.reread = layered
+        judged: list[Judgement] = []
+        for f in range(part.first, part.end):
+            if observer is not None:
+                observer("equations", f, len(displays))
+            formula = document.formulas[f]
+            if len(formula.latex) > LONGEST:
+                reason = f"the formula has {len(formula.latex)} characters, more than {LONGEST}"
+                judged.append(Judgement(formula, 0, 0, formula.latex[:80], "NOT UNDERSTOOD", reason))
+            judged += judge.display(f, displays[f])
+        found.judgements += judge.laid_out(judged)
+        line = document.formulas[part.first].line if part.first else 0
+        for name, meaning in profile(document, env, facts, reading).items():
+            if found.notation.setdefault(name, meaning) != meaning:
+                found.notation[f"{name} from line {line} on"] = meaning
+        found.assumptions += [a for a in facts.assumptions if a not in found.assumptions]
+    return found
+
+
+def _words_first(document: Document, part: Part) -> Document:
+    """A document whose words begin with those of a part: what they say of a letter counts before what others say."""
+    if not part.first and part.end == len(document.formulas):
+        return document
+    first = document.formulas[part.first].line if part.first else 0
+    end = document.formulas[part.end].line if part.end < len(document.formulas) else None
+    own = [p for p in document.prose if p[0] >= first and (end is None or p[0] < end)]
+    return replace(document, prose=(*own, *(p for p in document.prose if p[0] < first)))
+
+
+@dataclass
+class Clock:
+    """How long a document may take: what is left for repairs, and when to stop."""
+
+    repairs: float
+    until: float
 
 
 def _parsed(text: str) -> Display:
@@ -156,12 +206,25 @@ def _looks_mistyped(upper: Node | None) -> bool:
 class Judge:
     """Judges the links of one document, in order."""
 
-    def __init__(self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading) -> None:
+    def __init__(
+        self, document: Document, env: Environment, facts: Facts, lengths: Lengths, reading: Reading, clock: Clock
+    ) -> None:
         self.document, self.env, self.facts, self.lengths, self.reading = document, env, facts, lengths, reading
-        self.left, self.until = REPAIRS, worked() + ALL
+        self.clock = clock
         self.otherwise: dict[tuple[int, int], Layout] = {}  # claims that are true in another layout alone
         self.supposed = Supposed()
+        self.noughts: list[tuple[int, str, Node]] = []  # what is said to be 0 at the point that the text speaks of
+        self.proved: dict[Node, list[str]] = {}  # right sides that were proved, by their left sides
+        self.reread: Callable[[Node], Node] = lambda node: node  # what the document's habits make of a formula
+        self.with_thresholds = any(thresholds_in(display) for display in env.displays)
         self.special = special(document, env) - facts.targets
+
+    def setting(
+        self, key: tuple[int, int], restricted: tuple[str, ...] = (), reading: Reading | None = None
+    ) -> Setting:
+        """What a link is read under."""
+        named = frozenset(self.supposed.here | self.supposed.before)
+        return Setting(self.env, self.facts, self.lengths, reading or self.reading, key, restricted, named)
 
     def display(self, number: int, display: Display) -> Iterator[Judgement]:
         """What is said of the links of one formula."""
@@ -203,7 +266,7 @@ class Judge:
                 odd.append("a sum's bound is written as a size plus 1: is the size of the next layer meant")
         if sums and step.right is not None:
             try:
-                found = compare(self.env, self.facts, self.lengths, step.right, Number("0"), self.reading, key)
+                found = compare(self.setting(key), step.right, Number("0"))
                 if Case(found).proved() is not None:
                     odd.append("as it is written it is 0 for all values")
             except (NotRead, SymbackpropError, RecursionError, ArithmeticError):
@@ -222,7 +285,7 @@ class Judge:
             return replace(start, reason=broken.reason)
         if supposes(self.env, start.formula, step):
             return replace(start, status="NOTATION", reason="what the text supposes")
-        if worked() > self.until:
+        if worked() > self.clock.until:
             return replace(start, status="UNDECIDED", reason="the time for the document was up")
         self.supposed = symmetric(self.document, self.env, start.formula)
         restricted = self.said_positive(start.formula, step)
@@ -234,15 +297,39 @@ class Judge:
         if ruling.status == "REFUTED" and more:
             reason = f"the text supposes more of {more[0]} than is used here"
             ruling = replace(ruling, status="UNDECIDED", reason=reason, counterexample=None)
+        if ruling.status == "REFUTED" and is_condition(self.env, start.formula, step):
+            return self.condition(start, key, step)
         status = "PROVED IF" if ruling.status == "PROVED" and ruling.conditions else ruling.status
         if status == "REFUTED":
             repair = self.repair(start.formula, key, step)
             if repair is not None:
                 start = replace(start, repair=repair.latex)
+        if status == "PROVED":
+            right = start.formula.latex[step.right.span[0] : step.right.span[1]]
+            self.proved.setdefault(step.left, []).append(right.strip().rstrip(".,;"))
+        head = self.env.head(step.left)
+        if status == "PROVED" and head is not None and head.mention.plain and not head.arguments:
+            self.env.other_forms[head.mention.family].append(step.right)
         return replace(
             start, status=status, reason=ruling.reason, conditions=ruling.conditions,
             counterexample=ruling.counterexample, ruling=ruling,
         )  # fmt: skip
+
+    def condition(self, start: Judgement, key: tuple[int, int], step: Link) -> Judgement:
+        """An equation that is no identity: it follows from a condition that was stated, or is one itself."""
+        assert step.left is not None
+        for line, latex, nought in reversed(self.noughts):
+            gap = Terms((step.left, step.right), ("+", "-"))
+            for factor in FACTORS:
+                ruling = self.under(self.reading, gap, Product((factor, Group("(", ")", (nought,))), ("",)), key)
+                if ruling.status == "PROVED":
+                    words = (*ruling.conditions, f"{latex} = 0, as in line {line}")
+                    return replace(start, status="PROVED IF", conditions=words, ruling=ruling)
+        if step.right == Number("0"):
+            span = step.left.span
+            latex = " ".join(start.formula.latex[span[0] : span[1]].split())
+            self.noughts.append((start.formula.line, latex, step.left))
+        return replace(start, status="NOTATION", reason="no identity: a condition on its quantities")
 
     def in_other_layout(self, ruling: Ruling, step: Link, key: tuple[int, int], restricted: tuple[str, ...]) -> Ruling:
         """Note whether a claim is true where derivatives are laid out the other way."""
@@ -397,19 +484,20 @@ class Judge:
             for d in known:
                 if d.place[0] >= 0:
                     near.append((self.document.formulas[d.place[0]].latex, walk(d.right)))
-        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near))
-        until = worked() + min(REPAIR, self.left)
+        proved = self.proved.get(step.left, [])
+        slips = Slips(self.env, self.facts.ranks, formula.latex, step, beside(self.env, near), proved)
+        until = worked() + min(REPAIR, self.clock.repairs)
         restricted = self.said_positive(formula, step)
         start = worked()
         found = None
         try:
-            trials = Trials(self.env, self.facts, self.lengths, step.left, self.reading, key, restricted, step.right)
+            trials = Trials(self.setting(key, restricted), step.left, step.right)
         except (NotRead, SymbackpropError, RecursionError):
             return None
         for candidate in slips.candidates():
             if worked() > until:
                 break
-            right = parse_expression(candidate.right)
+            right = self.reread(parse_expression(candidate.right))
             if candidate.left is None and not trials.agree(right):
                 continue
             if step.left in list(walk(right)) and step.left not in list(walk(step.right)):
@@ -417,25 +505,30 @@ class Judge:
             if self._proved(candidate, right, step, key, restricted):
                 found = candidate
                 break
-        self.left -= worked() - start
+        self.clock.repairs -= worked() - start
         return found
 
     def _proved(
         self, candidate: Candidate, right: Node, step: Link, key: tuple[int, int], restricted: tuple[str, ...]
     ) -> bool:
-        left = step.left if candidate.left is None else parse_expression(candidate.left)
+        left = step.left if candidate.left is None else self.reread(parse_expression(candidate.left))
         assert left is not None
         if any(isinstance(n, NotUnderstood) for n in walk(right)):
             return False
         try:
-            found = compare(self.env, self.facts, self.lengths, left, right, self.reading, key, restricted)
+            found = compare(self.setting(key, restricted), left, right)
         except (NotRead, SymbackpropError, RecursionError):
             return False
         if found.misfits or found.conditions or left == right:
             return False
         shares = self.facts.targets & found.families if self.facts.sums_to_one else set()
         assumed = tuple((family, "simplex", self.facts.along) for family in sorted(shares))
-        return decided(found, assumed, QUICK).status == "PROVED"
+        if decided(found, assumed, QUICK).status == "PROVED":
+            return True
+        known = [t for t in square_inputs(found) if self.supposed.covers(t.name)]
+        return any(
+            decided(with_symmetric(found, t), ((t.name, "symmetric", -1),), QUICK).status == "PROVED" for t in known
+        )
 
     def readings(self, *sides: Node) -> Iterator[tuple[Reading, str]]:
         """The document's reading, then others that are admissible."""
@@ -447,13 +540,15 @@ class Judge:
         squares = (n for side in sides for n in walk(side) if isinstance(n, Scripts) and n.above is not None)
         if any(n.above is not None and n.above.items[:1] in ((Number("2"),), (Number("3"),)) for n in squares):
             yield replace(self.reading, powers=True), "the power of a matrix is its product with itself"
+        if self.with_thresholds:
+            yield replace(self.reading, ties=True), THRESHOLDS
 
     def under(
         self, reading: Reading, left: Node, right: Node, key: tuple[int, int], restricted: tuple[str, ...] = ()
     ) -> Ruling:
         """The ruling under one reading."""
         try:
-            found = compare(self.env, self.facts, self.lengths, left, right, reading, key, restricted)
+            found = compare(self.setting(key, restricted, reading), left, right)
         except Misfit as error:
             sure = self._sure(left) and self._sure(right) and not self._takes_rows(left, right)
             if error.hint == "shape" and sure:

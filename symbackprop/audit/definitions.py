@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from symbackprop.audit.grammar import flat
 from symbackprop.audit.names import Habits, Layer, Mention, Names
@@ -26,6 +27,7 @@ from symbackprop.audit.tree import (
     Node,
     Number,
     Product,
+    Relation,
     Script,
     Scripts,
     Symbol,
@@ -36,6 +38,7 @@ from symbackprop.audit.tree import (
 )
 
 FUNCTION_LETTERS = frozenset(["f", "g", "phi", "varphi", "sigma", "psi", "varsigma"])
+SPOKEN = -2  # the number of the formula of what the words say
 DEFINES = frozenset(["=", ":=", "≡", "≜", "≐", "←"])
 
 
@@ -83,6 +86,8 @@ class Environment:
         zeros: axes, (family, number), with an entry 0.
         stated: assumptions about single entries, y_c = 1, and of which family.
         roles: of each link of each formula: DEFINITION, NOTATION or "" for a claim.
+        spoken: names that the words give to derivatives.
+        other_forms: what quantities without layer or entry were proved to be, beside what defines them.
     """
 
     habits: Habits
@@ -104,6 +109,13 @@ class Environment:
     indexed_vectors: set[str] = field(default_factory=set)
     used_names: set[str] = field(default_factory=set)
     stated: dict[tuple[int, int], tuple[str, set[str]]] = field(default_factory=dict)
+    spoken: tuple[Link, ...] = ()
+    other_forms: dict[str, list[Node]] = field(default_factory=lambda: defaultdict(list))
+
+    def link(self, place: tuple[int, int]) -> Link:
+        """The link at a place: a formula's, or with a formula's number below 0 one that the words say."""
+        f, k = place
+        return links(self.displays[f])[k] if f >= 0 else self.spoken[k]
 
     @property
     def costs(self) -> set[str]:
@@ -143,23 +155,31 @@ class Environment:
         return True
 
 
-def environment(displays: Sequence[Display], habits: Habits) -> Environment:
-    """Read all links of a document."""
+def environment(displays: Sequence[Display], habits: Habits, spoken: Sequence[tuple[Node, Node]] = ()) -> Environment:
+    """Read all links of a document.
+
+    Args:
+        spoken: names that the words give: "write dX for the derivative dL/dX".
+    """
     names = Names(habits)
     env = Environment(habits, names, tuple(displays))
+    env.spoken = tuple(Link(-1, 0, Relation("="), one, two, Chain((one, two))) for one, two in spoken)
     _count(env)
     _beside_rows(env)
     _functions(env)
     _zeros(env)
     _definitions(env)
+    _name_parts(env)
     _abstract(env)
     return env
 
 
 def nodes(env: Environment) -> Iterator[object]:
-    """All nodes of all formulas."""
+    """All nodes of all formulas, and of what the words say."""
     for display in env.displays:
         yield from walk(display)
+    for link in env.spoken:
+        yield from walk(link.chain)
 
 
 def _count(env: Environment) -> None:
@@ -338,12 +358,21 @@ def _is_update(env: Environment, head: Head, right: Node, sign: str) -> bool:
 def _definitions(env: Environment) -> None:
     taken: dict[tuple[str, Layer | None, int, bool], Definition] = {}
     slopes: dict[tuple[str, Layer | None], tuple[int, int]] = {}
+    for k, link in enumerate(env.spoken):
+        head = env.head(link.left) if link.left is not None else None
+        if head is not None and _defines_slope(env, head, link):
+            slopes.setdefault((head.mention.family, _generic(env, head.mention.layer)), (SPOKEN, k))
     for f, display in enumerate(env.displays):
         for k, link in enumerate(links(display)):
             head = env.head(link.left) if link.left is not None else None
             if head is not None and _defines_slope(env, head, link):
                 slopes.setdefault((head.mention.family, _generic(env, head.mention.layer)), (f, k))
     _patterns(env, slopes)
+    for place in [p for p in slopes.values() if p[0] == SPOKEN]:
+        link = env.link(place)
+        named = env.head(link.left) if link.left is not None else None
+        if named is not None:
+            env.definitions[named.mention.family].append(Definition(named, link.right, place, True))
     for f, display in enumerate(env.displays):
         chained = False  # the chain began with a quantity alone
         for k, link in enumerate(links(display)):
@@ -414,6 +443,9 @@ def _definitions(env: Environment) -> None:
                 continue
             number = len(head.arguments) if head.arguments else -1
             other = next((d for d in env.definitions[mention.family] if _covers(env, d, head)), None)
+            if other is not None and _only_names(env, other.right) and not _only_names(env, link.right):
+                env.definitions[mention.family].remove(other)
+                other = None
             if other is not None and other.layer != mention.layer and _given(env, link.right):
                 other = None  # the first layer is the input
             slope = _defines_slope(env, head, link)
@@ -428,10 +460,39 @@ def _definitions(env: Environment) -> None:
             taken[mention.family, mention.layer, number, slope] = definition
 
 
+def _name_parts(env: Environment) -> None:
+    """a_t = W h_{t-1} + U x_t beside h_t = tanh(W h_{t-1} + U x_t): h is made of a, and a derivative by a is one."""
+    named: list[tuple[Definition, Node]] = []
+    for known in env.definitions.values():
+        for d in known:
+            if d.place[0] >= 0 and not d.slope and not d.of_one_entry and isinstance(d.right, Terms | Product):
+                left = env.link(d.place).left
+                if left is not None and not d.head.arguments:
+                    named.append((d, left))
+    for family, known in env.definitions.items():
+        for n, d in enumerate(known):
+            for part, left in named:
+                within = part.head.mention.family != family and part.right != d.right
+                if within and any(node == part.right for node in walk(d.right)):
+                    known[n] = d = replace(d, right=_with_name(d.right, part.right, left))
+
+
+def _with_name(value: Any, part: Node, name: Node) -> Any:
+    """The tree with a name for each place where a part stands; no deeper than the grammar lets trees be nested."""
+    if value == part:
+        return name
+    if isinstance(value, tuple):
+        return tuple(_with_name(item, part, name) for item in value)
+    if not hasattr(value, "__dataclass_fields__"):
+        return value
+    changed = {f.name: _with_name(getattr(value, f.name), part, name) for f in fields(value) if f.name != "span"}
+    return replace(value, **changed)
+
+
 def _patterns(env: Environment, slopes: dict[tuple[str, Layer | None], tuple[int, int]]) -> None:
     """\\bar{X} = dL/dX, where X stands for any quantity: then \\bar{V} is dL/dV, and what is said of it is a claim."""
-    for (family, _), (f, k) in list(slopes.items()):
-        link = links(env.displays[f])[k]
+    for (family, _), place in list(slopes.items()):
+        link = env.link(place)
         right = link.right
         by = env.names.mention(right.by[0]) if isinstance(right, Derivative) and len(right.by) == 1 else None
         if by is None or by != Mention(by.family) or _is_spoken_of(env, by.family, link):
@@ -439,16 +500,16 @@ def _patterns(env: Environment, slopes: dict[tuple[str, Layer | None], tuple[int
         mark = family.removesuffix(by.family)
         if not mark or mark == family:
             continue
-        env.roles[f, k] = "NOTATION"
+        env.roles[place] = "NOTATION"
         del slopes[family, None]
         used = {m.family for n in nodes(env) if isinstance(n, Symbol | Scripts | Differential)
                 if (m := env.names.mention(n)) is not None}  # fmt: skip
         for marked in sorted(name for name in used if name.startswith(mark) and name != family):
-            for place in _stated_places(env, marked.removeprefix(mark)):
-                mention = env.names.mention(place)
+            for named in _stated_places(env, marked.removeprefix(mark)):
+                mention = env.names.mention(named)
                 assert isinstance(right, Derivative) and mention is not None
                 head = Head(Mention(marked, mention.layer))
-                env.definitions[marked].append(Definition(head, replace(right, by=(place,)), (-1, 0), True))
+                env.definitions[marked].append(Definition(head, replace(right, by=(named,)), (-1, 0), True))
                 slopes[marked, _generic(env, mention.layer)] = (-1, 0)
 
 
@@ -481,6 +542,15 @@ def _stated_places(env: Environment, family: str) -> list[Node]:
                 found.setdefault(layer, part)
     layered = [node for layer, node in found.items() if layer is not None]
     return layered or list(found.values())
+
+
+def _only_names(env: Environment, right: Node) -> bool:
+    r"""True for \mathcal{N}(x; \mu, \Sigma), where nothing says what \mathcal{N} is: it gives a name and no formula."""
+    match right:
+        case Product((first, Group("(" | "[", _, items)), ("",)) if len(items) > 1:
+            mention = env.names.mention(first)
+            return mention is not None and not any(d.head.arguments for d in env.definitions.get(mention.family, ()))
+    return False
 
 
 def _states_entries(mention: Mention, right: Node) -> bool:

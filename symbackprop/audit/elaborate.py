@@ -19,7 +19,15 @@ from symbackprop.audit.definitions import Definition, Environment
 from symbackprop.audit.grammar import flat
 from symbackprop.audit.lengths import Key, Lengths
 from symbackprop.audit.names import Layer, Mention, layer_of
-from symbackprop.audit.paths import DEEPEST, Paths
+from symbackprop.audit.paths import DEEPEST, Paths, Unconnected
+from symbackprop.audit.piecewise import (
+    by_cases,
+    indicator_of,
+    mask,
+    relation_in,
+    subscripted_indicator,
+    written_matrix,
+)
 from symbackprop.audit.scope import SAMPLES, Facts, Instance, Letter, Reading, Scope
 from symbackprop.audit.tree import (
     Annotated,
@@ -114,6 +122,7 @@ class Elaborator(Paths):
         self.env, self.facts, self.lengths, self.reading, self.memory = env, facts, lengths, reading, memory
         self.algebra = Algebra(lengths, elementwise=reading.elementwise, rows=reading.rows)
         self.instances: dict[Tensor, Instance] = {}
+        self.spoken: dict[Tensor, None] = {}
         self.conditions: dict[str, None] = {}
         self.targets: dict[Tensor, None] = {}
         self.seen_layers: dict[str, set[int]] = {}
@@ -121,22 +130,29 @@ class Elaborator(Paths):
         self.layer_sums: dict[Tensor, tuple[Node, str, Scope]] = {}
         self._sums: list[tuple[str, Expr, Tensor]] = []
         self._equations: dict[Tensor, Equation | None] = {}
+        self._known_paths: dict[tuple[Tensor, Tensor], bool] = {}
+        self._known_at = 0
         self._depth = 0
         self._of_matrix = False  # inside a trace or determinant, where X^2 is a product
         self.free: dict[str, Letter] = {}
         self.free_samples: dict[str, Expr] = {}
+        self.at_layer: Layer | None = None  # what this layer adds to a sum over layers is what is claimed
+        self.guards: list[tuple[Expr, Axis]] = []
+        self.claimed_layer: Layer | None = None  # the one layer of which a claim speaks
         self.open_ends, self.settled = frontier, True
         self.frontier = tuple(map(self.tensor, frontier)) if frontier is not None else None
 
     # What names mean.
 
-    def tensor(self, instance: Instance) -> Tensor:
-        """The tensor of a family at a layer."""
+    def tensor(self, instance: Instance, spoken: bool = True) -> Tensor:
+        """The tensor of a family at a layer; `spoken` where a formula names it."""
         axes = self.axes(instance)
         name = instance.family + (f"^({instance.layer})" if instance.layer is not None else "")
         name += " each" if instance.lifted else ""
         found = Tensor(name, tuple(a.size(self.lengths) for a in axes))
         self.instances[found] = instance
+        if spoken:
+            self.spoken[found] = None
         if instance.layer is not None:
             self.seen_layers.setdefault(instance.layer.base, set()).add(instance.layer.offset)
         return found
@@ -231,16 +247,36 @@ class Elaborator(Paths):
                 return Array((array.axes[1],), lambda j: array.at(first, j), True)
             raise Misfit(f"{len(items)} indices on an array with {array.rank} axes")
         places: list[Expr | None] = []
-        for item, axis in zip(items, array.axes, strict=True):
+        far: dict[int, Axis] = {}  # places that are computed may lie beyond an end: there is nothing, which counts as 0
+        for k, (item, axis) in enumerate(zip(items, array.axes, strict=True)):
             whole = isinstance(item, Symbol) and item.name in (":", "cdot", "bullet", "ast")
             places.append(None if whole else self.place(item, axis, scope))
+            if is_computed(item):
+                far[k] = axis
+                self._guard(item, places[k], axis, scope)
         left = tuple(axis for axis, p in zip(array.axes, places, strict=True) if p is None)
 
         def at(*given: Expr) -> Expr:
             rest = iter(given)
-            return array.at(*(p if p is not None else next(rest) for p in places))
+            there = [p if p is not None else next(rest) for p in places]
+            met: list[Expr] = []
+            running: list[Index] = []
+            for k, axis in far.items():
+                running.append(fresh("p", axis.size(self.lengths)))
+                met.append(kronecker(running[-1], there[k]))
+                there[k] = running[-1]
+            found = multiply(*met, array.at(*there))
+            for index in reversed(running):
+                found = close_sum(index, found)
+            return found
 
         return Array(left, at, array.rank == 2 and bool(places) and places[0] is not None)
+
+    def _guard(self, item: Node, place: Expr | None, axis: Axis, scope: Scope) -> None:
+        """A claim about an entry that it computes, x_{i+1}, is one about those i for which there is such an entry."""
+        letters = [n.name for n in walk(item) if isinstance(n, Symbol)]
+        if scope.claim is not None and place is not None and all(n in self.free for n in letters):
+            self.guards.append((place, axis))
 
     def place(self, item: Node, axis: Axis, scope: Scope) -> Expr:
         """The place, counted from 0, that an index names on an axis."""
@@ -259,15 +295,30 @@ class Elaborator(Paths):
                 if value < 0:
                     raise NotRead(f"there is no entry {text}")
                 return number(value)
-            case Terms((first, Number(text)), ("+", sign)) if sign in "+-" and text.isdigit():
-                start = self.place(first, Axis(("shifted", axis.key), axis.origin), scope)
-                step = int(text) if sign == "+" else -int(text)
-                return add(start, number(step))
+            case Terms() | Product() | Group() if is_computed(item):
+                return subtract(self._computed_place(item, axis, scope), number(axis.origin))
             case Scripts(Symbol(name), None, None, primes) if primes:
                 return self.place(Symbol(name + "'" * primes), axis, scope)
             case Scripts(Symbol(name), Script((low,)), None, 0) if isinstance(low, Symbol | Number):
                 text = low.name if isinstance(low, Symbol) else low.text
                 return self.place(Symbol(f"{name}_{text}"), axis, scope)
+        raise NotRead("an index that is not understood")
+
+    def _computed_place(self, item: Node, axis: Axis, scope: Scope) -> Expr:
+        """The number of an entry, i + k - 1 or 2i, as it is written."""
+        match item:
+            case Number(text) if text.isdigit():
+                return number(int(text))
+            case Symbol(name, _, ()):
+                letter = self.letter(name, Axis(("computed", axis.key, name), axis.origin), scope)
+                return add(letter.place, number(letter.origin))
+            case Terms(terms, signs) if set(signs) <= {"+", "-"}:
+                parts = [self._computed_place(t, axis, scope) for t in terms]
+                return add(*(p if sign == "+" else negate(p) for p, sign in zip(parts, signs, strict=True)))
+            case Product((Number(text), factor), ("" | "cdot" | "times",)) if text.isdigit():
+                return multiply(number(int(text)), self._computed_place(factor, axis, scope))
+            case Group("(", ")", (inner,)):
+                return self._computed_place(inner, axis, scope)
         raise NotRead("an index that is not understood")
 
     def letter(self, name: str, axis: Axis, scope: Scope) -> Letter:
@@ -334,6 +385,8 @@ class Elaborator(Paths):
                 return self._big(node, scope)
             case Derivative():
                 return self._derivative(node, scope)
+            case Differential(kind, Product((first, *rest), ("", *operators)), order):
+                return self.array(Product((Differential(kind, first, order), *rest), ("", *operators)), scope)
             case Differential():
                 mention = self.env.names.mention(node)
                 if mention is None or not self._known(mention.family):
@@ -341,8 +394,12 @@ class Elaborator(Paths):
                 return self._mentioned(mention, scope)
             case Annotated(_, body, _):
                 return self.array(body, scope)
-            case Cases() | Matrix():
-                raise NotRead("values by cases, and matrices written out, are not read yet")
+            case Cases():
+                return by_cases(self, node, scope)
+            case Matrix():
+                return written_matrix(self, node, scope)
+            case Chain() if (chain := relation_in(node)) is not None:
+                return scalar(mask(self, chain, scope))
             case Text(words):
                 raise NotRead(f"the words \u201c{words.strip()}\u201d stand in the formula")
         raise NotRead(f"{type(node).__name__.lower()} is not read")
@@ -406,15 +463,23 @@ class Elaborator(Paths):
 
     def _kronecker(self, mention: Mention, scope: Scope) -> Array:
         one, two = mention.components
-        return scalar(self._equal(one, two, scope))
+        return scalar(self.equal_indices(one, two, scope))
 
-    def _equal(self, left: Node, right: Node, scope: Scope) -> Expr:
+    def is_index(self, node: Node, scope: Scope) -> bool:
+        """True for a letter that numbers entries."""
+        if not isinstance(node, Symbol) or node.accents or self.env.definitions.get(node.name):
+            return False
+        known = self.env.index_letters | self.env.habits.bound
+        return node.name in scope.letters or (node.name in known and node.name not in self.env.denominators)
+
+    def equal_indices(self, left: Node, right: Node, scope: Scope) -> Expr:
         """1 where two indices agree."""
         axis = Axis(("met", id(left), id(right), scope.claim), 1)
-        first, second = (self._value_of_index(item, axis, scope) for item in (left, right))
+        first, second = (self.index_value(item, axis, scope) for item in (left, right))
         return kronecker(first, second)
 
-    def _value_of_index(self, item: Node, axis: Axis, scope: Scope) -> Expr:
+    def index_value(self, item: Node, axis: Axis, scope: Scope) -> Expr:
+        """The number that an index is."""
         if isinstance(item, Symbol) and (item.name in scope.letters or scope.claim is not None):
             letter = self.letter(item.name, Axis(axis.key, 0), scope)
             self.lengths.join(axis.key, letter.key)
@@ -471,6 +536,9 @@ class Elaborator(Paths):
             and not self._known("e")
         ):
             return self._exponential(node.above, scope)
+        held = subscripted_indicator(node)
+        if held is not None:
+            return scalar(mask(self, held, scope))
         mention = self.env.names.mention(node)
         if mention is not None:
             return self._mentioned(mention, scope)
@@ -519,11 +587,9 @@ class Elaborator(Paths):
         raise NotRead("a norm that is not known")
 
     def _iverson(self, chain: Chain, scope: Scope) -> Array:
-        if len(chain.members) == 2 and chain.relations[0].sign == "=":
-            return scalar(self._equal(chain.members[0], chain.members[1], scope))
         if len(chain.members) == 1:
             return self.array(chain.members[0], scope)
-        raise NotRead("a relation in brackets")
+        return scalar(mask(self, chain, scope))
 
     def _determinant(self, array: Array) -> Array:
         axis = self.algebra.meet(array.axes[0], array.axes[1])
@@ -678,6 +744,9 @@ class Elaborator(Paths):
         group = following
         if isinstance(following, Scripts) and isinstance(following.base, Group) and not following.primes:
             group, below, above = following.base, following.below, following.above
+        held = relation_in(group) if isinstance(group, Group) and indicator_of(node) else None
+        if held is not None:
+            return self._scripted(scalar(mask(self, held, scope)), below, above, scope)
         if not isinstance(group, Group) or group.opening not in "([":
             return None
         mention = self.env.names.mention(node)
@@ -899,7 +968,7 @@ class Elaborator(Paths):
         """k \\ne j below a sum: 0 where the two agree."""
         for low in node.lower:
             if isinstance(low, Chain) and len(low.members) == 2 and low.relations[0].sign == "≠":
-                return subtract(ONE, self._equal(low.members[0], low.members[1], scope))
+                return subtract(ONE, self.equal_indices(low.members[0], low.members[1], scope))
         return None
 
     def _bound_names(self, node: Big) -> tuple[list[str], Node | None]:
@@ -1051,16 +1120,14 @@ class Elaborator(Paths):
             by = [self._only_argument(of)]
         value = self.array(of, scope)
         upper: object = self._family(of)
-        powers = node.powers or (None,) * len(by)
+        powers = self._exponents(node, by)
         variables: list[Node] = []
         for variable, exponent in zip(by, powers, strict=True):
             variables += [variable] * (1 if exponent is None else self._integer(exponent))
-        once = not any(node.powers) and (node.kind == "nabla" or not node.powers)  # the Hessian is \nabla^2 f
+        once = not any(powers) and (node.kind == "nabla" or not node.powers)  # the Hessian is \nabla^2 f
         if once and node.order is not None and len(variables) == 1:
             variables *= self._integer(node.order)
-        found = value
-        for turn, variable in enumerate(reversed(variables)):
-            found = self.slope(found, variable, scope, turn > 0)
+        found = self._slopes(value, of, variables, scope)
         if len(variables) == 1:
             found = replace(found, upper=upper, lower=self._family(variables[0]), split=value.rank)
             if value.rank == 1 and found.rank == 2 and self.reading.lower_first and not self.reading.rows:
@@ -1068,6 +1135,44 @@ class Elaborator(Paths):
             if value.rank == 0 and found.rank == 2 and self.reading.turned and node.kind != "nabla":
                 found = self.algebra.transposed(found)
         return found
+
+    def _slopes(self, value: Array, of: Node, variables: Sequence[Node], scope: Scope) -> Array:
+        """Differentiate by one variable after the other; a quantity in the form in which it depends on them."""
+
+        def along(found: Array) -> Array:
+            for turn, variable in enumerate(reversed(variables)):
+                found = self.slope(found, untransposed(variable) if len(variables) > 1 else variable, scope, turn > 0)
+            return found
+
+        head = self.env.head(of)
+        other = self.env.other_forms.get(head.mention.family, ()) if head is not None else ()
+        found = along(value)
+        if not other or (self.settled and self._is_connected(found)):
+            return found  # until all is settled the other forms are read for the lengths that they make one
+        forms = [along(self.array(form, Scope(claim=scope.claim, stacked=scope.stacked))) for form in other]
+        connected = [form for form in forms if self._is_connected(form)]
+        return connected[0] if self.settled and connected else found
+
+    def _is_connected(self, array: Array) -> bool:
+        """False if what is differentiated does not depend on what it is differentiated by."""
+        try:
+            array.at(*(Index(f"p{k}", axis.size(self.lengths)) for k, axis in enumerate(array.axes)))
+        except Unconnected:
+            return False
+        return True
+
+    def _exponents(self, node: Derivative, by: list[Node]) -> list[Node | None]:
+        r"""How often it is differentiated by each variable; the 2 of \partial\mu\partial\sigma^2 is the variable's."""
+        powers = list(node.powers or (None,) * len(by))
+        if isinstance(node.order, Number) and node.order.text.isdigit() and len(by) > 1:
+            times = [1 if p is None else self._integer(p) for p in powers]
+            if sum(times) > int(node.order.text):
+                for k, (variable, power) in enumerate(zip(by, powers, strict=True)):
+                    mention = self.env.names.mention(variable)
+                    if power == Number("2") and mention is not None and mention.family in self.env.squared:
+                        by[k] = Scripts(variable, None, Script((power,))) if isinstance(variable, Symbol) else variable
+                        powers[k] = None
+        return powers
 
     def _family(self, node: Node) -> object:
         mention = self.env.names.mention(node)
@@ -1107,6 +1212,13 @@ class Elaborator(Paths):
             raise NotRead("a derivative by a root")
         if mention.family in self.env.functions:
             raise NotRead("a derivative by a function")
+        if mention.layer is None and mention.family in self.env.habits.layered and self.claimed_layer is not None:
+            mention = replace(mention, layer=self.claimed_layer)  # \nabla_a C beside a^L
+        if any(is_computed(item) for item in mention.components):
+            return self._slope_there(value, mention, scope, again)
+        return self._slope_by(value, mention, scope, again)
+
+    def _slope_by(self, value: Array, mention: Mention, scope: Scope, again: bool) -> Array:
         target = self.quantity(mention, scope)
         axes = target.axes
         count = value.rank
@@ -1122,6 +1234,26 @@ class Elaborator(Paths):
         if isinstance(probe, Entry):
             self.targets[probe.tensor] = None
         return Array((*value.axes, *axes), at, target.row if not count else value.row)
+
+    def _slope_there(self, value: Array, mention: Mention, scope: Scope, again: bool) -> Array:
+        """The derivative by an entry whose number is computed, dL/dy_{i-k+1}: 0 where there is no such entry."""
+        every = {f"any {k}": item for k, item in enumerate(mention.components)}
+        letters = dict(scope.letters)
+        target = self.quantity(replace(mention, components=()), scope)
+        indices = []
+        for name, axis in zip(every, target.axes, strict=True):
+            indices.append(fresh("p", axis.size(self.lengths)))
+            letters[name] = Letter(indices[-1], axis.key, axis.origin)
+        anywhere = replace(mention, components=tuple(Symbol(name) for name in every))
+        there = self._slope_by(value, anywhere, replace(scope, letters=letters), again)
+        found = Array(
+            (*there.axes, *target.axes),
+            lambda *places: substitute(
+                there.at(*places[: there.rank]), dict(zip(indices, places[there.rank :], strict=True))
+            ),
+        )
+        whole = tuple(Symbol(":") for _ in there.axes)
+        return self.entry(found, (*whole, *every.values()), scope)
 
     # What quantities are.
 
@@ -1167,6 +1299,46 @@ class Elaborator(Paths):
             most = max(len(d.head.arguments) for d in self.env.definitions[base])
             return next(d for d in self.env.definitions[base] if len(d.head.arguments) == most)
         return definition
+
+    def consumers(self, instance: Instance) -> list[Tensor]:
+        """The quantities whose equation reads this one, at the layers at which they do."""
+        found = []
+        for family, known in self.env.definitions.items():
+            for definition in known:
+                layer = definition.layer
+                if definition.slope or layer is None or instance.layer is None:
+                    continue
+                general = layer.base in self.env.habits.layer_letters
+                for node in walk(definition.right):
+                    mention = self.env.names.mention(node) if isinstance(node, Scripts) else None
+                    if mention is None or mention.layer is None:
+                        continue
+                    if self.facts.aliases.get(mention.family, mention.family) != instance.family:
+                        continue
+                    if general and mention.layer.base == layer.base:
+                        if layer.offset < mention.layer.offset:
+                            continue  # a recurrence that runs back without end
+                        there = instance.layer.shifted(layer.offset - mention.layer.offset)
+                        some = any(i.lifted for i in self.instances.values())
+                        lifted = instance.lifted or (family in self.facts.per_sample and some)
+                        found.append(self.tensor(Instance(family, there, lifted), False))
+                    elif mention.layer == instance.layer:
+                        found.append(self.tensor(Instance(family, layer, instance.lifted), False))
+        return found
+
+    def is_carried(self, instance: Instance) -> bool:
+        """True if a quantity leads on to a later layer."""
+        waiting, seen = [instance], {instance}
+        while waiting:
+            for tensor in self.consumers(waiting.pop()):
+                other = self.instances[tensor]
+                if other.layer is not None and instance.layer is not None and other.layer.base == instance.layer.base:
+                    if other.layer.offset > instance.layer.offset:
+                        return True
+                    if other not in seen:
+                        seen.add(other)
+                        waiting.append(other)
+        return False
 
     def _value(
         self, definition: Definition, instance: Instance, axes: tuple[Axis, ...], indices: tuple[Index, ...]
@@ -1216,6 +1388,26 @@ class Elaborator(Paths):
         for a, b in zip(own, found.axes, strict=True):
             self.algebra.meet(a, b)
         return found.at(*places)
+
+
+def untransposed(node: Node) -> Node:
+    r"""A variable of \partial\beta \partial\beta^T: the transpose says how the Hessian lies, and it is symmetric."""
+    match node:
+        case Scripts(base, below, Script((Symbol("T" | "top" | "intercal"),)), 0):
+            return base if below is None else Scripts(base, below)
+    return node
+
+
+def is_computed(item: Node) -> bool:
+    """True for an index that is computed, i + 1 or 2i."""
+    match item:
+        case Terms(terms):
+            return any(isinstance(n, Symbol) for t in terms for n in walk(t))
+        case Product((Number(), _), _):
+            return True
+        case Group("(", ")", (inner,)):
+            return is_computed(inner)
+    return False
 
 
 def replace_name(tensor: Tensor, name: str) -> Tensor:

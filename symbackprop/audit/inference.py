@@ -243,7 +243,11 @@ def _aliases(env: Environment, facts: Facts) -> None:
             if lower in facts.per_sample and family not in facts.per_sample and not env.definitions.get(family):
                 if family in ("X", "Y", "Z", "A", "H"):
                     facts.stacks[family] = lower
-            elif env.habits.arity[lower] and lower in used and not _elsewhere(env, family):
+            elif (
+                env.habits.arity[lower] + (lower in env.indexed_vectors) > (family in env.transposed)
+                and lower in used
+                and not _elsewhere(env, family)
+            ):
                 facts.aliases[family] = lower
         if family == "h" and family not in env.definitions:
             longer = [f for f in used if f.startswith("h_")]
@@ -252,7 +256,9 @@ def _aliases(env: Environment, facts: Facts) -> None:
 
 
 def _elsewhere(env: Environment, family: str) -> bool:
-    return family in env.numerators or family in env.bounds or family in COSTS
+    """True if a capital letter stands for something else than the matrix of the entries with that letter."""
+    cost = family in COSTS and env.habits.arity[family.lower()] < 2  # R beside r_{ui} is a matrix
+    return family in env.numerators or family in env.bounds or cost
 
 
 def _ones(document: Document, env: Environment, facts: Facts) -> None:
@@ -366,6 +372,11 @@ def _ranks(document: Document, env: Environment, facts: Facts, reading: Reading)
         for family, known in env.definitions.items():
             if any(mentions_in(env, d.right) <= facts.sure | set(env.functions) for d in known):
                 facts.sure.add(family)
+
+
+def _adds_up(env: Environment, family: str) -> bool:
+    """True for what must be a number: it is differentiated, and its letter is not one of a vector."""
+    return family in env.costs and family.rsplit(" ", 1)[-1] not in VECTORS
 
 
 def _parameters(env: Environment) -> set[str]:
@@ -633,9 +644,9 @@ def _ranks_by_definition(env: Environment, facts: Facts, reading: Reading) -> in
                 rank, letters = _rank_of_right(env, facts, reading, d)
                 if rank == UNREAD:
                     continue
-                if rank and family in env.costs and family not in VECTORS and reading.elementwise:
+                if rank and _adds_up(env, family) and reading.elementwise:
                     rank = 0  # the entries are added up
-                if rank is None or (rank and family in env.costs and family not in VECTORS):
+                if rank is None or (rank and _adds_up(env, family)):
                     failed += 1
                     continue
                 arity = env.habits.arity[family]

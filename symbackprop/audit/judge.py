@@ -19,9 +19,9 @@ from symbackprop.audit.arrays import Array, Axis, Misfit, NotRead
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.elaborate import Elaborator
 from symbackprop.audit.lengths import Key, Lengths, Overlay
-from symbackprop.audit.names import Layer
+from symbackprop.audit.names import LAYER_LETTERS, Layer
 from symbackprop.audit.scope import Facts, Instance, Reading, Scope
-from symbackprop.audit.tree import Node, Scripts, walk
+from symbackprop.audit.tree import Big, Chain, Derivative, Group, Node, Number, Product, Scripts, Terms, walk
 from symbackprop.audit.tree import Symbol as Letter
 from symbackprop.checking.counterexample import Counterexample
 from symbackprop.checking.question import Question, probed
@@ -31,14 +31,22 @@ from symbackprop.errors import SymbackpropError
 from symbackprop.evaluation.exact import Evaluator, all_symbols
 from symbackprop.evaluation.number_types import FLOAT
 from symbackprop.expression.build import (
+    ZERO,
+    Compare,
     Entry,
     Expr,
     Index,
+    Kronecker,
+    Sum,
     Symbol,
     SymmetricTensor,
     Tensor,
+    close_sum,
     entries_once,
     free_indices,
+    multiply,
+    nodes_once,
+    open_binder,
     rewrite,
     tensors_in,
 )
@@ -91,25 +99,42 @@ class Ruling:
     comparison: Comparison | None = None
 
 
-def compare(
-    env: Environment,
-    facts: Facts,
-    lengths: Lengths,
-    left: Node,
-    right: Node,
-    reading: Reading,
-    key: Key,
-    restricted: Iterable[str] = (),
-) -> Comparison:
-    """Read both sides of a link.
+@dataclass(frozen=True)
+class Setting:
+    """What a link is read under.
 
     Args:
+        key: the number of its formula, and its own.
         restricted: indices that the text says begin with 1.
+        symmetric: matrices that the words suppose to be so.
+    """
+
+    env: Environment
+    facts: Facts
+    lengths: Lengths
+    reading: Reading
+    key: Key
+    restricted: tuple[str, ...] = ()
+    symmetric: frozenset[str] = frozenset()
+
+    @property
+    def scope(self) -> Scope:
+        """What its letters mean at first: nothing but that they may be free."""
+        return Scope(claim=self.key, stacked=self.reading.stacked)
+
+    def elaborator(self, draft: Lengths, memory: dict[Key, int], frontier: tuple[Instance, ...] | None) -> Elaborator:
+        """A reader of its formulas."""
+        return Elaborator(self.env, self.facts, draft, self.reading, memory, frontier or ())
+
+
+def compare(setting: Setting, left: Node, right: Node) -> Comparison:
+    """Read both sides of a link.
 
     Raises:
         NotRead: a side has no reading, or the two have different shapes.
     """
-    elab, both, places, rested, frontier = read(env, facts, lengths, left, right, reading, key, restricted)
+    elab, both, places, rested, frontier = read(setting, left, right)
+    lengths = setting.lengths
     draft, memory = elab.lengths, elab.memory
     free = (*elab.free.values(), *elab.free_samples.values())
     used = {i for e in both for i in free_indices(e)}
@@ -117,7 +142,7 @@ def compare(
     indices = tuple(i for i in letters if isinstance(i, Index)) + places
     indices = tuple(dict.fromkeys((*indices, *sorted(used - set(indices), key=lambda i: i.name))))
     misfits = _misfits(lengths, draft)
-    own = _misfits_of(env, facts, lengths, left, reading, key, memory, frontier) if misfits else ()
+    own = _misfits_of(setting, left, memory, frontier) if misfits else ()
     from_zero = tuple(name for name, letter in elab.free.items() if letter.origin == 0)
     tensors = {t for e in (*both, *(q.value for q in rested)) for t in tensors_in(e)}
     families = frozenset(elab.instances[t].family for t in tensors if t in elab.instances)
@@ -128,38 +153,22 @@ def compare(
 
 
 def _misfits_of(
-    env: Environment,
-    facts: Facts,
-    lengths: Lengths,
-    side: Node,
-    reading: Reading,
-    key: Key,
-    memory: dict[Key, int],
-    frontier: tuple[Instance, ...] | None,
+    setting: Setting, side: Node, memory: dict[Key, int], frontier: tuple[Instance, ...] | None
 ) -> tuple[str, ...]:
     """The lengths that one side by itself takes for equal."""
-    draft = lengths.copy()
-    elab = Elaborator(env, facts, draft, reading, dict(memory), frontier or ())
+    draft = setting.lengths.copy()
+    elab = setting.elaborator(draft, dict(memory), frontier)
     elab.settled = False
-    array = elab.array(side, Scope(claim=key, stacked=reading.stacked))
+    array = elab.array(side, setting.scope)
     array.at(*(Index(f"p{k}", axis.size(draft)) for k, axis in enumerate(array.axes)))
-    return _misfits(lengths, draft)
+    return _misfits(setting.lengths, draft)
 
 
 Sides = tuple[Expr, Expr]
 
 
 def read(
-    env: Environment,
-    facts: Facts,
-    lengths: Lengths,
-    left: Node,
-    right: Node,
-    reading: Reading,
-    key: Key,
-    restricted: Iterable[str] = (),
-    ends: tuple[Instance, ...] | None = None,
-    apart: bool = False,
+    setting: Setting, left: Node, right: Node, ends: tuple[Instance, ...] | None = None, apart: bool = False
 ) -> tuple[Elaborator, Sides, tuple[Index, ...], tuple[Equation, ...], tuple[Instance, ...]]:
     """Both sides as expressions, read again until all lengths and open ends are known; see `compare`.
 
@@ -167,19 +176,26 @@ def read(
         ends: the open ends, where they are known.
         apart: the two sides are not laid one upon the other: they may have different shapes.
     """
-    draft = lengths.copy()
+    draft = setting.lengths.copy()
+    left, right, at_layer = each_layer(setting.env, left, right)
     memory: dict[Key, int] = {}
-    memory |= {("origin", ("free", key, name)): 1 for name in restricted}
+    memory |= {("origin", ("free", setting.key, name)): 1 for name in setting.restricted}
     frontier = ends
     known, settled = -1, False
     for _ in range(PASSES):
-        elab = Elaborator(env, facts, draft, reading, memory, frontier or ())
-        elab.settled = settled
-        scope = Scope(claim=key, stacked=reading.stacked)
-        sides = elab.array(left, scope), elab.array(right, scope)
+        elab = setting.elaborator(draft, memory, frontier)
+        elab.settled, elab.at_layer = settled, at_layer
+        elab.claimed_layer = _one_layer(setting.env, left)
+        sides = elab.array(left, setting.scope), elab.array(right, setting.scope)
         a, b = sides if apart else _aligned(elab, *sides)
         places = tuple(Index("pqrs"[k] if k < 4 else f"p{k}", axis.size(draft)) for k, axis in enumerate(a.axes))
         both = a.at(*places), b.at(*(places if not apart else _places(elab, b)))
+        inside = [
+            Compare("<=", ZERO, p) if low else Compare("<", p, axis.size(draft))
+            for p, axis in elab.guards
+            for low in (True, False)
+        ]
+        both = multiply(*inside, both[0]), multiply(*inside, both[1])
         rested = _rested(elab, both)
         frontier = open_ends(elab) if ends is None else ends
         state = hash(
@@ -193,6 +209,48 @@ def read(
             break
         known, settled = state, state == known
     return elab, both, places, rested, frontier or ()
+
+
+def each_layer(env: Environment, left: Node, right: Node) -> tuple[Node, Node, Layer | None]:
+    r"""The two sides of dL/dW = \sum_t ..., each as what one layer or time adds to the sum, and which that is.
+
+    The parameter is one of all layers; what layer t adds is its slope where its own equation alone counts. Equal parts
+    have equal sums; parts that differ have different sums where there is one time alone.
+    """
+    if not isinstance(left, Derivative) or len(left.by) != 1:
+        return left, right, None
+    mention = env.names.mention(left.by[0])
+    if mention is None or mention.layer is not None or env.definitions.get(mention.family):
+        return left, right, None
+    body = _summand(env, right)
+    return (left, *body) if body is not None else (left, right, None)
+
+
+def _summand(env: Environment, node: Node) -> tuple[Node, Layer] | None:
+    match node:
+        case Big("sum", (low,), upper, body) if body is not None:
+            letter, start = low, None
+            if isinstance(low, Chain) and len(low.members) == 2 and low.relations[0].sign == "=":
+                letter, start = low.members
+            every = start in (None, Number("1"), Number("0")) and (upper is None or isinstance(upper, Letter | Scripts))
+            if isinstance(letter, Letter) and letter.name in env.habits.layer_letters and every:
+                mentions = (env.names.mention(n) for n in walk(body) if isinstance(n, Scripts))
+                if any(m is not None and m.layer is not None and m.layer.base == letter.name for m in mentions):
+                    return body, Layer(letter.name)
+        case Terms((inner,), signs) if (found := _summand(env, inner)) is not None:
+            return Terms((found[0],), signs), found[1]
+        case Group("(" | "[", closing, (inner,)) if (found := _summand(env, inner)) is not None:
+            return Group("(", closing, (found[0],)), found[1]
+        case Product((*first, last), operators) if (found := _summand(env, last)) is not None:
+            return Product((*first, Group("(", ")", (found[0],))), operators), found[1]
+    return None
+
+
+def _one_layer(env: Environment, node: Node) -> Layer | None:
+    """The layer of which the left side speaks, if it is one alone."""
+    mentions = (env.names.mention(n) for n in walk(node) if isinstance(n, Scripts))
+    found = {m.layer for m in mentions if m is not None and m.layer is not None}
+    return found.pop() if len(found) == 1 else None
 
 
 def _places(elab: Elaborator, array: Array) -> tuple[Index, ...]:
@@ -232,11 +290,12 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
     env, found = elab.env, []
     targets = list(elab.targets)
     bases = {i.layer.base for i in (elab.instances[t] for t in targets) if i.layer is not None}
+    bases |= {elab.at_layer.base} if elab.at_layer is not None else set()
     if bases == {""} and all(d.layer is None for known in env.definitions.values() for d in known):
         bases = set()  # W_1 and W_2 in one formula are no layers that follow each other
     for base in bases:
         members = _layered_members(elab, base, targets)
-        found += _maximal(elab, members)
+        found += _closed(elab, _maximal(elab, members), [t for t in targets if t not in members] + members)
     if env.abstract and not bases:
         members = [t for t in targets]
         for family, known in env.definitions.items():
@@ -246,7 +305,9 @@ def open_ends(elab: Elaborator) -> tuple[Instance, ...]:
         costs = [elab.tensor(Instance(f, None, False)) for f in env.abstract]
         members = [m for m in dict.fromkeys(members) if m not in costs and not any(elab.depends(m, c) for c in costs)]
         named = set().union(*elab.facts.reaches.values()) if set(elab.facts.reaches) >= env.abstract else set()
-        last = [m for m in members if elab.instances[m].family in named and m not in targets]
+        last = [m for m in members if elab.instances[m].family in named]
+        covered = all(t in last or any(elab.depends(m, t) for m in last) for t in targets)
+        last = last if covered else [m for m in last if m not in targets]
         members = last or [m for m in members if m in targets or not _written_out(elab, m)]
         found += _maximal(elab, members)
     return tuple(dict.fromkeys(elab.instances[t] for t in found))
@@ -263,7 +324,8 @@ def _written_out(elab: Elaborator, tensor: Tensor) -> bool:
 def _layered_members(elab: Elaborator, base: str, targets: Sequence[Tensor]) -> list[Tensor]:
     """The quantities of these layers, and where parameters go, the quantity made of them."""
     members = []
-    for tensor, instance in list(elab.instances.items()):
+    for tensor in list(elab.spoken):
+        instance = elab.instances[tensor]
         if instance.layer is not None and instance.layer.base == base and _computed(elab, tensor):
             members.append(tensor)
     for target in targets:
@@ -274,7 +336,7 @@ def _layered_members(elab: Elaborator, base: str, targets: Sequence[Tensor]) -> 
         if any(m is not target and elab.depends(m, target) for m in members):
             continue
         if not _computed(elab, target):
-            members += consumers(elab, instance)
+            members += elab.consumers(instance)
     return list(dict.fromkeys(m for m in members if not _is_slope(elab, m)))
 
 
@@ -290,40 +352,36 @@ def _computed(elab: Elaborator, tensor: Tensor) -> bool:
     return not _is_slope(elab, tensor) and elab.equation(tensor) is not None
 
 
-def consumers(elab: Elaborator, instance: Instance) -> list[Tensor]:
-    """The quantities whose equation reads this one, at the layers at which they do."""
-    found = []
-    env = elab.env
-    for family, known in env.definitions.items():
-        for definition in known:
-            layer = definition.layer
-            if definition.slope or layer is None or instance.layer is None:
+def _closed(elab: Elaborator, last: list[Tensor], inner: Sequence[Tensor]) -> list[Tensor]:
+    """The last tensors with all others by which the cost is reached: o_t and h_{t+1}, where h_t leads to both.
+
+    This is for quantities of times, each of which leads to a cost of its own; a layer leads to the next one alone.
+    """
+    times = {i.layer.base for t in (*last, *inner) if (i := elab.instances[t]).layer is not None} - LAYER_LETTERS
+    if not times or (not elab.layer_sums and not _recurs(elab, last)):
+        return last
+    found = list(last)
+    waiting = [t for t in inner if t not in found]
+    seen = set(waiting)
+    while waiting:
+        tensor = waiting.pop()
+        instance = elab.instances[tensor]
+        if instance.layer is None or not any(elab.depends(f, tensor) for f in found):
+            continue
+        for other in elab.consumers(instance):
+            if other in found or other in seen or _is_slope(elab, other):
                 continue
-            general = layer.base in env.habits.layer_letters
-            for node in walk(definition.right):
-                mention = env.names.mention(node) if isinstance(node, Scripts) else None
-                if mention is None or mention.layer is None:
-                    continue
-                if elab.facts.aliases.get(mention.family, mention.family) != instance.family:
-                    continue
-                if general and mention.layer.base == layer.base:
-                    shift = layer.offset - mention.layer.offset
-                    found.append(
-                        elab.tensor(
-                            Instance(
-                                family,
-                                instance.layer.shifted(shift),
-                                instance.lifted or (family in elab.facts.per_sample and _any_lifted(elab)),
-                            )
-                        )
-                    )
-                elif mention.layer == instance.layer:
-                    found.append(elab.tensor(Instance(family, layer, instance.lifted)))
-    return found
+            if any(elab.depends(f, other) for f in found):
+                seen.add(other)
+                waiting.append(other)
+            else:
+                found.append(other)
+    return _maximal(elab, found)
 
 
-def _any_lifted(elab: Elaborator) -> bool:
-    return any(i.lifted for i in elab.instances.values())
+def _recurs(elab: Elaborator, tensors: Sequence[Tensor]) -> bool:
+    """True if a quantity leads to more than one other, so that not all goes through the last that is spoken of."""
+    return any(len(set(elab.consumers(elab.instances[t]))) > 1 for t in tensors)
 
 
 def _maximal(elab: Elaborator, members: Sequence[Tensor]) -> list[Tensor]:
@@ -403,28 +461,17 @@ class Trials:
     Nothing is refuted or proved by it: it says which of many are worth asking about.
     """
 
-    def __init__(
-        self,
-        env: Environment,
-        facts: Facts,
-        lengths: Lengths,
-        left: Node,
-        reading: Reading,
-        key: Key,
-        restricted: Iterable[str] = (),
-        wrong: Node | None = None,
-    ) -> None:
+    def __init__(self, setting: Setting, left: Node, wrong: Node | None = None) -> None:
         ends: tuple[Instance, ...] | None = None
         try:
             if wrong is not None:
-                *_, ends = read(env, facts, lengths, left, wrong, reading, key, restricted, apart=True)
+                *_, ends = read(setting, left, wrong, apart=True)
         except NotRead:
             pass
-        self.elab, (self.left, _), self.places, _, _ = read(
-            env, facts, lengths, left, left, reading, key, restricted, ends
-        )
-        self.facts, self.key, self.stacked = facts, key, reading.stacked
-        self.axes = self.elab.array(left, Scope(claim=key, stacked=reading.stacked)).axes
+        self.setting = setting
+        self.at_layer = each_layer(setting.env, left, wrong)[2] if wrong is not None else None
+        self.elab, (self.left, _), self.places, _, _ = read(setting, left, left, ends)
+        self.axes = self.elab.array(left, setting.scope).axes
 
     def agree(self, right: Node) -> bool:
         """True if nothing shows that the two sides differ."""
@@ -433,7 +480,12 @@ class Trials:
         before = elab.lengths
         elab.lengths = elab.algebra.lengths = Overlay(before)
         try:
-            array = elab.array(right, Scope(claim=self.key, stacked=self.stacked))
+            if self.at_layer is not None:
+                summand = _summand(self.setting.env, right)
+                if summand is None:
+                    return False
+                right = summand[0]
+            array = elab.array(right, self.setting.scope)
             if array.rank != len(self.axes):
                 return False
             for one, two in zip(self.axes, array.axes, strict=True):
@@ -490,8 +542,11 @@ class Trials:
         rng = random.Random(tensor.name)
         array = np.array([rng.uniform(0.15, 0.85) for _ in range(int(np.prod(shape)))]).reshape(shape)
         instance = self.elab.instances.get(tensor)
-        if self.facts.sums_to_one and instance is not None and instance.family in self.facts.targets and shape:
-            array = array / array.sum(axis=self.facts.along, keepdims=True)
+        facts = self.setting.facts
+        if facts.sums_to_one and instance is not None and instance.family in facts.targets and shape:
+            array = array / array.sum(axis=facts.along, keepdims=True)
+        if tensor.name in self.setting.symmetric and array.ndim == 2 and array.shape[0] == array.shape[1]:
+            array = array + array.T
         return {p: float(array[p]) for p in np.ndindex(*shape)}
 
 
@@ -561,8 +616,10 @@ class Case:
             return ()
         table = Canonical(NO_FACTS, program.known)
         try:
-            if table.equal(c.left, c.right):
-                return tuple(table.used)
+            plain = _plain(c)
+            for one, two in dict.fromkeys(((c.left, c.right), plain)):
+                if table.equal(one, two):
+                    return tuple(table.used)
         except SymbackpropError:
             pass
         right = Tensor("right side", program.outputs[0].shape)
@@ -571,6 +628,38 @@ class Case:
         if resolver.meets(program.outputs[0], right):
             return tuple(resolver.used)
         return None
+
+
+def _plain(comparison: Comparison) -> Sides:
+    """The two sides without names that are entries of other quantities, nested sums of the left one turned."""
+    names = {e.tensor: e for e in comparison.equations if isinstance(e.value, Entry)}
+
+    def meaning(node: Expr) -> Expr | None:
+        named = isinstance(node, Entry) and node.tensor in names
+        return rewrite(names[node.tensor].at(node.indices), meaning) if named else None  # type: ignore[attr-defined]
+
+    return turned_sums(rewrite(comparison.left, meaning)), rewrite(comparison.right, meaning)
+
+
+def turned_sums(expr: Expr) -> Expr:
+    """The same with nested sums in the other order: a delta is solved for an index of the inner one."""
+
+    if not any(isinstance(n, Kronecker) for n in nodes_once(expr)):
+        return expr
+
+    def turned(node: Expr) -> Expr | None:
+        indices: list[Index] = []
+        body = node
+        while isinstance(body, Sum):
+            index, body = open_binder(body)
+            indices.append(index)
+        if len(indices) < 2 or not any(isinstance(n, Kronecker) for n in nodes_once(body)):
+            return None
+        for index in indices:
+            body = close_sum(index, body)
+        return body
+
+    return rewrite(expr, turned)
 
 
 def decided(comparison: Comparison, assumed: tuple[tuple[str, str, int], ...] = (), seconds: float = 0.3) -> Ruling:

@@ -21,11 +21,13 @@ class Lengths:
         self._parent: dict[Key, Key] = {}
         self._name: dict[Key, str] = {}
         self._value: dict[Key, int] = {}
+        self._title: dict[Key, str] = {}
 
     def copy(self) -> Lengths:
         """A draft: what is joined there is not joined here."""
         other = Lengths()
         other._parent, other._name, other._value = dict(self._parent), dict(self._name), dict(self._value)
+        other._title = dict(self._title)
         return other
 
     def root(self, key: Key) -> Key:
@@ -63,7 +65,24 @@ class Lengths:
         root = self.root(key)
         if root in self._value:
             return number(self._value[root])
-        return Symbol(self._name.get(root) or _title(root), "size")
+        return Symbol(self._name.get(root) or self.title(root), "size")
+
+    def title(self, root: Key) -> str:
+        """What a length is called that the document gives no name; no two have the same."""
+        found = self._title.get(root)
+        if found is None:
+            match root:
+                case ("axis", family, int(place), layer):
+                    found = f"size {place + 1} of {family}" + (f"^({layer})" if layer is not None else "")
+                case ("samples",):
+                    found = "examples"
+                case ("sum", _, str(letter), *_) | ("free", _, str(letter)):
+                    found = f"range of {letter}"
+                case _:
+                    found = "range"
+            number = sum(t == found or t.startswith(f"{found} (") for t in self._title.values())
+            found = self._title[root] = f"{found} ({number + 1})" if number else found
+        return found
 
     def count(self) -> int:
         """How many classes there are."""
@@ -72,16 +91,6 @@ class Lengths:
     def keys(self) -> Iterator[Key]:
         """All axes that have been spoken of."""
         return iter(self._parent)
-
-
-def _title(key: Key) -> str:
-    """What an axis is called that the document gives no name; no two have the same."""
-    match key:
-        case ("axis", family, int(place), layer):
-            return f"size {place + 1} of {family}" + (f"^({layer})" if layer is not None else "")
-        case ("samples",):
-            return "examples"
-    return f"#{key}"
 
 
 class Overlay(Lengths):
@@ -94,6 +103,7 @@ class Overlay(Lengths):
         super().__init__()
         self.base = base
         self._parent, self._name, self._value = dict(base._parent), dict(base._name), dict(base._value)
+        self._title = dict(base._title)
 
     def size(self, key: Key) -> Expr:
         """The length as it was before; of a new axis that of a known one with which it is joined."""

@@ -354,7 +354,22 @@ def _letters(nodes: Sequence[object], habits: Habits) -> None:
                 habits.variables |= whole if rest else set()
     habits.variables &= VARIABLE_LETTERS | {"c"}
     habits.variables |= _gates(nodes)
+    habits.variables |= _names_of_costs(nodes)
     habits.variables -= habits.bound
+
+
+def _names_of_costs(nodes: Sequence[object]) -> set[str]:
+    """The n of E_n, where it stands below a cost alone: the cost of one pattern, and no entry."""
+    costs = {n.of.base.name for n in nodes if isinstance(n, Derivative) and isinstance(n.of, Scripts)
+             and isinstance(n.of.base, Symbol) and n.of.above is None}  # fmt: skip
+    below: dict[str, set[str]] = defaultdict(set)
+    for node in nodes:
+        if isinstance(node, Scripts) and isinstance(node.base, Symbol) and node.below is not None:
+            for item in node.below.items:
+                if isinstance(item, Symbol) and len(item.name) == 1:
+                    below[item.name].add(node.base.name if len(node.below.items) == 1 else "")
+    whole = {name for name, bases in below.items() if len(bases) == 1 and bases <= costs}
+    return {name for name in whole if all(b in "CEJL" for b in below[name])}
 
 
 def _gates(nodes: Sequence[object]) -> set[str]:

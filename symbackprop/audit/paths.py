@@ -11,25 +11,36 @@ from dataclasses import replace
 
 from symbackprop.audit.arrays import Array, NotRead
 from symbackprop.audit.definitions import Environment
+from symbackprop.audit.names import Layer
 from symbackprop.audit.scope import Facts, Instance, Scope
 from symbackprop.audit.tree import Node, Scripts, walk
 from symbackprop.calculus.pull_back import Contribution, arrive, pull_back
 from symbackprop.expression.build import (
     ONE,
     ZERO,
+    Apply,
+    Compare,
     Entry,
     Expr,
+    Extremum,
     Index,
     Tensor,
+    Where,
     add,
     fresh,
     multiply,
+    nodes_once,
     substitute,
     tensors_in,
 )
 from symbackprop.expression.equation import Equation
 
 DEEPEST = 60
+DIFFERENTIABLE = "no quantity lies at a kink"
+
+
+class Unconnected(NotRead):
+    """No path leads from what is differentiated to what it is differentiated by."""
 
 
 class Paths:
@@ -40,8 +51,13 @@ class Paths:
     instances: dict[Tensor, Instance]
     jets: dict[Tensor, tuple[Tensor, Tensor]]
     layer_sums: dict[Tensor, tuple[Node, str, Scope]]
+    conditions: dict[str, None]
     settled: bool
+    at_layer: Layer | None
     frontier: tuple[Tensor, ...] | None
+    _equations: dict[Tensor, Equation | None]
+    _known_paths: dict[tuple[Tensor, Tensor], bool]
+    _known_at: int
 
     def equation(self, tensor: Tensor) -> Equation | None:
         """What the document makes of a tensor; None for one that is given."""
@@ -67,8 +83,8 @@ class Paths:
             and by not in tensors_in(expr)
             and not any(self.depends(t, by) for t in tensors_in(expr))
         ):
-            raise NotRead(f"nothing says how it depends on {by.name}")
-        self._follow(expr, ONE, (), by, indices, found, 0)
+            raise Unconnected(f"nothing says how it depends on {by.name}")
+        self._follow(expr, ONE, (), by, indices, found, 0, None)
         result = add(*found)
         moved: dict[Expr, Expr] = {i: p for i, p in zip(indices, places, strict=True) if i is not p}
         return substitute(result, moved) if moved else result
@@ -82,24 +98,59 @@ class Paths:
         places: list[Index],
         found: list[Expr],
         depth: int,
+        owner: Tensor | None,
     ) -> None:
+        """Add what an expression, that of `owner`, sends back to one tensor."""
         if depth > DEEPEST:
             raise NotRead("the way back through the definitions does not end")
-        if by in tensors_in(expr):
+        self._kinks(expr)
+        if by in tensors_in(expr) and self._is_counted(owner, by):
             for part in pull_back(expr, weight, by, running):
                 found.append(arrive(part, places))
         for tensor in sorted(tensors_in(expr), key=lambda t: t.name):
-            if tensor is by or not self.depends(tensor, by):
+            if tensor is by or self._is_too_early(tensor, by) or not self.depends(tensor, by):
                 continue
             for part in pull_back(expr, weight, tensor, running):
                 self._through(tensor, part, by, places, found, depth)
 
+    def _is_counted(self, owner: Tensor | None, by: Tensor) -> bool:
+        """False for a parameter of all layers in another layer than the one of which a claim about a sum speaks."""
+        mine, its = self.instances.get(owner) if owner is not None else None, self.instances.get(by)
+        if self.at_layer is None or mine is None or mine.layer is None or its is None or its.layer is not None:
+            return True
+        return mine.layer == self.at_layer
+
+    def _is_too_early(self, tensor: Tensor, by: Tensor) -> bool:
+        """True for layers before the one of which a claim about a sum speaks."""
+        mine, its = self.instances.get(tensor), self.instances.get(by)
+        if self.at_layer is None or mine is None or mine.layer is None or its is None or its.layer is not None:
+            return False
+        return mine.layer.base == self.at_layer.base and mine.layer.offset < self.at_layer.offset
+
+    def _carries_on(self, tensor: Tensor, by: Tensor) -> bool:
+        """True if a sum over layers, or times, is one of quantities that layers before them have made."""
+        its = self.instances.get(by)
+        layered = its is not None and its.layer is not None and bool(its.layer.base) and its.layer.base != "\u00a7"
+        if tensor not in self.layer_sums or not (layered or self.at_layer is not None):
+            return False
+        body, _, _ = self.layer_sums[tensor]
+        mentions = (self.env.names.mention(n) for n in walk(body) if isinstance(n, Scripts))
+        made = {m.family for m in mentions if m is not None and m.layer is not None}
+        return any(f in self.env.abstract or self.env.definitions.get(f) for f in made)
+
+    def _kinks(self, expr: Expr) -> None:
+        """Note that what is differentiated has kinks: there nothing is said."""
+        for node in nodes_once(expr):
+            cut = isinstance(node, Where) and any(isinstance(n, Compare) for n in nodes_once(node.condition))
+            if cut or isinstance(node, Extremum) or (isinstance(node, Apply) and node.function.kinks):
+                self.conditions[DIFFERENTIABLE] = None
+
     def _through(
         self, tensor: Tensor, part: Contribution, by: Tensor, places: list[Index], found: list[Expr], depth: int
     ) -> None:
-        if tensor in self.layer_sums:
+        if tensor in self.layer_sums and not self._carries_on(tensor, by):
             inner = self._part_of_layer(tensor, by)
-            self._follow(inner, part.cotangent, part.running, by, places, found, depth + 1)
+            self._follow(inner, part.cotangent, part.running, by, places, found, depth + 1, None)
             return
         if self.is_open(tensor, by):
             for last in self.frontier or ():
@@ -109,7 +160,8 @@ class Paths:
             return
         equation = self.equation(tensor)
         assert equation is not None
-        self._follow(equation.at(part.indices), part.cotangent, part.running, by, places, found, depth + 1)
+        there = equation.at(part.indices)
+        self._follow(there, part.cotangent, part.running, by, places, found, depth + 1, tensor)
 
     def _through_open(
         self,
@@ -122,6 +174,10 @@ class Paths:
         depth: int,
     ) -> None:
         """An arbitrary function of the last tensor: its slopes are tensors of their own."""
+        if tensor in self.layer_sums and self._own_layer_alone(last):
+            inner = self._part_of_layer(tensor, last)
+            self._follow(inner, part.cotangent, part.running, by, places, found, depth + 1, None)
+            return
         mine, its = self._instance(tensor), self._instance(last)
         shared = 1 if mine is not None and mine.lifted and its is not None and its.lifted else 0
         jet = Tensor(f"d {tensor.name}/d {last.name}", (*tensor.shape, *last.shape[shared:]))
@@ -137,7 +193,16 @@ class Paths:
         else:
             equation = self.equation(last)
             assert equation is not None
-            self._follow(equation.at(there), weight, moved.running, by, places, found, depth + 1)
+            self._follow(equation.at(there), weight, moved.running, by, places, found, depth + 1, last)
+
+    def _own_layer_alone(self, tensor: Tensor) -> bool:
+        """True if no later layer is made of a tensor: what a sum over layers makes of it stands in its own layer."""
+        instance = self.instances.get(tensor)
+        return instance is not None and not self.is_carried(instance)
+
+    def is_carried(self, instance: Instance) -> bool:
+        """True if a quantity leads on to a later layer."""
+        raise NotImplementedError
 
     def _instance(self, tensor: Tensor) -> Instance | None:
         return self.instances.get(tensor)
@@ -147,6 +212,8 @@ class Paths:
         body, name, scope = self.layer_sums[tensor]
         instance = self.instances[by]
         assert instance.layer is not None
+        if self._carries_on(tensor, by):
+            return self.array(body, replace(scope, layers={**scope.layers, name: instance.layer})).at()
         for inner in walk(body):
             mention = self.env.names.mention(inner) if isinstance(inner, Scripts) else None
             if (
@@ -161,7 +228,14 @@ class Paths:
 
     def depends(self, tensor: Tensor, by: Tensor) -> bool:
         """True if some path of equations leads from one tensor to another."""
-        return self._depends(tensor, by, set())
+        if self._known_at != len(self._equations):  # what was found out before an equation was read is out of date
+            self._known_paths, self._known_at = {}, len(self._equations)
+        known = self._known_paths.get((tensor, by))
+        if known is None:
+            known = self._depends(tensor, by, set())
+            if self._known_at == len(self._equations):
+                self._known_paths[tensor, by] = known
+        return known
 
     def _depends(self, tensor: Tensor, by: Tensor, seen: set[object]) -> bool:
         if tensor is by:
@@ -170,7 +244,7 @@ class Paths:
         if mark in seen:
             return False
         seen.add(mark)
-        if tensor in self.layer_sums:
+        if tensor in self.layer_sums and not self._carries_on(tensor, by):
             mine = self.instances[by]
             return mine.layer is not None and self._speaks_of(tensor, mine.family)
         if self.is_open(tensor, by):
@@ -214,7 +288,7 @@ class Paths:
         So does a cost that is only named, and one of layers above, of which nothing is said but that they are there.
         """
         instance, its = self.instances.get(tensor), self.instances.get(by)
-        if tensor in self.jets:
+        if tensor in self.jets or self._carries_on(tensor, by):
             return True
         if instance is None:
             return False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from symbackprop.audit.definitions import Environment
 from symbackprop.audit.extraction import Document, Formula
 from symbackprop.audit.grammar import parse_expression
-from symbackprop.audit.tree import Derivative, Link, Number, Scripts, Symbol, links, walk
+from symbackprop.audit.tree import Derivative, Link, Node, Number, Scripts, Symbol, Terms, links, walk
 
 CONDITIONAL = r"\b(?:if|when|whenever|for|in case|provided|given|unless|as long as)\b"
 NOT_SO = r"\b(?:not|no|non|never|neither|nor|without|cannot|anti|skew)\b|n't\b"
@@ -23,6 +23,11 @@ GAP = r"(?:[ -](?:and(?= (?:invertible|positive|real|square))|(?!and\b|with\b|fo
 SYMMETRIC = "symmetric|diagonal"
 SPECIAL = r"diagonal|orthogonal|orthonormal|unitary|idempotent|triangular|skew-symmetric|antisymmetric|unit(?= vector)"
 CUE = r"\b(?:assum\w*|suppos\w*|such that|subject to|constrain\w*|satisf\w*|with|where|let|require\w*|so that)\b"
+SOUGHT = (
+    r"\b(?:(?:set|sets|setting|equat\w+|put|putting)\b[^.]{0,60}\b(?:zero|0)\b|\b0\$? ?[,.]?$|vanish\w*"
+    r"|normal equations?|first[- ]order conditions?|optimality|stationar\w+|at the (?:optim|minim|maxim)\w+|subject to"
+    r"|solv\w+)"
+)  # words of a point that is looked for
 ANY = "*"  # the words name no matrix
 
 
@@ -60,7 +65,7 @@ def symmetric(document: Document, env: Environment, formula: Formula) -> Suppose
     once: set[str] = set()
     for line, paragraph in document.prose:
         if line > formula.line:
-            break
+            continue
         for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
             conditional = re.search(CONDITIONAL, _upto(sentence), re.I) is not None
             if not conditional and re.search(r"\b(?:assum|suppos)", sentence, re.I):
@@ -103,6 +108,34 @@ def supposes(env: Environment, formula: Formula, step: Link) -> bool:
         return False
     constant = isinstance(step.right, Number) or step.right == Symbol("I")
     return (constant and env.head(step.left) is None) or _mirrored(env, step)
+
+
+def is_condition(env: Environment, formula: Formula, step: Link) -> bool:
+    """True for an equation that, where it is no identity, says of which point the text speaks.
+
+    A derivative that is set to zero; X^T X b = X^T y after the words "setting this to zero"; w^T x + b = 0 and
+    x^2 + y^2 = r^2, of quantities that nothing defines, some of which stand on one side alone.
+    """
+    assert step.left is not None
+    if env.head(step.left) is not None:
+        return False
+    if Number("0") in (step.left, step.right):
+        return True
+    if any(isinstance(n, Derivative) for side in (step.left, step.right) for n in walk(side)):
+        return False
+    if re.search(SOUGHT, " ".join(re.split(r"(?<=[.!?])\s+", formula.before.strip())[-2:]), re.I):
+        return True
+    one, two = (_names(env, side) for side in (step.left, step.right))
+    given = not any(env.definitions.get(f) or f in env.functions for f in one | two)
+    constant = all(isinstance(n, Number | Terms) for n in walk(step.right))
+    return given and one != two and (bool(one and two) or constant)  # not of tr(K^{-1} K) = n
+
+
+def _names(env: Environment, side: Node) -> set[str]:
+    """The quantities of a side, indices and names of functions aside."""
+    others = env.index_letters | env.habits.bound | env.bounds | {"I", "top", "T", "intercal", "1", "pi", "e"}
+    mentions = (env.names.mention(n) for n in walk(side) if isinstance(n, Symbol | Scripts))
+    return {m.family for m in mentions if m is not None} - others
 
 
 def _mirrored(env: Environment, step: Link) -> bool:
@@ -168,4 +201,4 @@ def _flipped(env: Environment, one: str, other: str) -> set[str]:
     return {first.family} if swapped or first.transposed != second.transposed else set()
 
 
-__all__ = ["Supposed", "special", "supposes", "symmetric"]
+__all__ = ["Supposed", "is_condition", "special", "supposes", "symmetric"]

@@ -7,6 +7,7 @@ document uses as a function. There each such prime becomes the superscript \top.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
@@ -24,8 +25,8 @@ def with_transposes(displays: tuple[Display, ...]) -> tuple[Display, ...]:
         >>> [to_tex(display) for display in with_transposes(formulas)]
         ['q = x^{\\top} A x', "g = X^{\\top}(y - X b) + f'(0) - f(1)"]
     """
-    functions = frozenset(_functions(displays))
     found = [node for display in displays for node in walk(display)]
+    functions = frozenset(_functions(displays)) - {name for node in found for name in _squared(node)}
     if not any(_is_quadratic(node, functions) for node in found) or not any(map(_is_primed_matrix, found)):
         return displays
     return tuple(_rewritten(display, functions) for display in displays)
@@ -36,6 +37,14 @@ def _is_primed_matrix(node: object) -> bool:
     if not isinstance(node, Scripts) or node.primes != 1:
         return False
     return isinstance(node.base, Group) or (isinstance(node.base, Symbol) and node.base.name[:1].isupper())
+
+
+def _squared(node: object) -> Iterable[str]:
+    """The letter of X'X: side by side with itself it is no function, whatever brackets stand behind it elsewhere."""
+    for one, two in itertools.pairwise(node.factors) if isinstance(node, Product) else ():
+        primed = isinstance(one, Scripts) and one.primes == 1 and one.below is None and one.above is None
+        if primed and isinstance(two, Symbol) and one == Scripts(two, primes=1):
+            yield two.name
 
 
 def _is_quadratic(node: object, functions: frozenset[str]) -> bool:

@@ -32,7 +32,7 @@ from symbackprop.audit.tree import (
 )
 
 Edit = tuple[tuple[int, int], str]  # a span of the text, and what stands there instead
-MOST = 400
+MOST = 800
 MOST_FACTORS = 24
 
 
@@ -52,12 +52,24 @@ class Candidate:
 
 
 class Slips:
-    """The slips that may have been made in one link."""
+    """The slips that may have been made in one link.
+
+    Args:
+        beside: quantities and slopes in the formulas nearby.
+        proved: right sides that were proved for the same left side.
+    """
 
     def __init__(
-        self, env: Environment, ranks: Mapping[str, int], text: str, step: Link, beside: Sequence[str]
+        self,
+        env: Environment,
+        ranks: Mapping[str, int],
+        text: str,
+        step: Link,
+        beside: Sequence[str],
+        proved: Sequence[str] = (),
     ) -> None:
         self.env, self.ranks, self.text, self.step, self.beside = env, ranks, text, step, beside
+        self.proved = proved
         self.right = step.right
         self.start, self.end = step.right.span
 
@@ -76,6 +88,8 @@ class Slips:
                 yield Candidate(right, None, right, words)
         if both and swapped:
             yield from self._both_sides()
+        for right in self.proved:
+            yield Candidate(right, None, right, "as it stands elsewhere in the document")
 
     def _squeezed(self, text: str) -> str:
         return "".join(text.split())
@@ -114,6 +128,8 @@ class Slips:
         yield from self._products(nodes)
         yield from self._letters(nodes)
         yield from self._numbers(nodes)
+        yield from self._exponents(nodes)
+        yield from self._complements(nodes)
         yield from self._deletions(nodes)
         yield from self._sums(nodes)
         yield from self._factors(nodes)
@@ -121,6 +137,59 @@ class Slips:
         yield from self._squares(nodes)
         yield from self._operators(nodes)
         yield from self._pairs(nodes)
+        yield from self._everywhere(nodes)
+        yield from self._in_terms(nodes)
+
+    def _exponents(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        """-1/2 for -3/2: a power that lost or won one."""
+        for node in nodes:
+            item = node.above.items[0] if isinstance(node, Scripts) and node.above is not None else None
+            if not isinstance(item, Terms | Fraction | Product):
+                continue
+            halves = any(isinstance(n, Number) and n.text == "2" for n in walk(item))
+            for number in (n for n in walk(item) if isinstance(n, Number) and n.text.isdigit()):
+                if halves and number.text != "2":
+                    yield "an exponent", [(number.span, str(int(number.text) + 2))]
+                    if int(number.text) > 2:
+                        yield "an exponent", [(number.span, str(int(number.text) - 2))]
+
+    def _complements(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        """sigma(x) for 1 - sigma(x), and sigma(-x) for sigma(x)."""
+        for node in nodes:
+            for one, two in itertools.pairwise(node.factors) if isinstance(node, Product) else ():
+                mention = self.env.names.mention(one)
+                if isinstance(two, Group) and mention is not None and mention.family in self.env.functions:
+                    span = (one.span[0], two.span[1])
+                    yield "1 minus it", [(span, rf"\left( 1 - {self.text[span[0] : span[1]]} \right)")]
+                    inner = two.items[0]
+                    if isinstance(inner, Terms) and len(inner.terms) == 1 and inner.signs == ("-",):
+                        yield "sign", [(inner.span, self._of(inner.terms[0]))]
+
+    def _everywhere(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        """A quantity that stands for another in all its places."""
+        places: dict[str, list[tuple[int, int]]] = {}
+        for node in nodes:
+            if isinstance(node, Symbol | Scripts) and (m := self.env.names.mention(node)) is not None and m.plain:
+                places.setdefault(self._of(node), []).append(node.span)
+        for text, spans in places.items():
+            for other in self.vocabulary() if len(spans) > 1 else ():
+                if other != text and "'" not in other:
+                    yield f"{text} for {other}", [(span, other) for span in spans]
+
+    def _in_terms(self, nodes: list[Anything]) -> Iterator[tuple[str, list[Edit]]]:
+        """A factor that one term of several has lost, or that is another number."""
+        for node in nodes:
+            if not isinstance(node, Terms):
+                continue
+            for term in node.terms:
+                text = self._of(term)
+                yield "a factor 2", [(term.span, rf"\frac{{1}}{{2}} {text}")]
+                yield "a factor 2", [(term.span, f"2 {text}")]
+        for node in nodes:
+            if isinstance(node, Terms) and node is not self.right:
+                for term in node.terms:
+                    for factor in self.vocabulary():
+                        yield "a missing factor", [(term.span, rf"{factor}\, {self._of(term)}")]
 
     def _values(self, node: Anything) -> Iterator[Anything]:
         """The nodes that stand for values: not what stands in scripts and bounds, nor the letter under scripts."""

@@ -36,7 +36,7 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
     numbers = None
     if found is not None:
         numbers = {
-            "sizes": {size_name(n): v for n, v in found.sizes.items()},
+            "sizes": dict(found.sizes),
             "values": {n: v.tolist() for n, v in found.inputs.items() if n != "probe"},
             "functions": dict(found.functions),
             "left": found.entry.correct,
@@ -49,11 +49,6 @@ def _entry(judgement: Judgement) -> dict[str, Any]:
         "repair": judgement.repair or judgement.mended, "repair_status": "PROVED" if judgement.repair else None,
         "oddities": list(judgement.oddities), "counterexample": numbers,
     }  # fmt: skip
-
-
-def size_name(size: str) -> str:
-    """What a size is called in words."""
-    return size if _is_named(size) or size.startswith("size ") else "a range"
 
 
 def sizes_in_words(judgement: Judgement) -> list[str]:
@@ -80,7 +75,7 @@ def sizes_in_words(judgement: Judgement) -> list[str]:
 
 def _is_named(size: str) -> bool:
     """True for a size that the document itself names."""
-    return not size.startswith(("#", "size ")) and "('" not in size
+    return not size.startswith(("size ", "range"))
 
 
 def table(audit: Audit) -> Table:

@@ -62,6 +62,7 @@ class Reading:
         lower_first: the Jacobian dy/dx has the axis of x first.
         turned: the derivative of a number by a matrix has the shape of its transpose.
         powers: X^2 is the product of a matrix with itself, also where nothing says so.
+        ties: what happens on the thresholds of cases is left aside.
     """
 
     elementwise: bool = False
@@ -70,6 +71,7 @@ class Reading:
     lower_first: bool = False
     turned: bool = False
     powers: bool = False
+    ties: bool = False
 
 
 @dataclass

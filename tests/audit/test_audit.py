@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run_here
+from thinning import EVERYTHING
 
 from symbackprop.audit.audit import audit
 from symbackprop.audit.report import github_lines, to_dict, why
@@ -31,9 +32,16 @@ SUBJECTS = {
     "attention_bars.md": "TTTWTTW",
     "attention_rows.md": "TTTWTTW",
     "bn.md": "TTWTTWT",
+    "cases.md": "CCCWW",
+    "conditions.md": "T",
     "contrastive.md": "TWW",
+    "convolution.md": "TTTTWW",
+    "cosine.md": "TTTWWT",
+    "diagonal.md": "TUU",
+    "factors.md": "TTTTTWW",
     "focal.md": "TWT",
     "gp.md": "TWT",
+    "hinge.md": "CCWW",
     "jac.md": "CTT",
     "layernorm_vector.md": "TWT",
     "layouts.md": "CCTW",
@@ -42,7 +50,13 @@ SUBJECTS = {
     "mask.md": "TTTTW",
     "matrix.md": "TTWTWTTTWTC",
     "mvn.md": "TWT",
+    "named_in_words.md": "TTTTTTWWWW",
+    "normal_equations.md": "TCC",
+    "notation_changes.md": "TTTWTW",
     "numl.md": "TWTTTW",
+    "optimum.tex": "TCTTW",
+    "other_form.md": "TTTTTWW",
+    "patterns.md": "TTTW",
     "poisson.md": "TWTN",
     "regression.md": "TTWTTW",
     "residual.md": "TWTT",
@@ -51,15 +65,18 @@ SUBJECTS = {
     "rnn.md": "TW",
     "sizes_in_words.md": "TCWT",
     "sqn.md": "TTTWTW",
+    "supposed.md": "TUU",
     "symmetry.md": "WTWCU",
     "symmetry_supposed.md": "CUCWC",
+    "through_time.md": "TTTTTTTWWW",
     "trace.md": "TTTTWTWTCW",
-    "supposed.md": "TUU",
-    "diagonal.md": "TUU",
+    "units.md": "TTTTTWW",
     "update.md": "W",
     "vae.md": "TTW",
     "word2vec.md": "TTTWTT",
+    "written_matrices.md": "TTTWTW",
 }
+TWINS = {"convolution.tex": "TTTWWW", "units.tex": "TTTWWW"}
 STATUS = {"T": "PROVED", "C": "PROVED IF", "W": "REFUTED", "N": "NOT UNDERSTOOD", "U": "UNDECIDED"}
 
 
@@ -70,11 +87,20 @@ def test_claims_are_judged_as_marked(name):
     assert all(j.repair or j.reason.startswith("true if") for j in judged if j.status == "REFUTED")
 
 
+def are_judged(name: str, marks: str) -> bool:
+    judged = [j.status for j in audit(FOLDER.parent / "subjects" / name).judgements]
+    return [s for s in judged if s not in ("DEFINITION", "NOTATION")] == [STATUS[mark] for mark in marks]
+
+
 @pytest.mark.parametrize("name", sorted(SUBJECTS))
 def test_the_words_around_claims_count(name):
-    judged = [j for j in audit(FOLDER.parent / "subjects" / name).judgements]
-    judged = [j for j in judged if j.status not in ("DEFINITION", "NOTATION")]
-    assert [j.status for j in judged] == [STATUS[mark] for mark in SUBJECTS[name]]
+    assert are_judged(name, SUBJECTS[name])
+
+
+@pytest.mark.skipif(not EVERYTHING, reason="runs with SYMBACKPROP_EVERYTHING=1")
+@pytest.mark.parametrize("name", sorted(TWINS))
+def test_other_dresses_of_the_same_are_judged_alike(name):
+    assert are_judged(name, TWINS[name])
 
 
 def test_a_counterexample_tells_sizes_as_the_document_does():
@@ -202,6 +228,59 @@ def test_reports_hold_what_was_judged():
     assert [line for line in github_lines(found) if line.startswith("::error file=")]
     page = to_markdown(audit_document(found))
     assert "REFUTED" in page and "How it was read" in page
+
+
+def test_a_counterexample_keeps_all_sizes():
+    text = r"$$ s = \sum_i \sum_j u_i v_j $$ $$ \frac{\partial s}{\partial u_i} = 2 \sum_j v_j $$"
+    entry = to_dict(audit(text))["equations"][-1]
+    found = audit(text).judgements[-1].counterexample
+    assert found is not None and len(entry["counterexample"]["sizes"]) == len(found.sizes) == 2
+
+
+def test_a_function_with_a_kink_is_differentiated_away_from_it():
+    text = r"$$ y = \max(0, x) $$ $$ \frac{dy}{dx} = \mathbb{1}[x > 0] $$"
+    assert audit(text).judgements[-1].conditions == ("no quantity lies at a kink",)
+
+
+def test_entries_beyond_an_end_of_a_convolution_count_as_0():
+    start = r"Let $L$ be a loss of $y$. $$ y_i = \sum_k w_k x_{i+k-1} $$ $$ \frac{\partial L}{\partial x_j} ="
+    assert statuses(rf"{start} \sum_k w_k \frac{{\partial L}}{{\partial y_{{j-k+1}}}} $$")[-1] == "PROVED"
+    assert statuses(rf"{start} \sum_k w_k \frac{{\partial L}}{{\partial y_{{j+k-1}}}} $$")[-1] == "REFUTED"
+
+
+def test_what_follows_from_a_condition_is_proved_under_it():
+    text = r"$$ J = \|y - X b\|^2 $$ Set $\nabla_b J = 0$, hence $$ X^T X b = X^T y $$"
+    found = audit(text).judgements[-1]
+    assert found.status == "PROVED IF" and "line 1" in found.conditions[-1]
+
+
+def test_a_second_definition_is_a_claim_unless_the_words_say_that_it_is_new():
+    again = r"$$ J = x^3 $$ $$ \frac{dJ}{dx} = 3 x^2 $$"
+    assert statuses(f"$$ J = x^2 $$ {again}") == ["DEFINITION", "REFUTED", "REFUTED"]
+    assert statuses(f"$$ J = x^2 $$\n\nNow let\n\n{again}") == ["DEFINITION", "DEFINITION", "PROVED"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\newcommand{\again}{\again x} $$ \again = 1 $$",
+        r"\def\one{\two}\def\two{\one\one} $$ \one = 2 $$",
+        r"$$ y = \frac{1}{x $$",
+        r"$$ J = \left( x - y $$ $$ \left. x \right) = y $$",
+        "$$ y = " + "(" * 2000 + "x" + ")" * 2000 + " $$",
+        r"$$ \int_0^1 x^2 dx = \frac14 $$ $$ e^{i\pi} = -1 $$",
+    ],
+)
+@pytest.mark.parametrize("kind", ["md", "tex"])
+def test_broken_formulas_prove_and_refute_nothing(text, kind):
+    assert not {j.status for j in audit(text, kind).judgements} & {"PROVED", "REFUTED"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_texts_in_other_encodings_are_read(encoding, tmp_path):
+    page = tmp_path / "notes.md"
+    page.write_bytes("# Übung\n\n$$ E = x^2 $$\n\n$$ \\frac{dE}{dx} = 2 x $$\n".encode(encoding))
+    assert [j.status for j in audit(page).judgements] == ["DEFINITION", "PROVED"]
 
 
 @pytest.mark.parametrize(

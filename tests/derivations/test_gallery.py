@@ -10,7 +10,7 @@ import pytest
 from exhibits import NAMES, SOURCE, exhibit_of
 
 from derivations.build import first_page, gallery
-from derivations.build.gallery import build, draw, exhibit_document, folders, main, read_exhibit
+from derivations.build.gallery import audited, build, draw, exhibit_document, folders, main, read_exhibit
 from symbackprop.document.model import Chain, blocks, equations
 from symbackprop.document.proof_document import proof_document, unbacked
 from symbackprop.errors import ProofError
@@ -30,7 +30,7 @@ def test_gallery_is_complete(rebuilt):
     assert kept == rebuilt[1]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "README.md"])
+@pytest.mark.parametrize("name", [*NAMES, *(folder.name for folder in audited(SOURCE)), "README.md"])
 def test_documents_are_not_stale(rebuilt, name):
     target, files = rebuilt
     for file in (f for f in files if f.parts[0] == name):
