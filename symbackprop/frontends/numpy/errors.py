@@ -45,7 +45,7 @@ class ShapesDoNotFit(TraceError):
         **parts: Any,
     ) -> None:
         self.raised, self.questions = raised, tuple(questions) or divisions(*sizes)
-        super().__init__(what, **parts)
+        super().__init__(what, **{"help": dividing(self.questions), **parts})
 
 
 class NeverFits(ShapesDoNotFit):
@@ -69,6 +69,11 @@ def divisions(*sizes: Expr) -> tuple[tuple[str, str], ...]:
     parts = [n for size in sizes for n in nodes_once(size) if isinstance(n, (Quotient, Remainder))]
     rests = dict.fromkeys(to_text(Remainder(n.left, n.right)) for n in parts if not free_indices(n))
     return tuple((f"{rest} == 0", f"{rest} > 0") for rest in rests)
+
+
+def dividing(questions: Sequence[tuple[str, str]]) -> str | None:
+    """What to do about sizes that may have to divide."""
+    return f'if sizes divide, say so: where="{", ".join(holds for holds, _ in questions)}"' if questions else None
 
 
 def size_symbols(*expressions: Expr) -> tuple[str, ...]:

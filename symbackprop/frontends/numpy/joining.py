@@ -14,7 +14,14 @@ from symbackprop.expression.build import ONE, ZERO, Expr, Number, Quotient, Rema
 from symbackprop.frontends.numpy.array import Array, array
 from symbackprop.frontends.numpy.dtypes import joint_type
 from symbackprop.frontends.numpy.elementwise import held
-from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, NeverFits, ShapesDoNotFit, divisions, size_symbols
+from symbackprop.frontends.numpy.errors import (
+    NeedsConcreteSizes,
+    NeverFits,
+    ShapesDoNotFit,
+    dividing,
+    divisions,
+    size_symbols,
+)
 from symbackprop.frontends.numpy.operands import as_array, integer_of, shape_of
 from symbackprop.frontends.numpy.registry import OPERATIONS, implements
 from symbackprop.frontends.numpy.session import as_int, holds, is_so, minus, must_know, reduced
@@ -164,7 +171,8 @@ def _split(a: Any, sections: Any, axis: Any = 0) -> list[Any]:
     fits = is_so("==", Remainder(base.axes[k], number(count)), ZERO)
     if fits is None:
         questions = divisions(Remainder(base.axes[k], number(count)))
-        raise NeedsConcreteSizes(f"split into {count} equal parts", size_symbols(base.axes[k]), questions)
+        what, symbols = f"split into {count} equal parts", size_symbols(base.axes[k])
+        raise NeedsConcreteSizes(what, symbols, questions, help=dividing(questions))
     if fits is False:
         raise NeverFits(f"axis {k} of an array of shape {base.shape} is split into {count} equal parts")
     part = reduced(Quotient(base.axes[k], number(count)))

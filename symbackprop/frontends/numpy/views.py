@@ -8,7 +8,14 @@ from symbackprop.errors import TraceError
 from symbackprop.expression.build import ONE, ZERO, Expr, Quotient, Remainder, add, multiply, number
 from symbackprop.frontends.numpy.array import Array, Buffer, View
 from symbackprop.frontends.numpy.elementwise import broadcast_shape
-from symbackprop.frontends.numpy.errors import NeedsConcreteSizes, NeverFits, ShapesDoNotFit, divisions, size_symbols
+from symbackprop.frontends.numpy.errors import (
+    NeedsConcreteSizes,
+    NeverFits,
+    ShapesDoNotFit,
+    dividing,
+    divisions,
+    size_symbols,
+)
 from symbackprop.frontends.numpy.operands import as_array, shape_of
 from symbackprop.frontends.numpy.registry import METHODS, implements
 from symbackprop.frontends.numpy.session import is_so, must_know, product_of, quotient_of, reduced
@@ -130,8 +137,9 @@ def _completed(old: Indices, new: Indices) -> Indices:
         if same is None and len(size_symbols(total, *new)):
             unsure = [to_text(n) for n in old if is_so("<=", ONE, n) is None]  # of no entries -1 cannot be told
             questions = [(f"1 <= {n}", f"1 > {n}") for n in unsure]
-            questions += divisions(*new)  # heads, groups: D // H each
-            raise NeedsConcreteSizes(f"reshape from {shapes}", size_symbols(total, *new), questions)
+            parts = divisions(*new)  # heads, groups: D // H each
+            what, symbols = f"reshape from {shapes}", size_symbols(total, *new)
+            raise NeedsConcreteSizes(what, symbols, (*questions, *parts), help=dividing(parts))
         raise (NeverFits if same is False else ShapesDoNotFit)(f"reshape from {shapes}")
     return new
 
