@@ -35,6 +35,7 @@ from symbackprop.expression.build import (
     Tensor,
     add,
     multiply,
+    negate,
     number,
     power,
     subtract,
@@ -425,15 +426,24 @@ class Lookalikes:
         told = [(p, r) for (p, _), r in zip(self._at, ratios, strict=True) if r is not None and not np.isnan(r)]
         if None in ratios or not told:
             return None
-        symbols = [*told[0][0].sizes, *told[0][0].parameters][:8]
-        for count in range(MOST_SYMBOLS + 1):
-            for chosen in itertools.combinations(symbols, count):
-                for signs in itertools.product((1, -1), repeat=count):
-                    factor = _constant([r / _monomial(p, chosen, signs) for p, r in told])
-                    if factor is not None:
-                        powers = (power(s, number(e)) for s, e in zip(chosen, signs, strict=True))
-                        return multiply(number(factor), *powers) if chosen else number(factor)
-        return None
+        found = _simple([p for p, _ in told], [r for _, r in told], 1)
+        if found is None and len({r > 0 for _, r in told}) == 1:  # 1/sqrt(E), by its square
+            root = _simple([p for p, _ in told], [r * r for _, r in told], 2)
+            found = root if root is None or told[0][1] > 0 else negate(root)
+        return found
+
+
+def _simple(points: list[Point], values: list[float], root: int) -> Expr | None:
+    """The root of a simple fraction times powers of some sizes and parameters, where that has these values."""
+    symbols = [*points[0].sizes, *points[0].parameters][:8]
+    for count in range(MOST_SYMBOLS + 1):
+        for chosen in itertools.combinations(symbols, count):
+            for signs in itertools.product((1, -1), repeat=count):
+                factor = _constant([v / _monomial(p, chosen, signs) for p, v in zip(points, values, strict=True)])
+                if factor is not None:
+                    powers = (power(s, number(Fraction(e, root))) for s, e in zip(chosen, signs, strict=True))
+                    return multiply(power(number(factor), number(Fraction(1, root))), *powers)
+    return None
 
 
 def _parts(tensor: Tensor) -> Iterator[tuple[int, int, int]]:

@@ -528,3 +528,44 @@ def test_sizes_of_the_data_are_the_lengths_that_an_instance_takes(layer, shapes,
 def test_an_instance_that_takes_no_data_of_these_shapes_says_what_was_tried():
     verdict = sb.check(Affine(4, 3), shapes={"x": ("N", 7)})
     assert (verdict.status, "tried with several lengths of N" in verdict.reason) == ("MALFORMED", True)
+
+
+class Attention:
+    """Several heads behind an activation: the scores are divided by the root of a length."""
+
+    def __init__(self, width, heads):
+        draw = np.random.default_rng(1)
+        self.heads, self.params = heads, {n: draw.normal(size=(width, width)) for n in ("Wq", "Wk", "Wv")}
+        self.grads = {n: np.zeros_like(w) for n, w in self.params.items()}
+
+    def split(self, a):
+        return a.reshape(*a.shape[:2], self.heads, a.shape[2] // self.heads).swapaxes(1, 2)
+
+    def merged(self, a):
+        return a.swapaxes(1, 2).reshape(a.shape[0], a.shape[2], -1)
+
+    def forward(self, x):
+        y = np.tanh(x)
+        q, k, v = (self.split(y @ self.params[n]) for n in ("Wq", "Wk", "Wv"))
+        s = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+        e = np.exp(s - s.max(axis=-1, keepdims=True))
+        p = e / e.sum(axis=-1, keepdims=True)
+        self.kept = y, q, k, v, p
+        return self.merged(p @ v)
+
+    def backward(self, dout):
+        y, q, k, v, p = self.kept
+        dout = self.split(dout)
+        dp = dout @ v.swapaxes(-1, -2)
+        ds = p * (dp - (dp * p).sum(axis=-1, keepdims=True)) / np.sqrt(q.shape[-1])
+        dy = 0
+        for name, d in (("Wq", ds @ k), ("Wk", ds.swapaxes(-1, -2) @ q), ("Wv", p.swapaxes(-1, -2) @ dout)):
+            d = self.merged(d)
+            self.grads[name] += np.einsum("btd,bte->de", y, d)
+            dy = dy + d @ self.params[name].T
+        return dy * (1 - y * y)
+
+
+def test_scores_in_units_of_a_root_are_met():
+    verdict = sb.check(Attention(4, 2), shapes={"x": ("B", "T", "D")})
+    assert (verdict.status, set(verdict.claims)) == ("PROVED", {"x", "Wq", "Wk", "Wv"})
