@@ -212,35 +212,36 @@ class _Finder:
         plan = _Plan(self.subject, arguments, places, self.forward, self.backward, forward_arguments, {},
                      {self.forward: forward_fixed}, (), None, {})  # fmt: skip
         plan = replace(plan, cleared=tuple(self._kept_gradients(plan, layer)))
-        layer, result = self._run(plan)
-        return self._completed(plan, layer, result)
+        return self._run(plan)
 
-    def _run(self, plan: _Plan) -> tuple[Any, Any]:
-        """A layer after its forward pass, and what that returns: of an instance at the first sizes at which it runs."""
+    def _run(self, plan: _Plan) -> LayerPasses:
+        """What a layer is taken for, after it has run: an instance at the first sizes at which both passes run."""
         if isinstance(self.subject, type):
             return self._run_with(plan, self.values)
         failed: _NotRunError | None = None
         for sizes in itertools.islice(self._sizes_to_try(plan), MOST_TRIED):
-            self.values = self._values_at(sizes)
             try:
-                result = self._run_with(plan, self.values)
+                found = self._run_with(plan, self._values_at(sizes))
             except _NotRunError as error:
                 failed = failed or error
                 continue
             self._ran = (plan, sizes)
-            return result
+            return found
         assert failed is not None, "there are sizes"
         names = [s.name for s in self._data_sizes(plan)]
         if not names:
             raise failed
         tried = f"tried with several lengths of {', '.join(names)}, those of the instance's own arrays too"
-        raise MalformedError(failed.what, evidence=[tried], help=failed.help)
+        help = f'{failed.help}; a length may be a number: ("N", 8)'
+        raise MalformedError(failed.what, evidence=[tried], help=help)
 
-    def _run_with(self, plan: _Plan, values: Mapping[str, Any]) -> tuple[Any, Any]:
+    def _run_with(self, plan: _Plan, values: dict[str, Any]) -> LayerPasses:
+        self.values = values
         data = {a: values[n] for a, n in plan.forward_arguments.items()}
         with quietly():
             layer = _instance(plan, values)
-            return layer, self._called(layer, plan.forward, data, plan.fixed[plan.forward])
+            result = self._called(layer, plan.forward, data, plan.fixed[plan.forward])
+        return self._completed(plan, layer, result)
 
     def _made(self) -> tuple[dict[str, Any], Any]:
         """An instance, and what its constructor is given."""
